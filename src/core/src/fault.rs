@@ -1,0 +1,250 @@
+//! Permissions and faults: how a test makes a program's calls fail on purpose.
+//!
+//! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
+
+use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
+use crate::uapi::REQUESTS;
+use crate::{Errno, Error};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Calls that faults can be set on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Operation {
+    /// Opening a special device.
+    Open = 1,
+    /// Reading from a tunnel.
+    Read = 2,
+    /// Writing to a tunnel.
+    Write = 4,
+    /// An ioctl on a tunnel.
+    Ioctl = 8,
+    /// Closing a tunnel. The descriptor is gone all the same, as with the kernel's close(2).
+    Close = 16,
+}
+
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("open", Operation::Open),
+    ("read", Operation::Read),
+    ("write", Operation::Write),
+    ("ioctl", Operation::Ioctl),
+    ("close", Operation::Close),
+];
+
+/// What a net permits: `MemoryIOSystem.permissions` of the seed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Permission {
+    /// Opening special devices.
+    Open = 1,
+    /// ioctl on tunnels.
+    Ioctl = 2,
+}
+
+impl FromStr for Permission {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Permission, Error> {
+        match text {
+            "open" => Ok(Permission::Open),
+            "ioctl" => Ok(Permission::Ioctl),
+            _ => Err(Error::new(libc::EINVAL, format!("{text:?} is no permission: say open or ioctl"))),
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Permission::Open => "open",
+            Permission::Ioctl => "ioctl",
+        })
+    }
+}
+
+/// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`, `ioctl:TUNSETIFF=EBUSY@1`,
+/// `open=ENOENT`. WHEN counts the calls of that operation from the moment the fault is set: `N`, `N-M` or `N-` (from the
+/// Nth on); without it every call fails until the fault is taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The call.
+    pub operation: Operation,
+    /// ioctl request, None for all.
+    pub request: Option<u32>,
+    /// What it fails with.
+    pub errno: Errno,
+    /// First call that fails, counted from 1.
+    pub first: u32,
+    /// Last call that fails, `u32::MAX` for no end.
+    pub last: u32,
+}
+
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Fault, Error> {
+        let complain = |what: String| {
+            Error::new(
+                libc::EINVAL,
+                format!("fault {text:?}: {what}; write OPERATION[:REQUEST]=ERRNO[@WHEN], for example write=EINTR@1"),
+            )
+        };
+        let (call, effect) = text.split_once('=').ok_or_else(|| complain("no '='".into()))?;
+        let (call, request) = match call.split_once(':') {
+            Some((call, request)) => (call, Some(request)),
+            None => (call, None),
+        };
+        let operation = OPERATIONS.iter().find(|(name, _)| *name == call).map(|(_, o)| *o).ok_or_else(|| {
+            complain(format!("{call:?} is no operation (open, read, write, ioctl or close)"))
+        })?;
+        let request = match request {
+            None => None,
+            Some(_) if operation != Operation::Ioctl => return Err(complain(format!("{call} has no requests"))),
+            Some(name) => Some(request_number(name).ok_or_else(|| complain(format!("{name:?} is no tun request")))?),
+        };
+        let (errno, when) = match effect.split_once('@') {
+            Some((errno, when)) => (errno, Some(when)),
+            None => (effect, None),
+        };
+        let number = errno.parse::<i32>().ok().filter(|n| (1..4096).contains(n)).map(Errno);
+        let errno = Errno::from_name(errno).or(number).ok_or_else(|| complain(format!("{errno:?} is no error number")))?;
+        let (first, last) = match when {
+            None => (1, u32::MAX),
+            Some(when) => parse_when(when).ok_or_else(|| complain(format!("{when:?} is not N, N-M or N- with 1 <= N <= M")))?,
+        };
+        Ok(Fault { operation, request, errno, first, last })
+    }
+}
+
+fn request_number(name: &str) -> Option<u32> {
+    let hex = || name.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    REQUESTS.iter().find(|(n, _)| *n == name).map(|(_, r)| *r).or_else(hex).filter(|r| *r != 0)
+}
+
+fn parse_when(when: &str) -> Option<(u32, u32)> {
+    let (first, last) = match when.split_once('-') {
+        None => (when.parse().ok()?, when.parse().ok()?),
+        Some((first, "")) => (first.parse().ok()?, u32::MAX),
+        Some((first, last)) => (first.parse().ok()?, last.parse().ok()?),
+    };
+    (first >= 1 && first <= last).then_some((first, last))
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = OPERATIONS.iter().find(|(_, o)| *o == self.operation).map_or("?", |(n, _)| n);
+        f.write_str(name)?;
+        if let Some(request) = self.request {
+            match REQUESTS.iter().find(|(_, r)| *r == request) {
+                Some((name, _)) => write!(f, ":{name}")?,
+                None => write!(f, ":{request:#x}")?,
+            }
+        }
+        write!(f, "={}", self.errno)?;
+        match (self.first, self.last) {
+            (1, u32::MAX) => Ok(()),
+            (first, u32::MAX) => write!(f, "@{first}-"),
+            (first, last) if first == last => write!(f, "@{first}"),
+            (first, last) => write!(f, "@{first}-{last}"),
+        }
+    }
+}
+
+impl NetState {
+    /// EPERM when this permission has been taken away.
+    pub(crate) fn permit_check(&self, what: Permission) -> Result<(), Errno> {
+        if self.denied.load(Relaxed) & what as u32 != 0 {
+            return Err(Errno(libc::EPERM));
+        }
+        Ok(())
+    }
+
+    /// Counts a call and fails it if a fault says so. One load where there is none.
+    #[inline]
+    pub(crate) fn fault_check(&self, operation: Operation, request: u32) -> Result<(), Errno> {
+        if self.faulty.load(Acquire) & operation as u32 == 0 {
+            return Ok(());
+        }
+        self.count_call(operation, request)
+    }
+
+    #[cold]
+    fn count_call(&self, operation: Operation, request: u32) -> Result<(), Errno> {
+        let mut answer = Ok(());
+        for slot in &self.faults {
+            let wanted = slot.request.load(Relaxed);
+            if slot.operation.load(Acquire) != operation as u32 || wanted != 0 && wanted != request {
+                continue;
+            }
+            let call = slot.seen.fetch_add(1, Relaxed).saturating_add(1);
+            if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call) && answer.is_ok() {
+                answer = Err(Errno(slot.errno.load(Relaxed)));
+            }
+        }
+        answer
+    }
+
+    /// Sets a fault. Wants the net's lock. A slot whose calls have all passed is used again.
+    pub(crate) fn set_fault(&self, fault: &Fault) -> Result<(), Errno> {
+        let spent = |s: &FaultSlot| s.last.load(Relaxed) != u32::MAX && s.seen.load(Relaxed) >= s.last.load(Relaxed);
+        let slot = self
+            .faults
+            .iter()
+            .find(|s| s.operation.load(Relaxed) == 0 || spent(s))
+            .ok_or(Errno(libc::ENOSPC))?;
+        slot.operation.store(0, Release);
+        slot.errno.store(fault.errno.0, Relaxed);
+        slot.request.store(fault.request.unwrap_or(0), Relaxed);
+        slot.first.store(fault.first, Relaxed);
+        slot.last.store(fault.last, Relaxed);
+        slot.seen.store(0, Relaxed);
+        slot.operation.store(fault.operation as u32, Release);
+        self.faulty.fetch_or(fault.operation as u32, Release);
+        Ok(())
+    }
+
+    /// The faults in force, spent ones left out.
+    pub(crate) fn list_faults(&self) -> Vec<Fault> {
+        self.faults
+            .iter()
+            .filter(|s| s.seen.load(Relaxed) < s.last.load(Relaxed))
+            .filter_map(|s| {
+                let bit = s.operation.load(Acquire);
+                Some(Fault {
+                    operation: OPERATIONS.iter().find(|(_, o)| *o as u32 == bit)?.1,
+                    request: Some(s.request.load(Relaxed)).filter(|r| *r != 0),
+                    errno: Errno(s.errno.load(Relaxed)),
+                    first: s.first.load(Relaxed),
+                    last: s.last.load(Relaxed),
+                })
+            })
+            .collect()
+    }
+
+    /// Takes back the faults that equal `fault`, or all. Wants the net's lock. How many there were.
+    pub(crate) fn take_back(&self, fault: Option<&Fault>) -> usize {
+        let mut gone = 0;
+        let mut left = 0;
+        for slot in &self.faults {
+            let operation = slot.operation.load(Relaxed);
+            let same = |f: &Fault| {
+                f.operation as u32 == operation
+                    && f.errno.0 == slot.errno.load(Relaxed)
+                    && f.request.unwrap_or(0) == slot.request.load(Relaxed)
+                    && f.first == slot.first.load(Relaxed)
+                    && f.last == slot.last.load(Relaxed)
+            };
+            if operation != 0 && fault.is_none_or(same) {
+                slot.operation.store(0, Release);
+                gone += 1;
+            } else {
+                left |= operation;
+            }
+        }
+        self.faulty.store(left, Release);
+        gone
+    }
+}
+
+const _: () = assert!(FAULT_SLOTS <= 64);

@@ -1,0 +1,275 @@
+//! The driver's side of a net.
+
+use crate::error::{Context, Result};
+use crate::netdir::{remove_directory, Local, NetDir, NoTunnels};
+use crate::shm::layout::InterfaceState;
+use crate::shm::Mapped;
+use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
+#[derive(Clone)]
+pub struct Net(Arc<Inner>);
+
+struct Inner {
+    dir: NetDir,
+    local: Box<dyn Local + Send + Sync>,
+    keep_descriptors: bool,
+    remove: bool,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.remove {
+            let _ = crate::sys::PathBuf::concat(&[self.dir.path()]).and_then(|dir| remove_directory(&dir));
+        }
+    }
+}
+
+impl Net {
+    /// Joins the net in `dir`; it is made if missing (mode 0700), its parent is not.
+    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC, EUCLEAN for one that is damaged or of another
+    /// version of memtun.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
+        let dir = NetDir::open_or_create(dir.as_ref().as_os_str().as_bytes())?;
+        Ok(Net::new(dir, Box::new(NoTunnels), true, false))
+    }
+
+    /// Joins a net that exists.
+    pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
+        let dir = NetDir::open(dir.as_ref().as_os_str().as_bytes())?;
+        Ok(Net::new(dir, Box::new(NoTunnels), true, false))
+    }
+
+    /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
+    pub fn temporary() -> Result<Net> {
+        let base = Net::base_directory();
+        for attempt in 0..1000u32 {
+            let name = format!("memtun-{}-{}-{attempt}", sys::getpid(), sys::now_ns(libc::CLOCK_MONOTONIC));
+            let path = base.join(name);
+            match std::fs::DirBuilder::new().create(&path) {
+                Ok(()) => {
+                    use std::os::unix::fs::PermissionsExt;
+                    let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700));
+                    let dir = NetDir::open_or_create(path.as_os_str().as_bytes())?;
+                    return Ok(Net::new(dir, Box::new(NoTunnels), true, true));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    let errno = e.raw_os_error().unwrap_or(libc::EIO);
+                    return Err(Error::new(errno, format!("{}: {e}; set TMPDIR to a directory that you may write to", base.display())));
+                }
+            }
+        }
+        Err(Error::new(libc::EEXIST, format!("{}: no free name for a net", base.display())))
+    }
+
+    /// Where nets are made: the first of /dev/shm, $XDG_RUNTIME_DIR and $TMPDIR that is a writable directory, else /tmp.
+    pub fn base_directory() -> PathBuf {
+        let candidates = [
+            Some(PathBuf::from("/dev/shm")),
+            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            std::env::var_os("TMPDIR").map(PathBuf::from),
+        ];
+        let writable = |path: &PathBuf| {
+            let mut name = path.as_os_str().as_bytes().to_vec();
+            name.push(0);
+            // SAFETY: a NUL-terminated path of our own; the kernel only reads it.
+            path.is_absolute() && unsafe {
+                sys::syscall(libc::SYS_faccessat, [libc::AT_FDCWD as usize, name.as_ptr() as usize, (libc::W_OK | libc::X_OK) as usize, 0, 0, 0])
+            } == 0
+        };
+        candidates.into_iter().flatten().find(writable).unwrap_or_else(|| PathBuf::from("/tmp"))
+    }
+
+    /// A net that the calling process itself has tunnels in: `local` knows their descriptors, and none is kept for
+    /// bells, which the process could close unknowingly.
+    pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
+        Net::new(dir, local, false, false)
+    }
+
+    fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, keep_descriptors: bool, remove: bool) -> Net {
+        Net(Arc::new(Inner { dir, local, keep_descriptors, remove }))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.0.dir.path()))
+    }
+
+    /// The files behind it.
+    pub fn dir(&self) -> &NetDir {
+        &self.0.dir
+    }
+
+    pub(crate) fn local(&self) -> &dyn Local {
+        &*self.0.local
+    }
+
+    pub(crate) fn keeps_descriptors(&self) -> bool {
+        self.0.keep_descriptors
+    }
+
+    /// Clears up after the dead tunnels of an interface.
+    pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
+        if let Ok(_lock) = self.0.dir.lock() {
+            for inode in interface.queue_inodes() {
+                self.0.dir.reap_tunnel(inode, self.local());
+            }
+        }
+    }
+
+    fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
+        let text = format!("net {}: {what}", self.path().display());
+        move |e| format!("{text}: {e}")
+    }
+
+    /// An interface by name, if there is one now.
+    pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
+        let name: Name = name.parse()?;
+        let found = self.0.dir.lock().and_then(|_lock| self.0.dir.find_interface(&name, self.local()));
+        let found = found.context(|e| match e.0 {
+            libc::EUCLEAN => format!("net {}: {name} is not an interface of this version of memtun; remove it", self.path().display()),
+            _ => format!("net {}: {name}: {e}", self.path().display()),
+        })?;
+        Ok(found.map(|state| Interface::new(self.clone(), state)))
+    }
+
+    /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
+    pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
+        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let state = &*self.0.dir;
+        loop {
+            let seen = state.changes.load(SeqCst);
+            if let Some(interface) = self.interface(name)? {
+                return Ok(interface);
+            }
+            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                let text = format!("net {}: no interface {name} in time; did the program start, and under the shim?", self.path().display());
+                return Err(Error::new(libc::ENODEV, text));
+            }
+            state.waiters.fetch_add(1, SeqCst);
+            let _ = sys::futex_wait(&state.changes, seen, left);
+            state.waiters.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// The interfaces, by index.
+    pub fn interfaces(&self) -> Result<Vec<InterfaceInfo>> {
+        let dir = &self.0.dir;
+        let listed = dir.lock().and_then(|_lock| {
+            dir.sweep(self.local())?;
+            let mut names = Vec::new();
+            dir.each_name(|name| {
+                names.push(name);
+                true
+            })?;
+            let mut infos = Vec::new();
+            for name in names {
+                // A file that is no interface is not listed; asking for it by name says what it is.
+                if let Ok(Some(state)) = dir.open_interface(&name) {
+                    infos.push(InterfaceInfo::new(self, &state));
+                }
+            }
+            infos.sort_by_key(|i| i.index);
+            Ok(infos)
+        });
+        listed.context(self.fail("cannot list"))
+    }
+
+    /// Every tunnel that is open in the net, attached or not, in the order of their opening.
+    pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
+        let dir = &self.0.dir;
+        let living = dir.lock().and_then(|_lock| dir.sweep(self.local())).context(self.fail("cannot list"))?;
+        Ok(living.into_iter().filter_map(|i| Some(TunnelInfo::new(i, &dir.tunnel(i).ok()?))).collect())
+    }
+
+    /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
+    pub fn deny(&self, what: Permission) {
+        self.0.dir.denied.fetch_or(what as u32, SeqCst);
+    }
+
+    /// Gives a permission back.
+    pub fn permit(&self, what: Permission) {
+        self.0.dir.denied.fetch_and(!(what as u32), SeqCst);
+    }
+
+    /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
+    pub fn permissions(&self) -> Vec<Permission> {
+        let denied = self.0.dir.denied.load(Acquire);
+        [Permission::Open, Permission::Ioctl].into_iter().filter(|p| denied & *p as u32 == 0).collect()
+    }
+
+    /// Sets a fault. ENOSPC when 64 are set.
+    pub fn fault(&self, fault: &Fault) -> Result<()> {
+        let set = self.0.dir.lock().and_then(|_lock| self.0.dir.set_fault(fault));
+        set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
+    }
+
+    /// Takes a fault back. True when it was set.
+    pub fn take_back(&self, fault: &Fault) -> Result<bool> {
+        let gone = self.0.dir.lock().map(|_lock| self.0.dir.take_back(Some(fault)));
+        Ok(gone.context(self.fail("cannot change faults"))? > 0)
+    }
+
+    /// The faults that may still strike.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.0.dir.list_faults()
+    }
+
+    /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+    pub fn reset(&self) -> Result<()> {
+        let state = &*self.0.dir;
+        self.0.dir.lock().map(|_lock| self.0.dir.take_back(None)).context(self.fail("cannot reset"))?;
+        state.denied.store(0, SeqCst);
+        state.send_buffer_size.store(0, Relaxed);
+        self.set_rename("")
+    }
+
+    /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
+    pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
+        self.0.dir.send_buffer_size.store(bytes.unwrap_or(0), Relaxed);
+    }
+
+    /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is "123"), to catch programs that
+    /// ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+    pub fn set_rename(&self, suffix: &str) -> Result<()> {
+        let name = Name::new(suffix).filter(|n| suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%'));
+        let name = name.ok_or_else(|| {
+            Error::new(libc::EINVAL, format!("{suffix:?} cannot end an interface name: at most 12 bytes, no '/', ':', '%' or white space"))
+        })?;
+        crate::shm::store_name(&self.0.dir.rename, &name);
+        Ok(())
+    }
+
+    /// Packets that were still queued when their tunnels ended, since the net was made.
+    pub fn discarded(&self) -> u64 {
+        self.0.dir.discarded.load(Relaxed)
+    }
+
+    /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
+    pub fn is_idle(&self) -> Result<bool> {
+        Ok(self.tunnels()?.is_empty() && self.interfaces()?.is_empty())
+    }
+
+    /// Removes the directory with all that is in it. Programs that still run in it keep their descriptors but can open
+    /// no more.
+    pub fn remove(self) -> Result<()> {
+        let shown = self.path().display().to_string();
+        let removed = crate::sys::PathBuf::concat(&[self.0.dir.path()]).and_then(|dir| remove_directory(&dir));
+        removed.context(|e| format!("net {shown}: cannot remove: {e}"))
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Net").field(&self.path()).finish()
+    }
+}

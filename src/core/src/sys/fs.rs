@@ -1,0 +1,283 @@
+//! Files, descriptors and directories.
+
+use super::{check, syscall};
+use crate::Errno;
+use std::ffi::CStr;
+
+/// A descriptor that is closed with the value, by system call.
+#[derive(Debug)]
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes over an open descriptor.
+    pub fn from_raw(fd: i32) -> Fd {
+        Fd(fd)
+    }
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+    /// Gives the descriptor away without closing it.
+    pub fn into_raw(self) -> i32 {
+        let fd = self.0;
+        std::mem::forget(self);
+        fd
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        let _ = close(self.0);
+    }
+}
+
+/// A path with its terminating NUL in a fixed buffer: no allocation below a hook.
+#[derive(Clone)]
+pub struct PathBuf {
+    bytes: [u8; PathBuf::CAPACITY],
+    len: usize,
+}
+
+impl PathBuf {
+    const CAPACITY: usize = 1024;
+
+    /// `parts` one after the other. ENAMETOOLONG when they do not fit.
+    pub fn concat(parts: &[&[u8]]) -> Result<PathBuf, Errno> {
+        let mut path = PathBuf { bytes: [0; PathBuf::CAPACITY], len: 0 };
+        for part in parts {
+            path.push(part)?;
+        }
+        Ok(path)
+    }
+    /// Appends bytes as they are.
+    pub fn push(&mut self, part: &[u8]) -> Result<(), Errno> {
+        let end = self.len + part.len();
+        if end >= PathBuf::CAPACITY {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        self.bytes[self.len..end].copy_from_slice(part);
+        self.bytes[end] = 0;
+        self.len = end;
+        Ok(())
+    }
+    /// Appends a number in decimal digits.
+    pub fn push_number(&mut self, number: u64) -> Result<(), Errno> {
+        let mut digits = [0u8; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(&digits[at..])
+    }
+    /// Cuts the path to `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = len.min(self.len);
+        self.bytes[self.len] = 0;
+    }
+    /// The bytes without the NUL.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+    /// As a C string; bytes behind an inner NUL are not seen.
+    pub fn cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC are the caller's).
+pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
+    openat(libc::AT_FDCWD, path, flags, mode)
+}
+
+/// openat(2).
+pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
+    // SAFETY: the path is a NUL-terminated string; the kernel only reads it.
+    let answer = unsafe {
+        syscall(
+            libc::SYS_openat,
+            [dir as isize as usize, path.as_ptr() as usize, flags as usize, mode as usize, 0, 0],
+        )
+    };
+    check(answer).map(|fd| Fd(fd as i32))
+}
+
+/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to attach an interface,
+/// as the kernel needs no descriptor for that: the soft limit is raised for the moment of the call.
+pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
+    match open(path, flags | libc::O_CLOEXEC, mode) {
+        Err(Errno(libc::EMFILE)) => {
+            let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+            prlimit_nofile(None, Some(&mut old))?;
+            let wider = libc::rlimit64 { rlim_cur: (old.rlim_cur + 8).min(old.rlim_max), rlim_max: old.rlim_max };
+            prlimit_nofile(Some(&wider), None)?;
+            let answer = open(path, flags | libc::O_CLOEXEC, mode);
+            prlimit_nofile(Some(&old), None)?;
+            answer
+        }
+        answer => answer,
+    }
+}
+
+fn prlimit_nofile(new: Option<&libc::rlimit64>, old: Option<&mut libc::rlimit64>) -> Result<(), Errno> {
+    let new = new.map_or(0, |l| l as *const _ as usize);
+    let old = old.map_or(0, |l| l as *mut _ as usize);
+    // SAFETY: both pointers are NULL or point to a live rlimit64.
+    check(unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, new, old, 0, 0]) }).map(drop)
+}
+
+/// close(2).
+pub fn close(fd: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched; whoever calls owns the descriptor.
+    check(unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// read(2).
+pub fn read(fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most `len` bytes into the slice.
+    check(unsafe { syscall(libc::SYS_read, [fd as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) })
+}
+
+/// write(2).
+pub fn write(fd: i32, buf: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel reads at most `len` bytes of the slice.
+    check(unsafe { syscall(libc::SYS_write, [fd as usize, buf.as_ptr() as usize, buf.len(), 0, 0, 0]) })
+}
+
+/// fstat(2).
+pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel writes one struct stat; zeroed is a valid value of it in any case.
+    unsafe {
+        check(syscall(libc::SYS_fstat, [fd as usize, st.as_mut_ptr() as usize, 0, 0, 0, 0]))?;
+        Ok(st.assume_init())
+    }
+}
+
+/// fstatat(2).
+pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let args = [dir as isize as usize, path.as_ptr() as usize, st.as_mut_ptr() as usize, flags as usize, 0, 0];
+    // SAFETY: the path is NUL-terminated and the kernel writes one struct stat.
+    unsafe {
+        check(syscall(libc::SYS_newfstatat, args))?;
+        Ok(st.assume_init())
+    }
+}
+
+/// fcntl(2) with an integer argument.
+pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
+    // SAFETY: used with commands whose argument is an integer; no memory is touched.
+    check(unsafe { syscall(libc::SYS_fcntl, [fd as usize, command as usize, arg, 0, 0, 0]) }).map(|n| n as i32)
+}
+
+/// flock(2).
+pub fn flock(fd: i32, operation: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    check(unsafe { syscall(libc::SYS_flock, [fd as usize, operation as usize, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// Bytes that could be read from a pipe now (FIONREAD).
+pub fn readable_bytes(fd: i32) -> Result<usize, Errno> {
+    let mut n: i32 = 0;
+    // SAFETY: FIONREAD writes one int.
+    check(unsafe { syscall(libc::SYS_ioctl, [fd as usize, libc::FIONREAD as usize, &mut n as *mut i32 as usize, 0, 0, 0]) })?;
+    Ok(n.max(0) as usize)
+}
+
+/// Makes a FIFO.
+pub fn mkfifo(path: &CStr, mode: u32) -> Result<(), Errno> {
+    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, (libc::S_IFIFO | mode) as usize, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_mknodat, args) }).map(drop)
+}
+
+/// mkdir(2).
+pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
+    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, mode as usize, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_mkdirat, args) }).map(drop)
+}
+
+/// unlink(2), or rmdir(2) with `flags` = AT_REMOVEDIR.
+pub fn unlink(path: &CStr, flags: i32) -> Result<(), Errno> {
+    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_unlinkat, args) }).map(drop)
+}
+
+/// link(2): fails with EEXIST instead of replacing.
+pub fn link(from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let here = libc::AT_FDCWD as isize as usize;
+    // SAFETY: both paths are NUL-terminated.
+    check(unsafe { syscall(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
+}
+
+/// rename(2): replaces what is there.
+pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let here = libc::AT_FDCWD as isize as usize;
+    // SAFETY: both paths are NUL-terminated.
+    check(unsafe { syscall(libc::SYS_renameat2, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
+}
+
+/// readlinkat(2): the target's bytes within `buf`.
+pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let args = [dir as isize as usize, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];
+    // SAFETY: the path is NUL-terminated and the kernel writes at most `len` bytes.
+    let n = check(unsafe { syscall(libc::SYS_readlinkat, args) })?;
+    Ok(&buf[..n])
+}
+
+/// The path behind a descriptor, from /proc/self/fd.
+pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
+    let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;
+    link.push_number(fd as u64)?;
+    readlinkat(libc::AT_FDCWD, link.cstr(), buf)
+}
+
+/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS.
+pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    unsafe {
+        check(syscall(libc::SYS_ftruncate, [fd as usize, length as usize, 0, 0, 0, 0]))?;
+        match check(syscall(libc::SYS_fallocate, [fd as usize, 0, 0, reserve as usize, 0, 0])) {
+            // A file system without fallocate: the mapping's populate call reserves instead.
+            Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it answers false.
+pub fn each_entry(fd: i32, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
+    #[repr(align(8))]
+    struct Buffer([u8; 4096]);
+    let mut buf = Buffer([0; 4096]);
+    loop {
+        let args = [fd as usize, buf.0.as_mut_ptr() as usize, buf.0.len(), 0, 0, 0];
+        // SAFETY: the kernel writes at most `len` bytes of linux_dirent64 records.
+        let n = check(unsafe { syscall(libc::SYS_getdents64, args) })?;
+        if n == 0 {
+            return Ok(());
+        }
+        let mut at = 0;
+        // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name
+        while at + 19 <= n {
+            let record = u16::from_ne_bytes([buf.0[at + 16], buf.0[at + 17]]) as usize;
+            if record < 19 || at + record > n {
+                break;
+            }
+            if let Ok(name) = CStr::from_bytes_until_nul(&buf.0[at + 19..at + record]) {
+                if name != c"." && name != c".." && !each(name) {
+                    return Ok(());
+                }
+            }
+            at += record;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Mappings and futexes.
+
+use super::{check, syscall};
+use crate::Errno;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor.
+pub fn map_shared(fd: i32, len: usize) -> Result<*mut u8, Errno> {
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
+    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection, flags, fd as usize, 0]) }).map(|p| p as *mut u8)
+}
+
+/// Maps `len` bytes of private zeroes.
+pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
+    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection as usize, flags, usize::MAX, 0]) }).map(|p| p as *mut u8)
+}
+
+/// Ends a mapping.
+///
+/// # Safety
+/// Nobody may use the memory any more.
+pub unsafe fn unmap(at: *mut u8, len: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
+}
+
+/// Makes the kernel back a range of a shared file mapping with real pages, so that touching it cannot be a SIGBUS.
+/// ENOSPC when the file system has no room. Needs no descriptor: it works after chroot and setuid.
+///
+/// # Safety
+/// The range must lie in a mapping of the caller's.
+pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
+    const PAGE: usize = 4096;
+    const MADV_POPULATE_WRITE: usize = 23;
+    let start = at as usize & !(PAGE - 1);
+    let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
+    // SAFETY: populating changes no contents.
+    match check(unsafe { syscall(libc::SYS_madvise, [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0]) }) {
+        Ok(_) => Ok(()),
+        Err(Errno(libc::EINVAL)) => {
+            // Before Linux 5.14. A system call that stores into a page fails with EFAULT where the program would get
+            // SIGBUS; the last word of each page is zero again afterwards.
+            for page in (start..end).step_by(PAGE) {
+                let mut probe = 0u32;
+                // SAFETY: getcpu(2) stores one u32 at an address within the caller's mapping, or fails; the value of the
+                // page is restored, and the caller has exclusive use of a range that it is about to reserve.
+                unsafe {
+                    check(syscall(libc::SYS_getcpu, [&mut probe as *mut u32 as usize, 0, 0, 0, 0, 0]))?;
+                    if check(syscall(libc::SYS_getcpu, [page + PAGE - 4, 0, 0, 0, 0, 0])).is_err() {
+                        return Err(Errno(libc::ENOSPC));
+                    }
+                    std::ptr::write_volatile((page + PAGE - 4) as *mut u32, 0);
+                }
+            }
+            Ok(())
+        }
+        Err(_) => Err(Errno(libc::ENOSPC)),
+    }
+}
+
+/// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a signal (EINTR), a change
+/// of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller looks again in each case.
+pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<(), Errno> {
+    let limit = timeout.map(|t| libc::timespec {
+        tv_sec: t.as_secs().min(i64::MAX as u64 / 2) as libc::time_t,
+        tv_nsec: t.subsec_nanos() as _,
+    });
+    let limit = limit.as_ref().map_or(0, |t| t as *const _ as usize);
+    // SAFETY: the word is live for the call and the time is NULL or a live timespec.
+    check(unsafe {
+        syscall(
+            libc::SYS_futex,
+            [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, expected as usize, limit, 0, 0],
+        )
+    })
+    .map(drop)
+}
+
+/// Wakes everybody who waits on `word`, in every process that maps it.
+pub fn futex_wake_all(word: &AtomicU32) {
+    // SAFETY: the word is live for the call; the kernel does not store into it.
+    unsafe {
+        syscall(
+            libc::SYS_futex,
+            [word.as_ptr() as usize, libc::FUTEX_WAKE as usize, i32::MAX as usize, 0, 0, 0],
+        )
+    };
+}
+
+/// An address that no access succeeds at: a page of this process without any permission.
+pub fn unusable_page() -> Result<usize, Errno> {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+    match PAGE.load(Relaxed) {
+        0 => {
+            let page = map_private(4096, libc::PROT_NONE)? as usize;
+            // A page too many when two threads come here at once, once in a process's life.
+            PAGE.store(page, Relaxed);
+            Ok(page)
+        }
+        page => Ok(page),
+    }
+}
+
+/// Blocks until a FIFO is readable, without taking anything out of it: the kernel waits in read(2) with all that belongs
+/// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
+pub fn wait_readable(fd: i32) -> Result<(), Errno> {
+    // SAFETY: the kernel fails with EFAULT instead of storing.
+    match check(unsafe { syscall(libc::SYS_read, [fd as usize, unusable_page()?, 1, 0, 0, 0]) }) {
+        Err(Errno(libc::EFAULT)) | Ok(_) => Ok(()),
+        Err(e) => Err(e),
+    }
+}

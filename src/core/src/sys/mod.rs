@@ -1,0 +1,44 @@
+//! System calls as the kernel offers them, without libc's wrappers.
+//!
+//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read` from here would
+//! come back through the hook that is being served. So everything that touches descriptors, files or mappings goes to
+//! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
+
+mod fs;
+mod mem;
+mod raw;
+
+pub use fs::*;
+pub use mem::*;
+pub use raw::syscall;
+
+use crate::Errno;
+
+/// The kernel's answer as a result: -4095..=-1 is a negative errno.
+fn check(answer: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&answer) {
+        Err(Errno(-answer as i32))
+    } else {
+        Ok(answer as usize)
+    }
+}
+
+/// The caller's process id as the kernel has it now, never cached (a vfork child differs from its parent here).
+pub fn getpid() -> i32 {
+    // SAFETY: getpid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
+}
+
+/// The caller's thread id.
+pub fn gettid() -> i32 {
+    // SAFETY: gettid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
+}
+
+/// Nanoseconds of `clock` (CLOCK_MONOTONIC, CLOCK_REALTIME).
+pub fn now_ns(clock: libc::clockid_t) -> u64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
+    unsafe { libc::clock_gettime(clock, &mut t) };
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}

@@ -1,0 +1,267 @@
+//! The program's side: one open file description of a special device (`struct tun_file`).
+
+mod attach;
+mod frame;
+mod ioctl;
+
+pub use frame::{Sink, Source};
+pub use attach::AttachOptions;
+pub use ioctl::{Argument, Ioctl};
+
+use crate::netdir::NetDir;
+use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::{load_name, Mapped};
+use crate::sys::{self, Fd};
+use crate::{bell, Errno, Name, Operation, Permission};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{
+    AtomicPtr,
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+};
+
+/// What a read found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes were given to the program.
+    Done(usize),
+    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of deletions, for
+    /// [`Tunnel::deleted_since`].
+    Empty(u32),
+}
+
+/// How poll(2) sees a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Readiness {
+    /// Unattached: EPOLLERR and nothing else.
+    pub error: bool,
+    /// A packet is queued.
+    pub readable: bool,
+    /// The link is up.
+    pub writable: bool,
+}
+
+/// A tunnel as one process sees it: mapped state, and the mapped interface once it is attached.
+pub struct Tunnel<N: Deref<Target = NetDir>> {
+    net: N,
+    inode: u64,
+    state: Mapped<TunnelState>,
+    /// Base of the `Mapped<InterfaceState>` that was current at the last look, or null.
+    interface: AtomicPtr<u8>,
+}
+
+/// A borrowed mapping of an interface.
+pub(crate) type InterfaceRef = ManuallyDrop<Mapped<InterfaceState>>;
+
+impl<N: Deref<Target = NetDir>> Tunnel<N> {
+    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that make no sense on a
+    /// device get the kernel's errors.
+    pub fn open(net: N, flags: i32) -> Result<(Fd, Self), Errno> {
+        net.permit_check(Permission::Open)?;
+        net.fault_check(Operation::Open, 0)?;
+        if flags & libc::O_PATH == 0 {
+            if flags & libc::O_TMPFILE == libc::O_TMPFILE || flags & libc::O_DIRECTORY != 0 {
+                return Err(Errno(libc::ENOTDIR));
+            }
+            if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL {
+                return Err(Errno(libc::EEXIST));
+            }
+            if flags & libc::O_DIRECT != 0 {
+                return Err(Errno(libc::EINVAL));
+            }
+        }
+        let (fd, inode, state) = net.create_tunnel(flags)?;
+        Ok((fd, Tunnel { net, inode, state, interface: AtomicPtr::default() }))
+    }
+
+    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of its bell.
+    pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
+        let state = net.tunnel(inode)?;
+        Ok(Tunnel { net, inode, state, interface: AtomicPtr::default() })
+    }
+
+    /// Inode of the bell: the tunnel's identity.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+    /// The shared state.
+    pub fn state(&self) -> &TunnelState {
+        &self.state
+    }
+    /// The net.
+    pub fn net(&self) -> &NetDir {
+        &self.net
+    }
+    /// Flags of open(2), with the access mode that the descriptor itself does not have.
+    pub fn open_flags(&self) -> i32 {
+        self.state.open_flags.load(Relaxed) as i32
+    }
+    /// Name of the interface, None while unattached.
+    pub fn name(&self) -> Option<Name> {
+        (self.attachment() != Attachment::None).then(|| load_name(&self.state.name))
+    }
+    /// State of the attachment.
+    #[inline]
+    pub fn attachment(&self) -> Attachment {
+        match self.state.attachment.load(Acquire) {
+            1 => Attachment::Attached,
+            2 => Attachment::Detached,
+            _ => Attachment::None,
+        }
+    }
+
+    /// The interface that the tunnel is attached to. EBADFD when it is not.
+    #[inline]
+    pub(crate) fn interface(&self) -> Result<InterfaceRef, Errno> {
+        if self.attachment() == Attachment::None {
+            return Err(Errno(libc::EBADFD));
+        }
+        let base = self.interface.load(Acquire);
+        if !base.is_null() {
+            // SAFETY: the base came from `into_base`; it is unmapped only in `set_interface` (see there) and in drop.
+            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_base(base) });
+            if interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) {
+                return Ok(interface);
+            }
+        }
+        self.find_interface()
+    }
+
+    /// First use in this process, or the tunnel was attached anew since.
+    #[cold]
+    fn find_interface(&self) -> Result<InterfaceRef, Errno> {
+        let interface = self.net.open_interface(&load_name(&self.state.name))?.ok_or(Errno(libc::EBADFD))?;
+        if interface.ifindex.load(Relaxed) != self.state.ifindex.load(Relaxed) {
+            return Err(Errno(libc::EBADFD));
+        }
+        Ok(self.set_interface(interface))
+    }
+
+    fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
+        let base = interface.into_base();
+        // The old mapping stays: another thread may be in the middle of a call on it. Attaching a tunnel again after its
+        // interface was deleted is rare enough for the address space.
+        self.interface.swap(base, AcqRel);
+        // SAFETY: just made by `into_base`.
+        ManuallyDrop::new(unsafe { Mapped::from_base(base) })
+    }
+
+    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
+    #[inline]
+    pub fn read(&self, fd: i32, sink: &mut impl Sink) -> Result<Read, Errno> {
+        let interface = self.interface()?;
+        self.net.fault_check(Operation::Read, 0)?;
+        if sink.len() == 0 {
+            return Ok(Read::Done(0));
+        }
+        let deletions = self.state.deletions.load(Acquire);
+        let _lock = self.net.lock_tunnel(self.inode, &self.state)?;
+        let framing = frame::Framing::of(&interface);
+        let read = self.state.pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
+        let Some(given) = read else {
+            // The interface may have been deleted since the look above.
+            self.interface()?;
+            return Ok(Read::Empty(deletions));
+        };
+        bell::packets_taken(&self.state, fd);
+        if self.state.room_waiters.load(SeqCst) != 0 {
+            self.state.room_event.fetch_add(1, SeqCst);
+            sys::futex_wake_all(&self.state.room_event);
+        }
+        let (n, whole) = given?;
+        interface.stats.tx_packets.fetch_add(1, Relaxed);
+        interface.stats.tx_bytes.fetch_add(whole as u64, Relaxed);
+        self.state.last_read.store(n as u32, Relaxed);
+        Ok(Read::Done(n))
+    }
+
+    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked fails with EFAULT, as the
+    /// kernel's does.
+    pub fn deleted_since(&self, deletions: u32) -> bool {
+        self.state.deletions.load(Acquire) != deletions
+    }
+
+    /// A packet from the program.
+    #[inline]
+    pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
+        let interface = self.interface()?;
+        self.net.fault_check(Operation::Write, 0)?;
+        let limit = self.net.send_buffer_size.load(Relaxed) as usize;
+        if limit != 0 && source.len() > limit {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        let packet = frame::Framing::of(&interface).take(source)?;
+        let stats = &interface.stats;
+        let logged = {
+            let _lock = interface.lock.lock(crate::shm::lock::Level::Interface, || {})?;
+            interface.log_append(packet.len, |room| {
+                let refused = |e| {
+                    stats.rx_dropped.fetch_add(1, Relaxed);
+                    e
+                };
+                source.copy(packet.offset, room).map_err(refused)?;
+                packet.check_vnet(room, interface.is_tap()).inspect_err(|_| {
+                    stats.rx_frame_errors.fetch_add(1, Relaxed);
+                })?;
+                let ethertype = packet.ethertype(room).map_err(refused)?;
+                if !interface.is_up() {
+                    return Err(refused(Errno(libc::EIO)));
+                }
+                if interface.attached.load(Relaxed) > 1 {
+                    interface.learn_flow(crate::device::flow_hash(room, interface.is_tap()), self.inode);
+                }
+                Ok(ethertype)
+            })
+        };
+        logged?;
+        stats.rx_packets.fetch_add(1, Relaxed);
+        stats.rx_bytes.fetch_add(packet.len as u64, Relaxed);
+        interface.log_ring();
+        Ok(source.len())
+    }
+
+    /// What poll(2) says of the tunnel now.
+    pub fn readiness(&self) -> Readiness {
+        match self.interface() {
+            Err(_) => Readiness { error: true, readable: false, writable: false },
+            Ok(interface) => Readiness {
+                error: false,
+                readable: self.state.queued() > 0,
+                writable: interface.is_writable() && self.attachment() != Attachment::Detached
+                    || self.attachment() == Attachment::Detached,
+            },
+        }
+    }
+
+    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
+    pub fn ring_always(&self) {
+        self.state.ring_always.store(1, Relaxed);
+    }
+
+    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
+    pub fn link_bell(&self) -> Result<Fd, Errno> {
+        let interface = self.interface()?;
+        let _lock = self.net.lock()?;
+        let fd = self.net.open_link_bell(&interface)?;
+        self.net.ring_link(&interface);
+        Ok(fd)
+    }
+
+    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
+    /// it unless it is persistent. False while others hold it.
+    pub fn closed(&self, local: &dyn crate::netdir::Local) -> bool {
+        let Ok(_lock) = self.net.lock() else { return false };
+        self.net.forget_numbers();
+        self.net.reap_tunnel(self.inode, local)
+    }
+}
+
+impl<N: Deref<Target = NetDir>> Drop for Tunnel<N> {
+    fn drop(&mut self) {
+        let base = std::mem::replace(self.interface.get_mut(), std::ptr::null_mut());
+        if !base.is_null() {
+            // SAFETY: from `into_base`, and nobody else has this value.
+            drop(unsafe { Mapped::<InterfaceState>::from_base(base) });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! UDP datagrams over IPv4, IPv6 and Ethernet, built and parsed with etherparse.
+
+use crate::error::Result;
+use crate::uapi::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6};
+use crate::Error;
+use etherparse::{IpNumber, Ipv4Header, Ipv6Header, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice, UdpHeader};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Where datagrams come from unless told otherwise: `MemoryIOSystem.sendUDP` of the seed.
+pub const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
+/// The same for IPv6.
+pub const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 2, 0, 0, 0, 0, 3);
+/// And the port.
+pub const SOURCE_PORT: u16 = 21345;
+
+/// The source to use for a destination: the given one, its port 0 filled in, or the seed's.
+pub fn source_for(destination: SocketAddr, source: Option<SocketAddr>) -> SocketAddr {
+    let default = match destination {
+        SocketAddr::V4(_) => SocketAddr::from((SOURCE_V4, SOURCE_PORT)),
+        SocketAddr::V6(_) => SocketAddr::from((SOURCE_V6, SOURCE_PORT)),
+    };
+    match source {
+        Some(source) if source.port() == 0 => SocketAddr::new(source.ip(), SOURCE_PORT),
+        Some(source) => source,
+        None => default,
+    }
+}
+
+/// An IP packet with this datagram in it, checksums right, time to live 64. EINVAL when the families differ or the payload
+/// does not fit into one datagram.
+pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Result<Vec<u8>> {
+    let too_long = || Error::new(libc::EINVAL, format!("{} bytes do not fit into one UDP datagram", payload.len()));
+    let length = payload.len() + UdpHeader::LEN;
+    let mut packet = Vec::with_capacity(Ipv6Header::LEN + length);
+    let (from, to) = (source.port(), destination.port());
+    match (source.ip(), destination.ip()) {
+        (IpAddr::V4(s), IpAddr::V4(d)) => {
+            let payload_length = u16::try_from(length).map_err(|_| too_long())?;
+            let mut ip = Ipv4Header::new(payload_length, 64, IpNumber::UDP, s.octets(), d.octets()).map_err(|_| too_long())?;
+            ip.identification = 1;
+            ip.dont_fragment = false;
+            ip.header_checksum = ip.calc_header_checksum();
+            let udp = UdpHeader::with_ipv4_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
+            packet.extend_from_slice(&ip.to_bytes());
+            packet.extend_from_slice(&udp.to_bytes());
+        }
+        (IpAddr::V6(s), IpAddr::V6(d)) => {
+            let ip = Ipv6Header {
+                payload_length: u16::try_from(length).map_err(|_| too_long())?,
+                next_header: IpNumber::UDP,
+                hop_limit: 64,
+                source: s.octets(),
+                destination: d.octets(),
+                ..Default::default()
+            };
+            let udp = UdpHeader::with_ipv6_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
+            packet.extend_from_slice(&ip.to_bytes());
+            packet.extend_from_slice(&udp.to_bytes());
+        }
+        (s, d) => {
+            return Err(Error::new(libc::EINVAL, format!("no datagram goes from {s} to {d}: use two addresses of one family")));
+        }
+    }
+    packet.extend_from_slice(payload);
+    Ok(packet)
+}
+
+/// The ethertype of a packet: from the frame, or from the version nibble (0 when that is neither 4 nor 6).
+pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
+    match (tap, packet.first().map(|b| b >> 4)) {
+        (true, _) => packet.get(12..14).map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
+        (false, Some(4)) => ETH_P_IP,
+        (false, Some(6)) => ETH_P_IPV6,
+        _ => 0,
+    }
+}
+
+/// An Ethernet frame around an IP packet, from 00:00:00:00:00:00 to ff:ff:ff:ff:ff:ff.
+pub fn ethernet(ip_packet: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(ETH_HLEN + ip_packet.len());
+    frame.extend_from_slice(&[0xff; 6]);
+    frame.extend_from_slice(&[0; 6]);
+    frame.extend_from_slice(&ethertype(ip_packet, false).to_be_bytes());
+    frame.extend_from_slice(ip_packet);
+    frame
+}
+
+/// A datagram found in a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// From.
+    pub source: SocketAddr,
+    /// To.
+    pub destination: SocketAddr,
+    /// What it carries.
+    pub payload: &'a [u8],
+}
+
+/// The datagram in a packet; None for anything else: other protocols, fragments, wrong lengths or checksums.
+pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
+    let sliced = match (tap, ethertype) {
+        (true, _) => SlicedPacket::from_ethernet(packet),
+        (false, ETH_P_IP | ETH_P_IPV6) => SlicedPacket::from_ip(packet),
+        _ => return None,
+    }
+    .ok()?;
+    let TransportSlice::Udp(udp) = sliced.transport? else { return None };
+    let header = udp.to_header();
+    let payload = udp.payload();
+    let (source, destination, checksum) = match sliced.net? {
+        NetSlice::Ipv4(ip) => {
+            let header4 = ip.header();
+            let sum = header.calc_checksum_ipv4_raw(header4.source(), header4.destination(), payload).ok()?;
+            // Zero means that the sender made none (RFC 768).
+            let sum = if header.checksum == 0 { 0 } else { sum };
+            (IpAddr::V4(header4.source_addr()), IpAddr::V4(header4.destination_addr()), sum)
+        }
+        NetSlice::Ipv6(ip) => {
+            let header6 = ip.header();
+            let sum = header.calc_checksum_ipv6_raw(header6.source(), header6.destination(), payload).ok()?;
+            (IpAddr::V6(header6.source_addr()), IpAddr::V6(header6.destination_addr()), sum)
+        }
+        _ => return None,
+    };
+    if checksum != header.checksum {
+        return None;
+    }
+    Some(Datagram {
+        source: SocketAddr::new(source, header.source_port),
+        destination: SocketAddr::new(destination, header.destination_port),
+        payload,
+    })
+}
+
+/// One line about a packet, as far as it can be understood: `IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes`.
+pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
+    let sliced = match (tap, ethertype) {
+        (true, _) => LaxSlicedPacket::from_ethernet(packet).ok(),
+        (false, ETH_P_IP | ETH_P_IPV6) => LaxSlicedPacket::from_ip(packet).ok(),
+        _ => None,
+    };
+    let plain = || format!("ethertype {ethertype:#06x} {} bytes", packet.len());
+    let Some(sliced) = sliced else { return plain() };
+    let (version, from, to, protocol) = match &sliced.net {
+        Some(etherparse::LaxNetSlice::Ipv4(ip)) => {
+            let h = ip.header();
+            (4, IpAddr::V4(h.source_addr()), IpAddr::V4(h.destination_addr()), h.protocol())
+        }
+        Some(etherparse::LaxNetSlice::Ipv6(ip)) => {
+            let h = ip.header();
+            (6, IpAddr::V6(h.source_addr()), IpAddr::V6(h.destination_addr()), ip.payload().ip_number)
+        }
+        _ => return plain(),
+    };
+    let (ports, name, length) = match &sliced.transport {
+        Some(TransportSlice::Udp(u)) => (Some((u.source_port(), u.destination_port())), "UDP".into(), u.payload().len()),
+        Some(TransportSlice::Tcp(t)) => (Some((t.source_port(), t.destination_port())), "TCP".into(), t.payload().len()),
+        Some(TransportSlice::Icmpv4(i)) => (None, "ICMP".into(), i.payload().len()),
+        Some(TransportSlice::Icmpv6(i)) => (None, "ICMPv6".into(), i.payload().len()),
+        _ => (None, format!("protocol {}", protocol.0), packet.len()),
+    };
+    match ports {
+        Some((s, d)) => {
+            let (from, to) = (SocketAddr::new(from, s), SocketAddr::new(to, d));
+            format!("IPv{version} {from} > {to} {name} {length} bytes")
+        }
+        None => format!("IPv{version} {from} > {to} {name} {length} bytes"),
+    }
+}
