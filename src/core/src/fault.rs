@@ -169,6 +169,11 @@ impl NetState {
         self.count_call(operation, request)
     }
 
+    /// Does a fault fail this call? For operations that the caller makes itself.
+    pub fn call_fault(&self, operation: Operation) -> Result<(), Errno> {
+        self.fault_check(operation, 0)
+    }
+
     #[cold]
     fn count_call(&self, operation: Operation, request: u32) -> Result<(), Errno> {
         let mut answer = Ok(());

@@ -22,7 +22,7 @@
 //! |---|---|
 //! | [`sys`] | system calls without libc's wrappers |
 //! | [`shm`] | layout, locks, inbound ring and outbound log in shared memory |
-//! | [`netdir`] | the files of a net, lifetimes |
+//! | [`netdir`], [`temporary`] | the files of a net, lifetimes; nets without a name |
 //! | `bell`, `device` | readiness of a descriptor; an interface's configuration |
 //! | [`tunnel`] | the program's side: read, write, ioctl |
 //! | `net`, `interface` | the driver's side |
@@ -45,6 +45,7 @@ pub mod netdir;
 pub mod shm;
 pub mod sys;
 mod system;
+pub mod temporary;
 pub mod tunnel;
 pub mod uapi;
 pub mod udp;

@@ -4,11 +4,11 @@ use crate::error::{Context, Result};
 use crate::netdir::{remove_directory, Local, NetDir, NoTunnels};
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
-use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use crate::{sys, temporary, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,44 +48,13 @@ impl Net {
     }
 
     /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
+    /// Nets of processes that were killed are swept on the way.
     pub fn temporary() -> Result<Net> {
-        let base = Net::base_directory();
-        for attempt in 0..1000u32 {
-            let name = format!("memtun-{}-{}-{attempt}", sys::getpid(), sys::now_ns(libc::CLOCK_MONOTONIC));
-            let path = base.join(name);
-            match std::fs::DirBuilder::new().create(&path) {
-                Ok(()) => {
-                    use std::os::unix::fs::PermissionsExt;
-                    let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700));
-                    let dir = NetDir::open_or_create(path.as_os_str().as_bytes())?;
-                    return Ok(Net::new(dir, Box::new(NoTunnels), true, true));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => {
-                    let errno = e.raw_os_error().unwrap_or(libc::EIO);
-                    return Err(Error::new(errno, format!("{}: {e}; set TMPDIR to a directory that you may write to", base.display())));
-                }
-            }
-        }
-        Err(Error::new(libc::EEXIST, format!("{}: no free name for a net", base.display())))
-    }
-
-    /// Where nets are made: the first of /dev/shm, $XDG_RUNTIME_DIR and $TMPDIR that is a writable directory, else /tmp.
-    pub fn base_directory() -> PathBuf {
-        let candidates = [
-            Some(PathBuf::from("/dev/shm")),
-            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
-            std::env::var_os("TMPDIR").map(PathBuf::from),
-        ];
-        let writable = |path: &PathBuf| {
-            let mut name = path.as_os_str().as_bytes().to_vec();
-            name.push(0);
-            // SAFETY: a NUL-terminated path of our own; the kernel only reads it.
-            path.is_absolute() && unsafe {
-                sys::syscall(libc::SYS_faccessat, [libc::AT_FDCWD as usize, name.as_ptr() as usize, (libc::W_OK | libc::X_OK) as usize, 0, 0, 0])
-            } == 0
-        };
-        candidates.into_iter().flatten().find(writable).unwrap_or_else(|| PathBuf::from("/tmp"))
+        let base = temporary::base_directory(|name| std::env::var_os(name).map(|v| v.as_bytes().to_vec()));
+        temporary::sweep(&base);
+        let path = temporary::name(&base).context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
+        let dir = NetDir::open_or_create(path.bytes())?;
+        Ok(Net::new(dir, Box::new(NoTunnels), true, true))
     }
 
     /// A net that the calling process itself has tunnels in: `local` knows their descriptors, and none is kept for

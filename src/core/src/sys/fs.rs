@@ -225,6 +225,13 @@ pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_renameat2, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
 }
 
+/// access(2) by the effective ids of the caller, as far as the kernel's old call tells.
+pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
+    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, mode as usize, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_faccessat, args) }).map(drop)
+}
+
 /// readlinkat(2): the target's bytes within `buf`.
 pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let args = [dir as isize as usize, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];

@@ -35,6 +35,12 @@ pub fn gettid() -> i32 {
     unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
+/// The caller's effective user id.
+pub fn effective_uid() -> u32 {
+    // SAFETY: geteuid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_geteuid, [0; 6]) as u32 }
+}
+
 /// Nanoseconds of `clock` (CLOCK_MONOTONIC, CLOCK_REALTIME).
 pub fn now_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -175,6 +175,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(Read::Done(n))
     }
 
+    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
+    pub fn repair(&self, fd: i32) {
+        if let Ok(_lock) = self.net.lock_tunnel(self.inode, &self.state) {
+            bell::repair(&self.state, fd);
+        }
+    }
+
     /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked fails with EFAULT, as the
     /// kernel's does.
     pub fn deleted_since(&self, deletions: u32) -> bool {

@@ -1,0 +1,125 @@
+//! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
+
+use memtun_core::{sys, temporary};
+use once_cell::race::OnceBox;
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStringExt;
+
+/// The settings of this process.
+pub struct Config {
+    /// MEMTUN_NET, or the name of the process tree's private net.
+    pub net: Vec<u8>,
+    /// The net was not named by anybody: it goes with the last process.
+    pub private: bool,
+    /// MEMTUN_DEVICES.
+    pub devices: Vec<Device>,
+    /// MEMTUN_LINK.
+    pub link_up: bool,
+    /// `MEMTUN_...=...` as they were, for children that are started with another environment.
+    pub environment: Vec<CString>,
+    /// Path of this library as LD_PRELOAD had it; None when it was loaded otherwise.
+    pub library: Option<CString>,
+}
+
+/// A special device.
+pub struct Device {
+    /// Normalised absolute path.
+    pub path: Vec<u8>,
+}
+
+impl Device {
+    /// Last component.
+    pub fn name(&self) -> &[u8] {
+        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+    }
+}
+
+static CONFIG: OnceBox<Config> = OnceBox::new();
+
+/// None before the constructor has run: then everything is passed through.
+#[inline]
+pub fn get() -> Option<&'static Config> {
+    CONFIG.get()
+}
+
+fn variable(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsStringExt::into_vec)
+}
+
+/// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
+/// threads.
+pub fn init() {
+    let log = variable("MEMTUN_LOG");
+    crate::logging::init(log.as_deref().unwrap_or(b"warn"));
+    let given = variable("MEMTUN_NET").filter(|dir| !dir.is_empty());
+    let net = given.unwrap_or_else(|| {
+        let base = temporary::base_directory(variable);
+        let name = temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec());
+        if let Ok(value) = CString::new(name.clone()) {
+            // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
+            unsafe { libc::setenv(c"MEMTUN_NET".as_ptr(), value.as_ptr(), 1) };
+        }
+        name
+    });
+    let private = temporary::owner_is_alive(&net).is_some() && net.windows(8).any(|w| w == b"/memtun-");
+    let link = variable("MEMTUN_LINK");
+    let link_up = match link.as_deref() {
+        None | Some(b"up" | b"") => true,
+        Some(b"down") => false,
+        Some(other) => {
+            log::error!("MEMTUN_LINK={:?} is neither up nor down; taking up", String::from_utf8_lossy(other));
+            true
+        }
+    };
+    let devices = devices(variable("MEMTUN_DEVICES").filter(|d| !d.is_empty()));
+    let environment = ["MEMTUN_NET", "MEMTUN_DEVICES", "MEMTUN_LINK", "MEMTUN_LOG"]
+        .iter()
+        .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
+        .collect();
+    let _ = CONFIG.set(Box::new(Config { net, private, devices, link_up, environment, library: library() }));
+}
+
+fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
+    let setting = setting.unwrap_or_else(|| b"/dev/net/tun".to_vec());
+    let mut devices = Vec::new();
+    for path in setting.split(|b| *b == b':').filter(|p| !p.is_empty()) {
+        let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").collect();
+        if path[0] != b'/' || parts.is_empty() || parts.contains(&b"..".as_slice()) {
+            let shown = String::from_utf8_lossy(path);
+            log::error!("MEMTUN_DEVICES: {shown:?} is no absolute path without \"..\"; leaving it out");
+            continue;
+        }
+        devices.push(Device { path: parts.iter().flat_map(|p| [b"/".as_slice(), p]).flatten().copied().collect() });
+    }
+    devices
+}
+
+/// The entry of LD_PRELOAD that is this library.
+fn library() -> Option<CString> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: an address in this library, and room for one Dl_info.
+    let found = unsafe { libc::dladdr(init as *const libc::c_void, info.as_mut_ptr()) };
+    // SAFETY: zeroed is a valid Dl_info; dladdr filled it when it says so.
+    let info = unsafe { info.assume_init() };
+    if found == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a NUL-terminated string of the dynamic linker's.
+    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    let preload = variable("LD_PRELOAD")?;
+    let mut entries = preload.split(|b| *b == b':' || *b == b' ');
+    let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;
+    entries.any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file)).then(|| path.to_owned())
+}
+
+/// Is the process that a private net was made for still running?
+pub fn owner_is_alive(config: &Config) -> bool {
+    temporary::owner_is_alive(&config.net) == Some(true)
+}
+
+/// Is this process the one that its private net was made for?
+pub fn is_owner(config: &Config) -> bool {
+    let mut parts = config.net.rsplit(|b| *b == b'-');
+    let pid = parts.nth(1).and_then(|p| std::str::from_utf8(p).ok()?.parse::<i32>().ok());
+    pid == Some(sys::getpid())
+}

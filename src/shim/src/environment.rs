@@ -1,0 +1,136 @@
+//! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
+//! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
+
+use crate::config;
+use libc::c_char;
+use memtun_core::sys;
+
+/// Entries that fit without a mapping.
+const SMALL: usize = 256;
+const PRELOAD: &[u8] = b"LD_PRELOAD=";
+
+/// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
+pub struct Environment {
+    entries: [*const c_char; SMALL],
+    preload: [u8; 4096],
+    large: Option<(*mut u8, usize)>,
+}
+
+/// The bytes of a C string.
+///
+/// # Safety
+/// The string must be NUL-terminated and readable.
+unsafe fn bytes<'a>(s: *const c_char) -> &'a [u8] {
+    // SAFETY: the caller's contract.
+    unsafe { std::ffi::CStr::from_ptr(s) }.to_bytes()
+}
+
+fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    entry.strip_prefix(name)
+}
+
+/// Does this list load the library? By file name: the linker may have found it on a search path.
+fn loads(list: &[u8], library: &[u8]) -> bool {
+    fn file(path: &[u8]) -> &[u8] {
+        path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+    }
+    list.split(|b| *b == b':' || *b == b' ').any(|entry| file(entry) == file(library))
+}
+
+impl Environment {
+    /// A place to build one in.
+    #[allow(clippy::new_without_default, reason = "large: to be made only where it is used")]
+    pub fn new() -> Environment {
+        Environment { entries: [std::ptr::null(); SMALL], preload: [0; 4096], large: None }
+    }
+
+    /// `given` if nothing is missing in it (the usual case), else a copy with the library and the settings added.
+    ///
+    /// # Safety
+    /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
+    pub unsafe fn complete(&mut self, given: *const *const c_char) -> *const *const c_char {
+        let Some(config) = config::get() else { return given };
+        let Some(library) = &config.library else { return given };
+        if given.is_null() {
+            return given;
+        }
+        let mut count = 0;
+        let mut preload: Option<(usize, &[u8])> = None;
+        let mut present = 0u32;
+        // SAFETY: the caller's contract, up to the terminating NULL.
+        unsafe {
+            while !(*given.add(count)).is_null() {
+                let entry = bytes(*given.add(count));
+                if let Some(list) = value_of(entry, PRELOAD) {
+                    preload = Some((count, list));
+                }
+                for (i, ours) in config.environment.iter().enumerate() {
+                    let name = ours.to_bytes().split_inclusive(|b| *b == b'=').next().unwrap_or_default();
+                    if entry.starts_with(name) {
+                        present |= 1 << i;
+                    }
+                }
+                count += 1;
+            }
+        }
+        let loaded = preload.is_some_and(|(_, list)| loads(list, library.to_bytes()));
+        let all = (1u32 << config.environment.len()) - 1;
+        if loaded && present == all {
+            return given;
+        }
+        let Some(room) = self.room(count + config.environment.len() + 2) else { return given };
+        // SAFETY: `room` holds that many pointers; `given` has `count` entries.
+        unsafe { std::ptr::copy_nonoverlapping(given, room, count) };
+        let mut end = count;
+        let put = |at: usize, entry: *const c_char| {
+            // SAFETY: at most `count + settings + 1` entries are put, and one more for the NULL.
+            unsafe { *room.add(at) = entry };
+        };
+        if !loaded {
+            let list = preload.map_or(&b""[..], |(_, list)| list);
+            let parts = [PRELOAD, library.to_bytes(), if list.is_empty() { b"" } else { b":" }, list];
+            if let Some(entry) = self.preload_entry(&parts) {
+                put(preload.map_or(end, |(at, _)| at), entry);
+                end += preload.is_none() as usize;
+            }
+        }
+        for (i, ours) in config.environment.iter().enumerate() {
+            if present & 1 << i == 0 {
+                put(end, ours.as_ptr());
+                end += 1;
+            }
+        }
+        put(end, std::ptr::null());
+        room
+    }
+
+    fn room(&mut self, count: usize) -> Option<*mut *const c_char> {
+        if count <= SMALL {
+            return Some(self.entries.as_mut_ptr());
+        }
+        let size = count * size_of::<*const c_char>();
+        let place = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE).ok()?;
+        self.large = Some((place, size));
+        Some(place.cast())
+    }
+
+    /// None when the list would be longer than any sensible one.
+    fn preload_entry(&mut self, parts: &[&[u8]]) -> Option<*const c_char> {
+        let mut at = 0;
+        for part in parts {
+            self.preload.get_mut(at..at + part.len())?.copy_from_slice(part);
+            at += part.len();
+        }
+        *self.preload.get_mut(at)? = 0;
+        Some(self.preload.as_ptr().cast())
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if let Some((place, size)) = self.large {
+            // SAFETY: our own mapping; the call that used it has returned.
+            unsafe { sys::unmap(place, size) };
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! epoll(7) where the bell alone cannot tell the truth.
+//!
+//! While a tunnel is attached and its link is up, the kernel's registration of the bell is all there is. In the other
+//! states it is changed: a tunnel that is down is registered without EPOLLOUT until the link comes up; one that is
+//! registered while unattached reports EPOLLERR and is then dead for good, as with the driver, until it is modified; one
+//! whose interface is deleted reports EPOLLERR. epoll_wait finds these in a table of registrations of this process. (A
+//! registration made by another process is not in it: then only the plain states are right.)
+
+use crate::errno;
+use crate::readiness::{self, Deadline, State};
+use crate::table;
+use libc::{c_int, epoll_event, pollfd, sigset_t};
+use memtun_core::sys::Fd;
+use std::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
+const ERR: u32 = libc::EPOLLERR as u32;
+const ONCE: u32 = libc::EPOLLET as u32 | libc::EPOLLONESHOT as u32;
+
+/// What the kernel has been told, and what the program has been told.
+mod mark {
+    /// Registered as the program asked.
+    pub const PLAIN: u32 = 0;
+    /// Registered without EPOLLOUT.
+    pub const QUIET: u32 = 1;
+    /// Registered while unattached: EPOLLERR as long as it is, then nothing.
+    pub const DEAD: u32 = 2;
+    /// As DEAD, and a registration that reports once has done so.
+    pub const TOLD: u32 = 3;
+    /// The interface was deleted: EPOLLERR.
+    pub const GONE: u32 = 4;
+}
+
+struct Registration {
+    /// 1 + (epoll descriptor << 32 | descriptor), 0 when free.
+    key: AtomicU64,
+    events: AtomicU32,
+    mark: AtomicU32,
+    data: AtomicU64,
+}
+
+const PLACES: usize = 2048;
+static TABLE: [Registration; PLACES] = [const {
+    Registration { key: AtomicU64::new(0), events: AtomicU32::new(0), mark: AtomicU32::new(0), data: AtomicU64::new(0) }
+}; PLACES];
+/// Places beyond have never been used.
+static USED: AtomicUsize = AtomicUsize::new(0);
+/// Registrations in the table.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn key(epoll: c_int, fd: c_int) -> u64 {
+    1 + ((epoll as u32 as u64) << 32 | fd as u32 as u64)
+}
+
+impl Registration {
+    fn is_of(&self, epoll: c_int) -> bool {
+        let key = self.key.load(Acquire);
+        key != 0 && (key - 1) >> 32 == epoll as u32 as u64
+    }
+    fn fd(&self) -> c_int {
+        (self.key.load(Acquire).wrapping_sub(1)) as u32 as c_int
+    }
+    fn forget(&self) {
+        if self.key.swap(0, AcqRel) != 0 {
+            COUNT.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+fn used() -> &'static [Registration] {
+    &TABLE[..USED.load(Acquire).min(PLACES)]
+}
+
+fn find(epoll: c_int, fd: c_int) -> Option<&'static Registration> {
+    used().iter().find(|r| r.key.load(Acquire) == key(epoll, fd))
+}
+
+fn remember(epoll: c_int, fd: c_int, event: epoll_event, mark: u32) {
+    let fill = |r: &Registration| {
+        r.events.store(event.events, Relaxed);
+        r.data.store(event.u64, Relaxed);
+        r.mark.store(mark, Release);
+    };
+    if let Some(known) = find(epoll, fd) {
+        return fill(known);
+    }
+    for (i, place) in TABLE.iter().enumerate() {
+        if place.key.compare_exchange(0, key(epoll, fd), AcqRel, Relaxed).is_ok() {
+            fill(place);
+            USED.fetch_max(i + 1, AcqRel);
+            COUNT.fetch_add(1, Relaxed);
+            return;
+        }
+    }
+    log::warn!("more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest");
+}
+
+/// A tunnel's descriptor has been closed here.
+pub fn forget(fd: c_int) {
+    if COUNT.load(Relaxed) == 0 {
+        return;
+    }
+    for registration in used() {
+        if registration.key.load(Acquire) != 0 && registration.fd() == fd {
+            registration.forget();
+        }
+    }
+}
+
+/// epoll_ctl(2) on a tunnel. `host` makes the call with an event of ours.
+pub fn control(epoll: c_int, operation: c_int, fd: c_int, event: epoll_event, host: impl Fn(*mut epoll_event) -> c_int) -> c_int {
+    if operation == libc::EPOLL_CTL_DEL {
+        let answer = host(std::ptr::null_mut());
+        if answer == 0 {
+            if let Some(known) = find(epoll, fd) {
+                known.forget();
+            }
+        }
+        return answer;
+    }
+    let mut told = event;
+    let mark = match readiness::state(fd) {
+        State::Plain => mark::PLAIN,
+        State::Quiet => {
+            told.events &= !OUT;
+            mark::QUIET
+        }
+        State::Error => {
+            told.events = 0;
+            mark::DEAD
+        }
+    };
+    if event.events & libc::EPOLLET as u32 != 0 {
+        if let Some(tunnel) = table::hold(fd) {
+            tunnel.ring_always();
+        }
+    }
+    let answer = host(&mut told);
+    if answer == 0 {
+        remember(epoll, fd, event, mark);
+    }
+    answer
+}
+
+/// Does waiting on this epoll descriptor need care?
+#[inline]
+pub fn concerns(epoll: c_int) -> bool {
+    COUNT.load(Relaxed) != 0 && used().iter().any(|r| r.is_of(epoll))
+}
+
+/// What a look at the registrations of one epoll descriptor found.
+struct Look {
+    /// Events to report at once.
+    events: Vec<epoll_event>,
+    /// Links to wait for.
+    links: Vec<Fd>,
+}
+
+/// Changes the kernel's registration. False when the kernel does not know it any more.
+fn modify(epoll: c_int, registration: &Registration, events: u32) -> bool {
+    let mut event = epoll_event { events, u64: registration.data.load(Relaxed) };
+    errno::keep(|| crate::hooks::wait::real_epoll_ctl(epoll, libc::EPOLL_CTL_MOD, registration.fd(), &mut event) == 0)
+}
+
+/// Brings the kernel's registrations in line with the links, and collects what only we can report.
+fn look(epoll: c_int) -> Look {
+    let mut found = Look { events: Vec::new(), links: Vec::new() };
+    for registration in used().iter().filter(|r| r.is_of(epoll)) {
+        let fd = registration.fd();
+        let events = registration.events.load(Relaxed);
+        let mark = registration.mark.load(Acquire);
+        let next = match (readiness::state(fd), mark) {
+            (State::Plain, mark::QUIET) => Some((events, mark::PLAIN)),
+            (State::Quiet, mark::PLAIN) if events & OUT != 0 => Some((events & !OUT, mark::QUIET)),
+            (State::Error, mark::PLAIN | mark::QUIET) => Some((0, mark::GONE)),
+            (_, mark::GONE) if readiness::state(fd) != State::Error => Some((0, mark::TOLD)),
+            _ => None,
+        };
+        if let Some((asked, mark)) = next {
+            if !modify(epoll, registration, asked) {
+                registration.forget();
+                continue;
+            }
+            registration.mark.store(mark, Release);
+        }
+        let mark = registration.mark.load(Acquire);
+        if readiness::state(fd) == State::Error && (mark == mark::DEAD || mark == mark::GONE) {
+            // The epoll descriptor may have been closed, and its number be another's now.
+            if !modify(epoll, registration, 0) {
+                registration.forget();
+                continue;
+            }
+            found.events.push(epoll_event { events: ERR, u64: registration.data.load(Relaxed) });
+            if events & ONCE != 0 {
+                registration.mark.store(mark::TOLD, Release);
+            }
+        }
+        if mark == mark::QUIET {
+            if let Some(Ok(link)) = table::hold(fd).map(|t| t.link_bell()) {
+                found.links.push(link);
+            }
+        }
+    }
+    found
+}
+
+/// Drops events of tunnels that were deleted during the wait: their bells rang for that.
+fn drop_alarms(epoll: c_int, events: &mut [epoll_event], n: usize) -> usize {
+    let gone = |event: &epoll_event| {
+        let data = event.u64;
+        used().iter().any(|r| {
+            r.is_of(epoll) && r.data.load(Relaxed) == data && r.mark.load(Acquire) < mark::DEAD && readiness::state(r.fd()) == State::Error
+        })
+    };
+    let mut kept = 0;
+    for i in 0..n {
+        if !gone(&events[i]) {
+            events[kept] = events[i];
+            kept += 1;
+        }
+    }
+    kept
+}
+
+/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
+pub fn wait(
+    epoll: c_int,
+    events: &mut [epoll_event],
+    deadline: Deadline,
+    mask: *const sigset_t,
+    host: impl Fn(&mut [epoll_event], Option<libc::timespec>) -> c_int,
+) -> c_int {
+    const NOW: Option<libc::timespec> = Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    loop {
+        let found = look(epoll);
+        let ours = found.events.len().min(events.len());
+        events[..ours].copy_from_slice(&found.events[..ours]);
+        if ours == events.len() {
+            return ours as c_int;
+        }
+        if ours > 0 || !found.links.is_empty() {
+            let n = host(&mut events[ours..], NOW).max(0) as usize;
+            let kept = drop_alarms(epoll, &mut events[ours..], n);
+            if ours + kept > 0 {
+                return (ours + kept) as c_int;
+            }
+            if deadline.over() {
+                return 0;
+            }
+            let mut asked = vec![pollfd { fd: epoll, events: libc::POLLIN, revents: 0 }];
+            asked.extend(found.links.iter().map(|l| pollfd { fd: l.raw(), events: libc::POLLIN, revents: 0 }));
+            let n = readiness::host_ppoll(&mut asked, deadline.left(), mask);
+            if n <= 0 {
+                return errno::keep(|| {
+                    drop(found);
+                    n
+                });
+            }
+            continue;
+        }
+        let n = host(events, deadline.left());
+        if n <= 0 {
+            return n;
+        }
+        let kept = drop_alarms(epoll, events, n as usize);
+        if kept > 0 {
+            return kept as c_int;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Closing, and the ways to end a process that run no destructors.
+
+use crate::net;
+use crate::ops;
+use crate::real::{hooks, real};
+use crate::table::{any, is_tunnel};
+use libc::{c_int, c_uint, FILE};
+
+const CLOSE_RANGE_CLOEXEC: c_int = 4;
+
+/// The descriptor of a stream, if it is a tunnel.
+fn tunnel_of(file: *mut FILE) -> Option<c_int> {
+    if file.is_null() || !any() {
+        return None;
+    }
+    // SAFETY: a stream of the caller's, which it is about to close.
+    let fd = crate::errno::keep(|| unsafe { libc::fileno(file) });
+    is_tunnel(fd).then_some(fd)
+}
+
+hooks! {
+    fn close(fd: c_int) -> c_int => my_close {
+        if is_tunnel(fd) { ops::close(fd, || real!(close(fd))) } else { real!(close(fd)) }
+    }
+    fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int => my_close_range {
+        if any() && flags & CLOSE_RANGE_CLOEXEC == 0 {
+            ops::close_range(first, last, || real!(close_range(first, last, flags)))
+        } else {
+            real!(close_range(first, last, flags))
+        }
+    }
+    fn closefrom(first: c_int) -> () => my_closefrom {
+        if any() {
+            ops::close_range(first.max(0) as c_uint, c_uint::MAX, || {
+                real!(closefrom(first));
+                0
+            });
+        } else {
+            real!(closefrom(first))
+        }
+    }
+    fn fclose(file: *mut FILE) -> c_int => my_fclose {
+        match tunnel_of(file) {
+            Some(fd) => ops::close(fd, || real!(fclose(file))),
+            None => real!(fclose(file)),
+        }
+    }
+    fn _exit(status: c_int) -> () => my_exit {
+        net::leave();
+        real!(_exit(status))
+    }
+    fn _Exit(status: c_int) -> () => my_exit_now {
+        net::leave();
+        real!(_Exit(status))
+    }
+}

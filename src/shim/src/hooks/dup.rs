@@ -1,0 +1,80 @@
+//! Duplicating descriptors, and fcntl(2).
+
+use crate::errno;
+use crate::ops;
+use crate::real::{hooks, real};
+use crate::table::{any, is_tunnel};
+use libc::{c_int, c_void};
+use memtun_core::Errno;
+
+const F_SETLEASE: c_int = 1024;
+const F_SETPIPE_SZ: c_int = 1031;
+const F_GETPIPE_SZ: c_int = 1032;
+
+/// fcntl(2) on a tunnel.
+fn control(fd: c_int, command: c_int, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
+    match command {
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
+            let new = host();
+            if new >= 0 {
+                ops::duplicated(fd, new);
+            }
+            new
+        }
+        libc::F_GETFL => match host() {
+            flags if flags < 0 => flags,
+            flags => ops::status_flags(fd, flags),
+        },
+        libc::F_SETFL if arg as usize as c_int & libc::O_DIRECT != 0 => refuse(libc::EINVAL),
+        libc::F_SETFL => {
+            let answer = host();
+            if answer == 0 {
+                errno::keep(|| ops::flags_changed(fd));
+            }
+            answer
+        }
+        // What the bell is does not show.
+        F_GETPIPE_SZ | F_SETPIPE_SZ => refuse(libc::EBADF),
+        F_SETLEASE => refuse(libc::EINVAL),
+        _ => host(),
+    }
+}
+
+fn refuse(e: c_int) -> c_int {
+    errno::give::<c_int>(Err(Errno(e))) as c_int
+}
+
+/// `new` is another descriptor of `old` now, if the call succeeded.
+#[inline]
+fn done(old: c_int, new: c_int) -> c_int {
+    if new >= 0 && any() && (is_tunnel(old) || is_tunnel(new)) {
+        ops::duplicated(old, new);
+    }
+    new
+}
+
+hooks! {
+    fn dup(fd: c_int) -> c_int => my_dup {
+        done(fd, real!(dup(fd)))
+    }
+    fn dup2(old: c_int, new: c_int) -> c_int => my_dup2 {
+        done(old, real!(dup2(old, new)))
+    }
+    fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int => my_dup3 {
+        done(old, real!(dup3(old, new, flags)))
+    }
+    fn fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl {
+        if is_tunnel(fd) {
+            control(fd, command, arg, || real!(fcntl(fd, command, arg)))
+        } else {
+            real!(fcntl(fd, command, arg))
+        }
+    }
+    fn fcntl64(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl64 {
+        if is_tunnel(fd) {
+            control(fd, command, arg, || real!(fcntl64(fd, command, arg)))
+        } else {
+            real!(fcntl64(fd, command, arg))
+        }
+    }
+}

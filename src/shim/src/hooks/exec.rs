@@ -1,0 +1,67 @@
+//! The exec family: the new image finds the library and the net. execl, execlp and execle are variadic in C and take the
+//! process's own environment (execle excepted), so they pass without us.
+
+use crate::environment::Environment;
+use crate::real::{hooks, real};
+use libc::{c_char, c_int, c_void, pid_t};
+
+type Strings = *const *const c_char;
+
+/// Runs an exec with the completed environment. The descriptors that are tunnels may close with it.
+fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    let mut place = Environment::new();
+    // SAFETY: the caller's own argument to an exec function.
+    let complete = unsafe { place.complete(environment) };
+    exec(complete)
+}
+
+/// Numbers of interfaces are not kept over an exec, which closes what is close-on-exec unseen.
+fn before_exec() {
+    if crate::table::any() {
+        if let Some(net) = crate::net::current() {
+            net.forget_numbers();
+        }
+    }
+}
+
+fn own() -> Strings {
+    // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised way.
+    unsafe { std::ptr::addr_of!(environ).read() }
+}
+
+extern "C" {
+    static environ: Strings;
+}
+
+hooks! {
+    fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
+        before_exec();
+        with(environment, |e| real!(execve(path, args, e)))
+    }
+    fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
+        before_exec();
+        with(own(), |e| real!(execve(path, args, e)))
+    }
+    fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
+        before_exec();
+        with(own(), |e| real!(execvpe(file, args, e)))
+    }
+    fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
+        before_exec();
+        with(environment, |e| real!(execvpe(file, args, e)))
+    }
+    fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
+        before_exec();
+        with(environment, |e| real!(fexecve(fd, args, e)))
+    }
+    fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
+        before_exec();
+        with(environment, |e| real!(execveat(dir, path, args, e, flags)))
+    }
+    fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
+        with(environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
+    }
+    fn posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawnp {
+        with(environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
+    }
+}

@@ -1,0 +1,33 @@
+//! The hooks: one family per file, a few lines each. They decide whose call it is, hand ours to `ops` and its
+//! neighbours, and pass everything else on with the caller's own arguments.
+
+pub mod close;
+pub mod dup;
+pub mod exec;
+pub mod file;
+pub mod ioctl;
+pub mod link;
+pub mod open;
+pub mod receive;
+pub mod rw;
+pub mod stat;
+pub mod syscall;
+pub mod wait;
+
+use crate::real::Hook;
+
+/// Every hook, by family.
+pub const FAMILIES: &[&[Hook]] = &[
+    open::HOOKS,
+    rw::HOOKS,
+    ioctl::HOOKS,
+    close::HOOKS,
+    dup::HOOKS,
+    stat::HOOKS,
+    file::HOOKS,
+    link::HOOKS,
+    receive::HOOKS,
+    exec::HOOKS,
+    wait::HOOKS,
+    syscall::HOOKS,
+];

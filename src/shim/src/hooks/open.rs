@@ -1,0 +1,140 @@
+//! Opening: the names that libc has for open(2).
+
+use crate::errno::{self, fence};
+use crate::ops;
+use crate::real::{hooks, real};
+use crate::route::{self, Route};
+use libc::{c_char, c_int, mode_t, FILE};
+
+/// Opens through one of libc's names, or a tunnel.
+#[inline]
+fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    match route::before(dir, path) {
+        Route::Host => {
+            let fd = host();
+            if fd < 0 && device_is_missing(errno::get()) {
+                return instead(dir, path, flags, fd);
+            }
+            if fd >= 0 && opened_device(fd) {
+                // A link of another name to the host's own device.
+                let ours = ours(flags, Some(fd));
+                return ours;
+            }
+            fd
+        }
+        Route::NotADirectory => errno::give::<c_int>(Err(memtun_core::Errno(libc::ENOTDIR))) as c_int,
+        Route::Device => ours(flags, None),
+    }
+}
+
+fn ours(flags: c_int, host: Option<c_int>) -> c_int {
+    if let Some(fd) = host {
+        let _ = memtun_core::sys::close(fd);
+    }
+    errno::give(fence(|| ops::open(flags))) as c_int
+}
+
+/// Errors that the host gives where the device is not there or not allowed.
+fn device_is_missing(e: c_int) -> bool {
+    [libc::ENOENT, libc::EACCES, libc::ENXIO, libc::ENODEV, libc::EPERM].contains(&e)
+}
+
+#[cold]
+fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_int {
+    if flags & libc::O_NOFOLLOW != 0 {
+        return failed;
+    }
+    match errno::keep(|| route::after(dir, path)) {
+        Route::Host => failed,
+        _ => ours(flags, None),
+    }
+}
+
+/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
+fn opened_device(fd: c_int) -> bool {
+    memtun_core::sys::fstat(fd).is_ok_and(|st| crate::chardev::is_device(&st))
+        && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
+}
+
+const HERE: c_int = libc::AT_FDCWD;
+
+hooks! {
+    fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open {
+        opening(HERE, path, flags, || real!(open(path, flags, mode)))
+    }
+    fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open64 {
+        opening(HERE, path, flags, || real!(open64(path, flags, mode)))
+    }
+    fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_openat {
+        opening(dir, path, flags, || real!(openat(dir, path, flags, mode)))
+    }
+    fn openat64(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_openat64 {
+        opening(dir, path, flags, || real!(openat64(dir, path, flags, mode)))
+    }
+    fn __open_2(path: *const c_char, flags: c_int) -> c_int => my_open_2 {
+        opening(HERE, path, flags, || real!(__open_2(path, flags)))
+    }
+    fn __open64_2(path: *const c_char, flags: c_int) -> c_int => my_open64_2 {
+        opening(HERE, path, flags, || real!(__open64_2(path, flags)))
+    }
+    fn __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => my_openat_2 {
+        opening(dir, path, flags, || real!(__openat_2(dir, path, flags)))
+    }
+    fn __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => my_openat64_2 {
+        opening(dir, path, flags, || real!(__openat64_2(dir, path, flags)))
+    }
+    fn creat(path: *const c_char, mode: mode_t) -> c_int => my_creat {
+        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, || real!(creat(path, mode)))
+    }
+    fn creat64(path: *const c_char, mode: mode_t) -> c_int => my_creat64 {
+        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, || real!(creat64(path, mode)))
+    }
+    fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen {
+        stream(path, mode, || real!(fopen(path, mode)))
+    }
+    fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen64 {
+        stream(path, mode, || real!(fopen64(path, mode)))
+    }
+}
+
+/// fopen(3). The stream is of the tunnel's descriptor: fileno(3) and ioctl work as on the host; libc's own reads and
+/// writes on the stream do not pass through the library.
+fn stream(path: *const c_char, mode: *const c_char, host: impl FnOnce() -> *mut FILE) -> *mut FILE {
+    if route::before(HERE, path) != Route::Device {
+        return host();
+    }
+    let Ok(text) = crate::user::c_string(mode) else { return host() };
+    let direction = match (text.first(), text.contains(&b'+')) {
+        (_, true) => libc::O_RDWR,
+        (Some(b'r'), _) => libc::O_RDONLY,
+        _ => libc::O_WRONLY,
+    };
+    let cloexec = if text.contains(&b'e') { libc::O_CLOEXEC } else { 0 };
+    let exclusive = if text.contains(&b'x') { libc::O_CREAT | libc::O_EXCL } else { 0 };
+    let fd = ours(direction | cloexec | exclusive, None);
+    if fd < 0 {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: a descriptor of our own and the caller's mode string.
+    let file = unsafe { libc::fdopen(fd, mode) };
+    if file.is_null() {
+        ops::close(fd, || {
+            let _ = memtun_core::sys::close(fd);
+            0
+        });
+    }
+    file
+}
+
+/// openat2(2), for `syscall`: None when it is not ours.
+pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
+    if route::before(dir, path) != Route::Device {
+        return None;
+    }
+    // SAFETY: struct open_how begins with its flags, a u64.
+    let flags = unsafe { crate::user::read(how) };
+    Some(match flags {
+        Ok(flags) => ours(flags as c_int, None),
+        Err(e) => errno::give::<c_int>(Err(e)) as c_int,
+    })
+}

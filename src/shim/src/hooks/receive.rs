@@ -1,0 +1,51 @@
+//! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel.
+
+use crate::errno;
+use crate::net;
+use crate::real::{hooks, real};
+use crate::user;
+use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
+
+/// Enters the tunnels among the descriptors of a received message.
+fn adopt(message: *const msghdr) {
+    errno::keep(|| {
+        // SAFETY: a plain C struct that the kernel has just filled.
+        let Ok(header) = (unsafe { user::read(message) }) else { return };
+        if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {
+            return;
+        }
+        // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen bytes in all, and the
+        // CMSG macros stay within.
+        unsafe {
+            let mut control = libc::CMSG_FIRSTHDR(&header);
+            while !control.is_null() {
+                if (*control).cmsg_level == libc::SOL_SOCKET && (*control).cmsg_type == libc::SCM_RIGHTS {
+                    let bytes = (*control).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                    let fds = libc::CMSG_DATA(control).cast::<c_int>();
+                    for i in 0..bytes / size_of::<c_int>() {
+                        net::adopt(fds.add(i).read_unaligned());
+                    }
+                }
+                control = libc::CMSG_NXTHDR(&header, control);
+            }
+        }
+    });
+}
+
+hooks! {
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
+        let n = real!(recvmsg(fd, message, flags));
+        if n >= 0 {
+            adopt(message);
+        }
+        n
+    }
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
+        let n = real!(recvmmsg(fd, messages, count, flags, timeout));
+        for i in 0..n.max(0) as usize {
+            // SAFETY: the kernel filled `n` elements of the caller's array.
+            adopt(unsafe { &(*messages.add(i)).msg_hdr });
+        }
+        n
+    }
+}

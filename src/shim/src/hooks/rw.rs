@@ -1,0 +1,238 @@
+//! Reading and writing.
+//!
+//! What a hook calls here is `extern "C"`: such a function never unwinds into its caller, so no frame between the program
+//! and the blocking read has anything to clean up.
+#![allow(improper_ctypes_definitions, reason = "extern \"C\" for what it says about unwinding; no C code calls these")]
+
+use crate::errno;
+use crate::ops::{self, Attempt};
+use crate::real::{hooks, real};
+use crate::table::is_tunnel;
+use crate::user::{Buffer, Vector};
+use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
+use memtun_core::Errno;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+/// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
+/// blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes nothing out of the bell. It is made here,
+/// where no frame of ours has anything to clean up, so that cancelling the thread can unwind through it.
+macro_rules! blocking_read {
+    ($fd:expr, $sink:expr) => {{
+        let mut attempt = first_attempt($fd, $sink);
+        loop {
+            match attempt {
+                Step::Return(value) => break value,
+                Step::Wait(waiting) => {
+                    // SAFETY: the page is ours; the kernel finds that it cannot store there.
+                    let answer = unsafe { (read.real())($fd, GUARD.load(Relaxed), 1) };
+                    attempt = next_attempt($fd, waiting, answer, $sink);
+                }
+            }
+        }
+    }};
+}
+
+/// What the loop does next.
+enum Step {
+    Return(ssize_t),
+    Wait(ops::Waiting),
+}
+
+static GUARD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Maps the page that waiting reads point to. Called once, in the constructor.
+pub fn init() {
+    if let Ok(page) = memtun_core::sys::unusable_page() {
+        GUARD.store(page as *mut c_void, Relaxed);
+    }
+}
+
+/// Where a read goes: a buffer or a vector.
+#[derive(Clone, Copy)]
+enum Into {
+    Buffer(*mut c_void, size_t),
+    Vector(*const iovec, c_int),
+}
+
+impl From<Attempt> for Step {
+    fn from(attempt: Attempt) -> Step {
+        match attempt {
+            Attempt::Done(answer) => Step::Return(errno::give(answer)),
+            Attempt::Wait(waiting) => Step::Wait(waiting),
+        }
+    }
+}
+
+#[inline(never)]
+extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
+    match sink {
+        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(at, len)).into(),
+        Into::Vector(array, count) => ops::try_read(fd, Vector::new(array, count)).into(),
+    }
+}
+
+#[inline(never)]
+extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, sink: Into) -> Step {
+    let rang = answer >= 0 || errno::get() == libc::EFAULT;
+    match sink {
+        Into::Buffer(at, len) => ops::after_wait(fd, waiting, rang, Buffer::new(at, len)).into(),
+        Into::Vector(array, count) => ops::after_wait(fd, waiting, rang, Vector::new(array, count)).into(),
+    }
+}
+
+extern "C" fn read_buffer(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    blocking_read!(fd, Into::Buffer(buf, n))
+}
+
+extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
+    match total(array, count) {
+        Some(0) => ops::nothing(fd, libc::O_WRONLY),
+        _ => blocking_read!(fd, Into::Vector(array, count)),
+    }
+}
+
+extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    ops::write(fd, Buffer::new(buf, n))
+}
+
+extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
+    match total(array, count) {
+        Some(0) => ops::nothing(fd, libc::O_RDONLY),
+        _ => ops::write(fd, Vector::new(array, count)),
+    }
+}
+
+extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
+    errno::fence(|| Vector::new(array, count)).ok().map(|v| memtun_core::tunnel::Source::len(&v))
+}
+
+/// An offset means nothing on a tunnel, but a negative one is refused.
+extern "C" fn bad_offset(offset: off64_t) -> Option<ssize_t> {
+    (offset < 0).then(|| errno::give::<isize>(Err(Errno(libc::EINVAL))))
+}
+
+/// Flags of preadv2 and pwritev2 that the kernel takes for any file.
+extern "C" fn bad_flags(flags: c_int) -> Option<ssize_t> {
+    const RWF_KNOWN: c_int = 0x1 | 0x2 | 0x4 | libc::RWF_NOWAIT | 0x10;
+    (flags & !RWF_KNOWN != 0).then(|| errno::give::<isize>(Err(Errno(libc::EOPNOTSUPP))))
+}
+
+/// preadv2 with RWF_NOWAIT: never blocks.
+extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
+    match first_attempt(fd, Into::Vector(array, count)) {
+        Step::Return(value) => value,
+        Step::Wait(waiting) => {
+            errno::set(libc::EAGAIN);
+            match ops::after_wait(fd, waiting, false, Vector::new(array, count)).into() {
+                Step::Return(value) => value,
+                Step::Wait(_) => -1,
+            }
+        }
+    }
+}
+
+extern "C" fn read_vector_2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+    match bad_flags(flags) {
+        Some(refused) => refused,
+        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
+        None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => read_now(fd, array, count),
+        None => read_vector(fd, array, count),
+    }
+}
+
+extern "C" fn write_vector_2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+    match bad_flags(flags) {
+        Some(refused) => refused,
+        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
+        None => write_vector(fd, array, count),
+    }
+}
+
+extern "C" fn read_at(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t {
+    match bad_offset(offset) {
+        Some(refused) => refused,
+        None => read_buffer(fd, buf, n),
+    }
+}
+
+extern "C" fn write_at(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t {
+    match bad_offset(offset) {
+        Some(refused) => refused,
+        None => write_buffer(fd, buf, n),
+    }
+}
+
+extern "C" fn read_vector_at(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t {
+    match bad_offset(offset) {
+        Some(refused) => refused,
+        None => read_vector(fd, array, count),
+    }
+}
+
+extern "C" fn write_vector_at(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t {
+    match bad_offset(offset) {
+        Some(refused) => refused,
+        None => write_vector(fd, array, count),
+    }
+}
+
+hooks! {
+    fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
+        if is_tunnel(fd) { read_buffer(fd, buf, n) } else { real!(read(fd, buf, n)) }
+    }
+    fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
+        // More than the buffer holds is libc's to abort on.
+        if is_tunnel(fd) && n <= room { read_buffer(fd, buf, n) } else { real!(__read_chk(fd, buf, n, room)) }
+    }
+    fn pread(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t) -> ssize_t => my_pread {
+        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(pread(fd, buf, n, offset)) }
+    }
+    fn pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64 {
+        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(pread64(fd, buf, n, offset)) }
+    }
+    fn __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t, room: size_t) -> ssize_t => my_pread_chk {
+        if is_tunnel(fd) && n <= room { read_at(fd, buf, n, offset) } else { real!(__pread_chk(fd, buf, n, offset, room)) }
+    }
+    fn __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t, room: size_t) -> ssize_t => my_pread64_chk {
+        if is_tunnel(fd) && n <= room { read_at(fd, buf, n, offset) } else { real!(__pread64_chk(fd, buf, n, offset, room)) }
+    }
+    fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
+        if is_tunnel(fd) { read_vector(fd, array, count) } else { real!(readv(fd, array, count)) }
+    }
+    fn preadv(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_preadv {
+        if is_tunnel(fd) { read_vector_at(fd, array, count, offset) } else { real!(preadv(fd, array, count, offset)) }
+    }
+    fn preadv64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_preadv64 {
+        if is_tunnel(fd) { read_vector_at(fd, array, count, offset) } else { real!(preadv64(fd, array, count, offset)) }
+    }
+    fn preadv2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_preadv2 {
+        if is_tunnel(fd) { read_vector_2(fd, array, count, offset, flags) } else { real!(preadv2(fd, array, count, offset, flags)) }
+    }
+    fn preadv64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_preadv64v2 {
+        if is_tunnel(fd) { read_vector_2(fd, array, count, offset, flags) } else { real!(preadv64v2(fd, array, count, offset, flags)) }
+    }
+    fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
+        if is_tunnel(fd) { write_buffer(fd, buf, n) } else { real!(write(fd, buf, n)) }
+    }
+    fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
+        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(pwrite(fd, buf, n, offset)) }
+    }
+    fn pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64 {
+        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(pwrite64(fd, buf, n, offset)) }
+    }
+    fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
+        if is_tunnel(fd) { write_vector(fd, array, count) } else { real!(writev(fd, array, count)) }
+    }
+    fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {
+        if is_tunnel(fd) { write_vector_at(fd, array, count, offset) } else { real!(pwritev(fd, array, count, offset)) }
+    }
+    fn pwritev64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_pwritev64 {
+        if is_tunnel(fd) { write_vector_at(fd, array, count, offset) } else { real!(pwritev64(fd, array, count, offset)) }
+    }
+    fn pwritev2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_pwritev2 {
+        if is_tunnel(fd) { write_vector_2(fd, array, count, offset, flags) } else { real!(pwritev2(fd, array, count, offset, flags)) }
+    }
+    fn pwritev64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_pwritev64v2 {
+        if is_tunnel(fd) { write_vector_2(fd, array, count, offset, flags) } else { real!(pwritev64v2(fd, array, count, offset, flags)) }
+    }
+}

@@ -1,0 +1,163 @@
+//! stat(2) and access(2): the device is a character device that may be opened, also where it does not exist.
+
+use crate::errno;
+use crate::real::{hooks, real};
+use crate::route::{self, Route};
+use crate::table::is_tunnel;
+use crate::{chardev, user};
+use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
+use memtun_core::Errno;
+
+const HERE: c_int = libc::AT_FDCWD;
+
+fn fail(e: c_int) -> c_int {
+    errno::give::<c_int>(Err(Errno(e))) as c_int
+}
+
+fn store<T: Copy>(to: *mut T, value: &T) -> c_int {
+    errno::give(user::write(to, value).map(|()| 0)) as c_int
+}
+
+/// Whose the path is, for a call that looks at it; `follow` as the call follows a link in the last place.
+#[inline]
+fn look(dir: c_int, path: *const c_char, follow: bool, host: impl FnOnce() -> c_int, device: impl FnOnce() -> c_int) -> c_int {
+    match route::before(dir, path) {
+        Route::Device if follow || !is_link(dir, path) => device(),
+        Route::NotADirectory => fail(libc::ENOTDIR),
+        _ => {
+            let answer = host();
+            if answer < 0 && errno::get() == libc::ENOENT && follow && errno::keep(|| route::after(dir, path)) == Route::Device {
+                return device();
+            }
+            answer
+        }
+    }
+}
+
+fn is_link(dir: c_int, path: *const c_char) -> bool {
+    let Ok(path) = user::c_string(path).and_then(|p| memtun_core::sys::PathBuf::concat(&[p])) else { return false };
+    memtun_core::sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFLNK)
+}
+
+#[inline]
+fn by_path<T: Copy>(dir: c_int, path: *const c_char, buf: *mut T, follow: bool, host: impl FnOnce() -> c_int) -> c_int {
+    // stat and stat64 are one type on 64-bit machines.
+    look(dir, path, follow, host, || give(buf))
+}
+
+fn give<T: Copy>(buf: *mut T) -> c_int {
+    const { assert!(size_of::<T>() == size_of::<stat_t>()) };
+    store(buf.cast::<stat_t>(), &chardev::device())
+}
+
+/// fstatat(2): AT_EMPTY_PATH makes it fstat.
+#[inline]
+fn at<T: Copy>(dir: c_int, path: *const c_char, buf: *mut T, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && user::c_string(path).is_ok_and(<[u8]>::is_empty) {
+        return give(buf);
+    }
+    by_path(dir, path, buf, flags & libc::AT_SYMLINK_NOFOLLOW == 0, host)
+}
+
+/// access(2): everybody may read and write, nobody execute.
+fn access_of_device(mode: c_int) -> c_int {
+    match mode {
+        _ if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => fail(libc::EINVAL),
+        _ if mode & libc::X_OK != 0 => fail(libc::EACCES),
+        _ => 0,
+    }
+}
+
+#[inline]
+fn permitted(dir: c_int, path: *const c_char, mode: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    look(dir, path, true, host, || access_of_device(mode))
+}
+
+#[inline]
+fn made(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
+    look(dir, path, true, host, || fail(libc::EEXIST))
+}
+
+hooks! {
+    fn stat(path: *const c_char, buf: *mut stat_t) -> c_int => my_stat {
+        by_path(HERE, path, buf, true, || real!(stat(path, buf)))
+    }
+    fn stat64(path: *const c_char, buf: *mut stat64_t) -> c_int => my_stat64 {
+        by_path(HERE, path, buf, true, || real!(stat64(path, buf)))
+    }
+    fn lstat(path: *const c_char, buf: *mut stat_t) -> c_int => my_lstat {
+        by_path(HERE, path, buf, false, || real!(lstat(path, buf)))
+    }
+    fn lstat64(path: *const c_char, buf: *mut stat64_t) -> c_int => my_lstat64 {
+        by_path(HERE, path, buf, false, || real!(lstat64(path, buf)))
+    }
+    fn fstat(fd: c_int, buf: *mut stat_t) -> c_int => my_fstat {
+        if is_tunnel(fd) { give(buf) } else { real!(fstat(fd, buf)) }
+    }
+    fn fstat64(fd: c_int, buf: *mut stat64_t) -> c_int => my_fstat64 {
+        if is_tunnel(fd) { give(buf) } else { real!(fstat64(fd, buf)) }
+    }
+    fn fstatat(dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fstatat {
+        at(dir, path, buf, flags, || real!(fstatat(dir, path, buf, flags)))
+    }
+    fn fstatat64(dir: c_int, path: *const c_char, buf: *mut stat64_t, flags: c_int) -> c_int => my_fstatat64 {
+        at(dir, path, buf, flags, || real!(fstatat64(dir, path, buf, flags)))
+    }
+    fn __xstat(version: c_int, path: *const c_char, buf: *mut stat_t) -> c_int => my_xstat {
+        by_path(HERE, path, buf, true, || real!(__xstat(version, path, buf)))
+    }
+    fn __xstat64(version: c_int, path: *const c_char, buf: *mut stat64_t) -> c_int => my_xstat64 {
+        by_path(HERE, path, buf, true, || real!(__xstat64(version, path, buf)))
+    }
+    fn __lxstat(version: c_int, path: *const c_char, buf: *mut stat_t) -> c_int => my_lxstat {
+        by_path(HERE, path, buf, false, || real!(__lxstat(version, path, buf)))
+    }
+    fn __lxstat64(version: c_int, path: *const c_char, buf: *mut stat64_t) -> c_int => my_lxstat64 {
+        by_path(HERE, path, buf, false, || real!(__lxstat64(version, path, buf)))
+    }
+    fn __fxstat(version: c_int, fd: c_int, buf: *mut stat_t) -> c_int => my_fxstat {
+        if is_tunnel(fd) { give(buf) } else { real!(__fxstat(version, fd, buf)) }
+    }
+    fn __fxstat64(version: c_int, fd: c_int, buf: *mut stat64_t) -> c_int => my_fxstat64 {
+        if is_tunnel(fd) { give(buf) } else { real!(__fxstat64(version, fd, buf)) }
+    }
+    fn __fxstatat(version: c_int, dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fxstatat {
+        at(dir, path, buf, flags, || real!(__fxstatat(version, dir, path, buf, flags)))
+    }
+    fn __fxstatat64(version: c_int, dir: c_int, path: *const c_char, buf: *mut stat64_t, flags: c_int) -> c_int => my_fxstatat64 {
+        at(dir, path, buf, flags, || real!(__fxstatat64(version, dir, path, buf, flags)))
+    }
+    fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx_t) -> c_int => my_statx {
+        if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && user::c_string(path).is_ok_and(<[u8]>::is_empty) {
+            store(buf, &chardev::device_x())
+        } else {
+            look(dir, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0, || real!(statx(dir, path, flags, mask, buf)), || {
+                store(buf, &chardev::device_x())
+            })
+        }
+    }
+    fn access(path: *const c_char, mode: c_int) -> c_int => my_access {
+        permitted(HERE, path, mode, || real!(access(path, mode)))
+    }
+    fn eaccess(path: *const c_char, mode: c_int) -> c_int => my_eaccess {
+        permitted(HERE, path, mode, || real!(eaccess(path, mode)))
+    }
+    fn euidaccess(path: *const c_char, mode: c_int) -> c_int => my_euidaccess {
+        permitted(HERE, path, mode, || real!(euidaccess(path, mode)))
+    }
+    fn faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int => my_faccessat {
+        permitted(dir, path, mode, || real!(faccessat(dir, path, mode, flags)))
+    }
+    fn mknod(path: *const c_char, mode: libc::mode_t, device: libc::dev_t) -> c_int => my_mknod {
+        made(HERE, path, || real!(mknod(path, mode, device)))
+    }
+    fn mknodat(dir: c_int, path: *const c_char, mode: libc::mode_t, device: libc::dev_t) -> c_int => my_mknodat {
+        made(dir, path, || real!(mknodat(dir, path, mode, device)))
+    }
+    fn __xmknod(version: c_int, path: *const c_char, mode: libc::mode_t, device: *mut libc::dev_t) -> c_int => my_xmknod {
+        made(HERE, path, || real!(__xmknod(version, path, mode, device)))
+    }
+    fn __xmknodat(version: c_int, dir: c_int, path: *const c_char, mode: libc::mode_t, device: *mut libc::dev_t) -> c_int => my_xmknodat {
+        made(dir, path, || real!(__xmknodat(version, dir, path, mode, device)))
+    }
+}

@@ -1,0 +1,74 @@
+//! `libmemtun.so`: an in-memory `/dev/net/tun` for unmodified programs.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `hooks` | the calls of libc that are interposed, one family per file |
+//! | [`real`] | the functions behind them, and the macro that declares hooks |
+//! | `route` | does a path lead to a special device? |
+//! | `table` | is a descriptor a tunnel? |
+//! | `ops` | what a call does on a tunnel |
+//! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
+//! | `chardev` | what stat says of a device |
+//! | `sockios` | interface requests on ordinary sockets |
+//! | `environment` | what a new program image must find |
+//! | `user` | the program's memory, without crashing on bad pointers |
+//! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
+//! | `capi` | the driver's side for C, `memtun.h` |
+//!
+//! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
+//! no threads, and errno is libc's on the way through.
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+compile_error!("libmemtun.so interposes glibc; other C libraries have other names and other habits");
+
+mod capi;
+mod chardev;
+mod config;
+mod environment;
+mod epoll;
+mod errno;
+mod hooks;
+mod logging;
+mod net;
+mod ops;
+mod process;
+mod readiness;
+pub mod real;
+mod route;
+mod sockios;
+mod table;
+mod user;
+
+/// Runs when the library is loaded, before the program's own constructors and before it has threads.
+extern "C" fn load() {
+    errno::keep(|| {
+        for family in hooks::FAMILIES {
+            for hook in *family {
+                (hook.resolve)();
+            }
+        }
+        process::init();
+        hooks::rw::init();
+        let _ = errno::fence(|| {
+            config::init();
+            net::adopt_inherited();
+            Ok(())
+        });
+    });
+}
+
+/// Runs when the process exits by returning from main or exit(3).
+extern "C" fn unload() {
+    let _ = errno::fence(|| {
+        net::leave();
+        Ok(())
+    });
+}
+
+#[used]
+#[link_section = ".init_array"]
+static LOAD: extern "C" fn() = load;
+
+#[used]
+#[link_section = ".fini_array"]
+static UNLOAD: extern "C" fn() = unload;

@@ -1,0 +1,53 @@
+//! Log lines to standard error, by system call and without allocating. Never on a path that a foreign descriptor takes.
+
+use log::{LevelFilter, Log, Metadata, Record};
+use std::fmt::Write;
+
+struct StandardError;
+
+/// A line of at most 512 bytes, written in one go so that lines of several processes do not mix.
+struct Line {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let n = text.len().min(self.bytes.len() - 1 - self.len);
+        self.bytes[self.len..self.len + n].copy_from_slice(&text.as_bytes()[..n]);
+        self.len += n;
+        Ok(())
+    }
+}
+
+impl Log for StandardError {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &Record<'_>) {
+        let mut line = Line { bytes: [0; 512], len: 0 };
+        let level = record.level().as_str();
+        let _ = write!(line, "memtun[{}] {}: {}", memtun_core::sys::getpid(), level, record.args());
+        line.bytes[line.len] = b'\n';
+        let _ = memtun_core::sys::write(2, &line.bytes[..line.len + 1]);
+    }
+    fn flush(&self) {}
+}
+
+/// Sets the level and quietens the panic message: a panic of ours is one log line, not a backtrace in the program's output.
+pub fn init(level: &[u8]) {
+    let filter = match level {
+        b"off" => LevelFilter::Off,
+        b"error" => LevelFilter::Error,
+        b"info" => LevelFilter::Info,
+        b"debug" => LevelFilter::Debug,
+        b"trace" => LevelFilter::Trace,
+        _ => LevelFilter::Warn,
+    };
+    let _ = log::set_logger(&StandardError);
+    log::set_max_level(filter);
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or(("?", 0), |l| (l.file(), l.line()));
+        log::error!("bug in memtun at {}:{}; please report it", place.0, place.1);
+    }));
+}

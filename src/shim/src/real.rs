@@ -1,0 +1,111 @@
+//! The functions behind our hooks, and the macro that declares hooks.
+//!
+//! A hook is declared once, with redhook, in one of the families under `hooks`. Its real function is looked up when the
+//! library is loaded, all of them: a lookup at the first call may come in a signal handler or between fork and exec. A
+//! call that comes even before (another library's constructor, a sanitizer) looks up its own function.
+
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
+
+/// One line of the table of hooks.
+pub struct Hook {
+    /// The C name that is exported.
+    #[allow(dead_code, reason = "read by the tests through `memtun_hooks`")]
+    pub name: &'static CStr,
+    /// Looks up the real function.
+    pub resolve: fn(),
+}
+
+/// What a function returns when the C library does not have it; errno is ENOSYS.
+pub trait Failure {
+    /// The value.
+    const FAILED: Self;
+}
+
+macro_rules! failure {
+    ($($t:ty = $v:expr),*) => { $(impl Failure for $t { const FAILED: $t = $v; })* };
+}
+failure!(c_int = -1, c_long = -1, isize = -1, c_uint = 0, () = ());
+
+impl<T> Failure for *mut T {
+    const FAILED: *mut T = std::ptr::null_mut();
+}
+
+extern "C" {
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+/// The next definition of a symbol after ours, or null.
+pub fn next(name: &CStr) -> *mut c_void {
+    const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
+    // SAFETY: the name is NUL-terminated; dlsym has no other preconditions.
+    unsafe { dlsym(RTLD_NEXT, name.as_ptr()) }
+}
+
+/// Declares hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the body, `real!(NAME(...))`
+/// calls the C library's function. Also makes the family's table, `HOOKS`.
+macro_rules! hooks {
+    ($(fn $name:ident ( $($v:ident : $t:ty),* ) -> $r:ty => $hook:ident $body:block)*) => {
+        $(
+            redhook::hook! { unsafe fn $name ( $($v : $t),* ) -> $r => $hook $body }
+
+            impl $name {
+                /// The real function.
+                #[inline(always)]
+                #[allow(dead_code)]
+                fn real(&self) -> unsafe extern "C" fn($($t),*) -> $r {
+                    // SAFETY: the slot only ever holds functions of exactly this type.
+                    unsafe { std::mem::transmute(Self::slot().load(std::sync::atomic::Ordering::Relaxed)) }
+                }
+
+                #[inline(always)]
+                fn slot() -> &'static std::sync::atomic::AtomicPtr<std::ffi::c_void> {
+                    static SLOT: std::sync::atomic::AtomicPtr<std::ffi::c_void> =
+                        std::sync::atomic::AtomicPtr::new($name::early as *mut std::ffi::c_void);
+                    &SLOT
+                }
+
+                fn resolve() {
+                    const NAME: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
+                        concat!(stringify!($name), "\0").as_bytes()) { Ok(name) => name, Err(_) => c"" };
+                    let found = match $crate::real::next(NAME) {
+                        missing if missing.is_null() => $name::missing as *mut std::ffi::c_void,
+                        found => found,
+                    };
+                    Self::slot().store(found, std::sync::atomic::Ordering::Relaxed);
+                }
+
+                unsafe extern "C" fn early($($v : $t),*) -> $r {
+                    Self::resolve();
+                    // SAFETY: the caller's arguments, unchanged, for the function that it meant.
+                    unsafe { ($name.real())($($v),*) }
+                }
+
+                unsafe extern "C" fn missing($(_: $t),*) -> $r {
+                    $crate::errno::set(libc::ENOSYS);
+                    <$r as $crate::real::Failure>::FAILED
+                }
+            }
+        )*
+
+        /// The hooks of this family.
+        pub const HOOKS: &[$crate::real::Hook] = &[$(
+            $crate::real::Hook {
+                name: match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => c"",
+                },
+                resolve: $name::resolve,
+            }
+        ),*];
+    };
+}
+
+/// Calls the C library's function with the caller's arguments.
+macro_rules! real {
+    ($name:ident ( $($arg:expr),* )) => {
+        // SAFETY: the arguments are the caller's own, or in their place ones for which the same contract holds.
+        unsafe { ($name.real())($($arg),*) }
+    };
+}
+
+pub(crate) use {hooks, real};

@@ -1,0 +1,263 @@
+//! Which descriptors of this process are tunnels: a cache of what the kernel knows.
+//!
+//! One word per descriptor number, so that a call on any other descriptor costs one load and a branch: no lock, no system
+//! call, and safe in a signal handler. The words lead to slots that count their users and are reused, never unmapped, so
+//! that a thread that is still in a call on a descriptor that another one closes holds valid memory.
+
+use crate::process;
+use memtun_core::netdir::{Local, NetDir};
+use memtun_core::sys;
+use memtun_core::tunnel::Tunnel;
+use memtun_core::Errno;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::sync::atomic::{
+    AtomicPtr, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// A tunnel of this process.
+pub type ProcessTunnel = Tunnel<&'static NetDir>;
+
+/// fs.nr_open's default: no descriptor is larger unless the administrator raised it.
+const NUMBERS: usize = 1 << 20;
+const SLOTS_PER_CHUNK: usize = 64;
+const CHUNKS: usize = 4096;
+
+static WORDS: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
+static SLOTS: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+/// Descriptors that are bound now.
+static BOUND: AtomicU32 = AtomicU32::new(0);
+/// No bound descriptor number is larger.
+static HIGHEST: AtomicU32 = AtomicU32::new(0);
+
+const FREE: u32 = 0;
+const CLAIMED: u32 = 1 << 31;
+
+struct Slot {
+    /// Descriptors and calls that use it; CLAIMED while it is filled or emptied.
+    users: AtomicU32,
+    /// A descriptor number bound to it, as far as known: for ringing its bell.
+    some_fd: AtomicU32,
+    tunnel: UnsafeCell<MaybeUninit<ProcessTunnel>>,
+}
+
+fn slot(index: u32) -> Option<&'static Slot> {
+    let index = index as usize;
+    let chunk = SLOTS.get(index / SLOTS_PER_CHUNK)?.load(Acquire);
+    if chunk.is_null() {
+        return None;
+    }
+    // SAFETY: a chunk is a mapping of SLOTS_PER_CHUNK zeroed slots (a valid state: free) that is never unmapped.
+    Some(unsafe { &*chunk.add(index % SLOTS_PER_CHUNK) })
+}
+
+/// The word of a descriptor: 0, or 1 + the index of its slot.
+#[inline(always)]
+fn word(fd: i32) -> u32 {
+    match WORDS.get(fd as u32 as usize) {
+        Some(word) => word.load(Relaxed),
+        None => 0,
+    }
+}
+
+/// Is this descriptor a tunnel?
+#[inline(always)]
+pub fn is_tunnel(fd: i32) -> bool {
+    word(fd) != 0
+}
+
+/// Does this process have any tunnel?
+#[inline(always)]
+pub fn any() -> bool {
+    BOUND.load(Relaxed) != 0
+}
+
+/// A tunnel in use by a call.
+pub struct Held {
+    index: u32,
+}
+
+impl Deref for Held {
+    type Target = ProcessTunnel;
+    #[inline]
+    fn deref(&self) -> &ProcessTunnel {
+        // SAFETY: this value is counted among the slot's users, so the slot stays filled.
+        unsafe { held_tunnel(self.index) }
+    }
+}
+
+/// # Safety
+/// The caller must be counted among the users of the slot.
+#[inline]
+unsafe fn held_tunnel(index: u32) -> &'static ProcessTunnel {
+    let slot = slot(index);
+    // SAFETY: a slot with users is filled, and its chunk exists.
+    unsafe { (*slot.unwrap_unchecked().tunnel.get()).assume_init_ref() }
+}
+
+impl Held {
+    /// Is the descriptor still this tunnel?
+    pub fn still(&self, fd: i32) -> bool {
+        word(fd) == self.index + 1
+    }
+    /// Counts this use until [`Held::resume`]: for a call that leaves Rust in between.
+    pub fn suspend(self) -> u32 {
+        let index = self.index;
+        std::mem::forget(self);
+        index
+    }
+    /// # Safety
+    /// `index` must come from `suspend`, once.
+    pub unsafe fn resume(index: u32) -> Held {
+        Held { index }
+    }
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.index);
+    }
+}
+
+#[inline]
+fn release(index: u32) {
+    let Some(slot) = slot(index) else { return };
+    if slot.users.fetch_sub(1, AcqRel) == 1 {
+        empty(slot);
+    }
+}
+
+#[cold]
+fn empty(slot: &'static Slot) {
+    if slot.users.compare_exchange(0, CLAIMED, AcqRel, Relaxed).is_ok() {
+        // SAFETY: no users, and CLAIMED keeps others away.
+        unsafe { (*slot.tunnel.get()).assume_init_drop() };
+        slot.users.store(FREE, Release);
+    }
+}
+
+/// The tunnel behind a descriptor, held for a call.
+#[inline]
+pub fn hold(fd: i32) -> Option<Held> {
+    loop {
+        let index = word(fd).checked_sub(1)?;
+        let slot = slot(index)?;
+        let users = slot.users.load(Relaxed);
+        if users == FREE || users & CLAIMED != 0 {
+            // Closed by another thread at this moment.
+            if word(fd) != index + 1 {
+                continue;
+            }
+            return None;
+        }
+        if slot.users.compare_exchange_weak(users, users + 1, AcqRel, Relaxed).is_ok() {
+            let held = Held { index };
+            if held.still(fd) {
+                return Some(held);
+            }
+        }
+    }
+}
+
+/// Enters a tunnel that is new in this process under a descriptor. EMFILE when the number is beyond what can be tracked.
+pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
+    let index = claim()?;
+    let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
+    // SAFETY: `claim` gave this slot to us alone.
+    unsafe { (*slot.tunnel.get()).write(tunnel) };
+    slot.some_fd.store(fd as u32, Relaxed);
+    // The first user is this call; bind adds the descriptor.
+    slot.users.store(1, Release);
+    let held = Held { index };
+    bind(fd, &held)
+}
+
+fn claim() -> Result<u32, Errno> {
+    for (c, chunk) in SLOTS.iter().enumerate() {
+        if chunk.load(Acquire).is_null() {
+            let size = SLOTS_PER_CHUNK * size_of::<Slot>();
+            let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<Slot>();
+            if chunk.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed).is_err() {
+                // SAFETY: our own mapping that nobody has seen.
+                unsafe { sys::unmap(fresh.cast(), size) };
+            }
+        }
+        for i in 0..SLOTS_PER_CHUNK {
+            let index = (c * SLOTS_PER_CHUNK + i) as u32;
+            let free = |s: &Slot| s.users.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok();
+            if slot(index).is_some_and(free) {
+                return Ok(index);
+            }
+        }
+    }
+    Err(Errno(libc::ENFILE))
+}
+
+/// Makes a descriptor another name of a tunnel.
+pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
+    let word = WORDS.get(fd as u32 as usize).ok_or(Errno(libc::EMFILE))?;
+    let Some(slot) = slot(tunnel.index) else { return Ok(()) };
+    slot.users.fetch_add(1, AcqRel);
+    slot.some_fd.store(fd as u32, Relaxed);
+    HIGHEST.fetch_max(fd as u32, Relaxed);
+    match word.swap(tunnel.index + 1, AcqRel) {
+        0 => drop(BOUND.fetch_add(1, Relaxed)),
+        old => release(old - 1),
+    }
+    Ok(())
+}
+
+/// The descriptor is closed or about to be: its tunnel, held. Not for a vfork child, whose table is its parent's.
+pub fn unbind(fd: i32) -> Option<Held> {
+    if word(fd) == 0 || !process::owns_memory() {
+        return None;
+    }
+    let held = hold(fd);
+    match WORDS.get(fd as u32 as usize)?.swap(0, AcqRel) {
+        0 => {}
+        old => {
+            BOUND.fetch_sub(1, Relaxed);
+            release(old - 1);
+        }
+    }
+    held
+}
+
+/// Descriptors in a range that are tunnels, lowest first.
+pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
+    let last = last.min(HIGHEST.load(Relaxed)).min(NUMBERS as u32 - 1);
+    let first = if any() { first } else { u32::MAX };
+    (first..=last).map(|fd| fd as i32).filter(|fd| is_tunnel(*fd))
+}
+
+/// This process's descriptors, for the core.
+pub struct OwnTunnels;
+
+impl Local for OwnTunnels {
+    fn descriptor(&self, inode: u64) -> Option<i32> {
+        if !any() {
+            return None;
+        }
+        for chunk in 0..CHUNKS {
+            if SLOTS[chunk].load(Acquire).is_null() {
+                return None;
+            }
+            for i in 0..SLOTS_PER_CHUNK {
+                let slot = slot((chunk * SLOTS_PER_CHUNK + i) as u32)?;
+                let users = slot.users.load(Acquire);
+                if users == FREE || users & CLAIMED != 0 {
+                    continue;
+                }
+                let fd = slot.some_fd.load(Relaxed) as i32;
+                let Some(held) = hold(fd) else { continue };
+                if held.inode() == inode && std::ptr::eq(slot, self::slot(held.index)?) {
+                    return Some(fd);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,273 @@
+//! The program's memory.
+//!
+//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. So the pages of a buffer
+//! are tried before they are touched, with a system call that every sandbox allows and that only looks: rt_sigprocmask
+//! with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL). Programs use the same few buffers again
+//! and again, so pages that were good are remembered and cost one comparison.
+
+use memtun_core::sys::syscall;
+use memtun_core::tunnel::{Argument, Sink, Source};
+use memtun_core::Errno;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const PAGE: usize = 4096;
+const EFAULT: Errno = Errno(libc::EFAULT);
+/// End of user space (TASK_SIZE with 47 bits; larger address spaces are opt-in).
+const END: usize = 1 << 47;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read = 0,
+    Write = 1,
+}
+
+static GOOD: [[AtomicUsize; 64]; 2] = [const { [const { AtomicUsize::new(0) }; 64] }; 2];
+
+/// Pages from `start` on that can be accessed, up to `len` bytes: how many bytes.
+#[inline]
+fn accessible(start: usize, len: usize, access: Access) -> usize {
+    let end = match start.checked_add(len) {
+        Some(end) if end <= END => end,
+        _ => return 0,
+    };
+    let mut page = start & !(PAGE - 1);
+    while page < end {
+        let slot = &GOOD[access as usize][page / PAGE % 64];
+        if slot.load(Relaxed) != page {
+            if !try_page(page, access) {
+                return page.saturating_sub(start);
+            }
+            slot.store(page, Relaxed);
+        }
+        page += PAGE;
+    }
+    len
+}
+
+#[cold]
+fn try_page(page: usize, access: Access) -> bool {
+    if page == 0 {
+        return false;
+    }
+    const NO_SUCH_HOW: usize = 0x7fff;
+    const SET_SIZE: usize = 8;
+    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+    let answer = unsafe { syscall(libc::SYS_rt_sigprocmask, [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0]) };
+    if answer == -(libc::EFAULT as isize) {
+        return false;
+    }
+    if access == Access::Read {
+        return true;
+    }
+    let place = page as *mut u64;
+    // SAFETY: the page is readable, as has just been seen; page-aligned. The kernel stores the current mask, 8 bytes, or
+    // fails with EFAULT; what was there is put back. The program has given this page to be written to.
+    unsafe {
+        let before = place.read_volatile();
+        let answer = syscall(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as usize, 0, page, SET_SIZE, 0, 0]);
+        if answer != 0 {
+            return false;
+        }
+        place.write_volatile(before);
+    }
+    true
+}
+
+/// Copies into the program's memory; as far as it goes, then EFAULT.
+#[inline]
+pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
+    let n = accessible(to, data.len(), Access::Write);
+    // SAFETY: the first `n` bytes are writable memory of the program's, which it gave us for that.
+    unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to as *mut u8, n) };
+    if n == data.len() {
+        Ok(())
+    } else {
+        Err(EFAULT)
+    }
+}
+
+/// Copies from the program's memory, all of it or EFAULT.
+#[inline]
+pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
+    if accessible(from, room.len(), Access::Read) < room.len() {
+        return Err(EFAULT);
+    }
+    // SAFETY: readable memory of the program's, as has just been seen.
+    unsafe { std::ptr::copy_nonoverlapping(from as *const u8, room.as_mut_ptr(), room.len()) };
+    Ok(())
+}
+
+/// A value of a plain C type from the program's memory.
+///
+/// # Safety
+/// Any bit pattern must be a valid `T`.
+pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the bytes of `value`, zeroed, are a valid slice.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    copy_in(from as usize, bytes)?;
+    // SAFETY: the caller's contract.
+    Ok(unsafe { value.assume_init() })
+}
+
+/// Stores a value of a plain C type into the program's memory.
+pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
+    // SAFETY: the bytes of a live value; padding is copied as it is.
+    let bytes = unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), size_of::<T>()) };
+    copy_out(to as usize, bytes)
+}
+
+/// The bytes of a C string of the program's, without the NUL. EFAULT, or ENAMETOOLONG from 4096 on.
+pub fn c_string<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
+    let start = from as usize;
+    let mut len = 0;
+    loop {
+        let rest_of_page = PAGE - (start.wrapping_add(len) & (PAGE - 1));
+        if accessible(start.wrapping_add(len), 1, Access::Read) == 0 {
+            return Err(EFAULT);
+        }
+        // SAFETY: the rest of this page is readable.
+        let part = unsafe { std::slice::from_raw_parts((start + len) as *const u8, rest_of_page) };
+        match part.iter().position(|b| *b == 0) {
+            // SAFETY: all pages from `start` to here are readable; the string lives as long as the caller's argument.
+            Some(n) => return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, len + n) }),
+            None => len += rest_of_page,
+        }
+        if len >= libc::PATH_MAX as usize {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+    }
+}
+
+/// A buffer of read(2) or write(2).
+pub struct Buffer {
+    at: usize,
+    len: usize,
+}
+
+impl Buffer {
+    /// EFAULT for a range outside user space, as `access_ok` of the kernel.
+    #[inline]
+    pub fn new(at: *const libc::c_void, len: usize) -> Result<Buffer, Errno> {
+        let at = at as usize;
+        if at.checked_add(len).is_none_or(|end| end > END) {
+            return Err(EFAULT);
+        }
+        Ok(Buffer { at, len: len.min(MAX_RW_COUNT) })
+    }
+}
+
+/// Most bytes of one call (MAX_RW_COUNT of the kernel).
+const MAX_RW_COUNT: usize = 0x7fff_f000;
+
+impl Sink for Buffer {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+    #[inline]
+    fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
+        copy_out(self.at + offset, data)
+    }
+}
+
+impl Source for Buffer {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+    #[inline]
+    fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
+        copy_in(self.at + offset, room)
+    }
+}
+
+/// The elements of readv(2) or writev(2).
+pub struct Vector {
+    array: usize,
+    count: usize,
+    len: usize,
+}
+
+impl Vector {
+    /// EINVAL for a bad count or total, EFAULT for an array that is not readable.
+    pub fn new(array: *const libc::iovec, count: libc::c_int) -> Result<Vector, Errno> {
+        let count = usize::try_from(count).ok().filter(|n| *n <= 1024).ok_or(Errno(libc::EINVAL))?;
+        let mut vector = Vector { array: array as usize, count, len: 0 };
+        for i in 0..count {
+            let (at, len) = vector.element(i)?;
+            if len > isize::MAX as usize {
+                return Err(Errno(libc::EINVAL));
+            }
+            if at.checked_add(len).is_none_or(|end| end > END) {
+                return Err(EFAULT);
+            }
+            vector.len = (vector.len + len).min(MAX_RW_COUNT);
+        }
+        Ok(vector)
+    }
+
+    fn element(&self, i: usize) -> Result<(usize, usize), Errno> {
+        let place = (self.array + i * size_of::<libc::iovec>()) as *const [usize; 2];
+        // SAFETY: two words; every bit pattern is valid. (iovec is a pointer and a size_t.)
+        unsafe { read(place) }.map(|[at, len]| (at, len))
+    }
+
+    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part of the range it is.
+    fn pieces(
+        &self,
+        offset: usize,
+        len: usize,
+        mut each: impl FnMut(usize, std::ops::Range<usize>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let (mut skip, mut done) = (offset, 0);
+        for i in 0..self.count {
+            if done == len {
+                break;
+            }
+            let (at, size) = self.element(i)?;
+            if skip >= size {
+                skip -= size;
+                continue;
+            }
+            let n = (size - skip).min(len - done);
+            each(at + skip, done..done + n)?;
+            done += n;
+            skip = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Vector {
+    fn len(&self) -> usize {
+        self.len
+    }
+    fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
+        self.pieces(offset, data.len(), |at, part| copy_out(at, &data[part]))
+    }
+}
+
+impl Source for Vector {
+    fn len(&self) -> usize {
+        self.len
+    }
+    fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
+        self.pieces(offset, room.len(), |at, part| copy_in(at, &mut room[part]))
+    }
+}
+
+/// The third argument of an ioctl.
+pub struct IoctlArgument(pub usize);
+
+impl Argument for IoctlArgument {
+    fn value(&self) -> usize {
+        self.0
+    }
+    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
+        copy_in(self.0, into)
+    }
+    fn store(&mut self, from: &[u8]) -> Result<(), Errno> {
+        copy_out(self.0, from)
+    }
+}
