@@ -50,6 +50,9 @@ impl Local for NoTunnels {
 pub struct NetDir {
     dir: PathBuf,
     state: Mapped<NetState>,
+    /// Whose files the net's are, where the caller is root and the directory is not: a program that runs as that user must
+    /// be able to use what root makes in it.
+    owner: Option<(u32, u32)>,
 }
 
 impl std::ops::Deref for NetDir {
@@ -99,19 +102,24 @@ impl NetDir {
         let plain = |e| (e, "");
         let mut path = dir.clone();
         path.push(STATE).map_err(plain)?;
+        let owner = match sys::fstatat(libc::AT_FDCWD, dir.cstr(), 0) {
+            Ok(st) if st.st_uid != 0 && sys::effective_uid() == 0 => Some((st.st_uid, st.st_gid)),
+            _ => None,
+        };
         loop {
             match Mapped::open(path.cstr()) {
-                Ok(state) => return Ok(NetDir { dir, state }),
+                Ok(state) => return Ok(NetDir { dir, state, owner }),
                 Err((Errno(libc::ENOENT), _)) if create => {}
                 Err(e) => return Err(e),
             }
             let temporary = temporary_name(&dir).map_err(plain)?;
             let state = Mapped::<NetState>::create(temporary.cstr()).map_err(plain)?;
             state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
+            give_to(owner, &temporary);
             let linked = state.lock.init().and_then(|()| sys::link(temporary.cstr(), path.cstr()));
             let _ = sys::unlink(temporary.cstr(), 0);
             match linked {
-                Ok(()) => return Ok(NetDir { dir, state }),
+                Ok(()) => return Ok(NetDir { dir, state, owner }),
                 Err(Errno(libc::EEXIST)) => {}
                 Err(e) => return Err(plain(e)),
             }
@@ -160,6 +168,7 @@ impl NetDir {
     pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
         let temporary = temporary_name(&self.dir)?;
         let state = Mapped::<TunnelState>::create(temporary.cstr())?;
+        give_to(self.owner, &temporary);
         let made = self.create_bell(flags).and_then(|(bell, inode)| {
             state.lock.init()?;
             state.open_flags.store(flags as u32, Relaxed);
@@ -182,6 +191,7 @@ impl NetDir {
         loop {
             let temporary = temporary_name(&self.dir)?;
             sys::mkfifo(temporary.cstr(), 0o600)?;
+            give_to(self.owner, &temporary);
             let locked = sys::open(temporary.cstr(), flags, 0).and_then(|fd| {
                 if flags & libc::O_PATH == 0 {
                     sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)?;
@@ -329,6 +339,7 @@ impl NetDir {
     ) -> Result<Mapped<InterfaceState>, Errno> {
         let temporary = temporary_name(&self.dir)?;
         let interface = Mapped::<InterfaceState>::create(temporary.cstr())?;
+        give_to(self.owner, &temporary);
         store_name(&interface.name, name);
         fill(&interface);
         let linked =
@@ -409,7 +420,8 @@ impl NetDir {
     pub fn open_link_bell(&self, interface: &InterfaceState) -> Result<Fd, Errno> {
         let path = self.file(LINK, interface.ifindex.load(Relaxed) as u64)?;
         match sys::mkfifo(path.cstr(), 0o600) {
-            Ok(()) | Err(Errno(libc::EEXIST)) => {}
+            Ok(()) => give_to(self.owner, &path),
+            Err(Errno(libc::EEXIST)) => {}
             Err(e) => return Err(e),
         }
         let fd = sys::open_internal(path.cstr(), libc::O_RDWR | libc::O_NONBLOCK, 0)?;
@@ -521,6 +533,13 @@ pub fn remove_directory(dir: &PathBuf) -> Result<(), Errno> {
         }
         // SAFETY: rewinding a directory of our own touches no memory.
         unsafe { sys::syscall(libc::SYS_lseek, [fd.raw() as usize, 0, libc::SEEK_SET as usize, 0, 0, 0]) };
+    }
+}
+
+/// Gives a new file to the net's owner. Failing that, it is root's.
+fn give_to(owner: Option<(u32, u32)>, path: &PathBuf) {
+    if let Some((uid, gid)) = owner {
+        let _ = sys::lchown(path.cstr(), uid, gid);
     }
 }
 

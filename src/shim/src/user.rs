@@ -1,9 +1,10 @@
 //! The program's memory.
 //!
 //! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. So the pages of a buffer
-//! are tried before they are touched, with a system call that every sandbox allows and that only looks: rt_sigprocmask
-//! with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL). Programs use the same few buffers again
-//! and again, so pages that were good are remembered and cost one comparison.
+//! are tried before they are touched, by system calls that every sandbox allows and that change nothing: rt_sigprocmask
+//! with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with MADV_POPULATE_WRITE fails
+//! for a page that may not be written. Programs use the same few buffers again and again, so pages that were good are
+//! remembered and cost one comparison, until the program unmaps or protects anything.
 
 use memtun_core::sys::syscall;
 use memtun_core::tunnel::{Argument, Sink, Source};
@@ -21,7 +22,16 @@ enum Access {
     Write = 1,
 }
 
+/// Pages that were good, each with the generation in its low bits.
 static GOOD: [[AtomicUsize; 64]; 2] = [const { [const { AtomicUsize::new(0) }; 64] }; 2];
+/// Rises when the program takes memory away. Its low bits distinguish 4095 generations; never 0.
+static GENERATION: AtomicUsize = AtomicUsize::new(1);
+
+/// The program unmaps or protects memory: what was good may not be any more.
+#[inline]
+pub fn forget_pages() {
+    GENERATION.fetch_add(1, Relaxed);
+}
 
 /// Pages from `start` on that can be accessed, up to `len` bytes: how many bytes.
 #[inline]
@@ -30,14 +40,15 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
         Some(end) if end <= END => end,
         _ => return 0,
     };
+    let generation = 1 + GENERATION.load(Relaxed) % (PAGE - 1);
     let mut page = start & !(PAGE - 1);
     while page < end {
         let slot = &GOOD[access as usize][page / PAGE % 64];
-        if slot.load(Relaxed) != page {
+        if slot.load(Relaxed) != page | generation {
             if !try_page(page, access) {
                 return page.saturating_sub(start);
             }
-            slot.store(page, Relaxed);
+            slot.store(page | generation, Relaxed);
         }
         page += PAGE;
     }
@@ -46,31 +57,30 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
 
 #[cold]
 fn try_page(page: usize, access: Access) -> bool {
-    if page == 0 {
-        return false;
-    }
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
-    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+    const MADV_POPULATE_WRITE: usize = 23;
+    if page == 0 {
+        // NULL would mean "no set" to rt_sigprocmask.
+        return false;
+    }
+    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing. (A stack grows with it.)
     let answer = unsafe { syscall(libc::SYS_rt_sigprocmask, [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0]) };
     if answer == -(libc::EFAULT as isize) {
         return false;
     }
-    if access == Access::Read {
-        return true;
+    // SAFETY: populating a page changes no contents.
+    access == Access::Read || match unsafe { syscall(libc::SYS_madvise, [page, PAGE, MADV_POPULATE_WRITE, 0, 0, 0]) } {
+        0 => true,
+        // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+        refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
     }
-    let place = page as *mut u64;
-    // SAFETY: the page is readable, as has just been seen; page-aligned. The kernel stores the current mask, 8 bytes, or
-    // fails with EFAULT; what was there is put back. The program has given this page to be written to.
-    unsafe {
-        let before = place.read_volatile();
-        let answer = syscall(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as usize, 0, page, SET_SIZE, 0, 0]);
-        if answer != 0 {
-            return false;
-        }
-        place.write_volatile(before);
-    }
-    true
+}
+
+/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
+fn populate_is_known() -> bool {
+    // SAFETY: an empty range.
+    unsafe { syscall(libc::SYS_madvise, [PAGE, 0, 23, 0, 0, 0]) == 0 }
 }
 
 /// Copies into the program's memory; as far as it goes, then EFAULT.

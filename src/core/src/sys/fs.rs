@@ -218,6 +218,14 @@ pub fn link(from: &CStr, to: &CStr) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
 }
 
+/// lchown(2).
+pub fn lchown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
+    let nofollow = libc::AT_SYMLINK_NOFOLLOW as usize;
+    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, uid as usize, gid as usize, nofollow, 0];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_fchownat, args) }).map(drop)
+}
+
 /// rename(2): replaces what is there.
 pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
     let here = libc::AT_FDCWD as isize as usize;

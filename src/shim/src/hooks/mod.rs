@@ -7,6 +7,7 @@ pub mod exec;
 pub mod file;
 pub mod ioctl;
 pub mod link;
+pub mod memory;
 pub mod open;
 pub mod receive;
 pub mod rw;
@@ -26,6 +27,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     stat::HOOKS,
     file::HOOKS,
     link::HOOKS,
+    memory::HOOKS,
     receive::HOOKS,
     exec::HOOKS,
     wait::HOOKS,
