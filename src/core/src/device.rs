@@ -30,8 +30,13 @@ impl InterfaceState {
         let tun = tun_flags & IFF_TUN != 0;
         self.ifindex.store(ifindex, Relaxed);
         self.tun_flags.store(tun_flags, Relaxed);
-        let kind = if tun { libc::IFF_POINTOPOINT as u32 | IFF_NOARP } else { libc::IFF_BROADCAST as u32 };
-        self.if_flags.store(kind | IFF_MULTICAST | if up { IFF_UP } else { 0 }, Relaxed);
+        let kind = if tun {
+            libc::IFF_POINTOPOINT as u32 | IFF_NOARP
+        } else {
+            libc::IFF_BROADCAST as u32
+        };
+        self.if_flags
+            .store(kind | IFF_MULTICAST | if up { IFF_UP } else { 0 }, Relaxed);
         self.mtu.store(1500, Relaxed);
         self.txqueuelen.store(if tun { 500 } else { 1000 }, Relaxed);
         self.owner.store(-1, Relaxed);
@@ -39,12 +44,17 @@ impl InterfaceState {
         self.sndbuf.store(i32::MAX, Relaxed);
         self.vnet_hdr_size.store(VNET_HDR_SIZE, Relaxed);
         self.carrier.store(1, Relaxed);
-        self.link_type.store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
+        self.link_type
+            .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {
             // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be predictable.
-            let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC) ^ (sys::getpid() as u64) << 40 ^ (ifindex as u64) << 20;
+            let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC)
+                ^ (sys::getpid() as u64) << 40
+                ^ (ifindex as u64) << 20;
             for (i, byte) in self.mac.iter().enumerate() {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 let random = (seed >> 33) as u8;
                 byte.store(if i == 0 { random & 0xfe | 2 } else { random }, Relaxed);
             }
@@ -93,7 +103,11 @@ impl InterfaceState {
     }
     /// The kernel's limits: 68 to 65535, for a tap less its Ethernet header.
     pub fn set_mtu(&self, mtu: i64) -> Result<(), Errno> {
-        let most = if self.is_tap() { 65535 - ETH_HLEN as i64 } else { 65535 };
+        let most = if self.is_tap() {
+            65535 - ETH_HLEN as i64
+        } else {
+            65535
+        };
         if !(68..=most).contains(&mtu) {
             return Err(Errno(libc::EINVAL));
         }
@@ -123,7 +137,10 @@ impl InterfaceState {
 
     /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
     pub(crate) fn add_queue(&self, inode: u64) -> Result<(), Errno> {
-        let (attached, detached) = (self.attached.load(Relaxed) as usize, self.detached.load(Relaxed) as usize);
+        let (attached, detached) = (
+            self.attached.load(Relaxed) as usize,
+            self.detached.load(Relaxed) as usize,
+        );
         if attached + detached >= MAX_QUEUES {
             return Err(Errno(libc::E2BIG));
         }
@@ -136,8 +153,13 @@ impl InterfaceState {
 
     /// Takes a queue off. Wants the interface's lock.
     pub(crate) fn remove_queue(&self, inode: u64) {
-        let Some(at) = self.position(inode) else { return };
-        let (attached, detached) = (self.attached.load(Relaxed) as usize, self.detached.load(Relaxed) as usize);
+        let Some(at) = self.position(inode) else {
+            return;
+        };
+        let (attached, detached) = (
+            self.attached.load(Relaxed) as usize,
+            self.detached.load(Relaxed) as usize,
+        );
         for i in at..attached + detached - 1 {
             self.queues[i].store(self.queues[i + 1].load(Relaxed), Relaxed);
         }
@@ -185,7 +207,7 @@ impl InterfaceState {
                 let hash = flow_hash(packet, self.is_tap());
                 match self.flows[hash as usize & 255].load(Relaxed) as usize {
                     known if known > 0 && known <= n => known - 1,
-                    _ => (hash as u64 * n as u64 >> 32) as usize,
+                    _ => ((hash as u64 * n as u64) >> 32) as usize,
                 }
             }
         };
@@ -195,16 +217,37 @@ impl InterfaceState {
 
 /// A hash of addresses, protocol and ports that is the same in both directions, as the kernel's symmetric flow hash.
 pub(crate) fn flow_hash(packet: &[u8], ethernet: bool) -> u32 {
-    let ip = if ethernet { packet.get(ETH_HLEN..).unwrap_or_default() } else { packet };
-    let word = |at: usize, len: usize| ip.get(at..at + len).map_or(0u64, |b| b.iter().fold(0, |w, b| w << 8 | *b as u64));
+    let ip = if ethernet {
+        packet.get(ETH_HLEN..).unwrap_or_default()
+    } else {
+        packet
+    };
+    let word = |at: usize, len: usize| {
+        ip.get(at..at + len)
+            .map_or(0u64, |b| b.iter().fold(0, |w, b| w << 8 | *b as u64))
+    };
     let (ends, protocol, transport) = match ip.first().map(|b| b >> 4) {
-        Some(4) => (word(12, 4) ^ word(16, 4), word(9, 1), (ip[0] & 15) as usize * 4),
-        Some(6) => (word(8, 8) ^ word(16, 8) ^ word(24, 8) ^ word(32, 8), word(6, 1), 40),
+        Some(4) => (
+            word(12, 4) ^ word(16, 4),
+            word(9, 1),
+            (ip[0] & 15) as usize * 4,
+        ),
+        Some(6) => (
+            word(8, 8) ^ word(16, 8) ^ word(24, 8) ^ word(32, 8),
+            word(6, 1),
+            40,
+        ),
         _ => return 0,
     };
-    let ports = if [6, 17, 132].contains(&protocol) { word(transport, 2) ^ word(transport + 2, 2) } else { 0 };
+    let ports = if [6, 17, 132].contains(&protocol) {
+        word(transport, 2) ^ word(transport + 2, 2)
+    } else {
+        0
+    };
     let mixed = (ends ^ protocol << 48 ^ ports << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_shr(32) as u32
+    (mixed ^ mixed >> 29)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        .wrapping_shr(32) as u32
 }
 
 impl NetDir {
@@ -223,7 +266,12 @@ impl NetDir {
     }
 
     /// SIOCSIFTXQLEN: the oldest packets stay. Wants the net's lock.
-    pub fn set_txqueuelen(&self, interface: &Mapped<InterfaceState>, packets: u32, local: &dyn Local) -> Result<(), Errno> {
+    pub fn set_txqueuelen(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        packets: u32,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
         interface.txqueuelen.store(packets, Relaxed);
         for inode in interface.queue_inodes() {
             let tunnel = self.tunnel(inode)?;

@@ -30,7 +30,10 @@ impl Errno {
             "EWOULDBLOCK" => Some(Errno(libc::EAGAIN)),
             "ENOTSUP" => Some(Errno(libc::EOPNOTSUPP)),
             "EDEADLOCK" => Some(Errno(libc::EDEADLK)),
-            _ => NAMES.iter().find(|(n, _)| *n == name).map(|(_, e)| Errno(*e)),
+            _ => NAMES
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, e)| Errno(*e)),
         }
     }
 

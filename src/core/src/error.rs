@@ -16,7 +16,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error with its sentence.
     pub fn new(errno: i32, text: impl Into<String>) -> Error {
-        Error { errno: Errno(errno), text: text.into() }
+        Error {
+            errno: Errno(errno),
+            text: text.into(),
+        }
     }
     /// The error number.
     pub fn errno(&self) -> Errno {
@@ -47,6 +50,9 @@ pub(crate) trait Context<T> {
 
 impl<T> Context<T> for std::result::Result<T, Errno> {
     fn context(self, text: impl FnOnce(Errno) -> String) -> Result<T> {
-        self.map_err(|e| Error { errno: e, text: text(e) })
+        self.map_err(|e| Error {
+            errno: e,
+            text: text(e),
+        })
     }
 }

@@ -49,7 +49,10 @@ impl FromStr for Permission {
         match text {
             "open" => Ok(Permission::Open),
             "ioctl" => Ok(Permission::Ioctl),
-            _ => Err(Error::new(libc::EINVAL, format!("{text:?} is no permission: say open or ioctl"))),
+            _ => Err(Error::new(
+                libc::EINVAL,
+                format!("{text:?} is no permission: say open or ioctl"),
+            )),
         }
     }
 }
@@ -90,36 +93,71 @@ impl FromStr for Fault {
                 format!("fault {text:?}: {what}; write OPERATION[:REQUEST]=ERRNO[@WHEN], for example write=EINTR@1"),
             )
         };
-        let (call, effect) = text.split_once('=').ok_or_else(|| complain("no '='".into()))?;
+        let (call, effect) = text
+            .split_once('=')
+            .ok_or_else(|| complain("no '='".into()))?;
         let (call, request) = match call.split_once(':') {
             Some((call, request)) => (call, Some(request)),
             None => (call, None),
         };
-        let operation = OPERATIONS.iter().find(|(name, _)| *name == call).map(|(_, o)| *o).ok_or_else(|| {
-            complain(format!("{call:?} is no operation (open, read, write, ioctl or close)"))
-        })?;
+        let operation = OPERATIONS
+            .iter()
+            .find(|(name, _)| *name == call)
+            .map(|(_, o)| *o)
+            .ok_or_else(|| {
+                complain(format!(
+                    "{call:?} is no operation (open, read, write, ioctl or close)"
+                ))
+            })?;
         let request = match request {
             None => None,
-            Some(_) if operation != Operation::Ioctl => return Err(complain(format!("{call} has no requests"))),
-            Some(name) => Some(request_number(name).ok_or_else(|| complain(format!("{name:?} is no tun request")))?),
+            Some(_) if operation != Operation::Ioctl => {
+                return Err(complain(format!("{call} has no requests")))
+            }
+            Some(name) => Some(
+                request_number(name)
+                    .ok_or_else(|| complain(format!("{name:?} is no tun request")))?,
+            ),
         };
         let (errno, when) = match effect.split_once('@') {
             Some((errno, when)) => (errno, Some(when)),
             None => (effect, None),
         };
-        let number = errno.parse::<i32>().ok().filter(|n| (1..4096).contains(n)).map(Errno);
-        let errno = Errno::from_name(errno).or(number).ok_or_else(|| complain(format!("{errno:?} is no error number")))?;
+        let number = errno
+            .parse::<i32>()
+            .ok()
+            .filter(|n| (1..4096).contains(n))
+            .map(Errno);
+        let errno = Errno::from_name(errno)
+            .or(number)
+            .ok_or_else(|| complain(format!("{errno:?} is no error number")))?;
         let (first, last) = match when {
             None => (1, u32::MAX),
-            Some(when) => parse_when(when).ok_or_else(|| complain(format!("{when:?} is not N, N-M or N- with 1 <= N <= M")))?,
+            Some(when) => parse_when(when).ok_or_else(|| {
+                complain(format!("{when:?} is not N, N-M or N- with 1 <= N <= M"))
+            })?,
         };
-        Ok(Fault { operation, request, errno, first, last })
+        Ok(Fault {
+            operation,
+            request,
+            errno,
+            first,
+            last,
+        })
     }
 }
 
 fn request_number(name: &str) -> Option<u32> {
-    let hex = || name.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    REQUESTS.iter().find(|(n, _)| *n == name).map(|(_, r)| *r).or_else(hex).filter(|r| *r != 0)
+    let hex = || {
+        name.strip_prefix("0x")
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+    };
+    REQUESTS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, r)| *r)
+        .or_else(hex)
+        .filter(|r| *r != 0)
 }
 
 fn parse_when(when: &str) -> Option<(u32, u32)> {
@@ -133,7 +171,10 @@ fn parse_when(when: &str) -> Option<(u32, u32)> {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = OPERATIONS.iter().find(|(_, o)| *o == self.operation).map_or("?", |(n, _)| n);
+        let name = OPERATIONS
+            .iter()
+            .find(|(_, o)| *o == self.operation)
+            .map_or("?", |(n, _)| n);
         f.write_str(name)?;
         if let Some(request) = self.request {
             match REQUESTS.iter().find(|(_, r)| *r == request) {
@@ -179,11 +220,14 @@ impl NetState {
         let mut answer = Ok(());
         for slot in &self.faults {
             let wanted = slot.request.load(Relaxed);
-            if slot.operation.load(Acquire) != operation as u32 || wanted != 0 && wanted != request {
+            if slot.operation.load(Acquire) != operation as u32 || wanted != 0 && wanted != request
+            {
                 continue;
             }
             let call = slot.seen.fetch_add(1, Relaxed).saturating_add(1);
-            if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call) && answer.is_ok() {
+            if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call)
+                && answer.is_ok()
+            {
                 answer = Err(Errno(slot.errno.load(Relaxed)));
             }
         }
@@ -192,7 +236,9 @@ impl NetState {
 
     /// Sets a fault. Wants the net's lock. A slot whose calls have all passed is used again.
     pub(crate) fn set_fault(&self, fault: &Fault) -> Result<(), Errno> {
-        let spent = |s: &FaultSlot| s.last.load(Relaxed) != u32::MAX && s.seen.load(Relaxed) >= s.last.load(Relaxed);
+        let spent = |s: &FaultSlot| {
+            s.last.load(Relaxed) != u32::MAX && s.seen.load(Relaxed) >= s.last.load(Relaxed)
+        };
         let slot = self
             .faults
             .iter()

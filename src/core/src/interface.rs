@@ -51,7 +51,10 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 fn nap(deadline: Option<Instant>) -> Option<Duration> {
     match deadline {
         None => Some(LOOK_AROUND),
-        Some(end) => end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()).map(|d| d.min(LOOK_AROUND)),
+        Some(end) => end
+            .checked_duration_since(Instant::now())
+            .filter(|d| !d.is_zero())
+            .map(|d| d.min(LOOK_AROUND)),
     }
 }
 
@@ -59,7 +62,12 @@ impl Interface {
     pub(crate) fn new(net: Net, state: Mapped<InterfaceState>) -> Interface {
         let state = Arc::new(state);
         let reader = Mutex::new(Subscriber::new(net.clone(), state.clone()));
-        Interface { net, state, queues: Mutex::default(), reader }
+        Interface {
+            net,
+            state,
+            queues: Mutex::default(),
+            reader,
+        }
     }
 
     /// Its name now.
@@ -90,7 +98,12 @@ impl Interface {
     ///
     /// Errors: EAGAIN the queue stayed full; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
     /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
-    pub fn inject(&self, frame: &[u8], ethertype: Option<u16>, timeout: Option<Duration>) -> Result<()> {
+    pub fn inject(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
         self.inject_raw(frame, ethertype, timeout).context(|e| {
             let reason = match e.0 {
                 libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
@@ -107,14 +120,21 @@ impl Interface {
     }
 
     /// [`Interface::inject`] without the sentence.
-    pub fn inject_raw(&self, frame: &[u8], ethertype: Option<u16>, timeout: Option<Duration>) -> std::result::Result<(), Errno> {
+    pub fn inject_raw(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> std::result::Result<(), Errno> {
         let first = self.try_inject(frame, ethertype);
         if first != Err(Errno(libc::EAGAIN)) || timeout == Some(Duration::ZERO) {
             return first.inspect_err(|e| self.count_refused(*e));
         }
         let end = deadline(timeout);
         loop {
-            let answer = self.wait_for_room(frame, end).and_then(|()| self.try_inject(frame, ethertype));
+            let answer = self
+                .wait_for_room(frame, end)
+                .and_then(|()| self.try_inject(frame, ethertype));
             match answer {
                 Err(Errno(libc::EAGAIN)) if nap(end).is_some() => self.net.look_after(&self.state),
                 answer => return answer.inspect_err(|e| self.count_refused(*e)),
@@ -130,8 +150,15 @@ impl Interface {
 
     /// Sleeps until the queue that would take this packet has room, or a moment has passed.
     fn wait_for_room(&self, frame: &[u8], end: Option<Instant>) -> std::result::Result<(), Errno> {
-        let inode = self.state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
-        let tunnel = self.net.dir().tunnel(inode).map_err(|_| Errno(libc::ENODEV))?;
+        let inode = self
+            .state
+            .select_queue(frame)
+            .ok_or(Errno(libc::ENOTCONN))?;
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
         if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
@@ -159,13 +186,24 @@ impl Interface {
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
-        let mut queues = self.queues.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut queues = self
+            .queues
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let at = match queues.iter().position(|q| q.inode == inode) {
             Some(at) => at,
             None => {
                 queues.retain(|q| state.queue_inodes().any(|i| i == q.inode));
-                let tunnel = self.net.dir().tunnel(inode).map_err(|_| Errno(libc::ENODEV))?;
-                queues.push(Queue { inode, tunnel, bell: None });
+                let tunnel = self
+                    .net
+                    .dir()
+                    .tunnel(inode)
+                    .map_err(|_| Errno(libc::ENODEV))?;
+                queues.push(Queue {
+                    inode,
+                    tunnel,
+                    bell: None,
+                });
                 queues.len() - 1
             }
         };
@@ -192,18 +230,28 @@ impl Interface {
 
     /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
     /// close-on-exec, and looked at before each use because the process may have closed it unknowingly.
-    fn bell_of(&self, inode: u64, kept: &mut Option<Fd>) -> std::result::Result<(i32, Option<Fd>), Errno> {
+    fn bell_of(
+        &self,
+        inode: u64,
+        kept: &mut Option<Fd>,
+    ) -> std::result::Result<(i32, Option<Fd>), Errno> {
         if let Some(fd) = self.net.local().descriptor(inode) {
             return Ok((fd, None));
         }
         if let Some(fd) = kept {
-            if sys::fstat(fd.raw()).is_ok_and(|st| st.st_ino == inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO) {
+            if sys::fstat(fd.raw())
+                .is_ok_and(|st| st.st_ino == inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+            {
                 return Ok((fd.raw(), None));
             }
             // Not ours any more: whoever has the number now keeps it.
             let _ = kept.take().map(Fd::into_raw);
         }
-        let fd = self.net.dir().open_bell(inode).map_err(|_| Errno(libc::ENODEV))?;
+        let fd = self
+            .net
+            .dir()
+            .open_bell(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
         if self.net.keeps_descriptors() {
             if let Ok(high) = sys::fcntl(fd.raw(), libc::F_DUPFD_CLOEXEC, 512) {
                 *kept = Some(Fd::from_raw(high));
@@ -240,7 +288,11 @@ impl Interface {
 
     /// Datagrams that the program sends to this host (None: any) and port, from the oldest packet kept.
     pub fn receive_udp(&self, host: Option<IpAddr>, port: u16) -> UdpReceiver {
-        UdpReceiver { packets: self.subscribe(), host, port }
+        UdpReceiver {
+            packets: self.subscribe(),
+            host,
+            port,
+        }
     }
 
     /// A reader of its own of everything the program writes, from the oldest packet kept.
@@ -250,7 +302,10 @@ impl Interface {
 
     /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
-        self.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv(timeout)
+        self.reader
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .recv(timeout)
     }
 
     /// All that is known of it.
@@ -258,7 +313,11 @@ impl Interface {
         InterfaceInfo::new(&self.net, &self.state)
     }
 
-    fn change(&self, what: &str, change: impl FnOnce(&Mapped<InterfaceState>, &dyn Local) -> std::result::Result<(), Errno>) -> Result<()> {
+    fn change(
+        &self,
+        what: &str,
+        change: impl FnOnce(&Mapped<InterfaceState>, &dyn Local) -> std::result::Result<(), Errno>,
+    ) -> Result<()> {
         let dir = self.net.dir();
         let changed = dir.lock().and_then(|_lock| {
             if self.state.deleted.load(Acquire) != 0 {
@@ -274,7 +333,9 @@ impl Interface {
         self.change("set up or down", |interface, _| {
             let flags = interface.if_flags.load(Relaxed);
             let iff_up = libc::IFF_UP as u32;
-            self.net.dir().set_flags(interface, if up { flags | iff_up } else { flags & !iff_up });
+            self.net
+                .dir()
+                .set_flags(interface, if up { flags | iff_up } else { flags & !iff_up });
             Ok(())
         })
     }
@@ -286,7 +347,9 @@ impl Interface {
 
     /// Packets that each queue holds; of a shorter queue the oldest stay.
     pub fn set_txqueuelen(&self, packets: u32) -> Result<()> {
-        self.change("set txqueuelen", |interface, local| self.net.dir().set_txqueuelen(interface, packets, local))
+        self.change("set txqueuelen", |interface, local| {
+            self.net.dir().set_txqueuelen(interface, packets, local)
+        })
     }
 
     /// Link carrier (TUNSETCARRIER).
@@ -299,8 +362,11 @@ impl Interface {
 
     /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
     pub fn rename(&self, name: &str) -> Result<()> {
-        let name = Name::new(name).ok_or_else(|| Error::new(libc::EINVAL, format!("{name:?} is longer than 15 bytes")))?;
-        self.change("rename", |interface, local| self.net.dir().rename_interface(interface, &name, local))
+        let name = Name::new(name)
+            .ok_or_else(|| Error::new(libc::EINVAL, format!("{name:?} is longer than 15 bytes")))?;
+        self.change("rename", |interface, local| {
+            self.net.dir().rename_interface(interface, &name, local)
+        })
     }
 
     /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
@@ -319,13 +385,20 @@ impl Interface {
             let _lock = dir.lock_tunnel(inode, &tunnel).ok()?;
             Some(tunnel.peek_all())
         };
-        self.state.queue_inodes().filter_map(queued).flatten().collect()
+        self.state
+            .queue_inodes()
+            .filter_map(queued)
+            .flatten()
+            .collect()
     }
 }
 
 impl fmt::Debug for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interface").field("name", &self.name()).field("net", &self.net).finish()
+        f.debug_struct("Interface")
+            .field("name", &self.name())
+            .field("net", &self.net)
+            .finish()
     }
 }
 
@@ -340,7 +413,12 @@ pub struct Subscriber {
 impl Subscriber {
     fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
         let cursor = state.log_oldest();
-        Subscriber { net, state, cursor, buffer: Vec::new() }
+        Subscriber {
+            net,
+            state,
+            cursor,
+            buffer: Vec::new(),
+        }
     }
 
     /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees every packet whose write
@@ -355,20 +433,35 @@ impl Subscriber {
             // The program may write and end between our look at the log and our look at the interface.
             let gone = self.state.deleted.load(Acquire) != 0;
             match self.state.log_read(&mut self.cursor, &mut self.buffer) {
-                Entry::Packet { ethertype, time_ns, .. } => {
-                    return Ok(Packet { data: std::mem::take(&mut self.buffer), ethertype, time_ns });
+                Entry::Packet {
+                    ethertype, time_ns, ..
+                } => {
+                    return Ok(Packet {
+                        data: std::mem::take(&mut self.buffer),
+                        ethertype,
+                        time_ns,
+                    });
                 }
                 Entry::Lost(n) => {
-                    let text = format!("{}: {n} packets were overwritten before they were received", name(self));
+                    let text = format!(
+                        "{}: {n} packets were overwritten before they were received",
+                        name(self)
+                    );
                     return Err(Error::new(libc::ENOBUFS, text));
                 }
                 Entry::Empty if gone => {
-                    return Err(Error::new(libc::ENODEV, format!("{}: the interface is gone", name(self))));
+                    return Err(Error::new(
+                        libc::ENODEV,
+                        format!("{}: the interface is gone", name(self)),
+                    ));
                 }
                 Entry::Empty => {}
             }
             let Some(time) = nap(end) else {
-                return Err(Error::new(libc::EAGAIN, format!("{}: no packet in time", name(self))));
+                return Err(Error::new(
+                    libc::EAGAIN,
+                    format!("{}: no packet in time", name(self)),
+                ));
             };
             self.sleep(time);
         }
@@ -380,7 +473,8 @@ impl Subscriber {
         let seen = state.log_event.load(SeqCst);
         let mut timed_out = false;
         if state.log_next().number() <= self.cursor.number() && state.deleted.load(Acquire) == 0 {
-            timed_out = sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
+            timed_out =
+                sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
         }
         state.log_waiters.fetch_sub(1, SeqCst);
         if timed_out {
@@ -410,7 +504,9 @@ impl UdpReceiver {
             let left = end.map(|e| e.saturating_duration_since(Instant::now()));
             let packet = self.packets.recv(left)?;
             let tap = self.packets.state.is_tap();
-            let Some(datagram) = udp::parse(&packet.data, packet.ethertype, tap) else { continue };
+            let Some(datagram) = udp::parse(&packet.data, packet.ethertype, tap) else {
+                continue;
+            };
             let to = datagram.destination;
             if to.port() == self.port && self.host.is_none_or(|h| h == to.ip()) {
                 return Ok((datagram.payload.to_vec(), datagram.source));
@@ -493,7 +589,11 @@ impl TunnelInfo {
 impl InterfaceInfo {
     pub(crate) fn new(net: &Net, state: &Mapped<InterfaceState>) -> InterfaceInfo {
         let stats = &state.stats;
-        let id = |cell: &std::sync::atomic::AtomicI32| Some(cell.load(Relaxed)).filter(|i| *i != -1).map(|i| i as u32);
+        let id = |cell: &std::sync::atomic::AtomicI32| {
+            Some(cell.load(Relaxed))
+                .filter(|i| *i != -1)
+                .map(|i| i as u32)
+        };
         InterfaceInfo {
             name: load_name(&state.name),
             index: state.ifindex.load(Relaxed),
@@ -505,7 +605,13 @@ impl InterfaceInfo {
             owner: id(&state.owner),
             group: id(&state.group),
             mac: state.is_tap().then(|| state.mac()),
-            rx: [&stats.rx_packets, &stats.rx_bytes, &stats.rx_dropped, &stats.rx_frame_errors].map(|c| c.load(Relaxed)),
+            rx: [
+                &stats.rx_packets,
+                &stats.rx_bytes,
+                &stats.rx_dropped,
+                &stats.rx_frame_errors,
+            ]
+            .map(|c| c.load(Relaxed)),
             tx: [&stats.tx_packets, &stats.tx_bytes, &stats.tx_dropped].map(|c| c.load(Relaxed)),
             tunnels: state
                 .queue_inodes()
@@ -532,7 +638,11 @@ impl InterfaceInfo {
             (libc::IFF_ALLMULTI, "ALLMULTI"),
             (libc::IFF_MULTICAST, "MULTICAST"),
         ];
-        let set: Vec<&str> = NAMES.iter().filter(|(bit, _)| self.flags & *bit as u32 != 0).map(|(_, n)| *n).collect();
+        let set: Vec<&str> = NAMES
+            .iter()
+            .filter(|(bit, _)| self.flags & *bit as u32 != 0)
+            .map(|(_, n)| *n)
+            .collect();
         set.join(",")
     }
 }

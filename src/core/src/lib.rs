@@ -57,4 +57,6 @@ pub use interface::{Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, Ud
 pub use name::Name;
 pub use net::Net;
 pub use netdir::NetDir;
-pub use system::{ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass};
+pub use system::{
+    ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,
+};

@@ -10,11 +10,17 @@ pub struct Name {
     len: u8,
 }
 
+/// What stands before and after the number in a pattern.
+pub type Sides<'a> = (&'a [u8], &'a [u8]);
+
 impl Name {
     /// From the 16 bytes of an ifreq: up to the first NUL, at most 15.
     pub fn from_ifreq(bytes: &[u8; 16]) -> Name {
         let len = bytes.iter().take(15).position(|b| *b == 0).unwrap_or(15);
-        let mut name = Name { bytes: [0; 16], len: len as u8 };
+        let mut name = Name {
+            bytes: [0; 16],
+            len: len as u8,
+        };
         name.bytes[..len].copy_from_slice(&bytes[..len]);
         name
     }
@@ -23,8 +29,14 @@ impl Name {
     pub fn new(name: impl AsRef<[u8]>) -> Option<Name> {
         let name = name.as_ref();
         let mut bytes = [0u8; 16];
-        bytes.get_mut(..name.len()).filter(|b| b.len() < 16)?.copy_from_slice(name);
-        (!name.contains(&0)).then_some(Name { bytes, len: name.len() as u8 })
+        bytes
+            .get_mut(..name.len())
+            .filter(|b| b.len() < 16)?
+            .copy_from_slice(name);
+        (!name.contains(&0)).then_some(Name {
+            bytes,
+            len: name.len() as u8,
+        })
     }
 
     /// The bytes without padding.
@@ -43,11 +55,13 @@ impl Name {
         let name = self.as_bytes();
         !name.is_empty()
             && ![b".".as_slice(), b"..", b"all", b"default"].contains(&name)
-            && !name.iter().any(|b| matches!(b, b'/' | b':' | 0x09..=0x0d | b' ' | 0xa0))
+            && !name
+                .iter()
+                .any(|b| matches!(b, b'/' | b':' | 0x09..=0x0d | b' ' | 0xa0))
     }
 
     /// The two sides of the one "%d" of a pattern; None for a plain name, EINVAL for any other use of '%'.
-    pub fn pattern(&self) -> Result<Option<(&[u8], &[u8])>, Errno> {
+    pub fn pattern(&self) -> Result<Option<Sides<'_>>, Errno> {
         let name = self.as_bytes();
         match name.iter().position(|b| *b == b'%') {
             None => Ok(None),

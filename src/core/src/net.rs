@@ -4,7 +4,9 @@ use crate::error::{Context, Result};
 use crate::netdir::{remove_directory, Local, NetDir, NoTunnels};
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
-use crate::{sys, temporary, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use crate::{
+    sys, temporary, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
+};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -27,7 +29,8 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.remove {
-            let _ = crate::sys::PathBuf::concat(&[self.dir.path()]).and_then(|dir| remove_directory(&dir));
+            let _ = crate::sys::PathBuf::concat(&[self.dir.path()])
+                .and_then(|dir| remove_directory(&dir));
         }
     }
 }
@@ -50,9 +53,11 @@ impl Net {
     /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
     /// Nets of processes that were killed are swept on the way.
     pub fn temporary() -> Result<Net> {
-        let base = temporary::base_directory(|name| std::env::var_os(name).map(|v| v.as_bytes().to_vec()));
+        let base =
+            temporary::base_directory(|name| std::env::var_os(name).map(|v| v.as_bytes().to_vec()));
         temporary::sweep(&base);
-        let path = temporary::name(&base).context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
+        let path = temporary::name(&base)
+            .context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
         let dir = NetDir::open_or_create(path.bytes())?;
         Ok(Net::new(dir, Box::new(NoTunnels), true, true))
     }
@@ -63,8 +68,18 @@ impl Net {
         Net::new(dir, local, false, false)
     }
 
-    fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, keep_descriptors: bool, remove: bool) -> Net {
-        Net(Arc::new(Inner { dir, local, keep_descriptors, remove }))
+    fn new(
+        dir: NetDir,
+        local: Box<dyn Local + Send + Sync>,
+        keep_descriptors: bool,
+        remove: bool,
+    ) -> Net {
+        Net(Arc::new(Inner {
+            dir,
+            local,
+            keep_descriptors,
+            remove,
+        }))
     }
 
     /// The directory.
@@ -102,9 +117,16 @@ impl Net {
     /// An interface by name, if there is one now.
     pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
         let name: Name = name.parse()?;
-        let found = self.0.dir.lock().and_then(|_lock| self.0.dir.find_interface(&name, self.local()));
+        let found = self
+            .0
+            .dir
+            .lock()
+            .and_then(|_lock| self.0.dir.find_interface(&name, self.local()));
         let found = found.context(|e| match e.0 {
-            libc::EUCLEAN => format!("net {}: {name} is not an interface of this version of memtun; remove it", self.path().display()),
+            libc::EUCLEAN => format!(
+                "net {}: {name} is not an interface of this version of memtun; remove it",
+                self.path().display()
+            ),
             _ => format!("net {}: {name}: {e}", self.path().display()),
         })?;
         Ok(found.map(|state| Interface::new(self.clone(), state)))
@@ -156,8 +178,14 @@ impl Net {
     /// Every tunnel that is open in the net, attached or not, in the order of their opening.
     pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
         let dir = &self.0.dir;
-        let living = dir.lock().and_then(|_lock| dir.sweep(self.local())).context(self.fail("cannot list"))?;
-        Ok(living.into_iter().filter_map(|i| Some(TunnelInfo::new(i, &dir.tunnel(i).ok()?))).collect())
+        let living = dir
+            .lock()
+            .and_then(|_lock| dir.sweep(self.local()))
+            .context(self.fail("cannot list"))?;
+        Ok(living
+            .into_iter()
+            .filter_map(|i| Some(TunnelInfo::new(i, &dir.tunnel(i).ok()?)))
+            .collect())
     }
 
     /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
@@ -173,18 +201,29 @@ impl Net {
     /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
     pub fn permissions(&self) -> Vec<Permission> {
         let denied = self.0.dir.denied.load(Acquire);
-        [Permission::Open, Permission::Ioctl].into_iter().filter(|p| denied & *p as u32 == 0).collect()
+        [Permission::Open, Permission::Ioctl]
+            .into_iter()
+            .filter(|p| denied & *p as u32 == 0)
+            .collect()
     }
 
     /// Sets a fault. ENOSPC when 64 are set.
     pub fn fault(&self, fault: &Fault) -> Result<()> {
-        let set = self.0.dir.lock().and_then(|_lock| self.0.dir.set_fault(fault));
+        let set = self
+            .0
+            .dir
+            .lock()
+            .and_then(|_lock| self.0.dir.set_fault(fault));
         set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
     }
 
     /// Takes a fault back. True when it was set.
     pub fn take_back(&self, fault: &Fault) -> Result<bool> {
-        let gone = self.0.dir.lock().map(|_lock| self.0.dir.take_back(Some(fault)));
+        let gone = self
+            .0
+            .dir
+            .lock()
+            .map(|_lock| self.0.dir.take_back(Some(fault)));
         Ok(gone.context(self.fail("cannot change faults"))? > 0)
     }
 
@@ -196,7 +235,11 @@ impl Net {
     /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
     pub fn reset(&self) -> Result<()> {
         let state = &*self.0.dir;
-        self.0.dir.lock().map(|_lock| self.0.dir.take_back(None)).context(self.fail("cannot reset"))?;
+        self.0
+            .dir
+            .lock()
+            .map(|_lock| self.0.dir.take_back(None))
+            .context(self.fail("cannot reset"))?;
         state.denied.store(0, SeqCst);
         state.send_buffer_size.store(0, Relaxed);
         self.set_rename("")
@@ -204,13 +247,18 @@ impl Net {
 
     /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
     pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
-        self.0.dir.send_buffer_size.store(bytes.unwrap_or(0), Relaxed);
+        self.0
+            .dir
+            .send_buffer_size
+            .store(bytes.unwrap_or(0), Relaxed);
     }
 
     /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is "123"), to catch programs that
     /// ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
     pub fn set_rename(&self, suffix: &str) -> Result<()> {
-        let name = Name::new(suffix).filter(|n| suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%'));
+        let name = Name::new(suffix).filter(|n| {
+            suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%')
+        });
         let name = name.ok_or_else(|| {
             Error::new(libc::EINVAL, format!("{suffix:?} cannot end an interface name: at most 12 bytes, no '/', ':', '%' or white space"))
         })?;
@@ -232,7 +280,8 @@ impl Net {
     /// no more.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
-        let removed = crate::sys::PathBuf::concat(&[self.0.dir.path()]).and_then(|dir| remove_directory(&dir));
+        let removed = crate::sys::PathBuf::concat(&[self.0.dir.path()])
+            .and_then(|dir| remove_directory(&dir));
         removed.context(|e| format!("net {shown}: cannot remove: {e}"))
     }
 }

@@ -72,15 +72,31 @@ impl NetDir {
             end -= 1;
         }
         let path = PathBuf::concat(&[&dir[..end]])
-            .and_then(|p| if p.bytes().contains(&0) || end == 0 { Err(Errno(libc::ENOENT)) } else { Ok(p) })
+            .and_then(|p| {
+                if p.bytes().contains(&0) || end == 0 {
+                    Err(Errno(libc::ENOENT))
+                } else {
+                    Ok(p)
+                }
+            })
             .map_err(|e| fail(e, "; give the path of a directory"))?;
         match sys::mkdir(path.cstr(), 0o700) {
             Ok(()) | Err(Errno(libc::EEXIST)) => {}
-            Err(e @ Errno(libc::ENOENT)) => return Err(fail(e, "; make its parent directory first")),
-            Err(e) => return Err(fail(e, "; choose a directory that you may write to (MEMTUN_NET)")),
+            Err(e @ Errno(libc::ENOENT)) => {
+                return Err(fail(e, "; make its parent directory first"))
+            }
+            Err(e) => {
+                return Err(fail(
+                    e,
+                    "; choose a directory that you may write to (MEMTUN_NET)",
+                ))
+            }
         }
         Self::attach(path, true).map_err(|(e, why)| match e {
-            Errno(libc::EUCLEAN) => Error::new(e.0, format!("net {shown}: its state {why}; remove the directory")),
+            Errno(libc::EUCLEAN) => Error::new(
+                e.0,
+                format!("net {shown}: its state {why}; remove the directory"),
+            ),
             Errno(libc::ENOSPC) => fail(e, "; its file system is full"),
             Errno(libc::ENOTDIR) => fail(e, "; it is not a directory"),
             e => fail(e, "; the directory must belong to you and be writable"),
@@ -90,10 +106,17 @@ impl NetDir {
     /// Opens a net that exists. ENOENT when there is none.
     pub fn open(dir: &[u8]) -> Result<NetDir, Error> {
         let shown = String::from_utf8_lossy(dir).into_owned();
-        let path = PathBuf::concat(&[dir]).map_err(|e| Error::new(e.0, format!("net {shown}: {e}")))?;
+        let path =
+            PathBuf::concat(&[dir]).map_err(|e| Error::new(e.0, format!("net {shown}: {e}")))?;
         Self::attach(path, false).map_err(|(e, why)| match e {
-            Errno(libc::ENOENT) => Error::new(e.0, format!("net {shown}: there is no net; a program under the shim makes it")),
-            Errno(libc::EUCLEAN) => Error::new(e.0, format!("net {shown}: its state {why}; remove the directory")),
+            Errno(libc::ENOENT) => Error::new(
+                e.0,
+                format!("net {shown}: there is no net; a program under the shim makes it"),
+            ),
+            Errno(libc::EUCLEAN) => Error::new(
+                e.0,
+                format!("net {shown}: its state {why}; remove the directory"),
+            ),
             e => Error::new(e.0, format!("net {shown}: {e}")),
         })
     }
@@ -116,7 +139,10 @@ impl NetDir {
             let state = Mapped::<NetState>::create(temporary.cstr()).map_err(plain)?;
             state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
             give_to(owner, &temporary);
-            let linked = state.lock.init().and_then(|()| sys::link(temporary.cstr(), path.cstr()));
+            let linked = state
+                .lock
+                .init()
+                .and_then(|()| sys::link(temporary.cstr(), path.cstr()));
             let _ = sys::unlink(temporary.cstr(), 0);
             match linked {
                 Ok(()) => return Ok(NetDir { dir, state, owner }),
@@ -154,13 +180,20 @@ impl NetDir {
 
     /// Opens a tunnel's bell to ring it; never blocks.
     pub fn open_bell(&self, inode: u64) -> Result<Fd, Errno> {
-        sys::open_internal(self.file(BELL, inode)?.cstr(), libc::O_RDWR | libc::O_NONBLOCK, 0)
+        sys::open_internal(
+            self.file(BELL, inode)?.cstr(),
+            libc::O_RDWR | libc::O_NONBLOCK,
+            0,
+        )
     }
 
     /// The number behind BELL in a path of this net, whatever directory the path names.
     pub fn inode_of_bell_path(path: &[u8]) -> Option<(&[u8], u64)> {
         let at = path.windows(BELL.len()).rposition(|w| w == BELL)?;
-        let inode = std::str::from_utf8(&path[at + BELL.len()..]).ok()?.parse().ok()?;
+        let inode = std::str::from_utf8(&path[at + BELL.len()..])
+            .ok()?
+            .parse()
+            .ok()?;
         Some((&path[..at], inode))
     }
 
@@ -187,7 +220,13 @@ impl NetDir {
     fn create_bell(&self, flags: i32) -> Result<(Fd, u64), Errno> {
         const LARGEFILE: i32 = 0o100000;
         let dropped = libc::O_ACCMODE | libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
-        let flags = flags & !dropped | libc::O_RDWR | if cfg!(target_arch = "aarch64") { 0o400000 } else { LARGEFILE };
+        let flags = flags & !dropped
+            | libc::O_RDWR
+            | if cfg!(target_arch = "aarch64") {
+                0o400000
+            } else {
+                LARGEFILE
+            };
         loop {
             let temporary = temporary_name(&self.dir)?;
             sys::mkfifo(temporary.cstr(), 0o600)?;
@@ -222,7 +261,11 @@ impl NetDir {
 
     /// Locks a tunnel; a bell that a dead process left wrong is put right.
     #[inline]
-    pub fn lock_tunnel<'t>(&self, inode: u64, tunnel: &'t Mapped<TunnelState>) -> Result<Guard<'t>, Errno> {
+    pub fn lock_tunnel<'t>(
+        &self,
+        inode: u64,
+        tunnel: &'t Mapped<TunnelState>,
+    ) -> Result<Guard<'t>, Errno> {
         tunnel.lock.lock(Level::Tunnel, || {
             if let Ok(fd) = self.open_bell(inode) {
                 bell::repair(tunnel, fd.raw());
@@ -236,7 +279,9 @@ impl NetDir {
         if local.descriptor(inode).is_some() {
             return false;
         }
-        let Ok(path) = self.file(BELL, inode) else { return false };
+        let Ok(path) = self.file(BELL, inode) else {
+            return false;
+        };
         is_unlocked(path.cstr())
     }
 
@@ -305,8 +350,14 @@ impl NetDir {
     }
 
     /// An interface by name, after clearing up after its dead tunnels. Wants the net's lock.
-    pub fn find_interface(&self, name: &Name, local: &dyn Local) -> Result<Option<Mapped<InterfaceState>>, Errno> {
-        let Some(interface) = self.open_interface(name)? else { return Ok(None) };
+    pub fn find_interface(
+        &self,
+        name: &Name,
+        local: &dyn Local,
+    ) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+        let Some(interface) = self.open_interface(name)? else {
+            return Ok(None);
+        };
         for inode in interface.queue_inodes() {
             self.reap_tunnel(inode, local);
         }
@@ -318,7 +369,11 @@ impl NetDir {
     }
 
     /// The interface that has this index. Wants the net's lock.
-    pub fn find_by_index(&self, ifindex: u32, local: &dyn Local) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+    pub fn find_by_index(
+        &self,
+        ifindex: u32,
+        local: &dyn Local,
+    ) -> Result<Option<Mapped<InterfaceState>>, Errno> {
         let mut found = None;
         self.each_name(|name| {
             if let Ok(Some(interface)) = self.find_interface(&name, local) {
@@ -342,8 +397,10 @@ impl NetDir {
         give_to(self.owner, &temporary);
         store_name(&interface.name, name);
         fill(&interface);
-        let linked =
-            interface.lock.init().and_then(|()| sys::link(temporary.cstr(), self.interface_file(name)?.cstr()));
+        let linked = interface
+            .lock
+            .init()
+            .and_then(|()| sys::link(temporary.cstr(), self.interface_file(name)?.cstr()));
         let _ = sys::unlink(temporary.cstr(), 0);
         linked?;
         Ok(interface)
@@ -373,8 +430,12 @@ impl NetDir {
         }
         interface.deleted.store(1, Release);
         for inode in interface.queue_inodes() {
-            let Ok(tunnel) = self.tunnel(inode) else { continue };
-            let Ok(_lock) = self.lock_tunnel(inode, &tunnel) else { continue };
+            let Ok(tunnel) = self.tunnel(inode) else {
+                continue;
+            };
+            let Ok(_lock) = self.lock_tunnel(inode, &tunnel) else {
+                continue;
+            };
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
             self.discard(interface, &tunnel);
@@ -393,7 +454,12 @@ impl NetDir {
     }
 
     /// Gives an interface another name. Wants the net's lock. EEXIST when it is taken.
-    pub fn rename_interface(&self, interface: &Mapped<InterfaceState>, name: &Name, local: &dyn Local) -> Result<(), Errno> {
+    pub fn rename_interface(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        name: &Name,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
         if !name.is_valid() {
             return Err(Errno(libc::EINVAL));
         }
@@ -404,7 +470,10 @@ impl NetDir {
         if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }
-        sys::rename(self.interface_file(&old)?.cstr(), self.interface_file(name)?.cstr())?;
+        sys::rename(
+            self.interface_file(&old)?.cstr(),
+            self.interface_file(name)?.cstr(),
+        )?;
         store_name(&interface.name, name);
         for inode in interface.queue_inodes() {
             if let Ok(tunnel) = self.tunnel(inode) {
@@ -434,7 +503,9 @@ impl NetDir {
         if interface.link_bell.load(SeqCst) == 0 {
             return;
         }
-        let Ok(fd) = self.open_link_bell(interface) else { return };
+        let Ok(fd) = self.open_link_bell(interface) else {
+            return;
+        };
         let awake = interface.is_up() || interface.deleted.load(Acquire) != 0;
         match sys::readable_bytes(fd.raw()) {
             Ok(0) if awake => drop(sys::write(fd.raw(), b"!")),
@@ -446,8 +517,12 @@ impl NetDir {
     /// An edge on every descriptor of an interface: its link came up.
     pub fn nudge_all(&self, interface: &InterfaceState) {
         for inode in interface.queue_inodes() {
-            let Ok(tunnel) = self.tunnel(inode) else { continue };
-            let Ok(fd) = self.open_bell(inode) else { continue };
+            let Ok(tunnel) = self.tunnel(inode) else {
+                continue;
+            };
+            let Ok(fd) = self.open_bell(inode) else {
+                continue;
+            };
             if let Ok(_lock) = self.lock_tunnel(inode, &tunnel) {
                 bell::nudge(&tunnel, fd.raw());
             };
@@ -473,14 +548,24 @@ impl NetDir {
         })?;
         let mut living = Vec::new();
         for entry in &entries {
-            let number = |kind: &[u8]| std::str::from_utf8(entry.strip_prefix(kind)?).ok()?.parse::<u64>().ok();
+            let number = |kind: &[u8]| {
+                std::str::from_utf8(entry.strip_prefix(kind)?)
+                    .ok()?
+                    .parse::<u64>()
+                    .ok()
+            };
             if let Some(inode) = number(BELL) {
                 if !self.reap_tunnel(inode, local) {
                     living.push(inode);
                 }
             } else if let Some(inode) = number(TUNNEL) {
                 // Its bell is gone when a process died while it cleared up.
-                if self.bell_path(inode).is_ok_and(|p| matches!(sys::fstatat(libc::AT_FDCWD, p.cstr(), 0), Err(Errno(libc::ENOENT)))) {
+                if self.bell_path(inode).is_ok_and(|p| {
+                    matches!(
+                        sys::fstatat(libc::AT_FDCWD, p.cstr(), 0),
+                        Err(Errno(libc::ENOENT))
+                    )
+                }) {
                     let _ = sys::unlink(PathBuf::concat(&[self.dir.bytes(), entry])?.cstr(), 0);
                 }
             } else if entry.starts_with(NEW) {
@@ -504,10 +589,12 @@ impl NetDir {
         let Ok(_lock) = self.lock() else { return false };
         let mut interfaces = 0;
         let idle = self.sweep(local).is_ok_and(|living| living.is_empty())
-            && self.each_name(|_| {
-                interfaces += 1;
-                true
-            }).is_ok()
+            && self
+                .each_name(|_| {
+                    interfaces += 1;
+                    true
+                })
+                .is_ok()
             && interfaces == 0;
         idle && remove_directory(&self.dir).is_ok()
     }
@@ -532,7 +619,12 @@ pub fn remove_directory(dir: &PathBuf) -> Result<(), Errno> {
             sys::unlink(path.cstr(), 0)?;
         }
         // SAFETY: rewinding a directory of our own touches no memory.
-        unsafe { sys::syscall(libc::SYS_lseek, [fd.raw() as usize, 0, libc::SEEK_SET as usize, 0, 0, 0]) };
+        unsafe {
+            sys::syscall(
+                libc::SYS_lseek,
+                [fd.raw() as usize, 0, libc::SEEK_SET as usize, 0, 0, 0],
+            )
+        };
     }
 }
 
@@ -564,8 +656,16 @@ fn temporary_name(dir: &PathBuf) -> Result<PathBuf, Errno> {
 
 /// Is the process that began `/.memtun-new-PID-...` no more?
 fn maker_is_gone(entry: &[u8]) -> bool {
-    let digits = entry[NEW.len()..].split(|b| *b == b'-').next().unwrap_or_default();
-    let Some(pid) = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<i32>().ok()) else { return true };
+    let digits = entry[NEW.len()..]
+        .split(|b| *b == b'-')
+        .next()
+        .unwrap_or_default();
+    let Some(pid) = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|d| d.parse::<i32>().ok())
+    else {
+        return true;
+    };
     // SAFETY: signal 0 only asks whether the process is there.
     let answer = unsafe { sys::syscall(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]) };
     answer == -(libc::ESRCH as isize)

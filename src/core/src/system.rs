@@ -31,7 +31,12 @@ pub trait IoSystem {
     /// Sends a datagram from the network toward the tunnel; where it was sent from.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr>;
     /// Something that receives the datagrams that are written to the tunnel `fd` for this address.
-    fn receive_udp(&self, fd: i32, host: IpAddr, port: u16) -> DriverResult<Box<dyn DatagramReceiver>>;
+    fn receive_udp(
+        &self,
+        fd: i32,
+        host: IpAddr,
+        port: u16,
+    ) -> DriverResult<Box<dyn DatagramReceiver>>;
 }
 
 /// A socket-like receiver.
@@ -48,9 +53,13 @@ impl DatagramReceiver for UdpReceiver {
 
 impl DatagramReceiver for UdpSocket {
     fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>> {
-        let fail = |e: std::io::Error| crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), e.to_string());
-        self.set_nonblocking(timeout == Some(Duration::ZERO)).map_err(fail)?;
-        self.set_read_timeout(timeout.filter(|t| !t.is_zero())).map_err(fail)?;
+        let fail = |e: std::io::Error| {
+            crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), e.to_string())
+        };
+        self.set_nonblocking(timeout == Some(Duration::ZERO))
+            .map_err(fail)?;
+        self.set_read_timeout(timeout.filter(|t| !t.is_zero()))
+            .map_err(fail)?;
         let mut buf = vec![0; 65536];
         let n = UdpSocket::recv(self, &mut buf).map_err(fail)?;
         buf.truncate(n);
@@ -70,7 +79,12 @@ pub fn ifreq(name: &str, flags: u32) -> Vec<u8> {
 /// What an open of a registered path gives: the seed's classes for `registerSpecialDevice`.
 pub trait DeviceClass: Send + Sync {
     /// A new open file description.
-    fn open(&self, system: &MemoryIoSystem, flags: i32, mode: u32) -> Result<Arc<dyn SpecialDevice>>;
+    fn open(
+        &self,
+        system: &MemoryIoSystem,
+        flags: i32,
+        mode: u32,
+    ) -> Result<Arc<dyn SpecialDevice>>;
 }
 
 /// An open special device.
@@ -91,17 +105,26 @@ pub trait SpecialDevice: Send + Sync {
 pub struct MemoryIoSystem {
     net: Net,
     devices: Mutex<HashMap<String, Arc<dyn DeviceClass>>>,
-    open: Mutex<HashMap<i32, (Arc<dyn SpecialDevice>, Option<Fd>)>>,
+    open: Mutex<HashMap<i32, OpenDevice>>,
 }
 
+/// A device, and the descriptor that only reserves its number where it has none of its own.
+type OpenDevice = (Arc<dyn SpecialDevice>, Option<Fd>);
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl MemoryIoSystem {
     /// A system whose tunnels live in `net`.
     pub fn new(net: &Net) -> MemoryIoSystem {
-        MemoryIoSystem { net: net.clone(), devices: Mutex::default(), open: Mutex::default() }
+        MemoryIoSystem {
+            net: net.clone(),
+            devices: Mutex::default(),
+            open: Mutex::default(),
+        }
     }
 
     /// The net.
@@ -116,14 +139,21 @@ impl MemoryIoSystem {
 
     /// The device behind a descriptor (the seed's `getTunnel`).
     pub fn device(&self, fd: i32) -> Result<Arc<dyn SpecialDevice>> {
-        locked(&self.open).get(&fd).map(|(device, _)| device.clone()).ok_or(Errno(libc::EBADF))
+        locked(&self.open)
+            .get(&fd)
+            .map(|(device, _)| device.clone())
+            .ok_or(Errno(libc::EBADF))
     }
 
     /// What is known of the tunnel behind a descriptor: the seed's `getTunnel`.
     pub fn tunnel(&self, fd: i32) -> Result<crate::TunnelInfo> {
         let inode = sys::fstat(fd)?.st_ino;
         self.device(fd)?;
-        let state = self.net.dir().tunnel(inode).map_err(|_| Errno(libc::EBADF))?;
+        let state = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::EBADF))?;
         Ok(crate::TunnelInfo::new(inode, &state))
     }
 }
@@ -132,7 +162,10 @@ impl IoSystem for MemoryIoSystem {
     /// EPERM without the permission "open", ENOSYS for a path that is not registered.
     fn open(&self, path: &str, flags: i32, mode: u32) -> Result<i32> {
         self.net.dir().permit_check(Permission::Open)?;
-        let class = locked(&self.devices).get(path).cloned().ok_or(Errno(libc::ENOSYS))?;
+        let class = locked(&self.devices)
+            .get(path)
+            .cloned()
+            .ok_or(Errno(libc::ENOSYS))?;
         let device = class.open(self, flags, mode)?;
         let (fd, placeholder) = match device.descriptor() {
             Some(fd) => (fd, None),
@@ -166,17 +199,39 @@ impl IoSystem for MemoryIoSystem {
 
     /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches any.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
-        let attached = self.net.interfaces()?.into_iter().find(|i| !i.tunnels.is_empty());
+        let attached = self
+            .net
+            .interfaces()?
+            .into_iter()
+            .find(|i| !i.tunnels.is_empty());
         let name = attached.map(|i| i.name.to_string()).ok_or_else(|| {
-            crate::Error::new(libc::ENODEV, "no tunnel is attached to an interface; open the device and make a TUNSETIFF first")
+            crate::Error::new(
+                libc::ENODEV,
+                "no tunnel is attached to an interface; open the device and make a TUNSETIFF first",
+            )
         })?;
-        self.net.wait_interface(&name, Some(Duration::ZERO))?.send_udp(datagram, address, None, Some(Duration::ZERO))
+        self.net
+            .wait_interface(&name, Some(Duration::ZERO))?
+            .send_udp(datagram, address, None, Some(Duration::ZERO))
     }
 
-    fn receive_udp(&self, fd: i32, host: IpAddr, port: u16) -> DriverResult<Box<dyn DatagramReceiver>> {
-        let gone = |e: Errno| crate::Error::new(e.0, format!("descriptor {fd} is no attached tunnel"));
-        let name = self.tunnel(fd).map_err(gone)?.name.ok_or(Errno(libc::EBADFD)).map_err(gone)?;
-        let interface = self.net.wait_interface(&name.to_string(), Some(Duration::ZERO))?;
+    fn receive_udp(
+        &self,
+        fd: i32,
+        host: IpAddr,
+        port: u16,
+    ) -> DriverResult<Box<dyn DatagramReceiver>> {
+        let gone =
+            |e: Errno| crate::Error::new(e.0, format!("descriptor {fd} is no attached tunnel"));
+        let name = self
+            .tunnel(fd)
+            .map_err(gone)?
+            .name
+            .ok_or(Errno(libc::EBADFD))
+            .map_err(gone)?;
+        let interface = self
+            .net
+            .wait_interface(&name.to_string(), Some(Duration::ZERO))?;
         Ok(Box::new(interface.receive_udp(Some(host), port)))
     }
 }
@@ -185,10 +240,18 @@ impl IoSystem for MemoryIoSystem {
 pub struct TunnelClass;
 
 impl DeviceClass for TunnelClass {
-    fn open(&self, system: &MemoryIoSystem, flags: i32, _mode: u32) -> Result<Arc<dyn SpecialDevice>> {
+    fn open(
+        &self,
+        system: &MemoryIoSystem,
+        flags: i32,
+        _mode: u32,
+    ) -> Result<Arc<dyn SpecialDevice>> {
         let net = SharedDir(system.net.clone());
         let (fd, tunnel) = Tunnel::open(net, flags)?;
-        Ok(Arc::new(OpenTunnel { fd: Mutex::new(Some(fd)), tunnel }))
+        Ok(Arc::new(OpenTunnel {
+            fd: Mutex::new(Some(fd)),
+            tunnel,
+        }))
     }
 }
 
@@ -209,7 +272,10 @@ struct OpenTunnel {
 
 impl OpenTunnel {
     fn raw(&self) -> Result<i32> {
-        locked(&self.fd).as_ref().map(Fd::raw).ok_or(Errno(libc::EBADF))
+        locked(&self.fd)
+            .as_ref()
+            .map(Fd::raw)
+            .ok_or(Errno(libc::EBADF))
     }
 }
 
@@ -261,7 +327,10 @@ impl SpecialDevice for OpenTunnel {
         let fd = self.raw()?;
         let mut arg = Bytes(args.to_vec());
         let me = OnlyThis(self.tunnel.inode(), fd);
-        match self.tunnel.ioctl(fd, request, &mut arg, AttachOptions { link_up: true }, &me)? {
+        match self
+            .tunnel
+            .ioctl(fd, request, &mut arg, AttachOptions { link_up: true }, &me)?
+        {
             Ioctl::Done(_) => Ok(arg.0),
             Ioctl::Generic => generic_ioctl(fd, request, arg.0),
         }
@@ -290,7 +359,11 @@ impl Argument for Bytes {
         Ok(())
     }
     fn store(&mut self, from: &[u8]) -> Result<()> {
-        let n = if self.0.is_empty() { from.len() } else { from.len().min(self.0.len()) };
+        let n = if self.0.is_empty() {
+            from.len()
+        } else {
+            from.len().min(self.0.len())
+        };
         self.0.resize(n.max(self.0.len()), 0);
         self.0[..n].copy_from_slice(&from[..n]);
         Ok(())
@@ -298,16 +371,33 @@ impl Argument for Bytes {
 }
 
 /// Requests that take a number, not a pointer.
-const BY_VALUE: &[u32] = &[TUNSETNOCSUM, TUNSETDEBUG, TUNSETPERSIST, TUNSETOWNER, TUNSETLINK, TUNSETGROUP, TUNSETOFFLOAD];
+const BY_VALUE: &[u32] = &[
+    TUNSETNOCSUM,
+    TUNSETDEBUG,
+    TUNSETPERSIST,
+    TUNSETOWNER,
+    TUNSETLINK,
+    TUNSETGROUP,
+    TUNSETOFFLOAD,
+];
 
 fn generic_ioctl(fd: i32, request: u32, args: Vec<u8>) -> Result<Vec<u8>> {
     let mut memory = [0u8; 1024];
     let n = args.len().min(memory.len());
     memory[..n].copy_from_slice(&args[..n]);
-    let arg = if BY_VALUE.contains(&request) { Bytes(args.clone()).value() } else { memory.as_mut_ptr() as usize };
+    let arg = if BY_VALUE.contains(&request) {
+        Bytes(args.clone()).value()
+    } else {
+        memory.as_mut_ptr() as usize
+    };
     // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own, more than any struct of
     // the tun driver's.
-    let answer = unsafe { sys::syscall(libc::SYS_ioctl, [fd as usize, request as usize, arg, 0, 0, 0]) };
+    let answer = unsafe {
+        sys::syscall(
+            libc::SYS_ioctl,
+            [fd as usize, request as usize, arg, 0, 0, 0],
+        )
+    };
     if answer < 0 {
         return Err(Errno(-answer as i32));
     }
@@ -339,15 +429,34 @@ impl IoSystem for RealSystem {
     }
     /// From a socket of the host; its routes decide which tunnel it reaches.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
-        let fail = |e: std::io::Error| crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), format!("{address}: {e}"));
-        let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let fail = |e: std::io::Error| {
+            crate::Error::new(
+                e.raw_os_error().unwrap_or(libc::EIO),
+                format!("{address}: {e}"),
+            )
+        };
+        let any: SocketAddr = if address.is_ipv4() {
+            ([0, 0, 0, 0], 0).into()
+        } else {
+            ([0u16; 8], 0).into()
+        };
         let socket = UdpSocket::bind(any).map_err(fail)?;
         socket.connect(address).map_err(fail)?;
         socket.send(datagram).map_err(fail)?;
         socket.local_addr().map_err(fail)
     }
-    fn receive_udp(&self, _fd: i32, host: IpAddr, port: u16) -> DriverResult<Box<dyn DatagramReceiver>> {
-        let fail = |e: std::io::Error| crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), format!("{host} port {port}: {e}"));
+    fn receive_udp(
+        &self,
+        _fd: i32,
+        host: IpAddr,
+        port: u16,
+    ) -> DriverResult<Box<dyn DatagramReceiver>> {
+        let fail = |e: std::io::Error| {
+            crate::Error::new(
+                e.raw_os_error().unwrap_or(libc::EIO),
+                format!("{host} port {port}: {e}"),
+            )
+        };
         Ok(Box::new(UdpSocket::bind((host, port)).map_err(fail)?))
     }
 }

@@ -11,12 +11,21 @@ const PREFIX: &[u8] = b"memtun-";
 
 /// The first of /dev/shm, $XDG_RUNTIME_DIR and $TMPDIR that is a directory to write in, else /tmp.
 pub fn base_directory(variable: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
-    let candidates = [Some(b"/dev/shm".to_vec()), variable("XDG_RUNTIME_DIR"), variable("TMPDIR")];
+    let candidates = [
+        Some(b"/dev/shm".to_vec()),
+        variable("XDG_RUNTIME_DIR"),
+        variable("TMPDIR"),
+    ];
     let usable = |path: &Vec<u8>| {
         path.first() == Some(&b'/')
-            && PathBuf::concat(&[path, b"/."]).is_ok_and(|p| sys::access(p.cstr(), libc::W_OK | libc::X_OK).is_ok())
+            && PathBuf::concat(&[path, b"/."])
+                .is_ok_and(|p| sys::access(p.cstr(), libc::W_OK | libc::X_OK).is_ok())
     };
-    candidates.into_iter().flatten().find(usable).unwrap_or_else(|| b"/tmp".to_vec())
+    candidates
+        .into_iter()
+        .flatten()
+        .find(usable)
+        .unwrap_or_else(|| b"/tmp".to_vec())
 }
 
 /// A name for a net of this process, and of no other.
@@ -33,7 +42,9 @@ pub fn name(base: &[u8]) -> Result<PathBuf, Errno> {
 /// Is the process that a net was named for still running? None when the name is not of that form.
 pub fn owner_is_alive(path: &[u8]) -> Option<bool> {
     let name = path.rsplit(|b| *b == b'/').next()?.strip_prefix(PREFIX)?;
-    let mut numbers = name.split(|b| *b == b'-').map(|n| std::str::from_utf8(n).ok()?.parse::<u64>().ok());
+    let mut numbers = name
+        .split(|b| *b == b'-')
+        .map(|n| std::str::from_utf8(n).ok()?.parse::<u64>().ok());
     let (_uid, pid, time) = (numbers.next()??, numbers.next()??, numbers.next()??);
     match start_of(pid) {
         None => Some(false),
@@ -57,14 +68,23 @@ fn start_of(pid: u64) -> Option<u64> {
     let n = sys::read(fd.raw(), &mut buf).ok()?;
     // The name in field 2 may hold anything; fields are counted behind its closing parenthesis.
     let rest = &buf[buf[..n].iter().rposition(|b| *b == b')')? + 1..n];
-    let ticks: u64 = std::str::from_utf8(rest).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let ticks: u64 = std::str::from_utf8(rest)
+        .ok()?
+        .split_ascii_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()?;
     Some(ticks * 10_000_000)
 }
 
 /// Removes nets of this user under `base` whose process is gone and in which nothing lives.
 pub fn sweep(base: &[u8]) {
-    let Ok(dir) = PathBuf::concat(&[base]) else { return };
-    let Ok(fd) = sys::open_internal(dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0) else { return };
+    let Ok(dir) = PathBuf::concat(&[base]) else {
+        return;
+    };
+    let Ok(fd) = sys::open_internal(dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0) else {
+        return;
+    };
     let mut mine = PREFIX.to_vec();
     mine.extend_from_slice(format!("{}-", sys::effective_uid()).as_bytes());
     let mut stale = Vec::new();

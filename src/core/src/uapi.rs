@@ -109,7 +109,8 @@ pub const IFF_TUN_EXCL: u32 = 0x8000;
 pub const FEATURES: u32 = 0x7173;
 
 /// Bits of IFF_* that an interface keeps from TUNSETIFF.
-pub const KEPT_FLAGS: u32 = IFF_NAPI | IFF_NAPI_FRAGS | IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+pub const KEPT_FLAGS: u32 =
+    IFF_NAPI | IFF_NAPI_FRAGS | IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE;
 
 /// Packet information flag: the packet was cut.
 pub const TUN_PKT_STRIP: u16 = 1;

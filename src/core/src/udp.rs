@@ -3,7 +3,10 @@
 use crate::error::Result;
 use crate::uapi::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6};
 use crate::Error;
-use etherparse::{IpNumber, Ipv4Header, Ipv6Header, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice, UdpHeader};
+use etherparse::{
+    IpNumber, Ipv4Header, Ipv6Header, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice,
+    UdpHeader,
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where datagrams come from unless told otherwise: `MemoryIOSystem.sendUDP` of the seed.
@@ -29,18 +32,25 @@ pub fn source_for(destination: SocketAddr, source: Option<SocketAddr>) -> Socket
 /// An IP packet with this datagram in it, checksums right, time to live 64. EINVAL when the families differ or the payload
 /// does not fit into one datagram.
 pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Result<Vec<u8>> {
-    let too_long = || Error::new(libc::EINVAL, format!("{} bytes do not fit into one UDP datagram", payload.len()));
+    let too_long = || {
+        Error::new(
+            libc::EINVAL,
+            format!("{} bytes do not fit into one UDP datagram", payload.len()),
+        )
+    };
     let length = payload.len() + UdpHeader::LEN;
     let mut packet = Vec::with_capacity(Ipv6Header::LEN + length);
     let (from, to) = (source.port(), destination.port());
     match (source.ip(), destination.ip()) {
         (IpAddr::V4(s), IpAddr::V4(d)) => {
             let payload_length = u16::try_from(length).map_err(|_| too_long())?;
-            let mut ip = Ipv4Header::new(payload_length, 64, IpNumber::UDP, s.octets(), d.octets()).map_err(|_| too_long())?;
+            let mut ip = Ipv4Header::new(payload_length, 64, IpNumber::UDP, s.octets(), d.octets())
+                .map_err(|_| too_long())?;
             ip.identification = 1;
             ip.dont_fragment = false;
             ip.header_checksum = ip.calc_header_checksum();
-            let udp = UdpHeader::with_ipv4_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
+            let udp =
+                UdpHeader::with_ipv4_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
             packet.extend_from_slice(&ip.to_bytes());
             packet.extend_from_slice(&udp.to_bytes());
         }
@@ -53,12 +63,16 @@ pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Res
                 destination: d.octets(),
                 ..Default::default()
             };
-            let udp = UdpHeader::with_ipv6_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
+            let udp =
+                UdpHeader::with_ipv6_checksum(from, to, &ip, payload).map_err(|_| too_long())?;
             packet.extend_from_slice(&ip.to_bytes());
             packet.extend_from_slice(&udp.to_bytes());
         }
         (s, d) => {
-            return Err(Error::new(libc::EINVAL, format!("no datagram goes from {s} to {d}: use two addresses of one family")));
+            return Err(Error::new(
+                libc::EINVAL,
+                format!("no datagram goes from {s} to {d}: use two addresses of one family"),
+            ));
         }
     }
     packet.extend_from_slice(payload);
@@ -68,7 +82,9 @@ pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Res
 /// The ethertype of a packet: from the frame, or from the version nibble (0 when that is neither 4 nor 6).
 pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
     match (tap, packet.first().map(|b| b >> 4)) {
-        (true, _) => packet.get(12..14).map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
+        (true, _) => packet
+            .get(12..14)
+            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
         (false, Some(4)) => ETH_P_IP,
         (false, Some(6)) => ETH_P_IPV6,
         _ => 0,
@@ -104,21 +120,35 @@ pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
         _ => return None,
     }
     .ok()?;
-    let TransportSlice::Udp(udp) = sliced.transport? else { return None };
+    let TransportSlice::Udp(udp) = sliced.transport? else {
+        return None;
+    };
     let header = udp.to_header();
     let payload = udp.payload();
     let (source, destination, checksum) = match sliced.net? {
         NetSlice::Ipv4(ip) => {
             let header4 = ip.header();
-            let sum = header.calc_checksum_ipv4_raw(header4.source(), header4.destination(), payload).ok()?;
+            let sum = header
+                .calc_checksum_ipv4_raw(header4.source(), header4.destination(), payload)
+                .ok()?;
             // Zero means that the sender made none (RFC 768).
             let sum = if header.checksum == 0 { 0 } else { sum };
-            (IpAddr::V4(header4.source_addr()), IpAddr::V4(header4.destination_addr()), sum)
+            (
+                IpAddr::V4(header4.source_addr()),
+                IpAddr::V4(header4.destination_addr()),
+                sum,
+            )
         }
         NetSlice::Ipv6(ip) => {
             let header6 = ip.header();
-            let sum = header.calc_checksum_ipv6_raw(header6.source(), header6.destination(), payload).ok()?;
-            (IpAddr::V6(header6.source_addr()), IpAddr::V6(header6.destination_addr()), sum)
+            let sum = header
+                .calc_checksum_ipv6_raw(header6.source(), header6.destination(), payload)
+                .ok()?;
+            (
+                IpAddr::V6(header6.source_addr()),
+                IpAddr::V6(header6.destination_addr()),
+                sum,
+            )
         }
         _ => return None,
     };
@@ -144,17 +174,35 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
     let (version, from, to, protocol) = match &sliced.net {
         Some(etherparse::LaxNetSlice::Ipv4(ip)) => {
             let h = ip.header();
-            (4, IpAddr::V4(h.source_addr()), IpAddr::V4(h.destination_addr()), h.protocol())
+            (
+                4,
+                IpAddr::V4(h.source_addr()),
+                IpAddr::V4(h.destination_addr()),
+                h.protocol(),
+            )
         }
         Some(etherparse::LaxNetSlice::Ipv6(ip)) => {
             let h = ip.header();
-            (6, IpAddr::V6(h.source_addr()), IpAddr::V6(h.destination_addr()), ip.payload().ip_number)
+            (
+                6,
+                IpAddr::V6(h.source_addr()),
+                IpAddr::V6(h.destination_addr()),
+                ip.payload().ip_number,
+            )
         }
         _ => return plain(),
     };
     let (ports, name, length) = match &sliced.transport {
-        Some(TransportSlice::Udp(u)) => (Some((u.source_port(), u.destination_port())), "UDP".into(), u.payload().len()),
-        Some(TransportSlice::Tcp(t)) => (Some((t.source_port(), t.destination_port())), "TCP".into(), t.payload().len()),
+        Some(TransportSlice::Udp(u)) => (
+            Some((u.source_port(), u.destination_port())),
+            "UDP".into(),
+            u.payload().len(),
+        ),
+        Some(TransportSlice::Tcp(t)) => (
+            Some((t.source_port(), t.destination_port())),
+            "TCP".into(),
+            t.payload().len(),
+        ),
         Some(TransportSlice::Icmpv4(i)) => (None, "ICMP".into(), i.payload().len()),
         Some(TransportSlice::Icmpv6(i)) => (None, "ICMPv6".into(), i.payload().len()),
         _ => (None, format!("protocol {}", protocol.0), packet.len()),

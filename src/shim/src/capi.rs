@@ -84,7 +84,10 @@ fn handle<T>(made: Answer<T>) -> *mut T {
 }
 
 fn address(host: *const c_char, port: u16) -> Answer<SocketAddr> {
-    Ok(SocketAddr::new(text(host)?.parse().map_err(|_| EINVAL)?, port))
+    Ok(SocketAddr::new(
+        text(host)?.parse().map_err(|_| EINVAL)?,
+        port,
+    ))
 }
 
 /// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
@@ -129,10 +132,18 @@ pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
 
 /// Waits until an interface exists.
 #[no_mangle]
-pub extern "C" fn memtun_interface(handle_of_net: *mut NetHandle, name: *const c_char, timeout_ms: c_int) -> *mut InterfaceHandle {
+pub extern "C" fn memtun_interface(
+    handle_of_net: *mut NetHandle,
+    name: *const c_char,
+    timeout_ms: c_int,
+) -> *mut InterfaceHandle {
     handle(fence(|| {
-        let interface = answered(net(handle_of_net)?.wait_interface(text(name)?, time(timeout_ms)))?;
-        Ok(InterfaceHandle { interface, receivers: Mutex::default() })
+        let interface =
+            answered(net(handle_of_net)?.wait_interface(text(name)?, time(timeout_ms)))?;
+        Ok(InterfaceHandle {
+            interface,
+            receivers: Mutex::default(),
+        })
     }))
 }
 
@@ -166,7 +177,11 @@ pub unsafe extern "C" fn memtun_inject(
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        interface(iface)?.interface.inject_raw(frame, (ethertype != 0).then_some(ethertype), time(timeout_ms))
+        interface(iface)?.interface.inject_raw(
+            frame,
+            (ethertype != 0).then_some(ethertype),
+            time(timeout_ms),
+        )
     })
 }
 
@@ -175,11 +190,20 @@ pub unsafe extern "C" fn memtun_inject(
 /// # Safety
 /// `packet` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_deliver(iface: *mut InterfaceHandle, packet: *const c_void, len: size_t, timeout_ms: c_int) -> c_int {
+pub unsafe extern "C" fn memtun_deliver(
+    iface: *mut InterfaceHandle,
+    packet: *const c_void,
+    len: size_t,
+    timeout_ms: c_int,
+) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(packet, len) }?;
-        answered(interface(iface)?.interface.deliver(packet, time(timeout_ms)))
+        answered(
+            interface(iface)?
+                .interface
+                .deliver(packet, time(timeout_ms)),
+        )
     })
 }
 
@@ -232,7 +256,12 @@ pub unsafe extern "C" fn memtun_send_udp(
             }
             true => None,
         };
-        answered(interface(iface)?.interface.send_udp(data, destination, source, time(timeout_ms))).map(drop)
+        answered(
+            interface(iface)?
+                .interface
+                .send_udp(data, destination, source, time(timeout_ms)),
+        )
+        .map(drop)
     })
 }
 
@@ -251,9 +280,18 @@ pub unsafe extern "C" fn memtun_receive_udp(
 ) -> ssize_t {
     length(|| {
         let iface = interface(iface)?;
-        let host = if host.is_null() { None } else { Some(text(host)?.parse().map_err(|_| EINVAL)?) };
-        let mut receivers = iface.receivers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let receiver = receivers.entry((host, port)).or_insert_with(|| iface.interface.receive_udp(host, port));
+        let host = if host.is_null() {
+            None
+        } else {
+            Some(text(host)?.parse().map_err(|_| EINVAL)?)
+        };
+        let mut receivers = iface
+            .receivers
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let receiver = receivers
+            .entry((host, port))
+            .or_insert_with(|| iface.interface.receive_udp(host, port));
         let payload = answered(receiver.recv(time(timeout_ms)))?;
         user::copy_out(buf as usize, &payload[..payload.len().min(len)])?;
         Ok(payload.len())

@@ -54,20 +54,25 @@ pub fn init() {
     let given = variable("MEMTUN_NET").filter(|dir| !dir.is_empty());
     let net = given.unwrap_or_else(|| {
         let base = temporary::base_directory(variable);
-        let name = temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec());
+        let name =
+            temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec());
         if let Ok(value) = CString::new(name.clone()) {
             // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
             unsafe { libc::setenv(c"MEMTUN_NET".as_ptr(), value.as_ptr(), 1) };
         }
         name
     });
-    let private = temporary::owner_is_alive(&net).is_some() && net.windows(8).any(|w| w == b"/memtun-");
+    let private =
+        temporary::owner_is_alive(&net).is_some() && net.windows(8).any(|w| w == b"/memtun-");
     let link = variable("MEMTUN_LINK");
     let link_up = match link.as_deref() {
         None | Some(b"up" | b"") => true,
         Some(b"down") => false,
         Some(other) => {
-            log::error!("MEMTUN_LINK={:?} is neither up nor down; taking up", String::from_utf8_lossy(other));
+            log::error!(
+                "MEMTUN_LINK={:?} is neither up nor down; taking up",
+                String::from_utf8_lossy(other)
+            );
             true
         }
     };
@@ -76,20 +81,39 @@ pub fn init() {
         .iter()
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
-    let _ = CONFIG.set(Box::new(Config { net, private, devices, link_up, environment, library: library() }));
+    let _ = CONFIG.set(Box::new(Config {
+        net,
+        private,
+        devices,
+        link_up,
+        environment,
+        library: library(),
+    }));
 }
 
 fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     let setting = setting.unwrap_or_else(|| b"/dev/net/tun".to_vec());
     let mut devices = Vec::new();
     for path in setting.split(|b| *b == b':').filter(|p| !p.is_empty()) {
-        let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").collect();
+        let parts: Vec<&[u8]> = path
+            .split(|b| *b == b'/')
+            .filter(|p| !p.is_empty() && *p != b".")
+            .collect();
         if path[0] != b'/' || parts.is_empty() || parts.contains(&b"..".as_slice()) {
             let shown = String::from_utf8_lossy(path);
-            log::error!("MEMTUN_DEVICES: {shown:?} is no absolute path without \"..\"; leaving it out");
+            log::error!(
+                "MEMTUN_DEVICES: {shown:?} is no absolute path without \"..\"; leaving it out"
+            );
             continue;
         }
-        devices.push(Device { path: parts.iter().flat_map(|p| [b"/".as_slice(), p]).flatten().copied().collect() });
+        devices.push(Device {
+            path: parts
+                .iter()
+                .flat_map(|p| [b"/".as_slice(), p])
+                .flatten()
+                .copied()
+                .collect(),
+        });
     }
     devices
 }
@@ -109,7 +133,9 @@ fn library() -> Option<CString> {
     let preload = variable("LD_PRELOAD")?;
     let mut entries = preload.split(|b| *b == b':' || *b == b' ');
     let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;
-    entries.any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file)).then(|| path.to_owned())
+    entries
+        .any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file))
+        .then(|| path.to_owned())
 }
 
 /// Is the process that a private net was made for still running?
@@ -120,6 +146,8 @@ pub fn owner_is_alive(config: &Config) -> bool {
 /// Is this process the one that its private net was made for?
 pub fn is_owner(config: &Config) -> bool {
     let mut parts = config.net.rsplit(|b| *b == b'-');
-    let pid = parts.nth(1).and_then(|p| std::str::from_utf8(p).ok()?.parse::<i32>().ok());
+    let pid = parts
+        .nth(1)
+        .and_then(|p| std::str::from_utf8(p).ok()?.parse::<i32>().ok());
     pid == Some(sys::getpid())
 }

@@ -34,14 +34,22 @@ fn loads(list: &[u8], library: &[u8]) -> bool {
     fn file(path: &[u8]) -> &[u8] {
         path.rsplit(|b| *b == b'/').next().unwrap_or_default()
     }
-    list.split(|b| *b == b':' || *b == b' ').any(|entry| file(entry) == file(library))
+    list.split(|b| *b == b':' || *b == b' ')
+        .any(|entry| file(entry) == file(library))
 }
 
 impl Environment {
     /// A place to build one in.
-    #[allow(clippy::new_without_default, reason = "large: to be made only where it is used")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "large: to be made only where it is used"
+    )]
     pub fn new() -> Environment {
-        Environment { entries: [std::ptr::null(); SMALL], preload: [0; 4096], large: None }
+        Environment {
+            entries: [std::ptr::null(); SMALL],
+            preload: [0; 4096],
+            large: None,
+        }
     }
 
     /// `given` if nothing is missing in it (the usual case), else a copy with the library and the settings added.
@@ -49,8 +57,12 @@ impl Environment {
     /// # Safety
     /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
     pub unsafe fn complete(&mut self, given: *const *const c_char) -> *const *const c_char {
-        let Some(config) = config::get() else { return given };
-        let Some(library) = &config.library else { return given };
+        let Some(config) = config::get() else {
+            return given;
+        };
+        let Some(library) = &config.library else {
+            return given;
+        };
         if given.is_null() {
             return given;
         }
@@ -65,7 +77,11 @@ impl Environment {
                     preload = Some((count, list));
                 }
                 for (i, ours) in config.environment.iter().enumerate() {
-                    let name = ours.to_bytes().split_inclusive(|b| *b == b'=').next().unwrap_or_default();
+                    let name = ours
+                        .to_bytes()
+                        .split_inclusive(|b| *b == b'=')
+                        .next()
+                        .unwrap_or_default();
                     if entry.starts_with(name) {
                         present |= 1 << i;
                     }
@@ -78,7 +94,9 @@ impl Environment {
         if loaded && present == all {
             return given;
         }
-        let Some(room) = self.room(count + config.environment.len() + 2) else { return given };
+        let Some(room) = self.room(count + config.environment.len() + 2) else {
+            return given;
+        };
         // SAFETY: `room` holds that many pointers; `given` has `count` entries.
         unsafe { std::ptr::copy_nonoverlapping(given, room, count) };
         let mut end = count;
@@ -88,7 +106,12 @@ impl Environment {
         };
         if !loaded {
             let list = preload.map_or(&b""[..], |(_, list)| list);
-            let parts = [PRELOAD, library.to_bytes(), if list.is_empty() { b"" } else { b":" }, list];
+            let parts = [
+                PRELOAD,
+                library.to_bytes(),
+                if list.is_empty() { b"" } else { b":" },
+                list,
+            ];
             if let Some(entry) = self.preload_entry(&parts) {
                 put(preload.map_or(end, |(at, _)| at), entry);
                 end += preload.is_none() as usize;
@@ -118,7 +141,9 @@ impl Environment {
     fn preload_entry(&mut self, parts: &[&[u8]]) -> Option<*const c_char> {
         let mut at = 0;
         for part in parts {
-            self.preload.get_mut(at..at + part.len())?.copy_from_slice(part);
+            self.preload
+                .get_mut(at..at + part.len())?
+                .copy_from_slice(part);
             at += part.len();
         }
         *self.preload.get_mut(at)? = 0;

@@ -44,7 +44,12 @@ struct Registration {
 
 const PLACES: usize = 2048;
 static TABLE: [Registration; PLACES] = [const {
-    Registration { key: AtomicU64::new(0), events: AtomicU32::new(0), mark: AtomicU32::new(0), data: AtomicU64::new(0) }
+    Registration {
+        key: AtomicU64::new(0),
+        events: AtomicU32::new(0),
+        mark: AtomicU32::new(0),
+        data: AtomicU64::new(0),
+    }
 }; PLACES];
 /// Places beyond have never been used.
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -75,7 +80,9 @@ fn used() -> &'static [Registration] {
 }
 
 fn find(epoll: c_int, fd: c_int) -> Option<&'static Registration> {
-    used().iter().find(|r| r.key.load(Acquire) == key(epoll, fd))
+    used()
+        .iter()
+        .find(|r| r.key.load(Acquire) == key(epoll, fd))
 }
 
 fn remember(epoll: c_int, fd: c_int, event: epoll_event, mark: u32) {
@@ -88,14 +95,20 @@ fn remember(epoll: c_int, fd: c_int, event: epoll_event, mark: u32) {
         return fill(known);
     }
     for (i, place) in TABLE.iter().enumerate() {
-        if place.key.compare_exchange(0, key(epoll, fd), AcqRel, Relaxed).is_ok() {
+        if place
+            .key
+            .compare_exchange(0, key(epoll, fd), AcqRel, Relaxed)
+            .is_ok()
+        {
             fill(place);
             USED.fetch_max(i + 1, AcqRel);
             COUNT.fetch_add(1, Relaxed);
             return;
         }
     }
-    log::warn!("more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest");
+    log::warn!(
+        "more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest"
+    );
 }
 
 /// A tunnel's descriptor has been closed here.
@@ -111,7 +124,13 @@ pub fn forget(fd: c_int) {
 }
 
 /// epoll_ctl(2) on a tunnel. `host` makes the call with an event of ours.
-pub fn control(epoll: c_int, operation: c_int, fd: c_int, event: epoll_event, host: impl Fn(*mut epoll_event) -> c_int) -> c_int {
+pub fn control(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: epoll_event,
+    host: impl Fn(*mut epoll_event) -> c_int,
+) -> c_int {
     if operation == libc::EPOLL_CTL_DEL {
         let answer = host(std::ptr::null_mut());
         if answer == 0 {
@@ -161,13 +180,26 @@ struct Look {
 
 /// Changes the kernel's registration. False when the kernel does not know it any more.
 fn modify(epoll: c_int, registration: &Registration, events: u32) -> bool {
-    let mut event = epoll_event { events, u64: registration.data.load(Relaxed) };
-    errno::keep(|| crate::hooks::wait::real_epoll_ctl(epoll, libc::EPOLL_CTL_MOD, registration.fd(), &mut event) == 0)
+    let mut event = epoll_event {
+        events,
+        u64: registration.data.load(Relaxed),
+    };
+    errno::keep(|| {
+        crate::hooks::wait::real_epoll_ctl(
+            epoll,
+            libc::EPOLL_CTL_MOD,
+            registration.fd(),
+            &mut event,
+        ) == 0
+    })
 }
 
 /// Brings the kernel's registrations in line with the links, and collects what only we can report.
 fn look(epoll: c_int) -> Look {
-    let mut found = Look { events: Vec::new(), links: Vec::new() };
+    let mut found = Look {
+        events: Vec::new(),
+        links: Vec::new(),
+    };
     for registration in used().iter().filter(|r| r.is_of(epoll)) {
         let fd = registration.fd();
         let events = registration.events.load(Relaxed);
@@ -193,7 +225,10 @@ fn look(epoll: c_int) -> Look {
                 registration.forget();
                 continue;
             }
-            found.events.push(epoll_event { events: ERR, u64: registration.data.load(Relaxed) });
+            found.events.push(epoll_event {
+                events: ERR,
+                u64: registration.data.load(Relaxed),
+            });
             if events & ONCE != 0 {
                 registration.mark.store(mark::TOLD, Release);
             }
@@ -212,7 +247,10 @@ fn drop_alarms(epoll: c_int, events: &mut [epoll_event], n: usize) -> usize {
     let gone = |event: &epoll_event| {
         let data = event.u64;
         used().iter().any(|r| {
-            r.is_of(epoll) && r.data.load(Relaxed) == data && r.mark.load(Acquire) < mark::DEAD && readiness::state(r.fd()) == State::Error
+            r.is_of(epoll)
+                && r.data.load(Relaxed) == data
+                && r.mark.load(Acquire) < mark::DEAD
+                && readiness::state(r.fd()) == State::Error
         })
     };
     let mut kept = 0;
@@ -233,7 +271,10 @@ pub fn wait(
     mask: *const sigset_t,
     host: impl Fn(&mut [epoll_event], Option<libc::timespec>) -> c_int,
 ) -> c_int {
-    const NOW: Option<libc::timespec> = Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    const NOW: Option<libc::timespec> = Some(libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    });
     loop {
         let found = look(epoll);
         let ours = found.events.len().min(events.len());
@@ -250,8 +291,16 @@ pub fn wait(
             if deadline.over() {
                 return 0;
             }
-            let mut asked = vec![pollfd { fd: epoll, events: libc::POLLIN, revents: 0 }];
-            asked.extend(found.links.iter().map(|l| pollfd { fd: l.raw(), events: libc::POLLIN, revents: 0 }));
+            let mut asked = vec![pollfd {
+                fd: epoll,
+                events: libc::POLLIN,
+                revents: 0,
+            }];
+            asked.extend(found.links.iter().map(|l| pollfd {
+                fd: l.raw(),
+                events: libc::POLLIN,
+                revents: 0,
+            }));
             let n = readiness::host_ppoll(&mut asked, deadline.left(), mask);
             if n <= 0 {
                 return errno::keep(|| {

@@ -19,7 +19,9 @@
 //! no threads, and errno is libc's on the way through.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-compile_error!("libmemtun.so interposes glibc; other C libraries have other names and other habits");
+compile_error!(
+    "libmemtun.so interposes glibc; other C libraries have other names and other habits"
+);
 
 mod capi;
 mod chardev;

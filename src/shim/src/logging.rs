@@ -25,9 +25,18 @@ impl Log for StandardError {
         true
     }
     fn log(&self, record: &Record<'_>) {
-        let mut line = Line { bytes: [0; 512], len: 0 };
+        let mut line = Line {
+            bytes: [0; 512],
+            len: 0,
+        };
         let level = record.level().as_str();
-        let _ = write!(line, "memtun[{}] {}: {}", memtun_core::sys::getpid(), level, record.args());
+        let _ = write!(
+            line,
+            "memtun[{}] {}: {}",
+            memtun_core::sys::getpid(),
+            level,
+            record.args()
+        );
         line.bytes[line.len] = b'\n';
         let _ = memtun_core::sys::write(2, &line.bytes[..line.len + 1]);
     }

@@ -41,7 +41,12 @@ pub fn join() -> Result<&'static NetDir, Errno> {
     }
     let config = config::get().ok_or(Errno(libc::ENODEV))?;
     if config.private {
-        let base = config.net.len() - config.net.rsplit(|b| *b == b'/').next().map_or(0, <[u8]>::len);
+        let base = config.net.len()
+            - config
+                .net
+                .rsplit(|b| *b == b'/')
+                .next()
+                .map_or(0, <[u8]>::len);
         temporary::sweep(&config.net[..base.max(2) - 1]);
     }
     match NetDir::open_or_create(&config.net) {
@@ -64,7 +69,10 @@ pub fn existing() -> Option<&'static NetDir> {
 /// Looks whether a descriptor that came from outside is a tunnel, and enters it.
 pub fn adopt(fd: i32) {
     let Ok(st) = sys::fstat(fd) else { return };
-    if st.st_mode & libc::S_IFMT != libc::S_IFIFO || table::is_tunnel(fd) || !crate::process::owns_memory() {
+    if st.st_mode & libc::S_IFMT != libc::S_IFIFO
+        || table::is_tunnel(fd)
+        || !crate::process::owns_memory()
+    {
         return;
     }
     // The path tells the net, which may be another process tree's; without /proc it can only be our own.
@@ -76,11 +84,15 @@ pub fn adopt(fd: i32) {
     };
     let own = config::get().map(|c| c.net.as_slice());
     let net = match foreign {
-        Some(dir) if Some(dir) != own && current().is_none_or(|n| n.path() != dir) => match NetDir::open(dir) {
-            // Each net is mapped once per descriptor that comes from it; that is rare.
-            Ok(net) => Box::leak(Box::new(net)),
-            Err(e) => return log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}"),
-        },
+        Some(dir) if Some(dir) != own && current().is_none_or(|n| n.path() != dir) => {
+            match NetDir::open(dir) {
+                // Each net is mapped once per descriptor that comes from it; that is rare.
+                Ok(net) => Box::leak(Box::new(net)),
+                Err(e) => {
+                    return log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}")
+                }
+            }
+        }
         _ => match existing() {
             Some(net) => net,
             None => return,
@@ -94,7 +106,12 @@ pub fn adopt(fd: i32) {
 
 /// Enters the tunnels that this process was started with.
 pub fn adopt_inherited() {
-    let scanned = sys::open(c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).and_then(|dir| {
+    let scanned = sys::open(
+        c"/proc/self/fd",
+        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
+        0,
+    )
+    .and_then(|dir| {
         sys::each_entry(dir.raw(), |entry| {
             if let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) {
                 adopt(fd);

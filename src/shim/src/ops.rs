@@ -65,7 +65,11 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
         match tunnel.read(fd, &mut sink)? {
             Read::Done(n) => Ok(n),
             Read::Empty(deletions) => {
-                suspended = Some(Waiting { held: tunnel.suspend(), deletions, rounds: 0 });
+                suspended = Some(Waiting {
+                    held: tunnel.suspend(),
+                    deletions,
+                    rounds: 0,
+                });
                 Ok(0)
             }
         }
@@ -77,7 +81,12 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
 }
 
 /// The wait is over because the bell rang (`rang`), or with errno: tries again.
-pub fn after_wait(fd: c_int, waiting: Waiting, rang: bool, sink: Result<impl Sink, Errno>) -> Attempt {
+pub fn after_wait(
+    fd: c_int,
+    waiting: Waiting,
+    rang: bool,
+    sink: Result<impl Sink, Errno>,
+) -> Attempt {
     let mut again = None;
     let done = fence(|| {
         // SAFETY: suspended by `try_read`, and resumed here once; suspended anew below.
@@ -96,7 +105,11 @@ pub fn after_wait(fd: c_int, waiting: Waiting, rang: bool, sink: Result<impl Sin
                         tunnel.repair(fd);
                     }
                     let rounds = waiting.rounds + 1;
-                    again = Some(Waiting { held: tunnel.suspend(), deletions, rounds });
+                    again = Some(Waiting {
+                        held: tunnel.suspend(),
+                        deletions,
+                        rounds,
+                    });
                     return Ok(0);
                 }
             }
@@ -132,15 +145,28 @@ pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
 }
 
 /// ioctl(2). `generic` makes the call on the descriptor itself.
-pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, generic: impl FnOnce() -> c_int) -> c_int {
+pub fn ioctl(
+    fd: c_int,
+    request: c_ulong,
+    arg: *mut c_void,
+    generic: impl FnOnce() -> c_int,
+) -> c_int {
     let request = request as u32;
     let answer = fence(|| {
         let tunnel = hold(fd)?;
         if tunnel.open_flags() & libc::O_PATH != 0 {
             return Err(EBADF);
         }
-        let options = AttachOptions { link_up: config::get().is_none_or(|c| c.link_up) };
-        tunnel.ioctl(fd, request, &mut IoctlArgument(arg as usize), options, &OwnTunnels)
+        let options = AttachOptions {
+            link_up: config::get().is_none_or(|c| c.link_up),
+        };
+        tunnel.ioctl(
+            fd,
+            request,
+            &mut IoctlArgument(arg as usize),
+            options,
+            &OwnTunnels,
+        )
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,
@@ -158,7 +184,9 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, generic: impl FnOnce
 /// The status flags of a descriptor may have changed: keeps what the driver sees, and what O_ASYNC needs.
 pub fn flags_changed(fd: c_int) {
     let Ok(tunnel) = hold(fd) else { return };
-    let Ok(flags) = sys::fcntl(fd, libc::F_GETFL, 0) else { return };
+    let Ok(flags) = sys::fcntl(fd, libc::F_GETFL, 0) else {
+        return;
+    };
     let state = tunnel.state();
     let kept = libc::O_ACCMODE | libc::O_CLOEXEC;
     let now = state.open_flags.load(Relaxed) as c_int & kept | flags & !kept;
@@ -208,13 +236,11 @@ pub fn close_range(first: u32, last: u32, real: impl FnOnce() -> c_int) -> c_int
     // Bound again where the call fails, so nothing is forgotten; a range has few tunnels.
     let mut tunnels: [Option<(c_int, Held)>; 32] = [const { None }; 32];
     let mut more = false;
-    let mut n = 0;
-    for fd in table::bound_in(first, last) {
+    for (n, fd) in table::bound_in(first, last).enumerate() {
         match tunnels.get_mut(n) {
             Some(place) => *place = table::unbind(fd).map(|t| (fd, t)),
             None => more = true,
         }
-        n += 1;
     }
     let answer = if more { 0 } else { real() };
     errno::keep(|| {
@@ -239,7 +265,12 @@ pub fn close_range(first: u32, last: u32, real: impl FnOnce() -> c_int) -> c_int
 fn real_again(first: u32, last: u32) -> impl FnOnce() -> c_int {
     move || {
         // SAFETY: close_range(2) touches no memory.
-        let answer = unsafe { sys::syscall(libc::SYS_close_range, [first as usize, last as usize, 0, 0, 0, 0]) };
+        let answer = unsafe {
+            sys::syscall(
+                libc::SYS_close_range,
+                [first as usize, last as usize, 0, 0, 0, 0],
+            )
+        };
         if answer < 0 {
             errno::set(-answer as i32);
             return -1;

@@ -9,9 +9,16 @@ static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 /// Sets the page up. Called once, in the constructor.
 pub fn init() {
     const MADV_WIPEONFORK: usize = 18;
-    let Ok(page) = sys::map_private(4096, libc::PROT_READ | libc::PROT_WRITE) else { return };
+    let Ok(page) = sys::map_private(4096, libc::PROT_READ | libc::PROT_WRITE) else {
+        return;
+    };
     // SAFETY: advice on our own mapping. Before Linux 4.14 it is refused, and the cached id is then compared only.
-    unsafe { sys::syscall(libc::SYS_madvise, [page as usize, 4096, MADV_WIPEONFORK, 0, 0, 0]) };
+    unsafe {
+        sys::syscall(
+            libc::SYS_madvise,
+            [page as usize, 4096, MADV_WIPEONFORK, 0, 0, 0],
+        )
+    };
     PAGE.store(page.cast(), Relaxed);
     let _ = owns_memory();
 }

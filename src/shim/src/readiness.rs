@@ -45,7 +45,9 @@ impl Deadline {
     /// From a relative time; None waits for ever.
     pub fn after(time: Option<timespec>) -> Deadline {
         Deadline(time.map(|t| {
-            let ns = (t.tv_sec.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec.max(0) as u64);
+            let ns = (t.tv_sec.max(0) as u64)
+                .saturating_mul(1_000_000_000)
+                .saturating_add(t.tv_nsec.max(0) as u64);
             sys::now_ns(libc::CLOCK_MONOTONIC).saturating_add(ns)
         }))
     }
@@ -60,7 +62,10 @@ impl Deadline {
     pub fn left(&self) -> Option<timespec> {
         self.0.map(|end| {
             let ns = end.saturating_sub(sys::now_ns(libc::CLOCK_MONOTONIC));
-            timespec { tv_sec: (ns / 1_000_000_000) as libc::time_t, tv_nsec: (ns % 1_000_000_000) as libc::c_long }
+            timespec {
+                tv_sec: (ns / 1_000_000_000) as libc::time_t,
+                tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+            }
         })
     }
     /// Has it passed?
@@ -69,11 +74,16 @@ impl Deadline {
     }
 }
 
-const NOW: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
+const NOW: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// ppoll(2) of the host, by libc so that it stays a cancellation point.
 pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> c_int {
-    let time = time.as_ref().map_or(std::ptr::null(), |t| t as *const timespec);
+    let time = time
+        .as_ref()
+        .map_or(std::ptr::null(), |t| t as *const timespec);
     crate::hooks::wait::real_ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, time, mask)
 }
 
@@ -117,12 +127,20 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
         for p in fds.iter() {
             if state(p.fd) == State::Quiet {
                 if let Some(Ok(link)) = table::hold(p.fd).map(|t| t.link_bell()) {
-                    asked.push(pollfd { fd: link.raw(), events: libc::POLLIN, revents: 0 });
+                    asked.push(pollfd {
+                        fd: link.raw(),
+                        events: libc::POLLIN,
+                        revents: 0,
+                    });
                     links.push(link);
                 }
             }
         }
-        let time = if errors > 0 { Some(NOW) } else { deadline.left() };
+        let time = if errors > 0 {
+            Some(NOW)
+        } else {
+            deadline.left()
+        };
         let n = host_ppoll(&mut asked, time, mask);
         if n < 0 && errors == 0 {
             return errno::keep(|| {
@@ -155,7 +173,8 @@ pub unsafe fn select(
     deadline: Deadline,
     mask: *const sigset_t,
 ) -> c_int {
-    const READ: c_short = libc::POLLIN | libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLHUP | libc::POLLERR;
+    const READ: c_short =
+        libc::POLLIN | libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLHUP | libc::POLLERR;
     const WRITE: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND | libc::POLLERR;
     const ASK: [c_short; 3] = [libc::POLLIN, libc::POLLOUT, libc::POLLPRI];
     const COUNTS: [c_short; 3] = [READ, WRITE, libc::POLLPRI];
@@ -169,7 +188,11 @@ pub unsafe fn select(
             }
         }
         if events != 0 {
-            fds.push(pollfd { fd, events, revents: 0 });
+            fds.push(pollfd {
+                fd,
+                events,
+                revents: 0,
+            });
         }
     }
     let answer = poll(&mut fds, deadline, mask);
@@ -200,9 +223,10 @@ pub unsafe fn select(
 /// # Safety
 /// The sets are NULL or hold at least `n` bits.
 pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
+    // SAFETY: bound descriptors below `n` are bits of the sets.
+    let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
     table::bound_in(0, n.max(1) as u32 - 1)
-        // SAFETY: bound descriptors below `n` are bits of the sets.
-        .any(|fd| state(fd) != State::Plain && sets.iter().any(|s| !s.is_null() && unsafe { bit(*s, fd) }))
+        .any(|fd| state(fd) != State::Plain && sets.iter().any(|set| asked(fd, set)))
 }
 
 const WORD: usize = usize::BITS as usize;

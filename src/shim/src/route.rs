@@ -22,8 +22,12 @@ pub enum Route {
 /// link of another name is found by [`after`]. NULL and unreadable paths are the kernel's to refuse.
 #[inline]
 pub fn before(dir: i32, path: *const c_char) -> Route {
-    let Some(config) = config::get() else { return Route::Host };
-    let Ok(path) = user::c_string(path) else { return Route::Host };
+    let Some(config) = config::get() else {
+        return Route::Host;
+    };
+    let Ok(path) = user::c_string(path) else {
+        return Route::Host;
+    };
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
         Some(last) => &path[..last + 1],
         None => return Route::Host,
@@ -53,10 +57,16 @@ fn looks_like_descriptor(path: &[u8]) -> bool {
 /// Looks again after the host's call failed: a symbolic link of any name to a device that does not exist.
 #[cold]
 pub fn after(dir: i32, path: *const c_char) -> Route {
-    let Some(config) = config::get() else { return Route::Host };
-    let Ok(bytes) = user::c_string(path) else { return Route::Host };
+    let Some(config) = config::get() else {
+        return Route::Host;
+    };
+    let Ok(bytes) = user::c_string(path) else {
+        return Route::Host;
+    };
     let mut buf = [0u8; 1024];
-    let is_link = PathBuf::concat(&[bytes]).and_then(|p| sys::readlinkat(dir, p.cstr(), &mut buf).map(drop)).is_ok();
+    let is_link = PathBuf::concat(&[bytes])
+        .and_then(|p| sys::readlinkat(dir, p.cstr(), &mut buf).map(drop))
+        .is_ok();
     if is_link && resolve(dir, bytes, &config.devices) {
         Route::Device
     } else {
@@ -78,7 +88,9 @@ fn resolve_or_fail(dir: i32, path: &[u8], devices: &[Device]) -> Result<bool, Er
     let mut link = [0u8; 1024];
     let mut done = PathBuf::concat(&[])?;
     if path.first() != Some(&b'/') {
-        let start = if dir == libc::AT_FDCWD { sys::readlinkat(dir, c"/proc/self/cwd", &mut link) } else {
+        let start = if dir == libc::AT_FDCWD {
+            sys::readlinkat(dir, c"/proc/self/cwd", &mut link)
+        } else {
             sys::path_of_fd(dir, &mut link)
         }?;
         done.push(if start == b"/" { b"" } else { start })?;
@@ -87,8 +99,13 @@ fn resolve_or_fail(dir: i32, path: &[u8], devices: &[Device]) -> Result<bool, Er
     let mut links = 0;
     loop {
         let bytes = rest.bytes();
-        let Some(begin) = bytes.iter().position(|b| *b != b'/') else { break };
-        let end = bytes[begin..].iter().position(|b| *b == b'/').map_or(bytes.len(), |n| begin + n);
+        let Some(begin) = bytes.iter().position(|b| *b != b'/') else {
+            break;
+        };
+        let end = bytes[begin..]
+            .iter()
+            .position(|b| *b == b'/')
+            .map_or(bytes.len(), |n| begin + n);
         let component = &bytes[begin..end];
         let remaining = PathBuf::concat(&[&bytes[end..]])?;
         match component {
@@ -108,14 +125,22 @@ fn resolve_or_fail(dir: i32, path: &[u8], devices: &[Device]) -> Result<bool, Er
                             return Ok(false);
                         }
                         // A descriptor's link: its target is final, and may be a bell.
-                        if NetDir::inode_of_bell_path(target).is_some() && remaining.bytes().is_empty() {
+                        if NetDir::inode_of_bell_path(target).is_some()
+                            && remaining.bytes().is_empty()
+                        {
                             return Ok(true);
                         }
-                        done.truncate(if target.first() == Some(&b'/') { 0 } else { parent });
+                        done.truncate(if target.first() == Some(&b'/') {
+                            0
+                        } else {
+                            parent
+                        });
                         rest = PathBuf::concat(&[target, remaining.bytes()])?;
                         continue;
                     }
-                    Err(Errno(libc::ENOENT)) if !on_the_way(done.bytes(), devices) => return Ok(false),
+                    Err(Errno(libc::ENOENT)) if !on_the_way(done.bytes(), devices) => {
+                        return Ok(false)
+                    }
                     Err(_) => {}
                 }
             }
@@ -127,5 +152,9 @@ fn resolve_or_fail(dir: i32, path: &[u8], devices: &[Device]) -> Result<bool, Er
 
 /// Is this path a device's, or a directory above one?
 fn on_the_way(path: &[u8], devices: &[Device]) -> bool {
-    devices.iter().any(|d| d.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/'))
+    devices.iter().any(|d| {
+        d.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    })
 }

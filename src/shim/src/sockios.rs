@@ -35,21 +35,29 @@ pub fn concerns(request: c_ulong) -> bool {
 /// Handles a request that names an interface of the net; everything else is the host's.
 pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
     let answer = fence(|| {
-        let Some(net) = net::existing() else { return Ok(None) };
+        let Some(net) = net::existing() else {
+            return Ok(None);
+        };
         // What is no socket has its own errors.
         if !sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
             return Ok(None);
         }
         // Programs give as little as name and value: 20 bytes.
         let mut ifreq = IfReq([0; IfReq::SIZE]);
-        let Ok(()) = user::copy_in(arg as usize, &mut ifreq.0[..20]) else { return Ok(None) };
+        let Ok(()) = user::copy_in(arg as usize, &mut ifreq.0[..20]) else {
+            return Ok(None);
+        };
         let _lock = net.lock()?;
         let request = request as u32;
         let found = match request {
             SIOCGIFNAME => net.find_by_index(ifreq.int() as u32, &OwnTunnels)?,
-            _ => net.find_interface(&ifreq.name(), &OwnTunnels).unwrap_or(None),
+            _ => net
+                .find_interface(&ifreq.name(), &OwnTunnels)
+                .unwrap_or(None),
         };
-        let Some(interface) = found else { return Ok(None) };
+        let Some(interface) = found else {
+            return Ok(None);
+        };
         answer_for(net, &interface, request, ifreq, arg as usize).map(Some)
     });
     match answer {
@@ -59,7 +67,13 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     }
 }
 
-fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, request: u32, mut ifreq: IfReq, arg: usize) -> Result<(), Errno> {
+fn answer_for(
+    net: &NetDir,
+    interface: &Mapped<InterfaceState>,
+    request: u32,
+    mut ifreq: IfReq,
+    arg: usize,
+) -> Result<(), Errno> {
     let int = |value: u32| user::copy_out(arg + 16, &(value as i32).to_ne_bytes());
     match request {
         SIOCGIFNAME => user::copy_out(arg, load_name(&interface.name).padded()),
@@ -97,11 +111,17 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, request: u32, mu
 
 /// if_nametoindex(3): 0 when the net has no such interface.
 pub fn index_of(name: &[u8]) -> u32 {
-    let Some(name) = Name::new(name) else { return 0 };
+    let Some(name) = Name::new(name) else {
+        return 0;
+    };
     let found = fence(|| {
-        let Some(net) = net::existing() else { return Ok(0) };
+        let Some(net) = net::existing() else {
+            return Ok(0);
+        };
         let _lock = net.lock()?;
-        Ok(net.find_interface(&name, &OwnTunnels)?.map_or(0, |i| i.ifindex.load(Relaxed)))
+        Ok(net
+            .find_interface(&name, &OwnTunnels)?
+            .map_or(0, |i| i.ifindex.load(Relaxed)))
     });
     found.unwrap_or(0)
 }
@@ -109,9 +129,13 @@ pub fn index_of(name: &[u8]) -> u32 {
 /// if_indextoname(3), None when the net has no such interface.
 pub fn name_of(index: u32) -> Option<Name> {
     let found = fence(|| {
-        let Some(net) = net::existing() else { return Ok(None) };
+        let Some(net) = net::existing() else {
+            return Ok(None);
+        };
         let _lock = net.lock()?;
-        Ok(net.find_by_index(index, &OwnTunnels)?.map(|i| load_name(&i.name)))
+        Ok(net
+            .find_by_index(index, &OwnTunnels)?
+            .map(|i| load_name(&i.name)))
     });
     found.unwrap_or(None)
 }

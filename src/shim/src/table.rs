@@ -132,7 +132,11 @@ fn release(index: u32) {
 
 #[cold]
 fn empty(slot: &'static Slot) {
-    if slot.users.compare_exchange(0, CLAIMED, AcqRel, Relaxed).is_ok() {
+    if slot
+        .users
+        .compare_exchange(0, CLAIMED, AcqRel, Relaxed)
+        .is_ok()
+    {
         // SAFETY: no users, and CLAIMED keeps others away.
         unsafe { (*slot.tunnel.get()).assume_init_drop() };
         slot.users.store(FREE, Release);
@@ -153,7 +157,11 @@ pub fn hold(fd: i32) -> Option<Held> {
             }
             return None;
         }
-        if slot.users.compare_exchange_weak(users, users + 1, AcqRel, Relaxed).is_ok() {
+        if slot
+            .users
+            .compare_exchange_weak(users, users + 1, AcqRel, Relaxed)
+            .is_ok()
+        {
             let held = Held { index };
             if held.still(fd) {
                 return Some(held);
@@ -180,14 +188,21 @@ fn claim() -> Result<u32, Errno> {
         if chunk.load(Acquire).is_null() {
             let size = SLOTS_PER_CHUNK * size_of::<Slot>();
             let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<Slot>();
-            if chunk.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed).is_err() {
+            if chunk
+                .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
+                .is_err()
+            {
                 // SAFETY: our own mapping that nobody has seen.
                 unsafe { sys::unmap(fresh.cast(), size) };
             }
         }
         for i in 0..SLOTS_PER_CHUNK {
             let index = (c * SLOTS_PER_CHUNK + i) as u32;
-            let free = |s: &Slot| s.users.compare_exchange(FREE, CLAIMED, AcqRel, Relaxed).is_ok();
+            let free = |s: &Slot| {
+                s.users
+                    .compare_exchange(FREE, CLAIMED, AcqRel, Relaxed)
+                    .is_ok()
+            };
             if slot(index).is_some_and(free) {
                 return Ok(index);
             }
@@ -199,7 +214,9 @@ fn claim() -> Result<u32, Errno> {
 /// Makes a descriptor another name of a tunnel.
 pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     let word = WORDS.get(fd as u32 as usize).ok_or(Errno(libc::EMFILE))?;
-    let Some(slot) = slot(tunnel.index) else { return Ok(()) };
+    let Some(slot) = slot(tunnel.index) else {
+        return Ok(());
+    };
     slot.users.fetch_add(1, AcqRel);
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
@@ -230,7 +247,9 @@ pub fn unbind(fd: i32) -> Option<Held> {
 pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
     let last = last.min(HIGHEST.load(Relaxed)).min(NUMBERS as u32 - 1);
     let first = if any() { first } else { u32::MAX };
-    (first..=last).map(|fd| fd as i32).filter(|fd| is_tunnel(*fd))
+    (first..=last)
+        .map(|fd| fd as i32)
+        .filter(|fd| is_tunnel(*fd))
 }
 
 /// This process's descriptors, for the core.
@@ -241,8 +260,8 @@ impl Local for OwnTunnels {
         if !any() {
             return None;
         }
-        for chunk in 0..CHUNKS {
-            if SLOTS[chunk].load(Acquire).is_null() {
+        for (chunk, slots) in SLOTS.iter().enumerate() {
+            if slots.load(Acquire).is_null() {
                 return None;
             }
             for i in 0..SLOTS_PER_CHUNK {

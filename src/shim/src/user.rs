@@ -65,16 +65,27 @@ fn try_page(page: usize, access: Access) -> bool {
         return false;
     }
     // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing. (A stack grows with it.)
-    let answer = unsafe { syscall(libc::SYS_rt_sigprocmask, [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0]) };
+    let answer = unsafe {
+        syscall(
+            libc::SYS_rt_sigprocmask,
+            [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0],
+        )
+    };
     if answer == -(libc::EFAULT as isize) {
         return false;
     }
     // SAFETY: populating a page changes no contents.
-    access == Access::Read || match unsafe { syscall(libc::SYS_madvise, [page, PAGE, MADV_POPULATE_WRITE, 0, 0, 0]) } {
-        0 => true,
-        // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
-        refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
-    }
+    access == Access::Read
+        || match unsafe {
+            syscall(
+                libc::SYS_madvise,
+                [page, PAGE, MADV_POPULATE_WRITE, 0, 0, 0],
+            )
+        } {
+            0 => true,
+            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+            refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
+        }
 }
 
 /// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
@@ -114,7 +125,8 @@ pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
 pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the bytes of `value`, zeroed, are a valid slice.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
     copy_in(from as usize, bytes)?;
     // SAFETY: the caller's contract.
     Ok(unsafe { value.assume_init() })
@@ -123,7 +135,8 @@ pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
 /// Stores a value of a plain C type into the program's memory.
 pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
     // SAFETY: the bytes of a live value; padding is copied as it is.
-    let bytes = unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), size_of::<T>()) };
+    let bytes =
+        unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), size_of::<T>()) };
     copy_out(to as usize, bytes)
 }
 
@@ -139,8 +152,10 @@ pub fn c_string<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
         // SAFETY: the rest of this page is readable.
         let part = unsafe { std::slice::from_raw_parts((start + len) as *const u8, rest_of_page) };
         match part.iter().position(|b| *b == 0) {
-            // SAFETY: all pages from `start` to here are readable; the string lives as long as the caller's argument.
-            Some(n) => return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, len + n) }),
+            Some(n) => {
+                // SAFETY: all pages from `start` to here are readable; the string lives as long as the caller's argument.
+                return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, len + n) });
+            }
             None => len += rest_of_page,
         }
         if len >= libc::PATH_MAX as usize {
@@ -163,7 +178,10 @@ impl Buffer {
         if at.checked_add(len).is_none_or(|end| end > END) {
             return Err(EFAULT);
         }
-        Ok(Buffer { at, len: len.min(MAX_RW_COUNT) })
+        Ok(Buffer {
+            at,
+            len: len.min(MAX_RW_COUNT),
+        })
     }
 }
 
@@ -202,8 +220,15 @@ pub struct Vector {
 impl Vector {
     /// EINVAL for a bad count or total, EFAULT for an array that is not readable.
     pub fn new(array: *const libc::iovec, count: libc::c_int) -> Result<Vector, Errno> {
-        let count = usize::try_from(count).ok().filter(|n| *n <= 1024).ok_or(Errno(libc::EINVAL))?;
-        let mut vector = Vector { array: array as usize, count, len: 0 };
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|n| *n <= 1024)
+            .ok_or(Errno(libc::EINVAL))?;
+        let mut vector = Vector {
+            array: array as usize,
+            count,
+            len: 0,
+        };
         for i in 0..count {
             let (at, len) = vector.element(i)?;
             if len > isize::MAX as usize {

@@ -40,7 +40,8 @@ impl Header {
         self.version.store(VERSION, Relaxed);
         self.kind.store(kind as u32, Relaxed);
         self.length.store(length, Relaxed);
-        self.mutex.store(std::mem::size_of::<RobustMutex>() as u32, Relaxed);
+        self.mutex
+            .store(std::mem::size_of::<RobustMutex>() as u32, Relaxed);
         self.magic.store(MAGIC, Relaxed);
     }
 
@@ -286,7 +287,8 @@ macro_rules! state {
                 &self.header
             }
         }
-        const _: () = assert!(std::mem::size_of::<$type>() <= $head && std::mem::align_of::<$type>() <= 16);
+        const _: () =
+            assert!(std::mem::size_of::<$type>() <= $head && std::mem::align_of::<$type>() <= 16);
     };
 }
 

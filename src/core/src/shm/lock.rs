@@ -65,7 +65,11 @@ impl RobustMutex {
         if answer != 0 {
             if answer != libc::EOWNERDEAD {
                 HELD.set(held);
-                return Err(Errno(if answer == libc::ENOTRECOVERABLE { libc::EIO } else { answer }));
+                return Err(Errno(if answer == libc::ENOTRECOVERABLE {
+                    libc::EIO
+                } else {
+                    answer
+                }));
             }
             repair();
             // SAFETY: this thread holds the mutex in the inconsistent state, which is what the call is for.

@@ -15,21 +15,24 @@ use std::sync::atomic::{
 
 const UNIT: usize = 16;
 const UNITS: u64 = (InterfaceState::AREA / UNIT) as u64;
-const WRAP: u32 = u32::MAX;
 const PLACE_BITS: u32 = 24;
 
 const _: () = assert!(UNITS < 1 << PLACE_BITS);
 
-/// In front of every packet.
+/// In front of every packet. Its running number tells whether a position leads here, or on to the beginning of the area
+/// because this record did not fit before the end.
 #[repr(C)]
 struct Record {
+    number: AtomicU64,
+    time_ns: AtomicU64,
     len: AtomicU32,
     ethertype: AtomicU16,
     flags: AtomicU16,
-    time_ns: AtomicU64,
+    _reserved: u64,
 }
 
-const _: () = assert!(std::mem::size_of::<Record>() == UNIT);
+const RECORD: u64 = 2;
+const _: () = assert!(std::mem::size_of::<Record>() == RECORD as usize * UNIT);
 
 /// A place in the log: a packet's running number and where it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,10 +70,14 @@ pub enum Entry {
 }
 
 impl Mapped<InterfaceState> {
+    /// What stands at a place, if memory does.
     #[inline]
     fn entry(&self, place: u64) -> Option<&Record> {
-        let at = self.area(place as usize * UNIT, UNIT)?;
-        // SAFETY: 16 aligned bytes within the mapping; Record is all atomics.
+        let at = self.area(place as usize * UNIT, RECORD as usize * UNIT)?;
+        if (place + RECORD) as usize * UNIT > self.log_reserved.load(Acquire) as usize {
+            return None;
+        }
+        // SAFETY: aligned bytes within the mapping that have memory behind them; Record is all atomics.
         Some(unsafe { &*(at as *const Record) })
     }
 
@@ -86,15 +93,21 @@ impl Mapped<InterfaceState> {
 
     /// The position behind the record at `at`.
     fn after(&self, at: Position, len: u32) -> Position {
-        Position::new(at.number() + 1, at.place() + 1 + (len as u64).div_ceil(UNIT as u64))
+        Position::new(
+            at.number() + 1,
+            at.place() + RECORD + (len as u64).div_ceil(UNIT as u64),
+        )
     }
 
-    /// The record that a position leads to, markers followed.
+    /// The record that a position leads to. None when it has been overwritten.
+    #[inline]
     fn resolve(&self, at: Position) -> Option<(Position, &Record)> {
-        match self.entry(at.place()) {
-            Some(record) if record.len.load(Relaxed) != WRAP => Some((at, record)),
-            _ => self.entry(0).map(|record| (Position::new(at.number(), 0), record)),
-        }
+        [at.place(), 0].into_iter().find_map(|place| {
+            let record = self
+                .entry(place)
+                .filter(|r| r.number.load(Relaxed) == at.number())?;
+            Some((Position::new(at.number(), place), record))
+        })
     }
 
     /// Appends a packet of `len` bytes that `fill` writes. Wants the interface's lock. What `fill` refuses is not logged.
@@ -105,7 +118,7 @@ impl Mapped<InterfaceState> {
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<u16, Errno>,
     ) -> Result<(), Errno> {
-        let need = 1 + (len as u64).div_ceil(UNIT as u64);
+        let need = RECORD + (len as u64).div_ceil(UNIT as u64);
         if need > UNITS {
             return Err(Errno(libc::ENOBUFS));
         }
@@ -115,37 +128,44 @@ impl Mapped<InterfaceState> {
         let upto = |place: u64| (place + need) as usize * UNIT;
         if start + need > UNITS || self.reserve(&self.log_reserved, upto(start)).is_err() {
             place = 0;
-            self.reserve(&self.log_reserved, upto(0)).map_err(|_| Errno(libc::ENOBUFS))?;
+            self.reserve(&self.log_reserved, upto(0))
+                .map_err(|_| Errno(libc::ENOBUFS))?;
         }
-        self.make_room(tail, place, need)?;
-        if place != start && (start as usize + 1) * UNIT <= self.log_reserved.load(Relaxed) as usize {
-            if let Some(marker) = self.entry(start) {
-                marker.len.store(WRAP, Relaxed);
-            }
-        }
-        let data = self.area((place as usize + 1) * UNIT, len).ok_or(Errno(libc::ENOBUFS))?;
+        self.make_room(tail, place, need);
+        let data = self
+            .area((place + RECORD) as usize * UNIT, len)
+            .ok_or(Errno(libc::ENOBUFS))?;
         // SAFETY: within the mapping and reserved; the lock keeps other writers away, and the head has passed the range,
         // so that a subscriber that still copies from it will see that and discard its copy.
         let ethertype = fill(unsafe { std::slice::from_raw_parts_mut(data, len) })?;
         let record = self.entry(place).ok_or(Errno(libc::ENOBUFS))?;
+        record.number.store(tail.number(), Relaxed);
         record.len.store(len as u32, Relaxed);
         record.ethertype.store(ethertype, Relaxed);
         record.flags.store(0, Relaxed);
-        record.time_ns.store(sys::now_ns(libc::CLOCK_REALTIME), Relaxed);
-        self.log_tail.store(Position::new(tail.number() + 1, place + need).0, Release);
+        record
+            .time_ns
+            .store(sys::now_ns(libc::CLOCK_REALTIME), Relaxed);
+        self.log_tail
+            .store(Position::new(tail.number() + 1, place + need).0, Release);
         self.log_event.fetch_add(1, SeqCst);
         Ok(())
     }
 
     /// Lets go of the oldest packets until `need` units from `place` on are free.
     #[inline]
-    fn make_room(&self, tail: Position, place: u64, need: u64) -> Result<(), Errno> {
+    fn make_room(&self, tail: Position, place: u64, need: u64) {
         let mut head = Position(self.log_head.load(Relaxed));
         let wrapping = place != tail.place();
         while head.number() != tail.number() {
-            let (at, record) = self.resolve(head).ok_or(Errno(libc::ENOBUFS))?;
+            let Some((at, record)) = self.resolve(head) else {
+                // Damaged: nothing in it can be found again.
+                head = tail;
+                break;
+            };
             let old = at.place();
-            let in_the_way = (place..place + need).contains(&old) || wrapping && old >= tail.place();
+            let in_the_way =
+                (place..place + need).contains(&old) || wrapping && old >= tail.place();
             if !in_the_way {
                 break;
             }
@@ -158,36 +178,49 @@ impl Mapped<InterfaceState> {
             self.log_head.store(head.0, Relaxed);
             fence(Release);
         }
-        Ok(())
     }
 
     /// Copies the packet at `cursor` into `buf` (as much as fits) and moves the cursor on. Takes no lock.
     pub fn log_read(&self, cursor: &mut Position, buf: &mut Vec<u8>) -> Entry {
-        loop {
-            let tail = self.log_next();
+        let tail = self.log_next();
+        let head = self.log_oldest();
+        if cursor.number() >= tail.number() {
+            return Entry::Empty;
+        }
+        if cursor.number() < head.number() {
+            return self.overtaken(cursor, head);
+        }
+        let Some((at, record)) = self.resolve(*cursor) else {
+            // Overwritten since; a damaged log must not be looked at for ever.
             let head = self.log_oldest();
-            if cursor.number() >= tail.number() {
-                return Entry::Empty;
-            }
-            if cursor.number() < head.number() {
-                return self.overtaken(cursor, head);
-            }
-            let Some((at, record)) = self.resolve(*cursor) else { return self.overtaken(cursor, head) };
-            let len = record.len.load(Relaxed);
-            let (ethertype, time_ns) = (record.ethertype.load(Relaxed), record.time_ns.load(Relaxed));
-            buf.clear();
-            if let Some(data) = self.area((at.place() as usize + 1) * UNIT, len as usize) {
-                // SAFETY: within the mapping. The bytes may change under the copy, which the check of the head below
-                // finds out before anybody looks at them.
-                buf.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len as usize) });
-            }
-            fence(Acquire);
-            let head = Position(self.log_head.load(Relaxed));
-            if cursor.number() < head.number() || buf.len() != len as usize {
-                return self.overtaken(cursor, head);
-            }
-            *cursor = self.after(at, len);
-            return Entry::Packet { ethertype, time_ns, len: len as usize };
+            let next = if head.number() > cursor.number() {
+                head
+            } else {
+                tail
+            };
+            return self.overtaken(cursor, next);
+        };
+        let len = record.len.load(Relaxed);
+        let (ethertype, time_ns) = (record.ethertype.load(Relaxed), record.time_ns.load(Relaxed));
+        buf.clear();
+        if let Some(data) = self.area((at.place() + RECORD) as usize * UNIT, len as usize) {
+            // SAFETY: within the mapping. The bytes may change under the copy, which the check of the head below
+            // finds out before anybody looks at them.
+            buf.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len as usize) });
+        }
+        fence(Acquire);
+        let head = Position(self.log_head.load(Relaxed));
+        if cursor.number() < head.number() {
+            return self.overtaken(cursor, head);
+        }
+        if buf.len() != len as usize {
+            return self.overtaken(cursor, tail);
+        }
+        *cursor = self.after(at, len);
+        Entry::Packet {
+            ethertype,
+            time_ns,
+            len: len as usize,
         }
     }
 

@@ -27,7 +27,10 @@ impl<S: State> Mapped<S> {
         let made = sys::set_length(fd.raw(), Self::LENGTH as u64, S::HEAD as u64)
             .and_then(|()| sys::map_shared(fd.raw(), Self::LENGTH))
             .and_then(|base| {
-                let mapped: Mapped<S> = Mapped { base, state: PhantomData };
+                let mapped: Mapped<S> = Mapped {
+                    base,
+                    state: PhantomData,
+                };
                 // SAFETY: the head lies in the new mapping.
                 unsafe { sys::reserve(base, S::HEAD)? };
                 mapped.header().init(S::KIND, Self::LENGTH as u64);
@@ -50,12 +53,17 @@ impl<S: State> Mapped<S> {
             return Err(damaged("is not a regular file"));
         }
         if st.st_size as usize != Self::LENGTH {
-            return Err(damaged(if (st.st_size as usize) < 32 { "is not a file of memtun's" } else {
+            return Err(damaged(if (st.st_size as usize) < 32 {
+                "is not a file of memtun's"
+            } else {
                 "was truncated, or belongs to another version of memtun"
             }));
         }
         let base = sys::map_shared(fd.raw(), Self::LENGTH).map_err(plain)?;
-        let mapped: Mapped<S> = Mapped { base, state: PhantomData };
+        let mapped: Mapped<S> = Mapped {
+            base,
+            state: PhantomData,
+        };
         match mapped.header().complaint(S::KIND, Self::LENGTH as u64) {
             None => Ok(mapped),
             Some(why) => Err(damaged(why)),
@@ -74,7 +82,10 @@ impl<S: State> Mapped<S> {
     /// # Safety
     /// `base` must come from `into_base` of the same type, and be dropped only once, when nobody uses it any more.
     pub unsafe fn from_base(base: *mut u8) -> Mapped<S> {
-        Mapped { base, state: PhantomData }
+        Mapped {
+            base,
+            state: PhantomData,
+        }
     }
 
     /// A range of the packet area as raw memory, if it lies within.
@@ -103,9 +114,14 @@ impl<S: State> Mapped<S> {
     fn grow(&self, reserved: &AtomicU64, have: usize, upto: usize) -> Result<(), Errno> {
         const SMALLEST: usize = 32 << 10;
         const LARGEST: usize = 1 << 20;
-        let generous = (have + have.clamp(SMALLEST, LARGEST)).max(upto).next_multiple_of(4096).min(S::AREA);
+        let generous = (have + have.clamp(SMALLEST, LARGEST))
+            .max(upto)
+            .next_multiple_of(4096)
+            .min(S::AREA);
         for goal in [generous, upto.next_multiple_of(4096)] {
-            let at = self.area(have, goal.saturating_sub(have)).ok_or(Errno(libc::ENOBUFS))?;
+            let at = self
+                .area(have, goal.saturating_sub(have))
+                .ok_or(Errno(libc::ENOBUFS))?;
             // SAFETY: the range lies in this mapping, as `area` has checked.
             if unsafe { sys::reserve(at, goal - have) }.is_ok() {
                 reserved.store(goal as u64, Relaxed);

@@ -42,7 +42,11 @@ struct Ends {
 impl Ends {
     #[inline]
     fn unpack(word: u64) -> Ends {
-        Ends { head: (word >> 42) as u32, tail: (word >> 20) as u32 & 0x3f_ffff, count: word as u32 & MAX_PACKETS }
+        Ends {
+            head: (word >> 42) as u32,
+            tail: (word >> 20) as u32 & 0x3f_ffff,
+            count: word as u32 & MAX_PACKETS,
+        }
     }
     #[inline]
     fn pack(self) -> u64 {
@@ -93,7 +97,11 @@ impl Mapped<TunnelState> {
         } else if ends.tail + need > UNITS {
             if need > ends.head {
                 // Also the packet that no empty queue could hold.
-                return if need > UNITS { Err(Errno(libc::EMSGSIZE)) } else { full };
+                return if need > UNITS {
+                    Err(Errno(libc::EMSGSIZE))
+                } else {
+                    full
+                };
             }
             if let Some(marker) = self.record(ends.tail) {
                 self.reserve(&self.ring_reserved, (ends.tail as usize + 1) * UNIT)?;
@@ -103,12 +111,23 @@ impl Mapped<TunnelState> {
         }
         let (from, to) = (at as usize * UNIT, (at + need) as usize * UNIT);
         self.reserve(&self.ring_reserved, to)?;
-        let (Some(record), Some(place)) = (self.record(at), self.area(from + UNIT, data.len())) else { return full };
+        let (Some(record), Some(place)) = (self.record(at), self.area(from + UNIT, data.len()))
+        else {
+            return full;
+        };
         record.len.store(data.len() as u32, Relaxed);
         record.ethertype.store(ethertype as u32, Relaxed);
         // SAFETY: `place` has room for `data` within the mapping, reserved above; no reader looks beyond the tail.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) };
-        self.ring.store(Ends { head: ends.head, tail: at + need, count: ends.count + 1 }.pack(), Release);
+        self.ring.store(
+            Ends {
+                head: ends.head,
+                tail: at + need,
+                count: ends.count + 1,
+            }
+            .pack(),
+            Release,
+        );
         Ok(())
     }
 
@@ -125,7 +144,11 @@ impl Mapped<TunnelState> {
             record = self.record(0);
         }
         let record = record?;
-        Some((at, record.len.load(Relaxed), record.ethertype.load(Relaxed) as u16))
+        Some((
+            at,
+            record.len.load(Relaxed),
+            record.ethertype.load(Relaxed) as u16,
+        ))
     }
 
     /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a packet whose copying
@@ -148,8 +171,13 @@ impl Mapped<TunnelState> {
         let data = unsafe { std::slice::from_raw_parts(place, len as usize) };
         let taken = take(Packet { data, ethertype });
         let head = at + 1 + len.div_ceil(UNIT as u32);
-        let left = Ends { head, tail: ends.tail, count: ends.count - 1 };
-        self.ring.store(if left.count == 0 { 0 } else { left.pack() }, Release);
+        let left = Ends {
+            head,
+            tail: ends.tail,
+            count: ends.count - 1,
+        };
+        self.ring
+            .store(if left.count == 0 { 0 } else { left.pack() }, Release);
         Some(taken)
     }
 
@@ -168,11 +196,18 @@ impl Mapped<TunnelState> {
         }
         let mut cursor = ends;
         for _ in 0..limit {
-            let Some((at, len, _)) = self.first(cursor) else { break };
+            let Some((at, len, _)) = self.first(cursor) else {
+                break;
+            };
             cursor.head = at + 1 + len.div_ceil(UNIT as u32);
         }
-        let kept = Ends { head: ends.head, tail: cursor.head, count: limit };
-        self.ring.store(if limit == 0 { 0 } else { kept.pack() }, Release);
+        let kept = Ends {
+            head: ends.head,
+            tail: cursor.head,
+            count: limit,
+        };
+        self.ring
+            .store(if limit == 0 { 0 } else { kept.pack() }, Release);
         ends.count - limit
     }
 
@@ -181,9 +216,14 @@ impl Mapped<TunnelState> {
         let mut cursor = Ends::unpack(self.ring.load(Acquire));
         let mut packets = Vec::new();
         while let Some((at, len, ethertype)) = self.first(cursor) {
-            let Some(place) = self.area((at as usize + 1) * UNIT, len as usize) else { break };
+            let Some(place) = self.area((at as usize + 1) * UNIT, len as usize) else {
+                break;
+            };
             // SAFETY: as in `pop`.
-            packets.push((unsafe { std::slice::from_raw_parts(place, len as usize) }.to_vec(), ethertype));
+            packets.push((
+                unsafe { std::slice::from_raw_parts(place, len as usize) }.to_vec(),
+                ethertype,
+            ));
             cursor.head = at + 1 + len.div_ceil(UNIT as u32);
             cursor.count -= 1;
         }

@@ -43,7 +43,10 @@ impl PathBuf {
 
     /// `parts` one after the other. ENAMETOOLONG when they do not fit.
     pub fn concat(parts: &[&[u8]]) -> Result<PathBuf, Errno> {
-        let mut path = PathBuf { bytes: [0; PathBuf::CAPACITY], len: 0 };
+        let mut path = PathBuf {
+            bytes: [0; PathBuf::CAPACITY],
+            len: 0,
+        };
         for part in parts {
             path.push(part)?;
         }
@@ -101,7 +104,14 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
     let answer = unsafe {
         syscall(
             libc::SYS_openat,
-            [dir as isize as usize, path.as_ptr() as usize, flags as usize, mode as usize, 0, 0],
+            [
+                dir as isize as usize,
+                path.as_ptr() as usize,
+                flags as usize,
+                mode as usize,
+                0,
+                0,
+            ],
         )
     };
     check(answer).map(|fd| Fd(fd as i32))
@@ -112,9 +122,15 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
 pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     match open(path, flags | libc::O_CLOEXEC, mode) {
         Err(Errno(libc::EMFILE)) => {
-            let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+            let mut old = libc::rlimit64 {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
             prlimit_nofile(None, Some(&mut old))?;
-            let wider = libc::rlimit64 { rlim_cur: (old.rlim_cur + 8).min(old.rlim_max), rlim_max: old.rlim_max };
+            let wider = libc::rlimit64 {
+                rlim_cur: (old.rlim_cur + 8).min(old.rlim_max),
+                rlim_max: old.rlim_max,
+            };
             prlimit_nofile(Some(&wider), None)?;
             let answer = open(path, flags | libc::O_CLOEXEC, mode);
             prlimit_nofile(Some(&old), None)?;
@@ -124,11 +140,20 @@ pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     }
 }
 
-fn prlimit_nofile(new: Option<&libc::rlimit64>, old: Option<&mut libc::rlimit64>) -> Result<(), Errno> {
+fn prlimit_nofile(
+    new: Option<&libc::rlimit64>,
+    old: Option<&mut libc::rlimit64>,
+) -> Result<(), Errno> {
     let new = new.map_or(0, |l| l as *const _ as usize);
     let old = old.map_or(0, |l| l as *mut _ as usize);
     // SAFETY: both pointers are NULL or point to a live rlimit64.
-    check(unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, new, old, 0, 0]) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_prlimit64,
+            [0, libc::RLIMIT_NOFILE as usize, new, old, 0, 0],
+        )
+    })
+    .map(drop)
 }
 
 /// close(2).
@@ -140,13 +165,23 @@ pub fn close(fd: i32) -> Result<(), Errno> {
 /// read(2).
 pub fn read(fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the slice.
-    check(unsafe { syscall(libc::SYS_read, [fd as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0]) })
+    check(unsafe {
+        syscall(
+            libc::SYS_read,
+            [fd as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0, 0],
+        )
+    })
 }
 
 /// write(2).
 pub fn write(fd: i32, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most `len` bytes of the slice.
-    check(unsafe { syscall(libc::SYS_write, [fd as usize, buf.as_ptr() as usize, buf.len(), 0, 0, 0]) })
+    check(unsafe {
+        syscall(
+            libc::SYS_write,
+            [fd as usize, buf.as_ptr() as usize, buf.len(), 0, 0, 0],
+        )
+    })
 }
 
 /// fstat(2).
@@ -154,7 +189,10 @@ pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
     let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the kernel writes one struct stat; zeroed is a valid value of it in any case.
     unsafe {
-        check(syscall(libc::SYS_fstat, [fd as usize, st.as_mut_ptr() as usize, 0, 0, 0, 0]))?;
+        check(syscall(
+            libc::SYS_fstat,
+            [fd as usize, st.as_mut_ptr() as usize, 0, 0, 0, 0],
+        ))?;
         Ok(st.assume_init())
     }
 }
@@ -162,7 +200,14 @@ pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
 /// fstatat(2).
 pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
     let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
-    let args = [dir as isize as usize, path.as_ptr() as usize, st.as_mut_ptr() as usize, flags as usize, 0, 0];
+    let args = [
+        dir as isize as usize,
+        path.as_ptr() as usize,
+        st.as_mut_ptr() as usize,
+        flags as usize,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated and the kernel writes one struct stat.
     unsafe {
         check(syscall(libc::SYS_newfstatat, args))?;
@@ -173,40 +218,85 @@ pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
 /// fcntl(2) with an integer argument.
 pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
     // SAFETY: used with commands whose argument is an integer; no memory is touched.
-    check(unsafe { syscall(libc::SYS_fcntl, [fd as usize, command as usize, arg, 0, 0, 0]) }).map(|n| n as i32)
+    check(unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [fd as usize, command as usize, arg, 0, 0, 0],
+        )
+    })
+    .map(|n| n as i32)
 }
 
 /// flock(2).
 pub fn flock(fd: i32, operation: i32) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
-    check(unsafe { syscall(libc::SYS_flock, [fd as usize, operation as usize, 0, 0, 0, 0]) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_flock,
+            [fd as usize, operation as usize, 0, 0, 0, 0],
+        )
+    })
+    .map(drop)
 }
 
 /// Bytes that could be read from a pipe now (FIONREAD).
 pub fn readable_bytes(fd: i32) -> Result<usize, Errno> {
     let mut n: i32 = 0;
     // SAFETY: FIONREAD writes one int.
-    check(unsafe { syscall(libc::SYS_ioctl, [fd as usize, libc::FIONREAD as usize, &mut n as *mut i32 as usize, 0, 0, 0]) })?;
+    check(unsafe {
+        syscall(
+            libc::SYS_ioctl,
+            [
+                fd as usize,
+                libc::FIONREAD as usize,
+                &mut n as *mut i32 as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    })?;
     Ok(n.max(0) as usize)
 }
 
 /// Makes a FIFO.
 pub fn mkfifo(path: &CStr, mode: u32) -> Result<(), Errno> {
-    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, (libc::S_IFIFO | mode) as usize, 0, 0, 0];
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        (libc::S_IFIFO | mode) as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
     check(unsafe { syscall(libc::SYS_mknodat, args) }).map(drop)
 }
 
 /// mkdir(2).
 pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
-    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, mode as usize, 0, 0, 0];
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        mode as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
     check(unsafe { syscall(libc::SYS_mkdirat, args) }).map(drop)
 }
 
 /// unlink(2), or rmdir(2) with `flags` = AT_REMOVEDIR.
 pub fn unlink(path: &CStr, flags: i32) -> Result<(), Errno> {
-    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0];
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        flags as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
     check(unsafe { syscall(libc::SYS_unlinkat, args) }).map(drop)
 }
@@ -215,13 +305,33 @@ pub fn unlink(path: &CStr, flags: i32) -> Result<(), Errno> {
 pub fn link(from: &CStr, to: &CStr) -> Result<(), Errno> {
     let here = libc::AT_FDCWD as isize as usize;
     // SAFETY: both paths are NUL-terminated.
-    check(unsafe { syscall(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_linkat,
+            [
+                here,
+                from.as_ptr() as usize,
+                here,
+                to.as_ptr() as usize,
+                0,
+                0,
+            ],
+        )
+    })
+    .map(drop)
 }
 
 /// lchown(2).
 pub fn lchown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
     let nofollow = libc::AT_SYMLINK_NOFOLLOW as usize;
-    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, uid as usize, gid as usize, nofollow, 0];
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        uid as usize,
+        gid as usize,
+        nofollow,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
     check(unsafe { syscall(libc::SYS_fchownat, args) }).map(drop)
 }
@@ -230,19 +340,46 @@ pub fn lchown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
 pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
     let here = libc::AT_FDCWD as isize as usize;
     // SAFETY: both paths are NUL-terminated.
-    check(unsafe { syscall(libc::SYS_renameat2, [here, from.as_ptr() as usize, here, to.as_ptr() as usize, 0, 0]) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_renameat2,
+            [
+                here,
+                from.as_ptr() as usize,
+                here,
+                to.as_ptr() as usize,
+                0,
+                0,
+            ],
+        )
+    })
+    .map(drop)
 }
 
 /// access(2) by the effective ids of the caller, as far as the kernel's old call tells.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
-    let args = [libc::AT_FDCWD as isize as usize, path.as_ptr() as usize, mode as usize, 0, 0, 0];
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        mode as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
     check(unsafe { syscall(libc::SYS_faccessat, args) }).map(drop)
 }
 
 /// readlinkat(2): the target's bytes within `buf`.
 pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-    let args = [dir as isize as usize, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len(), 0, 0];
+    let args = [
+        dir as isize as usize,
+        path.as_ptr() as usize,
+        buf.as_mut_ptr() as usize,
+        buf.len(),
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated and the kernel writes at most `len` bytes.
     let n = check(unsafe { syscall(libc::SYS_readlinkat, args) })?;
     Ok(&buf[..n])
@@ -259,8 +396,14 @@ pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
 pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
     unsafe {
-        check(syscall(libc::SYS_ftruncate, [fd as usize, length as usize, 0, 0, 0, 0]))?;
-        match check(syscall(libc::SYS_fallocate, [fd as usize, 0, 0, reserve as usize, 0, 0])) {
+        check(syscall(
+            libc::SYS_ftruncate,
+            [fd as usize, length as usize, 0, 0, 0, 0],
+        ))?;
+        match check(syscall(
+            libc::SYS_fallocate,
+            [fd as usize, 0, 0, reserve as usize, 0, 0],
+        )) {
             // A file system without fallocate: the mapping's populate call reserves instead.
             Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
             Err(e) => Err(e),
@@ -274,7 +417,14 @@ pub fn each_entry(fd: i32, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Er
     struct Buffer([u8; 4096]);
     let mut buf = Buffer([0; 4096]);
     loop {
-        let args = [fd as usize, buf.0.as_mut_ptr() as usize, buf.0.len(), 0, 0, 0];
+        let args = [
+            fd as usize,
+            buf.0.as_mut_ptr() as usize,
+            buf.0.len(),
+            0,
+            0,
+            0,
+        ];
         // SAFETY: the kernel writes at most `len` bytes of linux_dirent64 records.
         let n = check(unsafe { syscall(libc::SYS_getdents64, args) })?;
         if n == 0 {

@@ -10,14 +10,21 @@ pub fn map_shared(fd: i32, len: usize) -> Result<*mut u8, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
-    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection, flags, fd as usize, 0]) }).map(|p| p as *mut u8)
+    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection, flags, fd as usize, 0]) })
+        .map(|p| p as *mut u8)
 }
 
 /// Maps `len` bytes of private zeroes.
 pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
-    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection as usize, flags, usize::MAX, 0]) }).map(|p| p as *mut u8)
+    check(unsafe {
+        syscall(
+            libc::SYS_mmap,
+            [0, len, protection as usize, flags, usize::MAX, 0],
+        )
+    })
+    .map(|p| p as *mut u8)
 }
 
 /// Ends a mapping.
@@ -40,7 +47,12 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     let start = at as usize & !(PAGE - 1);
     let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
     // SAFETY: populating changes no contents.
-    match check(unsafe { syscall(libc::SYS_madvise, [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0]) }) {
+    match check(unsafe {
+        syscall(
+            libc::SYS_madvise,
+            [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0],
+        )
+    }) {
         Ok(_) => Ok(()),
         Err(Errno(libc::EINVAL)) => {
             // Before Linux 5.14. A system call that stores into a page fails with EFAULT where the program would get
@@ -50,7 +62,10 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
                 // SAFETY: getcpu(2) stores one u32 at an address within the caller's mapping, or fails; the value of the
                 // page is restored, and the caller has exclusive use of a range that it is about to reserve.
                 unsafe {
-                    check(syscall(libc::SYS_getcpu, [&mut probe as *mut u32 as usize, 0, 0, 0, 0, 0]))?;
+                    check(syscall(
+                        libc::SYS_getcpu,
+                        [&mut probe as *mut u32 as usize, 0, 0, 0, 0, 0],
+                    ))?;
                     if check(syscall(libc::SYS_getcpu, [page + PAGE - 4, 0, 0, 0, 0, 0])).is_err() {
                         return Err(Errno(libc::ENOSPC));
                     }
@@ -75,7 +90,14 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) ->
     check(unsafe {
         syscall(
             libc::SYS_futex,
-            [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, expected as usize, limit, 0, 0],
+            [
+                word.as_ptr() as usize,
+                libc::FUTEX_WAIT as usize,
+                expected as usize,
+                limit,
+                0,
+                0,
+            ],
         )
     })
     .map(drop)
@@ -87,7 +109,14 @@ pub fn futex_wake_all(word: &AtomicU32) {
     unsafe {
         syscall(
             libc::SYS_futex,
-            [word.as_ptr() as usize, libc::FUTEX_WAKE as usize, i32::MAX as usize, 0, 0, 0],
+            [
+                word.as_ptr() as usize,
+                libc::FUTEX_WAKE as usize,
+                i32::MAX as usize,
+                0,
+                0,
+                0,
+            ],
         )
     };
 }

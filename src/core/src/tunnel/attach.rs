@@ -68,9 +68,19 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Mapped<InterfaceState>, Errno> {
-        let existing = if FOREIGN.contains(&name.as_bytes()) { Err(()) } else { Ok(self.net.find_interface(name, local)?) };
+        let existing = if FOREIGN.contains(&name.as_bytes()) {
+            Err(())
+        } else {
+            Ok(self.net.find_interface(name, local)?)
+        };
         let interface = match existing {
-            Err(()) => return Err(Errno(if flags & IFF_TUN_EXCL != 0 { libc::EBUSY } else { libc::EINVAL })),
+            Err(()) => {
+                return Err(Errno(if flags & IFF_TUN_EXCL != 0 {
+                    libc::EBUSY
+                } else {
+                    libc::EINVAL
+                }))
+            }
             Ok(Some(interface)) => {
                 let has = interface.tun_flags.load(Relaxed);
                 let same_type = flags & IFF_TUN != 0 && has & IFF_TUN != 0
@@ -87,7 +97,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if interface.attached.load(Relaxed) + interface.detached.load(Relaxed) == 0 {
                     // A persistent device takes the framing of whoever comes first again; its send buffer starts anew.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
-                    interface.tun_flags.store(kept | flags & KEPT_FLAGS, Relaxed);
+                    interface
+                        .tun_flags
+                        .store(kept | flags & KEPT_FLAGS, Relaxed);
                     interface.sndbuf.store(i32::MAX, Relaxed);
                     interface.carrier.store(1, Relaxed);
                 }
@@ -104,8 +116,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.clear();
         bell::silence(&self.state, fd);
         store_name(&self.state.name, &name);
-        self.state.ifindex.store(interface.ifindex.load(Relaxed), Relaxed);
-        self.state.attachment.store(Attachment::Attached as u32, Release);
+        self.state
+            .ifindex
+            .store(interface.ifindex.load(Relaxed), Relaxed);
+        self.state
+            .attachment
+            .store(Attachment::Attached as u32, Release);
         Ok(interface)
     }
 
@@ -125,11 +141,17 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return Err(Errno(libc::EINVAL));
         }
         let default = if kind == IFF_TUN { b"tun%d" } else { b"tap%d" };
-        let pattern = if wanted.as_bytes().is_empty() { Name::new(default).unwrap_or_default() } else { *wanted };
+        let pattern = if wanted.as_bytes().is_empty() {
+            Name::new(default).unwrap_or_default()
+        } else {
+            *wanted
+        };
         let name = self.choose_name(&pattern, local)?;
         let ifindex = match self.state.wanted_ifindex.load(Relaxed) {
             0 => self.net.next_ifindex.fetch_add(1, Relaxed),
-            wanted if self.net.find_by_index(wanted, local)?.is_some() => return Err(Errno(libc::EBUSY)),
+            wanted if self.net.find_by_index(wanted, local)?.is_some() => {
+                return Err(Errno(libc::EBUSY))
+            }
             wanted => wanted,
         };
         let interface = self.net.create_interface(&name, |new| {
@@ -142,7 +164,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// The lowest free number for a pattern; a plain name if it is one (`dev_get_valid_name`).
     fn choose_name(&self, pattern: &Name, local: &dyn Local) -> Result<Name, Errno> {
         let Some((prefix, suffix)) = pattern.pattern()? else {
-            return if pattern.is_valid() { Ok(*pattern) } else { Err(Errno(libc::EINVAL)) };
+            return if pattern.is_valid() {
+                Ok(*pattern)
+            } else {
+                Err(Errno(libc::EINVAL))
+            };
         };
         let remembered = match (prefix, suffix) {
             (b"tun", b"") => Some(0),
@@ -154,7 +180,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .filter(|kind| self.net.number_owner[*kind].load(Relaxed) == me)
             .map_or(0, |kind| self.net.numbers_taken[kind].load(Relaxed));
         for number in first..=u16::MAX as u32 * 8 {
-            let Some(name) = Name::numbered(prefix, number, suffix) else { return Err(Errno(libc::EINVAL)) };
+            let Some(name) = Name::numbered(prefix, number, suffix) else {
+                return Err(Errno(libc::EINVAL));
+            };
             if !name.is_valid() {
                 return Err(Errno(libc::EINVAL));
             }
@@ -173,7 +201,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     pub(super) fn set_queue(&self, fd: i32, flags: u32) -> Result<(), Errno> {
         let _net = self.net.lock()?;
         let invalid = Err(Errno(libc::EINVAL));
-        let Ok(interface) = self.interface() else { return invalid };
+        let Ok(interface) = self.interface() else {
+            return invalid;
+        };
         let attached = self.attachment() == Attachment::Attached;
         let attach = match flags & (IFF_ATTACH_QUEUE | IFF_DETACH_QUEUE) {
             IFF_ATTACH_QUEUE if !attached => true,
@@ -186,7 +216,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let _interface = interface.lock.lock(Level::Interface, || {})?;
         interface.switch_queue(self.inode, attach)?;
         let _tunnel = self.net.lock_tunnel(self.inode, &self.state)?;
-        let state = if attach { Attachment::Attached } else { Attachment::Detached };
+        let state = if attach {
+            Attachment::Attached
+        } else {
+            Attachment::Detached
+        };
         self.state.attachment.store(state as u32, Release);
         if !attach {
             self.net.discard(&interface, &self.state);

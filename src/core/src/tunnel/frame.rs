@@ -88,7 +88,11 @@ impl Framing {
         Framing {
             tap: flags & IFF_TUN == 0,
             pi: flags & IFF_NO_PI == 0,
-            vnet: if flags & IFF_VNET_HDR != 0 { interface.vnet_hdr_size.load(Relaxed).max(0) as usize } else { 0 },
+            vnet: if flags & IFF_VNET_HDR != 0 {
+                interface.vnet_hdr_size.load(Relaxed).max(0) as usize
+            } else {
+                0
+            },
         }
     }
 
@@ -130,7 +134,13 @@ impl Framing {
     /// Looks at the headers of a written packet.
     #[inline]
     pub fn take(&self, source: &impl Source) -> Result<Written, Errno> {
-        let mut written = Written { offset: 0, len: source.len(), tap: self.tap, proto: None, vnet: None };
+        let mut written = Written {
+            offset: 0,
+            len: source.len(),
+            tap: self.tap,
+            proto: None,
+            vnet: None,
+        };
         if self.pi {
             if written.len < PI_SIZE {
                 return Err(EINVAL);
@@ -228,14 +238,19 @@ impl VnetHeader {
             csum_offset: word(8),
         };
         if header.flags & NEEDS_CSUM != 0 {
-            let least = header.csum_start.wrapping_add(header.csum_offset).wrapping_add(2);
+            let least = header
+                .csum_start
+                .wrapping_add(header.csum_offset)
+                .wrapping_add(2);
             header.hdr_len = header.hdr_len.max(least);
         }
         header
     }
 
     fn check(&self, packet: &[u8], tap: bool) -> Result<(), Errno> {
-        let ip = packet.get(if tap { ETH_HLEN } else { 0 }..).unwrap_or_default();
+        let ip = packet
+            .get(if tap { ETH_HLEN } else { 0 }..)
+            .unwrap_or_default();
         let version = ip.first().map_or(0, |b| b >> 4);
         let needs_csum = self.flags & NEEDS_CSUM != 0;
         let mut transport = 0;
@@ -269,7 +284,10 @@ impl VnetHeader {
             let (start, offset) = (self.csum_start as usize, self.csum_offset as usize);
             // skb_partial_csum_set, and the network header must lie in front of the transport's.
             let headers = packet.len() - ip.len() + if version == 6 { 40 } else { 20 };
-            if start + offset + 2 > packet.len() || start < headers || start + transport > packet.len() {
+            if start + offset + 2 > packet.len()
+                || start < headers
+                || start + transport > packet.len()
+            {
                 return Err(EINVAL);
             }
         }

@@ -40,8 +40,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        const GENERIC: [u32; 5] =
-            [libc::FIONBIO as u32, libc::FIOASYNC as u32, libc::FIOCLEX as u32, libc::FIONCLEX as u32, 2 /* FIGETBSZ */];
+        const GENERIC: [u32; 5] = [
+            libc::FIONBIO as u32,
+            libc::FIOASYNC as u32,
+            libc::FIOCLEX as u32,
+            libc::FIONCLEX as u32,
+            2, /* FIGETBSZ */
+        ];
         const FIOQSIZE: u32 = 0x5460;
         const FS_IOC_FIEMAP: u32 = 0xc020_660b;
         if GENERIC.contains(&request) {
@@ -92,30 +97,50 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             TUNGETIFF => {
                 let mut answer = IfReq([0; IfReq::SIZE]);
                 answer.set_name(&self.name().unwrap_or_default());
-                let detached = if self.attachment() == Attachment::Detached { IFF_DETACH_QUEUE } else { 0 };
+                let detached = if self.attachment() == Attachment::Detached {
+                    IFF_DETACH_QUEUE
+                } else {
+                    0
+                };
                 answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
                 arg.store(&answer.0)?;
             }
             TUNSETNOCSUM | TUNSETDEBUG => {}
             TUNSETPERSIST => {
                 let _lock = self.net.lock()?;
-                let persist = if arg.value() as u32 != 0 { IFF_PERSIST } else { 0 };
-                interface.tun_flags.store(interface.tun_flags.load(Relaxed) & !IFF_PERSIST | persist, Relaxed);
+                let persist = if arg.value() as u32 != 0 {
+                    IFF_PERSIST
+                } else {
+                    0
+                };
+                interface.tun_flags.store(
+                    interface.tun_flags.load(Relaxed) & !IFF_PERSIST | persist,
+                    Relaxed,
+                );
             }
             TUNSETOWNER | TUNSETGROUP => {
                 let id = arg.value() as u32 as i32;
                 if id == -1 {
                     return Err(INVALID);
                 }
-                if request == TUNSETOWNER { &interface.owner } else { &interface.group }.store(id, Relaxed);
+                if request == TUNSETOWNER {
+                    &interface.owner
+                } else {
+                    &interface.group
+                }
+                .store(id, Relaxed);
             }
             TUNSETLINK => {
                 if interface.is_up() {
                     return Err(Errno(libc::EBUSY));
                 }
-                interface.link_type.store(arg.value() as u16 as u32, Relaxed);
+                interface
+                    .link_type
+                    .store(arg.value() as u16 as u32, Relaxed);
             }
-            TUNSETOFFLOAD => interface.offload.store(check_offload(arg.value())?, Relaxed),
+            TUNSETOFFLOAD => interface
+                .offload
+                .store(check_offload(arg.value())?, Relaxed),
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {
                 ..=0 => return Err(INVALID),
@@ -127,14 +152,17 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 bytes => interface.vnet_hdr_size.store(bytes, Relaxed),
             },
             TUNGETVNETLE => arg.store(&interface.vnet_le.load(Relaxed).to_ne_bytes())?,
-            TUNSETVNETLE => interface.vnet_le.store((fetch_int(arg)? != 0) as u32, Relaxed),
+            TUNSETVNETLE => interface
+                .vnet_le
+                .store((fetch_int(arg)? != 0) as u32, Relaxed),
             TUNSETCARRIER => {
                 let on = fetch_int(arg)? != 0;
                 interface.carrier.store(on as u32, Relaxed);
             }
             SIOCGIFHWADDR => {
                 let mac = interface.mac();
-                ifreq.0[16..18].copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
+                ifreq.0[16..18]
+                    .copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
                 if interface.is_tap() {
                     ifreq.0[18..24].copy_from_slice(&mac);
                 }
@@ -144,7 +172,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if !interface.is_tap() {
                     return Err(Errno(libc::EOPNOTSUPP));
                 }
-                if u16::from_ne_bytes([ifreq.0[16], ifreq.0[17]]) != interface.link_type.load(Relaxed) as u16 {
+                if u16::from_ne_bytes([ifreq.0[16], ifreq.0[17]])
+                    != interface.link_type.load(Relaxed) as u16
+                {
                     return Err(INVALID);
                 }
                 let mut mac = [0u8; 6];

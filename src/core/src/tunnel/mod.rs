@@ -4,8 +4,8 @@ mod attach;
 mod frame;
 mod ioctl;
 
-pub use frame::{Sink, Source};
 pub use attach::AttachOptions;
+pub use frame::{Sink, Source};
 pub use ioctl::{Argument, Ioctl};
 
 use crate::netdir::NetDir;
@@ -71,13 +71,26 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             }
         }
         let (fd, inode, state) = net.create_tunnel(flags)?;
-        Ok((fd, Tunnel { net, inode, state, interface: AtomicPtr::default() }))
+        Ok((
+            fd,
+            Tunnel {
+                net,
+                inode,
+                state,
+                interface: AtomicPtr::default(),
+            },
+        ))
     }
 
     /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of its bell.
     pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
         let state = net.tunnel(inode)?;
-        Ok(Tunnel { net, inode, state, interface: AtomicPtr::default() })
+        Ok(Tunnel {
+            net,
+            inode,
+            state,
+            interface: AtomicPtr::default(),
+        })
     }
 
     /// Inode of the bell: the tunnel's identity.
@@ -130,7 +143,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// First use in this process, or the tunnel was attached anew since.
     #[cold]
     fn find_interface(&self) -> Result<InterfaceRef, Errno> {
-        let interface = self.net.open_interface(&load_name(&self.state.name))?.ok_or(Errno(libc::EBADFD))?;
+        let interface = self
+            .net
+            .open_interface(&load_name(&self.state.name))?
+            .ok_or(Errno(libc::EBADFD))?;
         if interface.ifindex.load(Relaxed) != self.state.ifindex.load(Relaxed) {
             return Err(Errno(libc::EBADFD));
         }
@@ -157,7 +173,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let deletions = self.state.deletions.load(Acquire);
         let _lock = self.net.lock_tunnel(self.inode, &self.state)?;
         let framing = frame::Framing::of(&interface);
-        let read = self.state.pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
+        let read = self
+            .state
+            .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
         let Some(given) = read else {
             // The interface may have been deleted since the look above.
             self.interface()?;
@@ -200,22 +218,29 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let packet = frame::Framing::of(&interface).take(source)?;
         let stats = &interface.stats;
         let logged = {
-            let _lock = interface.lock.lock(crate::shm::lock::Level::Interface, || {})?;
+            let _lock = interface
+                .lock
+                .lock(crate::shm::lock::Level::Interface, || {})?;
             interface.log_append(packet.len, |room| {
                 let refused = |e| {
                     stats.rx_dropped.fetch_add(1, Relaxed);
                     e
                 };
                 source.copy(packet.offset, room).map_err(refused)?;
-                packet.check_vnet(room, interface.is_tap()).inspect_err(|_| {
-                    stats.rx_frame_errors.fetch_add(1, Relaxed);
-                })?;
+                packet
+                    .check_vnet(room, interface.is_tap())
+                    .inspect_err(|_| {
+                        stats.rx_frame_errors.fetch_add(1, Relaxed);
+                    })?;
                 let ethertype = packet.ethertype(room).map_err(refused)?;
                 if !interface.is_up() {
                     return Err(refused(Errno(libc::EIO)));
                 }
                 if interface.attached.load(Relaxed) > 1 {
-                    interface.learn_flow(crate::device::flow_hash(room, interface.is_tap()), self.inode);
+                    interface.learn_flow(
+                        crate::device::flow_hash(room, interface.is_tap()),
+                        self.inode,
+                    );
                 }
                 Ok(ethertype)
             })
@@ -230,7 +255,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// What poll(2) says of the tunnel now.
     pub fn readiness(&self) -> Readiness {
         match self.interface() {
-            Err(_) => Readiness { error: true, readable: false, writable: false },
+            Err(_) => Readiness {
+                error: true,
+                readable: false,
+                writable: false,
+            },
             Ok(interface) => Readiness {
                 error: false,
                 readable: self.state.queued() > 0,
@@ -257,7 +286,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
     /// it unless it is persistent. False while others hold it.
     pub fn closed(&self, local: &dyn crate::netdir::Local) -> bool {
-        let Ok(_lock) = self.net.lock() else { return false };
+        let Ok(_lock) = self.net.lock() else {
+            return false;
+        };
         self.net.forget_numbers();
         self.net.reap_tunnel(self.inode, local)
     }

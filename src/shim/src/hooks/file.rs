@@ -29,11 +29,16 @@ fn disguise(buf: *mut c_char, n: ssize_t, room: size_t) -> ssize_t {
     }
     errno::keep(|| {
         let mut path = [0u8; 1024];
-        let Some(path) = path.get_mut(..n as usize) else { return n };
-        if user::copy_in(buf as usize, path).is_err() || NetDir::inode_of_bell_path(path).is_none() {
+        let Some(path) = path.get_mut(..n as usize) else {
+            return n;
+        };
+        if user::copy_in(buf as usize, path).is_err() || NetDir::inode_of_bell_path(path).is_none()
+        {
             return n;
         }
-        let Some(device) = config::get().and_then(|c| c.devices.first()) else { return n };
+        let Some(device) = config::get().and_then(|c| c.devices.first()) else {
+            return n;
+        };
         let shown = &device.path[..device.path.len().min(room)];
         match user::copy_out(buf as usize, shown) {
             Ok(()) => shown.len() as ssize_t,

@@ -22,7 +22,9 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
             }
             fd
         }
-        Route::NotADirectory => errno::give::<c_int>(Err(memtun_core::Errno(libc::ENOTDIR))) as c_int,
+        Route::NotADirectory => {
+            errno::give::<c_int>(Err(memtun_core::Errno(libc::ENOTDIR))) as c_int
+        }
         Route::Device => ours(flags, None),
     }
 }
@@ -36,7 +38,14 @@ fn ours(flags: c_int, host: Option<c_int>) -> c_int {
 
 /// Errors that the host gives where the device is not there or not allowed.
 fn device_is_missing(e: c_int) -> bool {
-    [libc::ENOENT, libc::EACCES, libc::ENXIO, libc::ENODEV, libc::EPERM].contains(&e)
+    [
+        libc::ENOENT,
+        libc::EACCES,
+        libc::ENXIO,
+        libc::ENODEV,
+        libc::EPERM,
+    ]
+    .contains(&e)
 }
 
 #[cold]
@@ -103,14 +112,24 @@ fn stream(path: *const c_char, mode: *const c_char, host: impl FnOnce() -> *mut 
     if route::before(HERE, path) != Route::Device {
         return host();
     }
-    let Ok(text) = crate::user::c_string(mode) else { return host() };
+    let Ok(text) = crate::user::c_string(mode) else {
+        return host();
+    };
     let direction = match (text.first(), text.contains(&b'+')) {
         (_, true) => libc::O_RDWR,
         (Some(b'r'), _) => libc::O_RDONLY,
         _ => libc::O_WRONLY,
     };
-    let cloexec = if text.contains(&b'e') { libc::O_CLOEXEC } else { 0 };
-    let exclusive = if text.contains(&b'x') { libc::O_CREAT | libc::O_EXCL } else { 0 };
+    let cloexec = if text.contains(&b'e') {
+        libc::O_CLOEXEC
+    } else {
+        0
+    };
+    let exclusive = if text.contains(&b'x') {
+        libc::O_CREAT | libc::O_EXCL
+    } else {
+        0
+    };
     let fd = ours(direction | cloexec | exclusive, None);
     if fd < 0 {
         return std::ptr::null_mut();

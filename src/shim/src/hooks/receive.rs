@@ -10,7 +10,9 @@ use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 fn adopt(message: *const msghdr) {
     errno::keep(|| {
         // SAFETY: a plain C struct that the kernel has just filled.
-        let Ok(header) = (unsafe { user::read(message) }) else { return };
+        let Ok(header) = (unsafe { user::read(message) }) else {
+            return;
+        };
         if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {
             return;
         }
@@ -19,7 +21,9 @@ fn adopt(message: *const msghdr) {
         unsafe {
             let mut control = libc::CMSG_FIRSTHDR(&header);
             while !control.is_null() {
-                if (*control).cmsg_level == libc::SOL_SOCKET && (*control).cmsg_type == libc::SCM_RIGHTS {
+                if (*control).cmsg_level == libc::SOL_SOCKET
+                    && (*control).cmsg_type == libc::SCM_RIGHTS
+                {
                     let bytes = (*control).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                     let fds = libc::CMSG_DATA(control).cast::<c_int>();
                     for i in 0..bytes / size_of::<c_int>() {

@@ -2,7 +2,10 @@
 //!
 //! What a hook calls here is `extern "C"`: such a function never unwinds into its caller, so no frame between the program
 //! and the blocking read has anything to clean up.
-#![allow(improper_ctypes_definitions, reason = "extern \"C\" for what it says about unwinding; no C code calls these")]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use crate::errno;
 use crate::ops::{self, Attempt};
@@ -76,7 +79,9 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
     let rang = answer >= 0 || errno::get() == libc::EFAULT;
     match sink {
         Into::Buffer(at, len) => ops::after_wait(fd, waiting, rang, Buffer::new(at, len)).into(),
-        Into::Vector(array, count) => ops::after_wait(fd, waiting, rang, Vector::new(array, count)).into(),
+        Into::Vector(array, count) => {
+            ops::after_wait(fd, waiting, rang, Vector::new(array, count)).into()
+        }
     }
 }
 
@@ -103,7 +108,9 @@ extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssiz
 }
 
 extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
-    errno::fence(|| Vector::new(array, count)).ok().map(|v| memtun_core::tunnel::Source::len(&v))
+    errno::fence(|| Vector::new(array, count))
+        .ok()
+        .map(|v| memtun_core::tunnel::Source::len(&v))
 }
 
 /// An offset means nothing on a tunnel, but a negative one is refused.
@@ -131,16 +138,30 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
     }
 }
 
-extern "C" fn read_vector_2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+extern "C" fn read_vector_2(
+    fd: c_int,
+    array: *const iovec,
+    count: c_int,
+    offset: off64_t,
+    flags: c_int,
+) -> ssize_t {
     match bad_flags(flags) {
         Some(refused) => refused,
         None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
-        None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => read_now(fd, array, count),
+        None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => {
+            read_now(fd, array, count)
+        }
         None => read_vector(fd, array, count),
     }
 }
 
-extern "C" fn write_vector_2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t {
+extern "C" fn write_vector_2(
+    fd: c_int,
+    array: *const iovec,
+    count: c_int,
+    offset: off64_t,
+    flags: c_int,
+) -> ssize_t {
     match bad_flags(flags) {
         Some(refused) => refused,
         None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
@@ -162,14 +183,24 @@ extern "C" fn write_at(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t
     }
 }
 
-extern "C" fn read_vector_at(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t {
+extern "C" fn read_vector_at(
+    fd: c_int,
+    array: *const iovec,
+    count: c_int,
+    offset: off64_t,
+) -> ssize_t {
     match bad_offset(offset) {
         Some(refused) => refused,
         None => read_vector(fd, array, count),
     }
 }
 
-extern "C" fn write_vector_at(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t {
+extern "C" fn write_vector_at(
+    fd: c_int,
+    array: *const iovec,
+    count: c_int,
+    offset: off64_t,
+) -> ssize_t {
     match bad_offset(offset) {
         Some(refused) => refused,
         None => write_vector(fd, array, count),

@@ -20,13 +20,23 @@ fn store<T: Copy>(to: *mut T, value: &T) -> c_int {
 
 /// Whose the path is, for a call that looks at it; `follow` as the call follows a link in the last place.
 #[inline]
-fn look(dir: c_int, path: *const c_char, follow: bool, host: impl FnOnce() -> c_int, device: impl FnOnce() -> c_int) -> c_int {
+fn look(
+    dir: c_int,
+    path: *const c_char,
+    follow: bool,
+    host: impl FnOnce() -> c_int,
+    device: impl FnOnce() -> c_int,
+) -> c_int {
     match route::before(dir, path) {
         Route::Device if follow || !is_link(dir, path) => device(),
         Route::NotADirectory => fail(libc::ENOTDIR),
         _ => {
             let answer = host();
-            if answer < 0 && errno::get() == libc::ENOENT && follow && errno::keep(|| route::after(dir, path)) == Route::Device {
+            if answer < 0
+                && errno::get() == libc::ENOENT
+                && follow
+                && errno::keep(|| route::after(dir, path)) == Route::Device
+            {
                 return device();
             }
             answer
@@ -35,12 +45,22 @@ fn look(dir: c_int, path: *const c_char, follow: bool, host: impl FnOnce() -> c_
 }
 
 fn is_link(dir: c_int, path: *const c_char) -> bool {
-    let Ok(path) = user::c_string(path).and_then(|p| memtun_core::sys::PathBuf::concat(&[p])) else { return false };
-    memtun_core::sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFLNK)
+    let Ok(path) = user::c_string(path).and_then(|p| memtun_core::sys::PathBuf::concat(&[p]))
+    else {
+        return false;
+    };
+    memtun_core::sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW)
+        .is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFLNK)
 }
 
 #[inline]
-fn by_path<T: Copy>(dir: c_int, path: *const c_char, buf: *mut T, follow: bool, host: impl FnOnce() -> c_int) -> c_int {
+fn by_path<T: Copy>(
+    dir: c_int,
+    path: *const c_char,
+    buf: *mut T,
+    follow: bool,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
     // stat and stat64 are one type on 64-bit machines.
     look(dir, path, follow, host, || give(buf))
 }
@@ -52,8 +72,17 @@ fn give<T: Copy>(buf: *mut T) -> c_int {
 
 /// fstatat(2): AT_EMPTY_PATH makes it fstat.
 #[inline]
-fn at<T: Copy>(dir: c_int, path: *const c_char, buf: *mut T, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
-    if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && user::c_string(path).is_ok_and(<[u8]>::is_empty) {
+fn at<T: Copy>(
+    dir: c_int,
+    path: *const c_char,
+    buf: *mut T,
+    flags: c_int,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    if is_tunnel(dir)
+        && flags & libc::AT_EMPTY_PATH != 0
+        && user::c_string(path).is_ok_and(<[u8]>::is_empty)
+    {
         return give(buf);
     }
     by_path(dir, path, buf, flags & libc::AT_SYMLINK_NOFOLLOW == 0, host)

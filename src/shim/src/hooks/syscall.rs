@@ -57,7 +57,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             #[cfg(target_arch = "x86_64")]
             libc::SYS_stat => stat::my_fstatat(at, a as _, b as _, 0) as isize,
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_lstat => stat::my_fstatat(at, a as _, b as _, libc::AT_SYMLINK_NOFOLLOW) as isize,
+            libc::SYS_lstat => {
+                stat::my_fstatat(at, a as _, b as _, libc::AT_SYMLINK_NOFOLLOW) as isize
+            }
             #[cfg(target_arch = "x86_64")]
             libc::SYS_access => stat::my_access(a as _, b as c_int) as isize,
             #[cfg(target_arch = "x86_64")]

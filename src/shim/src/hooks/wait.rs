@@ -7,7 +7,12 @@ use crate::table::{any, is_tunnel};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// The host's ppoll(2).
-pub fn real_ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int {
+pub fn real_ppoll(
+    fds: *mut pollfd,
+    n: nfds_t,
+    time: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
     real!(ppoll(fds, n, time, mask))
 }
 
@@ -18,14 +23,26 @@ pub fn real_epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epo
 
 /// poll(2): `host` as it was called, unless a tunnel among the descriptors needs care.
 #[inline]
-fn polling(fds: *mut pollfd, n: nfds_t, mask: *const sigset_t, deadline: impl FnOnce() -> Deadline, host: impl FnOnce() -> c_int) -> c_int {
+fn polling(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    deadline: impl FnOnce() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
     if !any() || fds.is_null() || n > 1 << 20 {
         return host();
     }
     careful_poll(fds, n, mask, deadline, host)
 }
 
-fn careful_poll(fds: *mut pollfd, n: nfds_t, mask: *const sigset_t, deadline: impl FnOnce() -> Deadline, host: impl FnOnce() -> c_int) -> c_int {
+fn careful_poll(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    deadline: impl FnOnce() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
     // SAFETY: plain numbers; looked at only to see that the array is readable.
     if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
         return host();
@@ -48,7 +65,9 @@ fn careful_poll(fds: *mut pollfd, n: nfds_t, mask: *const sigset_t, deadline: im
 /// A time argument: None for NULL.
 fn time_of(time: *const timespec) -> Option<timespec> {
     // SAFETY: NULL, or the caller's argument; plain numbers.
-    (!time.is_null()).then(|| unsafe { crate::user::read(time) }.ok()).flatten()
+    (!time.is_null())
+        .then(|| unsafe { crate::user::read(time) }.ok())
+        .flatten()
 }
 
 fn selecting(n: c_int, sets: [*mut fd_set; 3]) -> bool {
@@ -68,8 +87,16 @@ fn epoll_waiting(
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
         // Whole milliseconds, rounded up: a wait must not end before its time.
-        let ms = time.map_or(-1, |t| (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int);
-        real!(epoll_pwait(epoll, room.as_mut_ptr(), room.len() as c_int, ms, mask))
+        let ms = time.map_or(-1, |t| {
+            (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
+        });
+        real!(epoll_pwait(
+            epoll,
+            room.as_mut_ptr(),
+            room.len() as c_int,
+            ms,
+            mask
+        ))
     })
 }
 

@@ -1,0 +1,296 @@
+//! The inbound queue and the outbound log at their limits.
+
+mod common;
+
+use common::{FRAME, WAIT};
+use memtun::uapi::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::{ifreq, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use std::time::Duration;
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+fn attached(flags: u32) -> (MemoryIoSystem, i32, Interface) {
+    let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let fd = open(&system, flags);
+    let interface = system
+        .net()
+        .wait_interface("q0", Some(WAIT))
+        .expect("the interface");
+    (system, fd, interface)
+}
+
+fn open(system: &MemoryIoSystem, flags: u32) -> i32 {
+    let fd = system
+        .open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0)
+        .expect("open");
+    system
+        .ioctl(fd, TUNSETIFF, &ifreq("q0", flags | IFF_NO_PI))
+        .expect("TUNSETIFF");
+    fd
+}
+
+/// A packet of `len` bytes that says which one it is.
+fn numbered(number: u32, len: usize) -> Vec<u8> {
+    let mut packet = vec![0x45; len];
+    packet[1..5].copy_from_slice(&number.to_be_bytes());
+    packet
+}
+
+fn number(packet: &[u8]) -> u32 {
+    u32::from_be_bytes([packet[1], packet[2], packet[3], packet[4]])
+}
+
+#[test]
+fn the_queue_holds_txqueuelen_packets_and_refuses_aloud() {
+    for (flags, limit) in [(IFF_TUN, 500), (IFF_TAP, 1000)] {
+        let (system, fd, interface) = attached(flags);
+        let accepted = (0..limit + 20)
+            .filter(|i| interface.inject(&numbered(*i, 60), None, NOW).is_ok())
+            .count();
+        assert_eq!(accepted as u32, limit);
+        assert_eq!(interface.info().tx[2], 20, "each refusal is counted");
+        for i in 0..limit {
+            assert_eq!(number(&system.read(fd, 100).expect("a packet")), i);
+        }
+        assert_eq!(system.read(fd, 100), Err(Errno(libc::EAGAIN)));
+    }
+}
+
+#[test]
+fn five_hundred_of_the_largest_packets_fit() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_mtu(65535).expect("an mtu");
+    for i in 0..500 {
+        interface
+            .inject(&numbered(i, 65535), None, NOW)
+            .expect("room");
+    }
+    for i in 0..500 {
+        let packet = system.read(fd, 65535).expect("a packet");
+        assert_eq!((number(&packet), packet.len()), (i, 65535));
+    }
+}
+
+#[test]
+fn sizes_of_all_kinds_go_round_the_ring_many_times() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_mtu(65535).expect("an mtu");
+    interface.set_txqueuelen(100_000).expect("a length");
+    let mut seed = 1u64;
+    let (mut sent, mut read) = (0u32, 0u32);
+    for _ in 0..40_000 {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+        let len = 5 + (seed >> 40) as usize % if seed >> 62 == 0 { 65000 } else { 1500 };
+        if seed >> 33 & 3 != 0 {
+            if interface.inject(&numbered(sent, len), None, NOW).is_ok() {
+                sent += 1;
+            }
+        } else {
+            for _ in 0..seed >> 35 & 7 {
+                if let Ok(packet) = system.read(fd, 65535) {
+                    assert_eq!(number(&packet), read);
+                    assert!(packet[5..].iter().all(|b| *b == 0x45));
+                    read += 1;
+                }
+            }
+        }
+    }
+    while let Ok(packet) = system.read(fd, 65535) {
+        assert_eq!(number(&packet), read);
+        read += 1;
+    }
+    assert_eq!(sent, read);
+}
+
+#[test]
+fn a_shorter_queue_keeps_the_oldest() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    for i in 0..10 {
+        interface.inject(&numbered(i, 60), None, NOW).expect("room");
+    }
+    interface.set_txqueuelen(5).expect("a length");
+    let read: Vec<u32> = std::iter::from_fn(|| system.read(fd, 100).ok())
+        .map(|p| number(&p))
+        .collect();
+    assert_eq!(read, [0, 1, 2, 3, 4]);
+    interface.set_txqueuelen(0).expect("a length");
+    assert_eq!(
+        interface
+            .inject(FRAME, None, NOW)
+            .expect_err("no room")
+            .errno(),
+        Errno(libc::EAGAIN)
+    );
+}
+
+#[test]
+fn an_injector_waits_for_room() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_txqueuelen(1).expect("a length");
+    interface.inject(&numbered(0, 60), None, NOW).expect("room");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| interface.inject(&numbered(1, 60), None, Some(WAIT)));
+        while system.read(fd, 100).is_err() {}
+        waiting
+            .join()
+            .expect("no panic")
+            .expect("room after a read");
+    });
+    assert_eq!(number(&system.read(fd, 100).expect("the second")), 1);
+}
+
+#[test]
+fn what_cannot_be_injected_is_said() {
+    let (_system, _fd, interface) = attached(IFF_TUN);
+    let errno = |frame: &[u8]| {
+        interface
+            .inject(frame, None, NOW)
+            .expect_err("refused")
+            .errno()
+            .0
+    };
+    assert_eq!(errno(&[0x45; 1501]), libc::EMSGSIZE);
+    assert_eq!(errno(&[]), libc::EINVAL);
+    interface.set_up(false).expect("down");
+    assert_eq!(errno(FRAME), libc::ENETDOWN);
+    interface.delete().expect("deleted");
+    assert_eq!(errno(FRAME), libc::ENODEV);
+}
+
+#[test]
+fn every_subscriber_sees_every_packet_once() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    system.write(fd, &numbered(0, 60)).expect("write");
+    let (mut one, mut other) = (interface.subscribe(), interface.subscribe());
+    system.write(fd, &numbered(1, 1400)).expect("write");
+    for subscriber in [&mut one, &mut other] {
+        let read: Vec<u32> = std::iter::from_fn(|| subscriber.recv(NOW).ok())
+            .map(|p| number(&p.data))
+            .collect();
+        assert_eq!(read, [0, 1]);
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_overtaken_is_told_how_many_it_lost() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    let mut late = interface.subscribe();
+    const WRITTEN: u32 = 20_000;
+    for i in 0..WRITTEN {
+        system.write(fd, &numbered(i, 1400)).expect("write");
+    }
+    let told = late.recv(NOW).expect_err("overtaken");
+    assert_eq!(told.errno(), Errno(libc::ENOBUFS));
+    let lost: u32 = told
+        .to_string()
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    for i in lost..WRITTEN {
+        assert_eq!(number(&late.recv(NOW).expect("a packet").data), i);
+    }
+    assert_eq!(
+        late.recv(NOW).expect_err("nothing left").errno(),
+        Errno(libc::EAGAIN)
+    );
+}
+
+#[test]
+fn subscribers_without_a_lock_never_see_a_torn_packet() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    const WRITTEN: u32 = 60_000;
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let mut subscriber = interface.subscribe();
+                scope.spawn(move || {
+                    let (mut next, mut lost) = (0, 0u64);
+                    while next < WRITTEN {
+                        match subscriber.recv(Some(WAIT)) {
+                            Ok(packet) => {
+                                let n = number(&packet.data);
+                                assert_eq!(packet.data.len(), 600 + n as usize % 900);
+                                assert!(packet.data[5..].iter().all(|b| *b == 0x45), "torn");
+                                assert!(n >= next);
+                                next = n + 1;
+                            }
+                            Err(e) if e.errno().0 == libc::ENOBUFS => lost += 1,
+                            Err(e) => panic!("{e}"),
+                        }
+                    }
+                    lost
+                })
+            })
+            .collect();
+        for i in 0..WRITTEN {
+            system
+                .write(fd, &numbered(i, 600 + i as usize % 900))
+                .expect("write");
+        }
+        for reader in readers {
+            reader.join().expect("a reader");
+        }
+    });
+}
+
+#[test]
+fn a_packet_larger_than_anything_is_refused_and_the_log_stays_whole() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    system.write(fd, &numbered(1, 60)).expect("write");
+    assert_eq!(
+        system.write(fd, &vec![0x45; 9 << 20]),
+        Err(Errno(libc::ENOBUFS))
+    );
+    assert_eq!(number(&interface.recv(NOW).expect("the first").data), 1);
+    system
+        .write(fd, &numbered(2, 4_700_000))
+        .expect("as large as the kernel takes");
+    assert_eq!(
+        interface.recv(NOW).expect("the large one").data.len(),
+        4_700_000
+    );
+}
+
+#[test]
+fn a_flow_stays_on_one_queue_and_answers_follow() {
+    let (system, first, interface) = attached(IFF_TUN | IFF_MULTI_QUEUE);
+    let second = open(&system, IFF_TUN | IFF_MULTI_QUEUE);
+    let address = |port: u16| std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    let peer = address(9);
+    let packet = |port| memtun::udp::build(address(port), peer, b"x").expect("a packet");
+    for port in 1..=64 {
+        interface.inject(&packet(port), None, NOW).expect("room");
+    }
+    let count = |fd| std::iter::from_fn(|| system.read(fd, 100).ok()).count();
+    let (a, b) = (count(first), count(second));
+    assert!(a > 0 && b > 0 && a + b == 64, "{a} and {b}");
+    for (port, fd) in [(1000, first), (1001, second), (1002, first), (1003, second)] {
+        let answer = memtun::udp::build(peer, address(port), b"x").expect("a packet");
+        system.write(fd, &answer).expect("write");
+        interface.inject(&packet(port), None, NOW).expect("room");
+        assert_eq!(
+            system.read(fd, 100).as_deref(),
+            Ok(&packet(port)[..]),
+            "port {port}"
+        );
+    }
+}
+
+#[test]
+fn a_net_that_is_removed_leaves_nothing() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    let path = system.net().path().to_owned();
+    assert!(!system.net().is_idle().expect("a look"));
+    system.close(fd).expect("close");
+    assert!(interface.is_gone());
+    assert!(system.net().is_idle().expect("a look"));
+    let left: Vec<_> = std::fs::read_dir(&path)
+        .expect("the net")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
+    assert_eq!(left, [".memtun-net-state"]);
+    drop((system, interface));
+    assert!(!path.exists());
+}
