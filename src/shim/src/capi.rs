@@ -96,6 +96,15 @@ pub extern "C" fn memtun_active() -> c_int {
     config::get().is_some_and(|c| c.library.is_some()) as c_int
 }
 
+/// The name of a hook by its place in the table, NULL beyond the last: so that a test can compare the table with what the
+/// library exports. Not part of memtun.h.
+#[no_mangle]
+pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
+    let hooks = crate::hooks::FAMILIES.iter().copied().flatten();
+    let hook = usize::try_from(index).ok().and_then(|index| hooks.into_iter().nth(index));
+    hook.map_or(std::ptr::null(), |hook| hook.name.as_ptr())
+}
+
 /// Joins a net; NULL: the calling process's own.
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {

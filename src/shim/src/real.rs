@@ -9,7 +9,6 @@ use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
 /// One line of the table of hooks.
 pub struct Hook {
     /// The C name that is exported.
-    #[allow(dead_code, reason = "read by the tests through `memtun_hooks`")]
     pub name: &'static CStr,
     /// Looks up the real function.
     pub resolve: fn(),

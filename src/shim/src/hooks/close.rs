@@ -53,4 +53,7 @@ hooks! {
         net::leave();
         real!(_Exit(status))
     }
+    fn __close(fd: c_int) -> c_int => my_close_alias {
+        if is_tunnel(fd) { ops::close(fd, || real!(__close(fd))) } else { real!(__close(fd)) }
+    }
 }

@@ -77,4 +77,14 @@ hooks! {
             real!(fcntl64(fd, command, arg))
         }
     }
+    fn __dup2(old: c_int, new: c_int) -> c_int => my_dup2_alias {
+        done(old, real!(__dup2(old, new)))
+    }
+    fn __fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl_alias {
+        if is_tunnel(fd) {
+            control(fd, command, arg, || real!(__fcntl(fd, command, arg)))
+        } else {
+            real!(__fcntl(fd, command, arg))
+        }
+    }
 }

@@ -124,4 +124,12 @@ hooks! {
     fn __readlinkat_chk(dir: c_int, path: *const c_char, buf: *mut c_char, n: size_t, room: size_t) -> ssize_t => my_readlinkat_chk {
         disguise(buf, real!(__readlinkat_chk(dir, path, buf, n, room)), n)
     }
+    fn __ttyname_r_chk(fd: c_int, buf: *mut c_char, n: size_t, room: size_t) -> c_int => my_ttyname_r_chk {
+        if is_tunnel(fd) {
+            no_terminal(fd);
+            errno::get()
+        } else {
+            real!(__ttyname_r_chk(fd, buf, n, room))
+        }
+    }
 }

@@ -104,6 +104,12 @@ hooks! {
     fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen64 {
         stream(path, mode, || real!(fopen64(path, mode)))
     }
+    fn __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open_alias {
+        opening(HERE, path, flags, || real!(__open(path, flags, mode)))
+    }
+    fn __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open64_alias {
+        opening(HERE, path, flags, || real!(__open64(path, flags, mode)))
+    }
 }
 
 /// fopen(3). The stream is of the tunnel's descriptor: fileno(3) and ioctl work as on the host; libc's own reads and

@@ -266,4 +266,16 @@ hooks! {
     fn pwritev64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_pwritev64v2 {
         if is_tunnel(fd) { write_vector_2(fd, array, count, offset, flags) } else { real!(pwritev64v2(fd, array, count, offset, flags)) }
     }
+    fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
+        if is_tunnel(fd) { read_buffer(fd, buf, n) } else { real!(__read(fd, buf, n)) }
+    }
+    fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
+        if is_tunnel(fd) { write_buffer(fd, buf, n) } else { real!(__write(fd, buf, n)) }
+    }
+    fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
+        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(__pread64(fd, buf, n, offset)) }
+    }
+    fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
+        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(__pwrite64(fd, buf, n, offset)) }
+    }
 }

@@ -178,4 +178,11 @@ hooks! {
             real!(epoll_pwait2(epoll, events, n, time, mask))
         }
     }
+    fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
+        polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(__poll(fds, n, timeout)))
+    }
+    fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
+        // SAFETY: the caller's arguments for the same call.
+        unsafe { my_select(n, r, w, x, time) }
+    }
 }

@@ -1,0 +1,124 @@
+//! The command line as a whole, and what the verbs have in common. Each verb's own arguments stand in its module.
+
+use crate::failure::Failure;
+use crate::values::{self, Timeout};
+use crate::{datagrams, link, run};
+use clap::{Args, Parser, Subcommand};
+use memtun::{Interface, Net};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// In-memory /dev/net/tun for unmodified programs, without privileges
+#[derive(Parser)]
+#[command(
+    name = "memtun",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Verb {
+    Run(run::RunArgs),
+    Ls(link::LsArgs),
+    SendUdp(datagrams::SendArgs),
+    RecvUdp(datagrams::ReceiveArgs),
+}
+
+/// Which net a verb is about.
+#[derive(Args)]
+pub struct NetArgs {
+    /// Directory of the net
+    #[arg(
+        long = "net",
+        value_name = "DIR",
+        env = "MEMTUN_NET",
+        hide_env_values = true
+    )]
+    dir: Option<PathBuf>,
+}
+
+impl NetArgs {
+    /// The directory, if one was named.
+    pub fn dir(&self) -> Option<&PathBuf> {
+        self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
+    fn named(&self) -> Result<&PathBuf, Failure> {
+        self.dir()
+            .ok_or_else(|| Failure::bad_input("no net: give --net DIR or set MEMTUN_NET"))
+    }
+
+    /// The net, which must exist.
+    pub fn existing(&self) -> Result<Net, Failure> {
+        Ok(Net::existing(self.named()?)?)
+    }
+
+    /// The net, waiting for somebody to make it.
+    fn wait(&self, end: Option<Instant>) -> Result<Net, Failure> {
+        let dir = self.named()?;
+        loop {
+            match Net::existing(dir) {
+                Err(e) if e.errno().0 == libc::ENOENT && left(end) != Some(Duration::ZERO) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(e) if e.errno().0 == libc::ENOENT => {
+                    return Err(Failure::not_done(e.to_string()))
+                }
+                net => return Ok(net?),
+            }
+        }
+    }
+}
+
+/// An interface that a verb waits for.
+#[derive(Args)]
+pub struct InterfaceArgs {
+    #[command(flatten)]
+    net: NetArgs,
+    /// How long to wait, in seconds or "forever"
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = values::timeout)]
+    timeout: Timeout,
+    /// Name of the interface; it may come later
+    #[arg(value_name = "IFACE")]
+    interface: String,
+}
+
+impl InterfaceArgs {
+    /// When patience ends; None never.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timeout.0.and_then(|t| Instant::now().checked_add(t))
+    }
+
+    /// Waits for the interface.
+    pub fn wait(&self, end: Option<Instant>) -> Result<Interface, Failure> {
+        // A name that can't be one is wrong at once, not when the time is over.
+        let _: memtun::Name = self.interface.parse()?;
+        Ok(self
+            .net
+            .wait(end)?
+            .wait_interface(&self.interface, left(end))?)
+    }
+}
+
+/// Time until then.
+pub fn left(end: Option<Instant>) -> Option<Duration> {
+    end.map(|e| e.saturating_duration_since(Instant::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! Standard output, also when nobody reads it to the end.
+
+use crate::failure::Failure;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+/// Standard output, buffered. Ends with [`Output::flush`].
+pub struct Output(BufWriter<StdoutLock<'static>>);
+
+impl Output {
+    /// Takes it for the rest of the command.
+    pub fn new() -> Output {
+        Output(BufWriter::new(io::stdout().lock()))
+    }
+
+    /// Writes bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(|e| complain(&e))
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        writeln!(self.0, "{text}").map_err(|e| complain(&e))
+    }
+
+    /// Writes a value as JSON, readable by people too.
+    pub fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value);
+        self.line(text.map_err(|e| Failure::not_done(format!("cannot write JSON: {e}")))?)
+    }
+
+    /// Everything written must be out before the command says that it is done.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|e| complain(&e))
+    }
+}
+
+fn complain(e: &io::Error) -> Failure {
+    Failure::io("standard output", e)
+}

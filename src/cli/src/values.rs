@@ -1,0 +1,144 @@
+//! Values as people type them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A time to wait; None is for ever.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeout(pub Option<Duration>);
+
+/// Seconds, with a fraction if need be, or "forever".
+pub fn timeout(text: &str) -> Result<Timeout, String> {
+    if text == "forever" {
+        return Ok(Timeout(None));
+    }
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| *s >= 0.0 && s.is_finite());
+    let time = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+    time.map(|t| Timeout(Some(t)))
+        .ok_or_else(|| "give seconds such as 0.5, or forever".into())
+}
+
+/// `HOST:PORT`, an IPv6 host in brackets. Names are not looked up: there is no resolver in a net.
+pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "give an address and a port, as 10.0.0.1:7 or [fd00::1]:7".into())
+}
+
+/// Where a datagram comes from: an endpoint, or an address alone.
+pub fn source(text: &str) -> Result<SocketAddr, String> {
+    let bare = || bare_address(text).map(|ip| SocketAddr::new(ip, 0));
+    let answer = text.parse().ok().or_else(bare);
+    answer.ok_or_else(|| {
+        "give an address, with or without a port, as 10.0.0.1:7 or [fd00::1]:7".into()
+    })
+}
+
+/// Which datagrams to receive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Listen {
+    /// To this address; None: to any.
+    pub host: Option<IpAddr>,
+    /// To this port.
+    pub port: u16,
+}
+
+/// `[HOST:]PORT`.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    let port_alone = text.parse().ok().map(|port| Listen { host: None, port });
+    let both = || {
+        text.parse::<SocketAddr>().ok().map(|a| Listen {
+            host: Some(a.ip()),
+            port: a.port(),
+        })
+    };
+    let answer = port_alone.or_else(both).filter(|l| l.port != 0);
+    answer.ok_or_else(|| {
+        "give a port from 1 to 65535, or an address and a port, as 10.0.0.1:7 or [fd00::1]:7".into()
+    })
+}
+
+fn bare_address(text: &str) -> Option<IpAddr> {
+    let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    inner.unwrap_or(text).parse().ok()
+}
+
+/// The path of a special device, as MEMTUN_DEVICES takes it.
+pub fn device(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let plain = path
+        .components()
+        .all(|c| !matches!(c, std::path::Component::ParentDir));
+    if path.is_absolute() && plain && path.file_name().is_some() && !text.contains(':') {
+        Ok(path)
+    } else {
+        Err("give an absolute path without \"..\" and ':', as /dev/net/tun".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(
+            timeout("0.5"),
+            Ok(Timeout(Some(Duration::from_millis(500))))
+        );
+        assert_eq!(timeout("0"), Ok(Timeout(Some(Duration::ZERO))));
+        assert_eq!(timeout("forever"), Ok(Timeout(None)));
+        for bad in ["", "-1", "nan", "inf", "1e300", "5s"] {
+            assert!(timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints() {
+        assert_eq!(endpoint("[fd00::1]:7").unwrap().to_string(), "[fd00::1]:7");
+        assert_eq!(source("10.1.2.9").unwrap().to_string(), "10.1.2.9:0");
+        assert_eq!(source("fd00::9").unwrap().to_string(), "[fd00::9]:0");
+        for bad in [
+            "",
+            "10.0.0.1",
+            "10.0.0.1:65536",
+            "localhost:7",
+            "fd00::1:7:",
+            "10.0.0.1:7 ",
+        ] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn listening_places() {
+        assert_eq!(
+            listen("7"),
+            Ok(Listen {
+                host: None,
+                port: 7
+            })
+        );
+        assert_eq!(
+            listen("10.0.0.1:7"),
+            Ok(Listen {
+                host: "10.0.0.1".parse().ok(),
+                port: 7
+            })
+        );
+        for bad in ["0", "70000", "10.0.0.1:0", ":7", "tun0"] {
+            assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn devices() {
+        assert!(device("/dev/net/tun").is_ok());
+        for bad in ["", "/", "dev/net/tun", "/dev/../tun", "/dev/a:b"] {
+            assert!(device(bad).is_err(), "{bad}");
+        }
+    }
+}
