@@ -28,9 +28,15 @@ const NOT_NEEDED: &[(&str, &str)] = &[
 
 /// Dynamic symbols that a library defines.
 fn exports(library: &str) -> BTreeSet<String> {
-    let listed = Command::new("nm").args(["-D", "--defined-only", library]).output();
+    let listed = Command::new("nm")
+        .args(["-D", "--defined-only", library])
+        .output();
     let listed = listed.expect("the command nm, of Debian's binutils");
-    assert!(listed.status.success(), "nm {library}: {}", String::from_utf8_lossy(&listed.stderr));
+    assert!(
+        listed.status.success(),
+        "nm {library}: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
     let text = String::from_utf8(listed.stdout).expect("ASCII names");
     text.lines()
         .filter_map(|line| line.split_whitespace().nth(2))
@@ -66,36 +72,54 @@ fn plain(name: &str) -> &str {
 }
 
 fn library() -> String {
-    build::shim().library.to_str().expect("a UTF-8 path").to_owned()
+    build::shim()
+        .library
+        .to_str()
+        .expect("a UTF-8 path")
+        .to_owned()
 }
 
 #[test]
 fn the_library_exports_its_hooks_and_its_c_interface_and_nothing_else() {
     let library = library();
     let exported = exports(&library);
-    let (ours, hooks): (BTreeSet<String>, BTreeSet<String>) =
-        exported.into_iter().partition(|name| name.starts_with("memtun_"));
+    let (ours, hooks): (BTreeSet<String>, BTreeSet<String>) = exported
+        .into_iter()
+        .partition(|name| name.starts_with("memtun_"));
     assert_eq!(hooks, table(&library));
-    let header = std::fs::read_to_string(build::crate_dir().join("../src/shim/memtun.h")).expect("memtun.h");
+    let header =
+        std::fs::read_to_string(build::crate_dir().join("../src/shim/memtun.h")).expect("memtun.h");
     for name in ours.iter().filter(|n| *n != "memtun_hook_name") {
-        assert!(header.contains(&format!("{name}(")), "{name} is exported but not declared in memtun.h");
+        assert!(
+            header.contains(&format!("{name}(")),
+            "{name} is exported but not declared in memtun.h"
+        );
     }
 }
 
 #[test]
 fn every_name_that_libc_has_for_a_hooked_call_is_hooked() {
     let hooks = table(&library());
-    let stems: BTreeSet<&str> = hooks.iter().map(|h| plain(h)).filter(|s| !s.is_empty()).collect();
+    let stems: BTreeSet<&str> = hooks
+        .iter()
+        .map(|h| plain(h))
+        .filter(|s| !s.is_empty())
+        .collect();
     // SAFETY: an address in libc and room for one Dl_info.
     let libc_path = unsafe {
         let mut info = std::mem::zeroed::<libc::Dl_info>();
         assert_ne!(libc::dladdr(libc::open as *const _, &mut info), 0);
-        CStr::from_ptr(info.dli_fname).to_string_lossy().into_owned()
+        CStr::from_ptr(info.dli_fname)
+            .to_string_lossy()
+            .into_owned()
     };
     let missing: Vec<String> = exports(&libc_path)
         .into_iter()
         .filter(|name| stems.contains(plain(name)) && !hooks.contains(name))
         .filter(|name| !NOT_NEEDED.iter().any(|(known, _)| known == name))
         .collect();
-    assert!(missing.is_empty(), "libc has names for hooked calls that pass us: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "libc has names for hooked calls that pass us: {missing:?}"
+    );
 }

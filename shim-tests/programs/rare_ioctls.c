@@ -1,0 +1,52 @@
+/* Requests that few programs make: eBPF, namespaces. */
+#include "driver.h"
+#include <linux/sockios.h>
+#ifndef SIOCGSKNS
+#define SIOCGSKNS 0x894C
+#endif
+#ifndef TUNGETDEVNETNS
+#define TUNGETDEVNETNS _IO('T', 227)
+#endif
+
+static void bpf(int fd)
+{
+    int none = -1, closed = 900, other = fd;
+    SHOW("TUNSETSTEERINGEBPF -1", ioctl(fd, TUNSETSTEERINGEBPF, &none));
+    SHOW("TUNSETSTEERINGEBPF closed descriptor", ioctl(fd, TUNSETSTEERINGEBPF, &closed));
+    SHOW("TUNSETSTEERINGEBPF not a program", ioctl(fd, TUNSETSTEERINGEBPF, &other));
+    SHOW("TUNSETFILTEREBPF -1", ioctl(fd, TUNSETFILTEREBPF, &none));
+    SHOW("TUNSETFILTEREBPF closed descriptor", ioctl(fd, TUNSETFILTEREBPF, &closed));
+    SHOW("TUNSETFILTEREBPF not a program", ioctl(fd, TUNSETFILTEREBPF, &other));
+}
+
+/* A request that returns a descriptor of the network namespace; the kernel asks for privileges that a user may lack. */
+static void space(const char *label, int fd, unsigned long request)
+{
+    char link[64], target[100] = "";
+    struct stat a, b;
+    int got = ioctl(fd, request, 0);
+    if (got < 0) {
+        show(label, got);
+        return;
+    }
+    snprintf(link, sizeof link, "/proc/self/fd/%d", got);
+    if (readlink(link, target, sizeof target - 1) < 0)
+        die("readlink");
+    MUST(fstat(got, &a));
+    MUST(stat("/proc/self/ns/net", &b));
+    say(label, "same_as_self=%d cloexec=%d link_prefix=%.4s", a.st_ino == b.st_ino && a.st_dev == b.st_dev,
+        fcntl(got, F_GETFD), target);
+    close(got);
+}
+
+int main(int argc, char **argv)
+{
+    start(argc, argv);
+    int fd = MUST(open(DEVICE, O_RDWR));
+    SHOW("TUNGETDEVNETNS unattached", ioctl(fd, TUNGETDEVNETNS, 0));
+    SHOW("TUNSETSTEERINGEBPF unattached", ioctl(fd, TUNSETSTEERINGEBPF, &fd));
+    MUST(tun_set_iff(fd, "ra0", IFF_TUN | IFF_NO_PI));
+    bpf(fd);
+    space("TUNGETDEVNETNS", fd, TUNGETDEVNETNS);
+    return 0;
+}

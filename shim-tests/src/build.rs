@@ -1,0 +1,196 @@
+//! Building the shim, the command and the C programs, each once per test process.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How a program is compiled. libc offers other names for the same calls in each: `open` and `read` here, `open64`,
+/// `__open64_2` and `__read_chk` there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// `-O0`.
+    Plain,
+    /// `-O2 -D_FORTIFY_SOURCE=2 -D_FILE_OFFSET_BITS=64`.
+    Fortified,
+}
+
+impl Variant {
+    /// Both, in the order in which they are tried.
+    pub const ALL: [Variant; 2] = [Variant::Plain, Variant::Fortified];
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Variant::Plain => &["-O0"],
+            Variant::Fortified => &["-O2", "-D_FORTIFY_SOURCE=2", "-D_FILE_OFFSET_BITS=64"],
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Variant::Plain => "plain",
+            Variant::Fortified => "fortified",
+        }
+    }
+}
+
+/// What `cargo build` made of the workspace.
+#[derive(Debug)]
+pub struct Shim {
+    /// `libmemtun.so`.
+    pub library: PathBuf,
+    /// The `memtun` command.
+    pub command: PathBuf,
+}
+
+/// The directory of this crate.
+pub fn crate_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn workspace() -> &'static Path {
+    crate_dir()
+        .parent()
+        .expect("the crate lies in the workspace")
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace());
+    cargo
+}
+
+/// Cargo's target directory of the workspace.
+fn target_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let out = cargo()
+            .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+            .output()
+            .expect("cargo metadata");
+        let text = String::from_utf8(out.stdout).expect("cargo metadata prints UTF-8");
+        let key = "\"target_directory\":\"";
+        let from = text.find(key).unwrap_or_else(|| {
+            panic!(
+                "no target directory in cargo metadata: {}",
+                String::from_utf8_lossy(&out.stderr)
+            )
+        }) + key.len();
+        let len = text[from..].find('"').expect("a quoted path");
+        PathBuf::from(&text[from..from + len])
+    })
+}
+
+/// Builds the shim and the command in release mode, once; panics each time when that failed.
+pub fn shim() -> &'static Shim {
+    static SHIM: OnceLock<Result<Shim, String>> = OnceLock::new();
+    let made = SHIM.get_or_init(|| {
+        let built = cargo()
+            .args([
+                "build",
+                "--release",
+                "-p",
+                "memtun-shim",
+                "-p",
+                "memtun-cli",
+            ])
+            .output()
+            .map_err(|e| format!("cargo build: {e}"))?;
+        if !built.status.success() {
+            return Err(String::from_utf8_lossy(&built.stderr).into_owned());
+        }
+        let release = target_dir().join("release");
+        Ok(Shim {
+            library: release.join("libmemtun.so"),
+            command: release.join("memtun"),
+        })
+    });
+    made.as_ref()
+        .unwrap_or_else(|why| panic!("the shim does not build:\n{why}"))
+}
+
+/// Names of all programs in `programs/`, sorted.
+pub fn program_names() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(crate_dir().join("programs"))
+        .expect("programs/")
+        .filter_map(|entry| {
+            let path = entry.expect("a directory entry").path();
+            let is_c = path.extension().is_some_and(|e| e == "c");
+            is_c.then(|| {
+                path.file_stem()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned()
+            })
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+type Made<K, V> = OnceLock<Mutex<HashMap<K, Arc<OnceLock<V>>>>>;
+
+/// The value of `key`, made once however many tests ask for it at the same time.
+pub(crate) fn once_per<K, V, F>(all: &'static Made<K, V>, key: K, make: F) -> V
+where
+    K: Eq + std::hash::Hash,
+    V: Clone,
+    F: FnOnce() -> V,
+{
+    let cell = {
+        let mut map = all
+            .get_or_init(Default::default)
+            .lock()
+            .expect("no test panics while it holds this lock");
+        map.entry(key).or_default().clone()
+    };
+    cell.get_or_init(make).clone()
+}
+
+/// Compiles `programs/NAME.c` and gives the path of the executable.
+pub fn program(name: &str, variant: Variant) -> PathBuf {
+    static PROGRAMS: Made<(String, Variant), PathBuf> = OnceLock::new();
+    once_per(&PROGRAMS, (name.to_owned(), variant), || {
+        compile(name, variant)
+    })
+}
+
+fn compile(name: &str, variant: Variant) -> PathBuf {
+    let dir = target_dir().join("shim-tests");
+    fs::create_dir_all(&dir).expect("target/shim-tests");
+    let done = dir.join(format!("{name}-{}", variant.suffix()));
+    let fresh = dir.join(format!(
+        "{name}-{}.{}",
+        variant.suffix(),
+        std::process::id()
+    ));
+    let output = Command::new("cc")
+        .args(variant.flags())
+        .args([
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Wno-missing-field-initializers",
+            "-pthread",
+        ])
+        .arg("-I")
+        .arg(workspace().join("src/shim"))
+        .arg("-o")
+        .arg(&fresh)
+        .arg(crate_dir().join("programs").join(format!("{name}.c")))
+        .output()
+        .expect("cc");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name}.c does not compile:\n{messages}"
+    );
+    assert!(
+        messages.is_empty(),
+        "{name}.c compiles with warnings:\n{messages}"
+    );
+    // Another test process may be running the old one: replace it in one step.
+    fs::rename(&fresh, &done).expect("the compiled program");
+    done
+}

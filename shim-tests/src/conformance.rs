@@ -1,0 +1,143 @@
+//! What the tests ask for: a program's transcript in one world, and whether it is that of the other.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::build::{self, Variant};
+use crate::transcript::{self, Allowed};
+use crate::watchdog::Finished;
+use crate::world::{self, UnderShim};
+
+fn transcript_of(program: &str, side: &str, run: Finished) -> String {
+    assert!(
+        run.ended.success(),
+        "{program} {side}: {}\n--- standard error\n{}--- standard output\n{}",
+        run.ended,
+        run.stderr,
+        run.stdout
+    );
+    run.stdout
+}
+
+/// What the program prints on the kernel's driver; run once per test process.
+fn kernel_transcript(program: &str, variant: Variant) -> Arc<str> {
+    type Made =
+        OnceLock<Mutex<std::collections::HashMap<(String, Variant), Arc<OnceLock<Arc<str>>>>>>;
+    static RUNS: Made = OnceLock::new();
+    build::once_per(&RUNS, (program.to_owned(), variant), || {
+        let run = world::on_the_kernel(&build::program(program, variant));
+        transcript_of(program, "on the kernel", run).into()
+    })
+}
+
+fn recorded(program: &str) -> String {
+    transcript::recorded(program).unwrap_or_else(|| {
+        panic!("no transcripts/{program}.txt: MEMTUN_RECORD=1 records what the kernel does")
+    })
+}
+
+/// To standard error itself: the test runner hides what `eprintln!` says in tests that pass.
+fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+fn fail(program: &str, what: &str, report: &str) -> ! {
+    panic!("{program}: {what}\n{report}")
+}
+
+/// The program does on this machine's kernel what was recorded, in both variants. With `MEMTUN_RECORD=1` the record is
+/// rewritten first.
+pub fn assert_kernel_is_as_recorded(program: &str) {
+    if let Some(why) = world::kernel_missing() {
+        say(format_args!(
+            "{program}: NOT RUN on the kernel, the recorded transcript stands for it ({why})"
+        ));
+        transcript::Transcript::parse(&recorded(program));
+        return;
+    }
+    if std::env::var_os("MEMTUN_RECORD").is_some_and(|v| v == "1") {
+        transcript::record(program, &kernel_transcript(program, Variant::Plain));
+    }
+    for variant in Variant::ALL {
+        let live = kernel_transcript(program, variant);
+        if let Err(report) = transcript::compare(
+            "recorded",
+            &recorded(program),
+            "kernel",
+            &live,
+            &Allowed::new(),
+        ) {
+            fail(
+                program,
+                &format!("{variant:?}: the kernel is not as recorded (MEMTUN_RECORD=1 rewrites)"),
+                &report,
+            );
+        }
+    }
+}
+
+/// The program prints under the shim what it prints on the kernel, and leaves nothing behind in its net.
+pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
+    let expected: Arc<str> = match world::kernel_missing() {
+        None => kernel_transcript(program, variant),
+        Some(why) => {
+            say(format_args!(
+                "{program}: compared with the RECORDED transcript, there is no kernel driver here ({why})"
+            ));
+            recorded(program).into()
+        }
+    };
+    let shim = UnderShim::new(&build::program(program, variant));
+    let run = shim.run();
+    let left = shim.leftovers();
+    // A program that ended early has printed something all the same: show where it parted from the kernel.
+    let differences = transcript::compare(
+        "kernel",
+        &expected,
+        "shim",
+        &run.stdout,
+        &transcript::known_differences(program),
+    );
+    if let Err(report) = differences {
+        fail(
+            program,
+            &format!("{variant:?}: {}\n{}", run.ended, run.stderr.trim_end()),
+            &report,
+        );
+    }
+    transcript_of(program, "under the shim", run);
+    assert!(
+        left.is_empty(),
+        "{program}: left behind in the net: {left:#?}"
+    );
+}
+
+/// Every file in `programs/` is in `listed`, and the other way round; every record and known difference has a program.
+pub fn assert_listed(listed: &[&str]) {
+    let mut sorted = listed.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(
+        build::program_names(),
+        sorted,
+        "programs/*.c and the list in tests/conformance.rs"
+    );
+    for program in transcript::programs_with_known_differences() {
+        assert!(
+            listed.contains(&program.as_str()),
+            "known-differences.txt: there is no program {program}"
+        );
+    }
+    for entry in std::fs::read_dir(build::crate_dir().join("transcripts")).expect("transcripts/") {
+        let path = entry.expect("a directory entry").path();
+        let name = path
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or_default();
+        assert!(
+            listed.contains(&name),
+            "{}: there is no such program",
+            Path::new(&path).display()
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Real programs, unmodified, with the test on both sides of them.
+//!
+//! A [`World`] is a place where a program finds `/dev/net/tun`: under the shim in a net of its own and
+//! without privileges, or (with `MEMTUN_ON=kernel`, inside `unshare -Urn`) on the kernel's driver.
+//! An [`End`] is the far side of one interface; a [`Path`] is two of them with programs in between.
+
+mod kernel;
+mod path;
+mod process;
+mod shim;
+pub mod wire;
+mod world;
+
+pub use path::{Carries, Path};
+pub use process::Program;
+pub use world::{free_tcp_port, free_udp_port, target_dir, Watchdog, World};
+
+use std::time::Duration;
+
+/// Longest wait for anything that a healthy program does at once. Generous: two cores may be building.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// The rest of the world, as seen from one interface.
+pub trait End {
+    /// Puts a packet into the program, or panics when there is no room for it in time.
+    fn put(&self, packet: &[u8]);
+    /// The next packet that the program wrote, or `None` when there is none in time.
+    fn take(&self, timeout: Duration) -> Option<Vec<u8>>;
+}

@@ -1,0 +1,51 @@
+//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this file.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{End, SOON};
+
+pub struct ShimEnd {
+    iface: memtun::Interface,
+    packets: RefCell<memtun::Subscriber>,
+}
+
+impl ShimEnd {
+    pub fn wait(net: &Path, name: &str) -> Result<Self, String> {
+        let net = joined(net).map_err(|e| e.to_string())?;
+        let iface = net
+            .wait_interface(name, Some(SOON))
+            .map_err(|e| e.to_string())?;
+        let packets = RefCell::new(iface.subscribe());
+        Ok(Self { iface, packets })
+    }
+}
+
+/// The net that the program makes: what root made would be closed to an ordinary user.
+fn joined(net: &Path) -> memtun::Result<memtun::Net> {
+    let end = Instant::now() + SOON;
+    loop {
+        match memtun::Net::existing(net) {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+            joined => return joined,
+        }
+    }
+}
+
+impl End for ShimEnd {
+    fn put(&self, packet: &[u8]) {
+        if let Err(error) = self.iface.inject(packet, None, Some(SOON)) {
+            panic!("inject of {} bytes: {error}", packet.len());
+        }
+    }
+
+    fn take(&self, timeout: Duration) -> Option<Vec<u8>> {
+        let packet = self.packets.borrow_mut().recv(Some(timeout));
+        match packet {
+            Ok(packet) => Some(packet.data),
+            Err(error) if error.errno().0 == libc::EAGAIN => None,
+            Err(error) => panic!("recv: {error}"),
+        }
+    }
+}

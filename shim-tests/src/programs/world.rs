@@ -1,0 +1,278 @@
+//! Where the programs run: under the shim without privileges, or on the kernel's driver.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::{chown, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use super::kernel::{quiet_namespace, KernelEnd};
+use super::process::{end_all, Program};
+use super::shim::ShimEnd;
+use super::End;
+use crate::build;
+
+/// The ordinary user that root becomes: Debian's nobody.
+const NOBODY: u32 = 65534;
+
+/// A directory of files for one test, and a `/dev/net/tun` for its programs. Both go with it.
+pub struct World {
+    dir: PathBuf,
+    kernel: bool,
+    as_we_are: bool,
+}
+
+impl World {
+    /// An empty world. `name` is for the eyes of whoever finds a left-over directory.
+    pub fn new(name: &str) -> Self {
+        let kernel = std::env::var_os("MEMTUN_ON").is_some_and(|on| on == "kernel");
+        if kernel {
+            static QUIET: Once = Once::new();
+            QUIET.call_once(quiet_namespace);
+        }
+        let dir = std::env::temp_dir().join(format!("memtun-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let world = Self {
+            dir,
+            kernel,
+            as_we_are: false,
+        };
+        world.make_dir("");
+        world.make_dir("net");
+        world
+    }
+
+    /// For programs that live where only their owner can go, such as a Rust toolchain.
+    pub fn as_we_are(mut self) -> Self {
+        self.as_we_are = true;
+        self
+    }
+
+    /// On the kernel's own driver? For the few facts that differ by nature.
+    pub fn is_kernel(&self) -> bool {
+        self.kernel
+    }
+
+    /// The directory, which the programs may read and write.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The net's directory, for `MEMTUN_NET`.
+    pub fn net(&self) -> PathBuf {
+        self.dir.join("net")
+    }
+
+    /// Makes a directory that belongs to the programs.
+    pub fn make_dir(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        self.hand_over(&path, 0o700);
+        path
+    }
+
+    /// Writes a file that belongs to the programs.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        self.hand_over(&path, 0o600);
+        path
+    }
+
+    /// A copy that the programs can reach: the checkout may be below root's home directory.
+    pub fn copy(&self, original: &Path) -> PathBuf {
+        let name = original.file_name().expect("a path with a file name");
+        let path = self.dir.join(name);
+        fs::copy(original, &path).unwrap_or_else(|e| panic!("{}: {e}", original.display()));
+        self.hand_over(&path, 0o700);
+        path
+    }
+
+    /// The original where the programs can read it, else a copy of the file or the tree.
+    pub fn reachable(&self, original: &Path) -> PathBuf {
+        let may = |path: &Path, bit: u32| {
+            fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit == bit)
+        };
+        let passable = original.ancestors().skip(1).all(|dir| may(dir, 0o001));
+        if !self.drops_privileges() || passable && may(original, 0o004) {
+            return original.into();
+        }
+        let mut cp = Command::new("cp");
+        cp.arg("-r").arg(original).arg(&self.dir);
+        let status = cp.status();
+        assert!(
+            status.as_ref().is_ok_and(|s| s.success()),
+            "{cp:?}: {status:?}"
+        );
+        self.dir
+            .join(original.file_name().expect("a path with a file name"))
+    }
+
+    fn hand_over(&self, path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod of our own file");
+        if self.drops_privileges() {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("chown by root");
+        }
+    }
+
+    fn drops_privileges(&self) -> bool {
+        // SAFETY: no arguments, cannot fail.
+        !self.kernel && !self.as_we_are && unsafe { libc::geteuid() } == 0
+    }
+
+    /// A command for `program`, unprivileged and with the tun device of this world.
+    /// `package` is named when the program is missing.
+    pub fn command(&self, package: &str, program: impl AsRef<Path>) -> Command {
+        let mut variables = Vec::new();
+        if !self.kernel {
+            variables.push(variable("LD_PRELOAD", &self.library()));
+            variables.push(variable("MEMTUN_NET", &self.net()));
+        }
+        self.with_variables(package, program.as_ref(), &variables)
+    }
+
+    /// The same without a tun device.
+    pub fn bystander(&self, package: &str, program: impl AsRef<Path>) -> Command {
+        self.with_variables(package, program.as_ref(), &[])
+    }
+
+    fn with_variables(&self, package: &str, program: &Path, variables: &[OsString]) -> Command {
+        let path = find(program).unwrap_or_else(|| {
+            panic!(
+                "{} is not installed: apt-get install {package}",
+                program.display()
+            )
+        });
+        // `env` sets the variables last: setpriv, still root, is none of the shim's business.
+        let mut command = Command::new("env");
+        if self.drops_privileges() {
+            command = Command::new("setpriv");
+            command.args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--bounding-set=-all",
+                "--inh-caps=-all",
+                "--ambient-caps=-all",
+                "--pdeathsig=KILL",
+                "env",
+            ]);
+        }
+        command.args(variables).arg(path);
+        command.current_dir(&self.dir).env("HOME", &self.dir);
+        command
+    }
+
+    /// The shim, where an unprivileged program can load it.
+    pub fn library(&self) -> PathBuf {
+        let copy = self.dir.join("libmemtun.so");
+        if !copy.exists() {
+            self.copy(&build::shim().library);
+        }
+        copy
+    }
+
+    /// Starts a program.
+    pub fn start(&self, command: Command) -> Program {
+        let name = command
+            .get_args()
+            .chain([command.get_program()])
+            .find(|arg| arg.as_encoded_bytes().starts_with(b"/"))
+            .and_then(|path| Path::new(path).file_name())
+            .unwrap_or(command.get_program())
+            .to_string_lossy()
+            .into_owned();
+        let log = (0..)
+            .map(|n| self.dir.join(format!("{name}.{n}.log")))
+            .find(|path| !path.exists())
+            .expect("a free number");
+        let log = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&log)
+            .unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        Program::start(name, command, log)
+    }
+
+    /// Waits for an interface, and gives its far side.
+    pub fn end(&self, name: &str) -> Box<dyn End> {
+        if self.kernel {
+            return Box::new(KernelEnd::wait(name).unwrap_or_else(|e| panic!("{e}")));
+        }
+        Box::new(ShimEnd::wait(&self.net(), name).unwrap_or_else(|e| panic!("{e}")))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn variable(name: &str, value: &Path) -> OsString {
+    let mut variable = OsString::from(name);
+    variable.push("=");
+    variable.push(value);
+    variable
+}
+
+/// The build directory: this test is `target/PROFILE/deps/NAME`.
+pub fn target_dir() -> PathBuf {
+    let exe = std::env::current_exe().expect("the test's own path");
+    exe.ancestors().nth(3).expect("target/PROFILE/deps").into()
+}
+
+fn find(program: &Path) -> Option<PathBuf> {
+    if program.is_absolute() {
+        return program.exists().then(|| program.into());
+    }
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .map(|dir| Path::new(dir).join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// A UDP port that was free a moment ago.
+pub fn free_udp_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port on loopback");
+    socket.local_addr().expect("bound").port()
+}
+
+/// A TCP port that was free a moment ago.
+pub fn free_tcp_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+    socket.local_addr().expect("bound").port()
+}
+
+/// Ends the whole test process, programs first, if the test is still at it after `limit`.
+#[must_use]
+pub struct Watchdog(Arc<AtomicBool>);
+
+impl Watchdog {
+    /// Starts to watch. `name` is what is printed when time is up.
+    pub fn new(name: &str, limit: Duration) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let (name, seen) = (name.to_owned(), done.clone());
+        std::thread::spawn(move || {
+            std::thread::park_timeout(limit);
+            if seen.load(Ordering::SeqCst) {
+                return;
+            }
+            eprintln!("watchdog: {name} took longer than {limit:?}");
+            end_all();
+            std::process::exit(124);
+        });
+        Self(done)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,34 @@
+//! Every program of `programs/`: on the kernel as recorded, under the shim as on the kernel, in both variants.
+//! `cargo test -p shim-tests kernel::` runs the first without a shim.
+
+macro_rules! programs {
+    ($($name:ident)*) => {
+        const LISTED: &[&str] = &[$(stringify!($name)),*];
+
+        mod kernel {
+            $(#[test] fn $name() { shim_tests::conformance::assert_kernel_is_as_recorded(stringify!($name)) })*
+        }
+
+        mod plain {
+            use shim_tests::{build::Variant, conformance::assert_shim_is_as_kernel};
+            $(#[test] fn $name() { assert_shim_is_as_kernel(stringify!($name), Variant::Plain) })*
+        }
+
+        mod fortified {
+            use shim_tests::{build::Variant, conformance::assert_shim_is_as_kernel};
+            $(#[test] fn $name() { assert_shim_is_as_kernel(stringify!($name), Variant::Fortified) })*
+        }
+    };
+}
+
+programs! {
+    blocking blocking_close blocking_signals carrier deletion descriptor_reuse epoll_et epoll_lt
+    epoll_unattached faultptr fileops fio footprint identity lifetime_exec lifetime_fork lifetime_scm multiqueue
+    notsocket offload opening other_ioctls paths persist pi poll queue rare_ioctls read select sigio sockioctl
+    stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged vnet write write_order
+}
+
+#[test]
+fn every_program_is_listed() {
+    shim_tests::conformance::assert_listed(LISTED);
+}

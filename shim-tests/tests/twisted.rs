@@ -1,0 +1,124 @@
+//! Twisted's own tun and tap tests, from PyPI, without `CAP_NET_ADMIN`.
+//!
+//! An ordinary user's run of them on the kernel says `PASSED (skips=16, successes=102)`: every test of the
+//! real device is skipped. Under the shim those must run and pass, but for four that send and receive through
+//! the kernel's own sockets over the tunnel.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use shim_tests::programs::{target_dir, Watchdog, World};
+
+const MODULE: &str = "twisted.pair.test.test_tuntap";
+const ORDINARY: usize = 102;
+const DEVICE_CLASSES: [&str; 2] = [
+    "RealDeviceWithProtocolInformationTests",
+    "RealDeviceWithoutProtocolInformationTests",
+];
+const DEVICE_TESTS: [&str; 8] = [
+    "test_closeEBADF",
+    "test_interface",
+    "test_ioctlEBADF",
+    "test_ioctlEINVAL",
+    "test_readEBADF",
+    "test_receive",
+    "test_send",
+    "test_writeEBADF",
+];
+/// They bind a socket to the kernel's address of the interface (172.16.0.1, 172.16.1.1).
+const NEED_SOCKETS: [&str; 2] = ["test_receive", "test_send"];
+
+fn run(mut command: Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A virtual environment with Twisted in it, made once.
+fn environment() -> PathBuf {
+    let dir = target_dir().join("real-programs/twisted");
+    let python = dir.join("bin/python");
+    if !dir.join("ready").exists() {
+        let mut venv = Command::new("/usr/bin/python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&dir);
+        let made = venv.output();
+        assert!(
+            made.as_ref().is_ok_and(|made| made.status.success()),
+            "apt-get install python3-venv: {made:?}"
+        );
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
+        pip.arg(requirements.join("real-programs/twisted-requirements.txt"));
+        run(pip);
+        std::fs::write(dir.join("ready"), "").expect("the build directory is writable");
+    }
+    dir
+}
+
+/// "Class.test" to result, from trial's verbose report.
+fn results(report: &str) -> BTreeMap<String, String> {
+    let mut results = BTreeMap::new();
+    let mut class = "";
+    for line in report.lines() {
+        if let Some((test, result)) = line.split_once(" ... ") {
+            let result = result.trim().trim_matches(['[', ']']);
+            results.insert(format!("{class}.{}", test.trim()), result.to_owned());
+        } else if line.starts_with("  ") && line.trim().ends_with("Tests") {
+            class = line.trim();
+        } else if line.starts_with("====") {
+            break;
+        }
+    }
+    results
+}
+
+#[test]
+fn device_tests_of_twisted_pass_without_privileges() {
+    let _watchdog = Watchdog::new("twisted", Duration::from_secs(300));
+    let world = World::new("twisted");
+    let environment = world.reachable(&environment());
+    if world.is_kernel() {
+        make_taps();
+    }
+    let mut trial = world.command("python3-venv", environment.join("bin/python"));
+    trial.args(["-m", "twisted.trial", "--reporter=verbose", MODULE]);
+    let output = trial.output().expect("setpriv or env runs");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let results = results(&report);
+    assert_eq!(results.len(), ORDINARY + 16, "{report}\n{stderr}");
+
+    let mut wrong = Vec::new();
+    for (test, result) in &results {
+        let (class, name) = test.split_once('.').expect("Class.test");
+        let of_device = DEVICE_CLASSES.contains(&class) && DEVICE_TESTS.contains(&name);
+        let may_fail = of_device && NEED_SOCKETS.contains(&name) && !world.is_kernel();
+        if result != "OK" && !may_fail {
+            wrong.push(format!("{test}: {result}"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "{report}\n{stderr}");
+    let passed = results.values().filter(|result| *result == "OK").count();
+    println!("{passed} of {} tests of {MODULE} pass", results.len());
+}
+
+/// What Twisted asks of an administrator before its device tests.
+fn make_taps() {
+    for (name, net, pi) in [
+        ("tap-twtest", "172.16.0", ""),
+        ("tap-twtest-pi", "172.16.1", "pi"),
+    ] {
+        let mut sh = Command::new("sh");
+        sh.arg("-ec").arg(format!(
+            "ip tuntap add dev {name} mode tap {pi}; ip link set up dev {name}
+             ip addr add {net}.1/24 dev {name}
+             ip neigh add {net}.2 lladdr de:ad:be:ef:ca:fe dev {name}"
+        ));
+        run(sh);
+    }
+}
