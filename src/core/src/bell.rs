@@ -28,7 +28,7 @@ pub fn will_ring(tunnel: &TunnelState) -> bool {
 
 fn add_byte(tunnel: &TunnelState, fd: i32, inside: u32) {
     if inside >= MOST {
-        take_bytes(fd, 1);
+        take_bytes(fd, 1, false);
         tunnel.bell.store(inside - 1, Relaxed);
     }
     if sys::write(fd, b"!") == Ok(1) {
@@ -46,30 +46,58 @@ pub fn packets_taken(tunnel: &Mapped<TunnelState>, fd: i32) {
 
 /// Empties the bell.
 pub fn silence(tunnel: &TunnelState, fd: i32) {
-    take_bytes(fd, tunnel.bell.load(Relaxed).max(1) as usize);
+    let never_blocks = tunnel.open_flags.load(Relaxed) & libc::O_NONBLOCK as u32 != 0;
+    let inside = tunnel.bell.load(Relaxed).max(1) as usize;
+    without_signals(tunnel, fd, || take_bytes(fd, inside, never_blocks));
     tunnel.bell.store(0, Relaxed);
 }
 
-/// Reads up to `n` bytes that are there. Asks first: somebody who does not know of memtun may have read the FIFO, and a
-/// read that waits would keep the lock for ever.
-fn take_bytes(fd: i32, n: usize) {
-    let mut waste = [0u8; MOST as usize];
-    let mut left = n.min(sys::readable_bytes(fd).unwrap_or(0));
+/// A FIFO signals with O_ASYNC also when it is read; the driver does not. So O_ASYNC is off meanwhile. (On a descriptor
+/// that is not the tunnel's own this does nothing, and a signal too many may come.)
+fn without_signals(tunnel: &TunnelState, fd: i32, run: impl FnOnce()) {
+    if tunnel.signals.load(Relaxed) == 0 {
+        return run();
+    }
+    let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
+    let _ = sys::fcntl(fd, libc::F_SETFL, (flags & !libc::O_ASYNC) as usize);
+    run();
+    let _ = sys::fcntl(fd, libc::F_SETFL, flags as usize);
+}
+
+/// Reads up to `n` bytes that are there. Asks first unless the descriptor never blocks: somebody who does not know of
+/// memtun may have read the FIFO, and a read that waits would keep the lock for ever.
+fn take_bytes(fd: i32, n: usize, never_blocks: bool) {
+    let mut left = if never_blocks {
+        n
+    } else {
+        n.min(sys::readable_bytes(fd).unwrap_or(0))
+    };
     while left > 0 {
-        let some = left.min(waste.len());
-        match sys::read(fd, &mut waste[..some]) {
-            Ok(taken) if taken > 0 => left -= taken,
+        let mut few = [0u8; 16];
+        let taken = if left <= few.len() {
+            sys::read(fd, &mut few[..left])
+        } else {
+            sys::read(fd, &mut [0u8; MOST as usize])
+        };
+        match taken {
+            Ok(taken) if taken > 0 => left = left.saturating_sub(taken),
             _ => break,
         }
     }
 }
 
-/// Wakes whoever waits on the descriptor, without a lasting change: an edge for epoll, a new look for poll.
-pub fn nudge(tunnel: &TunnelState, fd: i32) {
+/// The link came up: wakes whoever was told that the tunnel is not writable, without a lasting change. An edge for epoll,
+/// a new look for poll, a signal for O_ASYNC.
+pub fn link_is_up(tunnel: &TunnelState, fd: i32) {
+    if tunnel.wants_space.swap(0, Relaxed) == 0 {
+        return;
+    }
     if tunnel.bell.load(Relaxed) == 0 {
-        if sys::write(fd, b"!") == Ok(1) {
-            take_bytes(fd, 1);
-        }
+        // The signal comes from the reading half: it says POLL_OUT, as the driver's.
+        without_signals(tunnel, fd, || {
+            let _ = sys::write(fd, b"!");
+        });
+        take_bytes(fd, 1, false);
     } else {
         add_byte(tunnel, fd, tunnel.bell.load(Relaxed));
     }
@@ -77,7 +105,9 @@ pub fn nudge(tunnel: &TunnelState, fd: i32) {
 
 /// Rings without a packet and stays so: the interface was deleted, and readers must come back to see it.
 pub fn alarm(tunnel: &TunnelState, fd: i32) {
-    add_byte(tunnel, fd, tunnel.bell.load(Relaxed));
+    without_signals(tunnel, fd, || {
+        add_byte(tunnel, fd, tunnel.bell.load(Relaxed))
+    });
 }
 
 /// Makes the bell agree with the queue after a process died in between.

@@ -43,7 +43,9 @@ impl InterfaceState {
         self.group.store(-1, Relaxed);
         self.sndbuf.store(i32::MAX, Relaxed);
         self.vnet_hdr_size.store(VNET_HDR_SIZE, Relaxed);
-        self.carrier.store(1, Relaxed);
+        self.carrier
+            .store((tun_flags & IFF_NO_CARRIER == 0) as u32, Relaxed);
+        self.tun_flags.fetch_and(!IFF_NO_CARRIER, Relaxed);
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {
@@ -252,14 +254,14 @@ pub(crate) fn flow_hash(packet: &[u8], ethernet: bool) -> u32 {
 
 impl NetDir {
     /// SIOCSIFFLAGS. Wants the net's lock.
-    pub fn set_flags(&self, interface: &Mapped<InterfaceState>, flags: u32) {
+    pub fn set_flags(&self, interface: &Mapped<InterfaceState>, flags: u32, local: &dyn Local) {
         let old = interface.if_flags.load(Relaxed);
         let new = flags & SETTABLE | old & !SETTABLE;
         interface.if_flags.store(new, Release);
         if (old ^ new) & IFF_UP != 0 {
             self.ring_link(interface);
             if new & IFF_UP != 0 {
-                self.nudge_all(interface);
+                self.link_is_up(interface, local);
             }
             self.announce();
         }
@@ -278,12 +280,7 @@ impl NetDir {
             let _lock = self.lock_tunnel(inode, &tunnel)?;
             let dropped = tunnel.shrink(packets) as u64;
             interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
-            if tunnel.queued() == 0 {
-                match local.descriptor(inode) {
-                    Some(fd) => crate::bell::packets_taken(&tunnel, fd),
-                    None => crate::bell::packets_taken(&tunnel, self.open_bell(inode)?.raw()),
-                }
-            }
+            self.with_bell(inode, local, |fd| crate::bell::packets_taken(&tunnel, fd));
         }
         Ok(())
     }

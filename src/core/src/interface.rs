@@ -5,13 +5,16 @@ use crate::netdir::Local;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::log::{Entry, Position};
 use crate::shm::{load_name, Mapped};
-use crate::sys::{self, Fd};
+use crate::sys;
 use crate::uapi::*;
 use crate::{bell, udp, Errno, Error, Name, Net};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{
+    AtomicI32,
+    Ordering::{Acquire, Relaxed, SeqCst},
+};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a sleeper goes without looking whether the program is still alive: a killed program cannot wake anybody.
@@ -21,15 +24,37 @@ const LOOK_AROUND: Duration = Duration::from_millis(50);
 pub struct Interface {
     net: Net,
     state: Arc<Mapped<InterfaceState>>,
-    queues: Mutex<Vec<Queue>>,
+    /// The queue that was injected into first: on most interfaces the only one, found without a lock.
+    first: OnceLock<Arc<Queue>>,
+    queues: Mutex<Vec<Arc<Queue>>>,
     reader: Mutex<Subscriber>,
 }
+
+/// Where descriptors are kept that programs do not expect.
+const HIGH: usize = 512;
 
 /// A tunnel that packets are injected into.
 struct Queue {
     inode: u64,
     tunnel: Mapped<TunnelState>,
-    bell: Option<Fd>,
+    /// Descriptor of its bell, -1 before the first use.
+    bell: AtomicI32,
+}
+
+impl Queue {
+    fn is_bell(&self, fd: i32) -> bool {
+        sys::fstat(fd)
+            .is_ok_and(|st| st.st_ino == self.inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let kept = *self.bell.get_mut();
+        if kept >= 0 && self.is_bell(kept) {
+            let _ = sys::close(kept);
+        }
+    }
 }
 
 /// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
@@ -65,6 +90,7 @@ impl Interface {
         Interface {
             net,
             state,
+            first: OnceLock::new(),
             queues: Mutex::default(),
             reader,
         }
@@ -186,28 +212,14 @@ impl Interface {
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
-        let mut queues = self
-            .queues
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let at = match queues.iter().position(|q| q.inode == inode) {
-            Some(at) => at,
+        let found;
+        let queue = match self.first.get().filter(|queue| queue.inode == inode) {
+            Some(first) => first,
             None => {
-                queues.retain(|q| state.queue_inodes().any(|i| i == q.inode));
-                let tunnel = self
-                    .net
-                    .dir()
-                    .tunnel(inode)
-                    .map_err(|_| Errno(libc::ENODEV))?;
-                queues.push(Queue {
-                    inode,
-                    tunnel,
-                    bell: None,
-                });
-                queues.len() - 1
+                found = self.queue(inode)?;
+                &found
             }
         };
-        let queue = &mut queues[at];
         let _lock = self.net.dir().lock_tunnel(inode, &queue.tunnel)?;
         if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
             || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
@@ -219,46 +231,63 @@ impl Interface {
             return queue.tunnel.push(frame, ethertype, limit);
         }
         // The bell first: a packet without it would lie there unheard.
-        let (fd, transient) = self.bell_of(inode, &mut queue.bell)?;
+        let bell = self.bell_of(queue)?;
         let pushed = queue.tunnel.push(frame, ethertype, limit);
         if pushed.is_ok() {
-            bell::packet_queued(&queue.tunnel, fd);
+            bell::packet_queued(&queue.tunnel, bell);
         }
-        drop(transient);
         pushed
     }
 
+    /// A queue that is not the first.
+    #[cold]
+    fn queue(&self, inode: u64) -> std::result::Result<Arc<Queue>, Errno> {
+        let mut queues = self
+            .queues
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = queues.iter().find(|queue| queue.inode == inode) {
+            return Ok(known.clone());
+        }
+        queues.retain(|queue| self.state.queue_inodes().any(|inode| inode == queue.inode));
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        let queue = Arc::new(Queue {
+            inode,
+            tunnel,
+            bell: AtomicI32::new(-1),
+        });
+        let _ = self.first.set(queue.clone());
+        queues.push(queue.clone());
+        Ok(queue)
+    }
+
     /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly.
-    fn bell_of(
-        &self,
-        inode: u64,
-        kept: &mut Option<Fd>,
-    ) -> std::result::Result<(i32, Option<Fd>), Errno> {
-        if let Some(fd) = self.net.local().descriptor(inode) {
-            return Ok((fd, None));
+    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
+    /// lock.
+    fn bell_of(&self, queue: &Queue) -> std::result::Result<i32, Errno> {
+        if let Some(own) = self.net.local().descriptor(queue.inode) {
+            return Ok(own);
         }
-        if let Some(fd) = kept {
-            if sys::fstat(fd.raw())
-                .is_ok_and(|st| st.st_ino == inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
-            {
-                return Ok((fd.raw(), None));
-            }
-            // Not ours any more: whoever has the number now keeps it.
-            let _ = kept.take().map(Fd::into_raw);
+        let kept = queue.bell.load(Relaxed);
+        if kept >= 0 && queue.is_bell(kept) {
+            return Ok(kept);
         }
+        // Not ours any more: whoever has the number now keeps it.
         let fd = self
             .net
             .dir()
-            .open_bell(inode)
+            .open_bell(queue.inode)
             .map_err(|_| Errno(libc::ENODEV))?;
-        if self.net.keeps_descriptors() {
-            if let Ok(high) = sys::fcntl(fd.raw(), libc::F_DUPFD_CLOEXEC, 512) {
-                *kept = Some(Fd::from_raw(high));
-                return Ok((high, None));
-            }
-        }
-        Ok((fd.raw(), Some(fd)))
+        let kept = match sys::fcntl(fd.raw(), libc::F_DUPFD_CLOEXEC, HIGH) {
+            Ok(high) => high,
+            Err(_) => fd.into_raw(),
+        };
+        queue.bell.store(kept, Relaxed);
+        Ok(kept)
     }
 
     /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
@@ -330,12 +359,11 @@ impl Interface {
 
     /// Sets the link up or down, as `ip link set up`.
     pub fn set_up(&self, up: bool) -> Result<()> {
-        self.change("set up or down", |interface, _| {
+        self.change("set up or down", |interface, local| {
             let flags = interface.if_flags.load(Relaxed);
             let iff_up = libc::IFF_UP as u32;
-            self.net
-                .dir()
-                .set_flags(interface, if up { flags | iff_up } else { flags & !iff_up });
+            let flags = if up { flags | iff_up } else { flags & !iff_up };
+            self.net.dir().set_flags(interface, flags, local);
             Ok(())
         })
     }
@@ -371,8 +399,8 @@ impl Interface {
 
     /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
     pub fn delete(&self) -> Result<()> {
-        self.change("delete", |interface, _| {
-            self.net.dir().delete_interface(interface);
+        self.change("delete", |interface, local| {
+            self.net.dir().delete_interface(interface, local);
             Ok(())
         })
     }

@@ -22,7 +22,6 @@ pub struct Net(Arc<Inner>);
 struct Inner {
     dir: NetDir,
     local: Box<dyn Local + Send + Sync>,
-    keep_descriptors: bool,
     remove: bool,
 }
 
@@ -41,13 +40,13 @@ impl Net {
     /// version of memtun.
     pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
         let dir = NetDir::open_or_create(dir.as_ref().as_os_str().as_bytes())?;
-        Ok(Net::new(dir, Box::new(NoTunnels), true, false))
+        Ok(Net::new(dir, Box::new(NoTunnels), false))
     }
 
     /// Joins a net that exists.
     pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
         let dir = NetDir::open(dir.as_ref().as_os_str().as_bytes())?;
-        Ok(Net::new(dir, Box::new(NoTunnels), true, false))
+        Ok(Net::new(dir, Box::new(NoTunnels), false))
     }
 
     /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
@@ -59,27 +58,16 @@ impl Net {
         let path = temporary::name(&base)
             .context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
         let dir = NetDir::open_or_create(path.bytes())?;
-        Ok(Net::new(dir, Box::new(NoTunnels), true, true))
+        Ok(Net::new(dir, Box::new(NoTunnels), true))
     }
 
-    /// A net that the calling process itself has tunnels in: `local` knows their descriptors, and none is kept for
-    /// bells, which the process could close unknowingly.
+    /// A net that the calling process itself has tunnels in: `local` knows their descriptors.
     pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
-        Net::new(dir, local, false, false)
+        Net::new(dir, local, false)
     }
 
-    fn new(
-        dir: NetDir,
-        local: Box<dyn Local + Send + Sync>,
-        keep_descriptors: bool,
-        remove: bool,
-    ) -> Net {
-        Net(Arc::new(Inner {
-            dir,
-            local,
-            keep_descriptors,
-            remove,
-        }))
+    fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Net {
+        Net(Arc::new(Inner { dir, local, remove }))
     }
 
     /// The directory.
@@ -94,10 +82,6 @@ impl Net {
 
     pub(crate) fn local(&self) -> &dyn Local {
         &*self.0.local
-    }
-
-    pub(crate) fn keeps_descriptors(&self) -> bool {
-        self.0.keep_descriptors
     }
 
     /// Clears up after the dead tunnels of an interface.

@@ -295,7 +295,7 @@ impl NetDir {
             if tunnel.attachment.load(Relaxed) != Attachment::None as u32 {
                 if let Ok(Some(interface)) = self.open_interface(&name) {
                     if interface.ifindex.load(Relaxed) == tunnel.ifindex.load(Relaxed) {
-                        self.leave(&interface, inode, &tunnel);
+                        self.leave(&interface, inode, &tunnel, local);
                     }
                 }
             }
@@ -309,7 +309,13 @@ impl NetDir {
     }
 
     /// Takes a dead tunnel off its interface, which ends with its last one unless it is persistent.
-    fn leave(&self, interface: &Mapped<InterfaceState>, inode: u64, tunnel: &Mapped<TunnelState>) {
+    fn leave(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        inode: u64,
+        tunnel: &Mapped<TunnelState>,
+        local: &dyn Local,
+    ) {
         if let Ok(_interface_lock) = interface.lock.lock(Level::Interface, || {}) {
             interface.remove_queue(inode);
             if let Ok(_lock) = self.lock_tunnel(inode, tunnel) {
@@ -321,7 +327,7 @@ impl NetDir {
             if interface.is_persistent() {
                 interface.carrier.store(0, Relaxed);
             } else {
-                self.delete_interface(interface);
+                self.delete_interface(interface, local);
             }
         }
     }
@@ -363,7 +369,7 @@ impl NetDir {
         }
         if interface.is_orphan() {
             // Its maker died between publishing the name and attaching, or with the detachment half done.
-            self.delete_interface(&interface);
+            self.delete_interface(&interface, local);
         }
         Ok((interface.deleted.load(Acquire) == 0).then_some(interface))
     }
@@ -423,7 +429,7 @@ impl NetDir {
 
     /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
     /// net's lock.
-    pub fn delete_interface(&self, interface: &Mapped<InterfaceState>) {
+    pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         let name = load_name(&interface.name);
         if let Ok(path) = self.interface_file(&name) {
             let _ = sys::unlink(path.cstr(), 0);
@@ -439,9 +445,7 @@ impl NetDir {
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
             self.discard(interface, &tunnel);
-            if let Ok(fd) = self.open_bell(inode) {
-                bell::alarm(&tunnel, fd.raw());
-            }
+            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
         }
         self.ring_link(interface);
         if let Ok(path) = self.file(LINK, interface.ifindex.load(Relaxed) as u64) {
@@ -514,17 +518,26 @@ impl NetDir {
         }
     }
 
-    /// An edge on every descriptor of an interface: its link came up.
-    pub fn nudge_all(&self, interface: &InterfaceState) {
+    /// Runs something with a descriptor of a tunnel's bell: the process's own if it has one.
+    pub fn with_bell(&self, inode: u64, local: &dyn Local, run: impl FnOnce(i32)) {
+        match local.descriptor(inode) {
+            Some(fd) => run(fd),
+            None => {
+                if let Ok(fd) = self.open_bell(inode) {
+                    run(fd.raw());
+                }
+            }
+        }
+    }
+
+    /// The link of an interface came up: who waits for it is woken.
+    pub fn link_is_up(&self, interface: &InterfaceState, local: &dyn Local) {
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
                 continue;
             };
-            let Ok(fd) = self.open_bell(inode) else {
-                continue;
-            };
             if let Ok(_lock) = self.lock_tunnel(inode, &tunnel) {
-                bell::nudge(&tunnel, fd.raw());
+                self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
             };
         }
     }

@@ -87,6 +87,8 @@ pub const IFF_TAP: u32 = 0x0002;
 pub const IFF_NAPI: u32 = 0x0010;
 /// Fragments through NAPI.
 pub const IFF_NAPI_FRAGS: u32 = 0x0020;
+/// A new interface has no carrier.
+pub const IFF_NO_CARRIER: u32 = 0x0040;
 /// Several queues.
 pub const IFF_MULTI_QUEUE: u32 = 0x0100;
 /// Queue is attached.

@@ -1,9 +1,10 @@
 //! epoll(7) where the bell alone cannot tell the truth.
 //!
 //! While a tunnel is attached and its link is up, the kernel's registration of the bell is all there is. In the other
-//! states it is changed: a tunnel that is down is registered without EPOLLOUT until the link comes up; one that is
-//! registered while unattached reports EPOLLERR and is then dead for good, as with the driver, until it is modified; one
-//! whose interface is deleted reports EPOLLERR. epoll_wait finds these in a table of registrations of this process. (A
+//! states it is changed: a tunnel that is down is registered without EPOLLOUT until the link comes up; one whose interface
+//! was deleted reports EPOLLERR. One that is registered while unattached has no wait queue, as with the driver: it is only
+//! looked at while it stands on epoll's ready list, stays there while a look finds something (level-triggered), and nothing
+//! ever puts it there again but EPOLL_CTL_MOD. epoll_wait finds these in a table of registrations of this process. (A
 //! registration made by another process is not in it: then only the plain states are right.)
 
 use crate::errno;
@@ -17,21 +18,20 @@ use std::sync::atomic::{
 };
 
 const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
+const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
 const ONCE: u32 = libc::EPOLLET as u32 | libc::EPOLLONESHOT as u32;
 
-/// What the kernel has been told, and what the program has been told.
+/// What the kernel has been told.
 mod mark {
-    /// Registered as the program asked.
+    /// What the program asked.
     pub const PLAIN: u32 = 0;
-    /// Registered without EPOLLOUT.
+    /// The same without EPOLLOUT.
     pub const QUIET: u32 = 1;
-    /// Registered while unattached: EPOLLERR as long as it is, then nothing.
-    pub const DEAD: u32 = 2;
-    /// As DEAD, and a registration that reports once has done so.
-    pub const TOLD: u32 = 3;
-    /// The interface was deleted: EPOLLERR.
-    pub const GONE: u32 = 4;
+    /// Nothing: the interface was deleted.
+    pub const GONE: u32 = 2;
+    /// Nothing: registered while unattached, without a wait queue.
+    pub const DEAD: u32 = 3;
 }
 
 struct Registration {
@@ -39,6 +39,8 @@ struct Registration {
     key: AtomicU64,
     events: AtomicU32,
     mark: AtomicU32,
+    /// 1: on the ready list, for what only we can report.
+    listed: AtomicU32,
     data: AtomicU64,
 }
 
@@ -48,6 +50,7 @@ static TABLE: [Registration; PLACES] = [const {
         key: AtomicU64::new(0),
         events: AtomicU32::new(0),
         mark: AtomicU32::new(0),
+        listed: AtomicU32::new(0),
         data: AtomicU64::new(0),
     }
 }; PLACES];
@@ -89,6 +92,8 @@ fn remember(epoll: c_int, fd: c_int, event: epoll_event, mark: u32) {
     let fill = |r: &Registration| {
         r.events.store(event.events, Relaxed);
         r.data.store(event.u64, Relaxed);
+        let ready = mark >= mark::GONE && look_at(fd) & (event.events | ERR) != 0;
+        r.listed.store(ready as u32, Relaxed);
         r.mark.store(mark, Release);
     };
     if let Some(known) = find(epoll, fd) {
@@ -131,27 +136,29 @@ pub fn control(
     event: epoll_event,
     host: impl Fn(*mut epoll_event) -> c_int,
 ) -> c_int {
+    let known = find(epoll, fd);
     if operation == libc::EPOLL_CTL_DEL {
         let answer = host(std::ptr::null_mut());
-        if answer == 0 {
-            if let Some(known) = find(epoll, fd) {
-                known.forget();
-            }
+        if let Some(known) = known.filter(|_| answer == 0) {
+            known.forget();
         }
         return answer;
     }
+    let dead = operation == libc::EPOLL_CTL_MOD
+        && known.is_some_and(|r| r.mark.load(Acquire) == mark::DEAD);
     let mut told = event;
     let mark = match readiness::state(fd) {
+        State::Error if operation == libc::EPOLL_CTL_ADD => mark::DEAD,
+        _ if dead => mark::DEAD,
+        State::Error => mark::GONE,
+        State::Quiet(_) => mark::QUIET,
         State::Plain => mark::PLAIN,
-        State::Quiet => {
-            told.events &= !OUT;
-            mark::QUIET
-        }
-        State::Error => {
-            told.events = 0;
-            mark::DEAD
-        }
     };
+    match mark {
+        mark::DEAD | mark::GONE => told.events = 0,
+        mark::QUIET => told.events &= !OUT,
+        _ => {}
+    }
     if event.events & libc::EPOLLET as u32 != 0 {
         if let Some(tunnel) = table::hold(fd) {
             tunnel.ring_always();
@@ -194,6 +201,37 @@ fn modify(epoll: c_int, registration: &Registration, events: u32) -> bool {
     })
 }
 
+/// What a look at a tunnel finds, in epoll's bits.
+fn look_at(fd: c_int) -> u32 {
+    let Some(tunnel) = table::hold(fd) else {
+        return 0;
+    };
+    let now = tunnel.readiness();
+    let bits = [(now.error, ERR), (now.readable, IN), (now.writable, OUT)];
+    bits.into_iter()
+        .filter(|(on, _)| *on)
+        .fold(0, |all, (_, bit)| all | bit)
+}
+
+/// The mark that a registration with a wait queue should have now; None when it has it.
+fn next_mark(registration: &Registration) -> Option<u32> {
+    let events = registration.events.load(Relaxed);
+    match (
+        readiness::state(registration.fd()),
+        registration.mark.load(Acquire),
+    ) {
+        (_, mark::DEAD) => None,
+        (State::Error, mark::GONE) => None,
+        (State::Error, _) => Some(mark::GONE),
+        (State::Plain, mark::PLAIN) => None,
+        (State::Plain, _) => Some(mark::PLAIN),
+        (State::Quiet(_), mark::QUIET) => None,
+        // An edge or a single shot says nothing of its own when the link goes down.
+        (State::Quiet(_), mark::PLAIN) if events & OUT == 0 || events & ONCE != 0 => None,
+        (State::Quiet(_), _) => Some(mark::QUIET),
+    }
+}
+
 /// Brings the kernel's registrations in line with the links, and collects what only we can report.
 fn look(epoll: c_int) -> Look {
     let mut found = Look {
@@ -203,37 +241,41 @@ fn look(epoll: c_int) -> Look {
     for registration in used().iter().filter(|r| r.is_of(epoll)) {
         let fd = registration.fd();
         let events = registration.events.load(Relaxed);
-        let mark = registration.mark.load(Acquire);
-        let next = match (readiness::state(fd), mark) {
-            (State::Plain, mark::QUIET) => Some((events, mark::PLAIN)),
-            (State::Quiet, mark::PLAIN) if events & OUT != 0 => Some((events & !OUT, mark::QUIET)),
-            (State::Error, mark::PLAIN | mark::QUIET) => Some((0, mark::GONE)),
-            (_, mark::GONE) if readiness::state(fd) != State::Error => Some((0, mark::TOLD)),
-            _ => None,
-        };
-        if let Some((asked, mark)) = next {
+        if let Some(mark) = next_mark(registration) {
+            let asked = match mark {
+                mark::PLAIN => events,
+                mark::QUIET => events & !OUT,
+                _ => 0,
+            };
+            // The epoll descriptor may have been closed, and its number be another's now.
             if !modify(epoll, registration, asked) {
                 registration.forget();
                 continue;
             }
+            registration
+                .listed
+                .store((mark == mark::GONE) as u32, Relaxed);
             registration.mark.store(mark, Release);
         }
         let mark = registration.mark.load(Acquire);
-        if readiness::state(fd) == State::Error && (mark == mark::DEAD || mark == mark::GONE) {
-            // The epoll descriptor may have been closed, and its number be another's now.
+        if mark >= mark::GONE && registration.listed.swap(0, Relaxed) != 0 {
+            let ready = look_at(fd) & (events | ERR);
+            if ready == 0 {
+                continue;
+            }
             if !modify(epoll, registration, 0) {
                 registration.forget();
                 continue;
             }
             found.events.push(epoll_event {
-                events: ERR,
+                events: ready,
                 u64: registration.data.load(Relaxed),
             });
-            if events & ONCE != 0 {
-                registration.mark.store(mark::TOLD, Release);
-            }
+            registration
+                .listed
+                .store((events & ONCE == 0) as u32, Relaxed);
         }
-        if mark == mark::QUIET {
+        if mark == mark::QUIET && readiness::state(fd) == State::Quiet(true) {
             if let Some(Ok(link)) = table::hold(fd).map(|t| t.link_bell()) {
                 found.links.push(link);
             }
@@ -249,7 +291,7 @@ fn drop_alarms(epoll: c_int, events: &mut [epoll_event], n: usize) -> usize {
         used().iter().any(|r| {
             r.is_of(epoll)
                 && r.data.load(Relaxed) == data
-                && r.mark.load(Acquire) < mark::DEAD
+                && r.mark.load(Acquire) < mark::GONE
                 && readiness::state(r.fd()) == State::Error
         })
     };

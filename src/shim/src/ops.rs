@@ -64,6 +64,12 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
         may(&tunnel, libc::O_WRONLY)?;
         match tunnel.read(fd, &mut sink)? {
             Read::Done(n) => Ok(n),
+            // Even a read that finds nothing signals on a FIFO with O_ASYNC.
+            Read::Empty(_)
+                if tunnel.has_signals() && tunnel.open_flags() & libc::O_NONBLOCK != 0 =>
+            {
+                Err(Errno(libc::EAGAIN))
+            }
             Read::Empty(deletions) => {
                 suspended = Some(Waiting {
                     held: tunnel.suspend(),
@@ -196,8 +202,8 @@ pub fn flags_changed(fd: c_int) {
         if sys::fcntl(fd, libc::F_GETOWN, 0) == Ok(0) {
             let _ = sys::fcntl(fd, libc::F_SETOWN, sys::getpid() as usize);
         }
-        tunnel.ring_always();
     }
+    tunnel.set_signals(flags & libc::O_ASYNC != 0);
 }
 
 /// F_GETFL: the bell is open for both directions whatever the program asked for.

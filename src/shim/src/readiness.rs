@@ -18,8 +18,8 @@ const OUT: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND;
 pub enum State {
     /// The kernel's answer is right: no tunnel, or one whose link is up.
     Plain,
-    /// Not writable for now.
-    Quiet,
+    /// Not writable for now; whether that is because the link is down.
+    Quiet(bool),
     /// Unattached.
     Error,
 }
@@ -33,7 +33,7 @@ pub fn state(fd: c_int) -> State {
         None => State::Plain,
         Some(Readiness { error: true, .. }) => State::Error,
         Some(Readiness { writable: true, .. }) => State::Plain,
-        Some(_) => State::Quiet,
+        Some(readiness) => State::Quiet(readiness.link_down),
     }
 }
 
@@ -115,7 +115,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
             let mut question = *p;
             match state(p.fd) {
                 State::Plain => {}
-                State::Quiet => question.events &= !OUT,
+                State::Quiet(_) => question.events &= !OUT,
                 State::Error => {
                     p.revents = libc::POLLERR;
                     question.fd = -1;
@@ -125,7 +125,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
             asked.push(question);
         }
         for p in fds.iter() {
-            if state(p.fd) == State::Quiet {
+            if state(p.fd) == State::Quiet(true) {
                 if let Some(Ok(link)) = table::hold(p.fd).map(|t| t.link_bell()) {
                     asked.push(pollfd {
                         fd: link.raw(),
@@ -157,7 +157,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
         correct(fds);
         ready += fds.iter().filter(|p| p.revents != 0).count();
         let link_rang = asked[fds.len()..].iter().any(|p| p.revents != 0);
-        if ready > 0 || !link_rang && (n == 0 || deadline.over()) {
+        if ready > 0 || !link_rang || deadline.over() {
             return ready as c_int;
         }
     }

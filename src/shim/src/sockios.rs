@@ -61,7 +61,14 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         answer_for(net, &interface, request, ifreq, arg as usize).map(Some)
     });
     match answer {
-        Ok(None) => host(),
+        Ok(None) => {
+            let answer = host();
+            if answer < 0 && errno::get() == libc::EPERM && !exists_on_host(fd, arg) {
+                // In its own net the program may do anything; there is only no such interface.
+                errno::set(libc::ENODEV);
+            }
+            answer
+        }
         Ok(Some(())) => 0,
         Err(e) => errno::give::<c_int>(Err(e)) as c_int,
     }
@@ -79,7 +86,7 @@ fn answer_for(
         SIOCGIFNAME => user::copy_out(arg, load_name(&interface.name).padded()),
         SIOCGIFFLAGS => user::copy_out(arg + 16, &(interface.flags() as u16).to_ne_bytes()),
         SIOCSIFFLAGS => {
-            net.set_flags(interface, ifreq.flags() as u32);
+            net.set_flags(interface, ifreq.flags() as u32, &OwnTunnels);
             Ok(())
         }
         SIOCGIFMTU => int(interface.mtu.load(Relaxed)),
@@ -91,10 +98,15 @@ fn answer_for(
             Err(_) => Err(Errno(libc::EINVAL)),
         },
         SIOCGIFHWADDR => {
-            let mut address = [0u8; 16];
-            address[..2].copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
-            address[2..8].copy_from_slice(&interface.mac());
-            user::copy_out(arg + 16, &address)
+            user::copy_out(
+                arg + 16,
+                &(interface.link_type.load(Relaxed) as u16).to_ne_bytes(),
+            )?;
+            if interface.is_tap() {
+                user::copy_out(arg + 18, &interface.mac())
+            } else {
+                user::copy_out(arg + 18, &[0; 14])
+            }
         }
         SIOCSIFHWADDR => {
             user::copy_in(arg, &mut ifreq.0[..32])?;
@@ -107,6 +119,46 @@ fn answer_for(
         }
         _ => Err(Errno(libc::ENOTTY)),
     }
+}
+
+/// Does the host have the interface that a request names? Asked without changing the caller's ifreq.
+fn exists_on_host(fd: c_int, arg: *mut c_void) -> bool {
+    let mut ifreq = IfReq([0; IfReq::SIZE]);
+    if user::copy_in(arg as usize, &mut ifreq.0[..16]).is_err() {
+        return true;
+    }
+    let request = SIOCGIFINDEX as usize;
+    // SAFETY: an ifreq of our own.
+    unsafe {
+        sys::syscall(
+            libc::SYS_ioctl,
+            [fd as usize, request, ifreq.0.as_mut_ptr() as usize, 0, 0, 0],
+        ) == 0
+    }
+}
+
+/// The interfaces of the net, by index.
+pub fn all() -> Vec<(u32, Name)> {
+    let mut found = Vec::new();
+    let _ = fence(|| {
+        let Some(net) = net::existing() else {
+            return Ok(());
+        };
+        let _lock = net.lock()?;
+        let mut names = Vec::new();
+        net.each_name(|name| {
+            names.push(name);
+            true
+        })?;
+        for name in names {
+            if let Ok(Some(interface)) = net.find_interface(&name, &OwnTunnels) {
+                found.push((interface.ifindex.load(Relaxed), name));
+            }
+        }
+        Ok(())
+    });
+    found.sort_unstable_by_key(|(index, _)| *index);
+    found
 }
 
 /// if_nametoindex(3): 0 when the net has no such interface.

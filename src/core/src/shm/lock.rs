@@ -55,16 +55,20 @@ impl RobustMutex {
     #[inline]
     pub fn lock(&self, level: Level, repair: impl FnOnce()) -> Result<Guard<'_>, Errno> {
         let bit = level as u8;
-        let held = HELD.get();
+        // Looked up once: in a library, every access to a thread-local is a call.
+        let levels: *const Cell<u8> = HELD.with(std::ptr::from_ref);
+        // SAFETY: this thread's own cell, which lives as long as the thread; so here and below.
+        let levels = unsafe { &*levels };
+        let held = levels.get();
         if held & bit != 0 {
             return Err(Errno(libc::EAGAIN));
         }
-        HELD.set(held | bit);
+        levels.set(held | bit);
         // SAFETY: the mutex was initialised before the mapping was published.
         let answer = unsafe { libc::pthread_mutex_lock(self.0.get()) };
         if answer != 0 {
             if answer != libc::EOWNERDEAD {
-                HELD.set(held);
+                levels.set(held);
                 return Err(Errno(if answer == libc::ENOTRECOVERABLE {
                     libc::EIO
                 } else {
@@ -75,7 +79,11 @@ impl RobustMutex {
             // SAFETY: this thread holds the mutex in the inconsistent state, which is what the call is for.
             unsafe { libc::pthread_mutex_consistent(self.0.get()) };
         }
-        Ok(Guard { mutex: self, bit })
+        Ok(Guard {
+            mutex: self,
+            levels,
+            bit,
+        })
     }
 }
 
@@ -83,6 +91,7 @@ impl RobustMutex {
 #[must_use]
 pub struct Guard<'a> {
     mutex: &'a RobustMutex,
+    levels: &'a Cell<u8>,
     bit: u8,
 }
 
@@ -91,6 +100,6 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // SAFETY: this thread locked the mutex when the guard was made, and guards are not Send.
         unsafe { libc::pthread_mutex_unlock(self.mutex.0.get()) };
-        HELD.set(HELD.get() & !self.bit);
+        self.levels.set(self.levels.get() & !self.bit);
     }
 }

@@ -155,7 +155,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             wanted => wanted,
         };
         let interface = self.net.create_interface(&name, |new| {
-            new.set_defaults(kind | flags & KEPT_FLAGS, ifindex, options.link_up);
+            new.set_defaults(
+                kind | flags & (KEPT_FLAGS | IFF_NO_CARRIER),
+                ifindex,
+                options.link_up,
+            );
         })?;
         self.net.announce();
         Ok(interface)

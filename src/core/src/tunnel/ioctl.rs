@@ -48,12 +48,16 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             2, /* FIGETBSZ */
         ];
         const FIOQSIZE: u32 = 0x5460;
+        const FICLONE: u32 = 0x4004_9409;
+        const FICLONERANGE: u32 = 0x4020_940d;
+        const FIDEDUPERANGE: u32 = 0xc018_9436;
         const FS_IOC_FIEMAP: u32 = 0xc020_660b;
         if GENERIC.contains(&request) {
             return Ok(Ioctl::Generic);
         }
         match request {
             FIOQSIZE => return Err(Errno(libc::ENOTTY)),
+            FICLONE | FICLONERANGE | FIDEDUPERANGE => return Err(INVALID),
             FS_IOC_FIEMAP => return Err(Errno(libc::EOPNOTSUPP)),
             _ => {}
         }
@@ -163,8 +167,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 let mac = interface.mac();
                 ifreq.0[16..18]
                     .copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
+                // As dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
                 if interface.is_tap() {
                     ifreq.0[18..24].copy_from_slice(&mac);
+                } else {
+                    ifreq.0[18..32].fill(0);
                 }
                 arg.store(&ifreq.0)?;
             }

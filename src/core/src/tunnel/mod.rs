@@ -16,7 +16,7 @@ use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicPtr,
+    AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
@@ -37,8 +37,10 @@ pub struct Readiness {
     pub error: bool,
     /// A packet is queued.
     pub readable: bool,
-    /// The link is up.
+    /// The link is up, and the send buffer has room.
     pub writable: bool,
+    /// The link is down: [`Tunnel::link_bell`] tells when it comes up.
+    pub link_down: bool,
 }
 
 /// A tunnel as one process sees it: mapped state, and the mapped interface once it is attached.
@@ -187,8 +189,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             sys::futex_wake_all(&self.state.room_event);
         }
         let (n, whole) = given?;
-        interface.stats.tx_packets.fetch_add(1, Relaxed);
-        interface.stats.tx_bytes.fetch_add(whole as u64, Relaxed);
+        // One queue: its lock is held, and nobody else counts here.
+        let alone = interface.attached.load(Relaxed) == 1;
+        count(&interface.stats.tx_packets, 1, alone);
+        count(&interface.stats.tx_bytes, whole as u64, alone);
         self.state.last_read.store(n as u32, Relaxed);
         Ok(Read::Done(n))
     }
@@ -217,7 +221,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let packet = frame::Framing::of(&interface).take(source)?;
         let stats = &interface.stats;
-        let logged = {
+        {
             let _lock = interface
                 .lock
                 .lock(crate::shm::lock::Level::Interface, || {})?;
@@ -243,35 +247,55 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     );
                 }
                 Ok(ethertype)
-            })
-        };
-        logged?;
-        stats.rx_packets.fetch_add(1, Relaxed);
-        stats.rx_bytes.fetch_add(packet.len as u64, Relaxed);
+            })?;
+            count(&stats.rx_packets, 1, true);
+            count(&stats.rx_bytes, packet.len as u64, true);
+        }
         interface.log_ring();
         Ok(source.len())
     }
 
-    /// What poll(2) says of the tunnel now.
+    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
     pub fn readiness(&self) -> Readiness {
-        match self.interface() {
-            Err(_) => Readiness {
+        let Ok(interface) = self.interface() else {
+            return Readiness {
                 error: true,
                 readable: false,
                 writable: false,
-            },
-            Ok(interface) => Readiness {
-                error: false,
-                readable: self.state.queued() > 0,
-                writable: interface.is_writable() && self.attachment() != Attachment::Detached
-                    || self.attachment() == Attachment::Detached,
-            },
+                link_down: false,
+            };
+        };
+        let detached = self.attachment() == Attachment::Detached;
+        let mut writable = detached || interface.is_writable();
+        if !writable {
+            self.state.wants_space.store(1, SeqCst);
+            // The link may have come up before it could see that.
+            writable = interface.is_writable();
+        }
+        Readiness {
+            error: false,
+            readable: self.state.queued() > 0,
+            writable,
+            link_down: !interface.is_up(),
         }
     }
 
     /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);
+    }
+
+    /// Is O_ASYNC in force?
+    pub fn has_signals(&self) -> bool {
+        self.state.signals.load(Relaxed) != 0
+    }
+
+    /// O_ASYNC is in force, or not any more.
+    pub fn set_signals(&self, on: bool) {
+        self.state.signals.store(on as u32, Relaxed);
+        if on {
+            self.ring_always();
+        }
     }
 
     /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
@@ -291,6 +315,16 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.net.forget_numbers();
         self.net.reap_tunnel(self.inode, local)
+    }
+}
+
+/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the locked instruction.
+#[inline]
+fn count(counter: &AtomicU64, n: u64, alone: bool) {
+    if alone {
+        counter.store(counter.load(Relaxed) + n, Relaxed);
+    } else {
+        counter.fetch_add(n, Relaxed);
     }
 }
 

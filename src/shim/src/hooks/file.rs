@@ -22,29 +22,28 @@ fn no_terminal(fd: c_int) -> c_int {
     ops::ioctl(fd, libc::TCGETS, std::ptr::null_mut(), || 0)
 }
 
-/// Replaces a bell's path, as readlink gave it, by the device's.
-fn disguise(buf: *mut c_char, n: ssize_t, room: size_t) -> ssize_t {
-    if n < 0 || !any() && net::current().is_none() {
-        return n;
+/// readlink(2): a bell's path does not show, the device's does. `host` reads the link into a buffer.
+fn link_target(
+    buf: *mut c_char,
+    room: size_t,
+    host: impl Fn(*mut c_char, size_t) -> ssize_t,
+) -> ssize_t {
+    if !any() && net::current().is_none() {
+        return host(buf, room);
     }
-    errno::keep(|| {
-        let mut path = [0u8; 1024];
-        let Some(path) = path.get_mut(..n as usize) else {
-            return n;
-        };
-        if user::copy_in(buf as usize, path).is_err() || NetDir::inode_of_bell_path(path).is_none()
-        {
-            return n;
-        }
-        let Some(device) = config::get().and_then(|c| c.devices.first()) else {
-            return n;
-        };
-        let shown = &device.path[..device.path.len().min(room)];
-        match user::copy_out(buf as usize, shown) {
-            Ok(()) => shown.len() as ssize_t,
-            Err(_) => n,
-        }
-    })
+    let mut target = [0u8; 1024];
+    let n = host(target.as_mut_ptr().cast(), target.len());
+    let Some(found) = usize::try_from(n).ok().and_then(|n| target.get(..n)) else {
+        return n;
+    };
+    let device = config::get()
+        .and_then(|c| c.devices.first())
+        .map(|d| d.path.as_slice());
+    let shown = match (NetDir::inode_of_bell_path(found), device) {
+        (Some(_), Some(device)) => &device[..device.len().min(room)],
+        _ => return host(buf, room),
+    };
+    errno::give(user::copy_out(buf as usize, shown).map(|()| shown.len()))
 }
 
 #[inline]
@@ -113,16 +112,16 @@ hooks! {
         if route::before(libc::AT_FDCWD, path) == Route::Device { fail(libc::EINVAL) as c_int } else { real!(truncate64(path, length)) }
     }
     fn readlink(path: *const c_char, buf: *mut c_char, n: size_t) -> ssize_t => my_readlink {
-        disguise(buf, real!(readlink(path, buf, n)), n)
+        link_target(buf, n, |buf, n| real!(readlink(path, buf, n)))
     }
     fn readlinkat(dir: c_int, path: *const c_char, buf: *mut c_char, n: size_t) -> ssize_t => my_readlinkat {
-        disguise(buf, real!(readlinkat(dir, path, buf, n)), n)
+        link_target(buf, n, |buf, n| real!(readlinkat(dir, path, buf, n)))
     }
     fn __readlink_chk(path: *const c_char, buf: *mut c_char, n: size_t, room: size_t) -> ssize_t => my_readlink_chk {
-        disguise(buf, real!(__readlink_chk(path, buf, n, room)), n)
+        if n > room { real!(__readlink_chk(path, buf, n, room)) } else { link_target(buf, n, |buf, n| real!(__readlink_chk(path, buf, n, n))) }
     }
     fn __readlinkat_chk(dir: c_int, path: *const c_char, buf: *mut c_char, n: size_t, room: size_t) -> ssize_t => my_readlinkat_chk {
-        disguise(buf, real!(__readlinkat_chk(dir, path, buf, n, room)), n)
+        if n > room { real!(__readlinkat_chk(dir, path, buf, n, room)) } else { link_target(buf, n, |buf, n| real!(__readlinkat_chk(dir, path, buf, n, n))) }
     }
     fn __ttyname_r_chk(fd: c_int, buf: *mut c_char, n: size_t, room: size_t) -> c_int => my_ttyname_r_chk {
         if is_tunnel(fd) {
@@ -131,5 +130,11 @@ hooks! {
         } else {
             real!(__ttyname_r_chk(fd, buf, n, room))
         }
+    }
+    fn posix_fallocate(fd: c_int, at: off_t, n: off_t) -> c_int => my_posix_fallocate {
+        if is_tunnel(fd) { libc::ENODEV } else { real!(posix_fallocate(fd, at, n)) }
+    }
+    fn posix_fallocate64(fd: c_int, at: off64_t, n: off64_t) -> c_int => my_posix_fallocate64 {
+        if is_tunnel(fd) { libc::ENODEV } else { real!(posix_fallocate64(fd, at, n)) }
     }
 }

@@ -85,10 +85,12 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
     }
 }
 
+#[inline(never)]
 extern "C" fn read_buffer(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     blocking_read!(fd, Into::Buffer(buf, n))
 }
 
+#[inline(never)]
 extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match total(array, count) {
         Some(0) => ops::nothing(fd, libc::O_WRONLY),
@@ -96,10 +98,12 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
     }
 }
 
+#[inline(never)]
 extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     ops::write(fd, Buffer::new(buf, n))
 }
 
+#[inline(never)]
 extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match total(array, count) {
         Some(0) => ops::nothing(fd, libc::O_RDONLY),
@@ -138,6 +142,7 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
     }
 }
 
+#[inline(never)]
 extern "C" fn read_vector_2(
     fd: c_int,
     array: *const iovec,
@@ -155,6 +160,7 @@ extern "C" fn read_vector_2(
     }
 }
 
+#[inline(never)]
 extern "C" fn write_vector_2(
     fd: c_int,
     array: *const iovec,
@@ -169,6 +175,7 @@ extern "C" fn write_vector_2(
     }
 }
 
+#[inline(never)]
 extern "C" fn read_at(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t {
     match bad_offset(offset) {
         Some(refused) => refused,
@@ -176,6 +183,7 @@ extern "C" fn read_at(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -
     }
 }
 
+#[inline(never)]
 extern "C" fn write_at(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t {
     match bad_offset(offset) {
         Some(refused) => refused,
@@ -183,6 +191,7 @@ extern "C" fn write_at(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t
     }
 }
 
+#[inline(never)]
 extern "C" fn read_vector_at(
     fd: c_int,
     array: *const iovec,
@@ -195,6 +204,7 @@ extern "C" fn read_vector_at(
     }
 }
 
+#[inline(never)]
 extern "C" fn write_vector_at(
     fd: c_int,
     array: *const iovec,

@@ -1,0 +1,193 @@
+//! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
+
+use super::interface::{interface, InterfaceHandle};
+use super::json::Json;
+use super::net::{net, NetHandle};
+use super::{bytes, give_text, length};
+use libc::{c_char, c_int, c_void, size_t, ssize_t};
+use memtun_core::shm::load_name;
+use memtun_core::{uapi, udp, Errno, Error, InterfaceInfo, Net, TunnelInfo};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
+/// tunnels (attached or not). Its length; as much as fits stands in buf, with a NUL: call again with more
+/// room if need be. Members are only ever added.
+#[no_mangle]
+pub extern "C" fn memtun_describe(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
+    length(|| give_text(&of_net(self::net(net)?)?.to_string(), buf, len))
+}
+
+/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
+#[no_mangle]
+pub extern "C" fn memtun_describe_interface(
+    iface: *const InterfaceHandle,
+    buf: *mut c_char,
+    len: size_t,
+) -> ssize_t {
+    length(|| {
+        let interface = interface(iface)?;
+        // In this order: the numbers of an interface that is gone do not change any more.
+        let gone = interface.is_gone();
+        let mut members = of_interface(&interface.info());
+        members.push(("gone", gone.into()));
+        give_text(&Json::Object(members).to_string(), buf, len)
+    })
+}
+
+/// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
+/// hexadecimal). id is the tunnel's from memtun_describe. -ENOENT: it is closed. Else as memtun_describe.
+#[no_mangle]
+pub extern "C" fn memtun_describe_tunnel(
+    net: *const NetHandle,
+    id: u64,
+    buf: *mut c_char,
+    len: size_t,
+) -> ssize_t {
+    length(|| {
+        let net = self::net(net)?;
+        let tunnels = net.tunnels()?;
+        let info = tunnels.iter().find(|t| t.inode == id);
+        let waiting = waiting(net, id).map_err(|e| Error::new(e.0, format!("tunnel {id}: {e}")));
+        let closed = || Error::new(libc::ENOENT, format!("tunnel {id}: it is closed"));
+        let mut members = of_tunnel(info.ok_or_else(closed)?);
+        let packet = |(data, ethertype): (Vec<u8>, u16)| {
+            let hex = data.iter().map(|b| format!("{b:02x}")).collect::<String>();
+            let ethertype = u32::from(ethertype).into();
+            Json::Object(vec![("ethertype", ethertype), ("data", hex.into())])
+        };
+        let packets = waiting?.into_iter().map(packet).collect();
+        members.push(("read_buffer", Json::List(packets)));
+        give_text(&Json::Object(members).to_string(), buf, len)
+    })
+}
+
+/// One line about a packet, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes".
+/// tap 1: a frame, 0: an IP packet. Else as memtun_describe.
+// Contract: `packet` points to `packet_len` readable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_describe_packet(
+    tap: c_int,
+    ethertype: u16,
+    packet: *const c_void,
+    packet_len: size_t,
+    buf: *mut c_char,
+    len: size_t,
+) -> ssize_t {
+    length(|| {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { bytes(packet, packet_len) }?;
+        let ethertype = match ethertype {
+            0 => udp::ethertype(packet, tap != 0),
+            given => given,
+        };
+        give_text(&udp::describe(packet, ethertype, tap != 0), buf, len)
+    })
+}
+
+fn of_net(net: &Net) -> super::Answer<Json> {
+    let state = net.dir();
+    let limit = Some(state.send_buffer_size.load(Relaxed)).filter(|n| *n > 0);
+    let interfaces = net.interfaces()?;
+    let tunnels = net.tunnels()?;
+    Ok(Json::Object(vec![
+        ("path", net.path().to_string_lossy().into_owned().into()),
+        (
+            "permissions",
+            Json::list(net.permissions().iter().map(ToString::to_string)),
+        ),
+        (
+            "faults",
+            Json::list(net.faults().iter().map(ToString::to_string)),
+        ),
+        ("send_buffer_size", limit.into()),
+        ("rename", load_name(&state.rename).to_string().into()),
+        ("discarded", net.discarded().into()),
+        (
+            "interfaces",
+            Json::List(
+                interfaces
+                    .iter()
+                    .map(of_interface)
+                    .map(Json::Object)
+                    .collect(),
+            ),
+        ),
+        (
+            "tunnels",
+            Json::List(tunnels.iter().map(of_tunnel).map(Json::Object).collect()),
+        ),
+    ]))
+}
+
+type Members = Vec<(&'static str, Json)>;
+
+fn of_interface(i: &InterfaceInfo) -> Members {
+    let has = |flag: u32| Json::from(i.tun_flags & flag != 0);
+    let running = i.flags & libc::IFF_RUNNING as u32 != 0;
+    let state = match (i.is_up(), running) {
+        (false, _) => "DOWN",
+        (true, false) => "NO-CARRIER",
+        (true, true) => "UP",
+    };
+    let mac = i.mac.map(|mac| mac.map(|b| format!("{b:02x}")).join(":"));
+    let queued: u64 = i.tunnels.iter().map(|t| u64::from(t.queued)).sum();
+    let [rx_packets, rx_bytes, rx_dropped, frame_errors] = i.rx;
+    let [tx_packets, tx_bytes, tx_dropped] = i.tx;
+    let rx = vec![
+        ("packets", rx_packets.into()),
+        ("bytes", rx_bytes.into()),
+        ("dropped", rx_dropped.into()),
+        ("frame_errors", frame_errors.into()),
+    ];
+    let tx = vec![
+        ("packets", tx_packets.into()),
+        ("bytes", tx_bytes.into()),
+        ("dropped", tx_dropped.into()),
+    ];
+    vec![
+        ("name", i.name.to_string().into()),
+        ("index", i.index.into()),
+        ("kind", if i.tap { "tap" } else { "tun" }.into()),
+        ("state", state.into()),
+        ("flags", Json::list(i.flag_names().split_terminator(','))),
+        ("mtu", i.mtu.into()),
+        ("txqueuelen", i.txqueuelen.into()),
+        ("mac", mac.into()),
+        ("owner", i.owner.into()),
+        ("group", i.group.into()),
+        ("persistent", has(uapi::IFF_PERSIST)),
+        ("pi", (i.tun_flags & uapi::IFF_NO_PI == 0).into()),
+        ("vnet_hdr", has(uapi::IFF_VNET_HDR)),
+        ("multi_queue", has(uapi::IFF_MULTI_QUEUE)),
+        ("queued", queued.into()),
+        ("rx", Json::Object(rx)),
+        ("tx", Json::Object(tx)),
+        (
+            "tunnels",
+            Json::List(i.tunnels.iter().map(of_tunnel).map(Json::Object).collect()),
+        ),
+    ]
+}
+
+fn of_tunnel(t: &TunnelInfo) -> Members {
+    vec![
+        ("id", t.inode.into()),
+        ("name", t.name.map(|n| n.to_string()).into()),
+        (
+            "requested_name",
+            t.requested_name.map(|n| n.to_string()).into(),
+        ),
+        ("mode", t.mode.into()),
+        ("open_flags", t.open_flags.into()),
+        ("blocking", t.blocking().into()),
+        ("close_on_exec", t.close_on_exec().into()),
+        ("queued", t.queued.into()),
+    ]
+}
+
+fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {
+    let dir = net.dir();
+    let tunnel = dir.tunnel(id)?;
+    let _lock = dir.lock_tunnel(id, &tunnel)?;
+    Ok(tunnel.peek_all())
+}

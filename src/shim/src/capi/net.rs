@@ -1,0 +1,139 @@
+//! Nets, permissions, faults, settings.
+
+use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
+use crate::table::OwnTunnels;
+use crate::{config, process, user};
+use libc::{c_char, c_int, size_t, ssize_t};
+use memtun_core::netdir::NetDir;
+use memtun_core::{Error, Fault, Net, Permission};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A net: a directory that processes join.
+pub struct NetHandle(Net);
+
+pub(super) fn net<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
+    Ok(&behind(handle)?.0)
+}
+
+/// Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
+/// own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
+#[no_mangle]
+pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
+    handle(|| {
+        let own = config::get().filter(|_| process::owns_memory());
+        let dir = match (dir.is_null(), own) {
+            (true, None) => {
+                return Err(Error::new(
+                    libc::ENODEV,
+                    "this process has no net of its own",
+                ))
+            }
+            (true, Some(config)) => config.net.as_slice(),
+            (false, _) => user::c_string(dir).map_err(super::bad_memory)?,
+        };
+        if own.is_some_and(|c| c.net == dir) {
+            // The process may hold tunnels of this net itself.
+            let dir = NetDir::open_or_create(dir)?;
+            return Ok(NetHandle(Net::of_process(dir, Box::new(OwnTunnels))));
+        }
+        Net::open(Path::new(OsStr::from_bytes(dir))).map(NetHandle)
+    })
+}
+
+/// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
+/// this one and those made from it. Nets of processes that were killed are removed on the way.
+#[no_mangle]
+pub extern "C" fn memtun_net_temporary() -> *mut NetHandle {
+    handle(|| Net::temporary().map(NetHandle))
+}
+
+/// Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.
+// Contract: `net` comes from `memtun_net_open` or `memtun_net_temporary` and is not used afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
+    // SAFETY: the caller's contract.
+    unsafe { close(net) }
+}
+
+/// The net's directory, as MEMTUN_NET wants it: its length; as much as fits stands in buf, with a NUL.
+#[no_mangle]
+pub extern "C" fn memtun_net_path(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
+    length(|| give_text(&self::net(net)?.path().to_string_lossy(), buf, len))
+}
+
+/// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
+/// open no more.
+#[no_mangle]
+pub extern "C" fn memtun_net_remove(net: *mut NetHandle) -> c_int {
+    status(|| self::net(net)?.clone().remove())
+}
+
+/// Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
+/// "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
+#[no_mangle]
+pub extern "C" fn memtun_fault(net: *mut NetHandle, spec: *const c_char) -> c_int {
+    status(|| {
+        let fault: Fault = text(spec)?.parse()?;
+        self::net(net)?.fault(&fault)
+    })
+}
+
+/// Takes a fault back: 1, or 0 when it was not set any more.
+#[no_mangle]
+pub extern "C" fn memtun_fault_take_back(net: *mut NetHandle, spec: *const c_char) -> c_int {
+    verdict(|| {
+        let fault: Fault = text(spec)?.parse()?;
+        self::net(net)?.take_back(&fault)
+    })
+}
+
+/// Gives a permission back: "open" or "ioctl".
+#[no_mangle]
+pub extern "C" fn memtun_permit(net: *mut NetHandle, operation: *const c_char) -> c_int {
+    status(|| {
+        self::net(net)?.permit(text(operation)?.parse::<Permission>()?);
+        Ok(())
+    })
+}
+
+/// Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
+#[no_mangle]
+pub extern "C" fn memtun_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
+    status(|| {
+        self::net(net)?.deny(text(operation)?.parse::<Permission>()?);
+        Ok(())
+    })
+}
+
+/// Do programs have this permission? 1 or 0.
+#[no_mangle]
+pub extern "C" fn memtun_permitted(net: *const NetHandle, operation: *const c_char) -> c_int {
+    verdict(|| {
+        let permission: Permission = text(operation)?.parse()?;
+        Ok(self::net(net)?.permissions().contains(&permission))
+    })
+}
+
+/// Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
+#[no_mangle]
+pub extern "C" fn memtun_set_send_buffer_size(net: *mut NetHandle, bytes: u32) -> c_int {
+    status(|| {
+        self::net(net)?.set_send_buffer_size((bytes > 0).then_some(bytes));
+        Ok(())
+    })
+}
+
+/// Replaces the end of every name that a program asks for by suffix (at most 12 bytes), to catch programs
+/// that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+#[no_mangle]
+pub extern "C" fn memtun_set_rename(net: *mut NetHandle, suffix: *const c_char) -> c_int {
+    status(|| self::net(net)?.set_rename(text(suffix)?))
+}
+
+/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+#[no_mangle]
+pub extern "C" fn memtun_reset(net: *mut NetHandle) -> c_int {
+    status(|| self::net(net)?.reset())
+}

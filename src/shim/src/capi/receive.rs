@@ -1,0 +1,148 @@
+//! What the program wrote.
+
+use super::interface::{interface, InterfaceHandle};
+use super::{behind, close, give, give_bytes, give_text, handle, host, length, time, Answer};
+use libc::{c_char, c_int, c_void, size_t, ssize_t};
+use memtun_core::{Subscriber, UdpReceiver};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard};
+
+/// Reads everything that the program writes, with a place of its own.
+pub struct SubscriberHandle(Mutex<Subscriber>);
+
+/// Reads the datagrams to one address, with a place of its own.
+pub struct ReceiverHandle(Mutex<UdpReceiver>);
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
+    if host_text.is_null() {
+        return Ok(None);
+    }
+    host(host_text).map(Some)
+}
+
+/// The next packet that the program wrote: its length, which may be more than len (then it is cut). ethertype
+/// may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this handle was
+/// overtaken and lost packets; go on with the next call. -ENODEV: the interface is gone, and all that it
+/// wrote has been received.
+#[no_mangle]
+pub extern "C" fn memtun_recv(
+    iface: *mut InterfaceHandle,
+    buf: *mut c_void,
+    len: size_t,
+    ethertype: *mut u16,
+    timeout_ms: c_int,
+) -> ssize_t {
+    length(|| {
+        let packet = interface(iface)?.recv(time(timeout_ms))?;
+        give(packet.ethertype, ethertype)?;
+        give_bytes(&packet.data, buf, len)
+    })
+}
+
+/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload.
+/// Errors as memtun_recv.
+#[no_mangle]
+pub extern "C" fn memtun_receive_udp(
+    iface: *mut InterfaceHandle,
+    host: *const c_char,
+    port: u16,
+    buf: *mut c_void,
+    len: size_t,
+    timeout_ms: c_int,
+) -> ssize_t {
+    length(|| {
+        let host = any_or(host)?;
+        let iface = behind(iface)?;
+        let mut receivers = locked(&iface.receivers);
+        let receiver = receivers
+            .entry((host, port))
+            .or_insert_with(|| iface.interface.receive_udp(host, port));
+        let payload = receiver.recv(time(timeout_ms))?;
+        give_bytes(&payload, buf, len)
+    })
+}
+
+/// A reader of its own of everything the program writes, from the oldest packet kept. Close it with
+/// memtun_subscriber_close.
+#[no_mangle]
+pub extern "C" fn memtun_subscribe(iface: *mut InterfaceHandle) -> *mut SubscriberHandle {
+    handle(|| Ok(SubscriberHandle(Mutex::new(interface(iface)?.subscribe()))))
+}
+
+/// As memtun_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since 1970. Both
+/// may be NULL.
+#[no_mangle]
+pub extern "C" fn memtun_subscriber_recv(
+    subscriber: *mut SubscriberHandle,
+    buf: *mut c_void,
+    len: size_t,
+    ethertype: *mut u16,
+    time_ns: *mut u64,
+    timeout_ms: c_int,
+) -> ssize_t {
+    length(|| {
+        let packet = locked(&behind(subscriber)?.0).recv(time(timeout_ms))?;
+        give(packet.ethertype, ethertype)?;
+        give(packet.time_ns, time_ns)?;
+        give_bytes(&packet.data, buf, len)
+    })
+}
+
+/// Closes a subscriber. NULL is fine.
+// Contract: `subscriber` comes from `memtun_subscribe` and is not used afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHandle) {
+    // SAFETY: the caller's contract.
+    unsafe { close(subscriber) }
+}
+
+/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
+/// oldest packet kept. Close it with memtun_udp_receiver_close.
+#[no_mangle]
+pub extern "C" fn memtun_udp_receiver(
+    iface: *mut InterfaceHandle,
+    host: *const c_char,
+    port: u16,
+) -> *mut ReceiverHandle {
+    handle(|| {
+        let receiver = interface(iface)?.receive_udp(any_or(host)?, port);
+        Ok(ReceiverHandle(Mutex::new(receiver)))
+    })
+}
+
+/// The next datagram: the length of its payload, which may be more than len (then it is cut). src_host (64
+/// bytes are room for any address) and src_port say where it came from and may be NULL. Errors as
+/// memtun_recv.
+#[no_mangle]
+pub extern "C" fn memtun_udp_receiver_recv(
+    receiver: *mut ReceiverHandle,
+    buf: *mut c_void,
+    len: size_t,
+    src_host: *mut c_char,
+    src_host_len: size_t,
+    src_port: *mut u16,
+    timeout_ms: c_int,
+) -> ssize_t {
+    length(|| {
+        let (payload, source) = locked(&behind(receiver)?.0).recv_from(time(timeout_ms))?;
+        if !src_host.is_null() {
+            give_text(&source.ip().to_string(), src_host, src_host_len)?;
+        }
+        give(source.port(), src_port)?;
+        give_bytes(&payload, buf, len)
+    })
+}
+
+/// Closes a receiver. NULL is fine.
+// Contract: `receiver` comes from `memtun_udp_receiver` and is not used afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_udp_receiver_close(receiver: *mut ReceiverHandle) {
+    // SAFETY: the caller's contract.
+    unsafe { close(receiver) }
+}
