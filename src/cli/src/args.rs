@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::values::{self, Timeout};
-use crate::{datagrams, link, run};
+use crate::{capture, datagrams, doctor, generate, inject, link, policy, run};
 use clap::{Args, Parser, Subcommand};
 use memtun::{Interface, Net};
 use std::path::PathBuf;
@@ -26,15 +26,32 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Verb {
     Run(run::RunArgs),
-    Ls(link::LsArgs),
+    Ls(link::ls::LsArgs),
+    Show(link::show::ShowArgs),
+    Set(link::change::SetArgs),
+    Delete(link::change::DeleteArgs),
     SendUdp(datagrams::SendArgs),
     RecvUdp(datagrams::ReceiveArgs),
+    Inject(inject::InjectArgs),
+    Capture(capture::CaptureArgs),
+    Fault(policy::FaultArgs),
+    Deny(policy::DenyArgs),
+    Permit(policy::PermitArgs),
+    Reset(policy::ResetArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Completions(generate::CompletionsArgs),
+    #[command(hide = true)]
+    Man(generate::ManArgs),
+    /// Say whether the library is loaded into this process
+    #[command(hide = true, name = doctor::PROBE)]
+    Probe,
 }
 
 /// Which net a verb is about.
 #[derive(Args)]
 pub struct NetArgs {
-    /// Directory of the net
+    /// Directory of the net, instead of $MEMTUN_NET
     #[arg(
         long = "net",
         value_name = "DIR",
@@ -60,20 +77,35 @@ impl NetArgs {
         Ok(Net::existing(self.named()?)?)
     }
 
-    /// The net, waiting for somebody to make it.
-    fn wait(&self, end: Option<Instant>) -> Result<Net, Failure> {
+    /// The net, made if it is missing.
+    pub fn open(&self) -> Result<Net, Failure> {
+        Ok(Net::open(self.named()?)?)
+    }
+
+    /// The net, waiting for somebody to make it; None when `enough` says so first.
+    pub fn wait_until(&self, enough: impl Fn() -> bool) -> Result<Option<Net>, Failure> {
         let dir = self.named()?;
         loop {
             match Net::existing(dir) {
-                Err(e) if e.errno().0 == libc::ENOENT && left(end) != Some(Duration::ZERO) => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(e) if e.errno().0 == libc::ENOENT => {
-                    return Err(Failure::not_done(e.to_string()))
-                }
-                net => return Ok(net?),
+                Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
+                Err(_) if enough() => return Ok(None),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(net) => return Ok(Some(net)),
             }
         }
+    }
+
+    fn wait(&self, end: Option<Instant>) -> Result<Net, Failure> {
+        let net = self.wait_until(|| left(end) == Some(Duration::ZERO))?;
+        net.ok_or_else(|| {
+            let dir = self
+                .dir()
+                .map(|d| d.display().to_string())
+                .unwrap_or_default();
+            Failure::not_done(format!(
+                "net {dir}: nobody made it in time; did the program start, and under the shim?"
+            ))
+        })
     }
 }
 
@@ -91,6 +123,11 @@ pub struct InterfaceArgs {
 }
 
 impl InterfaceArgs {
+    /// How long to wait; None for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        self.timeout.0
+    }
+
     /// When patience ends; None never.
     pub fn deadline(&self) -> Option<Instant> {
         self.timeout.0.and_then(|t| Instant::now().checked_add(t))

@@ -48,6 +48,14 @@ impl Failure {
         Failure::bad_input(format!("{what}: {}", plain(e)))
     }
 
+    /// The same about a part of what was asked for.
+    pub fn about(self, what: impl Display) -> Failure {
+        Failure {
+            text: format!("{what}: {}", self.text),
+            ..self
+        }
+    }
+
     /// Says it on standard error. A reader that has had enough is no error.
     pub fn report(self) -> ExitCode {
         if !self.text.is_empty() {
@@ -104,34 +112,36 @@ pub fn of_usage(e: &clap::Error) -> ExitCode {
         let _ = e.print();
         return ExitCode::SUCCESS;
     }
-    let text = e.render().to_string();
-    say(&one_line(&text));
+    let word = std::env::args_os().nth(1).unwrap_or_default();
+    let command = crate::args::Cli::command();
+    let mut verbs = command.get_subcommands().map(|c| c.get_name());
+    let verb = verbs.find(|verb| word == *verb);
+    say(&one_line(&e.render().to_string(), verb));
     ExitCode::from(2)
 }
 
 /// The sentences of one of clap's messages: everything in front of the usage, joined.
-fn one_line(text: &str) -> String {
-    let mut verb = "";
-    let mut sentences = Vec::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        if let Some(usage) = line.strip_prefix("Usage: memtun ") {
-            verb = usage.split([' ', '[', '<']).next().unwrap_or_default();
-        } else if verb.is_empty() && !line.starts_with("For more information") {
-            sentences.push(
-                line.trim_start_matches("error: ")
-                    .trim_start_matches("tip: "),
-            );
-        }
-    }
-    let help = ["see memtun", verb, "--help"];
-    let help = help
-        .iter()
-        .filter(|w| !w.is_empty())
-        .copied()
+fn one_line(text: &str, verb: Option<&str>) -> String {
+    let sentences = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let sentences = sentences
+        .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
+    let sentences = sentences.map(|l| l.trim_start_matches("error: ").trim_start_matches("tip: "));
+    let message = sentences
         .collect::<Vec<_>>()
-        .join(" ");
-    sentences.push(&help);
-    sentences.join("; ").replace(":; ", ": ")
+        .join("; ")
+        .replace(":; ", ": ");
+    match verb {
+        Some(verb) => format!("{message}; see memtun {verb} --help"),
+        None => format!("{message}; see memtun --help"),
+    }
+}
+
+#[cfg(test)]
+impl Failure {
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Standard output, also when nobody reads it to the end.
 
 use crate::failure::Failure;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 
 /// Standard output, buffered. Ends with [`Output::flush`].
-pub struct Output(BufWriter<StdoutLock<'static>>);
+pub struct Output(BufWriter<Stdout>);
 
 impl Output {
     /// Takes it for the rest of the command.
     pub fn new() -> Output {
-        Output(BufWriter::new(io::stdout().lock()))
+        Output(BufWriter::new(io::stdout()))
     }
 
     /// Writes bytes as they are.

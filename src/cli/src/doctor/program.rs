@@ -1,6 +1,6 @@
 //! From the name of a command to the file that runs, and what the system does when it starts.
 
-use super::elf;
+use super::{elf, Findings};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -11,37 +11,28 @@ use std::path::{Path, PathBuf};
 /// As many interpreters of interpreters as the kernel follows.
 const SCRIPT_DEPTH: usize = 5;
 
-/// Everything that is wrong with a command, each with its remedy; nothing when it is not found, which execution itself
-/// says.
-pub fn examine(command: &OsStr) -> Vec<String> {
-    let mut findings = Vec::new();
-    let mut name = command.to_owned();
+/// What is wrong with a command; None when it is not found, which execution itself says.
+pub fn examine(command: &OsStr) -> Option<Findings> {
+    let mut path = find(command)?;
     let mut via = String::new();
     for _ in 0..SCRIPT_DEPTH {
-        let Some(path) = find(&name) else { break };
-        let who = format!("{}{via}", path.display());
-        let Ok(mut file) = File::open(&path) else {
+        let mut start = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(256).read_to_end(&mut start));
+        let Some(interpreter) = read.ok().and_then(|_| interpreter(&start)) else {
             break;
         };
-        let mut start = [0; 256];
-        let length = file.read(&mut start).unwrap_or(0);
-        match interpreter(&start[..length]) {
-            Some(interpreter) => {
-                via = format!(", the interpreter of {}", path.display());
-                name = interpreter;
-            }
-            None => {
-                findings.extend(privileges(&path).map(|what| format!("{who}: {what}")));
-                findings.extend(
-                    elf::examine(&path)
-                        .into_iter()
-                        .map(|what| format!("{who}: {what}")),
-                );
-                break;
-            }
-        }
+        let Some(next) = find(&interpreter) else {
+            break;
+        };
+        via = format!(", the interpreter of {}", path.display());
+        path = next;
     }
-    findings
+    let mut findings = elf::examine(&path);
+    findings.complaints.extend(privileges(&path));
+    for text in findings.complaints.iter_mut().chain(&mut findings.notes) {
+        *text = format!("{}{via}: {text}", path.display());
+    }
+    Some(findings)
 }
 
 /// The file that a command means, as execvp(3) finds it.

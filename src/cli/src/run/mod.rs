@@ -1,19 +1,25 @@
 //! `run`: a program under the shim, in a net of its own or in a named one.
 
+mod environment;
+mod injecting;
 mod library;
 mod loading;
+mod premade;
 mod supervise;
 
 use crate::args::NetArgs;
+use crate::capture::Beside;
 use crate::doctor;
 use crate::failure::{say, Failure, Outcome};
 use crate::values;
 use clap::{Args, ValueEnum};
+use injecting::Injection;
 use memtun::{Fault, Net, Permission};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use premade::Premade;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 pub use library::find as find_library;
 
@@ -31,6 +37,12 @@ pub struct RunArgs {
     /// Is a new interface up, as if the administrator had said so, or down, as the kernel leaves it? [default: up]
     #[arg(long, value_name = "up|down", hide_possible_values = true)]
     link: Option<LinkState>,
+    /// Make a persistent tun interface before the program starts
+    #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
+    tun: Vec<Premade>,
+    /// Make a persistent tap interface before the program starts
+    #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
+    tap: Vec<Premade>,
     /// Take a permission away: open or ioctl
     #[arg(long, value_name = "OPERATION")]
     deny: Vec<Permission>,
@@ -43,6 +55,12 @@ pub struct RunArgs {
     /// Replace the end of every requested name, to catch programs that ignore the name they are given
     #[arg(long, value_name = "SUFFIX")]
     rename: Option<String>,
+    /// Capture all interfaces into a pcapng file
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+    /// Inject the packets of a file into the first interface that the program attaches to
+    #[arg(long, value_name = "FILE")]
+    inject: Option<PathBuf>,
     /// The program and its arguments
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -63,20 +81,35 @@ pub fn run(args: RunArgs) -> Outcome {
     };
     // From here on a signal ends the program, and with it this command, in order.
     let signals = supervise::Signals::catch()?;
+    let injection = args.inject.as_deref().map(Injection::open).transpose()?;
     let net = join(&args.net)?;
     prepare(&net, &args)?;
 
-    let warned = doctor::warn(program);
+    let findings = doctor::warn(program);
     let mut command = Command::new(program);
     command.args(arguments);
-    environment(&mut command, &args, &net, &library)?;
+    environment::set(&mut command, &args, &net, &library, findings.sanitizer);
+    let capture = args
+        .capture
+        .as_deref()
+        .map(|file| Beside::start(&net, file))
+        .transpose()?;
+    let injection = injection
+        .map(|injection| injection.start(&net))
+        .transpose()?;
     let loading = loading::Watch::on(&library);
-    let ended = supervise::run(command, program, signals)?;
-    if !warned && loading.is_some_and(|watch| watch.saw_nothing()) {
+    let ended = supervise::run(command, program, signals);
+    if let Some(injection) = injection {
+        injection.end();
+    }
+    if let Some(Err(e)) = capture.map(Beside::end) {
+        e.report();
+    }
+    let ended = ended?;
+    if findings.complaints.is_empty() && loading.is_some_and(|watch| watch.saw_nothing()) {
+        let (program, library) = (program.to_string_lossy(), library.display());
         say(&format!(
-            "{}: ended without having loaded {}; ask memtun doctor why",
-            program.to_string_lossy(),
-            library.display()
+            "{program}: ended without having loaded {library}; ask memtun doctor why"
         ));
     }
     leave(net, args.net.dir().is_none());
@@ -97,6 +130,10 @@ fn join(args: &NetArgs) -> Result<Net, Failure> {
 }
 
 fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
+    // In front of what makes calls fail.
+    let up = !matches!(args.link, Some(LinkState::Down));
+    premade::make(net, &args.tun, memtun::uapi::IFF_TUN, up)?;
+    premade::make(net, &args.tap, memtun::uapi::IFF_TAP, up)?;
     args.deny
         .iter()
         .for_each(|permission| net.deny(*permission));
@@ -112,52 +149,13 @@ fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn environment(
-    command: &mut Command,
-    args: &RunArgs,
-    net: &Net,
-    library: &Path,
-) -> Result<(), Failure> {
-    command.env(
-        "LD_PRELOAD",
-        preload(library, std::env::var_os("LD_PRELOAD").unwrap_or_default()),
-    );
-    command.env("MEMTUN_NET", net.path());
-    if !args.devices.is_empty() {
-        let paths: Vec<&[u8]> = args
-            .devices
-            .iter()
-            .map(|d| d.as_os_str().as_bytes())
-            .collect();
-        command.env("MEMTUN_DEVICES", OsStr::from_bytes(&paths.join(&b':')));
-    }
-    match args.link {
-        Some(LinkState::Up) => command.env("MEMTUN_LINK", "up"),
-        Some(LinkState::Down) => command.env("MEMTUN_LINK", "down"),
-        None => command,
-    };
-    Ok(())
-}
-
-/// An existing list with the library in front, once.
-fn preload(library: &Path, list: OsString) -> OsString {
-    let library = library.as_os_str().as_bytes();
-    let mut entries = vec![library];
-    let list = list.into_vec();
-    entries.extend(
-        list.split(|b| b": ".contains(b))
-            .filter(|e| !e.is_empty() && *e != library),
-    );
-    OsString::from_vec(entries.join(&b':'))
-}
-
 /// The net goes with the command that made it.
 fn leave(net: Net, ours: bool) {
     if !ours {
         return;
     }
-    let shown = net.path().display().to_string();
-    if net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty()) {
+    if is_in_use(&net) {
+        let shown = net.path().display();
         say(&format!(
             "{shown}: processes that the program left behind still use this net, which is removed now; name a net with --net DIR to keep it"
         ));
@@ -170,20 +168,14 @@ fn leave(net: Net, ours: bool) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn list(text: &str) -> String {
-        preload(Path::new("/x/libmemtun.so"), text.into())
-            .into_string()
-            .unwrap()
+/// Does a tunnel live on? A process that has just been told to end gets a moment to do so.
+fn is_in_use(net: &Net) -> bool {
+    let alive = || net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty());
+    for _ in 0..20 {
+        if !alive() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
-
-    #[test]
-    fn an_existing_preload_list_is_kept_behind_the_library() {
-        assert_eq!(list(""), "/x/libmemtun.so");
-        assert_eq!(list("/a.so /b.so"), "/x/libmemtun.so:/a.so:/b.so");
-        assert_eq!(list("/a.so:/x/libmemtun.so"), "/x/libmemtun.so:/a.so");
-    }
+    alive()
 }

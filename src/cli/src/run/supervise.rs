@@ -112,15 +112,23 @@ fn end_with(parent: Pid) -> io::Result<()> {
 
 fn not_started(program: &OsStr, e: &io::Error) -> Failure {
     let shown = program.to_string_lossy();
-    match e.raw_os_error() {
-        Some(libc::ENOENT) => Failure::with_status(
+    let is_path = program.as_bytes().contains(&b'/');
+    let (status, why) = match e.raw_os_error() {
+        // A directory of PATH that may not be searched gives EACCES, too.
+        Some(libc::ENOENT | libc::EACCES) if !is_path && doctor::find(program).is_none() => (
             127,
-            format!("{shown}: not found; give a path, or a name that is in PATH"),
+            "not found; give a path, or a name that is in PATH".into(),
         ),
-        Some(libc::EACCES) => Failure::with_status(
+        Some(libc::ENOENT) if Path::new(program).exists() => (
             126,
-            format!("{shown}: cannot be executed: permission denied; look at its mode"),
+            "cannot be executed: its interpreter does not exist; install it".into(),
         ),
-        _ => Failure::with_status(126, format!("{shown}: cannot be executed: {}", plain(e))),
-    }
+        Some(libc::ENOENT) => (127, "not found; give the path of a program".into()),
+        Some(libc::EACCES) => (
+            126,
+            "cannot be executed: permission denied; look at its mode".into(),
+        ),
+        _ => (126, format!("cannot be executed: {}", plain(e))),
+    };
+    Failure::with_status(status, format!("{shown}: {why}"))
 }

@@ -1,0 +1,116 @@
+//! The library and the place for nets, tried rather than guessed.
+
+use crate::failure::{plain, Outcome};
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// The hidden verb that looks whether the library is loaded.
+pub const PROBE: &str = "is-library-loaded";
+
+/// Below this a net does not get far: each queue and log takes its memory as it fills, up to 32 MB.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+/// What is wrong, each with its remedy.
+pub fn examine(library: &Path) -> Vec<String> {
+    [loads(library), room(), tunnel()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Starts this very command with the library preloaded.
+fn loads(library: &Path) -> Option<String> {
+    let shown = library.display();
+    let command = std::env::current_exe().ok()?;
+    let answer = Command::new(command)
+        .arg(PROBE)
+        .env("LD_PRELOAD", library)
+        .env_remove("MEMTUN_NET")
+        .output();
+    match answer {
+        Err(e) => Some(format!(
+            "{shown}: cannot try to load it: {}; look at the permissions of memtun",
+            plain(&e)
+        )),
+        Ok(answer) if answer.status.success() => None,
+        Ok(answer) => {
+            let said = String::from_utf8_lossy(&answer.stderr);
+            let why = said
+                .lines()
+                .next()
+                .unwrap_or("the dynamic linker did not say why");
+            Some(format!(
+                "{shown}: cannot be loaded; build it on this system, or for it ({why})"
+            ))
+        }
+    }
+}
+
+/// Where nets without a name are made.
+fn room() -> Option<String> {
+    let variable =
+        |name: &str| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+    let base = memtun::temporary::base_directory(variable);
+    let base = Path::new(std::ffi::OsStr::new(std::str::from_utf8(&base).ok()?)).to_owned();
+    let space = rustix::fs::statvfs(&base).ok()?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let shown = base.display();
+    if free < LITTLE_ROOM {
+        let free = free >> 20;
+        return Some(format!("{shown}: only {free} MB free, too little for a net; make room, or name another place with --net"));
+    }
+    None
+}
+
+/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows here.
+fn tunnel() -> Option<String> {
+    let fail = |e: &dyn std::fmt::Display| {
+        Some(format!(
+            "a tunnel does not work here: {e}; name another place with --net"
+        ))
+    };
+    let net = match Net::temporary() {
+        Ok(net) => net,
+        Err(e) => return fail(&e),
+    };
+    let system = MemoryIoSystem::new(&net);
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let made = system
+        .open(
+            "/dev/net/tun",
+            libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC,
+            0,
+        )
+        .and_then(|fd| {
+            system.ioctl(
+                fd,
+                uapi::TUNSETIFF,
+                &ifreq("tun0", uapi::IFF_TUN | uapi::IFF_NO_PI),
+            )?;
+            Ok(fd)
+        });
+    let fd = match made {
+        Ok(fd) => fd,
+        Err(e) => return fail(&format_args!("{}: {e}", net.path().display())),
+    };
+    let sent = net
+        .wait_interface("tun0", Some(Duration::ZERO))
+        .and_then(|tun| tun.inject(&[0x45; 20], None, None));
+    if let Err(e) = sent {
+        return fail(&e);
+    }
+    match system.read(fd, 100) {
+        Ok(packet) if packet == [0x45; 20] => None,
+        Ok(_) => fail(&"a packet was changed on its way"),
+        Err(e) => fail(&format_args!("{}: read: {e}", net.path().display())),
+    }
+}
+
+/// Exit status 0 when the library is in this process.
+pub fn probe() -> Outcome {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let loaded = maps.lines().any(|line| line.ends_with("/libmemtun.so"));
+    Ok(ExitCode::from(u8::from(!loaded)))
+}

@@ -1,0 +1,97 @@
+//! Shell completions and man pages, made from the same definitions as the command line.
+
+use crate::args::Cli;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use clap::{Args, Command, CommandFactory};
+use clap_complete::Shell;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What the definitions do not know, in roff.
+const MAIN: &str = r#".SH ENVIRONMENT
+.TP
+\fBMEMTUN_NET\fR
+Directory of the net. \fBmemtun run\fR without it and without \fB\-\-net\fR makes a fresh net, and removes it afterwards.
+.TP
+\fBMEMTUN_DEVICES\fR
+Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.
+.TP
+\fBMEMTUN_LINK\fR
+\fBup\fR (the default): a new interface is up; \fBdown\fR: as the kernel leaves it.
+.TP
+\fBMEMTUN_LOG\fR
+\fBerror\fR, \fBwarn\fR (the default), \fBinfo\fR, \fBdebug\fR or \fBtrace\fR, to standard error.
+.TP
+\fBMEMTUN_LIBRARY\fR
+libmemtun.so, where it is neither beside the command nor in ../lib from there.
+.SH EXIT STATUS
+0 when it is done; 1 when it did not happen (time over, queue full, interface gone); 2 for bad input.
+\fBmemtun run\fR gives the program's own status, 128+N when signal N ended it, 127 when it was not found and 126 when it
+could not be executed.
+.SH SEE ALSO
+\fBld.so\fR(8), \fBpcapng\fR(5), \fBip-link\fR(8), \fBtshark\fR(1)
+"#;
+
+const VERB: &str = r#".SH ENVIRONMENT
+See \fBmemtun\fR(1).
+.SH EXIT STATUS
+See \fBmemtun\fR(1).
+.SH SEE ALSO
+\fBmemtun\fR(1)
+"#;
+
+/// Print completions for a shell
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// bash, elvish, fish, powershell or zsh
+    shell: Shell,
+}
+
+/// Write memtun.1 and one page per verb
+#[derive(Args)]
+pub struct ManArgs {
+    /// Directory to write into; made if missing
+    directory: PathBuf,
+}
+
+/// `memtun completions`
+pub fn completions(args: &CompletionsArgs) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "memtun", &mut script);
+    let mut out = Output::new();
+    out.bytes(&script)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `memtun man`
+pub fn man(args: &ManArgs) -> Outcome {
+    let directory = &args.directory;
+    std::fs::create_dir_all(directory)
+        .map_err(|e| Failure::io(format!("{}: cannot make", directory.display()), &e))?;
+    let command = Cli::command();
+    page(directory, "memtun", command.clone(), MAIN)?;
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let name = format!("memtun-{}", verb.get_name());
+        let shown = format!("memtun {}", verb.get_name());
+        let verb = verb
+            .clone()
+            .display_name(&name)
+            .bin_name(shown)
+            .version(env!("CARGO_PKG_VERSION"));
+        page(directory, &name, verb, VERB)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<(), Failure> {
+    let path = directory.join(format!("{name}.1"));
+    let mut text = Vec::new();
+    let written = clap_mangen::Man::new(command)
+        .manual("memtun")
+        .render(&mut text);
+    text.extend(more.as_bytes());
+    let written = written.and_then(|()| std::fs::write(&path, &text));
+    written.map_err(|e| Failure::io(format!("{}: cannot write", path.display()), &e))
+}

@@ -1,0 +1,171 @@
+//! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
+
+use crate::args::InterfaceArgs;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use crate::packets::{self, Fit, Frame, PacketFile};
+use crate::progress::Progress;
+use clap::Args;
+use memtun::Interface;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Inject packets from a file into an interface
+///
+/// FILE is pcap, pcapng or text with one packet a line in hexadecimal. Ethernet, raw IP, Linux cooked and loopback captures
+/// fit both kinds of interface: a tun gets the IP packets in them, a tap gets an Ethernet header where there is none. Of a
+/// file that memtun captured, only what went to the program on that interface is injected.
+#[derive(Args)]
+pub struct InjectArgs {
+    #[command(flatten)]
+    interface: InterfaceArgs,
+    /// Keep the original spacing of the packets
+    #[arg(long)]
+    pace: bool,
+    /// File to inject, - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// `memtun inject`
+pub fn inject(args: &InjectArgs) -> Outcome {
+    let mut file = PacketFile::open(&args.file)?;
+    let interface = args.interface.wait(args.interface.deadline())?;
+    let mut replay = Replay::new(&interface, args.pace, args.interface.patience());
+    let mut progress = Progress::on_terminal(file.size);
+    let done = replay.all(&mut file, |replay, wait| {
+        progress.show(&replay.summary(), replay.read);
+        std::thread::sleep(wait);
+        true
+    });
+    progress.end();
+    let mut out = Output::new();
+    out.line(replay.summary())?;
+    out.flush()?;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// A file on its way into an interface.
+pub struct Replay<'a> {
+    interface: &'a Interface,
+    /// How long to wait for room; None for ever.
+    patience: Option<Duration>,
+    /// When the first packet was injected, and its time in the file.
+    began: Option<(Instant, i128)>,
+    pace: bool,
+    /// Packets and bytes injected.
+    injected: (u64, u64),
+    /// Bytes of packets seen.
+    read: u64,
+    frames: u64,
+    not_ip: u64,
+    sent_by_program: u64,
+    elsewhere: u64,
+    cut_short: u64,
+}
+
+impl Replay<'_> {
+    /// `patience` is how long a full queue may stay full.
+    pub fn new(interface: &Interface, pace: bool, patience: Option<Duration>) -> Replay<'_> {
+        Replay {
+            interface,
+            patience,
+            began: None,
+            pace,
+            injected: (0, 0),
+            read: 0,
+            frames: 0,
+            not_ip: 0,
+            sent_by_program: 0,
+            elsewhere: 0,
+            cut_short: 0,
+        }
+    }
+
+    /// Injects everything. `between` is called before each packet with the time to wait, and says whether to go on.
+    pub fn all(
+        &mut self,
+        file: &mut PacketFile,
+        mut between: impl FnMut(&Self, Duration) -> bool,
+    ) -> Result<(), Failure> {
+        while let Some(frame) = file.next()? {
+            let wait = self.wait(&frame)?;
+            if !between(self, wait) {
+                break;
+            }
+            self.one(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// How long until a packet is due.
+    fn wait(&mut self, frame: &Frame) -> Result<Duration, Failure> {
+        if !self.pace {
+            return Ok(Duration::ZERO);
+        }
+        let Some(time) = frame.time_ns else {
+            return Err(Failure::bad_input(
+                "the packets of this file have no times; leave out --pace",
+            ));
+        };
+        let (start, first) = *self.began.get_or_insert((Instant::now(), time));
+        // Captures may go back in time; such packets are due at once.
+        let offset = u64::try_from((time - first).max(0)).unwrap_or(u64::MAX);
+        let due = start.checked_add(Duration::from_nanos(offset));
+        Ok(due.map_or(Duration::MAX, |due| {
+            due.saturating_duration_since(Instant::now())
+        }))
+    }
+
+    fn one(&mut self, frame: &Frame) -> Result<(), Failure> {
+        self.frames += 1;
+        self.read += frame.data.len() as u64;
+        if frame
+            .interface
+            .as_deref()
+            .is_some_and(|name| name != self.interface.name().to_string())
+        {
+            self.elsewhere += 1;
+            return Ok(());
+        }
+        if frame.sent_by_program {
+            self.sent_by_program += 1;
+            return Ok(());
+        }
+        let fit = packets::fit(frame.link, &frame.data, self.interface.is_tap());
+        let done =
+            match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
+                Fit::Whole(data) => self.interface.inject(data, None, self.patience),
+                Fit::Ip(data) => self.interface.deliver(data, self.patience),
+                Fit::NotIp => {
+                    self.not_ip += 1;
+                    return Ok(());
+                }
+            };
+        done.map_err(|e| Failure::from(e).about(format!("packet {}", self.frames)))?;
+        self.injected.0 += 1;
+        self.injected.1 += frame.data.len() as u64;
+        self.cut_short += u64::from(frame.cut_short);
+        Ok(())
+    }
+
+    /// What has been done, in a sentence.
+    pub fn summary(&self) -> String {
+        let (packets, bytes) = self.injected;
+        let mut text = format!(
+            "{packets} packets, {bytes} bytes into {}",
+            self.interface.name()
+        );
+        let notes = [
+            (self.cut_short, "of them cut short in the file"),
+            (self.not_ip, "left out that are not IP"),
+            (self.sent_by_program, "left out that the program had sent"),
+            (self.elsewhere, "left out of other interfaces"),
+        ];
+        for (number, note) in notes.into_iter().filter(|(number, _)| *number > 0) {
+            text += &format!("; {number} {note}");
+        }
+        text
+    }
+}

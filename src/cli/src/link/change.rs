@@ -1,0 +1,84 @@
+//! `set` and `delete`: what an administrator does to an interface under the program.
+
+use crate::args::InterfaceArgs;
+use crate::failure::{Failure, Outcome};
+use clap::{Args, ValueEnum};
+use std::process::ExitCode;
+
+/// Change an interface under the program, as ip link set does
+#[derive(Args)]
+pub struct SetArgs {
+    #[command(flatten)]
+    interface: InterfaceArgs,
+    /// Set the link up or down
+    #[arg(value_name = "up|down", hide_possible_values = true)]
+    state: Option<State>,
+    /// Largest packet in bytes
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<u32>,
+    /// Packets that each queue holds
+    #[arg(long, value_name = "PACKETS")]
+    txqueuelen: Option<u32>,
+    /// Link carrier, on or off
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
+    carrier: Option<Carrier>,
+    /// Another name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Delete an interface under the program, as ip link del does
+#[derive(Args)]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    interface: InterfaceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    Up,
+    Down,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Carrier {
+    On,
+    Off,
+}
+
+/// `memtun set`
+pub fn set(args: &SetArgs) -> Outcome {
+    let nothing = args.state.is_none()
+        && args.mtu.is_none()
+        && args.txqueuelen.is_none()
+        && args.carrier.is_none()
+        && args.name.is_none();
+    if nothing {
+        return Err(Failure::bad_input(
+            "nothing to set: give up, down or an option; see memtun set --help",
+        ));
+    }
+    let interface = args.interface.wait(args.interface.deadline())?;
+    if let Some(mtu) = args.mtu {
+        interface.set_mtu(mtu)?;
+    }
+    if let Some(packets) = args.txqueuelen {
+        interface.set_txqueuelen(packets)?;
+    }
+    if let Some(carrier) = args.carrier {
+        interface.set_carrier(carrier == Carrier::On)?;
+    }
+    if let Some(name) = &args.name {
+        interface.rename(name)?;
+    }
+    if let Some(state) = args.state {
+        interface.set_up(state == State::Up)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `memtun delete`
+pub fn delete(args: &DeleteArgs) -> Outcome {
+    args.interface.wait(args.interface.deadline())?.delete()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,6 @@
+//! `ls`, `show`, `set`, `delete`: what is known of interfaces, and what an administrator changes.
+
+pub mod change;
+pub mod ls;
+pub mod show;
+mod view;

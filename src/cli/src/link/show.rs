@@ -1,0 +1,140 @@
+//! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
+
+use super::view::{Link, TunnelView};
+use crate::args::NetArgs;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use clap::Args;
+use memtun::Name;
+use std::process::ExitCode;
+
+/// Show one interface as ip -s -d link does, and its tunnels
+#[derive(Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    net: NetArgs,
+    /// The object that ls --json has for it
+    #[arg(long)]
+    json: bool,
+    /// Name of the interface
+    #[arg(value_name = "IFACE")]
+    interface: Name,
+}
+
+/// `memtun show`
+pub fn show(args: &ShowArgs) -> Outcome {
+    let net = args.net.existing()?;
+    let name = args.interface.to_string();
+    let Some(interface) = net.interface(&name)? else {
+        return Err(Failure::not_done(format!(
+            "{name}: no such interface in {}; see memtun ls",
+            net.path().display()
+        )));
+    };
+    let link = Link::from(&interface.info());
+    let mut out = Output::new();
+    if args.json {
+        out.json(&link)?;
+    } else {
+        out.bytes(text(&link).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(l: &Link) -> String {
+    let (tap, up) = (l.kind == "tap", l.flags.iter().any(|f| f == "UP"));
+    let carrier = l.flags.iter().any(|f| f == "RUNNING");
+    // ip(8) writes LOWER_UP for a carrier and leaves out RUNNING, which is implied.
+    let mut flags: Vec<&str> = if up && !carrier {
+        vec!["NO-CARRIER"]
+    } else {
+        Vec::new()
+    };
+    flags.extend(
+        l.flags
+            .iter()
+            .map(String::as_str)
+            .filter(|f| *f != "RUNNING" && *f != "UP"),
+    );
+    flags.extend(up.then_some("UP"));
+    flags.extend((up && carrier).then_some("LOWER_UP"));
+    let state = if up && carrier { "UNKNOWN" } else { "DOWN" };
+    let address = match &l.mac {
+        Some(mac) => format!("link/ether {mac} brd ff:ff:ff:ff:ff:ff"),
+        None => "link/none".into(),
+    };
+    let on = |on: bool| if on { "on" } else { "off" };
+    let mut detail = format!(
+        "tun type {} pi {} vnet_hdr {}",
+        l.kind,
+        on(l.pi),
+        on(l.vnet_hdr)
+    );
+    if l.multi_queue {
+        detail += &format!(" multi_queue on numqueues {}", l.tunnels.len());
+    }
+    detail += &format!(" persist {}", on(l.persistent));
+    if let Some(owner) = l.owner {
+        detail += &format!(" user {owner}");
+    }
+    if let Some(group) = l.group {
+        detail += &format!(" group {group}");
+    }
+    let mut lines = vec![
+        format!(
+            "{}: {}: <{}> mtu {} state {state} qlen {}",
+            l.index,
+            l.name,
+            flags.join(","),
+            l.mtu,
+            l.txqueuelen
+        ),
+        format!(
+            "    {address} minmtu 68 maxmtu {}",
+            if tap { 65521 } else { 65535 }
+        ),
+        format!("    {detail}"),
+        format!(
+            "    RX: {:>10} {:>9} {:>7} {:>7}",
+            "bytes", "packets", "errors", "dropped"
+        ),
+        format!(
+            "        {:>10} {:>9} {:>7} {:>7}",
+            l.rx.bytes, l.rx.packets, l.rx.frame_errors, l.rx.dropped
+        ),
+        format!(
+            "    TX: {:>10} {:>9} {:>7} {:>7} {:>7}",
+            "bytes", "packets", "errors", "dropped", "queued"
+        ),
+        format!(
+            "        {:>10} {:>9} {:>7} {:>7} {:>7}",
+            l.tx.bytes, l.tx.packets, 0, l.tx.dropped, l.queued
+        ),
+    ];
+    lines.extend(l.tunnels.iter().map(tunnel));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn tunnel(t: &TunnelView) -> String {
+    let asked = t
+        .requested_name
+        .as_deref()
+        .filter(|n| !n.is_empty())
+        .unwrap_or("any name");
+    let mode = format!("{:#06x}", t.mode);
+    let blocking = if t.blocking {
+        "blocking"
+    } else {
+        "non-blocking"
+    };
+    let cloexec = if t.close_on_exec {
+        " close-on-exec"
+    } else {
+        ""
+    };
+    format!(
+        "    tunnel asked for {asked} flags {mode} {blocking}{cloexec} queued {}",
+        t.queued
+    )
+}

@@ -1,0 +1,50 @@
+//! Progress of a long job, on a terminal only.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+const EVERY: Duration = Duration::from_millis(200);
+
+/// A line on standard error that is written over.
+pub struct Progress {
+    /// None when nobody looks.
+    shown: Option<Instant>,
+    /// Bytes of the whole, if known.
+    size: Option<u64>,
+    dirty: bool,
+}
+
+impl Progress {
+    /// Shows something only where standard error is a terminal.
+    pub fn on_terminal(size: Option<u64>) -> Progress {
+        let shown = std::io::stderr().is_terminal().then(Instant::now);
+        Progress {
+            shown,
+            size: size.filter(|s| *s > 0),
+            dirty: false,
+        }
+    }
+
+    /// So much is done; a sentence, and bytes.
+    pub fn show(&mut self, text: &str, bytes: u64) {
+        let Some(shown) = &mut self.shown else { return };
+        if shown.elapsed() < EVERY {
+            return;
+        }
+        *shown = Instant::now();
+        self.dirty = true;
+        let share = self
+            .size
+            .map(|size| format!("{:3}% ", (bytes.min(size) * 100) / size))
+            .unwrap_or_default();
+        let _ = write!(std::io::stderr(), "\r\x1b[K{share}{text}");
+    }
+
+    /// Clears the line.
+    pub fn end(&mut self) {
+        if self.dirty {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            self.dirty = false;
+        }
+    }
+}

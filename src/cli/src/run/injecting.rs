@@ -1,0 +1,115 @@
+//! `run --inject`: packets for the program as soon as it has an interface.
+
+use crate::failure::{say, Failure};
+use crate::inject::Replay;
+use crate::packets::PacketFile;
+use crate::stop::Stop;
+use memtun::{Interface, Net};
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often somebody looks whether the program is ready, or gone.
+const NAP: Duration = Duration::from_millis(5);
+
+/// A file that is to be injected.
+pub struct Injection {
+    file: PacketFile,
+    shown: String,
+}
+
+/// One that is being injected.
+pub struct Running {
+    stop: Stop,
+    thread: JoinHandle<()>,
+}
+
+impl Injection {
+    /// Before the program starts, so that a wrong file stops everything.
+    pub fn open(path: &Path) -> Result<Injection, Failure> {
+        if path.as_os_str() == "-" {
+            return Err(Failure::bad_input(
+                "--inject -: standard input is the program's; name a file",
+            ));
+        }
+        Ok(Injection {
+            file: PacketFile::open(path)?,
+            shown: path.display().to_string(),
+        })
+    }
+
+    /// Waits for the program in a thread of its own.
+    pub fn start(self, net: &Net) -> Result<Running, Failure> {
+        let stop = Stop::default();
+        let (net, told, shown) = (net.clone(), stop.clone(), self.shown.clone());
+        let thread = std::thread::Builder::new()
+            .name("inject".into())
+            .spawn(move || {
+                if let Err(e) = self.inject(&net, &told) {
+                    e.about(format!("--inject {shown}")).report();
+                }
+            });
+        let thread = thread.map_err(|e| Failure::io("cannot start a thread", &e))?;
+        Ok(Running { stop, thread })
+    }
+
+    fn inject(mut self, net: &Net, stop: &Stop) -> Result<(), Failure> {
+        let early = "the program ended before it had taken all packets";
+        let Some(interface) = first_attached(net, stop) else {
+            return Err(Failure::not_done("the program attached to no interface"));
+        };
+        let mut replay = Replay::new(&interface, false, None);
+        let mut whole = true;
+        replay.all(&mut self.file, |_, _| {
+            whole = wait_ready(&interface, stop);
+            whole
+        })?;
+        if whole {
+            Ok(())
+        } else {
+            Err(Failure::not_done(format!("{early}: {}", replay.summary())))
+        }
+    }
+}
+
+impl Running {
+    /// The program has ended.
+    pub fn end(self) {
+        self.stop.now();
+        if self.thread.join().is_err() {
+            say("--inject: a bug in memtun; please report it");
+        }
+    }
+}
+
+fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
+    loop {
+        let last = stop.is_due();
+        let attached = net
+            .interfaces()
+            .unwrap_or_default()
+            .into_iter()
+            .find(|i| !i.tunnels.is_empty());
+        if let Some(info) = attached {
+            return net.interface(&info.name.to_string()).ok().flatten();
+        }
+        if last {
+            return None;
+        }
+        std::thread::sleep(NAP);
+    }
+}
+
+/// Waits until packets can be injected; false when that will not be.
+fn wait_ready(interface: &Interface, stop: &Stop) -> bool {
+    loop {
+        let info = interface.info();
+        if stop.is_due() || interface.is_gone() {
+            return false;
+        }
+        if info.is_up() && !info.tunnels.is_empty() {
+            return true;
+        }
+        std::thread::sleep(NAP);
+    }
+}

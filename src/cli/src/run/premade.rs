@@ -1,0 +1,98 @@
+//! Interfaces that are there before the program is, as `ip tuntap add` makes them.
+
+use crate::failure::{say, Failure};
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, TunnelClass};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// `NAME[=ADDR/LEN]`
+#[derive(Clone, Debug)]
+pub struct Premade {
+    name: Name,
+    address: Option<(IpAddr, u8)>,
+}
+
+/// From the command line.
+pub fn parse(text: &str) -> Result<Premade, String> {
+    let (name, address) = match text.split_once('=') {
+        Some((name, address)) => (name, Some(prefix(address)?)),
+        None => (text, None),
+    };
+    let name: Name = name.parse().map_err(|e: memtun::Error| e.to_string())?;
+    match name.pattern() {
+        Ok(None) => Ok(Premade { name, address }),
+        _ => Err("give a plain name, as tun0, not a pattern".into()),
+    }
+}
+
+fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
+    let parsed = text.split_once('/').and_then(|(address, length)| {
+        let address: IpAddr = address.parse().ok()?;
+        let length = length
+            .parse()
+            .ok()
+            .filter(|l| *l <= if address.is_ipv4() { 32 } else { 128 })?;
+        Some((address, length))
+    });
+    parsed.ok_or_else(|| "give an address and a prefix length, as 10.0.0.1/24 or fd00::1/64".into())
+}
+
+/// Makes persistent interfaces of one kind; those that are there already stay.
+pub fn make(net: &Net, wanted: &[Premade], kind: u32, up: bool) -> Result<(), Failure> {
+    let system = MemoryIoSystem::new(net);
+    system.register_special_device(DEVICE, TunnelClass);
+    for Premade { name, address } in wanted {
+        let name = name.to_string();
+        let fd = system
+            .open(DEVICE, libc::O_RDWR | libc::O_CLOEXEC, 0)
+            .map_err(|e| failure(&name, e))?;
+        let made = system
+            .ioctl(fd, uapi::TUNSETIFF, &ifreq(&name, kind | uapi::IFF_NO_PI))
+            .and_then(|_| system.ioctl(fd, uapi::TUNSETPERSIST, &1i32.to_ne_bytes()));
+        let closed = system.close(fd);
+        made.map(|_| ())
+            .and(closed)
+            .map_err(|e| failure(&name, e))?;
+        net.wait_interface(&name, Some(Duration::ZERO))?
+            .set_up(up)?;
+        if let Some((address, length)) = address {
+            say(&format!("{name}: addresses are not supported yet, going on without {address}/{length}; send to any address"));
+        }
+    }
+    Ok(())
+}
+
+const DEVICE: &str = "/dev/net/tun";
+
+fn failure(name: &str, e: memtun::Errno) -> Failure {
+    let why = match e.0 {
+        libc::EBUSY => "it is in use; choose another name",
+        libc::EINVAL => "there is an interface of another kind by that name; choose another",
+        libc::EPERM => "the net denies it; take that back with memtun reset",
+        _ => "look at memtun fault and at the space in the net's file system",
+    };
+    Failure::bad_input(format!("{name}: cannot make it: {e}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses() {
+        assert!(parse("tun0").unwrap().address.is_none());
+        assert_eq!(parse("t=fd00::1/64").unwrap().address.unwrap().1, 64);
+        for bad in [
+            "",
+            "a/b",
+            "tun%d",
+            "tun0=",
+            "tun0=10.0.0.1",
+            "tun0=10.0.0.1/33",
+            "sixteen-bytes-xx",
+            "tun0=x/8",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the tests of the command share: where things are, a directory that goes, time limits.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes; then a test fails and does not hang.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The command under test.
+pub fn memtun() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memtun"));
+    command
+        .env_remove("MEMTUN_NET")
+        .env_remove("LD_PRELOAD")
+        .env("MEMTUN_LIBRARY", library());
+    command
+}
+
+/// libmemtun.so of the same build, else of the release build.
+pub fn library() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_memtun")).parent().unwrap();
+    let given = std::env::var_os("MEMTUN_LIBRARY").map(PathBuf::from);
+    let places = [
+        given,
+        Some(beside.join("libmemtun.so")),
+        Some(beside.join("../release/libmemtun.so")),
+    ];
+    let found = places.into_iter().flatten().find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("no libmemtun.so in {} or ../release; build it first: cargo build --release -p memtun-shim", beside.display())
+    })
+}
+
+/// The example program, which cargo builds with the tests.
+pub fn udp_echo() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_memtun"))
+        .with_file_name("examples")
+        .join("udp-echo");
+    assert!(
+        path.is_file(),
+        "no {}; build it first: cargo build --examples -p memtun-cli",
+        path.display()
+    );
+    path
+}
+
+/// A directory that is removed with this value.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("memtun-cli-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        std::fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a command came to.
+pub struct Done {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Done {
+    fn new(output: Output) -> Done {
+        Done {
+            status: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            bytes: output.stdout,
+        }
+    }
+
+    /// It ended with 0 and nothing on standard error.
+    #[track_caller]
+    pub fn ok(self) -> Done {
+        assert_eq!(
+            (self.status, self.err.as_str()),
+            (Some(0), ""),
+            "{}",
+            self.out
+        );
+        self
+    }
+
+    /// It ended with this status and one line, in which these words stand.
+    #[track_caller]
+    pub fn fails(self, status: i32, words: &[&str]) -> Done {
+        assert_eq!(self.status, Some(status), "{}{}", self.out, self.err);
+        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
+        assert!(self.err.starts_with("memtun: "), "{}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "{word:?} is not in {:?}", self.err);
+        }
+        self
+    }
+}
+
+/// Runs a command to its end, without standard input.
+#[track_caller]
+pub fn done(command: &mut Command) -> Done {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    finish(child)
+}
+
+/// `memtun` with these arguments, to its end.
+#[track_caller]
+pub fn cli<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Done {
+    done(memtun().args(arguments))
+}
+
+/// Waits for a child, which is killed when it takes too long.
+#[track_caller]
+pub fn finish(child: Child) -> Done {
+    let id = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match receiver.recv_timeout(LIMIT) {
+        Ok(output) => Done::new(output.unwrap()),
+        Err(_) => {
+            signal(id, libc::SIGKILL);
+            panic!("a command did not end within {LIMIT:?}");
+        }
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub fn signal(id: u32, number: i32) {
+    // SAFETY: a process that this test started and has not waited for yet.
+    assert_eq!(unsafe { libc::kill(id as i32, number) }, 0);
+}
+
+/// A program under the shim in a net of its own, killed with this value.
+pub struct Running {
+    pub child: Child,
+    pub net: PathBuf,
+}
+
+impl Running {
+    /// `memtun run --net ... OPTIONS -- udp-echo NAME`
+    pub fn echo(scratch: &Scratch, name: &str, options: &[&str]) -> Running {
+        let net = scratch.path("net");
+        let mut command = memtun();
+        command
+            .args(["run", "--net"])
+            .arg(&net)
+            .args(options)
+            .arg("--")
+            .arg(udp_echo())
+            .arg(name);
+        let child = command.stdin(Stdio::null()).spawn().unwrap();
+        Running { child, net }
+    }
+
+    /// Another verb in the same net.
+    #[track_caller]
+    pub fn cli(&self, arguments: &[&str]) -> Done {
+        done(memtun().args(arguments).env("MEMTUN_NET", &self.net))
+    }
+
+    /// Ends the program as a user would, and gives the status.
+    pub fn end(mut self) -> Option<i32> {
+        signal(self.child.id(), libc::SIGTERM);
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !so() {
+        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,328 @@
+//! `memtun run`: statuses, signals, nets, and what it says of programs that cannot work.
+
+mod common;
+
+use common::*;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The net that a program under `run` was in, printed by it.
+fn net_of(out: &str) -> PathBuf {
+    PathBuf::from(out.lines().next().expect("the program printed its net"))
+}
+
+#[test]
+fn the_status_is_the_programs_own() {
+    for (script, status) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("kill -9 $$", 137),
+        ("kill -TERM $$", 143),
+    ] {
+        let run = cli(["run", "--", "sh", "-c", script]);
+        assert_eq!(
+            (run.status, run.err.as_str()),
+            (Some(status), ""),
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn a_command_that_cannot_start_is_126_or_127() {
+    let scratch = Scratch::new();
+    let lost = scratch.write("lost-interpreter", "#!/no/such/interpreter\n");
+    Command::new("chmod").arg("+x").arg(&lost).status().unwrap();
+    cli(["run", "--", "no-such-command-anywhere"])
+        .fails(127, &["no-such-command-anywhere", "PATH"]);
+    cli(["run", "--", "/no/such/path"]).fails(127, &["/no/such/path: not found"]);
+    cli(["run", "--", "/etc/passwd"]).fails(126, &["/etc/passwd", "permission denied"]);
+    cli([Path::new("run"), Path::new("--"), &lost]).fails(126, &["interpreter does not exist"]);
+}
+
+#[test]
+fn its_own_net_goes_with_it() {
+    let run = cli([
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "echo $MEMTUN_NET; test -d $MEMTUN_NET",
+    ])
+    .ok();
+    assert!(!net_of(&run.out).exists());
+}
+
+#[test]
+fn its_own_net_goes_with_it_also_when_a_signal_ends_it() {
+    for number in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1] {
+        let scratch = Scratch::new();
+        let file = scratch.path("net-name");
+        let script = format!(
+            "echo $MEMTUN_NET > {0}.new; mv {0}.new {0}; exec sleep 60",
+            file.display()
+        );
+        let child = memtun()
+            .args(["run", "--", "sh", "-c", &script])
+            .spawn()
+            .unwrap();
+        until("the program has started", || file.exists());
+        signal(child.id(), number);
+        assert_eq!(finish(child).status, Some(128 + number));
+        assert!(!net_of(&std::fs::read_to_string(&file).unwrap()).exists());
+    }
+}
+
+#[test]
+fn who_is_killed_takes_the_program_along() {
+    let scratch = Scratch::new();
+    let file = scratch.path("pid");
+    let script = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 60",
+        file.display()
+    );
+    let mut child = memtun()
+        .args(["run", "--", "sh", "-c", &script])
+        .spawn()
+        .unwrap();
+    until("the program has started", || file.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let pid = std::fs::read_to_string(&file).unwrap();
+    let alive = || {
+        let state =
+            std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        state
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+    };
+    until("the program has gone", || !alive());
+    // The next one that makes a net of its own sweeps what was left.
+    cli(["run", "--", "true"]).ok();
+}
+
+#[test]
+fn a_program_that_handles_a_signal_decides_itself() {
+    let scratch = Scratch::new();
+    let file = scratch.path("ready");
+    let script = format!(
+        "trap 'exit 5' TERM; touch {}; while :; do sleep 0.01; done",
+        file.display()
+    );
+    let child = memtun()
+        .args(["run", "--", "sh", "-c", &script])
+        .spawn()
+        .unwrap();
+    until("the program has started", || file.exists());
+    signal(child.id(), libc::SIGTERM);
+    assert_eq!(finish(child).status, Some(5));
+}
+
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let script = "trap '' HUP; exec \"$0\" run -- sh -c 'kill -HUP $$; echo alive'";
+    let run = done(
+        memtun()
+            .env_clear()
+            .env("MEMTUN_LIBRARY", library())
+            .env("PATH", "/usr/bin:/bin")
+            .args(["run", "--"])
+            .args(["sh", "-c", script, env!("CARGO_BIN_EXE_memtun")]),
+    );
+    assert_eq!(
+        (run.status, run.out.as_str()),
+        (Some(0), "alive\n"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_named_net_stays() {
+    let scratch = Scratch::new();
+    let net = scratch.path("net");
+    done(
+        memtun()
+            .args(["run", "--net"])
+            .arg(&net)
+            .args(["--", "true"]),
+    )
+    .ok();
+    let list = done(memtun().args(["ls", "--net"]).arg(&net)).ok();
+    assert_eq!(list.out.lines().count(), 1);
+}
+
+#[test]
+fn processes_left_behind_are_reported() {
+    let script = "\"$0\" tun0 >/dev/null 2>&1 & echo $MEMTUN_NET; echo $!; sleep 0.2";
+    let echo = udp_echo();
+    let run = cli(["run", "--", "sh", "-c", script, echo.to_str().unwrap()])
+        .fails(0, &["left behind", "--net DIR"]);
+    assert!(!net_of(&run.out).exists());
+    signal(
+        run.out.lines().nth(1).unwrap().parse().unwrap(),
+        libc::SIGKILL,
+    );
+    // One that was told to end is not worth a word.
+    let script = "\"$0\" tun0 & sleep 0.2; kill $!";
+    cli(["run", "--", "sh", "-c", script, echo.to_str().unwrap()]).ok();
+}
+
+#[test]
+fn the_environment_has_what_the_library_wants() {
+    let script = "echo $LD_PRELOAD; echo $MEMTUN_DEVICES; echo $MEMTUN_LINK";
+    let arguments = [
+        "run", "--device", "/dev/a", "--device", "/dev/b", "--link", "down", "--", "sh", "-c",
+        script,
+    ];
+    let run = done(memtun().args(arguments).env("LD_PRELOAD", "libm.so.6")).ok();
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert!(
+        lines[0].ends_with("/libmemtun.so:libm.so.6"),
+        "{}",
+        lines[0]
+    );
+    assert_eq!(lines[1..], ["/dev/a:/dev/b", "down"]);
+}
+
+#[test]
+fn an_interface_can_be_there_before_the_program() {
+    let arguments = [
+        "run",
+        "--tun",
+        "tun7",
+        "--tap",
+        "tap7",
+        "--",
+        env!("CARGO_BIN_EXE_memtun"),
+        "ls",
+    ];
+    let run = cli(arguments).ok();
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.out);
+    assert!(
+        lines[1].starts_with("tun7  tun") && lines[1].contains("0+persist"),
+        "{}",
+        run.out
+    );
+    assert!(lines[2].starts_with("tap7  tap"), "{}", run.out);
+}
+
+#[test]
+fn permissions_and_faults_hold_from_the_start() {
+    let echo = udp_echo();
+    let echo = echo.to_str().unwrap();
+    for (options, words) in [
+        (["--deny", "open"], "Operation not permitted"),
+        (["--deny", "ioctl"], "Operation not permitted"),
+        (["--fault", "open=ENOENT"], "No such file"),
+        (["--fault", "ioctl:TUNSETIFF=EBUSY@1"], "busy"),
+    ] {
+        let run = cli(["run", options[0], options[1], "--", echo, "tun0", "0"]);
+        assert_eq!(run.status, Some(1), "{options:?}");
+        assert!(run.err.contains(words), "{options:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
+    let scratch = Scratch::new();
+    let source = scratch.write("static.c", "int main(void) { return 3; }\n");
+    let program = scratch.path("static");
+    let made = Command::new("cc")
+        .args(["-static", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        eprintln!("no C compiler that links statically; nothing to try");
+        return;
+    }
+    let run = done(memtun().args(["run", "--"]).arg(&program));
+    run.fails(3, &["static: is linked statically", "link it dynamically"]);
+    let doctor = done(memtun().arg("doctor").arg(&program));
+    assert_eq!(doctor.status, Some(1));
+    assert!(doctor.out.contains("link it dynamically"), "{}", doctor.out);
+    let script = scratch.write("script", format!("#!{}\n", program.display()));
+    Command::new("chmod")
+        .arg("+x")
+        .arg(&script)
+        .status()
+        .unwrap();
+    done(memtun().args(["run", "--"]).arg(&script))
+        .fails(3, &["the interpreter of", "linked statically"]);
+}
+
+#[test]
+fn a_program_that_did_not_load_the_library_is_reported() {
+    let scratch = Scratch::new();
+    // A copy of the library of its own: other tests open theirs at the same time. It cannot be loaded.
+    let library = scratch.write("libmemtun.so", "");
+    let run = done(
+        memtun()
+            .args(["run", "--", "true"])
+            .env("MEMTUN_LIBRARY", &library),
+    );
+    assert_eq!(run.status, Some(0));
+    assert!(run.err.contains("cannot be preloaded"), "{}", run.err);
+    let run = done(
+        memtun()
+            .args(["doctor", "true"])
+            .env("MEMTUN_LIBRARY", &library),
+    );
+    assert_eq!(run.status, Some(1));
+    assert!(run.out.contains("cannot be loaded"), "{}", run.out);
+}
+
+#[test]
+fn doctor_finds_nothing_against_an_ordinary_program() {
+    let echo = udp_echo();
+    let doctor = cli(["doctor", echo.to_str().unwrap()]).ok();
+    assert!(
+        doctor.out.ends_with("nothing speaks against it\n"),
+        "{}",
+        doctor.out
+    );
+    cli(["doctor"]).ok();
+    assert_eq!(cli(["doctor", "no-such-command-anywhere"]).status, Some(1));
+}
+
+/// As root this drops everything first; an ordinary user has nothing to drop.
+#[test]
+fn an_ordinary_user_needs_nothing() {
+    let scratch = Scratch::new();
+    let script = "udp-echo tun0 & memtun send-udp tun0 10.0.0.1:7 hi && memtun recv-udp tun0 10.1.2.3:21345; kill $!";
+    for (name, from) in [
+        ("memtun", env!("CARGO_BIN_EXE_memtun").into()),
+        ("udp-echo", udp_echo()),
+        ("libmemtun.so", library()),
+    ] {
+        std::fs::copy(from, scratch.path(name)).unwrap();
+    }
+    // SAFETY: asks for a number only.
+    let root = unsafe { libc::geteuid() } == 0;
+    let drop = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ];
+    let mut command = Command::new(if root { "setpriv" } else { "env" });
+    command
+        .args(drop.iter().filter(|_| root))
+        .arg(scratch.path("memtun"))
+        .args(["run", "--", "sh", "-c", script]);
+    // The library is found beside the command.
+    command
+        .env_remove("MEMTUN_LIBRARY")
+        .env_remove("MEMTUN_NET")
+        .env_remove("LD_PRELOAD");
+    command.env(
+        "PATH",
+        format!("{}:/usr/bin:/bin", scratch.path("").display()),
+    );
+    let run = done(command.stderr(Stdio::piped())).ok();
+    assert_eq!(run.out, "10.1.2.3:21345\nhi\n");
+}
