@@ -21,7 +21,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (self.0 >> 33) % limit
     }
 }
@@ -29,7 +32,11 @@ impl Random {
 fn worker() -> PathBuf {
     let program = std::env::temp_dir().join(format!("memtun-stress-worker-{}", std::process::id()));
     let source = build::crate_dir().join("stress/worker.c");
-    let built = Command::new("cc").args(["-O2", "-Wall", "-o"]).arg(&program).arg(source).status();
+    let built = Command::new("cc")
+        .args(["-O2", "-Wall", "-o"])
+        .arg(&program)
+        .arg(source)
+        .status();
     assert!(built.expect("the command cc, of Debian's gcc").success());
     program
 }
@@ -43,25 +50,48 @@ fn numbered(number: u32, len: usize) -> Vec<u8> {
 
 fn start(program: &Path, net: &Net, name: &str, marks: &Path, seed: u64) -> Child {
     // Never to be satisfied by the real device: no capability in the child.
-    let drop = ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "env"];
+    let drop = [
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+        "env",
+    ];
     Command::new("setpriv")
         .args(drop)
         .arg(format!("LD_PRELOAD={}", build::shim().library.display()))
         .arg(format!("MEMTUN_NET={}", net.path().display()))
         .arg(program)
-        .args([name, marks.to_str().expect("a UTF-8 path"), &seed.to_string()])
+        .args([
+            name,
+            marks.to_str().expect("a UTF-8 path"),
+            &seed.to_string(),
+        ])
         .stdin(Stdio::null())
         .spawn()
         .expect("the command setpriv, of Debian's util-linux")
 }
 
 /// One program's life: packets are injected until the random moment at which it is killed. What became of them.
-fn live(program: &Path, net: &Net, name: &str, random: &mut Random, end: Instant) -> (u64, u64, u64) {
+fn live(
+    program: &Path,
+    net: &Net,
+    name: &str,
+    random: &mut Random,
+    end: Instant,
+) -> (u64, u64, u64) {
     let marks_path = net.path().with_extension(format!("marks-{name}"));
-    let marks = File::options().read(true).write(true).create(true).truncate(true).open(&marks_path).expect("a file for marks");
+    let marks = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&marks_path)
+        .expect("a file for marks");
     marks.set_len(NUMBERS).expect("its length");
     let mut child = start(program, net, name, &marks_path, random.below(1 << 30));
-    let interface = net.wait_interface(name, Some(Duration::from_secs(20))).expect("the program's interface");
+    let interface = net
+        .wait_interface(name, Some(Duration::from_secs(20)))
+        .expect("the program's interface");
     let (mut accepted, mut refused) = (0u64, 0u64);
     let killed_at = Instant::now() + Duration::from_millis(random.below(400));
     while Instant::now() < killed_at.min(end) && accepted < NUMBERS {
@@ -72,15 +102,25 @@ fn live(program: &Path, net: &Net, name: &str, random: &mut Random, end: Instant
             match interface.inject_raw(&packet, None, Some(patience)) {
                 Ok(()) => accepted += 1,
                 Err(e) if e.0 == libc::EAGAIN => refused += 1,
-                Err(e) => panic!("{name}: {e} while the program lives: {:?}", child.try_wait()),
+                Err(e) => panic!(
+                    "{name}: {e} while the program lives: {:?}",
+                    child.try_wait()
+                ),
             }
         }
         while interface.recv(Some(Duration::ZERO)).is_ok() {}
     }
-    assert!(child.try_wait().expect("wait").is_none(), "{name}: the program ended by itself");
+    assert!(
+        child.try_wait().expect("wait").is_none(),
+        "{name}: the program ended by itself"
+    );
     child.kill().expect("kill");
     assert_eq!(child.wait().expect("wait").signal(), Some(libc::SIGKILL));
-    (accepted, account(&interface, &marks, accepted, refused), refused)
+    (
+        accepted,
+        account(&interface, &marks, accepted, refused),
+        refused,
+    )
 }
 
 /// Waits for the last forked reader to go (they die with their parent) and adds up. How many packets were in the hands of
@@ -88,7 +128,11 @@ fn live(program: &Path, net: &Net, name: &str, random: &mut Random, end: Instant
 fn account(interface: &Interface, marks: &File, accepted: u64, refused: u64) -> u64 {
     let limit = Instant::now() + Duration::from_secs(20);
     while !interface.is_gone() {
-        assert!(Instant::now() < limit, "{:?} outlives its program", interface.name());
+        assert!(
+            Instant::now() < limit,
+            "{:?} outlives its program",
+            interface.name()
+        );
         std::thread::yield_now();
     }
     let mut read = vec![0u8; accepted as usize];
@@ -97,13 +141,18 @@ fn account(interface: &Interface, marks: &File, accepted: u64, refused: u64) -> 
     assert_eq!(twice, 0, "packets read more than once");
     let read: u64 = read.iter().map(|n| u64::from(*n)).sum();
     let discarded = interface.info().tx[2] - refused;
-    assert!(read + discarded <= accepted, "{read} read, {discarded} discarded, {accepted} accepted");
+    assert!(
+        read + discarded <= accepted,
+        "{read} read, {discarded} discarded, {accepted} accepted"
+    );
     accepted - read - discarded
 }
 
 #[test]
 fn nothing_is_lost_when_programs_are_killed_at_random() {
-    let seed = std::env::var("MEMTUN_STRESS_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = std::env::var("MEMTUN_STRESS_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
     eprintln!("MEMTUN_STRESS_SEED={seed}");
     let program = worker();
@@ -123,17 +172,31 @@ fn nothing_is_lost_when_programs_are_killed_at_random() {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|t| t.join().expect("a program's driver")).collect()
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().expect("a program's driver"))
+            .collect()
     });
-    let (packets, in_hand): (u64, u64) = lives.iter().fold((0, 0), |sum, life| (sum.0 + life.0, sum.1 + life.1));
-    eprintln!("{} lives, {packets} packets, {in_hand} in the hands of killed processes", lives.len());
+    let (packets, in_hand): (u64, u64) = lives
+        .iter()
+        .fold((0, 0), |sum, life| (sum.0 + life.0, sum.1 + life.1));
+    eprintln!(
+        "{} lives, {packets} packets, {in_hand} in the hands of killed processes",
+        lives.len()
+    );
     assert!(lives.len() > 10 && packets > 10_000, "too little happened");
     // Each life ends with one killed parent and the readers that it forked, which are killed as well, some at random before.
     for (accepted, in_hand, _) in &lives {
-        assert!(*in_hand <= 64, "{in_hand} of {accepted} packets are unaccounted for");
+        assert!(
+            *in_hand <= 64,
+            "{in_hand} of {accepted} packets are unaccounted for"
+        );
     }
     assert!(net.is_idle().expect("a look"), "something lives in the net");
-    let left: Vec<_> = std::fs::read_dir(net.path()).expect("the net").map(|e| e.expect("an entry").file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(net.path())
+        .expect("the net")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert_eq!(left, [".memtun-net-state"]);
     for i in 0..PROGRAMS {
         let _ = std::fs::remove_file(net.path().with_extension(format!("marks-stress{i}")));

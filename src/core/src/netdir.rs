@@ -631,13 +631,7 @@ pub fn remove_directory(dir: &PathBuf) -> Result<(), Errno> {
         for path in names.iter().flatten() {
             sys::unlink(path.cstr(), 0)?;
         }
-        // SAFETY: rewinding a directory of our own touches no memory.
-        unsafe {
-            sys::syscall(
-                libc::SYS_lseek,
-                [fd.raw() as usize, 0, libc::SEEK_SET as usize, 0, 0, 0],
-            )
-        };
+        sys::rewind(fd.raw())?;
     }
 }
 

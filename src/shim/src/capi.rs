@@ -121,7 +121,10 @@ fn bad_memory(e: Errno) -> Error {
 }
 
 fn text<'a>(s: *const c_char) -> Answer<&'a str> {
-    let bytes = user::c_string(s).map_err(bad_memory)?;
+    let bytes = user::c_string(s).map_err(|e| match e.0 {
+        libc::ENAMETOOLONG => Error::new(libc::EINVAL, "the text is longer than 4095 bytes"),
+        _ => bad_memory(e),
+    })?;
     std::str::from_utf8(bytes).map_err(|_| {
         let shown = bytes.escape_ascii();
         Error::new(libc::EINVAL, format!("\"{shown}\" is not UTF-8"))

@@ -8,7 +8,7 @@
 //! | `table` | is a descriptor a tunnel? |
 //! | `ops` | what a call does on a tunnel |
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
-//! | `chardev` | what stat says of a device |
+//! | `chardev`, `fdinfo` | what stat and /proc say of a device |
 //! | `sockios` | interface requests on ordinary sockets |
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
@@ -29,6 +29,7 @@ mod config;
 mod environment;
 mod epoll;
 mod errno;
+mod fdinfo;
 mod hooks;
 mod logging;
 mod net;
@@ -62,6 +63,7 @@ extern "C" fn load() {
 /// Runs when the process exits by returning from main or exit(3).
 extern "C" fn unload() {
     let _ = errno::fence(|| {
+        hooks::stream::flush_all();
         net::leave();
         Ok(())
     });

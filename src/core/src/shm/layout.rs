@@ -99,7 +99,7 @@ pub struct NetState {
     pub faulty: AtomicU32,
     /// Longest packet that a write may carry, 0 for no limit (the seed's SEND_BUFFER_SIZE).
     pub send_buffer_size: AtomicU32,
-    /// All "tun0", "tun1" ... below this number are attached in process `number_owner`; [1] for "tap". Zeroed when an
+    /// All "tun0", "tun1" ... below this number are attached in process `number_owner`; the second for "tap". Zeroed when an
     /// interface goes or a tunnel is closed, so that the lowest free number is found without looking at each.
     pub numbers_taken: [AtomicU32; 2],
     /// See `numbers_taken`.

@@ -411,6 +411,30 @@ pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
     }
 }
 
+/// memfd_create(2).
+pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
+    // SAFETY: the name is NUL-terminated.
+    let answer = unsafe {
+        syscall(
+            libc::SYS_memfd_create,
+            [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0],
+        )
+    };
+    check(answer).map(|fd| Fd(fd as i32))
+}
+
+/// lseek(2) to the beginning.
+pub fn rewind(fd: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    check(unsafe {
+        syscall(
+            libc::SYS_lseek,
+            [fd as usize, 0, libc::SEEK_SET as usize, 0, 0, 0],
+        )
+    })
+    .map(drop)
+}
+
 /// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it answers false.
 pub fn each_entry(fd: i32, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
     #[repr(align(8))]

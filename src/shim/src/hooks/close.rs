@@ -1,5 +1,6 @@
 //! Closing, and the ways to end a process that run no destructors.
 
+use super::stream;
 use crate::net;
 use crate::ops;
 use crate::real::{hooks, real};
@@ -8,9 +9,9 @@ use libc::{c_int, c_uint, FILE};
 
 const CLOSE_RANGE_CLOEXEC: c_int = 4;
 
-/// The descriptor of a stream, if it is a tunnel.
+/// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (One of ours closes itself.)
 fn tunnel_of(file: *mut FILE) -> Option<c_int> {
-    if file.is_null() || !any() {
+    if file.is_null() || !any() || stream::descriptor(file).is_some() {
         return None;
     }
     // SAFETY: a stream of the caller's, which it is about to close.

@@ -12,6 +12,7 @@ pub mod open;
 pub mod receive;
 pub mod rw;
 pub mod stat;
+pub mod stream;
 pub mod syscall;
 pub mod wait;
 
@@ -25,6 +26,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     close::HOOKS,
     dup::HOOKS,
     stat::HOOKS,
+    stream::HOOKS,
     file::HOOKS,
     link::HOOKS,
     memory::HOOKS,

@@ -1,16 +1,20 @@
 //! Opening: the names that libc has for open(2).
 
 use crate::errno::{self, fence};
+use crate::fdinfo;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use libc::{c_char, c_int, mode_t, FILE};
+use libc::{c_char, c_int, mode_t};
 
 /// Opens through one of libc's names, or a tunnel.
 #[inline]
 fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
     match route::before(dir, path) {
         Route::Host => {
+            if let Some(fd) = fdinfo::open(path, flags) {
+                return fd;
+            }
             let fd = host();
             if fd < 0 && device_is_missing(errno::get()) {
                 return instead(dir, path, flags, fd);
@@ -29,7 +33,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
     }
 }
 
-fn ours(flags: c_int, host: Option<c_int>) -> c_int {
+pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
         let _ = memtun_core::sys::close(fd);
     }
@@ -98,57 +102,12 @@ hooks! {
     fn creat64(path: *const c_char, mode: mode_t) -> c_int => my_creat64 {
         opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, || real!(creat64(path, mode)))
     }
-    fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen {
-        stream(path, mode, || real!(fopen(path, mode)))
-    }
-    fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen64 {
-        stream(path, mode, || real!(fopen64(path, mode)))
-    }
     fn __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open_alias {
         opening(HERE, path, flags, || real!(__open(path, flags, mode)))
     }
     fn __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open64_alias {
         opening(HERE, path, flags, || real!(__open64(path, flags, mode)))
     }
-}
-
-/// fopen(3). The stream is of the tunnel's descriptor: fileno(3) and ioctl work as on the host; libc's own reads and
-/// writes on the stream do not pass through the library.
-fn stream(path: *const c_char, mode: *const c_char, host: impl FnOnce() -> *mut FILE) -> *mut FILE {
-    if route::before(HERE, path) != Route::Device {
-        return host();
-    }
-    let Ok(text) = crate::user::c_string(mode) else {
-        return host();
-    };
-    let direction = match (text.first(), text.contains(&b'+')) {
-        (_, true) => libc::O_RDWR,
-        (Some(b'r'), _) => libc::O_RDONLY,
-        _ => libc::O_WRONLY,
-    };
-    let cloexec = if text.contains(&b'e') {
-        libc::O_CLOEXEC
-    } else {
-        0
-    };
-    let exclusive = if text.contains(&b'x') {
-        libc::O_CREAT | libc::O_EXCL
-    } else {
-        0
-    };
-    let fd = ours(direction | cloexec | exclusive, None);
-    if fd < 0 {
-        return std::ptr::null_mut();
-    }
-    // SAFETY: a descriptor of our own and the caller's mode string.
-    let file = unsafe { libc::fdopen(fd, mode) };
-    if file.is_null() {
-        ops::close(fd, || {
-            let _ = memtun_core::sys::close(fd);
-            0
-        });
-    }
-    file
 }
 
 /// openat2(2), for `syscall`: None when it is not ours.

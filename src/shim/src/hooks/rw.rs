@@ -85,8 +85,9 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
     }
 }
 
+/// A plain read or write on a tunnel.
 #[inline(never)]
-extern "C" fn read_buffer(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+pub extern "C" fn read_buffer(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     blocking_read!(fd, Into::Buffer(buf, n))
 }
 
@@ -98,8 +99,9 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
     }
 }
 
+/// A plain read or write on a tunnel.
 #[inline(never)]
-extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+pub extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     ops::write(fd, Buffer::new(buf, n))
 }
 

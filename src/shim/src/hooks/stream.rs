@@ -1,0 +1,235 @@
+//! Streams (stdio) of a tunnel.
+//!
+//! libc reads and writes a stream's descriptor with calls of its own, past our hooks. So a stream of a tunnel is one with
+//! functions of ours behind it (fopencookie(3)); it has no descriptor as far as libc is concerned, and fileno(3) is hooked
+//! to give it.
+
+use super::open::ours;
+use super::rw;
+use crate::errno;
+use crate::ops;
+use crate::real::{hooks, real};
+use crate::route::{self, Route};
+use crate::table::is_tunnel;
+use crate::{fdinfo, user};
+use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// A stream and its descriptor.
+struct Stream {
+    file: AtomicPtr<FILE>,
+    fd: AtomicI32,
+}
+
+/// Programs have one or two; more than these have no fileno.
+static STREAMS: [Stream; 64] = [const {
+    Stream {
+        file: AtomicPtr::new(std::ptr::null_mut()),
+        fd: AtomicI32::new(-1),
+    }
+}; 64];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+#[repr(C)]
+struct Functions {
+    read: extern "C" fn(*mut c_void, *mut c_char, size_t) -> ssize_t,
+    write: extern "C" fn(*mut c_void, *const c_char, size_t) -> ssize_t,
+    seek: extern "C" fn(*mut c_void, *mut off64_t, c_int) -> c_int,
+    close: extern "C" fn(*mut c_void) -> c_int,
+}
+
+extern "C" {
+    fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
+}
+
+/// The cookie is the descriptor.
+fn fd_of(cookie: *mut c_void) -> c_int {
+    cookie as usize as c_int
+}
+
+extern "C" fn read_stream(cookie: *mut c_void, buf: *mut c_char, n: size_t) -> ssize_t {
+    rw::read_buffer(fd_of(cookie), buf.cast(), n)
+}
+
+extern "C" fn write_stream(cookie: *mut c_void, buf: *const c_char, n: size_t) -> ssize_t {
+    // A cookie's write says 0 for an error.
+    rw::write_buffer(fd_of(cookie), buf.cast(), n).max(0)
+}
+
+extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
+    errno::set(libc::ESPIPE);
+    -1
+}
+
+extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
+    let fd = fd_of(cookie);
+    let closed = ops::close(fd, || memtun_core::sys::close(fd).map_or(-1, |()| 0));
+    for stream in &STREAMS {
+        if stream.fd.load(Relaxed) == fd
+            && !stream.file.swap(std::ptr::null_mut(), Release).is_null()
+        {
+            COUNT.fetch_sub(1, Relaxed);
+        }
+    }
+    closed
+}
+
+/// A stream of a tunnel's descriptor. NULL and errno when the mode is none.
+fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
+    let functions = Functions {
+        read: read_stream,
+        write: write_stream,
+        seek: seek_stream,
+        close: close_stream,
+    };
+    // SAFETY: the caller's mode string; the functions fit the cookie.
+    let file = unsafe { fopencookie(fd as usize as *mut c_void, mode, functions) };
+    if file.is_null() {
+        return file;
+    }
+    for stream in &STREAMS {
+        if stream
+            .file
+            .compare_exchange(std::ptr::null_mut(), file, Release, Relaxed)
+            .is_ok()
+        {
+            stream.fd.store(fd, Release);
+            COUNT.fetch_add(1, Relaxed);
+            break;
+        }
+    }
+    file
+}
+
+/// The descriptor of a stream of ours.
+pub fn descriptor(file: *mut FILE) -> Option<c_int> {
+    if COUNT.load(Relaxed) == 0 {
+        return None;
+    }
+    STREAMS
+        .iter()
+        .find(|s| s.file.load(Acquire) == file)
+        .map(|s| s.fd.load(Acquire))
+}
+
+/// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc flushes.
+pub fn flush_all() {
+    for stream in STREAMS.iter().filter(|_| COUNT.load(Relaxed) != 0) {
+        let file = stream.file.load(Acquire);
+        if !file.is_null() {
+            // SAFETY: a stream that is in the table is open.
+            unsafe { libc::fflush(file) };
+        }
+    }
+}
+
+/// Flags of open(2) for a mode of fopen(3).
+fn flags_of(mode: *const c_char) -> Option<c_int> {
+    let text = user::c_string(mode).ok()?;
+    let direction = match (text.first()?, text.contains(&b'+')) {
+        (b'r' | b'w' | b'a', true) => libc::O_RDWR,
+        (b'r', _) => libc::O_RDONLY,
+        (b'w' | b'a', _) => libc::O_WRONLY,
+        _ => return None,
+    };
+    let cloexec = if text.contains(&b'e') {
+        libc::O_CLOEXEC
+    } else {
+        0
+    };
+    let exclusive = if text.contains(&b'x') {
+        libc::O_CREAT | libc::O_EXCL
+    } else {
+        0
+    };
+    Some(direction | cloexec | exclusive)
+}
+
+fn opening(
+    path: *const c_char,
+    mode: *const c_char,
+    host: impl FnOnce() -> *mut FILE,
+) -> *mut FILE {
+    let Some(flags) = flags_of(mode) else {
+        return host();
+    };
+    if route::before(libc::AT_FDCWD, path) == Route::Device {
+        let fd = ours(flags, None);
+        if fd < 0 {
+            return std::ptr::null_mut();
+        }
+        let file = of_tunnel(fd, mode);
+        if file.is_null() {
+            close_stream(fd as usize as *mut c_void);
+        }
+        return file;
+    }
+    match fdinfo::open(path, flags) {
+        // SAFETY: a descriptor of our own and the caller's mode string.
+        Some(fd) => unsafe { libc::fdopen(fd, mode) },
+        None => host(),
+    }
+}
+
+/// freopen(3) to the device: the stream keeps a descriptor that libc knows, so only fileno and ioctl work on it.
+fn reopening(
+    path: *const c_char,
+    mode: *const c_char,
+    host: impl FnOnce(*const c_char) -> *mut FILE,
+) -> *mut FILE {
+    let flags = if path.is_null() { None } else { flags_of(mode) };
+    let Some(flags) = flags.filter(|_| route::before(libc::AT_FDCWD, path) == Route::Device) else {
+        return host(path);
+    };
+    let fd = ours(flags, None);
+    if fd < 0 {
+        return std::ptr::null_mut();
+    }
+    let file = host(c"/dev/null".as_ptr());
+    if !file.is_null() {
+        // SAFETY: an open stream; plain descriptors of ours and the stream's.
+        unsafe {
+            let number = libc::fileno(file);
+            if memtun_core::sys::syscall(libc::SYS_dup3, [fd as usize, number as usize, 0, 0, 0, 0])
+                >= 0
+            {
+                ops::duplicated(fd, number);
+            }
+        }
+    }
+    ops::close(fd, || memtun_core::sys::close(fd).map_or(-1, |()| 0));
+    file
+}
+
+hooks! {
+    fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen {
+        opening(path, mode, || real!(fopen(path, mode)))
+    }
+    fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen64 {
+        opening(path, mode, || real!(fopen64(path, mode)))
+    }
+    fn freopen(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => my_freopen {
+        reopening(path, mode, |path| real!(freopen(path, mode, file)))
+    }
+    fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => my_freopen64 {
+        reopening(path, mode, |path| real!(freopen64(path, mode, file)))
+    }
+    fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE => my_fdopen {
+        if is_tunnel(fd) { of_tunnel(fd, mode) } else { real!(fdopen(fd, mode)) }
+    }
+    fn fileno(file: *mut FILE) -> c_int => my_fileno {
+        match descriptor(file) {
+            Some(fd) => fd,
+            None => real!(fileno(file)),
+        }
+    }
+    fn fileno_unlocked(file: *mut FILE) -> c_int => my_fileno_unlocked {
+        match descriptor(file) {
+            Some(fd) => fd,
+            None => real!(fileno_unlocked(file)),
+        }
+    }
+}
