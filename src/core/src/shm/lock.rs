@@ -65,7 +65,10 @@ impl RobustMutex {
         }
         levels.set(held | bit);
         // SAFETY: the mutex was initialised before the mapping was published.
-        let answer = unsafe { libc::pthread_mutex_lock(self.0.get()) };
+        let mut answer = unsafe { libc::pthread_mutex_trylock(self.0.get()) };
+        if answer == libc::EBUSY {
+            answer = self.lock_after_a_while();
+        }
         if answer != 0 {
             if answer != libc::EOWNERDEAD {
                 levels.set(held);
@@ -84,6 +87,22 @@ impl RobustMutex {
             levels,
             bit,
         })
+    }
+}
+
+impl RobustMutex {
+    /// The lock is taken. Holders keep it for the time of a copy; who was woken by one of them, often while it still holds
+    /// the lock, does better to let it finish than to go to sleep again.
+    #[cold]
+    fn lock_after_a_while(&self) -> i32 {
+        const ROUNDS: usize = 64;
+        for _ in 0..ROUNDS {
+            std::hint::spin_loop();
+        }
+        // SAFETY: no arguments, no memory.
+        unsafe { crate::sys::syscall(libc::SYS_sched_yield, [0; 6]) };
+        // SAFETY: as in `lock`.
+        unsafe { libc::pthread_mutex_lock(self.0.get()) }
     }
 }
 
