@@ -1,0 +1,278 @@
+//! Processes in unusual places: without the device, without a file system, with a full one, cancelled, spawned, killed.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use memtun::Net;
+use shim_tests::build;
+use shim_tests::watchdog::{self, Finished};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const DROP: [&str; 4] = [
+    "setpriv",
+    "--bounding-set=-all",
+    "--inh-caps=-all",
+    "--ambient-caps=-all",
+];
+
+/// A directory with the library and compiled programs, removed at the end.
+struct Stage(PathBuf);
+
+impl Stage {
+    fn new(name: &str) -> Stage {
+        let path =
+            std::env::temp_dir().join(format!("memtun-process-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::copy(&build::shim().library, path.join("libmemtun.so")).expect("a copy of the library");
+        Stage(path)
+    }
+
+    fn library(&self) -> String {
+        self.0.join("libmemtun.so").display().to_string()
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        let program = self.0.join(name);
+        let source = build::crate_dir().join(format!("process/{name}.c"));
+        let built = Command::new("cc")
+            .args(["-O2", "-o"])
+            .arg(&program)
+            .arg(source)
+            .arg("-lpthread")
+            .output();
+        let built = built.expect("the command cc, of Debian's gcc");
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        program
+    }
+
+    fn run(&self, command: &mut Command) -> Finished {
+        watchdog::run(command, &self.0, LIMIT).expect("the program starts")
+    }
+
+    /// Runs a command line unprivileged under the shim.
+    fn shimmed(&self, settings: &[&str], line: &[&OsStr]) -> Finished {
+        let mut command = Command::new(DROP[0]);
+        command
+            .args(&DROP[1..])
+            .arg("env")
+            .arg("-u")
+            .arg("MEMTUN_NET")
+            .args(settings);
+        command
+            .arg(format!("LD_PRELOAD={}", self.library()))
+            .args(line);
+        self.run(&mut command)
+    }
+
+    /// Runs a shell script in a mount namespace of its own; `$DROP` starts a program unprivileged and shimmed.
+    fn in_mount_namespace(&self, script: &str) -> Option<Finished> {
+        let drop = format!("{} env LD_PRELOAD={}", DROP.join(" "), self.library());
+        let mut command = Command::new("unshare");
+        command
+            .args(["-Urm", "--", "sh", "-euc", script])
+            .env("DROP", drop)
+            .env("STAGE", &self.0);
+        let finished = self.run(&mut command);
+        if finished.stderr.contains("unshare failed") {
+            eprintln!("NOT TESTED: no user namespaces here: {}", finished.stderr);
+            return None;
+        }
+        Some(finished)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[track_caller]
+fn succeeded(finished: &Finished) {
+    assert!(
+        finished.ended.success(),
+        "{}\n{}\n{}",
+        finished.ended,
+        finished.stdout,
+        finished.stderr
+    );
+}
+
+const PYTHON_OPENS: &str = "import os,fcntl,struct,stat
+assert stat.S_ISCHR(os.stat('/dev/net/tun').st_mode) and os.access('/dev/net/tun', os.R_OK | os.W_OK)
+for path in ['/dev/net/tun', '/dev/../dev//net/./tun', os.environ['STAGE'] + '/link']:
+    fd = os.open(path, os.O_RDWR)
+    print(fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH', b'', 0x1001))[:4], os.readlink('/proc/self/fd/%d' % fd))
+    os.close(fd)
+";
+
+#[test]
+fn a_device_that_does_not_exist_is_served() {
+    let stage = Stage::new("nodev");
+    std::os::unix::fs::symlink("/dev/net/tun", stage.0.join("link")).expect("a link");
+    fs::write(stage.0.join("opens.py"), PYTHON_OPENS).expect("a program");
+    let script =
+        "mount -t tmpfs none /dev/net; ! [ -e /dev/net/tun ]; $DROP python3 $STAGE/opens.py";
+    let Some(finished) = stage.in_mount_namespace(script) else {
+        return;
+    };
+    succeeded(&finished);
+    assert_eq!(finished.stdout, "b'tun0' /dev/net/tun\n".repeat(3));
+}
+
+#[test]
+fn a_full_file_system_gives_errors_and_no_signals() {
+    let stage = Stage::new("full");
+    let program = stage.program("small_disk");
+    for size in ["4k", "8k", "12k", "16k", "24k", "48k", "100k"] {
+        let script = format!(
+            "mkdir $STAGE/{size}; mount -t tmpfs -o size={size},mode=0755 none $STAGE/{size}; mkdir -m 700 $STAGE/{size}/net
+             export MEMTUN_NET=$STAGE/{size}/net MEMTUN_LOG=off; exec $DROP {}",
+            program.display()
+        );
+        let Some(finished) = stage.in_mount_namespace(&script) else {
+            return;
+        };
+        succeeded(&finished);
+    }
+}
+
+#[test]
+fn a_program_goes_on_after_chroot_and_setuid() {
+    let stage = Stage::new("chroot");
+    let program = stage.program("chroot");
+    let net = Net::temporary().expect("a net");
+    let empty = stage.0.join("empty");
+    fs::create_dir(&empty).expect("a directory");
+    let library = stage.library();
+    // As root it is real root with nothing but what chroot and setuid want; else root of a user namespace.
+    let mut command = if memtun::sys::effective_uid() == 0 {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--bounding-set=-all,+sys_chroot,+setuid,+setgid",
+            "--inh-caps=-all",
+            "env",
+        ]);
+        command
+    } else {
+        let mut command = Command::new("unshare");
+        command.args(["-Ur", "--", "env"]);
+        command
+    };
+    command
+        .arg(format!("LD_PRELOAD={library}"))
+        .arg(format!("MEMTUN_NET={}", net.path().display()));
+    command.arg(&program).arg(&empty);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| stage.run(&mut command));
+        let interface = net
+            .wait_interface("root0", Some(LIMIT))
+            .expect("the interface");
+        interface
+            .inject(&[0x45; 77], None, Some(LIMIT))
+            .expect("room");
+        let finished = running.join().expect("no panic");
+        succeeded(&finished);
+        assert!(
+            finished.stdout.ends_with("ready\ndone\n"),
+            "{}",
+            finished.stdout
+        );
+        assert!(interface.is_gone());
+    });
+    assert!(net.is_idle().expect("a look"));
+}
+
+#[test]
+fn threads_that_block_on_a_tunnel_can_be_cancelled() {
+    let stage = Stage::new("cancel");
+    let program = stage.program("cancel");
+    let finished = stage.shimmed(&[], &[program.as_os_str()]);
+    succeeded(&finished);
+    assert_eq!(finished.stdout, "cleaned 150, write 1\n");
+}
+
+#[test]
+fn children_of_every_kind_leave_the_parents_tunnel_alone() {
+    let stage = Stage::new("children");
+    let program = "import os,fcntl,struct,subprocess,sys
+fd = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)
+fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH', b'kid0', 0x1001))
+os.set_inheritable(fd, True)
+def works():
+    assert os.write(fd, b'E' * 20) == 20
+    try: os.read(fd, 10)
+    except BlockingIOError: pass
+for close_fds in (True, False):
+    for i in range(20):
+        subprocess.run(['/bin/true'], close_fds=close_fds, check=True); works()
+        os.posix_spawn('/bin/true', ['true'], os.environ); works()
+        os.posix_spawn('/bin/true', ['true'], {}, file_actions=[(os.POSIX_SPAWN_CLOSE, fd)]); works()
+        if os.fork() == 0: os.closerange(3, 1000); os._exit(0)
+        works()
+        os.system('exec 3>&- 4>&-; true'); works()
+out = subprocess.run([sys.executable, '-c', 'import socket; print(socket.if_nametoindex(\"kid0\") > 0)'], env={}, capture_output=True, text=True)
+print(out.stdout + out.stderr, end='')
+";
+    let finished = stage.shimmed(&[], ["python3", "-c", program].map(OsStr::new).as_slice());
+    succeeded(&finished);
+    assert_eq!(
+        finished.stdout, "True\n",
+        "a child with an empty environment is in the net as well"
+    );
+}
+
+/// Nets of process trees under /dev/shm that belong to a process of this test.
+fn private_nets(of: &str) -> Vec<String> {
+    let names = fs::read_dir(
+        Net::temporary()
+            .expect("a net")
+            .path()
+            .parent()
+            .expect("a parent"),
+    )
+    .expect("a directory");
+    names
+        .map(|e| {
+            e.expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|n| n.contains(of))
+        .collect()
+}
+
+#[test]
+fn a_private_net_goes_with_its_last_process_or_is_swept() {
+    let stage = Stage::new("private");
+    let opens = "import os,fcntl,struct
+fd = os.open('/dev/net/tun', os.O_RDWR); fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH', b'p0', 0x1001))
+print(os.getpid()); import sys; sys.stdout.flush()";
+    let run = |more: &str| {
+        let program = format!("{opens}\n{more}");
+        stage.shimmed(&[], ["python3", "-c", &program].map(OsStr::new).as_slice())
+    };
+    let pid = |finished: &Finished| format!("-{}-", finished.stdout.trim());
+    let finished = run("");
+    succeeded(&finished);
+    assert_eq!(private_nets(&pid(&finished)), [""; 0], "exit without close");
+    let finished = run("os._exit(0)");
+    assert_eq!(
+        private_nets(&pid(&finished)),
+        [""; 0],
+        "_exit without close"
+    );
+    let killed = run("os.kill(os.getpid(), 9)");
+    // Net::temporary sweeps on its way, as does the next program that makes a net.
+    assert_eq!(private_nets(&pid(&killed)), [""; 0], "swept after SIGKILL");
+}
