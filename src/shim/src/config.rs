@@ -52,16 +52,19 @@ pub fn init() {
     let log = variable("MEMTUN_LOG");
     crate::logging::init(log.as_deref().unwrap_or(b"warn"));
     let given = variable("MEMTUN_NET").filter(|dir| !dir.is_empty());
-    let net = given.unwrap_or_else(|| {
-        let base = temporary::base_directory(variable);
-        let name =
-            temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec());
-        if let Ok(value) = CString::new(name.clone()) {
+    let net = match &given {
+        Some(dir) => absolute(dir),
+        None => {
+            let base = temporary::base_directory(variable);
+            temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec())
+        }
+    };
+    if given.as_ref() != Some(&net) {
+        if let Ok(value) = CString::new(net.clone()) {
             // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
             unsafe { libc::setenv(c"MEMTUN_NET".as_ptr(), value.as_ptr(), 1) };
         }
-        name
-    });
+    }
     let private =
         temporary::owner_is_alive(&net).is_some() && net.windows(8).any(|w| w == b"/memtun-");
     let link = variable("MEMTUN_LINK");
@@ -89,6 +92,24 @@ pub fn init() {
         environment,
         library: library(),
     }));
+}
+
+/// A net's directory as children with another working directory find it.
+fn absolute(dir: &[u8]) -> Vec<u8> {
+    let mut buf = [0u8; 1024];
+    let here = match dir.first() {
+        Some(b'/') => b"".as_slice(),
+        _ => sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut buf).unwrap_or(b"."),
+    };
+    let mut path = here.to_vec();
+    if !here.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(dir);
+    while path.len() > 1 && path.last() == Some(&b'/') {
+        path.pop();
+    }
+    path
 }
 
 fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
