@@ -6,7 +6,7 @@
  * Functions that return int or ssize_t give a negative errno on error, those that return a handle give NULL and
  * set errno; memtun_last_error() has the sentence. A timeout of -1 waits without limit, 0 does not wait.
  * Packets are as the network sees them: no PI or vnet header; TAP frames whole, from the destination address on.
- * Handles may be used by several threads at once; closing one ends them all.
+ * A handle may be used by several threads at once, and by none any more when it is closed.
  */
 
 #ifndef MEMTUN_H
@@ -58,34 +58,80 @@ MEMTUN_API int memtun_active(void);
 MEMTUN_API const char *memtun_version(void);
 
 /*
- The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
- tunnels (attached or not). Its length; as much as fits stands in buf, with a NUL: call again with more
- room if need be. Members are only ever added.
+ What the calling thread's last failed call said: a sentence with the remedy, in UTF-8, without a full stop
+ or newline. Empty when none has failed. Yours until the next call of this thread.
  */
-MEMTUN_API ssize_t memtun_describe(const memtun_net *net, char *buf, size_t len);
+MEMTUN_API const char *memtun_last_error(void);
 
 /*
- An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
+ Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
+ own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
  */
-MEMTUN_API ssize_t memtun_describe_interface(const memtun_iface *iface, char *buf, size_t len);
+MEMTUN_API memtun_net *memtun_net_open(const char *dir);
 
 /*
- A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
- hexadecimal). id is the tunnel's from memtun_describe. -ENOENT: it is closed. Else as memtun_describe.
+ A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
+ this one and those made from it. Nets of processes that were killed are removed on the way.
  */
-MEMTUN_API ssize_t memtun_describe_tunnel(const memtun_net *net, uint64_t id, char *buf, size_t len);
+MEMTUN_API memtun_net *memtun_net_temporary(void);
 
 /*
- One line about a packet, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes".
- tap 1: a frame, 0: an IP packet. Else as memtun_describe.
+ Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.
  */
-MEMTUN_API
-ssize_t memtun_describe_packet(int tap,
-                               uint16_t ethertype,
-                               const void *packet,
-                               size_t packet_len,
-                               char *buf,
-                               size_t len);
+MEMTUN_API void memtun_net_close(memtun_net *net);
+
+/*
+ The net's directory, as MEMTUN_NET wants it: its length; as much as fits stands in buf, with a NUL.
+ */
+MEMTUN_API ssize_t memtun_net_path(const memtun_net *net, char *buf, size_t len);
+
+/*
+ Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
+ open no more.
+ */
+MEMTUN_API int memtun_net_remove(memtun_net *net);
+
+/*
+ Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
+ "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
+ */
+MEMTUN_API int memtun_fault(memtun_net *net, const char *spec);
+
+/*
+ Takes a fault back: 1, or 0 when it was not set any more.
+ */
+MEMTUN_API int memtun_fault_take_back(memtun_net *net, const char *spec);
+
+/*
+ Gives a permission back: "open" or "ioctl".
+ */
+MEMTUN_API int memtun_permit(memtun_net *net, const char *operation);
+
+/*
+ Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
+ */
+MEMTUN_API int memtun_deny(memtun_net *net, const char *operation);
+
+/*
+ Do programs have this permission? 1 or 0.
+ */
+MEMTUN_API int memtun_permitted(const memtun_net *net, const char *operation);
+
+/*
+ Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
+ */
+MEMTUN_API int memtun_set_send_buffer_size(memtun_net *net, uint32_t bytes);
+
+/*
+ Replaces the end of every name that a program asks for by suffix (at most 12 bytes), to catch programs
+ that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+ */
+MEMTUN_API int memtun_set_rename(memtun_net *net, const char *suffix);
+
+/*
+ Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+ */
+MEMTUN_API int memtun_reset(memtun_net *net);
 
 /*
  Waits until an interface of this name exists. ENODEV when the time is over, EINVAL when no interface can
@@ -175,82 +221,6 @@ MEMTUN_API int memtun_link_set_carrier(memtun_iface *iface, int on);
 MEMTUN_API int memtun_link_del(memtun_iface *iface);
 
 /*
- What the calling thread's last failed call said: a sentence with the remedy, in UTF-8, without a full stop
- or newline. Empty when none has failed. Yours until the next call of this thread.
- */
-MEMTUN_API const char *memtun_last_error(void);
-
-/*
- Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
- own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
- */
-MEMTUN_API memtun_net *memtun_net_open(const char *dir);
-
-/*
- A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
- this one and those made from it. Nets of processes that were killed are removed on the way.
- */
-MEMTUN_API memtun_net *memtun_net_temporary(void);
-
-/*
- Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.
- */
-MEMTUN_API void memtun_net_close(memtun_net *net);
-
-/*
- The net's directory, as MEMTUN_NET wants it: its length; as much as fits stands in buf, with a NUL.
- */
-MEMTUN_API ssize_t memtun_net_path(const memtun_net *net, char *buf, size_t len);
-
-/*
- Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
- open no more.
- */
-MEMTUN_API int memtun_net_remove(memtun_net *net);
-
-/*
- Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
- "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
- */
-MEMTUN_API int memtun_fault(memtun_net *net, const char *spec);
-
-/*
- Takes a fault back: 1, or 0 when it was not set any more.
- */
-MEMTUN_API int memtun_fault_take_back(memtun_net *net, const char *spec);
-
-/*
- Gives a permission back: "open" or "ioctl".
- */
-MEMTUN_API int memtun_permit(memtun_net *net, const char *operation);
-
-/*
- Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
- */
-MEMTUN_API int memtun_deny(memtun_net *net, const char *operation);
-
-/*
- Do programs have this permission? 1 or 0.
- */
-MEMTUN_API int memtun_permitted(const memtun_net *net, const char *operation);
-
-/*
- Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
- */
-MEMTUN_API int memtun_set_send_buffer_size(memtun_net *net, uint32_t bytes);
-
-/*
- Replaces the end of every name that a program asks for by suffix (at most 12 bytes), to catch programs
- that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
- */
-MEMTUN_API int memtun_set_rename(memtun_net *net, const char *suffix);
-
-/*
- Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
- */
-MEMTUN_API int memtun_reset(memtun_net *net);
-
-/*
  The next packet that the program wrote: its length, which may be more than len (then it is cut). ethertype
  may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this handle was
  overtaken and lost packets; go on with the next call. -ENODEV: the interface is gone, and all that it
@@ -322,6 +292,36 @@ ssize_t memtun_udp_receiver_recv(memtun_receiver *receiver,
  Closes a receiver. NULL is fine.
  */
 MEMTUN_API void memtun_udp_receiver_close(memtun_receiver *receiver);
+
+/*
+ The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
+ tunnels (attached or not). Its length; as much as fits stands in buf, with a NUL: call again with more
+ room if need be. Members are only ever added.
+ */
+MEMTUN_API ssize_t memtun_describe(const memtun_net *net, char *buf, size_t len);
+
+/*
+ An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
+ */
+MEMTUN_API ssize_t memtun_describe_interface(const memtun_iface *iface, char *buf, size_t len);
+
+/*
+ A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
+ hexadecimal). id is the tunnel's from memtun_describe. -ENOENT: it is closed. Else as memtun_describe.
+ */
+MEMTUN_API ssize_t memtun_describe_tunnel(const memtun_net *net, uint64_t id, char *buf, size_t len);
+
+/*
+ One line about a packet, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes".
+ tap 1: a frame, 0: an IP packet. Else as memtun_describe.
+ */
+MEMTUN_API
+ssize_t memtun_describe_packet(int tap,
+                               uint16_t ethertype,
+                               const void *packet,
+                               size_t packet_len,
+                               char *buf,
+                               size_t len);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -171,10 +171,11 @@ fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
 }
 
 /// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without the NUL.
-fn give_text(text: &str, buf: *mut c_char, len: size_t) -> Answer<usize> {
+fn give_text(text: impl AsRef<[u8]>, buf: *mut c_char, len: size_t) -> Answer<usize> {
+    let text = text.as_ref();
     if len > 0 {
         let kept = text.len().min(len - 1);
-        user::copy_out(buf as usize, &text.as_bytes()[..kept]).map_err(bad_memory)?;
+        user::copy_out(buf as usize, &text[..kept]).map_err(bad_memory)?;
         user::copy_out(buf as usize + kept, &[0]).map_err(bad_memory)?;
     }
     Ok(text.len())

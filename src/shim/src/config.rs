@@ -59,7 +59,9 @@ pub fn init() {
             temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec())
         }
     };
-    if given.as_ref() != Some(&net) {
+    let library = library();
+    // A driver that only loads the library has children of its own business.
+    if given.as_ref() != Some(&net) && library.is_some() {
         if let Ok(value) = CString::new(net.clone()) {
             // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
             unsafe { libc::setenv(c"MEMTUN_NET".as_ptr(), value.as_ptr(), 1) };
@@ -90,7 +92,7 @@ pub fn init() {
         devices,
         link_up,
         environment,
-        library: library(),
+        library,
     }));
 }
 

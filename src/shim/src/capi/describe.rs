@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// room if need be. Members are only ever added.
 #[no_mangle]
 pub extern "C" fn memtun_describe(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(&of_net(self::net(net)?)?.to_string(), buf, len))
+    length(|| give_text(of_net(self::net(net)?)?.to_string(), buf, len))
 }
 
 /// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
@@ -30,7 +30,7 @@ pub extern "C" fn memtun_describe_interface(
         let gone = interface.is_gone();
         let mut members = of_interface(&interface.info());
         members.push(("gone", gone.into()));
-        give_text(&Json::Object(members).to_string(), buf, len)
+        give_text(Json::Object(members).to_string(), buf, len)
     })
 }
 
@@ -57,7 +57,7 @@ pub extern "C" fn memtun_describe_tunnel(
         };
         let packets = waiting?.into_iter().map(packet).collect();
         members.push(("read_buffer", Json::List(packets)));
-        give_text(&Json::Object(members).to_string(), buf, len)
+        give_text(Json::Object(members).to_string(), buf, len)
     })
 }
 
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn memtun_describe_packet(
             0 => udp::ethertype(packet, tap != 0),
             given => given,
         };
-        give_text(&udp::describe(packet, ethertype, tap != 0), buf, len)
+        give_text(udp::describe(packet, ethertype, tap != 0), buf, len)
     })
 }
 

@@ -137,7 +137,7 @@ pub extern "C" fn memtun_udp_source(
 ) -> c_int {
     status(|| {
         let from = source(address(dst_host, 0)?, src_host, src_port)?;
-        give_text(&from.ip().to_string(), host, host_len)?;
+        give_text(from.ip().to_string(), host, host_len)?;
         give(from.port(), port)
     })
 }

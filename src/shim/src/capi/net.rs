@@ -60,7 +60,7 @@ pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
 /// The net's directory, as MEMTUN_NET wants it: its length; as much as fits stands in buf, with a NUL.
 #[no_mangle]
 pub extern "C" fn memtun_net_path(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(&self::net(net)?.path().to_string_lossy(), buf, len))
+    length(|| give_text(self::net(net)?.path().as_os_str().as_bytes(), buf, len))
 }
 
 /// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can

@@ -132,7 +132,7 @@ pub extern "C" fn memtun_udp_receiver_recv(
     length(|| {
         let (payload, source) = locked(&behind(receiver)?.0).recv_from(time(timeout_ms))?;
         if !src_host.is_null() {
-            give_text(&source.ip().to_string(), src_host, src_host_len)?;
+            give_text(source.ip().to_string(), src_host, src_host_len)?;
         }
         give(source.port(), src_port)?;
         give_bytes(&payload, buf, len)

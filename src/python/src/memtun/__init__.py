@@ -1,0 +1,62 @@
+"""Drive an in-memory /dev/net/tun from tests, without privileges.
+
+>>> import memtun
+>>> with memtun.Net() as net:                             # doctest: +SKIP
+...     app = net.popen(["./myvpn", "--dev", "tun0"])     # subprocess.Popen under the shim
+...     tun = net.interface("tun0", timeout=5)            # waits for TUNSETIFF
+...     source = tun.send_udp(b"ping", ("10.0.0.1", 7))
+...     tun.receive_udp(*source).recv(1024, timeout=5)
+b'ping'
+
+With pytest, the fixture ``memtun`` is a fresh :class:`Net` per test.
+
+======================  ================================================================
+module                  subject
+======================  ================================================================
+``_library``            libmemtun.so: where it is, its functions
+``_net``                nets
+``_interface``          packets and datagrams in, link settings
+``_receive``            packets and datagrams out
+``_views``              snapshots
+``_programs``           programs under the shim
+``_capture``            pcapng files
+``_leftovers``          what ends with a net, also when its driver is killed
+``_errors``             exceptions
+``pytest_plugin``       fixtures, marker, report
+======================  ================================================================
+"""
+
+from ._capture import Capture
+from ._errors import Error, Gone, InvalidValue, PacketsLost, Timeout
+from ._faults import Fault
+from ._interface import Interface, Link
+from ._library import active, version
+from ._net import Net
+from ._packets import Packet
+from ._permissions import Permissions
+from ._programs import Program
+from ._receive import Receiver, Subscriber
+from ._views import Counters, InterfaceInfo, Tunnel
+
+__all__ = [
+    "Capture",
+    "Counters",
+    "Error",
+    "Fault",
+    "Gone",
+    "Interface",
+    "InterfaceInfo",
+    "InvalidValue",
+    "Link",
+    "Net",
+    "Packet",
+    "PacketsLost",
+    "Permissions",
+    "Program",
+    "Receiver",
+    "Subscriber",
+    "Timeout",
+    "Tunnel",
+    "active",
+    "version",
+]

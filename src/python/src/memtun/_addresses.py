@@ -1,0 +1,66 @@
+"""Addresses as socket functions take them: ``(host, port)``, the host an IP address as text."""
+
+from __future__ import annotations
+
+import ctypes
+from ipaddress import IPv4Address, IPv6Address
+from typing import Optional, Union
+
+from . import _library
+from ._errors import invalid
+
+Host = Union[str, IPv4Address, IPv6Address]
+Address = tuple[str, int]
+
+_ROOM = 64
+
+
+def host_text(host: Host) -> bytes:
+    """For C, which says what is wrong with it."""
+    return _library.c_text(str(host) if isinstance(host, (IPv4Address, IPv6Address)) else host, "host")
+
+
+def any_host(host: Optional[Host]) -> Optional[bytes]:
+    """None or the empty string is any, as for socket.bind."""
+    return None if host is None or host == "" else host_text(host)
+
+
+def port_number(port: int) -> int:
+    """For C, where 65543 would become 7."""
+    return _library.number(port, "port", 0, 65535)
+
+
+def pair(address: tuple[Host, int], what: str) -> tuple[bytes, int]:
+    """A host and a port; what socket functions give for IPv6 has two more numbers, which say nothing here."""
+    if not isinstance(address, tuple) or len(address) not in (2, 4):
+        invalid(f"{what} {address!r}: give (host, port)")
+    return host_text(address[0]), port_number(address[1])
+
+
+def shown(address: Address) -> str:
+    """As people write it: ``10.0.0.1:7``, ``[fd00::1]:7``."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Buffer:
+    """Room in which C leaves an address."""
+
+    def __init__(self) -> None:
+        self.host = ctypes.create_string_buffer(_ROOM)
+        self.room = _ROOM
+        self.port = ctypes.c_uint16()
+        self.port_reference = ctypes.byref(self.port)
+
+    def address(self) -> Address:
+        """What C has left."""
+        return self.host.value.decode(), self.port.value
+
+
+def source_for(source: Optional[tuple[Host, int]], destination: bytes) -> Address:
+    """Where a datagram to ``destination`` comes from: the given address, its port 0 filled in, or the usual
+    one."""
+    host, port = (None, 0) if source is None else pair(source, "source")
+    out = Buffer()
+    _library.call("memtun_udp_source", host, port, destination, out.host, out.room, out.port_reference)
+    return out.address()

@@ -1,0 +1,95 @@
+"""Packets into a pcapng file, while they come: ``memtun capture`` in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Union
+
+from . import _library
+from ._errors import Error
+
+# How long the command has to begin, and to write what is left at the end.
+_PATIENCE = 10.0
+
+
+def _commands(library: Path) -> Iterator[Path]:
+    """Where the command may be: beside the library, or in bin/ where the library is in lib/memtun/."""
+    yield library.parent / "memtun"
+    for parent in list(library.parents)[:3]:
+        yield parent / "bin" / "memtun"
+    found = shutil.which("memtun")
+    if found:
+        yield Path(found)
+
+
+def command() -> Path:
+    """The memtun command of the same installation as the library."""
+    library = _library.find()
+    path = next((path for path in _commands(library) if os.access(path, os.X_OK) and path.is_file()), None)
+    if path is None:
+        raise Error(
+            errno.ENOENT,
+            f"no memtun command beside {library} or in PATH; build it with cargo build --release -p memtun-cli",
+        )
+    return path
+
+
+class Capture:
+    """A capture that runs. It begins with the packets that are still kept; at the end of its ``with`` block,
+    or of
+    :meth:`stop`, all that was written before is in the file."""
+
+    def __init__(self, net: Path, file: Union[str, os.PathLike[str]]) -> None:
+        self.path = Path(file).absolute()
+        """The file."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+        variables = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+        self._process = subprocess.Popen(
+            [str(command()), "capture", "--net", str(net), "--write", str(self.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=variables,
+            # A Ctrl-C is for the driver, which stops it in order.
+            start_new_session=True,
+        )
+        self._stopped = False
+        limit = time.monotonic() + _PATIENCE
+        while not self.path.exists() and self._process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.002)
+        if not self.path.exists():
+            self.stop()
+            raise Error(errno.EIO, f"{self.path}: memtun capture did not begin")
+
+    def stop(self) -> Path:
+        """Ends it; the file is complete."""
+        if self._stopped:
+            return self.path
+        self._stopped = True
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            _, said = self._process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, said = self._process.communicate()
+        if self._process.returncode != 0:
+            raise Error(
+                errno.EIO, said.decode(errors="replace").strip() or f"{self.path}: memtun capture failed"
+            )
+        return self.path
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,46 @@
+"""What goes wrong, as exceptions: an errno for programs, a sentence for people."""
+
+from __future__ import annotations
+
+import errno
+from typing import NoReturn
+
+
+class Error(OSError):
+    """An error of memtun: ``errno`` is its number, ``strerror`` the sentence that says what to do about
+    it."""
+
+
+class Timeout(Error, TimeoutError, BlockingIOError):
+    """It did not happen in time. A wait of no time at all gives this as well."""
+
+
+class InvalidValue(Error, ValueError):
+    """EINVAL: the value can never be right."""
+
+
+class PacketsLost(Error):
+    """ENOBUFS: the program wrote more than is kept before it was received. The next call goes on with the
+    oldest kept."""
+
+
+class Gone(Error):
+    """ENODEV: the interface is gone."""
+
+
+_CLASSES: dict[int, type[Error]] = {
+    errno.EAGAIN: Timeout,
+    errno.EINVAL: InvalidValue,
+    errno.ENOBUFS: PacketsLost,
+    errno.ENODEV: Gone,
+}
+
+
+def error(number: int, sentence: str) -> Error:
+    """The exception for an error number."""
+    return _CLASSES.get(number, Error)(number, sentence)
+
+
+def invalid(sentence: str) -> NoReturn:
+    """Refuses a value."""
+    raise InvalidValue(errno.EINVAL, sentence)

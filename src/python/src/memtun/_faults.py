@@ -1,0 +1,32 @@
+"""Calls of programs that fail on purpose."""
+
+from __future__ import annotations
+
+from . import _library
+from ._handles import Handle
+
+
+class Fault:
+    """A fault that is set. As a context manager it is taken back at the end."""
+
+    def __init__(self, net: Handle, spec: str) -> None:
+        self.spec = spec
+        """As it was given: ``OPERATION[:REQUEST]=ERRNO[@WHEN]``."""
+        self._net = net
+        self._spec = _library.c_text(spec, "fault")
+        with net as pointer:
+            _library.call("memtun_fault", pointer, self._spec)
+
+    def take_back(self) -> bool:
+        """Takes it back. False when all its calls had failed already."""
+        with self._net as pointer:
+            return _library.call("memtun_fault_take_back", pointer, self._spec) == 1
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.take_back()
+
+    def __repr__(self) -> str:
+        return f"<memtun.Fault {self.spec}>"

@@ -1,0 +1,53 @@
+"""Processes that stay behind in a temporary net, and the end of such a net when its driver is killed.
+
+Run as a program, with a pipe from the driver as standard input, it reads the directories of nets, each behind
+a sign and before a NUL, and waits: when the pipe ends, the driver has ended, however it did. Then what runs
+in those nets is killed and their directories are removed. It imports nothing of the package, so that it
+starts quickly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+
+
+def kill_in(net: str) -> None:
+    """Kills every process that was started in a net, however far it has removed itself from its parents."""
+    wanted = b"MEMTUN_NET=" + os.fsencode(net)
+    own = {os.getpid(), os.getppid()}
+    # Twice: a process may fork while the others are looked at.
+    for _ in range(2):
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit() or int(entry) in own:
+                continue
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    variables = file.read().split(b"\0")
+                if wanted in variables:
+                    os.kill(int(entry), signal.SIGKILL)
+
+
+def main() -> None:
+    """Waits for the driver's end."""
+    os.chdir("/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Whoever ends everything at once ends the driver as well, and then it is our turn.
+        signal.signal(number, signal.SIG_IGN)
+    nets: set[str] = set()
+    # What is not whole was not meant.
+    for entry in sys.stdin.buffer.read().split(b"\0")[:-1]:
+        net = os.fsdecode(entry[1:])
+        if entry[:1] == b"+":
+            nets.add(net)
+        else:
+            nets.discard(net)
+    for net in nets:
+        kill_in(net)
+        shutil.rmtree(net, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""libmemtun.so: where it is, its functions, and their errors as exceptions."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from ctypes import c_char_p, c_int, c_size_t, c_ssize_t, c_uint16, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ._errors import Error, error, invalid
+
+NAME = "libmemtun.so"
+
+_uint16_p = ctypes.POINTER(c_uint16)
+_uint64_p = ctypes.POINTER(c_uint64)
+
+# Of memtun.h: result and parameters.
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "memtun_active": (c_int, []),
+    "memtun_version": (c_char_p, []),
+    "memtun_last_error": (c_char_p, []),
+    "memtun_net_open": (c_void_p, [c_char_p]),
+    "memtun_net_temporary": (c_void_p, []),
+    "memtun_net_close": (None, [c_void_p]),
+    "memtun_net_path": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
+    "memtun_net_remove": (c_int, [c_void_p]),
+    "memtun_fault": (c_int, [c_void_p, c_char_p]),
+    "memtun_fault_take_back": (c_int, [c_void_p, c_char_p]),
+    "memtun_permit": (c_int, [c_void_p, c_char_p]),
+    "memtun_deny": (c_int, [c_void_p, c_char_p]),
+    "memtun_permitted": (c_int, [c_void_p, c_char_p]),
+    "memtun_set_send_buffer_size": (c_int, [c_void_p, c_uint32]),
+    "memtun_set_rename": (c_int, [c_void_p, c_char_p]),
+    "memtun_reset": (c_int, [c_void_p]),
+    "memtun_interface": (c_void_p, [c_void_p, c_char_p, c_int]),
+    "memtun_iface_close": (None, [c_void_p]),
+    "memtun_inject": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int]),
+    "memtun_deliver": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
+    "memtun_send_udp": (
+        c_int,
+        [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
+    ),
+    "memtun_udp_source": (c_int, [c_char_p, c_uint16, c_char_p, c_char_p, c_size_t, _uint16_p]),
+    "memtun_link_set_up": (c_int, [c_void_p, c_int]),
+    "memtun_link_set_mtu": (c_int, [c_void_p, c_uint32]),
+    "memtun_link_set_txqlen": (c_int, [c_void_p, c_uint32]),
+    "memtun_link_set_name": (c_int, [c_void_p, c_char_p]),
+    "memtun_link_set_carrier": (c_int, [c_void_p, c_int]),
+    "memtun_link_del": (c_int, [c_void_p]),
+    "memtun_subscribe": (c_void_p, [c_void_p]),
+    "memtun_subscriber_recv": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, _uint16_p, _uint64_p, c_int],
+    ),
+    "memtun_subscriber_close": (None, [c_void_p]),
+    "memtun_udp_receiver": (c_void_p, [c_void_p, c_char_p, c_uint16]),
+    "memtun_udp_receiver_recv": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, c_char_p, c_size_t, _uint16_p, c_int],
+    ),
+    "memtun_udp_receiver_close": (None, [c_void_p]),
+    "memtun_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
+    "memtun_describe_interface": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
+    "memtun_describe_tunnel": (c_ssize_t, [c_void_p, c_uint64, c_char_p, c_size_t]),
+    "memtun_describe_packet": (
+        c_ssize_t,
+        [c_int, c_uint16, c_char_p, c_size_t, c_char_p, c_size_t],
+    ),
+}
+
+
+def _candidates() -> Iterator[Path]:
+    """Where the library may be: this checkout's build, the installation's lib/memtun, wherever pip has put
+    it."""
+    here = Path(__file__).resolve()
+    for parent in here.parents:
+        if (parent / "src/shim/memtun.h").is_file():
+            target = Path(os.environ.get("CARGO_TARGET_DIR") or "target")
+            yield parent / target / "release" / NAME
+    for parent in list(here.parents)[1:6]:
+        yield parent / "lib" / "memtun" / NAME
+    try:
+        files = importlib.metadata.files("memtun") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == NAME:
+            yield Path(str(file.locate())).resolve()
+
+
+def find() -> Path:
+    """The library's path: $MEMTUN_LIBRARY, what this process was preloaded with, a checkout's build, or
+    beside the package."""
+    given = os.environ.get("MEMTUN_LIBRARY")
+    if given:
+        path = Path(given).absolute()
+        if not path.is_file():
+            raise Error(errno.ENOENT, f"MEMTUN_LIBRARY={given}: no such file; name {NAME}")
+        return path
+    for entry in os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
+        if os.path.basename(entry) == NAME and os.path.isfile(entry):
+            return Path(entry)
+    found = next((path for path in _candidates() if path.is_file()), None)
+    if found is None:
+        raise Error(
+            errno.ENOENT,
+            f"no {NAME} beside the memtun package; build it with cargo build --release -p memtun-shim, "
+            "or set MEMTUN_LIBRARY",
+        )
+    return found
+
+
+def _open() -> ctypes.CDLL:
+    already = ctypes.CDLL(None, use_errno=True)
+    if hasattr(already, "memtun_net_open"):
+        # Preloaded: a second copy would not know this process's tunnels.
+        return already
+    path = find()
+    named = "MEMTUN_NET" in os.environ
+    try:
+        library = ctypes.CDLL(str(path), use_errno=True)
+    except OSError as e:
+        raise Error(errno.ELIBACC, f"{path}: cannot be loaded: {e}; it is for Linux with glibc") from e
+    if not named:
+        # The library names a private net for children of a program under the shim; a driver's children have
+        # their own.
+        os.unsetenv("MEMTUN_NET")
+    return library
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The library, loaded at first use."""
+    loaded = _open()
+    for name, (result, parameters) in _FUNCTIONS.items():
+        try:
+            function = getattr(loaded, name)
+        except AttributeError:
+            raise Error(
+                errno.ELIBACC,
+                f"{NAME} has no {name}: it is of another version than the memtun package",
+            ) from None
+        function.restype, function.argtypes = result, parameters
+    return loaded
+
+
+def version() -> str:
+    """The library's version."""
+    text = library().memtun_version()
+    assert isinstance(text, bytes)
+    return text.decode()
+
+
+def active() -> bool:
+    """Is this process under the shim?"""
+    return bool(library().memtun_active())
+
+
+def fail(number: int) -> NoReturn:
+    """Raises what this thread's last call said."""
+    sentence = library().memtun_last_error()
+    text = sentence.decode(errors="replace") if sentence else os.strerror(number)
+    raise error(number, text)
+
+
+def call(name: str, *arguments: object) -> int:
+    """Calls a function that returns a number; negative ones are errors."""
+    answer: int = getattr(library(), name)(*arguments)
+    if answer < 0:
+        fail(-answer)
+    return answer
+
+
+def pointer(name: str, *arguments: object) -> int:
+    """Calls a function that returns a handle."""
+    made: int | None = getattr(library(), name)(*arguments)
+    if made is None:
+        fail(ctypes.get_errno())
+    return made
+
+
+def text(name: str, *arguments: object) -> str:
+    """Calls a function that fills a buffer with text, as snprintf does."""
+    room = 4096
+    while True:
+        buffer = ctypes.create_string_buffer(room)
+        length = call(name, *arguments, buffer, room)
+        if length < room:
+            return buffer.raw[:length].decode(errors="surrogateescape")
+        room = length + 4096
+
+
+def c_text(value: str, what: str) -> bytes:
+    """A string for C. A NUL would end it early and so mean something else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be str, not {type(value).__name__}")
+    if "\0" in value:
+        invalid(f"{what} {value!r} has a NUL in it")
+    return value.encode(errors="surrogateescape")
+
+
+def number(value: int, what: str, least: int, most: int) -> int:
+    """An integer for C, where one that is too large would be cut to another."""
+    if not isinstance(value, int):
+        raise TypeError(f"{what} must be int, not {type(value).__name__}")
+    if not least <= value <= most:
+        invalid(f"{what} {value}: give {least} to {most}")
+    return value

@@ -1,0 +1,35 @@
+"""Packets as the network sees them."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from . import _library
+
+Data = Union[bytes, bytearray, memoryview]
+
+
+class Packet(bytes):
+    """The bytes of a packet: no packet information, no vnet header; a TAP's frame whole, from the destination
+    address on."""
+
+    ethertype: int
+    """Host byte order; 0 where there is none."""
+    time_ns: int
+    """When the program wrote it, nanoseconds since 1970; 0 for one that still waits to be read."""
+    tap: bool
+    """An Ethernet frame? Else an IP packet."""
+
+    def __new__(cls, data: bytes, ethertype: int = 0, time_ns: int = 0, tap: bool = False) -> Packet:
+        self = super().__new__(cls, data)
+        self.ethertype, self.time_ns, self.tap = ethertype, time_ns, tap
+        return self
+
+    def describe(self) -> str:
+        """One line: ``IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes``."""
+        return _library.text("memtun_describe_packet", int(self.tap), self.ethertype, bytes(self), len(self))
+
+
+def data_of(packet: Data) -> bytes:
+    """The bytes of a bytes-like object. (``bytes`` would take an int for a length.)"""
+    return packet if type(packet) is bytes else memoryview(packet).tobytes()

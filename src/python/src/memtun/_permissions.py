@@ -1,0 +1,44 @@
+"""What programs may do: the set that the seed of memtun, Twisted's MemoryIOSystem, calls ``permissions``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableSet
+
+from . import _library
+from ._handles import Handle
+
+_ALL = ("open", "ioctl")
+
+
+class Permissions(MutableSet[str]):
+    """The live set of a net's permissions, out of ``"open"`` and ``"ioctl"``. Taking one away makes that call
+    fail with EPERM from then on, in programs that run as well."""
+
+    def __init__(self, net: Handle) -> None:
+        self._net = net
+
+    def __contains__(self, operation: object) -> bool:
+        if operation not in _ALL:
+            return False
+        return self._call("memtun_permitted", str(operation)) == 1
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([operation for operation in _ALL if operation in self])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def add(self, value: str) -> None:
+        """Gives a permission back."""
+        self._call("memtun_permit", value)
+
+    def discard(self, value: str) -> None:
+        """Takes a permission away."""
+        self._call("memtun_deny", value)
+
+    def _call(self, name: str, operation: str) -> int:
+        with self._net as pointer:
+            return _library.call(name, pointer, _library.c_text(operation, "permission"))
+
+    def __repr__(self) -> str:
+        return f"<memtun.Permissions {sorted(self)}>"

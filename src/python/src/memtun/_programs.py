@@ -1,0 +1,113 @@
+"""Programs under the shim: their environment, their output, their end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Optional, Union
+
+from . import _library
+from ._errors import Error, invalid
+
+Argument = Union[str, "os.PathLike[str]"]
+Command = Union[Argument, Sequence[Argument]]
+
+# How long programs have between SIGTERM and SIGKILL.
+_GRACE = 2.0
+
+
+def environment(
+    net: Path,
+    base: Optional[Mapping[str, str]],
+    link: Optional[str],
+    devices: Optional[Iterable[Argument]],
+) -> dict[str, str]:
+    """Variables that put a program under the shim, added to ``base`` (None: this process's)."""
+    library = str(_library.find())
+    if any(c in library for c in ": \t\n"):
+        raise Error(
+            errno.EINVAL,
+            f"{library}: LD_PRELOAD takes no path with a space or ':' in it; copy the library elsewhere and set "
+            "MEMTUN_LIBRARY",
+        )
+    variables = dict(os.environ if base is None else base)
+    others = variables.get("LD_PRELOAD", "").replace(":", " ").split()
+    variables["LD_PRELOAD"] = ":".join([library, *(o for o in others if o != library)])
+    variables["MEMTUN_NET"] = str(net)
+    if link is not None:
+        if link not in ("up", "down"):
+            invalid(f"link {link!r}: give up or down")
+        variables["MEMTUN_LINK"] = link
+    if devices is not None:
+        variables["MEMTUN_DEVICES"] = ":".join(_device(device) for device in devices)
+    return variables
+
+
+def _device(device: Argument) -> str:
+    path = os.fspath(device)
+    if not path.startswith("/") or ":" in path or "\0" in path or ".." in path.split("/"):
+        invalid(f"device {path!r}: give an absolute path without '..' or ':'")
+    return path
+
+
+def shown(command: Any) -> str:
+    """A command as it would be typed."""
+    parts = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
+    return " ".join(shlex.quote(os.fsdecode(part)) for part in parts)
+
+
+class Program(subprocess.Popen[Any]):
+    """A program under the shim; :class:`subprocess.Popen` in every other way."""
+
+    _record: Optional[IO[bytes]] = None
+
+    def __init__(self, args: Command, record: bool = False, **keywords: Any) -> None:
+        streams = [name for name in ("stdout", "stderr") if record and keywords.get(name) is None]
+        if streams:
+            self._record = tempfile.TemporaryFile()  # noqa: SIM115
+            keywords.update({name: self._record for name in streams})
+        super().__init__(args, **keywords)
+
+    @property
+    def output(self) -> Optional[str]:
+        """What it wrote to standard output and standard error so far, if that is kept: in the pytest plugin's
+        nets, unless they are redirected. Else None."""
+        if self._record is None:
+            return None
+        # The offset is the program's as well, so it must stay.
+        size = os.fstat(self._record.fileno()).st_size
+        return os.pread(self._record.fileno(), size, 0).decode(errors="replace")
+
+    @property
+    def state(self) -> str:
+        """``running``, ``exit status 1`` or ``ended by SIGSEGV``."""
+        status = self.poll()
+        if status is None:
+            return "running"
+        if status >= 0:
+            return f"exit status {status}"
+        with contextlib.suppress(ValueError):
+            return f"ended by {signal.Signals(-status).name}"
+        return f"ended by signal {-status}"
+
+
+def end(programs: Iterable[Program]) -> None:
+    """Ends programs that still run: SIGTERM, and SIGKILL for those that take no notice."""
+    living = [program for program in programs if program.poll() is None]
+    for program in living:
+        program.terminate()
+    limit = time.monotonic() + _GRACE
+    for program in living:
+        try:
+            program.wait(max(0.0, limit - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()

@@ -1,0 +1,250 @@
+"""What the program wrote: every packet, or the datagrams to one address."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Optional
+
+from . import _library
+from ._addresses import Address, Buffer
+from ._errors import Error, Timeout, invalid
+from ._handles import Handle
+from ._packets import Packet
+from ._waiting import Seconds, checked, in_turns
+
+# No packet is longer: a TAP's mtu of 65521 and its header, or a TUN's of 65535, and segments for offloading
+# are as long at most.
+_ROOM = 1 << 17
+
+_local = threading.local()
+
+
+def _buffer() -> ctypes.Array[ctypes.c_char]:
+    """This thread's room for one packet."""
+    buffer: Optional[ctypes.Array[ctypes.c_char]] = getattr(_local, "buffer", None)
+    if buffer is None:
+        buffer = _local.buffer = ctypes.create_string_buffer(_ROOM)
+    return buffer
+
+
+class Subscriber:
+    """Reads every packet that the program writes, from the oldest kept, at a place of its own."""
+
+    def __init__(self, interface: Handle, tap: bool) -> None:
+        with interface as pointer:
+            made = _library.pointer("memtun_subscribe", pointer)
+        self._handle = Handle(made, "memtun_subscriber_close", "the subscriber")
+        self._tap = tap
+
+    def recv(self, timeout: Seconds = 5.0) -> Packet:
+        """The next packet. With a timeout of 0 every packet is seen whose write was complete before the call.
+
+        :raises Timeout: none in time
+        :raises PacketsLost: the program wrote more than is kept; the next call goes on with the oldest kept
+        :raises Gone: the interface is gone and all that it wrote has been received
+        """
+        ethertype, time_ns = ctypes.c_uint16(), ctypes.c_uint64()
+        buffer = _buffer()
+        with self._handle as pointer:
+            length = in_turns(
+                lambda ms: _library.call(
+                    "memtun_subscriber_recv",
+                    *(pointer, buffer, _ROOM, ctypes.byref(ethertype), ctypes.byref(time_ns), ms),
+                ),
+                timeout,
+            )
+        data = ctypes.string_at(buffer, min(length, _ROOM))
+        return Packet(data, ethertype.value, time_ns.value, self._tap)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._handle.close()
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+Datagram = tuple[bytes, Address]
+
+
+class _Cursor:
+    """The C interface's receiver."""
+
+    def __init__(self, interface: Handle, host: Optional[bytes], port: int) -> None:
+        with interface as pointer:
+            made = _library.pointer("memtun_udp_receiver", pointer, host, port)
+        self.handle = Handle(made, "memtun_udp_receiver_close", "the receiver")
+
+    def recv(self, ms: int) -> Datagram:
+        source = Buffer()
+        buffer = _buffer()
+        with self.handle as pointer:
+            length = _library.call(
+                "memtun_udp_receiver_recv",
+                *(pointer, buffer, _ROOM, source.host, source.room, source.port_reference, ms),
+            )
+        return ctypes.string_at(buffer, length), source.address()
+
+
+class _Readiness:
+    """A descriptor that is readable exactly while there is something to receive, for select, poll and
+    asyncio.
+
+    One datagram is taken ahead of whoever receives. A thread waits at a place of its own for the next and
+    then looks, so that nothing which was written before a ``recv`` can be missed by it."""
+
+    def __init__(self, cursor: _Cursor, waiting: _Cursor) -> None:
+        self._cursor = cursor
+        self._waiting = waiting
+        self._ahead: Optional[Datagram] = None
+        self._end: Optional[Error] = None
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self.fd, self._writer = os.pipe()
+        os.set_blocking(self.fd, False)
+        self._look()
+        threading.Thread(target=self._watch, name="memtun receiver", daemon=True).start()
+
+    def _look(self) -> None:
+        """Takes one ahead if there is none. Wants the lock, or nobody else to be there."""
+        if self._ahead is None and self._end is None:
+            try:
+                self._ahead = self._cursor.recv(0)
+            except Timeout:
+                return
+            except Error as e:
+                self._end = e
+            os.write(self._writer, b"!")
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._waiting.recv(100)
+            except Timeout:
+                continue
+            except Error as e:
+                if e.errno != errno.ENOBUFS:
+                    self._stopped.wait(0.05)
+            with self._lock:
+                if not self._stopped.is_set():
+                    self._look()
+                ended = self._end is not None and self._end.errno != errno.ENOBUFS
+            if ended:
+                break
+        self._waiting.handle.close()
+
+    def recv(self) -> Datagram:
+        """What is there; Timeout when nothing is."""
+        with self._lock:
+            if self._stopped.is_set():
+                raise Error(errno.EBADF, "the receiver is closed")
+            self._look()
+            datagram, end = self._ahead, self._end
+            if end is not None and end.errno != errno.ENOBUFS:
+                # The end stays readable, as a socket's does.
+                raise end
+            if datagram is None and end is None:
+                raise Timeout(errno.EAGAIN, "no datagram in time")
+            self._ahead = self._end = None
+            os.read(self.fd, 1)
+            self._look()
+        if datagram is None:
+            assert end is not None
+            raise end
+        return datagram
+
+    def stop(self) -> None:
+        with self._lock:
+            if not self._stopped.is_set():
+                self._stopped.set()
+                os.close(self.fd)
+                os.close(self._writer)
+
+
+class Receiver:
+    """Receives the datagrams that the program sends to one address, as a bound UDP socket would."""
+
+    def __init__(self, interface: Handle, host: Optional[bytes], port: int) -> None:
+        self._cursor = _Cursor(interface, host, port)
+        # It begins at the oldest packet kept, and so wakes too often rather than too late.
+        self._make_waiting: Callable[[], _Cursor] = lambda: _Cursor(interface, host, port)
+        self._readiness: Optional[_Readiness] = None
+        self._timeout: Seconds = 5.0
+        self._lock = threading.Lock()
+
+    def recvfrom(self, bufsize: int = 65535, timeout: Seconds = None) -> Datagram:
+        """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. Without a timeout
+        the receiver's own holds (:meth:`settimeout`). Fragments and datagrams with a wrong checksum are none,
+        as for a socket.
+
+        :raises Timeout: none in time
+        :raises PacketsLost: the program wrote more than is kept; the next call goes on with the oldest kept
+        :raises Gone: the interface is gone and all that it wrote has been received
+        """
+        if bufsize < 0:
+            invalid(f"bufsize {bufsize}: give 0 or more bytes")
+        payload, source = in_turns(self._attempt, self._timeout if timeout is None else timeout)
+        return payload[:bufsize], source
+
+    def _attempt(self, ms: int) -> Datagram:
+        readiness = self._readiness
+        if readiness is None:
+            return self._cursor.recv(ms)
+        try:
+            return readiness.recv()
+        except Timeout:
+            if ms == 0:
+                raise
+        poll = select.poll()
+        poll.register(readiness.fd, select.POLLIN)
+        poll.poll(ms)
+        return readiness.recv()
+
+    def recv(self, bufsize: int = 65535, timeout: Seconds = None) -> bytes:
+        """The next datagram's payload. Else as :meth:`recvfrom`."""
+        return self.recvfrom(bufsize, timeout)[0]
+
+    def settimeout(self, timeout: Seconds) -> None:
+        """How long calls without a timeout of their own wait, in seconds; 5 at first. None is for ever."""
+        self._timeout = checked(timeout)
+
+    def gettimeout(self) -> Seconds:
+        """What :meth:`settimeout` has set."""
+        return self._timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """Wait for ever, or not at all."""
+        self._timeout = None if flag else 0.0
+
+    def fileno(self) -> int:
+        """A descriptor to wait on with select, poll or asyncio's add_reader: readable while there is
+        something to receive. Do not read from it."""
+        with self._lock:
+            if self._readiness is None:
+                if self._cursor.handle.closed:
+                    raise Error(errno.EBADF, "the receiver is closed")
+                readiness = _Readiness(self._cursor, self._make_waiting())
+                weakref.finalize(self, readiness.stop)
+                self._readiness = readiness
+            return self._readiness.fd
+
+    def close(self) -> None:
+        """Ends it."""
+        self._cursor.handle.close()
+        if self._readiness is not None:
+            self._readiness.stop()
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,83 @@
+"""The C interface as C programs use it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import memtun as m
+from memtun import _library
+
+SHIM = Path(__file__).resolve().parents[3] / "src/shim"
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The example, built with cc and nothing else."""
+    program = tmp_path / "echo_test"
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, SHIM / "examples/echo_test.c"]
+    subprocess.run(command, check=True)
+    return program
+
+
+def test_the_example_passes_in_its_own_net(example: Path, memtun: m.Net) -> None:
+    done = memtun.run([example], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "echo_test: all is well\n"), done.stderr
+
+
+def test_the_example_without_memtun_says_how_to_start_it(example: Path) -> None:
+    done = subprocess.run([example], capture_output=True, text=True)
+    assert done.returncode == 77 and "memtun run" in done.stderr
+
+
+def test_the_header_is_c_and_cplusplus(tmp_path: Path) -> None:
+    for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++11")):
+        if shutil.which(compiler):
+            command = [
+                compiler,
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-pedantic",
+                f"-std={standard}",
+                "-fsyntax-only",
+            ]
+            source = tmp_path / f"x.{language}"
+            source.write_text('#include "memtun.h"\nint main(void) { return memtun_active(); }\n')
+            subprocess.run([*command, "-I", SHIM, source], check=True)
+
+
+def test_pkg_config_gives_what_a_driver_is_built_with(tmp_path: Path) -> None:
+    if shutil.which("pkg-config") is None:
+        pytest.skip("no pkg-config")
+    library = _library.find().parent
+    values = {"prefix": "/usr", "libdir": str(library), "includedir": str(SHIM), "version": m.version()}
+    text = (SHIM / "memtun.pc.in").read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    assert "@" not in text
+    (tmp_path / "memtun.pc").write_text(text)
+    variables = {**os.environ, "PKG_CONFIG_PATH": str(tmp_path)}
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "memtun"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    source = tmp_path / "driver.c"
+    source.write_text(
+        '#include "memtun.h"\n#include <stdio.h>\n'
+        "int main(void) { memtun_net *net = memtun_net_temporary();\n"
+        '  puts(memtun_interface(net, "a/b", 0) ? "?" : memtun_last_error()); memtun_net_close(net); return !net; }\n'
+    )
+    subprocess.run(["cc", source, "-o", tmp_path / "driver", *flags], check=True)
+    variables["LD_LIBRARY_PATH"] = str(library)
+    done = subprocess.run([tmp_path / "driver"], env=variables, capture_output=True, text=True, check=True)
+    assert "cannot be an interface name" in done.stdout
