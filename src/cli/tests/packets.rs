@@ -222,7 +222,7 @@ fn a_capture_ends_in_order_and_is_read_again() {
     until("the packets are in the file", || has(b"one") && has(b"two"));
     signal(capture.id(), libc::SIGINT);
     finish(capture).ok();
-    check_with_tshark(&file, 2);
+    check_with_tshark(&file, &["in", "out", "in", "out"]);
     // What the program had sent is not sent to it.
     let again = echo.cli(&["inject", "tun0", file.to_str().unwrap()]).ok();
     assert!(
@@ -233,7 +233,7 @@ fn a_capture_ends_in_order_and_is_read_again() {
 }
 
 /// Wireshark reads the file without a warning, if it is there.
-fn check_with_tshark(file: &std::path::Path, outbound: usize) {
+fn check_with_tshark(file: &std::path::Path, directions: &[&str]) {
     let tshark = Command::new("tshark")
         .arg("-r")
         .arg(file)
@@ -247,12 +247,18 @@ fn check_with_tshark(file: &std::path::Path, outbound: usize) {
         err.lines().all(|l| l.starts_with("Running as user")),
         "{err}"
     );
-    let directions = String::from_utf8_lossy(&tshark.stdout).into_owned();
-    let sent = directions
+    let out = String::from_utf8_lossy(&tshark.stdout);
+    let found: Vec<&str> = out
         .lines()
-        .filter(|l| ["0x00000002", "2"].contains(l))
-        .count();
-    assert_eq!(sent, outbound, "{directions}");
+        .map(
+            |l| match l.trim_start_matches("0x").trim_start_matches('0') {
+                "1" => "in",
+                "2" => "out",
+                _ => l,
+            },
+        )
+        .collect();
+    assert_eq!(found, directions);
 }
 
 #[test]
@@ -290,6 +296,94 @@ fn a_reader_that_has_enough_is_no_error() {
     finish(capture).ok();
 }
 
+/// The packets of a capture of ours: direction and comment.
+fn packets(bytes: &[u8]) -> Vec<(&'static str, Option<String>)> {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let half = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;
+    let (mut at, mut found) = (0, Vec::new());
+    while at < bytes.len() {
+        let end = at + word(at + 4) as usize;
+        if word(at) == 6 {
+            let mut option = at + 28 + (word(at + 20) as usize).div_ceil(4) * 4;
+            let (mut direction, mut comment) = ("none", None);
+            while half(option) != 0 {
+                let value = &bytes[option + 4..option + 4 + half(option + 2)];
+                match half(option) {
+                    1 => comment = Some(String::from_utf8_lossy(value).into_owned()),
+                    2 => direction = ["none", "in", "out"][value[0] as usize],
+                    _ => {}
+                }
+                option += 4 + half(option + 2).div_ceil(4) * 4;
+            }
+            found.push((direction, comment));
+        }
+        at = end;
+    }
+    found
+}
+
+#[test]
+fn a_program_that_ends_with_its_packet_is_captured() {
+    let scratch = Scratch::new();
+    let (file, hex) = (
+        scratch.path("run.pcapng"),
+        scratch.write("packets.hex", DATAGRAM),
+    );
+    for _ in 0..20 {
+        let mut run = memtun();
+        run.args(["run", "--inject"]).arg(&hex);
+        run.arg("--capture").arg(&file).arg("--");
+        done(run.arg(udp_echo()).args(["tun0", "1"])).ok();
+        let found = packets(&std::fs::read(&file).unwrap());
+        assert_eq!(found, [("in", None), ("out", None)]);
+    }
+}
+
+#[test]
+fn refused_packets_are_captured_with_the_reason() {
+    let scratch = Scratch::new();
+    let file = scratch.path("out.pcapng");
+    let options = [
+        "--capture",
+        file.to_str().unwrap(),
+        "--fault",
+        "write=EINTR@1",
+    ];
+    let echo = Running::echo(&scratch, "tun0", &options);
+    echo.cli(&["send-udp", "tun0", "10.0.0.1:7", "hello"]).ok();
+    echo.cli(&["recv-udp", "tun0", "21345"]).ok();
+    echo.cli(&["set", "tun0", "down"]).ok();
+    echo.cli(&["send-udp", "tun0", "10.0.0.1:7", "hello"])
+        .fails(1, &["link is down"]);
+    assert_eq!(echo.end(), Some(143));
+    let found = packets(&std::fs::read(&file).unwrap());
+    let refused = |reason: &str| Some(format!("refused: {reason}"));
+    assert_eq!(
+        found,
+        [
+            ("in", None),
+            ("out", refused("EINTR")),
+            ("out", None),
+            ("in", refused("ENETDOWN"))
+        ]
+    );
+    check_with_tshark(&file, &["in", "out", "out", "in"]);
+}
+
+#[test]
+fn a_net_has_one_capture_at_a_time() {
+    let scratch = Scratch::new();
+    let (file, second) = (scratch.path("one.pcapng"), scratch.path("two.pcapng"));
+    let echo = Running::echo(&scratch, "tun0", &["--capture", file.to_str().unwrap()]);
+    echo.cli(&["send-udp", "tun0", "10.0.0.1:7", "hello"]).ok();
+    echo.cli(&["recv-udp", "tun0", "21345"]).ok();
+    echo.cli(&["capture", "-w", second.to_str().unwrap()])
+        .fails(1, &["captures it already", "end that capture first"]);
+    assert!(!second.exists());
+    assert_eq!(echo.end(), Some(143));
+    assert_eq!(packets(&std::fs::read(&file).unwrap()).len(), 2);
+}
+
 #[test]
 fn run_captures_and_injects() {
     let scratch = Scratch::new();
@@ -309,5 +403,5 @@ fn run_captures_and_injects() {
             .args(["tun0", "1"]),
     );
     run.ok();
-    check_with_tshark(&file, 1);
+    check_with_tshark(&file, &["in", "out"]);
 }

@@ -3,7 +3,7 @@
 use crate::error::{Context, Result};
 use crate::netdir::Local;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
-use crate::shm::log::{Entry, Position};
+use crate::shm::log::{Cursor, Entry, Sort};
 use crate::shm::{load_name, Mapped};
 use crate::sys;
 use crate::uapi::*;
@@ -68,12 +68,12 @@ pub struct Packet {
     pub time_ns: u64,
 }
 
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|t| Instant::now().checked_add(t))
 }
 
 /// Time for the next nap; None when the deadline has passed.
-fn nap(deadline: Option<Instant>) -> Option<Duration> {
+pub(crate) fn nap(deadline: Option<Instant>) -> Option<Duration> {
     match deadline {
         None => Some(LOOK_AROUND),
         Some(end) => end
@@ -154,7 +154,7 @@ impl Interface {
     ) -> std::result::Result<(), Errno> {
         let first = self.try_inject(frame, ethertype);
         if first != Err(Errno(libc::EAGAIN)) || timeout == Some(Duration::ZERO) {
-            return first.inspect_err(|e| self.count_refused(*e));
+            return first.inspect_err(|e| self.refused(frame, ethertype, *e));
         }
         let end = deadline(timeout);
         loop {
@@ -163,15 +163,36 @@ impl Interface {
                 .and_then(|()| self.try_inject(frame, ethertype));
             match answer {
                 Err(Errno(libc::EAGAIN)) if nap(end).is_some() => self.net.look_after(&self.state),
-                answer => return answer.inspect_err(|e| self.count_refused(*e)),
+                answer => return answer.inspect_err(|e| self.refused(frame, ethertype, *e)),
             }
         }
     }
 
-    fn count_refused(&self, e: Errno) {
+    fn refused(&self, frame: &[u8], ethertype: Option<u16>, e: Errno) {
         if [libc::EAGAIN, libc::ENOTCONN].contains(&e.0) {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
+        let dir = self.net.dir();
+        if dir.is_captured() {
+            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len()) else {
+                return;
+            };
+            if captured {
+                self.capture(Sort::InjectRefused(e), frame, ethertype);
+            }
+            drop(lock);
+            dir.ring_capturer();
+        }
+    }
+
+    /// A record for the capturer. Wants the interface's lock.
+    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
+        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
+        let _ = self.state.log_append(sort, frame.len(), |room| {
+            room.copy_from_slice(frame);
+            Ok(ethertype)
+        });
     }
 
     /// Sleeps until the queue that would take this packet has room, or a moment has passed.
@@ -220,7 +241,30 @@ impl Interface {
                 &found
             }
         };
-        let _lock = self.net.dir().lock_tunnel(inode, &queue.tunnel)?;
+        let dir = self.net.dir();
+        if !dir.is_captured() {
+            return self.push(queue, frame, ethertype);
+        }
+        let (lock, captured) = dir
+            .lock_log(&self.state, frame.len())
+            .map_err(|e| match e.0 {
+                libc::EBADFD => Errno(libc::ENODEV),
+                _ => e,
+            })?;
+        let pushed = self.push(queue, frame, ethertype);
+        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        if captured && pushed.is_ok() {
+            self.capture(Sort::Injected, frame, Some(ethertype));
+        }
+        drop(lock);
+        dir.ring_capturer();
+        pushed
+    }
+
+    #[inline]
+    fn push(&self, queue: &Queue, frame: &[u8], ethertype: u16) -> std::result::Result<(), Errno> {
+        let state = &**self.state;
+        let _lock = self.net.dir().lock_tunnel(queue.inode, &queue.tunnel)?;
         if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
             || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
         {
@@ -434,13 +478,13 @@ impl fmt::Debug for Interface {
 pub struct Subscriber {
     net: Net,
     state: Arc<Mapped<InterfaceState>>,
-    cursor: Position,
+    cursor: Cursor,
     buffer: Vec<u8>,
 }
 
 impl Subscriber {
     fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
-        let cursor = state.log_oldest();
+        let cursor = state.log_cursor(false);
         Subscriber {
             net,
             state,
@@ -453,7 +497,7 @@ impl Subscriber {
     /// was complete before the call.
     ///
     /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it, the next
-    /// call goes on with the oldest kept; ENODEV the interface is gone and everything it wrote has been read.
+    /// call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read.
     pub fn recv(&mut self, timeout: Option<Duration>) -> Result<Packet> {
         let end = deadline(timeout);
         let name = |s: &Self| load_name(&s.state.name);
@@ -461,13 +505,11 @@ impl Subscriber {
             // The program may write and end between our look at the log and our look at the interface.
             let gone = self.state.deleted.load(Acquire) != 0;
             match self.state.log_read(&mut self.cursor, &mut self.buffer) {
-                Entry::Packet {
-                    ethertype, time_ns, ..
-                } => {
+                Entry::Packet(record) => {
                     return Ok(Packet {
                         data: std::mem::take(&mut self.buffer),
-                        ethertype,
-                        time_ns,
+                        ethertype: record.ethertype,
+                        time_ns: record.time_ns,
                     });
                 }
                 Entry::Lost(n) => {

@@ -26,6 +26,8 @@
 //! | `bell`, `device` | readiness of a descriptor; an interface's configuration |
 //! | [`tunnel`] | the program's side: read, write, ioctl |
 //! | `net`, `interface` | the driver's side |
+//! | `command` | [`UnderShim`]: programs under the shim, from Rust |
+//! | `capture` | everything that goes through a net, without loss |
 //! | [`udp`] | datagrams built and parsed |
 //! | `system` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
 //! | [`fault`], [`uapi`] | faults and permissions; the kernel's numbers |
@@ -34,6 +36,8 @@
 compile_error!("memtun works on Linux with glibc: its locks and the preloaded library need both");
 
 mod bell;
+mod capture;
+mod command;
 mod device;
 mod errno;
 mod error;
@@ -50,6 +54,8 @@ pub mod tunnel;
 pub mod uapi;
 pub mod udp;
 
+pub use capture::{Capture, Captured, Direction};
+pub use command::{find_library, UnderShim};
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use fault::{Fault, Operation, Permission};

@@ -23,11 +23,14 @@ struct Inner {
     dir: NetDir,
     local: Box<dyn Local + Send + Sync>,
     remove: bool,
+    made_by: i32,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.remove {
+        // A forked child's copy is not the net's end.
+        if self.remove && self.made_by == sys::getpid() {
+            self.dir.let_capturer_find(&*self.local);
             let _ = crate::sys::PathBuf::concat(&[self.dir.path()])
                 .and_then(|dir| remove_directory(&dir));
         }
@@ -67,7 +70,12 @@ impl Net {
     }
 
     fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Net {
-        Net(Arc::new(Inner { dir, local, remove }))
+        Net(Arc::new(Inner {
+            dir,
+            local,
+            remove,
+            made_by: sys::getpid(),
+        }))
     }
 
     /// The directory.
@@ -129,6 +137,23 @@ impl Net {
             if left == Some(Duration::ZERO) {
                 let text = format!("net {}: no interface {name} in time; did the program start, and under the shim?", self.path().display());
                 return Err(Error::new(libc::ENODEV, text));
+            }
+            state.waiters.fetch_add(1, SeqCst);
+            let _ = sys::futex_wait(&state.changes, seen, left);
+            state.waiters.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
+    /// most `timeout` (None: for ever). The answer for the next call.
+    pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
+        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let state = &*self.0.dir;
+        loop {
+            let now = state.changes.load(SeqCst);
+            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            if now != seen || left == Some(Duration::ZERO) {
+                return now;
             }
             state.waiters.fetch_add(1, SeqCst);
             let _ = sys::futex_wait(&state.changes, seen, left);
@@ -264,6 +289,7 @@ impl Net {
     /// no more.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
+        self.0.dir.let_capturer_find(self.local());
         let removed = crate::sys::PathBuf::concat(&[self.0.dir.path()])
             .and_then(|dir| remove_directory(&dir));
         removed.context(|e| format!("net {shown}: cannot remove: {e}"))

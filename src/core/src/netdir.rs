@@ -6,6 +6,8 @@
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
+//! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
+//! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
 //! DIR/.memtun-new-...           being made
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is gone, also by SIGKILL,
@@ -27,6 +29,8 @@ const TUNNEL: &[u8] = b"/.memtun-tunnel-";
 const BELL: &[u8] = b"/.memtun-bell-";
 const LINK: &[u8] = b"/.memtun-link-";
 const NEW: &[u8] = b"/.memtun-new-";
+const CAPTURER: &[u8] = b"/.memtun-capturer";
+const GONE: &[u8] = b"/.memtun-gone-";
 
 /// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
 const FIRST_IFINDEX: u32 = 1001;
@@ -230,6 +234,7 @@ impl NetDir {
         loop {
             let temporary = temporary_name(&self.dir)?;
             sys::mkfifo(temporary.cstr(), 0o600)?;
+            sys::chmod(temporary.cstr(), 0o600)?;
             give_to(self.owner, &temporary);
             let locked = sys::open(temporary.cstr(), flags, 0).and_then(|fd| {
                 if flags & libc::O_PATH == 0 {
@@ -364,8 +369,16 @@ impl NetDir {
         let Some(interface) = self.open_interface(name)? else {
             return Ok(None);
         };
+        if load_name(&interface.name) != *name {
+            // Somebody died in the middle of a rename: the file's name is the truth.
+            store_name(&interface.name, name);
+        }
         for inode in interface.queue_inodes() {
-            self.reap_tunnel(inode, local);
+            if self.reap_tunnel(inode, local) {
+                // Also one that died before it was attached, or is attached under another name.
+                let _lock = interface.lock.lock(Level::Interface, || {})?;
+                interface.remove_queue(inode);
+            }
         }
         if interface.is_orphan() {
             // Its maker died between publishing the name and attaching, or with the detachment half done.
@@ -418,6 +431,7 @@ impl NetDir {
         if self.waiters.load(SeqCst) != 0 {
             sys::futex_wake_all(&self.changes);
         }
+        self.ring_capturer();
     }
 
     /// Numbers of the default patterns have to be looked for from the beginning again.
@@ -431,10 +445,17 @@ impl NetDir {
     /// net's lock.
     pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         let name = load_name(&interface.name);
+        let captured = self.is_captured();
         if let Ok(path) = self.interface_file(&name) {
-            let _ = sys::unlink(path.cstr(), 0);
+            if !(captured && self.keep_gone(interface, &path)) {
+                let _ = sys::unlink(path.cstr(), 0);
+            }
         }
-        interface.deleted.store(1, Release);
+        {
+            // Nobody writes into a log that the capturer has read to its end.
+            let _lock = captured.then(|| interface.lock.lock(Level::Interface, || {}));
+            interface.deleted.store(1, Release);
+        }
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
                 continue;
@@ -553,6 +574,7 @@ impl NetDir {
 
     /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the living tunnels.
     pub fn sweep(&self, local: &dyn Local) -> Result<Vec<u64>, Errno> {
+        let captured = self.capturer_lives();
         let mut entries: Vec<Vec<u8>> = Vec::new();
         let dir = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
         sys::each_entry(dir.raw(), |entry| {
@@ -586,6 +608,8 @@ impl NetDir {
                 if maker_is_gone(entry) {
                     let _ = sys::unlink(path.cstr(), 0);
                 }
+            } else if !captured && (entry == CAPTURER || entry.starts_with(GONE)) {
+                let _ = sys::unlink(PathBuf::concat(&[self.dir.bytes(), entry])?.cstr(), 0);
             }
         }
         for entry in &entries {
@@ -597,11 +621,28 @@ impl NetDir {
         Ok(living)
     }
 
-    /// Removes the net if nothing in it lives: no tunnel, no persistent interface. True when it is gone.
+    /// Removes the net if there is nothing in it but its state. Allocates nothing: for a process that ends in any way.
+    pub fn remove_if_empty(&self) -> bool {
+        let Ok(_lock) = self.lock() else { return false };
+        let Ok(fd) = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+        else {
+            return false;
+        };
+        let mut empty = true;
+        let listed = sys::each_entry(fd.raw(), |entry| {
+            empty = entry.to_bytes() == &STATE[1..];
+            empty
+        });
+        listed.is_ok() && empty && remove_directory(&self.dir).is_ok()
+    }
+
+    /// Removes the net if nothing in it lives: no tunnel, no persistent interface, nothing that is still to be captured.
+    /// True when it is gone.
     pub fn remove_if_idle(&self, local: &dyn Local) -> bool {
         let Ok(_lock) = self.lock() else { return false };
         let mut interfaces = 0;
         let idle = self.sweep(local).is_ok_and(|living| living.is_empty())
+            && !self.has_gone()
             && self
                 .each_name(|_| {
                     interfaces += 1;
@@ -613,23 +654,189 @@ impl NetDir {
     }
 }
 
+/// What capturing leaves in the directory; see [`crate::Capture`].
+impl NetDir {
+    /// Is there a capturer, or was there one that did not say that it ended?
+    #[inline]
+    pub fn is_captured(&self) -> bool {
+        self.capturing.load(Relaxed) != 0
+    }
+
+    /// Is there a capturer? One that was killed is struck off. Wants the net's lock.
+    pub fn capturer_lives(&self) -> bool {
+        if !self.is_captured() {
+            return false;
+        }
+        let lives = PathBuf::concat(&[self.dir.bytes(), CAPTURER]).map(|path| {
+            match sys::open_internal(path.cstr(), libc::O_RDONLY | libc::O_NONBLOCK, 0) {
+                Ok(fd) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_err(),
+                // After chroot(2) nobody can tell.
+                Err(e) => e.0 != libc::ENOENT || !self.is_in_sight(),
+            }
+        });
+        let lives = lives.unwrap_or(true);
+        if !lives {
+            self.capturing.store(0, SeqCst);
+        }
+        lives
+    }
+
+    fn is_in_sight(&self) -> bool {
+        PathBuf::concat(&[self.dir.bytes(), STATE])
+            .is_ok_and(|path| sys::access(path.cstr(), libc::R_OK).is_ok())
+    }
+
+    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
+    pub(crate) fn become_capturer(&self) -> Result<Fd, Errno> {
+        let path = PathBuf::concat(&[self.dir.bytes(), CAPTURER])?;
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let fd = sys::open_internal(path.cstr(), flags, 0o600)?;
+        give_to(self.owner, &path);
+        sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
+            libc::EAGAIN => Errno(libc::EBUSY),
+            _ => e,
+        })?;
+        self.remove_gone();
+        self.capturing.store(1, SeqCst);
+        Ok(fd)
+    }
+
+    /// The counterpart. Wants the net's lock.
+    pub(crate) fn end_capturing(&self) {
+        self.capturing.store(0, SeqCst);
+        self.remove_gone();
+        if let Ok(path) = PathBuf::concat(&[self.dir.bytes(), CAPTURER]) {
+            let _ = sys::unlink(path.cstr(), 0);
+        }
+    }
+
+    /// The numbers of the interfaces that are kept for the capturer.
+    fn gone(&self) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        if let Ok(dir) = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+        {
+            let _ = sys::each_entry(dir.raw(), |entry| {
+                numbers.extend(gone_number(entry));
+                true
+            });
+        }
+        numbers
+    }
+
+    /// Gives the capturer a moment to find what ended just now, before the net is removed.
+    pub(crate) fn let_capturer_find(&self, local: &dyn Local) {
+        const MOMENT: std::time::Duration = std::time::Duration::from_millis(5);
+        if !self.is_captured() {
+            return;
+        }
+        if let Ok(_lock) = self.lock() {
+            let _ = self.sweep(local);
+        }
+        for _ in 0..100 {
+            let wait = self.lock().is_ok_and(|_lock| self.capturer_lives()) && self.has_gone();
+            if !wait {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+        }
+    }
+
+    /// Is an interface kept for the capturer?
+    pub(crate) fn has_gone(&self) -> bool {
+        !self.gone().is_empty()
+    }
+
+    fn remove_gone(&self) {
+        self.gone()
+            .into_iter()
+            .for_each(|number| self.remove_one_gone(number));
+    }
+
+    /// The capturer has read it. Nothing happens for 0, which is none.
+    pub(crate) fn remove_one_gone(&self, number: u64) {
+        if number != 0 {
+            if let Ok(path) = self.file(GONE, number) {
+                let _ = sys::unlink(path.cstr(), 0);
+            }
+        }
+    }
+
+    /// Keeps the file of an interface that is deleted. Wants the net's lock.
+    fn keep_gone(&self, interface: &InterfaceState, path: &PathBuf) -> bool {
+        // An index can be used again (TUNSETIFINDEX) before the first one has been read.
+        let numbers = [
+            interface.ifindex.load(Relaxed) as u64,
+            sys::now_ns(libc::CLOCK_MONOTONIC),
+        ];
+        numbers.into_iter().any(|number| {
+            let Ok(gone) = self.file(GONE, number) else {
+                return false;
+            };
+            let free = sys::fstatat(libc::AT_FDCWD, gone.cstr(), libc::AT_SYMLINK_NOFOLLOW)
+                .is_err_and(|e| e.0 == libc::ENOENT);
+            if free {
+                interface.gone_number.store(number, Relaxed);
+            }
+            free && sys::rename(path.cstr(), gone.cstr()).is_ok()
+        })
+    }
+
+    /// The interfaces with their inodes, those that are kept for the capturer included, as far as `wanted` says so of an
+    /// inode and a name (None for one that is kept). Wants the net's lock.
+    pub(crate) fn capturable(
+        &self,
+        mut wanted: impl FnMut(u64, Option<Name>) -> bool,
+    ) -> Result<Vec<(u64, Mapped<InterfaceState>)>, Errno> {
+        let dir = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        let mut found = Vec::new();
+        sys::each_entry(dir.raw(), |entry| {
+            let name = Name::new(entry.to_bytes()).filter(Name::is_valid);
+            if name.is_none() && gone_number(entry).is_none() {
+                return true;
+            }
+            let opened = sys::fstatat(dir.raw(), entry, libc::AT_SYMLINK_NOFOLLOW)
+                .ok()
+                .filter(|st| wanted(st.st_ino, name))
+                .and_then(|st| {
+                    let path = PathBuf::concat(&[self.dir.bytes(), b"/", entry.to_bytes()]).ok()?;
+                    Some((st.st_ino, Mapped::open(path.cstr()).ok()?))
+                });
+            found.extend(opened);
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// There is something to capture.
+    #[inline]
+    pub(crate) fn ring_capturer(&self) {
+        if self.capture_asleep.load(SeqCst) != 0 {
+            self.capture_asleep.store(0, SeqCst);
+            sys::futex_wake_all(&self.capture_asleep);
+        }
+    }
+}
+
+fn gone_number(entry: &CStr) -> Option<u64> {
+    let digits = entry.to_bytes().strip_prefix(&GONE[1..])?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// Removes a directory with the files in it (no subdirectories: a net has none).
 pub fn remove_directory(dir: &PathBuf) -> Result<(), Errno> {
     let fd = sys::open_internal(dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    // Names first: removing while reading may skip entries.
+    // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
     loop {
-        let mut names: [Option<PathBuf>; 8] = Default::default();
-        let mut n = 0;
+        let mut found = false;
+        let mut failed = Ok(());
         sys::each_entry(fd.raw(), |entry| {
-            names[n] = PathBuf::concat(&[dir.bytes(), b"/", entry.to_bytes()]).ok();
-            n += 1;
-            n < names.len()
+            found = true;
+            failed = sys::unlinkat(fd.raw(), entry);
+            failed.is_ok()
         })?;
-        if n == 0 {
+        failed?;
+        if !found {
             return sys::unlink(dir.cstr(), libc::AT_REMOVEDIR);
-        }
-        for path in names.iter().flatten() {
-            sys::unlink(path.cstr(), 0)?;
         }
         sys::rewind(fd.raw())?;
     }

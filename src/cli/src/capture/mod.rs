@@ -1,23 +1,27 @@
 //! `capture`: what goes through the interfaces of a net, live, as pcapng or in lines for people.
 
 mod sink;
-mod source;
 
 use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
 use crate::stop::Stop;
 use clap::Args;
-use memtun::{Name, Net};
+use memtun::{Capture, Name, Net};
 use sink::Sink;
-use source::{Event, Source};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How soon an order to stop is seen.
+const NAP: Duration = Duration::from_millis(20);
 
 /// Capture packets, live, until SIGINT
 ///
-/// Begins with the packets that are still kept. Directions are the program's: inbound is what it reads, outbound what it
-/// writes. Without -w each packet is a line, its time counted from the first one.
+/// Begins with the packets that are still kept; from then on every packet is captured, also those that were refused, with
+/// the error as a comment. Directions are the program's: inbound is what it reads, outbound what it writes. Without -w each
+/// packet is a line, its time counted from the first one. A net is captured by one at a time. Whoever reads the output must
+/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds.
 #[derive(Args)]
 pub struct CaptureArgs {
     #[command(flatten)]
@@ -39,45 +43,71 @@ pub fn capture(args: &CaptureArgs) -> Outcome {
     let Some(net) = args.net.wait_until(|| stop.is_due())? else {
         return Ok(ExitCode::SUCCESS);
     };
+    let mut capture = begin(&net, args.interface)?;
     let mut sink = match &args.write {
         None => Sink::lines(),
         Some(path) => Sink::file(path)?,
     };
-    let source = Source::start(&net, args.interface, stop.clone())?;
-    follow(&source, &mut sink, args.count)?;
-    stop.now();
-    sink.end()?;
+    follow(&mut capture, &mut sink, args.count, &stop)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Most packets that are put in order at a time.
-const BATCH: usize = 256;
+fn begin(net: &Net, interface: Option<Name>) -> Result<Capture, Failure> {
+    let begun = match interface {
+        None => net.capture(),
+        Some(name) => net.capture_interface(&name.to_string()),
+    };
+    begun.map_err(|e| match e.errno().0 {
+        libc::EBUSY => Failure::not_done(e.to_string()),
+        _ => e.into(),
+    })
+}
 
-/// Writes what comes until the source ends or there were enough.
-fn follow(source: &Source, sink: &mut Sink, count: Option<u64>) -> Result<(), Failure> {
+/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had come before that.
+fn follow(
+    capture: &mut Capture,
+    sink: &mut Sink,
+    count: Option<u64>,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let mut left = count.unwrap_or(u64::MAX);
-    let mut batch = Vec::with_capacity(BATCH);
-    while let Ok(first) = source.events.recv() {
-        batch.push(first);
-        batch.extend(source.events.try_iter().take(BATCH - 1));
-        // Each interface's own packets come in order; sorting is stable and puts those of several among each other.
-        batch.sort_by_key(Event::time);
-        for event in batch.drain(..) {
-            if matches!(event, Event::Packet { .. }) {
-                if left == 0 {
-                    return Ok(());
-                }
-                left -= 1;
-            }
-            sink.event(event)?;
+    let mut until = None;
+    let mut patience = Duration::ZERO;
+    while left > 0 {
+        if until.is_none() && stop.is_due() {
+            until = Some(now_ns());
+            patience = Duration::ZERO;
         }
-        // Whoever follows wants to see what there is.
-        sink.flush()?;
-        if left == 0 {
-            return Ok(());
+        match capture.next(Some(patience)) {
+            Ok(packet) if until.is_some_and(|until| packet.time_ns > until) => break,
+            Ok(packet) => {
+                sink.packet(&packet)?;
+                left -= 1;
+                patience = Duration::ZERO;
+            }
+            Err(e) => match e.errno().0 {
+                libc::EAGAIN if until.is_some() => break,
+                libc::EAGAIN => {
+                    // Whoever follows wants to see what there is.
+                    if patience.is_zero() {
+                        sink.flush()?;
+                    }
+                    patience = NAP;
+                }
+                // How many packets that were stands at the end.
+                libc::ENOBUFS => {}
+                libc::ENODEV => break,
+                _ => return Err(e.into()),
+            },
         }
     }
-    Ok(())
+    sink.end(|interface| capture.lost(interface), now_ns())
+}
+
+fn now_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |t| t.as_nanos() as u64)
 }
 
 /// A capture that goes on beside something else: `run --capture`.
@@ -90,14 +120,12 @@ impl Beside {
     /// Everything that is in the net from now on goes into the file.
     pub fn start(net: &Net, file: &Path) -> Result<Beside, Failure> {
         let stop = Stop::default();
+        let mut capture = begin(net, None)?;
         let mut sink = Sink::file(file)?;
-        let source = Source::start(net, None, stop.clone())?;
+        let told = stop.clone();
         let thread = std::thread::Builder::new()
             .name("capture".into())
-            .spawn(move || {
-                follow(&source, &mut sink, None)?;
-                sink.end()
-            });
+            .spawn(move || follow(&mut capture, &mut sink, None, &told));
         let thread = thread.map_err(|e| Failure::io("cannot start a thread", &e))?;
         Ok(Beside { stop, thread })
     }

@@ -1,21 +1,20 @@
 //! Where captured packets go: a pcapng file, or lines for people.
 
-use super::source::Event;
 use crate::failure::{say, Failure};
 use crate::output::Output;
 use crate::packets::write::{Packet, PcapNg};
 use crate::packets::LinkType;
-use memtun::InterfaceInfo;
-use std::collections::HashMap;
+use memtun::{Captured, Direction, Name};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Takes events.
+/// Takes packets.
 pub struct Sink {
     form: Form,
-    interfaces: HashMap<u32, Seen>,
+    interfaces: Vec<Seen>,
+    /// Of the packet before.
+    latest: usize,
     /// For messages.
     shown: String,
 }
@@ -25,15 +24,18 @@ enum Form {
     Lines { out: Output, first: Option<u64> },
 }
 
-/// An interface that has been described.
+/// An interface that has been described. Its place among them is its number in the file.
 struct Seen {
-    info: Box<InterfaceInfo>,
-    /// Number in the file.
-    number: u32,
+    index: u32,
+    name: Name,
+    tap: bool,
     packets: u64,
-    outbound: u64,
-    /// Packets that were overwritten before they could be captured, once that is known.
-    lost: Option<u64>,
+}
+
+impl Seen {
+    fn is_of(&self, packet: &Captured) -> bool {
+        (self.index, self.name, self.tap) == (packet.index, packet.interface, packet.tap)
+    }
 }
 
 impl Sink {
@@ -45,7 +47,8 @@ impl Sink {
         };
         Sink {
             form,
-            interfaces: HashMap::new(),
+            interfaces: Vec::new(),
+            latest: 0,
             shown: "standard output".into(),
         }
     }
@@ -66,85 +69,70 @@ impl Sink {
         let file = PcapNg::new(output).map_err(|e| Failure::io(&shown, &e))?;
         Ok(Sink {
             form: Form::File(file),
-            interfaces: HashMap::new(),
+            interfaces: Vec::new(),
+            latest: 0,
             shown,
         })
     }
 
-    /// Takes one event.
-    pub fn event(&mut self, event: Event) -> Result<(), Failure> {
-        match event {
-            Event::Interface(info) => self.interface(info),
-            Event::End { interface, written } => {
-                if let Some(seen) = self.interfaces.get_mut(&interface) {
-                    seen.lost = Some(written.unwrap_or(0).saturating_sub(seen.outbound));
-                }
-                Ok(())
+    /// Takes one packet.
+    pub fn packet(&mut self, packet: &Captured) -> Result<(), Failure> {
+        let number = self.interface(packet)?;
+        self.interfaces[number].packets += 1;
+        let inbound = packet.direction == Direction::Inbound;
+        let comment = packet.refused.map(|e| format!("refused: {e}"));
+        let comment = comment.as_deref();
+        match &mut self.form {
+            Form::File(file) => {
+                let written = file.packet(&Packet {
+                    interface: number as u32,
+                    time_ns: packet.time_ns,
+                    inbound,
+                    comment,
+                    data: &packet.data,
+                });
+                written.map_err(|e| Failure::io(&self.shown, &e))
             }
-            Event::Packet {
-                interface,
-                inbound,
-                time_ns,
-                ethertype,
-                comment,
-                data,
-            } => {
-                let Some(seen) = self.interfaces.get_mut(&interface) else {
-                    return Ok(());
-                };
-                seen.packets += 1;
-                seen.outbound += u64::from(!inbound);
-                let comment = comment.as_deref();
-                match &mut self.form {
-                    Form::File(file) => {
-                        let packet = Packet {
-                            interface: seen.number,
-                            time_ns,
-                            inbound,
-                            comment,
-                            data: &data,
-                        };
-                        file.packet(&packet)
-                            .map_err(|e| Failure::io(&self.shown, &e))
-                    }
-                    Form::Lines { out, first } => {
-                        let since = time_ns.saturating_sub(*first.get_or_insert(time_ns));
-                        let what = memtun::udp::describe(&data, ethertype, seen.info.tap);
-                        out.line(line(
-                            since,
-                            &seen.info.name.to_string(),
-                            inbound,
-                            &what,
-                            comment,
-                        ))
-                    }
-                }
+            Form::Lines { out, first } => {
+                let since = packet
+                    .time_ns
+                    .saturating_sub(*first.get_or_insert(packet.time_ns));
+                let what = memtun::udp::describe(&packet.data, packet.ethertype, packet.tap);
+                let name = packet.interface.to_string();
+                out.line(line(since, &name, inbound, &what, comment))
             }
         }
     }
 
-    fn interface(&mut self, info: Box<InterfaceInfo>) -> Result<(), Failure> {
-        let mut number = 0;
-        if let Form::File(file) = &mut self.form {
-            let link = if info.tap {
-                LinkType::ETHERNET
-            } else {
-                LinkType::RAW
-            };
-            let described = file.interface(&info.name.to_string(), link, info.mac);
-            number = described.map_err(|e| Failure::io(&self.shown, &e))?;
+    /// The number of a packet's interface, which is described when it is seen for the first time.
+    fn interface(&mut self, packet: &Captured) -> Result<usize, Failure> {
+        if let Some(seen) = self.interfaces.get(self.latest) {
+            if seen.is_of(packet) {
+                return Ok(self.latest);
+            }
         }
-        self.interfaces.insert(
-            info.index,
-            Seen {
-                info,
-                number,
-                packets: 0,
-                outbound: 0,
-                lost: None,
-            },
-        );
-        Ok(())
+        self.latest = match self.interfaces.iter().position(|seen| seen.is_of(packet)) {
+            Some(known) => known,
+            None => {
+                if let Form::File(file) = &mut self.form {
+                    let link = if packet.tap {
+                        LinkType::ETHERNET
+                    } else {
+                        LinkType::RAW
+                    };
+                    let described = file.interface(&packet.interface.to_string(), link, packet.mac);
+                    described.map_err(|e| Failure::io(&self.shown, &e))?;
+                }
+                self.interfaces.push(Seen {
+                    index: packet.index,
+                    name: packet.interface,
+                    tap: packet.tap,
+                    packets: 0,
+                });
+                self.interfaces.len() - 1
+            }
+        };
+        Ok(self.latest)
     }
 
     /// Hands over what there is.
@@ -155,22 +143,22 @@ impl Sink {
         }
     }
 
-    /// Ends the file, and says how many packets are not in it.
-    pub fn end(&mut self) -> Result<(), Failure> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |t| t.as_nanos() as u64);
-        let mut seen: Vec<&Seen> = self.interfaces.values().collect();
-        seen.sort_by_key(|s| (s.number, s.info.index));
-        for s in seen {
-            if let Some(lost @ 1..) = s.lost {
+    /// Ends the file, and says how many packets are not in it: `lost` knows that of an interface's index.
+    pub fn end(&mut self, lost: impl Fn(u32) -> u64, now_ns: u64) -> Result<(), Failure> {
+        for (number, seen) in self.interfaces.iter().enumerate() {
+            // Under an earlier name it is the same interface.
+            let again = self.interfaces[..number]
+                .iter()
+                .any(|s| s.index == seen.index);
+            let lost = if again { 0 } else { lost(seen.index) };
+            if lost > 0 {
                 say(&format!(
-                    "{}: {lost} packets were overwritten before they could be captured; the program wrote them too fast",
-                    s.info.name
+                    "{}: {lost} packets were overwritten before they could be captured; what reads the capture is too slow",
+                    seen.name
                 ));
             }
             if let Form::File(file) = &mut self.form {
-                file.statistics(s.number, now, s.packets, s.lost)
+                file.statistics(number as u32, now_ns, seen.packets, Some(lost))
                     .map_err(|e| Failure::io(&self.shown, &e))?;
             }
         }

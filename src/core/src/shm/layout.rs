@@ -5,7 +5,7 @@ use super::lock::RobustMutex;
 use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// Changes with every change of a struct in this file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 /// What a file of a net holds.
@@ -118,6 +118,11 @@ pub struct NetState {
     pub owner_start: AtomicU64,
     /// Packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
+    /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed leaves it, see
+    /// [`crate::NetDir::capturer_lives`].
+    pub capturing: AtomicU32,
+    /// Futex: 1 while the capturer sleeps, 0 once there is something to capture.
+    pub capture_asleep: AtomicU32,
     /// The faults.
     pub faults: [FaultSlot; FAULT_SLOTS],
 }
@@ -187,6 +192,20 @@ pub struct InterfaceState {
     pub log_event: AtomicU32,
     /// Sleepers on `log_event`, see [`NetState::waiters`].
     pub log_waiters: AtomicU32,
+    /// Packets among the log's records that the program wrote with success.
+    pub log_written: AtomicU64,
+    /// Where somebody who was overtaken can go on: the latest record that begins in each eighth of the area.
+    pub log_marks: [AtomicU64; 8],
+    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
+    /// while [`NetState::capturing`].
+    pub capture_cursor: AtomicU64,
+    /// Writers sleep until `capture_cursor` is beyond this, `u64::MAX` when none does.
+    pub capture_wanted: AtomicU64,
+    /// Futex: rises when the capturer has read what writers wait for.
+    pub capture_event: AtomicU32,
+    _pad_capture: AtomicU32,
+    /// The file is `.memtun-gone-NUMBER` since it was deleted under a capturer; 0: it has no name.
+    pub gone_number: AtomicU64,
 }
 
 /// The kernel's per-device counters, from the host's side: rx is what the program wrote.

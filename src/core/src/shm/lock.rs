@@ -20,6 +20,11 @@ thread_local! {
     static HELD: Cell<u8> = const { Cell::new(0) };
 }
 
+/// Does this thread hold a lock? In a signal handler it may; then it must not wait for anybody.
+pub fn holds_any() -> bool {
+    HELD.with(|levels| levels.get() != 0)
+}
+
 /// A robust, process-shared mutex (pthread_mutexattr_setrobust(3)) inside a shared mapping.
 #[repr(C)]
 pub struct RobustMutex(UnsafeCell<libc::pthread_mutex_t>);

@@ -1,9 +1,11 @@
 //! The outbound log: what the program wrote, kept in an interface's file until newer packets need the room.
 //!
-//! Any number of subscribers read it without taking a lock, each with its own cursor; the program overwrites the oldest
-//! packets and never waits for anybody. A position is one word, a running number (40 bits) over a place in units of 16
+//! While somebody captures, what is injected and what is refused stands there as well, in the order of things; who only
+//! wants what the program wrote passes over those records. Any number of subscribers read without taking a lock, each with
+//! its own cursor; the program overwrites the oldest packets and waits for nobody but a capturer. A position is one word, a running number (40 bits) over a place in units of 16
 //! bytes (24 bits), so that each change is one store. A subscriber copies first and then looks whether the head has passed
-//! its cursor meanwhile: if so, what it copied may be torn, and it says how many packets were lost.
+//! its cursor meanwhile: if so, what it copied may be torn; it goes on in the middle of what is kept. Records count the
+//! packets before them, so that each reader knows exactly how many it has missed.
 
 use super::layout::{InterfaceState, State};
 use super::Mapped;
@@ -12,27 +14,33 @@ use std::sync::atomic::{
     fence, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
+use std::time::Duration;
 
 const UNIT: usize = 16;
 const UNITS: u64 = (InterfaceState::AREA / UNIT) as u64;
 const PLACE_BITS: u32 = 24;
+/// An eighth of the area.
+const MARK_BITS: u32 = UNITS.ilog2() - 3;
 
-const _: () = assert!(UNITS < 1 << PLACE_BITS);
+const _: () = assert!(UNITS < 1 << PLACE_BITS && UNITS.is_power_of_two());
 
 /// In front of every packet. Its running number tells whether a position leads here, or on to the beginning of the area
 /// because this record did not fit before the end.
 #[repr(C)]
-struct Record {
+struct Head {
     number: AtomicU64,
     time_ns: AtomicU64,
     len: AtomicU32,
     ethertype: AtomicU16,
+    /// 1 for inbound, over the errno of a packet that was refused, times 2.
     flags: AtomicU16,
-    _reserved: u64,
+    /// Packets before this one that the program wrote with success.
+    written: AtomicU64,
 }
 
 const RECORD: u64 = 2;
-const _: () = assert!(std::mem::size_of::<Record>() == RECORD as usize * UNIT);
+const INBOUND: u16 = 1;
+const _: () = assert!(std::mem::size_of::<Head>() == RECORD as usize * UNIT);
 
 /// A place in the log: a packet's running number and where it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,34 +59,84 @@ impl Position {
     }
 }
 
+/// What a record says of its packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Ethertype in host byte order.
+    pub ethertype: u16,
+    /// Nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// Length of the whole packet.
+    pub len: usize,
+    /// Toward the program?
+    pub inbound: bool,
+    /// Why the packet went nowhere, if it did.
+    pub refused: Option<Errno>,
+}
+
 /// What a subscriber finds at its cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry {
     /// The next packet, copied.
-    Packet {
-        /// Ethertype in host byte order.
-        ethertype: u16,
-        /// Nanoseconds since the epoch.
-        time_ns: u64,
-        /// Length of the whole packet.
-        len: usize,
-    },
-    /// The cursor was overtaken: so many packets are gone; it stands at the oldest kept now.
+    Packet(Record),
+    /// The cursor was overtaken: so many packets are gone; it goes on with what is kept.
     Lost(u64),
     /// Nothing new.
     Empty,
 }
 
+/// What is to be said of a packet that is appended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// The program wrote it.
+    Written,
+    /// It was put into the program's queue.
+    Injected,
+    /// The program's write failed.
+    WriteRefused(Errno),
+    /// It was not put into the program's queue.
+    InjectRefused(Errno),
+}
+
+impl Sort {
+    fn flags(self) -> u16 {
+        let errno = |e: Errno| (e.0.clamp(1, 4095) as u16) << 1;
+        match self {
+            Sort::Written => 0,
+            Sort::Injected => INBOUND,
+            Sort::WriteRefused(e) => errno(e),
+            Sort::InjectRefused(e) => errno(e) | INBOUND,
+        }
+    }
+}
+
+/// Where somebody reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    at: Position,
+    /// Injected and refused packets as well?
+    everything: bool,
+    /// Count of packets before the next one that is to be read; None: whatever comes.
+    expected: Option<u64>,
+}
+
+impl Cursor {
+    /// Running number of the record that is read next.
+    pub fn number(&self) -> u64 {
+        self.at.number()
+    }
+}
+
 impl Mapped<InterfaceState> {
     /// What stands at a place, if memory does.
     #[inline]
-    fn entry(&self, place: u64) -> Option<&Record> {
+    fn entry(&self, place: u64) -> Option<&Head> {
         let at = self.area(place as usize * UNIT, RECORD as usize * UNIT)?;
         if (place + RECORD) as usize * UNIT > self.log_reserved.load(Acquire) as usize {
             return None;
         }
-        // SAFETY: aligned bytes within the mapping that have memory behind them; Record is all atomics.
-        Some(unsafe { &*(at as *const Record) })
+        // SAFETY: aligned bytes within the mapping that have memory behind them; Head is all atomics.
+        Some(unsafe { &*(at as *const Head) })
     }
 
     /// Position of the oldest packet kept.
@@ -101,7 +159,7 @@ impl Mapped<InterfaceState> {
 
     /// The record that a position leads to. None when it has been overwritten.
     #[inline]
-    fn resolve(&self, at: Position) -> Option<(Position, &Record)> {
+    fn resolve(&self, at: Position) -> Option<(Position, &Head)> {
         [at.place(), 0].into_iter().find_map(|place| {
             let record = self
                 .entry(place)
@@ -110,51 +168,82 @@ impl Mapped<InterfaceState> {
         })
     }
 
+    /// Where a record of `need` units goes, with memory behind it.
+    #[inline]
+    fn place(&self, tail: Position, need: u64) -> Result<u64, Errno> {
+        if need > UNITS {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        let upto = |place: u64| (place + need) as usize * UNIT;
+        let start = tail.place();
+        if start + need <= UNITS && self.reserve(&self.log_reserved, upto(start)).is_ok() {
+            return Ok(start);
+        }
+        self.reserve(&self.log_reserved, upto(0))
+            .map_err(|_| Errno(libc::ENOBUFS))?;
+        Ok(0)
+    }
+
     /// Appends a packet of `len` bytes that `fill` writes. Wants the interface's lock. What `fill` refuses is not logged.
     /// ENOBUFS when no log could hold such a packet.
     #[inline]
     pub fn log_append(
         &self,
+        sort: Sort,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<u16, Errno>,
     ) -> Result<(), Errno> {
         let need = RECORD + (len as u64).div_ceil(UNIT as u64);
-        if need > UNITS {
-            return Err(Errno(libc::ENOBUFS));
-        }
         let tail = Position(self.log_tail.load(Relaxed));
-        let start = tail.place();
-        let mut place = start;
-        let upto = |place: u64| (place + need) as usize * UNIT;
-        if start + need > UNITS || self.reserve(&self.log_reserved, upto(start)).is_err() {
-            place = 0;
-            self.reserve(&self.log_reserved, upto(0))
-                .map_err(|_| Errno(libc::ENOBUFS))?;
+        let place = self.place(tail, need)?;
+        let head = self.head_after(tail, place, need);
+        if head.0 != self.log_head.load(Relaxed) {
+            self.log_head.store(head.0, Relaxed);
+            fence(Release);
         }
-        self.make_room(tail, place, need);
         let data = self
             .area((place + RECORD) as usize * UNIT, len)
             .ok_or(Errno(libc::ENOBUFS))?;
         // SAFETY: within the mapping and reserved; the lock keeps other writers away, and the head has passed the range,
         // so that a subscriber that still copies from it will see that and discard its copy.
-        let ethertype = fill(unsafe { std::slice::from_raw_parts_mut(data, len) })?;
+        let filled = fill(unsafe { std::slice::from_raw_parts_mut(data, len) });
+        let ethertype = filled.inspect_err(|_| {
+            if head.number() == tail.number() {
+                // Nothing is left in the log: who looks next begins where the next packet will stand.
+                self.log_head.store(tail.0, Relaxed);
+            }
+        })?;
         let record = self.entry(place).ok_or(Errno(libc::ENOBUFS))?;
+        let written = self.log_written.load(Relaxed);
         record.number.store(tail.number(), Relaxed);
         record.len.store(len as u32, Relaxed);
         record.ethertype.store(ethertype, Relaxed);
-        record.flags.store(0, Relaxed);
+        record.flags.store(sort.flags(), Relaxed);
+        record.written.store(written, Relaxed);
         record
             .time_ns
             .store(sys::now_ns(libc::CLOCK_REALTIME), Relaxed);
-        self.log_tail
-            .store(Position::new(tail.number() + 1, place + need).0, Release);
+        let next = Position::new(tail.number() + 1, place + need);
+        if place == 0 {
+            self.log_marks[0].store(Position::new(tail.number(), 0).0, Relaxed);
+        }
+        if place >> MARK_BITS != next.place() >> MARK_BITS {
+            if let Some(mark) = self.log_marks.get((next.place() >> MARK_BITS) as usize) {
+                mark.store(next.0, Relaxed);
+            }
+        }
+        self.log_tail.store(next.0, Release);
+        if sort == Sort::Written {
+            // Behind the tail: never more than there are.
+            self.log_written.store(written + 1, Release);
+        }
         self.log_event.fetch_add(1, SeqCst);
         Ok(())
     }
 
-    /// Lets go of the oldest packets until `need` units from `place` on are free.
+    /// Where the head is once `need` units from `place` on are free.
     #[inline]
-    fn make_room(&self, tail: Position, place: u64, need: u64) {
+    fn head_after(&self, tail: Position, place: u64, need: u64) -> Position {
         let mut head = Position(self.log_head.load(Relaxed));
         let wrapping = place != tail.place();
         while head.number() != tail.number() {
@@ -174,60 +263,132 @@ impl Mapped<InterfaceState> {
         if head.number() == tail.number() {
             head = Position::new(tail.number(), place);
         }
-        if head.0 != self.log_head.load(Relaxed) {
-            self.log_head.store(head.0, Relaxed);
-            fence(Release);
-        }
+        head
     }
 
-    /// Copies the packet at `cursor` into `buf` (as much as fits) and moves the cursor on. Takes no lock.
-    pub fn log_read(&self, cursor: &mut Position, buf: &mut Vec<u8>) -> Entry {
-        let tail = self.log_next();
-        let head = self.log_oldest();
-        if cursor.number() >= tail.number() {
-            return Entry::Empty;
-        }
-        if cursor.number() < head.number() {
-            return self.overtaken(cursor, head);
-        }
-        let Some((at, record)) = self.resolve(*cursor) else {
-            // Overwritten since; a damaged log must not be looked at for ever.
+    /// Would a packet of `len` bytes overwrite what the capturer has not read? Then the number that its cursor has to
+    /// reach. Wants the interface's lock.
+    pub fn log_blocked(&self, len: usize) -> Option<u64> {
+        let need = RECORD + (len as u64).div_ceil(UNIT as u64);
+        let tail = Position(self.log_tail.load(Relaxed));
+        let place = self.place(tail, need).ok()?;
+        let head = self.head_after(tail, place, need).number();
+        (head > self.capture_cursor.load(Acquire)).then_some(head)
+    }
+
+    /// A cursor at the oldest packet kept: of those that the program wrote, or of everything.
+    pub fn log_cursor(&self, everything: bool) -> Cursor {
+        loop {
+            let tail = self.log_next();
             let head = self.log_oldest();
-            let next = if head.number() > cursor.number() {
-                head
+            let expected = if everything || tail.number() == 0 {
+                Some(head.number())
             } else {
-                tail
+                self.resolve(head).map(|(_, r)| r.written.load(Relaxed))
             };
-            return self.overtaken(cursor, next);
-        };
-        let len = record.len.load(Relaxed);
-        let (ethertype, time_ns) = (record.ethertype.load(Relaxed), record.time_ns.load(Relaxed));
-        buf.clear();
-        if let Some(data) = self.area((at.place() + RECORD) as usize * UNIT, len as usize) {
-            // SAFETY: within the mapping. The bytes may change under the copy, which the check of the head below
-            // finds out before anybody looks at them.
-            buf.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len as usize) });
-        }
-        fence(Acquire);
-        let head = Position(self.log_head.load(Relaxed));
-        if cursor.number() < head.number() {
-            return self.overtaken(cursor, head);
-        }
-        if buf.len() != len as usize {
-            return self.overtaken(cursor, tail);
-        }
-        *cursor = self.after(at, len);
-        Entry::Packet {
-            ethertype,
-            time_ns,
-            len: len as usize,
+            fence(Acquire);
+            if self.log_oldest() == head {
+                return Cursor {
+                    at: head,
+                    everything,
+                    expected,
+                };
+            }
         }
     }
 
-    fn overtaken(&self, cursor: &mut Position, head: Position) -> Entry {
-        let lost = head.number().saturating_sub(cursor.number());
-        *cursor = head;
-        Entry::Lost(lost.max(1))
+    /// A cursor at the oldest record kept that has missed those before it.
+    pub fn log_cursor_from_start(&self) -> Cursor {
+        Cursor {
+            expected: Some(0),
+            ..self.log_cursor(true)
+        }
+    }
+
+    /// Copies the packet at `cursor` into `buf` and moves the cursor on. Takes no lock.
+    pub fn log_read(&self, cursor: &mut Cursor, buf: &mut Vec<u8>) -> Entry {
+        loop {
+            let written = self.log_written.load(Acquire);
+            let tail = self.log_next();
+            let head = self.log_oldest();
+            if cursor.at.number() >= tail.number() {
+                let known = if cursor.everything {
+                    tail.number()
+                } else {
+                    written
+                };
+                return cursor.missed(known).unwrap_or(Entry::Empty);
+            }
+            let Some((at, record)) = self
+                .resolve(cursor.at)
+                .filter(|_| cursor.at.number() >= head.number())
+            else {
+                self.go_on(cursor, tail);
+                continue;
+            };
+            let len = record.len.load(Relaxed) as usize;
+            let flags = record.flags.load(Relaxed);
+            let count = record.written.load(Relaxed);
+            let found = Record {
+                ethertype: record.ethertype.load(Relaxed),
+                time_ns: record.time_ns.load(Relaxed),
+                len,
+                inbound: flags & INBOUND != 0,
+                refused: Some(Errno((flags >> 1) as i32)).filter(|e| e.0 != 0),
+            };
+            let wanted = cursor.everything || flags == 0;
+            buf.clear();
+            if wanted {
+                if let Some(data) = self.area((at.place() + RECORD) as usize * UNIT, len) {
+                    // SAFETY: within the mapping. The bytes may change under the copy, which the check of the head below
+                    // finds out before anybody looks at them.
+                    buf.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len) });
+                }
+            }
+            fence(Acquire);
+            if cursor.at.number() < self.log_oldest().number() {
+                self.go_on(cursor, tail);
+                continue;
+            }
+            if wanted && buf.len() != len {
+                // Damaged.
+                cursor.at = tail;
+                continue;
+            }
+            let count = if cursor.everything {
+                cursor.at.number()
+            } else {
+                count
+            };
+            if wanted {
+                if let Some(missed) = cursor.missed(count) {
+                    return missed;
+                }
+                cursor.expected = Some(count + 1);
+            }
+            cursor.at = self.after(at, len as u32);
+            if wanted {
+                return Entry::Packet(found);
+            }
+        }
+    }
+
+    /// The cursor was overtaken: to the middle of what is kept, so that it is not overtaken again at once.
+    fn go_on(&self, cursor: &mut Cursor, tail: Position) {
+        // Whoever overwrites a record has moved the head before.
+        fence(Acquire);
+        let head = self.log_oldest();
+        if head.number() <= cursor.at.number() {
+            // Not overtaken but damaged; it must not be looked at for ever.
+            cursor.at = tail;
+            return;
+        }
+        let middle = head.number() + tail.number().saturating_sub(head.number()) / 2;
+        let marks = self.log_marks.iter().map(|m| Position(m.load(Relaxed)));
+        cursor.at = marks
+            .filter(|mark| mark.number() >= middle && mark.number() <= tail.number())
+            .min_by_key(|mark| mark.number())
+            .unwrap_or(head);
     }
 
     /// Wakes subscribers that sleep. After `log_append`, without the lock.
@@ -236,5 +397,47 @@ impl Mapped<InterfaceState> {
         if self.log_waiters.load(SeqCst) != 0 {
             sys::futex_wake_all(&self.log_event);
         }
+    }
+
+    /// The capturer has read everything before this number; writers that wait for that go on.
+    pub fn captured_upto(&self, number: u64) {
+        self.capture_cursor.store(number, SeqCst);
+        if number > self.capture_wanted.load(SeqCst) {
+            self.wake_writers();
+        }
+    }
+
+    #[cold]
+    fn wake_writers(&self) {
+        self.capture_wanted.store(u64::MAX, SeqCst);
+        self.capture_event.fetch_add(1, SeqCst);
+        sys::futex_wake_all(&self.capture_event);
+    }
+
+    /// Sleeps for at most `time` until the capturer has read enough for many more packets. True when it has read those
+    /// before `number`, which is what counts.
+    pub fn wait_captured(&self, number: u64, time: Duration) -> bool {
+        let seen = self.capture_event.load(SeqCst);
+        // Not for each packet that is read: a quarter of the log at a time.
+        let kept = self.log_next().number().saturating_sub(number);
+        let comfortable = number + kept / 4;
+        self.capture_wanted
+            .fetch_min(comfortable.saturating_sub(1), SeqCst);
+        if self.capture_cursor.load(SeqCst) < comfortable {
+            let _ = sys::futex_wait(&self.capture_event, seen, Some(time));
+        }
+        self.capture_cursor.load(SeqCst) >= number
+    }
+}
+
+impl Cursor {
+    /// So many packets are before the next one: those that were expected earlier are lost.
+    fn missed(&mut self, count: u64) -> Option<Entry> {
+        let lost = count.saturating_sub(self.expected?);
+        if lost == 0 {
+            return None;
+        }
+        self.expected = Some(count);
+        Some(Entry::Lost(lost))
     }
 }

@@ -24,7 +24,9 @@ impl<S: State> Mapped<S> {
     /// Makes a new file under a name that must not exist yet, with the head's memory reserved.
     pub fn create(path: &CStr) -> Result<Mapped<S>, Errno> {
         let fd = sys::open_internal(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)?;
-        let made = sys::set_length(fd.raw(), Self::LENGTH as u64, S::HEAD as u64)
+        // Whatever the umask is, the next process must be able to open it.
+        let made = sys::chmod(path, 0o600)
+            .and_then(|()| sys::set_length(fd.raw(), Self::LENGTH as u64, S::HEAD as u64))
             .and_then(|()| sys::map_shared(fd.raw(), Self::LENGTH))
             .and_then(|base| {
                 let mapped: Mapped<S> = Mapped {

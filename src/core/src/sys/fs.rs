@@ -126,34 +126,30 @@ pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
                 rlim_cur: 0,
                 rlim_max: 0,
             };
-            prlimit_nofile(None, Some(&mut old))?;
+            prlimit(libc::RLIMIT_NOFILE as i32, None, Some(&mut old))?;
             let wider = libc::rlimit64 {
                 rlim_cur: (old.rlim_cur + 8).min(old.rlim_max),
                 rlim_max: old.rlim_max,
             };
-            prlimit_nofile(Some(&wider), None)?;
+            prlimit(libc::RLIMIT_NOFILE as i32, Some(&wider), None)?;
             let answer = open(path, flags | libc::O_CLOEXEC, mode);
-            prlimit_nofile(Some(&old), None)?;
+            prlimit(libc::RLIMIT_NOFILE as i32, Some(&old), None)?;
             answer
         }
         answer => answer,
     }
 }
 
-fn prlimit_nofile(
+fn prlimit(
+    resource: i32,
+
     new: Option<&libc::rlimit64>,
     old: Option<&mut libc::rlimit64>,
 ) -> Result<(), Errno> {
     let new = new.map_or(0, |l| l as *const _ as usize);
     let old = old.map_or(0, |l| l as *mut _ as usize);
     // SAFETY: both pointers are NULL or point to a live rlimit64.
-    check(unsafe {
-        syscall(
-            libc::SYS_prlimit64,
-            [0, libc::RLIMIT_NOFILE as usize, new, old, 0, 0],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, new, old, 0, 0]) }).map(drop)
 }
 
 /// close(2).
@@ -392,23 +388,72 @@ pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
     readlinkat(libc::AT_FDCWD, link.cstr(), buf)
 }
 
-/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS.
+/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS. EFBIG when
+/// RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer would be SIGXFSZ.
 pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    prlimit(libc::RLIMIT_FSIZE as i32, None, Some(&mut limit))?;
+    let raised = limit.rlim_cur < length;
+    if raised {
+        if limit.rlim_max < length {
+            return Err(Errno(libc::EFBIG));
+        }
+        let wider = libc::rlimit64 {
+            rlim_cur: length,
+            rlim_max: limit.rlim_max,
+        };
+        prlimit(libc::RLIMIT_FSIZE as i32, Some(&wider), None)?;
+    }
     // SAFETY: no memory is touched.
-    unsafe {
+    let set = unsafe {
         check(syscall(
             libc::SYS_ftruncate,
             [fd as usize, length as usize, 0, 0, 0, 0],
-        ))?;
-        match check(syscall(
-            libc::SYS_fallocate,
-            [fd as usize, 0, 0, reserve as usize, 0, 0],
-        )) {
-            // A file system without fallocate: the mapping's populate call reserves instead.
-            Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
-            Err(e) => Err(e),
-        }
+        ))
+        .and_then(|_| {
+            match check(syscall(
+                libc::SYS_fallocate,
+                [fd as usize, 0, 0, reserve as usize, 0, 0],
+            )) {
+                // A file system without fallocate: the mapping's populate call reserves instead.
+                Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
+                Err(e) => Err(e),
+            }
+        })
+    };
+    if raised {
+        prlimit(libc::RLIMIT_FSIZE as i32, Some(&limit), None)?;
     }
+    set
+}
+
+/// fchmodat(2): a file's mode whatever the umask was.
+pub fn chmod(path: &CStr, mode: u32) -> Result<(), Errno> {
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        mode as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
+}
+
+/// unlinkat(2).
+pub fn unlinkat(dir: i32, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: the name is NUL-terminated.
+    check(unsafe {
+        syscall(
+            libc::SYS_unlinkat,
+            [dir as isize as usize, name.as_ptr() as usize, 0, 0, 0, 0],
+        )
+    })
+    .map(drop)
 }
 
 /// memfd_create(2).

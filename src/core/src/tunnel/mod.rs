@@ -10,6 +10,7 @@ pub use ioctl::{Argument, Ioctl};
 
 use crate::netdir::NetDir;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped};
 use crate::sys::{self, Fd};
 use crate::{bell, Errno, Name, Operation, Permission};
@@ -210,49 +211,96 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.deletions.load(Acquire) != deletions
     }
 
-    /// A packet from the program.
+    /// A packet from the program. While somebody captures it may wait for the capturer, see [`crate::Capture`].
     #[inline]
     pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
         let interface = self.interface()?;
+        match self.append(&interface, source) {
+            Ok(captured) => {
+                interface.log_ring();
+                if captured {
+                    self.net.ring_capturer();
+                }
+                Ok(source.len())
+            }
+            Err(e) => {
+                if self.net.is_captured() {
+                    self.capture_refused(&interface, source, e);
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// True when somebody captures.
+    #[inline]
+    fn append(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        source: &impl Source,
+    ) -> Result<bool, Errno> {
         self.net.fault_check(Operation::Write, 0)?;
         let limit = self.net.send_buffer_size.load(Relaxed) as usize;
         if limit != 0 && source.len() > limit {
             return Err(Errno(libc::ENOBUFS));
         }
-        let packet = frame::Framing::of(&interface).take(source)?;
+        let packet = frame::Framing::of(interface).take(source)?;
         let stats = &interface.stats;
-        {
-            let _lock = interface
-                .lock
-                .lock(crate::shm::lock::Level::Interface, || {})?;
-            interface.log_append(packet.len, |room| {
-                let refused = |e| {
-                    stats.rx_dropped.fetch_add(1, Relaxed);
-                    e
-                };
-                source.copy(packet.offset, room).map_err(refused)?;
-                packet
-                    .check_vnet(room, interface.is_tap())
-                    .inspect_err(|_| {
-                        stats.rx_frame_errors.fetch_add(1, Relaxed);
-                    })?;
-                let ethertype = packet.ethertype(room).map_err(refused)?;
-                if !interface.is_up() {
-                    return Err(refused(Errno(libc::EIO)));
-                }
-                if interface.attached.load(Relaxed) > 1 {
-                    interface.learn_flow(
-                        crate::device::flow_hash(room, interface.is_tap()),
-                        self.inode,
-                    );
-                }
-                Ok(ethertype)
-            })?;
-            count(&stats.rx_packets, 1, true);
-            count(&stats.rx_bytes, packet.len as u64, true);
+        let (_lock, captured) = self.net.lock_log(interface, packet.len)?;
+        interface.log_append(Sort::Written, packet.len, |room| {
+            let refused = |e| {
+                stats.rx_dropped.fetch_add(1, Relaxed);
+                e
+            };
+            source.copy(packet.offset, room).map_err(refused)?;
+            packet
+                .check_vnet(room, interface.is_tap())
+                .inspect_err(|_| {
+                    stats.rx_frame_errors.fetch_add(1, Relaxed);
+                })?;
+            let ethertype = packet.ethertype(room).map_err(refused)?;
+            if !interface.is_up() {
+                return Err(refused(Errno(libc::EIO)));
+            }
+            if interface.attached.load(Relaxed) > 1 {
+                interface.learn_flow(
+                    crate::device::flow_hash(room, interface.is_tap()),
+                    self.inode,
+                );
+            }
+            Ok(ethertype)
+        })?;
+        count(&stats.rx_packets, 1, true);
+        count(&stats.rx_bytes, packet.len as u64, true);
+        Ok(captured)
+    }
+
+    /// The capturer sees also what the program could not write; as the network would see it, or whole if its headers
+    /// cannot be told.
+    #[cold]
+    fn capture_refused(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        source: &impl Source,
+        refused: Errno,
+    ) {
+        let packet = frame::Framing::of(interface).take(source).ok();
+        let (offset, len) = packet
+            .as_ref()
+            .map_or((0, source.len()), |p| (p.offset, p.len));
+        let Ok((lock, captured)) = self.net.lock_log(interface, len) else {
+            return;
+        };
+        if captured {
+            // Bytes that cannot be read are not there to be captured.
+            let _ = interface.log_append(Sort::WriteRefused(refused), len, |room| {
+                source.copy(offset, room)?;
+                Ok(packet.and_then(|p| p.ethertype(room).ok()).unwrap_or(0))
+            });
         }
+        drop(lock);
         interface.log_ring();
-        Ok(source.len())
+        self.net.ring_capturer();
     }
 
     /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.

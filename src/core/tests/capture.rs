@@ -1,0 +1,453 @@
+//! Capturing: whole, in order, in both directions, and nobody waits for a capturer that is no more.
+
+mod common;
+
+use common::{FRAME, WAIT};
+use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::Direction::{Inbound, Outbound};
+use memtun::{
+    ifreq, Capture, Captured, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass,
+};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+fn system() -> MemoryIoSystem {
+    let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    system
+}
+
+fn attached(system: &MemoryIoSystem, name: &str, flags: u32) -> (i32, Interface) {
+    let fd = system
+        .open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0)
+        .expect("open");
+    system
+        .ioctl(fd, TUNSETIFF, &ifreq(name, flags | IFF_NO_PI))
+        .expect("TUNSETIFF");
+    let interface = system.net().wait_interface(name, Some(WAIT));
+    (fd, interface.expect("the interface"))
+}
+
+fn numbered(number: u32, len: usize) -> Vec<u8> {
+    let mut packet = vec![0x45; len];
+    packet[1..5].copy_from_slice(&number.to_be_bytes());
+    packet
+}
+
+fn number(packet: &[u8]) -> u32 {
+    u32::from_be_bytes([packet[1], packet[2], packet[3], packet[4]])
+}
+
+fn everything(capture: &mut Capture) -> Vec<Captured> {
+    std::iter::from_fn(|| match capture.next(NOW) {
+        Ok(packet) => Some(packet),
+        Err(e) if e.errno().0 == libc::EAGAIN => None,
+        Err(e) => panic!("{e}"),
+    })
+    .collect()
+}
+
+fn hidden_files(net: &Net) -> Vec<String> {
+    let entries = std::fs::read_dir(net.path()).expect("the net");
+    let names = entries.map(|e| e.expect("an entry").file_name().into_string());
+    names
+        .map(|n| n.expect("ASCII"))
+        .filter(|n| n.starts_with(".memtun-gone") || n.starts_with(".memtun-capturer"))
+        .collect()
+}
+
+#[test]
+fn both_directions_in_the_order_of_question_and_answer() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    const QUESTIONS: u32 = 20_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..QUESTIONS {
+                let packet = loop {
+                    if let Ok(packet) = system.read(fd, 2000) {
+                        break packet;
+                    }
+                    std::hint::spin_loop();
+                };
+                system.write(fd, &packet).expect("an answer");
+            }
+        });
+        scope.spawn(|| {
+            for i in 0..QUESTIONS {
+                let len = 60 + i as usize % 1000;
+                let injected = interface.inject(&numbered(i, len), None, Some(WAIT));
+                injected.expect("room");
+            }
+        });
+        let (mut asked, mut answered, mut time) = (0, 0, 0);
+        while answered < QUESTIONS {
+            let packet = capture.next(Some(WAIT)).expect("a packet");
+            assert_eq!(packet.refused, None);
+            assert_eq!(packet.ethertype, 0x0800);
+            assert_eq!((packet.tap, packet.mtu), (false, 1500));
+            assert_eq!(packet.interface.to_string(), "c0");
+            assert!(packet.time_ns >= time, "time goes on");
+            time = packet.time_ns;
+            match packet.direction {
+                Inbound => {
+                    assert_eq!(number(&packet.data), asked);
+                    asked += 1;
+                }
+                Outbound => {
+                    assert_eq!(number(&packet.data), answered);
+                    answered += 1;
+                    assert!(answered <= asked, "an answer before its question");
+                }
+            }
+        }
+        assert_eq!(asked, QUESTIONS);
+    });
+}
+
+#[test]
+fn order_holds_across_interfaces() {
+    let system = system();
+    let (from, interface) = attached(&system, "c0", IFF_TUN);
+    let (to, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    const PACKETS: u32 = 20_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..PACKETS {
+                interface.inject(&numbered(i, 60), None, NOW).expect("room");
+                let packet = system.read(from, 100).expect("a packet");
+                system.write(to, &packet).expect("forwarded");
+            }
+        });
+        for i in 0..PACKETS {
+            for (name, direction) in [("c0", Inbound), ("c1", Outbound)] {
+                let packet = capture.next(Some(WAIT)).expect("a packet");
+                let found = (
+                    packet.interface.to_string(),
+                    packet.direction,
+                    number(&packet.data),
+                );
+                assert_eq!(found, (name.to_owned(), direction, i));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_million_small_packets_in_a_tight_loop_are_all_there() {
+    let system = system();
+    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    const PACKETS: u32 = 1_000_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..PACKETS {
+                system.write(fd, &numbered(i, 64)).expect("write");
+            }
+        });
+        for i in 0..PACKETS {
+            let packet = capture.next(Some(WAIT)).expect("a packet");
+            assert_eq!(number(&packet.data), i);
+        }
+        assert_eq!(capture.lost(1001), 0);
+    });
+}
+
+#[test]
+fn injected_packets_beyond_a_log_are_all_there() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TAP);
+    let mut capture = system.net().capture().expect("a capture");
+    const PACKETS: u32 = 30_000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..PACKETS {
+                let injected = interface.inject(&numbered(i, 1400), None, Some(WAIT));
+                injected.expect("room");
+                while system.read(fd, 2000).is_ok() {}
+            }
+        });
+        for i in 0..PACKETS {
+            let packet = capture.next(Some(WAIT)).expect("a packet");
+            assert_eq!((number(&packet.data), packet.direction), (i, Inbound));
+            assert!(packet.tap && packet.mac.is_some());
+        }
+    });
+}
+
+#[test]
+fn a_program_that_is_gone_at_once_is_captured() {
+    let system = system();
+    let net = system.net();
+    let mut capture = net.capture().expect("a capture");
+    for i in 0..50 {
+        // Always the same name and index; the third without a packet.
+        let (fd, interface) = attached(&system, "c0", IFF_TUN);
+        if i % 3 != 2 {
+            system.write(fd, &numbered(i, 60)).expect("write");
+        }
+        system.close(fd).expect("close");
+        assert!(interface.is_gone());
+    }
+    assert_eq!(hidden_files(net).len(), 51, "kept for the capturer");
+    let found: Vec<u32> = everything(&mut capture)
+        .iter()
+        .map(|p| number(&p.data))
+        .collect();
+    assert_eq!(
+        found,
+        (0..50).filter(|i| i % 3 != 2).collect::<Vec<_>>(),
+        "in order"
+    );
+    assert_eq!(hidden_files(net), [".memtun-capturer"]);
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    system.close(fd).expect("close");
+    drop(capture);
+    assert!(hidden_files(net).is_empty());
+    assert!(net.is_idle().expect("a look"));
+}
+
+#[test]
+fn refused_packets_are_there_with_their_errors() {
+    let system = system();
+    let net = system.net().clone();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = net.capture().expect("a capture");
+    let write = |packet: &[u8]| system.write(fd, packet).expect_err("refused").0;
+    let inject = |packet: &[u8]| {
+        let refused = interface.inject(packet, None, NOW).expect_err("refused");
+        refused.errno().0
+    };
+    net.fault(&"write=EINTR@1".parse().expect("a fault"))
+        .expect("set");
+    assert_eq!(write(&numbered(0, 60)), libc::EINTR);
+    net.set_send_buffer_size(Some(100));
+    assert_eq!(write(&numbered(1, 101)), libc::ENOBUFS);
+    net.reset().expect("reset");
+    assert_eq!(write(&[0x15; 60]), libc::EINVAL);
+    assert_eq!(inject(&numbered(3, 1501)), libc::EMSGSIZE);
+    interface.set_txqueuelen(1).expect("a length");
+    interface.inject(&numbered(4, 60), None, NOW).expect("room");
+    assert_eq!(inject(&numbered(5, 60)), libc::EAGAIN);
+    interface.set_up(false).expect("down");
+    assert_eq!(write(&numbered(6, 60)), libc::EIO);
+    assert_eq!(inject(&numbered(7, 60)), libc::ENETDOWN);
+    interface.set_up(true).expect("up");
+    system.write(fd, &numbered(8, 60)).expect("write");
+    let found: Vec<_> = everything(&mut capture)
+        .into_iter()
+        .map(|p| (p.direction, p.refused.map(|e| e.0), p.data.len()))
+        .collect();
+    let expected = [
+        (Outbound, Some(libc::EINTR), 60),
+        (Outbound, Some(libc::ENOBUFS), 101),
+        (Outbound, Some(libc::EINVAL), 60),
+        (Inbound, Some(libc::EMSGSIZE), 1501),
+        (Inbound, None, 60),
+        (Inbound, Some(libc::EAGAIN), 60),
+        (Outbound, Some(libc::EIO), 60),
+        (Inbound, Some(libc::ENETDOWN), 60),
+        (Outbound, None, 60),
+    ];
+    assert_eq!(found, expected);
+    // Who subscribes gets what the program wrote, and nothing else.
+    let mut subscriber = interface.subscribe();
+    assert_eq!(number(&subscriber.recv(NOW).expect("the last").data), 8);
+    assert_eq!(
+        subscriber.recv(NOW).expect_err("nothing").errno(),
+        Errno(libc::EAGAIN)
+    );
+}
+
+#[test]
+fn a_subscriber_counts_only_what_the_program_wrote() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut late = interface.subscribe();
+    let mut capture = system.net().capture().expect("a capture");
+    const PACKETS: u32 = 10_000;
+    for i in 0..PACKETS {
+        interface
+            .inject(&numbered(i, 1400), None, NOW)
+            .expect("room");
+        system.read(fd, 2000).expect("a packet");
+        system.write(fd, &numbered(i, 1400)).expect("write");
+        if i % 100 == 0 {
+            everything(&mut capture);
+        }
+    }
+    let (mut next, mut lost) = (0, 0);
+    loop {
+        match late.recv(NOW) {
+            Ok(packet) => {
+                assert_eq!(number(&packet.data), next);
+                next += 1;
+            }
+            Err(e) if e.errno().0 == libc::ENOBUFS => {
+                let text = e.to_string();
+                let n = text.split_whitespace().nth(1).map(str::parse::<u32>);
+                lost += n.expect("a word").expect("a number");
+                next = lost;
+            }
+            Err(e) => break assert_eq!(e.errno().0, libc::EAGAIN),
+        }
+    }
+    assert_eq!(next, PACKETS);
+    // In the middle of what is kept: some 2,900 packets of the program's.
+    let kept = PACKETS - lost;
+    assert!((900..2500).contains(&kept), "{kept} were left");
+}
+
+#[test]
+fn one_interface_alone_can_be_captured() {
+    let system = system();
+    let net = system.net();
+    let (other, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = net.capture_interface("c0").expect("a capture");
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let (later, _) = attached(&system, "c2", IFF_TUN);
+    everything(&mut capture);
+    let began = Instant::now();
+    // Nobody reads those; more than a log's length.
+    for i in 0..10_000 {
+        system.write(other, &numbered(i, 1400)).expect("write");
+        system.write(later, &numbered(i, 1400)).expect("write");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4));
+    interface
+        .inject(&numbered(77, 60), None, NOW)
+        .expect("room");
+    for fd in [other, later, fd] {
+        system.close(fd).expect("close");
+    }
+    assert!(net.is_idle().expect("a look"));
+    let found = everything(&mut capture);
+    assert_eq!(found.len(), 1);
+    assert_eq!(number(&found[0].data), 77);
+    assert_eq!(hidden_files(net), [".memtun-capturer"]);
+}
+
+#[test]
+fn there_is_one_capturer_at_a_time() {
+    let system = system();
+    let net = system.net();
+    let capture = net.capture().expect("a capture");
+    let second = net.capture().expect_err("a second one");
+    assert_eq!(second.errno(), Errno(libc::EBUSY));
+    assert!(second.to_string().contains("captures it already"));
+    assert!(net.capture_interface("c0").is_err());
+    drop(capture);
+    drop(net.capture().expect("when the first has ended"));
+}
+
+#[test]
+fn a_capturer_that_does_not_read_is_told_what_it_lost() {
+    let system = system();
+    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    const PACKETS: u32 = 20_000;
+    let began = Instant::now();
+    for i in 0..PACKETS {
+        system.write(fd, &numbered(i, 1400)).expect("write");
+    }
+    let waited = began.elapsed();
+    assert!(
+        (4..10).contains(&waited.as_secs()),
+        "once, not for each packet: {waited:?}"
+    );
+    let told = capture.next(NOW).expect_err("overtaken");
+    assert_eq!(told.errno(), Errno(libc::ENOBUFS));
+    let lost = capture.lost(1001) as u32;
+    let found = everything(&mut capture);
+    assert_eq!(lost + found.len() as u32, PACKETS);
+    assert_eq!(number(&found[0].data), lost);
+}
+
+#[test]
+fn a_net_that_is_removed_ends_a_capture() {
+    let system = system();
+    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    system.write(fd, FRAME).expect("write");
+    system.net().clone().remove().expect("removed");
+    assert_eq!(capture.next(Some(WAIT)).expect("the packet").data, FRAME);
+    let end = capture.next(Some(WAIT)).expect_err("the end");
+    assert_eq!(end.errno(), Errno(libc::ENODEV));
+}
+
+const CAPTURE_HERE: &str = "MEMTUN_TEST_CAPTURE_HERE";
+
+/// Not a test of its own: the other process of those below.
+#[test]
+fn as_a_capturer_of_another_process() {
+    if let Some(dir) = std::env::var_os(CAPTURE_HERE) {
+        let _capture = Net::existing(dir).expect("the net").capture();
+        println!("\ncapturing: {}", _capture.is_ok());
+        std::thread::sleep(WAIT);
+    }
+}
+
+fn capturer(net: &Net) -> Child {
+    let me = std::env::current_exe().expect("this program");
+    let mut child = Command::new(me)
+        .args(["--exact", "as_a_capturer_of_another_process", "--nocapture"])
+        .env(CAPTURE_HERE, net.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program again");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let said = out
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("capturing: "));
+    assert_eq!(said.as_deref(), Some("capturing: true"));
+    child
+}
+
+#[test]
+fn nobody_waits_for_a_capturer_that_was_killed() {
+    let system = system();
+    let net = system.net();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut child = capturer(net);
+    assert!(net.capture().is_err(), "it captures");
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // Two logs' length: it has to wait.
+            for i in 0..12_000 {
+                system.write(fd, &numbered(i, 1400)).expect("write");
+            }
+            Instant::now()
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!writer.is_finished(), "the capturer has not read anything");
+        child.kill().expect("killed");
+        let killed = Instant::now();
+        child.wait().expect("gone");
+        let ended = writer.join().expect("no panic");
+        assert!(ended.duration_since(killed) < Duration::from_secs(1));
+    });
+    system.close(fd).expect("close");
+    assert!(interface.is_gone());
+    assert!(hidden_files(net).iter().all(|f| f == ".memtun-capturer"));
+    drop(net.capture().expect("after it"));
+}
+
+#[test]
+fn what_a_killed_capturer_left_is_swept() {
+    let system = system();
+    let net = system.net();
+    let mut child = capturer(net);
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    system.write(fd, FRAME).expect("write");
+    system.close(fd).expect("close");
+    assert!(net.is_idle().expect("a look"));
+    assert!(hidden_files(net).is_empty(), "{:?}", hidden_files(net));
+}
