@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Config {
     /// MEMTUN_NET, or the name of the process tree's private net.
     pub net: Vec<u8>,
+    /// The same as a C string.
+    pub net_path: CString,
     /// The net was not named by anybody: it goes with the last process.
     pub private: bool,
     /// MEMTUN_DEVICES.
@@ -86,7 +88,9 @@ pub fn init() {
         .iter()
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
+    let net_path = CString::new(net.clone()).unwrap_or_default();
     let _ = CONFIG.set(Box::new(Config {
+        net_path,
         net,
         private,
         devices,

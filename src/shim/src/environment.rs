@@ -1,7 +1,7 @@
 //! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
 //! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
 
-use crate::config;
+use crate::config::{self, Config};
 use libc::c_char;
 use memtun_core::sys;
 
@@ -38,6 +38,70 @@ fn loads(list: &[u8], library: &[u8]) -> bool {
         .any(|entry| file(entry) == file(library))
 }
 
+/// What an environment holds of ours.
+struct Contents<'a> {
+    /// Its entries.
+    count: usize,
+    /// The LD_PRELOAD entry's place and list.
+    preload: Option<(usize, &'a [u8])>,
+    /// Bits of the settings that are there.
+    present: u32,
+}
+
+/// # Safety
+/// `given` is a NULL-terminated array of C strings.
+unsafe fn contents<'a>(config: &Config, given: *const *const c_char) -> Contents<'a> {
+    let mut found = Contents {
+        count: 0,
+        preload: None,
+        present: 0,
+    };
+    // SAFETY: the caller's contract, up to the terminating NULL.
+    unsafe {
+        while !(*given.add(found.count)).is_null() {
+            let entry = bytes(*given.add(found.count));
+            if let Some(list) = value_of(entry, PRELOAD) {
+                found.preload = Some((found.count, list));
+            }
+            for (i, ours) in config.environment.iter().enumerate() {
+                let name = ours
+                    .to_bytes()
+                    .split_inclusive(|b| *b == b'=')
+                    .next()
+                    .unwrap_or_default();
+                if entry.starts_with(name) {
+                    found.present |= 1 << i;
+                }
+            }
+            found.count += 1;
+        }
+    }
+    found
+}
+
+/// Is there nothing to add to this environment?
+///
+/// # Safety
+/// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
+pub unsafe fn is_complete(given: *const *const c_char) -> bool {
+    let Some(config) = config::get() else {
+        return true;
+    };
+    let Some(library) = &config.library else {
+        return true;
+    };
+    if given.is_null() {
+        return true;
+    }
+    // SAFETY: the caller's contract.
+    let found = unsafe { contents(config, given) };
+    let all = (1u32 << config.environment.len()) - 1;
+    found.present == all
+        && found
+            .preload
+            .is_some_and(|(_, list)| loads(list, library.to_bytes()))
+}
+
 impl Environment {
     /// A place to build one in.
     #[allow(
@@ -66,29 +130,12 @@ impl Environment {
         if given.is_null() {
             return given;
         }
-        let mut count = 0;
-        let mut preload: Option<(usize, &[u8])> = None;
-        let mut present = 0u32;
-        // SAFETY: the caller's contract, up to the terminating NULL.
-        unsafe {
-            while !(*given.add(count)).is_null() {
-                let entry = bytes(*given.add(count));
-                if let Some(list) = value_of(entry, PRELOAD) {
-                    preload = Some((count, list));
-                }
-                for (i, ours) in config.environment.iter().enumerate() {
-                    let name = ours
-                        .to_bytes()
-                        .split_inclusive(|b| *b == b'=')
-                        .next()
-                        .unwrap_or_default();
-                    if entry.starts_with(name) {
-                        present |= 1 << i;
-                    }
-                }
-                count += 1;
-            }
-        }
+        // SAFETY: the caller's contract.
+        let Contents {
+            count,
+            preload,
+            present,
+        } = unsafe { contents(config, given) };
         let loaded = preload.is_some_and(|(_, list)| loads(list, library.to_bytes()));
         let all = (1u32 << config.environment.len()) - 1;
         if loaded && present == all {

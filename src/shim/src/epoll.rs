@@ -8,10 +8,9 @@
 //! registration made by another process is not in it: then only the plain states are right.)
 
 use crate::errno;
-use crate::readiness::{self, Deadline, State};
+use crate::readiness::{self, Deadline, LinkBell, State};
 use crate::table;
 use libc::{c_int, epoll_event, pollfd, sigset_t};
-use memtun_core::sys::Fd;
 use std::sync::atomic::{
     AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -182,7 +181,9 @@ struct Look {
     /// Events to report at once.
     events: Vec<epoll_event>,
     /// Links to wait for.
-    links: Vec<Fd>,
+    links: Vec<LinkBell>,
+    /// There are links that cannot be waited for: look again after a moment.
+    blind: bool,
 }
 
 /// Changes the kernel's registration. False when the kernel does not know it any more.
@@ -237,6 +238,7 @@ fn look(epoll: c_int) -> Look {
     let mut found = Look {
         events: Vec::new(),
         links: Vec::new(),
+        blind: false,
     };
     for registration in used().iter().filter(|r| r.is_of(epoll)) {
         let fd = registration.fd();
@@ -276,8 +278,9 @@ fn look(epoll: c_int) -> Look {
                 .store((events & ONCE == 0) as u32, Relaxed);
         }
         if mark == mark::QUIET && readiness::state(fd) == State::Quiet(true) {
-            if let Some(Ok(link)) = table::hold(fd).map(|t| t.link_bell()) {
-                found.links.push(link);
+            match readiness::link_bell(fd) {
+                Some(link) => found.links.push(link),
+                None => found.blind = true,
             }
         }
     }
@@ -324,8 +327,12 @@ pub fn wait(
         if ours == events.len() {
             return ours as c_int;
         }
-        if ours > 0 || !found.links.is_empty() {
-            let n = host(&mut events[ours..], NOW).max(0) as usize;
+        if ours > 0 || !found.links.is_empty() || found.blind {
+            let n = host(&mut events[ours..], NOW);
+            if n < 0 && ours == 0 {
+                return n;
+            }
+            let n = n.max(0) as usize;
             let kept = drop_alarms(epoll, &mut events[ours..], n);
             if ours + kept > 0 {
                 return (ours + kept) as c_int;
@@ -343,8 +350,13 @@ pub fn wait(
                 events: libc::POLLIN,
                 revents: 0,
             }));
-            let n = readiness::host_ppoll(&mut asked, deadline.left(), mask);
-            if n <= 0 {
+            let time = if found.blind {
+                Some(deadline.nap())
+            } else {
+                deadline.left()
+            };
+            let n = readiness::host_ppoll(&mut asked, time, mask);
+            if n < 0 || n == 0 && deadline.over() {
                 return errno::keep(|| {
                     drop(found);
                     n

@@ -64,7 +64,7 @@ extern "C" fn load() {
 extern "C" fn unload() {
     let _ = errno::fence(|| {
         hooks::stream::flush_all();
-        net::leave();
+        net::leave(net::End::Orderly);
         Ok(())
     });
 }

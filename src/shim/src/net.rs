@@ -8,7 +8,7 @@ use memtun_core::tunnel::Tunnel;
 use memtun_core::{temporary, Errno};
 use std::sync::atomic::{
     AtomicPtr,
-    Ordering::{AcqRel, Acquire},
+    Ordering::{AcqRel, Acquire, Release},
 };
 
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
@@ -124,9 +124,32 @@ pub fn adopt_inherited() {
     }
 }
 
-/// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net.
-pub fn leave() {
-    if !crate::process::owns_memory() {
+/// Has the directory of this process's net been removed?
+pub fn is_gone() -> bool {
+    config::get().is_some_and(|c| sys::access(&c.net_path, libc::F_OK) == Err(Errno(libc::ENOENT)))
+}
+
+/// The net again, after its directory was removed under this process: the tree's first process ended, or somebody swept. The
+/// old mapping stays, tunnels of this process may be in it.
+pub fn join_anew() -> Result<&'static NetDir, Errno> {
+    NET.store(std::ptr::null_mut(), Release);
+    join()
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, PartialEq)]
+pub enum End {
+    /// By exit(3) or by returning from main: anything may be called.
+    Orderly,
+    /// By _exit(2), perhaps in a signal handler or after fork: nothing may allocate, and stacks are small.
+    AtOnce,
+}
+
+/// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
+/// done now is left to the next process that makes a net.
+pub fn leave(end: End) {
+    let Some(config) = config::get() else { return };
+    if !table::any() && !config.private || !crate::process::owns_memory() {
         return;
     }
     for fd in table::bound_in(0, u32::MAX) {
@@ -135,14 +158,26 @@ pub fn leave() {
             tunnel.closed(&OwnTunnels);
         }
     }
-    let Some(config) = config::get() else { return };
-    if config.private && (config::is_owner(config) || current().is_some() && !owner_alive(config)) {
-        if let Some(net) = existing() {
-            net.remove_if_idle(&OwnTunnels);
-        }
+    if config.private {
+        leave_private_net(config, end);
     }
 }
 
-fn owner_alive(config: &Config) -> bool {
-    config::owner_is_alive(config)
+fn leave_private_net(config: &Config, end: End) {
+    let owner = config::is_owner(config);
+    match (current(), end) {
+        (Some(net), End::AtOnce) if owner => {
+            net.remove_if_empty();
+        }
+        (Some(net), End::Orderly) if owner || !config::owner_is_alive(config) => {
+            net.remove_if_idle(&OwnTunnels);
+        }
+        // Only children used it.
+        (None, End::Orderly) if owner && sys::access(&config.net_path, libc::F_OK).is_ok() => {
+            if let Some(net) = existing() {
+                net.remove_if_idle(&OwnTunnels);
+            }
+        }
+        _ => {}
+    }
 }

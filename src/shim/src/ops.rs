@@ -15,7 +15,11 @@ const EBADF: Errno = Errno(libc::EBADF);
 
 /// Opens a special device: its descriptor.
 pub fn open(flags: c_int) -> Result<c_int, Errno> {
-    let (fd, tunnel) = Tunnel::open(net::join()?, flags)?;
+    let opened = match Tunnel::open(net::join()?, flags) {
+        Err(Errno(libc::ENOENT)) if net::is_gone() => Tunnel::open(net::join_anew()?, flags),
+        opened => opened,
+    };
+    let (fd, tunnel) = opened?;
     // In a vfork child the descriptor is its own, but the table is its parent's; the next image adopts it.
     if crate::process::owns_memory() {
         table::enter(fd.raw(), tunnel)?;
@@ -235,7 +239,7 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
 }
 
 /// Closes a range of descriptors with `real`, which must succeed for the tunnels in it to end.
-pub fn close_range(first: u32, last: u32, real: impl FnOnce() -> c_int) -> c_int {
+pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
     if !crate::process::owns_memory() {
         return real();
     }
@@ -263,18 +267,18 @@ pub fn close_range(first: u32, last: u32, real: impl FnOnce() -> c_int) -> c_int
     });
     if more {
         // The rest of a range with many tunnels, and at last the range itself.
-        return close_range(first, last, real_again(first, last));
+        return close_range(first, last, flags, real_again(first, last, flags));
     }
     answer
 }
 
-fn real_again(first: u32, last: u32) -> impl FnOnce() -> c_int {
+fn real_again(first: u32, last: u32, flags: c_int) -> impl FnOnce() -> c_int {
     move || {
         // SAFETY: close_range(2) touches no memory.
         let answer = unsafe {
             sys::syscall(
                 libc::SYS_close_range,
-                [first as usize, last as usize, 0, 0, 0, 0],
+                [first as usize, last as usize, flags as usize, 0, 0, 0],
             )
         };
         if answer < 0 {

@@ -21,6 +21,22 @@ pub fn init() {
     };
     PAGE.store(page.cast(), Relaxed);
     let _ = owns_memory();
+    // At once in the child of a fork: the next to ask may already be a vfork child of that child, and must not be taken for
+    // it. The wiped page is for children of clone(2), which run no handlers.
+    // SAFETY: a handler that makes one system call and one store.
+    unsafe { pthread_atfork(None, None, Some(forked)) };
+}
+
+extern "C" fn forked() {
+    let _ = owns_memory();
+}
+
+extern "C" {
+    fn pthread_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+    ) -> i32;
 }
 
 /// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not change them.

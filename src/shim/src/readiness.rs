@@ -7,7 +7,7 @@
 use crate::errno;
 use crate::table;
 use libc::{c_int, c_short, fd_set, nfds_t, pollfd, sigset_t, timespec};
-use memtun_core::sys::{self, Fd};
+use memtun_core::sys;
 use memtun_core::tunnel::Readiness;
 
 /// Bits that say "writable".
@@ -68,6 +68,16 @@ impl Deadline {
             }
         })
     }
+    /// What is left, but at most a moment: for who has to look by himself.
+    pub fn nap(&self) -> timespec {
+        const MOMENT: timespec = timespec {
+            tv_sec: 0,
+            tv_nsec: 20_000_000,
+        };
+        self.left()
+            .filter(|t| t.tv_sec == 0 && t.tv_nsec < MOMENT.tv_nsec)
+            .unwrap_or(MOMENT)
+    }
     /// Has it passed?
     pub fn over(&self) -> bool {
         self.left().is_some_and(|t| t.tv_sec == 0 && t.tv_nsec == 0)
@@ -101,11 +111,46 @@ pub fn correct(fds: &mut [pollfd]) {
     }
 }
 
+/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after chroot or setuid, when it
+/// cannot be opened any more.
+pub fn link_bell(fd: c_int) -> Option<LinkBell> {
+    let low = table::hold(fd)?.link_bell().ok()?;
+    let st = sys::fstat(low.raw()).ok()?;
+    let high = sys::fcntl(low.raw(), libc::F_DUPFD_CLOEXEC, 512).ok()?;
+    Some(LinkBell {
+        fd: high,
+        inode: st.st_ino,
+    })
+}
+
+/// Closed with the value, if the program has not closed it or put something of its own there.
+pub struct LinkBell {
+    fd: c_int,
+    inode: u64,
+}
+
+impl LinkBell {
+    /// The number.
+    pub fn raw(&self) -> c_int {
+        self.fd
+    }
+}
+
+impl Drop for LinkBell {
+    fn drop(&mut self) {
+        if sys::fstat(self.fd)
+            .is_ok_and(|st| st.st_ino == self.inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+        {
+            let _ = sys::close(self.fd);
+        }
+    }
+}
+
 /// poll(2) with tunnels that are down or unattached among the descriptors.
 pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_int {
     // Rare enough for the allocator: a program that polls a tunnel before it is up.
     let mut asked: Vec<pollfd> = Vec::with_capacity(fds.len() + 4);
-    let mut links: Vec<Fd> = Vec::new();
+    let mut links: Vec<LinkBell> = Vec::new();
     loop {
         asked.clear();
         links.clear();
@@ -124,9 +169,10 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
             }
             asked.push(question);
         }
-        for p in fds.iter() {
-            if state(p.fd) == State::Quiet(true) {
-                if let Some(Ok(link)) = table::hold(p.fd).map(|t| t.link_bell()) {
+        let mut blind = false;
+        for p in fds.iter().filter(|p| state(p.fd) == State::Quiet(true)) {
+            match link_bell(p.fd) {
+                Some(link) => {
                     asked.push(pollfd {
                         fd: link.raw(),
                         events: libc::POLLIN,
@@ -134,12 +180,13 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     });
                     links.push(link);
                 }
+                None => blind = true,
             }
         }
-        let time = if errors > 0 {
-            Some(NOW)
-        } else {
-            deadline.left()
+        let time = match errors {
+            0 if blind => Some(deadline.nap()),
+            0 => deadline.left(),
+            _ => Some(NOW),
         };
         let n = host_ppoll(&mut asked, time, mask);
         if n < 0 && errors == 0 {
@@ -157,7 +204,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
         correct(fds);
         ready += fds.iter().filter(|p| p.revents != 0).count();
         let link_rang = asked[fds.len()..].iter().any(|p| p.revents != 0);
-        if ready > 0 || !link_rang || deadline.over() {
+        if ready > 0 || !link_rang && !blind || deadline.over() {
             return ready as c_int;
         }
     }

@@ -125,22 +125,18 @@ impl Drop for Held {
 #[inline]
 fn release(index: u32) {
     let Some(slot) = slot(index) else { return };
-    if slot.users.fetch_sub(1, AcqRel) == 1 {
+    // The last user claims the slot in the same step: free and filled at once it must never be.
+    let leave = |users| Some(if users == 1 { CLAIMED } else { users - 1 });
+    if slot.users.fetch_update(AcqRel, Acquire, leave) == Ok(1) {
         empty(slot);
     }
 }
 
 #[cold]
 fn empty(slot: &'static Slot) {
-    if slot
-        .users
-        .compare_exchange(0, CLAIMED, AcqRel, Relaxed)
-        .is_ok()
-    {
-        // SAFETY: no users, and CLAIMED keeps others away.
-        unsafe { (*slot.tunnel.get()).assume_init_drop() };
-        slot.users.store(FREE, Release);
-    }
+    // SAFETY: no users, and CLAIMED keeps others away.
+    unsafe { (*slot.tunnel.get()).assume_init_drop() };
+    slot.users.store(FREE, Release);
 }
 
 /// The tunnel behind a descriptor, held for a call.

@@ -7,7 +7,7 @@ use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
 use libc::{c_int, c_uint, FILE};
 
-const CLOSE_RANGE_CLOEXEC: c_int = 4;
+const CLOSE_RANGE_UNSHARE: c_int = 2;
 
 /// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (One of ours closes itself.)
 fn tunnel_of(file: *mut FILE) -> Option<c_int> {
@@ -24,15 +24,16 @@ hooks! {
         if is_tunnel(fd) { ops::close(fd, || real!(close(fd))) } else { real!(close(fd)) }
     }
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int => my_close_range {
-        if any() && flags & CLOSE_RANGE_CLOEXEC == 0 {
-            ops::close_range(first, last, || real!(close_range(first, last, flags)))
+        // With flags that the kernel does not know nothing is closed.
+        if any() && flags & !CLOSE_RANGE_UNSHARE == 0 && first <= last {
+            ops::close_range(first, last, flags, || real!(close_range(first, last, flags)))
         } else {
             real!(close_range(first, last, flags))
         }
     }
     fn closefrom(first: c_int) -> () => my_closefrom {
         if any() {
-            ops::close_range(first.max(0) as c_uint, c_uint::MAX, || {
+            ops::close_range(first.max(0) as c_uint, c_uint::MAX, 0, || {
                 real!(closefrom(first));
                 0
             });
@@ -47,11 +48,11 @@ hooks! {
         }
     }
     fn _exit(status: c_int) -> () => my_exit {
-        net::leave();
+        net::leave(net::End::AtOnce);
         real!(_exit(status))
     }
     fn _Exit(status: c_int) -> () => my_exit_now {
-        net::leave();
+        net::leave(net::End::AtOnce);
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {

@@ -1,16 +1,26 @@
 //! The exec family: the new image finds the library and the net. execl, execlp and execle are variadic in C and take the
 //! process's own environment (execle excepted), so they pass without us.
 
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
-/// Runs an exec with the completed environment. The descriptors that are tunnels may close with it.
+/// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
 fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    // SAFETY: the caller's own argument to an exec function; so below.
+    if unsafe { environment::is_complete(environment) } {
+        exec(environment)
+    } else {
+        with_more(environment, exec)
+    }
+}
+
+#[inline(never)]
+fn with_more(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     let mut place = Environment::new();
-    // SAFETY: the caller's own argument to an exec function.
+    // SAFETY: as above.
     let complete = unsafe { place.complete(environment) };
     exec(complete)
 }

@@ -52,4 +52,11 @@ hooks! {
         }
         n
     }
+    fn pidfd_getfd(process: c_int, fd: c_int, flags: c_uint) -> c_int => my_pidfd_getfd {
+        let new = real!(pidfd_getfd(process, fd, flags));
+        if new >= 0 {
+            errno::keep(|| net::adopt(new));
+        }
+        new
+    }
 }
