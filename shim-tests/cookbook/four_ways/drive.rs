@@ -1,0 +1,50 @@
+//! The scenario in Rust: drive PROGRAM.
+
+use memtun::{Interface, Net, Permission, UnderShim};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+const SOON: Option<Duration> = Some(Duration::from_secs(5));
+
+/// A datagram from 10.9.0.2:port to a port of the program, and its answer.
+fn exchange(tun: &Interface, port: u16, to: u16, data: &str) -> memtun::Result<()> {
+    let from = SocketAddr::from(([10, 9, 0, 2], port));
+    let to = SocketAddr::from(([10, 0, 0, 1], to));
+    let from = tun.send_udp(data.as_bytes(), to, Some(from), SOON)?;
+    println!("{from} > {to} {data}");
+    let (answer, sender) = tun
+        .receive_udp(Some(from.ip()), from.port())
+        .recv_from(SOON)?;
+    println!("{sender} > {from} {}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+fn scenario(net: &Net) -> Result<(), Box<dyn Error>> {
+    let tun = net.wait_interface("tun0", SOON)?;
+    println!("{} is there", tun.name());
+    exchange(&tun, 4001, 7, "ping")?;
+    net.fault(&"write=EINTR@1".parse()?)?;
+    println!("fault write=EINTR@1");
+    exchange(&tun, 4002, 7, "ping")?;
+    exchange(&tun, 4003, 13, "how often?")?;
+    exchange(&tun, 4004, 22, "once more")?;
+    net.deny(Permission::Open);
+    println!("deny open");
+    exchange(&tun, 4005, 22, "once more")?;
+    net.permit(Permission::Open);
+    println!("permit open");
+    exchange(&tun, 4006, 22, "once more")?;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let program = std::env::args_os().nth(1).ok_or("usage: drive PROGRAM")?;
+    let net = Net::temporary()?;
+    let mut program = Command::new(program).under(&net)?.spawn()?;
+    let done = scenario(&net);
+    program.kill()?;
+    program.wait()?;
+    done
+}

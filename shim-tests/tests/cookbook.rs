@@ -1,0 +1,291 @@
+//! The examples of `cookbook/`, each by its own command, as an ordinary user and within a time limit.
+//!
+//! They run in a copy of what a checkout has after `cargo build --release`, where a user without privileges can read it and
+//! nobody can write. The Rust examples are built there by whoever runs the tests, since a Rust toolchain often lies where
+//! only its owner can go; what was built then runs as the ordinary user.
+
+use std::fs;
+use std::os::unix::fs::{chown, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use shim_tests::build::{crate_dir, shim};
+use shim_tests::programs::target_dir;
+use shim_tests::watchdog::{self, Finished};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const BUILD_LIMIT: Duration = Duration::from_secs(600);
+
+/// Whom root becomes: Debian's nobody.
+const NOBODY: u32 = 65534;
+
+fn is_root() -> bool {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Holds a directory of its own while it lives.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let name = format!("memtun-cookbook-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs something that only prepares, as whoever we are.
+fn prepare(command: &mut Command) -> Finished {
+    let logs = Scratch::new(&format!("prepare-{:?}", std::thread::current().id()));
+    let done = watchdog::run(command, &logs.0, BUILD_LIMIT).expect("starts");
+    assert!(
+        done.ended.success(),
+        "{command:?}: {}\n{}{}",
+        done.ended,
+        done.stdout,
+        done.stderr
+    );
+    done
+}
+
+/// The checkout's copy: the sources and what is built of them.
+struct Checkout(Scratch);
+
+impl Checkout {
+    fn new(name: &str) -> Checkout {
+        let scratch = Scratch::new(name);
+        let original = crate_dir().parent().expect("the workspace");
+        let mut copy = Command::new("cp");
+        copy.arg("-r")
+            .args(["Cargo.toml", "Cargo.lock", "src", "shim-tests"]);
+        prepare(copy.arg(&scratch.0).current_dir(original));
+        for example in ["rust_crate", "four_ways"] {
+            let theirs = scratch
+                .0
+                .join("shim-tests/cookbook")
+                .join(example)
+                .join("target");
+            let _ = fs::remove_dir_all(theirs);
+        }
+        let release = scratch.0.join("target/release");
+        fs::create_dir_all(&release).expect("target/release");
+        // Not by this process: another test's child could hold a copy open for writing when it is to be executed.
+        let mut built = Command::new("cp");
+        built.args([&shim().library, &shim().command]);
+        prepare(built.arg(&release));
+        let checkout = Checkout(scratch);
+        checkout.open_to_all();
+        checkout
+    }
+
+    /// Whatever the caller's umask.
+    fn open_to_all(&self) {
+        prepare(Command::new("chmod").args(["-R", "a+rX"]).arg(self.path()));
+    }
+
+    fn path(&self) -> &Path {
+        &self.0 .0
+    }
+
+    fn example(&self, name: &str) -> PathBuf {
+        self.path().join("shim-tests/cookbook").join(name)
+    }
+
+    /// Builds an example's crate with the workspace's own versions of what it needs, and gives the executable of this kind.
+    fn cargo(&self, example: &str, arguments: &[&str], kind: &str) -> PathBuf {
+        let dir = self.example(example);
+        fs::copy(self.path().join("Cargo.lock"), dir.join("Cargo.lock")).expect("a lock file");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(arguments)
+            .arg("--message-format=json")
+            .current_dir(&dir);
+        cargo.env_remove("CARGO_TARGET_DIR");
+        let messages = prepare(&mut cargo).stdout;
+        self.open_to_all();
+        let kind = format!("\"kind\":[\"{kind}\"]");
+        let executable = |line: &str| {
+            let (_, rest) = line.split_once("\"executable\":\"")?;
+            Some(PathBuf::from(rest.split('"').next()?))
+        };
+        let mut made = messages.lines().filter(|line| line.contains(&kind));
+        let made = made.find_map(executable);
+        made.unwrap_or_else(|| panic!("cargo made none: {messages}"))
+    }
+
+    /// Runs a command as an ordinary user, without anything of our environment. Fails unless it succeeds and leaves nothing in
+    /// its temporary directory.
+    fn run(&self, command: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Finished {
+        let scratch = Scratch::new(&format!("run-{:?}", std::thread::current().id()));
+        let temporary = scratch.0.join("tmp");
+        fs::create_dir(&temporary).expect("a directory of our own");
+        if is_root() {
+            chown(&temporary, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        let mut user = ordinary_user();
+        let path = format!(
+            "{}:/usr/local/bin:/usr/bin:/bin",
+            self.path().join("target/release").display()
+        );
+        user.arg("env").arg("-i").arg(format!("PATH={path}"));
+        user.arg(format!("TMPDIR={}", temporary.display()));
+        user.args(["HOME=/nonexistent", "LC_ALL=C.UTF-8"]);
+        for (name, value) in variables {
+            user.arg(format!("{name}={}", value.display()));
+        }
+        user.arg(command).args(arguments).current_dir(&temporary);
+        let done = watchdog::run(&mut user, &scratch.0, LIMIT).expect("starts");
+        let said = format!("{}\n{}{}", done.ended, done.stdout, done.stderr);
+        assert!(done.ended.success(), "{}: {said}", command.display());
+        let left: Vec<_> = fs::read_dir(&temporary)
+            .expect("our own")
+            .flatten()
+            .collect();
+        assert!(
+            left.is_empty(),
+            "{left:?} is left of {}: {said}",
+            command.display()
+        );
+        done
+    }
+}
+
+fn ordinary_user() -> Command {
+    if !is_root() {
+        return Command::new("env");
+    }
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    setpriv.args([
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+    ]);
+    setpriv
+}
+
+const PYTEST: &str = "pytest==8.4.2";
+
+/// pytest's packages, installed once; the system's Python can import them from here.
+fn pytest() -> &'static Path {
+    static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
+    PACKAGES.get_or_init(|| {
+        let dir = target_dir().join("cookbook").join(PYTEST);
+        let packages = dir.join("packages");
+        if !dir.join("ready").exists() {
+            let venv = dir.join("venv");
+            let python = venv.join("bin/python");
+            prepare(
+                Command::new("/usr/bin/python3")
+                    .args(["-m", "venv", "--clear"])
+                    .arg(&venv),
+            );
+            let mut pip = Command::new(python);
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--upgrade",
+                PYTEST,
+                "--target",
+            ]);
+            prepare(pip.arg(&packages));
+            fs::write(dir.join("ready"), "").expect("the build directory is writable");
+        }
+        packages
+    })
+}
+
+#[test]
+fn python_vpn() {
+    let checkout = Checkout::new("python");
+    let packages = checkout.path().join("packages");
+    prepare(Command::new("cp").arg("-r").arg(pytest()).arg(&packages));
+    checkout.open_to_all();
+    let path = format!(
+        "{}:{}",
+        packages.display(),
+        checkout.path().join("src/python/src").display()
+    );
+    let done = checkout.run(
+        &checkout.example("python_vpn/run"),
+        &["-p", "memtun.pytest_plugin", "-p", "no:cacheprovider"],
+        &[
+            ("PYTHONPATH", Path::new(&path)),
+            ("PYTHONDONTWRITEBYTECODE", Path::new("1")),
+        ],
+    );
+    assert!(done.stdout.contains("8 passed"), "{}", done.stdout);
+}
+
+#[test]
+fn c_program() {
+    let checkout = Checkout::new("c");
+    let done = checkout.run(&checkout.example("c_program/run"), &[], &[]);
+    assert_eq!(done.stdout, "shout_test: passed\n");
+}
+
+#[test]
+fn rust_crate() {
+    let checkout = Checkout::new("rust");
+    let test = checkout.cargo(
+        "rust_crate",
+        &["test", "--test", "gatekeeper", "--no-run"],
+        "test",
+    );
+    let done = checkout.run(&test, &[], &[]);
+    assert!(done.stdout.contains("3 passed"), "{}", done.stdout);
+}
+
+#[test]
+fn shell_ci() {
+    let checkout = Checkout::new("shell");
+    let done = checkout.run(&checkout.example("shell_ci/run"), &[], &[]);
+    assert!(
+        done.stdout.contains("ok: here again -> HERE AGAIN"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn build_sandbox() {
+    let checkout = Checkout::new("sandbox");
+    let done = checkout.run(&checkout.example("build_sandbox/run"), &[], &[]);
+    let passed = done.stdout.matches("5 tests passed").count();
+    assert!(
+        done.stdout.contains("tap_test: skipped") && passed == 2,
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn four_ways_give_one_transcript() {
+    let checkout = Checkout::new("four-ways");
+    let driver = checkout.cargo("four_ways", &["build"], "bin");
+    let done = checkout.run(
+        &checkout.example("four_ways/run"),
+        &["python", "c", "rust", "shell"],
+        &[
+            ("DRIVE_RUST", &driver),
+            ("PYTHONPATH", &checkout.path().join("src/python/src")),
+            ("PYTHONDONTWRITEBYTECODE", Path::new("1")),
+        ],
+    );
+    let expected = ["python", "c", "rust", "shell"].map(|l| format!("{l}: as expected\n"));
+    assert_eq!(done.stdout, expected.concat());
+}
