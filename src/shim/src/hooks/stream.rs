@@ -204,6 +204,21 @@ fn reopening(
     file
 }
 
+/// freopen(3) closes the stream's descriptor unseen, and its number is another file's afterwards.
+fn given_up(file: *mut FILE, reopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
+    if file.is_null() || !crate::table::any() {
+        return reopen();
+    }
+    // SAFETY: a stream of the caller's.
+    let fd = errno::keep(|| unsafe { libc::fileno(file) });
+    let tunnel = crate::table::unbind(fd);
+    let reopened = reopen();
+    if let Some(tunnel) = tunnel {
+        errno::keep(|| tunnel.closed(&crate::table::OwnTunnels));
+    }
+    reopened
+}
+
 hooks! {
     fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE => my_fopen {
         opening(path, mode, || real!(fopen(path, mode)))
@@ -212,10 +227,10 @@ hooks! {
         opening(path, mode, || real!(fopen64(path, mode)))
     }
     fn freopen(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => my_freopen {
-        reopening(path, mode, |path| real!(freopen(path, mode, file)))
+        given_up(file, || reopening(path, mode, |path| real!(freopen(path, mode, file))))
     }
     fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => my_freopen64 {
-        reopening(path, mode, |path| real!(freopen64(path, mode, file)))
+        given_up(file, || reopening(path, mode, |path| real!(freopen64(path, mode, file))))
     }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE => my_fdopen {
         if is_tunnel(fd) { of_tunnel(fd, mode) } else { real!(fdopen(fd, mode)) }
