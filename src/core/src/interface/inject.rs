@@ -1,0 +1,260 @@
+//! Packets toward the program.
+
+use super::{deadline, nap, Interface};
+use crate::error::{Context, Result};
+use crate::shm::layout::{Attachment, TunnelState};
+use crate::shm::log::Sort;
+use crate::shm::Mapped;
+use crate::sys;
+use crate::uapi::*;
+use crate::{bell, udp, Errno};
+use std::sync::atomic::{
+    AtomicI32,
+    Ordering::{Acquire, Relaxed, SeqCst},
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where descriptors are kept that programs do not expect.
+const HIGH: usize = 512;
+
+/// A tunnel that packets are injected into.
+pub(super) struct Queue {
+    inode: u64,
+    tunnel: Mapped<TunnelState>,
+    /// Descriptor of its bell, -1 before the first use.
+    bell: AtomicI32,
+}
+
+impl Queue {
+    fn is_bell(&self, fd: i32) -> bool {
+        sys::fstat(fd)
+            .is_ok_and(|st| st.st_ino == self.inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let kept = *self.bell.get_mut();
+        if kept >= 0 && self.is_bell(kept) {
+            let _ = sys::close(kept);
+        }
+    }
+}
+
+impl Interface {
+    /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
+    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full.
+    ///
+    /// Errors: EAGAIN the queue stayed full; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
+    /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
+    pub fn inject(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        self.inject_raw(frame, ethertype, timeout).context(|e| {
+            let reason = match e.0 {
+                libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+                libc::ENETDOWN => "its link is down; set it up first",
+                libc::EMSGSIZE => "the packet is larger than the mtu",
+                libc::EINVAL => "the packet is shorter than a header",
+                libc::ENOTCONN => "no program is attached to it",
+                libc::ENODEV => "it is gone",
+                libc::ENOSPC => "the net's file system is full",
+                _ => "the packet was not taken",
+            };
+            format!("{}: {e}: {reason}", self.name())
+        })
+    }
+
+    /// [`Interface::inject`] without the sentence.
+    pub fn inject_raw(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> std::result::Result<(), Errno> {
+        let first = self.try_inject(frame, ethertype);
+        if first != Err(Errno(libc::EAGAIN)) || timeout == Some(Duration::ZERO) {
+            return first.inspect_err(|e| self.refused(frame, ethertype, *e));
+        }
+        let end = deadline(timeout);
+        loop {
+            let answer = self
+                .wait_for_room(frame, end)
+                .and_then(|()| self.try_inject(frame, ethertype));
+            match answer {
+                Err(Errno(libc::EAGAIN)) if nap(end).is_some() => self.net.look_after(&self.state),
+                answer => return answer.inspect_err(|e| self.refused(frame, ethertype, *e)),
+            }
+        }
+    }
+
+    fn refused(&self, frame: &[u8], ethertype: Option<u16>, e: Errno) {
+        if [libc::EAGAIN, libc::ENOTCONN].contains(&e.0) {
+            self.state.stats.tx_dropped.fetch_add(1, Relaxed);
+        }
+        let dir = self.net.dir();
+        if dir.is_captured() {
+            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len()) else {
+                return;
+            };
+            if captured {
+                self.capture(Sort::InjectRefused(e), frame, ethertype);
+            }
+            drop(lock);
+            dir.ring_capturer();
+        }
+    }
+
+    /// A record for the capturer. Wants the interface's lock.
+    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
+        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
+        let _ = self.state.log_append(sort, frame.len(), |room| {
+            room.copy_from_slice(frame);
+            Ok(ethertype)
+        });
+    }
+
+    /// Sleeps until the queue that would take this packet has room, or a moment has passed.
+    fn wait_for_room(&self, frame: &[u8], end: Option<Instant>) -> std::result::Result<(), Errno> {
+        let inode = self
+            .state
+            .select_queue(frame)
+            .ok_or(Errno(libc::ENOTCONN))?;
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        tunnel.room_waiters.fetch_add(1, SeqCst);
+        let seen = tunnel.room_event.load(SeqCst);
+        if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
+            if let Some(time) = nap(end) {
+                let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
+            }
+        }
+        tunnel.room_waiters.fetch_sub(1, SeqCst);
+        Ok(())
+    }
+
+    fn try_inject(&self, frame: &[u8], ethertype: Option<u16>) -> std::result::Result<(), Errno> {
+        let state = &**self.state;
+        if self.state.deleted.load(Acquire) != 0 {
+            return Err(Errno(libc::ENODEV));
+        }
+        if !state.is_up() {
+            return Err(Errno(libc::ENETDOWN));
+        }
+        if frame.is_empty() || state.is_tap() && frame.len() < ETH_HLEN {
+            return Err(Errno(libc::EINVAL));
+        }
+        if frame.len() > state.largest_frame() {
+            return Err(Errno(libc::EMSGSIZE));
+        }
+        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
+        let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        let found;
+        let queue = match self.first.get().filter(|queue| queue.inode == inode) {
+            Some(first) => first,
+            None => {
+                found = self.queue(inode)?;
+                &found
+            }
+        };
+        let dir = self.net.dir();
+        if !dir.is_captured() {
+            return self.push(queue, frame, ethertype);
+        }
+        let (lock, captured) = dir
+            .lock_log(&self.state, frame.len())
+            .map_err(|e| match e.0 {
+                libc::EBADFD => Errno(libc::ENODEV),
+                _ => e,
+            })?;
+        let pushed = self.push(queue, frame, ethertype);
+        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        if captured && pushed.is_ok() {
+            self.capture(Sort::Injected, frame, Some(ethertype));
+        }
+        drop(lock);
+        dir.ring_capturer();
+        pushed
+    }
+
+    #[inline]
+    fn push(&self, queue: &Queue, frame: &[u8], ethertype: u16) -> std::result::Result<(), Errno> {
+        let state = &**self.state;
+        let _lock = self.net.dir().lock_tunnel(queue.inode, &queue.tunnel)?;
+        if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
+            || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
+        {
+            return Err(Errno(libc::ENODEV));
+        }
+        let limit = state.txqueuelen.load(Relaxed);
+        if !bell::will_ring(&queue.tunnel) {
+            return queue.tunnel.push(frame, ethertype, limit);
+        }
+        // The bell first: a packet without it would lie there unheard.
+        let bell = self.bell_of(queue)?;
+        let pushed = queue.tunnel.push(frame, ethertype, limit);
+        if pushed.is_ok() {
+            bell::packet_queued(&queue.tunnel, bell);
+        }
+        pushed
+    }
+
+    /// A queue that is not the first.
+    #[cold]
+    fn queue(&self, inode: u64) -> std::result::Result<Arc<Queue>, Errno> {
+        let mut queues = self
+            .queues
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = queues.iter().find(|queue| queue.inode == inode) {
+            return Ok(known.clone());
+        }
+        queues.retain(|queue| self.state.queue_inodes().any(|inode| inode == queue.inode));
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        let queue = Arc::new(Queue {
+            inode,
+            tunnel,
+            bell: AtomicI32::new(-1),
+        });
+        let _ = self.first.set(queue.clone());
+        queues.push(queue.clone());
+        Ok(queue)
+    }
+
+    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
+    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
+    /// lock.
+    fn bell_of(&self, queue: &Queue) -> std::result::Result<i32, Errno> {
+        if let Some(own) = self.net.local().descriptor(queue.inode) {
+            return Ok(own);
+        }
+        let kept = queue.bell.load(Relaxed);
+        if kept >= 0 && queue.is_bell(kept) {
+            return Ok(kept);
+        }
+        // Not ours any more: whoever has the number now keeps it.
+        let fd = self
+            .net
+            .dir()
+            .open_bell(queue.inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        let kept = match sys::fcntl(fd.raw(), libc::F_DUPFD_CLOEXEC, HIGH) {
+            Ok(high) => high,
+            Err(_) => fd.into_raw(),
+        };
+        queue.bell.store(kept, Relaxed);
+        Ok(kept)
+    }
+}

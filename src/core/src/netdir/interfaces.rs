@@ -1,0 +1,226 @@
+//! Interfaces: finding, making, deleting and renaming them, and what their links tell.
+
+use super::{give_to, temporary_name, Local, NetDir, LINK};
+use crate::shm::layout::{Attachment, InterfaceState};
+use crate::shm::lock::Level;
+use crate::shm::{load_name, store_name, Mapped};
+use crate::sys::{self, Fd};
+use crate::{bell, Errno, Name};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+impl NetDir {
+    /// An interface by name, dead or alive. EUCLEAN when a file of that name is not an interface.
+    pub fn open_interface(&self, name: &Name) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+        if !name.is_valid() {
+            return Ok(None);
+        }
+        match Mapped::open(self.interface_file(name)?.cstr()) {
+            Ok(interface) => Ok(Some(interface)),
+            Err((Errno(libc::ENOENT), _)) => Ok(None),
+            Err((e, _)) => Err(e),
+        }
+    }
+
+    /// An interface by name, after clearing up after its dead tunnels. Wants the net's lock.
+    pub fn find_interface(
+        &self,
+        name: &Name,
+        local: &dyn Local,
+    ) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+        let Some(interface) = self.open_interface(name)? else {
+            return Ok(None);
+        };
+        if load_name(&interface.name) != *name {
+            // Somebody died in the middle of a rename: the file's name is the truth.
+            store_name(&interface.name, name);
+        }
+        for inode in interface.queue_inodes() {
+            if self.reap_tunnel(inode, local) {
+                // Also one that died before it was attached, or is attached under another name.
+                let _lock = interface.lock.lock(Level::Interface, || {})?;
+                interface.remove_queue(inode);
+            }
+        }
+        if interface.is_orphan() {
+            // Its maker died between publishing the name and attaching, or with the detachment half done.
+            self.delete_interface(&interface, local);
+        }
+        Ok((interface.deleted.load(Acquire) == 0).then_some(interface))
+    }
+
+    /// The interface that has this index. Wants the net's lock.
+    pub fn find_by_index(
+        &self,
+        ifindex: u32,
+        local: &dyn Local,
+    ) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+        let mut found = None;
+        self.each_name(|name| {
+            if let Ok(Some(interface)) = self.find_interface(&name, local) {
+                if interface.ifindex.load(Relaxed) == ifindex {
+                    found = Some(interface);
+                }
+            }
+            found.is_none()
+        })?;
+        Ok(found)
+    }
+
+    /// Publishes a new interface under its name. Wants the net's lock.
+    pub fn create_interface(
+        &self,
+        name: &Name,
+        fill: impl FnOnce(&Mapped<InterfaceState>),
+    ) -> Result<Mapped<InterfaceState>, Errno> {
+        let temporary = temporary_name(&self.dir)?;
+        let interface = Mapped::<InterfaceState>::create(temporary.cstr())?;
+        give_to(self.owner, &temporary);
+        store_name(&interface.name, name);
+        fill(&interface);
+        let linked = interface
+            .lock
+            .init()
+            .and_then(|()| sys::link(temporary.cstr(), self.interface_file(name)?.cstr()));
+        let _ = sys::unlink(temporary.cstr(), 0);
+        linked?;
+        Ok(interface)
+    }
+
+    /// Says that the set of interfaces, or a link's state, has changed.
+    pub fn announce(&self) {
+        self.changes.fetch_add(1, SeqCst);
+        if self.waiters.load(SeqCst) != 0 {
+            sys::futex_wake_all(&self.changes);
+        }
+        self.ring_capturer();
+    }
+
+    /// Numbers of the default patterns have to be looked for from the beginning again.
+    pub fn forget_numbers(&self) {
+        for taken in &self.numbers_taken {
+            taken.store(0, Relaxed);
+        }
+    }
+
+    /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
+    /// net's lock.
+    pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
+        let name = load_name(&interface.name);
+        let captured = self.is_captured();
+        if let Ok(path) = self.interface_file(&name) {
+            if !(captured && self.keep_gone(interface, &path)) {
+                let _ = sys::unlink(path.cstr(), 0);
+            }
+        }
+        {
+            // Nobody writes into a log that the capturer has read to its end.
+            let _lock = captured.then(|| interface.lock.lock(Level::Interface, || {}));
+            interface.deleted.store(1, Release);
+        }
+        for inode in interface.queue_inodes() {
+            let Ok(tunnel) = self.tunnel(inode) else {
+                continue;
+            };
+            let Ok(_lock) = self.lock_tunnel(inode, &tunnel) else {
+                continue;
+            };
+            tunnel.attachment.store(Attachment::None as u32, Release);
+            tunnel.deletions.fetch_add(1, Release);
+            self.discard(interface, &tunnel);
+            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
+        }
+        self.ring_link(interface);
+        if let Ok(path) = self.file(LINK, interface.ifindex.load(Relaxed) as u64) {
+            let _ = sys::unlink(path.cstr(), 0);
+        }
+        interface.log_event.fetch_add(1, SeqCst);
+        interface.log_ring();
+        self.forget_numbers();
+        self.announce();
+    }
+
+    /// Gives an interface another name. Wants the net's lock. EEXIST when it is taken.
+    pub fn rename_interface(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        name: &Name,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
+        if !name.is_valid() {
+            return Err(Errno(libc::EINVAL));
+        }
+        let old = load_name(&interface.name);
+        if old == *name {
+            return Ok(());
+        }
+        if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
+            return Err(Errno(libc::EEXIST));
+        }
+        sys::rename(
+            self.interface_file(&old)?.cstr(),
+            self.interface_file(name)?.cstr(),
+        )?;
+        store_name(&interface.name, name);
+        for inode in interface.queue_inodes() {
+            if let Ok(tunnel) = self.tunnel(inode) {
+                store_name(&tunnel.name, name);
+            }
+        }
+        self.forget_numbers();
+        self.announce();
+        Ok(())
+    }
+
+    /// The FIFO on which somebody can wait for the link of an interface to come up or the interface to go.
+    pub fn open_link_bell(&self, interface: &InterfaceState) -> Result<Fd, Errno> {
+        let path = self.file(LINK, interface.ifindex.load(Relaxed) as u64)?;
+        match sys::mkfifo(path.cstr(), 0o600) {
+            Ok(()) => give_to(self.owner, &path),
+            Err(Errno(libc::EEXIST)) => {}
+            Err(e) => return Err(e),
+        }
+        let fd = sys::open_internal(path.cstr(), libc::O_RDWR | libc::O_NONBLOCK, 0)?;
+        interface.link_bell.store(1, SeqCst);
+        Ok(fd)
+    }
+
+    /// Makes the link's FIFO agree with the link. Wants the net's lock.
+    pub fn ring_link(&self, interface: &InterfaceState) {
+        if interface.link_bell.load(SeqCst) == 0 {
+            return;
+        }
+        let Ok(fd) = self.open_link_bell(interface) else {
+            return;
+        };
+        let awake = interface.is_up() || interface.deleted.load(Acquire) != 0;
+        match sys::readable_bytes(fd.raw()) {
+            Ok(0) if awake => drop(sys::write(fd.raw(), b"!")),
+            Ok(n) if n > 0 && !awake => drop(sys::read(fd.raw(), &mut [0u8; 64])),
+            _ => {}
+        }
+    }
+
+    /// Runs something with a descriptor of a tunnel's bell: the process's own if it has one.
+    pub fn with_bell(&self, inode: u64, local: &dyn Local, run: impl FnOnce(i32)) {
+        match local.descriptor(inode) {
+            Some(fd) => run(fd),
+            None => {
+                if let Ok(fd) = self.open_bell(inode) {
+                    run(fd.raw());
+                }
+            }
+        }
+    }
+
+    /// The link of an interface came up: who waits for it is woken.
+    pub fn link_is_up(&self, interface: &InterfaceState, local: &dyn Local) {
+        for inode in interface.queue_inodes() {
+            let Ok(tunnel) = self.tunnel(inode) else {
+                continue;
+            };
+            if let Ok(_lock) = self.lock_tunnel(inode, &tunnel) {
+                self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
+            };
+        }
+    }
+}
