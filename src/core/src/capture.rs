@@ -68,6 +68,31 @@ pub struct Captured {
     pub data: Vec<u8>,
 }
 
+/// An interface that is captured, whether or not it has had a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CapturedLink {
+    /// Its name now.
+    pub interface: Name,
+    /// Its index.
+    pub index: u32,
+    /// Layer 2?
+    pub tap: bool,
+    /// Hardware address of a tap.
+    pub mac: Option<[u8; 6]>,
+}
+
+impl Captured {
+    /// The interface that the packet is of, as it was then.
+    pub fn link(&self) -> CapturedLink {
+        CapturedLink {
+            interface: self.interface,
+            index: self.index,
+            tap: self.tap,
+            mac: self.mac,
+        }
+    }
+}
+
 impl NetDir {
     /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. May wait for
     /// the capturer. EBADFD when somebody captures and the interface is gone.
@@ -210,6 +235,19 @@ impl Capture {
                     format!("net {shown}: somebody captures it already; end that capture first")
                 }
                 _ => format!("net {shown}: cannot capture: {e}"),
+            }
+        })
+    }
+
+    /// The interfaces that are captured now.
+    pub fn interfaces(&self) -> impl Iterator<Item = CapturedLink> + '_ {
+        self.tapped.iter().map(|tapped| {
+            let state = &tapped.state;
+            CapturedLink {
+                interface: load_name(&state.name),
+                index: state.ifindex.load(Relaxed),
+                tap: state.is_tap(),
+                mac: state.is_tap().then(|| state.mac()),
             }
         })
     }

@@ -54,7 +54,7 @@ pub mod tunnel;
 pub mod uapi;
 pub mod udp;
 
-pub use capture::{Capture, Captured, Direction};
+pub use capture::{Capture, Captured, CapturedLink, Direction};
 pub use command::{find_library, UnderShim};
 pub use errno::Errno;
 pub use error::{Error, Result};

@@ -88,6 +88,7 @@ fn follow(
             Err(e) => match e.errno().0 {
                 libc::EAGAIN if until.is_some() => break,
                 libc::EAGAIN => {
+                    describe(capture, sink)?;
                     // Whoever follows wants to see what there is.
                     if patience.is_zero() {
                         sink.flush()?;
@@ -101,7 +102,16 @@ fn follow(
             },
         }
     }
+    describe(capture, sink)?;
     sink.end(|interface| capture.lost(interface), now_ns())
+}
+
+/// Also an interface without a packet stands in the capture.
+fn describe(capture: &Capture, sink: &mut Sink) -> Result<(), Failure> {
+    for link in capture.interfaces() {
+        sink.interface(&link)?;
+    }
+    Ok(())
 }
 
 fn now_ns() -> u64 {

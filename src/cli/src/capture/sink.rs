@@ -4,7 +4,7 @@ use crate::failure::{say, Failure};
 use crate::output::Output;
 use crate::packets::write::{Packet, PcapNg};
 use crate::packets::LinkType;
-use memtun::{Captured, Direction, Name};
+use memtun::{Captured, CapturedLink, Direction, Name};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -33,8 +33,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn is_of(&self, packet: &Captured) -> bool {
-        (self.index, self.name, self.tap) == (packet.index, packet.interface, packet.tap)
+    fn is_of(&self, link: &CapturedLink) -> bool {
+        (self.index, self.name, self.tap) == (link.index, link.interface, link.tap)
     }
 }
 
@@ -77,7 +77,7 @@ impl Sink {
 
     /// Takes one packet.
     pub fn packet(&mut self, packet: &Captured) -> Result<(), Failure> {
-        let number = self.interface(packet)?;
+        let number = self.interface(&packet.link())?;
         self.interfaces[number].packets += 1;
         let inbound = packet.direction == Direction::Inbound;
         let comment = packet.refused.map(|e| format!("refused: {e}"));
@@ -104,29 +104,29 @@ impl Sink {
         }
     }
 
-    /// The number of a packet's interface, which is described when it is seen for the first time.
-    fn interface(&mut self, packet: &Captured) -> Result<usize, Failure> {
+    /// The number of an interface, which is described when it is seen for the first time.
+    pub fn interface(&mut self, link: &CapturedLink) -> Result<usize, Failure> {
         if let Some(seen) = self.interfaces.get(self.latest) {
-            if seen.is_of(packet) {
+            if seen.is_of(link) {
                 return Ok(self.latest);
             }
         }
-        self.latest = match self.interfaces.iter().position(|seen| seen.is_of(packet)) {
+        self.latest = match self.interfaces.iter().position(|seen| seen.is_of(link)) {
             Some(known) => known,
             None => {
                 if let Form::File(file) = &mut self.form {
-                    let link = if packet.tap {
+                    let kind = if link.tap {
                         LinkType::ETHERNET
                     } else {
                         LinkType::RAW
                     };
-                    let described = file.interface(&packet.interface.to_string(), link, packet.mac);
+                    let described = file.interface(&link.interface.to_string(), kind, link.mac);
                     described.map_err(|e| Failure::io(&self.shown, &e))?;
                 }
                 self.interfaces.push(Seen {
-                    index: packet.index,
-                    name: packet.interface,
-                    tap: packet.tap,
+                    index: link.index,
+                    name: link.interface,
+                    tap: link.tap,
                     packets: 0,
                 });
                 self.interfaces.len() - 1
