@@ -1,4 +1,4 @@
-/* drive.c - the scenario in C: memtun run -- ./drive PROGRAM */
+/* drive.c - the scenario in C: memtun run --capture FILE -- ./drive PROGRAM */
 #define MEMTUN_WEAK
 #include "memtun.h"
 

@@ -1,4 +1,4 @@
-"""The scenario in Python: drive.py PROGRAM."""
+"""The scenario in Python: drive.py PROGRAM CAPTURE."""
 
 import sys
 
@@ -14,7 +14,7 @@ def exchange(tun, port, to, data):
     print(f"{sender[0]}:{sender[1]} > {host}:{port} {answer.decode()}")
 
 
-with memtun.Net() as net:
+with memtun.Net() as net, net.capture(sys.argv[2]):
     net.popen([sys.argv[1]])
     tun = net.interface("tun0", timeout=5)
     print(tun.name, "is there")

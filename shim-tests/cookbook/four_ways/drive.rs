@@ -1,6 +1,6 @@
-//! The scenario in Rust: drive PROGRAM.
+//! The scenario in Rust: drive PROGRAM PACKETS. The packets are written as text, as packets.py shows a capture.
 
-use memtun::{Interface, Net, Permission, UnderShim};
+use memtun::{Capture, Direction, Interface, Net, Permission, UnderShim};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -39,11 +39,35 @@ fn scenario(net: &Net) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What was captured, a line per packet.
+fn packets(mut capture: Capture) -> memtun::Result<String> {
+    let mut text = String::new();
+    loop {
+        let packet = match capture.next(Some(Duration::ZERO)) {
+            Err(e) if e.errno().name() == Some("EAGAIN") => return Ok(text),
+            packet => packet?,
+        };
+        text += match packet.direction {
+            Direction::Inbound => "in ",
+            Direction::Outbound => "out ",
+        };
+        text.extend(packet.data.iter().map(|byte| format!("{byte:02x}")));
+        if let Some(errno) = packet.refused {
+            text += &format!(" refused: {errno}");
+        }
+        text.push('\n');
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let program = std::env::args_os().nth(1).ok_or("usage: drive PROGRAM")?;
+    const USAGE: &str = "usage: drive PROGRAM PACKETS";
+    let program = std::env::args_os().nth(1).ok_or(USAGE)?;
+    let file = std::env::args_os().nth(2).ok_or(USAGE)?;
     let net = Net::temporary()?;
+    let capture = net.capture()?;
     let mut program = Command::new(program).under(&net)?.spawn()?;
     let done = scenario(&net);
+    std::fs::write(file, packets(capture)?)?;
     program.kill()?;
     program.wait()?;
     done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The scenario in shell: drive.sh PROGRAM. `memtun` must be in PATH.
+# The scenario in shell: drive.sh PROGRAM CAPTURE. `memtun` must be in PATH.
 set -eu
 MEMTUN_NET=$(mktemp -d)
 export MEMTUN_NET
@@ -19,7 +19,7 @@ exchange() {
     echo "${answer%% *} > $from ${answer#* }"
 }
 
-memtun run -- "$1" &
+memtun run --capture "$2" -- "$1" &
 program=$!
 tries=250
 until memtun show tun0 >/dev/null 2>&1; do
