@@ -198,11 +198,16 @@ impl Interface {
         if !bell::will_ring(&queue.tunnel) {
             return queue.tunnel.push(frame, ethertype, limit);
         }
-        // The bell first: a packet without it would lie there unheard.
+        if queue.tunnel.queued() >= limit {
+            return Err(Errno(libc::EAGAIN));
+        }
+        // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
+        // packet without a bell would lie there unheard.
         let bell = self.bell_of(queue)?;
+        bell::packet_queued(&queue.tunnel, bell);
         let pushed = queue.tunnel.push(frame, ethertype, limit);
-        if pushed.is_ok() {
-            bell::packet_queued(&queue.tunnel, bell);
+        if pushed.is_err() {
+            bell::packets_taken(&queue.tunnel, bell);
         }
         pushed
     }
