@@ -116,7 +116,7 @@ pub fn correct(fds: &mut [pollfd]) {
 pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     let low = table::hold(fd)?.link_bell().ok()?;
     let st = sys::fstat(low.raw()).ok()?;
-    let high = sys::fcntl(low.raw(), libc::F_DUPFD_CLOEXEC, 512).ok()?;
+    let high = sys::duplicate_high(low.raw()).ok()?;
     Some(LinkBell {
         fd: high,
         inode: st.st_ino,
@@ -138,9 +138,7 @@ impl LinkBell {
 
 impl Drop for LinkBell {
     fn drop(&mut self) {
-        if sys::fstat(self.fd)
-            .is_ok_and(|st| st.st_ino == self.inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
-        {
+        if sys::is_fifo(self.fd, self.inode) {
             let _ = sys::close(self.fd);
         }
     }

@@ -15,9 +15,6 @@ use std::sync::atomic::{
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Where descriptors are kept that programs do not expect.
-const HIGH: usize = 512;
-
 /// A tunnel that packets are injected into.
 pub(super) struct Queue {
     inode: u64,
@@ -26,17 +23,10 @@ pub(super) struct Queue {
     bell: AtomicI32,
 }
 
-impl Queue {
-    fn is_bell(&self, fd: i32) -> bool {
-        sys::fstat(fd)
-            .is_ok_and(|st| st.st_ino == self.inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
-    }
-}
-
 impl Drop for Queue {
     fn drop(&mut self) {
         let kept = *self.bell.get_mut();
-        if kept >= 0 && self.is_bell(kept) {
+        if kept >= 0 && sys::is_fifo(kept, self.inode) {
             let _ = sys::close(kept);
         }
     }
@@ -246,7 +236,7 @@ impl Interface {
             return Ok(own);
         }
         let kept = queue.bell.load(Relaxed);
-        if kept >= 0 && queue.is_bell(kept) {
+        if kept >= 0 && sys::is_fifo(kept, queue.inode) {
             return Ok(kept);
         }
         // Not ours any more: whoever has the number now keeps it.
@@ -255,7 +245,7 @@ impl Interface {
             .dir()
             .open_bell(queue.inode)
             .map_err(|_| Errno(libc::ENODEV))?;
-        let kept = match sys::fcntl(fd.raw(), libc::F_DUPFD_CLOEXEC, HIGH) {
+        let kept = match sys::duplicate_high(fd.raw()) {
             Ok(high) => high,
             Err(_) => fd.into_raw(),
         };

@@ -8,7 +8,6 @@ use crate::{Errno, Name};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// What capturing leaves in the directory; see [`crate::Capture`].
 impl NetDir {
     /// Is there a capturer, or was there one that did not say that it ended?
     #[inline]

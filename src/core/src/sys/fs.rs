@@ -223,6 +223,18 @@ pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
     .map(|n| n as i32)
 }
 
+/// Another number for a descriptor, where programs do not expect one: high and close-on-exec.
+pub fn duplicate_high(fd: i32) -> Result<i32, Errno> {
+    const HIGH: usize = 512;
+    fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH)
+}
+
+/// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing of, and have something of
+/// its own there.
+pub fn is_fifo(fd: i32, inode: u64) -> bool {
+    fstat(fd).is_ok_and(|st| st.st_ino == inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+}
+
 /// flock(2).
 pub fn flock(fd: i32, operation: i32) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
