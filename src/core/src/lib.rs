@@ -61,7 +61,7 @@ pub use error::{Error, Result};
 pub use fault::{Fault, Operation, Permission};
 pub use interface::{Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, UdpReceiver};
 pub use name::Name;
-pub use net::Net;
+pub use net::{Net, NetOptions};
 pub use netdir::NetDir;
 pub use system::{
     ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,

@@ -296,6 +296,38 @@ impl Net {
     }
 }
 
+/// How a net is joined, where it is not one's own.
+///
+/// A net belongs to one user: its directory must be real, owned by the caller's effective user and closed to others, else
+/// joining it is EPERM. Root may join another user's net, when it says whose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetOptions {
+    owner: Option<u32>,
+}
+
+impl NetOptions {
+    /// As [`Net::open`] and [`Net::existing`] have it.
+    pub fn new() -> NetOptions {
+        NetOptions::default()
+    }
+
+    /// The net belongs to this user, and to no other. What root makes in it is given to that user.
+    pub fn owner(mut self, uid: u32) -> NetOptions {
+        self.owner = Some(uid);
+        self
+    }
+
+    /// [`Net::open`] with these options.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
+        Net::open(dir)
+    }
+
+    /// [`Net::existing`] with these options.
+    pub fn existing(self, dir: impl AsRef<Path>) -> Result<Net> {
+        Net::existing(dir)
+    }
+}
+
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Net").field(&self.path()).finish()
