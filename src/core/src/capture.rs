@@ -7,13 +7,13 @@
 
 use crate::error::{Context, Result};
 use crate::interface::{deadline, nap};
-use crate::netdir::{NetDir, NoTunnels};
+use crate::netdir::NetDir;
 use crate::shm::layout::InterfaceState;
-use crate::shm::lock::{holds_any, Guard, Level};
+use crate::shm::lock::{holds_any, Guard, Patience};
 use crate::shm::log::{Cursor, Entry};
 use crate::shm::{load_name, Mapped};
 use crate::sys::{self, Fd};
-use crate::{temporary, Errno, Error, Name, Net};
+use crate::{Errno, Error, Name, Net};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{
@@ -101,10 +101,11 @@ impl NetDir {
         &self,
         interface: &'i Mapped<InterfaceState>,
         len: usize,
+        patience: Patience,
     ) -> std::result::Result<(Guard<'i>, bool), Errno> {
-        let lock = interface.lock.lock(Level::Interface, || {})?;
+        let lock = self.lock_interface(interface, patience)?;
         if self.is_captured() {
-            self.make_room(interface, lock, len)
+            self.make_room(interface, lock, len, patience)
         } else {
             Ok((lock, false))
         }
@@ -116,6 +117,7 @@ impl NetDir {
         interface: &'i Mapped<InterfaceState>,
         mut lock: Guard<'i>,
         len: usize,
+        patience: Patience,
     ) -> std::result::Result<(Guard<'i>, bool), Errno> {
         let end = sys::now_ns(libc::CLOCK_MONOTONIC) + PATIENCE.as_nanos() as u64;
         loop {
@@ -130,7 +132,7 @@ impl NetDir {
                 // Nobody waits any more until the capturer reads again.
                 interface.captured_upto(u64::MAX);
             }
-            lock = interface.lock.lock(Level::Interface, || {})?;
+            lock = self.lock_interface(interface, patience)?;
             if !self.is_captured() {
                 return Ok((lock, false));
             }
@@ -158,7 +160,7 @@ impl NetDir {
 /// packets are lost. So what goes on in the thread that reads must not depend on much being written meanwhile.
 pub struct Capture {
     net: Net,
-    _lock: Fd,
+    lock: Fd,
     only: Option<Name>,
     /// [`NetState::changes`](crate::shm::layout::NetState) at the last look, None before the first.
     seen: Option<u32>,
@@ -211,7 +213,7 @@ impl Capture {
         let begun = dir.lock().and_then(|_net_lock| {
             let mut capture = Capture {
                 net: net.clone(),
-                _lock: dir.become_capturer()?,
+                lock: dir.become_capturer()?,
                 only,
                 seen: None,
                 tapped: Vec::new(),
@@ -322,12 +324,15 @@ impl Capture {
             for tapped in &self.tapped {
                 self.net.look_after(&tapped.state);
             }
-            // A private net that only waited for us.
-            if self.tapped.is_empty() && temporary::owner_is_alive(dir.path()) == Some(false) {
-                dir.remove_if_idle(&NoTunnels);
+            // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
+            if self.tapped.is_empty() && dir.is_private() && !dir.has_members() {
+                let _ = sys::flock(self.lock.raw(), libc::LOCK_UN);
+                if !dir.remove_if_deserted() {
+                    let _ = sys::flock(self.lock.raw(), libc::LOCK_EX | libc::LOCK_NB);
+                }
             }
         }
-        !self.net.path().exists()
+        self.net.dir().is_gone()
     }
 
     /// Taps the interfaces that are new.
@@ -366,7 +371,7 @@ impl Capture {
                 others.insert((inode, name));
                 continue;
             }
-            let _lock = state.lock.lock(Level::Interface, || {})?;
+            let _lock = dir.lock_interface(&state, Patience::Brief);
             let cursor = if first {
                 state.log_cursor(true)
             } else {

@@ -2,6 +2,7 @@
 
 use crate::netdir::{Local, NetDir};
 use crate::shm::layout::{InterfaceState, MAX_QUEUES};
+use crate::shm::lock::Patience;
 use crate::shm::Mapped;
 use crate::uapi::*;
 use crate::{sys, Errno};
@@ -78,7 +79,18 @@ impl InterfaceState {
     }
     /// Neither attached, detached nor persistent: it should not be there any more.
     pub fn is_orphan(&self) -> bool {
-        self.attached.load(Relaxed) + self.detached.load(Relaxed) == 0 && !self.is_persistent()
+        self.queue_count() == 0 && !self.is_persistent()
+    }
+    /// Attached and detached queues; never more than there is room for, whatever stands in memory.
+    fn counts(&self) -> (usize, usize) {
+        let attached = (self.attached.load(Acquire) as usize).min(MAX_QUEUES);
+        let detached = self.detached.load(Acquire) as usize;
+        (attached, detached.min(MAX_QUEUES - attached))
+    }
+    /// Queues, attached or not.
+    pub fn queue_count(&self) -> usize {
+        let (attached, detached) = self.counts();
+        attached + detached
     }
     /// As SIOCGIFFLAGS gives them: with IFF_RUNNING when the link is up and has a carrier.
     pub fn flags(&self) -> u32 {
@@ -128,7 +140,7 @@ impl InterfaceState {
 
     /// The queues, attached ones first; a snapshot.
     pub fn queue_inodes(&self) -> impl Iterator<Item = u64> {
-        let n = (self.attached.load(Acquire) + self.detached.load(Acquire)) as usize;
+        let n = self.queue_count();
         let inodes: [u64; MAX_QUEUES] = std::array::from_fn(|i| self.queues[i].load(Relaxed));
         inodes.into_iter().take(n)
     }
@@ -139,10 +151,7 @@ impl InterfaceState {
 
     /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
     pub(crate) fn add_queue(&self, inode: u64) -> Result<(), Errno> {
-        let (attached, detached) = (
-            self.attached.load(Relaxed) as usize,
-            self.detached.load(Relaxed) as usize,
-        );
+        let (attached, detached) = self.counts();
         if attached + detached >= MAX_QUEUES {
             return Err(Errno(libc::E2BIG));
         }
@@ -158,10 +167,7 @@ impl InterfaceState {
         let Some(at) = self.position(inode) else {
             return;
         };
-        let (attached, detached) = (
-            self.attached.load(Relaxed) as usize,
-            self.detached.load(Relaxed) as usize,
-        );
+        let (attached, detached) = self.counts();
         for i in at..attached + detached - 1 {
             self.queues[i].store(self.queues[i + 1].load(Relaxed), Relaxed);
         }
@@ -169,7 +175,8 @@ impl InterfaceState {
             self.attached.store(attached as u32 - 1, Release);
             self.forget_flows();
         } else {
-            self.detached.store(detached as u32 - 1, Release);
+            self.detached
+                .store(detached.saturating_sub(1) as u32, Release);
         }
     }
 
@@ -179,9 +186,10 @@ impl InterfaceState {
         if attach {
             return self.add_queue(inode);
         }
-        let end = (self.attached.load(Relaxed) + self.detached.load(Relaxed)) as usize;
-        self.queues[end].store(inode, Relaxed);
-        self.detached.fetch_add(1, Release);
+        let (attached, detached) = self.counts();
+        let place = self.queues.get(attached + detached);
+        place.ok_or(Errno(libc::E2BIG))?.store(inode, Relaxed);
+        self.detached.store(detached as u32 + 1, Release);
         Ok(())
     }
 
@@ -201,7 +209,7 @@ impl InterfaceState {
     /// The queue for a packet (`tun_automq_select_queue`). None when no queue is attached.
     #[inline]
     pub(crate) fn select_queue(&self, packet: &[u8]) -> Option<u64> {
-        let attached = self.attached.load(Acquire) as usize;
+        let attached = self.counts().0;
         let at = match attached {
             0 => return None,
             1 => 0,
@@ -277,7 +285,7 @@ impl NetDir {
         interface.txqueuelen.store(packets, Relaxed);
         for inode in interface.queue_inodes() {
             let tunnel = self.tunnel(inode)?;
-            let _lock = self.lock_tunnel(inode, &tunnel)?;
+            let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
             let dropped = tunnel.shrink(packets) as u64;
             interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
             self.with_bell(inode, local, |fd| crate::bell::packets_taken(&tunnel, fd));

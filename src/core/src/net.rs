@@ -1,8 +1,9 @@
 //! The driver's side of a net.
 
 use crate::error::{Context, Result};
-use crate::netdir::{remove_directory, Local, NetDir, NoTunnels};
+use crate::netdir::{Create, Join, Local, NetDir, NoTunnels};
 use crate::shm::layout::InterfaceState;
+use crate::shm::lock::Patience;
 use crate::shm::Mapped;
 use crate::{
     sys, temporary, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
@@ -31,25 +32,23 @@ impl Drop for Inner {
         // A forked child's copy is not the net's end.
         if self.remove && self.made_by == sys::getpid() {
             self.dir.let_capturer_find(&*self.local);
-            let _ = crate::sys::PathBuf::concat(&[self.dir.path()])
-                .and_then(|dir| remove_directory(&dir));
+            let _ = self.dir.remove();
         }
     }
 }
 
 impl Net {
     /// Joins the net in `dir`; it is made if missing (mode 0700), its parent is not.
-    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC, EUCLEAN for one that is damaged or of another
-    /// version of memtun.
+    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC; EPERM for one that belongs to another user or that
+    /// others may write in, see [`NetOptions`]; ENOTDIR for a link; EUCLEAN for one that is damaged or of another version of
+    /// memtun.
     pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
-        let dir = NetDir::open_or_create(dir.as_ref().as_os_str().as_bytes())?;
-        Ok(Net::new(dir, Box::new(NoTunnels), false))
+        NetOptions::new().open(dir)
     }
 
     /// Joins a net that exists.
     pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
-        let dir = NetDir::open(dir.as_ref().as_os_str().as_bytes())?;
-        Ok(Net::new(dir, Box::new(NoTunnels), false))
+        NetOptions::new().existing(dir)
     }
 
     /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
@@ -60,7 +59,12 @@ impl Net {
         temporary::sweep(&base);
         let path = temporary::name(&base)
             .context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
-        let dir = NetDir::open_or_create(path.bytes())?;
+        let how = Join {
+            create: Create::Private,
+            owner: None,
+            member: true,
+        };
+        let dir = NetDir::join(path.bytes(), how)?;
         Ok(Net::new(dir, Box::new(NoTunnels), true))
     }
 
@@ -94,7 +98,8 @@ impl Net {
 
     /// Clears up after the dead tunnels of an interface.
     pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
-        if let Ok(_lock) = self.0.dir.lock() {
+        // Who does not get the lock at once leaves it to its holder, or to the next look.
+        if let Ok(_lock) = self.0.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
             for inode in interface.queue_inodes() {
                 self.0.dir.reap_tunnel(inode, self.local());
             }
@@ -109,11 +114,12 @@ impl Net {
     /// An interface by name, if there is one now.
     pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
         let name: Name = name.parse()?;
-        let found = self
-            .0
-            .dir
-            .lock()
-            .and_then(|_lock| self.0.dir.find_interface(&name, self.local()));
+        let dir = &self.0.dir;
+        // A holder that does not go on keeps nobody from finding what is on record.
+        let found = match dir.lock_for(Patience::Brief) {
+            Ok(_lock) => dir.find_interface(&name, self.local()),
+            Err(_) => dir.look_up(&name),
+        };
         let found = found.context(|e| match e.0 {
             libc::EUCLEAN => format!(
                 "net {}: {name} is not an interface of this version of memtun; remove it",
@@ -285,14 +291,17 @@ impl Net {
         Ok(self.tunnels()?.is_empty() && self.interfaces()?.is_empty())
     }
 
-    /// Removes the directory with all that is in it. Programs that still run in it keep their descriptors but can open
-    /// no more.
+    /// Removes the net: memtun's files, and the directory. Programs that still run in it keep their descriptors but can open
+    /// no more. ENOTEMPTY when the directory holds something else, which stays.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
         self.0.dir.let_capturer_find(self.local());
-        let removed = crate::sys::PathBuf::concat(&[self.0.dir.path()])
-            .and_then(|dir| remove_directory(&dir));
-        removed.context(|e| format!("net {shown}: cannot remove: {e}"))
+        self.0.dir.remove().map_err(|(e, other)| {
+            let why = other.map_or(e.to_string(), |name| {
+                format!("{name:?} in it is not memtun's; remove it yourself")
+            });
+            Error::new(e.0, format!("net {shown}: cannot remove: {why}"))
+        })
     }
 }
 
@@ -319,12 +328,22 @@ impl NetOptions {
 
     /// [`Net::open`] with these options.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
-        Net::open(dir)
+        self.join(dir.as_ref(), Create::Named)
     }
 
     /// [`Net::existing`] with these options.
     pub fn existing(self, dir: impl AsRef<Path>) -> Result<Net> {
-        Net::existing(dir)
+        self.join(dir.as_ref(), Create::Never)
+    }
+
+    fn join(self, dir: &Path, create: Create) -> Result<Net> {
+        let how = Join {
+            create,
+            owner: self.owner,
+            member: false,
+        };
+        let dir = NetDir::join(dir.as_os_str().as_bytes(), how)?;
+        Ok(Net::new(dir, Box::new(NoTunnels), false))
     }
 }
 

@@ -9,10 +9,12 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Config {
     /// MEMTUN_NET, or the name of the process tree's private net.
     pub net: Vec<u8>,
-    /// The same as a C string.
-    pub net_path: CString,
-    /// The net was not named by anybody: it goes with the last process.
+    /// The net was named by nobody, but chosen by the first process of the tree: it goes with the last one.
     pub private: bool,
+    /// This is the process that chose it.
+    pub chosen: bool,
+    /// MEMTUN_NET_OWNER: whose net root joins.
+    pub owner: Option<u32>,
     /// MEMTUN_DEVICES.
     pub devices: Vec<Device>,
     /// MEMTUN_LINK.
@@ -48,6 +50,38 @@ fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
+/// The net that the first process of the tree chose: where it equals MEMTUN_NET, whoever makes the net makes it private.
+const TREE: &str = "MEMTUN_TREE";
+
+/// What a new program image must find.
+const VARIABLES: &[&str] = &[
+    "MEMTUN_NET",
+    TREE,
+    "MEMTUN_NET_OWNER",
+    "MEMTUN_DEVICES",
+    "MEMTUN_LINK",
+    "MEMTUN_LOG",
+];
+
+fn export(name: &CStr, value: &CStr) {
+    // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
+    unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
+}
+
+fn owner() -> Option<u32> {
+    let given = variable("MEMTUN_NET_OWNER").filter(|uid| !uid.is_empty())?;
+    let uid = std::str::from_utf8(&given)
+        .ok()
+        .and_then(|uid| uid.parse().ok());
+    if uid.is_none() {
+        log::error!(
+            "MEMTUN_NET_OWNER={:?} is not the number of a user; leaving it out",
+            String::from_utf8_lossy(&given)
+        );
+    }
+    uid
+}
+
 /// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
 /// threads.
 pub fn init() {
@@ -62,15 +96,17 @@ pub fn init() {
         }
     };
     let library = library();
+    let chosen = given.is_none();
+    let private = chosen || variable(TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
     if given.as_ref() != Some(&net) && library.is_some() {
         if let Ok(value) = CString::new(net.clone()) {
-            // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
-            unsafe { libc::setenv(c"MEMTUN_NET".as_ptr(), value.as_ptr(), 1) };
+            export(c"MEMTUN_NET", &value);
+            if chosen {
+                export(c"MEMTUN_TREE", &value);
+            }
         }
     }
-    let private =
-        temporary::owner_is_alive(&net).is_some() && net.windows(8).any(|w| w == b"/memtun-");
     let link = variable("MEMTUN_LINK");
     let link_up = match link.as_deref() {
         None | Some(b"up" | b"") => true,
@@ -84,15 +120,15 @@ pub fn init() {
         }
     };
     let devices = devices(variable("MEMTUN_DEVICES").filter(|d| !d.is_empty()));
-    let environment = ["MEMTUN_NET", "MEMTUN_DEVICES", "MEMTUN_LINK", "MEMTUN_LOG"]
+    let environment = VARIABLES
         .iter()
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
-    let net_path = CString::new(net.clone()).unwrap_or_default();
     let _ = CONFIG.set(Box::new(Config {
-        net_path,
         net,
         private,
+        chosen,
+        owner: owner(),
         devices,
         link_up,
         environment,
@@ -163,18 +199,4 @@ fn library() -> Option<CString> {
     entries
         .any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file))
         .then(|| path.to_owned())
-}
-
-/// Is the process that a private net was made for still running?
-pub fn owner_is_alive(config: &Config) -> bool {
-    temporary::owner_is_alive(&config.net) == Some(true)
-}
-
-/// Is this process the one that its private net was made for?
-pub fn is_owner(config: &Config) -> bool {
-    let mut parts = config.net.rsplit(|b| *b == b'-');
-    let pid = parts
-        .nth(1)
-        .and_then(|p| std::str::from_utf8(p).ok()?.parse::<i32>().ok());
-    pid == Some(sys::getpid())
 }

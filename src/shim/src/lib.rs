@@ -50,10 +50,12 @@ extern "C" fn load() {
                 (hook.resolve)();
             }
         }
+        memtun_core::shm::lock::init();
         process::init();
         hooks::rw::init();
         let _ = errno::fence(|| {
             config::init();
+            net::attend();
             net::adopt_inherited();
             Ok(())
         });
@@ -64,7 +66,7 @@ extern "C" fn load() {
 extern "C" fn unload() {
     let _ = errno::fence(|| {
         hooks::stream::flush_all();
-        net::leave(net::End::Orderly);
+        net::leave();
         Ok(())
     });
 }

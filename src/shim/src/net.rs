@@ -2,35 +2,72 @@
 
 use crate::config::{self, Config};
 use crate::table::{self, OwnTunnels};
-use memtun_core::netdir::NetDir;
+use memtun_core::netdir::{Create, Join, NetDir};
 use memtun_core::sys;
 use memtun_core::tunnel::Tunnel;
-use memtun_core::{temporary, Errno};
+use memtun_core::{temporary, Errno, Error};
 use std::sync::atomic::{
     AtomicPtr,
     Ordering::{AcqRel, Acquire, Release},
 };
 
+/// The net that this process is in.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Every net that this process has joined; one more than fits is not followed over a fork.
+static JOINED: [AtomicPtr<NetDir>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
 /// The net if this process has used it.
 pub fn current() -> Option<&'static NetDir> {
-    // SAFETY: null, or a leaked box.
+    // SAFETY: null, or a mapping that `leak` filled and that stays.
     unsafe { NET.load(Acquire).as_ref() }
 }
 
-fn keep(net: NetDir) -> &'static NetDir {
-    let fresh = Box::into_raw(Box::new(net));
-    match NET.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire) {
-        // SAFETY: a box that is never freed.
-        Ok(_) => unsafe { &*fresh },
-        Err(first) => {
-            // SAFETY: `fresh` was not published; `first` is a box that is never freed.
-            unsafe {
-                drop(Box::from_raw(fresh));
-                &*first
-            }
-        }
+/// Gives a net to the process for the rest of its life. Not to the allocator: a net may be joined where nothing can be
+/// allocated, between fork and exec.
+fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let place = sys::map_private(size_of::<NetDir>(), protection)?.cast::<NetDir>();
+    // SAFETY: a page-aligned mapping of our own with room for one, which is never unmapped.
+    let net: &'static NetDir = unsafe {
+        place.write(net);
+        &*place
+    };
+    let free = |slot: &&AtomicPtr<NetDir>| {
+        slot.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire)
+            .is_ok()
+    };
+    let _ = JOINED.iter().find(free);
+    Ok(net)
+}
+
+fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
+    if let Some(first) = current() {
+        return Ok(first);
+    }
+    let fresh = leak(net)?;
+    let place = std::ptr::from_ref(fresh).cast_mut();
+    match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
+        Ok(_) => Ok(fresh),
+        // SAFETY: as in `current`.
+        Err(first) => Ok(unsafe { &*first }),
+    }
+}
+
+fn join_with(config: &Config, create: Create) -> Result<NetDir, Error> {
+    let how = Join {
+        create,
+        owner: config.owner,
+        member: true,
+    };
+    NetDir::join(&config.net, how)
+}
+
+fn making(config: &Config) -> Create {
+    if config.private {
+        Create::Private
+    } else {
+        Create::Named
     }
 }
 
@@ -41,16 +78,12 @@ pub fn join() -> Result<&'static NetDir, Errno> {
     }
     let config = config::get().ok_or(Errno(libc::ENODEV))?;
     if config.private {
-        let base = config.net.len()
-            - config
-                .net
-                .rsplit(|b| *b == b'/')
-                .next()
-                .map_or(0, <[u8]>::len);
+        let name = config.net.rsplit(|b| *b == b'/').next();
+        let base = config.net.len() - name.map_or(0, <[u8]>::len);
         temporary::sweep(&config.net[..base.max(2) - 1]);
     }
-    match NetDir::open_or_create(&config.net) {
-        Ok(net) => Ok(keep(net)),
+    match join_with(config, making(config)) {
+        Ok(net) => keep(net),
         Err(e) => {
             log::error!("{e}");
             Err(e.errno())
@@ -58,12 +91,56 @@ pub fn join() -> Result<&'static NetDir, Errno> {
     }
 }
 
+/// The net for a driver in this process, made if need be.
+pub fn for_driver() -> Result<NetDir, Error> {
+    let none = || Error::new(libc::ENODEV, "this process has no net of its own");
+    let config = config::get().ok_or_else(none)?;
+    if current().is_none_or(NetDir::is_gone) {
+        NET.store(std::ptr::null_mut(), Release);
+        keep(join_with(config, making(config))?)
+            .map_err(|e| Error::new(e.0, "no memory for a net"))?;
+    }
+    let how = Join {
+        create: Create::Never,
+        owner: config.owner,
+        member: false,
+    };
+    NetDir::join(&config.net, how)
+}
+
 /// The net if it is there: somebody asks for an interface.
 pub fn existing() -> Option<&'static NetDir> {
     if let Some(net) = current() {
         return Some(net);
     }
-    NetDir::open(&config::get()?.net).ok().map(keep)
+    let net = join_with(config::get()?, Create::Never).ok()?;
+    keep(net).ok()
+}
+
+/// The library was loaded: a process of a private net keeps it in being from the beginning.
+pub fn attend() {
+    if config::get().is_some_and(|c| !c.chosen) {
+        existing();
+    }
+}
+
+/// The process is about to have children. The first process of a tree that has no name for its net makes it now: it must be
+/// a member before one of them leaves as the last.
+pub fn before_children() {
+    let Some(config) = config::get() else { return };
+    if config.chosen && config.library.is_some() && current().is_none() {
+        let _ = join_with(config, Create::Private).map(keep);
+    }
+}
+
+/// The process is the child of a fork(2).
+pub fn forked() {
+    for slot in &JOINED {
+        // SAFETY: as in `current`.
+        if let Some(net) = unsafe { slot.load(Acquire).as_ref() } {
+            net.forked();
+        }
+    }
 }
 
 /// Looks whether a descriptor that came from outside is a tunnel, and enters it.
@@ -85,9 +162,17 @@ pub fn adopt(fd: i32) {
     let own = config::get().map(|c| c.net.as_slice());
     let net = match foreign {
         Some(dir) if Some(dir) != own && current().is_none_or(|n| n.path() != dir) => {
-            match NetDir::open(dir) {
+            let how = Join {
+                create: Create::Never,
+                owner: config::get().and_then(|c| c.owner),
+                member: true,
+            };
+            let joined = NetDir::join(dir, how).and_then(|net| {
+                leak(net).map_err(|e| Error::new(e.0, "no memory for another net"))
+            });
+            match joined {
                 // Each net is mapped once per descriptor that comes from it; that is rare.
-                Ok(net) => Box::leak(Box::new(net)),
+                Ok(net) => net,
                 Err(e) => {
                     return log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}")
                 }
@@ -126,30 +211,21 @@ pub fn adopt_inherited() {
 
 /// Has the directory of this process's net been removed?
 pub fn is_gone() -> bool {
-    config::get().is_some_and(|c| sys::access(&c.net_path, libc::F_OK) == Err(Errno(libc::ENOENT)))
+    current().is_some_and(NetDir::is_gone)
 }
 
-/// The net again, after its directory was removed under this process: the tree's first process ended, or somebody swept. The
-/// old mapping stays, tunnels of this process may be in it.
+/// The net again, after its directory was removed under this process. The old mapping stays, tunnels of this process may be
+/// in it.
 pub fn join_anew() -> Result<&'static NetDir, Errno> {
     NET.store(std::ptr::null_mut(), Release);
     join()
 }
 
-/// How a process ends.
-#[derive(Clone, Copy, PartialEq)]
-pub enum End {
-    /// By exit(3) or by returning from main: anything may be called.
-    Orderly,
-    /// By _exit(2), perhaps in a signal handler or after fork: nothing may allocate, and stacks are small.
-    AtOnce,
-}
-
 /// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
-/// done now is left to the next process that makes a net.
-pub fn leave(end: End) {
-    let Some(config) = config::get() else { return };
-    if !table::any() && !config.private || !crate::process::owns_memory() {
+/// done now is left to the next process that makes a net. May be called in a signal handler or after fork: nothing is
+/// allocated.
+pub fn leave() {
+    if current().is_none() && !table::any() || !crate::process::owns_memory() {
         return;
     }
     for fd in table::bound_in(0, u32::MAX) {
@@ -158,26 +234,7 @@ pub fn leave(end: End) {
             tunnel.closed(&OwnTunnels);
         }
     }
-    if config.private {
-        leave_private_net(config, end);
-    }
-}
-
-fn leave_private_net(config: &Config, end: End) {
-    let owner = config::is_owner(config);
-    match (current(), end) {
-        (Some(net), End::AtOnce) if owner => {
-            net.remove_if_empty();
-        }
-        (Some(net), End::Orderly) if owner || !config::owner_is_alive(config) => {
-            net.remove_if_idle(&OwnTunnels);
-        }
-        // Only children used it.
-        (None, End::Orderly) if owner && sys::access(&config.net_path, libc::F_OK).is_ok() => {
-            if let Some(net) = existing() {
-                net.remove_if_idle(&OwnTunnels);
-            }
-        }
-        _ => {}
+    if let Some(net) = current().filter(|net| net.is_private()) {
+        net.leave_private();
     }
 }

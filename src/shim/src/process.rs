@@ -1,5 +1,6 @@
 //! What this process is: its id, and whether the memory that we see is its own.
 
+use crate::{errno, net};
 use memtun_core::sys;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
@@ -23,12 +24,24 @@ pub fn init() {
     let _ = owns_memory();
     // At once in the child of a fork: the next to ask may already be a vfork child of that child, and must not be taken for
     // it. The wiped page is for children of clone(2), which run no handlers.
-    // SAFETY: a handler that makes one system call and one store.
-    unsafe { pthread_atfork(None, None, Some(forked)) };
+    // SAFETY: handlers that make system calls and stores; they allocate nothing and take no lock.
+    unsafe { pthread_atfork(Some(before_fork), None, Some(forked)) };
+}
+
+extern "C" fn before_fork() {
+    let _ = errno::fence(|| {
+        errno::keep(net::before_children);
+        Ok(())
+    });
 }
 
 extern "C" fn forked() {
     let _ = owns_memory();
+    memtun_core::shm::lock::forked();
+    let _ = errno::fence(|| {
+        errno::keep(net::forked);
+        Ok(())
+    });
 }
 
 extern "C" {

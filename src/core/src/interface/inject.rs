@@ -3,6 +3,7 @@
 use super::{deadline, nap, Interface};
 use crate::error::{Context, Result};
 use crate::shm::layout::{Attachment, TunnelState};
+use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::Mapped;
 use crate::sys;
@@ -66,15 +67,18 @@ impl Interface {
         ethertype: Option<u16>,
         timeout: Option<Duration>,
     ) -> std::result::Result<(), Errno> {
-        let first = self.try_inject(frame, ethertype);
+        let patience = Patience::Driver(timeout);
+        let first = self.try_inject(frame, ethertype, patience);
         if first != Err(Errno(libc::EAGAIN)) || timeout == Some(Duration::ZERO) {
             return first.inspect_err(|e| self.refused(frame, ethertype, *e));
         }
         let end = deadline(timeout);
         loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let patience = Patience::Driver(left);
             let answer = self
                 .wait_for_room(frame, end)
-                .and_then(|()| self.try_inject(frame, ethertype));
+                .and_then(|()| self.try_inject(frame, ethertype, patience));
             match answer {
                 Err(Errno(libc::EAGAIN)) if nap(end).is_some() => self.net.look_after(&self.state),
                 answer => return answer.inspect_err(|e| self.refused(frame, ethertype, *e)),
@@ -88,7 +92,8 @@ impl Interface {
         }
         let dir = self.net.dir();
         if dir.is_captured() {
-            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len()) else {
+            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len(), Patience::Brief)
+            else {
                 return;
             };
             if captured {
@@ -131,7 +136,12 @@ impl Interface {
         Ok(())
     }
 
-    fn try_inject(&self, frame: &[u8], ethertype: Option<u16>) -> std::result::Result<(), Errno> {
+    fn try_inject(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        patience: Patience,
+    ) -> std::result::Result<(), Errno> {
         let state = &**self.state;
         if self.state.deleted.load(Acquire) != 0 {
             return Err(Errno(libc::ENODEV));
@@ -157,15 +167,15 @@ impl Interface {
         };
         let dir = self.net.dir();
         if !dir.is_captured() {
-            return self.push(queue, frame, ethertype);
+            return self.push(queue, frame, ethertype, patience);
         }
-        let (lock, captured) = dir
-            .lock_log(&self.state, frame.len())
-            .map_err(|e| match e.0 {
-                libc::EBADFD => Errno(libc::ENODEV),
-                _ => e,
-            })?;
-        let pushed = self.push(queue, frame, ethertype);
+        let (lock, captured) =
+            dir.lock_log(&self.state, frame.len(), patience)
+                .map_err(|e| match e.0 {
+                    libc::EBADFD => Errno(libc::ENODEV),
+                    _ => e,
+                })?;
+        let pushed = self.push(queue, frame, ethertype, patience);
         // What the program answers comes behind it: nobody writes while the interface's lock is held.
         if captured && pushed.is_ok() {
             self.capture(Sort::Injected, frame, Some(ethertype));
@@ -176,9 +186,18 @@ impl Interface {
     }
 
     #[inline]
-    fn push(&self, queue: &Queue, frame: &[u8], ethertype: u16) -> std::result::Result<(), Errno> {
+    fn push(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        patience: Patience,
+    ) -> std::result::Result<(), Errno> {
         let state = &**self.state;
-        let _lock = self.net.dir().lock_tunnel(queue.inode, &queue.tunnel)?;
+        let _lock = self
+            .net
+            .dir()
+            .lock_tunnel(queue.inode, &queue.tunnel, patience)?;
         if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
             || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
         {

@@ -12,6 +12,7 @@ pub use receive::{Packet, Subscriber, UdpReceiver};
 use crate::error::{Context, Result};
 use crate::netdir::Local;
 use crate::shm::layout::InterfaceState;
+use crate::shm::lock::Patience;
 use crate::shm::{load_name, Mapped};
 use crate::{udp, Errno, Error, Name, Net};
 use std::fmt;
@@ -204,7 +205,7 @@ impl Interface {
         let dir = self.net.dir();
         let queued = |inode| {
             let tunnel = dir.tunnel(inode).ok()?;
-            let _lock = dir.lock_tunnel(inode, &tunnel).ok()?;
+            let _lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
             Some(tunnel.peek_all())
         };
         self.state

@@ -1,9 +1,9 @@
 //! What capturing leaves in the directory; see [`crate::Capture`].
 
-use super::{give_to, Local, NetDir, CAPTURER, GONE, STATE};
+use super::{is_unlocked, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
-use crate::sys::{self, Fd, PathBuf};
+use crate::sys::{self, Fd};
 use crate::{Errno, Name};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -20,31 +20,27 @@ impl NetDir {
         if !self.is_captured() {
             return false;
         }
-        let lives = PathBuf::concat(&[self.dir.bytes(), CAPTURER]).map(|path| {
-            match sys::open_internal(path.cstr(), libc::O_RDONLY | libc::O_NONBLOCK, 0) {
-                Ok(fd) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_err(),
-                // After chroot(2) nobody can tell.
-                Err(e) => e.0 != libc::ENOENT || !self.is_in_sight(),
-            }
-        });
-        let lives = lives.unwrap_or(true);
+        let lives = match self.open_dir() {
+            Ok(dir) => is_capturer_alive(&dir),
+            // After chroot(2) nobody can tell.
+            Err(_) => true,
+        };
         if !lives {
             self.capturing.store(0, SeqCst);
         }
         lives
     }
 
-    fn is_in_sight(&self) -> bool {
-        PathBuf::concat(&[self.dir.bytes(), STATE])
-            .is_ok_and(|path| sys::access(path.cstr(), libc::R_OK).is_ok())
-    }
-
     /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
     pub(crate) fn become_capturer(&self) -> Result<Fd, Errno> {
-        let path = PathBuf::concat(&[self.dir.bytes(), CAPTURER])?;
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let fd = sys::open_internal(path.cstr(), flags, 0o600)?;
-        give_to(self.owner, &path);
+        let dir = self.open_dir()?;
+        let (fd, _) = match dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG) {
+            Err(Errno(libc::ENOENT)) => {
+                dir.create_plain(CAPTURER)?;
+                dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG)?
+            }
+            opened => opened?,
+        };
         sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
             libc::EAGAIN => Errno(libc::EBUSY),
             _ => e,
@@ -58,18 +54,17 @@ impl NetDir {
     pub(crate) fn end_capturing(&self) {
         self.capturing.store(0, SeqCst);
         self.remove_gone();
-        if let Ok(path) = PathBuf::concat(&[self.dir.bytes(), CAPTURER]) {
-            let _ = sys::unlink(path.cstr(), 0);
+        if let Ok(dir) = self.open_dir() {
+            let _ = dir.unlink(CAPTURER);
         }
     }
 
     /// The numbers of the interfaces that are kept for the capturer.
     pub(super) fn gone(&self) -> Vec<u64> {
         let mut numbers = Vec::new();
-        if let Ok(dir) = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
-        {
-            let _ = sys::each_entry(dir.raw(), |entry| {
-                numbers.extend(gone_number(entry));
+        if let Ok(dir) = self.open_dir() {
+            let _ = dir.each_entry(|entry| {
+                numbers.extend(number_of(GONE, entry));
                 true
             });
         }
@@ -108,29 +103,34 @@ impl NetDir {
     /// The capturer has read it. Nothing happens for 0, which is none.
     pub(crate) fn remove_one_gone(&self, number: u64) {
         if number != 0 {
-            if let Ok(path) = self.file(GONE, number) {
-                let _ = sys::unlink(path.cstr(), 0);
+            if let (Ok(dir), Ok(name)) = (self.open_dir(), numbered(GONE, number)) {
+                let _ = dir.unlink(name.cstr());
             }
         }
     }
 
     /// Keeps the file of an interface that is deleted. Wants the net's lock.
-    pub(super) fn keep_gone(&self, interface: &InterfaceState, path: &PathBuf) -> bool {
+    pub(super) fn keep_gone(
+        &self,
+        dir: &Directory,
+        interface: &InterfaceState,
+        file: &CStr,
+    ) -> bool {
         // An index can be used again (TUNSETIFINDEX) before the first one has been read.
         let numbers = [
             interface.ifindex.load(Relaxed) as u64,
             sys::now_ns(libc::CLOCK_MONOTONIC),
         ];
         numbers.into_iter().any(|number| {
-            let Ok(gone) = self.file(GONE, number) else {
+            let Ok(gone) = numbered(GONE, number) else {
                 return false;
             };
-            let free = sys::fstatat(libc::AT_FDCWD, gone.cstr(), libc::AT_SYMLINK_NOFOLLOW)
-                .is_err_and(|e| e.0 == libc::ENOENT);
-            if free {
-                interface.gone_number.store(number, Relaxed);
+            interface.gone_number.store(number, Relaxed);
+            let kept = dir.rename(file, gone.cstr()).is_ok();
+            if !kept {
+                interface.gone_number.store(0, Relaxed);
             }
-            free && sys::rename(path.cstr(), gone.cstr()).is_ok()
+            kept
         })
     }
 
@@ -140,20 +140,18 @@ impl NetDir {
         &self,
         mut wanted: impl FnMut(u64, Option<Name>) -> bool,
     ) -> Result<Vec<(u64, Mapped<InterfaceState>)>, Errno> {
-        let dir = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        let dir = self.open_dir()?;
         let mut found = Vec::new();
-        sys::each_entry(dir.raw(), |entry| {
+        dir.each_entry(|entry| {
             let name = Name::new(entry.to_bytes()).filter(Name::is_valid);
-            if name.is_none() && gone_number(entry).is_none() {
+            if name.is_none() && number_of(GONE, entry).is_none() {
                 return true;
             }
-            let opened = sys::fstatat(dir.raw(), entry, libc::AT_SYMLINK_NOFOLLOW)
+            let opened = dir
+                .inode(entry)
                 .ok()
-                .filter(|st| wanted(st.st_ino, name))
-                .and_then(|st| {
-                    let path = PathBuf::concat(&[self.dir.bytes(), b"/", entry.to_bytes()]).ok()?;
-                    Some((st.st_ino, Mapped::open(path.cstr()).ok()?))
-                });
+                .filter(|inode| wanted(*inode, name))
+                .and_then(|inode| Some((inode, dir.map(entry).ok()?)));
             found.extend(opened);
             true
         })?;
@@ -170,7 +168,7 @@ impl NetDir {
     }
 }
 
-fn gone_number(entry: &CStr) -> Option<u64> {
-    let digits = entry.to_bytes().strip_prefix(&GONE[1..])?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// Does somebody hold the capturer's lock?
+pub(super) fn is_capturer_alive(dir: &Directory) -> bool {
+    !is_unlocked(dir, CAPTURER, libc::S_IFREG)
 }

@@ -1,12 +1,12 @@
 //! Interfaces: finding, making, deleting and renaming them, and what their links tell.
 
-use super::{give_to, temporary_name, Local, NetDir, LINK};
+use super::{interface_file, numbered, temporary_name, Local, NetDir, LINK};
 use crate::shm::layout::{Attachment, InterfaceState};
-use crate::shm::lock::Level;
+use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::sys::{self, Fd};
 use crate::{bell, Errno, Name};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 impl NetDir {
     /// An interface by name, dead or alive. EUCLEAN when a file of that name is not an interface.
@@ -14,7 +14,7 @@ impl NetDir {
         if !name.is_valid() {
             return Ok(None);
         }
-        match Mapped::open(self.interface_file(name)?.cstr()) {
+        match self.open_dir()?.map(interface_file(name)?.cstr()) {
             Ok(interface) => Ok(Some(interface)),
             Err((Errno(libc::ENOENT), _)) => Ok(None),
             Err((e, _)) => Err(e),
@@ -34,10 +34,15 @@ impl NetDir {
             // Somebody died in the middle of a rename: the file's name is the truth.
             store_name(&interface.name, name);
         }
+        if interface.deleted.load(Acquire) != 0 {
+            // Somebody died, or was stopped, between marking it and taking its name away.
+            self.take_name_away(&interface);
+            return Ok(None);
+        }
         for inode in interface.queue_inodes() {
             if self.reap_tunnel(inode, local) {
                 // Also one that died before it was attached, or is attached under another name.
-                let _lock = interface.lock.lock(Level::Interface, || {})?;
+                let _lock = self.lock_interface(&interface, Patience::Brief);
                 interface.remove_queue(inode);
             }
         }
@@ -46,6 +51,13 @@ impl NetDir {
             self.delete_interface(&interface, local);
         }
         Ok((interface.deleted.load(Acquire) == 0).then_some(interface))
+    }
+
+    /// An interface by name, as it is on record: for somebody who could not get the net's lock.
+    pub fn look_up(&self, name: &Name) -> Result<Option<Mapped<InterfaceState>>, Errno> {
+        Ok(self
+            .open_interface(name)?
+            .filter(|interface| interface.deleted.load(Acquire) == 0))
     }
 
     /// The interface that has this index. Wants the net's lock.
@@ -66,24 +78,21 @@ impl NetDir {
         Ok(found)
     }
 
-    /// Publishes a new interface under its name. Wants the net's lock.
+    /// Publishes a new interface under its name. Wants the net's lock. EEXIST when somebody was faster.
     pub fn create_interface(
         &self,
         name: &Name,
-        fill: impl FnOnce(&Mapped<InterfaceState>),
+        fill: impl Fn(&Mapped<InterfaceState>),
     ) -> Result<Mapped<InterfaceState>, Errno> {
-        let temporary = temporary_name(&self.dir)?;
-        let interface = Mapped::<InterfaceState>::create(temporary.cstr())?;
-        give_to(self.owner, &temporary);
-        store_name(&interface.name, name);
-        fill(&interface);
-        let linked = interface
-            .lock
-            .init()
-            .and_then(|()| sys::link(temporary.cstr(), self.interface_file(name)?.cstr()));
-        let _ = sys::unlink(temporary.cstr(), 0);
-        linked?;
-        Ok(interface)
+        self.make(|dir| {
+            let temporary = temporary_name()?;
+            let interface = dir.create::<InterfaceState>(temporary.cstr())?;
+            store_name(&interface.name, name);
+            fill(&interface);
+            let linked = dir.link(temporary.cstr(), interface_file(name)?.cstr());
+            let _ = dir.unlink(temporary.cstr());
+            linked.map(|()| interface)
+        })
     }
 
     /// Says that the set of interfaces, or a link's state, has changed.
@@ -105,38 +114,53 @@ impl NetDir {
     /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
     /// net's lock.
     pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
-        let name = load_name(&interface.name);
-        let captured = self.is_captured();
-        if let Ok(path) = self.interface_file(&name) {
-            if !(captured && self.keep_gone(interface, &path)) {
-                let _ = sys::unlink(path.cstr(), 0);
+        {
+            // Nobody writes into a log that the capturer has read to its end; a writer that does not go on is not waited for.
+            let captured = self.is_captured();
+            let _lock = captured.then(|| self.lock_interface(interface, Patience::Brief));
+            if interface.deleted.swap(1, AcqRel) != 0 {
+                return;
             }
         }
-        {
-            // Nobody writes into a log that the capturer has read to its end.
-            let _lock = captured.then(|| interface.lock.lock(Level::Interface, || {}));
-            interface.deleted.store(1, Release);
-        }
+        self.take_name_away(interface);
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
                 continue;
             };
-            let Ok(_lock) = self.lock_tunnel(inode, &tunnel) else {
-                continue;
-            };
+            let locked = self.lock_tunnel(inode, &tunnel, Patience::Brief);
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
-            self.discard(interface, &tunnel);
+            if locked.is_ok() {
+                self.discard(interface, &tunnel);
+            }
+            // Without the lock there may be a byte too many in the bell, which the next reader takes out.
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
         }
         self.ring_link(interface);
-        if let Ok(path) = self.file(LINK, interface.ifindex.load(Relaxed) as u64) {
-            let _ = sys::unlink(path.cstr(), 0);
+        let link = numbered(LINK, interface.ifindex.load(Relaxed) as u64);
+        if let (Ok(dir), Ok(link)) = (self.open_dir(), link) {
+            let _ = dir.unlink(link.cstr());
         }
         interface.log_event.fetch_add(1, SeqCst);
         interface.log_ring();
         self.forget_numbers();
         self.announce();
+    }
+
+    /// The file of an interface that is deleted loses its name, if it is still this one's.
+    fn take_name_away(&self, interface: &Mapped<InterfaceState>) {
+        let name = load_name(&interface.name);
+        let (Ok(dir), Ok(file)) = (self.open_dir(), interface_file(&name)) else {
+            return;
+        };
+        // Somebody may have made another one under that name since.
+        let found = dir.map::<InterfaceState>(file.cstr());
+        if found.is_ok_and(|found| found.deleted.load(Acquire) == 0) {
+            return;
+        }
+        if !(self.is_captured() && self.keep_gone(&dir, interface, file.cstr())) {
+            let _ = dir.unlink(file.cstr());
+        }
     }
 
     /// Gives an interface another name. Wants the net's lock. EEXIST when it is taken.
@@ -156,10 +180,8 @@ impl NetDir {
         if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }
-        sys::rename(
-            self.interface_file(&old)?.cstr(),
-            self.interface_file(name)?.cstr(),
-        )?;
+        self.open_dir()?
+            .rename(interface_file(&old)?.cstr(), interface_file(name)?.cstr())?;
         store_name(&interface.name, name);
         for inode in interface.queue_inodes() {
             if let Ok(tunnel) = self.tunnel(inode) {
@@ -173,13 +195,23 @@ impl NetDir {
 
     /// The FIFO on which somebody can wait for the link of an interface to come up or the interface to go.
     pub fn open_link_bell(&self, interface: &InterfaceState) -> Result<Fd, Errno> {
-        let path = self.file(LINK, interface.ifindex.load(Relaxed) as u64)?;
-        match sys::mkfifo(path.cstr(), 0o600) {
-            Ok(()) => give_to(self.owner, &path),
-            Err(Errno(libc::EEXIST)) => {}
-            Err(e) => return Err(e),
-        }
-        let fd = sys::open_internal(path.cstr(), libc::O_RDWR | libc::O_NONBLOCK, 0)?;
+        let name = numbered(LINK, interface.ifindex.load(Relaxed) as u64)?;
+        let dir = self.open_dir()?;
+        let open = || {
+            dir.open(name.cstr(), libc::O_RDWR, libc::S_IFIFO)
+                .map(|(fd, _)| fd)
+        };
+        let fd = match open() {
+            Err(Errno(libc::ENOENT)) => {
+                let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC;
+                match dir.create_fifo(name.cstr(), flags) {
+                    Ok((fd, _)) => fd,
+                    Err(Errno(libc::EEXIST)) => open()?,
+                    Err(e) => return Err(e),
+                }
+            }
+            opened => opened?,
+        };
         interface.link_bell.store(1, SeqCst);
         Ok(fd)
     }
@@ -218,9 +250,8 @@ impl NetDir {
             let Ok(tunnel) = self.tunnel(inode) else {
                 continue;
             };
-            if let Ok(_lock) = self.lock_tunnel(inode, &tunnel) {
-                self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
-            };
+            let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief);
+            self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
         }
     }
 }

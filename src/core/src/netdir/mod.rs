@@ -1,40 +1,46 @@
 //! The directory of a net: the files in it, who is alive, and what goes when somebody dies.
 //!
 //! ```text
-//! DIR/.memtun-net-state         NetState
+//! DIR/.memtun-net-state         NetState; every process of the net holds a lock on a byte of it, see `life`
 //! DIR/NAME                      InterfaceState, one per interface (names are at most 15 bytes, ours are longer)
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
 //! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
 //! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
-//! DIR/.memtun-new-...           being made
+//! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is gone, also by SIGKILL,
-//! and clears up; nobody has to run for that.
+//! and clears up; nobody has to run for that. A net that was made private goes with its last member.
 
 mod captured;
+mod directory;
 mod interfaces;
+mod life;
 mod sweep;
 mod tunnels;
 
-pub use sweep::remove_directory;
+pub use directory::{Directory, Refusal};
+pub use sweep::sweep_base;
 
-use crate::shm::layout::NetState;
-use crate::shm::lock::{Guard, Level};
+use crate::shm::layout::{InterfaceState, NetState};
+use crate::shm::lock::{Guard, Patience, Peers};
 use crate::shm::Mapped;
 use crate::sys::{self, Fd, PathBuf};
 use crate::{Errno, Error, Name};
+use directory::Identity;
+use life::Life;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-const STATE: &[u8] = b"/.memtun-net-state";
-const TUNNEL: &[u8] = b"/.memtun-tunnel-";
-const BELL: &[u8] = b"/.memtun-bell-";
-const LINK: &[u8] = b"/.memtun-link-";
-const NEW: &[u8] = b"/.memtun-new-";
-const CAPTURER: &[u8] = b"/.memtun-capturer";
-const GONE: &[u8] = b"/.memtun-gone-";
+const STATE: &CStr = c".memtun-net-state";
+const CAPTURER: &CStr = c".memtun-capturer";
+const TUNNEL: &[u8] = b".memtun-tunnel-";
+const BELL: &[u8] = b".memtun-bell-";
+const LINK: &[u8] = b".memtun-link-";
+const NEW: &[u8] = b".memtun-new-";
+const GONE: &[u8] = b".memtun-gone-";
 
 /// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
 const FIRST_IFINDEX: u32 = 1001;
@@ -54,13 +60,34 @@ impl Local for NoTunnels {
     }
 }
 
-/// A net's directory, open.
+/// What to do where there is no net.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Create {
+    /// ENOENT.
+    Never,
+    /// Make one that stays until it is removed. The directory itself is made, but not its parents.
+    Named,
+    /// Make one that goes with its last member.
+    Private,
+}
+
+/// How a net is joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Join {
+    /// Where there is none.
+    pub create: Create,
+    /// Whose it is to be, where that is not the caller; for root.
+    pub owner: Option<u32>,
+    /// A member keeps a private net in being.
+    pub member: bool,
+}
+
+/// A net's directory, joined.
 pub struct NetDir {
-    dir: PathBuf,
+    path: PathBuf,
+    id: Identity,
     state: Mapped<NetState>,
-    /// Whose files the net's are, where the caller is root and the directory is not: a program that runs as that user must
-    /// be able to use what root makes in it.
-    owner: Option<(u32, u32)>,
+    life: Life,
 }
 
 impl std::ops::Deref for NetDir {
@@ -70,173 +97,298 @@ impl std::ops::Deref for NetDir {
     }
 }
 
+impl Peers for NetDir {
+    #[inline]
+    fn token(&self) -> u64 {
+        self.life.token()
+    }
+    fn is_alive(&self, token: u64) -> Option<bool> {
+        life::is_alive(&self.open_dir().ok()?, token)
+    }
+}
+
 impl NetDir {
-    /// Opens a net, makes it if there is none (the directory itself, mode 0700, but not its parents).
-    pub fn open_or_create(dir: &[u8]) -> Result<NetDir, Error> {
+    /// Joins a net. Errors name the directory and the remedy.
+    pub fn join(dir: &[u8], how: Join) -> Result<NetDir, Error> {
         let shown = String::from_utf8_lossy(dir).into_owned();
-        let fail = |e: Errno, remedy: &str| Error::new(e.0, format!("net {shown}: {e}{remedy}"));
-        let mut end = dir.len();
-        while end > 1 && dir[end - 1] == b'/' {
-            end -= 1;
-        }
-        let path = PathBuf::concat(&[&dir[..end]])
-            .and_then(|p| {
-                if p.bytes().contains(&0) || end == 0 {
-                    Err(Errno(libc::ENOENT))
-                } else {
-                    Ok(p)
-                }
-            })
-            .map_err(|e| fail(e, "; give the path of a directory"))?;
-        match sys::mkdir(path.cstr(), 0o700) {
-            Ok(()) | Err(Errno(libc::EEXIST)) => {}
-            Err(e @ Errno(libc::ENOENT)) => {
-                return Err(fail(e, "; make its parent directory first"))
-            }
-            Err(e) => {
-                return Err(fail(
-                    e,
-                    "; choose a directory that you may write to (MEMTUN_NET)",
-                ))
-            }
-        }
-        Self::attach(path, true).map_err(|(e, why)| match e {
-            Errno(libc::EUCLEAN) => Error::new(
-                e.0,
-                format!("net {shown}: its state {why}; remove the directory"),
-            ),
-            Errno(libc::ENOSPC) => fail(e, "; its file system is full"),
-            Errno(libc::ENOTDIR) => fail(e, "; it is not a directory"),
-            e => fail(e, "; the directory must belong to you and be writable"),
-        })
-    }
-
-    /// Opens a net that exists. ENOENT when there is none.
-    pub fn open(dir: &[u8]) -> Result<NetDir, Error> {
-        let shown = String::from_utf8_lossy(dir).into_owned();
+        let fail =
+            |e: i32, remedy: &str| Error::new(e, format!("net {shown}: {}{remedy}", Errno(e)));
         let path =
-            PathBuf::concat(&[dir]).map_err(|e| Error::new(e.0, format!("net {shown}: {e}")))?;
-        Self::attach(path, false).map_err(|(e, why)| match e {
-            Errno(libc::ENOENT) => Error::new(
-                e.0,
-                format!("net {shown}: there is no net; a program under the shim makes it"),
-            ),
-            Errno(libc::EUCLEAN) => Error::new(
-                e.0,
+            normal_path(dir).ok_or_else(|| fail(libc::ENOENT, "; give the path of a directory"))?;
+        NetDir::attach(path, how).map_err(|(refusal, why)| match (refusal, why) {
+            (Refusal::Errno(Errno(libc::EUCLEAN)), why) if !why.is_empty() => Error::new(
+                libc::EUCLEAN,
                 format!("net {shown}: its state {why}; remove the directory"),
             ),
-            e => Error::new(e.0, format!("net {shown}: {e}")),
+            (Refusal::Errno(Errno(e)), _) => match e {
+                libc::ENOENT if how.create == Create::Never => Error::new(
+                    e,
+                    format!("net {shown}: there is no net; a program under the shim makes it"),
+                ),
+                libc::ENOENT if how.owner.is_some() => {
+                    fail(e, "; its owner makes the directory, root does not")
+                }
+                libc::ENOENT => fail(e, "; make its parent directory first"),
+                libc::ENOSPC => fail(e, "; its file system is full"),
+                libc::EAGAIN => fail(
+                    e,
+                    "; somebody who does not go on is removing it: end that process",
+                ),
+                libc::EEXIST => fail(e, "; the directory is there already"),
+                e => fail(e, "; choose a directory that you may write to (MEMTUN_NET)"),
+            },
+            (refusal, _) => Error::new(refusal.errno().0, refusal.sentence(&shown)),
         })
     }
 
-    fn attach(dir: PathBuf, create: bool) -> Result<NetDir, (Errno, &'static str)> {
-        let plain = |e| (e, "");
-        let mut path = dir.clone();
-        path.push(STATE).map_err(plain)?;
-        let owner = match sys::fstatat(libc::AT_FDCWD, dir.cstr(), 0) {
-            Ok(st) if st.st_uid != 0 && sys::effective_uid() == 0 => Some((st.st_uid, st.st_gid)),
-            _ => None,
-        };
-        loop {
-            match Mapped::open(path.cstr()) {
-                Ok(state) => return Ok(NetDir { dir, state, owner }),
-                Err((Errno(libc::ENOENT), _)) if create => {}
-                Err(e) => return Err(e),
-            }
-            let temporary = temporary_name(&dir).map_err(plain)?;
-            let state = Mapped::<NetState>::create(temporary.cstr()).map_err(plain)?;
-            state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
-            give_to(owner, &temporary);
-            let linked = state
-                .lock
-                .init()
-                .and_then(|()| sys::link(temporary.cstr(), path.cstr()));
-            let _ = sys::unlink(temporary.cstr(), 0);
-            match linked {
-                Ok(()) => return Ok(NetDir { dir, state, owner }),
-                Err(Errno(libc::EEXIST)) => {}
+    fn attach(path: PathBuf, how: Join) -> Result<NetDir, (Refusal, &'static str)> {
+        /// Somebody may remove the net at the same moment, but not for ever.
+        const TRIES: usize = 100;
+        let plain = |e: Errno| (Refusal::Errno(e), "");
+        for _ in 0..TRIES {
+            let dir = match Directory::verify(path.cstr(), how.owner) {
+                Ok(dir) => dir,
+                Err(Refusal::Errno(Errno(libc::ENOENT))) => {
+                    let others = how.owner.is_some_and(|uid| uid != sys::effective_uid());
+                    if how.create == Create::Never || others {
+                        return Err(plain(Errno(libc::ENOENT)));
+                    }
+                    match sys::mkdir(path.cstr(), 0o700) {
+                        Ok(()) | Err(Errno(libc::EEXIST)) => {}
+                        Err(e) => return Err(plain(e)),
+                    }
+                    continue;
+                }
+                Err(refusal) => return Err((refusal, "")),
+            };
+            let state = match dir.map::<NetState>(STATE) {
+                Ok(state) => Ok(state),
+                Err((Errno(libc::ENOENT), _)) if how.create == Create::Never => {
+                    return Err(plain(Errno(libc::ENOENT)))
+                }
+                Err((Errno(libc::ENOENT), _)) => create_state(&dir, how.create == Create::Private),
+                Err((e, why)) => return Err((Refusal::Errno(e), why)),
+            };
+            let life = Life::default();
+            let begun = state.and_then(|state| {
+                life.begin(&dir, how.member)?;
+                Ok(state)
+            });
+            match begun {
+                Ok(state) => {
+                    let id = dir.id();
+                    return Ok(NetDir {
+                        path,
+                        id,
+                        state,
+                        life,
+                    });
+                }
+                // Removed, or made, by somebody else in between.
+                Err(Errno(libc::ENOENT | libc::EEXIST)) => sys::yield_now(),
                 Err(e) => return Err(plain(e)),
             }
         }
+        Err(plain(Errno(libc::EAGAIN)))
     }
 
-    /// The directory.
+    /// The directory's path.
     pub fn path(&self) -> &[u8] {
-        self.dir.bytes()
+        self.path.bytes()
     }
 
-    /// The net's lock: names and lifetimes stand still while it is held.
+    /// Whose net it is.
+    pub fn owner(&self) -> u32 {
+        self.id.uid
+    }
+
+    /// Does the net go with its last member?
+    pub fn is_private(&self) -> bool {
+        self.private.load(Relaxed) == 1
+    }
+
+    /// The directory, for one operation. ENOENT when it was removed, or another one is at its path.
+    pub(crate) fn open_dir(&self) -> Result<Directory, Errno> {
+        Directory::again(self.path.cstr(), &self.id)
+    }
+
+    /// Has the directory been removed, or replaced?
+    pub fn is_gone(&self) -> bool {
+        let state = self.open_dir().and_then(|dir| dir.inode(STATE));
+        matches!(state, Err(Errno(libc::ENOENT)))
+    }
+
+    /// Does a member live in the net, this process included?
+    pub fn has_members(&self) -> bool {
+        let asked = self
+            .open_dir()
+            .and_then(|dir| dir.open(STATE, libc::O_RDWR, libc::S_IFREG));
+        asked.is_ok_and(|(state, _)| life::has_members(&state))
+    }
+
+    /// The process is the child of a fork(2), and begins a life of its own in the net.
+    pub fn forked(&self) {
+        let member = self.life.forget();
+        if let Ok(dir) = self.open_dir() {
+            let _ = self.life.begin(&dir, member);
+        }
+    }
+
+    /// The net's lock: names and lifetimes stand still while it is held, unless a holder does not go on.
     pub fn lock(&self) -> Result<Guard<'_>, Errno> {
-        // Every change under this lock is complete after each file operation; nothing is to be repaired.
-        self.state.lock.lock(Level::Net, || {})
+        self.lock_for(Patience::Program)
     }
 
-    fn file(&self, kind: &[u8], number: u64) -> Result<PathBuf, Errno> {
-        let mut path = PathBuf::concat(&[self.dir.bytes(), kind])?;
-        path.push_number(number)?;
-        Ok(path)
+    /// [`NetDir::lock`] with another patience.
+    pub fn lock_for(&self, patience: Patience) -> Result<Guard<'_>, Errno> {
+        self.state.lock.lock_in_turn(self, patience)
     }
 
-    fn interface_file(&self, name: &Name) -> Result<PathBuf, Errno> {
-        PathBuf::concat(&[self.dir.bytes(), b"/", name.as_bytes()])
+    /// An interface's lock: its outbound log and its list of queues.
+    #[inline]
+    pub fn lock_interface<'i>(
+        &self,
+        interface: &'i InterfaceState,
+        patience: Patience,
+    ) -> Result<Guard<'i>, Errno> {
+        // Each change is complete with one store: nothing is to be repaired.
+        let locked = interface.lock.lock(self, patience, || {});
+        if locked.is_err() {
+            self.complain(patience, &interface.name, &interface.lock);
+        }
+        locked
     }
 
-    /// The path of a tunnel's bell.
-    pub fn bell_path(&self, inode: u64) -> Result<PathBuf, Errno> {
-        self.file(BELL, inode)
+    /// Says why a call of the program's fails that should not. Once in a while: the program may try again at once.
+    #[cold]
+    pub(crate) fn complain(
+        &self,
+        patience: Patience,
+        name: &[std::sync::atomic::AtomicU8; 16],
+        lock: &crate::shm::lock::Lock,
+    ) {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if patience != Patience::Program || lock.is_mine() {
+            return;
+        }
+        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+        let last = LAST.load(Relaxed);
+        if last != 0 && now.saturating_sub(last) < Duration::from_secs(5).as_nanos() as u64 {
+            return;
+        }
+        LAST.store(now.max(1), Relaxed);
+        log::warn!(
+            "{}: another process or thread is in the middle of a call on it and does not go on (stopped?); calls fail with EAGAIN until it continues or is killed",
+            crate::shm::load_name(name)
+        );
+    }
+
+    /// Makes something that has its name only at the end: again when somebody who clears up took it for left behind.
+    fn make<T>(&self, mut make: impl FnMut(&Directory) -> Result<T, Errno>) -> Result<T, Errno> {
+        const TRIES: usize = 16;
+        let dir = self.open_dir()?;
+        for _ in 0..TRIES {
+            match make(&dir) {
+                Err(Errno(libc::ENOENT | libc::EAGAIN)) if !self.is_gone() => {}
+                made => return made,
+            }
+        }
+        Err(Errno(libc::EAGAIN))
     }
 
     /// Opens a tunnel's bell to ring it; never blocks.
     pub fn open_bell(&self, inode: u64) -> Result<Fd, Errno> {
-        sys::open_internal(
-            self.file(BELL, inode)?.cstr(),
-            libc::O_RDWR | libc::O_NONBLOCK,
-            0,
-        )
+        let (fd, st) =
+            self.open_dir()?
+                .open(numbered(BELL, inode)?.cstr(), libc::O_RDWR, libc::S_IFIFO)?;
+        if st.st_ino != inode {
+            return Err(Errno(libc::EUCLEAN));
+        }
+        Ok(fd)
     }
 
     /// The number behind BELL in a path of this net, whatever directory the path names.
     pub fn inode_of_bell_path(path: &[u8]) -> Option<(&[u8], u64)> {
-        let at = path.windows(BELL.len()).rposition(|w| w == BELL)?;
-        let inode = std::str::from_utf8(&path[at + BELL.len()..])
-            .ok()?
-            .parse()
-            .ok()?;
+        let at = path.iter().rposition(|b| *b == b'/')?;
+        let digits = path[at + 1..].strip_prefix(BELL)?;
+        let inode = std::str::from_utf8(digits).ok()?.parse().ok()?;
         Some((&path[..at], inode))
     }
 
     /// Calls `each` with the names of the interfaces, in the directory's order, until it answers false.
     pub fn each_name(&self, mut each: impl FnMut(Name) -> bool) -> Result<(), Errno> {
-        let dir = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        sys::each_entry(dir.raw(), |entry| match Name::new(entry.to_bytes()) {
-            Some(name) if name.is_valid() => each(name),
-            _ => true,
-        })
+        self.open_dir()?
+            .each_entry(|entry| match Name::new(entry.to_bytes()) {
+                Some(name) if name.is_valid() => each(name),
+                _ => true,
+            })
     }
 }
 
-/// Gives a new file to the net's owner. Failing that, it is root's.
-fn give_to(owner: Option<(u32, u32)>, path: &PathBuf) {
-    if let Some((uid, gid)) = owner {
-        let _ = sys::lchown(path.cstr(), uid, gid);
+/// Makes the state of a net under its name. EEXIST when somebody was faster.
+fn create_state(dir: &Directory, private: bool) -> Result<Mapped<NetState>, Errno> {
+    let temporary = temporary_name()?;
+    let state = dir.create::<NetState>(temporary.cstr())?;
+    state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
+    state.private.store(private as u32, Relaxed);
+    let linked = dir.link(temporary.cstr(), STATE);
+    let _ = dir.unlink(temporary.cstr());
+    linked.map(|()| state)
+}
+
+/// A directory's path without what may lead through a link: slashes and dots at the end.
+fn normal_path(dir: &[u8]) -> Option<PathBuf> {
+    let mut end = dir.len();
+    loop {
+        if end > 1 && dir[end - 1] == b'/' {
+            end -= 1;
+        } else if end > 2 && dir[..end].ends_with(b"/.") {
+            end -= 2;
+        } else {
+            break;
+        }
+    }
+    let dir = &dir[..end];
+    if dir.is_empty() || dir.contains(&0) {
+        return None;
+    }
+    PathBuf::concat(&[dir]).ok()
+}
+
+/// The name of a file with a number.
+fn numbered(kind: &[u8], number: u64) -> Result<PathBuf, Errno> {
+    let mut name = PathBuf::concat(&[kind])?;
+    name.push_number(number)?;
+    Ok(name)
+}
+
+/// The number in a file's name, if it is of this kind.
+fn number_of(kind: &[u8], entry: &CStr) -> Option<u64> {
+    let digits = entry.to_bytes().strip_prefix(kind)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The name of an interface's file.
+fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
+    PathBuf::concat(&[name.as_bytes()])
+}
+
+/// Is nobody holding the flock(2) on a file of this kind? A file of another kind is nobody's.
+fn is_unlocked(dir: &Directory, name: &CStr, kind: u32) -> bool {
+    match dir.open(name, libc::O_RDONLY, kind) {
+        Ok((fd, _)) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok(),
+        Err(e) => [libc::ENOENT, libc::EUCLEAN].contains(&e.0),
     }
 }
 
-fn is_unlocked(path: &CStr) -> bool {
-    match sys::open_internal(path, libc::O_RDONLY | libc::O_NONBLOCK, 0) {
-        Ok(fd) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok(),
-        Err(e) => e.0 == libc::ENOENT,
-    }
-}
-
-/// `DIR/.memtun-new-PID-TID-COUNTER`
-fn temporary_name(dir: &PathBuf) -> Result<PathBuf, Errno> {
+/// `.memtun-new-PID-TID-COUNTER`
+fn temporary_name() -> Result<PathBuf, Errno> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut path = PathBuf::concat(&[dir.bytes(), NEW])?;
-    path.push_number(sys::getpid() as u64)?;
-    path.push(b"-")?;
-    path.push_number(sys::gettid() as u64)?;
-    path.push(b"-")?;
-    path.push_number(sys::now_ns(libc::CLOCK_MONOTONIC) ^ COUNTER.fetch_add(1, Relaxed) << 48)?;
-    Ok(path)
+    let mut name = PathBuf::concat(&[NEW])?;
+    name.push_number(sys::getpid() as u64)?;
+    name.push(b"-")?;
+    name.push_number(sys::gettid() as u64)?;
+    name.push(b"-")?;
+    name.push_number(sys::now_ns(libc::CLOCK_MONOTONIC) ^ COUNTER.fetch_add(1, Relaxed) << 48)?;
+    Ok(name)
 }

@@ -1,52 +1,47 @@
-//! Clearing up a whole net, and removing it.
+//! Clearing up a whole net, and removing it. Only memtun's own files are removed.
 
-use super::{Local, NetDir, BELL, CAPTURER, GONE, NEW, STATE, TUNNEL};
-use crate::sys::{self, PathBuf};
+use super::captured::is_capturer_alive;
+use super::tunnels::is_dead;
+use super::{
+    is_unlocked, life, number_of, numbered, Directory, Local, NetDir, NoTunnels, BELL, CAPTURER,
+    GONE, LINK, NEW, STATE, TUNNEL,
+};
+use crate::shm::layout::{Header, InterfaceState, Kind};
+use crate::shm::Mapped;
+use crate::sys;
 use crate::{Errno, Name};
+use std::ffi::{CStr, CString};
 
 impl NetDir {
     /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the living tunnels.
     pub fn sweep(&self, local: &dyn Local) -> Result<Vec<u64>, Errno> {
         let captured = self.capturer_lives();
-        let mut entries: Vec<Vec<u8>> = Vec::new();
-        let dir = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        sys::each_entry(dir.raw(), |entry| {
-            entries.push([b"/", entry.to_bytes()].concat());
+        let dir = self.open_dir()?;
+        let mut entries: Vec<CString> = Vec::new();
+        dir.each_entry(|entry| {
+            entries.push(entry.to_owned());
             true
         })?;
         let mut living = Vec::new();
         for entry in &entries {
-            let number = |kind: &[u8]| {
-                std::str::from_utf8(entry.strip_prefix(kind)?)
-                    .ok()?
-                    .parse::<u64>()
-                    .ok()
-            };
-            if let Some(inode) = number(BELL) {
+            if let Some(inode) = number_of(BELL, entry) {
                 if !self.reap_tunnel(inode, local) {
                     living.push(inode);
                 }
-            } else if let Some(inode) = number(TUNNEL) {
+            } else if let Some(inode) = number_of(TUNNEL, entry) {
                 // Its bell is gone when a process died while it cleared up.
-                if self.bell_path(inode).is_ok_and(|p| {
-                    matches!(
-                        sys::fstatat(libc::AT_FDCWD, p.cstr(), 0),
-                        Err(Errno(libc::ENOENT))
-                    )
-                }) {
-                    let _ = sys::unlink(PathBuf::concat(&[self.dir.bytes(), entry])?.cstr(), 0);
+                let bell = dir.inode(numbered(BELL, inode)?.cstr());
+                if matches!(bell, Err(Errno(libc::ENOENT))) {
+                    let _ = dir.unlink(entry);
                 }
-            } else if entry.starts_with(NEW) {
-                let path = PathBuf::concat(&[self.dir.bytes(), entry])?;
-                if maker_is_gone(entry) {
-                    let _ = sys::unlink(path.cstr(), 0);
-                }
-            } else if !captured && (entry == CAPTURER || entry.starts_with(GONE)) {
-                let _ = sys::unlink(PathBuf::concat(&[self.dir.bytes(), entry])?.cstr(), 0);
+            } else if is_abandoned(&dir, entry)
+                || !captured && (entry.as_c_str() == CAPTURER || number_of(GONE, entry).is_some())
+            {
+                let _ = dir.unlink(entry);
             }
         }
         for entry in &entries {
-            if let Some(name) = Name::new(&entry[1..]).filter(Name::is_valid) {
+            if let Some(name) = Name::new(entry.to_bytes()).filter(Name::is_valid) {
                 let _ = self.find_interface(&name, local);
             }
         }
@@ -54,72 +49,162 @@ impl NetDir {
         Ok(living)
     }
 
-    /// Removes the net if there is nothing in it but its state. Allocates nothing: for a process that ends in any way.
-    pub fn remove_if_empty(&self) -> bool {
-        let Ok(_lock) = self.lock() else { return false };
-        let Ok(fd) = sys::open_internal(self.dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
-        else {
+    /// The calling process leaves a private net, which goes if it was the last member and no descriptor of a tunnel is left
+    /// anywhere. Nobody is asked for a lock and nothing is allocated: a process may end in any way. True when it is gone.
+    pub fn leave_private(&self) -> bool {
+        let Ok(dir) = self.open_dir() else {
             return false;
         };
-        let mut empty = true;
-        let listed = sys::each_entry(fd.raw(), |entry| {
-            empty = entry.to_bytes() == &STATE[1..];
-            empty
-        });
-        listed.is_ok() && empty && remove_directory(&self.dir).is_ok()
+        self.life.end();
+        remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
     }
 
-    /// Removes the net if nothing in it lives: no tunnel, no persistent interface, nothing that is still to be captured.
-    /// True when it is gone.
-    pub fn remove_if_idle(&self, local: &dyn Local) -> bool {
-        let Ok(_lock) = self.lock() else { return false };
-        let mut interfaces = 0;
-        let idle = self.sweep(local).is_ok_and(|living| living.is_empty())
-            && !self.has_gone()
-            && self
-                .each_name(|_| {
-                    interfaces += 1;
-                    true
-                })
-                .is_ok()
-            && interfaces == 0;
-        idle && remove_directory(&self.dir).is_ok()
+    /// [`NetDir::leave_private`] for somebody who stays: a private net without members goes now.
+    pub fn remove_if_deserted(&self) -> bool {
+        let Ok(dir) = self.open_dir() else {
+            return false;
+        };
+        remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
+    }
+
+    /// Removes the net now, whoever uses it. ENOTEMPTY with a name when the directory holds something that is not memtun's:
+    /// that stays, and the directory with it.
+    pub fn remove(&self) -> Result<(), (Errno, Option<CString>)> {
+        let plain = |e| (e, None);
+        let dir = self.open_dir().map_err(plain)?;
+        match remove_files(&dir).map_err(plain)? {
+            None => dir.remove(self.path()).map_err(plain),
+            Some(name) => Err((Errno(libc::ENOTEMPTY), Some(name))),
+        }
     }
 }
 
-/// Removes a directory with the files in it (no subdirectories: a net has none).
-pub fn remove_directory(dir: &PathBuf) -> Result<(), Errno> {
-    let fd = sys::open_internal(dir.cstr(), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
-    loop {
+/// Removes the private nets of this user in a directory like /dev/shm in which nobody lives. `prefix`: what their names
+/// begin with.
+pub fn sweep_base(base: &CStr, prefix: &[u8]) {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let Ok(parent) = sys::open_internal(base, flags, 0) else {
+        return;
+    };
+    let mut names: Vec<CString> = Vec::new();
+    let _ = sys::each_entry(parent.raw(), |entry| {
+        if entry.to_bytes().starts_with(prefix) {
+            names.push(entry.to_owned());
+        }
+        true
+    });
+    for name in names {
+        // Another user's is refused here, like a link or anything else that only has the name.
+        if let Ok(dir) = Directory::verify_at(parent.raw(), &name, None) {
+            if remove_if_deserted(&dir) == Ok(true) {
+                let _ = dir.remove_at(parent.raw(), &name);
+            }
+        }
+    }
+}
+
+/// Removes the files of a private net in which nobody lives. True when the directory may go, which is empty then unless
+/// somebody put something else there.
+fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
+    let (state, _) = match dir.open(STATE, libc::O_RDWR, libc::S_IFREG) {
+        Ok(opened) => opened,
+        Err(Errno(libc::ENOENT)) => {
+            // Its maker may have died before the state was there; one that lives begins anew.
+            let mut empty = true;
+            dir.each_entry(|entry| {
+                empty &= is_abandoned(dir, entry) && dir.unlink(entry).is_ok();
+                true
+            })?;
+            return Ok(empty);
+        }
+        Err(e) => return Err(e),
+    };
+    let mut head = [0; 64];
+    sys::pread(state.raw(), &mut head, 0)?;
+    if Header::of_bytes(&head) != Some((Kind::Net as u32, true)) {
+        return Ok(false);
+    }
+    // As long as this descriptor is open nobody becomes a member.
+    if life::exclude_members(&state).is_err() || is_capturer_alive(dir) {
+        return Ok(false);
+    }
+    let mut alive = false;
+    dir.each_entry(|entry| {
+        alive = number_of(BELL, entry).is_some_and(|inode| !is_dead(dir, inode, &NoTunnels));
+        !alive
+    })?;
+    if alive {
+        return Ok(false);
+    }
+    remove_files(dir)?;
+    Ok(true)
+}
+
+/// Removes what is memtun's. The name of something that is not.
+fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
+    /// Somebody may go on making files for a while.
+    const PASSES: usize = 1000;
+    let mut other = None;
+    for _ in 0..PASSES {
         let mut found = false;
+        other = None;
         let mut failed = Ok(());
-        sys::each_entry(fd.raw(), |entry| {
-            found = true;
-            failed = sys::unlinkat(fd.raw(), entry);
+        // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
+        dir.each_entry(|entry| {
+            if !is_ours(dir, entry) {
+                other = Some(entry.to_owned());
+                return true;
+            }
+            match dir.unlink(entry) {
+                Ok(()) => found = true,
+                Err(Errno(libc::ENOENT)) => {}
+                Err(e) => failed = Err(e),
+            }
             failed.is_ok()
         })?;
         failed?;
         if !found {
-            return sys::unlink(dir.cstr(), libc::AT_REMOVEDIR);
+            break;
         }
-        sys::rewind(fd.raw())?;
     }
+    Ok(other)
 }
 
-/// Is the process that began `/.memtun-new-PID-...` no more?
-fn maker_is_gone(entry: &[u8]) -> bool {
-    let digits = entry[NEW.len()..]
-        .split(|b| *b == b'-')
-        .next()
-        .unwrap_or_default();
-    let Some(pid) = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|d| d.parse::<i32>().ok())
-    else {
+/// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
+fn is_ours(dir: &Directory, entry: &CStr) -> bool {
+    if entry == STATE || entry == CAPTURER {
         return true;
+    }
+    if entry.to_bytes().starts_with(NEW) {
+        return true;
+    }
+    if [TUNNEL, BELL, LINK, GONE]
+        .iter()
+        .any(|kind| number_of(kind, entry).is_some())
+    {
+        return true;
+    }
+    if Name::new(entry.to_bytes()).is_none_or(|name| !name.is_valid()) {
+        return false;
+    }
+    let Ok((file, st)) = dir.open(entry, libc::O_RDONLY, libc::S_IFREG) else {
+        return false;
     };
-    // SAFETY: signal 0 only asks whether the process is there.
-    let answer = unsafe { sys::syscall(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]) };
-    answer == -(libc::ESRCH as isize)
+    let mut head = [0; 64];
+    let read = sys::pread(file.raw(), &mut head, 0).is_ok();
+    read && st.st_size as u64 == Mapped::<InterfaceState>::LENGTH as u64
+        && Header::of_bytes(&head).is_some_and(|(kind, _)| kind == Kind::Interface as u32)
+}
+
+/// Was this file being made by somebody who died?
+fn is_abandoned(dir: &Directory, entry: &CStr) -> bool {
+    if !entry.to_bytes().starts_with(NEW) {
+        return false;
+    }
+    let kind = if dir.is_fifo(entry) {
+        libc::S_IFIFO
+    } else {
+        libc::S_IFREG
+    };
+    is_unlocked(dir, entry, kind)
 }

@@ -1,8 +1,10 @@
 //! Tunnels: making one, knowing that it is alive, clearing up after a dead one.
 
-use super::{give_to, is_unlocked, temporary_name, Local, NetDir, BELL, TUNNEL};
+use super::{
+    is_unlocked, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL,
+};
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
-use crate::shm::lock::{Guard, Level};
+use crate::shm::lock::{Guard, Patience};
 use crate::shm::{load_name, Mapped};
 use crate::sys::{self, Fd};
 use crate::{bell, Errno};
@@ -11,65 +13,38 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 impl NetDir {
     /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked, published; its state.
     pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
-        let temporary = temporary_name(&self.dir)?;
-        let state = Mapped::<TunnelState>::create(temporary.cstr())?;
-        give_to(self.owner, &temporary);
-        let made = self.create_bell(flags).and_then(|(bell, inode)| {
-            state.lock.init()?;
-            state.open_flags.store(flags as u32, Relaxed);
-            sys::link(temporary.cstr(), self.file(TUNNEL, inode)?.cstr()).inspect_err(|_| {
-                if let Ok(path) = self.file(BELL, inode) {
-                    let _ = sys::unlink(path.cstr(), 0);
-                }
-            })?;
-            Ok((bell, inode))
-        });
-        let _ = sys::unlink(temporary.cstr(), 0);
-        let (bell, inode) = made?;
-        Ok((bell, inode, state))
-    }
-
-    fn create_bell(&self, flags: i32) -> Result<(Fd, u64), Errno> {
-        const LARGEFILE: i32 = 0o100000;
-        let dropped = libc::O_ACCMODE | libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
-        let flags = flags & !dropped
-            | libc::O_RDWR
-            | if cfg!(target_arch = "aarch64") {
-                0o400000
-            } else {
-                LARGEFILE
-            };
-        loop {
-            let temporary = temporary_name(&self.dir)?;
-            sys::mkfifo(temporary.cstr(), 0o600)?;
-            sys::chmod(temporary.cstr(), 0o600)?;
-            give_to(self.owner, &temporary);
-            let locked = sys::open(temporary.cstr(), flags, 0).and_then(|fd| {
-                if flags & libc::O_PATH == 0 {
-                    sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)?;
-                }
-                Ok(fd)
+        let (bell, inode, state) = self.make(|dir| {
+            let temporary = temporary_name()?;
+            let state = dir.create::<TunnelState>(temporary.cstr())?;
+            let made = create_bell(dir, flags).and_then(|(bell, inode)| {
+                state.open_flags.store(flags as u32, Relaxed);
+                let name = numbered(TUNNEL, inode)?;
+                // The inode is new: what has its number is left over from a bell that is gone.
+                let _ = dir.unlink(name.cstr());
+                dir.link(temporary.cstr(), name.cstr()).inspect_err(|_| {
+                    if let Ok(name) = numbered(BELL, inode) {
+                        let _ = dir.unlink(name.cstr());
+                    }
+                })?;
+                Ok((bell, inode))
             });
-            let published = locked.and_then(|fd| {
-                let inode = sys::fstat(fd.raw())?.st_ino;
-                sys::rename(temporary.cstr(), self.file(BELL, inode)?.cstr())?;
-                Ok((fd, inode))
-            });
-            match published {
-                // Somebody who clears up saw the new FIFO before it was locked, and removed it.
-                Err(Errno(libc::ENOENT | libc::EAGAIN)) => continue,
-                Err(e) => {
-                    let _ = sys::unlink(temporary.cstr(), 0);
-                    return Err(e);
-                }
-                made => return made,
+            let _ = dir.unlink(temporary.cstr());
+            made.map(|(bell, inode)| (bell, inode, state))
+        })?;
+        match sys::lowest(bell) {
+            Ok(bell) => Ok((bell, inode, state)),
+            Err(e) => {
+                self.reap_tunnel(inode, &NoTunnels);
+                Err(e)
             }
         }
     }
 
     /// The state of a tunnel of this net.
     pub fn tunnel(&self, inode: u64) -> Result<Mapped<TunnelState>, Errno> {
-        Mapped::open(self.file(TUNNEL, inode)?.cstr()).map_err(|(e, _)| e)
+        self.open_dir()?
+            .map(numbered(TUNNEL, inode)?.cstr())
+            .map_err(|(e, _)| e)
     }
 
     /// Locks a tunnel; a bell that a dead process left wrong is put right.
@@ -78,29 +53,31 @@ impl NetDir {
         &self,
         inode: u64,
         tunnel: &'t Mapped<TunnelState>,
+        patience: Patience,
     ) -> Result<Guard<'t>, Errno> {
-        tunnel.lock.lock(Level::Tunnel, || {
+        let locked = tunnel.lock.lock(self, patience, || {
             if let Ok(fd) = self.open_bell(inode) {
                 bell::repair(tunnel, fd.raw());
             }
-        })
+        });
+        if locked.is_err() {
+            self.complain(patience, &tunnel.name, &tunnel.lock);
+        }
+        locked
     }
 
     /// Is the last descriptor of this tunnel gone? Ask with the net's lock held: the answer is got by taking the
     /// exclusive lock for a moment.
     pub fn is_dead(&self, inode: u64, local: &dyn Local) -> bool {
-        if local.descriptor(inode).is_some() {
-            return false;
-        }
-        let Ok(path) = self.file(BELL, inode) else {
-            return false;
-        };
-        is_unlocked(path.cstr())
+        self.open_dir().is_ok_and(|dir| is_dead(&dir, inode, local))
     }
 
     /// Clears up after a tunnel if its last descriptor is gone. Wants the net's lock.
     pub fn reap_tunnel(&self, inode: u64, local: &dyn Local) -> bool {
-        if !self.is_dead(inode, local) {
+        let Ok(dir) = self.open_dir() else {
+            return false;
+        };
+        if !is_dead(&dir, inode, local) {
             return false;
         }
         if let Ok(tunnel) = self.tunnel(inode) {
@@ -114,8 +91,8 @@ impl NetDir {
             }
         }
         for kind in [TUNNEL, BELL] {
-            if let Ok(path) = self.file(kind, inode) {
-                let _ = sys::unlink(path.cstr(), 0);
+            if let Ok(name) = numbered(kind, inode) {
+                let _ = dir.unlink(name.cstr());
             }
         }
         true
@@ -129,14 +106,15 @@ impl NetDir {
         tunnel: &Mapped<TunnelState>,
         local: &dyn Local,
     ) {
-        if let Ok(_interface_lock) = interface.lock.lock(Level::Interface, || {}) {
-            interface.remove_queue(inode);
-            if let Ok(_lock) = self.lock_tunnel(inode, tunnel) {
-                tunnel.attachment.store(Attachment::None as u32, Release);
-                self.discard(interface, tunnel);
-            }
-        }
-        if interface.attached.load(Relaxed) + interface.detached.load(Relaxed) == 0 {
+        // Also when somebody holds the interface's lock and does not go on: the queue is gone, whoever counts it.
+        let _interface_lock = self.lock_interface(interface, Patience::Brief);
+        interface.remove_queue(inode);
+        let _lock = self.lock_tunnel(inode, tunnel, Patience::Brief);
+        tunnel.attachment.store(Attachment::None as u32, Release);
+        self.discard(interface, tunnel);
+        drop(_lock);
+        drop(_interface_lock);
+        if interface.queue_count() == 0 {
             if interface.is_persistent() {
                 interface.carrier.store(0, Relaxed);
             } else {
@@ -153,6 +131,35 @@ impl NetDir {
         if tunnel.room_waiters.load(SeqCst) != 0 {
             tunnel.room_event.fetch_add(1, SeqCst);
             sys::futex_wake_all(&tunnel.room_event);
+        }
+    }
+}
+
+/// [`NetDir::is_dead`] in an open directory.
+pub(super) fn is_dead(dir: &Directory, inode: u64, local: &dyn Local) -> bool {
+    local.descriptor(inode).is_none()
+        && numbered(BELL, inode).is_ok_and(|name| is_unlocked(dir, name.cstr(), libc::S_IFIFO))
+}
+
+fn create_bell(dir: &Directory, flags: i32) -> Result<(Fd, u64), Errno> {
+    const LARGEFILE: i32 = 0o100000;
+    let dropped = libc::O_ACCMODE | libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
+    let flags = flags & !dropped
+        | libc::O_RDWR
+        | if cfg!(target_arch = "aarch64") {
+            0o400000
+        } else {
+            LARGEFILE
+        };
+    let temporary = temporary_name()?;
+    let (fd, inode) = dir.create_fifo(temporary.cstr(), flags)?;
+    let name = numbered(BELL, inode)?;
+    let _ = dir.unlink(name.cstr());
+    match dir.rename(temporary.cstr(), name.cstr()) {
+        Ok(()) => Ok((fd, inode)),
+        Err(e) => {
+            let _ = dir.unlink(temporary.cstr());
+            Err(e)
         }
     }
 }

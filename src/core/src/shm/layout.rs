@@ -1,12 +1,18 @@
 //! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or guarded by the lock
 //! beside them, because other processes map the same pages.
 
-use super::lock::RobustMutex;
+use super::lock::Lock;
 use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// Changes with every change of a struct in this file.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
+
+const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
+    libc::EM_AARCH64
+} else {
+    libc::EM_X86_64
+} as u32;
 
 /// What a file of a net holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,8 +34,8 @@ pub struct Header {
     kind: AtomicU32,
     /// Length of the file.
     length: AtomicU64,
-    /// Size of the mutex: differs between architectures and C libraries, which therefore cannot share a net.
-    mutex: AtomicU32,
+    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that machine's byte order.
+    machine: AtomicU32,
     _reserved: u32,
 }
 
@@ -40,9 +46,22 @@ impl Header {
         self.version.store(VERSION, Relaxed);
         self.kind.store(kind as u32, Relaxed);
         self.length.store(length, Relaxed);
-        self.mutex
-            .store(std::mem::size_of::<RobustMutex>() as u32, Relaxed);
+        self.machine.store(MACHINE, Relaxed);
         self.magic.store(MAGIC, Relaxed);
+    }
+
+    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it; and
+    /// whether it is the state of a private net of this version.
+    pub fn of_bytes(bytes: &[u8]) -> Option<(u32, bool)> {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..at + 4)?;
+            Some(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        };
+        let kind = word(12)?;
+        let private = kind == Kind::Net as u32
+            && word(8) == Some(VERSION)
+            && word(std::mem::offset_of!(NetState, private)) == Some(1);
+        (bytes.get(..8)? == MAGIC.to_ne_bytes()).then_some((kind, private))
     }
 
     /// Why this file cannot be used, if it cannot.
@@ -52,7 +71,7 @@ impl Header {
             Some("is not a file of memtun's")
         } else if self.version.load(Relaxed) != VERSION {
             Some("belongs to another version of memtun")
-        } else if self.mutex.load(Relaxed) as usize != std::mem::size_of::<RobustMutex>() {
+        } else if self.machine.load(Relaxed) != MACHINE {
             Some("was made on another architecture")
         } else if self.kind.load(Relaxed) != kind as u32 {
             Some("holds something else than its name says")
@@ -89,8 +108,12 @@ pub struct FaultSlot {
 pub struct NetState {
     /// See [`Header`].
     pub header: Header,
-    /// Guards names and the coming and going of interfaces and tunnels.
-    pub lock: RobustMutex,
+    /// 1: the net goes with its last member, see [`crate::netdir`]. The maker says so before the file has its name.
+    pub private: AtomicU32,
+    _pad_private: AtomicU32,
+    /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one operation on a file, or
+    /// one store: its holder may be replaced.
+    pub lock: Lock,
     /// Index of the next interface.
     pub next_ifindex: AtomicU32,
     /// Bits of [`crate::Permission`] that are taken away.
@@ -110,12 +133,6 @@ pub struct NetState {
     pub waiters: AtomicU32,
     /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the kernel's naming.
     pub rename: [AtomicU8; 16],
-    /// Process that the net was made for and its start time, when it is a process tree's private net.
-    pub owner_pid: AtomicU32,
-    /// 1 when private, i.e. to be removed with the last process.
-    pub private: AtomicU32,
-    /// See `owner_pid` (field 22 of /proc/PID/stat).
-    pub owner_start: AtomicU64,
     /// Packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
     /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed leaves it, see
@@ -136,7 +153,7 @@ pub struct InterfaceState {
     /// See [`Header`].
     pub header: Header,
     /// Guards the outbound log and the list of queues.
-    pub lock: RobustMutex,
+    pub lock: Lock,
     /// As in if_nametoindex(3).
     pub ifindex: AtomicU32,
     /// 1 once it is deleted; the file then has no name any more.
@@ -246,7 +263,7 @@ pub struct TunnelState {
     /// See [`Header`].
     pub header: Header,
     /// Guards the inbound queue, the bell and the attachment.
-    pub lock: RobustMutex,
+    pub lock: Lock,
     /// [`Attachment`]
     pub attachment: AtomicU32,
     /// Interface it is attached to.
@@ -301,7 +318,7 @@ pub unsafe trait State {
 
 macro_rules! state {
     ($type:ty, $kind:expr, head $head:expr, area $area:expr) => {
-        // SAFETY: repr(C), begins with Header, only atomics and a mutex that `init` sets up.
+        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
         unsafe impl State for $type {
             const KIND: Kind = $kind;
             const HEAD: usize = $head;
@@ -328,4 +345,5 @@ const _: () = {
     assert!(std::mem::size_of::<Header>() == 32);
     assert!(std::mem::size_of::<FaultSlot>() == 24);
     assert!(std::mem::size_of::<Stats>() == 56);
+    assert!(std::mem::offset_of!(NetState, private) == 32);
 };

@@ -1,8 +1,8 @@
 //! A file of a net in memory.
 
 use super::layout::State;
-use crate::{sys, Errno};
-use std::ffi::CStr;
+use crate::sys::{self, Fd};
+use crate::Errno;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,56 +19,41 @@ unsafe impl<S: State> Send for Mapped<S> {}
 unsafe impl<S: State> Sync for Mapped<S> {}
 
 impl<S: State> Mapped<S> {
-    const LENGTH: usize = S::HEAD + S::AREA;
+    /// Bytes of the file.
+    pub const LENGTH: usize = S::HEAD + S::AREA;
 
-    /// Makes a new file under a name that must not exist yet, with the head's memory reserved.
-    pub fn create(path: &CStr) -> Result<Mapped<S>, Errno> {
-        let fd = sys::open_internal(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)?;
-        // Whatever the umask is, the next process must be able to open it.
-        let made = sys::chmod(path, 0o600)
-            .and_then(|()| sys::set_length(fd.raw(), Self::LENGTH as u64, S::HEAD as u64))
-            .and_then(|()| sys::map_shared(fd.raw(), Self::LENGTH))
-            .and_then(|base| {
-                let mapped: Mapped<S> = Mapped {
-                    base,
-                    state: PhantomData,
-                };
-                // SAFETY: the head lies in the new mapping.
-                unsafe { sys::reserve(base, S::HEAD)? };
-                mapped.header().init(S::KIND, Self::LENGTH as u64);
-                Ok(mapped)
-            });
-        if made.is_err() {
-            let _ = sys::unlink(path, 0);
-        }
-        made
+    /// Maps a new, empty file, which gets its length and its header; the head's memory is reserved.
+    pub fn create(fd: &Fd) -> Result<Mapped<S>, Errno> {
+        sys::set_length(fd.raw(), Self::LENGTH as u64, S::HEAD as u64)?;
+        let mapped = Self::at(sys::map_shared(fd.raw(), Self::LENGTH)?);
+        // SAFETY: the head lies in the new mapping.
+        unsafe { sys::reserve(mapped.base, S::HEAD)? };
+        mapped.header().init(S::KIND, Self::LENGTH as u64);
+        Ok(mapped)
     }
 
-    /// Maps an existing file. EUCLEAN with the reason when it is not what it should be.
-    pub fn open(path: &CStr) -> Result<Mapped<S>, (Errno, &'static str)> {
-        let plain = |e: Errno| (e, "");
-        let flags = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let fd = sys::open_internal(path, flags, 0).map_err(plain)?;
-        let st = sys::fstat(fd.raw()).map_err(plain)?;
+    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what it should be.
+    pub fn map(fd: &Fd, size: u64) -> Result<Mapped<S>, (Errno, &'static str)> {
         let damaged = |why| (Errno(libc::EUCLEAN), why);
-        if st.st_mode & libc::S_IFMT != libc::S_IFREG {
-            return Err(damaged("is not a regular file"));
-        }
-        if st.st_size as usize != Self::LENGTH {
-            return Err(damaged(if (st.st_size as usize) < 32 {
+        if size != Self::LENGTH as u64 {
+            return Err(damaged(if size < 32 {
                 "is not a file of memtun's"
             } else {
                 "was truncated, or belongs to another version of memtun"
             }));
         }
-        let base = sys::map_shared(fd.raw(), Self::LENGTH).map_err(plain)?;
-        let mapped: Mapped<S> = Mapped {
-            base,
-            state: PhantomData,
-        };
+        let base = sys::map_shared(fd.raw(), Self::LENGTH).map_err(|e| (e, ""))?;
+        let mapped = Self::at(base);
         match mapped.header().complaint(S::KIND, Self::LENGTH as u64) {
             None => Ok(mapped),
             Some(why) => Err(damaged(why)),
+        }
+    }
+
+    fn at(base: *mut u8) -> Mapped<S> {
+        Mapped {
+            base,
+            state: PhantomData,
         }
     }
 
@@ -84,10 +69,7 @@ impl<S: State> Mapped<S> {
     /// # Safety
     /// `base` must come from `into_base` of the same type, and be dropped only once, when nobody uses it any more.
     pub unsafe fn from_base(base: *mut u8) -> Mapped<S> {
-        Mapped {
-            base,
-            state: PhantomData,
-        }
+        Self::at(base)
     }
 
     /// A range of the packet area as raw memory, if it lies within.

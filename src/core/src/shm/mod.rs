@@ -5,6 +5,7 @@ pub mod lock;
 pub mod log;
 mod map;
 pub mod ring;
+mod thread;
 
 pub use map::Mapped;
 

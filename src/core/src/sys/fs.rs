@@ -120,7 +120,21 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
 /// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to attach an interface,
 /// as the kernel needs no descriptor for that: the soft limit is raised for the moment of the call.
 pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
-    match open(path, flags | libc::O_CLOEXEC, mode) {
+    openat_internal(libc::AT_FDCWD, path, flags, mode)
+}
+
+/// [`open_internal`] relative to a directory.
+pub fn openat_internal(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
+    with_more_descriptors(|| openat(dir, path, flags | libc::O_CLOEXEC, mode))
+}
+
+/// The same with just these flags: for a descriptor that the program gets.
+pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno> {
+    with_more_descriptors(|| openat(dir, path, flags, 0))
+}
+
+fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Errno> {
+    match open() {
         Err(Errno(libc::EMFILE)) => {
             let mut old = libc::rlimit64 {
                 rlim_cur: 0,
@@ -132,7 +146,7 @@ pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
                 rlim_max: old.rlim_max,
             };
             prlimit(libc::RLIMIT_NOFILE as i32, Some(&wider), None)?;
-            let answer = open(path, flags | libc::O_CLOEXEC, mode);
+            let answer = open();
             prlimit(libc::RLIMIT_NOFILE as i32, Some(&old), None)?;
             answer
         }
@@ -140,9 +154,21 @@ pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     }
 }
 
+/// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened while others of ours
+/// were open. EMFILE when the process may have no more.
+pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
+    let close_on_exec = fcntl(fd.raw(), libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
+    let command = if close_on_exec {
+        libc::F_DUPFD_CLOEXEC
+    } else {
+        libc::F_DUPFD
+    };
+    let other = fcntl(fd.raw(), command, 0).map(Fd)?;
+    Ok(if other.raw() < fd.raw() { other } else { fd })
+}
+
 fn prlimit(
     resource: i32,
-
     new: Option<&libc::rlimit64>,
     old: Option<&mut libc::rlimit64>,
 ) -> Result<(), Errno> {
@@ -232,7 +258,12 @@ pub fn duplicate_high(fd: i32) -> Result<i32, Errno> {
 /// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing of, and have something of
 /// its own there.
 pub fn is_fifo(fd: i32, inode: u64) -> bool {
-    fstat(fd).is_ok_and(|st| st.st_ino == inode && st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+    fstat(fd).is_ok_and(|st| st.st_ino == inode && is_kind(&st, libc::S_IFIFO))
+}
+
+/// Is it a file of this kind (S_IFREG, S_IFDIR ...)?
+pub fn is_kind(st: &libc::stat, kind: u32) -> bool {
+    st.st_mode & libc::S_IFMT == kind
 }
 
 /// flock(2).
@@ -267,17 +298,17 @@ pub fn readable_bytes(fd: i32) -> Result<usize, Errno> {
     Ok(n.max(0) as usize)
 }
 
-/// Makes a FIFO.
-pub fn mkfifo(path: &CStr, mode: u32) -> Result<(), Errno> {
+/// mkfifoat(3).
+pub fn mkfifoat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
-        libc::AT_FDCWD as isize as usize,
-        path.as_ptr() as usize,
+        dir as isize as usize,
+        name.as_ptr() as usize,
         (libc::S_IFIFO | mode) as usize,
         0,
         0,
         0,
     ];
-    // SAFETY: the path is NUL-terminated.
+    // SAFETY: the name is NUL-terminated.
     check(unsafe { syscall(libc::SYS_mknodat, args) }).map(drop)
 }
 
@@ -295,73 +326,103 @@ pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_mkdirat, args) }).map(drop)
 }
 
-/// unlink(2), or rmdir(2) with `flags` = AT_REMOVEDIR.
-pub fn unlink(path: &CStr, flags: i32) -> Result<(), Errno> {
-    let args = [
-        libc::AT_FDCWD as isize as usize,
-        path.as_ptr() as usize,
-        flags as usize,
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: the path is NUL-terminated.
-    check(unsafe { syscall(libc::SYS_unlinkat, args) }).map(drop)
-}
-
-/// link(2): fails with EEXIST instead of replacing.
-pub fn link(from: &CStr, to: &CStr) -> Result<(), Errno> {
-    let here = libc::AT_FDCWD as isize as usize;
-    // SAFETY: both paths are NUL-terminated.
+/// linkat(2) within a directory: fails with EEXIST instead of replacing.
+pub fn linkat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let dir = dir as isize as usize;
+    // SAFETY: both names are NUL-terminated.
     check(unsafe {
         syscall(
             libc::SYS_linkat,
-            [
-                here,
-                from.as_ptr() as usize,
-                here,
-                to.as_ptr() as usize,
-                0,
-                0,
-            ],
+            [dir, from.as_ptr() as usize, dir, to.as_ptr() as usize, 0, 0],
         )
     })
     .map(drop)
 }
 
-/// lchown(2).
-pub fn lchown(path: &CStr, uid: u32, gid: u32) -> Result<(), Errno> {
-    let nofollow = libc::AT_SYMLINK_NOFOLLOW as usize;
+/// fchown(2), also of a descriptor that was opened with O_PATH.
+pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
     let args = [
-        libc::AT_FDCWD as isize as usize,
-        path.as_ptr() as usize,
+        fd as usize,
+        c"".as_ptr() as usize,
         uid as usize,
         gid as usize,
-        nofollow,
+        libc::AT_EMPTY_PATH as usize,
         0,
     ];
-    // SAFETY: the path is NUL-terminated.
+    // SAFETY: the path is an empty string.
     check(unsafe { syscall(libc::SYS_fchownat, args) }).map(drop)
 }
 
-/// rename(2): replaces what is there.
-pub fn rename(from: &CStr, to: &CStr) -> Result<(), Errno> {
-    let here = libc::AT_FDCWD as isize as usize;
-    // SAFETY: both paths are NUL-terminated.
+/// fchmod(2): a file's mode whatever the umask was.
+pub fn fchmod(fd: i32, mode: u32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    check(unsafe { syscall(libc::SYS_fchmod, [fd as usize, mode as usize, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// renameat2(2) within a directory: fails with EEXIST instead of replacing.
+pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    const RENAME_NOREPLACE: usize = 1;
+    let dir = dir as isize as usize;
+    let rename = |flags| {
+        // SAFETY: both names are NUL-terminated.
+        check(unsafe {
+            syscall(
+                libc::SYS_renameat2,
+                [
+                    dir,
+                    from.as_ptr() as usize,
+                    dir,
+                    to.as_ptr() as usize,
+                    flags,
+                    0,
+                ],
+            )
+        })
+        .map(drop)
+    };
+    match rename(RENAME_NOREPLACE) {
+        // A file system that cannot promise it.
+        Err(Errno(libc::EINVAL)) => rename(0),
+        answer => answer,
+    }
+}
+
+/// What fcntl(2) knows of a range of bytes.
+fn byte_lock(fd: i32, command: i32, first: u64, count: u64) -> Result<libc::flock64, Errno> {
+    let mut lock = libc::flock64 {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: first as i64,
+        l_len: count as i64,
+        l_pid: 0,
+    };
+    // SAFETY: the kernel reads and writes one struct flock.
     check(unsafe {
         syscall(
-            libc::SYS_renameat2,
+            libc::SYS_fcntl,
             [
-                here,
-                from.as_ptr() as usize,
-                here,
-                to.as_ptr() as usize,
+                fd as usize,
+                command as usize,
+                &mut lock as *mut _ as usize,
+                0,
                 0,
                 0,
             ],
         )
-    })
-    .map(drop)
+    })?;
+    Ok(lock)
+}
+
+/// Locks a range of bytes for the open file description (F_OFD_SETLK); they need not exist. EAGAIN when another one has a
+/// lock in it.
+pub fn lock_bytes(fd: i32, first: u64, count: u64) -> Result<(), Errno> {
+    byte_lock(fd, libc::F_OFD_SETLK, first, count).map(drop)
+}
+
+/// Has another open file description a lock in this range (F_OFD_GETLK)?
+pub fn bytes_are_locked(fd: i32, first: u64, count: u64) -> Result<bool, Errno> {
+    byte_lock(fd, libc::F_OFD_GETLK, first, count)
+        .map(|found| found.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 /// access(2) by the effective ids of the caller, as far as the kernel's old call tells.
@@ -442,30 +503,46 @@ pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
     set
 }
 
-/// fchmodat(2): a file's mode whatever the umask was.
-pub fn chmod(path: &CStr, mode: u32) -> Result<(), Errno> {
+/// fchmodat(2), which follows links: only for a directory that nobody else can write in.
+pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
-        libc::AT_FDCWD as isize as usize,
-        path.as_ptr() as usize,
+        dir as isize as usize,
+        name.as_ptr() as usize,
         mode as usize,
         0,
         0,
         0,
     ];
-    // SAFETY: the path is NUL-terminated.
+    // SAFETY: the name is NUL-terminated.
     check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
 }
 
-/// unlinkat(2).
-pub fn unlinkat(dir: i32, name: &CStr) -> Result<(), Errno> {
+/// pread(2).
+pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    let args = [
+        fd as usize,
+        buf.as_mut_ptr() as usize,
+        buf.len(),
+        offset as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel writes at most `len` bytes into the slice.
+    check(unsafe { syscall(libc::SYS_pread64, args) })
+}
+
+/// unlinkat(2): `flags` 0 for a file, AT_REMOVEDIR for an empty directory.
+pub fn unlinkat(dir: i32, name: &CStr, flags: i32) -> Result<(), Errno> {
+    let args = [
+        dir as isize as usize,
+        name.as_ptr() as usize,
+        flags as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the name is NUL-terminated.
-    check(unsafe {
-        syscall(
-            libc::SYS_unlinkat,
-            [dir as isize as usize, name.as_ptr() as usize, 0, 0, 0, 0],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(libc::SYS_unlinkat, args) }).map(drop)
 }
 
 /// memfd_create(2).

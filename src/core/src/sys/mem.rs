@@ -27,6 +27,28 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     .map(|p| p as *mut u8)
 }
 
+/// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with it the locks on it, when
+/// the descriptor is closed. A forked child has no such mapping.
+pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
+    let flags = libc::MAP_SHARED as usize;
+    let none = libc::PROT_NONE as usize;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and the advice concerns it
+    // alone.
+    unsafe {
+        let at = check(syscall(
+            libc::SYS_mmap,
+            [0, PAGE, none, flags, fd as usize, 0],
+        ))?;
+        let advice = libc::MADV_DONTFORK as usize;
+        check(syscall(libc::SYS_madvise, [at, PAGE, advice, 0, 0, 0]))
+            .inspect_err(|_| unmap(at as *mut u8, PAGE))?;
+        Ok(at as *mut u8)
+    }
+}
+
+/// Bytes of [`map_reference`]'s mapping.
+pub const PAGE: usize = 4096;
+
 /// Ends a mapping.
 ///
 /// # Safety
@@ -42,7 +64,6 @@ pub unsafe fn unmap(at: *mut u8, len: usize) {
 /// # Safety
 /// The range must lie in a mapping of the caller's.
 pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
-    const PAGE: usize = 4096;
     const MADV_POPULATE_WRITE: usize = 23;
     let start = at as usize & !(PAGE - 1);
     let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
@@ -105,20 +126,21 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) ->
 
 /// Wakes everybody who waits on `word`, in every process that maps it.
 pub fn futex_wake_all(word: &AtomicU32) {
+    futex_wake(word, i32::MAX);
+}
+
+/// Wakes at most so many of those who wait on `word`.
+pub fn futex_wake(word: &AtomicU32, most: i32) {
+    let args = [
+        word.as_ptr() as usize,
+        libc::FUTEX_WAKE as usize,
+        most as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the word is live for the call; the kernel does not store into it.
-    unsafe {
-        syscall(
-            libc::SYS_futex,
-            [
-                word.as_ptr() as usize,
-                libc::FUTEX_WAKE as usize,
-                i32::MAX as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    };
+    unsafe { syscall(libc::SYS_futex, args) };
 }
 
 /// An address that no access succeeds at: a page of this process without any permission.

@@ -35,6 +35,39 @@ pub fn gettid() -> i32 {
     unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
+/// Lets others run (sched_yield(2)).
+pub fn yield_now() {
+    // SAFETY: sched_yield(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
+/// Sleeps for this time, or less when a signal comes.
+pub fn nap(time: std::time::Duration) {
+    let time = libc::timespec {
+        tv_sec: time.as_secs().min(i64::MAX as u64) as libc::time_t,
+        tv_nsec: time.subsec_nanos() as _,
+    };
+    // SAFETY: nanosleep(2) reads one timespec.
+    unsafe {
+        syscall(
+            libc::SYS_nanosleep,
+            [&time as *const _ as usize, 0, 0, 0, 0, 0],
+        )
+    };
+}
+
+/// A number that nobody can guess (getrandom(2)), or the time where the kernel has none yet.
+pub fn random() -> u64 {
+    const GRND_NONBLOCK: usize = 1;
+    let mut number = [0u8; 8];
+    let args = [number.as_mut_ptr() as usize, 8, GRND_NONBLOCK, 0, 0, 0];
+    // SAFETY: the kernel writes at most 8 bytes.
+    match unsafe { syscall(libc::SYS_getrandom, args) } {
+        8 => u64::from_ne_bytes(number),
+        _ => now_ns(libc::CLOCK_MONOTONIC),
+    }
+}
+
 /// The caller's effective user id.
 pub fn effective_uid() -> u32 {
     // SAFETY: geteuid(2) takes no arguments and touches no memory.

@@ -3,7 +3,7 @@
 use super::{Argument, Tunnel};
 use crate::netdir::{Local, NetDir};
 use crate::shm::layout::{Attachment, InterfaceState};
-use crate::shm::lock::Level;
+use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::uapi::*;
 use crate::{bell, sys, Errno, Name};
@@ -38,7 +38,16 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let flags = ifreq.flags() as u32;
         let wanted = ifreq.name();
         let name = self.policy_name(&wanted);
-        let interface = self.attach(fd, &name, flags, options, local)?;
+        /// Others make interfaces meanwhile only where this process was taken for stopped, or a handler interrupts it.
+        const TRIES: usize = 8;
+        let mut attached = self.attach(fd, &name, flags, options, local);
+        for _ in 1..TRIES {
+            if attached.as_ref().err() != Some(&Errno(libc::EEXIST)) {
+                break;
+            }
+            attached = self.attach(fd, &name, flags, options, local);
+        }
+        let interface = attached?;
         store_name(&self.state.requested_name, &wanted);
         self.state.requested_flags.store(flags, Relaxed);
         ifreq.set_name(&load_name(&interface.name));
@@ -94,7 +103,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if has & IFF_MULTI_QUEUE == 0 && interface.attached.load(Relaxed) > 0 {
                     return Err(Errno(libc::EBUSY));
                 }
-                if interface.attached.load(Relaxed) + interface.detached.load(Relaxed) == 0 {
+                if interface.queue_count() == 0 {
                     // A persistent device takes the framing of whoever comes first again; its send buffer starts anew.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
                     interface
@@ -108,11 +117,18 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             Ok(None) => self.create(name, flags, options, local)?,
         };
         {
-            let _lock = interface.lock.lock(Level::Interface, || {})?;
+            let _lock = self.net.lock_interface(&interface, Patience::Program)?;
+            let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
+            if single && interface.attached.load(Relaxed) > 0 {
+                // Somebody was faster who had been taken for stopped.
+                return Err(Errno(libc::EBUSY));
+            }
             interface.add_queue(self.inode)?;
         }
         let name = load_name(&interface.name);
-        let _lock = self.net.lock_tunnel(self.inode, &self.state)?;
+        let _lock = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         self.state.clear();
         bell::silence(&self.state, fd);
         store_name(&self.state.name, &name);
@@ -217,9 +233,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if interface.tun_flags.load(Acquire) & IFF_MULTI_QUEUE == 0 {
             return invalid;
         }
-        let _interface = interface.lock.lock(Level::Interface, || {})?;
+        let _interface = self.net.lock_interface(&interface, Patience::Program)?;
         interface.switch_queue(self.inode, attach)?;
-        let _tunnel = self.net.lock_tunnel(self.inode, &self.state)?;
+        let _tunnel = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let state = if attach {
             Attachment::Attached
         } else {

@@ -10,6 +10,7 @@ pub use ioctl::{Argument, Ioctl};
 
 use crate::netdir::NetDir;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped};
 use crate::sys::{self, Fd};
@@ -174,7 +175,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return Ok(Read::Done(0));
         }
         let deletions = self.state.deletions.load(Acquire);
-        let _lock = self.net.lock_tunnel(self.inode, &self.state)?;
+        let _lock = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let framing = frame::Framing::of(&interface);
         let read = self
             .state
@@ -200,7 +203,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
     pub fn repair(&self, fd: i32) {
-        if let Ok(_lock) = self.net.lock_tunnel(self.inode, &self.state) {
+        if let Ok(_lock) = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program)
+        {
             bell::repair(&self.state, fd);
         }
     }
@@ -246,7 +252,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let packet = frame::Framing::of(interface).take(source)?;
         let stats = &interface.stats;
-        let (_lock, captured) = self.net.lock_log(interface, packet.len)?;
+        let (_lock, captured) = self
+            .net
+            .lock_log(interface, packet.len, Patience::Program)?;
         interface.log_append(Sort::Written, packet.len, |room| {
             let refused = |e| {
                 stats.rx_dropped.fetch_add(1, Relaxed);
@@ -288,7 +296,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let (offset, len) = packet
             .as_ref()
             .map_or((0, source.len()), |p| (p.offset, p.len));
-        let Ok((lock, captured)) = self.net.lock_log(interface, len) else {
+        let Ok((lock, captured)) = self.net.lock_log(interface, len, Patience::Program) else {
             return;
         };
         if captured {

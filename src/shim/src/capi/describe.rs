@@ -6,6 +6,7 @@ use super::net::{net, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::shm::load_name;
+use memtun_core::shm::lock::Patience;
 use memtun_core::{uapi, udp, Errno, Error, InterfaceInfo, Net, TunnelInfo};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -188,6 +189,6 @@ fn of_tunnel(t: &TunnelInfo) -> Members {
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {
     let dir = net.dir();
     let tunnel = dir.tunnel(id)?;
-    let _lock = dir.lock_tunnel(id, &tunnel)?;
+    let _lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
     Ok(tunnel.peek_all())
 }

@@ -4,7 +4,6 @@ use super::{behind, close, give_text, handle, length, status, text, verdict, Ans
 use crate::table::OwnTunnels;
 use crate::{config, process, user};
 use libc::{c_char, c_int, size_t, ssize_t};
-use memtun_core::netdir::NetDir;
 use memtun_core::{Error, Fault, Net, Permission};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +34,7 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
         };
         if own.is_some_and(|c| c.net == dir) {
             // The process may hold tunnels of this net itself.
-            let dir = NetDir::open_or_create(dir)?;
+            let dir = crate::net::for_driver()?;
             return Ok(NetHandle(Net::of_process(dir, Box::new(OwnTunnels))));
         }
         Net::open(Path::new(OsStr::from_bytes(dir))).map(NetHandle)

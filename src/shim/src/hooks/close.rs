@@ -48,11 +48,11 @@ hooks! {
         }
     }
     fn _exit(status: c_int) -> () => my_exit {
-        net::leave(net::End::AtOnce);
+        net::leave();
         real!(_exit(status))
     }
     fn _Exit(status: c_int) -> () => my_exit_now {
-        net::leave(net::End::AtOnce);
+        net::leave();
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {

@@ -2,6 +2,7 @@
 //! process's own environment (execle excepted), so they pass without us.
 
 use crate::environment::{self, Environment};
+use crate::errno;
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, c_void, pid_t};
 
@@ -27,11 +28,23 @@ fn with_more(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int
 
 /// Numbers of interfaces are not kept over an exec, which closes what is close-on-exec unseen.
 fn before_exec() {
+    // A vfork child: what is joined now is joined by its parent.
+    if !crate::process::owns_memory() {
+        before_spawn();
+    }
     if crate::table::any() {
         if let Some(net) = crate::net::current() {
             net.forget_numbers();
         }
     }
+}
+
+/// The new image runs in a child.
+fn before_spawn() {
+    let _ = errno::fence(|| {
+        errno::keep(crate::net::before_children);
+        Ok(())
+    });
 }
 
 fn own() -> Strings {
@@ -69,9 +82,11 @@ hooks! {
         with(environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
+        before_spawn();
         with(environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
     }
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawnp {
+        before_spawn();
         with(environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
     }
 }

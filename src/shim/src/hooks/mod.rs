@@ -6,6 +6,7 @@ pub mod dup;
 pub mod exec;
 pub mod file;
 pub mod ioctl;
+pub mod jump;
 pub mod link;
 pub mod memory;
 pub mod open;
@@ -34,4 +35,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     exec::HOOKS,
     wait::HOOKS,
     syscall::HOOKS,
+    jump::HOOKS,
 ];

@@ -1,0 +1,333 @@
+//! A net's directory, open and verified. Everything in it is reached from its descriptor: no path is resolved anew, no link
+//! is followed, and kind and owner of each file are those of the descriptor that is used.
+//!
+//! The descriptor lives for one operation. A program may close every number that it does not know, so none is kept; the
+//! directory is opened again by its path, and is the same by device and inode or not at all.
+
+use crate::shm::layout::State;
+use crate::shm::Mapped;
+use crate::sys::{self, Fd, PathBuf};
+use crate::Errno;
+use std::ffi::CStr;
+
+/// Which directory it is, and whose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    /// Its files are this user's.
+    pub uid: u32,
+    gid: u32,
+}
+
+/// Why a directory is not joined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The system call failed.
+    Errno(Errno),
+    /// It is a symbolic link.
+    Link,
+    /// It is no directory.
+    NoDirectory,
+    /// It belongs to this user.
+    Owner(u32),
+    /// Others may write in it: its mode.
+    Open(u32),
+    /// Root alone may name another owner.
+    NotRoot,
+}
+
+impl From<Errno> for Refusal {
+    fn from(e: Errno) -> Refusal {
+        Refusal::Errno(e)
+    }
+}
+
+impl Refusal {
+    /// What a call fails with for that reason.
+    pub fn errno(self) -> Errno {
+        match self {
+            Refusal::Errno(e) => e,
+            Refusal::Link | Refusal::NoDirectory => Errno(libc::ENOTDIR),
+            Refusal::Owner(_) | Refusal::Open(_) | Refusal::NotRoot => Errno(libc::EPERM),
+        }
+    }
+
+    /// The reason and the remedy, for a net at `shown`.
+    pub fn sentence(self, shown: &str) -> String {
+        let me = sys::effective_uid();
+        let why = match self {
+            Refusal::Errno(e) => format!("{e}"),
+            Refusal::Link => {
+                "it is a symbolic link, which may lead elsewhere at any time; give the directory itself".into()
+            }
+            Refusal::NoDirectory => "it is not a directory; give the path of one".into(),
+            Refusal::Owner(uid) if me == 0 => format!(
+                "it belongs to user {uid}, not to root; to join that user's net say so: --owner {uid}, or MEMTUN_NET_OWNER={uid}"
+            ),
+            Refusal::Owner(uid) => format!(
+                "it belongs to user {uid}, not to you (user {me}); choose a directory of your own (MEMTUN_NET)"
+            ),
+            Refusal::Open(mode) => format!(
+                "others may write in it (mode {:03o}); close it: chmod go-w {shown}",
+                mode & 0o777
+            ),
+            Refusal::NotRoot => {
+                format!("only root may join another user's net, and you are user {me}; leave the owner out")
+            }
+        };
+        format!("net {shown}: {why}")
+    }
+}
+
+/// A verified directory for the time of one operation.
+pub struct Directory {
+    fd: Fd,
+    id: Identity,
+}
+
+const OPEN: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+/// How files of a net are opened: nothing is followed, nothing blocks, no terminal becomes ours.
+const FILE: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+impl Directory {
+    /// Opens a directory that nobody has verified yet. `owner`: whose it is to be, where that is not the caller.
+    pub fn verify(path: &CStr, owner: Option<u32>) -> Result<Directory, Refusal> {
+        Directory::verify_at(libc::AT_FDCWD, path, owner)
+    }
+
+    /// [`Directory::verify`] relative to another directory.
+    pub fn verify_at(parent: i32, name: &CStr, owner: Option<u32>) -> Result<Directory, Refusal> {
+        let me = sys::effective_uid();
+        let wanted = owner.unwrap_or(me);
+        if wanted != me && me != 0 {
+            return Err(Refusal::NotRoot);
+        }
+        let fd = match sys::openat_internal(parent, name, OPEN, 0) {
+            Ok(fd) => fd,
+            Err(e) => return Err(Directory::why_not(parent, name, wanted, e)),
+        };
+        let st = sys::fstat(fd.raw())?;
+        Directory::check(&st, wanted)?;
+        let id = Identity {
+            device: st.st_dev,
+            inode: st.st_ino,
+            uid: st.st_uid,
+            gid: st.st_gid,
+        };
+        Ok(Directory { fd, id })
+    }
+
+    fn check(st: &libc::stat, owner: u32) -> Result<(), Refusal> {
+        const OTHERS_WRITE: u32 = 0o022;
+        if st.st_uid != owner {
+            Err(Refusal::Owner(st.st_uid))
+        } else if st.st_mode & OTHERS_WRITE != 0 {
+            Err(Refusal::Open(st.st_mode))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What cannot be opened may still say why.
+    fn why_not(parent: i32, name: &CStr, owner: u32, failed: Errno) -> Refusal {
+        let Ok(st) = sys::fstatat(parent, name, libc::AT_SYMLINK_NOFOLLOW) else {
+            return Refusal::Errno(failed);
+        };
+        if sys::is_kind(&st, libc::S_IFLNK) {
+            return Refusal::Link;
+        }
+        if !sys::is_kind(&st, libc::S_IFDIR) {
+            return Refusal::NoDirectory;
+        }
+        match failed.0 {
+            libc::EACCES => Directory::check(&st, owner)
+                .err()
+                .unwrap_or(Refusal::Errno(failed)),
+            _ => Refusal::Errno(failed),
+        }
+    }
+
+    /// The same directory again. ENOENT when another one is there now, or none.
+    pub fn again(path: &CStr, id: &Identity) -> Result<Directory, Errno> {
+        let fd = match sys::open_internal(path, OPEN, 0) {
+            Err(Errno(libc::ENOTDIR | libc::ELOOP)) => return Err(Errno(libc::ENOENT)),
+            opened => opened?,
+        };
+        let st = sys::fstat(fd.raw())?;
+        if (st.st_dev, st.st_ino) != (id.device, id.inode) {
+            return Err(Errno(libc::ENOENT));
+        }
+        Directory::check(&st, id.uid).map_err(Refusal::errno)?;
+        Ok(Directory { fd, id: *id })
+    }
+
+    /// Which directory it is.
+    pub fn id(&self) -> Identity {
+        self.id
+    }
+
+    /// Its descriptor.
+    pub fn raw(&self) -> i32 {
+        self.fd.raw()
+    }
+
+    /// Is the name in `parent` this directory?
+    fn is_at(&self, parent: i32, name: &CStr) -> bool {
+        sys::fstatat(parent, name, libc::AT_SYMLINK_NOFOLLOW)
+            .is_ok_and(|st| (st.st_dev, st.st_ino) == (self.id.device, self.id.inode))
+    }
+
+    /// Opens a file of the net. EUCLEAN when it is of another kind (S_IFREG, S_IFIFO) or of another owner.
+    pub fn open(&self, name: &CStr, flags: i32, kind: u32) -> Result<(Fd, libc::stat), Errno> {
+        let unlike = Errno(libc::EUCLEAN);
+        let fd = match sys::openat_internal(self.raw(), name, flags | FILE, 0) {
+            Err(Errno(libc::ELOOP | libc::ENXIO | libc::EISDIR)) => return Err(unlike),
+            opened => opened?,
+        };
+        let st = sys::fstat(fd.raw())?;
+        if !sys::is_kind(&st, kind) || st.st_uid != self.id.uid || st.st_mode & 0o022 != 0 {
+            return Err(unlike);
+        }
+        Ok((fd, st))
+    }
+
+    /// Maps a state file. EUCLEAN with the reason when it is not what it should be.
+    pub fn map<S: State>(&self, name: &CStr) -> Result<Mapped<S>, (Errno, &'static str)> {
+        let (fd, st) = self
+            .open(name, libc::O_RDWR, libc::S_IFREG)
+            .map_err(|e| match e.0 {
+                libc::EUCLEAN => (e, "is not a regular file of its owner"),
+                _ => (e, ""),
+            })?;
+        Mapped::map(&fd, st.st_size as u64)
+    }
+
+    /// Makes a state file under a name that must not exist yet, locked as long as it is mapped.
+    pub fn create<S: State>(&self, name: &CStr) -> Result<Mapped<S>, Errno> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
+        let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
+        let made = sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)
+            .and_then(|()| self.adopt(&fd))
+            .and_then(|()| Mapped::create(&fd));
+        if made.is_err() {
+            let _ = self.unlink(name);
+        }
+        made
+    }
+
+    /// Makes an empty file if there is none.
+    pub fn create_plain(&self, name: &CStr) -> Result<(), Errno> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
+        match sys::openat_internal(self.raw(), name, flags, 0o600) {
+            Ok(fd) => self.adopt(&fd),
+            Err(Errno(libc::EEXIST)) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes a FIFO and opens it with `flags`. Wants a name that nobody else uses.
+    pub fn create_fifo(&self, name: &CStr, flags: i32) -> Result<(Fd, u64), Errno> {
+        sys::mkfifoat(self.raw(), name, 0o600)?;
+        // In our own directory nobody else can have put a link there. The flag would be seen by F_GETFL, so it is used only
+        // where it is needed.
+        let own = self.id.uid == sys::effective_uid();
+        let flags = flags | if own { 0 } else { libc::O_NOFOLLOW };
+        let made = match sys::openat_internal_as(self.raw(), name, flags) {
+            // The umask forbids even ourselves to open what we make.
+            Err(Errno(libc::EACCES)) if own => sys::fchmodat(self.raw(), name, 0o600)
+                .and_then(|()| sys::openat_internal_as(self.raw(), name, flags)),
+            opened => opened,
+        };
+        let made = made.and_then(|fd| {
+            let st = sys::fstat(fd.raw())?;
+            let fresh = sys::is_kind(&st, libc::S_IFIFO)
+                && st.st_nlink == 1
+                && st.st_uid == sys::effective_uid();
+            if !fresh {
+                return Err(Errno(libc::EUCLEAN));
+            }
+            if flags & libc::O_PATH == 0 {
+                sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)?;
+            }
+            self.adopt(&fd)?;
+            Ok((fd, st.st_ino))
+        });
+        if made.is_err() {
+            let _ = self.unlink(name);
+        }
+        made
+    }
+
+    /// A new file gets its mode, whatever the umask is, and is given to the net's owner.
+    fn adopt(&self, fd: &Fd) -> Result<(), Errno> {
+        match sys::fchmod(fd.raw(), 0o600) {
+            // Opened with O_PATH.
+            Ok(()) | Err(Errno(libc::EBADF)) => {}
+            Err(e) => return Err(e),
+        }
+        if self.id.uid != sys::effective_uid() {
+            sys::fchown(fd.raw(), self.id.uid, self.id.gid)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a file a second name. EEXIST instead of replacing.
+    pub fn link(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
+        sys::linkat(self.raw(), from, to)
+    }
+
+    /// Gives a file another name. EEXIST instead of replacing.
+    pub fn rename(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
+        sys::renameat(self.raw(), from, to)
+    }
+
+    /// Takes a name away.
+    pub fn unlink(&self, name: &CStr) -> Result<(), Errno> {
+        sys::unlinkat(self.raw(), name, 0)
+    }
+
+    /// The inode behind a name, if there is one. No link is followed.
+    pub fn inode(&self, name: &CStr) -> Result<u64, Errno> {
+        sys::fstatat(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW).map(|st| st.st_ino)
+    }
+
+    /// Is there a FIFO of this name?
+    pub fn is_fifo(&self, name: &CStr) -> bool {
+        sys::fstatat(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW)
+            .is_ok_and(|st| sys::is_kind(&st, libc::S_IFIFO))
+    }
+
+    /// Calls `each` with every name, until it answers false.
+    pub fn each_entry(&self, each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
+        sys::rewind(self.raw())?;
+        sys::each_entry(self.raw(), each)
+    }
+
+    /// Removes the directory itself, which must be empty and still at this path.
+    pub fn remove(&self, path: &[u8]) -> Result<(), Errno> {
+        let (above, name) = split(path)?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let parent = sys::open_internal(above.cstr(), flags, 0)?;
+        self.remove_at(parent.raw(), name.cstr())
+    }
+
+    /// [`Directory::remove`] from the directory above.
+    pub fn remove_at(&self, parent: i32, name: &CStr) -> Result<(), Errno> {
+        if !self.is_at(parent, name) {
+            return Err(Errno(libc::ENOENT));
+        }
+        sys::unlinkat(parent, name, libc::AT_REMOVEDIR)
+    }
+}
+
+/// The directory and the name of a path.
+fn split(path: &[u8]) -> Result<(PathBuf, PathBuf), Errno> {
+    let cut = path.iter().rposition(|b| *b == b'/');
+    let name = PathBuf::concat(&[&path[cut.map_or(0, |at| at + 1)..]])?;
+    let above = match cut {
+        None => PathBuf::concat(&[b"."])?,
+        Some(at) => PathBuf::concat(&[&path[..at.max(1)]])?,
+    };
+    Ok((above, name))
+}

@@ -1,0 +1,285 @@
+//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its locks itself.
+//!
+//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for every thread. Of that list
+//! only the entry for an operation that is pending is used here: it names one lock, and the kernel marks that lock
+//! FUTEX_OWNER_DIED when the thread ends, is killed or executes another program. No list is built, so no pointer stands in
+//! shared memory.
+
+use super::lock::Lock;
+use crate::sys;
+use std::cell::Cell;
+use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
+
+/// Locks that a thread can hold at once: three that nest, and those of signal handlers over them.
+const MOST: usize = 12;
+
+/// Offset of glibc's `struct robust_list_head` from the thread pointer, the same in every thread.
+static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
+/// The head's `futex_offset`: from a list entry to its lock word.
+static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
+const UNKNOWN: isize = isize::MIN;
+/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder is found dead by
+/// [`super::lock::Peers::is_alive`] alone.
+const NONE: isize = isize::MIN + 1;
+
+/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word, `robust_prev`, the head.
+const TID_FROM_HEAD: isize = -16;
+/// From the head to `list_op_pending`.
+const PENDING_FROM_HEAD: isize = 16;
+
+thread_local! {
+    /// What this thread holds. Without a destructor: locks are taken while threads end.
+    static HELD: Held = const { Held {
+        count: Cell::new(0),
+        tid: Cell::new(0),
+        locks: [const { Cell::new((std::ptr::null(), 0)) }; MOST],
+    } };
+}
+
+struct Held {
+    count: Cell<usize>,
+    /// Who holds them: after fork(2) the child has a copy of this, but not the locks.
+    tid: Cell<u32>,
+    /// The lock, and the stack pointer when it was taken.
+    locks: [Cell<(*const Lock, usize)>; MOST],
+}
+
+#[inline(always)]
+fn thread_pointer() -> isize {
+    let pointer: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the x86-64 ABI keeps the thread pointer at fs:0; reading it has no effect.
+    unsafe {
+        core::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the AArch64 ABI keeps the thread pointer in tpidr_el0; reading it has no effect.
+    unsafe {
+        core::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, preserves_flags, nomem))
+    };
+    pointer
+}
+
+/// Finds out how the C library keeps its threads, with one system call. Done at the first lock otherwise; the preloaded
+/// library does it when it is loaded, before a program may forbid itself system calls.
+#[cold]
+pub fn init() {
+    let (mut head, mut length) = (0isize, 0usize);
+    let args = [
+        0,
+        &mut head as *mut isize as usize,
+        &mut length as *mut usize as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: get_robust_list(2) stores one pointer and one length.
+    let answer = unsafe { sys::syscall(libc::SYS_get_robust_list, args) };
+    if answer != 0 || head == 0 || length < 24 {
+        return HEAD.store(NONE, Relaxed);
+    }
+    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands inside the thread's
+    // descriptor, whose words in front of it are readable. Which libc this is shows in the thread's id.
+    let (tid, offset) = unsafe {
+        (
+            *((head + TID_FROM_HEAD) as *const u32),
+            *((head + 8) as *const isize),
+        )
+    };
+    let near = (head - thread_pointer()).unsigned_abs() < 1 << 16;
+    if !near || tid != sys::gettid() as u32 {
+        return HEAD.store(NONE, Relaxed);
+    }
+    FUTEX_OFFSET.store(offset, Relaxed);
+    HEAD.store(head - thread_pointer(), Release);
+}
+
+/// The calling thread as a holder of locks.
+#[derive(Clone, Copy)]
+pub struct Thread {
+    /// Its id, as the kernel will look for it in a lock.
+    pub tid: u32,
+    /// The list's `list_op_pending`, or null.
+    pending: *mut usize,
+}
+
+impl Thread {
+    /// The caller.
+    #[inline]
+    pub fn current() -> Thread {
+        let mut at = HEAD.load(Acquire);
+        if at == UNKNOWN {
+            init();
+            at = HEAD.load(Acquire);
+        }
+        if at == NONE {
+            return Thread {
+                tid: sys::gettid() as u32,
+                pending: std::ptr::null_mut(),
+            };
+        }
+        let head = thread_pointer() + at;
+        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in every thread of this C
+        // library. Only this thread uses them, and the kernel once it is dead.
+        unsafe {
+            Thread {
+                tid: *((head + TID_FROM_HEAD) as *const u32),
+                pending: (head + PENDING_FROM_HEAD) as *mut usize,
+            }
+        }
+    }
+
+    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is. What was pending before.
+    #[inline]
+    pub fn announce(self, word: *const u32) -> usize {
+        if self.pending.is_null() {
+            return 0;
+        }
+        let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
+        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not optimised away.
+        let before = unsafe {
+            let before = self.pending.read_volatile();
+            self.pending.write_volatile(entry);
+            before
+        };
+        compiler_fence(SeqCst);
+        before
+    }
+
+    /// Puts back what was pending before.
+    #[inline]
+    pub fn restore(self, before: usize) {
+        compiler_fence(SeqCst);
+        if !self.pending.is_null() {
+            // SAFETY: as in `announce`.
+            unsafe { self.pending.write_volatile(before) };
+        }
+    }
+}
+
+/// An address in the caller's frame or near it.
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: copies a register.
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) pointer, options(nostack, preserves_flags, nomem))
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: copies a register.
+    unsafe {
+        core::arch::asm!("mov {}, sp", out(reg) pointer, options(nostack, preserves_flags, nomem))
+    };
+    pointer
+}
+
+/// Bytes that a signal puts on the stack at the very least, with the red zone.
+const SIGNAL_FRAME: usize = 1024;
+
+/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler, unless the frame that took it
+/// has been left by a jump: then nobody will ever let it go, and it is given up here.
+#[inline]
+pub fn holds(lock: &Lock, tid: u32) -> bool {
+    HELD.with(|held| {
+        if held.count.get() == 0 {
+            return false;
+        }
+        if held.tid.get() != tid {
+            held.count.set(0);
+            return false;
+        }
+        holds_at(held, lock)
+    })
+}
+
+#[cold]
+fn holds_at(held: &Held, lock: &Lock) -> bool {
+    let locks = &held.locks[..held.count.get().min(MOST)];
+    let Some(at) = locks.iter().position(|l| std::ptr::eq(l.get().0, lock)) else {
+        return false;
+    };
+    // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
+    let taken_at = locks[at].get().1;
+    let left = stack_pointer() + SIGNAL_FRAME > taken_at && !on_alternate_stack(None);
+    if left {
+        give_up(held, at);
+    }
+    !left
+}
+
+/// Does this thread hold any lock? In a signal handler it may; then it must not wait for anybody.
+pub fn holds_any() -> bool {
+    HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
+}
+
+/// Remembers a lock. False when there is no room for another, which only a tower of signal handlers can need.
+#[inline]
+pub(super) fn push(lock: &Lock, tid: u32) -> bool {
+    HELD.with(|held| {
+        let count = held.count.get();
+        let Some(place) = held.locks.get(count) else {
+            return false;
+        };
+        held.tid.set(tid);
+        place.set((lock, stack_pointer()));
+        compiler_fence(SeqCst);
+        held.count.set(count + 1);
+        compiler_fence(SeqCst);
+        true
+    })
+}
+
+/// Forgets the lock that was remembered last.
+#[inline]
+pub(super) fn pop() {
+    compiler_fence(SeqCst);
+    HELD.with(|held| held.count.set(held.count.get().saturating_sub(1)));
+}
+
+/// The calling process is the child of a fork(2): its parent's locks are not its own.
+pub fn forked() {
+    HELD.with(|held| held.count.set(0));
+}
+
+/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
+/// if their holder had died.
+pub fn leaving(stack: usize) {
+    HELD.with(|held| {
+        let locks = &held.locks[..held.count.get().min(MOST)];
+        let first = locks.iter().position(|l| l.get().1 < stack);
+        if let Some(first) = first {
+            if held.tid.get() == Thread::current().tid && !on_alternate_stack(Some(stack)) {
+                give_up(held, first);
+            }
+        }
+    });
+}
+
+/// Gives up the locks from this place on.
+fn give_up(held: &Held, from: usize) {
+    let thread = Thread::current();
+    for lock in held.locks[from..held.count.get().min(MOST)].iter().rev() {
+        // SAFETY: what stands in the list is a lock in a mapping that the frame which took it had borrowed.
+        unsafe { &*lock.get().0 }.give_up(thread.tid);
+    }
+    held.count.set(from);
+    thread.restore(0);
+}
+
+/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves
+/// nothing else.
+fn on_alternate_stack(stack: Option<usize>) -> bool {
+    let mut alternate = libc::stack_t {
+        ss_sp: std::ptr::null_mut(),
+        ss_flags: 0,
+        ss_size: 0,
+    };
+    let args = [0, &mut alternate as *mut _ as usize, 0, 0, 0, 0];
+    // SAFETY: sigaltstack(2) stores one stack_t.
+    let known = unsafe { sys::syscall(libc::SYS_sigaltstack, args) } == 0;
+    let from = alternate.ss_sp as usize;
+    known
+        && alternate.ss_flags & libc::SS_ONSTACK != 0
+        && stack.is_none_or(|at| (from..=from + alternate.ss_size).contains(&at))
+}
