@@ -13,6 +13,7 @@
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
+//! | `signals` | SIGBUS, which a file that is cut under a mapping means |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
@@ -38,6 +39,7 @@ mod process;
 mod readiness;
 pub mod real;
 mod route;
+mod signals;
 mod sockios;
 mod table;
 mod user;
@@ -51,6 +53,7 @@ extern "C" fn load() {
             }
         }
         memtun_core::shm::lock::init();
+        signals::init();
         process::init();
         hooks::rw::init();
         let _ = errno::fence(|| {

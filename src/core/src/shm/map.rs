@@ -1,6 +1,7 @@
 //! A file of a net in memory.
 
 use super::layout::State;
+use super::truncated;
 use crate::sys::{self, Fd};
 use crate::Errno;
 use std::marker::PhantomData;
@@ -50,11 +51,20 @@ impl<S: State> Mapped<S> {
         }
     }
 
+    /// A new mapping.
     fn at(base: *mut u8) -> Mapped<S> {
+        truncated::watch::<S>(base as usize);
         Mapped {
             base,
             state: PhantomData,
         }
+    }
+
+    /// Has somebody cut the file, or overwritten its header, since it was mapped?
+    pub fn is_damaged(&self) -> bool {
+        self.header()
+            .complaint(S::KIND, Self::LENGTH as u64)
+            .is_some()
     }
 
     /// Gives up the value but keeps the mapping: for owners that store the address in an atomic.
@@ -69,7 +79,10 @@ impl<S: State> Mapped<S> {
     /// # Safety
     /// `base` must come from `into_base` of the same type, and be dropped only once, when nobody uses it any more.
     pub unsafe fn from_base(base: *mut u8) -> Mapped<S> {
-        Self::at(base)
+        Mapped {
+            base,
+            state: PhantomData,
+        }
     }
 
     /// A range of the packet area as raw memory, if it lies within.
@@ -126,6 +139,7 @@ impl<S: State> Deref for Mapped<S> {
 
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
+        truncated::forget(self.base as usize);
         // SAFETY: nobody borrows from this value any more.
         unsafe { sys::unmap(self.base, Self::LENGTH) };
     }

@@ -6,6 +6,7 @@ pub mod log;
 mod map;
 pub mod ring;
 mod thread;
+pub mod truncated;
 
 pub use map::Mapped;
 

@@ -49,6 +49,18 @@ pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
 /// Bytes of [`map_reference`]'s mapping.
 pub const PAGE: usize = 4096;
 
+/// Puts private zeroes in place of what is mapped.
+///
+/// # Safety
+/// The range must be a mapping of the caller's whose contents nobody needs any more.
+pub unsafe fn map_zeroes_over(at: *mut u8, len: usize) -> Result<(), Errno> {
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let args = [at as usize, len, protection, flags as usize, usize::MAX, 0];
+    // SAFETY: the caller's contract.
+    check(unsafe { syscall(libc::SYS_mmap, args) }).map(drop)
+}
+
 /// Ends a mapping.
 ///
 /// # Safety

@@ -35,6 +35,29 @@ pub fn gettid() -> i32 {
     unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
+/// A signal does what it does without a handler (rt_sigaction(2)).
+pub fn default_action(signal: i32) {
+    // The kernel's struct sigaction: handler, flags, restorer, mask; all zero.
+    let action = [0u64; 4];
+    let args = [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0];
+    // SAFETY: the kernel reads one struct sigaction.
+    unsafe { syscall(libc::SYS_rt_sigaction, args) };
+}
+
+/// Sends a signal to the calling thread.
+pub fn raise(signal: i32) {
+    let args = [
+        getpid() as usize,
+        gettid() as usize,
+        signal as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: no memory is touched.
+    unsafe { syscall(libc::SYS_tgkill, args) };
+}
+
 /// Lets others run (sched_yield(2)).
 pub fn yield_now() {
     // SAFETY: sched_yield(2) takes no arguments and touches no memory.

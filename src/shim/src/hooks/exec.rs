@@ -32,6 +32,7 @@ fn before_exec() {
     if !crate::process::owns_memory() {
         before_spawn();
     }
+    crate::signals::before_exec();
     if crate::table::any() {
         if let Some(net) = crate::net::current() {
             net.forget_numbers();

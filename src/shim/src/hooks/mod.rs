@@ -12,6 +12,7 @@ pub mod memory;
 pub mod open;
 pub mod receive;
 pub mod rw;
+pub mod signal;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
@@ -36,4 +37,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     wait::HOOKS,
     syscall::HOOKS,
     jump::HOOKS,
+    signal::HOOKS,
 ];

@@ -1,0 +1,185 @@
+//! Files that are cut under a mapping.
+//!
+//! Whoever owns a net's files can make them shorter, and the kernel answers an access behind the new end with SIGBUS. A
+//! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
+//! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
+
+use super::layout::State;
+use crate::sys;
+use std::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// Mappings that can be watched at once; more are mapped all the same.
+const SLOTS: usize = 1 << 13;
+const FREE: usize = 0;
+const LEFT: usize = 1;
+
+/// Each word is the address of a mapping, a whole page's, with its length in units of [`UNIT`] in the low bits.
+static MAPPINGS: [AtomicUsize; SLOTS] = [const { AtomicUsize::new(FREE) }; SLOTS];
+
+const UNIT: usize = 1 << 14;
+const LOW: usize = sys::PAGE - 1;
+
+/// What installs the handler, at the first mapping.
+static INSTALL: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Says how this process handles SIGBUS, instead of [`install`]; before anything is mapped.
+pub fn handled_by(install: fn()) {
+    INSTALL.store(install as *mut (), Release);
+}
+
+fn slot_of(base: usize) -> usize {
+    (base >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> (usize::BITS - 13)
+}
+
+fn length_code(length: usize) -> usize {
+    length.div_ceil(UNIT)
+}
+
+/// A mapping of this length begins here.
+pub(super) fn watch<S: State>(base: usize) {
+    let code = length_code(S::HEAD + S::AREA);
+    if code > LOW {
+        return;
+    }
+    let first = slot_of(base);
+    for i in 0..SLOTS {
+        let slot = &MAPPINGS[(first + i) % SLOTS];
+        let seen = slot.load(Relaxed);
+        let taken = [FREE, LEFT].contains(&seen)
+            && slot
+                .compare_exchange(seen, base | code, AcqRel, Relaxed)
+                .is_ok();
+        if taken {
+            break;
+        }
+    }
+    static INSTALLED: AtomicUsize = AtomicUsize::new(0);
+    if INSTALLED.load(Relaxed) == 0 && INSTALLED.swap(1, AcqRel) == 0 {
+        let install_it = INSTALL.load(Acquire);
+        if install_it.is_null() {
+            install();
+        } else {
+            // SAFETY: only functions of this type are stored.
+            unsafe { std::mem::transmute::<*mut (), fn()>(install_it)() };
+        }
+    }
+}
+
+/// The mapping that begins here is about to end.
+pub(super) fn forget(base: usize) {
+    let first = slot_of(base);
+    for i in 0..SLOTS {
+        let slot = &MAPPINGS[(first + i) % SLOTS];
+        match slot.load(Relaxed) {
+            FREE => return,
+            seen if seen & !LOW == base && seen != LEFT => return slot.store(LEFT, Release),
+            _ => {}
+        }
+    }
+}
+
+/// An access to this address was answered with SIGBUS. True when it lay in a mapping of ours, and can be made again now.
+/// May be called in a signal handler.
+pub fn mend(address: usize) -> bool {
+    for slot in &MAPPINGS {
+        let word = slot.load(Acquire);
+        let (base, length) = (word & !LOW, exact_length((word & LOW) * UNIT));
+        if base == 0 || !(base..base + length).contains(&address) {
+            continue;
+        }
+        // SAFETY: the words are made by `watch` alone: a mapping of ours of that length, whose contents are gone.
+        return unsafe { sys::map_zeroes_over(base as *mut u8, length) }.is_ok();
+    }
+    false
+}
+
+/// The length that a rounded one stands for.
+fn exact_length(rounded: usize) -> usize {
+    use super::layout::{InterfaceState, NetState, TunnelState};
+    [
+        NetState::HEAD + NetState::AREA,
+        InterfaceState::HEAD + InterfaceState::AREA,
+        TunnelState::HEAD + TunnelState::AREA,
+    ]
+    .into_iter()
+    .find(|exact| length_code(*exact) * UNIT == rounded)
+    .unwrap_or(sys::PAGE)
+}
+
+/// Handles SIGBUS with sigaction(2), and leaves what is not ours to whoever handled it before. For drivers: programs under
+/// the preloaded library have its own way.
+fn install() {
+    static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
+
+    unsafe extern "C" fn handle(
+        signal: i32,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        // SAFETY: the kernel gives a siginfo_t; its code is positive when the signal comes from an access, and then there is
+        // an address.
+        let mended = unsafe { (*info).si_code > 0 && mend((*info).si_addr() as usize) };
+        if !mended {
+            // SAFETY: null, or leaked by `install`.
+            let before = unsafe { BEFORE.load(Acquire).as_ref() };
+            // SAFETY: the arguments are the kernel's own.
+            unsafe { pass_on(signal, info, context, before) };
+        }
+    }
+
+    let mut before = Box::new(
+        // SAFETY: zeroes are a valid sigaction: SIG_DFL without flags.
+        unsafe { std::mem::zeroed::<libc::sigaction>() },
+    );
+    // SAFETY: reads the present action, then sets a handler of the right type.
+    unsafe {
+        if libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut *before) != 0 {
+            return;
+        }
+        BEFORE.store(Box::into_raw(before), Release);
+        let mut ours = std::mem::zeroed::<libc::sigaction>();
+        ours.sa_sigaction = handle as *const () as usize;
+        ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+        libc::sigaction(libc::SIGBUS, &ours, std::ptr::null_mut());
+    }
+}
+
+/// Does with a signal what another action says.
+///
+/// # Safety
+/// The arguments must be those of a signal handler that runs now.
+pub unsafe fn pass_on(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+    action: Option<&libc::sigaction>,
+) {
+    // SAFETY: the caller's contract: a siginfo_t of the kernel's.
+    let from_access = unsafe { (*info).si_code } > 0;
+    match action.map_or(libc::SIG_DFL, |a| a.sa_sigaction) {
+        libc::SIG_IGN if !from_access => {}
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // As without a handler: an access is made again and ends the process, a signal that was sent is sent again.
+            sys::default_action(signal);
+            if !from_access {
+                sys::raise(signal);
+            }
+        }
+        handler => {
+            let with_info = action.is_some_and(|a| a.sa_flags & libc::SA_SIGINFO != 0);
+            // SAFETY: whoever set the action gave a function of the type that its flags say.
+            unsafe {
+                if with_info {
+                    type Handler =
+                        unsafe extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+                    std::mem::transmute::<usize, Handler>(handler)(signal, info, context);
+                } else {
+                    std::mem::transmute::<usize, unsafe extern "C" fn(i32)>(handler)(signal);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! SIGBUS. The kernel sends it when somebody has cut a file of the net that this process has mapped; the handler that mends
+//! that must be there, and the program must not see it. So from the first mapping on the kernel has our handler, and what the
+//! program says of SIGBUS is kept here: its action, which is run for what is not ours, and whether it blocks the signal, which
+//! would turn an access into the process's end.
+
+use crate::errno;
+use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS};
+use memtun_core::shm::truncated;
+use std::cell::{Cell, UnsafeCell};
+use std::mem::MaybeUninit;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// Our handler is in place.
+static WATCHING: AtomicBool = AtomicBool::new(false);
+/// Signals for which the program wants SIGBUS blocked while their handler runs.
+static WITH_BUS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The program blocks SIGBUS in this thread, as far as it knows.
+    static BLOCKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The program's action. A new one goes to the next place, so that a handler that reads at the same moment has a whole one.
+struct Wish {
+    current: AtomicUsize,
+    places: UnsafeCell<[MaybeUninit<sigaction>; WISHES]>,
+}
+const WISHES: usize = 16;
+// SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1 others.
+unsafe impl Sync for Wish {}
+static WISH: Wish = Wish {
+    current: AtomicUsize::new(0),
+    places: UnsafeCell::new([MaybeUninit::zeroed(); WISHES]),
+};
+
+fn wish() -> sigaction {
+    let at = WISH.current.load(Acquire) % WISHES;
+    // SAFETY: zeroed is a valid action, SIG_DFL; so is what `set_wish` has written.
+    unsafe { (*WISH.places.get())[at].assume_init() }
+}
+
+fn set_wish(action: sigaction) {
+    let next = WISH.current.load(Relaxed).wrapping_add(1);
+    // SAFETY: see `Wish`; two threads that set an action at the same time have no order in the kernel either.
+    unsafe { (*WISH.places.get())[next % WISHES].write(action) };
+    WISH.current.store(next, Release);
+}
+
+/// Says how this library handles SIGBUS. Called once, in the constructor.
+pub fn init() {
+    truncated::handled_by(watch);
+}
+
+/// The first mapping is there.
+fn watch() {
+    let mut before = zeroed();
+    // SAFETY: reads the present action.
+    if unsafe { crate::hooks::signal::real_sigaction(SIGBUS, std::ptr::null(), &mut before) } != 0 {
+        return;
+    }
+    set_wish(before);
+    let mut ours = zeroed();
+    ours.sa_sigaction = handle as *const () as usize;
+    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+    // SAFETY: a handler of the type that the flags say.
+    let set = unsafe { crate::hooks::signal::real_sigaction(SIGBUS, &ours, std::ptr::null_mut()) };
+    if set != 0 || WATCHING.swap(true, AcqRel) {
+        return;
+    }
+    let (mut bus, mut old) = (empty_set(), empty_set());
+    set_bus(&mut bus, true);
+    // SAFETY: two sets of our own.
+    let changed = unsafe { crate::hooks::signal::real_mask(libc::SIG_UNBLOCK, &bus, &mut old) };
+    if changed == 0 {
+        BLOCKED.with(|blocked| blocked.set(has_bus(&old)));
+    }
+}
+
+fn zeroed() -> sigaction {
+    // SAFETY: zeroes are a valid action: SIG_DFL without flags.
+    unsafe { std::mem::zeroed() }
+}
+
+fn empty_set() -> sigset_t {
+    // SAFETY: zeroes are the empty set.
+    unsafe { std::mem::zeroed() }
+}
+
+/// glibc's sigset_t: an array of words, bit N-1 for signal N.
+fn first_word(set: &sigset_t) -> *const u64 {
+    std::ptr::from_ref(set).cast()
+}
+
+fn has_bus(set: &sigset_t) -> bool {
+    // SAFETY: a set has at least one word.
+    unsafe { first_word(set).read() >> (SIGBUS - 1) & 1 != 0 }
+}
+
+fn set_bus(set: &mut sigset_t, on: bool) {
+    let word = first_word(set).cast_mut();
+    // SAFETY: a set has at least one word, and this one is borrowed for writing.
+    unsafe {
+        let bit = 1u64 << (SIGBUS - 1);
+        word.write(word.read() & !bit | if on { bit } else { 0 });
+    }
+}
+
+unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    errno::keep(|| {
+        // SAFETY: the kernel gives a siginfo_t; a positive code means an access, and then there is an address.
+        let mended = unsafe { (*info).si_code > 0 && truncated::mend((*info).si_addr() as usize) };
+        if !mended {
+            let action = wish();
+            if action.sa_flags & libc::SA_RESETHAND != 0 {
+                set_wish(zeroed());
+            }
+            // SAFETY: the handler's own arguments.
+            unsafe { truncated::pass_on(signal, info, context, Some(&action)) };
+        }
+    });
+}
+
+/// Is our handler in place?
+pub fn watching() -> bool {
+    WATCHING.load(Relaxed)
+}
+
+/// sigaction(2) for SIGBUS: what it would have found, and what it sets.
+pub fn replace(action: Option<sigaction>) -> sigaction {
+    let before = wish();
+    if let Some(action) = action {
+        set_wish(action);
+    }
+    before
+}
+
+/// signal(3) and its relatives for SIGBUS: the handler before.
+pub fn replace_handler(handler: usize, flags: c_int) -> usize {
+    let mut action = zeroed();
+    action.sa_sigaction = handler;
+    action.sa_flags = flags;
+    replace(Some(action)).sa_sigaction
+}
+
+/// The action of another signal as the kernel may have it: its handler must not run with SIGBUS blocked.
+pub fn open_action(signal: c_int, action: &sigaction) -> sigaction {
+    let mut open = *action;
+    let bit = 1u64 << (signal.clamp(1, 64) - 1);
+    if has_bus(&action.sa_mask) {
+        set_bus(&mut open.sa_mask, false);
+        WITH_BUS.fetch_or(bit, Relaxed);
+    } else {
+        WITH_BUS.fetch_and(!bit, Relaxed);
+    }
+    open
+}
+
+/// Is the mask of this signal's action without SIGBUS only because of us?
+pub fn was_opened(signal: c_int) -> bool {
+    WITH_BUS.load(Relaxed) >> (signal.clamp(1, 64) - 1) & 1 != 0
+}
+
+/// Adds SIGBUS to a mask that is shown to the program.
+pub fn show(set: &mut sigset_t) {
+    set_bus(set, true);
+}
+
+/// A change of the thread's signal mask as the kernel may have it, and whether SIGBUS counted as blocked before.
+pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, bool) {
+    BLOCKED.with(|blocked| {
+        let before = blocked.get();
+        let mut open = set.copied().unwrap_or_else(empty_set);
+        if let Some(set) = set {
+            let named = has_bus(set);
+            match how {
+                libc::SIG_BLOCK => blocked.set(before || named),
+                libc::SIG_UNBLOCK => blocked.set(before && !named),
+                libc::SIG_SETMASK => blocked.set(named),
+                _ => {}
+            }
+            if how != libc::SIG_UNBLOCK {
+                set_bus(&mut open, false);
+            }
+        }
+        (open, before)
+    })
+}
+
+/// The process executes another program: what it ignores must be ignored there as well.
+pub fn before_exec() {
+    if WATCHING.load(Relaxed) && wish().sa_sigaction == libc::SIG_IGN {
+        let mut ignore = zeroed();
+        ignore.sa_sigaction = libc::SIG_IGN;
+        // SAFETY: an action without a handler.
+        unsafe {
+            crate::hooks::signal::real_sigaction(SIGBUS, &ignore, std::ptr::null_mut());
+        }
+    }
+}
