@@ -294,6 +294,11 @@ impl Net {
             .and_then(|dir| remove_directory(&dir));
         removed.context(|e| format!("net {shown}: cannot remove: {e}"))
     }
+
+    /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
+    pub fn owner(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// How a net is joined, where it is not one's own.

@@ -112,6 +112,15 @@ fn what_is_preloaded_already_stays_behind_the_library() {
 }
 
 #[test]
+fn who_owns_a_net_is_not_told_to_programs_of_another() {
+    let net = Net::temporary().expect("a net");
+    let mut command = Command::new("sh");
+    command.env("MEMTUN_NET_OWNER", "1234");
+    command.under(&net).expect("sh can run under the shim");
+    assert_eq!(value(&command, "MEMTUN_NET_OWNER"), Some(OsStr::new("")));
+}
+
+#[test]
 fn a_program_that_is_not_there_is_named() {
     let (errno, text) = refusal(&mut Command::new("./no-such-vpn"));
     assert_eq!(errno, libc::ENOENT);
