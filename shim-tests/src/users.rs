@@ -21,8 +21,10 @@ use crate::build;
 use crate::watchdog::{self, Finished};
 use crate::world::TempDir;
 
+mod killing;
 mod ways;
 
+pub use killing::killed_at_call;
 pub use ways::{answer_in_rust, Refusal, Way};
 
 /// The administrator.
@@ -228,6 +230,24 @@ impl Running {
         }
     }
 
+    /// Waits for its end: what an attack has done to it, if it has.
+    pub fn ends(mut self) -> Option<String> {
+        let end = Instant::now() + SOON;
+        loop {
+            match self.child.try_wait().expect("our own child") {
+                Some(status) => {
+                    return harm(&Finished {
+                        ended: watchdog::Ended::Exited(status),
+                        stdout: self.output(),
+                        stderr: String::new(),
+                    })
+                }
+                None if Instant::now() > end => return Some(format!("hangs: {}", self.output())),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
     /// Kills it with everything that it has started.
     pub fn kill(self) {}
 }
@@ -375,6 +395,9 @@ pub fn private_nets(base: &Path) -> Vec<String> {
 
 /// The first page of a file, as an attacker maps it.
 pub struct Page(*mut libc::c_void);
+
+// SAFETY: what is behind it is used as atomics only.
+unsafe impl Sync for Page {}
 
 const PAGE: usize = 4096;
 

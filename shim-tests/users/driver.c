@@ -6,7 +6,8 @@
  *     join            nothing more than joining, which comes first always
  *     everything      all that a driver can do with the net and its interface tun0, each thing at most 50 ms
  *     deny, remove
- *     ready, wait     says that it is ready; sleeps until somebody kills it
+ *     ready           says so, for whoever waits for it
+ *     wait, nap       sleeps until somebody kills it, or for a moment
  */
 #include <errno.h>
 #include <stdio.h>
@@ -96,6 +97,8 @@ int main(int argc, char **argv)
             puts("ready");
         else if (!strcmp(argv[i], "wait"))
             pause();
+        else if (!strcmp(argv[i], "nap"))
+            usleep(200000);
     }
     memtun_net_close(net);
     return 0;

@@ -8,7 +8,7 @@
  *     cycle=N         opens, attaches to tun%d, writes and closes, N times
  *     env             a program with an empty environment opens the device: "env: ok" or its exit status
  *     ready           says so, for whoever waits for it
- *     wait            sleeps until somebody kills it
+ *     wait, nap       sleeps until somebody kills it, or for a moment
  *     kill            kills itself
  */
 #include <errno.h>
@@ -94,6 +94,8 @@ static int step(const char *what, const char *value)
         return kill(getpid(), SIGKILL);
     if (!strcmp(what, "wait"))
         return pause();
+    if (!strcmp(what, "nap"))
+        return usleep(200000);
     errno = EINVAL;
     return -1;
 }

@@ -3,8 +3,12 @@
 //! | module | subject |
 //! |---|---|
 //! | `joining` | whose net is joined, what is said when it is not, in every language |
+//! | `root` | root in a user's net, by accident and on purpose |
+//! | `sweeping` | nets that nobody named: what is swept, what is not looked at, what survives |
 
 mod joining;
+mod root;
+mod sweeping;
 
 use shim_tests::users::answer_in_rust;
 
