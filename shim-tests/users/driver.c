@@ -4,7 +4,7 @@
  * "step: ERRNO SENTENCE".
  *
  *     join            nothing more than joining, which comes first always
- *     everything      all that a driver can do with the net and its interface tun0, each thing at most 50 ms
+ *     everything      all that a driver can do with the net and its interface tun0, waiting at most 5 ms for each thing
  *     deny, remove
  *     ready           says so, for whoever waits for it
  *     wait, nap       sleeps until somebody kills it, or for a moment
@@ -17,7 +17,7 @@
 
 #include "memtun.h"
 
-enum { MS = 50 };
+enum { MS = 5 };
 
 static memtun_net *net;
 static char room[1 << 20];
@@ -39,6 +39,7 @@ static void with_the_interface(void)
     if (!tun)
         return;
     char packet[100] = { 0x45 };
+    say("up", memtun_link_set_up(tun, 1));
     say("describe_interface", memtun_describe_interface(tun, room, sizeof room));
     for (int i = 0; i < 3; i++) {
         say("inject", memtun_inject(tun, packet, sizeof packet, 0, MS));

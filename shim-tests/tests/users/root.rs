@@ -81,13 +81,12 @@ fn what_root_makes_is_the_users() {
             "{}",
             users.stderr
         );
-        for (uid, owner) in [(ROOT, Some(MALLORY)), (MALLORY, None)] {
+        for (uid, owner, done) in [
+            (ROOT, Some(MALLORY), "inject: ok\n"),
+            (MALLORY, None, "up: ok\n"),
+        ] {
             let driver = m.run(&mut m.driver(uid, &net, owner, &["everything"]));
-            assert!(
-                driver.stdout.contains("inject: ok\n"),
-                "{uid}: {}",
-                driver.stdout
-            );
+            assert!(driver.stdout.contains(done), "{uid}: {}", driver.stdout);
             all_are_the_users(&net);
             m.run(&mut m.program(MALLORY, Some(&net), &["open", "attach=tun0", "persist"]));
         }
@@ -136,8 +135,8 @@ fn a_bell_that_is_a_link_is_not_rung() {
         give(&bell, MALLORY);
         // So that the tunnel seems to live.
         let mut holder = m.command(MALLORY, "flock");
-        let script = "echo ready; exec sleep 100";
-        let _holder = m.start(holder.args(["-s", "/dev/shm/roots-file", "sh", "-c", script]));
+        let script = "echo ready; exec sleep 1000";
+        let _holder = m.start(holder.arg("-s").arg(&victim).args(["sh", "-c", script]));
         let dir = net.to_str().expect("UTF-8");
         for verb in [
             &["send-udp", "--timeout", "1", "tun0", "10.0.0.1:7", "x"][..],

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,34 @@ def test_nothing_is_left_when_the_driver_is_killed() -> None:
         process.send_signal(signal.SIGKILL)
     assert gone_in_time(lambda: running(int(pid)))
     assert gone_in_time(lambda: Path(path).exists())
+
+
+def test_files_of_the_users_own_survive_the_end_of_a_net() -> None:
+    net = m.Net()
+    notes = net.path / "notes.txt"
+    notes.write_text("precious")
+    with pytest.raises(m.Error, match="notes.txt") as stays:
+        net.close()
+    assert stays.value.errno == errno.ENOTEMPTY
+    assert [entry.name for entry in notes.parent.iterdir()] == ["notes.txt"]
+    net.close()
+    shutil.rmtree(net.path)
+
+
+def test_files_of_the_users_own_survive_a_killed_driver() -> None:
+    driver = (
+        "import memtun, os\n"
+        "net = memtun.Net()\n"
+        "net.run(['true'])\n"
+        "(net.path / 'notes.txt').write_text('precious')\n"
+        "print(net.path, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", driver], stdout=subprocess.PIPE, text=True, env=environment)
+    path = Path(done.stdout.strip())
+    assert gone_in_time(lambda: [entry.name for entry in path.iterdir()] != ["notes.txt"])
+    shutil.rmtree(path)
 
 
 def test_a_forked_child_leaves_the_net_to_its_parent() -> None:

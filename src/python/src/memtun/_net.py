@@ -273,10 +273,19 @@ class _Life:
         for capture in self.captures:
             with contextlib.suppress(Error):
                 capture.stop()
-        if self._temporary:
-            # A program may have removed it itself.
-            with contextlib.suppress(Error), self._handle as net:
+        try:
+            if self._temporary:
+                self._remove()
+        finally:
+            if self._joined:
+                _guard.forget(self._path)
+            self._handle.close()
+
+    def _remove(self) -> None:
+        try:
+            with self._handle as net:
                 _library.call("memtun_net_remove", net)
-        if self._joined:
-            _guard.forget(self._path)
-        self._handle.close()
+        except Error as e:
+            # A program may have removed it itself. Anything else is worth a word: somebody's files are in it.
+            if e.errno != errno.ENOENT:
+                raise
