@@ -146,10 +146,10 @@ const IN_RUST: &str = "a_driver_in_rust";
 
 /// What stands behind "net DIR: ", to the end of the line, DIR included.
 fn sentence(said: &str) -> String {
-    let lines = said
+    let mut lines = said
         .lines()
         .filter_map(|line| line.find("net /").map(|at| &line[at..]));
-    lines.last().unwrap_or(said).trim_end().to_owned()
+    lines.next_back().unwrap_or(said).trim_end().to_owned()
 }
 
 /// Joins the net that the environment names, and says what came of it.
