@@ -147,21 +147,40 @@ where
 pub fn program(name: &str, variant: Variant) -> PathBuf {
     static PROGRAMS: Made<(String, Variant), PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, (name.to_owned(), variant), || {
-        compile(name, variant)
+        let source = crate_dir().join("programs").join(format!("{name}.c"));
+        compile(
+            &source,
+            &format!("{name}-{}", variant.suffix()),
+            variant.flags(),
+            &[],
+        )
     })
 }
 
-fn compile(name: &str, variant: Variant) -> PathBuf {
+/// Compiles `users/NAME.c` and gives the path of the executable, which finds the library by LD_LIBRARY_PATH if it uses it.
+pub fn user_program(name: &str) -> PathBuf {
+    static PROGRAMS: Made<String, PathBuf> = OnceLock::new();
+    once_per(&PROGRAMS, name.to_owned(), || {
+        let source = crate_dir().join("users").join(format!("{name}.c"));
+        let place = shim().library.parent().expect("a directory");
+        let place = format!("-L{}", place.display());
+        let flags = ["-O2", "-D_GNU_SOURCE"];
+        let library = [&place, "-lmemtun"];
+        // The library has open(2) and others, too: without being told, the linker would have a program load it.
+        let text = fs::read_to_string(&source).unwrap_or_default();
+        let is_driver = text.contains("#include \"memtun.h\"");
+        let behind = if is_driver { &library[..] } else { &[] };
+        compile(&source, &format!("users-{name}"), &flags, behind)
+    })
+}
+
+fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBuf {
     let dir = target_dir().join("shim-tests");
     fs::create_dir_all(&dir).expect("target/shim-tests");
-    let done = dir.join(format!("{name}-{}", variant.suffix()));
-    let fresh = dir.join(format!(
-        "{name}-{}.{}",
-        variant.suffix(),
-        std::process::id()
-    ));
+    let done = dir.join(name);
+    let fresh = dir.join(format!("{name}.{}", std::process::id()));
     let output = Command::new("cc")
-        .args(variant.flags())
+        .args(flags)
         .args([
             "-g",
             "-Wall",
@@ -173,17 +192,20 @@ fn compile(name: &str, variant: Variant) -> PathBuf {
         .arg(workspace().join("src/shim"))
         .arg("-o")
         .arg(&fresh)
-        .arg(crate_dir().join("programs").join(format!("{name}.c")))
+        .arg(source)
+        .args(behind)
         .output()
         .expect("cc");
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{name}.c does not compile:\n{messages}"
+        "{} does not compile:\n{messages}",
+        source.display()
     );
     assert!(
         messages.is_empty(),
-        "{name}.c compiles with warnings:\n{messages}"
+        "{} compiles with warnings:\n{messages}",
+        source.display()
     );
     // Another test process may be running the old one: replace it in one step.
     fs::rename(&fresh, &done).expect("the compiled program");

@@ -66,8 +66,18 @@ MEMTUN_API const char *memtun_last_error(void);
 /*
  Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
  own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
+ ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to it. ENOTDIR: it is
+ a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN: what is in it is
+ damaged, or another version's.
  */
 MEMTUN_API memtun_net *memtun_net_open(const char *dir);
+
+/*
+ Joins the net of the user with this number, and of no other: how root joins another user's. What is made in
+ it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user. EINVAL:
+ dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+ */
+MEMTUN_API memtun_net *memtun_net_open_of_user(const char *dir, uid_t owner);
 
 /*
  A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:

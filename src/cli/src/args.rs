@@ -1,11 +1,11 @@
 //! The command line as a whole, and what the verbs have in common. Each verb's own arguments stand in its module.
 
 use crate::failure::Failure;
-use crate::values::{self, Timeout};
+use crate::values::{self, Timeout, User};
 use crate::{capture, datagrams, doctor, generate, inject, link, policy, run};
-use clap::{Args, Parser, Subcommand};
-use memtun::{Interface, Net};
-use std::path::PathBuf;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use memtun::{Interface, Net, NetOptions};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// In-memory /dev/net/tun for unmodified programs, without privileges
@@ -59,12 +59,35 @@ pub struct NetArgs {
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
+    /// User whose net it is, a name or a number: how root joins another user's, instead of $MEMTUN_NET_OWNER
+    #[arg(
+        long,
+        value_name = "USER",
+        env = "MEMTUN_NET_OWNER",
+        hide_env_values = true,
+        value_hint = ValueHint::Username,
+        value_parser = values::user
+    )]
+    owner: Option<User>,
 }
 
 impl NetArgs {
     /// The directory, if one was named.
     pub fn dir(&self) -> Option<&PathBuf> {
         self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
+    /// Whose the net is, if that was said.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner.and_then(|user| user.0)
+    }
+
+    fn options(&self) -> NetOptions {
+        let options = NetOptions::new();
+        match self.owner() {
+            Some(uid) => options.owner(uid),
+            None => options,
+        }
     }
 
     fn named(&self) -> Result<&PathBuf, Failure> {
@@ -74,19 +97,24 @@ impl NetArgs {
 
     /// The net, which must exist.
     pub fn existing(&self) -> Result<Net, Failure> {
-        Ok(Net::existing(self.named()?)?)
+        Ok(self.options().existing(self.named()?)?)
     }
 
     /// The net, made if it is missing.
     pub fn open(&self) -> Result<Net, Failure> {
-        Ok(Net::open(self.named()?)?)
+        self.open_at(self.named()?)
+    }
+
+    /// The same by another path.
+    pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
+        Ok(self.options().open(dir)?)
     }
 
     /// The net, waiting for somebody to make it; None when `enough` says so first.
     pub fn wait_until(&self, enough: impl Fn() -> bool) -> Result<Option<Net>, Failure> {
         let dir = self.named()?;
         loop {
-            match Net::existing(dir) {
+            match self.options().existing(dir) {
                 Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
                 Err(_) if enough() => return Ok(None),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),

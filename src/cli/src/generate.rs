@@ -13,6 +13,10 @@ const MAIN: &str = r#".SH ENVIRONMENT
 .TP
 \fBMEMTUN_NET\fR
 Directory of the net. \fBmemtun run\fR without it and without \fB\-\-net\fR makes a fresh net, and removes it afterwards.
+A net is joined only if its directory is real, belongs to you and is closed to others.
+.TP
+\fBMEMTUN_NET_OWNER\fR
+Number of the user whose net \fBMEMTUN_NET\fR is: how root joins another user's.
 .TP
 \fBMEMTUN_DEVICES\fR
 Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.

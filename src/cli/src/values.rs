@@ -66,6 +66,29 @@ fn bare_address(text: &str) -> Option<IpAddr> {
     inner.unwrap_or(text).parse().ok()
 }
 
+/// A user by number; None where nothing was said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct User(pub Option<u32>);
+
+/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is nobody, as for --net.
+pub fn user(text: &str) -> Result<User, String> {
+    if text.is_empty() {
+        return Ok(User(None));
+    }
+    // The highest is no user's: to chown(2) it says that the owner stays.
+    if let Some(uid) = text.parse().ok().filter(|uid| *uid != u32::MAX) {
+        return Ok(User(Some(uid)));
+    }
+    match nix::unistd::User::from_name(text) {
+        Ok(Some(user)) => Ok(User(Some(user.uid.as_raw()))),
+        Ok(None) => Err("there is no such user; give a user's name or number".into()),
+        Err(e) => Err(format!(
+            "cannot be looked up: {}; give the user's number",
+            e.desc()
+        )),
+    }
+}
+
 /// The path of a special device, as MEMTUN_DEVICES takes it.
 pub fn device(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
@@ -131,6 +154,16 @@ mod tests {
         );
         for bad in ["0", "70000", "10.0.0.1:0", ":7", "tun0"] {
             assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn users() {
+        assert_eq!(user("1234"), Ok(User(Some(1234))));
+        assert_eq!(user("root"), Ok(User(Some(0))));
+        assert_eq!(user(""), Ok(User(None)));
+        for bad in ["4294967295", "-1", "no such user", "0x10"] {
+            assert!(user(bad).is_err(), "{bad}");
         }
     }
 

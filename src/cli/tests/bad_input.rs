@@ -64,6 +64,19 @@ fn wrong_command_lines() {
             &["/no/such/net", "there is no net"],
         ),
         (&["ls", "--net", ""], &["--net"]),
+        (
+            &["ls", "--net", "/no/such/net", "--owner", "no such user"],
+            &["no such user", "name or number"],
+        ),
+        (
+            &["ls", "--net", "/no/such/net", "--owner", "4294967295"],
+            &["4294967295", "name or number"],
+        ),
+        (&["ls", "--owner", "root"], &["--net", "MEMTUN_NET"]),
+        (
+            &["run", "--owner", "root", "--", "true"],
+            &["--net DIR", "MEMTUN_NET_OWNER"],
+        ),
         (&["show", "--net", "/no/such/net", "a/b"], &["a/b"]),
         (
             &["show", "--net", "/no/such/net", "tab\tname"],

@@ -154,6 +154,32 @@ fn a_named_net_stays() {
 }
 
 #[test]
+fn the_owner_of_the_net_is_told_by_number() {
+    let scratch = Scratch::new();
+    // SAFETY: no arguments, cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    let told = |owner: &str| {
+        let net = scratch.path("net");
+        let script = ["--", "sh", "-c", "echo $MEMTUN_NET_OWNER"];
+        let mut run = memtun();
+        run.args(["run", "--owner", owner, "--net"]).arg(net);
+        done(run.args(script)).ok().out
+    };
+    assert_eq!(told(&uid.to_string()), format!("{uid}\n"));
+    if uid == 0 {
+        assert_eq!(told("root"), "0\n");
+    }
+    assert_eq!(told(""), "\n", "nothing was said");
+    // For the net that MEMTUN_NET names; a fresh one is the caller's own.
+    done(
+        memtun()
+            .env("MEMTUN_NET_OWNER", "0")
+            .args(["run", "--", "true"]),
+    )
+    .fails(2, &["without a net", "MEMTUN_NET_OWNER"]);
+}
+
+#[test]
 fn processes_left_behind_are_reported() {
     let script = "\"$0\" tun0 >/dev/null 2>&1 & echo $MEMTUN_NET; echo $!; sleep 0.2";
     let echo = udp_echo();

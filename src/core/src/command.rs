@@ -41,7 +41,8 @@ pub trait UnderShim {
     /// Puts the program under the shim and into the net. Say it last: it looks at the program as the command would start it
     /// now, and a later `env_clear` would undo it.
     ///
-    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`.
+    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`; for a net that was
+    /// joined with [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
     ///
     /// Errors: ENOENT no program, or no library; EACCES not executable; ENOEXEC statically linked; EPERM set-uid; EINVAL the library's path
     /// cannot be preloaded. Of what it does not see, such as a Go program's own system calls, `memtun doctor` knows more.
@@ -70,6 +71,14 @@ impl UnderShim for Command {
             Error::new(errno, format!("net {}: {e}", net.path().display()))
         })?;
         let list = preload(&library, variable(self, "LD_PRELOAD"));
+        match net.owner() {
+            Some(uid) => self.env("MEMTUN_NET_OWNER", uid.to_string()),
+            // Said of another net. Empty, not away: a shim around this process would put it back.
+            None if !variable(self, "MEMTUN_NET_OWNER").is_empty() => {
+                self.env("MEMTUN_NET_OWNER", "")
+            }
+            None => self,
+        };
         Ok(self.env("LD_PRELOAD", list).env("MEMTUN_NET", dir))
     }
 

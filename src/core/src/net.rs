@@ -303,6 +303,11 @@ impl Net {
             Error::new(e.0, format!("net {shown}: cannot remove: {why}"))
         })
     }
+
+    /// The user whose net it is, where that is not the caller ([`NetOptions::owner`]).
+    pub fn owner(&self) -> Option<u32> {
+        Some(self.0.dir.owner()).filter(|uid| *uid != sys::effective_uid())
+    }
 }
 
 /// How a net is joined, where it is not one's own.

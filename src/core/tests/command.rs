@@ -1,6 +1,6 @@
 //! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
 
-use memtun::{find_library, Net, UnderShim};
+use memtun::{find_library, Net, NetOptions, UnderShim};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{chown, symlink, PermissionsExt};
@@ -109,6 +109,29 @@ fn what_is_preloaded_already_stays_behind_the_library() {
     assert_eq!(value(&command, "MEMTUN_NET"), Some(net.path().as_os_str()));
     command.under(&net).expect("again");
     assert_eq!(value(&command, "LD_PRELOAD"), Some(OsStr::new(&expected)));
+}
+
+#[test]
+fn a_program_is_told_whose_net_it_is_where_that_was_said() {
+    let scratch = Scratch::new();
+    let uid = memtun::sys::effective_uid();
+    let dir = scratch.0.join("net");
+    let net = NetOptions::new().owner(uid).open(&dir).expect("a net");
+    assert_eq!(net.owner(), Some(uid));
+    let mut command = Command::new("sh");
+    command.under(&net).expect("sh can run under the shim");
+    let told = uid.to_string();
+    assert_eq!(value(&command, "MEMTUN_NET_OWNER"), Some(OsStr::new(&told)));
+    assert_eq!(Net::open(&dir).expect("the net").owner(), None);
+}
+
+#[test]
+fn who_owns_a_net_is_not_told_to_programs_of_another() {
+    let net = Net::temporary().expect("a net");
+    let mut command = Command::new("sh");
+    command.env("MEMTUN_NET_OWNER", "1234");
+    command.under(&net).expect("sh can run under the shim");
+    assert_eq!(value(&command, "MEMTUN_NET_OWNER"), Some(OsStr::new("")));
 }
 
 #[test]

@@ -21,6 +21,7 @@ TYPES = {
     "int": ctypes.c_int,
     "size_t": ctypes.c_size_t,
     "ssize_t": ctypes.c_ssize_t,
+    "uid_t": ctypes.c_uint32,
     "uint16_t": ctypes.c_uint16,
     "uint32_t": ctypes.c_uint32,
     "uint64_t": ctypes.c_uint64,

@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +88,34 @@ def test_nothing_is_left_when_the_driver_is_killed() -> None:
     assert gone_in_time(lambda: Path(path).exists())
 
 
+def test_files_of_the_users_own_survive_the_end_of_a_net() -> None:
+    net = m.Net()
+    notes = net.path / "notes.txt"
+    notes.write_text("precious")
+    with pytest.raises(m.Error, match="notes.txt") as stays:
+        net.close()
+    assert stays.value.errno == errno.ENOTEMPTY
+    assert [entry.name for entry in notes.parent.iterdir()] == ["notes.txt"]
+    net.close()
+    shutil.rmtree(net.path)
+
+
+def test_files_of_the_users_own_survive_a_killed_driver() -> None:
+    driver = (
+        "import memtun, os\n"
+        "net = memtun.Net()\n"
+        "net.run(['true'])\n"
+        "(net.path / 'notes.txt').write_text('precious')\n"
+        "print(net.path, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", driver], stdout=subprocess.PIPE, text=True, env=environment)
+    path = Path(done.stdout.strip())
+    assert gone_in_time(lambda: [entry.name for entry in path.iterdir()] != ["notes.txt"])
+    shutil.rmtree(path)
+
+
 def test_a_forked_child_leaves_the_net_to_its_parent() -> None:
     with m.Net() as net:
         child = os.fork()
@@ -149,6 +179,34 @@ def test_the_environment_is_added_to(memtun: m.Net) -> None:
         "MEMTUN_DEVICES": "/dev/net/tun:/dev/tun7",
     }
     assert given == {"A": "b", "LD_PRELOAD": "/lib/other.so /lib/libmemtun-like.so"}
+
+
+def test_a_net_is_joined_as_its_owners(tmp_path: Path) -> None:
+    me = os.geteuid()
+    with m.Net(tmp_path / "net", owner=me) as net:
+        done = net.run(["sh", "-c", "echo $MEMTUN_NET_OWNER"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{me}\n")
+        with net.capture(tmp_path / "file.pcapng"):
+            pass
+    name = pwd.getpwuid(me).pw_name
+    assert m.Net(tmp_path / "net", owner=name).environment()["MEMTUN_NET_OWNER"] == str(me)
+
+
+def test_who_owns_a_net_is_not_told_to_programs_of_another() -> None:
+    # As it stands around a program under `memtun run --net DIR --owner USER`.
+    with m.Net() as net:
+        variables = net.environment({"MEMTUN_NET": "/home/user/net", "MEMTUN_NET_OWNER": "1234"})
+    assert (variables["MEMTUN_NET"], variables["MEMTUN_NET_OWNER"]) == (str(net.path), "")
+
+
+def test_owners_that_cannot_be(tmp_path: Path) -> None:
+    for bad in ["no such user", "", "a\0b", -1, 0xFFFF_FFFF]:
+        with pytest.raises(m.InvalidValue, match="owner"):
+            m.Net(tmp_path / "net", owner=bad)
+    with pytest.raises(m.InvalidValue, match="name the directory"):
+        m.Net(owner=os.geteuid())
+    with pytest.raises(TypeError, match="owner"):
+        m.Net(tmp_path / "net", owner=1.5)
 
 
 def test_link_and_devices_reach_the_program(echo) -> None:

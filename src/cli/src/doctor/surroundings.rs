@@ -28,6 +28,7 @@ fn loads(library: &Path) -> Option<String> {
         .arg(PROBE)
         .env("LD_PRELOAD", library)
         .env_remove("MEMTUN_NET")
+        .env_remove("MEMTUN_NET_OWNER")
         .output();
     match answer {
         Err(e) => Some(format!(

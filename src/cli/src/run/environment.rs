@@ -11,6 +11,9 @@ use std::process::Command;
 pub fn set(command: &mut Command, args: &RunArgs, net: &Net, library: &Path, sanitizer: bool) {
     command.env("LD_PRELOAD", preload(library, inherited("LD_PRELOAD")));
     command.env("MEMTUN_NET", net.path());
+    if let Some(uid) = args.net.owner() {
+        command.env("MEMTUN_NET_OWNER", uid.to_string());
+    }
     if !args.devices.is_empty() {
         let paths: Vec<&[u8]> = args
             .devices

@@ -119,12 +119,16 @@ pub fn run(args: RunArgs) -> Outcome {
 /// The named net, made if it is missing, or a fresh one.
 fn join(args: &NetArgs) -> Result<Net, Failure> {
     match args.dir() {
+        // The program would be told to look for another user's net, and find its own.
+        None if args.owner().is_some() => Err(Failure::bad_input(
+            "an owner without a net: name the net with --net DIR, or leave out --owner and MEMTUN_NET_OWNER",
+        )),
         None => Ok(Net::temporary()?),
         Some(dir) => {
             // The program may go to another directory.
             let dir = std::path::absolute(dir)
                 .map_err(|e| Failure::io(format!("net {}", dir.display()), &e))?;
-            Ok(Net::open(dir)?)
+            args.open_at(&dir)
         }
     }
 }

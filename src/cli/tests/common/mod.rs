@@ -16,6 +16,7 @@ pub fn memtun() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memtun"));
     command
         .env_remove("MEMTUN_NET")
+        .env_remove("MEMTUN_NET_OWNER")
         .env_remove("LD_PRELOAD")
         .env("MEMTUN_LIBRARY", library());
     command

@@ -27,7 +27,7 @@ module                  subject
 """
 
 from ._capture import Capture
-from ._errors import Error, Gone, InvalidValue, PacketsLost, Timeout
+from ._errors import Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
 from ._faults import Fault
 from ._interface import Interface, Link
 from ._library import active, version
@@ -49,6 +49,7 @@ __all__ = [
     "InvalidValue",
     "Link",
     "Net",
+    "NotPermitted",
     "Packet",
     "PacketsLost",
     "Permissions",

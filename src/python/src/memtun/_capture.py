@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 from . import _library
 from ._errors import Error
@@ -47,14 +47,16 @@ class Capture:
     or of
     :meth:`stop`, all that was written before is in the file."""
 
-    def __init__(self, net: Path, file: Union[str, os.PathLike[str]]) -> None:
+    def __init__(self, net: Path, file: Union[str, os.PathLike[str]], owner: Optional[int] = None) -> None:
         self.path = Path(file).absolute()
         """The file."""
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
-        variables = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+        # Whose net it is stands in the command line, and not in what somebody said of another one.
+        variables = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "MEMTUN_NET_OWNER")}
+        whose = [] if owner is None else ["--owner", str(owner)]
         self._process = subprocess.Popen(
-            [str(command()), "capture", "--net", str(net), "--write", str(self.path)],
+            [str(command()), "capture", "--net", str(net), *whose, "--write", str(self.path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -24,15 +24,21 @@ class PacketsLost(Error):
     oldest kept."""
 
 
+class NotPermitted(Error, PermissionError):
+    """EPERM or EACCES: a net's directory is another user's, or open to others."""
+
+
 class Gone(Error):
     """ENODEV: the interface is gone."""
 
 
 _CLASSES: dict[int, type[Error]] = {
+    errno.EACCES: NotPermitted,
     errno.EAGAIN: Timeout,
     errno.EINVAL: InvalidValue,
     errno.ENOBUFS: PacketsLost,
     errno.ENODEV: Gone,
+    errno.EPERM: NotPermitted,
 }
 
 

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Optional
 
-from . import _leftovers
+from . import _leftovers, _library
 
 _lock = threading.Lock()
 # The pipe to it, and whose it is: a forked child has one of its own.
@@ -20,7 +20,7 @@ _pid = 0
 def _start() -> int:
     """The guard, and the pipe to it. Nobody waits for it, as it ends after us."""
     # -I -S: nothing of the driver's directory or site-packages is wanted.
-    command = [sys.executable, "-I", "-S", str(Path(_leftovers.__file__))]
+    command = [sys.executable, "-I", "-S", str(Path(_leftovers.__file__)), str(_library.find())]
     ours = os.pipe()
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:

@@ -1,15 +1,14 @@
 """Processes that stay behind in a temporary net, and the end of such a net when its driver is killed.
 
-Run as a program, with a pipe from the driver as standard input, it reads the directories of nets, each behind
-a sign and before a NUL, and waits: when the pipe ends, the driver has ended, however it did. Then what runs
-in those nets is killed and their directories are removed. It imports nothing of the package, so that it
-starts quickly."""
+Run as a program, with the library's path and a pipe from the driver as standard input, it reads the
+directories of nets, each behind a sign and before a NUL, and waits: when the pipe ends, the driver has ended,
+however it did. Then what runs in those nets is killed and they are removed; files that are not memtun's stay.
+It imports nothing of the package, so that it starts quickly."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 
@@ -30,6 +29,21 @@ def kill_in(net: str) -> None:
                     os.kill(int(entry), signal.SIGKILL)
 
 
+def remove(net: str, library: str) -> None:
+    """Removes a net, if it is still there. What the library refuses is none of ours."""
+    if not os.path.isdir(net):
+        return
+    import ctypes
+
+    loaded = ctypes.CDLL(library)
+    loaded.memtun_net_open.restype = ctypes.c_void_p
+    loaded.memtun_net_open.argtypes = [ctypes.c_char_p]
+    loaded.memtun_net_remove.argtypes = [ctypes.c_void_p]
+    pointer = loaded.memtun_net_open(os.fsencode(net))
+    if pointer:
+        loaded.memtun_net_remove(pointer)
+
+
 def main() -> None:
     """Waits for the driver's end."""
     os.chdir("/")
@@ -46,7 +60,7 @@ def main() -> None:
             nets.discard(net)
     for net in nets:
         kill_in(net)
-        shutil.rmtree(net, ignore_errors=True)
+        remove(net, sys.argv[1])
 
 
 if __name__ == "__main__":

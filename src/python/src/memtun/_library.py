@@ -25,6 +25,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_version": (c_char_p, []),
     "memtun_last_error": (c_char_p, []),
     "memtun_net_open": (c_void_p, [c_char_p]),
+    "memtun_net_open_of_user": (c_void_p, [c_char_p, c_uint32]),
     "memtun_net_temporary": (c_void_p, []),
     "memtun_net_close": (None, [c_void_p]),
     "memtun_net_path": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),

@@ -15,12 +15,13 @@ from typing import Any, Optional, Union
 
 from . import _guard, _leftovers, _library, _programs, _views
 from ._capture import Capture
-from ._errors import Error, Gone, Timeout
+from ._errors import Error, Gone, Timeout, invalid
 from ._faults import Fault
 from ._handles import Handle
 from ._interface import History, Interface
 from ._permissions import Permissions
 from ._programs import Argument, Command, Program
+from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
 from ._waiting import Seconds, in_turns
 
@@ -33,25 +34,40 @@ class Net:
     ``Net()`` makes a fresh one; it ends with the ``with`` block (or :meth:`close`, or this process, also when
     that is killed): programs that run in it are ended and its directory is removed. ``Net(dir)`` joins the
     one in that directory, making it if it is missing; closing it ends the programs that it started, and
-    leaves the directory."""
+    leaves the directory.
 
-    def __init__(self, dir: Optional[Union[str, os.PathLike[str]]] = None) -> None:
-        self._setup(None if dir is None else os.path.abspath(dir), own=False)
+    :param owner: the user whose net it is, a name or a number: how root joins another user's
+    :raises NotPermitted: the directory belongs to another user, or others may write to it
+    """
+
+    def __init__(
+        self,
+        dir: Optional[Union[str, os.PathLike[str]]] = None,
+        owner: Optional[User] = None,
+    ) -> None:
+        if dir is None and owner is not None:
+            invalid(f"owner {owner!r}: a fresh net is your own; name the directory of that user's net")
+        self._setup(None if dir is None else os.path.abspath(dir), own=False, owner=owner)
 
     @classmethod
     def of_this_process(cls) -> Net:
         """The net in which this process opens its own tunnels, when it runs under the shim."""
         self = cls.__new__(cls)
-        self._setup(None, own=True)
+        # The library has read it, too.
+        whose = os.environ.get("MEMTUN_NET_OWNER")
+        self._setup(None, own=True, owner=int(whose) if whose else None)
         return self
 
-    def _setup(self, dir: Optional[str], own: bool) -> None:
+    def _setup(self, dir: Optional[str], own: bool, owner: Optional[User]) -> None:
         temporary = dir is None and not own
+        self._owner = None if owner is None else user_number(owner)
+        name = None if dir is None else _library.c_text(dir, "dir")
         if temporary:
             pointer = _library.pointer("memtun_net_temporary")
-        else:
-            name = None if dir is None else _library.c_text(dir, "dir")
+        elif own or self._owner is None:
             pointer = _library.pointer("memtun_net_open", name)
+        else:
+            pointer = _library.pointer("memtun_net_open_of_user", name, self._owner)
         self._handle = Handle(pointer, "memtun_net_close", "the net")
         with self._handle as net:
             self.path = Path(_library.text("memtun_net_path", net))
@@ -90,7 +106,7 @@ class Net:
         """Environment variables that put a program under the shim and into this net, for those who start it
         by other means than :meth:`popen`. ``base`` is this process's environment unless given."""
         with self._handle:
-            variables = _programs.environment(self.path, base, link, devices)
+            variables = _programs.environment(self.path, self._owner, base, link, devices)
             self._life.others_join()
         return variables
 
@@ -189,7 +205,7 @@ class Net:
         """Captures what goes through the net's interfaces into a pcapng file, replacing it, until the end of
         the ``with`` statement or of the net."""
         with self._handle:
-            capture = Capture(self.path, file)
+            capture = Capture(self.path, file, self._owner)
         self._life.captures.append(capture)
         return capture
 
@@ -257,10 +273,19 @@ class _Life:
         for capture in self.captures:
             with contextlib.suppress(Error):
                 capture.stop()
-        if self._temporary:
-            # A program may have removed it itself.
-            with contextlib.suppress(Error), self._handle as net:
+        try:
+            if self._temporary:
+                self._remove()
+        finally:
+            if self._joined:
+                _guard.forget(self._path)
+            self._handle.close()
+
+    def _remove(self) -> None:
+        try:
+            with self._handle as net:
                 _library.call("memtun_net_remove", net)
-        if self._joined:
-            _guard.forget(self._path)
-        self._handle.close()
+        except Error as e:
+            # A program may have removed it itself. Anything else is worth a word: somebody's files are in it.
+            if e.errno != errno.ENOENT:
+                raise

@@ -26,6 +26,7 @@ _GRACE = 2.0
 
 def environment(
     net: Path,
+    owner: Optional[int],
     base: Optional[Mapping[str, str]],
     link: Optional[str],
     devices: Optional[Iterable[Argument]],
@@ -42,6 +43,11 @@ def environment(
     others = variables.get("LD_PRELOAD", "").replace(":", " ").split()
     variables["LD_PRELOAD"] = ":".join([library, *(o for o in others if o != library)])
     variables["MEMTUN_NET"] = str(net)
+    if owner is not None:
+        variables["MEMTUN_NET_OWNER"] = str(owner)
+    elif "MEMTUN_NET_OWNER" in variables:
+        # Said of another net. Empty, not away: a shim around this process would put it back.
+        variables["MEMTUN_NET_OWNER"] = ""
     if link is not None:
         if link not in ("up", "down"):
             invalid(f"link {link!r}: give up or down")

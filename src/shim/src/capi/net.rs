@@ -3,8 +3,8 @@
 use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
 use crate::table::OwnTunnels;
 use crate::{config, process, user};
-use libc::{c_char, c_int, size_t, ssize_t};
-use memtun_core::{Error, Fault, Net, Permission};
+use libc::{c_char, c_int, size_t, ssize_t, uid_t};
+use memtun_core::{Error, Fault, Net, NetOptions, Permission};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,6 +18,9 @@ pub(super) fn net<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
 
 /// Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
 /// own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
+/// ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to it. ENOTDIR: it is
+/// a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN: what is in it is
+/// damaged, or another version's.
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
@@ -41,6 +44,24 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     })
 }
 
+/// Joins the net of the user with this number, and of no other: how root joins another user's. What is made in
+/// it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user. EINVAL:
+/// dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+#[no_mangle]
+pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *mut NetHandle {
+    handle(|| {
+        if dir.is_null() {
+            let sentence = "name the directory of the user's net";
+            return Err(Error::new(libc::EINVAL, sentence));
+        }
+        let dir = user::c_string(dir).map_err(super::bad_memory)?;
+        let options = NetOptions::new().owner(owner);
+        options
+            .open(Path::new(OsStr::from_bytes(dir)))
+            .map(NetHandle)
+    })
+}
+
 /// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
 /// this one and those made from it. Nets of processes that were killed are removed on the way.
 #[no_mangle]
@@ -49,7 +70,7 @@ pub extern "C" fn memtun_net_temporary() -> *mut NetHandle {
 }
 
 /// Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.
-// Contract: `net` comes from `memtun_net_open` or `memtun_net_temporary` and is not used afterwards.
+// Contract: `net` comes from a function above and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
     // SAFETY: the caller's contract.

@@ -1,0 +1,468 @@
+//! One machine with several users, of whom one means harm.
+//!
+//! A [`Machine`] is a mount namespace with a `/dev/shm` of its own, so that hostile nets meet nobody but the test; in it run
+//! `users/*`: a program under the shim, and drivers in C and Python. It takes root to be several users; where that is
+//! missing, each test says on standard error that it did not run.
+//!
+//! What an attack must not do is the same everywhere: kill a victim by a signal, hold it up longer than [`SOON`], touch
+//! what is not memtun's ([`tree`]).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{chown, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::build;
+use crate::watchdog::{self, Finished};
+use crate::world::TempDir;
+
+mod killing;
+mod ways;
+
+pub use killing::killed_at_call;
+pub use ways::{answer_in_rust, Refusal, Way};
+
+/// The administrator.
+pub const ROOT: u32 = 0;
+/// An ordinary user.
+pub const ALICE: u32 = 1234;
+/// Another one, who attacks: Debian's nobody.
+pub const MALLORY: u32 = 65534;
+
+/// Longest time that anything may take a victim.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// Where memtun makes nets that nobody has named.
+pub const SHM: &str = "/dev/shm";
+
+/// A process id that is nobody's, as that of a dead maker in the name of a net.
+pub const NOBODYS_PID: u32 = 4_194_000;
+
+/// One test's machine, of which [`on_a_machine`] makes the calling thread a part.
+pub struct Machine {
+    stage: TempDir,
+}
+
+/// Runs a test on a machine of its own, or says why not.
+pub fn on_a_machine(test: impl FnOnce(&Machine) + Send) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    // A namespace is entered by a thread, which must not run another test afterwards.
+    let ended = std::thread::scope(|scope| {
+        scope
+            .spawn(|| match Machine::enter() {
+                Ok(machine) => test(&machine),
+                // To standard error itself: the test runner hides what eprintln! says in tests that pass.
+                Err(why) => {
+                    let _ = writeln!(
+                        io::stderr(),
+                        "users: NOT RUN, nothing is said about other users: {name}: {why}"
+                    );
+                }
+            })
+            .join()
+    });
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Machine {
+    fn enter() -> Result<Machine, String> {
+        // SAFETY: no arguments, cannot fail.
+        let uid = unsafe { libc::geteuid() };
+        if uid != ROOT {
+            return Err(format!(
+                "it takes root to be several users, and this is user {uid}"
+            ));
+        }
+        private_shared_memory()
+            .map_err(|e| format!("a mount namespace with its own {SHM}: {e}"))?;
+        let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
+        let place = |from: &Path| {
+            let to = stage.path().join(from.file_name().expect("a file"));
+            fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+            set_mode(&to, 0o755);
+        };
+        place(&build::shim().library);
+        place(&build::shim().command);
+        place(&build::user_program("program"));
+        place(&build::user_program("driver"));
+        place(&build::crate_dir().join("users/driver.py"));
+        Ok(Machine { stage })
+    }
+
+    /// Root's directory with the programs, which everybody may read.
+    pub fn stage(&self) -> &Path {
+        self.stage.path()
+    }
+
+    /// A directory of a user's own, in which others may look.
+    pub fn home(&self, uid: u32) -> PathBuf {
+        let home = Path::new(SHM).join(format!("home-{uid}"));
+        if !home.exists() {
+            make_dir(&home, uid, 0o755);
+        }
+        home
+    }
+
+    /// A command of a user's, with a clean environment.
+    pub fn command(&self, uid: u32, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        command
+            .uid(uid)
+            .gid(uid)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("LC_ALL", "C")
+            .env("MEMTUN_LOG", "error")
+            .current_dir("/");
+        command
+    }
+
+    /// The `memtun` command of a user's.
+    pub fn memtun(&self, uid: u32, arguments: &[&str]) -> Command {
+        let mut command = self.command(uid, self.stage().join("memtun"));
+        command.args(arguments);
+        command
+    }
+
+    /// `users/program.c` under the shim: these steps, in this net or in one of its own.
+    pub fn program(&self, uid: u32, net: Option<&Path>, steps: &[&str]) -> Command {
+        let mut command = self.command(uid, self.stage().join("users-program"));
+        command
+            .args(steps)
+            .env("LD_PRELOAD", self.stage().join("libmemtun.so"));
+        if let Some(net) = net {
+            command.env("MEMTUN_NET", net);
+        }
+        command
+    }
+
+    /// `users/driver.c`: a net's directory, the owner or `-`, and what to do in it.
+    pub fn driver(&self, uid: u32, dir: &Path, owner: Option<u32>, steps: &[&str]) -> Command {
+        let mut command = self.command(uid, self.stage().join("users-driver"));
+        command
+            .env("LD_LIBRARY_PATH", self.stage())
+            .arg(dir)
+            .arg(owner.map_or("-".to_owned(), |uid| uid.to_string()))
+            .args(steps);
+        command
+    }
+
+    /// Runs a victim's command. It must end soon, and not by a signal.
+    #[track_caller]
+    pub fn run(&self, command: &mut Command) -> Finished {
+        let finished = self.run_anyhow(command);
+        if let Some(why) = harm(&finished) {
+            panic!("{command:?}: {why}\n{}{}", finished.stdout, finished.stderr);
+        }
+        finished
+    }
+
+    /// Runs a command; for those that collect what is wrong, see [`harm`].
+    pub fn run_anyhow(&self, command: &mut Command) -> Finished {
+        let dir = TempDir::new(self.stage(), 0o700, None);
+        watchdog::run(command, dir.path(), SOON).unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    }
+
+    /// Starts a program that says when it is ready, and waits for that.
+    #[track_caller]
+    pub fn start(&self, command: &mut Command) -> Running {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let output = self
+            .stage()
+            .join(format!("output.{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let file = File::create(&output).expect("a file in root's directory");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("dup"))
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let mut running = Running { child, output };
+        running.wait_for("ready\n");
+        running
+    }
+}
+
+/// What an attack has done to a victim that ended like this, if it has.
+pub fn harm(finished: &Finished) -> Option<String> {
+    let said = |word: &str| finished.stderr.contains(word) || finished.stdout.contains(word);
+    match finished.ended.code() {
+        None => Some(finished.ended.to_string()),
+        // What a shell and `memtun run` say of a program that a signal ended.
+        Some(code) if code >= 128 => Some(format!("{}: ended by a signal", finished.ended)),
+        Some(_) if said("bug in memtun") => Some("a panic was caught".into()),
+        Some(_) => None,
+    }
+}
+
+/// A program in the background, which is killed with its handle.
+pub struct Running {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Running {
+    /// What it has printed so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// Waits until it has printed something.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        let end = Instant::now() + SOON;
+        while !self.output().contains(text) {
+            let ended = self.child.try_wait().expect("our own child");
+            assert!(
+                ended.is_none() && Instant::now() < end,
+                "{text:?} was not printed ({ended:?}): {}",
+                self.output()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for its end: what an attack has done to it, if it has.
+    pub fn ends(mut self) -> Option<String> {
+        let end = Instant::now() + SOON;
+        loop {
+            match self.child.try_wait().expect("our own child") {
+                Some(status) => {
+                    return harm(&Finished {
+                        ended: watchdog::Ended::Exited(status),
+                        stdout: self.output(),
+                        stderr: String::new(),
+                    })
+                }
+                None if Instant::now() > end => return Some(format!("hangs: {}", self.output())),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// Kills it with everything that it has started.
+    pub fn kill(self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SAFETY: no pointers. The group is this child's, which is not reaped yet.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+        let _ = self.child.wait();
+    }
+}
+
+/// A `/dev/shm` that only the calling thread and its children see.
+fn private_shared_memory() -> io::Result<()> {
+    let mount = |source: &std::ffi::CStr, target: &std::ffi::CStr, flags, options: *const _| {
+        let source = source.as_ptr();
+        // SAFETY: NUL-terminated strings, which the kernel only reads.
+        match unsafe { libc::mount(source, target.as_ptr(), source, flags, options) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: it takes flags; the thread's own view of the file system becomes separate.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    mount(c"none", c"/", private, std::ptr::null())?;
+    mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
+}
+
+/// Makes a directory of a user's.
+pub fn make_dir(path: &Path, uid: u32, mode: u32) {
+    fs::create_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    give(path, uid);
+    set_mode(path, mode);
+}
+
+/// Makes a file of a user's.
+pub fn make_file(path: &Path, uid: u32, mode: u32, contents: &[u8]) {
+    fs::write(path, contents).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    give(path, uid);
+    set_mode(path, mode);
+}
+
+/// Gives a file to a user, without following it.
+pub fn give(path: &Path, uid: u32) {
+    std::os::unix::fs::lchown(path, Some(uid), Some(uid))
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Gives a directory with all that is in it to a user.
+pub fn give_all(dir: &Path, uid: u32) {
+    give(dir, uid);
+    for name in names(dir) {
+        give(&dir.join(name), uid);
+    }
+}
+
+/// Sets the mode of a file.
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// The names in a directory, sorted; none when it is not there.
+pub fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the contents: equal as long as nobody has
+/// touched it.
+pub fn tree(path: &Path) -> Vec<String> {
+    let Ok(st) = fs::symlink_metadata(path) else {
+        return vec![format!("{}: not there", path.display())];
+    };
+    let mut contents = String::new();
+    if st.is_symlink() {
+        contents = format!("{:?}", fs::read_link(path));
+    } else if st.is_file() {
+        contents = file_contents(path).escape_ascii().to_string();
+    }
+    let mut lines = vec![format!(
+        "{} {:o} {}:{} links {} size {} device {} changed {}.{:09} {contents}",
+        path.display(),
+        st.mode(),
+        st.uid(),
+        st.gid(),
+        // A directory's count, size and times follow from what is in it.
+        if st.is_dir() { 0 } else { st.nlink() },
+        if st.is_dir() { 0 } else { st.size() },
+        st.rdev(),
+        st.ctime(),
+        st.ctime_nsec(),
+    )];
+    if st.is_dir() {
+        for name in names(path) {
+            lines.extend(tree(&path.join(name)));
+        }
+    }
+    lines
+}
+
+fn file_contents(path: &Path) -> Vec<u8> {
+    let mut begin = vec![0; 4096];
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOATIME)
+        .open(path);
+    let read = file.and_then(|file| std::os::unix::fs::FileExt::read_at(&file, &mut begin, 0));
+    begin.truncate(read.unwrap_or(0));
+    begin
+}
+
+/// What somebody has touched there since [`tree`] was asked, if anything.
+pub fn touched(path: &Path, before: &[String]) -> Option<String> {
+    let after = tree(path);
+    let only = |these: &[String], those: &[String], sign: &str| {
+        let lines = these.iter().filter(|line| !those.contains(line));
+        lines.fold(String::new(), |text, line| format!("{text}{sign} {line}\n"))
+    };
+    let difference = only(before, &after, "-") + &only(&after, before, "+");
+    (!difference.is_empty()).then(|| format!("{} was touched:\n{difference}", path.display()))
+}
+
+/// Asserts that nobody has touched anything there since [`tree`] was asked.
+#[track_caller]
+pub fn assert_untouched(path: &Path, before: &[String]) {
+    if let Some(difference) = touched(path, before) {
+        panic!("{difference}");
+    }
+}
+
+/// Nets of process trees in a directory, and whatever else looks like one.
+pub fn private_nets(base: &Path) -> Vec<String> {
+    let mut found = names(base);
+    found.retain(|name| name.starts_with("memtun-"));
+    found
+}
+
+/// The first page of a file, as an attacker maps it.
+pub struct Page(*mut libc::c_void);
+
+// SAFETY: what is behind it is used as atomics only.
+unsafe impl Sync for Page {}
+
+const PAGE: usize = 4096;
+
+impl Page {
+    /// Maps it.
+    pub fn of(path: &Path) -> Page {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        // SAFETY: a fresh mapping; the file is not shortened while the test uses it.
+        let base = unsafe {
+            let both = libc::PROT_READ | libc::PROT_WRITE;
+            let fd = file.as_raw_fd();
+            libc::mmap(std::ptr::null_mut(), PAGE, both, libc::MAP_SHARED, fd, 0)
+        };
+        assert_ne!(base, libc::MAP_FAILED, "{}", path.display());
+        Page(base)
+    }
+
+    /// A word of it.
+    pub fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset % 4 == 0 && offset < PAGE);
+        // SAFETY: aligned and within the mapping, which lives as long as the value; anybody may write to it at any time.
+        unsafe { &*self.0.byte_add(offset).cast() }
+    }
+
+    /// Wakes who sleeps on a word.
+    pub fn wake(&self, offset: usize) {
+        let word: *const AtomicU32 = self.word(offset);
+        // SAFETY: FUTEX_WAKE looks only at the address.
+        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; words were borrowed from this value.
+        unsafe { libc::munmap(self.0, PAGE) };
+    }
+}
+
+/// Makes a FIFO, a socket's relative for whoever opens without looking.
+pub fn make_fifo(path: &Path, uid: u32) {
+    make_node(path, libc::S_IFIFO | 0o666, 0);
+    give(path, uid);
+}
+
+/// Makes a device: what opening it does is the driver's business.
+pub fn make_null_device(path: &Path) {
+    make_node(path, libc::S_IFCHR | 0o666, libc::makedev(1, 3));
+    set_mode(path, 0o666);
+}
+
+fn make_node(path: &Path, mode: u32, device: libc::dev_t) {
+    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL");
+    // SAFETY: a NUL-terminated string.
+    let made = unsafe { libc::mknod(name.as_ptr(), mode, device) };
+    assert_eq!(
+        made,
+        0,
+        "{}: {}",
+        path.display(),
+        io::Error::last_os_error()
+    );
+    chown(path, Some(ROOT), Some(ROOT)).expect("chown by root");
+}

@@ -1,0 +1,21 @@
+//! What one user can do to another: nothing. Several users on one machine, see [`shim_tests::users`].
+//!
+//! | module | subject |
+//! |---|---|
+//! | `files` | nets whose files are something else than they should be |
+//! | `joining` | whose net is joined, what is said when it is not, in every language |
+//! | `root` | root in a user's net, by accident and on purpose |
+//! | `sweeping` | nets that nobody named: what is swept, what is not looked at, what survives |
+
+mod files;
+mod joining;
+mod root;
+mod sweeping;
+
+use shim_tests::users::answer_in_rust;
+
+#[test]
+#[ignore = "a part of other tests, as another user"]
+fn a_driver_in_rust() {
+    answer_in_rust();
+}

@@ -1,0 +1,436 @@
+//! Nets that nobody named: what lies about in `/dev/shm` under their names is swept if it is one's own and dead, and is
+//! else not looked at.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use memtun::shm::layout::NetState;
+use shim_tests::users::*;
+
+/// Where the net's lock is in its state.
+const LOCK: usize = std::mem::offset_of!(NetState, lock);
+/// Bit of a lock that somebody sleeps on.
+const WAITERS: u32 = libc::FUTEX_WAITERS;
+
+fn state(net: &Path) -> PathBuf {
+    net.join(".memtun-net-state")
+}
+
+/// What a net of a user's is called whose maker is dead.
+fn dead_net_of(uid: u32) -> PathBuf {
+    Path::new(SHM).join(format!("memtun-{uid}-{NOBODYS_PID}-1"))
+}
+
+/// A net that Mallory has made and opened to everybody.
+fn mallorys_net(m: &Machine, path: &Path) {
+    let made = Path::new(SHM).join("made-by-mallory");
+    m.run(&mut m.program(MALLORY, Some(&made), &["open"]));
+    fs::rename(&made, path).expect("a rename in a directory of everybody's");
+    set_mode(path, 0o777);
+    set_mode(&state(path), 0o666);
+}
+
+/// A victim's everyday life: a program of its own, a program under the command. Both make a net that nobody named.
+#[track_caller]
+fn everyday_life(m: &Machine, uid: u32) {
+    let program = m.run(&mut m.program(uid, None, &["open", "attach=tun0", "write"]));
+    let all_is_well = "open: ok\nattach: ok\nwrite: ok\n";
+    assert_eq!(program.stdout, all_is_well, "{}", program.stderr);
+    let run = m.run(&mut m.memtun(uid, &["run", "--", "true"]));
+    assert!(run.ended.success(), "{}", run.stderr);
+}
+
+/// Asserts that everyday life sweeps whatever there is. Of the killed, some may still be dying.
+#[track_caller]
+fn swept(m: &Machine, uid: u32, what: &str) {
+    let end = Instant::now() + SOON;
+    loop {
+        everyday_life(m, uid);
+        let left = private_nets(Path::new(SHM));
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "{what}: not swept: {left:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_net_of_another_user_by_our_name_holds_nobody_up() {
+    on_a_machine(|m| {
+        for victim in [ALICE, ROOT] {
+            let planted = dead_net_of(victim);
+            mallorys_net(m, &planted);
+            // Held by a process that lives for ever.
+            Page::of(&state(&planted)).word(LOCK).store(1, SeqCst);
+            let before = tree(&planted);
+            everyday_life(m, victim);
+            assert_untouched(&planted, &before);
+        }
+    });
+}
+
+#[test]
+fn a_net_of_another_user_by_our_name_writes_nothing_into_us() {
+    on_a_machine(|m| {
+        let planted = dead_net_of(ROOT);
+        mallorys_net(m, &planted);
+        // So that there is time between lock and unlock.
+        for number in 0..20_000 {
+            let name = format!(".a-long-name-that-nobody-minds-{number}");
+            make_file(&planted.join(name), MALLORY, 0o600, b"");
+        }
+        let page = Page::of(&state(&planted));
+        let held = std::process::id();
+        page.word(LOCK).store(held, SeqCst);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Let the victim in as soon as it waits; then put addresses where a list's pointers would be.
+            scope.spawn(|| {
+                let lock = page.word(LOCK);
+                while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {
+                    std::thread::yield_now();
+                }
+                lock.store(0, SeqCst);
+                page.wake(LOCK);
+                while !over.load(SeqCst) {
+                    for at in [24, 32] {
+                        page.word(LOCK + at).store(0, SeqCst);
+                        page.word(LOCK + at + 4).store(0xdead, SeqCst);
+                    }
+                }
+            });
+            let victim = m.run_anyhow(&mut m.program(ROOT, None, &["open"]));
+            over.store(true, SeqCst);
+            assert_eq!(harm(&victim), None, "{}", victim.stderr);
+            assert_eq!(victim.stdout, "open: ok\n", "{}", victim.stderr);
+        });
+        everyday_life(m, ROOT);
+    });
+}
+
+#[test]
+fn a_link_by_our_name_leads_nowhere() {
+    on_a_machine(|m| {
+        let private = Path::new(SHM).join("roots-private");
+        make_dir(&private, ROOT, 0o700);
+        // Longer than the names of interfaces, which would keep a net in being.
+        make_file(
+            &private.join("customer database.sqlite"),
+            ROOT,
+            0o600,
+            b"precious",
+        );
+        make_file(
+            &private.join("irreplaceable-thesis.tex"),
+            ROOT,
+            0o600,
+            b"precious",
+        );
+        let before = tree(&private);
+        symlink(&private, dead_net_of(ROOT)).expect("a link");
+        everyday_life(m, ROOT);
+        assert_untouched(&private, &before);
+
+        // First a net with its lock held; when root waits there, the link is turned round.
+        let own = Path::new(SHM).join("mallorys");
+        mallorys_net(m, &own);
+        let (link, turned) = (dead_net_of(ROOT), Path::new(SHM).join("turned"));
+        fs::remove_file(&link).expect("our own link");
+        symlink(&own, &link).expect("a link");
+        symlink(&private, &turned).expect("a link");
+        give(&link, MALLORY);
+        let page = Page::of(&state(&own));
+        page.word(LOCK).store(std::process::id(), SeqCst);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let lock = page.word(LOCK);
+                while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {
+                    std::thread::yield_now();
+                }
+                fs::rename(&turned, &link).expect("a rename in a directory of everybody's");
+                lock.store(0, SeqCst);
+                page.wake(LOCK);
+            });
+            let victim = m.run_anyhow(&mut m.program(ROOT, None, &["open"]));
+            over.store(true, SeqCst);
+            assert_eq!(harm(&victim), None, "{}", victim.stderr);
+        });
+        assert_untouched(&private, &before);
+    });
+}
+
+#[test]
+fn other_things_by_our_name_hold_nobody_up() {
+    on_a_machine(|m| {
+        for victim in [ALICE, ROOT] {
+            let name = |end: &str| Path::new(SHM).join(format!("memtun-{victim}-{end}"));
+            make_fifo(&name("4194000-2"), MALLORY);
+            make_file(&name("4194000-3"), MALLORY, 0o666, b"text");
+            make_dir(&name("4194000-4"), MALLORY, 0o777);
+            make_dir(&name("4194000-5"), MALLORY, 0o000);
+            make_dir(&name("4194000-6"), MALLORY, 0o777);
+            make_fifo(&name("4194000-6/.memtun-net-state"), MALLORY);
+            symlink(name("4194000-8"), name("4194000-7")).expect("a link");
+            symlink(name("4194000-7"), name("4194000-8")).expect("a link");
+            make_null_device(&name("4194000-9"));
+            let places = private_nets(Path::new(SHM));
+            let before: Vec<_> = places
+                .iter()
+                .map(|name| tree(&Path::new(SHM).join(name)))
+                .collect();
+            everyday_life(m, victim);
+            for (name, before) in places.iter().zip(before) {
+                assert_untouched(&Path::new(SHM).join(name), &before);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_net_is_called_says_nothing() {
+    // A net by a name with a date in it counted as private, and was emptied.
+    on_a_machine(|m| {
+        let net = m.home(ALICE).join("memtun-2026-39999-25");
+        make_dir(&net, ALICE, 0o700);
+        // The last one is named as an interface could be.
+        let notes = ["notes about the run.txt", ".gitignore-of-mine-here", "tun0"];
+        for count in [2, 3] {
+            for name in &notes[..count] {
+                make_file(&net.join(name), ALICE, 0o600, b"precious");
+            }
+            let before: Vec<_> = notes.map(|name| tree(&net.join(name))).into();
+            m.run(&mut m.program(ALICE, Some(&net), &["open"]));
+            let dir = net.to_str().expect("UTF-8");
+            let run = m.run(&mut m.memtun(ALICE, &["run", "--net", dir, "--", "true"]));
+            assert!(run.ended.success(), "{}", run.stderr);
+            for (name, before) in notes.iter().zip(&before) {
+                assert_untouched(&net.join(name), before);
+            }
+        }
+
+        // Nor where private nets are: what has not been made as one is not swept.
+        let net = dead_net_of(ALICE);
+        m.run(&mut m.program(ALICE, Some(&net), &["open", "attach=tun1", "persist"]));
+        make_file(&net.join("notes.txt"), ALICE, 0o600, b"precious");
+        let before = tree(&net.join("notes.txt"));
+        everyday_life(m, ALICE);
+        assert_untouched(&net.join("notes.txt"), &before);
+        let ls = m.run(&mut m.memtun(ALICE, &["ls", "--net", net.to_str().expect("UTF-8")]));
+        assert!(ls.stdout.contains("tun1"), "{}{}", ls.stdout, ls.stderr);
+    });
+}
+
+#[test]
+fn a_users_own_files_survive_the_removal_of_a_net() {
+    on_a_machine(|m| {
+        let only_notes = |net: &Path, said: &str, before: &[String]| {
+            assert_untouched(&net.join("notes.txt"), before);
+            assert_eq!(names(net), ["notes.txt"], "memtun's own files go");
+            assert!(
+                said.contains("notes.txt"),
+                "the sentence names one of them: {said:?}"
+            );
+        };
+        // By a driver, of a net with something of each kind in it.
+        let net = m.home(ALICE).join("net");
+        m.run(&mut m.program(ALICE, Some(&net), &["open", "attach=tun0", "persist"]));
+        make_file(&net.join("notes.txt"), ALICE, 0o600, b"precious");
+        let before = tree(&net.join("notes.txt"));
+        let removed = m.run(&mut m.driver(ALICE, &net, None, &["remove"]));
+        only_notes(&net, &removed.stdout, &before);
+        assert!(
+            removed.stdout.contains("\nremove: 39 "),
+            "ENOTEMPTY: {}",
+            removed.stdout
+        );
+
+        // By `memtun run`, of the net that it made.
+        let script = "echo precious > $MEMTUN_NET/notes.txt; echo $MEMTUN_NET";
+        let run = m.run(&mut m.memtun(ALICE, &["run", "--tun", "tun0", "--", "sh", "-c", script]));
+        assert_eq!(run.ended.code(), Some(0), "the program's own status");
+        let net = Path::new(run.stdout.trim());
+        let before = tree(&net.join("notes.txt"));
+        only_notes(net, &run.stderr, &before);
+
+        // By the next one, of a net whose maker was killed.
+        let script = "echo precious > $MEMTUN_NET/notes.txt; echo $MEMTUN_NET; kill -9 $PPID";
+        let run =
+            m.run_anyhow(&mut m.memtun(ALICE, &["run", "--tun", "tun0", "--", "sh", "-c", script]));
+        let net = Path::new(run.stdout.trim());
+        let before = tree(&net.join("notes.txt"));
+        let end = Instant::now() + SOON;
+        while names(net).len() > 1 && Instant::now() < end {
+            everyday_life(m, ALICE);
+        }
+        only_notes(net, "notes.txt", &before);
+    });
+}
+
+#[test]
+fn whoever_was_killed_leaves_nothing() {
+    on_a_machine(|m| {
+        let made = |what: &str, at_least: usize| {
+            let left = private_nets(Path::new(SHM)).len();
+            assert!(
+                left >= at_least,
+                "{what} left {left} nets: this test tests nothing"
+            );
+            swept(m, ALICE, what);
+        };
+        let die = |steps: &[&str]| {
+            let steps = [steps, &["kill"]].concat();
+            m.run_anyhow(&mut m.program(ALICE, None, &steps));
+        };
+        die(&["open"]);
+        made("a program with a tunnel", 1);
+        die(&["open", "attach=tun0"]);
+        made("a program with an interface", 1);
+        die(&["open", "attach=tun0", "persist"]);
+        made("a program with a persistent interface", 1);
+        die(&["open", "attach=tun0", "persist", "close"]);
+        made("a program without a tunnel, with a persistent interface", 1);
+        let killed = |options: &[&str]| {
+            let line = [&["run"], options, &["--", "sh", "-c", "kill -9 $PPID"]].concat();
+            m.run_anyhow(&mut m.memtun(ALICE, &line));
+        };
+        killed(&[]);
+        made("a command", 1);
+        killed(&["--tun", "x0", "--tap", "x1"]);
+        made("a command with persistent interfaces", 1);
+        let file = m.home(ALICE).join("capture.pcapng");
+        killed(&["--tun", "x0", "--capture", file.to_str().expect("UTF-8")]);
+        made("a command that captures", 1);
+        // Between mkdir and the first file.
+        make_dir(&dead_net_of(ALICE), ALICE, 0o700);
+        made("a maker that had not got far", 1);
+    });
+}
+
+#[test]
+fn a_capturer_keeps_a_net_whose_maker_was_killed() {
+    on_a_machine(|m| {
+        // With an interface that it has not read to the end.
+        let script = "echo $MEMTUN_NET; echo ready; exec sleep 100";
+        let mut run =
+            m.start(&mut m.memtun(ALICE, &["run", "--tun", "x0", "--", "sh", "-c", script]));
+        run.wait_for("/dev/shm/");
+        let output = run.output();
+        let net = PathBuf::from(output.lines().next().expect("a line"));
+        let dir = net.to_str().expect("UTF-8");
+        let file = m.home(ALICE).join("capture.pcapng");
+        let line = ["capture", "--net", dir, "-w", file.to_str().expect("UTF-8")];
+        let mut command = m.command(ALICE, "sh");
+        command.args([
+            "-c",
+            "\"$0\" \"$@\" & while ! [ -e \"$5\" ]; do sleep 0.01; done; echo ready; wait",
+        ]);
+        let capture = m.start(command.arg(m.stage().join("memtun")).args(line));
+        run.kill();
+        everyday_life(m, ALICE);
+        assert!(net.is_dir(), "somebody is in it");
+        capture.kill();
+        swept(m, ALICE, "maker and capturer killed");
+    });
+}
+
+#[test]
+fn a_maker_that_is_killed_at_any_system_call_leaves_nothing() {
+    on_a_machine(|m| {
+        let mut calls = 0;
+        let mut nets = 0;
+        loop {
+            let mut program = m.program(ALICE, None, &["open", "attach=tun0", "persist", "close"]);
+            let ended = killed_at_call(&mut program, calls);
+            let left = private_nets(Path::new(SHM)).len();
+            // Each sweeps what the one before has left, unless it died before or amid that.
+            assert!(left <= 3, "killed at call {calls}: {left} nets lie about");
+            nets += left;
+            if ended {
+                break;
+            }
+            calls += 1;
+        }
+        assert!(
+            calls > 50 && nets > 20,
+            "{calls} calls, {nets} nets were there"
+        );
+        swept(m, ALICE, "killed at any call");
+    });
+}
+
+/// A container: a PID namespace of its own, in which `/proc` shows only what is in it.
+fn in_a_container(m: &Machine, uid: u32, command: &[&str]) -> std::process::Command {
+    let mut outside = m.command(ROOT, "unshare");
+    outside.args(["--pid", "--fork", "--kill-child", "--mount-proc", "setpriv"]);
+    outside.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+    outside.arg("--clear-groups").args(command);
+    outside
+}
+
+#[test]
+fn containers_that_share_shm_leave_each_others_living_nets_alone() {
+    on_a_machine(|m| {
+        let memtun = m.stage().join("memtun");
+        let program = m.stage().join("users-program");
+        let (memtun, program) = (
+            memtun.to_str().expect("UTF-8"),
+            program.to_str().expect("UTF-8"),
+        );
+        for uid in [ALICE, ROOT] {
+            let go = m.home(uid).join("go");
+            make_fifo(&go, uid);
+            let wait = format!("read go < {}", go.display());
+            // Without a tunnel, with one, with only an interface: what the command holds keeps the net.
+            let alone = format!("echo ready; {wait}; exec {program} open");
+            let accompanied =
+                format!("{program} open ready wait & {wait}; {program} open; kill $!");
+            let deny: [&[&str]; 2] = [&["--deny", "ioctl"], &["--deny", "ioctl", "--tun", "x0"]];
+            let lives = [
+                (deny[0], &alone),
+                (deny[0], &accompanied),
+                (deny[1], &alone),
+            ];
+            for (options, life) in lives {
+                let line = [&[memtun, "run"], options, &["--", "sh", "-c", life]].concat();
+                let mut first = m.start(&mut in_a_container(m, uid, &line));
+                let nets = private_nets(Path::new(SHM));
+                assert_eq!(nets.len(), 1, "the first container's");
+                for another in [
+                    vec![memtun, "run", "--", "true"],
+                    vec!["env", "LD_PRELOAD", program, "open"],
+                ] {
+                    let library = format!("LD_PRELOAD={}/libmemtun.so", m.stage().display());
+                    let another: Vec<&str> = another
+                        .iter()
+                        .map(|word| {
+                            if *word == "LD_PRELOAD" {
+                                library.as_str()
+                            } else {
+                                word
+                            }
+                        })
+                        .collect();
+                    let another = m.run(&mut in_a_container(m, uid, &another));
+                    assert!(another.ended.success(), "{}", another.stderr);
+                }
+                assert_eq!(private_nets(Path::new(SHM)), nets, "it is still there");
+                let ls =
+                    m.run(&mut m.memtun(uid, &["fault", "--net", &format!("{SHM}/{}", nets[0])]));
+                assert_eq!(
+                    ls.stdout, "ioctl denied\n",
+                    "what was set in it holds: {}",
+                    ls.stderr
+                );
+                fs::write(&go, "go\n").expect("the shell reads");
+                first.wait_for("open: ok\n");
+                first.kill();
+                swept(m, uid, "the first container is gone");
+            }
+        }
+    });
+}

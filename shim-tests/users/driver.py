@@ -1,0 +1,18 @@
+"""A driver of somebody's net: driver.py DIR OWNER|- [remove]. Answers as driver.c."""
+
+import sys
+
+import memtun
+
+directory, owner, *steps = sys.argv[1:]
+try:
+    net = memtun.Net(directory, owner=None if owner == "-" else int(owner) if owner.isdigit() else owner)
+except memtun.NotPermitted as e:
+    # The class that people catch.
+    assert isinstance(e, PermissionError)
+    print(f"join: {e.errno} {e.strerror}")
+except memtun.Error as e:
+    print(f"join: {e.errno} {e.strerror}")
+else:
+    print("join: ok")
+    net.close()

@@ -1,0 +1,24 @@
+"""Users as people name them."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Union
+
+from . import _library
+from ._errors import invalid
+
+User = Union[str, int]
+
+# (uid_t)-1 is nobody's: to chown(2) it says that the owner stays.
+_HIGHEST = 0xFFFF_FFFE
+
+
+def user_number(user: User) -> int:
+    """The number of a user, who may be given by name."""
+    if not isinstance(user, str):
+        return _library.number(user, "owner", 0, _HIGHEST)
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        invalid(f"owner {user!r}: there is no such user; give a user's name or number")
