@@ -256,7 +256,7 @@ fn refused_packets_are_there_with_their_errors() {
     ];
     assert_eq!(found, expected);
     // Who subscribes gets what the program wrote, and nothing else.
-    let mut subscriber = interface.subscribe();
+    let subscriber = interface.subscribe();
     assert_eq!(number(&subscriber.recv(NOW).expect("the last").data), 8);
     assert_eq!(
         subscriber.recv(NOW).expect_err("nothing").errno(),
@@ -268,7 +268,7 @@ fn refused_packets_are_there_with_their_errors() {
 fn a_subscriber_counts_only_what_the_program_wrote() {
     let system = system();
     let (fd, interface) = attached(&system, "c0", IFF_TUN);
-    let mut late = interface.subscribe();
+    let late = interface.subscribe();
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 10_000;
     for i in 0..PACKETS {
