@@ -451,3 +451,214 @@ fn what_a_killed_capturer_left_is_swept() {
     assert!(net.is_idle().expect("a look"));
     assert!(hidden_files(net).is_empty(), "{:?}", hidden_files(net));
 }
+
+/// What the process holds in memory of its own, in KiB.
+fn anonymous_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.and_then(|n| n.parse().ok()).expect("a number")
+}
+
+const ALONE: &str = "MEMTUN_TEST_ALONE";
+
+/// Runs a test of this program in a process of its own, so that what it measures is its own.
+fn alone(test: &str, run: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some_and(|name| name == test) {
+        return run();
+    }
+    let me = std::env::current_exe().expect("this program");
+    let ended = Command::new(me)
+        .args(["--exact", test])
+        .env(ALONE, test)
+        .status();
+    assert!(ended.expect("this program again").success());
+}
+
+#[test]
+fn a_backlog_of_many_interfaces_is_merged_in_bounded_memory() {
+    alone(
+        "a_backlog_of_many_interfaces_is_merged_in_bounded_memory",
+        || {
+            const INTERFACES: usize = 25;
+            const EACH: u32 = 5000;
+            let system = system();
+            let fds: Vec<i32> = (0..INTERFACES)
+                .map(|i| attached(&system, &format!("c{i}"), IFF_TUN).0)
+                .collect();
+            let mut capture = system.net().capture().expect("a capture");
+            // One is far behind the others in time: what it holds back may not be kept in memory.
+            for i in 0..EACH {
+                system.write(fds[0], &numbered(i, 1400)).expect("write");
+            }
+            for i in 0..EACH {
+                for fd in &fds[1..] {
+                    system.write(*fd, &numbered(i, 1400)).expect("write");
+                }
+            }
+            assert_eq!(capture.backlog(), u64::from(EACH) * INTERFACES as u64);
+            let before = anonymous_memory();
+            let (mut most, mut time) = (before, 0);
+            let mut next = [0; INTERFACES];
+            let began = Instant::now();
+            for n in 0..EACH as usize * INTERFACES {
+                let packet = capture.next(NOW).expect("a packet");
+                assert!(packet.time_ns >= time, "in the order of time");
+                time = packet.time_ns;
+                let name = packet.interface.to_string();
+                let from: usize = name[1..].parse().expect("a number");
+                assert_eq!(number(&packet.data), next[from], "in order");
+                next[from] += 1;
+                if n % 1000 == 0 {
+                    most = most.max(anonymous_memory());
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(2));
+            assert!(most - before < 2048, "{} KiB", most - before);
+            assert_eq!(capture.backlog(), 0);
+        },
+    );
+}
+
+#[test]
+fn order_holds_through_a_thousand_interfaces() {
+    let system = system();
+    const INTERFACES: usize = 1000;
+    const PACKETS: u32 = 20_000;
+    let fds: Vec<i32> = (0..INTERFACES)
+        .map(|i| attached(&system, &format!("c{i}"), IFF_TUN).0)
+        .collect();
+    let mut capture = system.net().capture().expect("a capture");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..PACKETS {
+                let fd = fds[i as usize * 7919 % INTERFACES];
+                system.write(fd, &numbered(i, 60)).expect("write");
+            }
+        });
+        for i in 0..PACKETS {
+            let packet = capture.next(Some(WAIT)).expect("a packet");
+            assert_eq!(number(&packet.data), i);
+        }
+    });
+}
+
+#[test]
+fn a_loss_is_told_behind_what_was_before_it() {
+    let system = system();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (other, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    system.write(fd, &numbered(0, 60)).expect("write");
+    capture.next(NOW).expect("the first");
+    system.write(other, &numbered(1, 60)).expect("write");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        // It waits, and at last gives up.
+        for i in 0..8000 {
+            system.write(fd, &numbered(i, 1400)).expect("write");
+        }
+    }
+    system.write(other, &numbered(2, 60)).expect("write");
+    let mut seen = Vec::new();
+    loop {
+        match capture.next(NOW) {
+            Ok(packet) if packet.interface.to_string() == "c1" => {
+                seen.push(number(&packet.data).to_string());
+            }
+            Ok(_) => {}
+            Err(e) if e.errno().0 == libc::ENOBUFS => seen.push("lost".into()),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(seen, ["lost", "1", "2"]);
+}
+
+#[test]
+fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
+    let system = system();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (gone, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let (late, _) = attached(&system, "c2", IFF_TUN);
+    for i in 0..3 {
+        system.write(fd, &numbered(i, 60)).expect("write");
+    }
+    system.write(gone, &numbered(3, 60)).expect("write");
+    system.close(gone).expect("close");
+    system.write(late, &numbered(4, 60)).expect("write");
+    capture.stop().expect("stopped");
+    assert_eq!(capture.backlog(), 5);
+    // A program that goes on neither lengthens it nor waits for it.
+    let began = Instant::now();
+    for i in 0..5000 {
+        system.write(late, &numbered(5 + i, 1400)).expect("write");
+    }
+    let (later, _) = attached(&system, "c3", IFF_TUN);
+    system.write(later, &numbered(77, 60)).expect("write");
+    let found: Vec<u32> = std::iter::from_fn(|| capture.next(Some(WAIT)).ok())
+        .map(|p| number(&p.data))
+        .collect();
+    assert_eq!(found, [0, 1, 2, 3, 4]);
+    for i in 0..10_000 {
+        system.write(late, &numbered(i, 1400)).expect("write");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+const STOP_HERE: &str = "MEMTUN_TEST_STOP_HERE";
+
+/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a writer in a write may be.
+#[test]
+fn as_a_writer_that_is_stopped() {
+    if let Some(dir) = std::env::var_os(STOP_HERE) {
+        let net = Net::existing(dir).expect("the net");
+        let name = "c0".parse().expect("a name");
+        let state = net.dir().open_interface(&name).expect("a look");
+        let state = state.expect("the interface");
+        let lock = state.lock.lock(memtun::shm::lock::Level::Interface, || {});
+        println!("\nlocked: {}", lock.is_ok());
+        std::thread::sleep(WAIT);
+    }
+}
+
+#[test]
+fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
+    let system = system();
+    let net = system.net().clone();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (other, _) = attached(&system, "c1", IFF_TUN);
+    system.write(fd, &numbered(0, 60)).expect("write");
+    let me = std::env::current_exe().expect("this program");
+    let mut child = Command::new(me)
+        .args(["--exact", "as_a_writer_that_is_stopped", "--nocapture"])
+        .env(STOP_HERE, net.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program again");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut lines = out.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "locked: true"));
+    // SAFETY: a signal to a child that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGSTOP) };
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut capture = net.capture().expect("a capture");
+        let first = capture.next(Some(WAIT)).expect("what was written before");
+        told.send(number(&first.data)).expect("heard");
+        let second = capture.next(Some(WAIT)).expect("of another interface");
+        capture.stop().expect("stopped");
+        let end = capture.next(Some(WAIT)).expect_err("the end").errno().0;
+        assert_eq!(end, libc::EAGAIN);
+        drop(capture);
+        told.send(number(&second.data)).expect("heard");
+    });
+    let moment = Duration::from_secs(3);
+    assert_eq!(heard.recv_timeout(moment), Ok(0));
+    system.write(other, &numbered(1, 60)).expect("write");
+    assert_eq!(heard.recv_timeout(moment), Ok(1));
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    // The lock comes back from the dead.
+    system.write(fd, &numbered(2, 60)).expect("write");
+}

@@ -305,6 +305,23 @@ impl Mapped<InterfaceState> {
         }
     }
 
+    /// When the record at `cursor` was written, without reading it. None when there is none; 0 when the cursor was
+    /// overtaken, which the next [`Mapped::log_read`] tells. For cursors that read everything. Takes no lock.
+    #[inline]
+    pub fn log_peek(&self, cursor: &Cursor) -> Option<u64> {
+        let tail = self.log_next();
+        if cursor.at.number() >= tail.number() {
+            let missed = cursor.expected.is_some_and(|n| n < tail.number());
+            return missed.then_some(0);
+        }
+        let time = self
+            .resolve(cursor.at)
+            .map_or(0, |(_, record)| record.time_ns.load(Relaxed));
+        fence(Acquire);
+        let overtaken = cursor.at.number() < self.log_oldest().number();
+        Some(if overtaken { 0 } else { time })
+    }
+
     /// Copies the packet at `cursor` into `buf` and moves the cursor on. Takes no lock.
     pub fn log_read(&self, cursor: &mut Cursor, buf: &mut Vec<u8>) -> Entry {
         loop {
@@ -397,6 +414,11 @@ impl Mapped<InterfaceState> {
         if self.log_waiters.load(SeqCst) != 0 {
             sys::futex_wake_all(&self.log_event);
         }
+    }
+
+    /// Has somebody waited for the capturer in vain, so that nobody does until it reads again?
+    pub fn capture_given_up(&self) -> bool {
+        self.capture_cursor.load(Acquire) == u64::MAX
     }
 
     /// The capturer has read everything before this number; writers that wait for that go on.

@@ -5,34 +5,26 @@
 //! held, and looking every moment whether the capturer still lives. A capturer that lives and does not read is waited for
 //! once, for [`PATIENCE`]; then packets are lost, and it is told how many.
 
+mod merge;
+mod room;
+
 use crate::error::{Context, Result};
 use crate::interface::{deadline, nap};
-use crate::netdir::{NetDir, NoTunnels};
-use crate::shm::layout::InterfaceState;
-use crate::shm::lock::{holds_any, Guard, Level};
-use crate::shm::log::{Cursor, Entry};
-use crate::shm::{load_name, Mapped};
+use crate::netdir::NoTunnels;
+use crate::shm::load_name;
 use crate::sys::{self, Fd};
 use crate::{temporary, Errno, Error, Name, Net};
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use merge::{Found, Merge, Tap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::atomic::{
     fence,
-    Ordering::{Acquire, Relaxed, SeqCst},
+    Ordering::{Relaxed, SeqCst},
 };
 use std::time::{Duration, Instant};
 
-/// How long a packet waits for a capturer that lives.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a writer sleeps before it looks whether the capturer lives.
-const SLICE: Duration = Duration::from_millis(20);
-
 /// How often a capturer that has nothing to do looks whether programs are still alive.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
-
-/// Records that are read ahead, of all interfaces together.
-const AHEAD: usize = 4096;
 
 /// Of whom a packet is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -93,65 +85,6 @@ impl Captured {
     }
 }
 
-impl NetDir {
-    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. May wait for
-    /// the capturer. EBADFD when somebody captures and the interface is gone.
-    #[inline]
-    pub(crate) fn lock_log<'i>(
-        &self,
-        interface: &'i Mapped<InterfaceState>,
-        len: usize,
-    ) -> std::result::Result<(Guard<'i>, bool), Errno> {
-        let lock = interface.lock.lock(Level::Interface, || {})?;
-        if self.is_captured() {
-            self.make_room(interface, lock, len)
-        } else {
-            Ok((lock, false))
-        }
-    }
-
-    #[cold]
-    fn make_room<'i>(
-        &self,
-        interface: &'i Mapped<InterfaceState>,
-        mut lock: Guard<'i>,
-        len: usize,
-    ) -> std::result::Result<(Guard<'i>, bool), Errno> {
-        let end = sys::now_ns(libc::CLOCK_MONOTONIC) + PATIENCE.as_nanos() as u64;
-        loop {
-            if interface.deleted.load(Acquire) != 0 {
-                return Err(Errno(libc::EBADFD));
-            }
-            let Some(number) = interface.log_blocked(len) else {
-                return Ok((lock, true));
-            };
-            drop(lock);
-            if !self.wait_for_capturer(interface, number, end) {
-                // Nobody waits any more until the capturer reads again.
-                interface.captured_upto(u64::MAX);
-            }
-            lock = interface.lock.lock(Level::Interface, || {})?;
-            if !self.is_captured() {
-                return Ok((lock, false));
-            }
-        }
-    }
-
-    /// True when it is worth another look, false when the capturer has been waited for long enough.
-    fn wait_for_capturer(&self, interface: &Mapped<InterfaceState>, number: u64, end: u64) -> bool {
-        // In a signal handler that came while this thread held a lock, which the capturer may want.
-        if holds_any() || sys::now_ns(libc::CLOCK_MONOTONIC) >= end {
-            return false;
-        }
-        if !interface.wait_captured(number, SLICE) {
-            if let Ok(_lock) = self.lock() {
-                self.capturer_lives();
-            }
-        }
-        true
-    }
-}
-
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
 /// It has to be read: a program or an injector that is a log's length (8 MiB) ahead of it waits, up to five seconds; then
@@ -162,33 +95,14 @@ pub struct Capture {
     only: Option<Name>,
     /// [`NetState::changes`](crate::shm::layout::NetState) at the last look, None before the first.
     seen: Option<u32>,
-    tapped: Vec<Tapped>,
+    merge: Merge,
     /// Interfaces that are none of our business, by inode and name.
     others: HashSet<(u64, Name)>,
-    /// Read, but something earlier may still be found.
-    pending: Vec<(u64, Found)>,
-    /// In order.
-    ready: VecDeque<Found>,
     lost: BTreeMap<u32, u64>,
+    /// Only what was complete before this is still wanted.
+    stopped: bool,
     /// When the processes were last looked at.
     looked: Instant,
-}
-
-/// An interface that is captured.
-struct Tapped {
-    inode: u64,
-    state: Mapped<InterfaceState>,
-    cursor: Cursor,
-    /// Time of the last packet, or of an earlier one if the clock was set back meanwhile.
-    latest: u64,
-    /// There may be more that is earlier than what was found elsewhere.
-    full: bool,
-    finished: bool,
-}
-
-enum Found {
-    Packet(Captured),
-    Lost(Name, u64),
 }
 
 impl Net {
@@ -214,11 +128,10 @@ impl Capture {
                 _lock: dir.become_capturer()?,
                 only,
                 seen: None,
-                tapped: Vec::new(),
+                merge: Merge::default(),
                 others: HashSet::new(),
-                pending: Vec::new(),
-                ready: VecDeque::new(),
                 lost: BTreeMap::new(),
+                stopped: false,
                 looked: Instant::now(),
             };
             match capture.look_locked() {
@@ -241,8 +154,8 @@ impl Capture {
 
     /// The interfaces that are captured now.
     pub fn interfaces(&self) -> impl Iterator<Item = CapturedLink> + '_ {
-        self.tapped.iter().map(|tapped| {
-            let state = &tapped.state;
+        self.merge.taps().iter().map(|tap| {
+            let state = &tap.state;
             CapturedLink {
                 interface: load_name(&state.name),
                 index: state.ifindex.load(Relaxed),
@@ -261,17 +174,18 @@ impl Capture {
         let end = deadline(timeout);
         let mut removed = false;
         loop {
-            if let Some(found) = self.ready.pop_front() {
-                return match found {
-                    Found::Packet(packet) => Ok(packet),
-                    Found::Lost(name, n) => Err(Error::new(
+            match self.merge.next() {
+                Some(Found::Packet(packet)) => return Ok(packet),
+                Some(Found::Lost { name, index, n }) => {
+                    *self.lost.entry(index).or_default() += n;
+                    return Err(Error::new(
                         libc::ENOBUFS,
                         format!("{name}: {n} packets were overwritten before they were captured"),
-                    )),
-                };
+                    ));
+                }
+                None => {}
             }
-            self.gather()?;
-            if !self.pending.is_empty() || !self.ready.is_empty() {
+            if self.gather()? {
                 continue;
             }
             if removed {
@@ -281,13 +195,29 @@ impl Capture {
                     format!("net {shown}: it was removed"),
                 ));
             }
-            let Some(time) = nap(end) else {
+            let Some(time) = nap(end).filter(|_| !self.stopped) else {
                 return Err(Error::new(libc::EAGAIN, "no packet in time"));
             };
             if self.sleep(time) {
                 removed = self.look_around();
             }
         }
+    }
+
+    /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
+    /// that. When there is no more of it, [`Capture::next`] says EAGAIN at once.
+    pub fn stop(&mut self) -> Result<()> {
+        let looked = self.look();
+        self.stopped = true;
+        self.merge.stop();
+        let shown = self.net.path().display();
+        looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
+    }
+
+    /// Packets that are complete and that [`Capture::next`] has not given yet; after [`Capture::stop`], that it will still
+    /// give. Waits for nobody.
+    pub fn backlog(&self) -> u64 {
+        self.merge.backlog()
     }
 
     /// Packets of an interface, by its index, that were lost so far.
@@ -301,10 +231,7 @@ impl Capture {
         state.capture_asleep.store(1, SeqCst);
         fence(SeqCst);
         let nothing = self.seen == Some(state.changes.load(SeqCst))
-            && self
-                .tapped
-                .iter()
-                .all(|t| t.state.log_next().number() <= t.cursor.number() && !t.is_gone());
+            && self.merge.taps().iter().all(|tap| !tap.has_news());
         let answer = if nothing {
             sys::futex_wait(&state.capture_asleep, 1, Some(time))
         } else {
@@ -319,11 +246,12 @@ impl Capture {
         if self.looked.elapsed() > LOOK_AROUND {
             self.looked = Instant::now();
             let dir = self.net.dir();
-            for tapped in &self.tapped {
-                self.net.look_after(&tapped.state);
+            for tap in self.merge.taps() {
+                self.net.look_after(&tap.state);
             }
             // A private net that only waited for us.
-            if self.tapped.is_empty() && temporary::owner_is_alive(dir.path()) == Some(false) {
+            if self.merge.taps().is_empty() && temporary::owner_is_alive(dir.path()) == Some(false)
+            {
                 dir.remove_if_idle(&NoTunnels);
             }
         }
@@ -344,7 +272,7 @@ impl Capture {
         let dir = self.net.dir();
         let first = self.seen.is_none();
         let changes = dir.changes.load(SeqCst);
-        let known: BTreeSet<u64> = self.tapped.iter().map(|t| t.inode).collect();
+        let known: BTreeSet<u64> = self.merge.taps().iter().map(|tap| tap.inode).collect();
         let mut others = HashSet::new();
         let (only, old) = (self.only, &self.others);
         let found = dir.capturable(|inode, name| {
@@ -366,119 +294,24 @@ impl Capture {
                 others.insert((inode, name));
                 continue;
             }
-            let _lock = state.lock.lock(Level::Interface, || {})?;
-            let cursor = if first {
-                state.log_cursor(true)
-            } else {
-                state.log_cursor_from_start()
-            };
-            state.captured_upto(cursor.number());
-            drop(_lock);
-            self.tapped.push(Tapped {
-                inode,
-                state,
-                cursor,
-                latest: 0,
-                full: false,
-                finished: false,
-            });
+            self.merge.add(Tap::new(inode, state, first));
         }
         self.others = others;
         self.seen = Some(changes);
         Ok(())
     }
 
-    /// Reads what there is and puts in order what can be.
-    ///
-    /// Of what the first round finds, everything earlier was in its log before the second round began, however many
-    /// interfaces a program goes through: so the second one finds it.
-    fn gather(&mut self) -> Result<()> {
-        self.tapped.iter_mut().for_each(|t| t.full = false);
-        self.round();
-        let mut horizon = self.pending.iter().map(|p| p.0).max().unwrap_or(0);
-        let net = self.net.clone();
-        self.look()
-            .context(|e| format!("net {}: cannot capture: {e}", net.path().display()))?;
-        self.round();
-        for tapped in self.tapped.iter().filter(|t| t.full) {
-            horizon = horizon.min(tapped.latest);
+    /// Looks at every interface, those that are new included. False when nothing is left to be read.
+    fn gather(&mut self) -> Result<bool> {
+        self.merge.note();
+        if !self.stopped {
+            let net = self.net.clone();
+            self.look()
+                .context(|e| format!("net {}: cannot capture: {e}", net.path().display()))?;
         }
-        self.tapped.retain(|tapped| {
-            if tapped.finished {
-                tapped.state.captured_upto(u64::MAX);
-                let number = tapped.state.gone_number.load(Relaxed);
-                net.dir().remove_one_gone(number);
-            }
-            !tapped.finished
-        });
-        self.pending.sort_by_key(|p| p.0);
-        let due = self.pending.partition_point(|p| p.0 <= horizon);
-        self.ready
-            .extend(self.pending.drain(..due).map(|(_, found)| found));
-        Ok(())
-    }
-
-    fn round(&mut self) {
-        let most = (AHEAD / self.tapped.len().max(1)).max(1);
-        for tapped in self.tapped.iter_mut().filter(|t| !t.full && !t.finished) {
-            tapped.read(most, &mut self.pending, &mut self.lost);
-        }
-    }
-}
-
-impl Tapped {
-    fn is_gone(&self) -> bool {
-        self.state.deleted.load(Acquire) != 0
-    }
-
-    /// Reads up to `most` records.
-    fn read(
-        &mut self,
-        most: usize,
-        pending: &mut Vec<(u64, Found)>,
-        lost: &mut BTreeMap<u32, u64>,
-    ) {
-        let state = &self.state;
-        let index = state.ifindex.load(Relaxed);
-        for _ in 0..most {
-            // Before the look at the log: nothing comes after the deletion.
-            let gone = self.is_gone();
-            let mut data = Vec::new();
-            let entry = state.log_read(&mut self.cursor, &mut data);
-            let interface = load_name(&state.name);
-            match entry {
-                Entry::Packet(record) => {
-                    state.captured_upto(self.cursor.number());
-                    self.latest = self.latest.max(record.time_ns);
-                    let packet = Captured {
-                        interface,
-                        index,
-                        tap: state.is_tap(),
-                        mac: state.is_tap().then(|| state.mac()),
-                        mtu: state.mtu.load(Relaxed),
-                        time_ns: record.time_ns,
-                        ethertype: record.ethertype,
-                        direction: if record.inbound {
-                            Direction::Inbound
-                        } else {
-                            Direction::Outbound
-                        },
-                        refused: record.refused,
-                        data,
-                    };
-                    pending.push((self.latest, Found::Packet(packet)));
-                }
-                Entry::Lost(n) => {
-                    *lost.entry(index).or_default() += n;
-                    pending.push((self.latest, Found::Lost(interface, n)));
-                }
-                Entry::Empty => {
-                    self.finished = gone;
-                    return;
-                }
-            }
-        }
-        self.full = true;
+        let dir = self.net.dir();
+        let ended = |number| dir.remove_one_gone(number);
+        Ok(self.merge.look(ended))
     }
 }
 
@@ -489,8 +322,8 @@ impl Drop for Capture {
         // Without the lock only if this thread is in the middle of something.
         let _lock = dir.lock();
         dir.end_capturing();
-        for tapped in &self.tapped {
-            tapped.state.captured_upto(u64::MAX);
+        for tap in self.merge.taps() {
+            tap.release();
         }
     }
 }
