@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FRAME, WAIT};
-use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::uapi::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
 use memtun::Direction::{Inbound, Outbound};
 use memtun::{
     ifreq, Capture, Captured, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass,
@@ -21,8 +21,17 @@ fn system() -> MemoryIoSystem {
 }
 
 fn attached(system: &MemoryIoSystem, name: &str, flags: u32) -> (i32, Interface) {
+    opened(system, name, flags, libc::O_NONBLOCK)
+}
+
+/// A program that waits for a capturer.
+fn patient(system: &MemoryIoSystem, name: &str) -> (i32, Interface) {
+    opened(system, name, IFF_TUN, 0)
+}
+
+fn opened(system: &MemoryIoSystem, name: &str, flags: u32, open: i32) -> (i32, Interface) {
     let fd = system
-        .open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0)
+        .open("/dev/net/tun", libc::O_RDWR | open, 0)
         .expect("open");
     system
         .ioctl(fd, TUNSETIFF, &ifreq(name, flags | IFF_NO_PI))
@@ -141,7 +150,7 @@ fn order_holds_across_interfaces() {
 #[test]
 fn a_million_small_packets_in_a_tight_loop_are_all_there() {
     let system = system();
-    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, _interface) = patient(&system, "c0");
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 1_000_000;
     std::thread::scope(|scope| {
@@ -348,7 +357,7 @@ fn there_is_one_capturer_at_a_time() {
 #[test]
 fn a_capturer_that_does_not_read_is_told_what_it_lost() {
     let system = system();
-    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, _interface) = patient(&system, "c0");
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 20_000;
     let began = Instant::now();
@@ -413,7 +422,7 @@ fn capturer(net: &Net) -> Child {
 fn nobody_waits_for_a_capturer_that_was_killed() {
     let system = system();
     let net = system.net();
-    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, interface) = patient(&system, "c0");
     let mut child = capturer(net);
     assert!(net.capture().is_err(), "it captures");
     std::thread::scope(|scope| {
@@ -546,7 +555,7 @@ fn order_holds_through_a_thousand_interfaces() {
 #[test]
 fn a_loss_is_told_behind_what_was_before_it() {
     let system = system();
-    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (fd, _) = patient(&system, "c0");
     let (other, _) = attached(&system, "c1", IFF_TUN);
     let mut capture = system.net().capture().expect("a capture");
     system.write(fd, &numbered(0, 60)).expect("write");
@@ -661,4 +670,140 @@ fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
     child.wait().expect("gone");
     // The lock comes back from the dead.
     system.write(fd, &numbered(2, 60)).expect("write");
+}
+
+fn refuses(answer: Result<usize, Errno>) -> bool {
+    match answer {
+        Ok(_) => false,
+        Err(e) => {
+            assert_eq!(e, Errno(libc::EAGAIN));
+            true
+        }
+    }
+}
+
+/// Writes until the capturer is behind by the whole log; how many packets that were.
+fn fill(system: &MemoryIoSystem, fd: i32) -> u32 {
+    let filled = (0..20_000).find(|i| refuses(system.write(fd, &numbered(*i, 1400))));
+    filled.expect("a log has an end")
+}
+
+#[test]
+fn a_write_that_may_not_block_is_refused_and_nothing_is_lost() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let filled = fill(&system, fd);
+    let began = Instant::now();
+    for i in 0..1000 {
+        assert!(refuses(system.write(fd, &numbered(i, 1400))));
+    }
+    assert!(began.elapsed() < Duration::from_millis(500));
+    assert_eq!(interface.info().capture_refused, 1001);
+    assert_eq!(capture.refused(interface.index()), 1001);
+    let found = everything(&mut capture);
+    assert!(found.iter().map(|p| number(&p.data)).eq(0..filled));
+    assert!(found.iter().all(|p| p.refused.is_none()));
+    assert_eq!(capture.lost(interface.index()), 0);
+    // It has read: there is room.
+    system.write(fd, &numbered(0, 1400)).expect("room");
+    // Another reason to refuse is not waited for either, though there is no room to show it.
+    fill(&system, fd);
+    let began = Instant::now();
+    interface.set_up(false).expect("down");
+    let refused = system.write(fd, &numbered(0, 1400));
+    assert_eq!(refused, Err(Errno(libc::EIO)));
+    interface.set_up(true).expect("up");
+    assert!(began.elapsed() < Duration::from_millis(500));
+    // The next capture begins to count anew.
+    drop(capture);
+    let capture = system.net().capture().expect("the next");
+    assert_eq!(capture.refused(interface.index()), 0);
+}
+
+#[test]
+fn who_waited_in_vain_does_not_take_the_others_packets_away() {
+    let system = system();
+    let (fd, interface) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
+    let (quick, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, libc::O_NONBLOCK);
+    let mut capture = system.net().capture().expect("a capture");
+    fill(&system, quick);
+    let began = Instant::now();
+    system.write(fd, &numbered(0, 1400)).expect("in the end");
+    let waited = began.elapsed();
+    assert!((4..8).contains(&waited.as_secs()), "{waited:?}");
+    // It overwrites from now on, the other does not.
+    system.write(fd, &numbered(0, 1400)).expect("at once");
+    assert!(began.elapsed() - waited < Duration::from_secs(1));
+    assert!(refuses(system.write(quick, &numbered(0, 1400))));
+    assert!(capture.next(NOW).is_err(), "told of the loss");
+    everything(&mut capture);
+    assert!(capture.lost(interface.index()) > 0);
+    assert!(!refuses(system.write(quick, &numbered(0, 1400))));
+}
+
+#[test]
+fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let filled = fill(&system, fd);
+    let long = numbered(0, 1400);
+    for (timeout, least) in [(0, 0), (300, 300)] {
+        let began = Instant::now();
+        let timeout = Duration::from_millis(timeout);
+        let refused = interface.inject(&long, None, Some(timeout)).err();
+        let took = began.elapsed();
+        let least = Duration::from_millis(least);
+        assert!(
+            (least..least + Duration::from_millis(200)).contains(&took),
+            "{took:?}"
+        );
+        let refused = refused.expect("no room");
+        assert_eq!(refused.errno(), Errno(libc::EAGAIN));
+        assert!(refused.to_string().contains("captures it"), "{refused}");
+    }
+    assert!(refuses(system.read(fd, 100).map(|p| p.len())), "not queued");
+    assert_eq!(interface.info().capture_refused, 3);
+    // A full queue is refused in time as well, though there is no room to show that.
+    everything(&mut capture);
+    interface.set_txqueuelen(1).expect("a length");
+    interface.inject(&long, None, NOW).expect("room");
+    fill(&system, fd);
+    let began = Instant::now();
+    assert!(interface.inject(&long, None, NOW).is_err());
+    assert!(began.elapsed() < Duration::from_millis(200));
+    let found = everything(&mut capture);
+    assert!(found.iter().all(|p| p.refused.is_none()));
+    assert!((filled - 5..filled + 5).contains(&(found.len() as u32)));
+    // Who waits goes on as soon as there is room.
+    system.read(fd, 100).expect("the first");
+    fill(&system, fd);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| interface.inject(&long, None, Some(WAIT)).is_ok());
+        std::thread::sleep(Duration::from_millis(100));
+        everything(&mut capture);
+        assert!(waiting.join().expect("no panic"));
+    });
+    assert_eq!(capture.lost(interface.index()), 0);
+}
+
+#[test]
+fn a_killed_capturer_is_noticed_by_who_does_not_wait() {
+    let system = system();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let mut child = capturer(system.net());
+    fill(&system, fd);
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(refuses(system.write(fd, &numbered(0, 1400))), "it lives");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let killed = Instant::now();
+    while refuses(system.write(fd, &numbered(0, 1400))) {
+        assert!(killed.elapsed() < Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(system.net().capture().expect("after it"));
 }

@@ -10,7 +10,7 @@ use crate::stop::Stop;
 use clap::Args;
 use memtun::{Capture, Name, Net};
 use running::{Running, Shared};
-use sink::Sink;
+use sink::{Missing, Sink};
 use spool::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +24,8 @@ const NAP: Duration = Duration::from_millis(20);
 /// Begins with the packets that are still kept; from then on every packet is captured, also those that were refused, with
 /// the error as a comment. Directions are the program's: inbound is what it reads, outbound what it writes. Without -w each
 /// packet is a line, its time counted from the first one. A net is captured by one at a time. Whoever reads the output must
-/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds.
+/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does not
+/// want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
 ///
 /// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at once, and so does an
 /// output that nobody reads; then it says how many packets were not written, and the exit status is not 0.
@@ -117,11 +118,14 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
     }
     describe(shared, &mut sink)?;
     let indices = sink.indices();
-    let lost = shared.with_capture(|capture| {
-        let lost = indices.iter().map(|index| (*index, capture.lost(*index)));
-        Ok(lost.collect())
+    let missing = shared.with_capture(|capture| {
+        let of = |index| Missing {
+            lost: capture.lost(index),
+            refused: capture.refused(index),
+        };
+        Ok(indices.iter().map(|index| (*index, of(*index))).collect())
     })?;
-    sink.end(&lost, now_ns())?;
+    sink.end(&missing, now_ns())?;
     complaint.map_or(Ok(()), |e| Err(e.into()))
 }
 

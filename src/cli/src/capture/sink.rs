@@ -23,6 +23,15 @@ enum Form {
     Lines { out: Spool, first: Option<u64> },
 }
 
+/// Packets of an interface that are not in the capture.
+#[derive(Clone, Copy, Default)]
+pub struct Missing {
+    /// Overwritten before they were read.
+    pub lost: u64,
+    /// Refused because the capture was behind.
+    pub refused: u64,
+}
+
 /// An interface that has been described. Its place among them is its number in the file.
 struct Seen {
     index: u32,
@@ -129,15 +138,21 @@ impl Sink {
         self.interfaces.iter().map(|seen| seen.index).collect()
     }
 
-    /// Ends the file, and says how many packets are not in it: `lost` knows that of an interface's index.
-    pub fn end(&mut self, lost: &HashMap<u32, u64>, now_ns: u64) -> Result<(), Failure> {
+    /// Ends the file, and says how many packets are not in it: `missing` has that by the interface's index.
+    pub fn end(&mut self, missing: &HashMap<u32, Missing>, now_ns: u64) -> Result<(), Failure> {
         for (number, seen) in self.interfaces.iter().enumerate() {
             // Under an earlier name it is the same interface.
             let again = self.interfaces[..number]
                 .iter()
                 .any(|s| s.index == seen.index);
-            let lost = lost.get(&seen.index).filter(|_| !again);
-            let lost = lost.copied().unwrap_or(0);
+            let missing = missing.get(&seen.index).filter(|_| !again);
+            let Missing { lost, refused } = missing.copied().unwrap_or_default();
+            if refused > 0 {
+                say(&format!(
+                    "{}: {refused} packets were refused (EAGAIN) while the capture was behind; what reads it is too slow",
+                    seen.name
+                ));
+            }
             if lost > 0 {
                 say(&format!(
                     "{}: {lost} packets were overwritten before they could be captured; what reads the capture is too slow",

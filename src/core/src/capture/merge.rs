@@ -18,7 +18,7 @@ use crate::shm::{load_name, Mapped};
 use crate::Name;
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// An interface that is captured.
@@ -32,6 +32,8 @@ pub(super) struct Tap {
     noted: u64,
     /// Records from this number on are not wanted any more.
     limit: u64,
+    /// Packets that had been refused before the capture began.
+    refused_before: u64,
     /// Nothing has been read yet of a log that was there before the capture.
     fresh: bool,
     /// Its next record stands in the heap.
@@ -58,7 +60,7 @@ impl Tap {
                 state.log_cursor_from_start()
             }
         };
-        state.captured_upto(cursor().number());
+        state.capture_from(cursor().number());
         let cursor = cursor();
         state.captured_upto(cursor.number());
         Tap {
@@ -67,6 +69,11 @@ impl Tap {
             latest: 0,
             noted: 0,
             limit: u64::MAX,
+            refused_before: if first {
+                state.capture_refused.load(Relaxed)
+            } else {
+                0
+            },
             fresh: first,
             listed: false,
             finished: false,
@@ -82,6 +89,15 @@ impl Tap {
     /// Nobody waits any more for what is in this log.
     pub(super) fn release(&self) {
         self.state.captured_upto(u64::MAX);
+    }
+
+    fn index(&self) -> u32 {
+        self.state.ifindex.load(Relaxed)
+    }
+
+    fn refused(&self) -> u64 {
+        let refused = self.state.capture_refused.load(Relaxed);
+        refused.saturating_sub(self.refused_before)
     }
 
     fn is_gone(&self) -> bool {
@@ -105,7 +121,7 @@ impl Tap {
     /// The next record.
     fn read(&mut self) -> Option<Found> {
         let state = &self.state;
-        let index = state.ifindex.load(Relaxed);
+        let index = self.index();
         let mut data = Vec::new();
         let mut entry = state.log_read(&mut self.cursor, &mut data);
         if self.fresh && matches!(entry, Entry::Lost(_)) && !state.capture_given_up() {
@@ -148,6 +164,8 @@ pub(super) struct Merge {
     taps: Vec<Tap>,
     /// Time of the next record and the place of its tap, for those that have one.
     heads: BinaryHeap<Reverse<(u64, usize)>>,
+    /// What was refused at interfaces that have ended, by index.
+    refused: BTreeMap<u32, u64>,
 }
 
 impl Merge {
@@ -209,6 +227,7 @@ impl Merge {
             } else if gone {
                 tap.finished = true;
                 any_finished = true;
+                *self.refused.entry(tap.index()).or_default() += tap.refused();
                 tap.release();
                 ended(tap.state.gone_number.load(Relaxed));
             }
@@ -230,6 +249,13 @@ impl Merge {
                 tap.release();
             }
         }
+    }
+
+    /// Packets that were refused at an interface since the capture began.
+    pub(super) fn refused(&self, index: u32) -> u64 {
+        let living = self.taps.iter().filter(|tap| tap.index() == index);
+        let ended = self.refused.get(&index).copied().unwrap_or(0);
+        living.map(Tap::refused).sum::<u64>() + ended
     }
 
     /// Records that are wanted and not read.

@@ -15,6 +15,7 @@ use crate::shm::load_name;
 use crate::sys::{self, Fd};
 use crate::{temporary, Errno, Error, Name, Net};
 use merge::{Found, Merge, Tap};
+pub(crate) use room::{Patience, Refusal};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::atomic::{
@@ -223,6 +224,12 @@ impl Capture {
     /// Packets of an interface, by its index, that were lost so far.
     pub fn lost(&self, index: u32) -> u64 {
         self.lost.get(&index).copied().unwrap_or(0)
+    }
+
+    /// Packets of an interface, by its index, that were refused since the capture began because it was behind: O_NONBLOCK
+    /// writes and impatient injectors got EAGAIN. They are not in the capture.
+    pub fn refused(&self, index: u32) -> u64 {
+        self.merge.refused(index)
     }
 
     /// True when the time passed without anything to capture.

@@ -34,6 +34,22 @@ impl NetDir {
         lives
     }
 
+    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The capturer's own lock is
+    /// held meanwhile, so that nobody becomes the capturer in between. False when nobody can tell whether it lives.
+    pub(crate) fn strike_off_dead_capturer(&self) -> bool {
+        let opened = PathBuf::concat(&[self.dir.bytes(), CAPTURER])
+            .and_then(|path| sys::open_internal(path.cstr(), libc::O_RDONLY | libc::O_NONBLOCK, 0));
+        let Ok(fd) = opened else {
+            return false;
+        };
+        if sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
+            self.capturing.store(0, SeqCst);
+            // A child that was forked meanwhile must not keep it.
+            let _ = sys::flock(fd.raw(), libc::LOCK_UN);
+        }
+        true
+    }
+
     fn is_in_sight(&self) -> bool {
         PathBuf::concat(&[self.dir.bytes(), STATE])
             .is_ok_and(|path| sys::access(path.cstr(), libc::R_OK).is_ok())
