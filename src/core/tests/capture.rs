@@ -807,3 +807,23 @@ fn a_killed_capturer_is_noticed_by_who_does_not_wait() {
     }
     drop(system.net().capture().expect("after it"));
 }
+
+#[test]
+fn a_signal_handler_that_interrupted_a_call_does_not_wait_for_a_capturer() {
+    let system = system();
+    let net = system.net().clone();
+    let (quick, _) = attached(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE);
+    let (fd, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
+    let mut capture = net.capture().expect("a capture");
+    let filled = fill(&system, quick);
+    let inode = net.tunnels().expect("tunnels")[1].inode;
+    let tunnel = net.dir().tunnel(inode).expect("the second");
+    // As a read that is interrupted in the moment in which it holds the tunnel's lock.
+    let lock = net.dir().lock_tunnel(inode, &tunnel).expect("a lock");
+    let began = Instant::now();
+    assert!(refuses(system.write(fd, &numbered(0, 1400))));
+    assert!(began.elapsed() < Duration::from_millis(200));
+    drop(lock);
+    assert_eq!(everything(&mut capture).len() as u32, filled);
+    assert_eq!(capture.lost(1001), 0);
+}

@@ -61,9 +61,9 @@ pub unsafe extern "C" fn memtun_iface_close(iface: *mut InterfaceHandle) {
 }
 
 /// Puts a packet into the program's read queue; when 0 is returned it is readable. A TAP's frame begins with
-/// the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full, or the capture of it behind, for the whole time.
-/// -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the
-/// interface is gone. What is refused is not queued.
+/// the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full, or the capture of
+/// it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program
+/// attached. -ENODEV: the interface is gone. What is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_inject(
