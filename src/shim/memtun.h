@@ -157,9 +157,9 @@ MEMTUN_API void memtun_iface_close(memtun_iface *iface);
 
 /*
  Puts a packet into the program's read queue; when 0 is returned it is readable. A TAP's frame begins with
- the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full for the whole time.
- -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the
- interface is gone. What is refused is not queued.
+ the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full, or the capture of
+ it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program
+ attached. -ENODEV: the interface is gone. What is refused is not queued.
  */
 MEMTUN_API
 int memtun_inject(memtun_iface *iface,

@@ -81,7 +81,7 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
 pub fn receive(args: &ReceiveArgs) -> Outcome {
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
-    let mut receiver = interface.receive_udp(args.at.host, args.at.port);
+    let receiver = interface.receive_udp(args.at.host, args.at.port);
     let mut out = Output::new();
     let wanted = args.skip.saturating_add(args.count);
     let mut received = 0;

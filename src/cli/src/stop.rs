@@ -2,37 +2,60 @@
 
 use crate::failure::{plain, Failure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::sync::Arc;
+
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Set once it is time to end. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    due: Arc<AtomicBool>,
+    /// The signal that came when it was time already; 0 for none.
+    again: Arc<AtomicI32>,
+}
 
 impl Stop {
-    /// Ends with SIGINT, SIGTERM or SIGHUP; a second one ends the command at once.
+    /// With SIGINT, SIGTERM or SIGHUP it is time.
     pub fn on_signals() -> Result<Stop, Failure> {
         let stop = Stop::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let caught = signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                stop.0.clone(),
-            )
-            .and_then(|_| signal_hook::flag::register(signal, stop.0.clone()));
-            caught
-                .map_err(|e| Failure::not_done(format!("cannot catch signals: {}", plain(&e))))?;
-        }
+        stop.listen()?;
         Ok(stop)
+    }
+
+    /// From now on signals count as well.
+    pub fn listen(&self) -> Result<(), Failure> {
+        for signal in SIGNALS {
+            let stop = self.clone();
+            // SAFETY: the action touches two atomics, and nothing else.
+            let caught = unsafe {
+                signal_hook::low_level::register(signal, move || {
+                    if stop.due.swap(true, SeqCst) {
+                        stop.again.store(signal, SeqCst);
+                    }
+                })
+            };
+            caught.map_err(cannot_catch)?;
+        }
+        Ok(())
     }
 
     /// It is time.
     pub fn now(&self) {
-        self.0.store(true, SeqCst);
+        self.due.store(true, SeqCst);
     }
 
     /// Is it time?
     pub fn is_due(&self) -> bool {
-        self.0.load(SeqCst)
+        self.due.load(SeqCst)
     }
+
+    /// The signal that came although it was time already.
+    pub fn is_urgent(&self) -> Option<i32> {
+        Some(self.again.load(SeqCst)).filter(|signal| *signal != 0)
+    }
+}
+
+fn cannot_catch(e: std::io::Error) -> Failure {
+    Failure::not_done(format!("cannot catch signals: {}", plain(&e)))
 }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{FRAME, WAIT};
-use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::shm::lock::Patience;
+use memtun::uapi::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
 use memtun::Direction::{Inbound, Outbound};
 use memtun::{
     ifreq, Capture, Captured, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass,
@@ -21,8 +22,17 @@ fn system() -> MemoryIoSystem {
 }
 
 fn attached(system: &MemoryIoSystem, name: &str, flags: u32) -> (i32, Interface) {
+    opened(system, name, flags, libc::O_NONBLOCK)
+}
+
+/// A program that waits for a capturer.
+fn patient(system: &MemoryIoSystem, name: &str) -> (i32, Interface) {
+    opened(system, name, IFF_TUN, 0)
+}
+
+fn opened(system: &MemoryIoSystem, name: &str, flags: u32, open: i32) -> (i32, Interface) {
     let fd = system
-        .open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0)
+        .open("/dev/net/tun", libc::O_RDWR | open, 0)
         .expect("open");
     system
         .ioctl(fd, TUNSETIFF, &ifreq(name, flags | IFF_NO_PI))
@@ -141,7 +151,7 @@ fn order_holds_across_interfaces() {
 #[test]
 fn a_million_small_packets_in_a_tight_loop_are_all_there() {
     let system = system();
-    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, _interface) = patient(&system, "c0");
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 1_000_000;
     std::thread::scope(|scope| {
@@ -256,7 +266,7 @@ fn refused_packets_are_there_with_their_errors() {
     ];
     assert_eq!(found, expected);
     // Who subscribes gets what the program wrote, and nothing else.
-    let mut subscriber = interface.subscribe();
+    let subscriber = interface.subscribe();
     assert_eq!(number(&subscriber.recv(NOW).expect("the last").data), 8);
     assert_eq!(
         subscriber.recv(NOW).expect_err("nothing").errno(),
@@ -268,7 +278,7 @@ fn refused_packets_are_there_with_their_errors() {
 fn a_subscriber_counts_only_what_the_program_wrote() {
     let system = system();
     let (fd, interface) = attached(&system, "c0", IFF_TUN);
-    let mut late = interface.subscribe();
+    let late = interface.subscribe();
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 10_000;
     for i in 0..PACKETS {
@@ -348,7 +358,7 @@ fn there_is_one_capturer_at_a_time() {
 #[test]
 fn a_capturer_that_does_not_read_is_told_what_it_lost() {
     let system = system();
-    let (fd, _interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, _interface) = patient(&system, "c0");
     let mut capture = system.net().capture().expect("a capture");
     const PACKETS: u32 = 20_000;
     let began = Instant::now();
@@ -413,7 +423,7 @@ fn capturer(net: &Net) -> Child {
 fn nobody_waits_for_a_capturer_that_was_killed() {
     let system = system();
     let net = system.net();
-    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let (fd, interface) = patient(&system, "c0");
     let mut child = capturer(net);
     assert!(net.capture().is_err(), "it captures");
     std::thread::scope(|scope| {
@@ -450,4 +460,371 @@ fn what_a_killed_capturer_left_is_swept() {
     system.close(fd).expect("close");
     assert!(net.is_idle().expect("a look"));
     assert!(hidden_files(net).is_empty(), "{:?}", hidden_files(net));
+}
+
+/// What the process holds in memory of its own, in KiB.
+fn anonymous_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.and_then(|n| n.parse().ok()).expect("a number")
+}
+
+const ALONE: &str = "MEMTUN_TEST_ALONE";
+
+/// Runs a test of this program in a process of its own, so that what it measures is its own.
+fn alone(test: &str, run: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some_and(|name| name == test) {
+        return run();
+    }
+    let me = std::env::current_exe().expect("this program");
+    let ended = Command::new(me)
+        .args(["--exact", test])
+        .env(ALONE, test)
+        .status();
+    assert!(ended.expect("this program again").success());
+}
+
+#[test]
+fn a_backlog_of_many_interfaces_is_merged_in_bounded_memory() {
+    alone(
+        "a_backlog_of_many_interfaces_is_merged_in_bounded_memory",
+        || {
+            const INTERFACES: usize = 25;
+            const EACH: u32 = 5000;
+            let system = system();
+            let fds: Vec<i32> = (0..INTERFACES)
+                .map(|i| attached(&system, &format!("c{i}"), IFF_TUN).0)
+                .collect();
+            let mut capture = system.net().capture().expect("a capture");
+            // One is far behind the others in time: what it holds back may not be kept in memory.
+            for i in 0..EACH {
+                system.write(fds[0], &numbered(i, 1400)).expect("write");
+            }
+            for i in 0..EACH {
+                for fd in &fds[1..] {
+                    system.write(*fd, &numbered(i, 1400)).expect("write");
+                }
+            }
+            assert_eq!(capture.backlog(), u64::from(EACH) * INTERFACES as u64);
+            let before = anonymous_memory();
+            let (mut most, mut time) = (before, 0);
+            let mut next = [0; INTERFACES];
+            let began = Instant::now();
+            for n in 0..EACH as usize * INTERFACES {
+                let packet = capture.next(NOW).expect("a packet");
+                assert!(packet.time_ns >= time, "in the order of time");
+                time = packet.time_ns;
+                let name = packet.interface.to_string();
+                let from: usize = name[1..].parse().expect("a number");
+                assert_eq!(number(&packet.data), next[from], "in order");
+                next[from] += 1;
+                if n % 1000 == 0 {
+                    most = most.max(anonymous_memory());
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(2));
+            assert!(most - before < 2048, "{} KiB", most - before);
+            assert_eq!(capture.backlog(), 0);
+        },
+    );
+}
+
+#[test]
+fn order_holds_through_a_thousand_interfaces() {
+    let system = system();
+    const INTERFACES: usize = 1000;
+    const PACKETS: u32 = 20_000;
+    let fds: Vec<i32> = (0..INTERFACES)
+        .map(|i| attached(&system, &format!("c{i}"), IFF_TUN).0)
+        .collect();
+    let mut capture = system.net().capture().expect("a capture");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..PACKETS {
+                let fd = fds[i as usize * 7919 % INTERFACES];
+                system.write(fd, &numbered(i, 60)).expect("write");
+            }
+        });
+        for i in 0..PACKETS {
+            let packet = capture.next(Some(WAIT)).expect("a packet");
+            assert_eq!(number(&packet.data), i);
+        }
+    });
+}
+
+#[test]
+fn a_loss_is_told_behind_what_was_before_it() {
+    let system = system();
+    let (fd, _) = patient(&system, "c0");
+    let (other, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    system.write(fd, &numbered(0, 60)).expect("write");
+    capture.next(NOW).expect("the first");
+    system.write(other, &numbered(1, 60)).expect("write");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        // It waits, and at last gives up.
+        for i in 0..8000 {
+            system.write(fd, &numbered(i, 1400)).expect("write");
+        }
+    }
+    system.write(other, &numbered(2, 60)).expect("write");
+    let mut seen = Vec::new();
+    loop {
+        match capture.next(NOW) {
+            Ok(packet) if packet.interface.to_string() == "c1" => {
+                seen.push(number(&packet.data).to_string());
+            }
+            Ok(_) => {}
+            Err(e) if e.errno().0 == libc::ENOBUFS => seen.push("lost".into()),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(seen, ["lost", "1", "2"]);
+}
+
+#[test]
+fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
+    let system = system();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (gone, _) = attached(&system, "c1", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let (late, _) = attached(&system, "c2", IFF_TUN);
+    for i in 0..3 {
+        system.write(fd, &numbered(i, 60)).expect("write");
+    }
+    system.write(gone, &numbered(3, 60)).expect("write");
+    system.close(gone).expect("close");
+    system.write(late, &numbered(4, 60)).expect("write");
+    capture.stop().expect("stopped");
+    assert_eq!(capture.backlog(), 5);
+    // A program that goes on neither lengthens it nor waits for it.
+    let began = Instant::now();
+    for i in 0..5000 {
+        system.write(late, &numbered(5 + i, 1400)).expect("write");
+    }
+    let (later, _) = attached(&system, "c3", IFF_TUN);
+    system.write(later, &numbered(77, 60)).expect("write");
+    let found: Vec<u32> = std::iter::from_fn(|| capture.next(Some(WAIT)).ok())
+        .map(|p| number(&p.data))
+        .collect();
+    assert_eq!(found, [0, 1, 2, 3, 4]);
+    for i in 0..10_000 {
+        system.write(late, &numbered(i, 1400)).expect("write");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+const STOP_HERE: &str = "MEMTUN_TEST_STOP_HERE";
+
+/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a writer in a write may be.
+#[test]
+fn as_a_writer_that_is_stopped() {
+    if let Some(dir) = std::env::var_os(STOP_HERE) {
+        let net = Net::existing(dir).expect("the net");
+        let name = "c0".parse().expect("a name");
+        let state = net.dir().open_interface(&name).expect("a look");
+        let state = state.expect("the interface");
+        let lock = net.dir().lock_interface(&state, Patience::Program);
+        println!("\nlocked: {}", lock.is_ok());
+        std::thread::sleep(WAIT);
+    }
+}
+
+#[test]
+fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
+    let system = system();
+    let net = system.net().clone();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let (other, _) = attached(&system, "c1", IFF_TUN);
+    system.write(fd, &numbered(0, 60)).expect("write");
+    let me = std::env::current_exe().expect("this program");
+    let mut child = Command::new(me)
+        .args(["--exact", "as_a_writer_that_is_stopped", "--nocapture"])
+        .env(STOP_HERE, net.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program again");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut lines = out.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "locked: true"));
+    // SAFETY: a signal to a child that has not been waited for.
+    unsafe { libc::kill(child.id() as i32, libc::SIGSTOP) };
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut capture = net.capture().expect("a capture");
+        let first = capture.next(Some(WAIT)).expect("what was written before");
+        told.send(number(&first.data)).expect("heard");
+        let second = capture.next(Some(WAIT)).expect("of another interface");
+        capture.stop().expect("stopped");
+        let end = capture.next(Some(WAIT)).expect_err("the end").errno().0;
+        assert_eq!(end, libc::EAGAIN);
+        drop(capture);
+        told.send(number(&second.data)).expect("heard");
+    });
+    let moment = Duration::from_secs(3);
+    assert_eq!(heard.recv_timeout(moment), Ok(0));
+    system.write(other, &numbered(1, 60)).expect("write");
+    assert_eq!(heard.recv_timeout(moment), Ok(1));
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    // The lock comes back from the dead.
+    system.write(fd, &numbered(2, 60)).expect("write");
+}
+
+fn refuses(answer: Result<usize, Errno>) -> bool {
+    match answer {
+        Ok(_) => false,
+        Err(e) => {
+            assert_eq!(e, Errno(libc::EAGAIN));
+            true
+        }
+    }
+}
+
+/// Writes until the capturer is behind by the whole log; how many packets that were.
+fn fill(system: &MemoryIoSystem, fd: i32) -> u32 {
+    let filled = (0..20_000).find(|i| refuses(system.write(fd, &numbered(*i, 1400))));
+    filled.expect("a log has an end")
+}
+
+#[test]
+fn a_write_that_may_not_block_is_refused_and_nothing_is_lost() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let filled = fill(&system, fd);
+    let began = Instant::now();
+    for i in 0..1000 {
+        assert!(refuses(system.write(fd, &numbered(i, 1400))));
+    }
+    assert!(began.elapsed() < Duration::from_millis(500));
+    assert_eq!(interface.info().capture_refused, 1001);
+    assert_eq!(capture.refused(interface.index()), 1001);
+    let found = everything(&mut capture);
+    assert!(found.iter().map(|p| number(&p.data)).eq(0..filled));
+    assert!(found.iter().all(|p| p.refused.is_none()));
+    assert_eq!(capture.lost(interface.index()), 0);
+    // It has read: there is room.
+    system.write(fd, &numbered(0, 1400)).expect("room");
+    // Another reason to refuse is not waited for either, though there is no room to show it.
+    fill(&system, fd);
+    let began = Instant::now();
+    interface.set_up(false).expect("down");
+    let refused = system.write(fd, &numbered(0, 1400));
+    assert_eq!(refused, Err(Errno(libc::EIO)));
+    interface.set_up(true).expect("up");
+    assert!(began.elapsed() < Duration::from_millis(500));
+    // The next capture begins to count anew.
+    drop(capture);
+    let capture = system.net().capture().expect("the next");
+    assert_eq!(capture.refused(interface.index()), 0);
+}
+
+#[test]
+fn who_waited_in_vain_does_not_take_the_others_packets_away() {
+    let system = system();
+    let (fd, interface) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
+    let (quick, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, libc::O_NONBLOCK);
+    let mut capture = system.net().capture().expect("a capture");
+    fill(&system, quick);
+    let began = Instant::now();
+    system.write(fd, &numbered(0, 1400)).expect("in the end");
+    let waited = began.elapsed();
+    assert!((4..8).contains(&waited.as_secs()), "{waited:?}");
+    // It overwrites from now on, the other does not.
+    system.write(fd, &numbered(0, 1400)).expect("at once");
+    assert!(began.elapsed() - waited < Duration::from_secs(1));
+    assert!(refuses(system.write(quick, &numbered(0, 1400))));
+    assert!(capture.next(NOW).is_err(), "told of the loss");
+    everything(&mut capture);
+    assert!(capture.lost(interface.index()) > 0);
+    assert!(!refuses(system.write(quick, &numbered(0, 1400))));
+}
+
+#[test]
+fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
+    let system = system();
+    let (fd, interface) = attached(&system, "c0", IFF_TUN);
+    let mut capture = system.net().capture().expect("a capture");
+    let filled = fill(&system, fd);
+    let long = numbered(0, 1400);
+    for (timeout, least) in [(0, 0), (300, 300)] {
+        let began = Instant::now();
+        let timeout = Duration::from_millis(timeout);
+        let refused = interface.inject(&long, None, Some(timeout)).err();
+        let took = began.elapsed();
+        let least = Duration::from_millis(least);
+        assert!(
+            (least..least + Duration::from_millis(200)).contains(&took),
+            "{took:?}"
+        );
+        let refused = refused.expect("no room");
+        assert_eq!(refused.errno(), Errno(libc::EAGAIN));
+        assert!(refused.to_string().contains("captures it"), "{refused}");
+    }
+    assert!(refuses(system.read(fd, 100).map(|p| p.len())), "not queued");
+    assert_eq!(interface.info().capture_refused, 3);
+    // A full queue is refused in time as well, though there is no room to show that.
+    everything(&mut capture);
+    interface.set_txqueuelen(1).expect("a length");
+    interface.inject(&long, None, NOW).expect("room");
+    fill(&system, fd);
+    let began = Instant::now();
+    assert!(interface.inject(&long, None, NOW).is_err());
+    assert!(began.elapsed() < Duration::from_millis(200));
+    let found = everything(&mut capture);
+    assert!(found.iter().all(|p| p.refused.is_none()));
+    assert!((filled - 5..filled + 5).contains(&(found.len() as u32)));
+    // Who waits goes on as soon as there is room.
+    system.read(fd, 100).expect("the first");
+    fill(&system, fd);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| interface.inject(&long, None, Some(WAIT)).is_ok());
+        std::thread::sleep(Duration::from_millis(100));
+        everything(&mut capture);
+        assert!(waiting.join().expect("no panic"));
+    });
+    assert_eq!(capture.lost(interface.index()), 0);
+}
+
+#[test]
+fn a_killed_capturer_is_noticed_by_who_does_not_wait() {
+    let system = system();
+    let (fd, _) = attached(&system, "c0", IFF_TUN);
+    let mut child = capturer(system.net());
+    fill(&system, fd);
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(refuses(system.write(fd, &numbered(0, 1400))), "it lives");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let killed = Instant::now();
+    while refuses(system.write(fd, &numbered(0, 1400))) {
+        assert!(killed.elapsed() < Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(system.net().capture().expect("after it"));
+}
+
+#[test]
+fn a_signal_handler_that_interrupted_a_call_does_not_wait_for_a_capturer() {
+    let system = system();
+    let net = system.net().clone();
+    let (quick, _) = attached(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE);
+    let (fd, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
+    let mut capture = net.capture().expect("a capture");
+    let filled = fill(&system, quick);
+    let inode = net.tunnels().expect("tunnels")[1].inode;
+    let tunnel = net.dir().tunnel(inode).expect("the second");
+    // As a read that is interrupted in the moment in which it holds the tunnel's lock.
+    let lock = net.dir().lock_tunnel(inode, &tunnel, Patience::Program);
+    let began = Instant::now();
+    assert!(refuses(system.write(fd, &numbered(0, 1400))));
+    assert!(began.elapsed() < Duration::from_millis(200));
+    drop(lock);
+    assert_eq!(everything(&mut capture).len() as u32, filled);
+    assert_eq!(capture.lost(1001), 0);
 }

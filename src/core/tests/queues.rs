@@ -175,7 +175,7 @@ fn every_subscriber_sees_every_packet_once() {
 #[test]
 fn a_subscriber_that_is_overtaken_is_told_how_many_it_lost() {
     let (system, fd, interface) = attached(IFF_TUN);
-    let mut late = interface.subscribe();
+    let late = interface.subscribe();
     const WRITTEN: u32 = 20_000;
     for i in 0..WRITTEN {
         system.write(fd, &numbered(i, 1400)).expect("write");
@@ -204,7 +204,7 @@ fn subscribers_without_a_lock_never_see_a_torn_packet() {
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
             .map(|_| {
-                let mut subscriber = interface.subscribe();
+                let subscriber = interface.subscribe();
                 scope.spawn(move || {
                     let (mut next, mut lost) = (0, 0u64);
                     while next < WRITTEN {

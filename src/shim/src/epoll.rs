@@ -4,11 +4,12 @@
 //! states it is changed: a tunnel that is down is registered without EPOLLOUT until the link comes up; one whose interface
 //! was deleted reports EPOLLERR. One that is registered while unattached has no wait queue, as with the driver: it is only
 //! looked at while it stands on epoll's ready list, stays there while a look finds something (level-triggered), and nothing
-//! ever puts it there again but EPOLL_CTL_MOD. epoll_wait finds these in a table of registrations of this process. (A
+//! ever puts it there again but EPOLL_CTL_MOD. One that is not writable because whoever captures is behind is registered
+//! without EPOLLOUT as well, and looked at every few milliseconds until it is writable again, which is an edge. epoll_wait finds these in a table of registrations of this process. (A
 //! registration made by another process is not in it: then only the plain states are right.)
 
 use crate::errno;
-use crate::readiness::{self, Deadline, LinkBell, State};
+use crate::readiness::{self, Deadline, LinkBell, State, Why};
 use crate::table;
 use libc::{c_int, epoll_event, pollfd, sigset_t};
 use std::sync::atomic::{
@@ -19,6 +20,7 @@ use std::sync::atomic::{
 const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
+const SHOT: u32 = libc::EPOLLONESHOT as u32;
 const ONCE: u32 = libc::EPOLLET as u32 | libc::EPOLLONESHOT as u32;
 
 /// What the kernel has been told.
@@ -182,8 +184,8 @@ struct Look {
     events: Vec<epoll_event>,
     /// Links to wait for.
     links: Vec<LinkBell>,
-    /// There are links that cannot be waited for: look again after a moment.
-    blind: bool,
+    /// There is something that cannot be waited for: look again after a moment.
+    nap: Option<libc::timespec>,
 }
 
 /// Changes the kernel's registration. False when the kernel does not know it any more.
@@ -227,6 +229,10 @@ fn next_mark(registration: &Registration) -> Option<u32> {
         (State::Plain, mark::PLAIN) => None,
         (State::Plain, _) => Some(mark::PLAIN),
         (State::Quiet(_), mark::QUIET) => None,
+        // A full capture takes the place of a full send buffer: the next edge is when it has room.
+        (State::Quiet(Why::Capturer), mark::PLAIN) if events & OUT != 0 && events & SHOT == 0 => {
+            Some(mark::QUIET)
+        }
         // An edge or a single shot says nothing of its own when the link goes down.
         (State::Quiet(_), mark::PLAIN) if events & OUT == 0 || events & ONCE != 0 => None,
         (State::Quiet(_), _) => Some(mark::QUIET),
@@ -238,7 +244,7 @@ fn look(epoll: c_int) -> Look {
     let mut found = Look {
         events: Vec::new(),
         links: Vec::new(),
-        blind: false,
+        nap: None,
     };
     for registration in used().iter().filter(|r| r.is_of(epoll)) {
         let fd = registration.fd();
@@ -277,18 +283,65 @@ fn look(epoll: c_int) -> Look {
                 .listed
                 .store((events & ONCE == 0) as u32, Relaxed);
         }
-        if mark == mark::QUIET && readiness::state(fd) == State::Quiet(true) {
-            match readiness::link_bell(fd) {
+        if mark != mark::QUIET {
+            continue;
+        }
+        match readiness::state(fd) {
+            State::Quiet(Why::Link) => match readiness::link_bell(fd) {
                 Some(link) => found.links.push(link),
-                None => found.blind = true,
+                None => found.nap = found.nap.or(Some(readiness::MOMENT)),
+            },
+            State::Quiet(Why::Capturer) if events & OUT != 0 => {
+                found.nap = Some(readiness::GLANCE);
             }
+            _ => {}
         }
     }
     found
 }
 
+/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge has to look.
+pub fn refused(fd: c_int) {
+    if COUNT.load(Relaxed) == 0 || readiness::state(fd) != State::Quiet(Why::Capturer) {
+        return;
+    }
+    for registration in used() {
+        let key = registration.key.load(Acquire);
+        let events = registration.events.load(Relaxed);
+        let sleeps = key != 0
+            && registration.fd() == fd
+            && registration.mark.load(Acquire) == mark::PLAIN
+            && events & ONCE == libc::EPOLLET as u32
+            && events & OUT != 0;
+        if sleeps {
+            // A FIFO is always writable: the kernel wakes it.
+            modify(((key - 1) >> 32) as c_int, registration, events);
+        }
+    }
+}
+
+/// Takes EPOLLOUT from what the kernel says of tunnels that are not writable because of a capture.
+fn drop_false(epoll: c_int, events: &mut [epoll_event]) {
+    for event in events {
+        let (data, bits) = (event.u64, event.events);
+        let is_false = bits & OUT != 0
+            && used().iter().any(|r| {
+                r.is_of(epoll)
+                    && r.data.load(Relaxed) == data
+                    && r.mark.load(Acquire) < mark::GONE
+                    // A single shot that is fired must be told, or nobody would arm it again.
+                    && r.events.load(Relaxed) & SHOT == 0
+                    && readiness::state(r.fd()) == State::Quiet(Why::Capturer)
+            });
+        if is_false {
+            event.events = bits & !OUT;
+        }
+    }
+}
+
 /// Drops events of tunnels that were deleted during the wait: their bells rang for that.
 fn drop_alarms(epoll: c_int, events: &mut [epoll_event], n: usize) -> usize {
+    drop_false(epoll, &mut events[..n]);
     let gone = |event: &epoll_event| {
         let data = event.u64;
         used().iter().any(|r| {
@@ -300,7 +353,7 @@ fn drop_alarms(epoll: c_int, events: &mut [epoll_event], n: usize) -> usize {
     };
     let mut kept = 0;
     for i in 0..n {
-        if !gone(&events[i]) {
+        if events[i].events != 0 && !gone(&events[i]) {
             events[kept] = events[i];
             kept += 1;
         }
@@ -327,7 +380,7 @@ pub fn wait(
         if ours == events.len() {
             return ours as c_int;
         }
-        if ours > 0 || !found.links.is_empty() || found.blind {
+        if ours > 0 || !found.links.is_empty() || found.nap.is_some() {
             let n = host(&mut events[ours..], NOW);
             if n < 0 && ours == 0 {
                 return n;
@@ -350,10 +403,9 @@ pub fn wait(
                 events: libc::POLLIN,
                 revents: 0,
             }));
-            let time = if found.blind {
-                Some(deadline.nap())
-            } else {
-                deadline.left()
+            let time = match found.nap {
+                Some(moment) => Some(deadline.nap(moment)),
+                None => deadline.left(),
             };
             let n = readiness::host_ppoll(&mut asked, time, mask);
             if n < 0 || n == 0 && deadline.over() {

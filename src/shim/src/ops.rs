@@ -142,7 +142,11 @@ pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
     errno::give(fence(|| {
         let tunnel = hold(fd)?;
         may(&tunnel, libc::O_RDONLY)?;
-        tunnel.write(&source?)
+        let written = tunnel.write(&source?);
+        if written == Err(Errno(libc::EAGAIN)) {
+            crate::epoll::refused(fd);
+        }
+        written
     }))
 }
 

@@ -1,7 +1,7 @@
 //! poll(2) and select(2) where the bell alone cannot tell the truth.
 //!
 //! A FIFO is always writable, and never in error. A tunnel is writable only while its link is up, and nothing but an error
-//! while it is unattached. For tunnels in such a state the question to the kernel is changed (what cannot be is not asked
+//! while it is unattached; and while whoever captures is behind by the whole log, it is not writable either. For tunnels in such a state the question to the kernel is changed (what cannot be is not asked
 //! for) and the link's own FIFO is asked beside it, so that the call still sleeps in the kernel and wakes at the moment.
 
 use crate::errno;
@@ -18,11 +18,34 @@ const OUT: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND;
 pub enum State {
     /// The kernel's answer is right: no tunnel, or one whose link is up.
     Plain,
-    /// Not writable for now; whether that is because the link is down.
-    Quiet(bool),
+    /// Not writable for now.
+    Quiet(Why),
     /// Unattached.
     Error,
 }
+
+/// Why a tunnel is not writable, which decides how its becoming writable is noticed.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Why {
+    /// The link is down: the link's FIFO tells.
+    Link,
+    /// The send buffer has no room for anything: nothing changes by itself.
+    Buffer,
+    /// Whoever captures is behind: somebody has to look.
+    Capturer,
+}
+
+/// How soon somebody looks whether the capturer has read.
+pub const GLANCE: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 3_000_000,
+};
+
+/// How soon somebody looks at a link whose FIFO cannot be opened.
+pub const MOMENT: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
 
 /// The state of a descriptor now.
 pub fn state(fd: c_int) -> State {
@@ -33,7 +56,14 @@ pub fn state(fd: c_int) -> State {
         None => State::Plain,
         Some(Readiness { error: true, .. }) => State::Error,
         Some(Readiness { writable: true, .. }) => State::Plain,
-        Some(readiness) => State::Quiet(readiness.link_down),
+        Some(Readiness {
+            capturer_behind: true,
+            ..
+        }) => State::Quiet(Why::Capturer),
+        Some(Readiness {
+            link_down: true, ..
+        }) => State::Quiet(Why::Link),
+        Some(_) => State::Quiet(Why::Buffer),
     }
 }
 
@@ -69,14 +99,10 @@ impl Deadline {
         })
     }
     /// What is left, but at most a moment: for who has to look by himself.
-    pub fn nap(&self) -> timespec {
-        const MOMENT: timespec = timespec {
-            tv_sec: 0,
-            tv_nsec: 20_000_000,
-        };
+    pub fn nap(&self, moment: timespec) -> timespec {
         self.left()
-            .filter(|t| t.tv_sec == 0 && t.tv_nsec < MOMENT.tv_nsec)
-            .unwrap_or(MOMENT)
+            .filter(|t| t.tv_sec == 0 && t.tv_nsec < moment.tv_nsec)
+            .unwrap_or(moment)
     }
     /// Has it passed?
     pub fn over(&self) -> bool {
@@ -153,12 +179,19 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
         asked.clear();
         links.clear();
         let mut errors = 0;
+        // Who has to look by himself, and how soon.
+        let mut nap = None;
         for p in fds.iter_mut() {
             p.revents = 0;
             let mut question = *p;
             match state(p.fd) {
                 State::Plain => {}
-                State::Quiet(_) => question.events &= !OUT,
+                State::Quiet(why) => {
+                    if why == Why::Capturer && p.events & OUT != 0 {
+                        nap = Some(GLANCE);
+                    }
+                    question.events &= !OUT;
+                }
                 State::Error => {
                     p.revents = libc::POLLERR;
                     question.fd = -1;
@@ -167,8 +200,10 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
             }
             asked.push(question);
         }
-        let mut blind = false;
-        for p in fds.iter().filter(|p| state(p.fd) == State::Quiet(true)) {
+        for p in fds
+            .iter()
+            .filter(|p| state(p.fd) == State::Quiet(Why::Link))
+        {
             match link_bell(p.fd) {
                 Some(link) => {
                     asked.push(pollfd {
@@ -178,12 +213,12 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     });
                     links.push(link);
                 }
-                None => blind = true,
+                None => nap = nap.or(Some(MOMENT)),
             }
         }
-        let time = match errors {
-            0 if blind => Some(deadline.nap()),
-            0 => deadline.left(),
+        let time = match (errors, nap) {
+            (0, Some(moment)) => Some(deadline.nap(moment)),
+            (0, None) => deadline.left(),
             _ => Some(NOW),
         };
         let n = host_ppoll(&mut asked, time, mask);
@@ -202,7 +237,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
         correct(fds);
         ready += fds.iter().filter(|p| p.revents != 0).count();
         let link_rang = asked[fds.len()..].iter().any(|p| p.revents != 0);
-        if ready > 0 || !link_rang && !blind || deadline.over() {
+        if ready > 0 || !link_rang && nap.is_none() || deadline.over() {
             return ready as c_int;
         }
     }

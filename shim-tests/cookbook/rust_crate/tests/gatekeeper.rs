@@ -38,7 +38,7 @@ impl Gatekeeper {
     }
 
     fn answer(&self, to: SocketAddr) -> Vec<u8> {
-        let mut receiver = self.tun.receive_udp(Some(to.ip()), to.port());
+        let receiver = self.tun.receive_udp(Some(to.ip()), to.port());
         receiver.recv(SOON).expect("an answer")
     }
 }

@@ -1,16 +1,19 @@
 //! `capture`: what goes through the interfaces of a net, live, as pcapng or in lines for people.
 
+mod running;
 mod sink;
+mod spool;
 
 use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
 use crate::stop::Stop;
 use clap::Args;
 use memtun::{Capture, Name, Net};
-use sink::Sink;
+use running::{Running, Shared};
+use sink::{Missing, Sink};
+use spool::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How soon an order to stop is seen.
@@ -21,7 +24,11 @@ const NAP: Duration = Duration::from_millis(20);
 /// Begins with the packets that are still kept; from then on every packet is captured, also those that were refused, with
 /// the error as a comment. Directions are the program's: inbound is what it reads, outbound what it writes. Without -w each
 /// packet is a line, its time counted from the first one. A net is captured by one at a time. Whoever reads the output must
-/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds.
+/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does not
+/// want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
+///
+/// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at once, and so does an
+/// output that nobody reads; then it says how many packets were not written, and the exit status is not 0.
 #[derive(Args)]
 pub struct CaptureArgs {
     #[command(flatten)]
@@ -43,12 +50,15 @@ pub fn capture(args: &CaptureArgs) -> Outcome {
     let Some(net) = args.net.wait_until(|| stop.is_due())? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let mut capture = begin(&net, args.interface)?;
-    let mut sink = match &args.write {
-        None => Sink::lines(),
-        Some(path) => Sink::file(path)?,
-    };
-    follow(&mut capture, &mut sink, args.count, &stop)?;
+    let (interface, count) = (args.interface, args.count);
+    let write = args.write.clone();
+    let running = Running::start(&stop, move |shared| {
+        // The file is there once the capture is.
+        shared.keep(begin(&net, interface)?);
+        let target = write.as_deref().map(Target::of).transpose()?;
+        follow(shared, target, count)
+    })?;
+    running.end()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,32 +73,36 @@ fn begin(net: &Net, interface: Option<Name>) -> Result<Capture, Failure> {
     })
 }
 
-/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had come before that.
-fn follow(
-    capture: &mut Capture,
-    sink: &mut Sink,
-    count: Option<u64>,
-    stop: &Stop,
-) -> Result<(), Failure> {
+/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had come before that. No
+/// target: in lines.
+fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result<(), Failure> {
+    let in_lines = target.is_none();
+    let target = target.unwrap_or(Target::Standard);
+    let shown = shared.writes_to(&target);
+    let spool = target.open(shared.ledger.clone(), &shared.stop)?;
+    let mut sink = if in_lines {
+        Sink::lines(spool, shown)
+    } else {
+        Sink::file(spool, shown)?
+    };
     let mut left = count.unwrap_or(u64::MAX);
-    let mut until = None;
+    let (mut stopping, mut complaint) = (false, None);
     let mut patience = Duration::ZERO;
     while left > 0 {
-        if until.is_none() && stop.is_due() {
-            until = Some(now_ns());
-            patience = Duration::ZERO;
+        if !stopping && shared.stop.is_due() {
+            stopping = true;
+            complaint = shared.with_capture(Capture::stop).err();
         }
-        match capture.next(Some(patience)) {
-            Ok(packet) if until.is_some_and(|until| packet.time_ns > until) => break,
+        match shared.with_capture(|capture| capture.next(Some(patience))) {
             Ok(packet) => {
                 sink.packet(&packet)?;
                 left -= 1;
                 patience = Duration::ZERO;
             }
             Err(e) => match e.errno().0 {
-                libc::EAGAIN if until.is_some() => break,
+                libc::EAGAIN if stopping => break,
                 libc::EAGAIN => {
-                    describe(capture, sink)?;
+                    describe(shared, &mut sink)?;
                     // Whoever follows wants to see what there is.
                     if patience.is_zero() {
                         sink.flush()?;
@@ -102,16 +116,25 @@ fn follow(
             },
         }
     }
-    describe(capture, sink)?;
-    sink.end(|interface| capture.lost(interface), now_ns())
+    describe(shared, &mut sink)?;
+    let indices = sink.indices();
+    let missing = shared.with_capture(|capture| {
+        let of = |index| Missing {
+            lost: capture.lost(index),
+            refused: capture.refused(index),
+        };
+        Ok(indices.iter().map(|index| (*index, of(*index))).collect())
+    })?;
+    sink.end(&missing, now_ns())?;
+    complaint.map_or(Ok(()), |e| Err(e.into()))
 }
 
 /// Also an interface without a packet stands in the capture.
-fn describe(capture: &Capture, sink: &mut Sink) -> Result<(), Failure> {
-    for link in capture.interfaces() {
-        sink.interface(&link)?;
-    }
-    Ok(())
+fn describe(shared: &Shared, sink: &mut Sink) -> Result<(), Failure> {
+    let links = shared.with_capture(|capture| Ok(capture.interfaces().collect::<Vec<_>>()))?;
+    links
+        .iter()
+        .try_for_each(|link| sink.interface(link).map(drop))
 }
 
 fn now_ns() -> u64 {
@@ -121,32 +144,24 @@ fn now_ns() -> u64 {
 }
 
 /// A capture that goes on beside something else: `run --capture`.
-pub struct Beside {
-    stop: Stop,
-    thread: JoinHandle<Result<(), Failure>>,
-}
+pub struct Beside(Running);
 
 impl Beside {
     /// Everything that is in the net from now on goes into the file.
     pub fn start(net: &Net, file: &Path) -> Result<Beside, Failure> {
-        let stop = Stop::default();
-        let mut capture = begin(net, None)?;
-        let mut sink = Sink::file(file)?;
-        let told = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("capture".into())
-            .spawn(move || follow(&mut capture, &mut sink, None, &told));
-        let thread = thread.map_err(|e| Failure::io("cannot start a thread", &e))?;
-        Ok(Beside { stop, thread })
+        let capture = begin(net, None)?;
+        let target = Target::of(file)?;
+        let running = Running::start(&Stop::default(), move |shared| {
+            shared.keep(capture);
+            follow(shared, Some(target), None)
+        });
+        running.map(Beside)
     }
 
-    /// Writes what has come so far, and ends.
+    /// Writes what has come so far, and ends. A signal ends it at once.
     pub fn end(self) -> Result<(), Failure> {
-        self.stop.now();
-        self.thread.join().unwrap_or_else(|_| {
-            Err(Failure::not_done(
-                "capture: a bug in memtun; please report it",
-            ))
-        })
+        self.0.stop.now();
+        self.0.stop.listen()?;
+        self.0.end()
     }
 }

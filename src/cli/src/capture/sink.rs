@@ -1,78 +1,66 @@
 //! Where captured packets go: a pcapng file, or lines for people.
 
+use super::spool::Spool;
 use crate::failure::{say, Failure};
-use crate::output::Output;
 use crate::packets::write::{Packet, PcapNg};
 use crate::packets::LinkType;
 use memtun::{Captured, CapturedLink, Direction, Name};
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::collections::HashMap;
+use std::io::Write;
 
 /// Takes packets.
 pub struct Sink {
     form: Form,
     interfaces: Vec<Seen>,
-    /// Of the packet before.
-    latest: usize,
+    /// Places in `interfaces`.
+    numbers: HashMap<Key, usize>,
     /// For messages.
     shown: String,
 }
 
 enum Form {
-    File(PcapNg<Box<dyn Write + Send>>),
-    Lines { out: Output, first: Option<u64> },
+    File(PcapNg<Spool>),
+    Lines { out: Spool, first: Option<u64> },
+}
+
+/// Packets of an interface that are not in the capture.
+#[derive(Clone, Copy, Default)]
+pub struct Missing {
+    /// Overwritten before they were read.
+    pub lost: u64,
+    /// Refused because the capture was behind.
+    pub refused: u64,
 }
 
 /// An interface that has been described. Its place among them is its number in the file.
 struct Seen {
     index: u32,
     name: Name,
-    tap: bool,
     packets: u64,
 }
 
-impl Seen {
-    fn is_of(&self, link: &CapturedLink) -> bool {
-        (self.index, self.name, self.tap) == (link.index, link.interface, link.tap)
-    }
-}
+/// Index, name and kind.
+type Key = (u32, Name, bool);
 
 impl Sink {
-    /// A line per packet on standard output.
-    pub fn lines() -> Sink {
-        let form = Form::Lines {
-            out: Output::new(),
-            first: None,
-        };
+    /// A line per packet.
+    pub fn lines(out: Spool, shown: String) -> Sink {
+        Sink::new(Form::Lines { out, first: None }, shown)
+    }
+
+    /// A pcapng file. Its beginning is written at once.
+    pub fn file(out: Spool, shown: String) -> Result<Sink, Failure> {
+        let file = PcapNg::new(out).map_err(|e| Failure::io(&shown, &e))?;
+        Ok(Sink::new(Form::File(file), shown))
+    }
+
+    fn new(form: Form, shown: String) -> Sink {
         Sink {
             form,
             interfaces: Vec::new(),
-            latest: 0,
-            shown: "standard output".into(),
-        }
-    }
-
-    /// A file, or standard output for "-". Its beginning is written at once.
-    pub fn file(path: &Path) -> Result<Sink, Failure> {
-        let (shown, output): (_, Box<dyn Write + Send>) = if path.as_os_str() == "-" {
-            (
-                "standard output".into(),
-                Box::new(BufWriter::with_capacity(1 << 18, io::stdout())),
-            )
-        } else {
-            let shown = path.display().to_string();
-            let file = File::create(path)
-                .map_err(|e| Failure::io(format!("{shown}: cannot write"), &e))?;
-            (shown, Box::new(BufWriter::with_capacity(1 << 18, file)))
-        };
-        let file = PcapNg::new(output).map_err(|e| Failure::io(&shown, &e))?;
-        Ok(Sink {
-            form: Form::File(file),
-            interfaces: Vec::new(),
-            latest: 0,
+            numbers: HashMap::new(),
             shown,
-        })
+        }
     }
 
     /// Takes one packet.
@@ -82,8 +70,10 @@ impl Sink {
         let inbound = packet.direction == Direction::Inbound;
         let comment = packet.refused.map(|e| format!("refused: {e}"));
         let comment = comment.as_deref();
+        let shown = &self.shown;
         match &mut self.form {
             Form::File(file) => {
+                file.output().packet_begins();
                 let written = file.packet(&Packet {
                     interface: number as u32,
                     time_ns: packet.time_ns,
@@ -91,7 +81,8 @@ impl Sink {
                     comment,
                     data: &packet.data,
                 });
-                written.map_err(|e| Failure::io(&self.shown, &e))
+                written.map_err(|e| Failure::io(shown, &e))?;
+                file.output().packet_ends();
             }
             Form::Lines { out, first } => {
                 let since = packet
@@ -99,58 +90,69 @@ impl Sink {
                     .saturating_sub(*first.get_or_insert(packet.time_ns));
                 let what = memtun::udp::describe(&packet.data, packet.ethertype, packet.tap);
                 let name = packet.interface.to_string();
-                out.line(line(since, &name, inbound, &what, comment))
+                out.packet_begins();
+                let written = writeln!(out, "{}", line(since, &name, inbound, &what, comment));
+                written.map_err(|e| Failure::io(shown, &e))?;
+                out.packet_ends();
             }
         }
+        Ok(())
     }
 
     /// The number of an interface, which is described when it is seen for the first time.
     pub fn interface(&mut self, link: &CapturedLink) -> Result<usize, Failure> {
-        if let Some(seen) = self.interfaces.get(self.latest) {
-            if seen.is_of(link) {
-                return Ok(self.latest);
-            }
+        let key = (link.index, link.interface, link.tap);
+        if let Some(known) = self.numbers.get(&key) {
+            return Ok(*known);
         }
-        self.latest = match self.interfaces.iter().position(|seen| seen.is_of(link)) {
-            Some(known) => known,
-            None => {
-                if let Form::File(file) = &mut self.form {
-                    let kind = if link.tap {
-                        LinkType::ETHERNET
-                    } else {
-                        LinkType::RAW
-                    };
-                    let described = file.interface(&link.interface.to_string(), kind, link.mac);
-                    described.map_err(|e| Failure::io(&self.shown, &e))?;
-                }
-                self.interfaces.push(Seen {
-                    index: link.index,
-                    name: link.interface,
-                    tap: link.tap,
-                    packets: 0,
-                });
-                self.interfaces.len() - 1
-            }
-        };
-        Ok(self.latest)
+        if let Form::File(file) = &mut self.form {
+            let kind = if link.tap {
+                LinkType::ETHERNET
+            } else {
+                LinkType::RAW
+            };
+            let described = file.interface(&link.interface.to_string(), kind, link.mac);
+            described.map_err(|e| Failure::io(&self.shown, &e))?;
+        }
+        let number = self.interfaces.len();
+        self.numbers.insert(key, number);
+        self.interfaces.push(Seen {
+            index: link.index,
+            name: link.interface,
+            packets: 0,
+        });
+        Ok(number)
     }
 
     /// Hands over what there is.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        match &mut self.form {
-            Form::File(file) => file.flush().map_err(|e| Failure::io(&self.shown, &e)),
+        let flushed = match &mut self.form {
+            Form::File(file) => file.flush(),
             Form::Lines { out, .. } => out.flush(),
-        }
+        };
+        flushed.map_err(|e| Failure::io(&self.shown, &e))
     }
 
-    /// Ends the file, and says how many packets are not in it: `lost` knows that of an interface's index.
-    pub fn end(&mut self, lost: impl Fn(u32) -> u64, now_ns: u64) -> Result<(), Failure> {
+    /// The indices of the interfaces that have been described.
+    pub fn indices(&self) -> Vec<u32> {
+        self.interfaces.iter().map(|seen| seen.index).collect()
+    }
+
+    /// Ends the file, and says how many packets are not in it: `missing` has that by the interface's index.
+    pub fn end(&mut self, missing: &HashMap<u32, Missing>, now_ns: u64) -> Result<(), Failure> {
         for (number, seen) in self.interfaces.iter().enumerate() {
             // Under an earlier name it is the same interface.
             let again = self.interfaces[..number]
                 .iter()
                 .any(|s| s.index == seen.index);
-            let lost = if again { 0 } else { lost(seen.index) };
+            let missing = missing.get(&seen.index).filter(|_| !again);
+            let Missing { lost, refused } = missing.copied().unwrap_or_default();
+            if refused > 0 {
+                say(&format!(
+                    "{}: {refused} packets were refused (EAGAIN) while the capture was behind; what reads it is too slow",
+                    seen.name
+                ));
+            }
             if lost > 0 {
                 say(&format!(
                     "{}: {lost} packets were overwritten before they could be captured; what reads the capture is too slow",

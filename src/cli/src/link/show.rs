@@ -112,6 +112,9 @@ fn text(l: &Link) -> String {
             l.tx.bytes, l.tx.packets, 0, l.tx.dropped, l.queued
         ),
     ];
+    if l.capture_refused > 0 {
+        lines.push(format!("    capture behind: {} refused", l.capture_refused));
+    }
     lines.extend(l.tunnels.iter().map(tunnel));
     lines.iter().map(|line| format!("{line}\n")).collect()
 }

@@ -23,6 +23,7 @@ pub struct Link {
     pub queued: u64,
     pub rx: Received,
     pub tx: Transmitted,
+    pub capture_refused: u64,
     pub tunnels: Vec<TunnelView>,
 }
 
@@ -103,6 +104,7 @@ impl From<&InterfaceInfo> for Link {
                 bytes,
                 dropped,
             },
+            capture_refused: i.capture_refused,
             tunnels: i.tunnels.iter().map(TunnelView::from).collect(),
         }
     }

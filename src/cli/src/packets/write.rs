@@ -110,6 +110,11 @@ impl<W: Write> PcapNg<W> {
         self.block(5, &body)
     }
 
+    /// What is written to.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.output
+    }
+
     /// Hands everything over.
     pub fn flush(&mut self) -> io::Result<()> {
         self.output.flush()

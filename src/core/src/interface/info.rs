@@ -32,6 +32,9 @@ pub struct InterfaceInfo {
     pub rx: [u64; 4],
     /// Packets, bytes and dropped that the program read (the host transmits).
     pub tx: [u64; 3],
+    /// Packets that were refused (EAGAIN) because whoever captured was behind, and refused ones that the capture could
+    /// not show for that reason.
+    pub capture_refused: u64,
     /// Its tunnels.
     pub tunnels: Vec<TunnelInfo>,
 }
@@ -103,6 +106,7 @@ impl InterfaceInfo {
             ]
             .map(|c| c.load(Relaxed)),
             tx: [&stats.tx_packets, &stats.tx_bytes, &stats.tx_dropped].map(|c| c.load(Relaxed)),
+            capture_refused: state.capture_refused.load(Relaxed),
             tunnels: state
                 .queue_inodes()
                 .filter_map(|inode| Some(TunnelInfo::new(inode, &net.dir().tunnel(inode).ok()?)))

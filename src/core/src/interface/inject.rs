@@ -1,6 +1,7 @@
 //! Packets toward the program.
 
 use super::{deadline, nap, Interface};
+use crate::capture::{Refusal, Wait};
 use crate::error::{Context, Result};
 use crate::shm::layout::{Attachment, TunnelState};
 use crate::shm::lock::Patience;
@@ -35,9 +36,9 @@ impl Drop for Queue {
 
 impl Interface {
     /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
-    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full.
+    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full or whoever captures is behind.
     ///
-    /// Errors: EAGAIN the queue stayed full; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
+    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
     /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
     pub fn inject(
         &self,
@@ -47,6 +48,9 @@ impl Interface {
     ) -> Result<()> {
         self.inject_raw(frame, ethertype, timeout).context(|e| {
             let reason = match e.0 {
+                libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
+                    "whoever captures it is behind by the whole log; let it read"
+                }
                 libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
                 libc::ENETDOWN => "its link is down; set it up first",
                 libc::EMSGSIZE => "the packet is larger than the mtu",
@@ -67,37 +71,35 @@ impl Interface {
         ethertype: Option<u16>,
         timeout: Option<Duration>,
     ) -> std::result::Result<(), Errno> {
-        let patience = Patience::Driver(timeout);
-        let first = self.try_inject(frame, ethertype, patience);
-        if first != Err(Errno(libc::EAGAIN)) || timeout == Some(Duration::ZERO) {
-            return first.inspect_err(|e| self.refused(frame, ethertype, *e));
-        }
         let end = deadline(timeout);
-        loop {
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            let patience = Patience::Driver(left);
-            let answer = self
-                .wait_for_room(frame, end)
-                .and_then(|()| self.try_inject(frame, ethertype, patience));
-            match answer {
-                Err(Errno(libc::EAGAIN)) if nap(end).is_some() => self.net.look_after(&self.state),
-                answer => return answer.inspect_err(|e| self.refused(frame, ethertype, *e)),
+        let wait = Wait::until(end);
+        let mut answer = self.try_inject(frame, ethertype, wait);
+        while answer.is_err_and(|refusal| refusal.is_full_queue()) && nap(end).is_some() {
+            answer = match self.wait_for_room(frame, end) {
+                Ok(()) => self.try_inject(frame, ethertype, wait),
+                Err(e) => Err(e.into()),
+            };
+            if answer.is_err_and(|refusal| refusal.is_full_queue()) {
+                self.net.look_after(&self.state);
             }
         }
+        answer.map_err(|refusal| {
+            self.refused(frame, ethertype, refusal, wait);
+            refusal.errno
+        })
     }
 
-    fn refused(&self, frame: &[u8], ethertype: Option<u16>, e: Errno) {
-        if [libc::EAGAIN, libc::ENOTCONN].contains(&e.0) {
+    fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
+        if [libc::EAGAIN, libc::ENOTCONN].contains(&refusal.errno.0) {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
         let dir = self.net.dir();
-        if dir.is_captured() {
-            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len(), Patience::Brief)
-            else {
+        if dir.is_captured() && !refusal.behind {
+            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len(), wait) else {
                 return;
             };
             if captured {
-                self.capture(Sort::InjectRefused(e), frame, ethertype);
+                self.capture(Sort::InjectRefused(refusal.errno), frame, ethertype);
             }
             drop(lock);
             dir.ring_capturer();
@@ -140,20 +142,20 @@ impl Interface {
         &self,
         frame: &[u8],
         ethertype: Option<u16>,
-        patience: Patience,
-    ) -> std::result::Result<(), Errno> {
+        wait: Wait,
+    ) -> std::result::Result<(), Refusal> {
         let state = &**self.state;
         if self.state.deleted.load(Acquire) != 0 {
-            return Err(Errno(libc::ENODEV));
+            return Err(Errno(libc::ENODEV).into());
         }
         if !state.is_up() {
-            return Err(Errno(libc::ENETDOWN));
+            return Err(Errno(libc::ENETDOWN).into());
         }
         if frame.is_empty() || state.is_tap() && frame.len() < ETH_HLEN {
-            return Err(Errno(libc::EINVAL));
+            return Err(Errno(libc::EINVAL).into());
         }
         if frame.len() > state.largest_frame() {
-            return Err(Errno(libc::EMSGSIZE));
+            return Err(Errno(libc::EMSGSIZE).into());
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
@@ -167,22 +169,22 @@ impl Interface {
         };
         let dir = self.net.dir();
         if !dir.is_captured() {
-            return self.push(queue, frame, ethertype, patience);
+            return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
         }
-        let (lock, captured) =
-            dir.lock_log(&self.state, frame.len(), patience)
-                .map_err(|e| match e.0 {
-                    libc::EBADFD => Errno(libc::ENODEV),
-                    _ => e,
-                })?;
-        let pushed = self.push(queue, frame, ethertype, patience);
+        let (lock, captured) = dir
+            .lock_log(&self.state, frame.len(), wait)
+            .map_err(|refusal| match refusal.errno.0 {
+                libc::EBADFD => Errno(libc::ENODEV).into(),
+                _ => refusal,
+            })?;
+        let pushed = self.push(queue, frame, ethertype, wait.for_lock());
         // What the program answers comes behind it: nobody writes while the interface's lock is held.
         if captured && pushed.is_ok() {
             self.capture(Sort::Injected, frame, Some(ethertype));
         }
         drop(lock);
         dir.ring_capturer();
-        pushed
+        Ok(pushed?)
     }
 
     #[inline]

@@ -31,7 +31,7 @@ pub struct Interface {
     /// The queue that was injected into first: on most interfaces the only one, found without a lock.
     first: OnceLock<Arc<Queue>>,
     queues: Mutex<Vec<Arc<Queue>>>,
-    reader: Mutex<Subscriber>,
+    reader: Subscriber,
 }
 
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
@@ -52,7 +52,7 @@ pub(crate) fn nap(deadline: Option<Instant>) -> Option<Duration> {
 impl Interface {
     pub(crate) fn new(net: Net, state: Mapped<InterfaceState>) -> Interface {
         let state = Arc::new(state);
-        let reader = Mutex::new(Subscriber::new(net.clone(), state.clone()));
+        let reader = Subscriber::new(net.clone(), state.clone());
         Interface {
             net,
             state,
@@ -126,10 +126,7 @@ impl Interface {
 
     /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
-        self.reader
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .recv(timeout)
+        self.reader.recv(timeout)
     }
 
     /// All that is known of it.

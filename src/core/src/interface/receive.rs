@@ -9,7 +9,7 @@ use crate::sys;
 use crate::{udp, Errno, Error, Net};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
@@ -23,75 +23,104 @@ pub struct Packet {
     pub time_ns: u64,
 }
 
-/// Reads the outbound log with a cursor of its own.
+/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
+/// for another's wait.
 pub struct Subscriber {
     net: Net,
     state: Arc<Mapped<InterfaceState>>,
-    cursor: Cursor,
-    buffer: Vec<u8>,
+    /// Held for one look at the log, never during a wait.
+    cursor: Mutex<Cursor>,
+}
+
+/// What one look at the log finds.
+enum Look {
+    Packet(Packet),
+    /// Nothing before the record of this number.
+    Nothing(u64),
 }
 
 impl Subscriber {
     pub(super) fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
-        let cursor = state.log_cursor(false);
-        Subscriber {
-            net,
-            state,
-            cursor,
-            buffer: Vec::new(),
-        }
+        let cursor = Mutex::new(state.log_cursor(false));
+        Subscriber { net, state, cursor }
     }
 
     /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees every packet whose write
-    /// was complete before the call.
+    /// was complete before the call, unless another thread got it.
     ///
     /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it, the next
     /// call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read.
-    pub fn recv(&mut self, timeout: Option<Duration>) -> Result<Packet> {
-        let end = deadline(timeout);
-        let name = |s: &Self| load_name(&s.state.name);
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
+        self.recv_until(deadline(timeout))
+    }
+
+    fn recv_until(&self, end: Option<Instant>) -> Result<Packet> {
         loop {
-            // The program may write and end between our look at the log and our look at the interface.
-            let gone = self.state.deleted.load(Acquire) != 0;
-            match self.state.log_read(&mut self.cursor, &mut self.buffer) {
-                Entry::Packet(record) => {
-                    return Ok(Packet {
-                        data: std::mem::take(&mut self.buffer),
-                        ethertype: record.ethertype,
-                        time_ns: record.time_ns,
-                    });
-                }
-                Entry::Lost(n) => {
-                    let text = format!(
-                        "{}: {n} packets were overwritten before they were received",
-                        name(self)
-                    );
-                    return Err(Error::new(libc::ENOBUFS, text));
-                }
-                Entry::Empty if gone => {
-                    return Err(Error::new(
-                        libc::ENODEV,
-                        format!("{}: the interface is gone", name(self)),
-                    ));
-                }
-                Entry::Empty => {}
-            }
-            let Some(time) = nap(end) else {
-                return Err(Error::new(
-                    libc::EAGAIN,
-                    format!("{}: no packet in time", name(self)),
-                ));
+            let next = match self.look()? {
+                Look::Packet(packet) => return Ok(packet),
+                Look::Nothing(next) => next,
             };
-            self.sleep(time);
+            let time = nap(end).ok_or_else(|| self.nothing_in_time())?;
+            self.sleep(next, time);
         }
     }
 
-    fn sleep(&self, time: Duration) {
+    /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
+    fn give_up_after(&self, end: Option<Instant>, due: u64) -> Result<()> {
+        if nap(end).is_some() || self.lock().number() < due {
+            return Ok(());
+        }
+        Err(self.nothing_in_time())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cursor> {
+        self.cursor
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn nothing_in_time(&self) -> Error {
+        let name = load_name(&self.state.name);
+        Error::new(libc::EAGAIN, format!("{name}: no packet in time"))
+    }
+
+    fn look(&self) -> Result<Look> {
+        // The program may write and end between our look at the log and our look at the interface.
+        let gone = self.state.deleted.load(Acquire) != 0;
+        let mut data = Vec::new();
+        let (entry, next) = {
+            let mut cursor = self.lock();
+            (self.state.log_read(&mut cursor, &mut data), cursor.number())
+        };
+        let name = || load_name(&self.state.name);
+        match entry {
+            Entry::Packet(record) => Ok(Look::Packet(Packet {
+                data,
+                ethertype: record.ethertype,
+                time_ns: record.time_ns,
+            })),
+            Entry::Lost(n) => {
+                let text = format!(
+                    "{}: {n} packets were overwritten before they were received",
+                    name()
+                );
+                Err(Error::new(libc::ENOBUFS, text))
+            }
+            Entry::Empty if gone => Err(Error::new(
+                libc::ENODEV,
+                format!("{}: the interface is gone", name()),
+            )),
+            Entry::Empty => Ok(Look::Nothing(next)),
+        }
+    }
+
+    /// Sleeps until there is a record of number `next`, or a moment has passed.
+    fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
         state.log_waiters.fetch_add(1, SeqCst);
         let seen = state.log_event.load(SeqCst);
         let mut timed_out = false;
-        if state.log_next().number() <= self.cursor.number() && state.deleted.load(Acquire) == 0 {
+        if state.log_next().number() <= next && state.deleted.load(Acquire) == 0 {
             timed_out =
                 sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
         }
@@ -102,7 +131,8 @@ impl Subscriber {
     }
 }
 
-/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters.
+/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters. Threads
+/// may share one, as a [`Subscriber`].
 pub struct UdpReceiver {
     pub(super) packets: Subscriber,
     pub(super) host: Option<IpAddr>,
@@ -111,25 +141,27 @@ pub struct UdpReceiver {
 
 impl UdpReceiver {
     /// The next datagram's payload. Errors as [`Subscriber::recv`].
-    pub fn recv(&mut self, timeout: Option<Duration>) -> Result<Vec<u8>> {
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Vec<u8>> {
         self.recv_from(timeout).map(|(payload, _)| payload)
     }
 
     /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum are not
     /// datagrams here, as for a socket.
-    pub fn recv_from(&mut self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
+    pub fn recv_from(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
         let end = deadline(timeout);
+        // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
+        let due = self.packets.state.log_next().number();
         loop {
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
-            let packet = self.packets.recv(left)?;
+            let packet = self.packets.recv_until(end)?;
             let tap = self.packets.state.is_tap();
-            let Some(datagram) = udp::parse(&packet.data, packet.ethertype, tap) else {
-                continue;
-            };
-            let to = datagram.destination;
-            if to.port() == self.port && self.host.is_none_or(|h| h == to.ip()) {
+            let wanted = udp::parse(&packet.data, packet.ethertype, tap).filter(|datagram| {
+                let to = datagram.destination;
+                to.port() == self.port && self.host.is_none_or(|h| h == to.ip())
+            });
+            if let Some(datagram) = wanted {
                 return Ok((datagram.payload.to_vec(), datagram.source));
             }
+            self.packets.give_up_after(end, due)?;
         }
     }
 }

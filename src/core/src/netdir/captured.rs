@@ -31,6 +31,23 @@ impl NetDir {
         lives
     }
 
+    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The capturer's own lock is
+    /// held meanwhile, so that nobody becomes the capturer in between. False when nobody can tell whether it lives.
+    pub(crate) fn strike_off_dead_capturer(&self) -> bool {
+        let opened = self
+            .open_dir()
+            .and_then(|dir| dir.open(CAPTURER, libc::O_RDONLY, libc::S_IFREG));
+        let Ok((fd, _)) = opened else {
+            return false;
+        };
+        if sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
+            self.capturing.store(0, SeqCst);
+            // A child that was forked meanwhile must not keep it.
+            let _ = sys::flock(fd.raw(), libc::LOCK_UN);
+        }
+        true
+    }
+
     /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
     pub(crate) fn become_capturer(&self) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;

@@ -216,13 +216,23 @@ pub struct InterfaceState {
     /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
     /// while [`NetState::capturing`].
     pub capture_cursor: AtomicU64,
-    /// Writers sleep until `capture_cursor` is beyond this, `u64::MAX` when none does.
+    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this; `u64::MAX` when none does.
     pub capture_wanted: AtomicU64,
     /// Futex: rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
     _pad_capture: AtomicU32,
     /// The file is `.memtun-gone-NUMBER` since it was deleted under a capturer; 0: it has no name.
     pub gone_number: AtomicU64,
+    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it reads again nobody who
+    /// may overwrite waits for it.
+    pub capture_given_up: AtomicU64,
+    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while `capture_wanted` is set.
+    pub capture_behind_since: AtomicU64,
+    /// When somebody who must not wait last looked whether the capturer lives, in the same clock.
+    pub capturer_looked: AtomicU64,
+    /// Packets that were refused because the capturer was behind by the whole log, and refused ones that could not be shown
+    /// to it for the same reason.
+    pub capture_refused: AtomicU64,
 }
 
 /// The kernel's per-device counters, from the host's side: rx is what the program wrote.

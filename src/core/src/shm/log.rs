@@ -305,6 +305,23 @@ impl Mapped<InterfaceState> {
         }
     }
 
+    /// When the record at `cursor` was written, without reading it. None when there is none; 0 when the cursor was
+    /// overtaken, which the next [`Mapped::log_read`] tells. For cursors that read everything. Takes no lock.
+    #[inline]
+    pub fn log_peek(&self, cursor: &Cursor) -> Option<u64> {
+        let tail = self.log_next();
+        if cursor.at.number() >= tail.number() {
+            let missed = cursor.expected.is_some_and(|n| n < tail.number());
+            return missed.then_some(0);
+        }
+        let time = self
+            .resolve(cursor.at)
+            .map_or(0, |(_, record)| record.time_ns.load(Relaxed));
+        fence(Acquire);
+        let overtaken = cursor.at.number() < self.log_oldest().number();
+        Some(if overtaken { 0 } else { time })
+    }
+
     /// Copies the packet at `cursor` into `buf` and moves the cursor on. Takes no lock.
     pub fn log_read(&self, cursor: &mut Cursor, buf: &mut Vec<u8>) -> Entry {
         loop {
@@ -399,6 +416,32 @@ impl Mapped<InterfaceState> {
         }
     }
 
+    /// Has somebody waited for the capturer in vain, so that nobody does until it reads again?
+    pub fn capture_given_up(&self) -> bool {
+        let cursor = self.capture_cursor.load(Acquire);
+        cursor != u64::MAX && self.capture_given_up.load(Acquire) == cursor + 1
+    }
+
+    /// Says so.
+    pub fn give_up_on_capturer(&self) {
+        let cursor = self.capture_cursor.load(Acquire);
+        self.capture_given_up.store(cursor.wrapping_add(1), SeqCst);
+    }
+
+    /// Was somebody refused, or does he wait, because the capturer has not read enough?
+    #[inline]
+    pub fn is_capturer_behind(&self) -> bool {
+        let wanted = self.capture_wanted.load(SeqCst);
+        wanted != u64::MAX && self.capture_cursor.load(SeqCst) <= wanted
+    }
+
+    /// A capture begins, and wants everything from this number on. What was waited for in an earlier one is forgotten.
+    pub fn capture_from(&self, number: u64) {
+        self.capture_cursor.store(number, SeqCst);
+        self.capture_given_up.store(0, SeqCst);
+        self.wake_writers();
+    }
+
     /// The capturer has read everything before this number; writers that wait for that go on.
     pub fn captured_upto(&self, number: u64) {
         self.capture_cursor.store(number, SeqCst);
@@ -414,15 +457,24 @@ impl Mapped<InterfaceState> {
         sys::futex_wake_all(&self.capture_event);
     }
 
+    /// The capturer has to read those before `number`, and more: not for each packet that it reads is somebody woken, but for
+    /// a quarter of the log at a time. The number that is waited for.
+    pub fn want_captured(&self, number: u64) -> u64 {
+        let kept = self.log_next().number().saturating_sub(number);
+        let comfortable = number + kept / 4;
+        let wanted = comfortable.saturating_sub(1);
+        if self.capture_wanted.fetch_min(wanted, SeqCst) == u64::MAX {
+            let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+            self.capture_behind_since.store(now, SeqCst);
+        }
+        comfortable
+    }
+
     /// Sleeps for at most `time` until the capturer has read enough for many more packets. True when it has read those
     /// before `number`, which is what counts.
     pub fn wait_captured(&self, number: u64, time: Duration) -> bool {
         let seen = self.capture_event.load(SeqCst);
-        // Not for each packet that is read: a quarter of the log at a time.
-        let kept = self.log_next().number().saturating_sub(number);
-        let comfortable = number + kept / 4;
-        self.capture_wanted
-            .fetch_min(comfortable.saturating_sub(1), SeqCst);
+        let comfortable = self.want_captured(number);
         if self.capture_cursor.load(SeqCst) < comfortable {
             let _ = sys::futex_wait(&self.capture_event, seen, Some(time));
         }

@@ -8,6 +8,7 @@ pub use attach::AttachOptions;
 pub use frame::{Sink, Source};
 pub use ioctl::{Argument, Ioctl};
 
+use crate::capture::{Refusal, Wait};
 use crate::netdir::NetDir;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
@@ -39,10 +40,12 @@ pub struct Readiness {
     pub error: bool,
     /// A packet is queued.
     pub readable: bool,
-    /// The link is up, and the send buffer has room.
+    /// The link is up, the send buffer has room, and whoever captures is not behind.
     pub writable: bool,
     /// The link is down: [`Tunnel::link_bell`] tells when it comes up.
     pub link_down: bool,
+    /// Not writable because whoever captures is behind: nobody tells when it has read, look again after a moment.
+    pub capturer_behind: bool,
 }
 
 /// A tunnel as one process sees it: mapped state, and the mapped interface once it is attached.
@@ -217,7 +220,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.deletions.load(Acquire) != deletions
     }
 
-    /// A packet from the program. While somebody captures it may wait for the capturer, see [`crate::Capture`].
+    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the capturer; one with
+    /// O_NONBLOCK gets EAGAIN. See [`crate::Capture`].
     #[inline]
     pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
         let interface = self.interface()?;
@@ -229,11 +233,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 }
                 Ok(source.len())
             }
-            Err(e) => {
-                if self.net.is_captured() {
-                    self.capture_refused(&interface, source, e);
+            Err(refusal) => {
+                if self.net.is_captured() && !refusal.behind {
+                    self.capture_refused(&interface, source, refusal.errno);
                 }
-                Err(e)
+                Err(refusal.errno)
             }
         }
     }
@@ -244,17 +248,23 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         &self,
         interface: &Mapped<InterfaceState>,
         source: &impl Source,
-    ) -> Result<bool, Errno> {
+    ) -> Result<bool, Refusal> {
         self.net.fault_check(Operation::Write, 0)?;
         let limit = self.net.send_buffer_size.load(Relaxed) as usize;
         if limit != 0 && source.len() > limit {
-            return Err(Errno(libc::ENOBUFS));
+            return Err(Errno(libc::ENOBUFS).into());
         }
         let packet = frame::Framing::of(interface).take(source)?;
         let stats = &interface.stats;
-        let (_lock, captured) = self
-            .net
-            .lock_log(interface, packet.len, Patience::Program)?;
+        let room = self.net.lock_log(interface, packet.len, self.wait());
+        let (_lock, captured) = room.map_err(|refusal| match refusal.behind {
+            // Waiting would not help.
+            true if !interface.is_up() => Refusal {
+                errno: Errno(libc::EIO),
+                ..refusal
+            },
+            _ => refusal,
+        })?;
         interface.log_append(Sort::Written, packet.len, |room| {
             let refused = |e| {
                 stats.rx_dropped.fetch_add(1, Relaxed);
@@ -296,7 +306,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let (offset, len) = packet
             .as_ref()
             .map_or((0, source.len()), |p| (p.offset, p.len));
-        let Ok((lock, captured)) = self.net.lock_log(interface, len, Patience::Program) else {
+        let Ok((lock, captured)) = self.net.lock_log(interface, len, self.wait()) else {
             return;
         };
         if captured {
@@ -311,6 +321,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.net.ring_capturer();
     }
 
+    fn wait(&self) -> Wait {
+        Wait::of_flags(self.open_flags())
+    }
+
     /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
     pub fn readiness(&self) -> Readiness {
         let Ok(interface) = self.interface() else {
@@ -319,6 +333,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 readable: false,
                 writable: false,
                 link_down: false,
+                capturer_behind: false,
             };
         };
         let detached = self.attachment() == Attachment::Detached;
@@ -328,11 +343,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             // The link may have come up before it could see that.
             writable = interface.is_writable();
         }
+        let capturer_behind = !detached && self.net.is_capturer_behind(&interface);
         Readiness {
             error: false,
             readable: self.state.queued() > 0,
-            writable,
+            writable: writable && !capturer_behind,
             link_down: !interface.is_up(),
+            capturer_behind,
         }
     }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import select
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Optional
@@ -199,15 +201,18 @@ class Receiver:
         readiness = self._readiness
         if readiness is None:
             return self._cursor.recv(ms)
-        try:
-            return readiness.recv()
-        except Timeout:
-            if ms == 0:
-                raise
+        end = time.monotonic() + ms / 1000
         poll = select.poll()
         poll.register(readiness.fd, select.POLLIN)
-        poll.poll(ms)
-        return readiness.recv()
+        while True:
+            try:
+                return readiness.recv()
+            except Timeout:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise
+            # Readable for another thread as well, which may be quicker: then the rest of the time is waited.
+            poll.poll(math.ceil(left * 1000))
 
     def recv(self, bufsize: int = 65535, timeout: Seconds = None) -> bytes:
         """The next datagram's payload. Else as :meth:`recvfrom`."""

@@ -26,6 +26,8 @@ class Counters:
     tx_packets: int
     tx_bytes: int
     tx_dropped: int
+    capture_refused: int = 0
+    """Packets that were refused because whoever captured was behind."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def interface(described: Mapping[str, Any], net: Handle) -> InterfaceInfo:
         *("name", "index", "kind", "state", "mtu", "txqueuelen", "mac", "owner", "group"),
         *("persistent", "pi", "vnet_hdr", "multi_queue", "queued"),
     )
-    counters = {f"{side}_{name}": value for side in ("rx", "tx") for name, value in described[side].items()}
+    counters = {"capture_refused": described.get("capture_refused", 0)}
+    counters |= {f"{side}_{name}": value for side in ("rx", "tx") for name, value in described[side].items()}
     known = Counters.__dataclass_fields__
     return InterfaceInfo(
         **{name: described[name] for name in names},

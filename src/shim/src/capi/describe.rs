@@ -163,6 +163,7 @@ fn of_interface(i: &InterfaceInfo) -> Members {
         ("queued", queued.into()),
         ("rx", Json::Object(rx)),
         ("tx", Json::Object(tx)),
+        ("capture_refused", i.capture_refused.into()),
         (
             "tunnels",
             Json::List(i.tunnels.iter().map(of_tunnel).map(Json::Object).collect()),

@@ -6,13 +6,28 @@ use libc::{c_char, c_int, c_void, size_t};
 use memtun_core::{udp, Interface, UdpReceiver};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// An interface of a net.
 pub struct InterfaceHandle {
     pub(super) interface: Interface,
     /// One for each address that memtun_receive_udp was asked for.
-    pub(super) receivers: Mutex<HashMap<(Option<IpAddr>, u16), UdpReceiver>>,
+    receivers: Mutex<Receivers>,
+}
+
+/// By host (None: any) and port.
+type Receivers = HashMap<(Option<IpAddr>, u16), Arc<UdpReceiver>>;
+
+impl InterfaceHandle {
+    /// The receiver of one address. Whoever waits at it has left the map to the others.
+    pub(super) fn receiver(&self, host: Option<IpAddr>, port: u16) -> Arc<UdpReceiver> {
+        let mut receivers = self
+            .receivers
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let made = || Arc::new(self.interface.receive_udp(host, port));
+        receivers.entry((host, port)).or_insert_with(made).clone()
+    }
 }
 
 pub(super) fn interface<'a>(handle: *const InterfaceHandle) -> Answer<&'a Interface> {
@@ -46,9 +61,9 @@ pub unsafe extern "C" fn memtun_iface_close(iface: *mut InterfaceHandle) {
 }
 
 /// Puts a packet into the program's read queue; when 0 is returned it is readable. A TAP's frame begins with
-/// the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full for the whole time.
-/// -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the
-/// interface is gone. What is refused is not queued.
+/// the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full, or the capture of
+/// it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program
+/// attached. -ENODEV: the interface is gone. What is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_inject(

@@ -5,19 +5,12 @@ use super::{behind, close, give, give_bytes, give_text, handle, host, length, ti
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::{Subscriber, UdpReceiver};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard};
 
 /// Reads everything that the program writes, with a place of its own.
-pub struct SubscriberHandle(Mutex<Subscriber>);
+pub struct SubscriberHandle(Subscriber);
 
 /// Reads the datagrams to one address, with a place of its own.
-pub struct ReceiverHandle(Mutex<UdpReceiver>);
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
+pub struct ReceiverHandle(UdpReceiver);
 
 fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
     if host_text.is_null() {
@@ -59,11 +52,7 @@ pub extern "C" fn memtun_receive_udp(
     length(|| {
         let host = any_or(host)?;
         let iface = behind(iface)?;
-        let mut receivers = locked(&iface.receivers);
-        let receiver = receivers
-            .entry((host, port))
-            .or_insert_with(|| iface.interface.receive_udp(host, port));
-        let payload = receiver.recv(time(timeout_ms))?;
+        let payload = iface.receiver(host, port).recv(time(timeout_ms))?;
         give_bytes(&payload, buf, len)
     })
 }
@@ -72,7 +61,7 @@ pub extern "C" fn memtun_receive_udp(
 /// memtun_subscriber_close.
 #[no_mangle]
 pub extern "C" fn memtun_subscribe(iface: *mut InterfaceHandle) -> *mut SubscriberHandle {
-    handle(|| Ok(SubscriberHandle(Mutex::new(interface(iface)?.subscribe()))))
+    handle(|| Ok(SubscriberHandle(interface(iface)?.subscribe())))
 }
 
 /// As memtun_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since 1970. Both
@@ -87,7 +76,7 @@ pub extern "C" fn memtun_subscriber_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = locked(&behind(subscriber)?.0).recv(time(timeout_ms))?;
+        let packet = behind(subscriber)?.0.recv(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give(packet.time_ns, time_ns)?;
         give_bytes(&packet.data, buf, len)
@@ -112,7 +101,7 @@ pub extern "C" fn memtun_udp_receiver(
 ) -> *mut ReceiverHandle {
     handle(|| {
         let receiver = interface(iface)?.receive_udp(any_or(host)?, port);
-        Ok(ReceiverHandle(Mutex::new(receiver)))
+        Ok(ReceiverHandle(receiver))
     })
 }
 
@@ -130,7 +119,7 @@ pub extern "C" fn memtun_udp_receiver_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let (payload, source) = locked(&behind(receiver)?.0).recv_from(time(timeout_ms))?;
+        let (payload, source) = behind(receiver)?.0.recv_from(time(timeout_ms))?;
         if !src_host.is_null() {
             give_text(source.ip().to_string(), src_host, src_host_len)?;
         }

@@ -1,38 +1,41 @@
 //! Capturing: every packet of a net, in both directions, in order, none lost.
 //!
 //! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
-//! into the interfaces' logs as well, and whoever would overwrite what the capturer has not read waits for it: with no lock
-//! held, and looking every moment whether the capturer still lives. A capturer that lives and does not read is waited for
-//! once, for [`PATIENCE`]; then packets are lost, and it is told how many.
+//! into the interfaces' logs as well. A log holds 8 MiB. When the capturer is behind by all of that, a packet that is still
+//! to be captured has no place to go, and "no packet is lost" meets "a program never blocks that did not ask for it". Both
+//! hold, because the tunnel then is what a socket with a full send buffer is:
+//!
+//! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
+//!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
+//!   of its own thread which holds a lock, and an injector whose timeout is over. What was so refused is not in the
+//!   capture; [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how much it is.
+//! - Who may block waits, with no lock held. A capturer that lives and does not read is waited for once, for five seconds;
+//!   then what it has not read is overwritten, and it is told how many packets it lost ([`Capture::lost`]).
+//! - Nobody waits for a capturer that is no more: all who wait, and those who are refused, look every moment whether it
+//!   lives.
+//!
+//! `room` is the writers' side of this, `merge` puts the logs in order.
+
+mod merge;
+mod room;
 
 use crate::error::{Context, Result};
 use crate::interface::{deadline, nap};
-use crate::netdir::NetDir;
-use crate::shm::layout::InterfaceState;
-use crate::shm::lock::{holds_any, Guard, Patience};
-use crate::shm::log::{Cursor, Entry};
-use crate::shm::{load_name, Mapped};
+use crate::shm::load_name;
 use crate::sys::{self, Fd};
 use crate::{Errno, Error, Name, Net};
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use merge::{Found, Merge, Tap};
+pub(crate) use room::{Refusal, Wait};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::atomic::{
     fence,
-    Ordering::{Acquire, Relaxed, SeqCst},
+    Ordering::{Relaxed, SeqCst},
 };
 use std::time::{Duration, Instant};
 
-/// How long a packet waits for a capturer that lives.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a writer sleeps before it looks whether the capturer lives.
-const SLICE: Duration = Duration::from_millis(20);
-
 /// How often a capturer that has nothing to do looks whether programs are still alive.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
-
-/// Records that are read ahead, of all interfaces together.
-const AHEAD: usize = 4096;
 
 /// Of whom a packet is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -93,104 +96,24 @@ impl Captured {
     }
 }
 
-impl NetDir {
-    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. May wait for
-    /// the capturer. EBADFD when somebody captures and the interface is gone.
-    #[inline]
-    pub(crate) fn lock_log<'i>(
-        &self,
-        interface: &'i Mapped<InterfaceState>,
-        len: usize,
-        patience: Patience,
-    ) -> std::result::Result<(Guard<'i>, bool), Errno> {
-        let lock = self.lock_interface(interface, patience)?;
-        if self.is_captured() {
-            self.make_room(interface, lock, len, patience)
-        } else {
-            Ok((lock, false))
-        }
-    }
-
-    #[cold]
-    fn make_room<'i>(
-        &self,
-        interface: &'i Mapped<InterfaceState>,
-        mut lock: Guard<'i>,
-        len: usize,
-        patience: Patience,
-    ) -> std::result::Result<(Guard<'i>, bool), Errno> {
-        let end = sys::now_ns(libc::CLOCK_MONOTONIC) + PATIENCE.as_nanos() as u64;
-        loop {
-            if interface.deleted.load(Acquire) != 0 {
-                return Err(Errno(libc::EBADFD));
-            }
-            let Some(number) = interface.log_blocked(len) else {
-                return Ok((lock, true));
-            };
-            drop(lock);
-            if !self.wait_for_capturer(interface, number, end) {
-                // Nobody waits any more until the capturer reads again.
-                interface.captured_upto(u64::MAX);
-            }
-            lock = self.lock_interface(interface, patience)?;
-            if !self.is_captured() {
-                return Ok((lock, false));
-            }
-        }
-    }
-
-    /// True when it is worth another look, false when the capturer has been waited for long enough.
-    fn wait_for_capturer(&self, interface: &Mapped<InterfaceState>, number: u64, end: u64) -> bool {
-        // In a signal handler that came while this thread held a lock, which the capturer may want.
-        if holds_any() || sys::now_ns(libc::CLOCK_MONOTONIC) >= end {
-            return false;
-        }
-        if !interface.wait_captured(number, SLICE) {
-            if let Ok(_lock) = self.lock() {
-                self.capturer_lives();
-            }
-        }
-        true
-    }
-}
-
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
-/// It has to be read: a program or an injector that is a log's length (8 MiB) ahead of it waits, up to five seconds; then
-/// packets are lost. So what goes on in the thread that reads must not depend on much being written meanwhile.
+/// It has to be read: a program or an injector that is a log's length (8 MiB) ahead of it waits, up to five seconds, and
+/// then packets are lost; or it is refused with EAGAIN if it does not want to wait. So what goes on in the thread that reads must not depend on much being written meanwhile.
 pub struct Capture {
     net: Net,
     lock: Fd,
     only: Option<Name>,
     /// [`NetState::changes`](crate::shm::layout::NetState) at the last look, None before the first.
     seen: Option<u32>,
-    tapped: Vec<Tapped>,
+    merge: Merge,
     /// Interfaces that are none of our business, by inode and name.
     others: HashSet<(u64, Name)>,
-    /// Read, but something earlier may still be found.
-    pending: Vec<(u64, Found)>,
-    /// In order.
-    ready: VecDeque<Found>,
     lost: BTreeMap<u32, u64>,
+    /// Only what was complete before this is still wanted.
+    stopped: bool,
     /// When the processes were last looked at.
     looked: Instant,
-}
-
-/// An interface that is captured.
-struct Tapped {
-    inode: u64,
-    state: Mapped<InterfaceState>,
-    cursor: Cursor,
-    /// Time of the last packet, or of an earlier one if the clock was set back meanwhile.
-    latest: u64,
-    /// There may be more that is earlier than what was found elsewhere.
-    full: bool,
-    finished: bool,
-}
-
-enum Found {
-    Packet(Captured),
-    Lost(Name, u64),
 }
 
 impl Net {
@@ -216,11 +139,10 @@ impl Capture {
                 lock: dir.become_capturer()?,
                 only,
                 seen: None,
-                tapped: Vec::new(),
+                merge: Merge::default(),
                 others: HashSet::new(),
-                pending: Vec::new(),
-                ready: VecDeque::new(),
                 lost: BTreeMap::new(),
+                stopped: false,
                 looked: Instant::now(),
             };
             match capture.look_locked() {
@@ -243,8 +165,8 @@ impl Capture {
 
     /// The interfaces that are captured now.
     pub fn interfaces(&self) -> impl Iterator<Item = CapturedLink> + '_ {
-        self.tapped.iter().map(|tapped| {
-            let state = &tapped.state;
+        self.merge.taps().iter().map(|tap| {
+            let state = &tap.state;
             CapturedLink {
                 interface: load_name(&state.name),
                 index: state.ifindex.load(Relaxed),
@@ -263,17 +185,18 @@ impl Capture {
         let end = deadline(timeout);
         let mut removed = false;
         loop {
-            if let Some(found) = self.ready.pop_front() {
-                return match found {
-                    Found::Packet(packet) => Ok(packet),
-                    Found::Lost(name, n) => Err(Error::new(
+            match self.merge.next() {
+                Some(Found::Packet(packet)) => return Ok(packet),
+                Some(Found::Lost { name, index, n }) => {
+                    *self.lost.entry(index).or_default() += n;
+                    return Err(Error::new(
                         libc::ENOBUFS,
                         format!("{name}: {n} packets were overwritten before they were captured"),
-                    )),
-                };
+                    ));
+                }
+                None => {}
             }
-            self.gather()?;
-            if !self.pending.is_empty() || !self.ready.is_empty() {
+            if self.gather()? {
                 continue;
             }
             if removed {
@@ -283,7 +206,7 @@ impl Capture {
                     format!("net {shown}: it was removed"),
                 ));
             }
-            let Some(time) = nap(end) else {
+            let Some(time) = nap(end).filter(|_| !self.stopped) else {
                 return Err(Error::new(libc::EAGAIN, "no packet in time"));
             };
             if self.sleep(time) {
@@ -292,9 +215,31 @@ impl Capture {
         }
     }
 
+    /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
+    /// that. When there is no more of it, [`Capture::next`] says EAGAIN at once.
+    pub fn stop(&mut self) -> Result<()> {
+        let looked = self.look();
+        self.stopped = true;
+        self.merge.stop();
+        let shown = self.net.path().display();
+        looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
+    }
+
+    /// Packets that are complete and that [`Capture::next`] has not given yet; after [`Capture::stop`], that it will still
+    /// give. Waits for nobody.
+    pub fn backlog(&self) -> u64 {
+        self.merge.backlog()
+    }
+
     /// Packets of an interface, by its index, that were lost so far.
     pub fn lost(&self, index: u32) -> u64 {
         self.lost.get(&index).copied().unwrap_or(0)
+    }
+
+    /// Packets of an interface, by its index, that were refused since the capture began because it was behind: O_NONBLOCK
+    /// writes and impatient injectors got EAGAIN. They are not in the capture.
+    pub fn refused(&self, index: u32) -> u64 {
+        self.merge.refused(index)
     }
 
     /// True when the time passed without anything to capture.
@@ -303,10 +248,7 @@ impl Capture {
         state.capture_asleep.store(1, SeqCst);
         fence(SeqCst);
         let nothing = self.seen == Some(state.changes.load(SeqCst))
-            && self
-                .tapped
-                .iter()
-                .all(|t| t.state.log_next().number() <= t.cursor.number() && !t.is_gone());
+            && self.merge.taps().iter().all(|tap| !tap.has_news());
         let answer = if nothing {
             sys::futex_wait(&state.capture_asleep, 1, Some(time))
         } else {
@@ -321,11 +263,11 @@ impl Capture {
         if self.looked.elapsed() > LOOK_AROUND {
             self.looked = Instant::now();
             let dir = self.net.dir();
-            for tapped in &self.tapped {
-                self.net.look_after(&tapped.state);
+            for tap in self.merge.taps() {
+                self.net.look_after(&tap.state);
             }
             // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
-            if self.tapped.is_empty() && dir.is_private() && !dir.has_members() {
+            if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {
                 let _ = sys::flock(self.lock.raw(), libc::LOCK_UN);
                 if !dir.remove_if_deserted() {
                     let _ = sys::flock(self.lock.raw(), libc::LOCK_EX | libc::LOCK_NB);
@@ -349,7 +291,7 @@ impl Capture {
         let dir = self.net.dir();
         let first = self.seen.is_none();
         let changes = dir.changes.load(SeqCst);
-        let known: BTreeSet<u64> = self.tapped.iter().map(|t| t.inode).collect();
+        let known: BTreeSet<u64> = self.merge.taps().iter().map(|tap| tap.inode).collect();
         let mut others = HashSet::new();
         let (only, old) = (self.only, &self.others);
         let found = dir.capturable(|inode, name| {
@@ -371,119 +313,24 @@ impl Capture {
                 others.insert((inode, name));
                 continue;
             }
-            let _lock = dir.lock_interface(&state, Patience::Brief);
-            let cursor = if first {
-                state.log_cursor(true)
-            } else {
-                state.log_cursor_from_start()
-            };
-            state.captured_upto(cursor.number());
-            drop(_lock);
-            self.tapped.push(Tapped {
-                inode,
-                state,
-                cursor,
-                latest: 0,
-                full: false,
-                finished: false,
-            });
+            self.merge.add(Tap::new(inode, state, first));
         }
         self.others = others;
         self.seen = Some(changes);
         Ok(())
     }
 
-    /// Reads what there is and puts in order what can be.
-    ///
-    /// Of what the first round finds, everything earlier was in its log before the second round began, however many
-    /// interfaces a program goes through: so the second one finds it.
-    fn gather(&mut self) -> Result<()> {
-        self.tapped.iter_mut().for_each(|t| t.full = false);
-        self.round();
-        let mut horizon = self.pending.iter().map(|p| p.0).max().unwrap_or(0);
-        let net = self.net.clone();
-        self.look()
-            .context(|e| format!("net {}: cannot capture: {e}", net.path().display()))?;
-        self.round();
-        for tapped in self.tapped.iter().filter(|t| t.full) {
-            horizon = horizon.min(tapped.latest);
+    /// Looks at every interface, those that are new included. False when nothing is left to be read.
+    fn gather(&mut self) -> Result<bool> {
+        self.merge.note();
+        if !self.stopped {
+            let net = self.net.clone();
+            self.look()
+                .context(|e| format!("net {}: cannot capture: {e}", net.path().display()))?;
         }
-        self.tapped.retain(|tapped| {
-            if tapped.finished {
-                tapped.state.captured_upto(u64::MAX);
-                let number = tapped.state.gone_number.load(Relaxed);
-                net.dir().remove_one_gone(number);
-            }
-            !tapped.finished
-        });
-        self.pending.sort_by_key(|p| p.0);
-        let due = self.pending.partition_point(|p| p.0 <= horizon);
-        self.ready
-            .extend(self.pending.drain(..due).map(|(_, found)| found));
-        Ok(())
-    }
-
-    fn round(&mut self) {
-        let most = (AHEAD / self.tapped.len().max(1)).max(1);
-        for tapped in self.tapped.iter_mut().filter(|t| !t.full && !t.finished) {
-            tapped.read(most, &mut self.pending, &mut self.lost);
-        }
-    }
-}
-
-impl Tapped {
-    fn is_gone(&self) -> bool {
-        self.state.deleted.load(Acquire) != 0
-    }
-
-    /// Reads up to `most` records.
-    fn read(
-        &mut self,
-        most: usize,
-        pending: &mut Vec<(u64, Found)>,
-        lost: &mut BTreeMap<u32, u64>,
-    ) {
-        let state = &self.state;
-        let index = state.ifindex.load(Relaxed);
-        for _ in 0..most {
-            // Before the look at the log: nothing comes after the deletion.
-            let gone = self.is_gone();
-            let mut data = Vec::new();
-            let entry = state.log_read(&mut self.cursor, &mut data);
-            let interface = load_name(&state.name);
-            match entry {
-                Entry::Packet(record) => {
-                    state.captured_upto(self.cursor.number());
-                    self.latest = self.latest.max(record.time_ns);
-                    let packet = Captured {
-                        interface,
-                        index,
-                        tap: state.is_tap(),
-                        mac: state.is_tap().then(|| state.mac()),
-                        mtu: state.mtu.load(Relaxed),
-                        time_ns: record.time_ns,
-                        ethertype: record.ethertype,
-                        direction: if record.inbound {
-                            Direction::Inbound
-                        } else {
-                            Direction::Outbound
-                        },
-                        refused: record.refused,
-                        data,
-                    };
-                    pending.push((self.latest, Found::Packet(packet)));
-                }
-                Entry::Lost(n) => {
-                    *lost.entry(index).or_default() += n;
-                    pending.push((self.latest, Found::Lost(interface, n)));
-                }
-                Entry::Empty => {
-                    self.finished = gone;
-                    return;
-                }
-            }
-        }
-        self.full = true;
+        let dir = self.net.dir();
+        let ended = |number| dir.remove_one_gone(number);
+        Ok(self.merge.look(ended))
     }
 }
 
@@ -494,8 +341,8 @@ impl Drop for Capture {
         // Without the lock only if this thread is in the middle of something.
         let _lock = dir.lock();
         dir.end_capturing();
-        for tapped in &self.tapped {
-            tapped.state.captured_upto(u64::MAX);
+        for tap in self.merge.taps() {
+            tap.release();
         }
     }
 }

@@ -1,0 +1,153 @@
+//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else keeps the command from
+//! ending when it is told to.
+
+use super::spool::{Ledger, Target};
+use crate::failure::Failure;
+use crate::stop::Stop;
+use memtun::Capture;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How soon an order is seen.
+const NAP: Duration = Duration::from_millis(10);
+
+/// How long the rest may stand still before nobody waits for it any more.
+const STANDSTILL: Duration = Duration::from_millis(700);
+
+/// The same for a file, whose disk may be slow.
+const DISK_STANDSTILL: Duration = Duration::from_secs(10);
+
+/// What the capturing thread and the one that looks after it share.
+pub struct Shared {
+    pub stop: Stop,
+    pub ledger: Arc<Ledger>,
+    capture: Mutex<Option<Capture>>,
+    /// For messages; empty before it is known.
+    shown: Mutex<String>,
+    is_file: AtomicBool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Keeps the capture where both see it.
+    pub fn keep(&self, capture: Capture) {
+        *locked(&self.capture) = Some(capture);
+    }
+
+    /// Says where the packets go.
+    pub fn writes_to(&self, target: &Target) -> String {
+        self.is_file.store(target.is_file(), SeqCst);
+        let shown = target.shown();
+        locked(&self.shown).clone_from(&shown);
+        shown
+    }
+
+    /// Does something with the capture. Never while the output is written to.
+    pub fn with_capture<T>(
+        &self,
+        run: impl FnOnce(&mut Capture) -> memtun::Result<T>,
+    ) -> memtun::Result<T> {
+        match locked(&self.capture).as_mut() {
+            Some(capture) => run(capture),
+            None => Err(memtun::Error::new(libc::ENODEV, "the capture has ended")),
+        }
+    }
+
+    fn standstill(&self) -> Duration {
+        if self.is_file.load(SeqCst) {
+            DISK_STANDSTILL
+        } else {
+            STANDSTILL
+        }
+    }
+
+    /// Changes as long as something goes on.
+    fn progress(&self) -> (u64, u64) {
+        let Ledger { taken, moved, .. } = &*self.ledger;
+        (taken.load(SeqCst), moved.load(SeqCst))
+    }
+
+    /// Packets that are complete and not written, in words.
+    fn unwritten(&self) -> String {
+        let ledger = &self.ledger;
+        let taken = ledger.taken.load(SeqCst);
+        let held = taken.saturating_sub(ledger.written.load(SeqCst));
+        let capture = match self.capture.try_lock() {
+            Ok(capture) => capture,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return format!("at least {held}"),
+        };
+        let waiting = capture.as_ref().map_or(0, Capture::backlog);
+        (held + waiting).to_string()
+    }
+}
+
+/// A capture that is under way.
+pub struct Running {
+    pub stop: Stop,
+    shared: Arc<Shared>,
+    thread: JoinHandle<Result<(), Failure>>,
+}
+
+impl Running {
+    /// Runs `run` in a thread.
+    pub fn start(
+        stop: &Stop,
+        run: impl FnOnce(&Shared) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Running, Failure> {
+        let shared = Arc::new(Shared {
+            stop: stop.clone(),
+            ledger: Arc::default(),
+            capture: Mutex::new(None),
+            shown: Mutex::default(),
+            is_file: AtomicBool::new(false),
+        });
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || {
+                let ended = run(&theirs);
+                let capture = locked(&theirs.capture).take();
+                drop(capture);
+                ended
+            });
+        Ok(Running {
+            stop: stop.clone(),
+            shared,
+            thread: thread.map_err(|e| Failure::io("cannot start a thread", &e))?,
+        })
+    }
+
+    /// Waits for its end. Once it is time to stop, only as long as something goes on.
+    pub fn end(self) -> Result<(), Failure> {
+        let shared = &self.shared;
+        let (mut progress, mut since) = (shared.progress(), Instant::now());
+        while !self.thread.is_finished() {
+            std::thread::sleep(NAP);
+            if let Some(signal) = self.stop.is_urgent() {
+                let text = format!("{} packets were not written", shared.unwritten());
+                return Err(Failure::with_status(128 + signal as u8, text));
+            }
+            let now = shared.progress();
+            if now != progress || !self.stop.is_due() {
+                (progress, since) = (now, Instant::now());
+            } else if since.elapsed() > shared.standstill() {
+                return Err(Failure::not_done(format!(
+                    "{}: it takes nothing any more; {} packets were not written",
+                    locked(&shared.shown),
+                    shared.unwritten()
+                )));
+            }
+        }
+        self.thread.join().unwrap_or_else(|_| {
+            Err(Failure::not_done(
+                "capture: a bug in memtun; please report it",
+            ))
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a capture's bytes go, and how many packets have arrived there.
+
+use crate::failure::Failure;
+use crate::stop::Stop;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So much is written at once.
+const ENOUGH: usize = 1 << 18;
+
+/// The same for what is no file: a pipe takes as much at once or nothing (PIPE_BUF), so that it is known what is in it.
+const PIECE: usize = 4096;
+
+/// How soon somebody looks again at an output that takes nothing now.
+const NAP: Duration = Duration::from_millis(5);
+
+/// What one thread does and another looks at.
+#[derive(Default)]
+pub struct Ledger {
+    /// Packets that the sink was given.
+    pub taken: AtomicU64,
+    /// Packets that are wholly written.
+    pub written: AtomicU64,
+    /// Bytes that are written.
+    pub moved: AtomicU64,
+}
+
+/// What is to be written to.
+pub enum Target {
+    /// Standard output.
+    Standard,
+    /// A file that is open.
+    Open(File, PathBuf),
+    /// A FIFO, which can be opened when somebody reads it.
+    Fifo(PathBuf),
+}
+
+impl Target {
+    /// A path, - for standard output. A file is made at once.
+    pub fn of(path: &Path) -> Result<Target, Failure> {
+        if path.as_os_str() == "-" {
+            return Ok(Target::Standard);
+        }
+        if std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
+            return Ok(Target::Fifo(path.to_owned()));
+        }
+        let file = File::create(path).map_err(|e| cannot_write(path, &e))?;
+        Ok(Target::Open(file, path.to_owned()))
+    }
+
+    /// For messages.
+    pub fn shown(&self) -> String {
+        match self {
+            Target::Standard => "standard output".into(),
+            Target::Open(_, path) | Target::Fifo(path) => path.display().to_string(),
+        }
+    }
+
+    /// A disk may be slow; everything else that takes nothing has nobody who reads it.
+    pub fn is_file(&self) -> bool {
+        let status = match self {
+            Target::Standard => rustix::fs::fstat(io::stdout()),
+            Target::Open(file, _) => rustix::fs::fstat(file),
+            Target::Fifo(_) => return false,
+        };
+        status.is_ok_and(|st| rustix::fs::FileType::from_raw_mode(st.st_mode).is_file())
+    }
+
+    /// Waits for the reader of a FIFO, also beyond `stop`: whoever looks after this thread does not wait for it for ever.
+    pub fn open(self, ledger: Arc<Ledger>, stop: &Stop) -> Result<Spool, Failure> {
+        let shown = self.shown();
+        let piece = if self.is_file() { ENOUGH } else { PIECE };
+        let file = match self {
+            Target::Standard => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            Target::Open(file, _) => Ok(file),
+            Target::Fifo(path) => open_fifo(&path, stop),
+        };
+        let file = file.map_err(|e| cannot_write(Path::new(&shown), &e))?;
+        Ok(Spool {
+            file,
+            buffer: Vec::with_capacity(ENOUGH),
+            ends: VecDeque::new(),
+            piece,
+            ledger,
+        })
+    }
+}
+
+fn cannot_write(path: &Path, e: &io::Error) -> Failure {
+    Failure::io(format!("{}: cannot write", path.display()), e)
+}
+
+fn open_fifo(path: &Path, stop: &Stop) -> io::Result<File> {
+    let file = loop {
+        let mut options = OpenOptions::new();
+        let opened = options
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path);
+        match opened {
+            Err(e) if e.raw_os_error() == Some(libc::ENXIO) && stop.is_urgent().is_none() => {
+                std::thread::sleep(NAP);
+            }
+            opened => break opened?,
+        }
+    };
+    // Its own open description: from here on it may block.
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Writes in large pieces, and keeps the ledger.
+pub struct Spool {
+    file: File,
+    buffer: Vec<u8>,
+    /// Where packets end in the buffer.
+    ends: VecDeque<usize>,
+    /// Longest write.
+    piece: usize,
+    ledger: Arc<Ledger>,
+}
+
+impl Spool {
+    /// A packet is coming.
+    pub fn packet_begins(&self) {
+        self.ledger.taken.fetch_add(1, SeqCst);
+    }
+
+    /// What was written last was the end of a packet.
+    pub fn packet_ends(&mut self) {
+        self.ends.push_back(self.buffer.len());
+        self.settle(0);
+    }
+
+    /// Packets that end within the first `done` bytes of the buffer are written.
+    fn settle(&mut self, done: usize) {
+        let before = self.ends.len();
+        while self.ends.front().is_some_and(|end| *end <= done) {
+            self.ends.pop_front();
+        }
+        let settled = before - self.ends.len();
+        self.ledger.written.fetch_add(settled as u64, SeqCst);
+    }
+
+    fn empty(&mut self) -> io::Result<()> {
+        let mut done = 0;
+        while done < self.buffer.len() {
+            let upto = self.buffer.len().min(done + self.piece);
+            match self.file.write(&self.buffer[done..upto]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    done += n;
+                    self.settle(done);
+                    self.ledger.moved.fetch_add(n as u64, SeqCst);
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // Somebody else's open description, who has set O_NONBLOCK.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(NAP),
+                Err(e) => return Err(e),
+            }
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > ENOUGH {
+            self.empty()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.empty()
+    }
+}
