@@ -304,9 +304,9 @@ impl Net {
         })
     }
 
-    /// The user whose net it is, where that is not the caller ([`NetOptions::owner`]).
+    /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
     pub fn owner(&self) -> Option<u32> {
-        Some(self.0.dir.owner()).filter(|uid| *uid != sys::effective_uid())
+        self.0.dir.owner()
     }
 }
 

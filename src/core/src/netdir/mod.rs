@@ -86,6 +86,7 @@ pub struct Join {
 pub struct NetDir {
     path: PathBuf,
     id: Identity,
+    owner: Option<u32>,
     state: Mapped<NetState>,
     life: Life,
 }
@@ -180,6 +181,7 @@ impl NetDir {
                     return Ok(NetDir {
                         path,
                         id,
+                        owner: how.owner,
                         state,
                         life,
                     });
@@ -197,9 +199,9 @@ impl NetDir {
         self.path.bytes()
     }
 
-    /// Whose net it is.
-    pub fn owner(&self) -> u32 {
-        self.id.uid
+    /// Whose net it is, where whoever joined it said so.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner
     }
 
     /// Does the net go with its last member?
