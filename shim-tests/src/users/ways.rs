@@ -154,12 +154,15 @@ fn sentence(said: &str) -> String {
 
 /// Joins the net that the environment names, and says what came of it.
 pub fn answer_in_rust() {
-    let variable = |name| std::env::var(name).expect("set by Machine::join");
-    let options = match variable("OWNER").parse() {
+    let (Ok(net), Ok(owner)) = (std::env::var("NET"), std::env::var("OWNER")) else {
+        // All tests, the ignored ones as well.
+        return;
+    };
+    let options = match owner.parse() {
         Ok(uid) => NetOptions::new().owner(uid),
         Err(_) => NetOptions::new(),
     };
-    match options.open(variable("NET")) {
+    match options.open(net) {
         Ok(_) => println!("join: ok"),
         Err(e) => println!("join: {} {e}", e.errno().0),
     }

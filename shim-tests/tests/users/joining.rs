@@ -37,7 +37,13 @@ fn refused(
                         refusal.errno, refusal.sentence
                     ));
                 }
-                sentences.push((way, refusal.sentence.replace(shown, plain)));
+                sentences.push((
+                    way,
+                    refusal
+                        .sentence
+                        .replace(shown, plain)
+                        .replace(&format!("{plain}/:"), &format!("{plain}:")),
+                ));
             }
         }
     }
