@@ -83,16 +83,12 @@ impl Machine {
         private_shared_memory()
             .map_err(|e| format!("a mount namespace with its own {SHM}: {e}"))?;
         let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
-        let place = |from: &Path| {
-            let to = stage.path().join(from.file_name().expect("a file"));
-            fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
-            set_mode(&to, 0o755);
-        };
-        place(&build::shim().library);
-        place(&build::shim().command);
-        place(&build::user_program("program"));
-        place(&build::user_program("driver"));
-        place(&build::crate_dir().join("users/driver.py"));
+        let shim = build::shim();
+        copy(&shim.library, &stage.path().join("libmemtun.so"));
+        copy(&shim.command, &stage.path().join("memtun"));
+        for name in ["program", "driver"] {
+            copy(&build::user_program(name), &stage.path().join(name));
+        }
         Ok(Machine { stage })
     }
 
@@ -133,7 +129,7 @@ impl Machine {
 
     /// `users/program.c` under the shim: these steps, in this net or in one of its own.
     pub fn program(&self, uid: u32, net: Option<&Path>, steps: &[&str]) -> Command {
-        let mut command = self.command(uid, self.stage().join("users-program"));
+        let mut command = self.command(uid, self.stage().join("program"));
         command
             .args(steps)
             .env("LD_PRELOAD", self.stage().join("libmemtun.so"));
@@ -145,7 +141,7 @@ impl Machine {
 
     /// `users/driver.c`: a net's directory, the owner or `-`, and what to do in it.
     pub fn driver(&self, uid: u32, dir: &Path, owner: Option<u32>, steps: &[&str]) -> Command {
-        let mut command = self.command(uid, self.stage().join("users-driver"));
+        let mut command = self.command(uid, self.stage().join("driver"));
         command
             .env("LD_LIBRARY_PATH", self.stage())
             .arg(dir)
@@ -277,6 +273,22 @@ fn private_shared_memory() -> io::Result<()> {
     let private = libc::MS_REC | libc::MS_PRIVATE;
     mount(c"none", c"/", private, std::ptr::null())?;
     mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
+}
+
+/// Copies files that others are to read or run. By another process: while we have a program open to write it, a child
+/// that another test starts has it open as well, and nobody can run it.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp")
+        .args(["-r", "--no-preserve=all"])
+        .args([from, to])
+        .status();
+    assert!(
+        copied.as_ref().is_ok_and(|s| s.success()),
+        "cp {from:?} {to:?}: {copied:?}"
+    );
+    if to.is_file() {
+        set_mode(to, 0o755);
+    }
 }
 
 /// Makes a directory of a user's.

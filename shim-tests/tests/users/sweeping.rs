@@ -165,6 +165,44 @@ fn a_link_by_our_name_leads_nowhere() {
 }
 
 #[test]
+fn a_net_that_becomes_a_link_while_we_live_in_it_is_not_removed_through_it() {
+    // Where everybody may rename what is another's: a $TMPDIR that is not sticky.
+    on_a_machine(|m| {
+        set_mode(Path::new(SHM), 0o755);
+        let base = Path::new(SHM).join("everybodys");
+        make_dir(&base, ROOT, 0o777);
+        let private = m.home(ALICE).join("private");
+        make_dir(&private, ALICE, 0o700);
+        make_file(
+            &private.join("irreplaceable-thesis.tex"),
+            ALICE,
+            0o600,
+            b"precious",
+        );
+        let before = tree(&private);
+        let steps = ["open", "attach=tun0", "persist", "ready", "nap"];
+        let script = "echo ready; sleep 0.2";
+        let lives = [
+            m.program(ALICE, None, &steps),
+            m.program(ALICE, None, &["open", "attach=tun0", "ready", "nap"]),
+            m.memtun(ALICE, &["run", "--tun", "x0", "--", "sh", "-c", script]),
+        ];
+        for mut life in lives {
+            let running = m.start(life.env("TMPDIR", &base));
+            let nets = private_nets(&base);
+            assert_eq!(nets.len(), 1, "{nets:?}");
+            let net = base.join(&nets[0]);
+            fs::rename(&net, base.join("moved")).expect("anybody may");
+            symlink(&private, &net).expect("a link");
+            assert_eq!(running.ends(), None);
+            assert_untouched(&private, &before);
+            fs::remove_file(&net).expect("the link stays");
+            let _ = fs::remove_dir_all(base.join("moved"));
+        }
+    });
+}
+
+#[test]
 fn other_things_by_our_name_hold_nobody_up() {
     on_a_machine(|m| {
         for victim in [ALICE, ROOT] {
@@ -376,7 +414,7 @@ fn in_a_container(m: &Machine, uid: u32, command: &[&str]) -> std::process::Comm
 fn containers_that_share_shm_leave_each_others_living_nets_alone() {
     on_a_machine(|m| {
         let memtun = m.stage().join("memtun");
-        let program = m.stage().join("users-program");
+        let program = m.stage().join("program");
         let (memtun, program) = (
             memtun.to_str().expect("UTF-8"),
             program.to_str().expect("UTF-8"),
