@@ -7,10 +7,8 @@
 //! What an attack must not do is the same everywhere: kill a victim by a signal, hold it up longer than [`SOON`], touch
 //! what is not memtun's ([`tree`]).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{chown, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,9 +20,11 @@ use crate::watchdog::{self, Finished};
 use crate::world::TempDir;
 
 mod killing;
+mod places;
 mod ways;
 
 pub use killing::killed_at_call;
+pub use places::*;
 pub use ways::{answer_in_rust, Refusal, Way};
 
 /// The administrator.
@@ -83,16 +83,12 @@ impl Machine {
         private_shared_memory()
             .map_err(|e| format!("a mount namespace with its own {SHM}: {e}"))?;
         let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
-        let place = |from: &Path| {
-            let to = stage.path().join(from.file_name().expect("a file"));
-            fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
-            set_mode(&to, 0o755);
-        };
-        place(&build::shim().library);
-        place(&build::shim().command);
-        place(&build::user_program("program"));
-        place(&build::user_program("driver"));
-        place(&build::crate_dir().join("users/driver.py"));
+        let shim = build::shim();
+        copy(&shim.library, &stage.path().join("libmemtun.so"));
+        copy(&shim.command, &stage.path().join("memtun"));
+        for name in ["program", "driver"] {
+            copy(&build::user_program(name), &stage.path().join(name));
+        }
         Ok(Machine { stage })
     }
 
@@ -133,7 +129,7 @@ impl Machine {
 
     /// `users/program.c` under the shim: these steps, in this net or in one of its own.
     pub fn program(&self, uid: u32, net: Option<&Path>, steps: &[&str]) -> Command {
-        let mut command = self.command(uid, self.stage().join("users-program"));
+        let mut command = self.command(uid, self.stage().join("program"));
         command
             .args(steps)
             .env("LD_PRELOAD", self.stage().join("libmemtun.so"));
@@ -145,7 +141,7 @@ impl Machine {
 
     /// `users/driver.c`: a net's directory, the owner or `-`, and what to do in it.
     pub fn driver(&self, uid: u32, dir: &Path, owner: Option<u32>, steps: &[&str]) -> Command {
-        let mut command = self.command(uid, self.stage().join("users-driver"));
+        let mut command = self.command(uid, self.stage().join("driver"));
         command
             .env("LD_LIBRARY_PATH", self.stage())
             .arg(dir)
@@ -212,7 +208,7 @@ pub struct Running {
 impl Running {
     /// What it has printed so far.
     pub fn output(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
+        std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 
     /// Waits until it has printed something.
@@ -279,190 +275,18 @@ fn private_shared_memory() -> io::Result<()> {
     mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
 }
 
-/// Makes a directory of a user's.
-pub fn make_dir(path: &Path, uid: u32, mode: u32) {
-    fs::create_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    give(path, uid);
-    set_mode(path, mode);
-}
-
-/// Makes a file of a user's.
-pub fn make_file(path: &Path, uid: u32, mode: u32, contents: &[u8]) {
-    fs::write(path, contents).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    give(path, uid);
-    set_mode(path, mode);
-}
-
-/// Gives a file to a user, without following it.
-pub fn give(path: &Path, uid: u32) {
-    std::os::unix::fs::lchown(path, Some(uid), Some(uid))
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-}
-
-/// Gives a directory with all that is in it to a user.
-pub fn give_all(dir: &Path, uid: u32) {
-    give(dir, uid);
-    for name in names(dir) {
-        give(&dir.join(name), uid);
-    }
-}
-
-/// Sets the mode of a file.
-pub fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-}
-
-/// The names in a directory, sorted; none when it is not there.
-pub fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the contents: equal as long as nobody has
-/// touched it.
-pub fn tree(path: &Path) -> Vec<String> {
-    let Ok(st) = fs::symlink_metadata(path) else {
-        return vec![format!("{}: not there", path.display())];
-    };
-    let mut contents = String::new();
-    if st.is_symlink() {
-        contents = format!("{:?}", fs::read_link(path));
-    } else if st.is_file() {
-        contents = file_contents(path).escape_ascii().to_string();
-    }
-    let mut lines = vec![format!(
-        "{} {:o} {}:{} links {} size {} device {} changed {}.{:09} {contents}",
-        path.display(),
-        st.mode(),
-        st.uid(),
-        st.gid(),
-        // A directory's count, size and times follow from what is in it.
-        if st.is_dir() { 0 } else { st.nlink() },
-        if st.is_dir() { 0 } else { st.size() },
-        st.rdev(),
-        st.ctime(),
-        st.ctime_nsec(),
-    )];
-    if st.is_dir() {
-        for name in names(path) {
-            lines.extend(tree(&path.join(name)));
-        }
-    }
-    lines
-}
-
-fn file_contents(path: &Path) -> Vec<u8> {
-    let mut begin = vec![0; 4096];
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOATIME)
-        .open(path);
-    let read = file.and_then(|file| std::os::unix::fs::FileExt::read_at(&file, &mut begin, 0));
-    begin.truncate(read.unwrap_or(0));
-    begin
-}
-
-/// What somebody has touched there since [`tree`] was asked, if anything.
-pub fn touched(path: &Path, before: &[String]) -> Option<String> {
-    let after = tree(path);
-    let only = |these: &[String], those: &[String], sign: &str| {
-        let lines = these.iter().filter(|line| !those.contains(line));
-        lines.fold(String::new(), |text, line| format!("{text}{sign} {line}\n"))
-    };
-    let difference = only(before, &after, "-") + &only(&after, before, "+");
-    (!difference.is_empty()).then(|| format!("{} was touched:\n{difference}", path.display()))
-}
-
-/// Asserts that nobody has touched anything there since [`tree`] was asked.
-#[track_caller]
-pub fn assert_untouched(path: &Path, before: &[String]) {
-    if let Some(difference) = touched(path, before) {
-        panic!("{difference}");
-    }
-}
-
-/// Nets of process trees in a directory, and whatever else looks like one.
-pub fn private_nets(base: &Path) -> Vec<String> {
-    let mut found = names(base);
-    found.retain(|name| name.starts_with("memtun-"));
-    found
-}
-
-/// The first page of a file, as an attacker maps it.
-pub struct Page(*mut libc::c_void);
-
-// SAFETY: what is behind it is used as atomics only.
-unsafe impl Sync for Page {}
-
-const PAGE: usize = 4096;
-
-impl Page {
-    /// Maps it.
-    pub fn of(path: &Path) -> Page {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        // SAFETY: a fresh mapping; the file is not shortened while the test uses it.
-        let base = unsafe {
-            let both = libc::PROT_READ | libc::PROT_WRITE;
-            let fd = file.as_raw_fd();
-            libc::mmap(std::ptr::null_mut(), PAGE, both, libc::MAP_SHARED, fd, 0)
-        };
-        assert_ne!(base, libc::MAP_FAILED, "{}", path.display());
-        Page(base)
-    }
-
-    /// A word of it.
-    pub fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset % 4 == 0 && offset < PAGE);
-        // SAFETY: aligned and within the mapping, which lives as long as the value; anybody may write to it at any time.
-        unsafe { &*self.0.byte_add(offset).cast() }
-    }
-
-    /// Wakes who sleeps on a word.
-    pub fn wake(&self, offset: usize) {
-        let word: *const AtomicU32 = self.word(offset);
-        // SAFETY: FUTEX_WAKE looks only at the address.
-        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        // SAFETY: our own mapping; words were borrowed from this value.
-        unsafe { libc::munmap(self.0, PAGE) };
-    }
-}
-
-/// Makes a FIFO, a socket's relative for whoever opens without looking.
-pub fn make_fifo(path: &Path, uid: u32) {
-    make_node(path, libc::S_IFIFO | 0o666, 0);
-    give(path, uid);
-}
-
-/// Makes a device: what opening it does is the driver's business.
-pub fn make_null_device(path: &Path) {
-    make_node(path, libc::S_IFCHR | 0o666, libc::makedev(1, 3));
-    set_mode(path, 0o666);
-}
-
-fn make_node(path: &Path, mode: u32, device: libc::dev_t) {
-    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL");
-    // SAFETY: a NUL-terminated string.
-    let made = unsafe { libc::mknod(name.as_ptr(), mode, device) };
-    assert_eq!(
-        made,
-        0,
-        "{}: {}",
-        path.display(),
-        io::Error::last_os_error()
+/// Copies files that others are to read or run. By another process: while we have a program open to write it, a child
+/// that another test starts has it open as well, and nobody can run it.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp")
+        .args(["-r", "--no-preserve=all"])
+        .args([from, to])
+        .status();
+    assert!(
+        copied.as_ref().is_ok_and(|s| s.success()),
+        "cp {from:?} {to:?}: {copied:?}"
     );
-    chown(path, Some(ROOT), Some(ROOT)).expect("chown by root");
+    if to.is_file() {
+        set_mode(to, 0o755);
+    }
 }

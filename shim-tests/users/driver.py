@@ -1,10 +1,10 @@
-"""A driver of somebody's net: driver.py DIR OWNER|- [remove]. Answers as driver.c."""
+"""A driver of somebody's net: driver.py DIR OWNER|-. It joins, and answers as driver.c."""
 
 import sys
 
 import memtun
 
-directory, owner, *steps = sys.argv[1:]
+directory, owner = sys.argv[1:]
 try:
     net = memtun.Net(directory, owner=None if owner == "-" else int(owner) if owner.isdigit() else owner)
 except memtun.NotPermitted as e:

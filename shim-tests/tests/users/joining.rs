@@ -37,7 +37,13 @@ fn refused(
                         refusal.errno, refusal.sentence
                     ));
                 }
-                sentences.push((way, refusal.sentence.replace(shown, plain)));
+                sentences.push((
+                    way,
+                    refusal
+                        .sentence
+                        .replace(shown, plain)
+                        .replace(&format!("{plain}/:"), &format!("{plain}:")),
+                ));
             }
         }
     }
@@ -221,7 +227,7 @@ fn who_the_owner_is_can_be_said_by_name_and_is_told_to_programs() {
         let dir = net.to_str().expect("UTF-8");
         let ls = m.run(&mut m.memtun(ROOT, &["ls", "--net", dir, "--owner", "nobody"]));
         assert!(ls.ended.success(), "{}", ls.stderr);
-        let program = m.stage().join("users-program");
+        let program = m.stage().join("program");
         let shown = program.to_str().expect("UTF-8");
         let run = ["run", "--net", dir, "--owner", "nobody", "--", shown];
         // Also to a program that is started with an empty environment.

@@ -2,11 +2,13 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | `dying` | nets whose makers were killed, nets that containers share |
 //! | `files` | nets whose files are something else than they should be |
 //! | `joining` | whose net is joined, what is said when it is not, in every language |
 //! | `root` | root in a user's net, by accident and on purpose |
 //! | `sweeping` | nets that nobody named: what is swept, what is not looked at, what survives |
 
+mod dying;
 mod files;
 mod joining;
 mod root;

@@ -140,10 +140,10 @@ fn a_bell_that_is_a_link_is_not_rung() {
         let dir = net.to_str().expect("UTF-8");
         for verb in [
             &["send-udp", "--timeout", "1", "tun0", "10.0.0.1:7", "x"][..],
-            &["set", "tun0", "--down"],
+            &["set", "--timeout", "1", "tun0", "--down"],
             &["show", "tun0"],
             &["ls"],
-            &["delete", "tun0"],
+            &["delete", "--timeout", "1", "tun0"],
         ] {
             let line = [&verb[..1], &["--net", dir, "--owner", "65534"], &verb[1..]].concat();
             m.run(&mut m.memtun(ROOT, &line));

@@ -20,7 +20,7 @@ fn state(net: &Path) -> PathBuf {
 }
 
 /// What a net of a user's is called whose maker is dead.
-fn dead_net_of(uid: u32) -> PathBuf {
+pub fn dead_net_of(uid: u32) -> PathBuf {
     Path::new(SHM).join(format!("memtun-{uid}-{NOBODYS_PID}-1"))
 }
 
@@ -35,7 +35,7 @@ fn mallorys_net(m: &Machine, path: &Path) {
 
 /// A victim's everyday life: a program of its own, a program under the command. Both make a net that nobody named.
 #[track_caller]
-fn everyday_life(m: &Machine, uid: u32) {
+pub fn everyday_life(m: &Machine, uid: u32) {
     let program = m.run(&mut m.program(uid, None, &["open", "attach=tun0", "write"]));
     let all_is_well = "open: ok\nattach: ok\nwrite: ok\n";
     assert_eq!(program.stdout, all_is_well, "{}", program.stderr);
@@ -45,7 +45,7 @@ fn everyday_life(m: &Machine, uid: u32) {
 
 /// Asserts that everyday life sweeps whatever there is. Of the killed, some may still be dying.
 #[track_caller]
-fn swept(m: &Machine, uid: u32, what: &str) {
+pub fn swept(m: &Machine, uid: u32, what: &str) {
     let end = Instant::now() + SOON;
     loop {
         everyday_life(m, uid);
@@ -165,6 +165,44 @@ fn a_link_by_our_name_leads_nowhere() {
 }
 
 #[test]
+fn a_net_that_becomes_a_link_while_we_live_in_it_is_not_removed_through_it() {
+    // Where everybody may rename what is another's: a $TMPDIR that is not sticky.
+    on_a_machine(|m| {
+        set_mode(Path::new(SHM), 0o755);
+        let base = Path::new(SHM).join("everybodys");
+        make_dir(&base, ROOT, 0o777);
+        let private = m.home(ALICE).join("private");
+        make_dir(&private, ALICE, 0o700);
+        make_file(
+            &private.join("irreplaceable-thesis.tex"),
+            ALICE,
+            0o600,
+            b"precious",
+        );
+        let before = tree(&private);
+        let steps = ["open", "attach=tun0", "persist", "ready", "nap"];
+        let script = "echo ready; sleep 0.2";
+        let lives = [
+            m.program(ALICE, None, &steps),
+            m.program(ALICE, None, &["open", "attach=tun0", "ready", "nap"]),
+            m.memtun(ALICE, &["run", "--tun", "x0", "--", "sh", "-c", script]),
+        ];
+        for mut life in lives {
+            let running = m.start(life.env("TMPDIR", &base));
+            let nets = private_nets(&base);
+            assert_eq!(nets.len(), 1, "{nets:?}");
+            let net = base.join(&nets[0]);
+            fs::rename(&net, base.join("moved")).expect("anybody may");
+            symlink(&private, &net).expect("a link");
+            assert_eq!(running.ends(), None);
+            assert_untouched(&private, &before);
+            fs::remove_file(&net).expect("the link stays");
+            let _ = fs::remove_dir_all(base.join("moved"));
+        }
+    });
+}
+
+#[test]
 fn other_things_by_our_name_hold_nobody_up() {
     on_a_machine(|m| {
         for victim in [ALICE, ROOT] {
@@ -268,169 +306,5 @@ fn a_users_own_files_survive_the_removal_of_a_net() {
             everyday_life(m, ALICE);
         }
         only_notes(net, "notes.txt", &before);
-    });
-}
-
-#[test]
-fn whoever_was_killed_leaves_nothing() {
-    on_a_machine(|m| {
-        let made = |what: &str, at_least: usize| {
-            let left = private_nets(Path::new(SHM)).len();
-            assert!(
-                left >= at_least,
-                "{what} left {left} nets: this test tests nothing"
-            );
-            swept(m, ALICE, what);
-        };
-        let die = |steps: &[&str]| {
-            let steps = [steps, &["kill"]].concat();
-            m.run_anyhow(&mut m.program(ALICE, None, &steps));
-        };
-        die(&["open"]);
-        made("a program with a tunnel", 1);
-        die(&["open", "attach=tun0"]);
-        made("a program with an interface", 1);
-        die(&["open", "attach=tun0", "persist"]);
-        made("a program with a persistent interface", 1);
-        die(&["open", "attach=tun0", "persist", "close"]);
-        made("a program without a tunnel, with a persistent interface", 1);
-        let killed = |options: &[&str]| {
-            let line = [&["run"], options, &["--", "sh", "-c", "kill -9 $PPID"]].concat();
-            m.run_anyhow(&mut m.memtun(ALICE, &line));
-        };
-        killed(&[]);
-        made("a command", 1);
-        killed(&["--tun", "x0", "--tap", "x1"]);
-        made("a command with persistent interfaces", 1);
-        let file = m.home(ALICE).join("capture.pcapng");
-        killed(&["--tun", "x0", "--capture", file.to_str().expect("UTF-8")]);
-        made("a command that captures", 1);
-        // Between mkdir and the first file.
-        make_dir(&dead_net_of(ALICE), ALICE, 0o700);
-        made("a maker that had not got far", 1);
-    });
-}
-
-#[test]
-fn a_capturer_keeps_a_net_whose_maker_was_killed() {
-    on_a_machine(|m| {
-        // With an interface that it has not read to the end.
-        let script = "echo $MEMTUN_NET; echo ready; exec sleep 100";
-        let mut run =
-            m.start(&mut m.memtun(ALICE, &["run", "--tun", "x0", "--", "sh", "-c", script]));
-        run.wait_for("/dev/shm/");
-        let output = run.output();
-        let net = PathBuf::from(output.lines().next().expect("a line"));
-        let dir = net.to_str().expect("UTF-8");
-        let file = m.home(ALICE).join("capture.pcapng");
-        let line = ["capture", "--net", dir, "-w", file.to_str().expect("UTF-8")];
-        let mut command = m.command(ALICE, "sh");
-        command.args([
-            "-c",
-            "\"$0\" \"$@\" & while ! [ -e \"$5\" ]; do sleep 0.01; done; echo ready; wait",
-        ]);
-        let capture = m.start(command.arg(m.stage().join("memtun")).args(line));
-        run.kill();
-        everyday_life(m, ALICE);
-        assert!(net.is_dir(), "somebody is in it");
-        capture.kill();
-        swept(m, ALICE, "maker and capturer killed");
-    });
-}
-
-#[test]
-fn a_maker_that_is_killed_at_any_system_call_leaves_nothing() {
-    on_a_machine(|m| {
-        let mut calls = 0;
-        let mut nets = 0;
-        loop {
-            let mut program = m.program(ALICE, None, &["open", "attach=tun0", "persist", "close"]);
-            let ended = killed_at_call(&mut program, calls);
-            let left = private_nets(Path::new(SHM)).len();
-            // Each sweeps what the one before has left, unless it died before or amid that.
-            assert!(left <= 3, "killed at call {calls}: {left} nets lie about");
-            nets += left;
-            if ended {
-                break;
-            }
-            calls += 1;
-        }
-        assert!(
-            calls > 50 && nets > 20,
-            "{calls} calls, {nets} nets were there"
-        );
-        swept(m, ALICE, "killed at any call");
-    });
-}
-
-/// A container: a PID namespace of its own, in which `/proc` shows only what is in it.
-fn in_a_container(m: &Machine, uid: u32, command: &[&str]) -> std::process::Command {
-    let mut outside = m.command(ROOT, "unshare");
-    outside.args(["--pid", "--fork", "--kill-child", "--mount-proc", "setpriv"]);
-    outside.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
-    outside.arg("--clear-groups").args(command);
-    outside
-}
-
-#[test]
-fn containers_that_share_shm_leave_each_others_living_nets_alone() {
-    on_a_machine(|m| {
-        let memtun = m.stage().join("memtun");
-        let program = m.stage().join("users-program");
-        let (memtun, program) = (
-            memtun.to_str().expect("UTF-8"),
-            program.to_str().expect("UTF-8"),
-        );
-        for uid in [ALICE, ROOT] {
-            let go = m.home(uid).join("go");
-            make_fifo(&go, uid);
-            let wait = format!("read go < {}", go.display());
-            // Without a tunnel, with one, with only an interface: what the command holds keeps the net.
-            let alone = format!("echo ready; {wait}; exec {program} open");
-            let accompanied =
-                format!("{program} open ready wait & {wait}; {program} open; kill $!");
-            let deny: [&[&str]; 2] = [&["--deny", "ioctl"], &["--deny", "ioctl", "--tun", "x0"]];
-            let lives = [
-                (deny[0], &alone),
-                (deny[0], &accompanied),
-                (deny[1], &alone),
-            ];
-            for (options, life) in lives {
-                let line = [&[memtun, "run"], options, &["--", "sh", "-c", life]].concat();
-                let mut first = m.start(&mut in_a_container(m, uid, &line));
-                let nets = private_nets(Path::new(SHM));
-                assert_eq!(nets.len(), 1, "the first container's");
-                for another in [
-                    vec![memtun, "run", "--", "true"],
-                    vec!["env", "LD_PRELOAD", program, "open"],
-                ] {
-                    let library = format!("LD_PRELOAD={}/libmemtun.so", m.stage().display());
-                    let another: Vec<&str> = another
-                        .iter()
-                        .map(|word| {
-                            if *word == "LD_PRELOAD" {
-                                library.as_str()
-                            } else {
-                                word
-                            }
-                        })
-                        .collect();
-                    let another = m.run(&mut in_a_container(m, uid, &another));
-                    assert!(another.ended.success(), "{}", another.stderr);
-                }
-                assert_eq!(private_nets(Path::new(SHM)), nets, "it is still there");
-                let ls =
-                    m.run(&mut m.memtun(uid, &["fault", "--net", &format!("{SHM}/{}", nets[0])]));
-                assert_eq!(
-                    ls.stdout, "ioctl denied\n",
-                    "what was set in it holds: {}",
-                    ls.stderr
-                );
-                fs::write(&go, "go\n").expect("the shell reads");
-                first.wait_for("open: ok\n");
-                first.kill();
-                swept(m, uid, "the first container is gone");
-            }
-        }
     });
 }
