@@ -268,7 +268,6 @@ fn the_user_gets_errors_and_touches_nothing_of_others() {
 }
 
 #[test]
-#[ignore = "SIGBUS today; whether it is to be an error or to be documented is not decided"]
 fn a_file_that_is_cut_under_a_process_is_an_error() {
     on_a_machine(|m| {
         let mut wrong = Vec::new();

@@ -25,7 +25,8 @@ pub(super) fn net<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
         let own = config::get().filter(|_| process::owns_memory());
-        let dir = match (dir.is_null(), own) {
+        let unnamed = dir.is_null();
+        let dir = match (unnamed, own) {
             (true, None) => {
                 return Err(Error::new(
                     libc::ENODEV,
@@ -35,7 +36,8 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
             (true, Some(config)) => config.net.as_slice(),
             (false, _) => user::c_string(dir).map_err(super::bad_memory)?,
         };
-        if own.is_some_and(|c| c.net == dir) {
+        // MEMTUN_NET_OWNER speaks of the process's own net, not of one that a driver names.
+        if own.is_some_and(|c| c.net == dir && (unnamed || c.owner.is_none())) {
             // The process may hold tunnels of this net itself.
             let dir = crate::net::for_driver()?;
             return Ok(NetHandle(Net::of_process(dir, Box::new(OwnTunnels))));
