@@ -142,10 +142,27 @@ fn a_second_sigint_ends_it_without_a_moment_more() {
     writers.write(1000);
     std::thread::sleep(Duration::from_millis(300));
     signal(child.id(), libc::SIGINT);
-    std::thread::sleep(Duration::from_millis(100));
+    // The same order, passed on by somebody else: not a second one.
+    std::thread::sleep(Duration::from_millis(20));
+    signal(child.id(), libc::SIGINT);
+    std::thread::sleep(Duration::from_millis(180));
     let (done, took) = interrupt(child);
     assert!(took < Duration::from_millis(400), "{took:?}");
     done.fails(130, &["packets were not written"]);
+}
+
+#[test]
+fn an_order_that_comes_twice_is_one() {
+    let scratch = Scratch::new();
+    let net = scratch.path("net");
+    let writers = Writers::new(&net, 1);
+    let child = capture(&net, &["-w", "/dev/null"], Stdio::null());
+    signal(child.id(), libc::SIGSTOP);
+    writers.write(5500);
+    signal(child.id(), libc::SIGINT);
+    signal(child.id(), libc::SIGTERM);
+    signal(child.id(), libc::SIGCONT);
+    finish(child).ok();
 }
 
 #[test]

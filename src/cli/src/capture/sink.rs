@@ -14,6 +14,8 @@ pub struct Sink {
     interfaces: Vec<Seen>,
     /// Places in `interfaces`.
     numbers: HashMap<Key, usize>,
+    /// Of the packet before.
+    latest: Option<(Key, usize)>,
     /// For messages.
     shown: String,
 }
@@ -59,6 +61,7 @@ impl Sink {
             form,
             interfaces: Vec::new(),
             numbers: HashMap::new(),
+            latest: None,
             shown,
         }
     }
@@ -102,7 +105,11 @@ impl Sink {
     /// The number of an interface, which is described when it is seen for the first time.
     pub fn interface(&mut self, link: &CapturedLink) -> Result<usize, Failure> {
         let key = (link.index, link.interface, link.tap);
+        if let Some((_, number)) = self.latest.filter(|(latest, _)| *latest == key) {
+            return Ok(number);
+        }
         if let Some(known) = self.numbers.get(&key) {
+            self.latest = Some((key, *known));
             return Ok(*known);
         }
         if let Form::File(file) = &mut self.form {

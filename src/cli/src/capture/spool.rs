@@ -8,7 +8,10 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +96,11 @@ impl Target {
     }
 }
 
+/// One thread alone adds.
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed) + n, Release);
+}
+
 fn cannot_write(path: &Path, e: &io::Error) -> Failure {
     Failure::io(format!("{}: cannot write", path.display()), e)
 }
@@ -131,13 +139,16 @@ pub struct Spool {
 impl Spool {
     /// A packet is coming.
     pub fn packet_begins(&self) {
-        self.ledger.taken.fetch_add(1, SeqCst);
+        add(&self.ledger.taken, 1);
     }
 
     /// What was written last was the end of a packet.
     pub fn packet_ends(&mut self) {
-        self.ends.push_back(self.buffer.len());
-        self.settle(0);
+        if self.buffer.is_empty() {
+            add(&self.ledger.written, 1);
+        } else {
+            self.ends.push_back(self.buffer.len());
+        }
     }
 
     /// Packets that end within the first `done` bytes of the buffer are written.
@@ -147,7 +158,7 @@ impl Spool {
             self.ends.pop_front();
         }
         let settled = before - self.ends.len();
-        self.ledger.written.fetch_add(settled as u64, SeqCst);
+        add(&self.ledger.written, settled as u64);
     }
 
     fn empty(&mut self) -> io::Result<()> {
@@ -159,7 +170,7 @@ impl Spool {
                 Ok(n) => {
                     done += n;
                     self.settle(done);
-                    self.ledger.moved.fetch_add(n as u64, SeqCst);
+                    add(&self.ledger.moved, n as u64);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // Somebody else's open description, who has set O_NONBLOCK.

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 pub struct PcapNg<W> {
     output: W,
     interfaces: u32,
+    /// The packet that is being put together.
+    body: Vec<u8>,
 }
 
 /// A packet to write.
@@ -32,6 +34,7 @@ impl<W: Write> PcapNg<W> {
         let mut file = PcapNg {
             output,
             interfaces: 0,
+            body: Vec::new(),
         };
         let mut body = Vec::new();
         body.extend(0x1a2b_3c4d_u32.to_le_bytes());
@@ -73,7 +76,8 @@ impl<W: Write> PcapNg<W> {
 
     /// Writes a packet.
     pub fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
-        let mut body = Vec::with_capacity(packet.data.len() + 64);
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
         let length = packet.data.len() as u32;
         let time = [(packet.time_ns >> 32) as u32, packet.time_ns as u32];
         for word in [packet.interface, time[0], time[1], length, length] {
@@ -87,7 +91,9 @@ impl<W: Write> PcapNg<W> {
         let direction: u32 = if packet.inbound { 1 } else { 2 };
         option(&mut body, 2, &direction.to_le_bytes());
         end_of_options(&mut body);
-        self.block(6, &body)
+        let written = self.block(6, &body);
+        self.body = body;
+        written
     }
 
     /// Says how many packets of an interface are in the file, and how many are missing, if that is known.
