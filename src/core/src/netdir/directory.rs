@@ -241,6 +241,10 @@ impl Directory {
         };
         let made = made.and_then(|fd| {
             let st = sys::fstat(fd.raw())?;
+            if st.st_nlink == 0 {
+                // Somebody who clears up was faster than the lock.
+                return Err(Errno(libc::ENOENT));
+            }
             let fresh = sys::is_kind(&st, libc::S_IFIFO)
                 && st.st_nlink == 1
                 && st.st_uid == sys::effective_uid();
