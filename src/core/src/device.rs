@@ -1,7 +1,7 @@
 //! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
 
 use crate::netdir::{Local, NetDir};
-use crate::shm::layout::{InterfaceState, MAX_QUEUES};
+use crate::shm::layout::{InterfaceState, GONE, MAX_QUEUES};
 use crate::shm::lock::Patience;
 use crate::shm::Mapped;
 use crate::uapi::*;
@@ -64,6 +64,15 @@ impl InterfaceState {
         }
     }
 
+    /// Has its deletion begun?
+    #[inline]
+    pub fn is_going(&self) -> bool {
+        self.deleted.load(Acquire) != 0
+    }
+    /// Is it deleted, with all that belongs to that?
+    pub fn is_gone(&self) -> bool {
+        self.deleted.load(Acquire) == GONE
+    }
     /// Layer 2?
     pub fn is_tap(&self) -> bool {
         self.tun_flags.load(Relaxed) & IFF_TUN == 0

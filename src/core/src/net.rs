@@ -100,6 +100,11 @@ impl Net {
     pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
         // Who does not get the lock at once leaves it to its holder, or to the next look.
         if let Ok(_lock) = self.0.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
+            if interface.is_going() {
+                // Whoever began to delete it may have died.
+                let name = crate::shm::load_name(&interface.name);
+                let _ = self.0.dir.find_interface(&name, self.local());
+            }
             for inode in interface.queue_inodes() {
                 self.0.dir.reap_tunnel(inode, self.local());
             }

@@ -19,7 +19,7 @@ use crate::Name;
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// An interface that is captured.
 pub(super) struct Tap {
@@ -101,7 +101,7 @@ impl Tap {
     }
 
     fn is_gone(&self) -> bool {
-        self.state.deleted.load(Acquire) != 0
+        self.state.is_gone()
     }
 
     /// How far the log goes, as far as it is wanted.

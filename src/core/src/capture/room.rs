@@ -5,7 +5,7 @@ use crate::shm::layout::InterfaceState;
 use crate::shm::lock::{holds_any, Guard, Patience};
 use crate::shm::Mapped;
 use crate::{sys, Errno};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
 /// How long a packet waits for a capturer that lives.
@@ -120,7 +120,7 @@ impl NetDir {
     ) -> Result<(Guard<'i>, bool), Refusal> {
         let mut end = None;
         loop {
-            if interface.deleted.load(Acquire) != 0 {
+            if interface.is_going() {
                 return Err(Errno(libc::EBADFD).into());
             }
             let Some(number) = interface.log_blocked(len) else {

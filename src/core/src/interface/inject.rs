@@ -145,7 +145,7 @@ impl Interface {
         wait: Wait,
     ) -> std::result::Result<(), Refusal> {
         let state = &**self.state;
-        if self.state.deleted.load(Acquire) != 0 {
+        if self.state.is_going() {
             return Err(Errno(libc::ENODEV).into());
         }
         if !state.is_up() {

@@ -17,7 +17,7 @@ use crate::shm::{load_name, Mapped};
 use crate::{udp, Errno, Error, Name, Net};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -79,10 +79,10 @@ impl Interface {
 
     /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is on record.
     pub fn is_gone(&self) -> bool {
-        if self.state.deleted.load(Acquire) == 0 {
+        if !self.state.is_gone() {
             self.net.look_after(&self.state);
         }
-        self.state.deleted.load(Acquire) != 0
+        self.state.is_gone()
     }
 
     /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
@@ -141,7 +141,7 @@ impl Interface {
     ) -> Result<()> {
         let dir = self.net.dir();
         let changed = dir.lock().and_then(|_lock| {
-            if self.state.deleted.load(Acquire) != 0 {
+            if self.state.is_going() {
                 return Err(Errno(libc::ENODEV));
             }
             change(&self.state, self.net.local())

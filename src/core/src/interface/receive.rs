@@ -8,7 +8,7 @@ use crate::shm::{load_name, Mapped};
 use crate::sys;
 use crate::{udp, Errno, Error, Net};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::{Acquire, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ impl Subscriber {
 
     fn look(&self) -> Result<Look> {
         // The program may write and end between our look at the log and our look at the interface.
-        let gone = self.state.deleted.load(Acquire) != 0;
+        let gone = self.state.is_gone();
         let mut data = Vec::new();
         let (entry, next) = {
             let mut cursor = self.lock();
@@ -120,7 +120,7 @@ impl Subscriber {
         state.log_waiters.fetch_add(1, SeqCst);
         let seen = state.log_event.load(SeqCst);
         let mut timed_out = false;
-        if state.log_next().number() <= next && state.deleted.load(Acquire) == 0 {
+        if state.log_next().number() <= next && !state.is_gone() {
             timed_out =
                 sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
         }

@@ -1,7 +1,7 @@
 //! Interfaces: finding, making, deleting and renaming them, and what their links tell.
 
 use super::{interface_file, numbered, temporary_name, Local, NetDir, LINK};
-use crate::shm::layout::{Attachment, InterfaceState};
+use crate::shm::layout::{Attachment, InterfaceState, GOING, GONE};
 use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::sys::{self, Fd};
@@ -34,9 +34,9 @@ impl NetDir {
             // Somebody died in the middle of a rename: the file's name is the truth.
             store_name(&interface.name, name);
         }
-        if interface.deleted.load(Acquire) != 0 {
+        if interface.is_going() {
             // Somebody died, or was stopped, between marking it and taking its name away.
-            self.take_name_away(&interface);
+            self.finish_deletion(&interface, local);
             return Ok(None);
         }
         for inode in interface.queue_inodes() {
@@ -50,14 +50,14 @@ impl NetDir {
             // Its maker died between publishing the name and attaching, or with the detachment half done.
             self.delete_interface(&interface, local);
         }
-        Ok((interface.deleted.load(Acquire) == 0).then_some(interface))
+        Ok((!interface.is_going()).then_some(interface))
     }
 
     /// An interface by name, as it is on record: for somebody who could not get the net's lock.
     pub fn look_up(&self, name: &Name) -> Result<Option<Mapped<InterfaceState>>, Errno> {
         Ok(self
             .open_interface(name)?
-            .filter(|interface| interface.deleted.load(Acquire) == 0))
+            .filter(|interface| !interface.is_going()))
     }
 
     /// The interface that has this index. Wants the net's lock.
@@ -114,15 +114,17 @@ impl NetDir {
     /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
     /// net's lock.
     pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
-        {
-            // Nobody writes into a log that the capturer has read to its end; a writer that does not go on is not waited for.
-            let captured = self.is_captured();
-            let _lock = captured.then(|| self.lock_interface(interface, Patience::Brief));
-            if interface.deleted.swap(1, AcqRel) != 0 {
-                return;
-            }
+        let claimed = interface
+            .deleted
+            .compare_exchange(0, GOING, AcqRel, Acquire);
+        if claimed.is_ok() {
+            self.finish_deletion(interface, local);
         }
-        self.take_name_away(interface);
+    }
+
+    /// What belongs to a deletion that has begun. Every step may be made twice; the name goes when the rest is done, so that
+    /// whoever finds it finishes what somebody left who died. Wants the net's lock.
+    fn finish_deletion(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
                 continue;
@@ -135,6 +137,13 @@ impl NetDir {
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
+        }
+        self.take_name_away(interface);
+        {
+            // Nobody writes into a log that the capturer has read to its end; a writer that does not go on is not waited for.
+            let captured = self.is_captured();
+            let _lock = captured.then(|| self.lock_interface(interface, Patience::Brief));
+            interface.deleted.store(GONE, Release);
         }
         self.ring_link(interface);
         let link = numbered(LINK, interface.ifindex.load(Relaxed) as u64);
@@ -155,7 +164,7 @@ impl NetDir {
         };
         // Somebody may have made another one under that name since.
         let found = dir.map::<InterfaceState>(file.cstr());
-        if found.is_ok_and(|found| found.deleted.load(Acquire) == 0) {
+        if found.is_ok_and(|found| !found.is_going()) {
             return;
         }
         if !(self.is_captured() && self.keep_gone(&dir, interface, file.cstr())) {
@@ -224,7 +233,7 @@ impl NetDir {
         let Ok(fd) = self.open_link_bell(interface) else {
             return;
         };
-        let awake = interface.is_up() || interface.deleted.load(Acquire) != 0;
+        let awake = interface.is_up() || interface.is_going();
         match sys::readable_bytes(fd.raw()) {
             Ok(0) if awake => drop(sys::write(fd.raw(), b"!")),
             Ok(n) if n > 0 && !awake => drop(sys::read(fd.raw(), &mut [0u8; 64])),

@@ -147,6 +147,11 @@ pub struct NetState {
 /// Most queues of one interface (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;
 
+/// [`InterfaceState::deleted`]: the deletion has begun.
+pub const GOING: u32 = 2;
+/// [`InterfaceState::deleted`]: the deletion is complete.
+pub const GONE: u32 = 1;
+
 /// One interface: the file of its name.
 #[repr(C)]
 pub struct InterfaceState {
@@ -156,7 +161,7 @@ pub struct InterfaceState {
     pub lock: Lock,
     /// As in if_nametoindex(3).
     pub ifindex: AtomicU32,
-    /// 1 once it is deleted; the file then has no name any more.
+    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and nothing is written to the log.
     pub deleted: AtomicU32,
     /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF; IFF_PERSIST.
     pub tun_flags: AtomicU32,

@@ -140,7 +140,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if !base.is_null() {
             // SAFETY: the base came from `into_base`; it is unmapped only in `set_interface` (see there) and in drop.
             let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_base(base) });
-            if interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) {
+            if interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed)
+                && !interface.is_going()
+            {
                 return Ok(interface);
             }
         }
@@ -152,7 +154,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     fn find_interface(&self) -> Result<InterfaceRef, Errno> {
         let interface = self
             .net
-            .open_interface(&load_name(&self.state.name))?
+            .look_up(&load_name(&self.state.name))?
             .ok_or(Errno(libc::EBADFD))?;
         if interface.ifindex.load(Relaxed) != self.state.ifindex.load(Relaxed) {
             return Err(Errno(libc::EBADFD));
