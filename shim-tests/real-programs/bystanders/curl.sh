@@ -3,8 +3,10 @@
 set -e
 mkdir served
 seq 100000 >served/numbers
+# The server's shell may open it later than this one looks.
+: >log
 # -u: its one line of start-up names the port it was given.
-/usr/bin/python3 -u -m http.server --bind 127.0.0.1 --directory served 0 >log 2>requests &
+/usr/bin/python3 -u -m http.server --bind 127.0.0.1 --directory served 0 >>log 2>requests &
 server=$!
 trap 'kill $server' EXIT
 for i in $(seq 200); do
