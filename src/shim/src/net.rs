@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::table::{self, OwnTunnels};
-use memtun_core::netdir::{Create, Join, NetDir};
+use memtun_core::netdir::{self, Create, Join, NetDir};
 use memtun_core::sys;
 use memtun_core::tunnel::Tunnel;
 use memtun_core::{temporary, Errno, Error};
@@ -119,7 +119,7 @@ pub fn existing() -> Option<&'static NetDir> {
 
 /// The library was loaded: a process of a private net keeps it in being from the beginning.
 pub fn attend() {
-    if config::get().is_some_and(|c| !c.chosen) {
+    if config::get().is_some_and(|c| !c.chosen && netdir::seems_private(&c.net)) {
         existing();
     }
 }

@@ -49,7 +49,8 @@ impl Subscriber {
     /// was complete before the call, unless another thread got it.
     ///
     /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it, the next
-    /// call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read.
+    /// call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
+    /// EUCLEAN its file was cut short or overwritten.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
         self.recv_until(deadline(timeout))
     }
@@ -106,6 +107,10 @@ impl Subscriber {
                 );
                 Err(Error::new(libc::ENOBUFS, text))
             }
+            Entry::Empty if self.state.is_damaged() => Err(Error::new(
+                libc::EUCLEAN,
+                "the interface's file was cut short or overwritten by another process; start anew in a fresh net",
+            )),
             Entry::Empty if gone => Err(Error::new(
                 libc::ENODEV,
                 format!("{}: the interface is gone", name()),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/.memtun-net-state         NetState; every process of the net holds a lock on a byte of it, see `life`
+//! DIR/.memtun-private           the mark of a net that goes with its last member; its maker leaves it
 //! DIR/NAME                      InterfaceState, one per interface (names are at most 15 bytes, ours are longer)
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
@@ -35,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const STATE: &CStr = c".memtun-net-state";
+const PRIVATE: &CStr = c".memtun-private";
 const CAPTURER: &CStr = c".memtun-capturer";
 const TUNNEL: &[u8] = b".memtun-tunnel-";
 const BELL: &[u8] = b".memtun-bell-";
@@ -86,6 +88,7 @@ pub struct Join {
 pub struct NetDir {
     path: PathBuf,
     id: Identity,
+    private: bool,
     owner: Option<u32>,
     state: Mapped<NetState>,
     life: Life,
@@ -167,7 +170,7 @@ impl NetDir {
                 Err((Errno(libc::ENOENT), _)) if how.create == Create::Never => {
                     return Err(plain(Errno(libc::ENOENT)))
                 }
-                Err((Errno(libc::ENOENT), _)) => create_state(&dir, how.create == Create::Private),
+                Err((Errno(libc::ENOENT), _)) => create_state(&dir, how.create),
                 Err((e, why)) => return Err((Refusal::Errno(e), why)),
             };
             let life = Life::default();
@@ -181,6 +184,7 @@ impl NetDir {
                     return Ok(NetDir {
                         path,
                         id,
+                        private: dir.inode(PRIVATE).is_ok(),
                         owner: how.owner,
                         state,
                         life,
@@ -206,7 +210,7 @@ impl NetDir {
 
     /// Does the net go with its last member?
     pub fn is_private(&self) -> bool {
-        self.private.load(Relaxed) == 1
+        self.private
     }
 
     /// The directory, for one operation. ENOENT when it was removed, or another one is at its path.
@@ -328,14 +332,23 @@ impl NetDir {
 }
 
 /// Makes the state of a net under its name. EEXIST when somebody was faster.
-fn create_state(dir: &Directory, private: bool) -> Result<Mapped<NetState>, Errno> {
+fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Errno> {
+    if create == Create::Private {
+        dir.create_plain(PRIVATE)?;
+    }
     let temporary = temporary_name()?;
     let state = dir.create::<NetState>(temporary.cstr())?;
     state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
-    state.private.store(private as u32, Relaxed);
     let linked = dir.link(temporary.cstr(), STATE);
     let _ = dir.unlink(temporary.cstr());
     linked.map(|()| state)
+}
+
+/// Does a path look like a private net's? A hint that costs one system call, for processes that may have nothing to do with
+/// it.
+pub fn seems_private(dir: &[u8]) -> bool {
+    PathBuf::concat(&[dir, b"/", PRIVATE.to_bytes()])
+        .is_ok_and(|path| sys::access(path.cstr(), 0).is_ok())
 }
 
 /// A directory's path without what may lead through a link: slashes and dots at the end.

@@ -4,7 +4,7 @@ use super::captured::is_capturer_alive;
 use super::tunnels::is_dead;
 use super::{
     is_unlocked, life, number_of, numbered, Directory, Local, NetDir, NoTunnels, BELL, CAPTURER,
-    GONE, LINK, NEW, STATE, TUNNEL,
+    GONE, LINK, NEW, PRIVATE, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -112,16 +112,15 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
             // Its maker may have died before the state was there; one that lives begins anew.
             let mut empty = true;
             dir.each_entry(|entry| {
-                empty &= is_abandoned(dir, entry) && dir.unlink(entry).is_ok();
+                let may_go = entry == PRIVATE || is_abandoned(dir, entry);
+                empty &= may_go && dir.unlink(entry).is_ok();
                 true
             })?;
             return Ok(empty);
         }
         Err(e) => return Err(e),
     };
-    let mut head = [0; 64];
-    sys::pread(state.raw(), &mut head, 0)?;
-    if Header::of_bytes(&head) != Some((Kind::Net as u32, true)) {
+    if dir.inode(PRIVATE).is_err() {
         return Ok(false);
     }
     // As long as this descriptor is open nobody becomes a member.
@@ -151,6 +150,10 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
         let mut failed = Ok(());
         // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
         dir.each_entry(|entry| {
+            if entry == PRIVATE {
+                // The last one: who is killed before that leaves a net that is still known to be nobody's.
+                return true;
+            }
             if !is_ours(dir, entry) {
                 other = Some(entry.to_owned());
                 return true;
@@ -167,12 +170,15 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
             break;
         }
     }
-    Ok(other)
+    match dir.unlink(PRIVATE) {
+        Ok(()) | Err(Errno(libc::ENOENT)) => Ok(other),
+        Err(e) => Err(e),
+    }
 }
 
 /// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
-    if entry == STATE || entry == CAPTURER {
+    if entry == STATE || entry == CAPTURER || entry == PRIVATE {
         return true;
     }
     if entry.to_bytes().starts_with(NEW) {
@@ -193,7 +199,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     let mut head = [0; 64];
     let read = sys::pread(file.raw(), &mut head, 0).is_ok();
     read && st.st_size as u64 == Mapped::<InterfaceState>::LENGTH as u64
-        && Header::of_bytes(&head).is_some_and(|(kind, _)| kind == Kind::Interface as u32)
+        && Header::of_bytes(&head) == Some(Kind::Interface as u32)
 }
 
 /// Was this file being made by somebody who died?

@@ -50,18 +50,11 @@ impl Header {
         self.magic.store(MAGIC, Relaxed);
     }
 
-    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it; and
-    /// whether it is the state of a private net of this version.
-    pub fn of_bytes(bytes: &[u8]) -> Option<(u32, bool)> {
-        let word = |at: usize| {
-            let bytes = bytes.get(at..at + 4)?;
-            Some(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-        };
-        let kind = word(12)?;
-        let private = kind == Kind::Net as u32
-            && word(8) == Some(VERSION)
-            && word(std::mem::offset_of!(NetState, private)) == Some(1);
-        (bytes.get(..8)? == MAGIC.to_ne_bytes()).then_some((kind, private))
+    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it.
+    pub fn of_bytes(bytes: &[u8]) -> Option<u32> {
+        let kind = bytes.get(12..16)?;
+        let made_by_memtun = bytes.get(..8)? == MAGIC.to_ne_bytes();
+        made_by_memtun.then(|| u32::from_ne_bytes([kind[0], kind[1], kind[2], kind[3]]))
     }
 
     /// Why this file cannot be used, if it cannot.
@@ -108,9 +101,6 @@ pub struct FaultSlot {
 pub struct NetState {
     /// See [`Header`].
     pub header: Header,
-    /// 1: the net goes with its last member, see [`crate::netdir`]. The maker says so before the file has its name.
-    pub private: AtomicU32,
-    _pad_private: AtomicU32,
     /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one operation on a file, or
     /// one store: its holder may be replaced.
     pub lock: Lock,
@@ -360,5 +350,4 @@ const _: () = {
     assert!(std::mem::size_of::<Header>() == 32);
     assert!(std::mem::size_of::<FaultSlot>() == 24);
     assert!(std::mem::size_of::<Stats>() == 56);
-    assert!(std::mem::offset_of!(NetState, private) == 32);
 };
