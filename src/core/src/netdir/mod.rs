@@ -99,10 +99,10 @@ impl std::ops::Deref for NetDir {
 
 impl Peers for NetDir {
     #[inline]
-    fn token(&self) -> u64 {
+    fn token(&self) -> u32 {
         self.life.token()
     }
-    fn is_alive(&self, token: u64) -> Option<bool> {
+    fn is_alive(&self, token: u32) -> Option<bool> {
         life::is_alive(&self.open_dir().ok()?, token)
     }
 }
