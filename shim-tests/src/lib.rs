@@ -7,6 +7,7 @@
 //! | `transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
 //! | `known-differences.txt` | lines that may differ under the shim, each with its reason |
 //! | `tests/conformance.rs` | one test per program and variant |
+//! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `real-programs/`, [`programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
 //!
 //! The modules follow a program's way: [`build`] makes it and the shim, [`world`] runs it on the kernel (`unshare -Urn`)
@@ -15,6 +16,7 @@
 
 pub mod build;
 pub mod conformance;
+pub mod hostile;
 pub mod programs;
 pub mod transcript;
 pub mod watchdog;

@@ -368,8 +368,11 @@ fn number_of(kind: &[u8], entry: &CStr) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The name of an interface's file.
+/// The name of an interface's file. EUCLEAN for one that stands in damaged memory: it may lead out of the directory.
 fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
+    if !name.is_valid() {
+        return Err(Errno(libc::EUCLEAN));
+    }
     PathBuf::concat(&[name.as_bytes()])
 }
 
