@@ -138,9 +138,9 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Does the calling thread hold it, or one with the same id?
+    /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
     pub fn is_mine(&self) -> bool {
-        self.word.load(Relaxed) as u32 & TID == Thread::current().tid
+        thread::remembers(self)
     }
 
     /// The lower half of the word, for the kernel.
@@ -224,6 +224,9 @@ impl Lock {
                 // lock, does better to let it finish than to go to sleep.
                 sys::yield_now();
                 continue;
+            }
+            if thread::is_full() {
+                return Err(Errno(libc::EAGAIN));
             }
             let now = sys::now_ns(libc::CLOCK_MONOTONIC);
             let end = *end.get_or_insert_with(|| patience.end(now));

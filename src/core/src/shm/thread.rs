@@ -9,6 +9,7 @@ use super::lock::Lock;
 use crate::sys;
 use std::cell::Cell;
 use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
+use std::time::Duration;
 
 /// Locks that a thread can hold at once: three that nest, and those of signal handlers over them.
 const MOST: usize = 12;
@@ -32,7 +33,12 @@ thread_local! {
     static HELD: Held = const { Held {
         count: Cell::new(0),
         tid: Cell::new(0),
-        places: [const { Place::EMPTY }; MOST],
+        places: [const { Place {
+            lock: Cell::new(std::ptr::null()),
+            stack: Cell::new(0),
+            mine: Cell::new(0),
+            refused: Cell::new(0),
+        } }; MOST],
         held_at_fork: Cell::new(0),
     } };
 }
@@ -54,14 +60,8 @@ struct Place {
     stack: Cell<usize>,
     /// What stands in the lock's word when it is held.
     mine: Cell<u64>,
-}
-
-impl Place {
-    const EMPTY: Place = Place {
-        lock: Cell::new(std::ptr::null()),
-        stack: Cell::new(0),
-        mine: Cell::new(0),
-    };
+    /// When it was first refused to this very thread (CLOCK_MONOTONIC), or 0.
+    refused: Cell<u64>,
 }
 
 impl Held {
@@ -218,6 +218,9 @@ fn stack_pointer() -> usize {
     pointer
 }
 
+/// How long a thread is refused a lock of its own.
+const PATIENCE_WITH_MYSELF: Duration = Duration::from_secs(1);
+
 /// Bytes that a signal puts on the stack at the very least, with the red zone.
 const SIGNAL_FRAME: usize = 1024;
 
@@ -239,17 +242,42 @@ fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
         return false;
     };
     // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
-    let taken_at = held.places[at].stack.get();
-    let left = stack_pointer() + SIGNAL_FRAME > taken_at && !on_alternate_stack(None);
-    if left {
+    let place = &held.places[at];
+    let left = stack_pointer() + SIGNAL_FRAME > place.stack.get() && !on_alternate_stack(None);
+    if left || was_refused_for_long(place) {
         give_up(held, at);
+        return false;
     }
-    !left
+    true
+}
+
+/// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
+/// child, which has its parent's thread for its own, took the lock and was killed.
+fn was_refused_for_long(place: &Place) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let since = place.refused.get();
+    if since == 0 {
+        place.refused.set(now);
+    }
+    since != 0 && now.saturating_sub(since) > PATIENCE_WITH_MYSELF.as_nanos() as u64
 }
 
 /// Does this thread hold any lock? In a signal handler it may; then it must not wait for anybody.
 pub fn holds_any() -> bool {
     HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
+}
+
+/// Is this lock among those that the thread remembers?
+pub(super) fn remembers(lock: &Lock) -> bool {
+    HELD.with(|held| {
+        let mut places = held.places().iter();
+        places.any(|place| std::ptr::eq(place.lock.get(), lock))
+    })
+}
+
+/// Is there no room for another lock?
+pub(super) fn is_full() -> bool {
+    HELD.with(|held| held.count.get() >= MOST)
 }
 
 /// Remembers a lock; where. None when there is no room for another, which only a tower of signal handlers can need.
@@ -268,6 +296,7 @@ pub(super) fn push(lock: &Lock, tid: u32, mine: u64) -> Option<usize> {
         compiler_fence(SeqCst);
         place.stack.set(stack_pointer());
         place.mine.set(mine);
+        place.refused.set(0);
         compiler_fence(SeqCst);
         place.lock.set(lock);
         compiler_fence(SeqCst);
