@@ -8,6 +8,7 @@
 //! | `known-differences.txt` | lines that may differ under the shim, each with its reason |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
+//! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `real-programs/`, [`programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
 //!
 //! The modules follow a program's way: [`build`] makes it and the shim, [`world`] runs it on the kernel (`unshare -Urn`)
@@ -16,6 +17,7 @@
 
 pub mod build;
 pub mod conformance;
+pub mod hostile;
 pub mod programs;
 pub mod transcript;
 pub mod users;

@@ -81,7 +81,7 @@ pub fn run(command: &mut Command, dir: &Path, limit: Duration) -> io::Result<Fin
 }
 
 /// True when the child has ended (it is not reaped yet), false when the time is over.
-fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
+pub fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
     // SAFETY: pidfd_open takes two integers; the child is not reaped yet, so the pid is still its own.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id() as libc::c_long, 0) }
         as libc::c_int;

@@ -173,10 +173,11 @@ impl InterfaceState {
 
     /// Takes a queue off. Wants the interface's lock.
     pub(crate) fn remove_queue(&self, inode: u64) {
-        let Some(at) = self.position(inode) else {
+        let (attached, detached) = self.counts();
+        let queues = &self.queues[..attached + detached];
+        let Some(at) = queues.iter().position(|q| q.load(Relaxed) == inode) else {
             return;
         };
-        let (attached, detached) = self.counts();
         for i in at..attached + detached - 1 {
             self.queues[i].store(self.queues[i + 1].load(Relaxed), Relaxed);
         }

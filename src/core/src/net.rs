@@ -118,10 +118,13 @@ impl Net {
 
     /// An interface by name, if there is one now.
     pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
-        let name: Name = name.parse()?;
+        self.find(name.parse()?, Patience::Brief)
+    }
+
+    fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
         let dir = &self.0.dir;
         // A holder that does not go on keeps nobody from finding what is on record.
-        let found = match dir.lock_for(Patience::Brief) {
+        let found = match dir.lock_for(patience) {
             Ok(_lock) => dir.find_interface(&name, self.local()),
             Err(_) => dir.look_up(&name),
         };
@@ -139,12 +142,18 @@ impl Net {
     pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
         let end = timeout.and_then(|t| Instant::now().checked_add(t));
         let state = &*self.0.dir;
+        let wanted: Name = name.parse()?;
         loop {
             let seen = state.changes.load(SeqCst);
-            if let Some(interface) = self.interface(name)? {
+            let left = || end.map(|e| e.saturating_duration_since(Instant::now()));
+            let patience = match left() {
+                Some(left) if left < Duration::from_millis(20) => Patience::Driver(Some(left)),
+                _ => Patience::Brief,
+            };
+            if let Some(interface) = self.find(wanted, patience)? {
                 return Ok(interface);
             }
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            let left = left();
             if left == Some(Duration::ZERO) {
                 let text = format!("net {}: no interface {name} in time; did the program start, and under the shim?", self.path().display());
                 return Err(Error::new(libc::ENODEV, text));

@@ -33,6 +33,7 @@ extern "C" fn before_fork() {
         errno::keep(net::before_children);
         Ok(())
     });
+    memtun_core::shm::lock::before_fork();
 }
 
 extern "C" fn forked() {

@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(15);
 /// How long somebody waits for room.
 #[derive(Clone, Copy)]
 pub(crate) enum Wait {
+    /// Not at all, and that there is none counts for nothing: whoever asks will ask again.
+    Glance,
     /// Not at all: O_NONBLOCK.
     Never,
     /// As a blocking write: for [`PATIENCE`], then what the capturer has not read is overwritten.
@@ -46,6 +48,7 @@ impl Wait {
     /// How long the interface's lock is waited for.
     pub(crate) fn for_lock(self) -> Patience {
         match self {
+            Wait::Glance => Patience::Driver(Some(Duration::ZERO)),
             Wait::Never | Wait::Usual => Patience::Program,
             Wait::Until(end) => {
                 Patience::Driver(Some(end.saturating_duration_since(Instant::now())))
@@ -60,7 +63,7 @@ impl Wait {
             return None;
         }
         let left = match self {
-            Wait::Never => return None,
+            Wait::Glance | Wait::Never => return None,
             Wait::Usual => SLICE,
             Wait::Until(end) => end.saturating_duration_since(Instant::now()),
         };
@@ -126,6 +129,9 @@ impl NetDir {
             let Some(number) = interface.log_blocked(len) else {
                 return Ok((lock, true));
             };
+            if matches!(wait, Wait::Glance) {
+                return Err(Errno(libc::EAGAIN).into());
+            }
             drop(lock);
             let now = sys::now_ns(libc::CLOCK_MONOTONIC);
             let end = *end.get_or_insert(now + PATIENCE.as_nanos() as u64);

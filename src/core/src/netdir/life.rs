@@ -10,23 +10,23 @@ use super::STATE;
 use crate::sys::{self, Fd};
 use crate::Errno;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU64,
+    AtomicPtr, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::time::Duration;
 
 /// First token of a member: of a process that keeps a private net in being.
-const MEMBERS: u64 = 1 << 40;
+const MEMBERS: u32 = 1 << 20;
 /// First token of a visitor: of a driver that joined a net of others'.
-const VISITORS: u64 = 1 << 60;
-const END: u64 = 1 << 61;
+const VISITORS: u32 = 1 << 31;
+const END: u32 = u32::MAX;
 /// The token of a process that could not get one, after chroot(2) for example: nobody can tell whether it lives.
-const NAMELESS: u64 = 1;
+const NAMELESS: u32 = 1;
 
 /// The calling process's life in a net.
 #[derive(Default)]
 pub struct Life {
-    token: AtomicU64,
+    token: AtomicU32,
     mapping: AtomicPtr<u8>,
 }
 
@@ -52,7 +52,7 @@ impl Life {
 
     /// The calling process's token.
     #[inline]
-    pub fn token(&self) -> u64 {
+    pub fn token(&self) -> u32 {
         self.token.load(Relaxed)
     }
 
@@ -86,7 +86,7 @@ impl Drop for Life {
     }
 }
 
-fn take_token(fd: &Fd, member: bool) -> Result<u64, Errno> {
+fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
     let (first, end) = if member {
         (MEMBERS, VISITORS)
     } else {
@@ -99,8 +99,8 @@ fn take_token(fd: &Fd, member: bool) -> Result<u64, Errno> {
         seed = seed
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        let token = first + (seed >> 3) % (end - first);
-        match sys::lock_bytes(fd.raw(), token, 1) {
+        let token = first + (seed >> 32) as u32 % (end - first);
+        match sys::lock_bytes(fd.raw(), token.into(), 1) {
             // Somebody has that number, or locks all of them because it removes the net.
             Err(Errno(libc::EAGAIN | libc::EACCES)) => {
                 if sys::fstat(fd.raw())?.st_nlink == 0 {
@@ -115,21 +115,21 @@ fn take_token(fd: &Fd, member: bool) -> Result<u64, Errno> {
 }
 
 /// Does the process of this token live? None when nobody can tell.
-pub fn is_alive(dir: &Directory, token: u64) -> Option<bool> {
+pub fn is_alive(dir: &Directory, token: u32) -> Option<bool> {
     if !(MEMBERS..END).contains(&token) {
         // Not a number that is given out: nobody holds it.
         return (token != NAMELESS).then_some(false);
     }
     let (fd, _) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG).ok()?;
-    sys::bytes_are_locked(fd.raw(), token, 1).ok()
+    sys::bytes_are_locked(fd.raw(), token.into(), 1).ok()
 }
 
 /// Is there a member?
 pub fn has_members(state: &Fd) -> bool {
-    sys::bytes_are_locked(state.raw(), MEMBERS, VISITORS - MEMBERS).unwrap_or(true)
+    sys::bytes_are_locked(state.raw(), MEMBERS.into(), (VISITORS - MEMBERS).into()).unwrap_or(true)
 }
 
 /// Keeps every member away, as long as the descriptor is open. EAGAIN when there is one.
 pub fn exclude_members(state: &Fd) -> Result<(), Errno> {
-    sys::lock_bytes(state.raw(), MEMBERS, VISITORS - MEMBERS)
+    sys::lock_bytes(state.raw(), MEMBERS.into(), (VISITORS - MEMBERS).into())
 }

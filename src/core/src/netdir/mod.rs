@@ -103,10 +103,10 @@ impl std::ops::Deref for NetDir {
 
 impl Peers for NetDir {
     #[inline]
-    fn token(&self) -> u64 {
+    fn token(&self) -> u32 {
         self.life.token()
     }
-    fn is_alive(&self, token: u64) -> Option<bool> {
+    fn is_alive(&self, token: u32) -> Option<bool> {
         life::is_alive(&self.open_dir().ok()?, token)
     }
 }
@@ -383,8 +383,11 @@ fn number_of(kind: &[u8], entry: &CStr) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The name of an interface's file.
+/// The name of an interface's file. EUCLEAN for one that stands in damaged memory: it may lead out of the directory.
 fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
+    if !name.is_valid() {
+        return Err(Errno(libc::EUCLEAN));
+    }
     PathBuf::concat(&[name.as_bytes()])
 }
 

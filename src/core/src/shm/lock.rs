@@ -1,10 +1,10 @@
 //! A lock in shared memory that survives the death of its holder, and that nobody waits for without end.
 //!
-//! One word: 0, or the holder's thread id, with FUTEX_WAITERS beside it; FUTEX_OWNER_DIED once the kernel saw the holder
-//! die, see [`super::thread`]. The kernel hears of one lock per thread. So the holder's process stands beside the word as a
-//! token, and who has waited for a while asks whether that process still lives: for outer locks of locks that nest, and
-//! where thread ids of other PID namespaces say nothing. A holder that lives and does not run is waited for as long as the
-//! [`Patience`] says.
+//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with FUTEX_WAITERS beside it
+//! below, and above it the token of its process. The lower half is a futex of the kernel's, which marks it FUTEX_OWNER_DIED
+//! once it saw the holder die, see [`super::thread`]. The kernel hears of one lock per thread. So who has waited for a while
+//! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
+//! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 
 use super::thread::{self, Thread};
 use crate::{sys, Errno};
@@ -15,11 +15,16 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-pub use super::thread::{forked, holds_any, init, leaving};
+#[cfg(not(target_endian = "little"))]
+compile_error!("the futex is the first half of a lock's word");
+
+pub use super::thread::{before_fork, forked, holds_any, init, leaving};
 
 const WAITERS: u32 = 0x8000_0000;
 const OWNER_DIED: u32 = 0x4000_0000;
 const TID: u32 = 0x3fff_ffff;
+/// The word but for the waiters: who holds it.
+const HOLDER: u64 = !(WAITERS as u64);
 
 /// How long a call of the program's waits for a lock.
 const PROGRAM: Duration = Duration::from_secs(1);
@@ -34,10 +39,10 @@ const TAKE_AFTER: Duration = Duration::from_millis(300);
 
 /// What a lock needs to know of the processes that share it.
 pub trait Peers {
-    /// The calling process.
-    fn token(&self) -> u64;
+    /// The calling process; not 0.
+    fn token(&self) -> u32;
     /// Does the process of a token live? None when nobody can tell.
-    fn is_alive(&self, token: u64) -> Option<bool>;
+    fn is_alive(&self, token: u32) -> Option<bool>;
 }
 
 /// How long to wait for a holder that lives.
@@ -68,10 +73,15 @@ impl Patience {
 #[repr(C)]
 #[derive(Default)]
 pub struct Lock {
-    word: AtomicU32,
+    word: AtomicU64,
+    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
+    turn: AtomicU32,
     _reserved: u32,
-    /// Token of the holder's process; 0 between two holders.
-    holder: AtomicU64,
+}
+
+/// What stands in the word of a lock that is held.
+fn held_by(thread: Thread, token: u32) -> u64 {
+    (token as u64) << 32 | thread.tid as u64
 }
 
 /// How a lock came to its new holder.
@@ -94,14 +104,13 @@ impl Lock {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<Guard<'a>, Errno> {
-        let thread = Thread::current();
-        if thread::holds(self, thread.tid) {
+        if thread::holds(self, Thread::current().tid) {
             return Err(Errno(libc::EAGAIN));
         }
-        let guard = match self.attempt(thread, 0, 0, peers.token()) {
+        let guard = match self.attempt(0, 0, peers.token()) {
             Some(guard) => guard,
             None => {
-                let (guard, taken) = self.wait(thread, peers, patience, None)?;
+                let (guard, taken) = self.wait(peers, patience, None)?;
                 if taken == Taken::Dead {
                     repair();
                 }
@@ -118,72 +127,90 @@ impl Lock {
         peers: &P,
         patience: Patience,
     ) -> Result<Guard<'a>, Errno> {
-        let thread = Thread::current();
-        if thread::holds(self, thread.tid) {
+        if thread::holds(self, Thread::current().tid) {
             return Ok(Guard::nothing());
         }
-        match self.attempt(thread, 0, 0, peers.token()) {
-            Some(guard) => Ok(guard),
-            None => self
-                .wait(thread, peers, patience, Some(TAKE_AFTER))
-                .map(|(guard, _)| guard),
-        }
+        let guard = match self.attempt(0, 0, peers.token()) {
+            Some(guard) => guard,
+            None => self.wait(peers, patience, Some(TAKE_AFTER))?.0,
+        };
+        self.turn.fetch_add(1, Relaxed);
+        Ok(guard)
     }
 
-    /// Does the calling thread hold it, or one with the same id?
+    /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
     pub fn is_mine(&self) -> bool {
-        self.word.load(Relaxed) & TID == Thread::current().tid
+        thread::remembers(self)
+    }
+
+    /// The lower half of the word, for the kernel.
+    fn futex(&self) -> &AtomicU32 {
+        // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as half a word.
+        unsafe { &*self.word.as_ptr().cast::<AtomicU32>() }
     }
 
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
-    #[inline]
-    fn attempt(&self, thread: Thread, expected: u32, keep: u32, token: u64) -> Option<Guard<'_>> {
-        // Before the word changes: a signal handler that comes in between must find the lock here.
-        if !thread::push(self, thread.tid) {
+    #[inline(always)]
+    fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
+        // Who announces what it does not get is in danger, see below: not where that can be seen before.
+        if self.word.load(Relaxed) != expected {
             return None;
         }
-        let before = thread.announce(self.word.as_ptr());
+        let thread = Thread::current();
+        let mine = held_by(thread, token);
+        // Before the word changes: a signal handler that comes in between must find the lock here.
+        let place = thread::push(self, thread.tid, mine)?;
+        let before = thread.announce(self.futex().as_ptr());
         let taken = self
             .word
-            .compare_exchange(expected, thread.tid | keep, Acquire, Relaxed);
-        if taken.is_err() {
+            .compare_exchange(expected, mine | keep, Acquire, Relaxed);
+        if taken.is_err() || thread.has_become_another() {
+            if taken.is_ok() && !thread::was_held_at_fork(place) {
+                // The child of a handler's fork has come here in its parent's name.
+                self.unlock(mine);
+            }
             // Not while waiting: the kernel must not take the word of a thread with the same id in another PID namespace
             // for this one's.
             thread.restore(before);
-            thread::pop();
+            thread::pop(place);
             return None;
         }
-        self.holder.store(token, Relaxed);
         Some(Guard {
             lock: Some(self),
             before,
-            token,
+            place,
+            mine,
             _thread: PhantomData,
         })
+    }
+
+    #[inline(never)]
+    fn attempt_late(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
+        self.attempt(expected, keep, token)
     }
 
     #[cold]
     #[inline(never)]
     fn wait(
         &self,
-        thread: Thread,
         peers: &dyn Peers,
         patience: Patience,
         take_after: Option<Duration>,
     ) -> Result<(Guard<'_>, Taken), Errno> {
         const SPINS: u32 = 64;
         const YIELDS: u32 = 4;
-        let token = peers.token();
+        let waiters = WAITERS as u64;
         let mut keep = 0;
         let mut end = None;
         let mut holding = Holding::default();
         let mut round = 0u32;
         loop {
             let word = self.word.load(Relaxed);
+            let held = word as u32 & TID != 0;
             round = round.saturating_add(1);
-            if word & TID == 0 {
-                if let Some(guard) = self.attempt(thread, word, keep | word & WAITERS, token) {
-                    let dead = word & OWNER_DIED != 0;
+            if !held {
+                if let Some(guard) = self.attempt_late(word, keep | word & waiters, peers.token()) {
+                    let dead = word as u32 & OWNER_DIED != 0;
                     return Ok((guard, if dead { Taken::Dead } else { Taken::Free }));
                 }
                 if round < SPINS {
@@ -198,57 +225,71 @@ impl Lock {
                 sys::yield_now();
                 continue;
             }
+            if thread::is_full() {
+                return Err(Errno(libc::EAGAIN));
+            }
             let now = sys::now_ns(libc::CLOCK_MONOTONIC);
             let end = *end.get_or_insert_with(|| patience.end(now));
-            if word & TID != 0 {
-                let holder = self.holder.load(Relaxed);
-                if holding.has_gone(word, holder, now, take_after, peers) {
-                    if let Some(guard) = self.attempt(thread, word, word & WAITERS, token) {
-                        return Ok((guard, Taken::Dead));
-                    }
+            let turn = self.turn.load(Relaxed);
+            if held && holding.has_gone(word & HOLDER, turn, now, take_after, peers) {
+                if let Some(guard) = self.attempt_late(word, word & waiters, peers.token()) {
+                    return Ok((guard, Taken::Dead));
+                }
+                if self.word.load(Relaxed) != word {
                     continue;
                 }
             }
             if now >= end {
                 return Err(Errno(libc::EAGAIN));
             }
-            let waited = word | WAITERS;
-            if word & TID == 0
-                || word != waited
-                    && self
-                        .word
-                        .compare_exchange(word, waited, Relaxed, Relaxed)
-                        .is_err()
+            if !held {
+                continue;
+            }
+            let waited = word | waiters;
+            if word != waited
+                && self
+                    .word
+                    .compare_exchange(word, waited, Relaxed, Relaxed)
+                    .is_err()
             {
                 continue;
             }
             let time = Duration::from_nanos(end - now).min(SLICE);
-            let _ = sys::futex_wait(&self.word, waited, Some(time));
+            let _ = sys::futex_wait(self.futex(), waited as u32, Some(time));
             // Others may sleep as well: whoever takes the lock now must wake one of them.
-            keep = WAITERS;
+            keep = waiters;
             round = 0;
         }
     }
 
-    /// Lets go, if the lock is still this thread's: it may have been given up, or taken from a holder that did not run.
+    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken from a holder that did not
+    /// run.
     #[inline]
-    fn unlock(&self, thread: Thread, token: u64) {
-        let mine = self.word.load(Relaxed) & TID == thread.tid;
-        if !mine || self.holder.load(Relaxed) != token {
-            return;
+    fn unlock(&self, mine: u64) {
+        let mut word = mine;
+        while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
+            if now & HOLDER != mine {
+                return;
+            }
+            word = now;
         }
-        self.holder.store(0, Relaxed);
-        if self.word.swap(0, Release) & WAITERS != 0 {
-            sys::futex_wake(&self.word, 1);
+        if word as u32 & WAITERS != 0 {
+            sys::futex_wake(self.futex(), 1);
         }
     }
 
-    /// As the kernel does for a dead holder: this thread will not come back to what it did under the lock.
-    pub(super) fn give_up(&self, tid: u32) {
-        let died = |word| (word & TID == tid).then_some(word & WAITERS | OWNER_DIED);
-        if let Ok(before) = self.word.fetch_update(SeqCst, Relaxed, died) {
-            if before & WAITERS != 0 {
-                sys::futex_wake(&self.word, 1);
+    /// Does this stand in its word?
+    pub(super) fn is_held_by(&self, mine: u64) -> bool {
+        self.word.load(Relaxed) & HOLDER == mine
+    }
+
+    /// As the kernel does for a dead holder: the thread will not come back to what it did under the lock.
+    pub(super) fn give_up(&self, mine: u64) {
+        let (waiters, died) = (WAITERS as u64, OWNER_DIED as u64);
+        let given = |word| (word & HOLDER == mine).then_some(word & waiters | died);
+        if let Ok(before) = self.word.fetch_update(SeqCst, Relaxed, given) {
+            if before & waiters != 0 {
+                sys::futex_wake(self.futex(), 1);
             }
         }
     }
@@ -257,8 +298,8 @@ impl Lock {
 /// What somebody who waits has seen of the holder.
 #[derive(Default)]
 struct Holding {
-    word: u32,
     holder: u64,
+    turn: u32,
     since: u64,
     looked: u64,
 }
@@ -267,17 +308,16 @@ impl Holding {
     /// Is the holder dead, or has it had its turn?
     fn has_gone(
         &mut self,
-        word: u32,
         holder: u64,
+        turn: u32,
         now: u64,
         take_after: Option<Duration>,
         peers: &dyn Peers,
     ) -> bool {
-        let word = word & TID;
-        if (self.word, self.holder) != (word, holder) || self.since == 0 {
+        if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
             *self = Holding {
-                word,
                 holder,
+                turn,
                 since: now,
                 looked: now,
             };
@@ -287,15 +327,11 @@ impl Holding {
         if take_after.is_some_and(|most| held >= most) {
             return true;
         }
-        if holder == 0 {
-            // A holder writes its token next; a word that nobody wrote, or that changed under attack, stays without one.
-            return held >= PROGRAM / 2;
-        }
         if Duration::from_nanos(now.saturating_sub(self.looked)) < SLICE {
             return false;
         }
         self.looked = now;
-        peers.is_alive(holder) == Some(false)
+        peers.is_alive((holder >> 32) as u32) == Some(false)
     }
 }
 
@@ -306,7 +342,10 @@ pub struct Guard<'a> {
     lock: Option<&'a Lock>,
     /// What was pending on the thread's robust list.
     before: usize,
-    token: u64,
+    /// Where the thread remembers it.
+    place: usize,
+    /// What stands in the word.
+    mine: u64,
     /// A lock is let go by the thread that took it.
     _thread: PhantomData<*const ()>,
 }
@@ -316,7 +355,8 @@ impl Guard<'_> {
         Guard {
             lock: None,
             before: 0,
-            token: 0,
+            place: 0,
+            mine: 0,
             _thread: PhantomData,
         }
     }
@@ -327,9 +367,12 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if let Some(lock) = self.lock {
             let thread = Thread::current();
-            lock.unlock(thread, self.token);
+            // The child of a handler's fork that returned has its parent's guard, not its lock.
+            if thread.tid == self.mine as u32 {
+                lock.unlock(self.mine);
+            }
             thread.restore(self.before);
-            thread::pop();
+            thread::pop(self.place);
         }
     }
 }

@@ -235,7 +235,7 @@ impl Mapped<InterfaceState> {
         self.log_tail.store(next.0, Release);
         if sort == Sort::Written {
             // Behind the tail: never more than there are.
-            self.log_written.store(written + 1, Release);
+            self.log_written.store(written.wrapping_add(1), Release);
         }
         self.log_event.fetch_add(1, SeqCst);
         Ok(())
@@ -381,7 +381,7 @@ impl Mapped<InterfaceState> {
                 if let Some(missed) = cursor.missed(count) {
                     return missed;
                 }
-                cursor.expected = Some(count + 1);
+                cursor.expected = Some(count.wrapping_add(1));
             }
             cursor.at = self.after(at, len as u32);
             if wanted {

@@ -215,7 +215,13 @@ impl Mapped<TunnelState> {
     pub fn peek_all(&self) -> Vec<(Vec<u8>, u16)> {
         let mut cursor = Ends::unpack(self.ring.load(Acquire));
         let mut packets = Vec::new();
+        // A damaged ring may lead around for ever.
+        let mut units = 0;
         while let Some((at, len, ethertype)) = self.first(cursor) {
+            units += 1 + len.div_ceil(UNIT as u32);
+            if units > UNITS {
+                break;
+            }
             let Some(place) = self.area((at as usize + 1) * UNIT, len as usize) else {
                 break;
             };

@@ -9,6 +9,7 @@ use super::lock::Lock;
 use crate::sys;
 use std::cell::Cell;
 use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
+use std::time::Duration;
 
 /// Locks that a thread can hold at once: three that nest, and those of signal handlers over them.
 const MOST: usize = 12;
@@ -32,7 +33,13 @@ thread_local! {
     static HELD: Held = const { Held {
         count: Cell::new(0),
         tid: Cell::new(0),
-        locks: [const { Cell::new((std::ptr::null(), 0)) }; MOST],
+        places: [const { Place {
+            lock: Cell::new(std::ptr::null()),
+            stack: Cell::new(0),
+            mine: Cell::new(0),
+            refused: Cell::new(0),
+        } }; MOST],
+        held_at_fork: Cell::new(0),
     } };
 }
 
@@ -40,8 +47,33 @@ struct Held {
     count: Cell<usize>,
     /// Who holds them: after fork(2) the child has a copy of this, but not the locks.
     tid: Cell<u32>,
-    /// The lock, and the stack pointer when it was taken.
-    locks: [Cell<(*const Lock, usize)>; MOST],
+    places: [Place; MOST],
+    /// A bit for each place: see [`before_fork`].
+    held_at_fork: Cell<u32>,
+}
+
+/// A lock that is held, or about to be taken or let go.
+struct Place {
+    /// Null from `count` on, and where a signal handler interrupts `push` or `pop`.
+    lock: Cell<*const Lock>,
+    /// The stack pointer when it was taken.
+    stack: Cell<usize>,
+    /// What stands in the lock's word when it is held.
+    mine: Cell<u64>,
+    /// When it was first refused to this very thread (CLOCK_MONOTONIC), or 0.
+    refused: Cell<u64>,
+}
+
+impl Held {
+    fn places(&self) -> &[Place] {
+        &self.places[..self.count.get().min(MOST)]
+    }
+    fn forget(&self) {
+        self.count.set(0);
+        for place in &self.places {
+            place.lock.set(std::ptr::null());
+        }
+    }
 }
 
 #[inline(always)]
@@ -146,6 +178,18 @@ impl Thread {
         before
     }
 
+    /// Is the caller the child of a fork(2) that a signal handler made since [`Thread::current`]?
+    #[inline]
+    pub fn has_become_another(self) -> bool {
+        if self.pending.is_null() {
+            return self.tid != sys::gettid() as u32;
+        }
+        const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
+        // SAFETY: see `current`.
+        let tid = unsafe { ((self.pending as isize + FROM_PENDING) as *const u32).read_volatile() };
+        tid != self.tid
+    }
+
     /// Puts back what was pending before.
     #[inline]
     pub fn restore(self, before: usize) {
@@ -174,6 +218,9 @@ fn stack_pointer() -> usize {
     pointer
 }
 
+/// How long a thread is refused a lock of its own.
+const PATIENCE_WITH_MYSELF: Duration = Duration::from_secs(1);
+
 /// Bytes that a signal puts on the stack at the very least, with the red zone.
 const SIGNAL_FRAME: usize = 1024;
 
@@ -181,31 +228,38 @@ const SIGNAL_FRAME: usize = 1024;
 /// has been left by a jump: then nobody will ever let it go, and it is given up here.
 #[inline]
 pub fn holds(lock: &Lock, tid: u32) -> bool {
-    HELD.with(|held| {
-        if held.count.get() == 0 {
-            return false;
-        }
-        if held.tid.get() != tid {
-            held.count.set(0);
-            return false;
-        }
-        holds_at(held, lock)
-    })
+    HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
 }
 
 #[cold]
-fn holds_at(held: &Held, lock: &Lock) -> bool {
-    let locks = &held.locks[..held.count.get().min(MOST)];
-    let Some(at) = locks.iter().position(|l| std::ptr::eq(l.get().0, lock)) else {
+fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
+    if held.tid.get() != tid {
+        held.forget();
+        return false;
+    }
+    let mut places = held.places().iter();
+    let Some(at) = places.position(|place| std::ptr::eq(place.lock.get(), lock)) else {
         return false;
     };
     // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
-    let taken_at = locks[at].get().1;
-    let left = stack_pointer() + SIGNAL_FRAME > taken_at && !on_alternate_stack(None);
-    if left {
+    let place = &held.places[at];
+    let left = stack_pointer() + SIGNAL_FRAME > place.stack.get() && !on_alternate_stack(None);
+    if left || was_refused_for_long(place) {
         give_up(held, at);
+        return false;
     }
-    !left
+    true
+}
+
+/// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
+/// child, which has its parent's thread for its own, took the lock and was killed.
+fn was_refused_for_long(place: &Place) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let since = place.refused.get();
+    if since == 0 {
+        place.refused.set(now);
+    }
+    since != 0 && now.saturating_sub(since) > PATIENCE_WITH_MYSELF.as_nanos() as u64
 }
 
 /// Does this thread hold any lock? In a signal handler it may; then it must not wait for anybody.
@@ -213,41 +267,86 @@ pub fn holds_any() -> bool {
     HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
 }
 
-/// Remembers a lock. False when there is no room for another, which only a tower of signal handlers can need.
-#[inline]
-pub(super) fn push(lock: &Lock, tid: u32) -> bool {
+/// Is this lock among those that the thread remembers?
+pub(super) fn remembers(lock: &Lock) -> bool {
     HELD.with(|held| {
-        let count = held.count.get();
-        let Some(place) = held.locks.get(count) else {
-            return false;
-        };
-        held.tid.set(tid);
-        place.set((lock, stack_pointer()));
-        compiler_fence(SeqCst);
-        held.count.set(count + 1);
-        compiler_fence(SeqCst);
-        true
+        let mut places = held.places().iter();
+        places.any(|place| std::ptr::eq(place.lock.get(), lock))
     })
 }
 
-/// Forgets the lock that was remembered last.
+/// Is there no room for another lock?
+pub(super) fn is_full() -> bool {
+    HELD.with(|held| held.count.get() >= MOST)
+}
+
+/// Remembers a lock; where. None when there is no room for another, which only a tower of signal handlers can need.
+///
+/// A handler may come between any two of these steps, remember locks of its own behind this one, and forget them again.
 #[inline]
-pub(super) fn pop() {
+pub(super) fn push(lock: &Lock, tid: u32, mine: u64) -> Option<usize> {
+    HELD.with(|held| {
+        let count = held.count.get();
+        let place = held.places.get(count)?;
+        place.stack.set(stack_pointer());
+        held.tid.set(tid);
+        compiler_fence(SeqCst);
+        // Now the place is ours, and empty: it is filled after that, because a handler had it before.
+        held.count.set(count + 1);
+        compiler_fence(SeqCst);
+        place.stack.set(stack_pointer());
+        place.mine.set(mine);
+        place.refused.set(0);
+        compiler_fence(SeqCst);
+        place.lock.set(lock);
+        compiler_fence(SeqCst);
+        Some(count)
+    })
+}
+
+/// Forgets the lock that was remembered there, and those behind it.
+#[inline]
+pub(super) fn pop(place: usize) {
     compiler_fence(SeqCst);
-    HELD.with(|held| held.count.set(held.count.get().saturating_sub(1)));
+    HELD.with(|held| {
+        if let Some(place) = held.places.get(place) {
+            place.lock.set(std::ptr::null());
+        }
+        compiler_fence(SeqCst);
+        // Fewer in the child of a fork(2).
+        held.count.set(held.count.get().min(place));
+    });
+}
+
+/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold locks. A child that
+/// returns from the handler has to know what of it was its parent's.
+pub fn before_fork() {
+    HELD.with(|held| {
+        let bits = held.places().iter().enumerate().map(|(at, place)| {
+            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it had borrowed.
+            let lock = unsafe { place.lock.get().as_ref() };
+            u32::from(lock.is_some_and(|lock| lock.is_held_by(place.mine.get()))) << at
+        });
+        held.held_at_fork.set(bits.sum());
+    });
+}
+
+/// Was the lock at this place held by the parent when it forked?
+#[cold]
+pub(super) fn was_held_at_fork(place: usize) -> bool {
+    HELD.with(|held| held.held_at_fork.get() >> place & 1 != 0)
 }
 
 /// The calling process is the child of a fork(2): its parent's locks are not its own.
 pub fn forked() {
-    HELD.with(|held| held.count.set(0));
+    HELD.with(Held::forget);
 }
 
 /// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
 /// if their holder had died.
 pub fn leaving(stack: usize) {
     HELD.with(|held| {
-        let locks = &held.locks[..held.count.get().min(MOST)];
-        let first = locks.iter().position(|l| l.get().1 < stack);
+        let first = held.places().iter().position(|p| p.stack.get() < stack);
         if let Some(first) = first {
             if held.tid.get() == Thread::current().tid && !on_alternate_stack(Some(stack)) {
                 give_up(held, first);
@@ -258,13 +357,15 @@ pub fn leaving(stack: usize) {
 
 /// Gives up the locks from this place on.
 fn give_up(held: &Held, from: usize) {
-    let thread = Thread::current();
-    for lock in held.locks[from..held.count.get().min(MOST)].iter().rev() {
-        // SAFETY: what stands in the list is a lock in a mapping that the frame which took it had borrowed.
-        unsafe { &*lock.get().0 }.give_up(thread.tid);
+    for place in held.places()[from..].iter().rev() {
+        // SAFETY: as in `before_fork`.
+        if let Some(lock) = unsafe { place.lock.get().as_ref() } {
+            lock.give_up(place.mine.get());
+        }
+        place.lock.set(std::ptr::null());
     }
     held.count.set(from);
-    thread.restore(0);
+    Thread::current().restore(0);
 }
 
 /// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves

@@ -8,7 +8,7 @@ use crate::shm::{load_name, store_name, Mapped};
 use crate::uapi::*;
 use crate::{bell, sys, Errno, Name};
 use std::ops::Deref;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 /// What a process gives a new interface.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +137,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .store(interface.ifindex.load(Relaxed), Relaxed);
         self.state
             .attachment
-            .store(Attachment::Attached as u32, Release);
+            .store(Attachment::Attached as u32, SeqCst);
+        if interface.deleted.load(SeqCst) != 0 {
+            // This process was taken for stopped, and the interface without a queue for one left behind.
+            self.state
+                .attachment
+                .store(Attachment::None as u32, Release);
+            return Err(Errno(libc::EEXIST));
+        }
         Ok(interface)
     }
 

@@ -397,7 +397,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 #[inline]
 fn count(counter: &AtomicU64, n: u64, alone: bool) {
     if alone {
-        counter.store(counter.load(Relaxed) + n, Relaxed);
+        counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
     } else {
         counter.fetch_add(n, Relaxed);
     }

@@ -1,6 +1,10 @@
 //! Shared by the tests of the core.
 #![allow(dead_code)]
 
+pub mod process;
+#[cfg(target_arch = "x86_64")]
+pub mod steps;
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,0 +1,66 @@
+//! Calls on a tunnel that are interrupted at each of their instructions: by handlers that use another tunnel, by jumps out
+//! of the call, by the end of the process in every way. The tunnel works at once afterwards.
+//!
+//! `MEMTUN_STEPS=1` looks at every instruction also where that takes minutes.
+#![cfg(target_arch = "x86_64")]
+
+use std::time::Duration;
+
+use memtun::Net;
+use shim_tests::build;
+use shim_tests::hostile::{number, Process, Stage};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs `hostile/steps.c` for one mode, on each call with its stride.
+fn steps(mode: &str, calls: &[(&str, u64)]) {
+    let stage = Stage::new(&format!("steps-{mode}"));
+    let _ = build::shim();
+    let program = stage.program("steps");
+    let every = number("MEMTUN_STEPS", 0) != 0;
+    for (call, stride) in calls {
+        let net = Net::temporary().expect("a net");
+        let stride = if every { 1 } else { *stride };
+        let mut command = stage.shimmed(net.path(), &program);
+        command.args([mode, call, &stride.to_string()]);
+        let status = Process::start(&mut command).ended(LIMIT);
+        let said = stage.said();
+        assert!(status.success(), "{mode} {call}: {status}\n{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn a_handler_writes_on_another_tunnel_at_any_instruction() {
+    steps("w", &[("w", 1), ("r", 1), ("a", 3)]);
+}
+
+#[test]
+fn a_handler_opens_and_attaches_another_tunnel_at_any_instruction() {
+    steps("o", &[("w", 1), ("r", 1), ("a", 97)]);
+}
+
+#[test]
+fn a_jump_out_of_a_call_at_any_instruction_leaves_a_tunnel_that_works() {
+    steps("j", &[("w", 1), ("r", 1), ("a", 503)]);
+}
+
+#[test]
+fn a_kill_at_any_instruction_leaves_a_tunnel_that_works() {
+    steps("k", &[("w", 1), ("r", 1), ("a", 503)]);
+}
+
+#[test]
+fn another_program_at_any_instruction_leaves_a_tunnel_that_works() {
+    steps("e", &[("w", 2), ("r", 2), ("a", 503)]);
+}
+
+#[test]
+fn a_vfork_child_that_is_killed_at_any_instruction_leaves_a_tunnel_that_works_a_second_later() {
+    steps("v", &[("w", 29), ("r", 29)]);
+}
+
+#[test]
+fn a_child_that_returns_from_a_handler_at_any_instruction_leaves_a_tunnel_that_works() {
+    steps("r", &[("w", 1), ("r", 1)]);
+}

@@ -1,0 +1,199 @@
+//! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use memtun::{Net, Result};
+use shim_tests::hostile::{Process, Stage};
+
+/// What a busy machine with two processors adds to a timeout.
+const NOISE: Duration = Duration::from_millis(100);
+/// What listing, deleting and other calls without a timeout may take.
+const SOON: Duration = Duration::from_secs(2);
+
+/// The longest call of each kind, and how long it may be.
+#[derive(Default)]
+pub struct Longest(BTreeMap<String, (Duration, Duration)>);
+
+impl Longest {
+    fn time<T>(&mut self, what: String, may: Duration, call: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let answer = call();
+        let entry = self.0.entry(what).or_insert((Duration::ZERO, may));
+        entry.0 = entry.0.max(begun.elapsed());
+        answer
+    }
+
+    /// Every verb of a driver's that leaves the interface in being; with these timeouts in milliseconds where it has one.
+    pub fn verbs(&mut self, net: &Net, name: &str, timeouts: &[u64]) {
+        let known = self.time("interface".into(), SOON, || net.interface(name));
+        self.time("interfaces".into(), SOON, || drop(net.interfaces()));
+        self.time("tunnels".into(), SOON, || drop(net.tunnels()));
+        for &ms in timeouts {
+            let time = Duration::from_millis(ms);
+            let mut timed = |what: &str, call: &mut dyn FnMut() -> Result<()>| {
+                let _ = self.time(format!("{what} {ms} ms"), time + NOISE, call);
+            };
+            timed("wait_interface", &mut || {
+                net.wait_interface("none", Some(time)).map(drop)
+            });
+            let Ok(Some(interface)) = &known else {
+                continue;
+            };
+            timed("inject", &mut || {
+                interface.inject(&[0x45; 60], None, Some(time))
+            });
+            timed("send_udp", &mut || {
+                let to = "10.0.0.1:7".parse().expect("an address");
+                interface.send_udp(b"x", to, None, Some(time)).map(drop)
+            });
+            let nobody = interface.receive_udp(None, 9);
+            timed("receive_udp", &mut || nobody.recv(Some(time)).map(drop));
+            // Whatever the program wrote is taken first: then there is something to wait for.
+            let limit = Instant::now() + SOON;
+            while interface.recv(Some(Duration::ZERO)).is_ok() && Instant::now() < limit {}
+            timed("recv", &mut || interface.recv(Some(time)).map(drop));
+        }
+        let Ok(Some(interface)) = &known else { return };
+        self.time("info".into(), SOON, || interface.info());
+        self.time("is_gone".into(), SOON, || interface.is_gone());
+        self.time("read_buffer".into(), SOON, || interface.read_buffer());
+        self.time("set_mtu".into(), SOON, || drop(interface.set_mtu(1400)));
+        self.time("set_txqueuelen".into(), SOON, || {
+            drop(interface.set_txqueuelen(400))
+        });
+        self.time("set_up".into(), SOON, || drop(interface.set_up(false)));
+        self.time("set_up".into(), SOON, || drop(interface.set_up(true)));
+        self.time("rename".into(), SOON, || drop(interface.rename("renamed")));
+        self.time("rename".into(), SOON, || drop(interface.rename(name)));
+        self.time("reset".into(), SOON, || drop(net.reset()));
+    }
+
+    /// The command: in other processes, which start in some ten milliseconds. At the end the interface is deleted.
+    pub fn commands(&mut self, net: &Net, stage: &Stage, name: &str) {
+        let send = ["--timeout", "1", name, "10.0.0.1:7", "x"];
+        let verbs: [(&str, &[&str], Duration); 3] = [
+            ("send-udp", &send, Duration::from_secs(1) + 3 * NOISE),
+            ("ls", &[], SOON),
+            ("delete", &[name], SOON),
+        ];
+        // One that is not there is waited for.
+        let there = matches!(net.interface(name), Ok(Some(_)));
+        for (verb, arguments, may) in verbs {
+            if verb == "delete" && !there {
+                continue;
+            }
+            let mut command = stage.memtun(verb, net.path());
+            command.args(arguments);
+            self.time(format!("memtun {verb}"), may, || {
+                Process::start(&mut command).ended(Duration::from_secs(20))
+            });
+        }
+        let left = net.interface(name);
+        assert!(
+            !matches!(left, Ok(Some(_))),
+            "{name} is still there after memtun delete"
+        );
+    }
+
+    /// Panics when a call took longer than it may.
+    pub fn check(&self) {
+        let over: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, (time, may))| time > may)
+            .collect();
+        assert!(over.is_empty(), "too long: {over:?}");
+    }
+}
+
+impl fmt::Display for Longest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, (time, _)) in &self.0 {
+            writeln!(f, "  {what:24} {:8.1} ms", time.as_secs_f64() * 1000.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which lock a process is to hold when it is stopped.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Lock {
+    Tunnel,
+    Interface,
+    Net,
+}
+
+/// A process that stands still until this is dropped.
+pub struct Held(i32);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        ptrace(libc::PTRACE_DETACH, self.0);
+    }
+}
+
+fn ptrace(request: libc::c_uint, pid: i32) -> i64 {
+    // SAFETY: these requests neither read nor write memory of this process.
+    unsafe { libc::ptrace(request, pid, 0usize, 0usize) }
+}
+
+fn wait_for_stop(pid: i32) {
+    let mut status = 0;
+    // SAFETY: waitpid stores one integer.
+    let waited = unsafe { libc::waitpid(pid, &mut status, libc::__WALL) };
+    assert!(
+        waited == pid && libc::WIFSTOPPED(status),
+        "{pid}: {status:#x}"
+    );
+}
+
+/// Does this thread hold the lock in this file? Its word stands behind the header, in the net's state behind one word more.
+fn holds(file: Option<File>, at: u64, tid: i32) -> bool {
+    const TID: u32 = 0x3fff_ffff;
+    let mut word = [0; 4];
+    file.is_some_and(|file| file.read_exact_at(&mut word, at).is_ok())
+        && u32::from_ne_bytes(word) & TID == tid as u32
+}
+
+/// Lets a process go on instruction by instruction until it holds this lock, and keeps it there.
+pub fn hold(net: &Net, pid: i32, lock: Lock, name: &str) -> Held {
+    let limit = Instant::now() + Duration::from_secs(40);
+    assert_eq!(
+        ptrace(libc::PTRACE_SEIZE, pid),
+        0,
+        "{}",
+        std::io::Error::last_os_error()
+    );
+    ptrace(libc::PTRACE_INTERRUPT, pid);
+    wait_for_stop(pid);
+    let net_file = || File::open(net.path().join(".memtun-net-state")).ok();
+    let state = net_file().expect("the net's state");
+    let interface = || holds(File::open(net.path().join(name)).ok(), 32, pid);
+    let tunnel = || {
+        let entries = fs::read_dir(net.path()).into_iter().flatten().flatten();
+        let mut tunnels = entries.filter(|e| {
+            e.file_name()
+                .to_string_lossy()
+                .starts_with(".memtun-tunnel-")
+        });
+        tunnels.any(|e| holds(File::open(e.path()).ok(), 32, pid))
+    };
+    let holds_net = || holds(state.try_clone().ok(), 40, pid);
+    loop {
+        let there = match lock {
+            Lock::Tunnel => tunnel(),
+            Lock::Interface => interface(),
+            Lock::Net => holds_net(),
+        };
+        if there {
+            return Held(pid);
+        }
+        assert!(Instant::now() < limit, "{lock:?} is never held");
+        assert_eq!(ptrace(libc::PTRACE_SINGLESTEP, pid), 0);
+        wait_for_stop(pid);
+    }
+}

@@ -1,0 +1,131 @@
+//! Processes of two PID namespaces that share a lock and have the same ids: nobody is taken for somebody else, whoever is
+//! killed. `MEMTUN_CRASH_KILLS` says how many are killed (default 200).
+
+mod common;
+
+use common::process::{child, Child, Shared};
+use common::WAIT;
+use memtun::shm::lock::{self, Lock, Patience};
+use memtun::{Net, NetDir};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::time::{Duration, Instant};
+
+/// Both processes of a namespace are to have one of these ids: the first is 1.
+const WORKER_ID: u32 = 2;
+const NO_NAMESPACES: i32 = 77;
+
+#[derive(Default)]
+struct Table {
+    lock: Lock,
+    /// Namespace of who is at work, from 1.
+    at_work: AtomicU32,
+    calls: [AtomicU64; 2],
+    killed: AtomicU64,
+    other_ids: AtomicU64,
+    broken: AtomicU64,
+    repairs: AtomicU64,
+}
+
+fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
+    if memtun::sys::gettid() as u32 != WORKER_ID {
+        table.other_ids.fetch_add(1, Relaxed);
+    }
+    loop {
+        let repair = || {
+            table.at_work.store(0, SeqCst);
+            table.repairs.fetch_add(1, Relaxed);
+        };
+        let guard = table.lock.lock(dir, Patience::Driver(Some(WAIT)), repair);
+        let _guard = guard.expect("a lock within the time");
+        if table.at_work.swap(space as u32 + 1, SeqCst) != 0 {
+            table.broken.fetch_add(1, Relaxed);
+        }
+        for _ in 0..50 {
+            std::hint::spin_loop();
+        }
+        table.at_work.store(0, SeqCst);
+        table.calls[space].fetch_add(1, Relaxed);
+    }
+}
+
+/// Process 1 of a namespace: starts a worker with the same id whenever it has killed the last one.
+fn first(table: &Table, dir: &NetDir, space: usize, kills: u64) -> i32 {
+    while table.killed.load(SeqCst) < kills {
+        // The next id is one more; only root may say so, and it is counted when it does not work.
+        let last = (WORKER_ID - 1).to_string();
+        let _ = std::fs::write("/proc/sys/kernel/ns_last_pid", last);
+        let worker = child(|| {
+            lock::forked();
+            dir.forked();
+            work(table, dir, space)
+        });
+        let calls = table.calls[space].load(Relaxed);
+        let limit = Instant::now() + WAIT;
+        while table.calls[space].load(Relaxed) < calls + 50 {
+            assert!(
+                Instant::now() < limit,
+                "the worker of namespace {space} hangs"
+            );
+            memtun::sys::yield_now();
+        }
+        worker.signal(libc::SIGKILL);
+        worker.ended(WAIT);
+        table.killed.fetch_add(1, SeqCst);
+    }
+    0
+}
+
+fn namespace(table: &Table, dir: &NetDir, space: usize, kills: u64) -> Child {
+    child(|| {
+        let new = libc::CLONE_NEWPID;
+        // SAFETY: unshare takes an integer.
+        let alone =
+            unsafe { libc::unshare(new) == 0 || libc::unshare(new | libc::CLONE_NEWUSER) == 0 };
+        if !alone {
+            return NO_NAMESPACES;
+        }
+        let first = child(|| first(table, dir, space, kills));
+        first.ended(Duration::from_secs(300)).code().unwrap_or(1)
+    })
+}
+
+#[test]
+fn the_same_ids_in_two_pid_namespaces_are_not_the_same_holder() {
+    let kills = std::env::var("MEMTUN_CRASH_KILLS").ok();
+    let kills = kills.and_then(|k| k.parse().ok()).unwrap_or(200);
+    let net = Net::temporary().expect("a net");
+    // SAFETY: a lock and atomics, which are valid when zero.
+    let table: Shared<Table> = unsafe { Shared::zeroed() };
+    let spaces = [0, 1].map(|space| namespace(&table, net.dir(), space, kills));
+    for space in spaces {
+        match space.ended(Duration::from_secs(300)).code() {
+            Some(0) => {}
+            Some(NO_NAMESPACES) => {
+                eprintln!("NOT TESTED: no PID namespaces here");
+                return;
+            }
+            code => panic!("a namespace ended with {code:?}"),
+        }
+    }
+    let (killed, repairs) = (table.killed.load(SeqCst), table.repairs.load(Relaxed));
+    eprintln!(
+        "{killed} killed, {repairs} locks taken from the dead, {:?} calls, {} workers with another id than {WORKER_ID}",
+        [0, 1].map(|space: usize| table.calls[space].load(Relaxed)),
+        table.other_ids.load(Relaxed)
+    );
+    assert_eq!(
+        table.broken.load(Relaxed),
+        0,
+        "two held the lock at the same time"
+    );
+    assert!(repairs > kills / 20, "the kills miss what they are to hit");
+    // Where the ids differ nothing is shown.
+    let same = killed - table.other_ids.load(Relaxed).min(killed);
+    assert!(
+        same > killed / 2 || memtun::sys::effective_uid() != 0,
+        "{same} of {killed} had the same id"
+    );
+}
