@@ -296,7 +296,6 @@ fn nothing_crashes_and_no_call_hangs_when_random_bits_flip_in_a_net() {
 }
 
 #[test]
-#[ignore = "a mapping of a file that was cut is SIGBUS; being mended"]
 fn nothing_crashes_and_no_call_hangs_when_files_of_a_net_are_cut() {
     fuzz(true);
 }

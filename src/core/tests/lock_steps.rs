@@ -82,8 +82,9 @@ impl Locks {
     }
 }
 
-/// 50 ms, and what a busy machine adds.
-const SOON: Duration = Duration::from_millis(50 + 100);
+/// A dead holder is found in some 20 ms, and a busy machine may add to that; a lock that is never let go would be waited for
+/// without end.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The child of a fork(2) does what the preloaded library does there.
 fn forked(dir: &NetDir) {
