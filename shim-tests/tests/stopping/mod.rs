@@ -1,8 +1,10 @@
 //! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
 
+use memtun::shm::layout::{InterfaceState, NetState, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -151,17 +153,32 @@ fn wait_for_stop(pid: i32) {
     );
 }
 
-/// Does this thread hold the lock in this file? Its word stands behind the header, in the net's state behind one word more.
-fn holds(file: Option<File>, at: u64, tid: i32) -> bool {
+/// Does this thread hold the lock in this file? `at`: where its word stands.
+fn holds(file: &File, at: usize, tid: i32) -> bool {
     const TID: u32 = 0x3fff_ffff;
     let mut word = [0; 4];
-    file.is_some_and(|file| file.read_exact_at(&mut word, at).is_ok())
-        && u32::from_ne_bytes(word) & TID == tid as u32
+    file.read_exact_at(&mut word, at as u64).is_ok() && u32::from_ne_bytes(word) & TID == tid as u32
+}
+
+/// The files that hold the locks of this kind now, and where in them.
+fn files(net: &Net, lock: Lock, name: &str) -> (Vec<File>, usize) {
+    let (wanted, at) = match lock {
+        Lock::Tunnel => (".memtun-tunnel-", offset_of!(TunnelState, lock)),
+        Lock::Interface => (name, offset_of!(InterfaceState, lock)),
+        Lock::Net => (".memtun-net-state", offset_of!(NetState, lock)),
+    };
+    let entries = fs::read_dir(net.path()).into_iter().flatten().flatten();
+    let found = entries
+        .filter(|e| e.file_name().to_string_lossy().starts_with(wanted))
+        .filter_map(|e| File::open(e.path()).ok());
+    (found.collect(), at)
 }
 
 /// Lets a process go on instruction by instruction until it holds this lock, and keeps it there.
 pub fn hold(net: &Net, pid: i32, lock: Lock, name: &str) -> Held {
-    let limit = Instant::now() + Duration::from_secs(40);
+    /// A look at the directory costs more than many instructions.
+    const STEPS: u32 = 256;
+    let limit = Instant::now() + Duration::from_secs(60);
     assert_eq!(
         ptrace(libc::PTRACE_SEIZE, pid),
         0,
@@ -170,30 +187,15 @@ pub fn hold(net: &Net, pid: i32, lock: Lock, name: &str) -> Held {
     );
     ptrace(libc::PTRACE_INTERRUPT, pid);
     wait_for_stop(pid);
-    let net_file = || File::open(net.path().join(".memtun-net-state")).ok();
-    let state = net_file().expect("the net's state");
-    let interface = || holds(File::open(net.path().join(name)).ok(), 32, pid);
-    let tunnel = || {
-        let entries = fs::read_dir(net.path()).into_iter().flatten().flatten();
-        let mut tunnels = entries.filter(|e| {
-            e.file_name()
-                .to_string_lossy()
-                .starts_with(".memtun-tunnel-")
-        });
-        tunnels.any(|e| holds(File::open(e.path()).ok(), 32, pid))
-    };
-    let holds_net = || holds(state.try_clone().ok(), 40, pid);
     loop {
-        let there = match lock {
-            Lock::Tunnel => tunnel(),
-            Lock::Interface => interface(),
-            Lock::Net => holds_net(),
-        };
-        if there {
-            return Held(pid);
+        let (files, at) = files(net, lock, name);
+        for _ in 0..STEPS {
+            if files.iter().any(|file| holds(file, at, pid)) {
+                return Held(pid);
+            }
+            assert_eq!(ptrace(libc::PTRACE_SINGLESTEP, pid), 0);
+            wait_for_stop(pid);
         }
         assert!(Instant::now() < limit, "{lock:?} is never held");
-        assert_eq!(ptrace(libc::PTRACE_SINGLESTEP, pid), 0);
-        wait_for_stop(pid);
     }
 }
