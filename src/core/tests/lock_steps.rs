@@ -82,6 +82,9 @@ impl Locks {
     }
 }
 
+/// A debug build has very many instructions.
+const STRIDE: usize = if cfg!(debug_assertions) { 61 } else { 1 };
+
 /// 50 ms, and what a busy machine adds.
 const SOON: Duration = Duration::from_millis(50 + 100);
 
@@ -198,7 +201,7 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
         unsafe { libc::waitpid(pid, &mut status, 0) };
         assert_eq!(status, 0, "the child of instruction {at}");
         locks.are_had_soon(dir, &format!("a child of instruction {at} of {steps}"));
-        at += 1;
+        at += STRIDE;
     }
     assert!(at > 20, "{at}");
 }
@@ -227,7 +230,7 @@ fn ended_at_each_instruction(end: fn(), expected: fn(std::process::ExitStatus) -
         assert!(expected(ended), "{ended}");
         locks.are_had_soon(dir, &format!("instruction {at}"));
         locks.inside.store(0, SeqCst);
-        at += 1;
+        at += STRIDE;
     }
     let repairs = locks.repairs.load(SeqCst);
     assert!(
