@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -71,6 +72,10 @@ static void on_trap(int signal, siginfo_t *info, void *context)
     (void)signal, (void)info;
     int e = errno, stop = 0;
     long at = step++;
+    /* The kernel's clock in user space begins anew when a tick comes, and each round would take longer than that. */
+    unsigned long here = ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP], clock = getauxval(AT_SYSINFO_EHDR);
+    if ((mode == 'w' || mode == 'o') && here - clock < 4 * 4096)
+        return;
     if (mode == 'w' && at % stride == 0 && !writes(other))
         failed("write on another tunnel");
     if (mode == 'o' && at % stride == 0) {

@@ -107,3 +107,14 @@ fn a_net_is_clean_and_works_after_random_kills() {
         interfaces.len()
     );
 }
+
+#[test]
+fn what_a_link_leaves_whose_interface_is_gone_is_swept() {
+    let net = Net::temporary().expect("a net");
+    let left = net.path().join(".memtun-link-4711");
+    let name = std::ffi::CString::new(left.to_str().expect("UTF-8")).expect("no NUL");
+    // SAFETY: a NUL-terminated path.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    assert!(net.interfaces().expect("a list").is_empty());
+    assert_eq!(files(net.path()), [".memtun-net-state"]);
+}

@@ -65,7 +65,10 @@ impl Table {
             std::hint::spin_loop();
         }
         pair.second.store(first + 1, Relaxed);
-        pair.at_work.store(0, SeqCst);
+        if pair.at_work.swap(0, SeqCst) != 1 << worker {
+            self.torn.fetch_add(1, Relaxed);
+            eprintln!("worker {worker} was taken for dead while it was at work");
+        }
         self.calls.fetch_add(1, Relaxed);
     }
 
@@ -104,7 +107,10 @@ impl Table {
             eprintln!("worker {worker}: {others:#x} at work while nested");
         }
         self.change(&self.pairs[pair], dir, worker);
-        first.at_work.store(0, SeqCst);
+        if first.at_work.swap(0, SeqCst) != 1 << worker {
+            self.torn.fetch_add(1, Relaxed);
+            eprintln!("worker {worker} was taken for dead while it was at work, nested");
+        }
     }
 }
 

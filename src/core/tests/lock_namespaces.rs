@@ -20,7 +20,7 @@ const NO_NAMESPACES: i32 = 77;
 #[derive(Default)]
 struct Table {
     lock: Lock,
-    /// Namespace of who is at work, from 1.
+    /// Namespace and id of who is at work.
     at_work: AtomicU32,
     calls: [AtomicU64; 2],
     killed: AtomicU64,
@@ -30,9 +30,10 @@ struct Table {
 }
 
 fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
-    if memtun::sys::gettid() as u32 != WORKER_ID {
+    if memtun::sys::getpid() as u32 != WORKER_ID {
         table.other_ids.fetch_add(1, Relaxed);
     }
+    let mark = (space as u32 + 1) << 16 | memtun::sys::gettid() as u32;
     loop {
         let repair = || {
             table.at_work.store(0, SeqCst);
@@ -40,13 +41,17 @@ fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
         };
         let guard = table.lock.lock(dir, Patience::Driver(Some(WAIT)), repair);
         let _guard = guard.expect("a lock within the time");
-        if table.at_work.swap(space as u32 + 1, SeqCst) != 0 {
+        if table.at_work.swap(mark, SeqCst) != 0 {
             table.broken.fetch_add(1, Relaxed);
         }
-        for _ in 0..50 {
+        // Long enough for others to wake up and come in, if they may.
+        for _ in 0..5000 {
             std::hint::spin_loop();
         }
-        table.at_work.store(0, SeqCst);
+        // Who was taken for dead finds another one's mark, or none: whoever came repaired what was not broken.
+        if table.at_work.swap(0, SeqCst) != mark {
+            table.broken.fetch_add(1, Relaxed);
+        }
         table.calls[space].fetch_add(1, Relaxed);
     }
 }
@@ -60,7 +65,11 @@ fn first(table: &Table, dir: &NetDir, space: usize, kills: u64) -> i32 {
         let worker = child(|| {
             lock::forked();
             dir.forked();
-            work(table, dir, space)
+            // Two threads: whoever is left takes a lock at once that was wrongly said to be free.
+            std::thread::scope(|scope| {
+                scope.spawn(|| work(table, dir, space));
+                work(table, dir, space)
+            })
         });
         let calls = table.calls[space].load(Relaxed);
         let limit = Instant::now() + WAIT;

@@ -86,6 +86,9 @@ impl Locks {
 /// without end.
 const SOON: Duration = Duration::from_secs(1);
 
+/// A debug build has very many instructions.
+const STRIDE: usize = if cfg!(debug_assertions) { 61 } else { 1 };
+
 /// The child of a fork(2) does what the preloaded library does there.
 fn forked(dir: &NetDir) {
     lock::forked();
@@ -199,7 +202,7 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
         unsafe { libc::waitpid(pid, &mut status, 0) };
         assert_eq!(status, 0, "the child of instruction {at}");
         locks.are_had_soon(dir, &format!("a child of instruction {at} of {steps}"));
-        at += 1;
+        at += STRIDE;
     }
     assert!(at > 20, "{at}");
 }
@@ -228,7 +231,7 @@ fn ended_at_each_instruction(end: fn(), expected: fn(std::process::ExitStatus) -
         assert!(expected(ended), "{ended}");
         locks.are_had_soon(dir, &format!("instruction {at}"));
         locks.inside.store(0, SeqCst);
-        at += 1;
+        at += STRIDE;
     }
     let repairs = locks.repairs.load(SeqCst);
     assert!(

@@ -11,6 +11,7 @@ use crate::shm::Mapped;
 use crate::sys;
 use crate::{Errno, Name};
 use std::ffi::{CStr, CString};
+use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
     /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the living tunnels.
@@ -40,9 +41,21 @@ impl NetDir {
                 let _ = dir.unlink(entry);
             }
         }
+        let (mut indices, mut unknown) = (Vec::new(), false);
         for entry in &entries {
             if let Some(name) = Name::new(entry.to_bytes()).filter(Name::is_valid) {
-                let _ = self.find_interface(&name, local);
+                match self.find_interface(&name, local) {
+                    Ok(Some(interface)) => indices.push(interface.ifindex.load(Relaxed) as u64),
+                    Ok(None) => {}
+                    // Not an interface's file, or not to be read now: nothing is said of its link.
+                    Err(_) => unknown = true,
+                }
+            }
+        }
+        for entry in &entries {
+            // Its interface is gone; whoever deleted it was killed in the middle of that.
+            if !unknown && number_of(LINK, entry).is_some_and(|index| !indices.contains(&index)) {
+                let _ = dir.unlink(entry);
             }
         }
         living.sort_unstable();

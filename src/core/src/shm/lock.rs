@@ -167,7 +167,9 @@ impl Lock {
         if taken.is_err() || thread.has_become_another() {
             if taken.is_ok() && !thread::was_held_at_fork(place) {
                 // The child of a handler's fork has come here in its parent's name.
-                self.unlock(mine);
+                if self.unlock(mine) {
+                    self.wake();
+                }
             }
             // Not while waiting: the kernel must not take the word of a thread with the same id in another PID namespace
             // for this one's.
@@ -206,8 +208,15 @@ impl Lock {
         let mut round = 0u32;
         loop {
             let word = self.word.load(Relaxed);
-            let held = word as u32 & TID != 0;
             round = round.saturating_add(1);
+            let held = if word as u32 & TID != 0 {
+                true
+            } else if word as u32 & OWNER_DIED != 0 && word >> 32 != 0 {
+                round = round.max(SPINS + YIELDS);
+                holding.may_live(word & HOLDER, self.turn.load(Relaxed), peers)
+            } else {
+                false
+            };
             if !held {
                 if let Some(guard) = self.attempt_late(word, keep | word & waiters, peers.token()) {
                     let dead = word as u32 & OWNER_DIED != 0;
@@ -263,19 +272,24 @@ impl Lock {
     }
 
     /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken from a holder that did not
-    /// run.
+    /// run. Does somebody wait?
     #[inline]
-    fn unlock(&self, mine: u64) {
+    fn unlock(&self, mine: u64) -> bool {
         let mut word = mine;
         while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
-            if now & HOLDER != mine {
-                return;
+            // Marked by mistake: a thread with the same id in another PID namespace was killed where it had announced it.
+            let marked = mine >> 32 << 32 | OWNER_DIED as u64;
+            if now & HOLDER != mine && now & HOLDER != marked {
+                return false;
             }
             word = now;
         }
-        if word as u32 & WAITERS != 0 {
-            sys::futex_wake(self.futex(), 1);
-        }
+        word as u32 & WAITERS != 0
+    }
+
+    #[cold]
+    fn wake(&self) {
+        sys::futex_wake(self.futex(), 1);
     }
 
     /// Does this stand in its word?
@@ -305,6 +319,22 @@ struct Holding {
 }
 
 impl Holding {
+    /// The kernel says that the holder died. May its process live all the same? Then a thread of it ended with the lock, or
+    /// another PID namespace's thread of the same id was killed and this one is at work.
+    fn may_live(&mut self, holder: u64, turn: u32, peers: &dyn Peers) -> bool {
+        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+        if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
+            *self = Holding {
+                holder,
+                turn,
+                since: now,
+                looked: now,
+            };
+        }
+        now.saturating_sub(self.since) < (PROGRAM / 2).as_nanos() as u64
+            && peers.is_alive((holder >> 32) as u32) == Some(true)
+    }
+
     /// Is the holder dead, or has it had its turn?
     fn has_gone(
         &mut self,
@@ -368,11 +398,13 @@ impl Drop for Guard<'_> {
         if let Some(lock) = self.lock {
             let thread = Thread::current();
             // The child of a handler's fork that returned has its parent's guard, not its lock.
-            if thread.tid == self.mine as u32 {
-                lock.unlock(self.mine);
-            }
+            let waited = thread.tid == self.mine as u32 && lock.unlock(self.mine);
             thread.restore(self.before);
             thread::pop(self.place);
+            if waited {
+                // Not while it is announced: this thread may lose the processor here, and be killed.
+                lock.wake();
+            }
         }
     }
 }
