@@ -110,10 +110,9 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
         let mut other = bystander(&stage, &net, &peer);
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, "st0"]).envs(VICTIM));
-        if pattern == "w" {
-            net.wait_interface("st0", Some(LIMIT))
-                .expect("the program's interface");
-        }
+        // It is in its loop, not still being loaded.
+        net.wait_interface("st0", Some(LIMIT))
+            .expect("the program's interface");
         let held = hold(&net, victim.0.id() as i32, lock, "st0");
         let mut longest = Longest::default();
         longest.verbs(&net, "st0", &ALL);

@@ -48,7 +48,7 @@ impl Wait {
     /// How long the interface's lock is waited for.
     pub(crate) fn for_lock(self) -> Patience {
         match self {
-            Wait::Glance => Patience::Driver(Some(Duration::ZERO)),
+            Wait::Glance => Patience::Glance,
             Wait::Never | Wait::Usual => Patience::Program,
             Wait::Until(end) => {
                 Patience::Driver(Some(end.saturating_duration_since(Instant::now())))

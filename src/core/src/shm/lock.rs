@@ -54,6 +54,8 @@ pub enum Patience {
     Brief,
     /// A driver's: as long as it says, or for ever.
     Driver(Option<Duration>),
+    /// That of somebody who will ask again at once and then wait.
+    Glance,
 }
 
 impl Patience {
@@ -63,8 +65,19 @@ impl Patience {
         match self {
             Patience::Program => after(PROGRAM),
             Patience::Brief => after(BRIEF),
+            Patience::Glance => now,
             Patience::Driver(None) => u64::MAX,
             Patience::Driver(Some(time)) => after(time.max(GRACE)),
+        }
+    }
+}
+
+impl Patience {
+    /// How often to let others run before going to sleep. On a busy machine each may take some milliseconds.
+    fn yields(self) -> u32 {
+        match self {
+            Patience::Program | Patience::Driver(None) => 2,
+            Patience::Brief | Patience::Driver(Some(_)) | Patience::Glance => 0,
         }
     }
 }
@@ -200,7 +213,7 @@ impl Lock {
         take_after: Option<Duration>,
     ) -> Result<(Guard<'_>, Taken), Errno> {
         const SPINS: u32 = 64;
-        const YIELDS: u32 = 4;
+        let patient = SPINS + patience.yields();
         let waiters = WAITERS as u64;
         let mut keep = 0;
         let mut end = None;
@@ -212,7 +225,7 @@ impl Lock {
             let held = if word as u32 & TID != 0 {
                 true
             } else if word as u32 & OWNER_DIED != 0 && word >> 32 != 0 {
-                round = round.max(SPINS + YIELDS);
+                round = round.max(patient);
                 holding.may_live(word & HOLDER, self.turn.load(Relaxed), peers)
             } else {
                 false
@@ -228,7 +241,7 @@ impl Lock {
             } else if round < SPINS {
                 std::hint::spin_loop();
                 continue;
-            } else if round < SPINS + YIELDS {
+            } else if round < patient {
                 // Holders keep a lock for the time of a copy: who was woken by one of them, often while it still holds the
                 // lock, does better to let it finish than to go to sleep.
                 sys::yield_now();
@@ -267,7 +280,7 @@ impl Lock {
             let _ = sys::futex_wait(self.futex(), waited as u32, Some(time));
             // Others may sleep as well: whoever takes the lock now must wake one of them.
             keep = waiters;
-            round = 0;
+            round = patient;
         }
     }
 
