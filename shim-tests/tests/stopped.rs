@@ -107,13 +107,14 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
         (Lock::Tunnel, "a"),
     ] {
         let net = Net::temporary().expect("a net");
-        let mut other = bystander(&stage, &net, &peer);
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, "st0"]).envs(VICTIM));
         // It is in its loop, not still being loaded.
         net.wait_interface("st0", Some(LIMIT))
             .expect("the program's interface");
         let held = hold(&net, victim.0.id() as i32, lock, "st0");
+        // Not before: the net's lock is taken from a holder that is as slow as this one was.
+        let mut other = bystander(&stage, &net, &peer);
         let mut longest = Longest::default();
         longest.verbs(&net, "st0", &ALL);
         longest.commands(&net, &stage, "st0");
