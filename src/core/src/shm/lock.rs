@@ -2,7 +2,7 @@
 //!
 //! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with FUTEX_WAITERS beside it
 //! below, and above it the token of its process. The lower half is a futex of the kernel's, which marks it FUTEX_OWNER_DIED
-//! once it saw the holder die, see [`super::thread`]. The kernel hears of one lock per thread. So who has waited for a while
+//! once it saw the holder die, see `thread`. The kernel hears of one lock per thread. So who has waited for a while
 //! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
 //! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 

@@ -25,7 +25,7 @@ const LOW: usize = sys::PAGE - 1;
 /// What installs the handler, at the first mapping.
 static INSTALL: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Says how this process handles SIGBUS, instead of [`install`]; before anything is mapped.
+/// Says how this process handles SIGBUS, instead of the usual way; before anything is mapped.
 pub fn handled_by(install: fn()) {
     INSTALL.store(install as *mut (), Release);
 }
