@@ -38,15 +38,15 @@ fn add_byte(tunnel: &TunnelState, fd: i32, inside: u32) {
 
 /// Packets have been taken: silent when none is left.
 #[inline]
-pub fn packets_taken(tunnel: &Mapped<TunnelState>, fd: i32) {
+pub fn packets_taken(tunnel: &Mapped<TunnelState>, fd: i32, never_blocks: bool) {
     if tunnel.queued() == 0 && tunnel.bell.load(Relaxed) != 0 {
-        silence(tunnel, fd);
+        silence(tunnel, fd, never_blocks);
     }
 }
 
-/// Empties the bell.
-pub fn silence(tunnel: &TunnelState, fd: i32) {
-    let never_blocks = tunnel.open_flags.load(Relaxed) & libc::O_NONBLOCK as u32 != 0;
+/// Empties the bell. `never_blocks`: the descriptor is known to have O_NONBLOCK; what stands in shared memory is no such
+/// knowledge.
+pub fn silence(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
     let inside = tunnel.bell.load(Relaxed).max(1) as usize;
     without_signals(tunnel, fd, || take_bytes(fd, inside, never_blocks));
     tunnel.bell.store(0, Relaxed);
@@ -115,7 +115,7 @@ pub fn repair(tunnel: &Mapped<TunnelState>, fd: i32) {
     let inside = sys::readable_bytes(fd).unwrap_or(0) as u32;
     tunnel.bell.store(inside, Relaxed);
     if tunnel.queued() == 0 && inside > 0 {
-        silence(tunnel, fd);
+        silence(tunnel, fd, false);
     } else if tunnel.queued() > 0 && inside == 0 {
         add_byte(tunnel, fd, 0);
     }

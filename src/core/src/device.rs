@@ -298,7 +298,9 @@ impl NetDir {
             let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
             let dropped = tunnel.shrink(packets) as u64;
             interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
-            self.with_bell(inode, local, |fd| crate::bell::packets_taken(&tunnel, fd));
+            self.with_bell(inode, local, |fd| {
+                crate::bell::packets_taken(&tunnel, fd, false)
+            });
         }
         Ok(())
     }

@@ -183,7 +183,11 @@ pub fn adopt(fd: i32) {
             None => return,
         },
     };
-    match Tunnel::join(net, st.st_ino).and_then(|tunnel| table::enter(fd, tunnel)) {
+    let joined = Tunnel::join(net, st.st_ino).and_then(|tunnel| {
+        tunnel.status_flags_are(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
+        table::enter(fd, tunnel)
+    });
+    match joined {
         Ok(()) | Err(Errno(libc::ENOENT)) => {}
         Err(e) => log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}"),
     }

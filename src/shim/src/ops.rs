@@ -201,6 +201,7 @@ pub fn flags_changed(fd: c_int) {
     let Ok(flags) = sys::fcntl(fd, libc::F_GETFL, 0) else {
         return;
     };
+    tunnel.status_flags_are(flags);
     let state = tunnel.state();
     let kept = libc::O_ACCMODE | libc::O_CLOEXEC;
     let now = state.open_flags.load(Relaxed) as c_int & kept | flags & !kept;

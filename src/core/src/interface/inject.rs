@@ -225,7 +225,7 @@ impl Interface {
         bell::packet_queued(&queue.tunnel, bell);
         let pushed = queue.tunnel.push(frame, ethertype, limit);
         if pushed.is_err() {
-            bell::packets_taken(&queue.tunnel, bell);
+            bell::packets_taken(&queue.tunnel, bell, false);
         }
         pushed
     }

@@ -130,7 +130,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         self.state.clear();
-        bell::silence(&self.state, fd);
+        bell::silence(&self.state, fd, false);
         store_name(&self.state.name, &name);
         self.state
             .ifindex
@@ -253,7 +253,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.attachment.store(state as u32, Release);
         if !attach {
             self.net.discard(&interface, &self.state);
-            bell::silence(&self.state, fd);
+            bell::silence(&self.state, fd, false);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU64,
+    AtomicBool, AtomicPtr, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
@@ -55,6 +55,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     state: Mapped<TunnelState>,
     /// Base of the `Mapped<InterfaceState>` that was current at the last look, or null.
     interface: AtomicPtr<u8>,
+    /// This process has seen O_NONBLOCK on its descriptor.
+    never_blocks: AtomicBool,
 }
 
 /// A borrowed mapping of an interface.
@@ -85,6 +87,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 inode,
                 state,
                 interface: AtomicPtr::default(),
+                never_blocks: AtomicBool::new(flags & libc::O_NONBLOCK != 0),
             },
         ))
     }
@@ -97,6 +100,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             inode,
             state,
             interface: AtomicPtr::default(),
+            never_blocks: AtomicBool::new(false),
         })
     }
 
@@ -192,7 +196,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             self.interface()?;
             return Ok(Read::Empty(deletions));
         };
-        bell::packets_taken(&self.state, fd);
+        bell::packets_taken(&self.state, fd, self.never_blocks());
         if self.state.room_waiters.load(SeqCst) != 0 {
             self.state.room_event.fetch_add(1, SeqCst);
             sys::futex_wake_all(&self.state.room_event);
@@ -358,6 +362,19 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);
+    }
+
+    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared memory then; what stands
+    /// there alone proves nothing.
+    #[inline]
+    fn never_blocks(&self) -> bool {
+        self.never_blocks.load(Relaxed) && self.open_flags() & libc::O_NONBLOCK != 0
+    }
+
+    /// These are the descriptor's status flags now (F_GETFL).
+    pub fn status_flags_are(&self, flags: i32) {
+        self.never_blocks
+            .store(flags & libc::O_NONBLOCK != 0, Relaxed);
     }
 
     /// Is O_ASYNC in force?
