@@ -139,7 +139,7 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
             .map(|e| e.expect("an entry").file_name())
             .collect();
         left.sort();
-        let expected = [".memtun-net-state", ".memtun-private"];
+        let expected = [".memtun-net-private", ".memtun-net-state"];
         assert_eq!(left, expected, "{lock:?}");
     }
     let said = stage.said();

@@ -53,7 +53,9 @@ impl Name {
     /// 0xa0 as white space), and not the two directories of /proc/sys/net/ipv4/conf.
     pub fn is_valid(&self) -> bool {
         let name = self.as_bytes();
+        // An interface is a file of its name beside memtun's own.
         !name.is_empty()
+            && !name.starts_with(b".memtun-")
             && ![b".".as_slice(), b"..", b"all", b"default"].contains(&name)
             && !name
                 .iter()

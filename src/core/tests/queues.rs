@@ -291,7 +291,7 @@ fn a_net_that_is_removed_leaves_nothing() {
         .map(|e| e.expect("an entry").file_name())
         .collect();
     left.sort();
-    assert_eq!(left, [".memtun-net-state", ".memtun-private"]);
+    assert_eq!(left, [".memtun-net-private", ".memtun-net-state"]);
     drop((system, interface));
     assert!(!path.exists());
 }

@@ -125,10 +125,11 @@ pub fn attend() {
 }
 
 /// The process is about to have children. The first process of a tree that has no name for its net makes it now: it must be
-/// a member before one of them leaves as the last.
+/// a member before one of them leaves as the last. The one that chose the name may have become another program before it
+/// had a child (`env`, `nohup`, `exec`).
 pub fn before_children() {
     let Some(config) = config::get() else { return };
-    if config.chosen && config.library.is_some() && current().is_none() {
+    if config.private && config.library.is_some() && current().is_none() {
         let _ = join_with(config, Create::Private).map(keep);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/.memtun-net-state         NetState; every process of the net holds a lock on a byte of it, see `life`
-//! DIR/.memtun-private           the mark of a net that goes with its last member; its maker leaves it
-//! DIR/NAME                      InterfaceState, one per interface (names are at most 15 bytes, ours are longer)
+//! DIR/.memtun-net-private       the mark of a net that goes with its last member; its maker leaves it
+//! DIR/NAME                      InterfaceState, one per interface; no interface may be called `.memtun-...`
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const STATE: &CStr = c".memtun-net-state";
-const PRIVATE: &CStr = c".memtun-private";
+const PRIVATE: &CStr = c".memtun-net-private";
 const CAPTURER: &CStr = c".memtun-capturer";
 const TUNNEL: &[u8] = b".memtun-tunnel-";
 const BELL: &[u8] = b".memtun-bell-";
@@ -331,17 +331,30 @@ impl NetDir {
     }
 }
 
-/// Makes the state of a net under its name. EEXIST when somebody was faster.
+/// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody cleared up meanwhile.
 fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Errno> {
-    if create == Create::Private {
-        dir.create_plain(PRIVATE)?;
-    }
+    // Held until the state is there: nobody takes the mark of a net that is being made for one that was left behind.
+    let _mark = match create {
+        Create::Private => Some(hold_mark(dir)?),
+        _ => None,
+    };
     let temporary = temporary_name()?;
     let state = dir.create::<NetState>(temporary.cstr())?;
     state.next_ifindex.store(FIRST_IFINDEX, Relaxed);
     let linked = dir.link(temporary.cstr(), STATE);
     let _ = dir.unlink(temporary.cstr());
     linked.map(|()| state)
+}
+
+/// Makes the mark of a private net if there is none, and locks it.
+fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
+    dir.create_plain(PRIVATE)?;
+    let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
+    let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
+    if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
+        return Err(Errno(libc::ENOENT));
+    }
+    Ok(mark)
 }
 
 /// Does a path look like a private net's? A hint that costs one system call, for processes that may have nothing to do with

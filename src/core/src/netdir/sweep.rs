@@ -125,11 +125,11 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
             // Its maker may have died before the state was there; one that lives begins anew.
             let mut empty = true;
             dir.each_entry(|entry| {
-                let may_go = entry == PRIVATE || is_abandoned(dir, entry);
-                empty &= may_go && dir.unlink(entry).is_ok();
+                let may_go = || is_abandoned(dir, entry) && dir.unlink(entry).is_ok();
+                empty &= entry == PRIVATE || may_go();
                 true
             })?;
-            return Ok(empty);
+            return Ok(empty && remove_mark(dir));
         }
         Err(e) => return Err(e),
     };
@@ -183,10 +183,19 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
             break;
         }
     }
-    match dir.unlink(PRIVATE) {
-        Ok(()) | Err(Errno(libc::ENOENT)) => Ok(other),
-        Err(e) => Err(e),
-    }
+    remove_mark(dir);
+    Ok(other)
+}
+
+/// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.
+fn remove_mark(dir: &Directory) -> bool {
+    let (mark, _) = match dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) {
+        Ok(opened) => opened,
+        Err(e) => return e.0 == libc::ENOENT,
+    };
+    let locked = sys::flock(mark.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok();
+    let no_state = matches!(dir.inode(STATE), Err(Errno(libc::ENOENT)));
+    locked && no_state && dir.unlink(PRIVATE).is_ok()
 }
 
 /// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
