@@ -79,6 +79,10 @@ impl UnderShim for Command {
             }
             None => self,
         };
+        if net.is_private() {
+            // A process that outlives the net, and opens the device then, makes one that goes with it again.
+            self.env("MEMTUN_TREE", &dir);
+        }
         Ok(self.env("LD_PRELOAD", list).env("MEMTUN_NET", dir))
     }
 

@@ -92,6 +92,11 @@ impl Net {
         &self.0.dir
     }
 
+    /// Does the net go with its last member?
+    pub fn is_private(&self) -> bool {
+        self.0.dir.is_private()
+    }
+
     pub(crate) fn local(&self) -> &dyn Local {
         &*self.0.local
     }

@@ -11,6 +11,10 @@ use std::process::Command;
 pub fn set(command: &mut Command, args: &RunArgs, net: &Net, library: &Path, sanitizer: bool) {
     command.env("LD_PRELOAD", preload(library, inherited("LD_PRELOAD")));
     command.env("MEMTUN_NET", net.path());
+    if net.is_private() {
+        // A process that outlives the net, and opens the device then, makes one that goes with it again.
+        command.env("MEMTUN_TREE", net.path());
+    }
     if let Some(uid) = args.net.owner() {
         command.env("MEMTUN_NET_OWNER", uid.to_string());
     }
