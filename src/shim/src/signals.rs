@@ -6,6 +6,7 @@
 use crate::errno;
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS};
 use memtun_core::shm::truncated;
+use memtun_core::sys;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{
@@ -110,17 +111,56 @@ fn set_bus(set: &mut sigset_t, on: bool) {
 
 unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     errno::keep(|| {
-        // SAFETY: the kernel gives a siginfo_t; a positive code means an access, and then there is an address.
-        let mended = unsafe { (*info).si_code > 0 && truncated::mend((*info).si_addr() as usize) };
-        if !mended {
-            let action = wish();
-            if action.sa_flags & libc::SA_RESETHAND != 0 {
-                set_wish(zeroed());
-            }
-            // SAFETY: the handler's own arguments.
-            unsafe { truncated::pass_on(signal, info, context, Some(&action)) };
+        // SAFETY: the kernel gives a siginfo_t.
+        let from_access = unsafe { (*info).si_code } > 0;
+        // SAFETY: a signal that an access caused has its address.
+        if from_access && truncated::mend(unsafe { (*info).si_addr() } as usize) {
+            return;
         }
+        let blocked = BLOCKED.with(Cell::get);
+        if blocked && !from_access {
+            // Pending, as the program wants it: for sigwait(3), or until it lets the signal in.
+            block(context);
+            let args = [sys::getpid() as usize, signal as usize, 0, 0, 0, 0];
+            // SAFETY: kill(2) touches no memory.
+            unsafe { sys::syscall(libc::SYS_kill, args) };
+            return;
+        }
+        let action = wish();
+        if action.sa_flags & libc::SA_RESETHAND != 0 {
+            set_wish(zeroed());
+        }
+        // The kernel ends a process whose access is answered with a signal that it blocks.
+        let action = Some(&action).filter(|_| !blocked);
+        if let Some(action) = action {
+            hold_back(action);
+        }
+        // SAFETY: the handler's own arguments.
+        unsafe { truncated::pass_on(signal, info, context, action) };
     });
+}
+
+/// SIGBUS is blocked from now on, also once the handler has returned.
+fn block(context: *mut c_void) {
+    let mut bus = empty_set();
+    set_bus(&mut bus, true);
+    // SAFETY: a set of our own.
+    unsafe { crate::hooks::signal::real_mask(libc::SIG_BLOCK, &bus, std::ptr::null_mut()) };
+    // SAFETY: the third argument of a handler is the interrupted thread's ucontext_t.
+    unsafe { set_bus(&mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, true) };
+}
+
+/// Blocks what the program's handler wants blocked while it runs; our own return takes that back.
+fn hold_back(action: &sigaction) {
+    let handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
+    if handler {
+        let mut mask = action.sa_mask;
+        if action.sa_flags & libc::SA_NODEFER == 0 {
+            set_bus(&mut mask, true);
+        }
+        // SAFETY: a set of our own.
+        unsafe { crate::hooks::signal::real_mask(libc::SIG_BLOCK, &mask, std::ptr::null_mut()) };
+    }
 }
 
 /// Is our handler in place?

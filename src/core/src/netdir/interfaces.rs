@@ -1,11 +1,12 @@
 //! Interfaces: finding, making, deleting and renaming them, and what their links tell.
 
-use super::{interface_file, numbered, temporary_name, Local, NetDir, LINK};
+use super::{interface_file, numbered, temporary_name, Directory, Local, NetDir, LINK};
 use crate::shm::layout::{Attachment, InterfaceState, GOING, GONE};
 use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
-use crate::sys::{self, Fd};
+use crate::sys::{self, Fd, PathBuf};
 use crate::{bell, Errno, Name};
+use std::ffi::CStr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 impl NetDir {
@@ -162,13 +163,12 @@ impl NetDir {
         let (Ok(dir), Ok(file)) = (self.open_dir(), interface_file(&name)) else {
             return;
         };
-        // Somebody may have made another one under that name since.
-        let found = dir.map::<InterfaceState>(file.cstr());
-        if found.is_ok_and(|found| !found.is_going()) {
+        let is_left = |found: Option<&InterfaceState>| found.is_none_or(InterfaceState::is_going);
+        let Ok(taken) = take_file(&dir, file.cstr(), is_left) else {
             return;
-        }
-        if !(self.is_captured() && self.keep_gone(&dir, interface, file.cstr())) {
-            let _ = dir.unlink(file.cstr());
+        };
+        if !(self.is_captured() && self.keep_gone(&dir, interface, taken.cstr())) {
+            let _ = dir.unlink(taken.cstr());
         }
     }
 
@@ -189,8 +189,17 @@ impl NetDir {
         if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }
-        self.open_dir()?
-            .rename(interface_file(&old)?.cstr(), interface_file(name)?.cstr())?;
+        let dir = self.open_dir()?;
+        let (from, to) = (interface_file(&old)?, interface_file(name)?);
+        let index = interface.ifindex.load(Relaxed);
+        let is_it = |found: Option<&InterfaceState>| {
+            found.is_some_and(|found| !found.is_going() && found.ifindex.load(Relaxed) == index)
+        };
+        let taken = take_file(&dir, from.cstr(), is_it)?;
+        if let Err(e) = dir.rename(taken.cstr(), to.cstr()) {
+            let _ = dir.rename(taken.cstr(), from.cstr());
+            return Err(e);
+        }
         store_name(&interface.name, name);
         for inode in interface.queue_inodes() {
             if let Ok(tunnel) = self.tunnel(inode) {
@@ -263,4 +272,29 @@ impl NetDir {
             self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
         }
     }
+}
+
+/// Takes a file from under its name, to one that nobody else knows, if it is still the one that is meant: `is_it` sees what
+/// it holds, None when that is damaged. Whoever was stopped before this finds another interface under the name, made by who
+/// took the net's lock from it; that one gets its name back. ENODEV then.
+fn take_file(
+    dir: &Directory,
+    name: &CStr,
+    is_it: impl Fn(Option<&InterfaceState>) -> bool,
+) -> Result<PathBuf, Errno> {
+    let meant = |name: &CStr| match dir.map::<InterfaceState>(name) {
+        Ok(found) => is_it(Some(&found)),
+        Err((Errno(libc::EUCLEAN), _)) => is_it(None),
+        Err(_) => false,
+    };
+    if !meant(name) {
+        return Err(Errno(libc::ENODEV));
+    }
+    let taken = temporary_name()?;
+    dir.rename(name, taken.cstr())?;
+    if !meant(taken.cstr()) {
+        let _ = dir.rename(taken.cstr(), name);
+        return Err(Errno(libc::ENODEV));
+    }
+    Ok(taken)
 }

@@ -93,7 +93,7 @@ fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
         (VISITORS, END)
     };
     // Removing a net takes some system calls; then the file has no name any more.
-    const TRIES: u64 = 500;
+    const TRIES: u64 = 50;
     let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC) ^ (sys::gettid() as u64) << 32;
     for _ in 0..TRIES {
         seed = seed

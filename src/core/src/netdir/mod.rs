@@ -350,6 +350,8 @@ fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Err
 fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     dir.create_plain(PRIVATE)?;
     let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
+    // No time yet: see `before_exec`.
+    sys::set_modified(dir.raw(), PRIVATE, Some(0))?;
     let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
     if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
         return Err(Errno(libc::ENOENT));
@@ -362,6 +364,18 @@ fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
 pub fn seems_private(dir: &[u8]) -> bool {
     PathBuf::concat(&[dir, b"/", PRIVATE.to_bytes()])
         .is_ok_and(|path| sys::access(path.cstr(), 0).is_ok())
+}
+
+impl NetDir {
+    /// The process is about to execute another program, and is no member until that has been loaded. The time of the mark
+    /// says so, and keeps the net for a moment. Allocates nothing.
+    pub fn before_exec(&self) {
+        if self.private && self.life.is_member() {
+            if let Ok(dir) = self.open_dir() {
+                let _ = sys::set_modified(dir.raw(), PRIVATE, None);
+            }
+        }
+    }
 }
 
 /// A directory's path without what may lead through a link: slashes and dots at the end.

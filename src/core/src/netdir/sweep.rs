@@ -101,7 +101,7 @@ pub fn sweep_base(base: &CStr, prefix: &[u8]) {
     };
     let mut names: Vec<CString> = Vec::new();
     let _ = sys::each_entry(parent.raw(), |entry| {
-        if entry.to_bytes().starts_with(prefix) {
+        if is_chosen_name(entry.to_bytes(), prefix) {
             names.push(entry.to_owned());
         }
         true
@@ -116,16 +116,28 @@ pub fn sweep_base(base: &CStr, prefix: &[u8]) {
     }
 }
 
+/// `PREFIX` and two numbers: what [`crate::temporary::name`] makes.
+fn is_chosen_name(name: &[u8], prefix: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    name.strip_prefix(prefix).is_some_and(|rest| {
+        let mut parts = rest.split(|b| *b == b'-');
+        let both = [parts.next(), parts.next()];
+        parts.next().is_none() && both.into_iter().all(|part| part.is_some_and(is_number))
+    })
+}
+
 /// Removes the files of a private net in which nobody lives. True when the directory may go, which is empty then unless
 /// somebody put something else there.
 fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     let (state, _) = match dir.open(STATE, libc::O_RDWR, libc::S_IFREG) {
         Ok(opened) => opened,
         Err(Errno(libc::ENOENT)) => {
-            // Its maker may have died before the state was there; one that lives begins anew.
+            // Its maker may have died before the state was there; one that lives begins anew. The mark comes first: without
+            // it nothing here is ours but a directory with nothing in it.
+            let marked = dir.inode(PRIVATE).is_ok();
             let mut empty = true;
             dir.each_entry(|entry| {
-                let may_go = || is_abandoned(dir, entry) && dir.unlink(entry).is_ok();
+                let may_go = || marked && is_abandoned(dir, entry) && dir.unlink(entry).is_ok();
                 empty &= entry == PRIVATE || may_go();
                 true
             })?;
@@ -133,7 +145,7 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
         }
         Err(e) => return Err(e),
     };
-    if dir.inode(PRIVATE).is_err() {
+    if dir.inode(PRIVATE).is_err() || is_between_images(dir) {
         return Ok(false);
     }
     // As long as this descriptor is open nobody becomes a member.
@@ -185,6 +197,20 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     }
     remove_mark(dir);
     Ok(other)
+}
+
+/// Has a member become another program just now? Between two images a process has no lock; see [`super::before_exec`].
+fn is_between_images(dir: &Directory) -> bool {
+    const MOMENT: u64 = 2_000_000_000;
+    let Ok((mark, _)) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) else {
+        return false;
+    };
+    let Ok(st) = sys::fstat(mark.raw()) else {
+        return false;
+    };
+    let marked = st.st_mtime as u64 * 1_000_000_000 + st.st_mtime_nsec as u64;
+    let now = sys::now_ns(libc::CLOCK_REALTIME);
+    st.st_mtime > 0 && marked <= now && now - marked < MOMENT
 }
 
 /// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.

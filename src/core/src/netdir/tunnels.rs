@@ -77,9 +77,23 @@ impl NetDir {
         let Ok(dir) = self.open_dir() else {
             return false;
         };
-        if !is_dead(&dir, inode, local) {
+        if local.descriptor(inode).is_some() {
             return false;
         }
+        let Ok(name) = numbered(BELL, inode) else {
+            return false;
+        };
+        // Open until the end: as long as somebody has the bell open, no new one can get its inode.
+        let _bell = match dir.open(name.cstr(), libc::O_RDONLY, libc::S_IFIFO) {
+            Ok((bell, _)) => {
+                if sys::flock(bell.raw(), libc::LOCK_EX | libc::LOCK_NB).is_err() {
+                    return false;
+                }
+                Some(bell)
+            }
+            Err(Errno(libc::ENOENT | libc::EUCLEAN)) => None,
+            Err(_) => return false,
+        };
         if let Ok(tunnel) = self.tunnel(inode) {
             let name = load_name(&tunnel.name);
             if tunnel.attachment.load(Relaxed) != Attachment::None as u32 {

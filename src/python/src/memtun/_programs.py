@@ -43,6 +43,9 @@ def environment(
     others = variables.get("LD_PRELOAD", "").replace(":", " ").split()
     variables["LD_PRELOAD"] = ":".join([library, *(o for o in others if o != library)])
     variables["MEMTUN_NET"] = str(net)
+    if (net / ".memtun-net-private").exists():
+        # What a program that outlives the net makes again is private, too.
+        variables["MEMTUN_TREE"] = str(net)
     if owner is not None:
         variables["MEMTUN_NET_OWNER"] = str(owner)
     elif "MEMTUN_NET_OWNER" in variables:

@@ -33,6 +33,11 @@ fn before_exec() {
         before_spawn();
     }
     crate::signals::before_exec();
+    if crate::process::owns_memory() {
+        if let Some(net) = crate::net::current() {
+            errno::keep(|| net.before_exec());
+        }
+    }
     if crate::table::any() {
         if let Some(net) = crate::net::current() {
             net.forget_numbers();
