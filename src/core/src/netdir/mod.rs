@@ -181,10 +181,15 @@ impl NetDir {
             match begun {
                 Ok(state) => {
                     let id = dir.id();
+                    let private = dir.inode(PRIVATE).is_ok();
+                    if private && how.member {
+                        // Whoever was between two images has arrived; its lock says the rest.
+                        let _ = sys::set_modified(dir.raw(), PRIVATE, Some(0));
+                    }
                     return Ok(NetDir {
                         path,
                         id,
-                        private: dir.inode(PRIVATE).is_ok(),
+                        private,
                         owner: how.owner,
                         state,
                         life,
