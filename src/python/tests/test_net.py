@@ -175,6 +175,7 @@ def test_the_environment_is_added_to(memtun: m.Net) -> None:
     assert variables == {
         "A": "b",
         "MEMTUN_NET": str(memtun.path),
+        "MEMTUN_TREE": str(memtun.path),
         "MEMTUN_LINK": "down",
         "MEMTUN_DEVICES": "/dev/net/tun:/dev/tun7",
     }
