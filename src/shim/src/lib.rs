@@ -53,9 +53,9 @@ extern "C" fn load() {
             }
         }
         memtun_core::shm::lock::init();
-        signals::init();
         process::init();
         hooks::rw::init();
+        hooks::signal::init();
         let _ = errno::fence(|| {
             config::init();
             net::attend();

@@ -50,34 +50,27 @@ fn set_wish(action: sigaction) {
     WISH.current.store(next, Release);
 }
 
-/// Says how this library handles SIGBUS. Called once, in the constructor.
-pub fn init() {
-    truncated::handled_by(watch);
-}
-
-/// The first mapping is there.
-fn watch() {
-    let mut before = zeroed();
-    // SAFETY: reads the present action.
-    if unsafe { crate::hooks::signal::real_sigaction(SIGBUS, std::ptr::null(), &mut before) } != 0 {
+/// The kernel has our handler from now on; what the program had set has been kept by [`replace`].
+pub fn begin() {
+    if WATCHING.swap(true, AcqRel) {
         return;
     }
-    set_wish(before);
+    if let Ok(old) = sys::change_mask(libc::SIG_UNBLOCK, BUS) {
+        BLOCKED.with(|blocked| blocked.set(old & BUS != 0));
+    }
+}
+
+/// The action that the kernel is to have.
+pub fn ours() -> sigaction {
     let mut ours = zeroed();
     ours.sa_sigaction = handle as *const () as usize;
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
-    // SAFETY: a handler of the type that the flags say.
-    let set = unsafe { crate::hooks::signal::real_sigaction(SIGBUS, &ours, std::ptr::null_mut()) };
-    if set != 0 || WATCHING.swap(true, AcqRel) {
-        return;
-    }
-    let (mut bus, mut old) = (empty_set(), empty_set());
-    set_bus(&mut bus, true);
-    // SAFETY: two sets of our own.
-    let changed = unsafe { crate::hooks::signal::real_mask(libc::SIG_UNBLOCK, &bus, &mut old) };
-    if changed == 0 {
-        BLOCKED.with(|blocked| blocked.set(has_bus(&old)));
-    }
+    ours
+}
+
+/// Does the program ignore the signal?
+pub fn is_ignored() -> bool {
+    WATCHING.load(Relaxed) && wish().sa_sigaction == libc::SIG_IGN
 }
 
 fn zeroed() -> sigaction {
@@ -90,23 +83,23 @@ fn empty_set() -> sigset_t {
     unsafe { std::mem::zeroed() }
 }
 
-/// glibc's sigset_t: an array of words, bit N-1 for signal N.
+/// SIGBUS in a set as the kernel has it.
+const BUS: u64 = 1 << (SIGBUS - 1);
+
+/// glibc's sigset_t: an array of words, bit N-1 for signal N; the first is the kernel's set.
 fn first_word(set: &sigset_t) -> *const u64 {
     std::ptr::from_ref(set).cast()
 }
 
 fn has_bus(set: &sigset_t) -> bool {
     // SAFETY: a set has at least one word.
-    unsafe { first_word(set).read() >> (SIGBUS - 1) & 1 != 0 }
+    unsafe { first_word(set).read() & BUS != 0 }
 }
 
 fn set_bus(set: &mut sigset_t, on: bool) {
     let word = first_word(set).cast_mut();
     // SAFETY: a set has at least one word, and this one is borrowed for writing.
-    unsafe {
-        let bit = 1u64 << (SIGBUS - 1);
-        word.write(word.read() & !bit | if on { bit } else { 0 });
-    }
+    unsafe { word.write(word.read() & !BUS | if on { BUS } else { 0 }) };
 }
 
 unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
@@ -142,10 +135,7 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c
 
 /// SIGBUS is blocked from now on, also once the handler has returned.
 fn block(context: *mut c_void) {
-    let mut bus = empty_set();
-    set_bus(&mut bus, true);
-    // SAFETY: a set of our own.
-    unsafe { crate::hooks::signal::real_mask(libc::SIG_BLOCK, &bus, std::ptr::null_mut()) };
+    let _ = sys::change_mask(libc::SIG_BLOCK, BUS);
     // SAFETY: the third argument of a handler is the interrupted thread's ucontext_t.
     unsafe { set_bus(&mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, true) };
 }
@@ -158,8 +148,8 @@ fn hold_back(action: &sigaction) {
         if action.sa_flags & libc::SA_NODEFER == 0 {
             set_bus(&mut mask, true);
         }
-        // SAFETY: a set of our own.
-        unsafe { crate::hooks::signal::real_mask(libc::SIG_BLOCK, &mask, std::ptr::null_mut()) };
+        // SAFETY: a set has at least one word.
+        let _ = sys::change_mask(libc::SIG_BLOCK, unsafe { first_word(&mask).read() });
     }
 }
 
@@ -227,16 +217,4 @@ pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, bool) {
         }
         (open, before)
     })
-}
-
-/// The process executes another program: what it ignores must be ignored there as well.
-pub fn before_exec() {
-    if WATCHING.load(Relaxed) && wish().sa_sigaction == libc::SIG_IGN {
-        let mut ignore = zeroed();
-        ignore.sa_sigaction = libc::SIG_IGN;
-        // SAFETY: an action without a handler.
-        unsafe {
-            crate::hooks::signal::real_sigaction(SIGBUS, &ignore, std::ptr::null_mut());
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! What capturing leaves in the directory; see [`crate::Capture`].
 
-use super::{is_unlocked, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
+use super::{claim, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
 use crate::sys::{self, Fd};
@@ -51,13 +51,8 @@ impl NetDir {
     /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
     pub(crate) fn become_capturer(&self) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;
-        let (fd, _) = match dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG) {
-            Err(Errno(libc::ENOENT)) => {
-                dir.create_plain(CAPTURER)?;
-                dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG)?
-            }
-            opened => opened?,
-        };
+        dir.create_plain(CAPTURER)?;
+        let (fd, _) = dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG)?;
         sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
             libc::EAGAIN => Errno(libc::EBUSY),
             _ => e,
@@ -187,5 +182,5 @@ impl NetDir {
 
 /// Does somebody hold the capturer's lock?
 pub(super) fn is_capturer_alive(dir: &Directory) -> bool {
-    !is_unlocked(dir, CAPTURER, libc::S_IFREG)
+    claim(dir, CAPTURER, libc::S_IFREG).is_err()
 }

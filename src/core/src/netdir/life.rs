@@ -33,9 +33,9 @@ pub struct Life {
 impl Life {
     /// Begins it. ENOENT when the net was removed meanwhile, EAGAIN when it is being removed.
     pub fn begin(&self, dir: &Directory, member: bool) -> Result<(), Errno> {
-        let (fd, st) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG)?;
+        let (fd, _) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG)?;
         let token = take_token(&fd, member)?;
-        if sys::fstat(fd.raw())?.st_nlink == 0 || st.st_nlink == 0 {
+        if sys::fstat(fd.raw())?.st_nlink == 0 {
             return Err(Errno(libc::ENOENT));
         }
         let mapping = sys::map_reference(fd.raw())?;
@@ -43,11 +43,6 @@ impl Life {
         debug_assert!(old.is_null());
         self.token.store(token, Release);
         Ok(())
-    }
-
-    /// The same for a process that cannot open the state file.
-    pub fn begin_nameless(&self) {
-        self.token.store(NAMELESS, Release);
     }
 
     /// The calling process's token.
@@ -65,7 +60,7 @@ impl Life {
     pub fn forget(&self) -> bool {
         let member = self.is_member();
         self.mapping.store(std::ptr::null_mut(), Release);
-        self.begin_nameless();
+        self.token.store(NAMELESS, Release);
         member
     }
 

@@ -245,6 +245,16 @@ impl NetDir {
         }
     }
 
+    /// The process is about to execute another program, and is no member until that has been loaded. The time of the mark
+    /// says so, and keeps the net for a moment. Allocates nothing.
+    pub fn before_exec(&self) {
+        if self.private && self.life.is_member() {
+            if let Ok(dir) = self.open_dir() {
+                let _ = sys::set_modified(dir.raw(), PRIVATE, None);
+            }
+        }
+    }
+
     /// The net's lock: names and lifetimes stand still while it is held, unless a holder does not go on.
     pub fn lock(&self) -> Result<Guard<'_>, Errno> {
         self.lock_for(Patience::Program)
@@ -355,7 +365,7 @@ fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Err
 fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     dir.create_plain(PRIVATE)?;
     let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
-    // No time yet: see `before_exec`.
+    // No time yet: see `NetDir::before_exec`.
     sys::set_modified(dir.raw(), PRIVATE, Some(0))?;
     let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
     if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
@@ -369,18 +379,6 @@ fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
 pub fn seems_private(dir: &[u8]) -> bool {
     PathBuf::concat(&[dir, b"/", PRIVATE.to_bytes()])
         .is_ok_and(|path| sys::access(path.cstr(), 0).is_ok())
-}
-
-impl NetDir {
-    /// The process is about to execute another program, and is no member until that has been loaded. The time of the mark
-    /// says so, and keeps the net for a moment. Allocates nothing.
-    pub fn before_exec(&self) {
-        if self.private && self.life.is_member() {
-            if let Ok(dir) = self.open_dir() {
-                let _ = sys::set_modified(dir.raw(), PRIVATE, None);
-            }
-        }
-    }
 }
 
 /// A directory's path without what may lead through a link: slashes and dots at the end.
@@ -423,11 +421,13 @@ fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
     PathBuf::concat(&[name.as_bytes()])
 }
 
-/// Is nobody holding the flock(2) on a file of this kind? A file of another kind is nobody's.
-fn is_unlocked(dir: &Directory, name: &CStr, kind: u32) -> bool {
+/// Takes the exclusive flock(2) on a file of this kind, which nobody holds then; it is held with the descriptor. None for a
+/// file of another kind, or none at all: that is nobody's. An error when somebody holds it, or nobody can tell.
+fn claim(dir: &Directory, name: &CStr, kind: u32) -> Result<Option<Fd>, Errno> {
     match dir.open(name, libc::O_RDONLY, kind) {
-        Ok((fd, _)) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok(),
-        Err(e) => [libc::ENOENT, libc::EUCLEAN].contains(&e.0),
+        Ok((fd, _)) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
+        Err(Errno(libc::ENOENT | libc::EUCLEAN)) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Clearing up a whole net, and removing it. Only memtun's own files are removed.
 
 use super::captured::is_capturer_alive;
-use super::tunnels::is_dead;
 use super::{
-    is_unlocked, life, number_of, numbered, Directory, Local, NetDir, NoTunnels, BELL, CAPTURER,
-    GONE, LINK, NEW, PRIVATE, STATE, TUNNEL,
+    claim, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, LINK, NEW,
+    PRIVATE, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -65,11 +64,8 @@ impl NetDir {
     /// The calling process leaves a private net, which goes if it was the last member and no descriptor of a tunnel is left
     /// anywhere. Nobody is asked for a lock and nothing is allocated: a process may end in any way. True when it is gone.
     pub fn leave_private(&self) -> bool {
-        let Ok(dir) = self.open_dir() else {
-            return false;
-        };
         self.life.end();
-        remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
+        self.remove_if_deserted()
     }
 
     /// [`NetDir::leave_private`] for somebody who stays: a private net without members goes now.
@@ -145,8 +141,9 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
         }
         Err(e) => return Err(e),
     };
-    if dir.inode(PRIVATE).is_err() || is_between_images(dir) {
-        return Ok(false);
+    match dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) {
+        Ok((_, mark)) if !is_between_images(&mark) => {}
+        _ => return Ok(false),
     }
     // As long as this descriptor is open nobody becomes a member.
     if life::exclude_members(&state).is_err() || is_capturer_alive(dir) {
@@ -154,7 +151,8 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     }
     let mut alive = false;
     dir.each_entry(|entry| {
-        alive = number_of(BELL, entry).is_some_and(|inode| !is_dead(dir, inode, &NoTunnels));
+        let is_bell = number_of(BELL, entry).is_some();
+        alive = is_bell && claim(dir, entry, libc::S_IFIFO).is_err();
         !alive
     })?;
     if alive {
@@ -199,29 +197,22 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     Ok(other)
 }
 
-/// Has a member become another program just now? Between two images a process has no lock; see [`super::before_exec`].
-fn is_between_images(dir: &Directory) -> bool {
+/// Has a member become another program just now? Between two images a process has no lock; see [`NetDir::before_exec`].
+fn is_between_images(mark: &libc::stat) -> bool {
     const MOMENT: u64 = 2_000_000_000;
-    let Ok((mark, _)) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) else {
-        return false;
-    };
-    let Ok(st) = sys::fstat(mark.raw()) else {
-        return false;
-    };
-    let marked = st.st_mtime as u64 * 1_000_000_000 + st.st_mtime_nsec as u64;
+    let marked = mark.st_mtime as u64 * 1_000_000_000 + mark.st_mtime_nsec as u64;
     let now = sys::now_ns(libc::CLOCK_REALTIME);
-    st.st_mtime > 0 && marked <= now && now - marked < MOMENT
+    mark.st_mtime > 0 && marked <= now && now - marked < MOMENT
 }
 
 /// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.
 fn remove_mark(dir: &Directory) -> bool {
-    let (mark, _) = match dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) {
-        Ok(opened) => opened,
-        Err(e) => return e.0 == libc::ENOENT,
-    };
-    let locked = sys::flock(mark.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok();
-    let no_state = matches!(dir.inode(STATE), Err(Errno(libc::ENOENT)));
-    locked && no_state && dir.unlink(PRIVATE).is_ok()
+    let is_missing = |name| matches!(dir.inode(name), Err(Errno(libc::ENOENT)));
+    match claim(dir, PRIVATE, libc::S_IFREG) {
+        Ok(Some(_mark)) => is_missing(STATE) && dir.unlink(PRIVATE).is_ok(),
+        Ok(None) => is_missing(PRIVATE),
+        Err(_) => false,
+    }
 }
 
 /// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
@@ -260,5 +251,5 @@ fn is_abandoned(dir: &Directory, entry: &CStr) -> bool {
     } else {
         libc::S_IFREG
     };
-    is_unlocked(dir, entry, kind)
+    claim(dir, entry, kind).is_ok()
 }

@@ -1,8 +1,6 @@
 //! Tunnels: making one, knowing that it is alive, clearing up after a dead one.
 
-use super::{
-    is_unlocked, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL,
-};
+use super::{claim, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL};
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::{Guard, Patience};
 use crate::shm::{load_name, Mapped};
@@ -66,12 +64,6 @@ impl NetDir {
         locked
     }
 
-    /// Is the last descriptor of this tunnel gone? Ask with the net's lock held: the answer is got by taking the
-    /// exclusive lock for a moment.
-    pub fn is_dead(&self, inode: u64, local: &dyn Local) -> bool {
-        self.open_dir().is_ok_and(|dir| is_dead(&dir, inode, local))
-    }
-
     /// Clears up after a tunnel if its last descriptor is gone. Wants the net's lock.
     pub fn reap_tunnel(&self, inode: u64, local: &dyn Local) -> bool {
         let Ok(dir) = self.open_dir() else {
@@ -84,15 +76,8 @@ impl NetDir {
             return false;
         };
         // Open until the end: as long as somebody has the bell open, no new one can get its inode.
-        let _bell = match dir.open(name.cstr(), libc::O_RDONLY, libc::S_IFIFO) {
-            Ok((bell, _)) => {
-                if sys::flock(bell.raw(), libc::LOCK_EX | libc::LOCK_NB).is_err() {
-                    return false;
-                }
-                Some(bell)
-            }
-            Err(Errno(libc::ENOENT | libc::EUCLEAN)) => None,
-            Err(_) => return false,
+        let Ok(_bell) = claim(&dir, name.cstr(), libc::S_IFIFO) else {
+            return false;
         };
         if let Ok(tunnel) = self.tunnel(inode) {
             let name = load_name(&tunnel.name);
@@ -147,12 +132,6 @@ impl NetDir {
             sys::futex_wake_all(&tunnel.room_event);
         }
     }
-}
-
-/// [`NetDir::is_dead`] in an open directory.
-pub(super) fn is_dead(dir: &Directory, inode: u64, local: &dyn Local) -> bool {
-    local.descriptor(inode).is_none()
-        && numbered(BELL, inode).is_ok_and(|name| is_unlocked(dir, name.cstr(), libc::S_IFIFO))
 }
 
 fn create_bell(dir: &Directory, flags: i32) -> Result<(Fd, u64), Errno> {

@@ -44,6 +44,21 @@ pub fn default_action(signal: i32) {
     unsafe { syscall(libc::SYS_rt_sigaction, args) };
 }
 
+/// Changes the calling thread's signal mask (rt_sigprocmask(2)), signal N as bit N-1; what it was before.
+pub fn change_mask(how: i32, signals: u64) -> Result<u64, Errno> {
+    let mut before = 0u64;
+    let args = [
+        how as usize,
+        &signals as *const u64 as usize,
+        &mut before as *mut u64 as usize,
+        8,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads and writes one set of 8 bytes each.
+    check(unsafe { syscall(libc::SYS_rt_sigprocmask, args) }).map(|_| before)
+}
+
 /// Sends a signal to the calling thread.
 pub fn raise(signal: i32) {
     let args = [

@@ -32,7 +32,7 @@ fn before_exec() {
     if !crate::process::owns_memory() {
         before_spawn();
     }
-    crate::signals::before_exec();
+    super::signal::before_exec();
     if crate::process::owns_memory() {
         if let Some(net) = crate::net::current() {
             errno::keep(|| net.before_exec());

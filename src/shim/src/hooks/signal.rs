@@ -4,24 +4,40 @@ use crate::errno;
 use crate::real::{hooks, real};
 use crate::{signals, user};
 use libc::{c_int, sigaction as Action, sigset_t};
+use memtun_core::shm::truncated;
 use memtun_core::Errno;
 
 type Handler = *mut libc::c_void;
 
-/// libc's own sigaction(2).
-///
-/// # Safety
-/// As for sigaction(2).
-pub unsafe fn real_sigaction(number: c_int, action: *const Action, old: *mut Action) -> c_int {
-    real!(sigaction(number, action, old))
+/// Says how this library handles SIGBUS. Called once, in the constructor.
+pub fn init() {
+    truncated::handled_by(watch);
 }
 
-/// libc's own pthread_sigmask(3).
-///
-/// # Safety
-/// As for pthread_sigmask(3).
-pub unsafe fn real_mask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
-    real!(pthread_sigmask(how, set, old))
+/// The first mapping is there: sets the handler.
+fn watch() {
+    let mut before = signals::ours();
+    let present: *const Action = std::ptr::null();
+    let unwanted: *mut Action = std::ptr::null_mut();
+    if real!(sigaction(libc::SIGBUS, present, &mut before)) != 0 {
+        return;
+    }
+    // Before the handler can run.
+    signals::replace(Some(before));
+    if real!(sigaction(libc::SIGBUS, &signals::ours(), unwanted)) == 0 {
+        signals::begin();
+    }
+}
+
+/// The process executes another program: what it ignores must be ignored there as well.
+pub fn before_exec() {
+    if signals::is_ignored() {
+        let mut ignore = signals::ours();
+        ignore.sa_sigaction = libc::SIG_IGN;
+        ignore.sa_flags = 0;
+        let unwanted: *mut Action = std::ptr::null_mut();
+        real!(sigaction(libc::SIGBUS, &ignore, unwanted));
+    }
 }
 
 fn bad_pointer() -> c_int {
