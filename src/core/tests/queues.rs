@@ -295,3 +295,37 @@ fn a_net_that_is_removed_leaves_nothing() {
     drop((system, interface));
     assert!(!path.exists());
 }
+
+/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes.
+#[test]
+fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
+    const ROUNDS: usize = 2000;
+    let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let (made, next) = std::sync::mpsc::sync_channel::<()>(0);
+    let (net, system) = (system.net().clone(), &system);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            for round in 0..ROUNDS {
+                let interface = net.wait_interface("q0", Some(WAIT)).expect("in time");
+                loop {
+                    match interface.inject(FRAME, None, NOW) {
+                        Err(e) if e.errno().0 != libc::EAGAIN => panic!("round {round}: {e}"),
+                        _ if next.try_recv().is_ok() => break,
+                        _ => (),
+                    }
+                }
+                next.recv().expect("the round's end");
+            }
+        });
+        for _ in 0..ROUNDS {
+            let first = open(system, IFF_TUN | IFF_MULTI_QUEUE);
+            let second = open(system, IFF_TUN | IFF_MULTI_QUEUE);
+            let _ = made.send(());
+            system.close(second).expect("close");
+            system.close(first).expect("close");
+            let _ = made.send(());
+        }
+        sender.join().expect("no refusal");
+    });
+}

@@ -79,18 +79,19 @@ impl NetDir {
         Ok(found)
     }
 
-    /// Publishes a new interface under its name. Wants the net's lock. EEXIST when somebody was faster.
+    /// Publishes a new interface under its name when `fill` has made it complete. Wants the net's lock. EEXIST when
+    /// somebody was faster.
     pub fn create_interface(
         &self,
         name: &Name,
-        fill: impl Fn(&Mapped<InterfaceState>),
+        fill: impl Fn(&Mapped<InterfaceState>) -> Result<(), Errno>,
     ) -> Result<Mapped<InterfaceState>, Errno> {
         self.make(|dir| {
             let temporary = temporary_name()?;
             let interface = dir.create::<InterfaceState>(temporary.cstr())?;
             store_name(&interface.name, name);
-            fill(&interface);
-            let linked = dir.link(temporary.cstr(), interface_file(name)?.cstr());
+            let linked = fill(&interface)
+                .and_then(|()| dir.link(temporary.cstr(), interface_file(name)?.cstr()));
             let _ = dir.unlink(temporary.cstr());
             linked.map(|()| interface)
         })

@@ -114,42 +114,58 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 }
                 interface
             }
-            Ok(None) => self.create(name, flags, options, local)?,
+            Ok(None) => return self.create(fd, name, flags, options, local),
         };
-        {
-            let _lock = self.net.lock_interface(&interface, Patience::Program)?;
-            let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
-            if single && interface.attached.load(Relaxed) > 0 {
-                // Somebody was faster who had been taken for stopped.
-                return Err(Errno(libc::EBUSY));
-            }
-            interface.add_queue(self.inode)?;
+        self.add_to(&interface, fd)?;
+        Ok(interface)
+    }
+
+    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process for stopped.
+    fn add_to(&self, interface: &Mapped<InterfaceState>, fd: i32) -> Result<(), Errno> {
+        let _lock = self.net.lock_interface(interface, Patience::Program)?;
+        let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
+        if single && interface.attached.load(Relaxed) > 0 {
+            return Err(Errno(libc::EBUSY));
         }
-        let name = load_name(&interface.name);
+        self.become_queue(interface, fd)?;
+        if interface.deleted.load(SeqCst) != 0 {
+            // The deletion has not seen this queue.
+            self.unattach();
+            return Err(Errno(libc::EEXIST));
+        }
+        Ok(())
+    }
+
+    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The tunnel is ready before
+    /// the interface names it: whoever finds it there can use it.
+    fn become_queue(&self, interface: &InterfaceState, fd: i32) -> Result<(), Errno> {
         let _lock = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         self.state.clear();
         bell::silence(&self.state, fd, false);
-        store_name(&self.state.name, &name);
+        store_name(&self.state.name, &load_name(&interface.name));
         self.state
             .ifindex
             .store(interface.ifindex.load(Relaxed), Relaxed);
         self.state
             .attachment
             .store(Attachment::Attached as u32, SeqCst);
-        if interface.deleted.load(SeqCst) != 0 {
-            // This process was taken for stopped, and the interface without a queue for one left behind.
-            self.state
-                .attachment
-                .store(Attachment::None as u32, Release);
-            return Err(Errno(libc::EEXIST));
-        }
-        Ok(interface)
+        interface
+            .add_queue(self.inode)
+            .inspect_err(|_| self.unattach())
     }
 
+    fn unattach(&self) {
+        self.state
+            .attachment
+            .store(Attachment::None as u32, Release);
+    }
+
+    /// A new interface with this tunnel as its queue.
     fn create(
         &self,
+        fd: i32,
         wanted: &Name,
         flags: u32,
         options: AttachOptions,
@@ -183,7 +199,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 ifindex,
                 options.link_up,
             );
-        })?;
+            self.become_queue(new, fd)
+        });
+        let interface = interface.inspect_err(|_| self.unattach())?;
         self.net.announce();
         Ok(interface)
     }
