@@ -296,36 +296,67 @@ fn a_net_that_is_removed_leaves_nothing() {
     assert!(!path.exists());
 }
 
-/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes.
+/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes, however
+/// long the program takes between any two instructions of its TUNSETIFF.
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
-    const ROUNDS: usize = 2000;
+    use common::steps::{stepped, Stack};
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    /// One instruction in so many is looked at: each look takes 20 ms.
+    const SAMPLE: usize = 97;
     let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
     system.register_special_device("/dev/net/tun", TunnelClass);
-    let (made, next) = std::sync::mpsc::sync_channel::<()>(0);
-    let (net, system) = (system.net().clone(), &system);
+    let (asked, answered, taken) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
+    let (net, done) = (system.net().clone(), usize::MAX);
     std::thread::scope(|scope| {
-        let sender = scope.spawn(move || {
-            for round in 0..ROUNDS {
-                let interface = net.wait_interface("q0", Some(WAIT)).expect("in time");
-                loop {
-                    match interface.inject(FRAME, None, NOW) {
-                        Err(e) if e.errno().0 != libc::EAGAIN => panic!("round {round}: {e}"),
-                        _ if next.try_recv().is_ok() => break,
+        let looks = scope.spawn(|| {
+            let mut refused = Vec::new();
+            loop {
+                let now = asked.load(SeqCst);
+                if now == done {
+                    return refused;
+                }
+                if now != answered.load(SeqCst) {
+                    let found = net.interface("q0").expect("a look");
+                    match found.map(|found| found.inject(FRAME, None, NOW)) {
+                        Some(Ok(())) => drop(taken.fetch_add(1, SeqCst)),
+                        Some(Err(e)) if e.errno().0 != libc::EAGAIN => refused.push(e.to_string()),
                         _ => (),
                     }
+                    answered.store(now, SeqCst);
                 }
-                next.recv().expect("the round's end");
+                std::thread::yield_now();
             }
         });
-        for _ in 0..ROUNDS {
-            let first = open(system, IFF_TUN | IFF_MULTI_QUEUE);
-            let second = open(system, IFF_TUN | IFF_MULTI_QUEUE);
-            let _ = made.send(());
-            system.close(second).expect("close");
-            system.close(first).expect("close");
-            let _ = made.send(());
+        let mut look = |step: usize| {
+            if step % SAMPLE == 0 {
+                let number = asked.fetch_add(1, SeqCst) + 1;
+                while answered.load(SeqCst) != number {
+                    std::hint::spin_loop();
+                }
+            }
+            true
+        };
+        for _queue in 0..2 {
+            let fd = system
+                .open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0)
+                .expect("open");
+            let request = ifreq("q0", IFF_TUN | IFF_MULTI_QUEUE | IFF_NO_PI);
+            let mut answer = None;
+            let code = || answer = Some(system.ioctl(fd, TUNSETIFF, &request));
+            let steps = stepped(Stack::Own, code, &mut look);
+            assert!(steps > 20 * SAMPLE, "{steps} instructions");
+            answer.expect("stepped").expect("TUNSETIFF");
         }
-        sender.join().expect("no refusal");
+        asked.store(done, SeqCst);
+        let refused = looks.join().expect("the looks");
+        assert!(refused.is_empty(), "{refused:?}");
+        assert!(taken.load(SeqCst) > 0, "none came in between");
     });
 }
