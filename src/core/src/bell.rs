@@ -5,11 +5,14 @@
 
 use crate::shm::layout::TunnelState;
 use crate::shm::Mapped;
-use crate::sys;
+use crate::sys::{self, Fd};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Beyond this the bell is not filled further for edges; a byte is taken out for each that goes in.
 const MOST: u32 = 4096;
+// fcntl(2) of Linux.
+const F_SETPIPE_SZ: i32 = 1031;
+const F_GETPIPE_SZ: i32 = 1032;
 
 /// A packet has been queued.
 #[inline]
@@ -58,6 +61,10 @@ fn without_signals(tunnel: &TunnelState, fd: i32, run: impl FnOnce()) {
     if tunnel.signals.load(Relaxed) == 0 {
         return run();
     }
+    silently(fd, run);
+}
+
+fn silently(fd: i32, run: impl FnOnce()) {
     let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
     let _ = sys::fcntl(fd, libc::F_SETFL, (flags & !libc::O_ASYNC) as usize);
     run();
@@ -87,20 +94,31 @@ fn take_bytes(fd: i32, n: usize, never_blocks: bool) {
 }
 
 /// The link came up: wakes whoever was told that the tunnel is not writable, without a lasting change. An edge for epoll,
-/// a new look for poll, a signal for O_ASYNC.
-pub fn link_is_up(tunnel: &TunnelState, fd: i32) {
+/// a new look for poll, a signal for O_ASYNC; and nobody who waits for something to read, as with the driver. `fresh` opens
+/// the bell once more with O_NONBLOCK.
+pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<Fd>) {
     if tunnel.wants_space.swap(0, Relaxed) == 0 {
         return;
     }
-    if tunnel.bell.load(Relaxed) == 0 {
-        // The signal comes from the reading half: it says POLL_OUT, as the driver's.
-        without_signals(tunnel, fd, || {
+    // A pipe that is given a size, the one it has too, wakes its writers' queue alone. Whoever waits in it looks again:
+    // for room it is there, for a packet it sleeps on.
+    let size = sys::fcntl(fd, F_GETPIPE_SZ, 0);
+    let woken = size.and_then(|size| sys::fcntl(fd, F_SETPIPE_SZ, size as usize));
+    if let Err(e) = woken {
+        log::debug!("waiters for a link are not woken: F_SETPIPE_SZ: {e}");
+    }
+    if tunnel.signals.load(Relaxed) == 0 {
+        return;
+    }
+    // The signal says POLL_OUT when it comes from the reading half, and that signals also when nothing is there to read.
+    // What is there must not be missed meanwhile.
+    let Some(fresh) = fresh() else { return };
+    if tunnel.bell.load(Relaxed) > 0 {
+        silently(fd, || {
             let _ = sys::write(fd, b"!");
         });
-        take_bytes(fd, 1, false);
-    } else {
-        add_byte(tunnel, fd, tunnel.bell.load(Relaxed));
     }
+    let _ = sys::read(fresh.raw(), &mut [0u8]);
 }
 
 /// Rings without a packet and stays so: the interface was deleted, and readers must come back to see it.

@@ -270,7 +270,9 @@ impl NetDir {
                 continue;
             };
             let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief);
-            self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
+            self.with_bell(inode, local, |fd| {
+                bell::link_is_up(&tunnel, fd, || self.open_bell(inode).ok());
+            });
         }
     }
 }
