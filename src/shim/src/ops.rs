@@ -227,7 +227,7 @@ pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
 pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     let tunnel = table::unbind(fd);
     if tunnel.is_some() {
-        crate::epoll::forget(fd);
+        crate::epoll::number_closed(fd);
     }
     let answer = real();
     let Some(tunnel) = tunnel else { return answer };

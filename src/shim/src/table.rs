@@ -266,10 +266,20 @@ impl Local for OwnTunnels {
                 if users == FREE || users & CLAIMED != 0 {
                     continue;
                 }
-                let fd = slot.some_fd.load(Relaxed) as i32;
-                let Some(held) = hold(fd) else { continue };
-                if held.inode() == inode && std::ptr::eq(slot, self::slot(held.index)?) {
-                    return Some(fd);
+                // The number that is remembered may be closed while the tunnel has others.
+                let remembered = slot.some_fd.load(Relaxed) as i32;
+                let is_it = |fd: &i32| {
+                    hold(*fd).is_some_and(|held| {
+                        held.inode() == inode
+                            && self::slot(held.index).is_some_and(|s| std::ptr::eq(s, slot))
+                    })
+                };
+                if is_it(&remembered) {
+                    return Some(remembered);
+                }
+                if let Some(other) = bound_in(0, u32::MAX).find(is_it) {
+                    slot.some_fd.store(other as u32, Relaxed);
+                    return Some(other);
                 }
             }
         }

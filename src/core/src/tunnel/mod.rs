@@ -333,6 +333,17 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
     pub fn readiness(&self) -> Readiness {
+        let now = self.glance();
+        if now.writable || now.error || now.capturer_behind {
+            return now;
+        }
+        self.state.wants_space.store(1, SeqCst);
+        // The link may have come up before it could see that.
+        self.glance()
+    }
+
+    /// The same, for somebody whom nobody needs to wake.
+    pub fn glance(&self) -> Readiness {
         let Ok(interface) = self.interface() else {
             return Readiness {
                 error: true,
@@ -343,17 +354,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             };
         };
         let detached = self.attachment() == Attachment::Detached;
-        let mut writable = detached || interface.is_writable();
-        if !writable {
-            self.state.wants_space.store(1, SeqCst);
-            // The link may have come up before it could see that.
-            writable = interface.is_writable();
-        }
         let capturer_behind = !detached && self.net.is_capturer_behind(&interface);
         Readiness {
             error: false,
             readable: self.state.queued() > 0,
-            writable: writable && !capturer_behind,
+            writable: (detached || interface.is_writable()) && !capturer_behind,
             link_down: !interface.is_up(),
             capturer_behind,
         }

@@ -1,6 +1,7 @@
 //! poll, select and epoll: straight on to libc unless a tunnel is down or unattached.
 
 use crate::epoll;
+use crate::errno;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
@@ -30,7 +31,7 @@ fn polling(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if !any() || fds.is_null() || n > 1 << 20 {
+    if !any() && !epoll::is_used() || fds.is_null() || n > 1 << 20 {
         return host();
     }
     careful_poll(fds, n, mask, deadline, host)
@@ -49,17 +50,22 @@ fn careful_poll(
     }
     // SAFETY: the caller's array of `n` elements, whose first is readable.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
-    if !array.iter().any(|p| is_tunnel(p.fd)) {
+    if !array.iter().any(|p| epoll::is_target(p.fd)) {
         return host();
     }
     if readiness::needs_care(array) {
         return readiness::poll(array, deadline(), mask);
     }
+    // An epoll instance may become ready for what is not so while this sleeps.
+    let deadline = array.iter().any(|p| !is_tunnel(p.fd)).then(deadline);
     let answer = host();
-    if answer > 0 {
-        crate::errno::keep(|| readiness::correct(array));
+    if answer <= 0 || !any() {
+        return answer;
     }
-    answer
+    match (errno::keep(|| readiness::correct(array)), deadline) {
+        (0, Some(deadline)) => readiness::poll(array, deadline, mask),
+        (_, _) => answer,
+    }
 }
 
 /// A time argument: None for NULL.
@@ -100,8 +106,65 @@ fn epoll_waiting(
     })
 }
 
-fn epoll_concerns(epoll: c_int, events: *mut epoll_event, n: c_int) -> bool {
-    n > 0 && !events.is_null() && epoll::concerns(epoll)
+/// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may be registered while this
+/// sleeps.
+#[inline]
+fn epolling(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    deadline: impl Fn() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    if n <= 0 || events.is_null() {
+        return host();
+    }
+    if epoll::concerns(epoll) {
+        return epoll_waiting(epoll, events, n, deadline(), mask);
+    }
+    // Without a tunnel nobody can register one but after opening it, and then the wait may take its time once more.
+    let known = any().then(&deadline);
+    let answer = host();
+    if answer <= 0 || !epoll::concerns(epoll) {
+        return answer;
+    }
+    // SAFETY: the kernel filled as many elements of the caller's array.
+    let told = unsafe { std::slice::from_raw_parts_mut(events, answer as usize) };
+    match errno::keep(|| epoll::correct(epoll, told)) {
+        0 => epoll_waiting(epoll, events, n, known.unwrap_or_else(deadline), mask),
+        left => left as c_int,
+    }
+}
+
+/// A new epoll descriptor, if the call succeeded.
+fn made(epoll: c_int) -> c_int {
+    if epoll >= 0 {
+        epoll::created(epoll);
+    }
+    epoll
+}
+
+/// epoll_ctl(2) with the real function.
+#[inline]
+fn controlling(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: *mut epoll_event,
+    host: impl Fn(*mut epoll_event) -> c_int,
+) -> c_int {
+    if !epoll::is_target(fd) {
+        return host(event);
+    }
+    // SAFETY: NULL, or the caller's event; plain numbers.
+    match unsafe { crate::user::read(event) } {
+        Err(_) if operation != libc::EPOLL_CTL_DEL => host(event),
+        given => {
+            let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });
+            epoll::control(epoll, operation, fd, given, host)
+        }
+    }
 }
 
 hooks! {
@@ -143,40 +206,26 @@ hooks! {
             real!(pselect(n, r, w, x, time, mask))
         }
     }
+    fn epoll_create(size: c_int) -> c_int => my_epoll_create {
+        made(real!(epoll_create(size)))
+    }
+    fn epoll_create1(flags: c_int) -> c_int => my_epoll_create1 {
+        made(real!(epoll_create1(flags)))
+    }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        if is_tunnel(fd) {
-            // SAFETY: NULL, or the caller's event; plain numbers.
-            match unsafe { crate::user::read(event) } {
-                Err(_) if operation != libc::EPOLL_CTL_DEL => real!(epoll_ctl(epoll, operation, fd, event)),
-                given => {
-                    let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });
-                    epoll::control(epoll, operation, fd, given, |e| real!(epoll_ctl(epoll, operation, fd, e)))
-                }
-            }
-        } else {
-            real!(epoll_ctl(epoll, operation, fd, event))
-        }
+        controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e)))
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after_ms(timeout), std::ptr::null())
-        } else {
-            real!(epoll_wait(epoll, events, n, timeout))
-        }
+        let deadline = || Deadline::after_ms(timeout);
+        epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
     }
     fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after_ms(timeout), mask)
-        } else {
-            real!(epoll_pwait(epoll, events, n, timeout, mask))
-        }
+        let deadline = || Deadline::after_ms(timeout);
+        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask)))
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after(time_of(time)), mask)
-        } else {
-            real!(epoll_pwait2(epoll, events, n, time, mask))
-        }
+        let deadline = || Deadline::after(time_of(time));
+        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask)))
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
         polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(__poll(fds, n, timeout)))
