@@ -66,7 +66,8 @@ fn main() -> std::io::Result<()> {
     runtime.block_on(async {
         // The runtime's threads sleep in epoll_wait by now.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let fd = std::sync::Arc::new(AsyncFd::register(tun(&name)?)?);
+        // SAFETY: an OwnedFd is the same open descriptor as long as it lives.
+        let fd = std::sync::Arc::new(unsafe { AsyncFd::register(tun(&name)?)? });
         let (packets, mut answers) = mpsc::channel::<Vec<u8>>(500);
         let writer = fd.clone();
         let writing = tokio::spawn(async move {
