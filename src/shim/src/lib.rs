@@ -7,6 +7,7 @@
 //! | `route` | does a path lead to a special device? |
 //! | `table` | is a descriptor a tunnel? |
 //! | `ops` | what a call does on a tunnel |
+//! | `foreign` | descriptors that stopped being tunnels unseen |
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
 //! | `sockios` | interface requests on ordinary sockets |
@@ -31,6 +32,7 @@ mod environment;
 mod epoll;
 mod errno;
 mod fdinfo;
+mod foreign;
 mod hooks;
 mod logging;
 mod net;

@@ -10,12 +10,14 @@ pub mod jump;
 pub mod link;
 pub mod memory;
 pub mod open;
+pub mod rawsignal;
 pub mod receive;
 pub mod rw;
 pub mod signal;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
+pub mod unseen;
 pub mod wait;
 
 use crate::real::Hook;
@@ -36,6 +38,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     exec::HOOKS,
     wait::HOOKS,
     syscall::HOOKS,
+    unseen::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
 ];

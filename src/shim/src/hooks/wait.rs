@@ -1,6 +1,11 @@
 //! poll, select and epoll: straight on to libc unless a tunnel is down or unattached.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use crate::epoll;
+use crate::foreign;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
@@ -36,6 +41,7 @@ fn polling(
     careful_poll(fds, n, mask, deadline, host)
 }
 
+#[inline(always)]
 fn careful_poll(
     fds: *mut pollfd,
     n: nfds_t,
@@ -43,23 +49,77 @@ fn careful_poll(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
+    match needs(fds, n) {
+        Needs::Nothing => host(),
+        Needs::Care => polled(fds, n, deadline(), mask),
+        Needs::Correction => {
+            let answer = host();
+            if answer > 0 {
+                corrected(fds, n);
+            }
+            answer
+        }
+    }
+}
+
+/// What a poll needs beside the kernel's answer.
+enum Needs {
+    Nothing,
+    Correction,
+    Care,
+}
+
+// What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame between the program and the
+// wait has anything to clean up when the thread is cancelled there.
+
+#[inline(never)]
+extern "C" fn needs(fds: *mut pollfd, n: nfds_t) -> Needs {
     // SAFETY: plain numbers; looked at only to see that the array is readable.
     if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
-        return host();
+        return Needs::Nothing;
     }
     // SAFETY: the caller's array of `n` elements, whose first is readable.
-    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
     if !array.iter().any(|p| is_tunnel(p.fd)) {
-        return host();
+        return Needs::Nothing;
+    }
+    if !readiness::needs_care(array) {
+        return Needs::Correction;
+    }
+    // Some may be tunnels no more.
+    for p in array {
+        foreign::is_tunnel(p.fd);
     }
     if readiness::needs_care(array) {
-        return readiness::poll(array, deadline(), mask);
+        Needs::Care
+    } else {
+        Needs::Correction
     }
-    let answer = host();
-    if answer > 0 {
-        crate::errno::keep(|| readiness::correct(array));
+}
+
+#[inline(never)]
+extern "C" fn polled(
+    fds: *mut pollfd,
+    n: nfds_t,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller's array of `n` elements, whose first is readable.
+    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    readiness::poll(array, deadline, mask)
+}
+
+/// Mends the kernel's answer.
+#[inline(never)]
+extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) {
+    // SAFETY: the caller's array of `n` elements, which the kernel has just filled.
+    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    // What never happens to a bell: there is something else.
+    let odd = libc::POLLNVAL | libc::POLLHUP;
+    for p in array.iter().filter(|p| p.revents & odd != 0) {
+        foreign::is_tunnel(p.fd);
     }
-    answer
+    crate::errno::keep(|| readiness::correct(array));
 }
 
 /// A time argument: None for NULL.
@@ -70,9 +130,65 @@ fn time_of(time: *const timespec) -> Option<timespec> {
         .flatten()
 }
 
-fn selecting(n: c_int, sets: [*mut fd_set; 3]) -> bool {
+#[inline(never)]
+extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
+    let sets = [r, w, x];
     // SAFETY: the caller's sets of `n` bits.
-    any() && n > 0 && unsafe { readiness::sets_need_care(n, sets) }
+    n > 0 && unsafe { readiness::sets_need_care(n, sets) } && {
+        foreign::look_at(0, n - 1);
+        // SAFETY: as above.
+        unsafe { readiness::sets_need_care(n, sets) }
+    }
+}
+
+extern "C" fn after_ms(timeout: c_int) -> Deadline {
+    Deadline::after_ms(timeout)
+}
+
+extern "C" fn after(time: *const timespec) -> Deadline {
+    Deadline::after(time_of(time))
+}
+
+/// select(2), which says what is left of the time.
+#[inline(never)]
+extern "C" fn select_carefully(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> c_int {
+    // SAFETY: NULL, or the caller's timeval; plain numbers.
+    let given = (!time.is_null()).then(|| unsafe { crate::user::read(time) }.ok());
+    let deadline = Deadline::after(given.flatten().map(|t| timespec {
+        tv_sec: t.tv_sec,
+        tv_nsec: t.tv_usec * 1000,
+    }));
+    // SAFETY: the caller's sets of `n` bits.
+    let answer = unsafe { selected(n, r, w, x, deadline, std::ptr::null()) };
+    if let Some(left) = deadline.left() {
+        let left = timeval {
+            tv_sec: left.tv_sec,
+            tv_usec: left.tv_nsec / 1000,
+        };
+        let _ = crate::user::write(time, &left);
+    }
+    answer
+}
+
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+#[inline(never)]
+unsafe extern "C" fn selected(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { readiness::select(n, [r, w, x], deadline, mask) }
 }
 
 /// epoll_wait(2) and relatives.
@@ -106,45 +222,36 @@ fn epoll_concerns(epoll: c_int, events: *mut epoll_event, n: c_int) -> bool {
 
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
-        polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(poll(fds, n, timeout)))
+        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
     }
     fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
         let host = || real!(__poll_chk(fds, n, timeout, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || after_ms(timeout), host) }
     }
     fn ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int => my_ppoll {
-        polling(fds, n, mask, || Deadline::after(time_of(time)), || real!(ppoll(fds, n, time, mask)))
+        polling(fds, n, mask, || after(time), || real!(ppoll(fds, n, time, mask)))
     }
     fn __ppoll_chk(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => my_ppoll_chk {
         let host = || real!(__ppoll_chk(fds, n, time, mask, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || Deadline::after(time_of(time)), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if selecting(n, [r, w, x]) {
-            // SAFETY: NULL, or the caller's timeval; plain numbers.
-            let given = if time.is_null() { None } else { unsafe { crate::user::read(time) }.ok() };
-            let deadline = Deadline::after(given.map(|t| timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec * 1000 }));
-            // SAFETY: the caller's sets of `n` bits.
-            let answer = unsafe { readiness::select(n, [r, w, x], deadline, std::ptr::null()) };
-            if let Some(left) = deadline.left() {
-                // Linux's select says what is left of the time.
-                let _ = crate::user::write(time, &timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 });
-            }
-            answer
+        if any() && selecting(n, r, w, x) {
+            select_carefully(n, r, w, x, time)
         } else {
             real!(select(n, r, w, x, time))
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if selecting(n, [r, w, x]) {
+        if any() && selecting(n, r, w, x) {
             // SAFETY: the caller's sets of `n` bits.
-            unsafe { readiness::select(n, [r, w, x], Deadline::after(time_of(time)), mask) }
+            unsafe { selected(n, r, w, x, after(time), mask) }
         } else {
             real!(pselect(n, r, w, x, time, mask))
         }
     }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        if is_tunnel(fd) {
+        if foreign::is_tunnel(fd) {
             // SAFETY: NULL, or the caller's event; plain numbers.
             match unsafe { crate::user::read(event) } {
                 Err(_) if operation != libc::EPOLL_CTL_DEL => real!(epoll_ctl(epoll, operation, fd, event)),
@@ -179,7 +286,7 @@ hooks! {
         }
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
-        polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(__poll(fds, n, timeout)))
+        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))
     }
     fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
         // SAFETY: the caller's arguments for the same call.
