@@ -120,6 +120,12 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "if_nametoindex if_indextoname if_nameindex"),
     (&[], "posix_spawn posix_spawnp daemon login_tty forkpty"),
     (&[], "syscall"),
+    // No number: the helper threads are libc's.
+    (
+        &[],
+        "aio_read aio_read64 aio_write aio_write64 aio_fsync aio_fsync64 aio_cancel aio_cancel64",
+    ),
+    (&[], "aio_suspend aio_suspend64 lio_listio lio_listio64"),
 ];
 
 /// Dynamic symbols that a library defines.

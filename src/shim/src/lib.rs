@@ -9,6 +9,7 @@
 //! | `ops` | what a call does on a tunnel |
 //! | `foreign` | descriptors that stopped being tunnels unseen |
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
+//! | `aio` | POSIX asynchronous I/O on tunnels |
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
 //! | `sockios` | interface requests on ordinary sockets |
 //! | `environment` | what a new program image must find |
@@ -25,6 +26,7 @@ compile_error!(
     "libmemtun.so interposes glibc; other C libraries have other names and other habits"
 );
 
+mod aio;
 mod capi;
 mod chardev;
 mod config;

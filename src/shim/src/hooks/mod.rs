@@ -1,6 +1,7 @@
 //! The hooks: one family per file, a few lines each. They decide whose call it is, hand ours to `ops` and its
 //! neighbours, and pass everything else on with the caller's own arguments.
 
+pub mod aio;
 pub mod close;
 pub mod dup;
 pub mod exec;
@@ -39,6 +40,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     wait::HOOKS,
     syscall::HOOKS,
     unseen::HOOKS,
+    aio::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
 ];
