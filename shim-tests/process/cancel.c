@@ -1,4 +1,4 @@
-/* Cancels threads that block in read, readv and poll on a tunnel: their cleanup runs, and the tunnel goes on working. */
+/* Cancels threads that block in read, readv, poll and select on a tunnel: their cleanup runs, and the tunnel goes on working. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/select.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,12 +21,16 @@ static void *block(void *how)
     char buf[2000];
     struct iovec part = { buf, sizeof buf };
     struct pollfd p = { fd, POLLIN, 0 };
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
     pthread_cleanup_push(cleanup, NULL);
     pthread_barrier_wait(&started);
     switch ((long)how) {
     case 0: read(fd, buf, sizeof buf); break;
     case 1: readv(fd, &part, 1); break;
-    default: poll(&p, 1, -1); break;
+    case 2: poll(&p, 1, -1); break;
+    default: select(fd + 1, &set, NULL, NULL, NULL); break;
     }
     pthread_cleanup_pop(0);
     return NULL;
@@ -39,7 +44,7 @@ int main(void)
     if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr))
         return 2;
     pthread_barrier_init(&started, NULL, 2);
-    for (long how = 0; how < 3; how++)
+    for (long how = 0; how < 4; how++)
         for (int round = 0; round < 50; round++) {
             pthread_t thread;
             void *result;

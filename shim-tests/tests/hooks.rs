@@ -26,6 +26,108 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("exit", "runs destructors, and so the library's"),
 ];
 
+/// What libc's syscall() does about each hooked call: the numbers by which the same call is made, or why there is none.
+const BY_NUMBER: &[(&[&str], &str)] = &[
+    (
+        &["SYS_open"],
+        "open open64 __open __open64 __open_2 __open64_2",
+    ),
+    (
+        &["SYS_openat", "SYS_openat2"],
+        "openat openat64 __openat_2 __openat64_2",
+    ),
+    (&["SYS_creat"], "creat creat64"),
+    (&["SYS_read"], "read __read __read_chk"),
+    (&["SYS_write"], "write __write"),
+    (
+        &["SYS_pread64"],
+        "pread pread64 __pread64 __pread_chk __pread64_chk",
+    ),
+    (&["SYS_pwrite64"], "pwrite pwrite64 __pwrite64"),
+    (&["SYS_readv"], "readv"),
+    (&["SYS_writev"], "writev"),
+    (&["SYS_preadv"], "preadv preadv64"),
+    (&["SYS_pwritev"], "pwritev pwritev64"),
+    (&["SYS_preadv2"], "preadv2 preadv64v2"),
+    (&["SYS_pwritev2"], "pwritev2 pwritev64v2"),
+    (&["SYS_ioctl"], "ioctl"),
+    (&["SYS_close"], "close __close mq_close"),
+    (&["SYS_close_range"], "close_range closefrom"),
+    (&["SYS_exit_group"], "_exit _Exit"),
+    (&["SYS_dup"], "dup"),
+    (&["SYS_dup2"], "dup2 __dup2"),
+    (&["SYS_dup3"], "dup3"),
+    (&["SYS_fcntl"], "fcntl fcntl64 __fcntl"),
+    (&["SYS_execve"], "execve execv execvp execvpe"),
+    (&["SYS_execveat"], "execveat fexecve"),
+    (&["SYS_flock"], "flock"),
+    (&["SYS_splice"], "splice"),
+    (&["SYS_tee"], "tee"),
+    (&["SYS_vmsplice"], "vmsplice"),
+    (&["SYS_sendfile"], "sendfile sendfile64"),
+    (&["SYS_copy_file_range"], "copy_file_range"),
+    (
+        &["SYS_fallocate"],
+        "fallocate fallocate64 posix_fallocate posix_fallocate64",
+    ),
+    (&["SYS_fadvise64"], "posix_fadvise posix_fadvise64"),
+    (&["SYS_truncate"], "truncate truncate64"),
+    (&["SYS_readlink"], "readlink __readlink_chk"),
+    (&["SYS_readlinkat"], "readlinkat __readlinkat_chk"),
+    (&["SYS_munmap"], "munmap"),
+    (&["SYS_mprotect"], "mprotect"),
+    (&["SYS_mremap"], "mremap"),
+    (&["SYS_recvmsg"], "recvmsg"),
+    (&["SYS_recvmmsg"], "recvmmsg"),
+    (&["SYS_pidfd_getfd"], "pidfd_getfd"),
+    (
+        &["SYS_rt_sigaction"],
+        "sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal",
+    ),
+    (&["SYS_rt_sigprocmask"], "sigprocmask pthread_sigmask"),
+    (&["SYS_stat"], "stat stat64 __xstat __xstat64"),
+    (&["SYS_lstat"], "lstat lstat64 __lxstat __lxstat64"),
+    (&["SYS_fstat"], "fstat fstat64 __fxstat __fxstat64"),
+    (
+        &["SYS_newfstatat"],
+        "fstatat fstatat64 __fxstatat __fxstatat64",
+    ),
+    (&["SYS_statx"], "statx"),
+    (&["SYS_access"], "access"),
+    (
+        &["SYS_faccessat", "SYS_faccessat2"],
+        "faccessat eaccess euidaccess",
+    ),
+    (&["SYS_mknod"], "mknod __xmknod"),
+    (&["SYS_mknodat"], "mknodat __xmknodat"),
+    (&["SYS_prctl", "SYS_seccomp"], "prctl"),
+    (&["SYS_poll"], "poll __poll __poll_chk"),
+    (&["SYS_ppoll"], "ppoll __ppoll_chk"),
+    (&["SYS_select"], "select __select"),
+    (&["SYS_pselect6"], "pselect"),
+    (&["SYS_epoll_ctl"], "epoll_ctl"),
+    (&["SYS_epoll_wait"], "epoll_wait"),
+    (&["SYS_epoll_pwait"], "epoll_pwait"),
+    (&["SYS_epoll_pwait2"], "epoll_pwait2"),
+    // No number: made of other calls.
+    (&["SYS_ioctl"], "isatty tcgetattr ttyname_r __ttyname_r_chk"),
+    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
+    (
+        &[],
+        "fopen fopen64 freopen freopen64 fdopen fclose fileno fileno_unlocked",
+    ),
+    (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
+    (&[], "if_nametoindex if_indextoname if_nameindex"),
+    (&[], "posix_spawn posix_spawnp daemon login_tty forkpty"),
+    (&[], "syscall"),
+    // No number: the helper threads are libc's.
+    (
+        &[],
+        "aio_read aio_read64 aio_write aio_write64 aio_fsync aio_fsync64 aio_cancel aio_cancel64",
+    ),
+    (&[], "aio_suspend aio_suspend64 lio_listio lio_listio64"),
+];
+
 /// Dynamic symbols that a library defines.
 fn exports(library: &str) -> BTreeSet<String> {
     let listed = Command::new("nm")
@@ -122,4 +224,29 @@ fn every_name_that_libc_has_for_a_hooked_call_is_hooked() {
         missing.is_empty(),
         "libc has names for hooked calls that pass us: {missing:?}"
     );
+}
+
+#[test]
+fn every_hooked_call_has_its_hook_by_number_too() {
+    let source = build::crate_dir().join("../src/shim/src/hooks/syscall.rs");
+    let source = std::fs::read_to_string(source).expect("the hook of syscall()");
+    let decided: BTreeSet<&str> = BY_NUMBER
+        .iter()
+        .flat_map(|(_, names)| names.split(' '))
+        .collect();
+    let hooks = table(&library());
+    let hooks: BTreeSet<&str> = hooks.iter().map(String::as_str).collect();
+    let undecided: Vec<_> = hooks.difference(&decided).collect();
+    assert!(
+        undecided.is_empty(),
+        "hooks of which BY_NUMBER does not say what syscall() does: {undecided:?}"
+    );
+    let unknown: Vec<_> = decided.difference(&hooks).collect();
+    assert!(unknown.is_empty(), "no hooks: {unknown:?}");
+    for number in BY_NUMBER.iter().flat_map(|(numbers, _)| *numbers) {
+        assert!(
+            source.contains(&format!("libc::{number} ")),
+            "syscall({number}) passes its hook"
+        );
+    }
 }

@@ -7,7 +7,9 @@
 //! | `route` | does a path lead to a special device? |
 //! | `table` | is a descriptor a tunnel? |
 //! | `ops` | what a call does on a tunnel |
+//! | `foreign` | descriptors that stopped being tunnels unseen |
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
+//! | `aio` | POSIX asynchronous I/O on tunnels |
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
 //! | `sockios` | interface requests on ordinary sockets |
 //! | `environment` | what a new program image must find |
@@ -24,6 +26,7 @@ compile_error!(
     "libmemtun.so interposes glibc; other C libraries have other names and other habits"
 );
 
+mod aio;
 mod capi;
 mod chardev;
 mod config;
@@ -31,6 +34,7 @@ mod environment;
 mod epoll;
 mod errno;
 mod fdinfo;
+mod foreign;
 mod hooks;
 mod logging;
 mod net;

@@ -152,7 +152,7 @@ pub fn adopt(fd: i32) {
         return epoll::adopt(fd);
     }
     if st.st_mode & libc::S_IFMT != libc::S_IFIFO
-        || table::is_tunnel(fd)
+        || crate::foreign::is_tunnel(fd)
         || !crate::process::owns_memory()
     {
         return;
@@ -248,6 +248,8 @@ pub fn leave() {
     if current().is_none() && !table::any() || !crate::process::owns_memory() {
         return;
     }
+    // What took a tunnel's place stays open: libc may still have something to write to it.
+    crate::foreign::look_at(0, i32::MAX);
     for fd in table::bound_in(0, u32::MAX) {
         if let Some(tunnel) = table::unbind(fd) {
             let _ = sys::close(fd);

@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::errno::{self, fence};
+use crate::foreign;
 use crate::net;
 use crate::table::{self, Held, OwnTunnels};
 use crate::user::IoctlArgument;
@@ -22,6 +23,7 @@ pub fn open(flags: c_int) -> Result<c_int, Errno> {
     let (fd, tunnel) = opened?;
     // In a vfork child the descriptor is its own, but the table is its parent's; the next image adopts it.
     if crate::process::owns_memory() {
+        foreign::is_new(fd.raw());
         table::enter(fd.raw(), tunnel)?;
     }
     Ok(fd.into_raw())
@@ -65,8 +67,11 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
     let done = fence(|| {
         let mut sink = sink?;
         let tunnel = hold(fd)?;
-        may(&tunnel, libc::O_WRONLY)?;
-        match tunnel.read(fd, &mut sink)? {
+        if tunnel.is_due() {
+            foreign::check(fd, &tunnel)?;
+        }
+        let read = may(&tunnel, libc::O_WRONLY).and_then(|()| tunnel.read(fd, &mut sink));
+        match read.or_else(|e| foreign::check(fd, &tunnel).and(Err(e)))? {
             Read::Done(n) => Ok(n),
             // Even a read that finds nothing signals on a FIFO with O_ASYNC.
             Read::Empty(_)
@@ -90,18 +95,32 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
     }
 }
 
-/// The wait is over because the bell rang (`rang`), or with errno: tries again.
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Waited {
+    /// The bell rang.
+    Rang,
+    /// With errno, as a wait for a bell may.
+    Failed,
+    /// As no wait for a bell ends: the descriptor is something else.
+    Oddly,
+}
+
+/// The wait is over: tries again.
 pub fn after_wait(
     fd: c_int,
     waiting: Waiting,
-    rang: bool,
+    waited: Waited,
     sink: Result<impl Sink, Errno>,
 ) -> Attempt {
     let mut again = None;
     let done = fence(|| {
         // SAFETY: suspended by `try_read`, and resumed here once; suspended anew below.
         let tunnel = unsafe { Held::resume(waiting.held) };
-        let answer = if !rang {
+        if waited == Waited::Oddly && tunnel.still(fd) {
+            foreign::check(fd, &tunnel)?;
+        }
+        let answer = if waited != Waited::Rang {
             Err(Errno(errno::get()))
         } else if tunnel.deleted_since(waiting.deletions) {
             Err(Errno(libc::EFAULT))
@@ -110,6 +129,8 @@ pub fn after_wait(
                 Read::Done(n) => Ok(n),
                 Read::Empty(_) if !tunnel.still(fd) => Err(EBADF),
                 Read::Empty(deletions) => {
+                    // Another reader was quicker, or it is not the bell that rings.
+                    foreign::check(fd, &tunnel)?;
                     if waiting.rounds > 8 {
                         // Nobody else can be that quick: the bell holds what is not ours.
                         tunnel.repair(fd);
@@ -141,10 +162,14 @@ pub fn after_wait(
 pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
     errno::give(fence(|| {
         let tunnel = hold(fd)?;
-        may(&tunnel, libc::O_RDONLY)?;
-        let written = tunnel.write(&source?);
-        if written == Err(Errno(libc::EAGAIN)) {
-            crate::epoll::refused(fd);
+        if tunnel.is_due() {
+            foreign::check(fd, &tunnel)?;
+        }
+        let written = may(&tunnel, libc::O_RDONLY).and_then(|()| tunnel.write(&source?));
+        match written {
+            Ok(_) => {}
+            Err(Errno(libc::EAGAIN)) => crate::epoll::refused(fd),
+            Err(_) => foreign::check(fd, &tunnel)?,
         }
         written
     }))
@@ -153,7 +178,9 @@ pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
 /// Nothing to transfer: the kernel returns before it asks the driver, but not before it looks at the access mode.
 pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
     errno::give(fence(|| {
-        may(&hold(fd)?, forbidden)?;
+        let tunnel = hold(fd)?;
+        foreign::check(fd, &tunnel)?;
+        may(&tunnel, forbidden)?;
         Ok(0usize)
     }))
 }
@@ -168,6 +195,7 @@ pub fn ioctl(
     let request = request as u32;
     let answer = fence(|| {
         let tunnel = hold(fd)?;
+        foreign::check(fd, &tunnel)?;
         if tunnel.open_flags() & libc::O_PATH != 0 {
             return Err(EBADF);
         }
@@ -243,6 +271,12 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     }
 }
 
+/// A descriptor was closed or replaced unseen: its tunnel may have ended with it.
+pub fn lost(fd: c_int, tunnel: &Held) {
+    crate::epoll::number_closed(fd);
+    tunnel.closed(&OwnTunnels);
+}
+
 /// Closes a range of descriptors with `real`, which must succeed for the tunnels in it to end.
 pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
     if !crate::process::owns_memory() {
@@ -302,7 +336,7 @@ pub fn duplicated(old: c_int, new: c_int) {
     errno::keep(|| {
         let _ = fence(|| {
             let replaced = table::unbind(new);
-            if let Some(tunnel) = table::hold(old) {
+            if let Some(tunnel) = table::hold(old).filter(|t| foreign::check(old, t).is_ok()) {
                 if let Err(e) = table::bind(new, &tunnel) {
                     log::error!("descriptor {new} is too large to be followed as a tunnel: {e}");
                 }

@@ -40,7 +40,10 @@ extern "C" fn forked() {
     let _ = owns_memory();
     memtun_core::shm::lock::forked();
     let _ = errno::fence(|| {
-        errno::keep(net::forked);
+        errno::keep(|| {
+            net::forked();
+            crate::foreign::look_at(0, i32::MAX);
+        });
         Ok(())
     });
 }

@@ -13,7 +13,7 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU32,
+    AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -40,6 +40,10 @@ struct Slot {
     users: AtomicU32,
     /// A descriptor number bound to it, as far as known: for ringing its bell.
     some_fd: AtomicU32,
+    /// Calls made on it, roughly: see [`Held::is_due`].
+    calls: AtomicU32,
+    /// The file system of its bell; 0 when that could not be told.
+    device: AtomicU64,
     tunnel: UnsafeCell<MaybeUninit<ProcessTunnel>>,
 }
 
@@ -101,6 +105,26 @@ impl Held {
     /// Is the descriptor still this tunnel?
     pub fn still(&self, fd: i32) -> bool {
         word(fd) == self.index + 1
+    }
+    /// Is the descriptor this tunnel's bell? The kernel is asked.
+    pub fn is_behind(&self, fd: i32) -> bool {
+        let device = slot(self.index).map_or(0, |slot| slot.device.load(Relaxed));
+        sys::fstat(fd).is_ok_and(|st| {
+            st.st_ino == self.inode()
+                && sys::is_kind(&st, libc::S_IFIFO)
+                && (device == 0 || device == st.st_dev)
+        })
+    }
+    /// True once in some hundred calls: time to see whether the descriptor is still what it was.
+    #[inline]
+    pub fn is_due(&self) -> bool {
+        const OFTEN: u32 = 256;
+        // Threads may lose counts to each other, which does no harm.
+        slot(self.index).is_some_and(|slot| {
+            let calls = slot.calls.load(Relaxed).wrapping_add(1);
+            slot.calls.store(calls, Relaxed);
+            calls % OFTEN == 0
+        })
     }
     /// Counts this use until [`Held::resume`]: for a call that leaves Rust in between.
     pub fn suspend(self) -> u32 {
@@ -173,6 +197,9 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     // SAFETY: `claim` gave this slot to us alone.
     unsafe { (*slot.tunnel.get()).write(tunnel) };
     slot.some_fd.store(fd as u32, Relaxed);
+    slot.calls.store(0, Relaxed);
+    let device = sys::fstat(fd).map_or(0, |st| st.st_dev);
+    slot.device.store(device, Relaxed);
     // The first user is this call; bind adds the descriptor.
     slot.users.store(1, Release);
     let held = Held { index };
@@ -239,6 +266,21 @@ pub fn unbind(fd: i32) -> Option<Held> {
     held
 }
 
+/// The descriptor has stopped being this tunnel. False when that is known already.
+pub fn unbind_from(fd: i32, tunnel: &Held) -> bool {
+    let Some(word) = WORDS.get(fd as u32 as usize) else {
+        return false;
+    };
+    let gone = word
+        .compare_exchange(tunnel.index + 1, 0, AcqRel, Relaxed)
+        .is_ok();
+    if gone {
+        BOUND.fetch_sub(1, Relaxed);
+        release(tunnel.index);
+    }
+    gone
+}
+
 /// Descriptors in a range that are tunnels, lowest first.
 pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
     let last = last.min(HIGHEST.load(Relaxed)).min(NUMBERS as u32 - 1);
@@ -266,12 +308,14 @@ impl Local for OwnTunnels {
                 if users == FREE || users & CLAIMED != 0 {
                     continue;
                 }
-                // The number that is remembered may be closed while the tunnel has others.
+                // The number that is remembered may be closed while the tunnel has others. What is rung must be the bell:
+                // nobody else's file gets a byte.
                 let remembered = slot.some_fd.load(Relaxed) as i32;
                 let is_it = |fd: &i32| {
                     hold(*fd).is_some_and(|held| {
                         held.inode() == inode
                             && self::slot(held.index).is_some_and(|s| std::ptr::eq(s, slot))
+                            && held.is_behind(*fd)
                     })
                 };
                 if is_it(&remembered) {

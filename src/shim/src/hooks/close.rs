@@ -1,10 +1,11 @@
 //! Closing, and the ways to end a process that run no destructors.
 
 use super::stream;
+use crate::foreign::is_tunnel;
 use crate::net;
 use crate::ops;
 use crate::real::{hooks, real};
-use crate::table::{any, is_tunnel};
+use crate::table::any;
 use libc::{c_int, c_uint, FILE};
 
 const CLOSE_RANGE_UNSHARE: c_int = 2;

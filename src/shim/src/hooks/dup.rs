@@ -2,6 +2,7 @@
 
 use crate::epoll;
 use crate::errno;
+use crate::foreign;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
@@ -77,14 +78,14 @@ hooks! {
         done(old, real!(dup3(old, new, flags)))
     }
     fn fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl {
-        if is_tunnel(fd) {
+        if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(fcntl(fd, command, arg)))
         } else {
             controlled(fd, command, real!(fcntl(fd, command, arg)))
         }
     }
     fn fcntl64(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl64 {
-        if is_tunnel(fd) {
+        if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(fcntl64(fd, command, arg)))
         } else {
             controlled(fd, command, real!(fcntl64(fd, command, arg)))
@@ -94,7 +95,7 @@ hooks! {
         done(old, real!(__dup2(old, new)))
     }
     fn __fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl_alias {
-        if is_tunnel(fd) {
+        if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(__fcntl(fd, command, arg)))
         } else {
             controlled(fd, command, real!(__fcntl(fd, command, arg)))

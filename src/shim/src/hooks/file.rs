@@ -3,11 +3,12 @@
 
 use crate::config;
 use crate::errno;
+use crate::foreign::is_tunnel;
 use crate::net;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::table::{any, is_tunnel};
+use crate::table::any;
 use crate::user;
 use libc::{c_char, c_int, c_uint, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_core::netdir::NetDir;
@@ -18,7 +19,7 @@ fn fail(e: c_int) -> isize {
 }
 
 /// A terminal's request on a tunnel: the driver does not know it.
-fn no_terminal(fd: c_int) -> c_int {
+pub fn no_terminal(fd: c_int) -> c_int {
     ops::ioctl(fd, libc::TCGETS, std::ptr::null_mut(), || 0)
 }
 

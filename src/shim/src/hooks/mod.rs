@@ -1,6 +1,7 @@
 //! The hooks: one family per file, a few lines each. They decide whose call it is, hand ours to `ops` and its
 //! neighbours, and pass everything else on with the caller's own arguments.
 
+pub mod aio;
 pub mod close;
 pub mod dup;
 pub mod exec;
@@ -10,12 +11,14 @@ pub mod jump;
 pub mod link;
 pub mod memory;
 pub mod open;
+pub mod rawsignal;
 pub mod receive;
 pub mod rw;
 pub mod signal;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
+pub mod unseen;
 pub mod wait;
 
 use crate::real::Hook;
@@ -36,6 +39,8 @@ pub const FAMILIES: &[&[Hook]] = &[
     exec::HOOKS,
     wait::HOOKS,
     syscall::HOOKS,
+    unseen::HOOKS,
+    aio::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
 ];

@@ -2,6 +2,7 @@
 
 use crate::errno::{self, fence};
 use crate::fdinfo;
+use crate::foreign;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
@@ -24,6 +25,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
                 let ours = ours(flags, Some(fd));
                 return ours;
             }
+            foreign::is_new(fd);
             fd
         }
         Route::NotADirectory => {

@@ -8,7 +8,8 @@
 )]
 
 use crate::errno;
-use crate::ops::{self, Attempt};
+use crate::foreign::or_host;
+use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
 use crate::table::is_tunnel;
 use crate::user::{Buffer, Vector};
@@ -76,11 +77,19 @@ extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
 
 #[inline(never)]
 extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, sink: Into) -> Step {
-    let rang = answer >= 0 || errno::get() == libc::EFAULT;
+    let waited = match errno::get() {
+        _ if answer >= 0 => {
+            errno::set(libc::EBADF);
+            Waited::Oddly
+        }
+        libc::EFAULT => Waited::Rang,
+        libc::EINTR | libc::EAGAIN => Waited::Failed,
+        _ => Waited::Oddly,
+    };
     match sink {
-        Into::Buffer(at, len) => ops::after_wait(fd, waiting, rang, Buffer::new(at, len)).into(),
+        Into::Buffer(at, len) => ops::after_wait(fd, waiting, waited, Buffer::new(at, len)).into(),
         Into::Vector(array, count) => {
-            ops::after_wait(fd, waiting, rang, Vector::new(array, count)).into()
+            ops::after_wait(fd, waiting, waited, Vector::new(array, count)).into()
         }
     }
 }
@@ -136,7 +145,7 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
-            match ops::after_wait(fd, waiting, false, Vector::new(array, count)).into() {
+            match ops::after_wait(fd, waiting, Waited::Failed, Vector::new(array, count)).into() {
                 Step::Return(value) => value,
                 Step::Wait(_) => -1,
             }
@@ -221,73 +230,96 @@ extern "C" fn write_vector_at(
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
-        if is_tunnel(fd) { read_buffer(fd, buf, n) } else { real!(read(fd, buf, n)) }
+        let host = || real!(read(fd, buf, n));
+        if is_tunnel(fd) { or_host(read_buffer(fd, buf, n), host) } else { host() }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // More than the buffer holds is libc's to abort on.
-        if is_tunnel(fd) && n <= room { read_buffer(fd, buf, n) } else { real!(__read_chk(fd, buf, n, room)) }
+        let host = || real!(__read_chk(fd, buf, n, room));
+        if is_tunnel(fd) && n <= room { or_host(read_buffer(fd, buf, n), host) } else { host() }
     }
     fn pread(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t) -> ssize_t => my_pread {
-        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(pread(fd, buf, n, offset)) }
+        let host = || real!(pread(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64 {
-        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(pread64(fd, buf, n, offset)) }
+        let host = || real!(pread64(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t, room: size_t) -> ssize_t => my_pread_chk {
-        if is_tunnel(fd) && n <= room { read_at(fd, buf, n, offset) } else { real!(__pread_chk(fd, buf, n, offset, room)) }
+        let host = || real!(__pread_chk(fd, buf, n, offset, room));
+        if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t, room: size_t) -> ssize_t => my_pread64_chk {
-        if is_tunnel(fd) && n <= room { read_at(fd, buf, n, offset) } else { real!(__pread64_chk(fd, buf, n, offset, room)) }
+        let host = || real!(__pread64_chk(fd, buf, n, offset, room));
+        if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
-        if is_tunnel(fd) { read_vector(fd, array, count) } else { real!(readv(fd, array, count)) }
+        let host = || real!(readv(fd, array, count));
+        if is_tunnel(fd) { or_host(read_vector(fd, array, count), host) } else { host() }
     }
     fn preadv(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_preadv {
-        if is_tunnel(fd) { read_vector_at(fd, array, count, offset) } else { real!(preadv(fd, array, count, offset)) }
+        let host = || real!(preadv(fd, array, count, offset));
+        if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn preadv64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_preadv64 {
-        if is_tunnel(fd) { read_vector_at(fd, array, count, offset) } else { real!(preadv64(fd, array, count, offset)) }
+        let host = || real!(preadv64(fd, array, count, offset));
+        if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn preadv2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_preadv2 {
-        if is_tunnel(fd) { read_vector_2(fd, array, count, offset, flags) } else { real!(preadv2(fd, array, count, offset, flags)) }
+        let host = || real!(preadv2(fd, array, count, offset, flags));
+        if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn preadv64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_preadv64v2 {
-        if is_tunnel(fd) { read_vector_2(fd, array, count, offset, flags) } else { real!(preadv64v2(fd, array, count, offset, flags)) }
+        let host = || real!(preadv64v2(fd, array, count, offset, flags));
+        if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
-        if is_tunnel(fd) { write_buffer(fd, buf, n) } else { real!(write(fd, buf, n)) }
+        let host = || real!(write(fd, buf, n));
+        if is_tunnel(fd) { or_host(write_buffer(fd, buf, n), host) } else { host() }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
-        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(pwrite(fd, buf, n, offset)) }
+        let host = || real!(pwrite(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64 {
-        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(pwrite64(fd, buf, n, offset)) }
+        let host = || real!(pwrite64(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
-        if is_tunnel(fd) { write_vector(fd, array, count) } else { real!(writev(fd, array, count)) }
+        let host = || real!(writev(fd, array, count));
+        if is_tunnel(fd) { or_host(write_vector(fd, array, count), host) } else { host() }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {
-        if is_tunnel(fd) { write_vector_at(fd, array, count, offset) } else { real!(pwritev(fd, array, count, offset)) }
+        let host = || real!(pwritev(fd, array, count, offset));
+        if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn pwritev64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_pwritev64 {
-        if is_tunnel(fd) { write_vector_at(fd, array, count, offset) } else { real!(pwritev64(fd, array, count, offset)) }
+        let host = || real!(pwritev64(fd, array, count, offset));
+        if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn pwritev2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_pwritev2 {
-        if is_tunnel(fd) { write_vector_2(fd, array, count, offset, flags) } else { real!(pwritev2(fd, array, count, offset, flags)) }
+        let host = || real!(pwritev2(fd, array, count, offset, flags));
+        if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn pwritev64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_pwritev64v2 {
-        if is_tunnel(fd) { write_vector_2(fd, array, count, offset, flags) } else { real!(pwritev64v2(fd, array, count, offset, flags)) }
+        let host = || real!(pwritev64v2(fd, array, count, offset, flags));
+        if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
-        if is_tunnel(fd) { read_buffer(fd, buf, n) } else { real!(__read(fd, buf, n)) }
+        let host = || real!(__read(fd, buf, n));
+        if is_tunnel(fd) { or_host(read_buffer(fd, buf, n), host) } else { host() }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
-        if is_tunnel(fd) { write_buffer(fd, buf, n) } else { real!(__write(fd, buf, n)) }
+        let host = || real!(__write(fd, buf, n));
+        if is_tunnel(fd) { or_host(write_buffer(fd, buf, n), host) } else { host() }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
-        if is_tunnel(fd) { read_at(fd, buf, n, offset) } else { real!(__pread64(fd, buf, n, offset)) }
+        let host = || real!(__pread64(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
-        if is_tunnel(fd) { write_at(fd, buf, n, offset) } else { real!(__pwrite64(fd, buf, n, offset)) }
+        let host = || real!(__pwrite64(fd, buf, n, offset));
+        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
 }

@@ -1,9 +1,9 @@
 //! stat(2) and access(2): the device is a character device that may be opened, also where it does not exist.
 
 use crate::errno;
+use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::table::is_tunnel;
 use crate::{chardev, user};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_core::Errno;

@@ -7,10 +7,10 @@
 use super::open::ours;
 use super::rw;
 use crate::errno;
+use crate::foreign::{is_tunnel, or_host};
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::table::is_tunnel;
 use crate::{fdinfo, user};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
 use std::sync::atomic::{
@@ -51,12 +51,21 @@ fn fd_of(cookie: *mut c_void) -> c_int {
 }
 
 extern "C" fn read_stream(cookie: *mut c_void, buf: *mut c_char, n: size_t) -> ssize_t {
-    rw::read_buffer(fd_of(cookie), buf.cast(), n)
+    let fd = fd_of(cookie);
+    // SAFETY: libc's own buffer.
+    or_host(rw::read_buffer(fd, buf.cast(), n), || unsafe {
+        libc::read(fd, buf.cast(), n)
+    })
 }
 
 extern "C" fn write_stream(cookie: *mut c_void, buf: *const c_char, n: size_t) -> ssize_t {
     // A cookie's write says 0 for an error.
-    rw::write_buffer(fd_of(cookie), buf.cast(), n).max(0)
+    let fd = fd_of(cookie);
+    // SAFETY: libc's own buffer.
+    let written = or_host(rw::write_buffer(fd, buf.cast(), n), || unsafe {
+        libc::write(fd, buf.cast(), n)
+    });
+    written.max(0)
 }
 
 extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
@@ -67,6 +76,12 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
     let closed = ops::close(fd, || memtun_core::sys::close(fd).map_or(-1, |()| 0));
+    forget(fd);
+    closed
+}
+
+/// The stream of this descriptor is one of ours no more.
+fn forget(fd: c_int) {
     for stream in &STREAMS {
         if stream.fd.load(Relaxed) == fd
             && !stream.file.swap(std::ptr::null_mut(), Release).is_null()
@@ -74,7 +89,6 @@ extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
             COUNT.fetch_sub(1, Relaxed);
         }
     }
-    closed
 }
 
 /// A stream of a tunnel's descriptor. NULL and errno when the mode is none.
@@ -204,6 +218,28 @@ fn reopening(
     file
 }
 
+/// Where glibc keeps a stream's descriptor and its wide half (`_fileno` and `_wide_data` of `struct _IO_FILE` on 64-bit
+/// machines; programs know that struct since putc was a macro).
+const FILENO: usize = 112;
+const WIDE: usize = 160;
+/// More than the wide half takes, zeroed as a new one is.
+const WIDE_SIZE: usize = 512;
+
+/// Makes libc see an ordinary stream in one of ours, with its descriptor: freopen(3) puts the new file under that number,
+/// and makes it ordinary in truth. A stream with functions behind it has no wide half; the new one is never freed.
+fn as_ordinary(file: *mut FILE, fd: c_int) {
+    // SAFETY: a stream of the caller's, whose layout is above.
+    unsafe {
+        let wide = libc::calloc(1, WIDE_SIZE);
+        if !wide.is_null() {
+            libc::fflush(file);
+            file.byte_add(WIDE).cast::<*mut c_void>().write(wide);
+            file.byte_add(FILENO).cast::<c_int>().write(fd);
+        }
+    }
+    forget(fd);
+}
+
 /// freopen(3) closes the stream's descriptor unseen, and its number is another file's afterwards.
 fn given_up(file: *mut FILE, reopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
     if file.is_null() || !crate::table::any() {
@@ -211,6 +247,9 @@ fn given_up(file: *mut FILE, reopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
     }
     // SAFETY: a stream of the caller's.
     let fd = errno::keep(|| unsafe { libc::fileno(file) });
+    if descriptor(file).is_some() {
+        as_ordinary(file, fd);
+    }
     let tunnel = crate::table::unbind(fd);
     let reopened = reopen();
     if let Some(tunnel) = tunnel {

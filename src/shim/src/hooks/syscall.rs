@@ -1,9 +1,15 @@
 //! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
 //! right on x86-64 and aarch64.
 
-use super::{close, dup, exec, file, ioctl, open, rw, stat};
+use super::{
+    close, dup, exec, file, ioctl, memory, open, rawsignal, receive, rw, stat, unseen, wait,
+};
+use crate::readiness::Deadline;
 use crate::real::{hooks, real};
-use libc::{c_int, c_long};
+use crate::table::any;
+use crate::{errno, net, user};
+use libc::{c_int, c_long, sigset_t, timespec};
+use memtun_core::Errno;
 
 hooks! {
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long => my_syscall {
@@ -47,7 +53,58 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_mknodat => stat::my_mknodat(fd, b as _, c as _, d as _) as isize,
             libc::SYS_readlinkat => file::my_readlinkat(fd, b as _, c as _, d),
             libc::SYS_execve => exec::my_execve(a as _, b as _, c as _) as isize,
+            libc::SYS_execveat => {
+                exec::my_execveat(fd, b as _, c as _, d as _, e as c_int) as isize
+            }
             libc::SYS_flock => file::my_flock(fd, b as c_int) as isize,
+            libc::SYS_splice => {
+                file::my_splice(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
+            }
+            libc::SYS_tee => file::my_tee(fd, fd2, c, d as _),
+            libc::SYS_vmsplice => file::my_vmsplice(fd, b as _, c, d as _),
+            libc::SYS_sendfile => file::my_sendfile64(fd, fd2, c as _, d),
+            libc::SYS_copy_file_range => {
+                file::my_copy_file_range(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
+            }
+            libc::SYS_fallocate => file::my_fallocate64(fd, b as c_int, c as _, d as _) as isize,
+            libc::SYS_fadvise64 => match file::my_posix_fadvise64(fd, b as _, c as _, d as c_int) {
+                0 => 0,
+                // The named function gives the error instead of setting it.
+                refused => failed(refused),
+            },
+            libc::SYS_truncate => file::my_truncate64(a as _, b as _) as isize,
+            libc::SYS_recvmsg => receive::my_recvmsg(fd, b as _, c as c_int),
+            libc::SYS_recvmmsg => {
+                receive::my_recvmmsg(fd, b as _, c as _, d as c_int, e as _) as isize
+            }
+            libc::SYS_pidfd_getfd => {
+                let new = host(number, [a, b, c, 0, 0, 0]);
+                if new >= 0 {
+                    errno::keep(|| net::adopt(new as c_int));
+                }
+                new
+            }
+            libc::SYS_munmap => memory::my_munmap(a as _, b) as isize,
+            libc::SYS_mprotect => memory::my_mprotect(a as _, b, c as c_int) as isize,
+            libc::SYS_mremap => memory::my_mremap(a as _, b, c, d as c_int, e as _) as isize,
+            libc::SYS_rt_sigaction => rawsignal::action(fd, b as _, c as _, d)? as isize,
+            libc::SYS_rt_sigprocmask => rawsignal::mask(fd, b as _, c as _, d)? as isize,
+            libc::SYS_prctl => unseen::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
+            libc::SYS_seccomp => {
+                crate::foreign::sandboxed();
+                return None;
+            }
+            libc::SYS_exit_group => {
+                net::leave();
+                return None;
+            }
+            libc::SYS_io_submit => submitted(a, b as isize, c as _)?,
+            libc::SYS_io_uring_setup => {
+                log::warn!(
+                    "io_uring goes past memtun: what it does with a tunnel is lost; make the program use read and write"
+                );
+                return None;
+            }
             #[cfg(target_arch = "x86_64")]
             libc::SYS_open => open::my_open(a as _, b as c_int, c as _) as isize,
             #[cfg(target_arch = "x86_64")]
@@ -63,18 +120,132 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             #[cfg(target_arch = "x86_64")]
             libc::SYS_access => stat::my_access(a as _, b as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
+            libc::SYS_mknod => stat::my_mknod(a as _, b as _, c as _) as isize,
+            #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
-            libc::SYS_pidfd_getfd => {
-                let fd = memtun_core::sys::syscall(number, [a, b, c, 0, 0, 0]);
-                if fd < 0 {
-                    crate::errno::set(-fd as i32);
-                    return Some(-1);
-                }
-                crate::net::adopt(fd as c_int);
-                fd
-            }
+            _ if any() => return waiting(number, [a, b, c, d, e, f]),
             _ => return None,
         }
     };
     Some(answer as c_long)
+}
+
+/// The calls that wait for descriptors. The kernel's own take the size of a signal set, and its ppoll and pselect6 say what
+/// is left of the time.
+///
+/// # Safety
+/// The caller's arguments for that very call.
+unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
+    let set = |mask: usize, size: usize| -> Option<*const sigset_t> {
+        // Another size is the kernel's to refuse. It reads one word, as libc does.
+        (mask == 0 || size == WORD).then_some(mask as *const sigset_t)
+    };
+    // SAFETY: the caller's arguments; the hooks have the contract of the call.
+    let answer: c_int = unsafe {
+        match number {
+            libc::SYS_ppoll => {
+                let (mask, end) = (set(d, e)?, Until::given(c as _));
+                let answer = wait::my_ppoll(a as _, b as _, c as _, mask);
+                end.say(answer)
+            }
+            libc::SYS_pselect6 => {
+                let [mask, size] = match f {
+                    0 => [0, WORD],
+                    both => user::read(both as *const [usize; 2]).ok()?,
+                };
+                let (mask, end) = (set(mask, size)?, Until::given(e as _));
+                let sets = [b as *mut libc::fd_set, c as _, d as _];
+                let answer = wait::my_pselect(a as c_int, sets[0], sets[1], sets[2], e as _, mask);
+                end.say(answer)
+            }
+            libc::SYS_epoll_ctl => wait::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
+            libc::SYS_epoll_pwait => {
+                wait::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
+            }
+            libc::SYS_epoll_pwait2 => {
+                wait::my_epoll_pwait2(a as c_int, b as _, c as c_int, d as _, set(e, f)?)
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => wait::my_poll(a as _, b as _, c as c_int),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_select => wait::my_select(a as c_int, b as _, c as _, d as _, e as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_wait => wait::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int),
+            _ => return None,
+        }
+    };
+    Some(answer.into())
+}
+
+/// The kernel's sigset_t.
+const WORD: usize = 8;
+
+/// The time of a wait, which the kernel's own call changes to what is left.
+struct Until {
+    place: *mut timespec,
+    end: Deadline,
+}
+
+impl Until {
+    fn given(place: *mut timespec) -> Until {
+        // SAFETY: NULL, or the caller's argument; plain numbers.
+        let time = (!place.is_null()).then(|| unsafe { user::read(place) }.ok());
+        Until {
+            place,
+            end: Deadline::after(time.flatten()),
+        }
+    }
+    fn say(self, answer: c_int) -> c_int {
+        if let Some(left) = self.end.left() {
+            errno::keep(|| user::write(self.place, &left).ok());
+        }
+        answer
+    }
+}
+
+/// io_submit(2), which the kernel would carry out on the bell: requests before the first on a tunnel are submitted.
+///
+/// # Safety
+/// The caller's arguments for that very call.
+unsafe fn submitted(
+    context: usize,
+    count: isize,
+    requests: *const *const [u32; 6],
+) -> Option<isize> {
+    /// The place of `aio_fildes` in struct iocb, in words of four bytes.
+    const FILDES: usize = 5;
+    if !any() {
+        return None;
+    }
+    // SAFETY: pointers and plain numbers, looked at before they are touched.
+    let tunnel = |i: &isize| unsafe {
+        user::read(requests.offset(*i))
+            .and_then(|request| user::read(request))
+            .is_ok_and(|request| crate::foreign::is_tunnel(request[FILDES] as c_int))
+    };
+    match (0..count).find(tunnel)? {
+        0 => {
+            log::warn!(
+                "io_submit of a tunnel is not supported, it fails with EINVAL; POSIX AIO is"
+            );
+            Some(failed(libc::EINVAL))
+        }
+        before => Some(host(
+            libc::SYS_io_submit,
+            [context, before as usize, requests as usize, 0, 0, 0],
+        )),
+    }
+}
+
+fn failed(e: c_int) -> isize {
+    errno::give::<isize>(Err(Errno(e)))
+}
+
+/// The system call itself.
+fn host(number: c_long, arguments: [usize; 6]) -> isize {
+    // SAFETY: the caller's own arguments for that very call.
+    match unsafe { memtun_core::sys::syscall(number, arguments) } {
+        refused @ -4095..=-1 => failed(-refused as c_int),
+        answer => answer,
+    }
 }

@@ -1,7 +1,11 @@
 //! poll, select and epoll: straight on to libc unless a tunnel is down or unattached.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use crate::epoll;
-use crate::errno;
+use crate::foreign;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
@@ -37,6 +41,7 @@ fn polling(
     careful_poll(fds, n, mask, deadline, host)
 }
 
+#[inline(always)]
 fn careful_poll(
     fds: *mut pollfd,
     n: nfds_t,
@@ -44,28 +49,92 @@ fn careful_poll(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
+    match needs(fds, n) {
+        Needs::Nothing => host(),
+        Needs::Care => polled(fds, n, deadline(), mask),
+        Needs::Correction => {
+            let answer = host();
+            if answer > 0 {
+                corrected(fds, n);
+            }
+            answer
+        }
+        Needs::Watch => {
+            let deadline = deadline();
+            let answer = host();
+            if answer > 0 && any() && corrected(fds, n) == 0 {
+                return polled(fds, n, deadline, mask);
+            }
+            answer
+        }
+    }
+}
+
+/// What a poll needs beside the kernel's answer.
+enum Needs {
+    Nothing,
+    Correction,
+    /// The same, and an epoll instance may become ready for what is not so.
+    Watch,
+    Care,
+}
+
+// What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame between the program and the
+// wait has anything to clean up when the thread is cancelled there.
+
+#[inline(never)]
+extern "C" fn needs(fds: *mut pollfd, n: nfds_t) -> Needs {
     // SAFETY: plain numbers; looked at only to see that the array is readable.
     if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
-        return host();
+        return Needs::Nothing;
     }
     // SAFETY: the caller's array of `n` elements, whose first is readable.
-    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
     if !array.iter().any(|p| epoll::is_target(p.fd)) {
-        return host();
+        return Needs::Nothing;
     }
     if readiness::needs_care(array) {
-        return readiness::poll(array, deadline(), mask);
+        // Some may be tunnels no more.
+        for p in array {
+            foreign::is_tunnel(p.fd);
+        }
+        if readiness::needs_care(array) {
+            return Needs::Care;
+        }
     }
-    // An epoll instance may become ready for what is not so while this sleeps.
-    let deadline = array.iter().any(|p| !is_tunnel(p.fd)).then(deadline);
-    let answer = host();
-    if answer <= 0 || !any() {
-        return answer;
+    if array
+        .iter()
+        .all(|p| is_tunnel(p.fd) || !epoll::is_target(p.fd))
+    {
+        Needs::Correction
+    } else {
+        Needs::Watch
     }
-    match (errno::keep(|| readiness::correct(array)), deadline) {
-        (0, Some(deadline)) => readiness::poll(array, deadline, mask),
-        (_, _) => answer,
+}
+
+#[inline(never)]
+extern "C" fn polled(
+    fds: *mut pollfd,
+    n: nfds_t,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller's array of `n` elements, whose first is readable.
+    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    readiness::poll(array, deadline, mask)
+}
+
+/// Mends the kernel's answer. How many are ready.
+#[inline(never)]
+extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) -> c_int {
+    // SAFETY: the caller's array of `n` elements, which the kernel has just filled.
+    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    // What never happens to a bell: there is something else.
+    let odd = libc::POLLNVAL | libc::POLLHUP;
+    for p in array.iter().filter(|p| p.revents & odd != 0) {
+        foreign::is_tunnel(p.fd);
     }
+    crate::errno::keep(|| readiness::correct(array)) as c_int
 }
 
 /// A time argument: None for NULL.
@@ -76,9 +145,65 @@ fn time_of(time: *const timespec) -> Option<timespec> {
         .flatten()
 }
 
-fn selecting(n: c_int, sets: [*mut fd_set; 3]) -> bool {
+#[inline(never)]
+extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
+    let sets = [r, w, x];
     // SAFETY: the caller's sets of `n` bits.
-    any() && n > 0 && unsafe { readiness::sets_need_care(n, sets) }
+    n > 0 && unsafe { readiness::sets_need_care(n, sets) } && {
+        foreign::look_at(0, n - 1);
+        // SAFETY: as above.
+        unsafe { readiness::sets_need_care(n, sets) }
+    }
+}
+
+extern "C" fn after_ms(timeout: c_int) -> Deadline {
+    Deadline::after_ms(timeout)
+}
+
+extern "C" fn after(time: *const timespec) -> Deadline {
+    Deadline::after(time_of(time))
+}
+
+/// select(2), which says what is left of the time.
+#[inline(never)]
+extern "C" fn select_carefully(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> c_int {
+    // SAFETY: NULL, or the caller's timeval; plain numbers.
+    let given = (!time.is_null()).then(|| unsafe { crate::user::read(time) }.ok());
+    let deadline = Deadline::after(given.flatten().map(|t| timespec {
+        tv_sec: t.tv_sec,
+        tv_nsec: t.tv_usec * 1000,
+    }));
+    // SAFETY: the caller's sets of `n` bits.
+    let answer = unsafe { selected(n, r, w, x, deadline, std::ptr::null()) };
+    if let Some(left) = deadline.left() {
+        let left = timeval {
+            tv_sec: left.tv_sec,
+            tv_usec: left.tv_nsec / 1000,
+        };
+        let _ = crate::user::write(time, &left);
+    }
+    answer
+}
+
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+#[inline(never)]
+unsafe extern "C" fn selected(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { readiness::select(n, [r, w, x], deadline, mask) }
 }
 
 /// epoll_wait(2) and relatives.
@@ -106,9 +231,33 @@ fn epoll_waiting(
     })
 }
 
+#[inline(never)]
+extern "C" fn epoll_concerns(epoll: c_int) -> bool {
+    epoll::concerns(epoll)
+}
+
+#[inline(never)]
+extern "C" fn epoll_waited(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    epoll_waiting(epoll, events, n, deadline, mask)
+}
+
+/// Mends the kernel's answer of `n` events. How many are left.
+#[inline(never)]
+extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) -> c_int {
+    // SAFETY: the kernel filled as many elements of the caller's array.
+    let told = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
+    crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
+}
+
 /// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may be registered while this
 /// sleeps.
-#[inline]
+#[inline(always)]
 fn epolling(
     epoll: c_int,
     events: *mut epoll_event,
@@ -120,20 +269,24 @@ fn epolling(
     if n <= 0 || events.is_null() {
         return host();
     }
-    if epoll::concerns(epoll) {
-        return epoll_waiting(epoll, events, n, deadline(), mask);
+    if epoll_concerns(epoll) {
+        return epoll_waited(epoll, events, n, deadline(), mask);
     }
     // Without a tunnel nobody can register one but after opening it, and then the wait may take its time once more.
-    let known = any().then(&deadline);
+    let known = if any() { Some(deadline()) } else { None };
     let answer = host();
-    if answer <= 0 || !epoll::concerns(epoll) {
+    if answer <= 0 || !epoll_concerns(epoll) {
         return answer;
     }
-    // SAFETY: the kernel filled as many elements of the caller's array.
-    let told = unsafe { std::slice::from_raw_parts_mut(events, answer as usize) };
-    match errno::keep(|| epoll::correct(epoll, told)) {
-        0 => epoll_waiting(epoll, events, n, known.unwrap_or_else(deadline), mask),
-        left => left as c_int,
+    match epoll_corrected(epoll, events, answer) {
+        0 => {
+            let deadline = match known {
+                Some(deadline) => deadline,
+                None => deadline(),
+            };
+            epoll_waited(epoll, events, n, deadline, mask)
+        }
+        left => left,
     }
 }
 
@@ -154,7 +307,7 @@ fn controlling(
     event: *mut epoll_event,
     host: impl Fn(*mut epoll_event) -> c_int,
 ) -> c_int {
-    if !epoll::is_target(fd) {
+    if !epoll::is_target(fd) || is_tunnel(fd) && !foreign::is_tunnel(fd) {
         return host(event);
     }
     // SAFETY: NULL, or the caller's event; plain numbers.
@@ -169,39 +322,30 @@ fn controlling(
 
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
-        polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(poll(fds, n, timeout)))
+        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
     }
     fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
         let host = || real!(__poll_chk(fds, n, timeout, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || after_ms(timeout), host) }
     }
     fn ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int => my_ppoll {
-        polling(fds, n, mask, || Deadline::after(time_of(time)), || real!(ppoll(fds, n, time, mask)))
+        polling(fds, n, mask, || after(time), || real!(ppoll(fds, n, time, mask)))
     }
     fn __ppoll_chk(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => my_ppoll_chk {
         let host = || real!(__ppoll_chk(fds, n, time, mask, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || Deadline::after(time_of(time)), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if selecting(n, [r, w, x]) {
-            // SAFETY: NULL, or the caller's timeval; plain numbers.
-            let given = if time.is_null() { None } else { unsafe { crate::user::read(time) }.ok() };
-            let deadline = Deadline::after(given.map(|t| timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec * 1000 }));
-            // SAFETY: the caller's sets of `n` bits.
-            let answer = unsafe { readiness::select(n, [r, w, x], deadline, std::ptr::null()) };
-            if let Some(left) = deadline.left() {
-                // Linux's select says what is left of the time.
-                let _ = crate::user::write(time, &timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 });
-            }
-            answer
+        if any() && selecting(n, r, w, x) {
+            select_carefully(n, r, w, x, time)
         } else {
             real!(select(n, r, w, x, time))
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if selecting(n, [r, w, x]) {
+        if any() && selecting(n, r, w, x) {
             // SAFETY: the caller's sets of `n` bits.
-            unsafe { readiness::select(n, [r, w, x], Deadline::after(time_of(time)), mask) }
+            unsafe { selected(n, r, w, x, after(time), mask) }
         } else {
             real!(pselect(n, r, w, x, time, mask))
         }
@@ -216,19 +360,19 @@ hooks! {
         controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e)))
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        let deadline = || Deadline::after_ms(timeout);
+        let deadline = || after_ms(timeout);
         epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
     }
     fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
-        let deadline = || Deadline::after_ms(timeout);
+        let deadline = || after_ms(timeout);
         epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask)))
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
-        let deadline = || Deadline::after(time_of(time));
+        let deadline = || after(time);
         epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask)))
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
-        polling(fds, n, std::ptr::null(), || Deadline::after_ms(timeout), || real!(__poll(fds, n, timeout)))
+        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))
     }
     fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
         // SAFETY: the caller's arguments for the same call.

@@ -1,0 +1,47 @@
+//! Calls in which libc closes or replaces descriptors by itself, and the one after which nothing may be asked unasked.
+
+use super::file;
+use crate::foreign;
+use crate::real::{hooks, real};
+use libc::{c_char, c_int, c_ulong, pid_t, termios, winsize};
+
+/// Standard input, output and error.
+const STANDARD: (c_int, c_int) = (0, 2);
+
+/// The call has put something else in the place of these descriptors, if it succeeded.
+fn replaced(answer: c_int, (first, last): (c_int, c_int)) -> c_int {
+    if answer >= 0 {
+        foreign::look_at(first, last);
+    }
+    answer
+}
+
+hooks! {
+    fn daemon(keep_directory: c_int, keep_descriptors: c_int) -> c_int => my_daemon {
+        replaced(real!(daemon(keep_directory, keep_descriptors)), STANDARD)
+    }
+    fn login_tty(fd: c_int) -> c_int => my_login_tty {
+        if foreign::is_tunnel(fd) {
+            // libc's first step; the second is refused.
+            // SAFETY: touches no memory.
+            unsafe { libc::setsid() };
+            return file::no_terminal(fd);
+        }
+        replaced(real!(login_tty(fd)), STANDARD)
+    }
+    fn forkpty(parent: *mut c_int, name: *mut c_char, settings: *const termios, size: *const winsize) -> pid_t => my_forkpty {
+        match real!(forkpty(parent, name, settings, size)) {
+            0 => replaced(0, STANDARD),
+            child => child,
+        }
+    }
+    fn mq_close(queue: c_int) -> c_int => my_mq_close {
+        replaced(real!(mq_close(queue)), (queue, queue))
+    }
+    fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int => my_prctl {
+        if option == libc::PR_SET_SECCOMP {
+            foreign::sandboxed();
+        }
+        real!(prctl(option, a, b, c, d))
+    }
+}
