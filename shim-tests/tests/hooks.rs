@@ -105,6 +105,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_ppoll"], "ppoll __ppoll_chk"),
     (&["SYS_select"], "select __select"),
     (&["SYS_pselect6"], "pselect"),
+    (&["SYS_epoll_create"], "epoll_create"),
+    (&["SYS_epoll_create1"], "epoll_create1"),
     (&["SYS_epoll_ctl"], "epoll_ctl"),
     (&["SYS_epoll_wait"], "epoll_wait"),
     (&["SYS_epoll_pwait"], "epoll_pwait"),

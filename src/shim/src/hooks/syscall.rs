@@ -158,6 +158,7 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
                 let answer = wait::my_pselect(a as c_int, sets[0], sets[1], sets[2], e as _, mask);
                 end.say(answer)
             }
+            libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int),
             libc::SYS_epoll_ctl => wait::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
             libc::SYS_epoll_pwait => {
                 wait::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
@@ -169,6 +170,8 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
             libc::SYS_poll => wait::my_poll(a as _, b as _, c as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_select => wait::my_select(a as c_int, b as _, c as _, d as _, e as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_create => wait::my_epoll_create(a as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait => wait::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int),
             _ => return None,
