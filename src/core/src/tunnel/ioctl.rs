@@ -222,8 +222,8 @@ fn check_offload(wanted: usize) -> Result<u32, Errno> {
         if left & USO == USO {
             left &= !USO;
         }
-        // A tunnel's inner packets are cut into segments by TSO or not at all.
-        if left & UDP_TUNNEL_GSO != 0 && wanted & TSO != 0 {
+        // A tunnel's inner packets are cut into segments where plain ones are.
+        if left & UDP_TUNNEL_GSO != 0 && (wanted & TSO != 0 || wanted & USO == USO) {
             left &= !UDP_TUNNEL_GSO;
             left &= !UDP_TUNNEL_GSO_CSUM;
         }

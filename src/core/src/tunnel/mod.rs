@@ -3,6 +3,7 @@
 mod attach;
 mod frame;
 mod ioctl;
+mod vnet;
 
 pub use attach::AttachOptions;
 pub use frame::{Sink, Source};
@@ -277,11 +278,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 e
             };
             source.copy(packet.offset, room).map_err(refused)?;
-            packet
-                .check_vnet(room, interface.is_tap())
-                .inspect_err(|_| {
-                    stats.rx_frame_errors.fetch_add(1, Relaxed);
-                })?;
+            packet.check_vnet(room).inspect_err(|_| {
+                stats.rx_frame_errors.fetch_add(1, Relaxed);
+            })?;
             let ethertype = packet.ethertype(room).map_err(refused)?;
             if !interface.is_up() {
                 return Err(refused(Errno(libc::EIO)));
