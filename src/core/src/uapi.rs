@@ -57,6 +57,10 @@ requests! {
     TUNGETVNETLE = 0x8004_54dd;
     /// Link carrier.
     TUNSETCARRIER = 0x4004_54e2;
+    /// A descriptor of the interface's network namespace.
+    TUNGETDEVNETNS = 0x54e3;
+    /// A descriptor of the network namespace that the device was opened in.
+    SIOCGSKNS = 0x894c;
     /// Flags of an interface.
     SIOCGIFFLAGS = 0x8913;
     /// Flags of an interface.

@@ -4,8 +4,10 @@ use super::attach::AttachOptions;
 use super::Tunnel;
 use crate::netdir::{Local, NetDir};
 use crate::shm::layout::Attachment;
+use crate::sys::{self, Fd};
 use crate::uapi::*;
 use crate::{Errno, Operation, Permission};
+use std::ffi::CStr;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -72,6 +74,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 self.set_queue(fd, ifreq.flags() as u32)?;
             }
             TUNSETIFINDEX => self.set_ifindex(arg)?,
+            SIOCGSKNS => return namespace().map(Ioctl::Done),
             _ => return self.device_ioctl(request, arg).map(Ioctl::Done),
         }
         Ok(Ioctl::Done(0))
@@ -109,6 +112,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
                 arg.store(&answer.0)?;
             }
+            TUNGETDEVNETNS => return namespace(),
             TUNSETNOCSUM | TUNSETDEBUG => {}
             TUNSETPERSIST => {
                 let _lock = self.net.lock()?;
@@ -198,6 +202,17 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     let mut bytes = [0u8; 4];
     arg.fetch(&mut bytes)?;
     Ok(i32::from_ne_bytes(bytes))
+}
+
+/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+fn namespace() -> Result<i32, Errno> {
+    const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let open = |path: &CStr| sys::open(path, flags, 0).map(Fd::into_raw);
+    open(PLACES[0]).or_else(|e| match e {
+        Errno(libc::ENOENT) => open(PLACES[1]),
+        e => Err(e),
+    })
 }
 
 /// TUN_F_*: which combinations `set_offload` accepts.
