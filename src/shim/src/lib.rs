@@ -13,6 +13,7 @@
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
+//! | `sleepers` | who has to be woken where a byte in the bell is a signal |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
@@ -40,6 +41,7 @@ mod readiness;
 pub mod real;
 mod route;
 mod signals;
+mod sleepers;
 mod sockios;
 mod table;
 mod user;

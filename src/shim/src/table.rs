@@ -266,9 +266,19 @@ impl Local for OwnTunnels {
                 if users == FREE || users & CLAIMED != 0 {
                     continue;
                 }
-                let fd = slot.some_fd.load(Relaxed) as i32;
+                let index = (chunk * SLOTS_PER_CHUNK + i) as u32;
+                let mut fd = slot.some_fd.load(Relaxed) as i32;
+                if word(fd) != index + 1 {
+                    // That number was closed; another may be left.
+                    let Some(other) = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)
+                    else {
+                        continue;
+                    };
+                    fd = other;
+                    slot.some_fd.store(fd as u32, Relaxed);
+                }
                 let Some(held) = hold(fd) else { continue };
-                if held.inode() == inode && std::ptr::eq(slot, self::slot(held.index)?) {
+                if held.inode() == inode && held.index == index {
                     return Some(fd);
                 }
             }

@@ -138,7 +138,8 @@ impl NetDir {
                 self.discard(interface, &tunnel);
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
-            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
+            let own = local.descriptor(inode).is_some();
+            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd, own));
         }
         self.take_name_away(interface);
         {

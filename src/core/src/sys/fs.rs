@@ -249,6 +249,52 @@ pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
     .map(|n| n as i32)
 }
 
+/// Who gets the signals of a descriptor (F_GETOWN_EX).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    kind: i32,
+    pid: i32,
+}
+
+const F_SETOWN_EX: usize = 15;
+const F_GETOWN_EX: usize = 16;
+
+/// The owner of a descriptor. ESRCH when there is none that this process can name.
+pub fn owner_of(fd: i32) -> Result<Owner, Errno> {
+    let mut owner = Owner { kind: 0, pid: 0 };
+    // SAFETY: a struct f_owner_ex of our own, which the kernel fills.
+    check(unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [fd as usize, F_GETOWN_EX, &raw mut owner as usize, 0, 0, 0],
+        )
+    })?;
+    if owner.pid == 0 {
+        return Err(Errno(libc::ESRCH));
+    }
+    Ok(owner)
+}
+
+/// F_SETOWN_EX.
+pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
+    // SAFETY: a struct f_owner_ex of the caller's, which the kernel reads.
+    check(unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [
+                fd as usize,
+                F_SETOWN_EX,
+                owner as *const Owner as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    })
+    .map(drop)
+}
+
 /// Another number for a descriptor, where programs do not expect one: high and close-on-exec.
 pub fn duplicate_high(fd: i32) -> Result<i32, Errno> {
     const HIGH: usize = 512;

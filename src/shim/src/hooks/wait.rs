@@ -3,6 +3,7 @@
 use crate::epoll;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
+use crate::sleepers;
 use crate::table::{any, is_tunnel};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -52,10 +53,17 @@ fn careful_poll(
     if !array.iter().any(|p| is_tunnel(p.fd)) {
         return host();
     }
-    if readiness::needs_care(array) {
-        return readiness::poll(array, deadline(), mask);
+    let asleep = sleepers::on(array.iter().map(|p| p.fd));
+    let care = readiness::needs_care(array);
+    let answer = if care {
+        readiness::poll(array, deadline(), mask)
+    } else {
+        host()
+    };
+    asleep.awake();
+    if care {
+        return answer;
     }
-    let answer = host();
     if answer > 0 {
         crate::errno::keep(|| readiness::correct(array));
     }
@@ -120,7 +128,8 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || Deadline::after(time_of(time)), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if selecting(n, [r, w, x]) {
+        let asleep = any().then(|| sleepers::below(n));
+        let answer = if selecting(n, [r, w, x]) {
             // SAFETY: NULL, or the caller's timeval; plain numbers.
             let given = if time.is_null() { None } else { unsafe { crate::user::read(time) }.ok() };
             let deadline = Deadline::after(given.map(|t| timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec * 1000 }));
@@ -133,18 +142,26 @@ hooks! {
             answer
         } else {
             real!(select(n, r, w, x, time))
-        }
+        };
+        if let Some(asleep) = asleep { asleep.awake() }
+        answer
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if selecting(n, [r, w, x]) {
+        let asleep = any().then(|| sleepers::below(n));
+        let answer = if selecting(n, [r, w, x]) {
             // SAFETY: the caller's sets of `n` bits.
             unsafe { readiness::select(n, [r, w, x], Deadline::after(time_of(time)), mask) }
         } else {
             real!(pselect(n, r, w, x, time, mask))
-        }
+        };
+        if let Some(asleep) = asleep { asleep.awake() }
+        answer
     }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
         if is_tunnel(fd) {
+            if let Some(tunnel) = crate::table::hold(fd) {
+                tunnel.sleeps_uncounted();
+            }
             // SAFETY: NULL, or the caller's event; plain numbers.
             match unsafe { crate::user::read(event) } {
                 Err(_) if operation != libc::EPOLL_CTL_DEL => real!(epoll_ctl(epoll, operation, fd, event)),
