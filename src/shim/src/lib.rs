@@ -9,7 +9,8 @@
 //! | `ops` | what a call does on a tunnel |
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
-//! | `sockios` | interface requests on ordinary sockets |
+//! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
+//! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
@@ -33,7 +34,9 @@ mod epoll;
 mod errno;
 mod fdinfo;
 mod hooks;
+mod interfaces;
 mod logging;
+mod missing;
 mod net;
 mod ops;
 mod process;

@@ -191,13 +191,17 @@ pub fn ioctl(
         let options = AttachOptions {
             link_up: config::get().is_none_or(|c| c.link_up),
         };
-        tunnel.ioctl(
+        let answer = tunnel.ioctl(
             fd,
             request,
             &mut IoctlArgument(arg as usize),
             options,
             &OwnTunnels,
-        )
+        );
+        if answer == Err(Errno(libc::EINVAL)) {
+            crate::missing::on_tunnel(&tunnel, request);
+        }
+        answer
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,

@@ -95,6 +95,7 @@ impl NetDir {
             let _ = dir.unlink(temporary.cstr());
             linked.map(|()| interface)
         })
+        .inspect(|_| self.remember(name))
     }
 
     /// Says that the set of interfaces, or a link's state, has changed.
@@ -203,6 +204,7 @@ impl NetDir {
             return Err(e);
         }
         store_name(&interface.name, name);
+        self.remember(name);
         for inode in interface.queue_inodes() {
             if let Ok(tunnel) = self.tunnel(inode) {
                 store_name(&tunnel.name, name);

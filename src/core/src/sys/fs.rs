@@ -249,6 +249,26 @@ pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
     .map(|n| n as i32)
 }
 
+/// The family of a socket (SO_DOMAIN). ENOTSOCK for what is none.
+pub fn socket_family(fd: i32) -> Result<i32, Errno> {
+    let (mut family, mut length) = (0i32, size_of::<i32>() as u32);
+    // SAFETY: an int and its length of our own.
+    check(unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                fd as usize,
+                libc::SOL_SOCKET as usize,
+                libc::SO_DOMAIN as usize,
+                &raw mut family as usize,
+                &raw mut length as usize,
+                0,
+            ],
+        )
+    })
+    .map(|_| family)
+}
+
 /// Who gets the signals of a descriptor (F_GETOWN_EX).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
