@@ -642,6 +642,40 @@ pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
     check(answer).map(|fd| Fd(fd as i32))
 }
 
+/// dup3(2): `new` becomes another number of `old`.
+pub fn duplicate_onto(old: i32, new: i32, flags: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    check(unsafe {
+        syscall(
+            libc::SYS_dup3,
+            [old as usize, new as usize, flags as usize, 0, 0, 0],
+        )
+    })
+    .map(drop)
+}
+
+/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the kernel does not say.
+pub fn mount_id(path: &CStr) -> Option<u64> {
+    // SAFETY: plain numbers, for which zero is valid.
+    let mut x: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: a NUL-terminated path, and a struct of our own that the kernel fills.
+    check(unsafe {
+        syscall(
+            libc::SYS_statx,
+            [
+                libc::AT_FDCWD as isize as usize,
+                path.as_ptr() as usize,
+                0,
+                libc::STATX_MNT_ID as usize,
+                &raw mut x as usize,
+                0,
+            ],
+        )
+    })
+    .ok()?;
+    (x.stx_mask & libc::STATX_MNT_ID != 0).then_some(x.stx_mnt_id)
+}
+
 /// lseek(2) to the beginning.
 pub fn rewind(fd: i32) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
