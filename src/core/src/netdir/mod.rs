@@ -17,6 +17,7 @@
 mod captured;
 mod directory;
 mod interfaces;
+mod known;
 mod life;
 mod sweep;
 mod tunnels;

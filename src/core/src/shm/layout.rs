@@ -5,7 +5,7 @@ use super::lock::Lock;
 use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// Changes with every change of a struct in this file.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
@@ -132,7 +132,12 @@ pub struct NetState {
     pub capture_asleep: AtomicU32,
     /// The faults.
     pub faults: [FaultSlot; FAULT_SLOTS],
+    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see [`crate::NetDir::knows`].
+    pub known_names: [AtomicU32; KNOWN_NAMES],
 }
+
+/// How many names a net remembers. Beyond that a name that is gone is the host's again.
+pub const KNOWN_NAMES: usize = 512;
 
 /// Most queues of one interface (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;
@@ -291,7 +296,8 @@ pub struct TunnelState {
     pub room_waiters: AtomicU32,
     /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
     pub last_read: AtomicU32,
-    /// 1: O_ASYNC is in force, and what rings the bell makes signals.
+    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
+    /// [`crate::bell`].
     pub signals: AtomicU32,
     /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,

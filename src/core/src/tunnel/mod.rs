@@ -3,6 +3,7 @@
 mod attach;
 mod frame;
 mod ioctl;
+mod vnet;
 
 pub use attach::AttachOptions;
 pub use frame::{Sink, Source};
@@ -277,11 +278,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 e
             };
             source.copy(packet.offset, room).map_err(refused)?;
-            packet
-                .check_vnet(room, interface.is_tap())
-                .inspect_err(|_| {
-                    stats.rx_frame_errors.fetch_add(1, Relaxed);
-                })?;
+            packet.check_vnet(room).inspect_err(|_| {
+                stats.rx_frame_errors.fetch_add(1, Relaxed);
+            })?;
             let ethertype = packet.ethertype(room).map_err(refused)?;
             if !interface.is_up() {
                 return Err(refused(Errno(libc::EIO)));
@@ -384,14 +383,36 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// Is O_ASYNC in force?
     pub fn has_signals(&self) -> bool {
-        self.state.signals.load(Relaxed) != 0
+        self.state.signals.load(Relaxed) & bell::SIGNALS != 0
+    }
+
+    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not. Look again after this
+    /// whether there is a reason to.
+    pub fn sleeps(&self) -> bool {
+        let sleeps = self.has_signals();
+        if sleeps {
+            self.state.signals.fetch_add(bell::SLEEPER, SeqCst);
+        }
+        sleeps
+    }
+
+    /// He is awake again.
+    pub fn awake(&self) {
+        self.state.signals.fetch_sub(bell::SLEEPER, SeqCst);
+    }
+
+    /// Somebody may sleep on the descriptor from now on without [`Tunnel::sleeps`] (epoll).
+    pub fn sleeps_uncounted(&self) {
+        self.state.signals.fetch_or(bell::UNCOUNTED, SeqCst);
     }
 
     /// O_ASYNC is in force, or not any more.
     pub fn set_signals(&self, on: bool) {
-        self.state.signals.store(on as u32, Relaxed);
         if on {
+            self.state.signals.fetch_or(bell::SIGNALS, SeqCst);
             self.ring_always();
+        } else {
+            self.state.signals.fetch_and(!bell::SIGNALS, SeqCst);
         }
     }
 

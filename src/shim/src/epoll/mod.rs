@@ -82,6 +82,7 @@ pub fn control(
         }
         return answer;
     };
+    tunnel.sleeps_uncounted();
     let dead = operation == libc::EPOLL_CTL_MOD && known.is_some_and(|r| r.mark() == mark::DEAD);
     let mut told = event;
     let mark = match State::of(tunnel.readiness()) {

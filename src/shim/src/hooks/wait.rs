@@ -8,6 +8,7 @@ use crate::epoll;
 use crate::foreign;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
+use crate::sleepers::{self, Asleep};
 use crate::table::{any, is_tunnel};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -49,8 +50,9 @@ fn careful_poll(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    match needs(fds, n) {
-        Needs::Nothing => host(),
+    let (asleep, needs) = before(fds, n);
+    let answer = match needs {
+        Needs::Nothing => return host(),
         Needs::Care => polled(fds, n, deadline(), mask),
         Needs::Correction => {
             let answer = host();
@@ -63,11 +65,14 @@ fn careful_poll(
             let deadline = deadline();
             let answer = host();
             if answer > 0 && any() && corrected(fds, n) == 0 {
-                return polled(fds, n, deadline, mask);
+                polled(fds, n, deadline, mask)
+            } else {
+                answer
             }
-            answer
         }
-    }
+    };
+    awake(asleep);
+    answer
 }
 
 /// What a poll needs beside the kernel's answer.
@@ -83,16 +88,30 @@ enum Needs {
 // wait has anything to clean up when the thread is cancelled there.
 
 #[inline(never)]
-extern "C" fn needs(fds: *mut pollfd, n: nfds_t) -> Needs {
+extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     // SAFETY: plain numbers; looked at only to see that the array is readable.
     if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
-        return Needs::Nothing;
+        return (Asleep::default(), Needs::Nothing);
     }
     // SAFETY: the caller's array of `n` elements, whose first is readable.
     let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
     if !array.iter().any(|p| epoll::is_target(p.fd)) {
-        return Needs::Nothing;
+        return (Asleep::default(), Needs::Nothing);
     }
+    // Who sleeps is counted before the states are looked at.
+    let asleep = sleepers::on(array.iter().map(|p| p.fd));
+    (asleep, needs(array))
+}
+
+extern "C" fn awake(asleep: Asleep) {
+    asleep.awake();
+}
+
+extern "C" fn asleep_below(n: c_int) -> Asleep {
+    sleepers::below(n)
+}
+
+fn needs(array: &[pollfd]) -> Needs {
     if readiness::needs_care(array) {
         // Some may be tunnels no more.
         for p in array {
@@ -336,16 +355,30 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() && selecting(n, r, w, x) {
-            select_carefully(n, r, w, x, time)
+        if any() {
+            let asleep = asleep_below(n);
+            let answer = if selecting(n, r, w, x) {
+                select_carefully(n, r, w, x, time)
+            } else {
+                real!(select(n, r, w, x, time))
+            };
+            awake(asleep);
+            answer
         } else {
             real!(select(n, r, w, x, time))
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() && selecting(n, r, w, x) {
-            // SAFETY: the caller's sets of `n` bits.
-            unsafe { selected(n, r, w, x, after(time), mask) }
+        if any() {
+            let asleep = asleep_below(n);
+            let answer = if selecting(n, r, w, x) {
+                // SAFETY: the caller's sets of `n` bits.
+                unsafe { selected(n, r, w, x, after(time), mask) }
+            } else {
+                real!(pselect(n, r, w, x, time, mask))
+            };
+            awake(asleep);
+            answer
         } else {
             real!(pselect(n, r, w, x, time, mask))
         }
