@@ -308,22 +308,21 @@ impl Local for OwnTunnels {
                 if users == FREE || users & CLAIMED != 0 {
                     continue;
                 }
-                // The number that is remembered may be closed while the tunnel has others. What is rung must be the bell:
-                // nobody else's file gets a byte.
-                let remembered = slot.some_fd.load(Relaxed) as i32;
-                let is_it = |fd: &i32| {
-                    hold(*fd).is_some_and(|held| {
-                        held.inode() == inode
-                            && self::slot(held.index).is_some_and(|s| std::ptr::eq(s, slot))
-                            && held.is_behind(*fd)
-                    })
-                };
-                if is_it(&remembered) {
-                    return Some(remembered);
+                let index = (chunk * SLOTS_PER_CHUNK + i) as u32;
+                let mut fd = slot.some_fd.load(Relaxed) as i32;
+                if word(fd) != index + 1 {
+                    // That number was closed; another may be left.
+                    let Some(other) = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)
+                    else {
+                        continue;
+                    };
+                    fd = other;
+                    slot.some_fd.store(fd as u32, Relaxed);
                 }
-                if let Some(other) = bound_in(0, u32::MAX).find(is_it) {
-                    slot.some_fd.store(other as u32, Relaxed);
-                    return Some(other);
+                let Some(held) = hold(fd) else { continue };
+                // What is rung must be the bell: nobody else's file gets a byte.
+                if held.inode() == inode && held.index == index && held.is_behind(fd) {
+                    return Some(fd);
                 }
             }
         }
