@@ -147,6 +147,21 @@ fn a_full_file_system_gives_errors_and_no_signals() {
 }
 
 #[test]
+fn a_file_system_that_is_full_of_history_fails_no_write() {
+    let stage = Stage::new("history");
+    let program = stage.program("full_history");
+    let script = format!(
+        "mkdir $STAGE/small; mount -t tmpfs -o size=64m,mode=0755 none $STAGE/small; mkdir -m 700 $STAGE/small/net
+         export MEMTUN_NET=$STAGE/small/net; exec $DROP {} $MEMTUN_NET",
+        program.display()
+    );
+    if let Some(finished) = stage.in_mount_namespace(&script) {
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n");
+    }
+}
+
+#[test]
 fn a_program_goes_on_after_chroot_and_setuid() {
     let stage = Stage::new("chroot");
     let program = stage.program("chroot");

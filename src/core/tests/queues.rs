@@ -360,3 +360,15 @@ fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
         assert!(taken.load(SeqCst) > 0, "none came in between");
     });
 }
+
+#[test]
+fn what_a_closed_tunnel_did_not_read_is_counted_by_the_net_alone() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    for i in 0..7 {
+        interface.inject(&numbered(i, 60), None, NOW).expect("room");
+    }
+    system.close(fd).expect("close");
+    assert!(interface.is_gone());
+    assert_eq!(interface.info().tx, [0, 0, 0], "as the kernel's driver");
+    assert_eq!(system.net().discarded(), 7);
+}

@@ -135,7 +135,7 @@ impl NetDir {
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
             if locked.is_ok() {
-                self.discard(interface, &tunnel);
+                self.discard(&tunnel);
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));

@@ -16,6 +16,7 @@
 
 mod captured;
 mod directory;
+mod history;
 mod interfaces;
 mod life;
 mod sweep;

@@ -270,7 +270,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.state.attachment.store(state as u32, Release);
         if !attach {
-            self.net.discard(&interface, &self.state);
+            self.net.discard(&self.state);
             bell::silence(&self.state, fd, false);
         }
         Ok(())

@@ -142,8 +142,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let base = self.interface.load(Acquire);
         if !base.is_null() {
-            // SAFETY: the base came from `into_base`; it is unmapped only in `set_interface` (see there) and in drop.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_base(base) });
+            // SAFETY: the base came from `into_word`; it is unmapped only in `set_interface` (see there) and in drop.
+            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(base) });
             if interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed)
                 && !interface.is_going()
             {
@@ -167,12 +167,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
-        let base = interface.into_base();
+        let base = interface.into_word();
         // The old mapping stays: another thread may be in the middle of a call on it. Attaching a tunnel again after its
         // interface was deleted is rare enough for the address space.
         self.interface.swap(base, AcqRel);
-        // SAFETY: just made by `into_base`.
-        ManuallyDrop::new(unsafe { Mapped::from_base(base) })
+        // SAFETY: just made by `into_word`.
+        ManuallyDrop::new(unsafe { Mapped::from_word(base) })
     }
 
     /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
@@ -208,6 +208,21 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         count(&interface.stats.tx_bytes, whole as u64, alone);
         self.state.last_read.store(n as u32, Relaxed);
         Ok(Read::Done(n))
+    }
+
+    /// The program is about to let the kernel forbid system calls, see [`sys::enter_sandbox`]: the history gets what it may
+    /// need.
+    pub fn before_sandbox(&self) {
+        const HISTORY: usize = 1 << 20;
+        let Ok(interface) = self.interface() else {
+            return;
+        };
+        let Ok(_lock) = self.net.lock_interface(&interface, Patience::Brief) else {
+            return;
+        };
+        if interface.log_reserved.load(Relaxed) < HISTORY as u64 {
+            self.net.grow_log(&interface, HISTORY);
+        }
     }
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
@@ -424,8 +439,8 @@ impl<N: Deref<Target = NetDir>> Drop for Tunnel<N> {
     fn drop(&mut self) {
         let base = std::mem::replace(self.interface.get_mut(), std::ptr::null_mut());
         if !base.is_null() {
-            // SAFETY: from `into_base`, and nobody else has this value.
-            drop(unsafe { Mapped::<InterfaceState>::from_base(base) });
+            // SAFETY: from `into_word`, and nobody else has this value.
+            drop(unsafe { Mapped::<InterfaceState>::from_word(base) });
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod open;
 pub mod receive;
 pub mod rw;
+pub mod sandbox;
 pub mod signal;
 pub mod stat;
 pub mod stream;
@@ -38,4 +39,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     syscall::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
+    sandbox::HOOKS,
 ];

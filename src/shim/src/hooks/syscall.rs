@@ -1,7 +1,7 @@
 //! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
 //! right on x86-64 and aarch64.
 
-use super::{close, dup, exec, file, ioctl, open, rw, stat};
+use super::{close, dup, exec, file, ioctl, open, rw, sandbox, stat};
 use crate::real::{hooks, real};
 use libc::{c_int, c_long};
 
@@ -64,6 +64,11 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_access => stat::my_access(a as _, b as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
+            libc::SYS_prctl => sandbox::my_prctl(a as c_int, b, c, d, e) as isize,
+            libc::SYS_seccomp => {
+                sandbox::before();
+                return None;
+            }
             libc::SYS_pidfd_getfd => {
                 let fd = memtun_core::sys::syscall(number, [a, b, c, 0, 0, 0]);
                 if fd < 0 {
