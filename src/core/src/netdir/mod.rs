@@ -25,6 +25,7 @@ mod tunnels;
 pub use directory::{Directory, Refusal};
 pub use sweep::sweep_base;
 
+use crate::cause::Cause;
 use crate::shm::layout::{InterfaceState, NetState};
 use crate::shm::lock::{Guard, Patience, Peers};
 use crate::shm::Mapped;
@@ -91,8 +92,27 @@ pub struct NetDir {
     id: Identity,
     private: bool,
     owner: Option<u32>,
+    /// Who and where the process was when it joined.
+    place: Place,
     state: Mapped<NetState>,
     life: Life,
+}
+
+/// What a process sees of the file system: by its user and its root directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    user: u32,
+    root: Option<(u64, u64)>,
+}
+
+impl Place {
+    fn here() -> Place {
+        let root = sys::fstatat(libc::AT_FDCWD, c"/", 0);
+        Place {
+            user: sys::effective_uid(),
+            root: root.ok().map(|st| (st.st_dev, st.st_ino)),
+        }
+    }
 }
 
 impl std::ops::Deref for NetDir {
@@ -134,7 +154,7 @@ impl NetDir {
                     fail(e, "; its owner makes the directory, root does not")
                 }
                 libc::ENOENT => fail(e, "; make its parent directory first"),
-                libc::ENOSPC => fail(e, "; its file system is full"),
+                _ if Cause(Errno(e)).is_known() => fail(e, &format!("; {}", Cause(Errno(e)))),
                 libc::EAGAIN => fail(
                     e,
                     "; somebody who does not go on is removing it: end that process",
@@ -192,6 +212,7 @@ impl NetDir {
                         id,
                         private,
                         owner: how.owner,
+                        place: Place::here(),
                         state,
                         life,
                     });
@@ -227,7 +248,35 @@ impl NetDir {
     /// Has the directory been removed, or replaced?
     pub fn is_gone(&self) -> bool {
         let state = self.open_dir().and_then(|dir| dir.inode(STATE));
-        matches!(state, Err(Errno(libc::ENOENT)))
+        matches!(state, Err(Errno(libc::ENOENT))) && Place::here().root == self.place.root
+    }
+
+    /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
+    /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
+    #[cold]
+    pub(crate) fn refused(&self, what: &str, failed: Errno) -> Errno {
+        let unreachable = [libc::EACCES, libc::EPERM, libc::ENOENT].contains(&failed.0);
+        let (then, now) = (self.place, Place::here());
+        let net = String::from_utf8_lossy(self.path());
+        if unreachable && now.user != then.user {
+            log::error!(
+                "{what}: the net {net} was joined as user {}, and the process is user {} now (setuid); let it make its interfaces before",
+                then.user,
+                now.user
+            );
+            return Errno(libc::EPERM);
+        }
+        if unreachable && now.root != then.root {
+            log::error!("{what}: the net {net} cannot be reached from the process's new root directory (chroot); let it make its interfaces before");
+            return Errno(libc::EPERM);
+        }
+        if Cause(failed).is_known() {
+            log::error!("{what}: net {net}: {}", Cause(failed));
+        }
+        match failed.0 {
+            libc::EACCES => Errno(libc::EPERM),
+            _ => failed,
+        }
     }
 
     /// Does a member live in the net, this process included?

@@ -47,7 +47,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             }
             attached = self.attach(fd, &name, flags, options, local);
         }
-        let interface = attached?;
+        let interface = attached.map_err(|e| self.net.refused("TUNSETIFF", e))?;
         store_name(&self.state.requested_name, &wanted);
         self.state.requested_flags.store(flags, Relaxed);
         ifreq.set_name(&load_name(&interface.name));

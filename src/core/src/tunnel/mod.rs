@@ -79,7 +79,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 return Err(Errno(libc::EINVAL));
             }
         }
-        let (fd, inode, state) = net.create_tunnel(flags)?;
+        let made = net.create_tunnel(flags);
+        let (fd, inode, state) = made.map_err(|e| net.refused("open", e))?;
         Ok((
             fd,
             Tunnel {
