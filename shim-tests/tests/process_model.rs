@@ -162,6 +162,18 @@ fn a_file_system_that_is_full_of_history_fails_no_write() {
 }
 
 #[test]
+fn a_descriptor_that_is_attached_again_and_again_takes_no_more_room() {
+    let stage = Stage::new("reattach");
+    let program = stage.program("reattach");
+    for [times, others] in [["3000", "0"], ["300", "1"]] {
+        let line = [program.as_os_str(), times.as_ref(), others.as_ref()];
+        let finished = stage.shimmed(&[], &line);
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n");
+    }
+}
+
+#[test]
 fn a_program_goes_on_after_chroot_and_setuid() {
     let stage = Stage::new("chroot");
     let program = stage.program("chroot");

@@ -159,3 +159,27 @@ fn a_thousand_tunnels_fit_into_little_address_space() {
         },
     );
 }
+
+#[test]
+fn a_tunnel_that_is_attached_again_gives_back_what_it_had() {
+    limited(
+        "a_tunnel_that_is_attached_again_gives_back_what_it_had",
+        libc::RLIMIT_AS,
+        1 << 30,
+        || {
+            let (system, fd, interface) = attached();
+            interface.delete().expect("delete");
+            let left = || memtun::sys::address_space_left().expect("a limit").1;
+            let before = left();
+            for _ in 0..1000 {
+                system
+                    .ioctl(fd, TUNSETIFF, &ifreq("s0", IFF_TUN | IFF_NO_PI))
+                    .expect("TUNSETIFF");
+                system.write(fd, FRAME).expect("write");
+                let interface = system.net().wait_interface("s0", NOW).expect("it");
+                interface.delete().expect("delete");
+            }
+            assert!(before - left() < 20 << 20, "{before} and {}", left());
+        },
+    );
+}
