@@ -476,6 +476,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     pub fn link_bell(&self) -> Result<Fd, Errno> {
         let interface = self.interface()?;
         let _lock = self.net.lock()?;
+        if interface.is_going() {
+            // Nobody would take the FIFO away again.
+            return Err(Errno(libc::EBADFD));
+        }
         let fd = self.net.open_link_bell(&interface)?;
         self.net.ring_link(&interface);
         Ok(fd)
