@@ -86,6 +86,22 @@ pub struct Join {
     pub member: bool,
 }
 
+/// A call of the program's that needs the files of its net.
+#[derive(Clone, Copy)]
+pub(crate) enum Refused {
+    Open,
+    Attach,
+}
+
+impl Refused {
+    fn name(self) -> &'static str {
+        match self {
+            Refused::Open => "open",
+            Refused::Attach => "TUNSETIFF",
+        }
+    }
+}
+
 /// A net's directory, joined.
 pub struct NetDir {
     path: PathBuf,
@@ -254,28 +270,36 @@ impl NetDir {
     /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
     /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
     #[cold]
-    pub(crate) fn refused(&self, what: &str, failed: Errno) -> Errno {
+    pub(crate) fn refused(&self, call: Refused, failed: Errno) -> Errno {
+        static LAST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
         let unreachable = [libc::EACCES, libc::EPERM, libc::ENOENT].contains(&failed.0);
         let (then, now) = (self.place, Place::here());
-        let net = String::from_utf8_lossy(self.path());
-        if unreachable && now.user != then.user {
-            log::error!(
-                "{what}: the net {net} was joined as user {}, and the process is user {} now (setuid); let it make its interfaces before",
-                then.user,
-                now.user
-            );
-            return Errno(libc::EPERM);
+        let moved = unreachable && now != then;
+        if !moved && !Cause(failed).is_known() {
+            return match failed.0 {
+                libc::EACCES => Errno(libc::EPERM),
+                _ => failed,
+            };
         }
-        if unreachable && now.root != then.root {
-            log::error!("{what}: the net {net} cannot be reached from the process's new root directory (chroot); let it make its interfaces before");
-            return Errno(libc::EPERM);
+        if is_due(&LAST[call as usize]) {
+            let net = String::from_utf8_lossy(self.path());
+            let what = call.name();
+            if !moved {
+                log::error!("{what}: net {net}: {}", Cause(failed));
+            } else if now.user != then.user {
+                log::error!(
+                    "{what}: the net {net} was joined as user {}, and the process is user {} now (setuid); let it make its interfaces before",
+                    then.user,
+                    now.user
+                );
+            } else {
+                log::error!("{what}: the net {net} cannot be reached from the process's new root directory (chroot); let it make its interfaces before");
+            }
         }
-        if Cause(failed).is_known() {
-            log::error!("{what}: net {net}: {}", Cause(failed));
-        }
-        match failed.0 {
-            libc::EACCES => Errno(libc::EPERM),
-            _ => failed,
+        if moved {
+            Errno(libc::EPERM)
+        } else {
+            failed
         }
     }
 
@@ -339,15 +363,9 @@ impl NetDir {
         lock: &crate::shm::lock::Lock,
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if patience != Patience::Program || lock.is_mine() {
+        if patience != Patience::Program || lock.is_mine() || !is_due(&LAST) {
             return;
         }
-        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
-        let last = LAST.load(Relaxed);
-        if last != 0 && now.saturating_sub(last) < Duration::from_secs(5).as_nanos() as u64 {
-            return;
-        }
-        LAST.store(now.max(1), Relaxed);
         log::warn!(
             "{}: another process or thread is in the middle of a call on it and does not go on (stopped?); calls fail with EAGAIN until it continues or is killed",
             crate::shm::load_name(name)
@@ -394,6 +412,17 @@ impl NetDir {
                 _ => true,
             })
     }
+}
+
+/// Has it been a while since this was said?
+fn is_due(last_said: &AtomicU64) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let last = last_said.load(Relaxed);
+    let due = last == 0 || now.saturating_sub(last) >= Duration::from_secs(5).as_nanos() as u64;
+    if due {
+        last_said.store(now.max(1), Relaxed);
+    }
+    due
 }
 
 /// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody cleared up meanwhile.

@@ -11,7 +11,7 @@ pub use ioctl::{Argument, Ioctl};
 use retired::Retired;
 
 use crate::capture::{Refusal, Wait};
-use crate::netdir::NetDir;
+use crate::netdir::{NetDir, Refused};
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
@@ -97,7 +97,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             }
         }
         let made = net.create_tunnel(flags);
-        let (fd, inode, state) = made.map_err(|e| net.refused("open", e))?;
+        let (fd, inode, state) = made.map_err(|e| net.refused(Refused::Open, e))?;
         Ok((
             fd,
             Tunnel {
