@@ -136,7 +136,7 @@ impl NetDir {
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
             if locked.is_ok() {
-                self.discard(interface, &tunnel);
+                self.discard(&tunnel);
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
             let own = local.descriptor(inode).is_some();

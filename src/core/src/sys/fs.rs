@@ -167,7 +167,7 @@ pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
     Ok(if other.raw() < fd.raw() { other } else { fd })
 }
 
-fn prlimit(
+pub(super) fn prlimit(
     resource: i32,
     new: Option<&libc::rlimit64>,
     old: Option<&mut libc::rlimit64>,

@@ -14,6 +14,7 @@ pub mod open;
 pub mod rawsignal;
 pub mod receive;
 pub mod rw;
+pub mod sandbox;
 pub mod signal;
 pub mod stat;
 pub mod stream;
@@ -43,4 +44,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     aio::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
+    sandbox::HOOKS,
 ];

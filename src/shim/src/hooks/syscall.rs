@@ -2,7 +2,7 @@
 //! right on x86-64 and aarch64.
 
 use super::{
-    close, dup, exec, file, ioctl, memory, open, rawsignal, receive, rw, stat, unseen, wait,
+    close, dup, exec, file, ioctl, memory, open, rawsignal, receive, rw, sandbox, stat, wait,
 };
 use crate::readiness::Deadline;
 use crate::real::{hooks, real};
@@ -89,9 +89,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_mremap => memory::my_mremap(a as _, b, c, d as c_int, e as _) as isize,
             libc::SYS_rt_sigaction => rawsignal::action(fd, b as _, c as _, d)? as isize,
             libc::SYS_rt_sigprocmask => rawsignal::mask(fd, b as _, c as _, d)? as isize,
-            libc::SYS_prctl => unseen::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
+            libc::SYS_prctl => sandbox::my_prctl(fd, b, c, d, e) as isize,
             libc::SYS_seccomp => {
-                crate::foreign::sandboxed();
+                sandbox::before();
                 return None;
             }
             libc::SYS_exit_group => {
