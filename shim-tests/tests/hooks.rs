@@ -13,8 +13,6 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("__libc_fcntl64", "GLIBC_PRIVATE: libc's own"),
     ("__libc_pread", "GLIBC_PRIVATE: libc's own"),
     ("__libc_pwrite", "GLIBC_PRIVATE: libc's own"),
-    ("__mprotect", "GLIBC_PRIVATE: libc's own"),
-    ("__munmap", "GLIBC_PRIVATE: libc's own"),
     ("__open64_nocancel", "GLIBC_PRIVATE: libc's own"),
     ("__open_nocancel", "GLIBC_PRIVATE: libc's own"),
     ("__openat64_nocancel", "GLIBC_PRIVATE: libc's own"),

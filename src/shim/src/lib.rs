@@ -13,7 +13,7 @@
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
-//! | `signals` | SIGBUS, which a file that is cut under a mapping means |
+//! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,

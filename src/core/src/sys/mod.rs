@@ -5,6 +5,7 @@
 //! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
 
 mod fs;
+pub mod guard;
 mod mem;
 mod raw;
 

@@ -8,7 +8,6 @@ pub mod file;
 pub mod ioctl;
 pub mod jump;
 pub mod link;
-pub mod memory;
 pub mod open;
 pub mod receive;
 pub mod rw;
@@ -31,7 +30,6 @@ pub const FAMILIES: &[&[Hook]] = &[
     stream::HOOKS,
     file::HOOKS,
     link::HOOKS,
-    memory::HOOKS,
     receive::HOOKS,
     exec::HOOKS,
     wait::HOOKS,

@@ -43,11 +43,13 @@ fn careful_poll(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
+    let ends = [0, (n as usize).saturating_sub(1)];
     // SAFETY: plain numbers; looked at only to see that the array is readable.
-    if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
+    let bad = |i: usize| unsafe { crate::user::read(fds.wrapping_add(i)) }.is_err();
+    if n == 0 || ends.into_iter().any(bad) {
         return host();
     }
-    // SAFETY: the caller's array of `n` elements, whose first is readable.
+    // SAFETY: the caller's array of `n` elements, whose first and last are readable.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
     if !array.iter().any(|p| is_tunnel(p.fd)) {
         return host();
