@@ -24,7 +24,7 @@ macro_rules! programs {
 programs! {
     blocking blocking_close blocking_signals carrier deletion descriptor_reuse epoll_et epoll_lt
     epoll_unattached faultptr fileops fio footprint identity lifetime_exec lifetime_fork lifetime_scm multiqueue
-    notsocket offload opening other_ioctls paths persist pi poll queue rare_ioctls read select sigbus sigio sigsegv sockioctl
+    notsocket offload opening other_ioctls paths persist pi poll queue rare_ioctls read sandbox select sigbus sigio sigsegv sockioctl
     stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged vnet write write_order
 }
 

@@ -14,6 +14,7 @@
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
+//! | `sandbox` | which of our own system calls the program has forbidden |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
@@ -39,6 +40,7 @@ mod process;
 mod readiness;
 pub mod real;
 mod route;
+mod sandbox;
 mod signals;
 mod sockios;
 mod table;

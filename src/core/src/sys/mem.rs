@@ -1,6 +1,7 @@
 //! Mappings and futexes.
 
-use super::{check, syscall};
+use super::quiet::{may, Extra};
+use super::{check, guard, syscall};
 use crate::Errno;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -66,6 +67,9 @@ pub unsafe fn map_zeroes_over(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nobody may use the memory any more.
 pub unsafe fn unmap(at: *mut u8, len: usize) {
+    if !may(Extra::Unmap) {
+        return;
+    }
     // SAFETY: the caller's contract.
     unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
 }
@@ -74,38 +78,28 @@ pub unsafe fn unmap(at: *mut u8, len: usize) {
 /// ENOSPC when the file system has no room. Needs no descriptor: it works after chroot and setuid.
 ///
 /// # Safety
-/// The range must lie in a mapping of the caller's.
+/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see [`guard`]).
 pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     const MADV_POPULATE_WRITE: usize = 23;
     let start = at as usize & !(PAGE - 1);
     let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
-    // SAFETY: populating changes no contents.
-    match check(unsafe {
-        syscall(
-            libc::SYS_madvise,
-            [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0],
-        )
-    }) {
+    let populated = if may(Extra::Populate) {
+        let args = [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0];
+        // SAFETY: populating changes no contents.
+        check(unsafe { syscall(libc::SYS_madvise, args) })
+    } else {
+        Err(Errno(libc::EPERM))
+    };
+    match populated {
         Ok(_) => Ok(()),
-        Err(Errno(libc::EINVAL)) => {
-            // Before Linux 5.14. A system call that stores into a page fails with EFAULT where the program would get
-            // SIGBUS; the last word of each page is zero again afterwards.
-            for page in (start..end).step_by(PAGE) {
-                let mut probe = 0u32;
-                // SAFETY: getcpu(2) stores one u32 at an address within the caller's mapping, or fails; the value of the
-                // page is restored, and the caller has exclusive use of a range that it is about to reserve.
-                unsafe {
-                    check(syscall(
-                        libc::SYS_getcpu,
-                        [&mut probe as *mut u32 as usize, 0, 0, 0, 0, 0],
-                    ))?;
-                    if check(syscall(libc::SYS_getcpu, [page + PAGE - 4, 0, 0, 0, 0, 0])).is_err() {
-                        return Err(Errno(libc::ENOSPC));
-                    }
-                    std::ptr::write_volatile((page + PAGE - 4) as *mut u32, 0);
-                }
+        // Forbidden, by whomever, or unknown before Linux 5.14.
+        Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => {
+            let mut pages = (start..end).step_by(PAGE);
+            // SAFETY: bytes of that mapping.
+            match pages.all(|page| unsafe { guard::touch(page) }) {
+                true => Ok(()),
+                false => Err(Errno(libc::ENOSPC)),
             }
-            Ok(())
         }
         Err(_) => Err(Errno(libc::ENOSPC)),
     }
@@ -114,6 +108,12 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a signal (EINTR), a change
 /// of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller looks again in each case.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<(), Errno> {
+    if !may(Extra::Futex) {
+        for _ in 0..1000 {
+            std::hint::spin_loop();
+        }
+        return Err(Errno(libc::EAGAIN));
+    }
     let limit = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().min(i64::MAX as u64 / 2) as libc::time_t,
         tv_nsec: t.subsec_nanos() as _,
@@ -143,6 +143,9 @@ pub fn futex_wake_all(word: &AtomicU32) {
 
 /// Wakes at most so many of those who wait on `word`.
 pub fn futex_wake(word: &AtomicU32, most: i32) {
+    if !may(Extra::Futex) {
+        return;
+    }
     let args = [
         word.as_ptr() as usize,
         libc::FUTEX_WAKE as usize,

@@ -7,6 +7,7 @@
 mod fs;
 pub mod guard;
 mod mem;
+pub mod quiet;
 mod raw;
 
 pub use fs::*;
@@ -14,6 +15,7 @@ pub use mem::*;
 pub use raw::syscall;
 
 use crate::Errno;
+use quiet::{may, Extra};
 
 /// The kernel's answer as a result: -4095..=-1 is a negative errno.
 fn check(answer: isize) -> Result<usize, Errno> {
@@ -76,6 +78,9 @@ pub fn raise(signal: i32) {
 
 /// Lets others run (sched_yield(2)).
 pub fn yield_now() {
+    if !may(Extra::Yield) {
+        return std::hint::spin_loop();
+    }
     // SAFETY: sched_yield(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
 }
@@ -118,6 +123,11 @@ pub fn now_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
+    };
+    let clock = match clock {
+        libc::CLOCK_MONOTONIC if !may(Extra::Clock) => libc::CLOCK_MONOTONIC_COARSE,
+        libc::CLOCK_REALTIME if !may(Extra::Clock) => libc::CLOCK_REALTIME_COARSE,
+        fine => fine,
     };
     // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
     unsafe { libc::clock_gettime(clock, &mut t) };

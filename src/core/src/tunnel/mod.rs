@@ -14,6 +14,7 @@ use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped};
+use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
@@ -119,6 +120,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Flags of open(2), with the access mode that the descriptor itself does not have.
     pub fn open_flags(&self) -> i32 {
         self.state.open_flags.load(Relaxed) as i32
+    }
+    /// Finds what the next call would otherwise look for in the net's files.
+    pub fn prepare(&self) {
+        let _ = self.interface();
     }
     /// Name of the interface, None while unattached.
     pub fn name(&self) -> Option<Name> {
@@ -392,6 +397,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
     pub fn link_bell(&self) -> Result<Fd, Errno> {
+        if !may(Extra::Files) {
+            return Err(Errno(libc::EPERM));
+        }
         let interface = self.interface()?;
         let _lock = self.net.lock()?;
         let fd = self.net.open_link_bell(&interface)?;
@@ -402,6 +410,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
     /// it unless it is persistent. False while others hold it.
     pub fn closed(&self, local: &dyn crate::netdir::Local) -> bool {
+        if !may(Extra::Files) {
+            // A process that forbids itself everything; whoever looks next finds the tunnel dead.
+            return false;
+        }
         let Ok(_lock) = self.net.lock() else {
             return false;
         };

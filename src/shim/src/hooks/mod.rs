@@ -11,6 +11,7 @@ pub mod link;
 pub mod open;
 pub mod receive;
 pub mod rw;
+pub mod sandbox;
 pub mod signal;
 pub mod stat;
 pub mod stream;
@@ -36,4 +37,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     syscall::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
+    sandbox::HOOKS,
 ];

@@ -1,7 +1,7 @@
 //! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
 //! right on x86-64 and aarch64.
 
-use super::{close, dup, exec, file, ioctl, open, rw, stat};
+use super::{close, dup, exec, file, ioctl, open, rw, sandbox, stat};
 use crate::real::{hooks, real};
 use libc::{c_int, c_long};
 
@@ -64,6 +64,8 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_access => stat::my_access(a as _, b as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
+            libc::SYS_prctl => sandbox::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
+            libc::SYS_seccomp => seccomp([a, b, c, d, e, f]) as isize,
             libc::SYS_pidfd_getfd => {
                 let fd = memtun_core::sys::syscall(number, [a, b, c, 0, 0, 0]);
                 if fd < 0 {
@@ -77,4 +79,10 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
         }
     };
     Some(answer as c_long)
+}
+
+/// SECCOMP_SET_MODE_STRICT is 0 and SECCOMP_SET_MODE_FILTER 1, where prctl(2) says 1 and 2.
+fn seccomp([a, b, c, d, e, f]: [usize; 6]) -> c_long {
+    let make = || real!(syscall(libc::SYS_seccomp, a, b, c, d, e, f));
+    crate::sandbox::enter((a as u32).wrapping_add(1).into(), c, make)
 }

@@ -16,6 +16,11 @@ pub fn real_ppoll(
     real!(ppoll(fds, n, time, mask))
 }
 
+/// The host's poll(2).
+pub fn real_poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+    real!(poll(fds, n, timeout))
+}
+
 /// The host's epoll_ctl(2).
 pub fn real_epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
     real!(epoll_ctl(epoll, operation, fd, event))
@@ -88,10 +93,7 @@ fn epoll_waiting(
     // SAFETY: the caller's array of `n` events, which the kernel would fill.
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
-        // Whole milliseconds, rounded up: a wait must not end before its time.
-        let ms = time.map_or(-1, |t| {
-            (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
-        });
+        let ms = readiness::milliseconds(time);
         real!(epoll_pwait(
             epoll,
             room.as_mut_ptr(),
