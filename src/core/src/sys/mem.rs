@@ -158,12 +158,13 @@ pub fn futex_wake(word: &AtomicU32, most: i32) {
     unsafe { syscall(libc::SYS_futex, args) };
 }
 
-/// An address that no access succeeds at: a page of this process without any permission.
-pub fn unusable_page() -> Result<usize, Errno> {
+/// An address that nothing can be stored at: a page of this process that may only be read. (Who watches a program's memory
+/// takes such a page for a buffer like any other.)
+pub fn unwritable_page() -> Result<usize, Errno> {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     match PAGE.load(Relaxed) {
         0 => {
-            let page = map_private(4096, libc::PROT_NONE)? as usize;
+            let page = map_private(4096, libc::PROT_READ)? as usize;
             // A page too many when two threads come here at once, once in a process's life.
             PAGE.store(page, Relaxed);
             Ok(page)
@@ -176,7 +177,7 @@ pub fn unusable_page() -> Result<usize, Errno> {
 /// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
 pub fn wait_readable(fd: i32) -> Result<(), Errno> {
     // SAFETY: the kernel fails with EFAULT instead of storing.
-    match check(unsafe { syscall(libc::SYS_read, [fd as usize, unusable_page()?, 1, 0, 0, 0]) }) {
+    match check(unsafe { syscall(libc::SYS_read, [fd as usize, unwritable_page()?, 1, 0, 0, 0]) }) {
         Err(Errno(libc::EFAULT)) | Ok(_) => Ok(()),
         Err(e) => Err(e),
     }
