@@ -177,7 +177,12 @@ pub fn unwritable_page() -> Result<usize, Errno> {
 /// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
 pub fn wait_readable(fd: i32) -> Result<(), Errno> {
     // SAFETY: the kernel fails with EFAULT instead of storing.
-    match check(unsafe { syscall(libc::SYS_read, [fd as usize, unwritable_page()?, 1, 0, 0, 0]) }) {
+    match check(unsafe {
+        syscall(
+            libc::SYS_read,
+            [fd as usize, unwritable_page()?, 1, 0, 0, 0],
+        )
+    }) {
         Err(Errno(libc::EFAULT)) | Ok(_) => Ok(()),
         Err(e) => Err(e),
     }
