@@ -8,6 +8,14 @@ use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
+/// Makes the process another program, or fails.
+fn replacing(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    before_exec();
+    let failed = with(environment, exec);
+    super::signal::after_exec();
+    failed
+}
+
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
 fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     // SAFETY: the caller's own argument to an exec function; so below.
@@ -65,28 +73,22 @@ extern "C" {
 
 hooks! {
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
-        before_exec();
-        with(environment, |e| real!(execve(path, args, e)))
+        replacing(environment, |e| real!(execve(path, args, e)))
     }
     fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
-        before_exec();
-        with(own(), |e| real!(execve(path, args, e)))
+        replacing(own(), |e| real!(execve(path, args, e)))
     }
     fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
-        before_exec();
-        with(own(), |e| real!(execvpe(file, args, e)))
+        replacing(own(), |e| real!(execvpe(file, args, e)))
     }
     fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
-        before_exec();
-        with(environment, |e| real!(execvpe(file, args, e)))
+        replacing(environment, |e| real!(execvpe(file, args, e)))
     }
     fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
-        before_exec();
-        with(environment, |e| real!(fexecve(fd, args, e)))
+        replacing(environment, |e| real!(fexecve(fd, args, e)))
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
-        before_exec();
-        with(environment, |e| real!(execveat(dir, path, args, e, flags)))
+        replacing(environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
         before_spawn();
