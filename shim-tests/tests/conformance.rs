@@ -24,7 +24,7 @@ macro_rules! programs {
 programs! {
     blocking blocking_close blocking_signals carrier deletion descriptor_reuse epoll_et epoll_lt
     epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork lifetime_scm multiqueue
-    net_admin notsocket offload opening other_ioctls paths persist pi poll queue rare_ioctls read select sigbus sigio sigio_owner sockalias sockioctl
+    net_admin notsocket offload opening other_ioctls paths persist pi poll queue rare_ioctls read select sigbus sigio sigio_owner sockalias sockioctl sockname
     stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged vnet vnet_random write write_order
 }
 
