@@ -126,6 +126,8 @@ int main(void)
     int fd = open("/dev/net/tun", O_RDWR);
     printf("TUNSETIFF %s\n", outcome(ioctl(fd, TUNSETIFF, &ifr), ifr.ifr_name));
     look("attached");
+    for (int i = 0, none = -1; i < 2; i++)
+        printf("TUNSETFILTEREBPF %s\n", outcome(ioctl(fd, TUNSETFILTEREBPF, &none), "0"));
     change();
     close(fd);
     look("gone");

@@ -1,5 +1,6 @@
 /* What /proc says of a tunnel's descriptor, by every road to it. */
 #include "driver.h"
+#include <linux/openat2.h>
 #include <sys/file.h>
 
 static char text[2000];
@@ -64,6 +65,10 @@ static void roads(int fd)
     MUST(chdir("/proc/self/fdinfo"));
     show_info("relative, the number", slurp(open(name, O_RDONLY)), fd);
     MUST(chdir("/"));
+    struct open_how how = { .flags = O_RDONLY };
+    show_info("openat2", slurp(syscall(SYS_openat2, AT_FDCWD, PATH("/proc/self/fdinfo/%d", fd), &how, sizeof how)), fd);
+    SHOW("openat2 of a closed number", syscall(SYS_openat2, AT_FDCWD, "/proc/self/fdinfo/900", &how, sizeof how));
+    show_info("syscall(SYS_openat)", slurp(syscall(SYS_openat, AT_FDCWD, PATH("/proc/self/fdinfo/%d", fd), O_RDONLY)), fd);
     link = open(PATH("/proc/self/fdinfo/%d", fd), O_RDONLY);
     say("number and close-on-exec", "%d %d", link == fd + 1, fcntl(link, F_GETFD));
     close(link);

@@ -113,12 +113,14 @@ MEMTUN_API int memtun_fault(memtun_net *net, const char *spec);
 MEMTUN_API int memtun_fault_take_back(memtun_net *net, const char *spec);
 
 /*
- Gives a permission back: "open" or "ioctl".
+ Gives a permission back: "open", "ioctl" or "net_admin".
  */
 MEMTUN_API int memtun_permit(memtun_net *net, const char *operation);
 
 /*
  Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
+ Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
+ owner and group the program is not, changing one by requests on sockets.
  */
 MEMTUN_API int memtun_deny(memtun_net *net, const char *operation);
 
@@ -214,6 +216,18 @@ MEMTUN_API int memtun_link_set_mtu(memtun_iface *iface, uint32_t mtu);
  Sets how many packets each read queue holds; of a queue that gets shorter the oldest stay.
  */
 MEMTUN_API int memtun_link_set_txqlen(memtun_iface *iface, uint32_t packets);
+
+/*
+ Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; UINT32_MAX for
+ any.
+ */
+MEMTUN_API int memtun_link_set_owner(memtun_iface *iface, uint32_t uid);
+
+/*
+ Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
+ UINT32_MAX for any.
+ */
+MEMTUN_API int memtun_link_set_group(memtun_iface *iface, uint32_t gid);
 
 /*
  Renames the interface. -EEXIST: the name is taken.

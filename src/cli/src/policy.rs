@@ -27,12 +27,15 @@ pub struct FaultArgs {
     faults: Vec<Fault>,
 }
 
-/// Take permissions away: open or ioctl then fails with EPERM
+/// Take permissions away: open or ioctl then fails with EPERM, and without net_admin what the kernel asks CAP_NET_ADMIN for
+///
+/// Without net_admin programs make no interfaces, attach only to those whose owner and group they are (memtun set --user,
+/// --group), and change none.
 #[derive(Args)]
 pub struct DenyArgs {
     #[command(flatten)]
     net: NetArgs,
-    /// open or ioctl
+    /// open, ioctl or net_admin
     #[arg(value_name = "OPERATION", required = true)]
     permissions: Vec<Permission>,
 }
@@ -42,7 +45,7 @@ pub struct DenyArgs {
 pub struct PermitArgs {
     #[command(flatten)]
     net: NetArgs,
-    /// open or ioctl
+    /// open, ioctl or net_admin
     #[arg(value_name = "OPERATION", required = true)]
     permissions: Vec<Permission>,
 }
@@ -85,9 +88,7 @@ pub fn fault(args: &FaultArgs) -> Outcome {
 
 fn list(net: &Net, json: bool) -> Outcome {
     let granted = net.permissions();
-    let denied = [Permission::Open, Permission::Ioctl]
-        .into_iter()
-        .filter(|p| !granted.contains(p));
+    let denied = Permission::ALL.into_iter().filter(|p| !granted.contains(p));
     let policy = Policy {
         faults: net.faults().iter().map(Fault::to_string).collect(),
         denied: denied.map(|p| p.to_string()).collect(),

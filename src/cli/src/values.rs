@@ -66,7 +66,7 @@ fn bare_address(text: &str) -> Option<IpAddr> {
     inner.unwrap_or(text).parse().ok()
 }
 
-/// A user by number; None where nothing was said.
+/// A user or group by number; None where nothing was said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct User(pub Option<u32>);
 
@@ -84,6 +84,24 @@ pub fn user(text: &str) -> Result<User, String> {
         Ok(None) => Err("there is no such user; give a user's name or number".into()),
         Err(e) => Err(format!(
             "cannot be looked up: {}; give the user's number",
+            e.desc()
+        )),
+    }
+}
+
+/// A group's name or number, as [`user`].
+pub fn group(text: &str) -> Result<User, String> {
+    if text.is_empty() {
+        return Ok(User(None));
+    }
+    if let Some(gid) = text.parse().ok().filter(|gid| *gid != u32::MAX) {
+        return Ok(User(Some(gid)));
+    }
+    match nix::unistd::Group::from_name(text) {
+        Ok(Some(group)) => Ok(User(Some(group.gid.as_raw()))),
+        Ok(None) => Err("there is no such group; give a group's name or number".into()),
+        Err(e) => Err(format!(
+            "cannot be looked up: {}; give the group's number",
             e.desc()
         )),
     }

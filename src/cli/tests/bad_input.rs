@@ -20,7 +20,7 @@ fn wrong_command_lines() {
         ),
         (
             &["run", "--deny", "read", "--", "true"],
-            &["\"read\" is no permission", "open or ioctl"],
+            &["\"read\" is no permission", "open, ioctl or net_admin"],
         ),
         (
             &["run", "--device", "relative", "--", "true"],

@@ -242,6 +242,7 @@ fn permissions_and_faults_hold_from_the_start() {
     for (options, words) in [
         (["--deny", "open"], "Operation not permitted"),
         (["--deny", "ioctl"], "Operation not permitted"),
+        (["--deny", "net_admin"], "Operation not permitted"),
         (["--fault", "open=ENOENT"], "No such file"),
         (["--fault", "ioctl:TUNSETIFF=EBUSY@1"], "busy"),
     ] {

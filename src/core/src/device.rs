@@ -107,6 +107,12 @@ impl InterfaceState {
         let running = flags & IFF_UP != 0 && self.carrier.load(Relaxed) != 0;
         flags | if running { IFF_RUNNING } else { 0 }
     }
+    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group that is set has to match.
+    pub(crate) fn is_open_to_caller(&self) -> bool {
+        let (owner, group) = (self.owner.load(Relaxed), self.group.load(Relaxed));
+        (owner == -1 || owner as u32 == sys::effective_uid())
+            && (group == -1 || sys::is_in_group(group as u32))
+    }
     /// Hardware address; zeroes for a tun.
     pub fn mac(&self) -> [u8; 6] {
         std::array::from_fn(|i| self.mac[i].load(Relaxed))

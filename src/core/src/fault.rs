@@ -41,6 +41,14 @@ pub enum Permission {
     Open = 1,
     /// ioctl on tunnels.
     Ioctl = 2,
+    /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to somebody else's (TUNSETOWNER, TUNSETGROUP), and
+    /// changing them by requests on sockets.
+    NetAdmin = 4,
+}
+
+impl Permission {
+    /// Every permission, as programs have them unless told otherwise.
+    pub const ALL: [Permission; 3] = [Permission::Open, Permission::Ioctl, Permission::NetAdmin];
 }
 
 impl FromStr for Permission {
@@ -49,9 +57,10 @@ impl FromStr for Permission {
         match text {
             "open" => Ok(Permission::Open),
             "ioctl" => Ok(Permission::Ioctl),
+            "net_admin" => Ok(Permission::NetAdmin),
             _ => Err(Error::new(
                 libc::EINVAL,
-                format!("{text:?} is no permission: say open or ioctl"),
+                format!("{text:?} is no permission: say open, ioctl or net_admin"),
             )),
         }
     }
@@ -62,6 +71,7 @@ impl fmt::Display for Permission {
         f.write_str(match self {
             Permission::Open => "open",
             Permission::Ioctl => "ioctl",
+            Permission::NetAdmin => "net_admin",
         })
     }
 }
@@ -194,7 +204,7 @@ impl fmt::Display for Fault {
 
 impl NetState {
     /// EPERM when this permission has been taken away.
-    pub(crate) fn permit_check(&self, what: Permission) -> Result<(), Errno> {
+    pub fn permit_check(&self, what: Permission) -> Result<(), Errno> {
         if self.denied.load(Relaxed) & what as u32 != 0 {
             return Err(Errno(libc::EPERM));
         }

@@ -235,7 +235,7 @@ impl Net {
     /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
     pub fn permissions(&self) -> Vec<Permission> {
         let denied = self.0.dir.denied.load(Acquire);
-        [Permission::Open, Permission::Ioctl]
+        Permission::ALL
             .into_iter()
             .filter(|p| denied & *p as u32 == 0)
             .collect()

@@ -77,6 +77,8 @@ requests! {
     SIOCSIFDSTADDR = 0x8918;
     /// Broadcast address.
     SIOCGIFBRDADDR = 0x8919;
+    /// Broadcast address.
+    SIOCSIFBRDADDR = 0x891a;
     /// Netmask.
     SIOCGIFNETMASK = 0x891b;
     /// Netmask.

@@ -126,15 +126,21 @@ fn an_unknown_path_is_enosys() {
 
 #[test]
 fn permissions_come_and_go() {
-    use memtun::Permission::{Ioctl, Open};
+    use memtun::Permission::{Ioctl, NetAdmin, Open};
     let system = memory();
     let eperm = Err(Errno(libc::EPERM));
     system.net().deny(Open);
     assert_eq!(system.open(DEVICE, FLAGS, 0), eperm);
-    assert_eq!(system.net().permissions(), [Ioctl]);
+    assert_eq!(system.net().permissions(), [Ioctl, NetAdmin]);
     system.net().permit(Open);
     let fd = system.open(DEVICE, FLAGS, 0).expect("open");
     system.net().deny(Ioctl);
+    assert_eq!(
+        system.ioctl(fd, TUNSETIFF, &ifreq("p0", IFF_TUN)),
+        Err(Errno(libc::EPERM))
+    );
+    system.net().permit(Ioctl);
+    system.net().deny(NetAdmin);
     assert_eq!(
         system.ioctl(fd, TUNSETIFF, &ifreq("p0", IFF_TUN)),
         Err(Errno(libc::EPERM))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import grp
 import os
 
 import pytest
-from tunnels import attach, ipv4
+from tunnels import TUNSETPERSIST, attach, ipv4
 
 import memtun as m
 
@@ -42,10 +44,10 @@ def test_a_program_survives_an_interrupted_write(echo, memtun: m.Net) -> None:
 
 @pytest.mark.memtun_shim
 def test_permissions_are_a_live_set(memtun: m.Net) -> None:
-    assert memtun.permissions == {"open", "ioctl"} and len(memtun.permissions) == 2
+    assert memtun.permissions == {"open", "ioctl", "net_admin"} and len(memtun.permissions) == 3
     memtun.permissions.discard("open")
     assert number(lambda: os.open("/dev/net/tun", os.O_RDWR)) == errno.EPERM
-    assert "open" not in memtun.permissions and set(memtun.permissions) == {"ioctl"}
+    assert "open" not in memtun.permissions and set(memtun.permissions) == {"ioctl", "net_admin"}
     memtun.permissions.add("open")
     memtun.permissions.remove("ioctl")
     with pytest.raises(KeyError):
@@ -57,6 +59,32 @@ def test_permissions_are_a_live_set(memtun: m.Net) -> None:
     assert not memtun.permissions
     # Another handle of the same net sees the same.
     assert list(m.Net(memtun.path).permissions) == []
+
+
+@pytest.mark.memtun_shim
+def test_owner_and_group_count_without_net_admin(memtun: m.Net) -> None:
+    fd = attach("own0")
+    fcntl.ioctl(fd, TUNSETPERSIST, 1)
+    os.close(fd)
+    tun = memtun.interface("own0", timeout=0)
+    memtun.permissions.discard("net_admin")
+    assert number(lambda: attach("other0")) == errno.EPERM
+    tun.link.owner(os.geteuid() + 1)
+    assert tun.info().owner == os.geteuid() + 1
+    assert number(lambda: attach("own0")) == errno.EPERM
+    tun.link.owner(os.geteuid())
+    tun.link.group(os.getegid() + 1_000_000)
+    assert number(lambda: attach("own0")) == errno.EPERM
+    tun.link.group(grp.getgrgid(os.getegid()).gr_name)
+    assert tun.info().group == os.getegid()
+    os.close(attach("own0"))
+    tun.link.owner(None)
+    tun.link.group(None)
+    assert (tun.info().owner, tun.info().group) == (None, None)
+    os.close(attach("own0"))
+    for bad in ("no-such-group", 2**32 - 1, -1):
+        with pytest.raises(m.InvalidValue):
+            tun.link.group(bad)
 
 
 @pytest.mark.memtun_shim
@@ -72,4 +100,4 @@ def test_limits_and_names(memtun: m.Net) -> None:
     memtun.fault("open=ENOENT")
     memtun.reset()
     assert (memtun.send_buffer_size, memtun.rename, memtun.faults) == (None, "", [])
-    assert memtun.permissions == {"open", "ioctl"}
+    assert memtun.permissions == {"open", "ioctl", "net_admin"}

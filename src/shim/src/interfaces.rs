@@ -34,8 +34,8 @@ fn ask<T>(run: impl FnOnce(&NetDir) -> Result<Answer<T>, Errno>) -> Answer<T> {
 
 /// if_nametoindex(3)
 pub fn index_of(name: &[u8]) -> Answer<u32> {
-    // As the kernel gets it from libc: cut to an ifreq, then at the colon.
-    let Some(name) = Name::new(&name[..name.len().min(15)]) else {
+    // Longer ones libc refuses itself.
+    let Some(name) = Name::new(name) else {
         return Answer::Ask;
     };
     ask(|net| {

@@ -13,7 +13,7 @@ use memtun_core::netdir::NetDir;
 use memtun_core::shm::layout::InterfaceState;
 use memtun_core::shm::{load_name, Mapped};
 use memtun_core::uapi::*;
-use memtun_core::{sys, Errno, Name};
+use memtun_core::{sys, Errno, Name, Permission};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// May this request be about an interface?
@@ -139,6 +139,9 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         if !sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
             return Ok(None);
         }
+        if needs_net_admin(request) {
+            net.permit_check(Permission::NetAdmin)?;
+        }
         let family = sys::socket_family(fd)?;
         let Some(place) = place_of(request, family) else {
             return Ok(None);
@@ -213,6 +216,30 @@ fn asks_inet(request: u32) -> bool {
         request,
         SIOCGIFADDR..=SIOCSIFNETMASK | SIOCSIFPFLAGS | SIOCGIFPFLAGS
     ) && !matches!(request, SIOCGIFMETRIC | SIOCSIFMETRIC)
+}
+
+/// Requests that the kernel asks CAP_NET_ADMIN for, before it looks for the interface.
+fn needs_net_admin(request: u32) -> bool {
+    matches!(
+        request,
+        SIOCSIFFLAGS
+            | SIOCSIFADDR
+            | SIOCSIFDSTADDR
+            | SIOCSIFBRDADDR
+            | SIOCSIFNETMASK
+            | SIOCSIFMETRIC
+            | SIOCSIFMTU
+            | SIOCSIFNAME
+            | SIOCSIFHWADDR
+            | SIOCSIFTXQLEN
+            | SIOCGMIIPHY..=SIOCSMIIREG
+    ) || matches!(
+        request,
+        0x890b | 0x890c | 0x8930..=0x8932 | 0x8936 | 0x8937 | 0x8971
+    ) || matches!(
+        request,
+        0x8953 | 0x8955 | 0x8990..=0x8994 | 0x89a2 | 0x89a3 | 0x89b0
+    )
 }
 
 /// A request for an interface of the net.
@@ -290,7 +317,7 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) ->
         SIOCGIFMETRIC => int(0),
         SIOCGIFMAP => user::copy_out(arg + 16, &[0; 24]),
         // What a tun does not have in the kernel either.
-        SIOCGIFPFLAGS | SIOCGIFSLAVE => Err(Errno(libc::EINVAL)),
+        SIOCGIFPFLAGS | SIOCSIFPFLAGS | SIOCGIFSLAVE => Err(Errno(libc::EINVAL)),
         SIOCGIFMEM => Err(Errno(libc::ENOTTY)),
         SIOCSIFMETRIC | SIOCGMIIPHY..=SIOCSMIIREG | 0x89f0..=0x89ff | 0x8b00..=0x8bff => {
             Err(Errno(libc::EOPNOTSUPP))

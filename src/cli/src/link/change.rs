@@ -2,6 +2,7 @@
 
 use crate::args::InterfaceArgs;
 use crate::failure::{Failure, Outcome};
+use crate::values::{self, User};
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;
 
@@ -22,6 +23,12 @@ pub struct SetArgs {
     /// Link carrier, on or off
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     carrier: Option<Carrier>,
+    /// User who may attach where programs lack net_admin (memtun deny), a name or a number; '' for any
+    #[arg(long, value_name = "USER", value_parser = values::user)]
+    user: Option<User>,
+    /// Group whose members may attach where programs lack net_admin, a name or a number; '' for any
+    #[arg(long, value_name = "GROUP", value_parser = values::group)]
+    group: Option<User>,
     /// Another name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -52,6 +59,8 @@ pub fn set(args: &SetArgs) -> Outcome {
         && args.mtu.is_none()
         && args.txqueuelen.is_none()
         && args.carrier.is_none()
+        && args.user.is_none()
+        && args.group.is_none()
         && args.name.is_none();
     if nothing {
         return Err(Failure::bad_input(
@@ -67,6 +76,12 @@ pub fn set(args: &SetArgs) -> Outcome {
     }
     if let Some(carrier) = args.carrier {
         interface.set_carrier(carrier == Carrier::On)?;
+    }
+    if let Some(user) = args.user {
+        interface.set_owner(user.0)?;
+    }
+    if let Some(group) = args.group {
+        interface.set_group(group.0)?;
     }
     if let Some(name) = &args.name {
         interface.rename(name)?;

@@ -43,7 +43,7 @@ pub struct RunArgs {
     /// Make a persistent tap interface before the program starts
     #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
     tap: Vec<Premade>,
-    /// Take a permission away: open or ioctl
+    /// Take a permission away: open, ioctl or net_admin (what the kernel asks CAP_NET_ADMIN for)
     #[arg(long, value_name = "OPERATION")]
     deny: Vec<Permission>,
     /// Make calls fail: OPERATION[:REQUEST]=ERRNO[@WHEN], as write=EINTR@1

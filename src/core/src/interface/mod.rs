@@ -181,6 +181,22 @@ impl Interface {
         })
     }
 
+    /// The user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); None for any.
+    pub fn set_owner(&self, uid: Option<u32>) -> Result<()> {
+        self.change("set owner", |interface, _| {
+            interface.owner.store(id(uid)?, Relaxed);
+            Ok(())
+        })
+    }
+
+    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP); None for any.
+    pub fn set_group(&self, gid: Option<u32>) -> Result<()> {
+        self.change("set group", |interface, _| {
+            interface.group.store(id(gid)?, Relaxed);
+            Ok(())
+        })
+    }
+
     /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
     pub fn rename(&self, name: &str) -> Result<()> {
         let name = Name::new(name)
@@ -211,6 +227,15 @@ impl Interface {
             .filter_map(queued)
             .flatten()
             .collect()
+    }
+}
+
+/// A user or group as the interface keeps it. The highest number is nobody's.
+fn id(number: Option<u32>) -> std::result::Result<i32, crate::Errno> {
+    match number {
+        Some(u32::MAX) => Err(crate::Errno(libc::EINVAL)),
+        Some(number) => Ok(number as i32),
+        None => Ok(-1),
     }
 }
 

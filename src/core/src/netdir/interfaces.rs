@@ -175,7 +175,22 @@ impl NetDir {
         }
     }
 
-    /// Gives an interface another name. Wants the net's lock. EEXIST when it is taken.
+    /// The name that a pattern gives: that with the lowest free number; a plain name is one. Wants the net's lock.
+    fn expand(&self, pattern: &Name, local: &dyn Local) -> Result<Name, Errno> {
+        let Some((prefix, suffix)) = pattern.pattern()? else {
+            return Ok(*pattern);
+        };
+        for number in 0..=u16::MAX as u32 * 8 {
+            let name = Name::numbered(prefix, number, suffix).filter(Name::is_valid);
+            let name = name.ok_or(Errno(libc::EINVAL))?;
+            if self.find_interface(&name, local)?.is_none() {
+                return Ok(name);
+            }
+        }
+        Err(Errno(libc::ENFILE))
+    }
+
+    /// Gives an interface another name, or the one that a pattern gives. Wants the net's lock. EEXIST when it is taken.
     pub fn rename_interface(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -189,6 +204,7 @@ impl NetDir {
         if old == *name {
             return Ok(());
         }
+        let name = &self.expand(name, local)?;
         if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }

@@ -114,6 +114,44 @@ pub fn random() -> u64 {
     }
 }
 
+/// Is this the caller's effective group, or one of its others?
+pub fn is_in_group(group: u32) -> bool {
+    // SAFETY: getegid(2) takes no arguments and touches no memory.
+    if unsafe { syscall(libc::SYS_getegid, [0; 6]) } as u32 == group {
+        return true;
+    }
+    let groups = |room: *mut u32, n: usize| {
+        // SAFETY: the kernel stores at most `n` numbers, for which there is room; none where `n` is 0.
+        check(unsafe { syscall(libc::SYS_getgroups, [n, room as usize, 0, 0, 0, 0]) })
+    };
+    let mut few = [0u32; 64];
+    match groups(few.as_mut_ptr(), few.len()) {
+        Ok(n) => few[..n.min(few.len())].contains(&group),
+        Err(Errno(libc::EINVAL)) => is_among_many(groups, group).unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+/// The same for a process that is in more groups than usual.
+#[cold]
+fn is_among_many(
+    groups: impl Fn(*mut u32, usize) -> Result<usize, Errno>,
+    group: u32,
+) -> Result<bool, Errno> {
+    /// NGROUPS_MAX
+    const MOST: usize = 65536;
+    let size = MOST * size_of::<u32>();
+    let room = map_private(size, libc::PROT_READ | libc::PROT_WRITE)?;
+    let n = groups(room.cast(), MOST);
+    let found = n.map(|n| {
+        // SAFETY: a mapping of our own with room for MOST numbers, zeroed or filled by the kernel.
+        unsafe { std::slice::from_raw_parts(room.cast::<u32>(), n.min(MOST)) }.contains(&group)
+    });
+    // SAFETY: the mapping just made, which nobody else knows.
+    unsafe { unmap(room.cast(), size) };
+    found
+}
+
 /// The caller's effective user id.
 pub fn effective_uid() -> u32 {
     // SAFETY: geteuid(2) takes no arguments and touches no memory.

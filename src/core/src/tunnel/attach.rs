@@ -6,7 +6,7 @@ use crate::shm::layout::{Attachment, InterfaceState};
 use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::uapi::*;
-use crate::{bell, sys, Errno, Name};
+use crate::{bell, sys, Errno, Name, Permission};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
@@ -100,6 +100,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if !same_type || (has ^ flags) & IFF_MULTI_QUEUE != 0 {
                     return Err(Errno(libc::EINVAL));
                 }
+                if !interface.is_open_to_caller() {
+                    self.net.permit_check(Permission::NetAdmin)?;
+                }
                 if has & IFF_MULTI_QUEUE == 0 && interface.attached.load(Relaxed) > 0 {
                     return Err(Errno(libc::EBUSY));
                 }
@@ -171,6 +174,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Mapped<InterfaceState>, Errno> {
+        self.net.permit_check(Permission::NetAdmin)?;
         let kind = match flags & (IFF_TUN | IFF_TAP) {
             0 => return Err(Errno(libc::EINVAL)),
             IFF_TAP => IFF_TAP,

@@ -90,7 +90,8 @@ impl Framing {
             tap: flags & IFF_TUN == 0,
             pi: flags & IFF_NO_PI == 0,
             vnet: if flags & IFF_VNET_HDR != 0 {
-                interface.vnet_hdr_size.load(Relaxed).max(0) as usize
+                // Never less, whatever stands in shared memory.
+                interface.vnet_hdr_size.load(Relaxed).max(VNET_HDR_SIZE) as usize
             } else {
                 0
             },

@@ -74,7 +74,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 self.set_queue(fd, ifreq.flags() as u32)?;
             }
             TUNSETIFINDEX => self.set_ifindex(arg)?,
-            SIOCGSKNS => return namespace().map(Ioctl::Done),
+            SIOCGSKNS => {
+                self.net.permit_check(Permission::NetAdmin)?;
+                return namespace().map(Ioctl::Done);
+            }
             _ => return self.device_ioctl(request, arg).map(Ioctl::Done),
         }
         Ok(Ioctl::Done(0))
@@ -112,7 +115,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
                 arg.store(&answer.0)?;
             }
-            TUNGETDEVNETNS => return namespace(),
+            TUNGETDEVNETNS => {
+                self.net.permit_check(Permission::NetAdmin)?;
+                return namespace();
+            }
             TUNSETNOCSUM | TUNSETDEBUG => {}
             TUNSETPERSIST => {
                 let _lock = self.net.lock()?;

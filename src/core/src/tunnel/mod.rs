@@ -23,7 +23,7 @@ use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
+    fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 
@@ -464,6 +464,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let sleeps = self.has_signals();
         if sleeps {
             self.state.signals.fetch_add(bell::SLEEPER, SeqCst);
+            // Whoever deletes the interface sees this, or is seen by who looks now.
+            fence(SeqCst);
         }
         sleeps
     }

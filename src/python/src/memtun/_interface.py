@@ -13,10 +13,13 @@ from ._addresses import Address, Host, any_host, host_text, pair, port_number, s
 from ._handles import Handle
 from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
+from ._users import Group, User, group_number, user_number
 from ._views import Counters, InterfaceInfo, Tunnel
 from ._waiting import Seconds, in_turns
 
 _SIZE = 0xFFFF_FFFF
+# As TUNSETOWNER has it: (uid_t)-1.
+_NOBODY = 0xFFFF_FFFF
 
 # A refused packet is counted once per call of the library; so the usual waits are one call each.
 _INJECT_TURN = 10.0
@@ -64,6 +67,16 @@ class Link:
     def carrier(self, on: bool) -> None:
         """Link carrier."""
         self._set("memtun_link_set_carrier", int(bool(on)))
+
+    def owner(self, user: Optional[User]) -> None:
+        """The user, by name or number, who may attach where programs lack the permission ``"net_admin"``, as
+        TUNSETOWNER; None for any."""
+        self._set("memtun_link_set_owner", _NOBODY if user is None else user_number(user))
+
+    def group(self, group: Optional[Group]) -> None:
+        """The group, by name or number, whose members may attach where programs lack the permission
+        ``"net_admin"``, as TUNSETGROUP; None for any."""
+        self._set("memtun_link_set_group", _NOBODY if group is None else group_number(group))
 
     def rename(self, name: str) -> None:
         """Another name. EEXIST: it is taken."""

@@ -50,6 +50,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_link_set_up": (c_int, [c_void_p, c_int]),
     "memtun_link_set_mtu": (c_int, [c_void_p, c_uint32]),
     "memtun_link_set_txqlen": (c_int, [c_void_p, c_uint32]),
+    "memtun_link_set_owner": (c_int, [c_void_p, c_uint32]),
+    "memtun_link_set_group": (c_int, [c_void_p, c_uint32]),
     "memtun_link_set_name": (c_int, [c_void_p, c_char_p]),
     "memtun_link_set_carrier": (c_int, [c_void_p, c_int]),
     "memtun_link_del": (c_int, [c_void_p]),

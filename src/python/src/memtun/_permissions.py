@@ -7,23 +7,25 @@ from collections.abc import Iterator, MutableSet
 from . import _library
 from ._handles import Handle
 
-_ALL = ("open", "ioctl")
+ALL = ("open", "ioctl", "net_admin")
 
 
 class Permissions(MutableSet[str]):
-    """The live set of a net's permissions, out of ``"open"`` and ``"ioctl"``. Taking one away makes that call
-    fail with EPERM from then on, in programs that run as well."""
+    """The live set of a net's permissions, out of ``"open"``, ``"ioctl"`` and ``"net_admin"``. Taking one away
+    makes that call fail with EPERM from then on, in programs that run as well; without ``"net_admin"`` what the
+    kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose owner and group the program is not
+    (``Link.owner``, ``Link.group``), changing one by requests on sockets."""
 
     def __init__(self, net: Handle) -> None:
         self._net = net
 
     def __contains__(self, operation: object) -> bool:
-        if operation not in _ALL:
+        if operation not in ALL:
             return False
         return self._call("memtun_permitted", str(operation)) == 1
 
     def __iter__(self) -> Iterator[str]:
-        return iter([operation for operation in _ALL if operation in self])
+        return iter([operation for operation in ALL if operation in self])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -1,7 +1,8 @@
-"""Users as people name them."""
+"""Users and groups as people name them."""
 
 from __future__ import annotations
 
+import grp
 import pwd
 from typing import Union
 
@@ -9,6 +10,7 @@ from . import _library
 from ._errors import invalid
 
 User = Union[str, int]
+Group = Union[str, int]
 
 # (uid_t)-1 is nobody's: to chown(2) it says that the owner stays.
 _HIGHEST = 0xFFFF_FFFE
@@ -22,3 +24,13 @@ def user_number(user: User) -> int:
         return pwd.getpwnam(user).pw_uid
     except (KeyError, ValueError):
         invalid(f"owner {user!r}: there is no such user; give a user's name or number")
+
+
+def group_number(group: Group) -> int:
+    """The number of a group, which may be given by name."""
+    if not isinstance(group, str):
+        return _library.number(group, "group", 0, _HIGHEST)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except (KeyError, ValueError):
+        invalid(f"group {group!r}: there is no such group; give a group's name or number")

@@ -175,6 +175,20 @@ pub extern "C" fn memtun_link_set_txqlen(iface: *mut InterfaceHandle, packets: u
     status(|| interface(iface)?.set_txqueuelen(packets))
 }
 
+/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; UINT32_MAX for
+/// any.
+#[no_mangle]
+pub extern "C" fn memtun_link_set_owner(iface: *mut InterfaceHandle, uid: u32) -> c_int {
+    status(|| interface(iface)?.set_owner((uid != u32::MAX).then_some(uid)))
+}
+
+/// Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
+/// UINT32_MAX for any.
+#[no_mangle]
+pub extern "C" fn memtun_link_set_group(iface: *mut InterfaceHandle, gid: u32) -> c_int {
+    status(|| interface(iface)?.set_group((gid != u32::MAX).then_some(gid)))
+}
+
 /// Renames the interface. -EEXIST: the name is taken.
 #[no_mangle]
 pub extern "C" fn memtun_link_set_name(iface: *mut InterfaceHandle, name: *const c_char) -> c_int {

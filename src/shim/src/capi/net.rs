@@ -117,7 +117,7 @@ pub extern "C" fn memtun_fault_take_back(net: *mut NetHandle, spec: *const c_cha
     })
 }
 
-/// Gives a permission back: "open" or "ioctl".
+/// Gives a permission back: "open", "ioctl" or "net_admin".
 #[no_mangle]
 pub extern "C" fn memtun_permit(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {
@@ -127,6 +127,8 @@ pub extern "C" fn memtun_permit(net: *mut NetHandle, operation: *const c_char) -
 }
 
 /// Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
+/// Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
+/// owner and group the program is not, changing one by requests on sockets.
 #[no_mangle]
 pub extern "C" fn memtun_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {

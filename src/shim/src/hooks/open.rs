@@ -116,7 +116,7 @@ hooks! {
 /// openat2(2), for `syscall`: None when it is not ours.
 pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
     if route::before(dir, path) != Route::Device {
-        return None;
+        return maybe_fdinfo(dir, path, how);
     }
     // SAFETY: struct open_how begins with its flags, a u64.
     let flags = unsafe { crate::user::read(how) };
@@ -124,4 +124,34 @@ pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int
         Ok(flags) => ours(flags as c_int, None),
         Err(e) => errno::give::<c_int>(Err(e)) as c_int,
     })
+}
+
+/// openat2(2) of what may be a tunnel's fdinfo; None when it cannot be.
+fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
+    /// Of the first struct open_how; none is shorter.
+    const SIZE: usize = 24;
+    let text = user::c_string(path).unwrap_or_default();
+    if !crate::table::any() || !text.last().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    // SAFETY: the caller's arguments for that call.
+    let fd = unsafe {
+        memtun_core::sys::syscall(
+            libc::SYS_openat2,
+            [
+                dir as isize as usize,
+                path as usize,
+                how as usize,
+                SIZE,
+                0,
+                0,
+            ],
+        )
+    };
+    if fd < 0 {
+        errno::set(-fd as c_int);
+        return Some(-1);
+    }
+    fdinfo::replace(fd as c_int, text);
+    Some(fd as c_int)
 }

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from .._errors import Error, PacketsLost
 from .._interface import Interface
 from .._net import Net
+from .._permissions import ALL
 from .._programs import shown
 
 _PACKETS = 20
@@ -26,7 +27,7 @@ def of(net: Net) -> str:
 
 
 def _lines(net: Net) -> Iterator[str]:
-    denied = [name for name in ("open", "ioctl") if name not in net.permissions]
+    denied = [name for name in ALL if name not in net.permissions]
     if denied:
         yield f"denied: {', '.join(denied)}"
     for spec in net.faults:
