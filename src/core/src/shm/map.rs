@@ -195,7 +195,7 @@ impl<S: State> Mapped<S> {
     /// Reserves the first `goal` bytes, or nothing. ENOSPC when the file system is full, or the program has asked the kernel
     /// to forbid what this takes.
     pub fn grow_to(&self, reserved: &AtomicU64, goal: usize) -> Result<(), Errno> {
-        if sys::may_not_reserve() {
+        if sys::is_sandboxed() {
             return Err(Errno(libc::ENOSPC));
         }
         let have = (reserved.load(Relaxed) as usize).min(self.area_size());

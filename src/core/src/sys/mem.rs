@@ -108,14 +108,14 @@ pub unsafe fn unmap(at: *mut u8, len: usize) {
 /// The process has asked the kernel to forbid system calls.
 static SANDBOXED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the process makes no system call for memory that it can do without: it is about to enter a sandbox
+/// From now on the process makes no system call for memory or files that it can do without: it is about to enter a sandbox
 /// (seccomp(2)), which may kill it for one.
 pub fn enter_sandbox() {
     SANDBOXED.store(true, Relaxed);
 }
 
 /// Has [`enter_sandbox`] been called?
-pub fn may_not_reserve() -> bool {
+pub fn is_sandboxed() -> bool {
     SANDBOXED.load(Relaxed)
 }
 
