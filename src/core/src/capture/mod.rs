@@ -1,9 +1,9 @@
 //! Capturing: every packet of a net, in both directions, in order, none lost.
 //!
 //! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
-//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by all of that, a packet that is still
-//! to be captured has no place to go, and "no packet is lost" meets "a program never blocks that did not ask for it". Both
-//! hold, because the tunnel then is what a socket with a full send buffer is:
+//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by
+//! all of that, a packet that is still to be captured has no place to go, and "no packet is lost" meets "a program never
+//! blocks that did not ask for it". Both hold, because the tunnel then is what a socket with a full send buffer is:
 //!
 //! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
 //!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
