@@ -310,6 +310,17 @@ fn a_program_that_locks_its_memory_needs_no_limit_for_tunnels() {
 }
 
 #[test]
+fn a_program_in_a_sandbox_writes_without_a_call_for_memory() {
+    let stage = Stage::new("sandboxed");
+    let program = stage.program("sandboxed");
+    for way in ["prctl", "seccomp"] {
+        let finished = stage.shimmed(&[], &[program.as_os_str(), way.as_ref()]);
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n", "{way}");
+    }
+}
+
+#[test]
 fn threads_that_block_on_a_tunnel_can_be_cancelled() {
     let stage = Stage::new("cancel");
     let program = stage.program("cancel");

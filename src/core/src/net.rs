@@ -1,5 +1,6 @@
 //! The driver's side of a net.
 
+use crate::cause::Cause;
 use crate::error::{Context, Result};
 use crate::netdir::{Create, Join, Local, NetDir, NoTunnels};
 use crate::shm::layout::InterfaceState;
@@ -118,7 +119,7 @@ impl Net {
 
     fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
         let text = format!("net {}: {what}", self.path().display());
-        move |e| format!("{text}: {e}")
+        move |e| format!("{text}: {}", Cause(e))
     }
 
     /// An interface by name, if there is one now.
@@ -138,7 +139,7 @@ impl Net {
                 "net {}: {name} is not an interface of this version of memtun; remove it",
                 self.path().display()
             ),
-            _ => format!("net {}: {name}: {e}", self.path().display()),
+            _ => format!("net {}: {name}: {}", self.path().display(), Cause(e)),
         })?;
         Ok(found.map(|state| Interface::new(self.clone(), state)))
     }

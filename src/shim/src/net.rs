@@ -244,7 +244,7 @@ pub fn join_anew() -> Result<&'static NetDir, Errno> {
 }
 
 /// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
-/// done now is left to the next process that makes a net. May be called in a signal handler or after fork: nothing is
+/// done now, or is forbidden in a sandbox, is left to the next process that makes a net. May be called in a signal handler or after fork: nothing is
 /// allocated.
 pub fn leave() {
     if current().is_none() && !table::any() || !may(Extra::Files) || !crate::process::owns_memory()

@@ -1,9 +1,9 @@
 //! Capturing: every packet of a net, in both directions, in order, none lost.
 //!
 //! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
-//! into the interfaces' logs as well. A log holds 8 MiB. When the capturer is behind by all of that, a packet that is still
-//! to be captured has no place to go, and "no packet is lost" meets "a program never blocks that did not ask for it". Both
-//! hold, because the tunnel then is what a socket with a full send buffer is:
+//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by
+//! all of that, a packet that is still to be captured has no place to go, and "no packet is lost" meets "a program never
+//! blocks that did not ask for it". Both hold, because the tunnel then is what a socket with a full send buffer is:
 //!
 //! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
 //!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
@@ -98,7 +98,7 @@ impl Captured {
 
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
-/// It has to be read: a program or an injector that is a log's length (8 MiB) ahead of it waits, up to five seconds, and
+/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it waits, up to five seconds, and
 /// then packets are lost; or it is refused with EAGAIN if it does not want to wait. So what goes on in the thread that reads must not depend on much being written meanwhile.
 pub struct Capture {
     net: Net,

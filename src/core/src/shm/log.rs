@@ -131,13 +131,17 @@ impl Cursor {
 }
 
 impl Mapped<InterfaceState> {
+    /// A range of the area, if memory is behind it. Who reads without the lock may find any length.
+    #[inline]
+    fn kept(&self, offset: usize, len: usize) -> Option<*mut u8> {
+        let place = self.area(offset, len)?;
+        (offset + len <= self.log_reserved.load(Acquire) as usize).then_some(place)
+    }
+
     /// What stands at a place, if memory does.
     #[inline]
     fn entry(&self, place: u64) -> Option<&Head> {
-        let at = self.area(place as usize * UNIT, RECORD as usize * UNIT)?;
-        if (place + RECORD) as usize * UNIT > self.log_reserved.load(Acquire) as usize {
-            return None;
-        }
+        let at = self.kept(place as usize * UNIT, RECORD as usize * UNIT)?;
         // SAFETY: aligned bytes within the mapping that have memory behind them; Head is all atomics.
         Some(unsafe { &*(at as *const Head) })
     }
@@ -220,7 +224,7 @@ impl Mapped<InterfaceState> {
             fence(Release);
         }
         let data = self
-            .area((place + RECORD) as usize * UNIT, len)
+            .kept((place + RECORD) as usize * UNIT, len)
             .ok_or(Errno(libc::ENOBUFS))?;
         // SAFETY: within the mapping and reserved; the lock keeps other writers away, and the head has passed the range,
         // so that a subscriber that still copies from it will see that and discard its copy.
@@ -375,7 +379,7 @@ impl Mapped<InterfaceState> {
             let wanted = cursor.everything || flags == 0;
             buf.clear();
             if wanted {
-                if let Some(data) = self.area((at.place() + RECORD) as usize * UNIT, len) {
+                if let Some(data) = self.kept((at.place() + RECORD) as usize * UNIT, len) {
                     // SAFETY: within the mapping. The bytes may change under the copy, which the check of the head below
                     // finds out before anybody looks at them.
                     buf.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len) });

@@ -1,15 +1,15 @@
 //! The program's side: one open file description of a special device (`struct tun_file`).
 
 mod attach;
+mod current;
 mod frame;
 mod ioctl;
-mod retired;
 mod vnet;
 
 pub use attach::AttachOptions;
+use current::Retired;
 pub use frame::{Sink, Source};
 pub use ioctl::{Argument, Ioctl};
-use retired::Retired;
 
 use crate::capture::{Refusal, Wait};
 use crate::netdir::{NetDir, Refused};
@@ -67,15 +67,6 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     calls: AtomicU32,
     /// This process has seen O_NONBLOCK on its descriptor.
     never_blocks: AtomicBool,
-}
-
-/// A call that is counted.
-pub(crate) struct Call<'t>(&'t AtomicU32);
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
 }
 
 /// A borrowed mapping of an interface.
@@ -180,72 +171,6 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             }
         }
         self.find_interface()
-    }
-
-    /// First use in this process, or the tunnel was attached anew since.
-    #[cold]
-    fn find_interface(&self) -> Result<InterfaceRef, Errno> {
-        self.retired.wait_for_change();
-        let word = self.interface.load(SeqCst);
-        if !word.is_null() {
-            // SAFETY: as in `interface`.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
-            if self.is_current(&interface) {
-                return Ok(interface);
-            }
-        }
-        let interface = self
-            .net
-            .look_up(&load_name(&self.state.name))?
-            .ok_or(Errno(libc::EBADFD))?;
-        if !self.is_current(&interface) {
-            return Err(Errno(libc::EBADFD));
-        }
-        Ok(self.set_interface(interface))
-    }
-
-    #[inline]
-    fn is_current(&self, interface: &InterfaceState) -> bool {
-        interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) && !interface.is_going()
-    }
-
-    /// Another thread may be in the middle of a call on the interface before: its mapping stays until none is. Calls that
-    /// begin now wait for the new one.
-    fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
-        let word = interface.into_word();
-        self.retired.change(|| {
-            self.retired
-                .push(self.interface.swap(std::ptr::null_mut(), SeqCst));
-            self.retired.free(|| (self.alone)(self));
-            self.retired.push(self.interface.swap(word, SeqCst));
-        });
-        // SAFETY: just made by `into_word`.
-        ManuallyDrop::new(unsafe { Mapped::from_word(word) })
-    }
-
-    /// Says how to find out whether the calling thread's call is the only one on this tunnel in this process, but for those
-    /// that wait: [`Tunnel::held_up`] says how many wait here. In the order of SeqCst a call counts before it begins, and a
-    /// wait no more before it ends.
-    pub fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
-        self.alone = alone;
-        self
-    }
-
-    /// Calls that wait here for the tunnel's new interface, and a number that is another one when one of them has gone on.
-    pub fn held_up(&self) -> (u32, u32) {
-        self.retired.waiting()
-    }
-
-    /// Counts a call until the value is dropped, for [`Tunnel::counts_one_call`].
-    pub(crate) fn call(&self) -> Call<'_> {
-        self.calls.fetch_add(1, SeqCst);
-        Call(&self.calls)
-    }
-
-    /// Where all calls are counted by [`Tunnel::call`]: is there only one?
-    pub(crate) fn counts_one_call(&self) -> bool {
-        let (waiting, gone_on) = self.held_up();
-        self.calls.load(SeqCst) == 1 + waiting && self.held_up().1 == gone_on
     }
 
     /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
@@ -507,7 +432,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
-    /// it unless it is persistent. False while others hold it.
+    /// it unless it is persistent. False while others hold it, and in a sandbox that the process has entered: whoever looks
+    /// next clears up.
     pub fn closed(&self, local: &dyn crate::netdir::Local) -> bool {
         if !may(Extra::Files) {
             // A process that forbids itself everything; whoever looks next finds the tunnel dead.

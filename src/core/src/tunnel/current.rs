@@ -1,13 +1,20 @@
-//! Mappings of interfaces that a tunnel was attached to before.
+//! The interface of a tunnel as this process has it mapped, and the mappings of those that it was attached to before.
 //!
 //! A call takes the tunnel's mapping without counting that, which would cost as much as the rest of it. So a mapping that was
 //! replaced is unmapped when it is known that no call is under way that began before: when the thread that asks is alone,
 //! while those that begin are made to wait.
 
+use super::{InterfaceRef, Tunnel};
+use crate::netdir::NetDir;
 use crate::shm::layout::InterfaceState;
-use crate::shm::Mapped;
-use crate::sys;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst};
+use crate::shm::{load_name, Mapped};
+use crate::{sys, Errno};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{
+    AtomicPtr, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::Duration;
 
 /// More than these only accumulate while a call does not come to its end.
@@ -103,5 +110,82 @@ impl Drop for Retired {
     fn drop(&mut self) {
         // The tunnel goes: no call is under way.
         self.free(|| true);
+    }
+}
+
+impl<N: Deref<Target = NetDir>> Tunnel<N> {
+    /// First use in this process, or the tunnel was attached anew since.
+    #[cold]
+    pub(super) fn find_interface(&self) -> Result<InterfaceRef, Errno> {
+        self.retired.wait_for_change();
+        let word = self.interface.load(SeqCst);
+        if !word.is_null() {
+            // SAFETY: as in `interface`.
+            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            if self.is_current(&interface) {
+                return Ok(interface);
+            }
+        }
+        let interface = self
+            .net
+            .look_up(&load_name(&self.state.name))?
+            .ok_or(Errno(libc::EBADFD))?;
+        if !self.is_current(&interface) {
+            return Err(Errno(libc::EBADFD));
+        }
+        Ok(self.set_interface(interface))
+    }
+
+    #[inline]
+    pub(super) fn is_current(&self, interface: &InterfaceState) -> bool {
+        interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) && !interface.is_going()
+    }
+
+    /// Another thread may be in the middle of a call on the interface before: its mapping stays until none is. Calls that
+    /// begin now wait for the new one.
+    pub(super) fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
+        let word = interface.into_word();
+        self.retired.change(|| {
+            self.retired
+                .push(self.interface.swap(std::ptr::null_mut(), SeqCst));
+            self.retired.free(|| (self.alone)(self));
+            self.retired.push(self.interface.swap(word, SeqCst));
+        });
+        // SAFETY: just made by `into_word`.
+        ManuallyDrop::new(unsafe { Mapped::from_word(word) })
+    }
+
+    /// Says how to find out whether the calling thread's call is the only one on this tunnel in this process, but for those
+    /// that wait: [`Tunnel::held_up`] says how many wait here. In the order of SeqCst a call counts before it begins, and a
+    /// wait no more before it ends.
+    pub fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
+        self.alone = alone;
+        self
+    }
+
+    /// Calls that wait here for the tunnel's new interface, and a number that is another one when one of them has gone on.
+    pub fn held_up(&self) -> (u32, u32) {
+        self.retired.waiting()
+    }
+
+    /// Counts a call until the value is dropped, for [`Tunnel::counts_one_call`].
+    pub(crate) fn call(&self) -> Call<'_> {
+        self.calls.fetch_add(1, SeqCst);
+        Call(&self.calls)
+    }
+
+    /// Where all calls are counted by [`Tunnel::call`]: is there only one?
+    pub(crate) fn counts_one_call(&self) -> bool {
+        let (waiting, gone_on) = self.held_up();
+        self.calls.load(SeqCst) == 1 + waiting && self.held_up().1 == gone_on
+    }
+}
+
+/// A call that is counted.
+pub(crate) struct Call<'t>(&'t AtomicU32);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }
