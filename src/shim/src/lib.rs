@@ -12,6 +12,7 @@
 //! | `sockios` | interface requests on ordinary sockets |
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
+//! | `valgrind` | is it there? |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
 //! | `sandbox` | which of our own system calls the program has forbidden |
@@ -45,6 +46,7 @@ mod signals;
 mod sockios;
 mod table;
 mod user;
+mod valgrind;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has threads.
 extern "C" fn load() {
