@@ -163,7 +163,10 @@ pub fn repair(tunnel: &Mapped<TunnelState>, fd: i32) {
     };
     tunnel.bell.store(inside, Relaxed);
     if tunnel.queued() == 0 && inside > 0 {
-        silence(tunnel, fd, false);
+        // A byte that may not be there is left alone: the next packet's reader takes it.
+        if may(Extra::Ask) {
+            silence(tunnel, fd, false);
+        }
     } else if tunnel.queued() > 0 && inside == 0 {
         add_byte(tunnel, fd, 0);
     }

@@ -15,6 +15,7 @@
 //! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
+//! | `valgrind` | is it there? |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `sleepers` | who has to be woken where a byte in the bell is a signal |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
@@ -54,6 +55,7 @@ mod sleepers;
 mod sockios;
 mod table;
 mod user;
+mod valgrind;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has threads.
 extern "C" fn load() {

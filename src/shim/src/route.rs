@@ -22,10 +22,20 @@ pub enum Route {
 /// link of another name is found by [`after`]. NULL and unreadable paths are the kernel's to refuse.
 #[inline]
 pub fn before(dir: i32, path: *const c_char) -> Route {
+    of(dir, || user::c_string(path))
+}
+
+/// The same after the host has made a call that changes nothing, and has not said EFAULT.
+#[inline]
+pub fn afterwards(dir: i32, path: *const c_char) -> Route {
+    of(dir, || user::c_string_that_was_read(path))
+}
+
+fn of<'a>(dir: i32, path: impl FnOnce() -> Result<&'a [u8], Errno>) -> Route {
     let Some(config) = config::get() else {
         return Route::Host;
     };
-    let Ok(path) = user::c_string(path) else {
+    let Ok(path) = path() else {
         return Route::Host;
     };
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
@@ -60,7 +70,7 @@ pub fn after(dir: i32, path: *const c_char) -> Route {
     let Some(config) = config::get() else {
         return Route::Host;
     };
-    let Ok(bytes) = user::c_string(path) else {
+    let Ok(bytes) = user::c_string_that_was_read(path) else {
         return Route::Host;
     };
     let mut buf = [0u8; 1024];

@@ -6,6 +6,7 @@
 //! that change nothing. That is for paths and for requests on interfaces, never for a packet.
 
 use crate::signals::guarded;
+use crate::valgrind;
 use memtun_core::sys::{guard, syscall};
 use memtun_core::tunnel::{Argument, Sink, Source};
 use memtun_core::Errno;
@@ -40,33 +41,39 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
     len
 }
 
-/// madvise(MADV_POPULATE_...) reads or writes a page as an access would. Where that is not known (before Linux 5.14), not
-/// allowed, or not for such memory, rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses;
-/// whether the page is writable has to be believed then.
+/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with
+/// MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows the first, which also costs least; but
+/// valgrind would have something to say of it, so it is spared that.
 fn try_page(page: usize, access: Access) -> bool {
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
     const MADV_POPULATE_READ: usize = 22;
     const MADV_POPULATE_WRITE: usize = 23;
-    let advice = match access {
-        Access::Read => MADV_POPULATE_READ,
-        Access::Write => MADV_POPULATE_WRITE,
-    };
-    // SAFETY: populating a page changes no contents.
-    match -unsafe { syscall(libc::SYS_madvise, [page, PAGE, advice, 0, 0, 0]) } as i32 {
-        0 => return true,
-        libc::ENOMEM | libc::EFAULT => return false,
-        // Of a page that may not be written, or anything else; in the first case the kernel knows the advice.
-        libc::EINVAL if access == Access::Write && populate_is_known() => return false,
-        _ => {}
-    }
     if page == 0 {
         // NULL would mean "no set" to rt_sigprocmask.
         return false;
     }
-    let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
-    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
-    unsafe { syscall(libc::SYS_rt_sigprocmask, args) != -(libc::EFAULT as isize) }
+    let advise = |advice| {
+        // SAFETY: populating a page changes no contents.
+        unsafe { syscall(libc::SYS_madvise, [page, PAGE, advice, 0, 0, 0]) }
+    };
+    if valgrind::is_watching() {
+        if advise(MADV_POPULATE_READ) != 0 {
+            return false;
+        }
+    } else {
+        let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
+        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+        if unsafe { syscall(libc::SYS_rt_sigprocmask, args) } == -(libc::EFAULT as isize) {
+            return false;
+        }
+    }
+    access == Access::Read
+        || match advise(MADV_POPULATE_WRITE) {
+            0 => true,
+            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+            refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
+        }
 }
 
 /// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
@@ -134,13 +141,22 @@ pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
 
 /// The bytes of a C string of the program's, without the NUL. EFAULT, or ENAMETOOLONG from 4096 on.
 pub fn c_string<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
+    string(from, guarded())
+}
+
+/// The same of a string that the kernel has just read: it needs no trying.
+pub fn c_string_that_was_read<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
+    string(from, true)
+}
+
+fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errno> {
     const MOST: usize = libc::PATH_MAX as usize;
     let start = from as usize;
     let room = END.checked_sub(start).ok_or(EFAULT)?.min(MOST);
     let mut length = 0;
     while length < room {
-        // Without the guard, one page at a time.
-        let some = if guarded() {
+        // Else one page at a time.
+        let some = if at_once {
             room
         } else if accessible(start + length, 1, Access::Read) == 1 {
             (PAGE - ((start + length) & (PAGE - 1))).min(room - length)

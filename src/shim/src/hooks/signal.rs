@@ -98,6 +98,10 @@ fn set_action(
         }
     };
     if let Some(kept) = signals::watched(number) {
+        if !crate::process::owns_memory() {
+            // A child of vfork(2) has actions of its own, but its parent's memory.
+            return host(action, old);
+        }
         let before = kept.wish();
         if let Some(given) = given {
             kept.set_wish(given);
@@ -153,7 +157,7 @@ fn set_mask(
 
 /// signal(3) and its relatives.
 fn handler(number: c_int, new: Handler, flags: c_int, host: impl FnOnce() -> Handler) -> Handler {
-    let Some(kept) = signals::watched(number) else {
+    let Some(kept) = signals::watched(number).filter(|_| crate::process::owns_memory()) else {
         return host();
     };
     let before = kept.wish().sa_sigaction;

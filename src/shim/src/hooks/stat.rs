@@ -18,7 +18,8 @@ fn store<T: Copy>(to: *mut T, value: &T) -> c_int {
     errno::give(user::write(to, value).map(|()| 0)) as c_int
 }
 
-/// Whose the path is, for a call that looks at it; `follow` as the call follows a link in the last place.
+/// A call that only looks at a path; `follow` as the call follows a link in the last place. The host answers first: then it
+/// has read the path, which needs no trying.
 #[inline]
 fn look(
     dir: c_int,
@@ -27,21 +28,47 @@ fn look(
     host: impl FnOnce() -> c_int,
     device: impl FnOnce() -> c_int,
 ) -> c_int {
-    match route::before(dir, path) {
-        Route::Device if follow || !is_link(dir, path) => device(),
-        Route::NotADirectory => fail(libc::ENOTDIR),
-        _ => {
-            let answer = host();
-            if answer < 0
-                && errno::get() == libc::ENOENT
-                && follow
-                && errno::keep(|| route::after(dir, path)) == Route::Device
-            {
-                return device();
-            }
-            answer
-        }
+    let before = errno::get();
+    let answer = host();
+    if answer < 0 && errno::get() == libc::EFAULT {
+        return answer;
     }
+    match route::afterwards(dir, path) {
+        Route::Device if follow || !is_link(dir, path) => {
+            errno::set(before);
+            device()
+        }
+        Route::NotADirectory => fail(libc::ENOTDIR),
+        _ => at_last(dir, path, follow, answer, device),
+    }
+}
+
+/// The same for a call that makes something at a path.
+fn make(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
+    match route::before(dir, path) {
+        Route::Device => fail(libc::EEXIST),
+        Route::NotADirectory => fail(libc::ENOTDIR),
+        _ => at_last(dir, path, true, host(), || fail(libc::EEXIST)),
+    }
+}
+
+/// The host's answer, unless a link of another name leads to a device that it does not have.
+#[inline]
+fn at_last(
+    dir: c_int,
+    path: *const c_char,
+    follow: bool,
+    answer: c_int,
+    device: impl FnOnce() -> c_int,
+) -> c_int {
+    if answer < 0
+        && errno::get() == libc::ENOENT
+        && follow
+        && errno::keep(|| route::after(dir, path)) == Route::Device
+    {
+        return device();
+    }
+    answer
 }
 
 fn is_link(dir: c_int, path: *const c_char) -> bool {
@@ -104,7 +131,7 @@ fn permitted(dir: c_int, path: *const c_char, mode: c_int, host: impl FnOnce() -
 
 #[inline]
 fn made(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
-    look(dir, path, true, host, || fail(libc::EEXIST))
+    make(dir, path, host)
 }
 
 hooks! {
