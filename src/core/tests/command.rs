@@ -265,7 +265,13 @@ fn the_library_is_found_beside_an_installed_program_and_in_a_build() {
     fs::copy(&library, &new).expect("a copy");
     assert_eq!(copy_says(&built, &[]), shown(&new), "the one built last");
 
+    let quick = base.join("target/quick/libmemtun.so");
+    fs::create_dir_all(base.join("target/quick")).expect("a directory");
     fs::remove_file(&new).expect("our own file");
+    fs::copy(&library, &quick).expect("a copy");
+    assert_eq!(copy_says(&built, &[]), shown(&quick), "of any profile");
+
+    fs::remove_file(&quick).expect("our own file");
     assert_eq!(copy_says(&built, &[]), shown(&old));
 }
 

@@ -14,6 +14,7 @@
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means |
+//! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
@@ -42,6 +43,7 @@ mod route;
 mod signals;
 mod sockios;
 mod table;
+mod unwind;
 mod user;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has threads.
