@@ -240,7 +240,7 @@ fn check_with_tshark(file: &std::path::Path, directions: &[&str]) {
         .args(["-T", "fields", "-e", "frame.packet_flags_direction"])
         .output();
     let Ok(tshark) = tshark else {
-        return eprintln!("no tshark; the file was not tried with it");
+        return not_run("reading the file with tshark", "there is no tshark");
     };
     let err = String::from_utf8_lossy(&tshark.stderr);
     assert!(
