@@ -93,6 +93,16 @@ fn a_fault_strikes_and_is_taken_back() {
     echo.cli(&["fault", "--take-back", "open=ENOENT"])
         .fails(1, &["no such fault"]);
     echo.cli(&["permit", "ioctl"]).ok();
+    for spec in [
+        "write=4000@7",
+        "ioctl:0x400454ca=EBUSY@7",
+        "ioctl:0x8916=41@7",
+    ] {
+        echo.cli(&["fault", spec]).ok();
+        let listed = echo.cli(&["fault"]).ok().out;
+        let listed = listed.lines().last().expect("the one that was set");
+        echo.cli(&["fault", "--take-back", listed]).ok();
+    }
     let json = echo.cli(&["fault", "--json"]).ok().out;
     assert!(
         json.contains("\"read=EAGAIN@3-5\"") && json.contains("\"denied\": []"),

@@ -26,10 +26,21 @@ const HANDLED: &[u32] = &[
     SIOCSIFTXQLEN,
 ];
 
-/// May this request be ours?
+/// May this request be ours? One that is not handled may still be made to fail.
 #[inline]
 pub fn concerns(request: c_ulong) -> bool {
-    request as u32 >> 8 == 0x89 && HANDLED.contains(&(request as u32))
+    request as u32 >> 8 == 0x89 && names_interface(request as u32)
+}
+
+/// Is the argument a `struct ifreq` (or begins as one does)? linux/sockios.h has others from 0x8910 on, too.
+fn names_interface(request: u32) -> bool {
+    const SIOCGIFCONF: u32 = 0x8912;
+    const BRIDGES: std::ops::RangeInclusive<u32> = 0x8940..=0x8941;
+    const ARP: std::ops::RangeInclusive<u32> = 0x8953..=0x8962;
+    (SIOCGIFNAME..=0x89ff).contains(&request)
+        && request != SIOCGIFCONF
+        && !BRIDGES.contains(&request)
+        && !ARP.contains(&request)
 }
 
 /// Handles a request that names an interface of the net; everything else is the host's.
@@ -38,6 +49,9 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         let Some(net) = net::existing() else {
             return Ok(None);
         };
+        if !HANDLED.contains(&(request as u32)) && !net.some_ioctl_fails() {
+            return Ok(None);
+        }
         // What is no socket has its own errors.
         if !sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
             return Ok(None);
@@ -58,12 +72,17 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         let Some(interface) = found else {
             return Ok(None);
         };
+        net.socket_ioctl(request)?;
+        if !HANDLED.contains(&request) {
+            return Ok(None);
+        }
         answer_for(net, &interface, request, ifreq, arg as usize).map(Some)
     });
     match answer {
         Ok(None) => {
             let answer = host();
-            if answer < 0 && errno::get() == libc::EPERM && !exists_on_host(fd, arg) {
+            let handled = HANDLED.contains(&(request as u32));
+            if handled && answer < 0 && errno::get() == libc::EPERM && !exists_on_host(fd, arg) {
                 // In its own net the program may do anything; there is only no such interface.
                 errno::set(libc::ENODEV);
             }
