@@ -296,6 +296,63 @@ fn every_operation_fails_as_the_command_says() {
 }
 
 #[test]
+fn a_limit_is_named_where_it_strikes() {
+    let echo = udp_echo();
+    let echo = ["--", echo.to_str().unwrap(), "tun0", "0"];
+    let tun = ["--tun", "tun0", "--", "true"];
+    for (limit, run, status, words) in [
+        (
+            "--fsize=1000",
+            &tun[..],
+            2,
+            "EFBIG: a net's files are longer",
+        ),
+        ("--fsize=100000", &tun, 2, "tun0: cannot make it: EFBIG"),
+        (
+            "--fsize=100000",
+            &echo,
+            1,
+            "WARN: no tunnel or interface can be made: EFBIG",
+        ),
+        ("--as=30000000", &tun, 2, "(RLIMIT_AS, a container's limit)"),
+        (
+            "--as=40000000",
+            &echo,
+            1,
+            "(RLIMIT_AS, a container's limit)",
+        ),
+        (
+            "--nofile=5",
+            &tun,
+            2,
+            "EMFILE: no descriptor is left (RLIMIT_NOFILE)",
+        ),
+    ] {
+        let memtun = memtun();
+        let mut limited = Command::new("prlimit");
+        limited
+            .arg(limit)
+            .arg(memtun.get_program())
+            .arg("run")
+            .args(run);
+        for (name, value) in memtun.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        let run = done(&mut limited);
+        assert!(
+            run.err.contains(words),
+            "{limit}: {:?} {}",
+            run.status,
+            run.err
+        );
+        assert_eq!(run.status, Some(status), "{limit}: {}", run.err);
+    }
+}
+
+#[test]
 fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
     let scratch = Scratch::new();
     let source = scratch.write("static.c", "int main(void) { return 3; }\n");
