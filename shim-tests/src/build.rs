@@ -82,23 +82,39 @@ fn target_dir() -> &'static Path {
     })
 }
 
-/// Builds the shim and the command in release mode, once; panics each time when that failed.
+/// The profile that this test was built with, and its directory in cargo's target directory: the tests hold the shim of
+/// their own build. Without optimisation it is too slow for their time limits, so that one is left out.
+fn profile() -> String {
+    let test = std::env::current_exe().expect("this program has a path");
+    let directory = test
+        .parent()
+        .and_then(Path::parent)
+        .and_then(Path::file_name);
+    match directory.and_then(|name| name.to_str()) {
+        Some(name) if name != "debug" => name.to_owned(),
+        _ => "quick".to_owned(),
+    }
+}
+
+/// Builds the shim and the command, once; panics each time when that failed.
 pub fn shim() -> &'static Shim {
     static SHIM: OnceLock<Result<Shim, String>> = OnceLock::new();
     let made = SHIM.get_or_init(|| {
         // Whoever has just built them (scripts/test) says so, and each test program starts the sooner.
         if std::env::var_os("MEMTUN_TEST_BUILT").is_none() {
             let packages = ["-p", "memtun-shim", "-p", "memtun-cli"];
-            let built = cargo().args(["build", "--release"]).args(packages).output();
+            let mut cargo = cargo();
+            cargo.args(["build", "--profile", &profile()]);
+            let built = cargo.args(packages).output();
             let built = built.map_err(|e| format!("cargo build: {e}"))?;
             if !built.status.success() {
                 return Err(String::from_utf8_lossy(&built.stderr).into_owned());
             }
         }
-        let release = target_dir().join("release");
+        let built = target_dir().join(profile());
         Ok(Shim {
-            library: release.join("libmemtun.so"),
-            command: release.join("memtun"),
+            library: built.join("libmemtun.so"),
+            command: built.join("memtun"),
         })
     });
     made.as_ref()

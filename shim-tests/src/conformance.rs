@@ -1,10 +1,10 @@
 //! What the tests ask for: a program's transcript in one world, and whether it is that of the other.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::build::{self, Variant};
+use crate::not_run::not_run;
 use crate::transcript::{self, Allowed};
 use crate::watchdog::Finished;
 use crate::world::{self, UnderShim};
@@ -37,11 +37,6 @@ fn recorded(program: &str) -> String {
     })
 }
 
-/// To standard error itself: the test runner hides what `eprintln!` says in tests that pass.
-fn say(what: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{what}");
-}
-
 fn fail(program: &str, what: &str, report: &str) -> ! {
     panic!("{program}: {what}\n{report}")
 }
@@ -50,9 +45,10 @@ fn fail(program: &str, what: &str, report: &str) -> ! {
 /// rewritten first.
 pub fn assert_kernel_is_as_recorded(program: &str) {
     if let Some(why) = world::kernel_missing() {
-        say(format_args!(
-            "{program}: NOT RUN on the kernel, the recorded transcript stands for it ({why})"
-        ));
+        not_run(
+            "the program on the kernel's driver; its recorded transcript stands for it",
+            why,
+        );
         transcript::Transcript::parse(&recorded(program));
         return;
     }
@@ -82,9 +78,10 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     let expected: Arc<str> = match world::kernel_missing() {
         None => kernel_transcript(program, variant),
         Some(why) => {
-            say(format_args!(
-                "{program}: compared with the RECORDED transcript, there is no kernel driver here ({why})"
-            ));
+            not_run(
+                "the comparison with the kernel's driver; the recorded transcript stands for it",
+                why,
+            );
             recorded(program).into()
         }
     };

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `programs/*.c` | small programs, one subject each, that print `label: result` lines; `driver.h` is the far side of the interface in both worlds |
 //! | `transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
-//! | `known-differences.txt` | lines that may differ under the shim, each with its reason |
+//! | `known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
@@ -13,11 +13,13 @@
 //!
 //! The modules follow a program's way: [`build`] makes it and the shim, [`world`] runs it on the kernel (`unshare -Urn`)
 //! or under the shim (as a user without any privilege), [`watchdog`] ends it if it hangs, and [`transcript`] compares.
-//! Where user namespaces are missing, the recorded transcripts stand in for the kernel, and every test says so.
+//! Where user namespaces are missing, the recorded transcripts stand in for the kernel, and every test says so ([`not_run`];
+//! `scripts/test` ends with the list).
 
 pub mod build;
 pub mod conformance;
 pub mod hostile;
+pub mod not_run;
 pub mod programs;
 pub mod transcript;
 pub mod users;

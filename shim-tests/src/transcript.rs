@@ -36,8 +36,22 @@ impl<'a> Transcript<'a> {
     }
 }
 
-/// Lines of one program that may differ, by label, with the reason.
-pub type Allowed = BTreeMap<String, String>;
+/// What a line says on both sides, and why it differs.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// On the kernel's driver.
+    pub kernel: String,
+    /// Under the shim.
+    pub memtun: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Lines of one program that differ, by label.
+pub type Allowed = BTreeMap<String, Known>;
+
+/// How a line that one side does not print stands in a report and in `known-differences.txt`.
+const NO_LINE: &str = "(no such line)";
 
 /// What `known-differences.txt` says about this program.
 pub fn known_differences(program: &str) -> Allowed {
@@ -47,8 +61,16 @@ pub fn known_differences(program: &str) -> Allowed {
             .expect("known-differences.txt")
     });
     parse_known(text)
-        .filter(|(name, _, _)| *name == program)
-        .map(|(_, label, why)| (label.into(), why.into()))
+        .filter(|[name, ..]| *name == program)
+        .map(|[_, label, kernel, memtun, reason]| {
+            let [kernel, memtun, reason] = [kernel, memtun, reason].map(str::to_owned);
+            let known = Known {
+                kernel,
+                memtun,
+                reason,
+            };
+            (label.to_owned(), known)
+        })
         .collect()
 }
 
@@ -57,28 +79,27 @@ pub fn programs_with_known_differences() -> BTreeSet<String> {
     let text = fs::read_to_string(crate_dir().join("known-differences.txt"))
         .expect("known-differences.txt");
     parse_known(&text)
-        .map(|(name, _, _)| name.to_owned())
+        .map(|[name, ..]| name.to_owned())
         .collect()
 }
 
-/// `program | label | reason`; `#` starts a comment line.
-fn parse_known(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+/// `program | label | the kernel's answer | memtun's answer | reason`; `#` starts a comment line.
+fn parse_known(text: &str) -> impl Iterator<Item = [&str; 5]> {
     text.lines()
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
         .map(|line| {
-            let mut parts = line.splitn(3, " | ").map(str::trim);
-            let mut part = || {
-                parts
-                    .next()
-                    .filter(|p| !p.is_empty())
-                    .unwrap_or_else(|| panic!("known-differences.txt: {line}"))
-            };
-            (part(), part(), part())
+            let parts: Vec<&str> = line.splitn(5, " | ").map(str::trim).collect();
+            let parts = <[&str; 5]>::try_from(parts);
+            parts
+                .ok()
+                .filter(|parts| parts.iter().all(|part| !part.is_empty()))
+                .unwrap_or_else(|| panic!("known-differences.txt: not five parts: {line}"))
         })
 }
 
-/// Compares, and gives a report of everything that is not equal and not allowed. A difference that is allowed but does
-/// not show is reported too, so that the list cannot outlive its reasons.
+/// Compares, and gives a report of everything that is not equal and not allowed. A difference is allowed with the two
+/// answers that are known: another answer of either side is reported, and so is a difference that does not show, so that the
+/// list cannot outlive its reasons.
 pub fn compare(
     expected_name: &str,
     expected: &str,
@@ -90,7 +111,7 @@ pub fn compare(
     let mut report = String::new();
     let width = expected_name.len().max(actual_name.len());
     let mut differ = |label: &str, a: Option<&str>, b: Option<&str>| {
-        let show = |side: Option<&str>| side.map_or("(no such line)".to_owned(), str::to_owned);
+        let show = |side: Option<&str>| side.unwrap_or(NO_LINE).to_owned();
         let _ = writeln!(
             report,
             "  {label}\n    {expected_name:width$}  {}\n    {actual_name:width$}  {}",
@@ -107,17 +128,30 @@ pub fn compare(
             want.results.get(label).copied(),
             got.results.get(label).copied(),
         );
-        if a != b && !allowed.contains_key(*label) {
+        let known = allowed.get(*label).is_some_and(|known| {
+            (a.unwrap_or(NO_LINE), b.unwrap_or(NO_LINE)) == (&known.kernel, &known.memtun)
+        });
+        if a != b && !known {
             differ(label, a, b);
         }
     }
-    for (label, why) in allowed {
-        if want.results.get(label.as_str()) == got.results.get(label.as_str()) {
-            let _ = writeln!(
+    for (label, known) in allowed {
+        let sides = [&want, &got].map(|side| side.results.get(label.as_str()).copied());
+        let Known {
+            kernel,
+            memtun,
+            reason,
+        } = known;
+        let _ = if sides[0] == sides[1] {
+            writeln!(
                 report,
-                "  {label}\n    equal, so known-differences.txt no longer needs it ({why})"
-            );
-        }
+                "  {label}\n    equal, so known-differences.txt no longer needs it ({reason})"
+            )
+        } else if sides.map(|side| side.unwrap_or(NO_LINE)) != [kernel, memtun] {
+            writeln!(report, "  {label}\n    known-differences.txt has other answers: {kernel} | {memtun} ({reason})")
+        } else {
+            Ok(())
+        };
     }
     if report.is_empty() && want.order != got.order && allowed.is_empty() {
         report.push_str("  the lines are equal, but in another order\n");
@@ -171,7 +205,12 @@ mod tests {
 
     #[test]
     fn a_known_difference_is_allowed_only_while_it_shows() {
-        let allowed = Allowed::from([("read".to_owned(), "reason".to_owned())]);
+        let known = Known {
+            kernel: "60".to_owned(),
+            memtun: "61".to_owned(),
+            reason: "reason".to_owned(),
+        };
+        let allowed = Allowed::from([("read".to_owned(), known)]);
         assert_eq!(
             compare(
                 "kernel",
@@ -185,6 +224,18 @@ mod tests {
         assert!(compare("kernel", KERNEL, "shim", KERNEL, &allowed)
             .unwrap_err()
             .contains("no longer needs it"));
+        for (kernel, shim) in [("60", "62"), ("59", "61"), ("60", NO_LINE)] {
+            let line = |answer: &str| match answer {
+                NO_LINE => String::new(),
+                answer => format!("read: {answer}\n"),
+            };
+            let report =
+                compare("kernel", &line(kernel), "shim", &line(shim), &allowed).unwrap_err();
+            assert!(
+                report.contains("has other answers: 60 | 61 (reason)"),
+                "{report}"
+            );
+        }
     }
 
     #[test]

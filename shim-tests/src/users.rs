@@ -8,7 +8,7 @@
 //! what is not memtun's ([`tree`]).
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::build;
+use crate::not_run::not_run_by;
 use crate::watchdog::{self, Finished};
 use crate::world::TempDir;
 
@@ -56,13 +57,7 @@ pub fn on_a_machine(test: impl FnOnce(&Machine) + Send) {
         scope
             .spawn(|| match Machine::enter() {
                 Ok(machine) => test(&machine),
-                // To standard error itself: the test runner hides what eprintln! says in tests that pass.
-                Err(why) => {
-                    let _ = writeln!(
-                        io::stderr(),
-                        "users: NOT RUN, nothing is said about other users: {name}: {why}"
-                    );
-                }
+                Err(why) => not_run_by(&name, "nothing is said about other users", &why),
             })
             .join()
     });

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Inject packets from a file into an interface
 ///
-/// FILE is pcap, pcapng or text with one packet a line in hexadecimal. Ethernet, raw IP, Linux cooked and loopback captures
+/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd, hexdump -C, od -tx1, tcpdump -x
+/// and tshark -x write them, in which offset 0 begins a packet. Ethernet, raw IP, Linux cooked and loopback captures
 /// fit both kinds of interface: a tun gets the IP packets in them, a tap gets an Ethernet header where there is none. Of a
 /// file that memtun captured, only what went to the program on that interface is injected.
 #[derive(Args)]

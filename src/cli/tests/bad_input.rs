@@ -210,7 +210,7 @@ fn malformed_files() {
     .concat();
     let cases: &[(&str, Vec<u8>, &str)] = &[
         ("hex", b"hello world".to_vec(), "not hexadecimal"),
-        ("binary", vec![0xee; 5000], "not hexadecimal"),
+        ("binary", vec![0xee; 5000], "begins with 0xeeeeeeee"),
         ("gz", vec![0x1f, 0x8b, 8, 0], "gzip -dc"),
         (
             "short-pcap",

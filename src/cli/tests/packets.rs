@@ -93,6 +93,16 @@ fn a_fault_strikes_and_is_taken_back() {
     echo.cli(&["fault", "--take-back", "open=ENOENT"])
         .fails(1, &["no such fault"]);
     echo.cli(&["permit", "ioctl"]).ok();
+    for spec in [
+        "write=4000@7",
+        "ioctl:0x400454ca=EBUSY@7",
+        "ioctl:0x8916=41@7",
+    ] {
+        echo.cli(&["fault", spec]).ok();
+        let listed = echo.cli(&["fault"]).ok().out;
+        let listed = listed.lines().last().expect("the one that was set");
+        echo.cli(&["fault", "--take-back", listed]).ok();
+    }
     let json = echo.cli(&["fault", "--json"]).ok().out;
     assert!(
         json.contains("\"read=EAGAIN@3-5\"") && json.contains("\"denied\": []"),
@@ -152,6 +162,45 @@ fn hexadecimal_text_is_injected() {
             .out,
         "hello\nhello\n"
     );
+}
+
+/// As the tools of this machine write them, two packets in one file.
+#[test]
+fn dumps_with_offsets_are_injected() {
+    let scratch = Scratch::new();
+    let echo = Running::echo(&scratch, "tun0", &[]);
+    let digits: Vec<u8> = DATAGRAM.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let raw: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let raw = scratch.write("packet", raw);
+    for tool in [
+        "xxd",
+        "xxd -g1 -c8",
+        "xxd -d",
+        "hexdump -C",
+        "od -tx1",
+        "od -Ax -tx1z",
+        "od -Ad -tx1",
+    ] {
+        let mut words = tool.split(' ');
+        let made = Command::new(words.next().unwrap())
+            .args(words)
+            .arg(&raw)
+            .output();
+        let Some(made) = made.ok().filter(|made| made.status.success()) else {
+            not_run(&format!("a dump of {tool}"), "there is no such tool");
+            continue;
+        };
+        let text = String::from_utf8(made.stdout).unwrap();
+        let file = scratch.write("dump", format!("{text}{text}"));
+        let inject = echo.cli(&["inject", "tun0", file.to_str().unwrap()]).ok();
+        assert_eq!(
+            inject.out, "2 packets, 66 bytes into tun0\n",
+            "{tool}: {text}"
+        );
+        let received = echo.cli(&["recv-udp", "--count", "2", "tun0", "21345"]);
+        assert_eq!(received.ok().out, "hello\nhello\n", "{tool}: {text}");
+    }
 }
 
 #[test]
@@ -240,7 +289,7 @@ fn check_with_tshark(file: &std::path::Path, directions: &[&str]) {
         .args(["-T", "fields", "-e", "frame.packet_flags_direction"])
         .output();
     let Ok(tshark) = tshark else {
-        return eprintln!("no tshark; the file was not tried with it");
+        return not_run("reading the file with tshark", "there is no tshark");
     };
     let err = String::from_utf8_lossy(&tshark.stderr);
     assert!(

@@ -253,6 +253,107 @@ fn permissions_and_faults_hold_from_the_start() {
 }
 
 #[test]
+fn every_operation_fails_as_the_command_says() {
+    let scratch = Scratch::new();
+    let calls = scratch.path("calls");
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let made = Command::new("cc")
+        .arg("-I")
+        .arg(sources.join("shim"))
+        .arg("-o")
+        .args([&calls, &sources.join("python/tests/programs/calls.c")])
+        .status();
+    assert!(made.is_ok_and(|made| made.success()), "cc");
+    let calls = calls.to_str().unwrap();
+    for (options, gave) in [
+        (["--fault", "open=4000"], "open=4000 \n"),
+        (["--fault", "read=EIO"], " read=5 FIONBIO=0 "),
+        (["--fault", "write=5"], " TUNSETIFF=0 write=5 "),
+        (["--fault", "close=EIO"], " lo=0 close=5 "),
+        (
+            ["--fault", "ioctl=EIO@2-"],
+            " FIONBIO=5 SIOCGIFFLAGS=5 SIOCSIFADDR=5 lo=0 close=0 ",
+        ),
+        (["--fault", "ioctl:0x400454ca=16"], "open=0 TUNSETIFF=16 "),
+        (
+            ["--fault", "ioctl:SIOCGIFFLAGS=EIO"],
+            " FIONBIO=0 SIOCGIFFLAGS=5 ",
+        ),
+        (
+            ["--fault", "ioctl:0x8916=41"],
+            " SIOCGIFFLAGS=0 SIOCSIFADDR=41 lo=0 ",
+        ),
+        (["--deny", "open"], "open=1 \n"),
+        (["--deny", "ioctl"], "open=0 TUNSETIFF=1 "),
+    ] {
+        let run = cli(["run", options[0], options[1], "--", calls]);
+        assert!(
+            run.out.contains(gave),
+            "{options:?}: {}{}",
+            run.out,
+            run.err
+        );
+    }
+}
+
+#[test]
+fn a_limit_is_named_where_it_strikes() {
+    let echo = udp_echo();
+    let echo = ["--", echo.to_str().unwrap(), "tun0", "0"];
+    let tun = ["--tun", "tun0", "--", "true"];
+    for (limit, run, status, words) in [
+        (
+            "--fsize=1000",
+            &tun[..],
+            2,
+            "EFBIG: a net's files are longer",
+        ),
+        ("--fsize=100000", &tun, 2, "tun0: cannot make it: EFBIG"),
+        (
+            "--fsize=100000",
+            &echo,
+            1,
+            "WARN: no tunnel or interface can be made: EFBIG",
+        ),
+        ("--as=30000000", &tun, 2, "(RLIMIT_AS, a container's limit)"),
+        (
+            "--as=40000000",
+            &echo,
+            1,
+            "(RLIMIT_AS, a container's limit)",
+        ),
+        (
+            "--nofile=5",
+            &tun,
+            2,
+            "EMFILE: no descriptor is left (RLIMIT_NOFILE)",
+        ),
+    ] {
+        let memtun = memtun();
+        let mut limited = Command::new("prlimit");
+        limited
+            .arg(limit)
+            .arg(memtun.get_program())
+            .arg("run")
+            .args(run);
+        for (name, value) in memtun.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        let run = done(&mut limited);
+        assert!(
+            run.err.contains(words),
+            "{limit}: {:?} {}",
+            run.status,
+            run.err
+        );
+        assert_eq!(run.status, Some(status), "{limit}: {}", run.err);
+    }
+}
+
+#[test]
 fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
     let scratch = Scratch::new();
     let source = scratch.write("static.c", "int main(void) { return 3; }\n");
@@ -263,8 +364,7 @@ fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
         .arg(&source)
         .output();
     if !made.is_ok_and(|made| made.status.success()) {
-        eprintln!("no C compiler that links statically; nothing to try");
-        return;
+        return not_run("a static program", "no C compiler here links statically");
     }
     let run = done(memtun().args(["run", "--"]).arg(&program));
     run.fails(3, &["static: is linked statically", "link it dynamically"]);

@@ -19,7 +19,7 @@ pub enum Operation {
     Read = 2,
     /// Writing to a tunnel.
     Write = 4,
-    /// An ioctl on a tunnel.
+    /// An ioctl on a tunnel, or on any socket about an interface of the net.
     Ioctl = 8,
     /// Closing a tunnel. The descriptor is gone all the same, as with the kernel's close(2).
     Close = 16,
@@ -39,7 +39,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
 pub enum Permission {
     /// Opening special devices.
     Open = 1,
-    /// ioctl on tunnels.
+    /// ioctl on tunnels, and on any socket about an interface of the net.
     Ioctl = 2,
     /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to somebody else's (TUNSETOWNER, TUNSETGROUP), and
     /// changing them by requests on sockets.
@@ -78,7 +78,7 @@ impl fmt::Display for Permission {
 
 /// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`, `ioctl:TUNSETIFF=EBUSY@1`,
 /// `open=ENOENT`. WHEN counts the calls of that operation from the moment the fault is set: `N`, `N-M` or `N-` (from the
-/// Nth on); without it every call fails until the fault is taken back.
+/// Nth on); without it every call fails until the fault is taken back. REQUEST and ERRNO may be numbers, as `ioctl:0x8916=5`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
     /// The call.
@@ -124,10 +124,11 @@ impl FromStr for Fault {
             Some(_) if operation != Operation::Ioctl => {
                 return Err(complain(format!("{call} has no requests")))
             }
-            Some(name) => Some(
-                request_number(name)
-                    .ok_or_else(|| complain(format!("{name:?} is no tun request")))?,
-            ),
+            Some(name) => Some(request_number(name).ok_or_else(|| {
+                complain(format!(
+                    "{name:?} is no request that has a name here; give its number, as 0x400454ca"
+                ))
+            })?),
         };
         let (errno, when) = match effect.split_once('@') {
             Some((errno, when)) => (errno, Some(when)),
@@ -158,15 +159,15 @@ impl FromStr for Fault {
 }
 
 fn request_number(name: &str) -> Option<u32> {
-    let hex = || {
-        name.strip_prefix("0x")
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+    let number = || match name.strip_prefix("0x").or(name.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => name.parse().ok(),
     };
     REQUESTS
         .iter()
         .find(|(n, _)| *n == name)
         .map(|(_, r)| *r)
-        .or_else(hex)
+        .or_else(number)
         .filter(|r| *r != 0)
 }
 
@@ -192,7 +193,10 @@ impl fmt::Display for Fault {
                 None => write!(f, ":{request:#x}")?,
             }
         }
-        write!(f, "={}", self.errno)?;
+        match self.errno.name() {
+            Some(name) => write!(f, "={name}")?,
+            None => write!(f, "={}", self.errno.0)?,
+        }
         match (self.first, self.last) {
             (1, u32::MAX) => Ok(()),
             (first, u32::MAX) => write!(f, "@{first}-"),
@@ -203,6 +207,12 @@ impl fmt::Display for Fault {
 }
 
 impl NetState {
+    /// Does an ioctl about an interface of the net fail, made on a descriptor that is no tunnel?
+    pub fn socket_ioctl(&self, request: u32) -> Result<(), Errno> {
+        self.permit_check(Permission::Ioctl)?;
+        self.fault_check(Operation::Ioctl, request)
+    }
+
     /// EPERM when this permission has been taken away.
     pub fn permit_check(&self, what: Permission) -> Result<(), Errno> {
         if self.denied.load(Relaxed) & what as u32 != 0 {
@@ -309,3 +319,56 @@ impl NetState {
 }
 
 const _: () = assert!(FAULT_SLOTS <= 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for (operation, _) in OPERATIONS {
+            for effect in [
+                "5",
+                "EIO",
+                "41",
+                "512",
+                "4095",
+                "EWOULDBLOCK",
+                "ENOTSUP@2",
+                "1@3-",
+                "133@4-5",
+            ] {
+                let fault: Fault = format!("{operation}={effect}").parse().expect("a fault");
+                assert_eq!(fault.to_string().parse(), Ok(fault), "{operation}={effect}");
+            }
+        }
+        let requests = REQUESTS
+            .iter()
+            .map(|(name, number)| (name.to_string(), *number));
+        for (name, number) in requests.chain([("0x5421".into(), 0x5421), ("0x8916".into(), 0x8916)])
+        {
+            let fault: Fault = format!("ioctl:{name}=EIO").parse().expect("a fault");
+            assert_eq!(fault.request, Some(number));
+            assert_eq!(fault.to_string(), format!("ioctl:{name}=EIO"));
+            for number in [
+                format!("{number}"),
+                format!("{number:#x}"),
+                format!("0X{number:X}"),
+            ] {
+                assert_eq!(format!("ioctl:{number}=5").parse(), Ok(fault));
+            }
+        }
+        for wrong in [
+            "write=0",
+            "write=4096",
+            "write=-5",
+            "ioctl:0=EIO",
+            "ioctl:0x100000000=EIO",
+            "write:1=EIO",
+            "write=EIO@0",
+            "write=EIO@2-1",
+        ] {
+            assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::netdir::Local;
 use crate::sys::{self, Fd};
 use crate::tunnel::{Argument, AttachOptions, Ioctl, Read, Tunnel};
 use crate::uapi::*;
-use crate::{Errno, Net, NetDir, Permission, UdpReceiver};
+use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Deref;
@@ -189,7 +189,7 @@ impl IoSystem for MemoryIoSystem {
     fn close(&self, fd: i32) -> Result<()> {
         let (device, _placeholder) = locked(&self.open).remove(&fd).ok_or(Errno(libc::EBADF))?;
         device.close();
-        Ok(())
+        self.net.dir().call_fault(Operation::Close)
     }
 
     fn ioctl(&self, fd: i32, request: u32, args: &[u8]) -> Result<Vec<u8>> {

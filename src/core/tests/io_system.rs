@@ -245,3 +245,73 @@ fn faults_strike_when_they_should_and_lose_nothing() {
     assert_eq!(system.open(DEVICE, FLAGS, 0), Err(Errno(libc::ENOENT)));
     assert_eq!(system.net().faults()[0].to_string(), "open=ENOENT");
 }
+
+#[test]
+fn every_operation_fails_as_it_is_told() {
+    const FIONBIO: u32 = 0x5421;
+    let system = memory();
+    let calls = || {
+        let mut gave = Vec::new();
+        let fd = match system.open(DEVICE, FLAGS, 0) {
+            Ok(fd) => fd,
+            Err(e) => return vec![("open", e.0)],
+        };
+        let mut say = |name, answer: Result<(), Errno>| {
+            gave.push((name, answer.map_or_else(|e| e.0, |()| 0)))
+        };
+        let asked = ifreq("calls0", IFF_TUN | IFF_NO_PI);
+        say("TUNSETIFF", system.ioctl(fd, TUNSETIFF, &asked).map(drop));
+        say("write", system.write(fd, FRAME).map(drop));
+        say("read", system.read(fd, 100).map(drop));
+        say(
+            "FIONBIO",
+            system.ioctl(fd, FIONBIO, &1i32.to_ne_bytes()).map(drop),
+        );
+        say(
+            "SIOCGIFHWADDR",
+            system
+                .ioctl(fd, memtun::uapi::SIOCGIFHWADDR, &ifreq("calls0", 0))
+                .map(drop),
+        );
+        say("close", system.close(fd));
+        assert_eq!(
+            system.read(fd, 100),
+            Err(Errno(libc::EBADF)),
+            "closed all the same"
+        );
+        gave.retain(|(_, error)| *error != 0 && *error != libc::EAGAIN);
+        gave
+    };
+    let before = calls();
+    for (spec, struck) in [
+        ("open=5", &["open"][..]),
+        ("read=EIO", &["read"]),
+        ("write=5", &["write"]),
+        ("close=EIO", &["close"]),
+        ("ioctl=EIO@2-", &["FIONBIO", "SIOCGIFHWADDR"]),
+        ("ioctl:0x5421=5", &["FIONBIO"]),
+        ("ioctl:SIOCGIFHWADDR=EIO", &["SIOCGIFHWADDR"]),
+    ] {
+        let fault: memtun::Fault = spec.parse().expect("a fault");
+        system.net().fault(&fault).expect("room for a fault");
+        let struck = struck.iter().map(|name| (*name, libc::EIO));
+        let gave = calls();
+        assert!(
+            struck.clone().all(|one| gave.contains(&one)),
+            "{spec}: {gave:?}"
+        );
+        let others = gave.iter().filter(|one| !before.contains(one));
+        assert_eq!(others.count(), struck.count(), "{spec}: {gave:?}");
+        let listed = system.net().faults()[0]
+            .to_string()
+            .parse()
+            .expect("as it is listed");
+        assert_eq!(system.net().take_back(&listed), Ok(true), "{spec}");
+        assert_eq!(calls(), before, "{spec}");
+    }
+    system
+        .net()
+        .fault(&"ioctl:TUNSETIFF=EIO".parse().expect("a fault"))
+        .expect("room");
+    assert_eq!(calls()[0], ("TUNSETIFF", libc::EIO));
+}

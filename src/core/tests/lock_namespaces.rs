@@ -113,8 +113,7 @@ fn the_same_ids_in_two_pid_namespaces_are_not_the_same_holder() {
         match space.ended(Duration::from_secs(300)).code() {
             Some(0) => {}
             Some(NO_NAMESPACES) => {
-                eprintln!("NOT TESTED: no PID namespaces here");
-                return;
+                return common::not_run("two PID namespaces", "this machine gives none");
             }
             code => panic!("a namespace ended with {code:?}"),
         }

@@ -95,6 +95,7 @@ def metadata(version: str) -> str:
         f"Version: {version}",
         f"Summary: {about['description']}",
         f"License-Expression: {about['license']}",
+        *(f"License-File: {name}" for name in about["license-files"]),
         f"Keywords: {','.join(about['keywords'])}",
         *(f"Classifier: {c}" for c in about["classifiers"]),
         *(f"Project-URL: {name}, {url}" for name, url in tables["project.urls"].items()),
@@ -143,6 +144,8 @@ class Wheel:
         """With the metadata, closed; its file name."""
         self.add(f"{self.info}/METADATA", metadata(self.version).encode())
         self.add(f"{self.info}/entry_points.txt", entry_points().encode())
+        for name in project()["project"]["license-files"]:
+            self.add(f"{self.info}/licenses/{name}", (HERE / name).read_bytes())
         about = f"Wheel-Version: 1.0\nGenerator: memtun\nRoot-Is-Purelib: false\nTag: {self._tag}\n"
         self.add(f"{self.info}/WHEEL", about.encode())
         record = "\n".join([*self._record, f"{self.info}/RECORD,,"]) + "\n"

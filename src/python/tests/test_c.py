@@ -26,6 +26,15 @@ def example(tmp_path: Path) -> Path:
     return program
 
 
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    """The program that makes each call that can be made to fail."""
+    program = tmp_path / "calls"
+    source = Path(__file__).parent / "programs" / "calls.c"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, source], check=True)
+    return program
+
+
 def test_the_example_passes_in_its_own_net(example: Path, memtun: m.Net) -> None:
     done = memtun.run([example], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "echo_test: all is well\n"), done.stderr
@@ -34,6 +43,38 @@ def test_the_example_passes_in_its_own_net(example: Path, memtun: m.Net) -> None
 def test_the_example_without_memtun_says_how_to_start_it(example: Path) -> None:
     done = subprocess.run([example], capture_output=True, text=True)
     assert done.returncode == 77 and "memtun run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "what, spec, struck",
+    [
+        ("fault", "open=4000", ["open"]),
+        ("fault", "read=EIO", ["read"]),
+        ("fault", "write=5", ["write"]),
+        ("fault", "close=EIO", ["close"]),
+        ("fault", "ioctl=5@2-", ["FIONBIO", "SIOCGIFFLAGS", "SIOCSIFADDR"]),
+        ("fault", "ioctl:TUNSETIFF=EBUSY", ["TUNSETIFF"]),
+        ("fault", "ioctl:0x400454ca=16", ["TUNSETIFF"]),
+        ("fault", "ioctl:0x5421=EIO", ["FIONBIO"]),
+        ("fault", "ioctl:SIOCGIFFLAGS=EIO", ["SIOCGIFFLAGS"]),
+        ("fault", "ioctl:0x8916=41", ["SIOCSIFADDR"]),
+        ("deny", "open", ["open"]),
+        ("deny", "ioctl", ["TUNSETIFF"]),
+    ],
+)
+def test_every_operation_fails_as_a_c_driver_says(
+    calls: Path, memtun: m.Net, what: str, spec: str, struck: list[str]
+) -> None:
+    done = memtun.run([calls, what, spec], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    during, after = (dict(word.split("=") for word in line.split()) for line in done.stdout.splitlines())
+    assert after["open"] == after["write"] == after["close"] == "0"
+    error = "1" if what == "deny" else {"EIO": "5", "EBUSY": "16"}.get(*2 * [spec.split("=")[1].split("@")[0]])
+    if during.keys() == after.keys() and "TUNSETIFF" not in struck:
+        assert during == {**after, **dict.fromkeys(struck, error)}
+    else:
+        # What comes after the one that failed has no tunnel or no interface.
+        assert [during[name] for name in struck] == [error]
 
 
 def test_the_header_is_c_and_cplusplus(tmp_path: Path) -> None:

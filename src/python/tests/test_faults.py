@@ -4,6 +4,8 @@ import errno
 import fcntl
 import grp
 import os
+import socket
+import struct
 
 import pytest
 from tunnels import TUNSETPERSIST, attach, ipv4
@@ -101,3 +103,91 @@ def test_limits_and_names(memtun: m.Net) -> None:
     memtun.reset()
     assert (memtun.send_buffer_size, memtun.rename, memtun.faults) == (None, "", [])
     assert memtun.permissions == {"open", "ioctl", "net_admin"}
+
+
+FIONBIO, SIOCGIFNAME, SIOCGIFFLAGS, SIOCSIFADDR = 0x5421, 0x8910, 0x8913, 0x8916
+
+
+def calls() -> dict[str, int]:
+    """Every call that a fault can be set on, once, but for TUNSETIFF; what each gave. Done with a second tunnel."""
+    gave: dict[str, int] = {}
+
+    def call(name: str, function, *arguments) -> object:
+        gave[name] = 0
+        try:
+            return function(*arguments)
+        except OSError as e:
+            gave[name] = e.errno
+            return None
+
+    fd = attach("calls0")
+    other = call("open", os.open, "/dev/net/tun", os.O_RDWR)
+    call("write", os.write, fd, ipv4())
+    call("read", os.read, fd, 100)
+    call("FIONBIO", fcntl.ioctl, fd, FIONBIO, struct.pack("i", 1))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sH22x", b"calls0", 0)
+        index = socket.if_nametoindex("calls0")
+        call("SIOCGIFNAME", fcntl.ioctl, sock, SIOCGIFNAME, struct.pack("16si20x", b"", index))
+        call("SIOCGIFFLAGS", fcntl.ioctl, sock, SIOCGIFFLAGS, request)
+        # Not handled by memtun, but about its interface.
+        call("SIOCSIFADDR", fcntl.ioctl, sock, SIOCSIFADDR, request)
+        call("of the host", fcntl.ioctl, sock, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+    if other is not None:
+        os.close(other)
+    call("close", os.close, fd)
+    return gave
+
+
+REQUESTS = ("FIONBIO", "SIOCGIFNAME", "SIOCGIFFLAGS", "SIOCSIFADDR")
+
+
+@pytest.mark.memtun_shim
+@pytest.mark.parametrize(
+    "spec, listed, struck",
+    [
+        ("open=5@2-", "open=EIO@2-", ["open"]),
+        ("read=EIO", "read=EIO", ["read"]),
+        ("write=5", "write=EIO", ["write"]),
+        ("close=5@2", "close=EIO@2", ["close"]),
+        ("ioctl=EIO@2-", "ioctl=EIO@2-", REQUESTS),
+        ("ioctl:0x5421=5", "ioctl:0x5421=EIO", ["FIONBIO"]),
+        ("ioctl:SIOCGIFNAME=EIO", "ioctl:SIOCGIFNAME=EIO", ["SIOCGIFNAME"]),
+        ("ioctl:0x8913=5", "ioctl:SIOCGIFFLAGS=EIO", ["SIOCGIFFLAGS"]),
+        ("ioctl:0x8916=EIO", "ioctl:0x8916=EIO", ["SIOCSIFADDR"]),
+        ("ioctl:0x400454ca=EIO@2", "ioctl:TUNSETIFF=EIO@2", []),
+    ],
+)
+def test_every_operation_fails_as_it_is_told(memtun: m.Net, spec: str, listed: str, struck) -> None:
+    before = calls()
+    assert before["close"] == before["write"] == before["SIOCGIFFLAGS"] == before["of the host"] == 0
+    memtun.fault(spec)
+    assert memtun.faults == [listed]
+    assert calls() == {**before, **dict.fromkeys(struck, errno.EIO)}
+    memtun.reset()
+    assert memtun.faults == [] and calls() == before
+
+
+@pytest.mark.memtun_shim
+def test_without_the_permission_no_request_is_answered(memtun: m.Net) -> None:
+    fd = attach("calls1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sH22x", b"calls1", 0)
+        asked = [(fd, FIONBIO, struct.pack("i", 1)), (sock, SIOCGIFFLAGS, request), (sock, SIOCSIFADDR, request)]
+        memtun.permissions.discard("ioctl")
+        assert [number(lambda ask=ask: fcntl.ioctl(*ask)) for ask in asked] == [errno.EPERM] * 3
+        fcntl.ioctl(sock, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+        memtun.permissions.add("ioctl")
+        for ask in asked[:2]:
+            fcntl.ioctl(*ask)
+    os.close(fd)
+
+
+@pytest.mark.parametrize("spec", ["write=5", "write=4000", "read=41@2", "ioctl:0x400454ca=EBUSY", "ioctl:0x8916=512@3-"])
+def test_a_fault_is_taken_back_as_it_is_listed(spec: str) -> None:
+    with m.Net() as net:
+        fault = net.fault(spec)
+        (listed,) = net.faults
+        with net.fault(listed) as same:
+            assert net.faults == [listed, listed] and same.spec == listed
+        assert net.faults == [] and not fault.take_back()

@@ -49,6 +49,10 @@ def test_it_serves_every_python_and_holds_the_library_and_the_command(wheel: Pat
         assert names["libmemtun.so"].endswith(".data/data/lib/memtun/libmemtun.so")
         assert names["memtun"].endswith(".data/scripts/memtun")
         assert "memtun/py.typed" in archive.namelist()
+        for licence in ("LICENSE-APACHE", "LICENSE-MIT"):
+            (name,) = (n for n in archive.namelist() if n.endswith(f".dist-info/licenses/{licence}"))
+            assert archive.read(name) == (PACKAGE.parents[1] / licence).read_bytes()
+            assert f"License-File: {licence}" in archive.read(names["METADATA"]).decode()
         assert archive.testzip() is None
         record = archive.read(names["RECORD"]).decode()
         assert all(name in record for name in archive.namelist())

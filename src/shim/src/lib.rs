@@ -20,6 +20,7 @@
 //! | `sleepers` | who has to be woken where a byte in the bell is a signal |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
 //! | `sandbox` | which of our own system calls the program has forbidden |
+//! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
@@ -54,6 +55,7 @@ mod signals;
 mod sleepers;
 mod sockios;
 mod table;
+mod unwind;
 mod user;
 mod valgrind;
 

@@ -164,6 +164,7 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
             Whose::Gone => return Err(Errno(libc::ENOTTY)),
             Whose::Host => return Ok(None),
         };
+        net.socket_ioctl(request)?;
         if !in_ifreq {
             return Err(missing::request(&interface, request));
         }

@@ -152,9 +152,12 @@ impl<R: Read> Reader<R> {
                 (9, [resolution, ..]) => {
                     let exponent = u32::from(resolution & 0x7f);
                     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                    interface.ticks = base.checked_pow(exponent)?;
+                    // Finer than 128 bits can say is finer than 64 bits of ticks reach: all of them within the first nanosecond.
+                    interface.ticks = base.saturating_pow(exponent);
                 }
-                (14, value) => interface.offset = self.order.u64(value, 0)? as i64,
+                (14, value) => {
+                    interface.offset = self.order.u64(value, 0).unwrap_or_default() as i64
+                }
                 _ => {}
             }
         }
@@ -352,12 +355,16 @@ mod tests {
             } else {
                 60i64.to_le_bytes()
             };
-            let cases: [(Options, u64, i128); 5] = [
+            let cases: [(Options, u64, i128); 9] = [
                 (&[], 1_500_000, 1_500_000_000),
                 (&[(9, &[9])], 7, 7),
                 (&[(9, &[0x80 | 10])], 1536, 1_500_000_000),
                 (&[(9, &[3]), (14, &minute)], 1500, 61_500_000_000),
                 (&[(9, &[0])], u64::MAX, i128::from(u64::MAX) * 1_000_000_000),
+                (&[(9, &[38])], u64::MAX, 0),
+                (&[(9, &[0x7f])], u64::MAX, 0),
+                (&[(9, &[0xff])], u64::MAX, 0),
+                (&[(9, &[]), (14, &[1])], 1_500_000, 1_500_000_000),
             ];
             for (options, ticks, time) in cases {
                 let mut blocks = Blocks::new(big);

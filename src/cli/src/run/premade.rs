@@ -69,7 +69,7 @@ fn failure(name: &str, e: memtun::Errno) -> Failure {
         libc::EBUSY => "it is in use; choose another name",
         libc::EINVAL => "there is an interface of another kind by that name; choose another",
         libc::EPERM => "the net denies it; take that back with memtun reset",
-        _ => "look at memtun fault and at the space in the net's file system",
+        _ => e.exhausted().unwrap_or("look at memtun fault"),
     };
     Failure::bad_input(format!("{name}: cannot make it: {e}: {why}"))
 }

@@ -2,6 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+#[path = "../../../../shim-tests/src/not_run.rs"]
+mod not_run;
+#[allow(unused_imports, reason = "each test file uses a part")]
+pub use not_run::not_run;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -14,7 +14,14 @@ const NAME: &str = "libmemtun.so";
 const BESIDE: &[&str] = &["", "../lib", "../lib/memtun", "../libexec/memtun"];
 
 /// Where cargo puts it, seen from a directory above an executable of its own, or from a checkout.
-const BUILT: &[&str] = &["release", "debug", "target/release", "target/debug"];
+const BUILT: &[&str] = &[
+    "release",
+    "quick",
+    "debug",
+    "target/release",
+    "target/quick",
+    "target/debug",
+];
 
 const INSTALLED: &[&str] = &[
     "/usr/local/lib",
@@ -33,9 +40,9 @@ const INSTALLED: &[&str] = &[
 ///
 /// 1. the copy that this process itself was preloaded with;
 /// 2. the directory of this executable, unless cargo built it there, and `../lib` from it;
-/// 3. `target/release` and `target/debug` of the directories above this executable, which for an integration test in
-///    `target/debug/deps` are its own, and then of the checkout that this crate was compiled in; of the two the file that was
-///    built last;
+/// 3. `target/release`, `target/quick` and `target/debug` of the directories above this executable, which for an integration
+///    test in `target/debug/deps` are its own, and then of the checkout that this crate was compiled in; of these the file
+///    that was built last;
 /// 4. the directory of a `memtun` command in `PATH`, and `../lib` from it;
 /// 5. `/usr/local/lib`, `/usr/lib` and their like.
 ///
@@ -81,11 +88,17 @@ fn look_around() -> Result<PathBuf> {
         }
         let above = dir.ancestors();
         above.for_each(|dir| search.newest_of(dir, BUILT));
-        search.note(dir, "in target/release and target/debug above {}");
+        search.note(
+            dir,
+            "in target/release, target/quick and target/debug above {}",
+        );
     }
     let checkout = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     search.newest_of(checkout, BUILT);
-    search.note(checkout, "in target/release and target/debug of {}");
+    search.note(
+        checkout,
+        "in target/release, target/quick and target/debug of {}",
+    );
     match command_in_path() {
         Some(dir) => search.first_of(&dir, BESIDE, "in {} and ../lib from there"),
         None => search
@@ -108,7 +121,7 @@ fn preloaded() -> Option<PathBuf> {
 /// A directory of cargo's: it may hold a copy that was built long before another profile's.
 fn is_cargos(dir: &Path) -> bool {
     let name = dir.file_name().unwrap_or_default();
-    ["deps", "examples", "release", "debug"]
+    ["deps", "examples", "release", "quick", "debug"]
         .iter()
         .any(|known| name == *known)
 }

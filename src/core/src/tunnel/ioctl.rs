@@ -54,6 +54,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         const FICLONERANGE: u32 = 0x4020_940d;
         const FIDEDUPERANGE: u32 = 0xc018_9436;
         const FS_IOC_FIEMAP: u32 = 0xc020_660b;
+        // First of all, as a security module of the kernel would: a fault may be set on any request.
+        self.net.permit_check(Permission::Ioctl)?;
+        self.net.fault_check(Operation::Ioctl, request)?;
         if GENERIC.contains(&request) {
             return Ok(Ioctl::Generic);
         }
@@ -63,8 +66,6 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             FS_IOC_FIEMAP => return Err(Errno(libc::EOPNOTSUPP)),
             _ => {}
         }
-        self.net.permit_check(Permission::Ioctl)?;
-        self.net.fault_check(Operation::Ioctl, request)?;
         match request {
             TUNSETIFF => self.set_iff(fd, arg, options, local)?,
             TUNGETFEATURES => arg.store(&FEATURES.to_ne_bytes())?,

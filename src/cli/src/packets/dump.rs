@@ -1,0 +1,301 @@
+//! Dumps with offsets. A line is an offset, bytes, and perhaps the same as text; offset 0 begins a packet.
+//!
+//! What the bytes are and what the text beside them, each tool decides by its own columns. The next line's offset says how many
+//! bytes there were; where that is not known (on the last line), groups of a like width, one space apart, are bytes.
+
+use super::hex::digits;
+use super::LONGEST;
+
+/// A line taken apart.
+struct Line<'a> {
+    /// Digits of the offset.
+    offset: &'a [u8],
+    /// Bases that they may be meant in: od writes seven digits, octal unless told otherwise, `xxd -d` decimal ones.
+    radixes: &'static [u32],
+    /// A colon behind it says that it is one.
+    colon: bool,
+    rest: &'a [u8],
+}
+
+fn is_hex(word: &[u8]) -> bool {
+    !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// None for a line that does not begin with an offset of three digits or more, which are those that text2pcap believes.
+fn apart(line: &[u8]) -> Option<Line<'_>> {
+    let line = line.trim_ascii();
+    let end = line.iter().position(u8::is_ascii_whitespace);
+    let (word, rest) = line.split_at(end.unwrap_or(line.len()));
+    let (word, colon) = match word.strip_suffix(b":") {
+        Some(word) => (word, true),
+        None => (word, false),
+    };
+    let (offset, radixes): (_, &[u32]) = match word.strip_prefix(b"0x") {
+        Some(offset) => (offset, &[16]),
+        None if colon => (word, &[16, 10]),
+        None if word.len() == 7 => (word, &[16, 8, 10]),
+        None => (word, &[16]),
+    };
+    ((3..=16).contains(&offset.len()) && is_hex(offset)).then_some(Line {
+        offset,
+        radixes,
+        colon,
+        rest,
+    })
+}
+
+/// Does a dump begin with this line? Without a colon only where what follows is bytes by themselves: a packet may begin with
+/// zeros, too.
+pub fn is_start(line: &[u8]) -> bool {
+    let Some(line) = apart(line) else {
+        return false;
+    };
+    let first = line
+        .rest
+        .trim_ascii_start()
+        .split(u8::is_ascii_whitespace)
+        .next()
+        .unwrap_or_default();
+    line.offset.iter().all(|digit| *digit == b'0')
+        && is_hex(first)
+        && (line.colon || first.len() == 2)
+}
+
+/// Is it the first line of a dump of words, as hexdump and od write them unless told otherwise?
+pub fn is_of_words(line: &[u8]) -> bool {
+    apart(line).is_some_and(|line| !line.colon && line.offset == b"0000000") && !is_start(line)
+}
+
+/// The groups of bytes that a line has behind its offset.
+fn bytes(rest: &[u8]) -> Result<Vec<u8>, String> {
+    let mut found = Vec::new();
+    let mut width = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        let gap = rest[at..]
+            .iter()
+            .take_while(|b| b.is_ascii_whitespace())
+            .count();
+        at += gap;
+        let length = rest[at..]
+            .iter()
+            .take_while(|b| !b.is_ascii_whitespace())
+            .count();
+        let word = &rest[at..at + length];
+        at += length;
+        let in_the_middle = width == 2 && found.len() == 8 && gap == 2;
+        let beside = width != 0 && gap != 1 && !in_the_middle;
+        if beside || !is_hex(word) || width != 0 && (word.len() > width || word.len() % 2 != 0) {
+            break;
+        }
+        width = word.len();
+        digits(word, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Reads dumps line by line.
+#[derive(Default)]
+pub struct Dump {
+    packet: Vec<u8>,
+    /// Where the last line with bytes began.
+    last: usize,
+    /// Bytes that every line but the last has, once that is known.
+    width: Option<usize>,
+    /// Base of the offsets, once that is known.
+    radix: Option<u32>,
+    /// A line `*`: the last one, as often as the next offset says.
+    repeated: bool,
+}
+
+impl Dump {
+    /// Takes a line. A packet, when this line begins the next one. Lines without an offset are other people's words.
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        if line.trim_ascii() == b"*" && !self.packet.is_empty() {
+            self.repeated = true;
+            return Ok(None);
+        }
+        let Some(line) = apart(line) else {
+            return Ok(None);
+        };
+        let mut done = None;
+        if line.offset.iter().all(|digit| *digit == b'0') {
+            done = self.end();
+        } else {
+            self.reach(line.offset, line.radixes)?;
+        }
+        let mut found = bytes(line.rest)?;
+        if found.is_empty() {
+            return Ok(done);
+        }
+        // The text of a short line may look like bytes, too.
+        found.truncate(self.width.unwrap_or(usize::MAX));
+        self.last = self.packet.len();
+        self.packet.extend(found);
+        if self.packet.len() > LONGEST as usize {
+            return Err(format!("no packet has more than {LONGEST} bytes"));
+        }
+        Ok(done)
+    }
+
+    /// The last packet.
+    pub fn end(&mut self) -> Option<Vec<u8>> {
+        let packet = std::mem::take(self).packet;
+        (!packet.is_empty()).then_some(packet)
+    }
+
+    /// Holds what there is against an offset, the one with which the next line begins.
+    fn reach(&mut self, digits: &[u8], radixes: &[u32]) -> Result<(), String> {
+        let text = String::from_utf8_lossy(digits);
+        let have = self.packet.len();
+        let value = |radix| {
+            let value = usize::from_str_radix(&text, radix).ok();
+            let value = value.filter(|value| *value <= LONGEST as usize);
+            // Fewer than there are: what stood beside the last line's bytes looked like some.
+            value.filter(|value| {
+                *value == have || *value > self.last && (*value < have || self.repeated)
+            })
+        };
+        let known = self.radix.as_slice();
+        let radixes = if known.is_empty() { radixes } else { known };
+        let exact = radixes.iter().find(|radix| value(**radix) == Some(have));
+        let found = exact.or(radixes.iter().find(|radix| value(**radix).is_some()));
+        let Some((radix, offset)) = found.and_then(|radix| Some((*radix, value(*radix)?))) else {
+            return Err(format!(
+                "has the offset {text}, and {have} ({have:#x}) bytes of the packet stand before it; lines are missing, or \
+                 in another order"
+            ));
+        };
+        self.radix = Some(radix);
+        while self.packet.len() < offset {
+            // A line of its own, so that what is repeated does not move.
+            let again = self.packet[self.last..].to_vec();
+            let room = offset - self.packet.len();
+            self.packet.extend(again.iter().take(room));
+            self.last = self.packet.len() - again.len().min(room);
+        }
+        self.packet.truncate(offset);
+        self.repeated = false;
+        self.width.get_or_insert(offset - self.last);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::frames;
+
+    /// 40 bytes, whose text beside them looks like bytes.
+    fn packet() -> Vec<u8> {
+        (0..40).map(|n| b"ab cdef 00  12 3"[n % 16]).collect()
+    }
+
+    fn one(text: &str) -> Vec<u8> {
+        let found = frames(text.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(found.len(), 1, "{text}");
+        found[0].data.clone()
+    }
+
+    /// As the tools write it: offset, bytes in groups, two spaces, text.
+    fn dump(data: &[u8], line: usize, group: usize, style: &str) -> String {
+        let mut text = String::new();
+        for (number, row) in data.chunks(line).enumerate() {
+            let offset = number * line;
+            let words: Vec<String> = row
+                .chunks(group)
+                .map(|g| g.iter().map(|b| format!("{b:02x}")).collect())
+                .collect();
+            let columns = line * 2 + line / group - 1;
+            let shown: String = row.iter().map(|b| *b as char).collect();
+            let words = words.join(" ");
+            text += &match style {
+                "xxd" => format!("{offset:08x}: {words:columns$}  {shown}\n"),
+                "tcpdump" => format!("\t0x{offset:04x}:  {words:columns$}  {shown}\n"),
+                "tshark" => format!("{offset:04x}  {words:columns$}   {shown}\n"),
+                "od" => format!("{offset:07o} {words}\n"),
+                "odd" => format!("{offset:07} {words}\n"),
+                _ => panic!("{style}"),
+            };
+        }
+        text
+    }
+
+    #[test]
+    fn every_tools_dump_is_the_packet() {
+        for data in [
+            packet(),
+            packet()[..8].to_vec(),
+            packet()[..24].to_vec(),
+            packet()[..33].to_vec(),
+        ] {
+            for group in [1, 2, 4, 8] {
+                assert_eq!(one(&dump(&data, 16, group, "xxd")), data, "{group}");
+                assert_eq!(one(&dump(&data, 16, group, "tcpdump")), data, "{group}");
+            }
+            for style in ["tshark", "od", "odd"] {
+                assert_eq!(one(&dump(&data, 16, 1, style)), data, "{style}");
+            }
+            // od says the length behind it all.
+            let od = dump(&data, 16, 1, "od") + &format!("{:07o}\n", data.len());
+            assert_eq!(one(&od), data);
+        }
+    }
+
+    #[test]
+    fn hexdump_has_a_gap_in_the_middle_and_stars() {
+        let text = "00000000  45 00 00 1c 00 00 00 00  40 11 66 9d 0a 09 00 01  |E.......@.f.....|\n\
+                    00000010  aa aa aa aa aa aa aa aa  aa aa aa aa aa aa aa aa  |................|\n\
+                    *\n\
+                    00000040  00 07 00 08                                       |....|\n\
+                    00000044\n";
+        let data = one(text);
+        assert_eq!(data.len(), 0x44);
+        assert_eq!(data[..2], [0x45, 0]);
+        assert!(data[16..64].iter().all(|b| *b == 0xaa));
+        assert_eq!(data[64..], [0, 7, 0, 8]);
+    }
+
+    #[test]
+    fn offset_zero_begins_a_packet_and_words_between_them_are_passed_over() {
+        let text = "12:00:00.1 IP 10.0.0.1 > 10.0.0.2: ICMP echo request\n\
+                    \t0x0000:  4500 001c\n\
+                    \t0x0004:  0001\n\
+                    12:00:00.2 IP 10.0.0.2 > 10.0.0.1: ICMP echo reply\n\
+                    \n\
+                    \t0x0000:  6000\n";
+        let found = frames(text.as_bytes()).unwrap();
+        let data: Vec<_> = found.iter().map(|f| f.data.as_slice()).collect();
+        assert_eq!(data, [&[0x45, 0, 0, 0x1c, 0, 1][..], &[0x60, 0]]);
+    }
+
+    #[test]
+    fn a_line_that_is_missing_is_an_error() {
+        let whole = dump(&packet(), 16, 2, "xxd");
+        let without: Vec<&str> = whole
+            .lines()
+            .enumerate()
+            .filter(|(n, _)| *n != 1)
+            .map(|(_, l)| l)
+            .collect();
+        let text = frames(without.join("\n").as_bytes()).unwrap_err();
+        assert!(
+            text.contains("line 2: has the offset 00000020, and 16 (0x10) bytes"),
+            "{text}"
+        );
+        assert!(frames(b"0000: 45\n*\nffffffff: 45\n").is_err());
+        assert!(frames(b"0000: 45\n*\n3ffff: 45\n*\nfffff: 45").is_err());
+    }
+
+    #[test]
+    fn damage_anywhere_is_survived() {
+        let good = dump(&packet(), 16, 2, "xxd") + "*\n00000040 00\n00000000: 45\n";
+        for at in 0..good.len() {
+            for value in *b"\0 \n0af:*x|\xff" {
+                let mut bad = good.clone().into_bytes();
+                bad[at] = value;
+                let _ = frames(&bad);
+            }
+            let _ = frames(&good.as_bytes()[..at]);
+        }
+    }
+}

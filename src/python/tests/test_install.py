@@ -1,0 +1,73 @@
+"""scripts/install, and what the crates hold: the release build, as users and packagers have it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+LICENCES = ("LICENSE-APACHE", "LICENSE-MIT")
+
+# Nothing of this process's package and library is to be found.
+CLEAN = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MEMTUN_LIBRARY", "LD_PRELOAD")}
+OFFLINE = {**CLEAN, "CARGO_NET_OFFLINE": "true"}
+
+pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="no cargo")
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation under a DESTDIR."""
+    if not os.access(CHECKOUT / "target", os.W_OK) and "CARGO_TARGET_DIR" not in os.environ:
+        pytest.skip("the checkout is somebody else's")
+    stage = tmp_path_factory.mktemp("install")
+    command = [CHECKOUT / "scripts/install", "/opt/memtun"]
+    done = subprocess.run(command, env={**OFFLINE, "DESTDIR": str(stage)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return stage / "opt/memtun"
+
+
+def test_everything_is_there_and_nothing_beside_it(staged: Path) -> None:
+    files = sorted(str(path.relative_to(staged)) for path in staged.rglob("*") if path.is_file())
+    assert [f for f in files if not f.startswith("share/man/man1/memtun")] == [
+        "bin/memtun",
+        "include/memtun.h",
+        "lib/libmemtun.so",
+        "lib/pkgconfig/memtun.pc",
+        "share/bash-completion/completions/memtun",
+        "share/doc/memtun/LICENSE-APACHE",
+        "share/doc/memtun/LICENSE-MIT",
+        "share/fish/vendor_completions.d/memtun.fish",
+        "share/zsh/site-functions/_memtun",
+    ]
+    assert "share/man/man1/memtun.1" in files
+    assert "prefix=/opt/memtun\n" in (staged / "lib/pkgconfig/memtun.pc").read_text()
+    for licence in LICENCES:
+        assert (staged / "share/doc/memtun" / licence).read_bytes() == (CHECKOUT / licence).read_bytes()
+
+
+def test_the_command_finds_the_library(staged: Path, tmp_path: Path) -> None:
+    command = [staged / "bin/memtun", "run", "--", "sh", "-c", "echo $LD_PRELOAD"]
+    done = subprocess.run(command, env=CLEAN, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(staged / "lib/libmemtun.so")
+
+
+@pytest.mark.parametrize("crate", ["memtun", "memtun-shim", "memtun-cli"])
+def test_a_crate_has_the_licences(crate: str) -> None:
+    command = ["cargo", "package", "--list", "--allow-dirty", "-p", crate]
+    done = subprocess.run(command, cwd=CHECKOUT, env=OFFLINE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(LICENCES) <= set(done.stdout.split())
+
+
+def test_the_licences_are_whole() -> None:
+    mit, apache = (" ".join((CHECKOUT / name).read_text().split()) for name in reversed(LICENCES))
+    assert mit.startswith("The MIT License Copyright (c) ") and mit.endswith("DEALINGS IN THE SOFTWARE.")
+    assert "Apache License Version 2.0, January 2004" in apache and "END OF TERMS AND CONDITIONS" in apache
+    for folder in ("src/core", "src/shim", "src/cli", "src/python"):
+        for name in LICENCES:
+            assert (CHECKOUT / folder / name).read_bytes() == (CHECKOUT / name).read_bytes()
