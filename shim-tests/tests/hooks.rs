@@ -109,8 +109,22 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_epoll_wait"], "epoll_wait"),
     (&["SYS_epoll_pwait"], "epoll_pwait"),
     (&["SYS_epoll_pwait2"], "epoll_pwait2"),
+    (&["SYS_fchmod", "SYS_fchmodat", "SYS_chmod"], "fchmod fchmodat chmod"),
+    (&["SYS_fchown", "SYS_fchownat"], "fchown fchownat"),
+    (&["SYS_chown", "SYS_lchown"], "chown lchown"),
+    (&["SYS_utimensat"], "utimensat futimens futimes"),
+    (&["SYS_futimesat"], "futimesat"),
+    (&["SYS_utime", "SYS_utimes"], "utime utimes lutimes"),
+    (&["SYS_statfs"], "statfs statfs64 __statfs statvfs statvfs64"),
+    (&["SYS_fstatfs"], "fstatfs fstatfs64 fstatvfs fstatvfs64"),
+    (&["SYS_chdir"], "chdir"),
     // No number: made of other calls.
-    (&["SYS_ioctl"], "isatty tcgetattr ttyname_r __ttyname_r_chk"),
+    (&["SYS_ioctl"], "isatty tcgetattr tcsetattr tcdrain tcflush tcflow tcsendbreak tcgetpgrp tcsetpgrp tcgetsid"),
+    (&["SYS_ioctl"], "ttyname ttyname_r __ttyname_r_chk ptsname ptsname_r __ptsname_r_chk grantpt unlockpt sockatmark"),
+    (&["SYS_read", "SYS_write"], "eventfd_read eventfd_write"),
+    (&["SYS_fstat"], "isfdtype"),
+    (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
+    (&["SYS_openat"], "opendir"),
     // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
     (
         &[],

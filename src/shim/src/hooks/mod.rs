@@ -11,6 +11,7 @@ pub mod jump;
 pub mod link;
 pub mod memory;
 pub mod open;
+pub mod owner;
 pub mod rawsignal;
 pub mod receive;
 pub mod rw;
@@ -18,6 +19,7 @@ pub mod signal;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
+pub mod terminal;
 pub mod unseen;
 pub mod wait;
 
@@ -41,6 +43,8 @@ pub const FAMILIES: &[&[Hook]] = &[
     syscall::HOOKS,
     unseen::HOOKS,
     aio::HOOKS,
+    terminal::HOOKS,
+    owner::HOOKS,
     jump::HOOKS,
     signal::HOOKS,
 ];
