@@ -25,7 +25,7 @@ programs! {
     aio blocking blocking_close blocking_signals by_number carrier deletion descriptor_reuse epoll_et epoll_lt
     epoll_unattached faultptr fileops fio footprint identity lifetime_exec lifetime_fork lifetime_scm multiqueue
     notsocket offload opening other_ioctls otherwise paths persist pi poll queue rare_ioctls read select sigbus sigio sockioctl
-    stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen vnet write write_order
+    stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet write write_order
 }
 
 #[test]

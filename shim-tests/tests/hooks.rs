@@ -58,7 +58,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_dup2"], "dup2 __dup2"),
     (&["SYS_dup3"], "dup3"),
     (&["SYS_fcntl"], "fcntl fcntl64 __fcntl"),
-    (&["SYS_execve"], "execve execv execvp execvpe"),
+    (&["SYS_execve"], "execve execv execvp execvpe execl execlp execle"),
     (&["SYS_execveat"], "execveat fexecve"),
     (&["SYS_flock"], "flock"),
     (&["SYS_splice"], "splice"),
@@ -132,7 +132,9 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     ),
     (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
-    (&[], "posix_spawn posix_spawnp daemon login_tty forkpty"),
+    (&[], "posix_spawn posix_spawnp system popen wordexp daemon login_tty forkpty"),
+    (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk"),
+    (&[], "fread fread_unlocked __fread_chk __fread_unlocked_chk"),
     (&[], "syscall"),
     // No number: the helper threads are libc's.
     (

@@ -1,5 +1,4 @@
-//! The exec family: the new image finds the library and the net. execl, execlp and execle are variadic in C and take the
-//! process's own environment (execle excepted), so they pass without us.
+//! The exec family: the new image finds the library and the net. execl, execlp and execle are in `variadic`.
 
 use crate::environment::{self, Environment};
 use crate::errno;
@@ -10,6 +9,12 @@ type Strings = *const *const c_char;
 
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
 fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    // Linux takes NULL for an empty one, and it is what clearenv(3) leaves.
+    const EMPTY: &[usize; 1] = &[0];
+    let environment = match environment.is_null() {
+        true => EMPTY.as_ptr().cast(),
+        false => environment,
+    };
     // SAFETY: the caller's own argument to an exec function; so below.
     if unsafe { environment::is_complete(environment) } {
         exec(environment)
@@ -53,6 +58,15 @@ fn before_spawn() {
     });
 }
 
+/// The process runs a shell with its own environment, inside libc. What was taken out of it (clearenv(3)) is put back.
+fn before_shell() {
+    before_spawn();
+    // SAFETY: the process's environment; libc reads it in the same unsynchronised way.
+    if unsafe { !environment::is_complete(own()) || own().is_null() } {
+        errno::keep(environment::put_back);
+    }
+}
+
 fn own() -> Strings {
     // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised way.
     unsafe { std::ptr::addr_of!(environ).read() }
@@ -63,6 +77,18 @@ extern "C" {
 }
 
 hooks! {
+    fn system(command: *const c_char) -> c_int => my_system {
+        before_shell();
+        real!(system(command))
+    }
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE => my_popen {
+        before_shell();
+        real!(popen(command, mode))
+    }
+    fn wordexp(words: *const c_char, found: *mut c_void, flags: c_int) -> c_int => my_wordexp {
+        before_shell();
+        real!(wordexp(words, found, flags))
+    }
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
         before_exec();
         with(environment, |e| real!(execve(path, args, e)))

@@ -21,6 +21,7 @@ pub mod stream;
 pub mod syscall;
 pub mod terminal;
 pub mod unseen;
+pub mod variadic;
 pub mod wait;
 
 use crate::real::Hook;
@@ -45,6 +46,8 @@ pub const FAMILIES: &[&[Hook]] = &[
     aio::HOOKS,
     terminal::HOOKS,
     owner::HOOKS,
+    variadic::HOOKS,
+    variadic::MORE,
     jump::HOOKS,
     signal::HOOKS,
 ];

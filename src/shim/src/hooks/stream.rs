@@ -42,6 +42,7 @@ struct Functions {
 }
 
 extern "C" {
+    fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
     fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
 }
 
@@ -127,6 +128,80 @@ pub fn descriptor(file: *mut FILE) -> Option<c_int> {
         .iter()
         .find(|s| s.file.load(Acquire) == file)
         .map(|s| s.fd.load(Acquire))
+}
+
+/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
+pub fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
+    /// st_blksize of the device.
+    const PIECE: usize = 4096;
+    let mut text = std::ptr::null_mut::<c_char>();
+    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
+    unsafe {
+        let n = vasprintf(&mut text, format, arguments);
+        let mut done = 0;
+        while done < n.max(0) as usize {
+            let piece = (n as usize - done).min(PIECE);
+            let from = text.add(done).cast::<c_void>();
+            let written = or_host(rw::write_buffer(fd, from, piece), || {
+                libc::write(fd, from, piece)
+            });
+            if written < 0 {
+                break;
+            }
+            done += written as usize;
+        }
+        if n >= 0 {
+            errno::keep(|| libc::free(text.cast()));
+        }
+        if done as c_int == n {
+            n
+        } else {
+            -1
+        }
+    }
+}
+
+/// Bits of glibc's `_flags`, the first word of a stream: for programs that still use its macros.
+const UNBUFFERED: c_int = 0x2;
+const SEEN_END: c_int = 0x10;
+const SEEN_ERROR: c_int = 0x20;
+/// The places of `_IO_read_ptr` and `_IO_read_end`.
+const READ: usize = 8;
+const READ_END: usize = 16;
+
+/// fread(3) from an unbuffered stream of a tunnel, where libc would ask for one byte at a time, and a packet would be cut to
+/// that. An ordinary stream reads straight into the caller's memory, and so does this one. None when it is not so.
+#[inline]
+fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> Option<size_t> {
+    let fd = descriptor(file)?;
+    // SAFETY: a stream of ours, which is open; its layout is above.
+    unsafe {
+        let flags = file.cast::<c_int>();
+        let place = |place: usize| file.byte_add(place).cast::<*const c_char>().read();
+        if *flags & UNBUFFERED == 0 {
+            return None;
+        }
+        let whole = size.checked_mul(count).filter(|n| *n != 0)?;
+        // What ungetc(3) has put back.
+        let ahead = (place(READ_END) as usize).saturating_sub(place(READ) as usize);
+        let mut done = match ahead.min(whole) {
+            0 => 0,
+            some => (fread.real())(at, 1, some, file),
+        };
+        while done < whole {
+            let n = read_stream(
+                fd as usize as *mut c_void,
+                at.byte_add(done).cast(),
+                whole - done,
+            );
+            if n <= 0 {
+                *flags |= if n == 0 { SEEN_END } else { SEEN_ERROR };
+                break;
+            }
+            done += n as usize;
+        }
+        Some(done / size)
+    }
 }
 
 /// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc flushes.
@@ -284,6 +359,32 @@ hooks! {
         match descriptor(file) {
             Some(fd) => fd,
             None => real!(fileno_unlocked(file)),
+        }
+    }
+    fn fread(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread {
+        match read_straight(at, size, count, file) {
+            Some(items) => items,
+            None => real!(fread(at, size, count, file)),
+        }
+    }
+    fn fread_unlocked(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_unlocked {
+        match read_straight(at, size, count, file) {
+            Some(items) => items,
+            None => real!(fread_unlocked(at, size, count, file)),
+        }
+    }
+    fn __fread_chk(at: *mut c_void, room: size_t, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_chk {
+        let fits = size.checked_mul(count).is_some_and(|n| n <= room);
+        match fits.then(|| read_straight(at, size, count, file)).flatten() {
+            Some(items) => items,
+            None => real!(__fread_chk(at, room, size, count, file)),
+        }
+    }
+    fn __fread_unlocked_chk(at: *mut c_void, room: size_t, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_unlocked_chk {
+        let fits = size.checked_mul(count).is_some_and(|n| n <= room);
+        match fits.then(|| read_straight(at, size, count, file)).flatten() {
+            Some(items) => items,
+            None => real!(__fread_unlocked_chk(at, room, size, count, file)),
         }
     }
 }
