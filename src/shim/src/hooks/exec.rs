@@ -3,6 +3,7 @@
 use crate::environment::{self, Environment};
 use crate::errno;
 use crate::real::{hooks, real};
+use crate::route::{self, Route};
 use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
@@ -112,6 +113,15 @@ hooks! {
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
         before_exec();
         with(environment, |e| real!(execveat(dir, path, args, e, flags)))
+    }
+    fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
+        // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
+        if route::before(libc::AT_FDCWD, path) == Route::Device {
+            log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
+            libc::ENODEV
+        } else {
+            real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode))
+        }
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
         before_spawn();

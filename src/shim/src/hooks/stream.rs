@@ -42,7 +42,6 @@ struct Functions {
 }
 
 extern "C" {
-    fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
     fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
 }
 
@@ -128,37 +127,6 @@ pub fn descriptor(file: *mut FILE) -> Option<c_int> {
         .iter()
         .find(|s| s.file.load(Acquire) == file)
         .map(|s| s.fd.load(Acquire))
-}
-
-/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
-pub fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
-    /// st_blksize of the device.
-    const PIECE: usize = 4096;
-    let mut text = std::ptr::null_mut::<c_char>();
-    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
-    unsafe {
-        let n = vasprintf(&mut text, format, arguments);
-        let mut done = 0;
-        while done < n.max(0) as usize {
-            let piece = (n as usize - done).min(PIECE);
-            let from = text.add(done).cast::<c_void>();
-            let written = or_host(rw::write_buffer(fd, from, piece), || {
-                libc::write(fd, from, piece)
-            });
-            if written < 0 {
-                break;
-            }
-            done += written as usize;
-        }
-        if n >= 0 {
-            errno::keep(|| libc::free(text.cast()));
-        }
-        if done as c_int == n {
-            n
-        } else {
-            -1
-        }
-    }
 }
 
 /// Bits of glibc's `_flags`, the first word of a stream: for programs that still use its macros.

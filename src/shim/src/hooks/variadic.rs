@@ -1,18 +1,85 @@
 //! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with its relatives. What they
-//! call is libc's own, past our hooks, so each is made one of its sisters that take the arguments in a list.
+//! call is libc's own, past our hooks, so each is made one of its sisters that take the arguments in a list. And those sisters,
+//! as far as they write on a descriptor themselves.
 //!
 //! Only on x86-64 so far; elsewhere these pass without us.
 
-use super::{exec, stream};
+use super::{exec, rw};
+use crate::errno;
+use crate::foreign::or_host;
 use crate::real::{hooks, real, Hook};
 use libc::{c_char, c_int, c_void};
 
+extern "C" {
+    fn backtrace_symbols(frames: *const *mut c_void, count: c_int) -> *mut *mut c_char;
+    fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
+}
+
+/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
+fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
+    /// st_blksize of the device.
+    const PIECE: usize = 4096;
+    let mut text = std::ptr::null_mut::<c_char>();
+    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
+    unsafe {
+        let n = vasprintf(&mut text, format, arguments);
+        let mut done = 0;
+        while done < n.max(0) as usize {
+            let piece = (n as usize - done).min(PIECE);
+            let from = text.add(done).cast::<c_void>();
+            let written = or_host(rw::write_buffer(fd, from, piece), || {
+                libc::write(fd, from, piece)
+            });
+            if written < 0 {
+                break;
+            }
+            done += written as usize;
+        }
+        if n >= 0 {
+            errno::keep(|| libc::free(text.cast()));
+        }
+        if done as c_int == n {
+            n
+        } else {
+            -1
+        }
+    }
+}
+
+/// backtrace_symbols_fd(3): each line is a write, which the driver refuses unless it happens to look like a packet.
+fn print_frames(fd: c_int, frames: *const *mut c_void, count: c_int) {
+    // SAFETY: the caller's frames; the array of lines is one block of libc's.
+    unsafe {
+        let lines = backtrace_symbols(frames, count);
+        for i in 0..if lines.is_null() {
+            0
+        } else {
+            count.max(0) as usize
+        } {
+            let line = *lines.add(i);
+            let parts = [(line.cast_const(), libc::strlen(line)), (c"\n".as_ptr(), 1)];
+            let array = parts.map(|(at, len)| libc::iovec {
+                iov_base: at.cast_mut().cast(),
+                iov_len: len,
+            });
+            libc::writev(fd, array.as_ptr(), array.len() as c_int);
+        }
+        libc::free(lines.cast());
+    }
+}
+
 hooks! {
     fn vdprintf(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf {
-        if crate::table::is_tunnel(fd) { stream::print(fd, format, arguments) } else { real!(vdprintf(fd, format, arguments)) }
+        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(vdprintf(fd, format, arguments)) }
+    }
+    fn backtrace_symbols_fd(frames: *const *mut c_void, count: c_int, fd: c_int) -> () => my_backtrace_symbols_fd {
+        if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(backtrace_symbols_fd(frames, count, fd)) }
+    }
+    fn __backtrace_symbols_fd(frames: *const *mut c_void, count: c_int, fd: c_int) -> () => my_backtrace_symbols_fd_alias {
+        if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(__backtrace_symbols_fd(frames, count, fd)) }
     }
     fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf_chk {
-        if crate::table::is_tunnel(fd) { stream::print(fd, format, arguments) } else { real!(__vdprintf_chk(fd, flag, format, arguments)) }
+        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(__vdprintf_chk(fd, flag, format, arguments)) }
     }
 }
 
@@ -126,13 +193,13 @@ mod x86_64 {
         };
     }
 
-    variadic!(dprintf, 16, "rdx", print);
+    variadic!(dprintf, 16, "rdx", print_list);
     variadic!(__dprintf_chk, 24, "rcx", print_checked);
     variadic!(execl, 8, "rsi", execute);
     variadic!(execlp, 8, "rsi", execute_found);
     variadic!(execle, 8, "rsi", execute_with);
 
-    unsafe extern "C" fn print(fd: c_int, format: *const c_char, list: *mut List) -> c_int {
+    unsafe extern "C" fn print_list(fd: c_int, format: *const c_char, list: *mut List) -> c_int {
         // SAFETY: the caller's arguments for the same call.
         unsafe { my_vdprintf(fd, format, list.cast()) }
     }
