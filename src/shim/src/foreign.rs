@@ -23,10 +23,15 @@ pub fn sandboxed() {
     SANDBOXED.store(true, Relaxed);
 }
 
+/// Does it?
+pub fn is_sandboxed() -> bool {
+    SANDBOXED.load(Relaxed)
+}
+
 /// [`FOREIGN`] when the descriptor is not this tunnel's any more, which is forgotten then.
 #[cold]
 pub fn check(fd: i32, tunnel: &Held) -> Result<(), Errno> {
-    if SANDBOXED.load(Relaxed) || tunnel.is_behind(fd) {
+    if is_sandboxed() || tunnel.is_behind(fd) {
         return Ok(());
     }
     // In a vfork child the table is its parent's, whose descriptor is another.

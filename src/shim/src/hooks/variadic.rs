@@ -145,8 +145,8 @@ mod x86_64 {
     /// A function whose arguments behind the first `$fixed` bytes of registers become a list, given to `$sister` in the
     /// register behind them.
     ///
-    /// The function has no arguments and no locals in Rust's eyes, so that its code is the assembly and nothing else; the
-    /// conformance programs would notice if it were otherwise.
+    /// The function has no arguments and no locals in Rust's eyes, so that its code is the assembly, and before it at most the
+    /// two instructions that keep a frame pointer (`-C force-frame-pointers`), which are taken back.
     macro_rules! variadic {
         ($name:ident, $fixed:literal, $list:literal, $sister:path) => {
             #[no_mangle]
@@ -155,6 +155,11 @@ mod x86_64 {
                 // aligned to 16 at the call.
                 unsafe {
                     core::arch::asm!(
+                        concat!(".if . - ", stringify!($name)),
+                        "pop rbp",
+                        ".endif",
+                        ".cfi_def_cfa rsp, 8",
+                        ".cfi_same_value rbp",
                         "sub rsp, 216",
                         ".cfi_adjust_cfa_offset 216",
                         "mov [rsp + 32], rdi",
