@@ -7,7 +7,7 @@
 use super::open::ours;
 use super::rw;
 use crate::errno;
-use crate::foreign::{is_tunnel, or_host};
+use crate::foreign::is_tunnel;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
@@ -42,6 +42,9 @@ struct Functions {
 }
 
 extern "C" {
+    static mut stdin: *mut FILE;
+    static mut stdout: *mut FILE;
+    static mut stderr: *mut FILE;
     fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
 }
 
@@ -51,21 +54,14 @@ fn fd_of(cookie: *mut c_void) -> c_int {
 }
 
 extern "C" fn read_stream(cookie: *mut c_void, buf: *mut c_char, n: size_t) -> ssize_t {
-    let fd = fd_of(cookie);
-    // SAFETY: libc's own buffer.
-    or_host(rw::read_buffer(fd, buf.cast(), n), || unsafe {
-        libc::read(fd, buf.cast(), n)
-    })
+    // SAFETY: libc's own buffer. By the hook: the descriptor may have become another file's.
+    unsafe { rw::my_read(fd_of(cookie), buf.cast(), n) }
 }
 
 extern "C" fn write_stream(cookie: *mut c_void, buf: *const c_char, n: size_t) -> ssize_t {
     // A cookie's write says 0 for an error.
-    let fd = fd_of(cookie);
-    // SAFETY: libc's own buffer.
-    let written = or_host(rw::write_buffer(fd, buf.cast(), n), || unsafe {
-        libc::write(fd, buf.cast(), n)
-    });
-    written.max(0)
+    // SAFETY: as above.
+    unsafe { rw::my_write(fd_of(cookie), buf.cast(), n).max(0) }
 }
 
 extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
@@ -116,6 +112,33 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
         }
     }
     file
+}
+
+/// The program was started with a tunnel as its standard input, output or error: libc's streams of those, which would read and
+/// write it past the hooks, are replaced before anybody has used them.
+pub fn stand_in() {
+    /// As large as libc makes them on a device.
+    const SIZE: usize = 4096;
+    static mut BUFFERS: [[c_char; SIZE]; 2] = [[0; SIZE]; 2];
+    let modes = [c"r", c"w", c"w"];
+    // SAFETY: libc's variables and two buffers of our own, in the constructor, where there is one thread.
+    unsafe {
+        let streams = [&raw mut stdin, &raw mut stdout, &raw mut stderr];
+        for (fd, (stream, mode)) in streams.into_iter().zip(modes).enumerate() {
+            let file = match is_tunnel(fd as c_int) {
+                true => of_tunnel(fd as c_int, mode.as_ptr()),
+                false => continue,
+            };
+            if file.is_null() {
+                continue;
+            }
+            match fd {
+                2 => libc::setvbuf(file, std::ptr::null_mut(), libc::_IONBF, 0),
+                _ => libc::setvbuf(file, (&raw mut BUFFERS[fd]).cast(), libc::_IOFBF, SIZE),
+            };
+            *stream = file;
+        }
+    }
 }
 
 /// The descriptor of a stream of ours.
