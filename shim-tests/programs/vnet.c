@@ -97,11 +97,47 @@ static void segments(void)
     h = tso;
     h.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
     write_with("TCPV6 on IPv4", h, 4040);
+    h.csum_start = 40;
+    write_with("TCPV6 on IPv4, start 40", h, 4040);
+    h = tso;
+    h.csum_offset = 6;
+    write_with("TCPV4 csum_offset 6", h, 4040);
+    h = tso;
+    h.gso_size = 7;
+    write_with("TCPV4 571 segments", h, 4040);
+    buf[10 + 9] = 17;
+    write_with("TCPV4 on UDP", tso, 4040);
+    memset(buf + 10, 0, 40);
+    buf[10] = 0x60;
+    write_with("TCPV4 on IPv6", tso, 4040);
     packet(buf + 10, 4028);
     h = HEADER(.flags = 1, .gso_type = 5, .hdr_len = 28, .gso_size = 1000, .csum_start = 20, .csum_offset = 6);
     write_with("UDP_L4", h, 4028);
+    h.csum_offset = 16;
+    write_with("UDP_L4 csum_offset 16", h, 4028);
+    h.csum_offset = 6;
+    h.gso_size = 32;
+    write_with("UDP_L4 125 segments", h, 4028);
+    h.gso_size = 31;
+    write_with("UDP_L4 129 segments", h, 4028);
+    h.gso_size = 1000;
     h.flags = 0;
     write_with("UDP_L4 without NEEDS_CSUM", h, 4028);
+}
+
+/* The kernel counts the start of the checksum in 16 bits, from a little before the packet. */
+static void far_into_the_packet(void)
+{
+    static unsigned char large[80000];
+    static const unsigned starts[] = { 65400, 65470, 65471, 65472, 65535 };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        char label[60];
+        struct virtio_net_hdr h = { .flags = 1, .csum_start = starts[i], .csum_offset = 6 };
+        memcpy(large, &h, 10);
+        packet(large + 10, 70000);
+        snprintf(label, sizeof label, "NEEDS_CSUM start %u of 70000 bytes", starts[i]);
+        SHOW(label, write(fd, large, 70010));
+    }
 }
 
 static void on_a_tap(void)
@@ -136,6 +172,7 @@ int main(int argc, char **argv)
     d = drv_attach("vn2");
     writes();
     segments();
+    far_into_the_packet();
     drv_detach(&d);
     close(fd);
     on_a_tap();

@@ -13,17 +13,33 @@ mod world;
 
 pub use path::{Carries, Path};
 pub use process::Program;
-pub use world::{free_tcp_port, free_udp_port, target_dir, Watchdog, World};
+pub use world::{free_tcp_port, free_udp_port, target_dir, Link, Watchdog, World};
 
 use std::time::Duration;
 
 /// Longest wait for anything that a healthy program does at once. Generous: two cores may be building.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// Each program with its link up from the start, and with one that is down at first, flaps while the processors are busy,
+/// and then stays up.
+#[macro_export]
+macro_rules! on_both_links {
+    ($($(#[$ignored:meta])? $name:ident)*) => {
+        mod link_up {
+            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::programs::Link::Up) })*
+        }
+        mod link_down_at_first {
+            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::programs::Link::DownAtFirst) })*
+        }
+    };
+}
+
 /// The rest of the world, as seen from one interface.
 pub trait End {
     /// Puts a packet into the program, or panics when there is no room for it in time.
     fn put(&self, packet: &[u8]);
+    /// Sets the link up or down.
+    fn set_link(&self, up: bool);
     /// The next packet that the program wrote, or `None` when there is none in time.
     fn take(&self, timeout: Duration) -> Option<Vec<u8>>;
 }

@@ -29,7 +29,8 @@ const NET_STATE: &str = ".memtun-net-state";
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    pub(crate) fn new(parent: &Path, mode: u32, owner: Option<u32>) -> TempDir {
+    /// A new one with this mode, of that user.
+    pub fn new(parent: &Path, mode: u32, owner: Option<u32>) -> TempDir {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let serial = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("shim-tests.{}.{serial}", std::process::id()));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use shim_tests::programs::{Watchdog, World};
+use shim_tests::programs::{Link, Watchdog, World};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -28,7 +28,7 @@ struct Bystander {
 impl Bystander {
     fn new(name: &str, package: &'static str) -> Self {
         Self {
-            world: World::new(name),
+            world: World::new(name, Link::Up),
             package,
             before: None,
         }

@@ -23,9 +23,10 @@ macro_rules! programs {
 
 programs! {
     aio blocking blocking_close blocking_signals by_number carrier deletion descriptor_reuse epoll_et epoll_lt
-    epoll_unattached faultptr fileops fio footprint identity lifetime_exec lifetime_fork lifetime_scm multiqueue
-    notsocket offload opening other_ioctls otherwise paths persist pi poll queue rare_ioctls read select sigbus sigio sockioctl
-    stdio tap tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet write write_order
+    epoll_roads epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork
+    lifetime_scm link_wakes multiqueue notsocket offload opening other_ioctls otherwise paths persist pi poll queue
+    rare_ioctls read select sigbus sigio sigio_owner sockalias sockioctl stdio tap tap_filter tunsetiff
+    tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write write_order
 }
 
 #[test]

@@ -147,6 +147,33 @@ fn a_full_file_system_gives_errors_and_no_signals() {
 }
 
 #[test]
+fn a_file_system_that_is_full_of_history_fails_no_write() {
+    let stage = Stage::new("history");
+    let program = stage.program("full_history");
+    let script = format!(
+        "mkdir $STAGE/small; mount -t tmpfs -o size=64m,mode=0755 none $STAGE/small; mkdir -m 700 $STAGE/small/net
+         export MEMTUN_NET=$STAGE/small/net; exec $DROP {} $MEMTUN_NET",
+        program.display()
+    );
+    if let Some(finished) = stage.in_mount_namespace(&script) {
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n");
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_attached_again_and_again_takes_no_more_room() {
+    let stage = Stage::new("reattach");
+    let program = stage.program("reattach");
+    for [times, others] in [["3000", "0"], ["300", "1"]] {
+        let line = [program.as_os_str(), times.as_ref(), others.as_ref()];
+        let finished = stage.shimmed(&[], &line);
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n");
+    }
+}
+
+#[test]
 fn a_program_goes_on_after_chroot_and_setuid() {
     let stage = Stage::new("chroot");
     let program = stage.program("chroot");
@@ -226,6 +253,96 @@ opendir(name) ? 0 : -1 -1 ENOENT
 chmod(name, 0600) -1 ENOENT
 ";
     assert_eq!(finished.stdout, format!("{names}{names}{calls}"));
+}
+
+#[test]
+fn a_process_that_moves_keeps_what_it_has_and_is_told_why_it_gets_no_more() {
+    let stage = Stage::new("moved");
+    let program = stage.program("moved");
+    let (empty, library) = (stage.0.join("empty"), stage.library());
+    fs::create_dir(&empty).expect("a directory");
+    let is_root = memtun::sys::effective_uid() == 0;
+    let kept = "write ok, read EAGAIN, poll 1, 0x4, TUNGETIFF ok\n";
+    let refused = "TUNSETIFF EPERM, close ok, open EPERM, close ok\n";
+    let granted = "TUNSETIFF ok, close ok, open ok, close ok\n";
+    for (how, expected, said) in [
+        ("setuid", refused, "(setuid)"),
+        ("seteuid", refused, "(setuid)"),
+        ("chroot", refused, "(chroot)"),
+        ("unshare", granted, ""),
+    ] {
+        let net = Net::temporary().expect("a net");
+        let mut command = match (how, is_root) {
+            ("unshare", _) | (_, true) => Command::new("setpriv"),
+            ("chroot", false) => Command::new("unshare"),
+            // Who is not root cannot become somebody else.
+            (_, false) => continue,
+        };
+        match how {
+            "unshare" => command.args(&DROP[1..]),
+            "chroot" if !is_root => command.args(["-Ur", "--"]),
+            _ => command.args([
+                "--bounding-set=-all,+sys_chroot,+setuid,+setgid",
+                "--inh-caps=-all",
+            ]),
+        };
+        command
+            .arg("env")
+            .arg(format!("LD_PRELOAD={library}"))
+            .arg(format!("MEMTUN_NET={}", net.path().display()))
+            .args([program.as_os_str(), how.as_ref(), empty.as_os_str()]);
+        let finished = stage.run(&mut command);
+        if how == "unshare" && !finished.ended.success() {
+            eprintln!("NOT TESTED: no user namespaces here: {}", finished.stderr);
+            continue;
+        }
+        succeeded(&finished);
+        assert_eq!(finished.stdout, format!("{kept}{expected}"), "{how}");
+        for call in ["TUNSETIFF", "open"] {
+            let sentences = finished.stderr.matches(&format!("{call}: the net")).count();
+            assert_eq!(sentences, usize::from(!said.is_empty()), "{how}");
+        }
+        assert!(finished.stderr.contains(said), "{}", finished.stderr);
+        // What the process could not clear up is cleared up by whoever looks.
+        assert!(net.is_idle().expect("a look"), "{how}");
+    }
+}
+
+#[test]
+fn the_limit_that_forbids_a_tunnel_is_named() {
+    let stage = Stage::new("limits");
+    let program = "import os, resource, sys
+resource.setrlimit(getattr(resource, sys.argv[1]), (int(sys.argv[2]),) * 2)
+try: os.open('/dev/net/tun', os.O_RDWR)
+except OSError as e: print(e.errno)
+";
+    for (limit, value, errno) in [
+        ("RLIMIT_FSIZE", "100000", libc::EFBIG),
+        ("RLIMIT_NOFILE", "3", libc::EMFILE),
+    ] {
+        let line = ["python3", "-c", program, limit, value].map(OsStr::new);
+        let finished = stage.shimmed(&[], &line);
+        succeeded(&finished);
+        assert_eq!(finished.stdout, format!("{errno}\n"), "{limit}");
+        assert!(finished.stderr.contains(limit), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_program_that_locks_its_memory_needs_no_limit_for_tunnels() {
+    let stage = Stage::new("locked");
+    let program = stage.program("locked");
+    for limit in ["--memlock=65536:65536", "--memlock=8388608:8388608"] {
+        let line = [
+            OsStr::new("prlimit"),
+            limit.as_ref(),
+            program.as_os_str(),
+            "20".as_ref(),
+        ];
+        let finished = stage.shimmed(&[], &line);
+        succeeded(&finished);
+        assert_eq!(finished.stdout, "ok\n", "{limit}");
+    }
 }
 
 #[test]

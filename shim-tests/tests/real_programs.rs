@@ -8,10 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use shim_tests::programs::{
-    free_tcp_port, free_udp_port, target_dir, Carries, Path, Watchdog, World, SOON,
+    free_tcp_port, free_udp_port, target_dir, Carries, Link, Path, Watchdog, World, SOON,
 };
 
 const LIMIT: Duration = Duration::from_secs(100);
@@ -24,6 +25,20 @@ fn output(mut command: Command) -> Output {
     output
 }
 
+shim_tests::on_both_links! {
+    socat_joins_two_tuns
+    socat_joins_two_taps
+    openvpn_with_a_static_key
+    tinc_routes_between_two_daemons
+    fastd_with_its_own_handshake
+    quicktun_over_raw_udp
+    vde_switch_between_two_plugs
+    n2n_edges_through_a_supernode
+    #[ignore = "openssh-server listens on port 22 once it is installed: not for everybody's machine"]
+    ssh_forwards_a_tunnel
+    boringtun_speaks_wireguard
+}
+
 fn check_ipv4_and_ipv6(path: &Path) {
     path.establish("10.9.0.1", "10.9.0.2");
     path.check("10.9.0.1", "10.9.0.2");
@@ -31,20 +46,18 @@ fn check_ipv4_and_ipv6(path: &Path) {
     path.check("fd00:9::1", "fd00:9::2");
 }
 
-#[test]
-fn socat_joins_two_tuns() {
+fn socat_joins_two_tuns(link: Link) {
     let _watchdog = Watchdog::new("socat tun", LIMIT);
-    socat("tun", Carries::Packets);
+    socat("tun", Carries::Packets, link);
 }
 
-#[test]
-fn socat_joins_two_taps() {
+fn socat_joins_two_taps(link: Link) {
     let _watchdog = Watchdog::new("socat tap", LIMIT);
-    socat("tap", Carries::Frames);
+    socat("tap", Carries::Frames, link);
 }
 
-fn socat(kind: &str, carries: Carries) {
-    let world = World::new(&format!("socat-{kind}"));
+fn socat(kind: &str, carries: Carries, link: Link) {
+    let world = World::new(&format!("socat-{kind}"), link);
     let names = [format!("sc{kind}0"), format!("sc{kind}1")];
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
@@ -64,10 +77,9 @@ fn socat(kind: &str, carries: Carries) {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-fn openvpn_with_a_static_key() {
+fn openvpn_with_a_static_key(link: Link) {
     let _watchdog = Watchdog::new("openvpn", LIMIT);
-    let world = World::new("openvpn");
+    let world = World::new("openvpn", link);
     let key = world.dir().join("static.key");
     let mut genkey = world.bystander("openvpn", "openvpn");
     genkey.args(["--genkey", "secret"]).arg(&key);
@@ -94,10 +106,9 @@ fn openvpn_with_a_static_key() {
     }
 }
 
-#[test]
-fn tinc_routes_between_two_daemons() {
+fn tinc_routes_between_two_daemons(link: Link) {
     let _watchdog = Watchdog::new("tinc", LIMIT);
-    let world = World::new("tinc");
+    let world = World::new("tinc", link);
     let (names, ports) = (["alpha", "beta"], [free_udp_port(), free_udp_port()]);
     let hosts: Vec<String> = (0..2)
         .map(|i| tinc_keys(&world, names[i], i, ports[i]))
@@ -149,10 +160,9 @@ fn tinc_keys(world: &World, name: &str, i: usize, port: u16) -> String {
     text
 }
 
-#[test]
-fn fastd_with_its_own_handshake() {
+fn fastd_with_its_own_handshake(link: Link) {
     let _watchdog = Watchdog::new("fastd", LIMIT);
-    let world = World::new("fastd");
+    let world = World::new("fastd", link);
     let keys = [0, 1].map(|_| {
         let mut genkey = world.bystander("fastd", "fastd");
         genkey.arg("--generate-key");
@@ -191,10 +201,9 @@ fn fastd_with_its_own_handshake() {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-fn quicktun_over_raw_udp() {
+fn quicktun_over_raw_udp(link: Link) {
     let _watchdog = Watchdog::new("quicktun", LIMIT);
-    let world = World::new("quicktun");
+    let world = World::new("quicktun", link);
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
         let mut quicktun = world.command("quicktun", "quicktun");
@@ -213,10 +222,9 @@ fn quicktun_over_raw_udp() {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-fn vde_switch_between_two_plugs() {
+fn vde_switch_between_two_plugs(link: Link) {
     let _watchdog = Watchdog::new("vde", LIMIT);
-    let world = World::new("vde");
+    let world = World::new("vde", link);
     let sockets = world.dir().join("switch");
     let mut switch = world.command("vde2", "vde_switch");
     switch.arg("-s").arg(&sockets);
@@ -234,10 +242,9 @@ fn vde_switch_between_two_plugs() {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-fn n2n_edges_through_a_supernode() {
+fn n2n_edges_through_a_supernode(link: Link) {
     let _watchdog = Watchdog::new("n2n", LIMIT);
-    let world = World::new("n2n");
+    let world = World::new("n2n", link);
     let port = free_udp_port();
     let mut supernode = world.command("n2n", "supernode");
     supernode.args(["-l", &port.to_string()]);
@@ -264,11 +271,9 @@ fn n2n_edges_through_a_supernode() {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-#[ignore = "openssh-server listens on port 22 once it is installed: not for everybody's machine"]
-fn ssh_forwards_a_tunnel() {
+fn ssh_forwards_a_tunnel(link: Link) {
     let _watchdog = Watchdog::new("ssh", LIMIT);
-    let world = World::new("ssh");
+    let world = World::new("ssh", link);
     if world.is_kernel() {
         // Root in a user namespace of one user cannot setgroups(), which sshd insists on.
         return;
@@ -323,10 +328,9 @@ fn ssh_forwards_a_tunnel() {
     check_ipv4_and_ipv6(&path);
 }
 
-#[test]
-fn boringtun_speaks_wireguard() {
+fn boringtun_speaks_wireguard(link: Link) {
     let _watchdog = Watchdog::new("boringtun", Duration::from_secs(600));
-    let world = World::new("boringtun");
+    let world = World::new("boringtun", link);
     let boringtun = world.copy(&boringtun());
     let keys = [wireguard_keys(&world), wireguard_keys(&world)];
     let ports = [free_udp_port(), free_udp_port()];
@@ -404,19 +408,24 @@ fn wireguard_keys(world: &World) -> (String, String) {
 }
 
 fn boringtun() -> PathBuf {
-    let root = target_dir().join("real-programs");
-    cargo(
-        &[
-            "install",
-            "--quiet",
-            "--locked",
-            "--version",
-            "0.7.1",
-            "boringtun-cli",
-        ],
-        &root,
-    );
-    root.join("bin/boringtun-cli")
+    // Two installations at once get in each other's way.
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    let install = || {
+        let root = target_dir().join("real-programs");
+        cargo(
+            &[
+                "install",
+                "--quiet",
+                "--locked",
+                "--version",
+                "0.7.1",
+                "boringtun-cli",
+            ],
+            &root,
+        );
+        root.join("bin/boringtun-cli")
+    };
+    INSTALLED.get_or_init(install).clone()
 }
 
 /// Runs cargo, which does nothing when the program is there already.

@@ -5,9 +5,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use shim_tests::programs::{target_dir, wire, End, Watchdog, World, SOON};
+use shim_tests::programs::{target_dir, wire, End, Link, Watchdog, World, SOON};
 
 const LIMIT: Duration = Duration::from_secs(100);
 const BURST: usize = 100;
@@ -53,10 +54,16 @@ fn ping(end: &dyn End, put: (&str, &str), take: (&str, &str, u8), payload: &[u8]
 const ECHO_V4: (u8, u8) = (8, 0);
 const ECHO_V6: (u8, u8) = (128, 129);
 
-#[test]
-fn tayga_translates_between_ipv6_and_ipv4() {
+shim_tests::on_both_links! {
+    tayga_translates_between_ipv6_and_ipv4
+    smoltcp_answers_pings_and_echoes_udp
+    asyncio_answers_udp
+    tokio_answers_udp
+}
+
+fn tayga_translates_between_ipv6_and_ipv4(link: Link) {
     let _watchdog = Watchdog::new("tayga", LIMIT);
-    let world = World::new("tayga");
+    let world = World::new("tayga", link);
     let conf = real_programs().join("tayga.conf");
     let mut tayga = world.command("tayga", "tayga");
     tayga.arg("-d").arg("-c").arg(world.copy(&conf));
@@ -105,17 +112,20 @@ fn tayga_translates_between_ipv6_and_ipv4() {
     }
 }
 
-#[test]
-fn smoltcp_answers_pings_and_echoes_udp() {
+fn smoltcp_answers_pings_and_echoes_udp(link: Link) {
     let _watchdog = Watchdog::new("smoltcp", Duration::from_secs(600));
-    let world = World::new("smoltcp");
+    let world = World::new("smoltcp", link);
+    if link == Link::DownAtFirst {
+        // It panics when it writes to an interface that is down.
+        return;
+    }
     if world.is_kernel() {
-        // It panics when it writes to an interface that is still down: the administrator goes first.
+        // The administrator goes first.
         let mut ip = Command::new("sh");
         ip.args(["-c", "ip tuntap add smol0 mode tun && ip link set smol0 up"]);
         assert!(ip.status().is_ok_and(|status| status.success()));
     }
-    let mut smoltcp = world.command("smoltcp-echo", world.copy(&smoltcp_echo()));
+    let mut smoltcp = world.command("smoltcp-echo", world.copy(&built("smoltcp-echo")));
     smoltcp.args(["smol0", "10.9.0.1/24", "fd00:9::1/64"]);
     let _smoltcp = world.start(smoltcp);
     let end = world.end("smol0");
@@ -136,10 +146,9 @@ fn smoltcp_answers_pings_and_echoes_udp() {
     }
 }
 
-#[test]
-fn asyncio_answers_udp() {
+fn asyncio_answers_udp(link: Link) {
     let _watchdog = Watchdog::new("asyncio", LIMIT);
-    let world = World::new("asyncio");
+    let world = World::new("asyncio", link);
     let script = world.copy(&real_programs().join("asyncio_udp.py"));
     let mut python = world.command("python3", "/usr/bin/python3");
     python.arg(script).arg("tun7");
@@ -161,8 +170,30 @@ fn asyncio_answers_udp() {
     python.must_run();
 }
 
-fn smoltcp_echo() -> PathBuf {
-    let build = target_dir().join("real-programs").join("smoltcp-echo");
+fn tokio_answers_udp(link: Link) {
+    let _watchdog = Watchdog::new("tokio", Duration::from_secs(600));
+    let world = World::new("tokio", link);
+    let mut tokio = world.command("tokio-echo", world.copy(&built("tokio-echo")));
+    tokio.arg("tok0");
+    let _tokio = world.start(tokio);
+    let end = world.end("tok0");
+    let end = end.as_ref();
+    for (here, there) in [
+        ("10.9.0.2:5000", "10.9.0.1:7"),
+        ("[fd00:9::2]:5000", "[fd00:9::1]:7"),
+    ] {
+        for i in 0..BURST {
+            let payload = wire::payload(i, i * 14);
+            udp_in_udp_out(end, (here, there), (there, here), (&payload, &payload));
+        }
+    }
+}
+
+/// A program of `real-programs`, built.
+fn built(name: &str) -> PathBuf {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let build = target_dir().join("real-programs").join(name);
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args([
         "build",
@@ -171,12 +202,12 @@ fn smoltcp_echo() -> PathBuf {
         "--release",
         "--manifest-path",
     ]);
-    cargo.arg(real_programs().join("smoltcp-echo/Cargo.toml"));
+    cargo.arg(real_programs().join(name).join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&build);
     let status = cargo.status();
     assert!(
         status.as_ref().is_ok_and(|status| status.success()),
         "{cargo:?}: {status:?}"
     );
-    build.join("release/smoltcp-echo")
+    build.join("release").join(name)
 }

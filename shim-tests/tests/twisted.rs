@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use shim_tests::programs::{target_dir, Watchdog, World};
+use shim_tests::programs::{target_dir, Link, Watchdog, World};
 
 const MODULE: &str = "twisted.pair.test.test_tuntap";
 const ORDINARY: usize = 102;
@@ -80,7 +80,7 @@ fn results(report: &str) -> BTreeMap<String, String> {
 #[test]
 fn device_tests_of_twisted_pass_without_privileges() {
     let _watchdog = Watchdog::new("twisted", Duration::from_secs(300));
-    let world = World::new("twisted");
+    let world = World::new("twisted", Link::Up);
     let environment = world.reachable(&environment());
     if world.is_kernel() {
         make_taps();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{wire, End, SOON};
 
 pub struct KernelEnd {
+    name: String,
     socket: OwnedFd,
     index: i32,
     ethernet: bool,
@@ -39,6 +40,7 @@ impl KernelEnd {
         let socket = packet_socket(index).map_err(|e| format!("packet socket: {e}"))?;
         let ethernet = hardware_type(&socket) == libc::ARPHRD_ETHER;
         Ok(Self {
+            name: name.to_owned(),
             socket,
             index,
             ethernet,
@@ -117,6 +119,10 @@ fn address(index: i32, ethertype: u16) -> libc::sockaddr_ll {
 }
 
 impl End for KernelEnd {
+    fn set_link(&self, up: bool) {
+        ip(&["link", "set", &self.name, if up { "up" } else { "down" }]);
+    }
+
     fn put(&self, packet: &[u8]) {
         let ethertype = if self.ethernet {
             u16::from_be_bytes([packet[12], packet[13]])

@@ -39,6 +39,12 @@ fn joined(net: &Path) -> memtun::Result<memtun::Net> {
 }
 
 impl End for ShimEnd {
+    fn set_link(&self, up: bool) {
+        if let Err(error) = self.iface.set_up(up) {
+            panic!("the link: {error}");
+        }
+    }
+
     fn put(&self, packet: &[u8]) {
         if let Err(error) = self.iface.inject(packet, None, Some(SOON)) {
             panic!("inject of {} bytes: {error}", packet.len());

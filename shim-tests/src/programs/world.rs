@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{chown, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -24,22 +24,35 @@ pub struct World {
     dir: PathBuf,
     kernel: bool,
     as_we_are: bool,
+    link: Link,
+}
+
+/// How a new interface's link is, and what becomes of it.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Link {
+    /// Up from the start, or as soon as somebody sees it.
+    Up,
+    /// Down; then it goes up and down many times while every processor is busy, and stays up.
+    DownAtFirst,
 }
 
 impl World {
     /// An empty world. `name` is for the eyes of whoever finds a left-over directory.
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, link: Link) -> Self {
         let kernel = std::env::var_os("MEMTUN_ON").is_some_and(|on| on == "kernel");
         if kernel {
             static QUIET: Once = Once::new();
             QUIET.call_once(quiet_namespace);
         }
-        let dir = std::env::temp_dir().join(format!("memtun-{name}-{}", std::process::id()));
+        let down = if link == Link::Up { "" } else { "-down" };
+        let dir = format!("memtun-{name}{down}-{}", std::process::id());
+        let dir = std::env::temp_dir().join(dir);
         let _ = fs::remove_dir_all(&dir);
         let world = Self {
             dir,
             kernel,
             as_we_are: false,
+            link,
         };
         world.make_dir("");
         world.make_dir("net");
@@ -131,6 +144,9 @@ impl World {
         if !self.kernel {
             variables.push(variable("LD_PRELOAD", &self.library()));
             variables.push(variable("MEMTUN_NET", &self.net()));
+            if self.link == Link::DownAtFirst {
+                variables.push("MEMTUN_LINK=down".into());
+            }
         }
         self.with_variables(package, program.as_ref(), &variables)
     }
@@ -201,11 +217,41 @@ impl World {
 
     /// Waits for an interface, and gives its far side.
     pub fn end(&self, name: &str) -> Box<dyn End> {
-        if self.kernel {
-            return Box::new(KernelEnd::wait(name).unwrap_or_else(|e| panic!("{e}")));
+        let found: Result<Box<dyn End>, String> = if self.kernel {
+            KernelEnd::wait(name).map(|end| Box::new(end) as Box<dyn End>)
+        } else {
+            ShimEnd::wait(&self.net(), name).map(|end| Box::new(end) as Box<dyn End>)
+        };
+        let end = found.unwrap_or_else(|e| panic!("{e}"));
+        if self.link == Link::DownAtFirst {
+            flap(end.as_ref());
         }
-        Box::new(ShimEnd::wait(&self.net(), name).unwrap_or_else(|e| panic!("{e}")))
+        end
     }
+}
+
+/// Whoever wakes for nothing when the link comes up shows it the sooner the more often that happens, and the longer he
+/// takes to look.
+fn flap(end: &dyn End) {
+    const TURNS: usize = 150;
+    let done = AtomicBool::new(false);
+    let busy = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..busy {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        for _ in 0..TURNS {
+            end.set_link(true);
+            end.set_link(false);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        done.store(true, Relaxed);
+    });
+    end.set_link(true);
 }
 
 impl Drop for World {

@@ -5,11 +5,24 @@
 
 use crate::shm::layout::TunnelState;
 use crate::shm::Mapped;
-use crate::sys;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::sys::{self, Fd};
+use std::sync::atomic::{
+    fence,
+    Ordering::{Relaxed, SeqCst},
+};
+
+/// In [`TunnelState::signals`]: O_ASYNC is in force.
+pub(crate) const SIGNALS: u32 = 1;
+/// One that sleeps on the descriptor while it is. (Who dies in his sleep stays counted, and costs a signal too many.)
+pub(crate) const SLEEPER: u32 = 2;
+/// Somebody may sleep in a way that is not counted.
+pub(crate) const UNCOUNTED: u32 = 1 << 31;
 
 /// Beyond this the bell is not filled further for edges; a byte is taken out for each that goes in.
 const MOST: u32 = 4096;
+// fcntl(2) of Linux.
+const F_SETPIPE_SZ: i32 = 1031;
+const F_GETPIPE_SZ: i32 = 1032;
 
 /// A packet has been queued.
 #[inline]
@@ -52,12 +65,24 @@ pub fn silence(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
     tunnel.bell.store(0, Relaxed);
 }
 
-/// A FIFO signals with O_ASYNC also when it is read; the driver does not. So O_ASYNC is off meanwhile. (On a descriptor
-/// that is not the tunnel's own this does nothing, and a signal too many may come.)
+/// A FIFO signals with O_ASYNC also when it is read; the driver does not. So nobody owns it meanwhile: O_ASYNC off and on
+/// again would change the descriptor that a signal names. (On a descriptor that is not the tunnel's own this does nothing,
+/// and a signal too many may come.)
 fn without_signals(tunnel: &TunnelState, fd: i32, run: impl FnOnce()) {
-    if tunnel.signals.load(Relaxed) == 0 {
+    if tunnel.signals.load(Relaxed) & SIGNALS == 0 {
         return run();
     }
+    silently(fd, run);
+}
+
+fn silently(fd: i32, run: impl FnOnce()) {
+    if let Ok(owner) = sys::owner_of(fd) {
+        let _ = sys::fcntl(fd, libc::F_SETOWN, 0);
+        run();
+        let _ = sys::set_owner_of(fd, &owner);
+        return;
+    }
+    // Nobody's, or somebody's in another PID namespace.
     let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
     let _ = sys::fcntl(fd, libc::F_SETFL, (flags & !libc::O_ASYNC) as usize);
     run();
@@ -87,24 +112,41 @@ fn take_bytes(fd: i32, n: usize, never_blocks: bool) {
 }
 
 /// The link came up: wakes whoever was told that the tunnel is not writable, without a lasting change. An edge for epoll,
-/// a new look for poll, a signal for O_ASYNC.
-pub fn link_is_up(tunnel: &TunnelState, fd: i32) {
+/// a new look for poll, a signal for O_ASYNC; and nobody who waits for something to read, as with the driver. `fresh` opens
+/// the bell once more with O_NONBLOCK.
+pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<Fd>) {
     if tunnel.wants_space.swap(0, Relaxed) == 0 {
         return;
     }
-    if tunnel.bell.load(Relaxed) == 0 {
-        // The signal comes from the reading half: it says POLL_OUT, as the driver's.
-        without_signals(tunnel, fd, || {
+    // A pipe that is given a size, the one it has too, wakes its writers' queue alone. Whoever waits in it looks again:
+    // for room it is there, for a packet it sleeps on.
+    let size = sys::fcntl(fd, F_GETPIPE_SZ, 0);
+    let woken = size.and_then(|size| sys::fcntl(fd, F_SETPIPE_SZ, size as usize));
+    if let Err(e) = woken {
+        log::debug!("waiters for a link are not woken: F_SETPIPE_SZ: {e}");
+    }
+    if tunnel.signals.load(Relaxed) & SIGNALS == 0 {
+        return;
+    }
+    // The signal says POLL_OUT when it comes from the reading half, and that signals also when nothing is there to read.
+    // What is there must not be missed meanwhile.
+    let Some(fresh) = fresh() else { return };
+    if tunnel.bell.load(Relaxed) > 0 {
+        silently(fd, || {
             let _ = sys::write(fd, b"!");
         });
-        take_bytes(fd, 1, false);
-    } else {
-        add_byte(tunnel, fd, tunnel.bell.load(Relaxed));
     }
+    let _ = sys::read(fresh.raw(), &mut [0u8]);
 }
 
-/// Rings without a packet and stays so: the interface was deleted, and readers must come back to see it.
-pub fn alarm(tunnel: &TunnelState, fd: i32) {
+/// Rings without a packet and stays so: the interface was deleted, and readers must come back to see it. Through a descriptor
+/// that is not the tunnel's `own` that would be a signal, too: then only where somebody sleeps.
+pub fn alarm(tunnel: &TunnelState, fd: i32, own: bool) {
+    // Whoever is not counted yet looks at the attachment after this.
+    fence(SeqCst);
+    if !own && tunnel.signals.load(SeqCst) == SIGNALS {
+        return;
+    }
     without_signals(tunnel, fd, || {
         add_byte(tunnel, fd, tunnel.bell.load(Relaxed))
     });

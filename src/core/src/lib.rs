@@ -30,6 +30,7 @@
 //! | `capture` | everything that goes through a net, without loss |
 //! | [`udp`] | datagrams built and parsed |
 //! | `system` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
+//! | `cause` | sentences for what the machine refuses |
 //! | [`fault`], [`uapi`] | faults and permissions; the kernel's numbers |
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
@@ -37,6 +38,7 @@ compile_error!("memtun works on Linux with glibc: its locks and the preloaded li
 
 mod bell;
 mod capture;
+mod cause;
 mod command;
 mod device;
 mod errno;

@@ -250,7 +250,7 @@ impl DeviceClass for TunnelClass {
         let (fd, tunnel) = Tunnel::open(net, flags)?;
         Ok(Arc::new(OpenTunnel {
             fd: Mutex::new(Some(fd)),
-            tunnel,
+            tunnel: tunnel.alone_when(Tunnel::counts_one_call),
         }))
     }
 }
@@ -300,7 +300,10 @@ impl SpecialDevice for OpenTunnel {
         }
         let mut buf = vec![0u8; limit];
         loop {
-            match self.tunnel.read(fd, &mut buf.as_mut_slice())? {
+            let call = self.tunnel.call();
+            let read = self.tunnel.read(fd, &mut buf.as_mut_slice())?;
+            drop(call);
+            match read {
                 Read::Done(n) => {
                     buf.truncate(n);
                     return Ok(buf);
@@ -320,6 +323,7 @@ impl SpecialDevice for OpenTunnel {
         if self.tunnel.open_flags() & libc::O_ACCMODE == libc::O_RDONLY {
             return Err(Errno(libc::EBADF));
         }
+        let _call = self.tunnel.call();
         self.tunnel.write(&data)
     }
 
@@ -327,6 +331,7 @@ impl SpecialDevice for OpenTunnel {
         let fd = self.raw()?;
         let mut arg = Bytes(args.to_vec());
         let me = OnlyThis(self.tunnel.inode(), fd);
+        let _call = self.tunnel.call();
         match self
             .tunnel
             .ioctl(fd, request, &mut arg, AttachOptions { link_up: true }, &me)?

@@ -57,10 +57,50 @@ requests! {
     TUNGETVNETLE = 0x8004_54dd;
     /// Link carrier.
     TUNSETCARRIER = 0x4004_54e2;
+    /// A descriptor of the interface's network namespace.
+    TUNGETDEVNETNS = 0x54e3;
+    /// A descriptor of the network namespace that the device was opened in.
+    SIOCGSKNS = 0x894c;
     /// Flags of an interface.
     SIOCGIFFLAGS = 0x8913;
     /// Flags of an interface.
     SIOCSIFFLAGS = 0x8914;
+    /// Addresses of an interface, as lists and one by one.
+    SIOCGIFCONF = 0x8912;
+    /// Address.
+    SIOCGIFADDR = 0x8915;
+    /// Address.
+    SIOCSIFADDR = 0x8916;
+    /// The other end's address.
+    SIOCGIFDSTADDR = 0x8917;
+    /// The other end's address.
+    SIOCSIFDSTADDR = 0x8918;
+    /// Broadcast address.
+    SIOCGIFBRDADDR = 0x8919;
+    /// Netmask.
+    SIOCGIFNETMASK = 0x891b;
+    /// Netmask.
+    SIOCSIFNETMASK = 0x891c;
+    /// Metric.
+    SIOCGIFMETRIC = 0x891d;
+    /// Metric.
+    SIOCSIFMETRIC = 0x891e;
+    /// Memory of a device.
+    SIOCGIFMEM = 0x891f;
+    /// Name.
+    SIOCSIFNAME = 0x8923;
+    /// Slave of a line.
+    SIOCGIFSLAVE = 0x8929;
+    /// Flags of an address.
+    SIOCSIFPFLAGS = 0x8934;
+    /// Flags of an address.
+    SIOCGIFPFLAGS = 0x8935;
+    /// Registers of a network chip, the first.
+    SIOCGMIIPHY = 0x8947;
+    /// Registers of a network chip, the last.
+    SIOCSMIIREG = 0x8949;
+    /// Resources of a device.
+    SIOCGIFMAP = 0x8970;
     /// Largest packet.
     SIOCGIFMTU = 0x8921;
     /// Largest packet.

@@ -360,3 +360,33 @@ fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
         assert!(taken.load(SeqCst) > 0, "none came in between");
     });
 }
+
+#[test]
+fn what_a_closed_tunnel_did_not_read_is_counted_by_the_net_alone() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    for i in 0..7 {
+        interface.inject(&numbered(i, 60), None, NOW).expect("room");
+    }
+    system.close(fd).expect("close");
+    assert!(interface.is_gone());
+    assert_eq!(interface.info().tx, [0, 0, 0], "as the kernel's driver");
+    assert_eq!(system.net().discarded(), 7);
+}
+
+#[test]
+fn a_persistent_interface_without_its_program_has_no_carrier() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    let persist = 1i32.to_ne_bytes();
+    system
+        .ioctl(fd, memtun::uapi::TUNSETPERSIST, &persist)
+        .expect("TUNSETPERSIST");
+    let running = || interface.info().flags & libc::IFF_RUNNING as u32 != 0;
+    assert!(running());
+    // As when the program is killed: nobody says goodbye. The number stays taken.
+    // SAFETY: nobody uses the descriptor any more.
+    assert_eq!(unsafe { libc::dup2(0, fd) }, fd);
+    assert!(!running());
+    assert!(interface.info().tunnels.is_empty() && interface.info().is_up());
+    open(&system, IFF_TUN);
+    assert!(running());
+}

@@ -11,10 +11,12 @@
 //! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `aio` | POSIX asynchronous I/O on tunnels |
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
-//! | `sockios` | interface requests on ordinary sockets |
+//! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
+//! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
+//! | `sleepers` | who has to be woken where a byte in the bell is a signal |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
@@ -36,7 +38,9 @@ mod errno;
 mod fdinfo;
 mod foreign;
 mod hooks;
+mod interfaces;
 mod logging;
+mod missing;
 mod net;
 mod ops;
 mod process;
@@ -44,6 +48,7 @@ mod readiness;
 pub mod real;
 mod route;
 mod signals;
+mod sleepers;
 mod sockios;
 mod table;
 mod user;

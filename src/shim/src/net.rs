@@ -1,6 +1,7 @@
 //! The net of this process, and tunnels that it got from somebody else.
 
 use crate::config::{self, Config};
+use crate::epoll;
 use crate::table::{self, OwnTunnels};
 use memtun_core::netdir::{self, Create, Join, NetDir};
 use memtun_core::sys;
@@ -144,9 +145,12 @@ pub fn forked() {
     }
 }
 
-/// Looks whether a descriptor that came from outside is a tunnel, and enters it.
+/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
 pub fn adopt(fd: i32) {
     let Ok(st) = sys::fstat(fd) else { return };
+    if st.st_mode & libc::S_IFMT == 0 {
+        return epoll::adopt(fd);
+    }
     if st.st_mode & libc::S_IFMT != libc::S_IFIFO
         || crate::foreign::is_tunnel(fd)
         || !crate::process::owns_memory()
@@ -194,8 +198,14 @@ pub fn adopt(fd: i32) {
     }
 }
 
-/// Enters the tunnels that this process was started with.
+/// Is it an object without a name in any file system, as an epoll instance is?
+fn is_anonymous(fd: i32) -> bool {
+    sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == 0)
+}
+
+/// Enters the tunnels and epoll instances that this process was started with.
 pub fn adopt_inherited() {
+    let mut waiting = [-1; 64];
     let scanned = sys::open(
         c"/proc/self/fd",
         libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
@@ -204,11 +214,16 @@ pub fn adopt_inherited() {
     .and_then(|dir| {
         sys::each_entry(dir.raw(), |entry| {
             if let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) {
-                adopt(fd);
+                // Epoll instances when the tunnels are known that they have registered.
+                match waiting.iter_mut().find(|place| **place < 0) {
+                    Some(place) if is_anonymous(fd) => *place = fd,
+                    _ => adopt(fd),
+                }
             }
             true
         })
     });
+    waiting.into_iter().filter(|fd| *fd >= 0).for_each(adopt);
     if scanned.is_err() {
         (0..1024).for_each(adopt);
     }

@@ -58,6 +58,8 @@ pub struct Waiting {
     held: u32,
     deletions: u32,
     rounds: u32,
+    /// Counted among those who sleep.
+    counted: bool,
 }
 
 /// Takes a packet if there is one.
@@ -80,10 +82,16 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
                 Err(Errno(libc::EAGAIN))
             }
             Read::Empty(deletions) => {
+                let counted = tunnel.sleeps();
+                if counted && tunnel.deleted_since(deletions) {
+                    tunnel.awake();
+                    return Err(Errno(libc::EFAULT));
+                }
                 suspended = Some(Waiting {
                     held: tunnel.suspend(),
                     deletions,
                     rounds: 0,
+                    counted,
                 });
                 Ok(0)
             }
@@ -117,6 +125,9 @@ pub fn after_wait(
     let done = fence(|| {
         // SAFETY: suspended by `try_read`, and resumed here once; suspended anew below.
         let tunnel = unsafe { Held::resume(waiting.held) };
+        if waiting.counted {
+            tunnel.awake();
+        }
         if waited == Waited::Oddly && tunnel.still(fd) {
             foreign::check(fd, &tunnel)?;
         }
@@ -136,10 +147,16 @@ pub fn after_wait(
                         tunnel.repair(fd);
                     }
                     let rounds = waiting.rounds + 1;
+                    let counted = tunnel.sleeps();
+                    if counted && tunnel.deleted_since(deletions) {
+                        tunnel.awake();
+                        return Err(Errno(libc::EFAULT));
+                    }
                     again = Some(Waiting {
                         held: tunnel.suspend(),
                         deletions,
                         rounds,
+                        counted,
                     });
                     return Ok(0);
                 }
@@ -202,13 +219,17 @@ pub fn ioctl(
         let options = AttachOptions {
             link_up: config::get().is_none_or(|c| c.link_up),
         };
-        tunnel.ioctl(
+        let answer = tunnel.ioctl(
             fd,
             request,
             &mut IoctlArgument(arg as usize),
             options,
             &OwnTunnels,
-        )
+        );
+        if answer == Err(Errno(libc::EINVAL)) {
+            crate::missing::on_tunnel(&tunnel, request);
+        }
+        answer
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,
@@ -232,8 +253,13 @@ pub fn flags_changed(fd: c_int) {
     tunnel.status_flags_are(flags);
     let state = tunnel.state();
     let kept = libc::O_ACCMODE | libc::O_CLOEXEC;
-    let now = state.open_flags.load(Relaxed) as c_int & kept | flags & !kept;
+    let before = state.open_flags.load(Relaxed) as c_int;
+    let now = before & kept | flags & !kept;
     state.open_flags.store(now as u32, Relaxed);
+    if (before ^ now) & libc::O_ASYNC == 0 {
+        // The driver is told of changes only; O_ASYNC in open(2) is none.
+        return;
+    }
     if flags & libc::O_ASYNC != 0 {
         // The driver makes the caller the owner if there is none (f_setown in tun_chr_fasync).
         if sys::fcntl(fd, libc::F_GETOWN, 0) == Ok(0) {
@@ -255,7 +281,7 @@ pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
 pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     let tunnel = table::unbind(fd);
     if tunnel.is_some() {
-        crate::epoll::forget(fd);
+        crate::epoll::number_closed(fd);
     }
     let answer = real();
     let Some(tunnel) = tunnel else { return answer };
@@ -273,7 +299,7 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
 
 /// A descriptor was closed or replaced unseen: its tunnel may have ended with it.
 pub fn lost(fd: c_int, tunnel: &Held) {
-    crate::epoll::forget(fd);
+    crate::epoll::number_closed(fd);
     tunnel.closed(&OwnTunnels);
 }
 

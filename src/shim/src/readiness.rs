@@ -4,6 +4,7 @@
 //! while it is unattached; and while whoever captures is behind by the whole log, it is not writable either. For tunnels in such a state the question to the kernel is changed (what cannot be is not asked
 //! for) and the link's own FIFO is asked beside it, so that the call still sleeps in the kernel and wakes at the moment.
 
+use crate::epoll;
 use crate::errno;
 use crate::table;
 use libc::{c_int, c_short, fd_set, nfds_t, pollfd, sigset_t, timespec};
@@ -47,24 +48,30 @@ pub const MOMENT: timespec = timespec {
     tv_nsec: 20_000_000,
 };
 
+impl State {
+    /// Of a tunnel.
+    pub fn of(now: Readiness) -> State {
+        match now {
+            Readiness { error: true, .. } => State::Error,
+            Readiness { writable: true, .. } => State::Plain,
+            Readiness {
+                capturer_behind: true,
+                ..
+            } => State::Quiet(Why::Capturer),
+            Readiness {
+                link_down: true, ..
+            } => State::Quiet(Why::Link),
+            _ => State::Quiet(Why::Buffer),
+        }
+    }
+}
+
 /// The state of a descriptor now.
 pub fn state(fd: c_int) -> State {
     if !table::is_tunnel(fd) {
         return State::Plain;
     }
-    match table::hold(fd).map(|t| t.readiness()) {
-        None => State::Plain,
-        Some(Readiness { error: true, .. }) => State::Error,
-        Some(Readiness { writable: true, .. }) => State::Plain,
-        Some(Readiness {
-            capturer_behind: true,
-            ..
-        }) => State::Quiet(Why::Capturer),
-        Some(Readiness {
-            link_down: true, ..
-        }) => State::Quiet(Why::Link),
-        Some(_) => State::Quiet(Why::Buffer),
-    }
+    table::hold(fd).map_or(State::Plain, |t| State::of(t.readiness()))
 }
 
 /// The end of a wait.
@@ -125,16 +132,26 @@ pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigse
 
 /// Does any of these need more than the kernel's answer?
 pub fn needs_care(fds: &[pollfd]) -> bool {
-    fds.iter().any(|p| state(p.fd) != State::Plain)
+    fds.iter()
+        .any(|p| state(p.fd) != State::Plain || epoll::concerns(p.fd))
 }
 
-/// After the kernel's answer: an interface deleted during the wait rang the bell, but there is nothing to read.
-pub fn correct(fds: &mut [pollfd]) {
+/// After the kernel's answer: an interface deleted during the wait rang the bell, but there is nothing to read; an epoll
+/// instance may be ready for what is not so. How many are ready.
+pub fn correct(fds: &mut [pollfd]) -> usize {
+    const READABLE: c_short = libc::POLLIN | libc::POLLRDNORM;
+    let mut ready = 0;
     for p in fds {
-        if p.revents != 0 && p.revents & libc::POLLNVAL == 0 && state(p.fd) == State::Error {
-            p.revents = libc::POLLERR;
+        if p.revents != 0 && p.revents & libc::POLLNVAL == 0 {
+            if state(p.fd) == State::Error {
+                p.revents = libc::POLLERR;
+            } else if epoll::concerns(p.fd) && !epoll::is_ready(p.fd) {
+                p.revents &= !READABLE;
+            }
         }
+        ready += (p.revents != 0) as usize;
     }
+    ready
 }
 
 /// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after chroot or setuid, when it
@@ -156,9 +173,13 @@ pub struct LinkBell {
 }
 
 impl LinkBell {
-    /// The number.
-    pub fn raw(&self) -> c_int {
-        self.fd
+    /// What poll(2) is to ask of it.
+    pub fn question(&self) -> pollfd {
+        pollfd {
+            fd: self.fd,
+            events: libc::POLLIN,
+            revents: 0,
+        }
     }
 }
 
@@ -200,22 +221,26 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
             }
             asked.push(question);
         }
-        for p in fds
-            .iter()
-            .filter(|p| state(p.fd) == State::Quiet(Why::Link))
-        {
-            match link_bell(p.fd) {
-                Some(link) => {
-                    asked.push(pollfd {
-                        fd: link.raw(),
-                        events: libc::POLLIN,
-                        revents: 0,
-                    });
-                    links.push(link);
+        for (p, question) in fds.iter_mut().zip(&mut asked) {
+            if state(p.fd) == State::Quiet(Why::Link) {
+                match link_bell(p.fd) {
+                    Some(link) => links.push(link),
+                    None => nap = nap.or(Some(MOMENT)),
                 }
-                None => nap = nap.or(Some(MOMENT)),
+            } else if epoll::concerns(p.fd) {
+                let mut found = epoll::look(p.fd);
+                links.append(&mut found.links);
+                nap = nap.or(found.nap);
+                if found.is_false {
+                    question.fd = -1;
+                }
+                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
+                    p.revents = p.events & (libc::POLLIN | libc::POLLRDNORM);
+                    errors += 1;
+                }
             }
         }
+        asked.extend(links.iter().map(LinkBell::question));
         let time = match (errors, nap) {
             (0, Some(moment)) => Some(deadline.nap(moment)),
             (0, None) => deadline.left(),
@@ -228,16 +253,13 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                 n
             });
         }
-        let mut ready = 0;
         for (p, answer) in fds.iter_mut().zip(&asked) {
             if answer.fd == p.fd {
-                p.revents = answer.revents;
+                p.revents |= answer.revents;
             }
         }
-        correct(fds);
-        ready += fds.iter().filter(|p| p.revents != 0).count();
-        let link_rang = asked[fds.len()..].iter().any(|p| p.revents != 0);
-        if ready > 0 || !link_rang && nap.is_none() || deadline.over() {
+        let ready = correct(fds);
+        if ready > 0 || n == 0 && nap.is_none() || deadline.over() {
             return ready as c_int;
         }
     }
@@ -305,8 +327,10 @@ pub unsafe fn select(
 pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
     // SAFETY: bound descriptors below `n` are bits of the sets.
     let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
-    table::bound_in(0, n.max(1) as u32 - 1)
-        .any(|fd| state(fd) != State::Plain && sets.iter().any(|set| asked(fd, set)))
+    let in_sets = |fd: c_int| sets.iter().any(|set| asked(fd, set));
+    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| state(fd) != State::Plain && in_sets(fd))
+        // An epoll instance may become ready for what is not so while the call sleeps.
+        || epoll::numbers_below(n).any(in_sets)
 }
 
 const WORD: usize = usize::BITS as usize;

@@ -1,7 +1,10 @@
 //! Requests for an interface on an ordinary socket (linux/sockios.h, net/core/dev_ioctl.c): a third of all tun programs
 //! ask for the mtu, the flags or the index of their interface and exit without an answer.
+//!
+//! A name that the net knows, or knew, is never asked of the host, which may have another interface of that name.
 
 use crate::errno::{self, fence};
+use crate::missing;
 use crate::net;
 use crate::table::OwnTunnels;
 use crate::user;
@@ -13,27 +16,121 @@ use memtun_core::uapi::*;
 use memtun_core::{sys, Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
-const HANDLED: &[u32] = &[
-    SIOCGIFNAME,
-    SIOCGIFFLAGS,
-    SIOCSIFFLAGS,
-    SIOCGIFMTU,
-    SIOCSIFMTU,
-    SIOCGIFHWADDR,
-    SIOCSIFHWADDR,
-    SIOCGIFINDEX,
-    SIOCGIFTXQLEN,
-    SIOCSIFTXQLEN,
-];
-
-/// May this request be ours?
+/// May this request be about an interface?
 #[inline]
 pub fn concerns(request: c_ulong) -> bool {
-    request as u32 >> 8 == 0x89 && HANDLED.contains(&(request as u32))
+    matches!(request as u32 >> 8, 0x89 | 0x8b)
+}
+
+/// Whose interface a name or index is.
+pub enum Whose {
+    /// The net's.
+    Ours(Mapped<InterfaceState>),
+    /// It was the net's.
+    Gone,
+    /// Only the host can know.
+    Host,
+}
+
+/// Whose interface has this name? Wants the net's lock.
+pub fn by_name(net: &NetDir, name: &Name) -> Whose {
+    match net.find_interface(name, &OwnTunnels) {
+        Ok(Some(interface)) => Whose::Ours(interface),
+        _ if net.knows(name) => Whose::Gone,
+        _ => Whose::Host,
+    }
+}
+
+/// Whose interface has this index? Wants the net's lock.
+pub fn by_index(net: &NetDir, index: u32) -> Result<Whose, Errno> {
+    Ok(match net.find_by_index(index, &OwnTunnels)? {
+        Some(interface) => Whose::Ours(interface),
+        None if net.knows_index(index) => Whose::Gone,
+        None => Whose::Host,
+    })
+}
+
+/// The interface's name in one that may be of an alias of its address: up to the colon.
+pub fn without_alias(name: &Name) -> Name {
+    let bytes = name.as_bytes();
+    let end = bytes.iter().position(|b| *b == b':');
+    Name::new(&bytes[..end.unwrap_or(bytes.len())]).unwrap_or_default()
+}
+
+/// Where a request has its interface.
+enum Place {
+    /// `ifr_name`.
+    Name,
+    /// `ifr_ifindex`: SIOCGIFNAME.
+    Index,
+    /// An index of 32 bits elsewhere in what is pointed to.
+    IndexAt(usize),
+    /// A name elsewhere in what is pointed to.
+    NameAt(usize),
+    /// A pointer to a name, elsewhere.
+    NameBehind(usize),
+}
+
+/// Where the interface is in a request of this number on a socket of this family.
+fn place_of(request: u32, family: i32) -> Option<Place> {
+    const SIOCADDRT: u32 = 0x890b;
+    const SIOCDELRT: u32 = 0x890c;
+    const SIOCDIFADDR: u32 = 0x8936;
+    let inet6 = family == libc::AF_INET6;
+    Some(match request {
+        SIOCGIFNAME => Place::Index,
+        // struct in6_rtmsg and struct rtentry.
+        SIOCADDRT | SIOCDELRT if inet6 => Place::IndexAt(76),
+        SIOCADDRT | SIOCDELRT => Place::NameBehind(88),
+        // struct in6_ifreq.
+        SIOCSIFADDR | SIOCDIFADDR | SIOCSIFDSTADDR if inet6 => Place::IndexAt(20),
+        // struct arpreq: SIOCDARP, SIOCGARP, SIOCSARP.
+        0x8953..=0x8955 => Place::NameAt(52),
+        // Bridges and VLANs are named otherwise; SIOCGIFCONF, SIOCGIFCOUNT and process groups name nothing.
+        0x8901..=0x890f | SIOCGIFCONF | 0x8938 | 0x894b | 0x894c | 0x8980..=0x8983 => return None,
+        0x89a0 | 0x89a1 | 0x89e0..=0x89ef => return None,
+        _ => Place::Name,
+    })
+}
+
+/// The name or index that a request is about; None for one without, or where the memory cannot be read.
+fn named(place: Place, arg: usize) -> Option<Result<Name, u32>> {
+    let mut bytes = [0u8; 16];
+    let name_at = |at: usize, bytes: &mut [u8; 16]| {
+        // The last of its 16 bytes may lie where nothing is mapped.
+        let end = user::copy_in(at, &mut bytes[..]).or_else(|_| {
+            let text = user::c_string(at as *const libc::c_char)?;
+            let n = text.len().min(15);
+            bytes[..n].copy_from_slice(&text[..n]);
+            Ok::<(), Errno>(())
+        });
+        end.ok().map(|()| Name::from_ifreq(bytes))
+    };
+    let index_at = |at: usize| {
+        let mut index = [0u8; 4];
+        user::copy_in(at, &mut index).ok()?;
+        Some(u32::from_ne_bytes(index))
+    };
+    match place {
+        Place::Name => name_at(arg, &mut bytes).map(Ok),
+        Place::NameAt(offset) => name_at(arg + offset, &mut bytes).map(Ok),
+        Place::NameBehind(offset) => {
+            let mut pointer = [0u8; 8];
+            user::copy_in(arg + offset, &mut pointer).ok()?;
+            match usize::from_ne_bytes(pointer) {
+                0 => None,
+                at => name_at(at, &mut bytes).map(Ok),
+            }
+        }
+        Place::Index => index_at(arg + 16).map(Err),
+        Place::IndexAt(offset) => index_at(arg + offset).map(Err),
+    }
 }
 
 /// Handles a request that names an interface of the net; everything else is the host's.
 pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
+    let request = request as u32;
+    let mut by_name_of_host = false;
     let answer = fence(|| {
         let Some(net) = net::existing() else {
             return Ok(None);
@@ -42,28 +139,64 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         if !sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK) {
             return Ok(None);
         }
-        // Programs give as little as name and value: 20 bytes.
-        let mut ifreq = IfReq([0; IfReq::SIZE]);
-        let Ok(()) = user::copy_in(arg as usize, &mut ifreq.0[..20]) else {
+        let family = sys::socket_family(fd)?;
+        let Some(place) = place_of(request, family) else {
+            return Ok(None);
+        };
+        let in_ifreq = matches!(place, Place::Name | Place::Index);
+        by_name_of_host = matches!(place, Place::Name);
+        let Some(named) = named(place, arg as usize) else {
             return Ok(None);
         };
         let _lock = net.lock()?;
-        let request = request as u32;
-        let found = match request {
-            SIOCGIFNAME => net.find_by_index(ifreq.int() as u32, &OwnTunnels)?,
-            _ => net
-                .find_interface(&ifreq.name(), &OwnTunnels)
-                .unwrap_or(None),
+        let whose = match named {
+            Ok(name) => by_name(net, &without_alias(&name)),
+            Err(index) => by_index(net, index)?,
         };
-        let Some(interface) = found else {
-            return Ok(None);
+        let interface = match whose {
+            Whose::Ours(interface) => interface,
+            Whose::Gone if !asks_inet(request) || family == libc::AF_INET => {
+                return Err(Errno(libc::ENODEV))
+            }
+            Whose::Gone => return Err(Errno(libc::ENOTTY)),
+            Whose::Host => return Ok(None),
         };
-        answer_for(net, &interface, request, ifreq, arg as usize).map(Some)
+        if !in_ifreq {
+            return Err(missing::request(&interface, request));
+        }
+        let alias = named.is_ok_and(|name| name.as_bytes().contains(&b':'));
+        let asked = Asked {
+            request,
+            family,
+            alias,
+            arg: arg as usize,
+        };
+        answer_for(net, &interface, asked).map(Some)
     });
     match answer {
+        Ok(None) if request == SIOCGIFCONF => {
+            let answer = host();
+            if answer == 0 {
+                errno::keep(|| crate::interfaces::drop_known_addresses(fd, arg as usize));
+            }
+            answer
+        }
+        Ok(None) if request == SIOCGIFNAME => {
+            let answer = host();
+            let given = user::c_string(arg as *const libc::c_char);
+            if answer == 0 && given.is_ok_and(crate::interfaces::is_known) {
+                errno::set(libc::ENODEV);
+                return -1;
+            }
+            answer
+        }
         Ok(None) => {
             let answer = host();
-            if answer < 0 && errno::get() == libc::EPERM && !exists_on_host(fd, arg) {
+            if answer < 0
+                && errno::get() == libc::EPERM
+                && by_name_of_host
+                && !exists_on_host(fd, arg)
+            {
                 // In its own net the program may do anything; there is only no such interface.
                 errno::set(libc::ENODEV);
             }
@@ -74,26 +207,53 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     }
 }
 
-fn answer_for(
-    net: &NetDir,
-    interface: &Mapped<InterfaceState>,
+/// Requests that IPv4 answers, and no other family knows.
+fn asks_inet(request: u32) -> bool {
+    matches!(
+        request,
+        SIOCGIFADDR..=SIOCSIFNETMASK | SIOCSIFPFLAGS | SIOCGIFPFLAGS
+    ) && !matches!(request, SIOCGIFMETRIC | SIOCSIFMETRIC)
+}
+
+/// A request for an interface of the net.
+struct Asked {
     request: u32,
-    mut ifreq: IfReq,
+    family: i32,
+    /// By the name of an alias.
+    alias: bool,
     arg: usize,
-) -> Result<(), Errno> {
+}
+
+fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) -> Result<(), Errno> {
+    let Asked {
+        request,
+        family,
+        alias,
+        arg,
+    } = asked;
+    let inet = family == libc::AF_INET || family == libc::AF_PACKET;
+    if asks_inet(request) && !inet {
+        return Err(Errno(libc::ENOTTY));
+    }
     let int = |value: u32| user::copy_out(arg + 16, &(value as i32).to_ne_bytes());
+    let given = || {
+        let mut bytes = [0u8; 4];
+        user::copy_in(arg + 16, &mut bytes).map(|()| i32::from_ne_bytes(bytes))
+    };
     match request {
         SIOCGIFNAME => user::copy_out(arg, load_name(&interface.name).padded()),
         SIOCGIFFLAGS => user::copy_out(arg + 16, &(interface.flags() as u16).to_ne_bytes()),
+        // An alias goes down alone, and there are none.
+        SIOCSIFFLAGS if alias && inet => Err(Errno(libc::EADDRNOTAVAIL)),
         SIOCSIFFLAGS => {
-            net.set_flags(interface, ifreq.flags() as u32, &OwnTunnels);
+            net.set_flags(interface, given()? as u16 as u32, &OwnTunnels);
             Ok(())
         }
         SIOCGIFMTU => int(interface.mtu.load(Relaxed)),
-        SIOCSIFMTU => interface.set_mtu(ifreq.int() as i64),
+        SIOCSIFMTU => interface.set_mtu(given()? as i64),
         SIOCGIFINDEX => int(interface.ifindex.load(Relaxed)),
         SIOCGIFTXQLEN => int(interface.txqueuelen.load(Relaxed)),
-        SIOCSIFTXQLEN => match u32::try_from(ifreq.int()) {
+        SIOCSIFTXQLEN => match u32::try_from(given()?) {
             Ok(packets) => net.set_txqueuelen(interface, packets, &OwnTunnels),
             Err(_) => Err(Errno(libc::EINVAL)),
         },
@@ -109,6 +269,7 @@ fn answer_for(
             }
         }
         SIOCSIFHWADDR => {
+            let mut ifreq = IfReq([0; IfReq::SIZE]);
             user::copy_in(arg, &mut ifreq.0[..32])?;
             if interface.is_tap() && ifreq.flags() as u32 != interface.link_type.load(Relaxed) {
                 return Err(Errno(libc::EINVAL));
@@ -117,8 +278,70 @@ fn answer_for(
             mac.copy_from_slice(&ifreq.0[18..24]);
             interface.set_mac(mac)
         }
-        _ => Err(Errno(libc::ENOTTY)),
+        SIOCSIFNAME => {
+            let mut name = [0u8; 16];
+            user::copy_in(arg + 16, &mut name)?;
+            net.rename_interface(interface, &Name::from_ifreq(&name), &OwnTunnels)
+        }
+        // No interface of the net has an address.
+        SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK => {
+            Err(Errno(libc::EADDRNOTAVAIL))
+        }
+        SIOCGIFMETRIC => int(0),
+        SIOCGIFMAP => user::copy_out(arg + 16, &[0; 24]),
+        // What a tun does not have in the kernel either.
+        SIOCGIFPFLAGS | SIOCGIFSLAVE => Err(Errno(libc::EINVAL)),
+        SIOCGIFMEM => Err(Errno(libc::ENOTTY)),
+        SIOCSIFMETRIC | SIOCGMIIPHY..=SIOCSMIIREG | 0x89f0..=0x89ff | 0x8b00..=0x8bff => {
+            Err(Errno(libc::EOPNOTSUPP))
+        }
+        _ => Err(missing::request(interface, request)),
     }
+}
+
+/// setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the host's of the same name.
+/// None when it is about something else.
+#[inline]
+pub fn bind_to_device(
+    level: c_int,
+    option: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> Option<Errno> {
+    if level != libc::SOL_SOCKET
+        || ![libc::SO_BINDTODEVICE, libc::SO_BINDTOIFINDEX].contains(&option)
+    {
+        return None;
+    }
+    refuse_binding(option, value as usize, length as usize)
+}
+
+#[cold]
+fn refuse_binding(option: c_int, value: usize, length: usize) -> Option<Errno> {
+    let found = errno::keep(|| {
+        fence(|| {
+            let Some(net) = net::existing() else {
+                return Ok(None);
+            };
+            let mut bytes = [0u8; 16];
+            let given = &mut bytes[..length.min(15)];
+            user::copy_in(value, given)?;
+            let _lock = net.lock()?;
+            let (whose, called) = if option == libc::SO_BINDTODEVICE {
+                let whose = by_name(net, &Name::from_ifreq(&bytes));
+                (whose, "SO_BINDTODEVICE")
+            } else {
+                let index = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                (by_index(net, index)?, "SO_BINDTOIFINDEX")
+            };
+            Ok(match whose {
+                Whose::Ours(interface) => Some(missing::option(&interface, option, called)),
+                Whose::Gone => Some(Errno(libc::ENODEV)),
+                Whose::Host => None,
+            })
+        })
+    });
+    found.unwrap_or(None)
 }
 
 /// Does the host have the interface that a request names? Asked without changing the caller's ifreq.
@@ -135,59 +358,4 @@ fn exists_on_host(fd: c_int, arg: *mut c_void) -> bool {
             [fd as usize, request, ifreq.0.as_mut_ptr() as usize, 0, 0, 0],
         ) == 0
     }
-}
-
-/// The interfaces of the net, by index.
-pub fn all() -> Vec<(u32, Name)> {
-    let mut found = Vec::new();
-    let _ = fence(|| {
-        let Some(net) = net::existing() else {
-            return Ok(());
-        };
-        let _lock = net.lock()?;
-        let mut names = Vec::new();
-        net.each_name(|name| {
-            names.push(name);
-            true
-        })?;
-        for name in names {
-            if let Ok(Some(interface)) = net.find_interface(&name, &OwnTunnels) {
-                found.push((interface.ifindex.load(Relaxed), name));
-            }
-        }
-        Ok(())
-    });
-    found.sort_unstable_by_key(|(index, _)| *index);
-    found
-}
-
-/// if_nametoindex(3): 0 when the net has no such interface.
-pub fn index_of(name: &[u8]) -> u32 {
-    let Some(name) = Name::new(name) else {
-        return 0;
-    };
-    let found = fence(|| {
-        let Some(net) = net::existing() else {
-            return Ok(0);
-        };
-        let _lock = net.lock()?;
-        Ok(net
-            .find_interface(&name, &OwnTunnels)?
-            .map_or(0, |i| i.ifindex.load(Relaxed)))
-    });
-    found.unwrap_or(0)
-}
-
-/// if_indextoname(3), None when the net has no such interface.
-pub fn name_of(index: u32) -> Option<Name> {
-    let found = fence(|| {
-        let Some(net) = net::existing() else {
-            return Ok(None);
-        };
-        let _lock = net.lock()?;
-        Ok(net
-            .find_by_index(index, &OwnTunnels)?
-            .map(|i| load_name(&i.name)))
-    });
-    found.unwrap_or(None)
 }

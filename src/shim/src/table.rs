@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::sync::atomic::{
     AtomicPtr, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 
 /// A tunnel of this process.
@@ -38,6 +38,12 @@ const CLAIMED: u32 = 1 << 31;
 struct Slot {
     /// Descriptors and calls that use it; CLAIMED while it is filled or emptied.
     users: AtomicU32,
+    /// Of the users, those that are descriptors.
+    names: AtomicU32,
+    /// Rises when a descriptor is none any more, or a call has waited.
+    changes: AtomicU32,
+    /// Of the users, the calls that wait.
+    waiting: AtomicU32,
     /// A descriptor number bound to it, as far as known: for ringing its bell.
     some_fd: AtomicU32,
     /// Calls made on it, roughly: see [`Held::is_due`].
@@ -129,12 +135,19 @@ impl Held {
     /// Counts this use until [`Held::resume`]: for a call that leaves Rust in between.
     pub fn suspend(self) -> u32 {
         let index = self.index;
+        if let Some(slot) = slot(index) {
+            slot.waiting.fetch_add(1, SeqCst);
+        }
         std::mem::forget(self);
         index
     }
     /// # Safety
     /// `index` must come from `suspend`, once.
     pub unsafe fn resume(index: u32) -> Held {
+        if let Some(slot) = slot(index) {
+            slot.waiting.fetch_sub(1, SeqCst);
+            slot.changes.fetch_add(1, SeqCst);
+        }
         Held { index }
     }
 }
@@ -154,6 +167,35 @@ fn release(index: u32) {
     if slot.users.fetch_update(AcqRel, Acquire, leave) == Ok(1) {
         empty(slot);
     }
+}
+
+/// [`release`] for a descriptor.
+fn release_name(index: u32) {
+    if let Some(slot) = slot(index) {
+        slot.names.fetch_sub(1, SeqCst);
+        slot.changes.fetch_add(1, SeqCst);
+    }
+    release(index);
+}
+
+/// Is the caller's call the only one on this tunnel that is under way? When in doubt it is not.
+fn is_alone(tunnel: &ProcessTunnel) -> bool {
+    let find = |index| {
+        let slot = slot(index)?;
+        // The address alone is looked at: the slot may be another tunnel's, or empty.
+        std::ptr::eq(slot.tunnel.get().cast(), tunnel).then_some(slot)
+    };
+    let all = 0..(CHUNKS * SLOTS_PER_CHUNK) as u32;
+    let exists = |index: &u32| slot(*index).is_some();
+    let Some(slot) = all.take_while(exists).find_map(find) else {
+        return false;
+    };
+    // Whoever becomes a user counts among them first. Who was no call that is under way, and is one now, may have been
+    // counted there already and not be among the users any more: the changes tell.
+    let changes = || (slot.changes.load(SeqCst), tunnel.held_up().1);
+    let before = changes();
+    let others = slot.names.load(SeqCst) + slot.waiting.load(SeqCst) + tunnel.held_up().0;
+    slot.users.load(SeqCst) == others + 1 && changes() == before
 }
 
 #[cold]
@@ -179,7 +221,7 @@ pub fn hold(fd: i32) -> Option<Held> {
         }
         if slot
             .users
-            .compare_exchange_weak(users, users + 1, AcqRel, Relaxed)
+            .compare_exchange_weak(users, users + 1, SeqCst, Relaxed)
             .is_ok()
         {
             let held = Held { index };
@@ -195,7 +237,9 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
     // SAFETY: `claim` gave this slot to us alone.
-    unsafe { (*slot.tunnel.get()).write(tunnel) };
+    unsafe { (*slot.tunnel.get()).write(tunnel.alone_when(is_alone)) };
+    slot.names.store(0, Relaxed);
+    slot.waiting.store(0, Relaxed);
     slot.some_fd.store(fd as u32, Relaxed);
     slot.calls.store(0, Relaxed);
     let device = sys::fstat(fd).map_or(0, |st| st.st_dev);
@@ -240,12 +284,13 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     let Some(slot) = slot(tunnel.index) else {
         return Ok(());
     };
-    slot.users.fetch_add(1, AcqRel);
+    slot.users.fetch_add(1, SeqCst);
+    slot.names.fetch_add(1, SeqCst);
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
         0 => drop(BOUND.fetch_add(1, Relaxed)),
-        old => release(old - 1),
+        old => release_name(old - 1),
     }
     Ok(())
 }
@@ -260,7 +305,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
         0 => {}
         old => {
             BOUND.fetch_sub(1, Relaxed);
-            release(old - 1);
+            release_name(old - 1);
         }
     }
     held
@@ -276,7 +321,7 @@ pub fn unbind_from(fd: i32, tunnel: &Held) -> bool {
         .is_ok();
     if gone {
         BOUND.fetch_sub(1, Relaxed);
-        release(tunnel.index);
+        release_name(tunnel.index);
     }
     gone
 }
@@ -308,13 +353,20 @@ impl Local for OwnTunnels {
                 if users == FREE || users & CLAIMED != 0 {
                     continue;
                 }
-                let fd = slot.some_fd.load(Relaxed) as i32;
+                let index = (chunk * SLOTS_PER_CHUNK + i) as u32;
+                let mut fd = slot.some_fd.load(Relaxed) as i32;
+                if word(fd) != index + 1 {
+                    // That number was closed; another may be left.
+                    let Some(other) = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)
+                    else {
+                        continue;
+                    };
+                    fd = other;
+                    slot.some_fd.store(fd as u32, Relaxed);
+                }
                 let Some(held) = hold(fd) else { continue };
                 // What is rung must be the bell: nobody else's file gets a byte.
-                if held.inode() == inode
-                    && std::ptr::eq(slot, self::slot(held.index)?)
-                    && (crate::foreign::is_sandboxed() || held.is_behind(fd))
-                {
+                if held.inode() == inode && held.index == index && held.is_behind(fd) {
                     return Some(fd);
                 }
             }

@@ -106,6 +106,9 @@ impl NetDir {
         wait: Wait,
     ) -> Result<(Guard<'i>, bool), Refusal> {
         let lock = self.lock_interface(interface, wait.for_lock())?;
+        if let Some(upto) = interface.log_wants(len) {
+            self.grow_log(interface, upto);
+        }
         if self.is_captured() {
             self.make_room(interface, lock, len, wait)
         } else {

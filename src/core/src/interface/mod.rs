@@ -129,8 +129,9 @@ impl Interface {
         self.reader.recv(timeout)
     }
 
-    /// All that is known of it.
+    /// All that is known of it. Looks at the processes, as [`Interface::is_gone`].
     pub fn info(&self) -> InterfaceInfo {
+        self.net.look_after(&self.state);
         InterfaceInfo::new(&self.net, &self.state)
     }
 

@@ -158,8 +158,18 @@ impl Directory {
         if (st.st_dev, st.st_ino) != (id.device, id.inode) {
             return Err(Errno(libc::ENOENT));
         }
-        Directory::check(&st, id.uid).map_err(Refusal::errno)?;
-        Ok(Directory { fd, id: *id })
+        // In another user namespace the same owner has another number.
+        let owner = match sys::effective_uid() {
+            me if me == st.st_uid => me,
+            _ => id.uid,
+        };
+        Directory::check(&st, owner).map_err(Refusal::errno)?;
+        let id = Identity {
+            uid: st.st_uid,
+            gid: st.st_gid,
+            ..*id
+        };
+        Ok(Directory { fd, id })
     }
 
     /// Which directory it is.

@@ -95,6 +95,7 @@ impl NetDir {
             let _ = dir.unlink(temporary.cstr());
             linked.map(|()| interface)
         })
+        .inspect(|_| self.remember(name))
     }
 
     /// Says that the set of interfaces, or a link's state, has changed.
@@ -135,10 +136,11 @@ impl NetDir {
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
             if locked.is_ok() {
-                self.discard(interface, &tunnel);
+                self.discard(&tunnel);
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
-            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd));
+            let own = local.descriptor(inode).is_some();
+            self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd, own));
         }
         self.take_name_away(interface);
         {
@@ -202,6 +204,7 @@ impl NetDir {
             return Err(e);
         }
         store_name(&interface.name, name);
+        self.remember(name);
         for inode in interface.queue_inodes() {
             if let Ok(tunnel) = self.tunnel(inode) {
                 store_name(&tunnel.name, name);
@@ -270,7 +273,9 @@ impl NetDir {
                 continue;
             };
             let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief);
-            self.with_bell(inode, local, |fd| bell::link_is_up(&tunnel, fd));
+            self.with_bell(inode, local, |fd| {
+                bell::link_is_up(&tunnel, fd, || self.open_bell(inode).ok());
+            });
         }
     }
 }

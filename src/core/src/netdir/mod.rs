@@ -16,7 +16,9 @@
 
 mod captured;
 mod directory;
+mod history;
 mod interfaces;
+mod known;
 mod life;
 mod sweep;
 mod tunnels;
@@ -24,6 +26,7 @@ mod tunnels;
 pub use directory::{Directory, Refusal};
 pub use sweep::sweep_base;
 
+use crate::cause::Cause;
 use crate::shm::layout::{InterfaceState, NetState};
 use crate::shm::lock::{Guard, Patience, Peers};
 use crate::shm::Mapped;
@@ -84,14 +87,49 @@ pub struct Join {
     pub member: bool,
 }
 
+/// A call of the program's that needs the files of its net.
+#[derive(Clone, Copy)]
+pub(crate) enum Refused {
+    Open,
+    Attach,
+}
+
+impl Refused {
+    fn name(self) -> &'static str {
+        match self {
+            Refused::Open => "open",
+            Refused::Attach => "TUNSETIFF",
+        }
+    }
+}
+
 /// A net's directory, joined.
 pub struct NetDir {
     path: PathBuf,
     id: Identity,
     private: bool,
     owner: Option<u32>,
+    /// Who and where the process was when it joined.
+    place: Place,
     state: Mapped<NetState>,
     life: Life,
+}
+
+/// What a process sees of the file system: by its user and its root directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    user: u32,
+    root: Option<(u64, u64)>,
+}
+
+impl Place {
+    fn here() -> Place {
+        let root = sys::fstatat(libc::AT_FDCWD, c"/", 0);
+        Place {
+            user: sys::effective_uid(),
+            root: root.ok().map(|st| (st.st_dev, st.st_ino)),
+        }
+    }
 }
 
 impl std::ops::Deref for NetDir {
@@ -133,7 +171,7 @@ impl NetDir {
                     fail(e, "; its owner makes the directory, root does not")
                 }
                 libc::ENOENT => fail(e, "; make its parent directory first"),
-                libc::ENOSPC => fail(e, "; its file system is full"),
+                _ if Cause(Errno(e)).is_known() => fail(e, &format!("; {}", Cause(Errno(e)))),
                 libc::EAGAIN => fail(
                     e,
                     "; somebody who does not go on is removing it: end that process",
@@ -191,6 +229,7 @@ impl NetDir {
                         id,
                         private,
                         owner: how.owner,
+                        place: Place::here(),
                         state,
                         life,
                     });
@@ -226,7 +265,43 @@ impl NetDir {
     /// Has the directory been removed, or replaced?
     pub fn is_gone(&self) -> bool {
         let state = self.open_dir().and_then(|dir| dir.inode(STATE));
-        matches!(state, Err(Errno(libc::ENOENT)))
+        matches!(state, Err(Errno(libc::ENOENT))) && Place::here().root == self.place.root
+    }
+
+    /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
+    /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
+    #[cold]
+    pub(crate) fn refused(&self, call: Refused, failed: Errno) -> Errno {
+        static LAST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+        let unreachable = [libc::EACCES, libc::EPERM, libc::ENOENT].contains(&failed.0);
+        let (then, now) = (self.place, Place::here());
+        let moved = unreachable && now != then;
+        if !moved && !Cause(failed).is_known() {
+            return match failed.0 {
+                libc::EACCES => Errno(libc::EPERM),
+                _ => failed,
+            };
+        }
+        if is_due(&LAST[call as usize]) {
+            let net = String::from_utf8_lossy(self.path());
+            let what = call.name();
+            if !moved {
+                log::error!("{what}: net {net}: {}", Cause(failed));
+            } else if now.user != then.user {
+                log::error!(
+                    "{what}: the net {net} was joined as user {}, and the process is user {} now (setuid); let it make its interfaces before",
+                    then.user,
+                    now.user
+                );
+            } else {
+                log::error!("{what}: the net {net} cannot be reached from the process's new root directory (chroot); let it make its interfaces before");
+            }
+        }
+        if moved {
+            Errno(libc::EPERM)
+        } else {
+            failed
+        }
     }
 
     /// Does a member live in the net, this process included?
@@ -289,15 +364,9 @@ impl NetDir {
         lock: &crate::shm::lock::Lock,
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if patience != Patience::Program || lock.is_mine() {
+        if patience != Patience::Program || lock.is_mine() || !is_due(&LAST) {
             return;
         }
-        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
-        let last = LAST.load(Relaxed);
-        if last != 0 && now.saturating_sub(last) < Duration::from_secs(5).as_nanos() as u64 {
-            return;
-        }
-        LAST.store(now.max(1), Relaxed);
         log::warn!(
             "{}: another process or thread is in the middle of a call on it and does not go on (stopped?); calls fail with EAGAIN until it continues or is killed",
             crate::shm::load_name(name)
@@ -344,6 +413,17 @@ impl NetDir {
                 _ => true,
             })
     }
+}
+
+/// Has it been a while since this was said?
+fn is_due(last_said: &AtomicU64) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let last = last_said.load(Relaxed);
+    let due = last == 0 || now.saturating_sub(last) >= Duration::from_secs(5).as_nanos() as u64;
+    if due {
+        last_said.store(now.max(1), Relaxed);
+    }
+    due
 }
 
 /// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody cleared up meanwhile.

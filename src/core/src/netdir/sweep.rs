@@ -237,7 +237,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     };
     let mut head = [0; 64];
     let read = sys::pread(file.raw(), &mut head, 0).is_ok();
-    read && st.st_size as u64 == Mapped::<InterfaceState>::LENGTH as u64
+    read && Mapped::<InterfaceState>::is_length(st.st_size as u64)
         && Header::of_bytes(&head) == Some(Kind::Interface as u32)
 }
 

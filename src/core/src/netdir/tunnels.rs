@@ -110,7 +110,7 @@ impl NetDir {
         interface.remove_queue(inode);
         let _lock = self.lock_tunnel(inode, tunnel, Patience::Brief);
         tunnel.attachment.store(Attachment::None as u32, Release);
-        self.discard(interface, tunnel);
+        self.discard(tunnel);
         drop(_lock);
         drop(_interface_lock);
         if interface.queue_count() == 0 {
@@ -122,10 +122,9 @@ impl NetDir {
         }
     }
 
-    /// Drops what is queued in a tunnel and counts it.
-    pub fn discard(&self, interface: &InterfaceState, tunnel: &Mapped<TunnelState>) {
+    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's driver.
+    pub fn discard(&self, tunnel: &Mapped<TunnelState>) {
         let lost = tunnel.clear() as u64;
-        interface.stats.tx_dropped.fetch_add(lost, Relaxed);
         self.discarded.fetch_add(lost, Relaxed);
         if tunnel.room_waiters.load(SeqCst) != 0 {
             tunnel.room_event.fetch_add(1, SeqCst);

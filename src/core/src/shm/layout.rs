@@ -2,10 +2,11 @@
 //! beside them, because other processes map the same pages.
 
 use super::lock::Lock;
+use crate::sys::PAGE;
 use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// Changes with every change of a struct in this file.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
@@ -132,7 +133,12 @@ pub struct NetState {
     pub capture_asleep: AtomicU32,
     /// The faults.
     pub faults: [FaultSlot; FAULT_SLOTS],
+    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see [`crate::NetDir::knows`].
+    pub known_names: [AtomicU32; KNOWN_NAMES],
 }
+
+/// How many names a net remembers. Beyond that a name that is gone is the host's again.
+pub const KNOWN_NAMES: usize = 512;
 
 /// Most queues of one interface (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;
@@ -206,7 +212,7 @@ pub struct InterfaceState {
     pub log_waiters: AtomicU32,
     /// Packets among the log's records that the program wrote with success.
     pub log_written: AtomicU64,
-    /// Where somebody who was overtaken can go on: the latest record that begins in each eighth of the area.
+    /// Where somebody who was overtaken can go on: a late record that begins in each eighth of it.
     pub log_marks: [AtomicU64; 8],
     /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
     /// while [`NetState::capturing`].
@@ -228,6 +234,8 @@ pub struct InterfaceState {
     /// Packets that were refused because the capturer was behind by the whole log, and refused ones that could not be shown
     /// to it for the same reason.
     pub capture_refused: AtomicU64,
+    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in nanoseconds; 0 when it had.
+    pub log_found_full: AtomicU64,
 }
 
 /// The kernel's per-device counters, from the host's side: rx is what the program wrote.
@@ -246,7 +254,7 @@ pub struct Stats {
     pub tx_packets: AtomicU64,
     /// Their bytes.
     pub tx_bytes: AtomicU64,
-    /// Packets that found the queue full or gone, or were still queued when their tunnel ended.
+    /// Packets that found the queue full or gone.
     pub tx_dropped: AtomicU64,
 }
 
@@ -291,7 +299,8 @@ pub struct TunnelState {
     pub room_waiters: AtomicU32,
     /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
     pub last_read: AtomicU32,
-    /// 1: O_ASYNC is in force, and what rings the bell makes signals.
+    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
+    /// [`crate::bell`].
     pub signals: AtomicU32,
     /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
@@ -317,23 +326,36 @@ pub unsafe trait State {
     const HEAD: usize;
     /// Bytes of the packet area.
     const AREA: usize;
+    /// Bytes of the packet area where its maker may not have more; AREA halved a few times.
+    const SMALLEST_AREA: usize;
+    /// Bytes of the packet area that have memory behind them from the beginning; whole pages.
+    const FIRST: usize;
     /// The header.
     fn header(&self) -> &Header;
+    /// Bytes of the packet area that have memory behind them.
+    fn reserved(&self) -> Option<&AtomicU64>;
 }
 
 macro_rules! state {
-    ($type:ty, $kind:expr, head $head:expr, area $area:expr) => {
+    ($type:ty, $kind:expr, area $area:expr, at least $smallest:expr, first $first:expr, $reserved:expr) => {
         // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
         unsafe impl State for $type {
             const KIND: Kind = $kind;
-            const HEAD: usize = $head;
+            const HEAD: usize = PAGE;
             const AREA: usize = $area;
+            const SMALLEST_AREA: usize = $smallest;
+            const FIRST: usize = $first;
             fn header(&self) -> &Header {
                 &self.header
             }
+            fn reserved(&self) -> Option<&AtomicU64> {
+                let reserved: fn(&$type) -> Option<&AtomicU64> = $reserved;
+                reserved(self)
+            }
         }
         const _: () =
-            assert!(std::mem::size_of::<$type>() <= $head && std::mem::align_of::<$type>() <= 16);
+            assert!(std::mem::size_of::<$type>() <= PAGE && std::mem::align_of::<$type>() <= 16);
+        const _: () = assert!($first % PAGE == 0 && $first <= $smallest);
     };
 }
 
@@ -341,13 +363,11 @@ macro_rules! state {
 const RING_AREA: usize = 32 << 20;
 /// More than the largest packet that the kernel's driver was seen to accept (4.7 MB).
 const LOG_AREA: usize = 8 << 20;
+/// Room for the largest IP packet with any header.
+const SMALLEST: usize = 128 << 10;
 
-state!(NetState, Kind::Net, head 4096, area 0);
-state!(InterfaceState, Kind::Interface, head 4096, area LOG_AREA);
-state!(TunnelState, Kind::Tunnel, head 4096, area RING_AREA);
-
-const _: () = {
-    assert!(std::mem::size_of::<Header>() == 32);
-    assert!(std::mem::size_of::<FaultSlot>() == 24);
-    assert!(std::mem::size_of::<Stats>() == 56);
-};
+// On a full file system an interface goes on in the room that it has from the beginning: any packet that a network carries
+// can be written.
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least SMALLEST, first 18 * PAGE, |s| Some(&s.log_reserved));
+state!(TunnelState, Kind::Tunnel, area RING_AREA, at least SMALLEST, first 2 * PAGE, |s| Some(&s.ring_reserved));
+state!(NetState, Kind::Net, area 0, at least 1, first 0, |_| None);

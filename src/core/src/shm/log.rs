@@ -6,10 +6,16 @@
 //! bytes (24 bits), so that each change is one store. A subscriber copies first and then looks whether the head has passed
 //! its cursor meanwhile: if so, what it copied may be torn; it goes on in the middle of what is kept. Records count the
 //! packets before them, so that each reader knows exactly how many it has missed.
+//!
+//! The log begins with room for any packet that a network carries, and grows while the file system has room for history
+//! ([`crate::NetDir`] says how much). Where it has none the log goes round in what it has: the history is shorter then, and
+//! no write fails. Only a packet that is larger than that room needs more at once; where the file system is full it gets
+//! ENOBUFS, which is what the kernel says when it finds no memory for a packet.
 
 use super::layout::{InterfaceState, State};
 use super::Mapped;
-use crate::{sys, Errno};
+use crate::sys::{self, PAGE};
+use crate::Errno;
 use std::sync::atomic::{
     fence, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -17,12 +23,9 @@ use std::sync::atomic::{
 use std::time::Duration;
 
 const UNIT: usize = 16;
-const UNITS: u64 = (InterfaceState::AREA / UNIT) as u64;
 const PLACE_BITS: u32 = 24;
-/// An eighth of the area.
-const MARK_BITS: u32 = UNITS.ilog2() - 3;
 
-const _: () = assert!(UNITS < 1 << PLACE_BITS && UNITS.is_power_of_two());
+const _: () = assert!(InterfaceState::AREA / UNIT < 1 << PLACE_BITS);
 
 /// In front of every packet. Its running number tells whether a position leads here, or on to the beginning of the area
 /// because this record did not fit before the end.
@@ -171,21 +174,36 @@ impl Mapped<InterfaceState> {
     /// Where a record of `need` units goes, with memory behind it.
     #[inline]
     fn place(&self, tail: Position, need: u64) -> Result<u64, Errno> {
-        if need > UNITS {
-            return Err(Errno(libc::ENOBUFS));
-        }
-        let upto = |place: u64| (place + need) as usize * UNIT;
+        let kept = self.log_reserved.load(Relaxed) as usize / UNIT;
         let start = tail.place();
-        if start + need <= UNITS && self.reserve(&self.log_reserved, upto(start)).is_ok() {
+        if (start + need) as usize <= kept.min(self.area_size() / UNIT) {
             return Ok(start);
         }
-        self.reserve(&self.log_reserved, upto(0))
+        self.reserve(&self.log_reserved, need as usize * UNIT)
             .map_err(|_| Errno(libc::ENOBUFS))?;
         Ok(0)
     }
 
+    /// How much memory the log is to have before it is worth while to append a packet of `len` bytes, if it has less and
+    /// may have more. Wants the interface's lock.
+    #[inline]
+    pub fn log_wants(&self, len: usize) -> Option<usize> {
+        let need = RECORD as usize + len.div_ceil(UNIT);
+        let tail = Position(self.log_tail.load(Relaxed));
+        let upto = (tail.place() as usize + need) * UNIT;
+        let wants = upto > self.log_reserved.load(Relaxed) as usize && upto <= self.area_size();
+        wants.then_some(upto)
+    }
+
+    /// The size of the parts of which the log remembers where they were last begun: an eighth of what it has.
+    #[inline]
+    fn mark_bits(&self) -> u32 {
+        let units = self.log_reserved.load(Relaxed).max(PAGE as u64) / UNIT as u64;
+        (units - 1).ilog2() - 2
+    }
+
     /// Appends a packet of `len` bytes that `fill` writes. Wants the interface's lock. What `fill` refuses is not logged.
-    /// ENOBUFS when no log could hold such a packet.
+    /// ENOBUFS when there is no room for such a packet at all.
     #[inline]
     pub fn log_append(
         &self,
@@ -227,8 +245,9 @@ impl Mapped<InterfaceState> {
         if place == 0 {
             self.log_marks[0].store(Position::new(tail.number(), 0).0, Relaxed);
         }
-        if place >> MARK_BITS != next.place() >> MARK_BITS {
-            if let Some(mark) = self.log_marks.get((next.place() >> MARK_BITS) as usize) {
+        let bits = self.mark_bits();
+        if place >> bits != next.place() >> bits {
+            if let Some(mark) = self.log_marks.get((next.place() >> bits) as usize) {
                 mark.store(next.0, Relaxed);
             }
         }

@@ -2,7 +2,9 @@
 //!
 //! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so that each change of
 //! the queue is one store: a process killed at any instruction leaves either the old queue or the new one. Every record
-//! is contiguous; where one does not fit before the end of the area, a marker sends the reader to the beginning.
+//! is contiguous; where one does not fit before the end of the area, a marker sends the reader to the beginning. The end is
+//! that of the memory behind the area where the file system has no more: there is no place for a marker then, and none is
+//! needed, because the queue does not grow as long as its packets go round.
 
 use super::layout::{State, TunnelState};
 use super::Mapped;
@@ -13,13 +15,12 @@ use std::sync::atomic::{
 };
 
 const UNIT: usize = 16;
-const UNITS: u32 = (TunnelState::AREA / UNIT) as u32;
 const WRAP: u32 = u32::MAX;
 
 /// Most packets that a queue can count; a longer txqueuelen acts as this.
 pub const MAX_PACKETS: u32 = (1 << 20) - 1;
 
-const _: () = assert!(UNITS < 1 << 22);
+const _: () = assert!(TunnelState::AREA / UNIT < 1 << 22);
 
 /// In front of every packet.
 #[repr(C)]
@@ -70,14 +71,28 @@ impl Mapped<TunnelState> {
         Ends::unpack(self.ring.load(Acquire)).count
     }
 
+    /// Units of the area.
+    #[inline]
+    fn units(&self) -> u32 {
+        (self.area_size() / UNIT) as u32
+    }
+
+    /// A range of the area, if memory is behind it.
+    #[inline]
+    fn kept(&self, offset: usize, len: usize) -> Option<*mut u8> {
+        let place = self.area(offset, len)?;
+        (offset + len <= self.ring_reserved.load(Relaxed) as usize).then_some(place)
+    }
+
     #[inline]
     fn record(&self, at: u32) -> Option<&Record> {
-        let place = self.area(at as usize * UNIT, UNIT)?;
+        let place = self.kept(at as usize * UNIT, UNIT)?;
         // SAFETY: 16 aligned bytes within the mapping; Record is all atomics, and any bit pattern is valid.
         Some(unsafe { &*(place as *const Record) })
     }
 
-    /// Appends a packet. EAGAIN when `limit` packets are queued or the area is full, ENOSPC when the file system is.
+    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is read, ENOSPC when the
+    /// file system is full and reading would not help, EMSGSIZE when no queue could hold it.
     #[inline]
     pub fn push(&self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
         let full = Err(Errno(libc::EAGAIN));
@@ -89,29 +104,34 @@ impl Mapped<TunnelState> {
             ends = Ends::default();
         }
         let need = (1 + data.len().div_ceil(UNIT)) as u32;
+        let upto = |units: u32| units as usize * UNIT;
         let mut at = ends.tail;
         if ends.count > 0 && ends.tail <= ends.head {
             if ends.tail + need > ends.head {
                 return full;
             }
-        } else if ends.tail + need > UNITS {
-            if need > ends.head {
-                // Also the packet that no empty queue could hold.
-                return if need > UNITS {
-                    Err(Errno(libc::EMSGSIZE))
-                } else {
-                    full
-                };
+        } else {
+            let fits = ends.tail + need <= self.units();
+            let grown = if fits {
+                self.reserve(&self.ring_reserved, upto(ends.tail + need))
+            } else {
+                Err(Errno(libc::EMSGSIZE))
+            };
+            if let Err(e) = grown {
+                if ends.count == 0 {
+                    return Err(e);
+                }
+                if need > ends.head {
+                    return full;
+                }
+                if let Some(marker) = self.record(ends.tail) {
+                    marker.len.store(WRAP, Relaxed);
+                }
+                at = 0;
             }
-            if let Some(marker) = self.record(ends.tail) {
-                self.reserve(&self.ring_reserved, (ends.tail as usize + 1) * UNIT)?;
-                marker.len.store(WRAP, Relaxed);
-            }
-            at = 0;
         }
-        let (from, to) = (at as usize * UNIT, (at + need) as usize * UNIT);
-        self.reserve(&self.ring_reserved, to)?;
-        let (Some(record), Some(place)) = (self.record(at), self.area(from + UNIT, data.len()))
+        let from = upto(at);
+        let (Some(record), Some(place)) = (self.record(at), self.kept(from + UNIT, data.len()))
         else {
             return full;
         };
@@ -163,7 +183,7 @@ impl Mapped<TunnelState> {
                 return None;
             }
         };
-        let Some(place) = self.area((at as usize + 1) * UNIT, len as usize) else {
+        let Some(place) = self.kept((at as usize + 1) * UNIT, len as usize) else {
             self.clear();
             return None;
         };
@@ -219,10 +239,10 @@ impl Mapped<TunnelState> {
         let mut units = 0;
         while let Some((at, len, ethertype)) = self.first(cursor) {
             units += 1 + len.div_ceil(UNIT as u32);
-            if units > UNITS {
+            if units > self.units() {
                 break;
             }
-            let Some(place) = self.area((at as usize + 1) * UNIT, len as usize) else {
+            let Some(place) = self.kept((at as usize + 1) * UNIT, len as usize) else {
                 break;
             };
             // SAFETY: as in `pop`.

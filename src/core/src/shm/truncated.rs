@@ -4,7 +4,6 @@
 //! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
 //! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
 
-use super::layout::State;
 use crate::sys;
 use std::sync::atomic::{
     AtomicPtr, AtomicUsize,
@@ -34,13 +33,19 @@ fn slot_of(base: usize) -> usize {
     (base >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> (usize::BITS - 13)
 }
 
+/// Files are a page long, or a page and a multiple of [`UNIT`].
 fn length_code(length: usize) -> usize {
     length.div_ceil(UNIT)
 }
 
+/// The counterpart of [`length_code`].
+fn length_of(code: usize) -> usize {
+    sys::PAGE + code.saturating_sub(1) * UNIT
+}
+
 /// A mapping of this length begins here.
-pub(super) fn watch<S: State>(base: usize) {
-    let code = length_code(S::HEAD + S::AREA);
+pub(super) fn watch(base: usize, length: usize) {
+    let code = length_code(length);
     if code > LOW {
         return;
     }
@@ -86,7 +91,7 @@ pub(super) fn forget(base: usize) {
 pub fn mend(address: usize) -> bool {
     for slot in &MAPPINGS {
         let word = slot.load(Acquire);
-        let (base, length) = (word & !LOW, exact_length((word & LOW) * UNIT));
+        let (base, length) = (word & !LOW, length_of(word & LOW));
         if base == 0 || !(base..base + length).contains(&address) {
             continue;
         }
@@ -94,19 +99,6 @@ pub fn mend(address: usize) -> bool {
         return unsafe { sys::map_zeroes_over(base as *mut u8, length) }.is_ok();
     }
     false
-}
-
-/// The length that a rounded one stands for.
-fn exact_length(rounded: usize) -> usize {
-    use super::layout::{InterfaceState, NetState, TunnelState};
-    [
-        NetState::HEAD + NetState::AREA,
-        InterfaceState::HEAD + InterfaceState::AREA,
-        TunnelState::HEAD + TunnelState::AREA,
-    ]
-    .into_iter()
-    .find(|exact| length_code(*exact) * UNIT == rounded)
-    .unwrap_or(sys::PAGE)
 }
 
 /// Handles SIGBUS with sigaction(2), and leaves what is not ours to whoever handled it before. For drivers: programs under

@@ -167,7 +167,7 @@ pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
     Ok(if other.raw() < fd.raw() { other } else { fd })
 }
 
-fn prlimit(
+pub(super) fn prlimit(
     resource: i32,
     new: Option<&libc::rlimit64>,
     old: Option<&mut libc::rlimit64>,
@@ -247,6 +247,72 @@ pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
         )
     })
     .map(|n| n as i32)
+}
+
+/// The family of a socket (SO_DOMAIN). ENOTSOCK for what is none.
+pub fn socket_family(fd: i32) -> Result<i32, Errno> {
+    let (mut family, mut length) = (0i32, size_of::<i32>() as u32);
+    // SAFETY: an int and its length of our own.
+    check(unsafe {
+        syscall(
+            libc::SYS_getsockopt,
+            [
+                fd as usize,
+                libc::SOL_SOCKET as usize,
+                libc::SO_DOMAIN as usize,
+                &raw mut family as usize,
+                &raw mut length as usize,
+                0,
+            ],
+        )
+    })
+    .map(|_| family)
+}
+
+/// Who gets the signals of a descriptor (F_GETOWN_EX).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    kind: i32,
+    pid: i32,
+}
+
+const F_SETOWN_EX: usize = 15;
+const F_GETOWN_EX: usize = 16;
+
+/// The owner of a descriptor. ESRCH when there is none that this process can name.
+pub fn owner_of(fd: i32) -> Result<Owner, Errno> {
+    let mut owner = Owner { kind: 0, pid: 0 };
+    // SAFETY: a struct f_owner_ex of our own, which the kernel fills.
+    check(unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [fd as usize, F_GETOWN_EX, &raw mut owner as usize, 0, 0, 0],
+        )
+    })?;
+    if owner.pid == 0 {
+        return Err(Errno(libc::ESRCH));
+    }
+    Ok(owner)
+}
+
+/// F_SETOWN_EX.
+pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
+    // SAFETY: a struct f_owner_ex of the caller's, which the kernel reads.
+    check(unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [
+                fd as usize,
+                F_SETOWN_EX,
+                owner as *const Owner as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    })
+    .map(drop)
 }
 
 /// Another number for a descriptor, where programs do not expect one: high and close-on-exec.
@@ -574,6 +640,40 @@ pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
         )
     };
     check(answer).map(|fd| Fd(fd as i32))
+}
+
+/// dup3(2): `new` becomes another number of `old`.
+pub fn duplicate_onto(old: i32, new: i32, flags: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    check(unsafe {
+        syscall(
+            libc::SYS_dup3,
+            [old as usize, new as usize, flags as usize, 0, 0, 0],
+        )
+    })
+    .map(drop)
+}
+
+/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the kernel does not say.
+pub fn mount_id(path: &CStr) -> Option<u64> {
+    // SAFETY: plain numbers, for which zero is valid.
+    let mut x: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: a NUL-terminated path, and a struct of our own that the kernel fills.
+    check(unsafe {
+        syscall(
+            libc::SYS_statx,
+            [
+                libc::AT_FDCWD as isize as usize,
+                path.as_ptr() as usize,
+                0,
+                libc::STATX_MNT_ID as usize,
+                &raw mut x as usize,
+                0,
+            ],
+        )
+    })
+    .ok()?;
+    (x.stx_mask & libc::STATX_MNT_ID != 0).then_some(x.stx_mnt_id)
 }
 
 /// lseek(2) to the beginning.

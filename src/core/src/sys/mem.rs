@@ -2,19 +2,53 @@
 
 use super::{check, syscall};
 use crate::Errno;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor.
+/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. ENOMEM when RLIMIT_AS, or
+/// RLIMIT_MEMLOCK after mlockall(2), leaves no room for it.
+///
+/// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it, whether or not there is memory behind
+/// it yet. A mapping that begins as one page, is unlocked and is lengthened then stays as it would have been without.
 pub fn map_shared(fd: i32, len: usize) -> Result<*mut u8, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
-    check(unsafe { syscall(libc::SYS_mmap, [0, len, protection, flags, fd as usize, 0]) })
-        .map(|p| p as *mut u8)
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and what comes then concerns
+    // it alone.
+    unsafe {
+        let page = syscall(libc::SYS_mmap, [0, PAGE, protection, flags, fd as usize, 0]);
+        let page = new_mapping(page)?;
+        if len <= PAGE {
+            return Ok(page);
+        }
+        let may_move = libc::MREMAP_MAYMOVE as usize;
+        let args = [page as usize, PAGE, len, may_move, 0, 0];
+        check(syscall(libc::SYS_mremap, args))
+            .map(|p| p as *mut u8)
+            .map_err(|_| {
+                unmap(page, PAGE);
+                Errno(libc::ENOMEM)
+            })
+    }
 }
 
-/// Maps `len` bytes of private zeroes.
+/// A mapping of one page that was made just now, not locked.
+///
+/// # Safety
+/// It must be what mmap(2) returned for one page.
+unsafe fn new_mapping(answer: isize) -> Result<*mut u8, Errno> {
+    match check(answer) {
+        Ok(page) => {
+            // SAFETY: unlocking changes no contents.
+            unsafe { syscall(libc::SYS_munlock, [page, PAGE, 0, 0, 0, 0]) };
+            Ok(page as *mut u8)
+        }
+        Err(Errno(libc::EAGAIN)) => Err(Errno(libc::ENOMEM)),
+        Err(e) => Err(e),
+    }
+}
+
+/// Maps `len` bytes of private zeroes. ENOMEM as [`map_shared`].
 pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
@@ -25,6 +59,7 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
         )
     })
     .map(|p| p as *mut u8)
+    .map_err(|_| Errno(libc::ENOMEM))
 }
 
 /// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with it the locks on it, when
@@ -35,14 +70,14 @@ pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and the advice concerns it
     // alone.
     unsafe {
-        let at = check(syscall(
+        let at = new_mapping(syscall(
             libc::SYS_mmap,
             [0, PAGE, none, flags, fd as usize, 0],
         ))?;
         let advice = libc::MADV_DONTFORK as usize;
-        check(syscall(libc::SYS_madvise, [at, PAGE, advice, 0, 0, 0]))
-            .inspect_err(|_| unmap(at as *mut u8, PAGE))?;
-        Ok(at as *mut u8)
+        let args = [at as usize, PAGE, advice, 0, 0, 0];
+        check(syscall(libc::SYS_madvise, args)).inspect_err(|_| unmap(at, PAGE))?;
+        Ok(at)
     }
 }
 
@@ -68,6 +103,20 @@ pub unsafe fn map_zeroes_over(at: *mut u8, len: usize) -> Result<(), Errno> {
 pub unsafe fn unmap(at: *mut u8, len: usize) {
     // SAFETY: the caller's contract.
     unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
+}
+
+/// The process has asked the kernel to forbid system calls.
+static SANDBOXED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the process makes no system call for memory that it can do without: it is about to enter a sandbox
+/// (seccomp(2)), which may kill it for one.
+pub fn enter_sandbox() {
+    SANDBOXED.store(true, Relaxed);
+}
+
+/// Has [`enter_sandbox`] been called?
+pub fn may_not_reserve() -> bool {
+    SANDBOXED.load(Relaxed)
 }
 
 /// Makes the kernel back a range of a shared file mapping with real pages, so that touching it cannot be a SIGBUS.

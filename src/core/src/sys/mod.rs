@@ -5,10 +5,12 @@
 //! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
 
 mod fs;
+mod limits;
 mod mem;
 mod raw;
 
 pub use fs::*;
+pub use limits::*;
 pub use mem::*;
 pub use raw::syscall;
 

@@ -1,7 +1,7 @@
 //! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
 
 use super::{Argument, Tunnel};
-use crate::netdir::{Local, NetDir};
+use crate::netdir::{Local, NetDir, Refused};
 use crate::shm::layout::{Attachment, InterfaceState};
 use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
@@ -47,7 +47,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             }
             attached = self.attach(fd, &name, flags, options, local);
         }
-        let interface = attached?;
+        let interface = attached.map_err(|e| self.net.refused(Refused::Attach, e))?;
         store_name(&self.state.requested_name, &wanted);
         self.state.requested_flags.store(flags, Relaxed);
         ifreq.set_name(&load_name(&interface.name));
@@ -270,7 +270,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.state.attachment.store(state as u32, Release);
         if !attach {
-            self.net.discard(&interface, &self.state);
+            self.net.discard(&self.state);
             bell::silence(&self.state, fd, false);
         }
         Ok(())

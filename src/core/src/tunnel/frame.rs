@@ -1,6 +1,7 @@
 //! What stands in front of a packet on the program's side: packet information and vnet header, and the checks of
 //! `tun_get_user` and `tun_put_user` in their order.
 
+use super::vnet::VnetHeader;
 use crate::shm::layout::InterfaceState;
 use crate::shm::ring::Packet;
 use crate::uapi::*;
@@ -155,14 +156,16 @@ impl Framing {
             if written.len < self.vnet {
                 return Err(EINVAL);
             }
-            let mut header = [0u8; VNET_HDR_SIZE as usize];
-            source.copy(written.offset, &mut header)?;
-            written.skip(self.vnet);
-            let header = VnetHeader::parse(&header);
+            let mut header = [0u8; VnetHeader::LONGEST];
+            let parsed = VnetHeader::parsed_size(self.vnet);
+            source.copy(written.offset, &mut header[..parsed])?;
+            let header = VnetHeader::parse(&header, parsed);
             least = header.hdr_len as usize;
-            if least > written.len {
+            // The driver compares before it passes over the bytes that it does not look at.
+            if least > written.len - parsed {
                 return Err(EINVAL);
             }
+            written.skip(self.vnet);
             written.vnet = Some(header);
         }
         if self.tap && (written.len < ETH_HLEN || least > 0 && least < ETH_HLEN) {
@@ -199,98 +202,12 @@ impl Written {
         }
     }
 
-    /// The checks of `virtio_net_hdr_to_skb`.
+    /// Does the vnet header fit the packet behind it?
     #[inline]
-    pub fn check_vnet(&self, packet: &[u8], tap: bool) -> Result<(), Errno> {
+    pub fn check_vnet(&self, packet: &[u8]) -> Result<(), Errno> {
         match &self.vnet {
             None => Ok(()),
-            Some(header) => header.check(packet, tap),
+            Some(header) => header.check(packet),
         }
-    }
-}
-
-/// struct virtio_net_hdr, in the machine's byte order.
-struct VnetHeader {
-    flags: u8,
-    gso_type: u8,
-    hdr_len: u16,
-    gso_size: u16,
-    csum_start: u16,
-    csum_offset: u16,
-}
-
-const NEEDS_CSUM: u8 = 1;
-const GSO_ECN: u8 = 0x80;
-const GSO_TCPV4: u8 = 1;
-const GSO_UDP: u8 = 3;
-const GSO_TCPV6: u8 = 4;
-const GSO_UDP_L4: u8 = 5;
-
-impl VnetHeader {
-    fn parse(b: &[u8; 10]) -> VnetHeader {
-        let word = |at: usize| u16::from_ne_bytes([b[at], b[at + 1]]);
-        let mut header = VnetHeader {
-            flags: b[0],
-            gso_type: b[1],
-            hdr_len: word(2),
-            gso_size: word(4),
-            csum_start: word(6),
-            csum_offset: word(8),
-        };
-        if header.flags & NEEDS_CSUM != 0 {
-            let least = header
-                .csum_start
-                .wrapping_add(header.csum_offset)
-                .wrapping_add(2);
-            header.hdr_len = header.hdr_len.max(least);
-        }
-        header
-    }
-
-    fn check(&self, packet: &[u8], tap: bool) -> Result<(), Errno> {
-        let ip = packet
-            .get(if tap { ETH_HLEN } else { 0 }..)
-            .unwrap_or_default();
-        let version = ip.first().map_or(0, |b| b >> 4);
-        let needs_csum = self.flags & NEEDS_CSUM != 0;
-        let mut transport = 0;
-        if self.gso_type != 0 {
-            let (wanted, protocol, header) = match self.gso_type & !GSO_ECN {
-                GSO_TCPV4 => (Some(4), Some(6), 20),
-                GSO_TCPV6 => (Some(6), Some(6), 20),
-                GSO_UDP => (None, Some(17), 8),
-                GSO_UDP_L4 => (None, Some(17), 8),
-                _ => return Err(EINVAL),
-            };
-            transport = header;
-            let carried = match version {
-                4 => ip.get(9),
-                6 => ip.get(6),
-                _ => None,
-            };
-            if self.gso_size == 0
-                || wanted.is_some_and(|w| w != version)
-                || carried.is_some() && carried.copied() != protocol
-                || self.gso_type & !GSO_ECN == GSO_UDP_L4 && !needs_csum
-            {
-                return Err(EINVAL);
-            }
-            // A segment size that no packet could have (GSO_BY_FRAGS).
-            if self.gso_size == 0xffff {
-                return Err(EINVAL);
-            }
-        }
-        if needs_csum {
-            let (start, offset) = (self.csum_start as usize, self.csum_offset as usize);
-            // skb_partial_csum_set, and the network header must lie in front of the transport's.
-            let headers = packet.len() - ip.len() + if version == 6 { 40 } else { 20 };
-            if start + offset + 2 > packet.len()
-                || start < headers
-                || start + transport > packet.len()
-            {
-                return Err(EINVAL);
-            }
-        }
-        Ok(())
     }
 }

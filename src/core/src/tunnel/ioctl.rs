@@ -4,8 +4,10 @@ use super::attach::AttachOptions;
 use super::Tunnel;
 use crate::netdir::{Local, NetDir};
 use crate::shm::layout::Attachment;
+use crate::sys::{self, Fd};
 use crate::uapi::*;
 use crate::{Errno, Operation, Permission};
+use std::ffi::CStr;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -72,6 +74,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 self.set_queue(fd, ifreq.flags() as u32)?;
             }
             TUNSETIFINDEX => self.set_ifindex(arg)?,
+            SIOCGSKNS => return namespace().map(Ioctl::Done),
             _ => return self.device_ioctl(request, arg).map(Ioctl::Done),
         }
         Ok(Ioctl::Done(0))
@@ -109,6 +112,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
                 arg.store(&answer.0)?;
             }
+            TUNGETDEVNETNS => return namespace(),
             TUNSETNOCSUM | TUNSETDEBUG => {}
             TUNSETPERSIST => {
                 let _lock = self.net.lock()?;
@@ -200,6 +204,17 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(bytes))
 }
 
+/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+fn namespace() -> Result<i32, Errno> {
+    const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let open = |path: &CStr| sys::open(path, flags, 0).map(Fd::into_raw);
+    open(PLACES[0]).or_else(|e| match e {
+        Errno(libc::ENOENT) => open(PLACES[1]),
+        e => Err(e),
+    })
+}
+
 /// TUN_F_*: which combinations `set_offload` accepts.
 fn check_offload(wanted: usize) -> Result<u32, Errno> {
     const CSUM: usize = 0x01;
@@ -222,8 +237,8 @@ fn check_offload(wanted: usize) -> Result<u32, Errno> {
         if left & USO == USO {
             left &= !USO;
         }
-        // A tunnel's inner packets are cut into segments by TSO or not at all.
-        if left & UDP_TUNNEL_GSO != 0 && wanted & TSO != 0 {
+        // A tunnel's inner packets are cut into segments where plain ones are.
+        if left & UDP_TUNNEL_GSO != 0 && (wanted & TSO != 0 || wanted & USO == USO) {
             left &= !UDP_TUNNEL_GSO;
             left &= !UDP_TUNNEL_GSO_CSUM;
         }

@@ -3,13 +3,16 @@
 mod attach;
 mod frame;
 mod ioctl;
+mod retired;
+mod vnet;
 
 pub use attach::AttachOptions;
 pub use frame::{Sink, Source};
 pub use ioctl::{Argument, Ioctl};
+use retired::Retired;
 
 use crate::capture::{Refusal, Wait};
-use crate::netdir::NetDir;
+use crate::netdir::{NetDir, Refused};
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
@@ -19,8 +22,8 @@ use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, SeqCst},
 };
 
 /// What a read found.
@@ -55,8 +58,23 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     state: Mapped<TunnelState>,
     /// Base of the `Mapped<InterfaceState>` that was current at the last look, or null.
     interface: AtomicPtr<u8>,
+    /// The mappings that were current before and may still be in use.
+    retired: Retired,
+    /// Is the calling thread's call the only one on this tunnel in this process, but for those that wait?
+    alone: fn(&Self) -> bool,
+    /// Calls that are counted here, see [`Tunnel::call`].
+    calls: AtomicU32,
     /// This process has seen O_NONBLOCK on its descriptor.
     never_blocks: AtomicBool,
+}
+
+/// A call that is counted.
+pub(crate) struct Call<'t>(&'t AtomicU32);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
 }
 
 /// A borrowed mapping of an interface.
@@ -79,7 +97,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 return Err(Errno(libc::EINVAL));
             }
         }
-        let (fd, inode, state) = net.create_tunnel(flags)?;
+        let made = net.create_tunnel(flags);
+        let (fd, inode, state) = made.map_err(|e| net.refused(Refused::Open, e))?;
         Ok((
             fd,
             Tunnel {
@@ -87,6 +106,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 inode,
                 state,
                 interface: AtomicPtr::default(),
+                retired: Retired::default(),
+                alone: |_| false,
+                calls: AtomicU32::new(0),
                 never_blocks: AtomicBool::new(flags & libc::O_NONBLOCK != 0),
             },
         ))
@@ -100,6 +122,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             inode,
             state,
             interface: AtomicPtr::default(),
+            retired: Retired::default(),
+            alone: |_| false,
+            calls: AtomicU32::new(0),
             never_blocks: AtomicBool::new(false),
         })
     }
@@ -140,13 +165,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if self.attachment() == Attachment::None {
             return Err(Errno(libc::EBADFD));
         }
-        let base = self.interface.load(Acquire);
-        if !base.is_null() {
-            // SAFETY: the base came from `into_base`; it is unmapped only in `set_interface` (see there) and in drop.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_base(base) });
-            if interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed)
-                && !interface.is_going()
-            {
+        let word = self.interface.load(SeqCst);
+        if !word.is_null() {
+            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any more (see
+            // `set_interface`) and in drop.
+            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            if self.is_current(&interface) {
                 return Ok(interface);
             }
         }
@@ -156,23 +180,67 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// First use in this process, or the tunnel was attached anew since.
     #[cold]
     fn find_interface(&self) -> Result<InterfaceRef, Errno> {
+        self.retired.wait_for_change();
+        let word = self.interface.load(SeqCst);
+        if !word.is_null() {
+            // SAFETY: as in `interface`.
+            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            if self.is_current(&interface) {
+                return Ok(interface);
+            }
+        }
         let interface = self
             .net
             .look_up(&load_name(&self.state.name))?
             .ok_or(Errno(libc::EBADFD))?;
-        if interface.ifindex.load(Relaxed) != self.state.ifindex.load(Relaxed) {
+        if !self.is_current(&interface) {
             return Err(Errno(libc::EBADFD));
         }
         Ok(self.set_interface(interface))
     }
 
+    #[inline]
+    fn is_current(&self, interface: &InterfaceState) -> bool {
+        interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) && !interface.is_going()
+    }
+
+    /// Another thread may be in the middle of a call on the interface before: its mapping stays until none is. Calls that
+    /// begin now wait for the new one.
     fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
-        let base = interface.into_base();
-        // The old mapping stays: another thread may be in the middle of a call on it. Attaching a tunnel again after its
-        // interface was deleted is rare enough for the address space.
-        self.interface.swap(base, AcqRel);
-        // SAFETY: just made by `into_base`.
-        ManuallyDrop::new(unsafe { Mapped::from_base(base) })
+        let word = interface.into_word();
+        self.retired.change(|| {
+            self.retired
+                .push(self.interface.swap(std::ptr::null_mut(), SeqCst));
+            self.retired.free(|| (self.alone)(self));
+            self.retired.push(self.interface.swap(word, SeqCst));
+        });
+        // SAFETY: just made by `into_word`.
+        ManuallyDrop::new(unsafe { Mapped::from_word(word) })
+    }
+
+    /// Says how to find out whether the calling thread's call is the only one on this tunnel in this process, but for those
+    /// that wait: [`Tunnel::held_up`] says how many wait here. In the order of SeqCst a call counts before it begins, and a
+    /// wait no more before it ends.
+    pub fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
+        self.alone = alone;
+        self
+    }
+
+    /// Calls that wait here for the tunnel's new interface, and a number that is another one when one of them has gone on.
+    pub fn held_up(&self) -> (u32, u32) {
+        self.retired.waiting()
+    }
+
+    /// Counts a call until the value is dropped, for [`Tunnel::counts_one_call`].
+    pub(crate) fn call(&self) -> Call<'_> {
+        self.calls.fetch_add(1, SeqCst);
+        Call(&self.calls)
+    }
+
+    /// Where all calls are counted by [`Tunnel::call`]: is there only one?
+    pub(crate) fn counts_one_call(&self) -> bool {
+        let (waiting, gone_on) = self.held_up();
+        self.calls.load(SeqCst) == 1 + waiting && self.held_up().1 == gone_on
     }
 
     /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
@@ -208,6 +276,21 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         count(&interface.stats.tx_bytes, whole as u64, alone);
         self.state.last_read.store(n as u32, Relaxed);
         Ok(Read::Done(n))
+    }
+
+    /// The program is about to let the kernel forbid system calls, see [`sys::enter_sandbox`]: the history gets what it may
+    /// need.
+    pub fn before_sandbox(&self) {
+        const HISTORY: usize = 1 << 20;
+        let Ok(interface) = self.interface() else {
+            return;
+        };
+        let Ok(_lock) = self.net.lock_interface(&interface, Patience::Brief) else {
+            return;
+        };
+        if interface.log_reserved.load(Relaxed) < HISTORY as u64 {
+            self.net.grow_log(&interface, HISTORY);
+        }
     }
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
@@ -277,11 +360,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 e
             };
             source.copy(packet.offset, room).map_err(refused)?;
-            packet
-                .check_vnet(room, interface.is_tap())
-                .inspect_err(|_| {
-                    stats.rx_frame_errors.fetch_add(1, Relaxed);
-                })?;
+            packet.check_vnet(room).inspect_err(|_| {
+                stats.rx_frame_errors.fetch_add(1, Relaxed);
+            })?;
             let ethertype = packet.ethertype(room).map_err(refused)?;
             if !interface.is_up() {
                 return Err(refused(Errno(libc::EIO)));
@@ -333,6 +414,17 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
     pub fn readiness(&self) -> Readiness {
+        let now = self.glance();
+        if now.writable || now.error || now.capturer_behind {
+            return now;
+        }
+        self.state.wants_space.store(1, SeqCst);
+        // The link may have come up before it could see that.
+        self.glance()
+    }
+
+    /// The same, for somebody whom nobody needs to wake.
+    pub fn glance(&self) -> Readiness {
         let Ok(interface) = self.interface() else {
             return Readiness {
                 error: true,
@@ -343,17 +435,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             };
         };
         let detached = self.attachment() == Attachment::Detached;
-        let mut writable = detached || interface.is_writable();
-        if !writable {
-            self.state.wants_space.store(1, SeqCst);
-            // The link may have come up before it could see that.
-            writable = interface.is_writable();
-        }
         let capturer_behind = !detached && self.net.is_capturer_behind(&interface);
         Readiness {
             error: false,
             readable: self.state.queued() > 0,
-            writable: writable && !capturer_behind,
+            writable: (detached || interface.is_writable()) && !capturer_behind,
             link_down: !interface.is_up(),
             capturer_behind,
         }
@@ -379,14 +465,36 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// Is O_ASYNC in force?
     pub fn has_signals(&self) -> bool {
-        self.state.signals.load(Relaxed) != 0
+        self.state.signals.load(Relaxed) & bell::SIGNALS != 0
+    }
+
+    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not. Look again after this
+    /// whether there is a reason to.
+    pub fn sleeps(&self) -> bool {
+        let sleeps = self.has_signals();
+        if sleeps {
+            self.state.signals.fetch_add(bell::SLEEPER, SeqCst);
+        }
+        sleeps
+    }
+
+    /// He is awake again.
+    pub fn awake(&self) {
+        self.state.signals.fetch_sub(bell::SLEEPER, SeqCst);
+    }
+
+    /// Somebody may sleep on the descriptor from now on without [`Tunnel::sleeps`] (epoll).
+    pub fn sleeps_uncounted(&self) {
+        self.state.signals.fetch_or(bell::UNCOUNTED, SeqCst);
     }
 
     /// O_ASYNC is in force, or not any more.
     pub fn set_signals(&self, on: bool) {
-        self.state.signals.store(on as u32, Relaxed);
         if on {
+            self.state.signals.fetch_or(bell::SIGNALS, SeqCst);
             self.ring_always();
+        } else {
+            self.state.signals.fetch_and(!bell::SIGNALS, SeqCst);
         }
     }
 
@@ -394,6 +502,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     pub fn link_bell(&self) -> Result<Fd, Errno> {
         let interface = self.interface()?;
         let _lock = self.net.lock()?;
+        if interface.is_going() {
+            // Nobody would take the FIFO away again.
+            return Err(Errno(libc::EBADFD));
+        }
         let fd = self.net.open_link_bell(&interface)?;
         self.net.ring_link(&interface);
         Ok(fd)
@@ -424,8 +536,8 @@ impl<N: Deref<Target = NetDir>> Drop for Tunnel<N> {
     fn drop(&mut self) {
         let base = std::mem::replace(self.interface.get_mut(), std::ptr::null_mut());
         if !base.is_null() {
-            // SAFETY: from `into_base`, and nobody else has this value.
-            drop(unsafe { Mapped::<InterfaceState>::from_base(base) });
+            // SAFETY: from `into_word`, and nobody else has this value.
+            drop(unsafe { Mapped::<InterfaceState>::from_word(base) });
         }
     }
 }

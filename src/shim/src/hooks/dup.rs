@@ -1,5 +1,6 @@
 //! Duplicating descriptors, and fcntl(2).
 
+use crate::epoll;
 use crate::errno;
 use crate::foreign;
 use crate::ops;
@@ -48,10 +49,22 @@ fn refuse(e: c_int) -> c_int {
 /// `new` is another descriptor of `old` now, if the call succeeded.
 #[inline]
 fn done(old: c_int, new: c_int) -> c_int {
-    if new >= 0 && any() && (is_tunnel(old) || is_tunnel(new)) {
-        ops::duplicated(old, new);
+    if new >= 0 {
+        epoll::duplicated(old, new);
+        if any() && (is_tunnel(old) || is_tunnel(new)) {
+            ops::duplicated(old, new);
+        }
     }
     new
+}
+
+/// What fcntl(2) gave for a descriptor that is no tunnel.
+#[inline]
+fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
+    if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        epoll::duplicated(fd, answer);
+    }
+    answer
 }
 
 hooks! {
@@ -68,14 +81,14 @@ hooks! {
         if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(fcntl(fd, command, arg)))
         } else {
-            real!(fcntl(fd, command, arg))
+            controlled(fd, command, real!(fcntl(fd, command, arg)))
         }
     }
     fn fcntl64(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl64 {
         if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(fcntl64(fd, command, arg)))
         } else {
-            real!(fcntl64(fd, command, arg))
+            controlled(fd, command, real!(fcntl64(fd, command, arg)))
         }
     }
     fn __dup2(old: c_int, new: c_int) -> c_int => my_dup2_alias {
@@ -85,7 +98,7 @@ hooks! {
         if foreign::is_tunnel(fd) {
             control(fd, command, arg, || real!(__fcntl(fd, command, arg)))
         } else {
-            real!(__fcntl(fd, command, arg))
+            controlled(fd, command, real!(__fcntl(fd, command, arg)))
         }
     }
 }

@@ -40,6 +40,7 @@ fn before_exec() {
     }
     super::signal::before_exec();
     if crate::process::owns_memory() {
+        crate::epoll::before_exec();
         if let Some(net) = crate::net::current() {
             errno::keep(|| net.before_exec());
         }

@@ -15,6 +15,7 @@ pub mod owner;
 pub mod rawsignal;
 pub mod receive;
 pub mod rw;
+pub mod sandbox;
 pub mod signal;
 pub mod stat;
 pub mod stream;
@@ -50,4 +51,5 @@ pub const FAMILIES: &[&[Hook]] = &[
     variadic::MORE,
     jump::HOOKS,
     signal::HOOKS,
+    sandbox::HOOKS,
 ];

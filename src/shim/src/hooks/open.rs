@@ -6,6 +6,7 @@ use crate::foreign;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::user;
 use libc::{c_char, c_int, mode_t};
 
 /// Opens through one of libc's names, or a tunnel.
@@ -13,9 +14,6 @@ use libc::{c_char, c_int, mode_t};
 fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
     match route::before(dir, path) {
         Route::Host => {
-            if let Some(fd) = fdinfo::open(path, flags) {
-                return fd;
-            }
             let fd = host();
             if fd < 0 && device_is_missing(errno::get()) {
                 return instead(dir, path, flags, fd);
@@ -26,6 +24,9 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
                 return ours;
             }
             foreign::is_new(fd);
+            if fd >= 0 {
+                errno::keep(|| fdinfo::replace(fd, user::c_string(path).unwrap_or_default()));
+            }
             fd
         }
         Route::NotADirectory => {

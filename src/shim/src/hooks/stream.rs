@@ -247,11 +247,15 @@ fn opening(
         }
         return file;
     }
-    match fdinfo::open(path, flags) {
-        // SAFETY: a descriptor of our own and the caller's mode string.
-        Some(fd) => unsafe { libc::fdopen(fd, mode) },
-        None => host(),
+    let file = host();
+    if !file.is_null() {
+        errno::keep(|| {
+            // SAFETY: libc's stream, just opened; nothing has been read from it.
+            let fd = unsafe { libc::fileno(file) };
+            fdinfo::replace(fd, user::c_string(path).unwrap_or_default());
+        });
     }
+    file
 }
 
 /// freopen(3) to the device: the stream keeps a descriptor that libc knows, so only fileno and ioctl work on it.

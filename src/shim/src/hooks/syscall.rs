@@ -2,7 +2,8 @@
 //! right on x86-64 and aarch64.
 
 use super::{
-    close, dup, exec, file, ioctl, memory, open, owner, rawsignal, receive, rw, stat, unseen, wait,
+    close, dup, exec, file, ioctl, link, memory, open, owner, rawsignal, receive, rw, sandbox,
+    stat, wait,
 };
 use crate::readiness::Deadline;
 use crate::real::{hooks, real};
@@ -87,6 +88,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_statfs => owner::my_statfs(a as _, b as _) as isize,
             libc::SYS_fstatfs => owner::my_fstatfs(fd, b as _) as isize,
             libc::SYS_chdir => owner::my_chdir(a as _) as isize,
+            libc::SYS_setsockopt => {
+                link::my_setsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
+            }
             libc::SYS_recvmsg => receive::my_recvmsg(fd, b as _, c as c_int),
             libc::SYS_recvmmsg => {
                 receive::my_recvmmsg(fd, b as _, c as _, d as c_int, e as _) as isize
@@ -103,9 +107,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_mremap => memory::my_mremap(a as _, b, c, d as c_int, e as _) as isize,
             libc::SYS_rt_sigaction => rawsignal::action(fd, b as _, c as _, d)? as isize,
             libc::SYS_rt_sigprocmask => rawsignal::mask(fd, b as _, c as _, d)? as isize,
-            libc::SYS_prctl => unseen::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
+            libc::SYS_prctl => sandbox::my_prctl(fd, b, c, d, e) as isize,
             libc::SYS_seccomp => {
-                crate::foreign::sandboxed();
+                sandbox::before();
                 return None;
             }
             libc::SYS_exit_group => {
@@ -184,6 +188,7 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
                 let answer = wait::my_pselect(a as c_int, sets[0], sets[1], sets[2], e as _, mask);
                 end.say(answer)
             }
+            libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int),
             libc::SYS_epoll_ctl => wait::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
             libc::SYS_epoll_pwait => {
                 wait::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
@@ -195,6 +200,8 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
             libc::SYS_poll => wait::my_poll(a as _, b as _, c as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_select => wait::my_select(a as c_int, b as _, c as _, d as _, e as _),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_create => wait::my_epoll_create(a as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait => wait::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int),
             _ => return None,

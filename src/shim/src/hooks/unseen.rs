@@ -1,9 +1,9 @@
-//! Calls in which libc closes or replaces descriptors by itself, and the one after which nothing may be asked unasked.
+//! Calls in which libc closes or replaces descriptors by itself.
 
 use super::file;
 use crate::foreign;
 use crate::real::{hooks, real};
-use libc::{c_char, c_int, c_ulong, pid_t, termios, winsize};
+use libc::{c_char, c_int, pid_t, termios, winsize};
 
 /// Standard input, output and error.
 const STANDARD: (c_int, c_int) = (0, 2);
@@ -37,11 +37,5 @@ hooks! {
     }
     fn mq_close(queue: c_int) -> c_int => my_mq_close {
         replaced(real!(mq_close(queue)), (queue, queue))
-    }
-    fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int => my_prctl {
-        if option == libc::PR_SET_SECCOMP {
-            foreign::sandboxed();
-        }
-        real!(prctl(option, a, b, c, d))
     }
 }

@@ -8,6 +8,7 @@ use crate::epoll;
 use crate::foreign;
 use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
+use crate::sleepers::{self, Asleep};
 use crate::table::{any, is_tunnel};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -35,7 +36,7 @@ fn polling(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if !any() || fds.is_null() || n > 1 << 20 {
+    if !any() && !epoll::is_used() || fds.is_null() || n > 1 << 20 {
         return host();
     }
     careful_poll(fds, n, mask, deadline, host)
@@ -49,8 +50,9 @@ fn careful_poll(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    match needs(fds, n) {
-        Needs::Nothing => host(),
+    let (asleep, needs) = before(fds, n);
+    let answer = match needs {
+        Needs::Nothing => return host(),
         Needs::Care => polled(fds, n, deadline(), mask),
         Needs::Correction => {
             let answer = host();
@@ -59,13 +61,26 @@ fn careful_poll(
             }
             answer
         }
-    }
+        Needs::Watch => {
+            let deadline = deadline();
+            let answer = host();
+            if answer > 0 && any() && corrected(fds, n) == 0 {
+                polled(fds, n, deadline, mask)
+            } else {
+                answer
+            }
+        }
+    };
+    awake(asleep);
+    answer
 }
 
 /// What a poll needs beside the kernel's answer.
 enum Needs {
     Nothing,
     Correction,
+    /// The same, and an epoll instance may become ready for what is not so.
+    Watch,
     Care,
 }
 
@@ -73,27 +88,46 @@ enum Needs {
 // wait has anything to clean up when the thread is cancelled there.
 
 #[inline(never)]
-extern "C" fn needs(fds: *mut pollfd, n: nfds_t) -> Needs {
+extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     // SAFETY: plain numbers; looked at only to see that the array is readable.
     if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
-        return Needs::Nothing;
+        return (Asleep::default(), Needs::Nothing);
     }
     // SAFETY: the caller's array of `n` elements, whose first is readable.
     let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
-    if !array.iter().any(|p| is_tunnel(p.fd)) {
-        return Needs::Nothing;
+    if !array.iter().any(|p| epoll::is_target(p.fd)) {
+        return (Asleep::default(), Needs::Nothing);
     }
-    if !readiness::needs_care(array) {
-        return Needs::Correction;
-    }
-    // Some may be tunnels no more.
-    for p in array {
-        foreign::is_tunnel(p.fd);
-    }
+    // Who sleeps is counted before the states are looked at.
+    let asleep = sleepers::on(array.iter().map(|p| p.fd));
+    (asleep, needs(array))
+}
+
+extern "C" fn awake(asleep: Asleep) {
+    asleep.awake();
+}
+
+extern "C" fn asleep_below(n: c_int) -> Asleep {
+    sleepers::below(n)
+}
+
+fn needs(array: &[pollfd]) -> Needs {
     if readiness::needs_care(array) {
-        Needs::Care
-    } else {
+        // Some may be tunnels no more.
+        for p in array {
+            foreign::is_tunnel(p.fd);
+        }
+        if readiness::needs_care(array) {
+            return Needs::Care;
+        }
+    }
+    if array
+        .iter()
+        .all(|p| is_tunnel(p.fd) || !epoll::is_target(p.fd))
+    {
         Needs::Correction
+    } else {
+        Needs::Watch
     }
 }
 
@@ -109,9 +143,9 @@ extern "C" fn polled(
     readiness::poll(array, deadline, mask)
 }
 
-/// Mends the kernel's answer.
+/// Mends the kernel's answer. How many are ready.
 #[inline(never)]
-extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) {
+extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) -> c_int {
     // SAFETY: the caller's array of `n` elements, which the kernel has just filled.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
     // What never happens to a bell: there is something else.
@@ -119,7 +153,7 @@ extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) {
     for p in array.iter().filter(|p| p.revents & odd != 0) {
         foreign::is_tunnel(p.fd);
     }
-    crate::errno::keep(|| readiness::correct(array));
+    crate::errno::keep(|| readiness::correct(array)) as c_int
 }
 
 /// A time argument: None for NULL.
@@ -216,8 +250,93 @@ fn epoll_waiting(
     })
 }
 
-fn epoll_concerns(epoll: c_int, events: *mut epoll_event, n: c_int) -> bool {
-    n > 0 && !events.is_null() && epoll::concerns(epoll)
+#[inline(never)]
+extern "C" fn epoll_concerns(epoll: c_int) -> bool {
+    epoll::concerns(epoll)
+}
+
+#[inline(never)]
+extern "C" fn epoll_waited(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    deadline: Deadline,
+    mask: *const sigset_t,
+) -> c_int {
+    epoll_waiting(epoll, events, n, deadline, mask)
+}
+
+/// Mends the kernel's answer of `n` events. How many are left.
+#[inline(never)]
+extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) -> c_int {
+    // SAFETY: the kernel filled as many elements of the caller's array.
+    let told = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
+    crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
+}
+
+/// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may be registered while this
+/// sleeps.
+#[inline(always)]
+fn epolling(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    deadline: impl Fn() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    if n <= 0 || events.is_null() {
+        return host();
+    }
+    if epoll_concerns(epoll) {
+        return epoll_waited(epoll, events, n, deadline(), mask);
+    }
+    // Without a tunnel nobody can register one but after opening it, and then the wait may take its time once more.
+    let known = if any() { Some(deadline()) } else { None };
+    let answer = host();
+    if answer <= 0 || !epoll_concerns(epoll) {
+        return answer;
+    }
+    match epoll_corrected(epoll, events, answer) {
+        0 => {
+            let deadline = match known {
+                Some(deadline) => deadline,
+                None => deadline(),
+            };
+            epoll_waited(epoll, events, n, deadline, mask)
+        }
+        left => left,
+    }
+}
+
+/// A new epoll descriptor, if the call succeeded.
+fn made(epoll: c_int) -> c_int {
+    if epoll >= 0 {
+        epoll::created(epoll);
+    }
+    epoll
+}
+
+/// epoll_ctl(2) with the real function.
+#[inline]
+fn controlling(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: *mut epoll_event,
+    host: impl Fn(*mut epoll_event) -> c_int,
+) -> c_int {
+    if !epoll::is_target(fd) || is_tunnel(fd) && !foreign::is_tunnel(fd) {
+        return host(event);
+    }
+    // SAFETY: NULL, or the caller's event; plain numbers.
+    match unsafe { crate::user::read(event) } {
+        Err(_) if operation != libc::EPOLL_CTL_DEL => host(event),
+        given => {
+            let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });
+            epoll::control(epoll, operation, fd, given, host)
+        }
+    }
 }
 
 hooks! {
@@ -236,54 +355,54 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() && selecting(n, r, w, x) {
-            select_carefully(n, r, w, x, time)
+        if any() {
+            let asleep = asleep_below(n);
+            let answer = if selecting(n, r, w, x) {
+                select_carefully(n, r, w, x, time)
+            } else {
+                real!(select(n, r, w, x, time))
+            };
+            awake(asleep);
+            answer
         } else {
             real!(select(n, r, w, x, time))
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() && selecting(n, r, w, x) {
-            // SAFETY: the caller's sets of `n` bits.
-            unsafe { selected(n, r, w, x, after(time), mask) }
+        if any() {
+            let asleep = asleep_below(n);
+            let answer = if selecting(n, r, w, x) {
+                // SAFETY: the caller's sets of `n` bits.
+                unsafe { selected(n, r, w, x, after(time), mask) }
+            } else {
+                real!(pselect(n, r, w, x, time, mask))
+            };
+            awake(asleep);
+            answer
         } else {
             real!(pselect(n, r, w, x, time, mask))
         }
     }
+    fn epoll_create(size: c_int) -> c_int => my_epoll_create {
+        made(real!(epoll_create(size)))
+    }
+    fn epoll_create1(flags: c_int) -> c_int => my_epoll_create1 {
+        made(real!(epoll_create1(flags)))
+    }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        if foreign::is_tunnel(fd) {
-            // SAFETY: NULL, or the caller's event; plain numbers.
-            match unsafe { crate::user::read(event) } {
-                Err(_) if operation != libc::EPOLL_CTL_DEL => real!(epoll_ctl(epoll, operation, fd, event)),
-                given => {
-                    let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });
-                    epoll::control(epoll, operation, fd, given, |e| real!(epoll_ctl(epoll, operation, fd, e)))
-                }
-            }
-        } else {
-            real!(epoll_ctl(epoll, operation, fd, event))
-        }
+        controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e)))
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after_ms(timeout), std::ptr::null())
-        } else {
-            real!(epoll_wait(epoll, events, n, timeout))
-        }
+        let deadline = || after_ms(timeout);
+        epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
     }
     fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after_ms(timeout), mask)
-        } else {
-            real!(epoll_pwait(epoll, events, n, timeout, mask))
-        }
+        let deadline = || after_ms(timeout);
+        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask)))
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
-        if epoll_concerns(epoll, events, n) {
-            epoll_waiting(epoll, events, n, Deadline::after(time_of(time)), mask)
-        } else {
-            real!(epoll_pwait2(epoll, events, n, time, mask))
-        }
+        let deadline = || after(time);
+        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask)))
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
         polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))

@@ -1,0 +1,148 @@
+//! The host has an interface of the same name: what belongs to the net is never asked of it, and never changed on it.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use shim_tests::build;
+use shim_tests::watchdog::{self, Finished};
+use shim_tests::world::TempDir;
+
+/// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty, or drops privileges.
+const SCRIPT: &str = "
+ip tuntap add mode tap dev tun0; ip link set tun0 mtu 1300; ip addr add 10.77.0.1/24 dev tun0; ip link set tun0 up
+ip tuntap add mode tap dev other0; ip addr add 10.78.0.1/24 dev other0; ip link set other0 up
+before=$(ip -o addr show; ip -o link show)
+$AS env LD_PRELOAD=$LIBRARY MEMTUN_NET=$NET MEMTUN_LINK=down $PROGRAM
+test \"$before\" = \"$(ip -o addr show; ip -o link show)\" || { echo the host was changed; ip addr show; exit 1; }
+";
+
+const DROP: &str = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all";
+
+/// Runs the program as root of a namespace, or without privileges in it; None where there are no namespaces.
+fn run(privileged: bool) -> Option<Finished> {
+    let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
+    let program = dir.path().join("same_name");
+    let built = Command::new("cc")
+        .args(["-O2", "-o"])
+        .arg(&program)
+        .arg(build::crate_dir().join("process/same_name.c"))
+        .status();
+    assert!(built.expect("the command cc, of Debian's gcc").success());
+    let library = dir.path().join("libmemtun.so");
+    fs::copy(&build::shim().library, &library).expect("a copy of the library");
+    let mut command = Command::new("unshare");
+    command
+        .args(["-Urn", "sh", "-euc", SCRIPT])
+        .env("AS", if privileged { "" } else { DROP })
+        .env("LIBRARY", &library)
+        .env("PROGRAM", &program)
+        .env("NET", dir.path().join("net"))
+        .env_remove("MEMTUN_LOG");
+    let run = watchdog::run(&mut command, dir.path(), Duration::from_secs(20)).expect("unshare");
+    if run.stderr.contains("unshare failed") {
+        eprintln!("NOT TESTED: no user namespaces here: {}", run.stderr);
+        return None;
+    }
+    assert!(
+        run.ended.success(),
+        "{}\n{}\n{}",
+        run.ended,
+        run.stdout,
+        run.stderr
+    );
+    Some(run)
+}
+
+const BEFORE: &str = "before
+ if_nametoindex host's
+ if_nametoindex tun0:1 host's
+ mtu of tun0 1300
+ mtu of tun0:1 1300
+ address 10.77.0.1
+ SIOCGIFNAME of the host's index a name
+ if_indextoname of the host's index tun0
+ if_nameindex 1
+ getifaddrs 2
+ SIOCGIFCONF 1
+ the host's other interface 1 1 found
+";
+
+const ATTACHED: &str = "TUNSETIFF tun0
+attached
+ if_nametoindex net's
+ if_nametoindex tun0:1 net's
+ mtu of tun0 1500
+ mtu of tun0:1 1500
+ address EADDRNOTAVAIL
+ SIOCGIFNAME of the host's index ENODEV
+ if_indextoname of the host's index ENXIO
+ if_nameindex 1
+ getifaddrs 0
+ SIOCGIFCONF 0
+ the host's other interface 1 1 found
+";
+
+const CHANGES: &str = " SIOCSIFADDR EOPNOTSUPP
+ SIOCSIFMTU 0
+ SIOCSIFFLAGS 0
+ SO_BINDTODEVICE EOPNOTSUPP
+ SIOCETHTOOL EOPNOTSUPP
+ unknown EOPNOTSUPP
+";
+
+const GONE: &str = "gone
+ if_nametoindex ENODEV
+ if_nametoindex tun0:1 ENODEV
+ mtu of tun0 ENODEV
+ mtu of tun0:1 ENODEV
+ address ENODEV
+ SIOCGIFNAME of the host's index ENODEV
+ if_indextoname of the host's index ENXIO
+ if_nameindex 0
+ getifaddrs 0
+ SIOCGIFCONF 0
+ the host's other interface 1 1 found
+";
+
+const REFUSED: &str = " SIOCSIFADDR ENODEV
+ SIOCSIFMTU ENODEV
+ SIOCSIFFLAGS ENODEV
+ SO_BINDTODEVICE ENODEV
+ SIOCETHTOOL ENODEV
+ unknown ENODEV
+";
+
+fn check(privileged: bool) {
+    let Some(run) = run(privileged) else { return };
+    // getifaddrs has an entry of the link and one of the address, and what IPv6 adds.
+    let said = run.stdout.replace(" getifaddrs 3\n", " getifaddrs 2\n");
+    let expected = [BEFORE, ATTACHED, CHANGES, CHANGES, GONE, REFUSED, REFUSED].concat();
+    assert_eq!(said, expected);
+    // What memtun does not have is said once each.
+    let mut warnings: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once("WARN: ").map(|(_, what)| what))
+        .collect();
+    warnings.sort_unstable();
+    let missing = [
+        "SIOCETHTOOL",
+        "SIOCSIFADDR",
+        "SO_BINDTODEVICE",
+        "request 0x8992",
+    ];
+    let expected =
+        missing.map(|what| format!("tun0: {what} is not supported, answered EOPNOTSUPP"));
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_name_of_the_net_is_not_the_hosts() {
+    check(false);
+}
+
+#[test]
+fn root_changes_nothing_on_the_host() {
+    check(true);
+}

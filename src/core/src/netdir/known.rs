@@ -1,0 +1,48 @@
+//! Names and indices that belong to this net although its interfaces of that name may be gone: what the host says of an
+//! interface with the same name is about something else.
+
+use super::{NetDir, FIRST_IFINDEX};
+use crate::shm::layout::KNOWN_NAMES;
+use crate::Name;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How far from its place a name may stand.
+const REACH: usize = 64;
+
+fn hash(name: &Name) -> u32 {
+    let fnv = |hash: u32, byte: &u8| (hash ^ *byte as u32).wrapping_mul(0x0100_0193);
+    name.as_bytes().iter().fold(0x811c_9dc5, fnv).max(1)
+}
+
+fn places(hash: u32) -> impl Iterator<Item = usize> {
+    (0..REACH).map(move |i| (hash as usize + i) % KNOWN_NAMES)
+}
+
+impl NetDir {
+    /// Has this net, or had it, an interface of this name?
+    pub fn knows(&self, name: &Name) -> bool {
+        let wanted = hash(name);
+        places(wanted)
+            .map(|at| self.known_names[at].load(Relaxed))
+            .take_while(|found| *found != 0)
+            .any(|found| found == wanted)
+    }
+
+    /// May an interface of this net have had this index? (One that a program chose by TUNSETIFINDEX is not counted.)
+    pub fn knows_index(&self, ifindex: u32) -> bool {
+        (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
+    }
+
+    /// From now on the net knows this name.
+    pub(super) fn remember(&self, name: &Name) {
+        let wanted = hash(name);
+        for at in places(wanted) {
+            let place = &self.known_names[at];
+            match place.compare_exchange(0, wanted, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(found) if found == wanted => return,
+                Err(_) => {}
+            }
+        }
+    }
+}

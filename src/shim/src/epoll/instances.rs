@@ -1,0 +1,118 @@
+//! Which descriptors are the same epoll instance.
+//!
+//! Registrations belong to an instance, and a program may have several descriptors of it: it registers through one and
+//! waits through another (every program on tokio or mio does). The kernel has no cheap way to compare two descriptors, so
+//! the instance of each number is kept from its birth on and copied with each duplicate. A number that was closed keeps
+//! its entry, which nobody asks for until the number is an epoll descriptor again.
+
+use crate::process;
+use libc::c_int;
+use memtun_core::sys;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Descriptors beyond are instances of their own: duplicates of them are not known as such.
+const NUMBERS: usize = 1 << 16;
+/// 1 + instance, 0 for a number that has never been an epoll descriptor's.
+static INSTANCES: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
+/// Numbers below this may have an entry.
+static BELOW: AtomicU32 = AtomicU32::new(0);
+/// An instance that has only one number, beyond what is kept.
+const BY_NUMBER: u32 = 1 << 31;
+
+fn entry(epoll: c_int) -> Option<&'static AtomicU32> {
+    INSTANCES.get(epoll as u32 as usize)
+}
+
+/// The instance of an epoll descriptor.
+#[inline]
+pub fn of(epoll: c_int) -> u32 {
+    match entry(epoll).map_or(0, |e| e.load(Relaxed)) {
+        0 => BY_NUMBER | epoll as u32,
+        known => known - 1,
+    }
+}
+
+/// Was this number an epoll descriptor's when it was last heard of?
+#[inline]
+pub fn is_known(fd: c_int) -> bool {
+    entry(fd).is_some_and(|e| e.load(Relaxed) != 0)
+}
+
+/// Has this process had an epoll descriptor?
+#[inline]
+pub fn any() -> bool {
+    BELOW.load(Relaxed) != 0
+}
+
+fn numbers() -> &'static [AtomicU32] {
+    &INSTANCES[..BELOW.load(Relaxed) as usize]
+}
+
+/// Numbers below `n` that are known as epoll descriptors.
+pub fn numbers_below(n: c_int) -> impl Iterator<Item = c_int> {
+    (0..n.min(BELOW.load(Relaxed) as c_int)).filter(|fd| is_known(*fd))
+}
+
+/// A number of an instance, which may have been closed since.
+pub fn number_of(instance: u32) -> Option<c_int> {
+    if instance & BY_NUMBER != 0 {
+        return Some((instance & !BY_NUMBER) as c_int);
+    }
+    let at = numbers()
+        .iter()
+        .position(|n| n.load(Relaxed) == instance + 1);
+    at.map(|number| number as c_int)
+}
+
+/// A new instance; `forget` is called when the number's old one ends with it.
+pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
+    let Some(entry) = entry(epoll).filter(|_| process::owns_memory()) else {
+        return;
+    };
+    BELOW.fetch_max(epoll as u32 + 1, Relaxed);
+    let old = entry.swap(0, Relaxed);
+    let is_used = |instance: u32| numbers().iter().any(|n| n.load(Relaxed) == instance + 1);
+    if old != 0 && !is_used(old - 1) {
+        forget(old - 1);
+        entry.store(old, Relaxed);
+        return;
+    }
+    // There are never more instances than numbers.
+    if let Some(free) = (0..=BELOW.load(Relaxed)).find(|instance| !is_used(*instance)) {
+        forget(free);
+        entry.store(free + 1, Relaxed);
+    }
+}
+
+/// `new` is another descriptor of what `old` is.
+#[inline]
+pub fn duplicated(old: c_int, new: c_int) {
+    if any() && old != new {
+        copy(old, new);
+    }
+}
+
+#[cold]
+fn copy(old: c_int, new: c_int) {
+    let instance = entry(old).map_or(0, |e| e.load(Relaxed));
+    if let Some(entry) = entry(new).filter(|_| process::owns_memory()) {
+        if instance != 0 {
+            BELOW.fetch_max(new as u32 + 1, Relaxed);
+        }
+        entry.store(instance, Relaxed);
+    }
+}
+
+/// Another number that is the same open instance as this one, for which only the kernel is asked: both came from somebody
+/// else. None where kcmp(2) is not allowed.
+pub fn sibling(epoll: c_int) -> Option<c_int> {
+    const KCMP_FILE: usize = 0;
+    let me = sys::getpid() as usize;
+    (0..BELOW.load(Relaxed) as c_int).find(|other| {
+        let arguments = [me, me, KCMP_FILE, epoll as usize, *other as usize, 0];
+        // SAFETY: kcmp(2) takes numbers and touches no memory.
+        *other != epoll
+            && is_known(*other)
+            && unsafe { sys::syscall(libc::SYS_kcmp, arguments) } == 0
+    })
+}
