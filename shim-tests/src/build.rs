@@ -157,6 +157,15 @@ pub fn program(name: &str, variant: Variant) -> PathBuf {
     })
 }
 
+/// Compiles `programs/NAME.c` for a checker, with its flags.
+pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> PathBuf {
+    static PROGRAMS: Made<(String, &str), PathBuf> = OnceLock::new();
+    once_per(&PROGRAMS, (name.to_owned(), checker), || {
+        let source = crate_dir().join("programs").join(format!("{name}.c"));
+        compile(&source, &format!("{name}-{checker}"), flags, &[])
+    })
+}
+
 /// Compiles `users/NAME.c` and gives the path of the executable, which finds the library by LD_LIBRARY_PATH if it uses it.
 pub fn user_program(name: &str) -> PathBuf {
     static PROGRAMS: Made<String, PathBuf> = OnceLock::new();

@@ -73,11 +73,12 @@ fn clean(command: &mut Command, side: &str) {
 const IN_NAMESPACE: &str =
     "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null; exec \"$@\"";
 
-fn in_namespace(program: &Path, argument: Option<&str>) -> Finished {
+fn in_namespace(checker: &[&str], program: &Path, argument: Option<&str>) -> Finished {
     let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
     let mut command = Command::new("unshare");
     command
         .args(["-Urn", "sh", "-c", IN_NAMESPACE, "sh"])
+        .args(checker)
         .arg(program)
         .args(argument);
     clean(&mut command, "kernel");
@@ -86,7 +87,12 @@ fn in_namespace(program: &Path, argument: Option<&str>) -> Finished {
 
 /// Runs the program on the kernel's driver, in a user and network namespace of its own.
 pub fn on_the_kernel(program: &Path) -> Finished {
-    in_namespace(program, None)
+    in_namespace(&[], program, None)
+}
+
+/// The same under a checker: the words in front of the program.
+pub fn on_the_kernel_under(checker: &[&str], program: &Path) -> Finished {
+    in_namespace(checker, program, None)
 }
 
 /// Why this machine cannot run programs on the kernel's driver, if it cannot.
@@ -95,6 +101,7 @@ pub fn kernel_missing() -> Option<&'static str> {
     REASON
         .get_or_init(|| {
             let probe = in_namespace(
+                &[],
                 &build::program("opening", Variant::Plain),
                 Some("--real-device"),
             );
@@ -170,6 +177,11 @@ impl UnderShim {
     /// Runs the program under the shim, as nobody when the tests run as root. Panics when the program could have used
     /// the real device instead, and when it left something behind in its net.
     pub fn run(&self) -> Finished {
+        self.run_under(&[])
+    }
+
+    /// The same under a checker: the words in front of the program.
+    pub fn run_under(&self, checker: &[&str]) -> Finished {
         self.assert_real_device_is_out_of_reach();
         let mut command = self.command();
         let assign = |name: &str, value: &Path| format!("{name}={}", value.display());
@@ -177,6 +189,7 @@ impl UnderShim {
             .arg(assign("LD_PRELOAD", &self.library))
             .arg(assign("MEMTUN_NET", self.net.path()))
             .arg("MEMTUN_LINK=down")
+            .args(checker)
             .arg(&self.program);
         watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env")
     }

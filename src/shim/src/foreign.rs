@@ -9,29 +9,17 @@ use crate::errno;
 use crate::ops;
 use crate::real::Failure;
 use crate::table::{self, Held};
+use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::Errno;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The descriptor is no tunnel: make the call on what it is. No error of the kernel's has this number (MAX_ERRNO).
 pub const FOREIGN: Errno = Errno(4095);
 
-/// A seccomp filter of the program's own may end the process for a call that it did not make itself.
-static SANDBOXED: AtomicBool = AtomicBool::new(false);
-
-/// The program confines itself: from now on no descriptor is looked at unasked.
-pub fn sandboxed() {
-    SANDBOXED.store(true, Relaxed);
-}
-
-/// Does it?
-pub fn is_sandboxed() -> bool {
-    SANDBOXED.load(Relaxed)
-}
-
 /// [`FOREIGN`] when the descriptor is not this tunnel's any more, which is forgotten then.
 #[cold]
 pub fn check(fd: i32, tunnel: &Held) -> Result<(), Errno> {
-    if is_sandboxed() || tunnel.is_behind(fd) {
+    // Where a filter of the program's own forbids it, no descriptor is looked at unasked.
+    if !may(Extra::Files) || tunnel.is_behind(fd) {
         return Ok(());
     }
     // In a vfork child the table is its parent's, whose descriptor is another.

@@ -17,7 +17,8 @@
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `sleepers` | who has to be woken where a byte in the bell is a signal |
-//! | `signals` | SIGBUS, which a file that is cut under a mapping means |
+//! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
+//! | `sandbox` | which of our own system calls the program has forbidden |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
 //! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
@@ -47,6 +48,7 @@ mod process;
 mod readiness;
 pub mod real;
 mod route;
+mod sandbox;
 mod signals;
 mod sleepers;
 mod sockios;

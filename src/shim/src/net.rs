@@ -5,6 +5,7 @@ use crate::epoll;
 use crate::table::{self, OwnTunnels};
 use memtun_core::netdir::{self, Create, Join, NetDir};
 use memtun_core::sys;
+use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::tunnel::Tunnel;
 use memtun_core::{temporary, Errno, Error};
 use std::sync::atomic::{
@@ -188,6 +189,7 @@ pub fn adopt(fd: i32) {
             None => return,
         },
     };
+    crate::sandbox::look_for_inherited();
     let joined = Tunnel::join(net, st.st_ino).and_then(|tunnel| {
         tunnel.status_flags_are(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
         table::enter(fd, tunnel)
@@ -245,7 +247,8 @@ pub fn join_anew() -> Result<&'static NetDir, Errno> {
 /// done now is left to the next process that makes a net. May be called in a signal handler or after fork: nothing is
 /// allocated.
 pub fn leave() {
-    if current().is_none() && !table::any() || !crate::process::owns_memory() {
+    if current().is_none() && !table::any() || !may(Extra::Files) || !crate::process::owns_memory()
+    {
         return;
     }
     // What took a tunnel's place stays open: libc may still have something to write to it.

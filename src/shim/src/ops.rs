@@ -7,6 +7,7 @@ use crate::net;
 use crate::table::{self, Held, OwnTunnels};
 use crate::user::IoctlArgument;
 use memtun_core::sys;
+use memtun_core::sys::quiet::{self, Extra};
 use memtun_core::tunnel::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
 use memtun_core::{Errno, Operation};
 use std::ffi::{c_int, c_ulong, c_void};
@@ -246,6 +247,9 @@ pub fn ioctl(
 
 /// The status flags of a descriptor may have changed: keeps what the driver sees, and what O_ASYNC needs.
 pub fn flags_changed(fd: c_int) {
+    if !quiet::may(Extra::Flags) {
+        return;
+    }
     let Ok(tunnel) = hold(fd) else { return };
     let Ok(flags) = sys::fcntl(fd, libc::F_GETFL, 0) else {
         return;

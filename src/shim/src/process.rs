@@ -2,6 +2,7 @@
 
 use crate::{errno, net};
 use memtun_core::sys;
+use memtun_core::sys::quiet::{may, Extra};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 /// A page that the kernel zeroes in a forked child, but not in one that shares our memory.
@@ -59,7 +60,7 @@ extern "C" {
 /// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not change them.
 pub fn owns_memory() -> bool {
     let page = PAGE.load(Relaxed);
-    if page.is_null() {
+    if page.is_null() || !may(Extra::Process) {
         return true;
     }
     // SAFETY: a mapping that stays for the life of the process.

@@ -9,6 +9,7 @@ use crate::errno;
 use crate::table;
 use libc::{c_int, c_short, fd_set, nfds_t, pollfd, sigset_t, timespec};
 use memtun_core::sys;
+use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::tunnel::Readiness;
 
 /// Bits that say "writable".
@@ -124,10 +125,24 @@ const NOW: timespec = timespec {
 
 /// ppoll(2) of the host, by libc so that it stays a cancellation point.
 pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> c_int {
+    if mask.is_null() && !may(Extra::Poll) {
+        return crate::hooks::wait::real_poll(
+            fds.as_mut_ptr(),
+            fds.len() as nfds_t,
+            milliseconds(time),
+        );
+    }
     let time = time
         .as_ref()
         .map_or(std::ptr::null(), |t| t as *const timespec);
     crate::hooks::wait::real_ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, time, mask)
+}
+
+/// Whole milliseconds, rounded up: a wait must not end before its time.
+pub fn milliseconds(time: Option<timespec>) -> c_int {
+    time.map_or(-1, |t| {
+        (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
+    })
 }
 
 /// Does any of these need more than the kernel's answer?

@@ -1,80 +1,127 @@
-//! SIGBUS. The kernel sends it when somebody has cut a file of the net that this process has mapped; the handler that mends
-//! that must be there, and the program must not see it. So from the first mapping on the kernel has our handler, and what the
-//! program says of SIGBUS is kept here: its action, which is run for what is not ours, and whether it blocks the signal, which
-//! would turn an access into the process's end.
+//! Signals that an access to memory can be answered with, and that this library handles without the program's seeing it:
+//! SIGBUS, which the kernel sends when somebody has cut a file of the net, from the first mapping on; and SIGSEGV, by which a
+//! bad pointer of the program's becomes EFAULT, from the first tunnel on. From then on the kernel has our handler, with the
+//! flags and the mask of the program's, and what the program says of the signal is kept here: its action, which is run for
+//! what is not ours, and whether it blocks the signal, which would turn an access into the process's end.
 
 use crate::errno;
-use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS};
+use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS, SIGSEGV};
 use memtun_core::shm::truncated;
-use memtun_core::sys;
+use memtun_core::sys::{self, guard};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 
-/// Our handler is in place.
-static WATCHING: AtomicBool = AtomicBool::new(false);
-/// Signals for which the program wants SIGBUS blocked while their handler runs.
-static WITH_BUS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// The program blocks SIGBUS in this thread, as far as it knows.
-    static BLOCKED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The program's action. A new one goes to the next place, so that a handler that reads at the same moment has a whole one.
-struct Wish {
+/// A signal that this library can handle.
+pub struct Signal {
+    number: c_int,
+    /// Our handler is in place.
+    watched: AtomicBool,
+    /// The program's action. A new one goes to the next place, so that a handler that reads at the same moment has a whole
+    /// one.
     current: AtomicUsize,
-    places: UnsafeCell<[MaybeUninit<sigaction>; WISHES]>,
+    wishes: UnsafeCell<[MaybeUninit<sigaction>; WISHES]>,
+    /// Other signals for which the program wants this one blocked while their handler runs.
+    blocked_with: AtomicU64,
 }
 const WISHES: usize = 16;
 // SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1 others.
-unsafe impl Sync for Wish {}
-static WISH: Wish = Wish {
-    current: AtomicUsize::new(0),
-    places: UnsafeCell::new([MaybeUninit::zeroed(); WISHES]),
-};
+unsafe impl Sync for Signal {}
 
-fn wish() -> sigaction {
-    let at = WISH.current.load(Acquire) % WISHES;
-    // SAFETY: zeroed is a valid action, SIG_DFL; so is what `set_wish` has written.
-    unsafe { (*WISH.places.get())[at].assume_init() }
+static SIGNALS: [Signal; 2] = [Signal::new(SIGBUS), Signal::new(SIGSEGV)];
+
+/// Is any of them watched?
+static WATCHING: AtomicBool = AtomicBool::new(false);
+/// Both are.
+static GUARDED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Those that the program blocks in this thread, as far as it knows; signal N is bit N-1.
+    static BLOCKED: Cell<u64> = const { Cell::new(0) };
 }
 
-fn set_wish(action: sigaction) {
-    let next = WISH.current.load(Relaxed).wrapping_add(1);
-    // SAFETY: see `Wish`; two threads that set an action at the same time have no order in the kernel either.
-    unsafe { (*WISH.places.get())[next % WISHES].write(action) };
-    WISH.current.store(next, Release);
-}
-
-/// The kernel has our handler from now on; what the program had set has been kept by [`replace`].
-pub fn begin() {
-    if WATCHING.swap(true, AcqRel) {
-        return;
+impl Signal {
+    const fn new(number: c_int) -> Signal {
+        Signal {
+            number,
+            watched: AtomicBool::new(false),
+            current: AtomicUsize::new(0),
+            wishes: UnsafeCell::new([MaybeUninit::zeroed(); WISHES]),
+            blocked_with: AtomicU64::new(0),
+        }
     }
-    if let Ok(old) = sys::change_mask(libc::SIG_UNBLOCK, BUS) {
-        BLOCKED.with(|blocked| blocked.set(old & BUS != 0));
+
+    /// Its number.
+    pub fn number(&self) -> c_int {
+        self.number
+    }
+
+    /// Is our handler in place?
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Relaxed)
+    }
+
+    /// What the program wants.
+    pub fn wish(&self) -> sigaction {
+        let at = self.current.load(Acquire) % WISHES;
+        // SAFETY: zeroed is a valid action, SIG_DFL; so is what `set_wish` has written.
+        unsafe { (*self.wishes.get())[at].assume_init() }
+    }
+
+    /// The program wants this from now on.
+    pub fn set_wish(&self, action: sigaction) {
+        let next = self.current.load(Relaxed).wrapping_add(1);
+        // SAFETY: see `Sync`; two threads that set an action at the same time have no order in the kernel either.
+        unsafe { (*self.wishes.get())[next % WISHES].write(action) };
+        self.current.store(next, Release);
+    }
+
+    /// The action that the kernel is to have for what the program wants. A handler's flags and mask are the program's: which
+    /// stack it runs on, what it interrupts and what it blocks is the kernel's affair.
+    pub fn kernels_action(&self) -> sigaction {
+        let wish = self.wish();
+        let mut ours = no_action();
+        ours.sa_sigaction = handle as *const () as usize;
+        ours.sa_flags = libc::SA_SIGINFO;
+        if is_handler(&wish) {
+            ours.sa_flags |=
+                wish.sa_flags & (libc::SA_ONSTACK | libc::SA_RESTART | libc::SA_NODEFER);
+            ours.sa_mask = wish.sa_mask;
+            change(&mut ours.sa_mask, 0, watched_bits() & !bit(self.number));
+        } else {
+            ours.sa_flags |= libc::SA_ONSTACK | libc::SA_RESTART | libc::SA_NODEFER;
+        }
+        ours
+    }
+
+    /// The kernel has our handler from now on; what the program had set has been kept by [`Signal::set_wish`].
+    pub fn begin(&self) {
+        if let Ok(old) = sys::change_mask(libc::SIG_UNBLOCK, bit(self.number)) {
+            BLOCKED.with(|blocked| blocked.set(blocked.get() | old & bit(self.number)));
+        }
+        self.watched.store(true, Release);
+        WATCHING.store(true, Release);
+        if SIGNALS.iter().all(Signal::is_watched) {
+            GUARDED.store(true, Release);
+        }
     }
 }
 
-/// The action that the kernel is to have.
-pub fn ours() -> sigaction {
-    let mut ours = zeroed();
-    ours.sa_sigaction = handle as *const () as usize;
-    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
-    ours
+/// A signal's bit in a set.
+pub const fn bit(number: c_int) -> u64 {
+    1 << ((number - 1) & 63)
 }
 
-/// Does the program ignore the signal?
-pub fn is_ignored() -> bool {
-    WATCHING.load(Relaxed) && wish().sa_sigaction == libc::SIG_IGN
+fn is_handler(action: &sigaction) -> bool {
+    ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
-fn zeroed() -> sigaction {
-    // SAFETY: zeroes are a valid action: SIG_DFL without flags.
+/// SIG_DFL without flags.
+pub fn no_action() -> sigaction {
+    // SAFETY: zeroes are a valid action.
     unsafe { std::mem::zeroed() }
 }
 
@@ -83,138 +130,164 @@ fn empty_set() -> sigset_t {
     unsafe { std::mem::zeroed() }
 }
 
-/// SIGBUS in a set as the kernel has it.
-const BUS: u64 = 1 << (SIGBUS - 1);
-
 /// glibc's sigset_t: an array of words, bit N-1 for signal N; the first is the kernel's set.
-fn first_word(set: &sigset_t) -> *const u64 {
-    std::ptr::from_ref(set).cast()
-}
-
-fn has_bus(set: &sigset_t) -> bool {
+fn word(set: &sigset_t) -> u64 {
     // SAFETY: a set has at least one word.
-    unsafe { first_word(set).read() & BUS != 0 }
+    unsafe { std::ptr::from_ref(set).cast::<u64>().read() }
 }
 
-fn set_bus(set: &mut sigset_t, on: bool) {
-    let word = first_word(set).cast_mut();
-    // SAFETY: a set has at least one word, and this one is borrowed for writing.
-    unsafe { word.write(word.read() & !BUS | if on { BUS } else { 0 }) };
+/// Adds signals to a set, and takes some out.
+fn change(set: &mut sigset_t, add: u64, remove: u64) {
+    let now = word(set) & !remove | add;
+    // SAFETY: as in `word`.
+    unsafe { std::ptr::from_mut(set).cast::<u64>().write(now) };
 }
 
-unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    errno::keep(|| {
-        // SAFETY: the kernel gives a siginfo_t.
-        let from_access = unsafe { (*info).si_code } > 0;
-        // SAFETY: a signal that an access caused has its address.
-        if from_access && truncated::mend(unsafe { (*info).si_addr() } as usize) {
-            return;
-        }
-        let blocked = BLOCKED.with(Cell::get);
-        if blocked && !from_access {
-            // Pending, as the program wants it: for sigwait(3), or until it lets the signal in.
-            block(context);
-            let args = [sys::getpid() as usize, signal as usize, 0, 0, 0, 0];
-            // SAFETY: kill(2) touches no memory.
-            unsafe { sys::syscall(libc::SYS_kill, args) };
-            return;
-        }
-        let action = wish();
-        if action.sa_flags & libc::SA_RESETHAND != 0 {
-            set_wish(zeroed());
-        }
-        // The kernel ends a process whose access is answered with a signal that it blocks.
-        let action = Some(&action).filter(|_| !blocked);
-        if let Some(action) = action {
-            hold_back(action);
-        }
-        // SAFETY: the handler's own arguments.
-        unsafe { truncated::pass_on(signal, info, context, action) };
-    });
-}
-
-/// SIGBUS is blocked from now on, also once the handler has returned.
-fn block(context: *mut c_void) {
-    let _ = sys::change_mask(libc::SIG_BLOCK, BUS);
-    // SAFETY: the third argument of a handler is the interrupted thread's ucontext_t.
-    unsafe { set_bus(&mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, true) };
-}
-
-/// Blocks what the program's handler wants blocked while it runs; our own return takes that back.
-fn hold_back(action: &sigaction) {
-    let handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
-    if handler {
-        let mut mask = action.sa_mask;
-        if action.sa_flags & libc::SA_NODEFER == 0 {
-            set_bus(&mut mask, true);
-        }
-        // SAFETY: a set has at least one word.
-        let _ = sys::change_mask(libc::SIG_BLOCK, unsafe { first_word(&mask).read() });
-    }
-}
-
-/// Is our handler in place?
+/// Is any of the signals watched? If not, nothing here is needed.
+#[inline]
 pub fn watching() -> bool {
     WATCHING.load(Relaxed)
 }
 
-/// sigaction(2) for SIGBUS: what it would have found, and what it sets.
-pub fn replace(action: Option<sigaction>) -> sigaction {
-    let before = wish();
-    if let Some(action) = action {
-        set_wish(action);
+/// Does a bad pointer end in [`guard::land`]?
+#[inline]
+pub fn guarded() -> bool {
+    GUARDED.load(Relaxed)
+}
+
+/// The signal of that number, whether it is watched or not.
+pub fn of(number: c_int) -> Option<&'static Signal> {
+    SIGNALS.iter().find(|signal| signal.number == number)
+}
+
+/// The signal of that number, if it is watched.
+pub fn watched(number: c_int) -> Option<&'static Signal> {
+    of(number).filter(|signal| signal.is_watched())
+}
+
+/// Those that are watched.
+pub fn all_watched() -> impl Iterator<Item = &'static Signal> {
+    SIGNALS.iter().filter(|signal| signal.is_watched())
+}
+
+fn watched_bits() -> u64 {
+    all_watched().fold(0, |bits, signal| bits | bit(signal.number))
+}
+
+unsafe extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    errno::keep(|| {
+        // SAFETY: the kernel gives a siginfo_t.
+        let from_access = unsafe { (*info).si_code } > 0;
+        // SAFETY: the arguments are the handler's own; a signal that an access caused has its address.
+        if from_access && unsafe { ours(number, (*info).si_addr() as usize, context) } {
+            return;
+        }
+        let Some(signal) = of(number) else { return };
+        let blocked = BLOCKED.with(Cell::get) & bit(number) != 0;
+        if blocked && !from_access {
+            // Pending, as the program wants it: for sigwait(3), or until it lets the signal in.
+            block(number, context);
+            let args = [sys::getpid() as usize, number as usize, 0, 0, 0, 0];
+            // SAFETY: kill(2) touches no memory.
+            unsafe { sys::syscall(libc::SYS_kill, args) };
+            return;
+        }
+        let action = signal.wish();
+        if action.sa_flags & libc::SA_RESETHAND != 0 {
+            let mut after = action;
+            after.sa_sigaction = libc::SIG_DFL;
+            signal.set_wish(after);
+        }
+        // The kernel ends a process whose access is answered with a signal that it blocks.
+        let action = Some(&action).filter(|_| !blocked);
+        // SAFETY: the handler's own arguments.
+        unsafe { truncated::pass_on(number, info, context, action) };
+    });
+}
+
+/// Was the access ours, and can the thread go on?
+///
+/// # Safety
+/// The arguments must be those of a signal handler that runs now, for an access.
+unsafe fn ours(number: c_int, address: usize, context: *mut c_void) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        number == SIGBUS && !guard::is_touch(context) && truncated::mend(address)
+            || guard::land(context)
     }
-    before
 }
 
-/// signal(3) and its relatives for SIGBUS: the handler before.
-pub fn replace_handler(handler: usize, flags: c_int) -> usize {
-    let mut action = zeroed();
-    action.sa_sigaction = handler;
-    action.sa_flags = flags;
-    replace(Some(action)).sa_sigaction
+/// The signal is blocked from now on, also once the handler has returned.
+fn block(number: c_int, context: *mut c_void) {
+    let _ = sys::change_mask(libc::SIG_BLOCK, bit(number));
+    // SAFETY: the third argument of a handler is the interrupted thread's ucontext_t.
+    change(
+        unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_sigmask },
+        bit(number),
+        0,
+    );
 }
 
-/// The action of another signal as the kernel may have it: its handler must not run with SIGBUS blocked.
-pub fn open_action(signal: c_int, action: &sigaction) -> sigaction {
+/// The action of another signal as the kernel may have it: its handler must not run with a watched signal blocked.
+pub fn open_action(number: c_int, action: &sigaction) -> sigaction {
     let mut open = *action;
-    let bit = 1u64 << (signal.clamp(1, 64) - 1);
-    if has_bus(&action.sa_mask) {
-        set_bus(&mut open.sa_mask, false);
-        WITH_BUS.fetch_or(bit, Relaxed);
-    } else {
-        WITH_BUS.fetch_and(!bit, Relaxed);
+    for signal in all_watched() {
+        if word(&action.sa_mask) & bit(signal.number) != 0 {
+            signal.blocked_with.fetch_or(bit(number), Relaxed);
+        } else {
+            signal.blocked_with.fetch_and(!bit(number), Relaxed);
+        }
     }
+    change(&mut open.sa_mask, 0, watched_bits());
     open
 }
 
-/// Is the mask of this signal's action without SIGBUS only because of us?
-pub fn was_opened(signal: c_int) -> bool {
-    WITH_BUS.load(Relaxed) >> (signal.clamp(1, 64) - 1) & 1 != 0
+/// The watched signals that are missing in the mask of this signal's action only because of us.
+pub fn opened(number: c_int) -> u64 {
+    let with = |signal: &&Signal| signal.blocked_with.load(Relaxed) & bit(number) != 0;
+    all_watched()
+        .filter(with)
+        .fold(0, |bits, signal| bits | bit(signal.number))
 }
 
-/// Adds SIGBUS to a mask that is shown to the program.
-pub fn show(set: &mut sigset_t) {
-    set_bus(set, true);
+/// Adds signals to a mask that is shown to the program.
+pub fn show(set: &mut sigset_t, bits: u64) {
+    change(set, bits, 0);
 }
 
-/// A change of the thread's signal mask as the kernel may have it, and whether SIGBUS counted as blocked before.
-pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, bool) {
+/// A change of the thread's signal mask as the kernel may have it, and which watched signals counted as blocked before.
+pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, u64) {
     BLOCKED.with(|blocked| {
         let before = blocked.get();
         let mut open = set.copied().unwrap_or_else(empty_set);
         if let Some(set) = set {
-            let named = has_bus(set);
+            let named = word(set) & watched_bits();
             match how {
-                libc::SIG_BLOCK => blocked.set(before || named),
-                libc::SIG_UNBLOCK => blocked.set(before && !named),
+                libc::SIG_BLOCK => blocked.set(before | named),
+                libc::SIG_UNBLOCK => blocked.set(before & !named),
                 libc::SIG_SETMASK => blocked.set(named),
                 _ => {}
             }
             if how != libc::SIG_UNBLOCK {
-                set_bus(&mut open, false);
+                change(&mut open, 0, watched_bits());
             }
         }
         (open, before)
     })
+}
+
+/// The process executes another program, which inherits what the calling thread blocks.
+pub fn block_for_exec() {
+    let bits = BLOCKED.with(Cell::get);
+    if bits != 0 {
+        let _ = sys::change_mask(libc::SIG_BLOCK, bits);
+    }
+}
+
+/// It did not.
+pub fn unblock_after_exec() {
+    let bits = BLOCKED.with(Cell::get);
+    if bits != 0 {
+        let _ = sys::change_mask(libc::SIG_UNBLOCK, bits);
+    }
 }

@@ -1,15 +1,14 @@
 //! The program's memory.
 //!
-//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. So the pages of a buffer
-//! are tried before they are touched, by system calls that every sandbox allows and that change nothing: rt_sigprocmask
-//! with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with MADV_POPULATE_WRITE fails
-//! for a page that may not be written. Programs use the same few buffers again and again, so pages that were good are
-//! remembered and cost one comparison, until the program unmaps or protects anything.
+//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. In a process with a tunnel
+//! that crash is caught, see [`guard`] and `signals`: no system call is made that the program did not make. In other
+//! processes the program's handlers are left alone; there the pages are tried before they are touched, by system calls
+//! that change nothing. That is for paths and for requests on interfaces, never for a packet.
 
-use memtun_core::sys::syscall;
+use crate::signals::guarded;
+use memtun_core::sys::{guard, syscall};
 use memtun_core::tunnel::{Argument, Sink, Source};
 use memtun_core::Errno;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const PAGE: usize = 4096;
 const EFAULT: Errno = Errno(libc::EFAULT);
@@ -18,74 +17,56 @@ const END: usize = 1 << 47;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Access {
-    Read = 0,
-    Write = 1,
+    Read,
+    Write,
 }
 
-/// Pages that were good, each with the generation in its low bits.
-static GOOD: [[AtomicUsize; 64]; 2] = [const { [const { AtomicUsize::new(0) }; 64] }; 2];
-/// Rises when the program takes memory away. Its low bits distinguish 4095 generations; never 0.
-static GENERATION: AtomicUsize = AtomicUsize::new(1);
-
-/// The program unmaps or protects memory: what was good may not be any more.
+/// Does the range lie in user space, as `access_ok` of the kernel asks?
 #[inline]
-pub fn forget_pages() {
-    GENERATION.fetch_add(1, Relaxed);
+fn in_range(start: usize, len: usize) -> bool {
+    start.checked_add(len).is_some_and(|end| end <= END)
 }
 
 /// Pages from `start` on that can be accessed, up to `len` bytes: how many bytes.
-#[inline]
+#[cold]
 fn accessible(start: usize, len: usize, access: Access) -> usize {
-    let end = match start.checked_add(len) {
-        Some(end) if end <= END => end,
-        _ => return 0,
-    };
-    let generation = 1 + GENERATION.load(Relaxed) % (PAGE - 1);
     let mut page = start & !(PAGE - 1);
-    while page < end {
-        let slot = &GOOD[access as usize][page / PAGE % 64];
-        if slot.load(Relaxed) != page | generation {
-            if !try_page(page, access) {
-                return page.saturating_sub(start);
-            }
-            slot.store(page | generation, Relaxed);
+    while page < start + len {
+        if !try_page(page, access) {
+            return page.saturating_sub(start);
         }
         page += PAGE;
     }
     len
 }
 
-#[cold]
+/// madvise(MADV_POPULATE_...) reads or writes a page as an access would. Where that is not known (before Linux 5.14), not
+/// allowed, or not for such memory, rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses;
+/// whether the page is writable has to be believed then.
 fn try_page(page: usize, access: Access) -> bool {
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
+    const MADV_POPULATE_READ: usize = 22;
     const MADV_POPULATE_WRITE: usize = 23;
+    let advice = match access {
+        Access::Read => MADV_POPULATE_READ,
+        Access::Write => MADV_POPULATE_WRITE,
+    };
+    // SAFETY: populating a page changes no contents.
+    match -unsafe { syscall(libc::SYS_madvise, [page, PAGE, advice, 0, 0, 0]) } as i32 {
+        0 => return true,
+        libc::ENOMEM | libc::EFAULT => return false,
+        // Of a page that may not be written, or anything else; in the first case the kernel knows the advice.
+        libc::EINVAL if access == Access::Write && populate_is_known() => return false,
+        _ => {}
+    }
     if page == 0 {
         // NULL would mean "no set" to rt_sigprocmask.
         return false;
     }
-    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing. (A stack grows with it.)
-    let answer = unsafe {
-        syscall(
-            libc::SYS_rt_sigprocmask,
-            [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0],
-        )
-    };
-    if answer == -(libc::EFAULT as isize) {
-        return false;
-    }
-    // SAFETY: populating a page changes no contents.
-    access == Access::Read
-        || match unsafe {
-            syscall(
-                libc::SYS_madvise,
-                [page, PAGE, MADV_POPULATE_WRITE, 0, 0, 0],
-            )
-        } {
-            0 => true,
-            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
-            refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
-        }
+    let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
+    // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, args) != -(libc::EFAULT as isize) }
 }
 
 /// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
@@ -97,10 +78,17 @@ fn populate_is_known() -> bool {
 /// Copies into the program's memory; as far as it goes, then EFAULT.
 #[inline]
 pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
-    let n = accessible(to, data.len(), Access::Write);
-    // SAFETY: the first `n` bytes are writable memory of the program's, which it gave us for that.
-    unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to as *mut u8, n) };
-    if n == data.len() {
+    if !in_range(to, data.len()) {
+        return Err(EFAULT);
+    }
+    let most = if guarded() {
+        data.len()
+    } else {
+        accessible(to, data.len(), Access::Write)
+    };
+    // SAFETY: memory of the program's, which it gave us to be written.
+    let left = unsafe { guard::copy(to, data.as_ptr() as usize, most) };
+    if left == 0 && most == data.len() {
         Ok(())
     } else {
         Err(EFAULT)
@@ -110,12 +98,16 @@ pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
 /// Copies from the program's memory, all of it or EFAULT.
 #[inline]
 pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
-    if accessible(from, room.len(), Access::Read) < room.len() {
+    if !in_range(from, room.len())
+        || !guarded() && accessible(from, room.len(), Access::Read) < room.len()
+    {
         return Err(EFAULT);
     }
-    // SAFETY: readable memory of the program's, as has just been seen.
-    unsafe { std::ptr::copy_nonoverlapping(from as *const u8, room.as_mut_ptr(), room.len()) };
-    Ok(())
+    // SAFETY: `room` is ours.
+    match unsafe { guard::copy(room.as_mut_ptr() as usize, from, room.len()) } {
+        0 => Ok(()),
+        _ => Err(EFAULT),
+    }
 }
 
 /// A value of a plain C type from the program's memory.
@@ -142,26 +134,31 @@ pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
 
 /// The bytes of a C string of the program's, without the NUL. EFAULT, or ENAMETOOLONG from 4096 on.
 pub fn c_string<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
+    const MOST: usize = libc::PATH_MAX as usize;
     let start = from as usize;
-    let mut len = 0;
-    loop {
-        let rest_of_page = PAGE - (start.wrapping_add(len) & (PAGE - 1));
-        if accessible(start.wrapping_add(len), 1, Access::Read) == 0 {
+    let room = END.checked_sub(start).ok_or(EFAULT)?.min(MOST);
+    let mut length = 0;
+    while length < room {
+        // Without the guard, one page at a time.
+        let some = if guarded() {
+            room
+        } else if accessible(start + length, 1, Access::Read) == 1 {
+            (PAGE - ((start + length) & (PAGE - 1))).min(room - length)
+        } else {
             return Err(EFAULT);
-        }
-        // SAFETY: the rest of this page is readable.
-        let part = unsafe { std::slice::from_raw_parts((start + len) as *const u8, rest_of_page) };
-        match part.iter().position(|b| *b == 0) {
-            Some(n) => {
-                // SAFETY: all pages from `start` to here are readable; the string lives as long as the caller's argument.
-                return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, len + n) });
-            }
-            None => len += rest_of_page,
-        }
-        if len >= libc::PATH_MAX as usize {
-            return Err(Errno(libc::ENAMETOOLONG));
+        };
+        let found = guard::string_length(start + length, some).ok_or(EFAULT)?;
+        length += found;
+        if found < some {
+            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the caller's argument.
+            return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) });
         }
     }
+    Err(if room == MOST {
+        Errno(libc::ENAMETOOLONG)
+    } else {
+        EFAULT
+    })
 }
 
 /// A buffer of read(2) or write(2).
@@ -175,7 +172,7 @@ impl Buffer {
     #[inline]
     pub fn new(at: *const libc::c_void, len: usize) -> Result<Buffer, Errno> {
         let at = at as usize;
-        if at.checked_add(len).is_none_or(|end| end > END) {
+        if !in_range(at, len) {
             return Err(EFAULT);
         }
         Ok(Buffer {
@@ -234,7 +231,7 @@ impl Vector {
             if len > isize::MAX as usize {
                 return Err(Errno(libc::EINVAL));
             }
-            if at.checked_add(len).is_none_or(|end| end > END) {
+            if !in_range(at, len) {
                 return Err(EFAULT);
             }
             vector.len = (vector.len + len).min(MAX_RW_COUNT);

@@ -9,6 +9,7 @@ use super::NetDir;
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
 use crate::sys;
+use crate::sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -23,9 +24,6 @@ impl NetDir {
     /// interface's lock.
     #[cold]
     pub(crate) fn grow_log(&self, interface: &Mapped<InterfaceState>, upto: usize) {
-        if sys::may_not_reserve() {
-            return;
-        }
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);
         let found_full = interface.log_found_full.load(Relaxed);
         if found_full != 0 && now.saturating_sub(found_full) < A_WHILE.as_nanos() as u64 {
@@ -42,7 +40,10 @@ impl NetDir {
 
     /// Bytes that the file system has for history.
     fn room_for_history(&self) -> u64 {
-        // After chroot(2) nobody can tell how much there is.
+        // After chroot(2), or in a sandbox, nobody can tell how much there is.
+        if !may(Extra::Files) {
+            return u64::MAX;
+        }
         sys::file_system_room(self.path.cstr()).map_or(u64::MAX, |(size, free)| {
             free.saturating_sub((size / 4).min(LEFT_ALONE))
         })

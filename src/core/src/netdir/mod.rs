@@ -30,6 +30,7 @@ use crate::cause::Cause;
 use crate::shm::layout::{InterfaceState, NetState};
 use crate::shm::lock::{Guard, Patience, Peers};
 use crate::shm::Mapped;
+use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd, PathBuf};
 use crate::{Errno, Error, Name};
 use directory::Identity;
@@ -145,6 +146,9 @@ impl Peers for NetDir {
         self.life.token()
     }
     fn is_alive(&self, token: u32) -> Option<bool> {
+        if !may(Extra::Files) {
+            return None;
+        }
         life::is_alive(&self.open_dir().ok()?, token)
     }
 }

@@ -192,12 +192,8 @@ impl<S: State> Mapped<S> {
             .min(self.area_size())
     }
 
-    /// Reserves the first `goal` bytes, or nothing. ENOSPC when the file system is full, or the program has asked the kernel
-    /// to forbid what this takes.
+    /// Reserves the first `goal` bytes, or nothing. ENOSPC when the file system is full.
     pub fn grow_to(&self, reserved: &AtomicU64, goal: usize) -> Result<(), Errno> {
-        if sys::may_not_reserve() {
-            return Err(Errno(libc::ENOSPC));
-        }
         let have = (reserved.load(Relaxed) as usize).min(self.area_size());
         let at = self
             .area(have, goal.saturating_sub(have))

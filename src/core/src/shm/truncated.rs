@@ -4,7 +4,7 @@
 //! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
 //! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
 
-use crate::sys;
+use crate::sys::{self, guard};
 use std::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -113,7 +113,11 @@ fn install() {
     ) {
         // SAFETY: the kernel gives a siginfo_t; its code is positive when the signal comes from an access, and then there is
         // an address.
-        let mended = unsafe { (*info).si_code > 0 && mend((*info).si_addr() as usize) };
+        let mended = unsafe {
+            (*info).si_code > 0
+                && (!guard::is_touch(context) && mend((*info).si_addr() as usize)
+                    || guard::land(context))
+        };
         if !mended {
             // SAFETY: null, or leaked by `install`.
             let before = unsafe { BEFORE.load(Acquire).as_ref() };

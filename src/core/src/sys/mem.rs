@@ -1,8 +1,9 @@
 //! Mappings and futexes.
 
-use super::{check, syscall};
+use super::quiet::{may, Extra};
+use super::{check, guard, syscall};
 use crate::Errno;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. ENOMEM when RLIMIT_AS, or
@@ -101,60 +102,39 @@ pub unsafe fn map_zeroes_over(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nobody may use the memory any more.
 pub unsafe fn unmap(at: *mut u8, len: usize) {
+    if !may(Extra::Unmap) {
+        return;
+    }
     // SAFETY: the caller's contract.
     unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
-}
-
-/// The process has asked the kernel to forbid system calls.
-static SANDBOXED: AtomicBool = AtomicBool::new(false);
-
-/// From now on the process makes no system call for memory that it can do without: it is about to enter a sandbox
-/// (seccomp(2)), which may kill it for one.
-pub fn enter_sandbox() {
-    SANDBOXED.store(true, Relaxed);
-}
-
-/// Has [`enter_sandbox`] been called?
-pub fn may_not_reserve() -> bool {
-    SANDBOXED.load(Relaxed)
 }
 
 /// Makes the kernel back a range of a shared file mapping with real pages, so that touching it cannot be a SIGBUS.
 /// ENOSPC when the file system has no room. Needs no descriptor: it works after chroot and setuid.
 ///
 /// # Safety
-/// The range must lie in a mapping of the caller's.
+/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see [`guard`]).
 pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     const MADV_POPULATE_WRITE: usize = 23;
     let start = at as usize & !(PAGE - 1);
     let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
-    // SAFETY: populating changes no contents.
-    match check(unsafe {
-        syscall(
-            libc::SYS_madvise,
-            [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0],
-        )
-    }) {
+    let populated = if may(Extra::Populate) {
+        let args = [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0];
+        // SAFETY: populating changes no contents.
+        check(unsafe { syscall(libc::SYS_madvise, args) })
+    } else {
+        Err(Errno(libc::EPERM))
+    };
+    match populated {
         Ok(_) => Ok(()),
-        Err(Errno(libc::EINVAL)) => {
-            // Before Linux 5.14. A system call that stores into a page fails with EFAULT where the program would get
-            // SIGBUS; the last word of each page is zero again afterwards.
-            for page in (start..end).step_by(PAGE) {
-                let mut probe = 0u32;
-                // SAFETY: getcpu(2) stores one u32 at an address within the caller's mapping, or fails; the value of the
-                // page is restored, and the caller has exclusive use of a range that it is about to reserve.
-                unsafe {
-                    check(syscall(
-                        libc::SYS_getcpu,
-                        [&mut probe as *mut u32 as usize, 0, 0, 0, 0, 0],
-                    ))?;
-                    if check(syscall(libc::SYS_getcpu, [page + PAGE - 4, 0, 0, 0, 0, 0])).is_err() {
-                        return Err(Errno(libc::ENOSPC));
-                    }
-                    std::ptr::write_volatile((page + PAGE - 4) as *mut u32, 0);
-                }
+        // Forbidden, by whomever, or unknown before Linux 5.14.
+        Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => {
+            let mut pages = (start..end).step_by(PAGE);
+            // SAFETY: bytes of that mapping.
+            match pages.all(|page| unsafe { guard::touch(page) }) {
+                true => Ok(()),
+                false => Err(Errno(libc::ENOSPC)),
             }
-            Ok(())
         }
         Err(_) => Err(Errno(libc::ENOSPC)),
     }
@@ -163,6 +143,12 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a signal (EINTR), a change
 /// of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller looks again in each case.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<(), Errno> {
+    if !may(Extra::Futex) {
+        for _ in 0..1000 {
+            std::hint::spin_loop();
+        }
+        return Err(Errno(libc::EAGAIN));
+    }
     let limit = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().min(i64::MAX as u64 / 2) as libc::time_t,
         tv_nsec: t.subsec_nanos() as _,
@@ -192,6 +178,9 @@ pub fn futex_wake_all(word: &AtomicU32) {
 
 /// Wakes at most so many of those who wait on `word`.
 pub fn futex_wake(word: &AtomicU32, most: i32) {
+    if !may(Extra::Futex) {
+        return;
+    }
     let args = [
         word.as_ptr() as usize,
         libc::FUTEX_WAKE as usize,
@@ -204,12 +193,13 @@ pub fn futex_wake(word: &AtomicU32, most: i32) {
     unsafe { syscall(libc::SYS_futex, args) };
 }
 
-/// An address that no access succeeds at: a page of this process without any permission.
-pub fn unusable_page() -> Result<usize, Errno> {
+/// An address that nothing can be stored at: a page of this process that may only be read. (Who watches a program's memory
+/// takes such a page for a buffer like any other.)
+pub fn unwritable_page() -> Result<usize, Errno> {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     match PAGE.load(Relaxed) {
         0 => {
-            let page = map_private(4096, libc::PROT_NONE)? as usize;
+            let page = map_private(4096, libc::PROT_READ)? as usize;
             // A page too many when two threads come here at once, once in a process's life.
             PAGE.store(page, Relaxed);
             Ok(page)
@@ -222,7 +212,12 @@ pub fn unusable_page() -> Result<usize, Errno> {
 /// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
 pub fn wait_readable(fd: i32) -> Result<(), Errno> {
     // SAFETY: the kernel fails with EFAULT instead of storing.
-    match check(unsafe { syscall(libc::SYS_read, [fd as usize, unusable_page()?, 1, 0, 0, 0]) }) {
+    match check(unsafe {
+        syscall(
+            libc::SYS_read,
+            [fd as usize, unwritable_page()?, 1, 0, 0, 0],
+        )
+    }) {
         Err(Errno(libc::EFAULT)) | Ok(_) => Ok(()),
         Err(e) => Err(e),
     }

@@ -5,8 +5,10 @@
 //! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
 
 mod fs;
+pub mod guard;
 mod limits;
 mod mem;
+pub mod quiet;
 mod raw;
 
 pub use fs::*;
@@ -15,6 +17,7 @@ pub use mem::*;
 pub use raw::syscall;
 
 use crate::Errno;
+use quiet::{may, Extra};
 
 /// The kernel's answer as a result: -4095..=-1 is a negative errno.
 fn check(answer: isize) -> Result<usize, Errno> {
@@ -77,6 +80,9 @@ pub fn raise(signal: i32) {
 
 /// Lets others run (sched_yield(2)).
 pub fn yield_now() {
+    if !may(Extra::Yield) {
+        return std::hint::spin_loop();
+    }
     // SAFETY: sched_yield(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
 }
@@ -119,6 +125,11 @@ pub fn now_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
+    };
+    let clock = match clock {
+        libc::CLOCK_MONOTONIC if !may(Extra::Clock) => libc::CLOCK_MONOTONIC_COARSE,
+        libc::CLOCK_REALTIME if !may(Extra::Clock) => libc::CLOCK_REALTIME_COARSE,
+        fine => fine,
     };
     // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
     unsafe { libc::clock_gettime(clock, &mut t) };

@@ -17,6 +17,7 @@ use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped};
+use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::{bell, Errno, Name, Operation, Permission};
 use std::mem::ManuallyDrop;
@@ -144,6 +145,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Flags of open(2), with the access mode that the descriptor itself does not have.
     pub fn open_flags(&self) -> i32 {
         self.state.open_flags.load(Relaxed) as i32
+    }
+    /// Finds what the next call would otherwise look for in the net's files.
+    pub fn prepare(&self) {
+        let _ = self.interface();
     }
     /// Name of the interface, None while unattached.
     pub fn name(&self) -> Option<Name> {
@@ -276,21 +281,6 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         count(&interface.stats.tx_bytes, whole as u64, alone);
         self.state.last_read.store(n as u32, Relaxed);
         Ok(Read::Done(n))
-    }
-
-    /// The program is about to let the kernel forbid system calls, see [`sys::enter_sandbox`]: the history gets what it may
-    /// need.
-    pub fn before_sandbox(&self) {
-        const HISTORY: usize = 1 << 20;
-        let Ok(interface) = self.interface() else {
-            return;
-        };
-        let Ok(_lock) = self.net.lock_interface(&interface, Patience::Brief) else {
-            return;
-        };
-        if interface.log_reserved.load(Relaxed) < HISTORY as u64 {
-            self.net.grow_log(&interface, HISTORY);
-        }
     }
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
@@ -500,6 +490,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
     pub fn link_bell(&self) -> Result<Fd, Errno> {
+        if !may(Extra::Files) {
+            return Err(Errno(libc::EPERM));
+        }
         let interface = self.interface()?;
         let _lock = self.net.lock()?;
         if interface.is_going() {
@@ -514,6 +507,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
     /// it unless it is persistent. False while others hold it.
     pub fn closed(&self, local: &dyn crate::netdir::Local) -> bool {
+        if !may(Extra::Files) {
+            // A process that forbids itself everything; whoever looks next finds the tunnel dead.
+            return false;
+        }
         let Ok(_lock) = self.net.lock() else {
             return false;
         };

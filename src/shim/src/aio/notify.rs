@@ -18,9 +18,11 @@ pub struct Event {
 
 pub type Main = extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// Starts a thread that nobody joins. It takes no signals but the C library's own and SIGBUS, which is ours to handle.
+/// Starts a thread that nobody joins. It takes no signals but the C library's own, and SIGSEGV and SIGBUS, by which a bad pointer
+/// and a cut file are found.
 pub fn start(main: Main, argument: *mut c_void) -> bool {
-    const OPEN: u64 = 1 << (libc::SIGBUS - 1) | 1 << (32 - 1) | 1 << (33 - 1);
+    const OPEN: u64 =
+        1 << (libc::SIGBUS - 1) | 1 << (libc::SIGSEGV - 1) | 1 << (32 - 1) | 1 << (33 - 1);
     let before = sys::change_mask(libc::SIG_SETMASK, !OPEN);
     let started = start_as_is(main, argument, std::ptr::null());
     if let Ok(before) = before {

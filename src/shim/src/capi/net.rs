@@ -1,6 +1,7 @@
 //! Nets, permissions, faults, settings.
 
 use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
+use crate::hooks::signal::guard;
 use crate::table::OwnTunnels;
 use crate::{config, process, user};
 use libc::{c_char, c_int, size_t, ssize_t, uid_t};
@@ -24,6 +25,7 @@ pub(super) fn net<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
+        guard();
         let own = config::get().filter(|_| process::owns_memory());
         let unnamed = dir.is_null();
         let dir = match (unnamed, own) {
@@ -52,6 +54,7 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
 #[no_mangle]
 pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *mut NetHandle {
     handle(|| {
+        guard();
         if dir.is_null() {
             let sentence = "name the directory of the user's net";
             return Err(Error::new(libc::EINVAL, sentence));
@@ -68,7 +71,10 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
 /// this one and those made from it. Nets of processes that were killed are removed on the way.
 #[no_mangle]
 pub extern "C" fn memtun_net_temporary() -> *mut NetHandle {
-    handle(|| Net::temporary().map(NetHandle))
+    handle(|| {
+        guard();
+        Net::temporary().map(NetHandle)
+    })
 }
 
 /// Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.

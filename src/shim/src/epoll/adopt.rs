@@ -5,11 +5,15 @@ use super::{instances, registrations::EDGE};
 use crate::{net, table};
 use libc::{c_int, epoll_event};
 use memtun_core::netdir::Local;
+use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::sys::{self, PathBuf};
 use memtun_core::Errno;
 
-/// Does this number belong to an epoll instance?
+/// Does this number belong to an epoll instance? No where that cannot be looked at.
 pub fn is_epoll(fd: c_int) -> bool {
+    if !may(Extra::Files) {
+        return false;
+    }
     let mut link = [0u8; 64];
     sys::path_of_fd(fd, &mut link) == Ok(b"anon_inode:[eventpoll]")
 }

@@ -8,6 +8,14 @@ use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
+/// Makes the process another program, or fails.
+fn replacing(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    before_exec();
+    let failed = with(environment, exec);
+    super::signal::after_exec();
+    failed
+}
+
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
 fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     // Linux takes NULL for an empty one, and it is what clearenv(3) leaves.
@@ -92,28 +100,22 @@ hooks! {
         real!(wordexp(words, found, flags))
     }
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
-        before_exec();
-        with(environment, |e| real!(execve(path, args, e)))
+        replacing(environment, |e| real!(execve(path, args, e)))
     }
     fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
-        before_exec();
-        with(own(), |e| real!(execve(path, args, e)))
+        replacing(own(), |e| real!(execve(path, args, e)))
     }
     fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
-        before_exec();
-        with(own(), |e| real!(execvpe(file, args, e)))
+        replacing(own(), |e| real!(execvpe(file, args, e)))
     }
     fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
-        before_exec();
-        with(environment, |e| real!(execvpe(file, args, e)))
+        replacing(environment, |e| real!(execvpe(file, args, e)))
     }
     fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
-        before_exec();
-        with(environment, |e| real!(fexecve(fd, args, e)))
+        replacing(environment, |e| real!(fexecve(fd, args, e)))
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
-        before_exec();
-        with(environment, |e| real!(execveat(dir, path, args, e, flags)))
+        replacing(environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
         // libc opens it in the child, past us; where the machine has the device, that would be the machine's.

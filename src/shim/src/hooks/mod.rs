@@ -9,7 +9,6 @@ pub mod file;
 pub mod ioctl;
 pub mod jump;
 pub mod link;
-pub mod memory;
 pub mod open;
 pub mod owner;
 pub mod rawsignal;
@@ -38,7 +37,6 @@ pub const FAMILIES: &[&[Hook]] = &[
     stream::HOOKS,
     file::HOOKS,
     link::HOOKS,
-    memory::HOOKS,
     receive::HOOKS,
     exec::HOOKS,
     wait::HOOKS,

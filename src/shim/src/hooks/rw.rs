@@ -46,7 +46,7 @@ static GUARD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Maps the page that waiting reads point to. Called once, in the constructor.
 pub fn init() {
-    if let Ok(page) = memtun_core::sys::unusable_page() {
+    if let Ok(page) = memtun_core::sys::unwritable_page() {
         GUARD.store(page as *mut c_void, Relaxed);
     }
 }

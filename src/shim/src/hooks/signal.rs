@@ -1,4 +1,4 @@
-//! Signal actions and masks, as far as SIGBUS is concerned; see `signals`.
+//! Signal actions and masks, as far as SIGBUS and SIGSEGV are concerned; see `signals`.
 
 use crate::errno;
 use crate::real::{hooks, real};
@@ -11,40 +11,74 @@ type Handler = *mut libc::c_void;
 
 /// Says how this library handles SIGBUS. Called once, in the constructor.
 pub fn init() {
-    truncated::handled_by(watch);
+    truncated::handled_by(|| watch(libc::SIGBUS));
 }
 
-/// The first mapping is there: sets the handler.
-fn watch() {
-    let mut before = signals::ours();
+/// The process has a tunnel now, or is a driver: from here on a bad pointer is found by touching what it points to. (Where
+/// nothing is mapped yet SIGBUS is not watched either.)
+pub fn guard() {
+    if !signals::guarded() && crate::process::owns_memory() {
+        errno::keep(|| {
+            watch(libc::SIGBUS);
+            watch(libc::SIGSEGV);
+        });
+    }
+}
+
+/// Sets our handler for a signal.
+fn watch(number: c_int) {
+    let Some(kept) = signals::of(number).filter(|kept| !kept.is_watched()) else {
+        return;
+    };
+    let mut before = kept.wish();
     let present: *const Action = std::ptr::null();
-    let unwanted: *mut Action = std::ptr::null_mut();
-    if real!(sigaction(libc::SIGBUS, present, &mut before)) != 0 {
+    if real!(sigaction(number, present, &mut before)) != 0 {
         return;
     }
+    signals::show(&mut before.sa_mask, signals::opened(number));
     // Before the handler can run.
-    signals::replace(Some(before));
-    if real!(sigaction(libc::SIGBUS, &signals::ours(), unwanted)) == 0 {
-        signals::begin();
+    kept.set_wish(before);
+    if set(kept) {
+        kept.begin();
+        // The handlers of the others must not run with this one blocked.
+        for other in signals::all_watched() {
+            set(other);
+        }
     }
 }
 
-/// The process executes another program: what it ignores must be ignored there as well.
+/// Gives the kernel our handler as the program's action wants it.
+fn set(kept: &signals::Signal) -> bool {
+    let unwanted: *mut Action = std::ptr::null_mut();
+    real!(sigaction(kept.number(), &kept.kernels_action(), unwanted)) == 0
+}
+
+/// The process executes another program: what it ignores or blocks must be ignored or blocked there as well.
 pub fn before_exec() {
-    if signals::is_ignored() {
-        let mut ignore = signals::ours();
+    let unwanted: *mut Action = std::ptr::null_mut();
+    for kept in signals::all_watched().filter(|kept| kept.wish().sa_sigaction == libc::SIG_IGN) {
+        let mut ignore = signals::no_action();
         ignore.sa_sigaction = libc::SIG_IGN;
-        ignore.sa_flags = 0;
-        let unwanted: *mut Action = std::ptr::null_mut();
-        real!(sigaction(libc::SIGBUS, &ignore, unwanted));
+        real!(sigaction(kept.number(), &ignore, unwanted));
     }
+    signals::block_for_exec();
+}
+
+/// It did not.
+pub fn after_exec() {
+    errno::keep(|| {
+        for kept in signals::all_watched() {
+            set(kept);
+        }
+        signals::unblock_after_exec();
+    });
 }
 
 fn bad_pointer() -> c_int {
     errno::give::<c_int>(Err(Errno(libc::EFAULT))) as c_int
 }
 
-/// sigaction(2): for SIGBUS answered here, for others with a mask that leaves SIGBUS open.
+/// sigaction(2): for a watched signal answered here, for others with a mask that leaves those open.
 fn set_action(
     number: c_int,
     action: *const Action,
@@ -63,14 +97,18 @@ fn set_action(
             Err(_) => return bad_pointer(),
         }
     };
-    if number == libc::SIGBUS {
-        let before = signals::replace(given);
+    if let Some(kept) = signals::watched(number) {
+        let before = kept.wish();
+        if let Some(given) = given {
+            kept.set_wish(given);
+            set(kept);
+        }
         if !old.is_null() && user::write(old, &before).is_err() {
             return bad_pointer();
         }
         return 0;
     }
-    let opened = signals::was_opened(number);
+    let opened = signals::opened(number);
     let answer = match given {
         None => host(action, old),
         Some(given) => {
@@ -78,9 +116,9 @@ fn set_action(
             host(&open, old)
         }
     };
-    if answer == 0 && opened && !old.is_null() {
+    if answer == 0 && opened != 0 && !old.is_null() {
         // SAFETY: libc has stored an action there.
-        unsafe { signals::show(&mut (*old).sa_mask) };
+        unsafe { signals::show(&mut (*old).sa_mask, opened) };
     }
     answer
 }
@@ -106,19 +144,28 @@ fn set_mask(
     };
     let (open, blocked) = signals::open_mask(how, given.as_ref());
     let answer = host(if set.is_null() { set } else { &open });
-    if answer == 0 && blocked && !old.is_null() {
+    if answer == 0 && blocked != 0 && !old.is_null() {
         // SAFETY: libc has stored a set there.
-        unsafe { signals::show(&mut *old) };
+        unsafe { signals::show(&mut *old, blocked) };
     }
     answer
 }
 
+/// signal(3) and its relatives.
 fn handler(number: c_int, new: Handler, flags: c_int, host: impl FnOnce() -> Handler) -> Handler {
-    if number == libc::SIGBUS && signals::watching() {
-        signals::replace_handler(new as usize, flags) as Handler
-    } else {
-        host()
+    let Some(kept) = signals::watched(number) else {
+        return host();
+    };
+    let before = kept.wish().sa_sigaction;
+    let mut action = signals::no_action();
+    action.sa_sigaction = new as usize;
+    action.sa_flags = flags;
+    if flags & libc::SA_NODEFER == 0 {
+        signals::show(&mut action.sa_mask, signals::bit(number));
     }
+    kept.set_wish(action);
+    set(kept);
+    before as Handler
 }
 
 hooks! {

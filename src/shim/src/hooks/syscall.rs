@@ -2,8 +2,7 @@
 //! right on x86-64 and aarch64.
 
 use super::{
-    close, dup, exec, file, ioctl, link, memory, open, owner, rawsignal, receive, rw, sandbox,
-    stat, wait,
+    close, dup, exec, file, ioctl, link, open, owner, rawsignal, receive, rw, sandbox, stat, wait,
 };
 use crate::readiness::Deadline;
 use crate::real::{hooks, real};
@@ -102,16 +101,10 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
                 }
                 new
             }
-            libc::SYS_munmap => memory::my_munmap(a as _, b) as isize,
-            libc::SYS_mprotect => memory::my_mprotect(a as _, b, c as c_int) as isize,
-            libc::SYS_mremap => memory::my_mremap(a as _, b, c, d as c_int, e as _) as isize,
             libc::SYS_rt_sigaction => rawsignal::action(fd, b as _, c as _, d)? as isize,
             libc::SYS_rt_sigprocmask => rawsignal::mask(fd, b as _, c as _, d)? as isize,
-            libc::SYS_prctl => sandbox::my_prctl(fd, b, c, d, e) as isize,
-            libc::SYS_seccomp => {
-                sandbox::before();
-                return None;
-            }
+            libc::SYS_prctl => sandbox::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
+            libc::SYS_seccomp => seccomp([a, b, c, d, e, f]) as isize,
             libc::SYS_exit_group => {
                 net::leave();
                 return None;
@@ -153,6 +146,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_futimesat => owner::my_futimesat(fd, b as _, c as _) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
+            libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_create => wait::my_epoll_create(a as c_int) as isize,
             _ if any() => return waiting(number, [a, b, c, d, e, f]),
             _ => return None,
         }
@@ -188,7 +184,6 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
                 let answer = wait::my_pselect(a as c_int, sets[0], sets[1], sets[2], e as _, mask);
                 end.say(answer)
             }
-            libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int),
             libc::SYS_epoll_ctl => wait::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
             libc::SYS_epoll_pwait => {
                 wait::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
@@ -200,8 +195,6 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
             libc::SYS_poll => wait::my_poll(a as _, b as _, c as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_select => wait::my_select(a as c_int, b as _, c as _, d as _, e as _),
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_create => wait::my_epoll_create(a as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait => wait::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int),
             _ => return None,
@@ -281,4 +274,10 @@ fn host(number: c_long, arguments: [usize; 6]) -> isize {
         refused @ -4095..=-1 => failed(-refused as c_int),
         answer => answer,
     }
+}
+
+/// SECCOMP_SET_MODE_STRICT is 0 and SECCOMP_SET_MODE_FILTER 1, where prctl(2) says 1 and 2.
+fn seccomp([a, b, c, d, e, f]: [usize; 6]) -> c_long {
+    let make = || real!(syscall(libc::SYS_seccomp, a, b, c, d, e, f));
+    crate::sandbox::enter((a as u32).wrapping_add(1).into(), c, make)
 }

@@ -22,6 +22,11 @@ pub fn real_ppoll(
     real!(ppoll(fds, n, time, mask))
 }
 
+/// The host's poll(2).
+pub fn real_poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+    real!(poll(fds, n, timeout))
+}
+
 /// The host's epoll_ctl(2).
 pub fn real_epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
     real!(epoll_ctl(epoll, operation, fd, event))
@@ -89,11 +94,13 @@ enum Needs {
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
+    let ends = [0, (n as usize).saturating_sub(1)];
     // SAFETY: plain numbers; looked at only to see that the array is readable.
-    if n == 0 || unsafe { crate::user::read(fds) }.is_err() {
+    let bad = |i: usize| unsafe { crate::user::read(fds.wrapping_add(i)) }.is_err();
+    if n == 0 || ends.into_iter().any(bad) {
         return (Asleep::default(), Needs::Nothing);
     }
-    // SAFETY: the caller's array of `n` elements, whose first is readable.
+    // SAFETY: the caller's array of `n` elements, whose first and last are readable.
     let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
     if !array.iter().any(|p| epoll::is_target(p.fd)) {
         return (Asleep::default(), Needs::Nothing);
@@ -236,10 +243,7 @@ fn epoll_waiting(
     // SAFETY: the caller's array of `n` events, which the kernel would fill.
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
-        // Whole milliseconds, rounded up: a wait must not end before its time.
-        let ms = time.map_or(-1, |t| {
-            (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
-        });
+        let ms = readiness::milliseconds(time);
         real!(epoll_pwait(
             epoll,
             room.as_mut_ptr(),

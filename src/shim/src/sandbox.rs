@@ -1,0 +1,174 @@
+//! The program forbids itself system calls (seccomp(2)): which of ours are among them is read in its filter, so that nothing
+//! is given up that is still allowed.
+
+use crate::{table, user};
+use libc::{c_long, c_ulong, sock_filter, sock_fprog};
+use memtun_core::sys;
+use memtun_core::sys::quiet::{self, Extra};
+
+/// What is looked for in a filter: a call with the arguments that it is made with, as far as they are known.
+const CALLS: &[(Extra, c_long, [u64; 3])] = &[
+    (
+        Extra::Futex,
+        libc::SYS_futex,
+        [0, libc::FUTEX_WAKE as u64, 1],
+    ),
+    (
+        Extra::Futex,
+        libc::SYS_futex,
+        [0, libc::FUTEX_WAIT as u64, 1],
+    ),
+    (Extra::Ask, libc::SYS_ioctl, [3, libc::FIONREAD, 0]),
+    (Extra::Populate, libc::SYS_madvise, [0, 4096, 23]),
+    (Extra::Flags, libc::SYS_fcntl, [3, libc::F_GETFL as u64, 0]),
+    (Extra::Flags, libc::SYS_fcntl, [3, libc::F_SETFL as u64, 0]),
+    (Extra::Yield, libc::SYS_sched_yield, [0; 3]),
+    (Extra::Process, libc::SYS_getpid, [0; 3]),
+    (Extra::Clock, libc::SYS_clock_gettime, [0; 3]),
+    (
+        Extra::Files,
+        libc::SYS_openat,
+        [libc::AT_FDCWD as u32 as u64, 0, 0],
+    ),
+    (Extra::Files, libc::SYS_fstat, [3, 0, 0]),
+    (
+        Extra::Files,
+        libc::SYS_fcntl,
+        [3, libc::F_OFD_GETLK as u64, 0],
+    ),
+    (Extra::Files, libc::SYS_flock, [3, 0, 0]),
+    (Extra::Files, libc::SYS_unlinkat, [3, 0, 0]),
+    (Extra::Files, libc::SYS_renameat2, [3, 0, 3]),
+    (Extra::Files, libc::SYS_mmap, [0, 4096, 3]),
+    (Extra::Poll, libc::SYS_ppoll, [0, 1, 0]),
+    (Extra::Unmap, libc::SYS_munmap, [0; 3]),
+];
+
+/// prctl(PR_SET_SECCOMP) or seccomp(2): `host` makes the call.
+pub fn enter<T: PartialEq + From<i8>>(
+    mode: c_ulong,
+    program: usize,
+    host: impl FnOnce() -> T,
+) -> T {
+    // A child of vfork(2) is in another sandbox than its parent, whose memory this is.
+    if !crate::process::owns_memory() {
+        return host();
+    }
+    let forbidden = match mode as u32 {
+        libc::SECCOMP_MODE_STRICT => quiet::EVERYTHING,
+        libc::SECCOMP_MODE_FILTER => forbidden_by(program),
+        _ => return host(),
+    };
+    // What is mapped at the first use must be there.
+    for fd in table::bound_in(0, u32::MAX) {
+        if let Some(tunnel) = table::hold(fd) {
+            tunnel.prepare();
+        }
+    }
+    // Before: other threads are in the same sandbox at the same moment.
+    let before = quiet::forbid(forbidden);
+    let answer = host();
+    if answer == T::from(-1) {
+        quiet::restore(before);
+    }
+    answer
+}
+
+/// A tunnel came to this process from another one, over an exec perhaps, and with it a filter that nobody here has seen.
+/// What the loader and this library have done by now is allowed; the rest is not tried.
+pub fn look_for_inherited() {
+    let mut status = [0u8; 2048];
+    let read = sys::open(c"/proc/self/status", libc::O_RDONLY | libc::O_CLOEXEC, 0)
+        .and_then(|file| sys::read(file.raw(), &mut status));
+    let text = &status[..read.unwrap_or(0)];
+    if text.windows(11).any(|line| line == b"\nSeccomp:\t2") {
+        quiet::forbid(Extra::Ask as u32 | Extra::Populate as u32);
+    }
+}
+
+/// What of ours a filter does not allow.
+fn forbidden_by(program: usize) -> u32 {
+    // SAFETY: plain numbers and a pointer that is not followed here.
+    let Ok(program) = (unsafe { user::read(program as *const sock_fprog) }) else {
+        return 0;
+    };
+    let refused = |(_, number, args): &&(Extra, c_long, [u64; 3])| !allows(&program, *number, args);
+    CALLS
+        .iter()
+        .filter(refused)
+        .fold(0, |bits, (extra, ..)| bits | *extra as u32)
+}
+
+#[cfg(target_arch = "x86_64")]
+const AUDIT_ARCH: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const AUDIT_ARCH: u32 = 0xc000_00b7;
+
+/// Does a filter let a call pass? One that the kernel would refuse, or that this does not understand, says no.
+fn allows(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> bool {
+    matches!(
+        answer(program, number, args),
+        Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
+    )
+}
+
+/// Runs a filter (classic BPF, as far as seccomp has it): its action.
+fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> {
+    // struct seccomp_data: number, architecture, instruction pointer, six arguments; by words of 32 bits.
+    let mut data = [0u32; 16];
+    data[0] = number as u32;
+    data[1] = AUDIT_ARCH;
+    for (at, arg) in args.iter().enumerate() {
+        data[4 + 2 * at] = *arg as u32;
+        data[5 + 2 * at] = (*arg >> 32) as u32;
+    }
+    let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; 16]);
+    let mut at = 0usize;
+    // Jumps lead forward only.
+    while at < usize::from(program.len) {
+        // SAFETY: plain numbers.
+        let op = unsafe { user::read(program.filter.cast_const().wrapping_add(at)) }.ok()?;
+        let sock_filter { code, jt, jf, k } = op;
+        at += 1;
+        let operand = if code & 0x08 != 0 { x } else { k };
+        let place = k as usize;
+        match code {
+            0x20 => a = *data.get(place / 4).filter(|_| k % 4 == 0)?,
+            0x80 => a = size_of_val(&data) as u32,
+            0x81 => x = size_of_val(&data) as u32,
+            0x00 => a = k,
+            0x01 => x = k,
+            0x60 => a = *memory.get(place)?,
+            0x61 => x = *memory.get(place)?,
+            0x02 => *memory.get_mut(place)? = a,
+            0x03 => *memory.get_mut(place)? = x,
+            0x04 | 0x0c => a = a.wrapping_add(operand),
+            0x14 | 0x1c => a = a.wrapping_sub(operand),
+            0x24 | 0x2c => a = a.wrapping_mul(operand),
+            // A division by zero ends the filter with 0, which kills.
+            0x34 | 0x3c => a = a.checked_div(operand)?,
+            0x44 | 0x4c => a |= operand,
+            0x54 | 0x5c => a &= operand,
+            0x64 | 0x6c => a = a.wrapping_shl(operand),
+            0x74 | 0x7c => a = a.wrapping_shr(operand),
+            0x84 => a = a.wrapping_neg(),
+            0xa4 | 0xac => a ^= operand,
+            0x05 => at = at.checked_add(place)?,
+            0x15 | 0x1d | 0x25 | 0x2d | 0x35 | 0x3d | 0x45 | 0x4d => {
+                let holds = match code & 0xf0 {
+                    0x10 => a == operand,
+                    0x20 => a > operand,
+                    0x30 => a >= operand,
+                    _ => a & operand != 0,
+                };
+                at += usize::from(if holds { jt } else { jf });
+            }
+            0x06 => return Some(k & libc::SECCOMP_RET_ACTION_FULL),
+            0x16 => return Some(a & libc::SECCOMP_RET_ACTION_FULL),
+            0x07 => x = a,
+            0x87 => a = x,
+            _ => return None,
+        }
+    }
+    None
+}
