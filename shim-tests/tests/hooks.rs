@@ -56,7 +56,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_dup2"], "dup2 __dup2"),
     (&["SYS_dup3"], "dup3"),
     (&["SYS_fcntl"], "fcntl fcntl64 __fcntl"),
-    (&["SYS_execve"], "execve execv execvp execvpe"),
+    (&["SYS_execve"], "execve execv execvp execvpe execl execlp execle"),
     (&["SYS_execveat"], "execveat fexecve"),
     (&["SYS_flock"], "flock"),
     (&["SYS_splice"], "splice"),
@@ -106,16 +106,34 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_epoll_wait"], "epoll_wait"),
     (&["SYS_epoll_pwait"], "epoll_pwait"),
     (&["SYS_epoll_pwait2"], "epoll_pwait2"),
+    (&["SYS_fchmod", "SYS_fchmodat", "SYS_chmod"], "fchmod fchmodat chmod"),
+    (&["SYS_fchown", "SYS_fchownat"], "fchown fchownat"),
+    (&["SYS_chown", "SYS_lchown"], "chown lchown"),
+    (&["SYS_utimensat"], "utimensat futimens futimes"),
+    (&["SYS_futimesat"], "futimesat"),
+    (&["SYS_utime", "SYS_utimes"], "utime utimes lutimes"),
+    (&["SYS_statfs"], "statfs statfs64 __statfs statvfs statvfs64"),
+    (&["SYS_fstatfs"], "fstatfs fstatfs64 fstatvfs fstatvfs64"),
+    (&["SYS_chdir"], "chdir"),
     // No number: made of other calls.
-    (&["SYS_ioctl"], "isatty tcgetattr ttyname_r __ttyname_r_chk"),
+    (&["SYS_ioctl"], "isatty tcgetattr tcsetattr tcdrain tcflush tcflow tcsendbreak tcgetpgrp tcsetpgrp tcgetsid"),
+    (&["SYS_ioctl"], "ttyname ttyname_r __ttyname_r_chk ptsname ptsname_r __ptsname_r_chk grantpt unlockpt sockatmark"),
+    (&["SYS_read", "SYS_write"], "eventfd_read eventfd_write"),
+    (&["SYS_fstat"], "isfdtype"),
+    (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
+    (&["SYS_openat"], "opendir"),
     // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
     (
         &[],
         "fopen fopen64 freopen freopen64 fdopen fclose fileno fileno_unlocked",
     ),
     (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
+    (&["SYS_setsockopt"], "setsockopt"),
+    (&[], "getifaddrs"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
-    (&[], "posix_spawn posix_spawnp daemon login_tty forkpty"),
+    (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen system popen wordexp daemon login_tty forkpty"),
+    (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),
+    (&[], "fread fread_unlocked __fread_chk __fread_unlocked_chk"),
     (&[], "syscall"),
     // No number: the helper threads are libc's.
     (
@@ -245,5 +263,103 @@ fn every_hooked_call_has_its_hook_by_number_too() {
             source.contains(&format!("libc::{number} ")),
             "syscall({number}) passes its hook"
         );
+    }
+}
+
+/// What `libc-functions.txt` says: the version of glibc that it was made for, and each function with its decision.
+fn decisions() -> (String, Vec<(String, String)>) {
+    let path = build::crate_dir().join("libc-functions.txt");
+    let text = std::fs::read_to_string(path).expect("the list of libc's functions");
+    let (mut version, mut decision) = (String::new(), String::new());
+    let mut decided = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(number) = line.strip_prefix("glibc ") {
+            version = number.to_owned();
+        } else if let Some((word, reason)) = line.strip_prefix('[').and_then(|l| l.split_once("] "))
+        {
+            assert!(
+                ["alike", "host", "stream", "differs", "none"].contains(&word)
+                    && !reason.is_empty(),
+                "{line}"
+            );
+            decision = word.to_owned();
+        } else {
+            assert!(
+                line.is_empty() || line.starts_with("  ") && !decision.is_empty(),
+                "{line}"
+            );
+            let names = line.split_whitespace();
+            decided.extend(names.map(|name| (name.to_owned(), decision.clone())));
+        }
+    }
+    (version, decided)
+}
+
+/// Functions that a library offers to programs: no data, and nothing that is libc's own affair.
+fn functions(library: &str) -> BTreeSet<String> {
+    let listed = Command::new("nm")
+        .args(["-D", "--defined-only", library])
+        .output()
+        .expect("the command nm, of Debian's binutils");
+    let text = String::from_utf8(listed.stdout).expect("ASCII names");
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let (kind, symbol) = (words.next()?, words.next()?);
+            let (name, version) = symbol.split_once('@').unwrap_or((symbol, ""));
+            let wanted = ["T", "W", "i"].contains(&kind)
+                && !version.contains("GLIBC_PRIVATE")
+                && !name.ends_with("_version_placeholder");
+            wanted.then(|| name.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn every_function_of_libc_is_decided() {
+    let (recorded, decided) = decisions();
+    // SAFETY: a string of libc's that stays.
+    let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
+    let is_recorded = version.to_str() == Ok(recorded.as_str());
+    // SAFETY: an address in libc and room for one Dl_info.
+    let libc_path = unsafe {
+        let mut info = std::mem::zeroed::<libc::Dl_info>();
+        assert_ne!(libc::dladdr(libc::open as *const _, &mut info), 0);
+        CStr::from_ptr(info.dli_fname)
+            .to_string_lossy()
+            .into_owned()
+    };
+    let mut exported = functions(&libc_path);
+    // Older ones have their threads, timers and resolver in libraries beside.
+    for other in [
+        "libresolv.so.2",
+        "libpthread.so.0",
+        "librt.so.1",
+        "libutil.so.1",
+        "libanl.so.1",
+    ] {
+        let path = std::path::Path::new(&libc_path).with_file_name(other);
+        exported.extend(functions(&path.to_string_lossy()));
+    }
+    let hooks = table(&library());
+    let mut known = hooks.clone();
+    let twice: Vec<_> = decided
+        .iter()
+        .filter(|(name, _)| !known.insert(name.clone()))
+        .collect();
+    assert!(twice.is_empty(), "decided twice, or hooked: {twice:?}");
+    let undecided: Vec<_> = exported.difference(&known).collect();
+    let stale: Vec<_> = known
+        .difference(&exported)
+        .filter(|name| !hooks.contains(*name))
+        .collect();
+    if is_recorded {
+        assert!(
+            undecided.is_empty(),
+            "functions of libc that nobody has decided: {undecided:?}"
+        );
+        assert!(stale.is_empty(), "no functions of libc: {stale:?}");
+    } else if !undecided.is_empty() {
+        eprintln!("glibc {version:?}, not {recorded}: undecided {undecided:?}");
     }
 }

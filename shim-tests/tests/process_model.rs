@@ -221,6 +221,42 @@ fn a_program_goes_on_after_chroot_and_setuid() {
 }
 
 #[test]
+fn a_device_that_the_machine_does_not_have_is_there_for_every_call() {
+    let stage = Stage::new("no-device");
+    let program = stage.program("no_device");
+    let settings = ["MEMTUN_DEVICES=/nowhere/net/tun"];
+    let finished = stage.shimmed(&settings, &[program.as_os_str()]);
+    succeeded(&finished);
+    let names = "realpath /nowhere/net/tun
+realpath to a place 1 /nowhere/net/tun
+canonicalize_file_name /nowhere/net/tun
+";
+    let calls = "opendir(device) ? 0 : -1 -1 ENOTDIR
+chdir(device) -1 ENOTDIR
+statfs(device, &fs) 0 0
+statvfs(device, &vfs) 0 0
+stat(device, &st) 0 0
+access(device, R_OK | W_OK) 0 0
+chmod(device, 0600) 0 0
+chown(device, 0, 0) 0 0
+lchown(device, 0, 0) 0 0
+fchmodat(AT_FDCWD, device, 0600, 0) 0 0
+fchownat(AT_FDCWD, device, 0, 0, 0) 0 0
+utime(device, NULL) 0 0
+utimes(device, NULL) 0 0
+lutimes(device, NULL) 0 0
+utimensat(AT_FDCWD, device, NULL, 0) 0 0
+truncate(device, 0) -1 EINVAL
+mknod(device, S_IFIFO | 0600, 0) -1 EEXIST
+addopen ENODEV
+realpath(name, NULL) ? 0 : -1 -1 ENOENT
+opendir(name) ? 0 : -1 -1 ENOENT
+chmod(name, 0600) -1 ENOENT
+";
+    assert_eq!(finished.stdout, format!("{names}{names}{calls}"));
+}
+
+#[test]
 fn a_process_that_moves_keeps_what_it_has_and_is_told_why_it_gets_no_more() {
     let stage = Stage::new("moved");
     let program = stage.program("moved");

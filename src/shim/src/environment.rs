@@ -102,6 +102,37 @@ pub unsafe fn is_complete(given: *const *const c_char) -> bool {
             .is_some_and(|(_, list)| loads(list, library.to_bytes()))
 }
 
+/// Puts what is missing into the process's own environment, by libc's functions.
+pub fn put_back() {
+    let Some(config) = config::get() else { return };
+    let Some(library) = &config.library else {
+        return;
+    };
+    // SAFETY: C strings; the settings live as long as the process, as putenv(3) wants it.
+    unsafe {
+        let list = libc::getenv(c"LD_PRELOAD".as_ptr());
+        let list = if list.is_null() { b"" } else { bytes(list) };
+        if !loads(list, library.to_bytes()) {
+            let between: &[u8] = if list.is_empty() { b"" } else { b":" };
+            if let Ok(joined) = sys::PathBuf::concat(&[library.to_bytes(), between, list]) {
+                libc::setenv(c"LD_PRELOAD".as_ptr(), joined.cstr().as_ptr(), 1);
+            }
+        }
+        for entry in &config.environment {
+            let mut name = [0u8; 64];
+            let bare = entry.to_bytes().split(|b| *b == b'=').next();
+            let Some(place) = bare.and_then(|bare| Some((name.get_mut(..bare.len())?, bare)))
+            else {
+                continue;
+            };
+            place.0.copy_from_slice(place.1);
+            if libc::getenv(name.as_ptr().cast()).is_null() {
+                libc::putenv(entry.as_ptr().cast_mut());
+            }
+        }
+    }
+}
+
 impl Environment {
     /// A place to build one in.
     #[allow(

@@ -75,6 +75,7 @@ extern "C" fn load() {
             config::init();
             net::attend();
             net::adopt_inherited();
+            hooks::stream::stand_in();
             Ok(())
         });
     });

@@ -23,7 +23,14 @@ pub trait Failure {
 macro_rules! failure {
     ($($t:ty = $v:expr),*) => { $(impl Failure for $t { const FAILED: $t = $v; })* };
 }
-failure!(c_int = -1, c_long = -1, isize = -1, c_uint = 0, () = ());
+failure!(
+    usize = 0,
+    c_int = -1,
+    c_long = -1,
+    isize = -1,
+    c_uint = 0,
+    () = ()
+);
 
 impl<T> Failure for *mut T {
     const FAILED: *mut T = std::ptr::null_mut();

@@ -1,9 +1,9 @@
-//! The exec family: the new image finds the library and the net. execl, execlp and execle are variadic in C and take the
-//! process's own environment (execle excepted), so they pass without us.
+//! The exec family: the new image finds the library and the net. execl, execlp and execle are in `variadic`.
 
 use crate::environment::{self, Environment};
 use crate::errno;
 use crate::real::{hooks, real};
+use crate::route::{self, Route};
 use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
@@ -18,6 +18,12 @@ fn replacing(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int
 
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
 fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+    // Linux takes NULL for an empty one, and it is what clearenv(3) leaves.
+    const EMPTY: &[usize; 1] = &[0];
+    let environment = match environment.is_null() {
+        true => EMPTY.as_ptr().cast(),
+        false => environment,
+    };
     // SAFETY: the caller's own argument to an exec function; so below.
     if unsafe { environment::is_complete(environment) } {
         exec(environment)
@@ -62,6 +68,15 @@ fn before_spawn() {
     });
 }
 
+/// The process runs a shell with its own environment, inside libc. What was taken out of it (clearenv(3)) is put back.
+fn before_shell() {
+    before_spawn();
+    // SAFETY: the process's environment; libc reads it in the same unsynchronised way.
+    if unsafe { !environment::is_complete(own()) || own().is_null() } {
+        errno::keep(environment::put_back);
+    }
+}
+
 fn own() -> Strings {
     // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised way.
     unsafe { std::ptr::addr_of!(environ).read() }
@@ -72,6 +87,18 @@ extern "C" {
 }
 
 hooks! {
+    fn system(command: *const c_char) -> c_int => my_system {
+        before_shell();
+        real!(system(command))
+    }
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE => my_popen {
+        before_shell();
+        real!(popen(command, mode))
+    }
+    fn wordexp(words: *const c_char, found: *mut c_void, flags: c_int) -> c_int => my_wordexp {
+        before_shell();
+        real!(wordexp(words, found, flags))
+    }
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
         replacing(environment, |e| real!(execve(path, args, e)))
     }
@@ -89,6 +116,15 @@ hooks! {
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
         replacing(environment, |e| real!(execveat(dir, path, args, e, flags)))
+    }
+    fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
+        // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
+        if route::before(libc::AT_FDCWD, path) == Route::Device {
+            log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
+            libc::ENODEV
+        } else {
+            real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode))
+        }
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
         before_spawn();

@@ -57,25 +57,6 @@ hooks! {
         // The lock of the bell is the tunnel's life; the driver's own file may be locked by anybody.
         if is_tunnel(fd) { 0 } else { real!(flock(fd, operation)) }
     }
-    fn isatty(fd: c_int) -> c_int => my_isatty {
-        if is_tunnel(fd) {
-            no_terminal(fd);
-            0
-        } else {
-            real!(isatty(fd))
-        }
-    }
-    fn tcgetattr(fd: c_int, attributes: *mut libc::termios) -> c_int => my_tcgetattr {
-        if is_tunnel(fd) { no_terminal(fd) } else { real!(tcgetattr(fd, attributes)) }
-    }
-    fn ttyname_r(fd: c_int, buf: *mut c_char, n: size_t) -> c_int => my_ttyname_r {
-        if is_tunnel(fd) {
-            no_terminal(fd);
-            errno::get()
-        } else {
-            real!(ttyname_r(fd, buf, n))
-        }
-    }
     fn splice(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_splice {
         if either(from, to) { fail(libc::EINVAL) } else { real!(splice(from, from_at, to, to_at, n, flags)) }
     }
@@ -123,14 +104,6 @@ hooks! {
     }
     fn __readlinkat_chk(dir: c_int, path: *const c_char, buf: *mut c_char, n: size_t, room: size_t) -> ssize_t => my_readlinkat_chk {
         if n > room { real!(__readlinkat_chk(dir, path, buf, n, room)) } else { link_target(buf, n, |buf, n| real!(__readlinkat_chk(dir, path, buf, n, n))) }
-    }
-    fn __ttyname_r_chk(fd: c_int, buf: *mut c_char, n: size_t, room: size_t) -> c_int => my_ttyname_r_chk {
-        if is_tunnel(fd) {
-            no_terminal(fd);
-            errno::get()
-        } else {
-            real!(__ttyname_r_chk(fd, buf, n, room))
-        }
     }
     fn posix_fallocate(fd: c_int, at: off_t, n: off_t) -> c_int => my_posix_fallocate {
         if is_tunnel(fd) { libc::ENODEV } else { real!(posix_fallocate(fd, at, n)) }

@@ -10,6 +10,7 @@ pub mod ioctl;
 pub mod jump;
 pub mod link;
 pub mod open;
+pub mod owner;
 pub mod rawsignal;
 pub mod receive;
 pub mod rw;
@@ -18,7 +19,9 @@ pub mod signal;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
+pub mod terminal;
 pub mod unseen;
+pub mod variadic;
 pub mod wait;
 
 use crate::real::Hook;
@@ -40,6 +43,10 @@ pub const FAMILIES: &[&[Hook]] = &[
     syscall::HOOKS,
     unseen::HOOKS,
     aio::HOOKS,
+    terminal::HOOKS,
+    owner::HOOKS,
+    variadic::HOOKS,
+    variadic::MORE,
     jump::HOOKS,
     signal::HOOKS,
     sandbox::HOOKS,

@@ -228,6 +228,17 @@ extern "C" fn write_vector_at(
     }
 }
 
+/// What eventfd_read and eventfd_write transfer.
+const WORD: size_t = size_of::<u64>();
+
+fn whole(n: ssize_t) -> c_int {
+    if n == WORD as ssize_t {
+        0
+    } else {
+        -1
+    }
+}
+
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
         let host = || real!(read(fd, buf, n));
@@ -321,5 +332,13 @@ hooks! {
     fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
         let host = || real!(__pwrite64(fd, buf, n, offset));
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+    }
+    fn eventfd_read(fd: c_int, value: *mut u64) -> c_int => my_eventfd_read {
+        // SAFETY: the caller's number; so below.
+        if is_tunnel(fd) { whole(unsafe { my_read(fd, value.cast(), WORD) }) } else { real!(eventfd_read(fd, value)) }
+    }
+    fn eventfd_write(fd: c_int, value: u64) -> c_int => my_eventfd_write {
+        // SAFETY: a number of our own.
+        if is_tunnel(fd) { whole(unsafe { my_write(fd, std::ptr::from_ref(&value).cast(), WORD) }) } else { real!(eventfd_write(fd, value)) }
     }
 }

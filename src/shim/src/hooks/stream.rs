@@ -7,7 +7,7 @@
 use super::open::ours;
 use super::rw;
 use crate::errno;
-use crate::foreign::{is_tunnel, or_host};
+use crate::foreign::is_tunnel;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
@@ -42,6 +42,9 @@ struct Functions {
 }
 
 extern "C" {
+    static mut stdin: *mut FILE;
+    static mut stdout: *mut FILE;
+    static mut stderr: *mut FILE;
     fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
 }
 
@@ -51,21 +54,14 @@ fn fd_of(cookie: *mut c_void) -> c_int {
 }
 
 extern "C" fn read_stream(cookie: *mut c_void, buf: *mut c_char, n: size_t) -> ssize_t {
-    let fd = fd_of(cookie);
-    // SAFETY: libc's own buffer.
-    or_host(rw::read_buffer(fd, buf.cast(), n), || unsafe {
-        libc::read(fd, buf.cast(), n)
-    })
+    // SAFETY: libc's own buffer. By the hook: the descriptor may have become another file's.
+    unsafe { rw::my_read(fd_of(cookie), buf.cast(), n) }
 }
 
 extern "C" fn write_stream(cookie: *mut c_void, buf: *const c_char, n: size_t) -> ssize_t {
     // A cookie's write says 0 for an error.
-    let fd = fd_of(cookie);
-    // SAFETY: libc's own buffer.
-    let written = or_host(rw::write_buffer(fd, buf.cast(), n), || unsafe {
-        libc::write(fd, buf.cast(), n)
-    });
-    written.max(0)
+    // SAFETY: as above.
+    unsafe { rw::my_write(fd_of(cookie), buf.cast(), n).max(0) }
 }
 
 extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
@@ -118,6 +114,33 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
     file
 }
 
+/// The program was started with a tunnel as its standard input, output or error: libc's streams of those, which would read and
+/// write it past the hooks, are replaced before anybody has used them.
+pub fn stand_in() {
+    /// As large as libc makes them on a device.
+    const SIZE: usize = 4096;
+    static mut BUFFERS: [[c_char; SIZE]; 2] = [[0; SIZE]; 2];
+    let modes = [c"r", c"w", c"w"];
+    // SAFETY: libc's variables and two buffers of our own, in the constructor, where there is one thread.
+    unsafe {
+        let streams = [&raw mut stdin, &raw mut stdout, &raw mut stderr];
+        for (fd, (stream, mode)) in streams.into_iter().zip(modes).enumerate() {
+            let file = match is_tunnel(fd as c_int) {
+                true => of_tunnel(fd as c_int, mode.as_ptr()),
+                false => continue,
+            };
+            if file.is_null() {
+                continue;
+            }
+            match fd {
+                2 => libc::setvbuf(file, std::ptr::null_mut(), libc::_IONBF, 0),
+                _ => libc::setvbuf(file, (&raw mut BUFFERS[fd]).cast(), libc::_IOFBF, SIZE),
+            };
+            *stream = file;
+        }
+    }
+}
+
 /// The descriptor of a stream of ours.
 pub fn descriptor(file: *mut FILE) -> Option<c_int> {
     if COUNT.load(Relaxed) == 0 {
@@ -127,6 +150,49 @@ pub fn descriptor(file: *mut FILE) -> Option<c_int> {
         .iter()
         .find(|s| s.file.load(Acquire) == file)
         .map(|s| s.fd.load(Acquire))
+}
+
+/// Bits of glibc's `_flags`, the first word of a stream: for programs that still use its macros.
+const UNBUFFERED: c_int = 0x2;
+const SEEN_END: c_int = 0x10;
+const SEEN_ERROR: c_int = 0x20;
+/// The places of `_IO_read_ptr` and `_IO_read_end`.
+const READ: usize = 8;
+const READ_END: usize = 16;
+
+/// fread(3) from an unbuffered stream of a tunnel, where libc would ask for one byte at a time, and a packet would be cut to
+/// that. An ordinary stream reads straight into the caller's memory, and so does this one. None when it is not so.
+#[inline]
+fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> Option<size_t> {
+    let fd = descriptor(file)?;
+    // SAFETY: a stream of ours, which is open; its layout is above.
+    unsafe {
+        let flags = file.cast::<c_int>();
+        let place = |place: usize| file.byte_add(place).cast::<*const c_char>().read();
+        if *flags & UNBUFFERED == 0 {
+            return None;
+        }
+        let whole = size.checked_mul(count).filter(|n| *n != 0)?;
+        // What ungetc(3) has put back.
+        let ahead = (place(READ_END) as usize).saturating_sub(place(READ) as usize);
+        let mut done = match ahead.min(whole) {
+            0 => 0,
+            some => (fread.real())(at, 1, some, file),
+        };
+        while done < whole {
+            let n = read_stream(
+                fd as usize as *mut c_void,
+                at.byte_add(done).cast(),
+                whole - done,
+            );
+            if n <= 0 {
+                *flags |= if n == 0 { SEEN_END } else { SEEN_ERROR };
+                break;
+            }
+            done += n as usize;
+        }
+        Some(done / size)
+    }
 }
 
 /// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc flushes.
@@ -288,6 +354,32 @@ hooks! {
         match descriptor(file) {
             Some(fd) => fd,
             None => real!(fileno_unlocked(file)),
+        }
+    }
+    fn fread(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread {
+        match read_straight(at, size, count, file) {
+            Some(items) => items,
+            None => real!(fread(at, size, count, file)),
+        }
+    }
+    fn fread_unlocked(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_unlocked {
+        match read_straight(at, size, count, file) {
+            Some(items) => items,
+            None => real!(fread_unlocked(at, size, count, file)),
+        }
+    }
+    fn __fread_chk(at: *mut c_void, room: size_t, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_chk {
+        let fits = size.checked_mul(count).is_some_and(|n| n <= room);
+        match fits.then(|| read_straight(at, size, count, file)).flatten() {
+            Some(items) => items,
+            None => real!(__fread_chk(at, room, size, count, file)),
+        }
+    }
+    fn __fread_unlocked_chk(at: *mut c_void, room: size_t, size: size_t, count: size_t, file: *mut FILE) -> size_t => my_fread_unlocked_chk {
+        let fits = size.checked_mul(count).is_some_and(|n| n <= room);
+        match fits.then(|| read_straight(at, size, count, file)).flatten() {
+            Some(items) => items,
+            None => real!(__fread_unlocked_chk(at, room, size, count, file)),
         }
     }
 }

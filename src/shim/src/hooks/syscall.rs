@@ -1,7 +1,9 @@
 //! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
 //! right on x86-64 and aarch64.
 
-use super::{close, dup, exec, file, ioctl, open, rawsignal, receive, rw, sandbox, stat, wait};
+use super::{
+    close, dup, exec, file, ioctl, link, open, owner, rawsignal, receive, rw, sandbox, stat, wait,
+};
 use crate::readiness::Deadline;
 use crate::real::{hooks, real};
 use crate::table::any;
@@ -71,6 +73,23 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
                 refused => failed(refused),
             },
             libc::SYS_truncate => file::my_truncate64(a as _, b as _) as isize,
+            libc::SYS_fchmod => owner::my_fchmod(fd, b as _) as isize,
+            libc::SYS_fchmodat => owner::my_fchmodat(fd, b as _, c as _, 0) as isize,
+            libc::SYS_fchown => owner::my_fchown(fd, b as _, c as _) as isize,
+            libc::SYS_fchownat => {
+                owner::my_fchownat(fd, b as _, c as _, d as _, e as c_int) as isize
+            }
+            libc::SYS_utimensat => match b {
+                // libc's function refuses what the kernel takes for the descriptor itself.
+                0 => owner::my_futimens(fd, c as _) as isize,
+                _ => owner::my_utimensat(fd, b as _, c as _, d as c_int) as isize,
+            },
+            libc::SYS_statfs => owner::my_statfs(a as _, b as _) as isize,
+            libc::SYS_fstatfs => owner::my_fstatfs(fd, b as _) as isize,
+            libc::SYS_chdir => owner::my_chdir(a as _) as isize,
+            libc::SYS_setsockopt => {
+                link::my_setsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
+            }
             libc::SYS_recvmsg => receive::my_recvmsg(fd, b as _, c as c_int),
             libc::SYS_recvmmsg => {
                 receive::my_recvmmsg(fd, b as _, c as _, d as c_int, e as _) as isize
@@ -113,6 +132,18 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_access => stat::my_access(a as _, b as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_mknod => stat::my_mknod(a as _, b as _, c as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_chmod => owner::my_chmod(a as _, b as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_chown => owner::my_chown(a as _, b as _, c as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_lchown => owner::my_lchown(a as _, b as _, c as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_utime => owner::my_utime(a as _, b as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_utimes => owner::my_utimes(a as _, b as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_futimesat => owner::my_futimesat(fd, b as _, c as _) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
             libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int) as isize,

@@ -1,0 +1,285 @@
+//! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with its relatives. What they
+//! call is libc's own, past our hooks, so each is made one of its sisters that take the arguments in a list. And those sisters,
+//! as far as they write on a descriptor themselves.
+//!
+//! Only on x86-64 so far; elsewhere these pass without us.
+
+use super::{exec, rw};
+use crate::errno;
+use crate::foreign::or_host;
+use crate::real::{hooks, real, Hook};
+use libc::{c_char, c_int, c_void};
+
+extern "C" {
+    fn backtrace_symbols(frames: *const *mut c_void, count: c_int) -> *mut *mut c_char;
+    fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
+}
+
+/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
+fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
+    /// st_blksize of the device.
+    const PIECE: usize = 4096;
+    let mut text = std::ptr::null_mut::<c_char>();
+    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
+    unsafe {
+        let n = vasprintf(&mut text, format, arguments);
+        let mut done = 0;
+        while done < n.max(0) as usize {
+            let piece = (n as usize - done).min(PIECE);
+            let from = text.add(done).cast::<c_void>();
+            let written = or_host(rw::write_buffer(fd, from, piece), || {
+                libc::write(fd, from, piece)
+            });
+            if written < 0 {
+                break;
+            }
+            done += written as usize;
+        }
+        if n >= 0 {
+            errno::keep(|| libc::free(text.cast()));
+        }
+        if done as c_int == n {
+            n
+        } else {
+            -1
+        }
+    }
+}
+
+/// backtrace_symbols_fd(3): each line is a write, which the driver refuses unless it happens to look like a packet.
+fn print_frames(fd: c_int, frames: *const *mut c_void, count: c_int) {
+    // SAFETY: the caller's frames; the array of lines is one block of libc's.
+    unsafe {
+        let lines = backtrace_symbols(frames, count);
+        for i in 0..if lines.is_null() {
+            0
+        } else {
+            count.max(0) as usize
+        } {
+            let line = *lines.add(i);
+            let parts = [(line.cast_const(), libc::strlen(line)), (c"\n".as_ptr(), 1)];
+            let array = parts.map(|(at, len)| libc::iovec {
+                iov_base: at.cast_mut().cast(),
+                iov_len: len,
+            });
+            libc::writev(fd, array.as_ptr(), array.len() as c_int);
+        }
+        libc::free(lines.cast());
+    }
+}
+
+hooks! {
+    fn vdprintf(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf {
+        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(vdprintf(fd, format, arguments)) }
+    }
+    fn backtrace_symbols_fd(frames: *const *mut c_void, count: c_int, fd: c_int) -> () => my_backtrace_symbols_fd {
+        if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(backtrace_symbols_fd(frames, count, fd)) }
+    }
+    fn __backtrace_symbols_fd(frames: *const *mut c_void, count: c_int, fd: c_int) -> () => my_backtrace_symbols_fd_alias {
+        if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(__backtrace_symbols_fd(frames, count, fd)) }
+    }
+    fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf_chk {
+        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(__vdprintf_chk(fd, flag, format, arguments)) }
+    }
+}
+
+/// The functions of this file that the macro cannot declare.
+pub const MORE: &[Hook] = &[
+    #[cfg(target_arch = "x86_64")]
+    own(c"dprintf"),
+    #[cfg(target_arch = "x86_64")]
+    own(c"__dprintf_chk"),
+    #[cfg(target_arch = "x86_64")]
+    own(c"execl"),
+    #[cfg(target_arch = "x86_64")]
+    own(c"execlp"),
+    #[cfg(target_arch = "x86_64")]
+    own(c"execle"),
+];
+
+#[cfg(target_arch = "x86_64")]
+const fn own(name: &'static std::ffi::CStr) -> Hook {
+    Hook {
+        name,
+        resolve: || {},
+    }
+}
+
+/// The register arguments and the list of the rest (`va_list` of the System V ABI), as `va_start` would make it.
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use super::*;
+    use memtun_core::sys;
+
+    /// va_list.
+    #[repr(C)]
+    pub struct List {
+        registers_used: u32,
+        vectors_used: u32,
+        on_stack: *const usize,
+        registers: *const usize,
+    }
+
+    impl List {
+        /// The next argument of the size of a pointer.
+        ///
+        /// # Safety
+        /// There must be one.
+        unsafe fn next(&mut self) -> usize {
+            const REGISTERS: u32 = 6 * 8;
+            // SAFETY: made by `variadic`, and the caller's contract.
+            unsafe {
+                if self.registers_used < REGISTERS {
+                    let at = self.registers.byte_add(self.registers_used as usize);
+                    self.registers_used += 8;
+                    *at
+                } else {
+                    let at = self.on_stack;
+                    self.on_stack = at.add(1);
+                    *at
+                }
+            }
+        }
+    }
+
+    /// A function whose arguments behind the first `$fixed` bytes of registers become a list, given to `$sister` in the
+    /// register behind them.
+    ///
+    /// The function has no arguments and no locals in Rust's eyes, so that its code is the assembly, and before it at most the
+    /// two instructions that keep a frame pointer (`-C force-frame-pointers`), which are taken back.
+    macro_rules! variadic {
+        ($name:ident, $fixed:literal, $list:literal, $sister:path) => {
+            #[no_mangle]
+            unsafe extern "C" fn $name() -> ! {
+                // SAFETY: saves what the ABI passes in registers, in the room that it makes and takes back; the stack is
+                // aligned to 16 at the call.
+                unsafe {
+                    core::arch::asm!(
+                        concat!(".if . - ", stringify!($name)),
+                        "pop rbp",
+                        ".endif",
+                        ".cfi_def_cfa rsp, 8",
+                        ".cfi_same_value rbp",
+                        "sub rsp, 216",
+                        ".cfi_adjust_cfa_offset 216",
+                        "mov [rsp + 32], rdi",
+                        "mov [rsp + 40], rsi",
+                        "mov [rsp + 48], rdx",
+                        "mov [rsp + 56], rcx",
+                        "mov [rsp + 64], r8",
+                        "mov [rsp + 72], r9",
+                        "test al, al",
+                        "je 2f",
+                        "movaps [rsp + 80], xmm0",
+                        "movaps [rsp + 96], xmm1",
+                        "movaps [rsp + 112], xmm2",
+                        "movaps [rsp + 128], xmm3",
+                        "movaps [rsp + 144], xmm4",
+                        "movaps [rsp + 160], xmm5",
+                        "movaps [rsp + 176], xmm6",
+                        "movaps [rsp + 192], xmm7",
+                        "2:",
+                        concat!("mov dword ptr [rsp], ", $fixed),
+                        "mov dword ptr [rsp + 4], 48",
+                        "lea rax, [rsp + 224]",
+                        "mov [rsp + 8], rax",
+                        "lea rax, [rsp + 32]",
+                        "mov [rsp + 16], rax",
+                        concat!("mov ", $list, ", rsp"),
+                        "call {}",
+                        "add rsp, 216",
+                        ".cfi_adjust_cfa_offset -216",
+                        "ret",
+                        sym $sister,
+                        options(noreturn, nostack)
+                    )
+                }
+            }
+        };
+    }
+
+    variadic!(dprintf, 16, "rdx", print_list);
+    variadic!(__dprintf_chk, 24, "rcx", print_checked);
+    variadic!(execl, 8, "rsi", execute);
+    variadic!(execlp, 8, "rsi", execute_found);
+    variadic!(execle, 8, "rsi", execute_with);
+
+    unsafe extern "C" fn print_list(fd: c_int, format: *const c_char, list: *mut List) -> c_int {
+        // SAFETY: the caller's arguments for the same call.
+        unsafe { my_vdprintf(fd, format, list.cast()) }
+    }
+
+    unsafe extern "C" fn print_checked(
+        fd: c_int,
+        flag: c_int,
+        format: *const c_char,
+        list: *mut List,
+    ) -> c_int {
+        // SAFETY: as above.
+        unsafe { my_vdprintf_chk(fd, flag, format, list.cast()) }
+    }
+
+    type Strings = *const *const c_char;
+
+    /// Arguments of a program that need no mapping.
+    const SMALL: usize = 256;
+
+    /// Calls with the arguments up to the NULL as an array, and the one behind it if it is wanted. Allocates nothing, as exec
+    /// must not.
+    ///
+    /// # Safety
+    /// The list has a NULL, and an argument behind it if `behind`.
+    unsafe fn with_array(
+        list: *mut List,
+        behind: bool,
+        call: impl FnOnce(Strings, Strings) -> c_int,
+    ) -> c_int {
+        let mut small = [std::ptr::null::<c_char>(); SMALL];
+        let mut array = small.as_mut_ptr();
+        let (mut room, mut count) = (SMALL, 0);
+        // SAFETY: the caller's contract; the array has `room` places, of which `count` are filled.
+        unsafe {
+            loop {
+                let argument = (*list).next() as *const c_char;
+                if count == room {
+                    let Ok(larger) = sys::map_private(
+                        2 * room * size_of::<Strings>(),
+                        libc::PROT_READ | libc::PROT_WRITE,
+                    ) else {
+                        crate::errno::set(libc::E2BIG);
+                        return -1;
+                    };
+                    std::ptr::copy_nonoverlapping(array, larger.cast(), count);
+                    // The old mapping stays until the exec: so many arguments are rare.
+                    (array, room) = (larger.cast(), 2 * room);
+                }
+                array.add(count).write(argument);
+                count += 1;
+                if argument.is_null() {
+                    break;
+                }
+            }
+            let last = if behind {
+                (*list).next() as Strings
+            } else {
+                std::ptr::null()
+            };
+            call(array, last)
+        }
+    }
+
+    unsafe extern "C" fn execute(path: *const c_char, list: *mut List) -> c_int {
+        // SAFETY: the caller's arguments to execl(3).
+        unsafe { with_array(list, false, |array, _| exec::my_execv(path, array)) }
+    }
+
+    unsafe extern "C" fn execute_found(file: *const c_char, list: *mut List) -> c_int {
+        // SAFETY: the caller's arguments to execlp(3).
+        unsafe { with_array(list, false, |array, _| exec::my_execvp(file, array)) }
+    }
+
+    unsafe extern "C" fn execute_with(path: *const c_char, list: *mut List) -> c_int {
+        // SAFETY: the caller's arguments to execle(3).
+        unsafe { with_array(list, true, |array, e| exec::my_execve(path, array, e)) }
+    }
+}
