@@ -48,12 +48,28 @@ pub fn find() -> Result<PathBuf> {
         Some(given) => given_by_name(Path::new(&given))?,
         None => look_around()?,
     };
+    check(&library)?;
+    Ok(library)
+}
+
+/// Can LD_PRELOAD express this path?
+///
+/// Errors: EINVAL when it has a space or colon in it.
+pub fn check(library: &Path) -> Result<()> {
     let bytes = library.as_os_str().as_bytes();
     if bytes.iter().any(|b| b": \t\n".contains(b)) {
         let text = format!("{}: LD_PRELOAD takes no path with a space or ':' in it; copy the library elsewhere and set MEMTUN_LIBRARY", library.display());
         return Err(Error::new(libc::EINVAL, text));
     }
-    Ok(library)
+    Ok(())
+}
+
+/// Why the system will not load the library from where it is, with the remedy.
+pub fn obstacle(library: &Path) -> Option<String> {
+    super::guard::is_noexec(library).then(|| {
+        let shown = library.display();
+        format!("{shown}: is on a file system that is mounted noexec, from which no library can be loaded; copy it elsewhere and set MEMTUN_LIBRARY")
+    })
 }
 
 fn given_by_name(given: &Path) -> Result<PathBuf> {
