@@ -68,6 +68,16 @@ fn export(name: &CStr, value: &CStr) {
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
 
+/// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
+/// not get it.
+fn preload_for_children() {
+    let list = variable("LD_PRELOAD").unwrap_or_default();
+    let rest = crate::environment::for_children(&list);
+    if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
+        export(c"LD_PRELOAD", &rest);
+    }
+}
+
 fn owner() -> Option<u32> {
     let given = variable("MEMTUN_NET_OWNER").filter(|uid| !uid.is_empty())?;
     let uid = std::str::from_utf8(&given)
@@ -96,6 +106,9 @@ pub fn init() {
         }
     };
     let library = library();
+    if library.is_some() {
+        preload_for_children();
+    }
     let chosen = given.is_none();
     let private = chosen || variable(TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.

@@ -11,6 +11,7 @@
 //! | `chardev`, `fdinfo` | what stat and /proc say of a device |
 //! | `sockios` | interface requests on ordinary sockets |
 //! | `environment` | what a new program image must find |
+//! | `target` | what that image is |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
 //! | `signals` | SIGBUS, which a file that is cut under a mapping means |
@@ -42,6 +43,7 @@ mod route;
 mod signals;
 mod sockios;
 mod table;
+mod target;
 mod user;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has threads.

@@ -65,8 +65,10 @@ struct Segment {
 }
 
 /// An executable of this machine's architecture.
-pub struct Image {
+pub struct Image<'a> {
     fd: i32,
+    /// The beginning of the file, where most of what is asked for stands.
+    start: &'a [u8],
     segments: [Segment; SEGMENTS],
     count: usize,
     /// Where the section headers are, and how many.
@@ -78,9 +80,9 @@ pub struct Image {
     clippy::large_enum_variant,
     reason = "it lives on the stack of one caller, and nothing here allocates"
 )]
-pub enum Kind {
+pub enum Kind<'a> {
     /// An ELF file of this library's architecture.
-    Ours(Image),
+    Ours(Image<'a>),
     /// One of another.
     Foreign(Machine),
     /// Something else.
@@ -100,7 +102,7 @@ fn long(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Looks at the file behind a descriptor, of which `start` is the beginning.
-pub fn kind(fd: i32, start: &[u8]) -> Kind {
+pub fn kind(fd: i32, start: &[u8]) -> Kind<'_> {
     if start.len() < 64 || !start.starts_with(b"\x7fELF") {
         return Kind::Other;
     }
@@ -117,6 +119,7 @@ pub fn kind(fd: i32, start: &[u8]) -> Kind {
     }
     let mut image = Image {
         fd,
+        start,
         segments: [Segment::default(); SEGMENTS],
         count: 0,
         sections: (long(start, 40), half(start, 60)),
@@ -125,14 +128,8 @@ pub fn kind(fd: i32, start: &[u8]) -> Kind {
     for i in 0..usize::from(count).min(SEGMENTS) {
         let mut entry = [0u8; 56];
         let at = table.saturating_add(i as u64 * u64::from(size));
-        // Usually they stand behind the header.
-        match usize::try_from(at)
-            .ok()
-            .and_then(|at| start.get(at..at.checked_add(56)?))
-        {
-            Some(there) => entry.copy_from_slice(there),
-            None if sys::pread(fd, &mut entry, at) == Ok(56) => (),
-            None => break,
+        if image.read(&mut entry, at) != 56 {
+            break;
         }
         image.segments[i] = Segment {
             kind: word(&entry, 0),
@@ -155,7 +152,18 @@ pub enum Entry {
     SearchPath,
 }
 
-impl Image {
+impl Image<'_> {
+    fn read(&self, buf: &mut [u8], offset: u64) -> usize {
+        let known = usize::try_from(offset)
+            .ok()
+            .and_then(|at| self.start.get(at..));
+        if let Some(known) = known.and_then(|known| known.get(..buf.len())) {
+            buf.copy_from_slice(known);
+            return buf.len();
+        }
+        sys::pread(self.fd, buf, offset).unwrap_or(0)
+    }
+
     fn of(&self, kind: u32) -> impl Iterator<Item = &Segment> {
         self.segments[..self.count]
             .iter()
@@ -171,7 +179,7 @@ impl Image {
     pub fn interpreter<'b>(&self, buf: &'b mut [u8; 256]) -> Option<&'b [u8]> {
         let segment = self.of(PT_INTERP).next()?;
         let len = usize::try_from(segment.size).unwrap_or(0).min(buf.len());
-        let got = sys::pread(self.fd, &mut buf[..len], segment.offset).unwrap_or(0);
+        let got = self.read(&mut buf[..len], segment.offset);
         let end = buf[..got].iter().position(|b| *b == 0).unwrap_or(got);
         Some(&buf[..end])
     }
@@ -190,7 +198,7 @@ impl Image {
         let mut start = [0u8; 512];
         self.of(PT_NOTE).any(|segment| {
             let len = usize::try_from(segment.size).unwrap_or(0).min(start.len());
-            let got = sys::pread(self.fd, &mut start[..len], segment.offset).unwrap_or(0);
+            let got = self.read(&mut start[..len], segment.offset);
             let mut notes = &start[..got];
             while notes.len() >= 12 {
                 if word(notes, 8) == kind && notes[12..].starts_with(owner) {
@@ -220,7 +228,7 @@ impl Image {
         let len = usize::try_from(segment.size)
             .unwrap_or(0)
             .min(entries.len());
-        let got = sys::pread(self.fd, &mut entries[..len], segment.offset).unwrap_or(0);
+        let got = self.read(&mut entries[..len], segment.offset);
         let entries = entries[..got]
             .chunks_exact(16)
             .map(|e| (long(e, 0), long(e, 8)));
@@ -236,7 +244,7 @@ impl Image {
             };
             let mut name = [0u8; 256];
             let place = strings.saturating_add(at);
-            let got = sys::pread(self.fd, &mut name, place).unwrap_or(0);
+            let got = self.read(&mut name, place);
             let end = name[..got].iter().position(|b| *b == 0).unwrap_or(0);
             if !each(entry, &name[..end]) {
                 return;

@@ -80,7 +80,7 @@ fn is_linker(name: &[u8]) -> bool {
     known.iter().any(|known| name.starts_with(known))
 }
 
-fn of_kind(kind: &Kind, name: &[u8]) -> Option<Bypass> {
+fn of_kind(kind: &Kind<'_>, name: &[u8]) -> Option<Bypass> {
     let image = match kind {
         Kind::Other => return None,
         Kind::Foreign(machine) => return Some(Bypass::Architecture(*machine)),
@@ -236,7 +236,7 @@ fn path_only(file: &Path) -> std::io::Result<File> {
 }
 
 /// A program that loads the library: what it does past it all the same.
-fn closer(image: &Image, step: &Step, file: &File, shown: &str, examined: &mut Examined) {
+fn closer(image: &Image<'_>, step: &Step, file: &File, shown: &str, examined: &mut Examined) {
     image.each_name(|entry, name| {
         if entry == Entry::Needed && elf::is_sanitizer(name) {
             examined

@@ -44,7 +44,7 @@ const LIBRARIES: usize = 128;
 
 /// The names of the calls by which a program or one of its libraries (None: itself) could use a tunnel past the hooks.
 pub fn calls_of(
-    image: &Image,
+    image: &Image<'_>,
     path: &Path,
     file: &File,
 ) -> Vec<(Option<PathBuf>, Vec<&'static str>)> {
@@ -78,7 +78,7 @@ pub fn calls_of(
 /// What was found in a file, as long as it is the same one: a test starts its program again and again.
 static KNOWN: Mutex<Option<HashMap<[i64; 5], Vec<&'static str>>>> = Mutex::new(None);
 
-fn of_file(image: &Image, file: &File) -> Vec<&'static str> {
+fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
     let Ok(meta) = file.metadata() else {
         return Vec::new();
     };
@@ -102,7 +102,7 @@ fn of_file(image: &Image, file: &File) -> Vec<&'static str> {
     calls
 }
 
-fn scan(image: &Image, fd: i32) -> Vec<&'static str> {
+fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
     const PIECE: usize = 1 << 18;
     let mut names = BTreeSet::new();
     if image.has_note(b"memtun\0\0") {
@@ -163,7 +163,7 @@ impl Places {
     }
 
     /// The files of the libraries that an image names, without those of the system.
-    fn wanted(&mut self, image: &Image, path: &Path) -> Vec<PathBuf> {
+    fn wanted(&mut self, image: &Image<'_>, path: &Path) -> Vec<PathBuf> {
         let (mut names, mut own) = (Vec::new(), Vec::new());
         let origin = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         image.each_name(|entry, name| {

@@ -4,26 +4,52 @@
 use crate::environment::{self, Environment};
 use crate::errno;
 use crate::real::{hooks, real};
+use crate::target::Target;
 use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
-fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+fn with(
+    target: Option<Target>,
+    environment: Strings,
+    exec: impl FnOnce(Strings) -> c_int,
+) -> c_int {
+    let Some(target) = target else {
+        return exec(environment);
+    };
     // SAFETY: the caller's own argument to an exec function; so below.
-    if unsafe { environment::is_complete(environment) } {
+    if unsafe { environment::is_complete(environment, &target) } {
         exec(environment)
     } else {
-        with_more(environment, exec)
+        with_more(&target, environment, exec)
     }
 }
 
 #[inline(never)]
-fn with_more(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+fn with_more(target: &Target, environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     let mut place = Environment::new();
     // SAFETY: as above.
-    let complete = unsafe { place.complete(environment) };
+    let complete = unsafe { place.complete(environment, target) };
     exec(complete)
+}
+
+/// Looks at what is to be executed, where that is of interest.
+fn target(look: impl FnOnce() -> Target) -> Option<Target> {
+    let preloaded = crate::config::get().is_some_and(|config| config.library.is_some());
+    preloaded
+        .then(|| errno::keep(|| errno::fence(|| Ok(look())).ok()))
+        .flatten()
+}
+
+/// The program behind a path.
+fn at(path: *const c_char) -> Option<Target> {
+    target(|| Target::at(libc::AT_FDCWD, path))
+}
+
+/// The program that is found in PATH.
+fn in_path(file: *const c_char) -> Option<Target> {
+    target(|| Target::in_path(file))
 }
 
 /// Numbers of interfaces are not kept over an exec, which closes what is close-on-exec unseen.
@@ -65,34 +91,34 @@ extern "C" {
 hooks! {
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
         before_exec();
-        with(environment, |e| real!(execve(path, args, e)))
+        with(at(path), environment, |e| real!(execve(path, args, e)))
     }
     fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
         before_exec();
-        with(own(), |e| real!(execve(path, args, e)))
+        with(at(path), own(), |e| real!(execve(path, args, e)))
     }
     fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
         before_exec();
-        with(own(), |e| real!(execvpe(file, args, e)))
+        with(in_path(file), own(), |e| real!(execvpe(file, args, e)))
     }
     fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
         before_exec();
-        with(environment, |e| real!(execvpe(file, args, e)))
+        with(in_path(file), environment, |e| real!(execvpe(file, args, e)))
     }
     fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
         before_exec();
-        with(environment, |e| real!(fexecve(fd, args, e)))
+        with(target(|| Target::of_fd(fd)), environment, |e| real!(fexecve(fd, args, e)))
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
         before_exec();
-        with(environment, |e| real!(execveat(dir, path, args, e, flags)))
+        with(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
         before_spawn();
-        with(environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
+        with(at(path), environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
     }
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawnp {
         before_spawn();
-        with(environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
+        with(in_path(file), environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
     }
 }
