@@ -251,25 +251,6 @@ fn permissions_and_faults_hold_from_the_start() {
     }
 }
 
-/// A C program of these lines; None, with a word, where there is no compiler for it.
-fn compiled(scratch: &Scratch, name: &str, source: &str, options: &[&str]) -> Option<PathBuf> {
-    let source = scratch.write(&format!("{name}.c"), source);
-    let program = scratch.path(name);
-    let mut cc = Command::new("cc");
-    cc.arg("-o").arg(&program).arg(&source).args(options);
-    if cc.output().is_ok_and(|made| made.status.success()) {
-        return Some(program);
-    }
-    eprintln!("NOT TESTED: cc {options:?} does not work here");
-    None
-}
-
-fn script(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
-    let path = scratch.write(name, text);
-    Command::new("chmod").arg("+x").arg(&path).status().unwrap();
-    path
-}
-
 #[test]
 fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
     let scratch = Scratch::new();

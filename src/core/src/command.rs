@@ -22,6 +22,7 @@ pub use program::Start;
 use crate::{Error, Net, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -142,6 +143,9 @@ fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a
         }
         None => command,
     };
+    if let Some(place) = place(&dir) {
+        command.env("MEMTUN_NET_PLACE", place);
+    }
     if net.is_private() {
         // A process that outlives the net, and opens the device then, makes one that goes with it again.
         command.env("MEMTUN_TREE", &dir);
@@ -164,6 +168,14 @@ fn variable(command: &Command, name: &str) -> OsString {
         Some((_, value)) => value.unwrap_or_default().to_owned(),
         None => std::env::var_os(name).unwrap_or_default(),
     }
+}
+
+/// `MEMTUN_NET_PLACE`: which directory the net's path leads to, `DEVICE:INODE:PATH`. In a sandbox it may lead elsewhere.
+pub fn place(dir: &Path) -> Option<OsString> {
+    let meta = std::fs::metadata(dir).ok()?;
+    let mut place = OsString::from(format!("{}:{}:", meta.dev(), meta.ino()));
+    place.push(dir);
+    Some(place)
 }
 
 /// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes come before it, which

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Config {
     /// MEMTUN_NET, or the name of the process tree's private net.
     pub net: Vec<u8>,
+    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as whoever started this program saw it.
+    pub place: Option<(u64, u64)>,
     /// The net was named by nobody, but chosen by the first process of the tree: it goes with the last one.
     pub private: bool,
     /// This is the process that chose it.
@@ -53,11 +55,15 @@ fn variable(name: &str) -> Option<Vec<u8>> {
 /// The net that the first process of the tree chose: where it equals MEMTUN_NET, whoever makes the net makes it private.
 const TREE: &str = "MEMTUN_TREE";
 
+/// `DEVICE:INODE:PATH`; of no meaning where that path is not MEMTUN_NET.
+const PLACE: &str = "MEMTUN_NET_PLACE";
+
 /// What a new program image must find.
 const VARIABLES: &[&str] = &[
     "MEMTUN_NET",
     TREE,
     "MEMTUN_NET_OWNER",
+    PLACE,
     "MEMTUN_DEVICES",
     "MEMTUN_LINK",
     "MEMTUN_LOG",
@@ -70,9 +76,8 @@ fn export(name: &CStr, value: &CStr) {
 
 /// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
 /// not get it.
-fn preload_for_children() {
-    let list = variable("LD_PRELOAD").unwrap_or_default();
-    let rest = crate::environment::for_children(&list);
+fn preload_for_children(list: &[u8]) {
+    let rest = crate::environment::for_children(list);
     if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
         export(c"LD_PRELOAD", &rest);
     }
@@ -106,8 +111,13 @@ pub fn init() {
         }
     };
     let library = library();
-    if library.is_some() {
-        preload_for_children();
+    let mut hidden_by = None;
+    if let Some(library) = &library {
+        let list = variable("LD_PRELOAD").unwrap_or_default();
+        preload_for_children(&list);
+        if let Some(other) = crate::environment::in_front(&list, library.to_bytes()) {
+            hidden_by = Some(other.to_vec());
+        }
     }
     let chosen = given.is_none();
     let private = chosen || variable(TREE).as_ref() == Some(&net);
@@ -138,6 +148,7 @@ pub fn init() {
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
     let _ = CONFIG.set(Box::new(Config {
+        place: place(&net),
         net,
         private,
         chosen,
@@ -147,6 +158,21 @@ pub fn init() {
         environment,
         library,
     }));
+    if let Some(other) = hidden_by.filter(|_| !crate::hooks::open::is_in_force()) {
+        log::warn!(
+            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
+             device; put libmemtun.so first",
+            other.escape_ascii()
+        );
+    }
+}
+
+fn place(net: &[u8]) -> Option<(u64, u64)> {
+    let given = variable(PLACE)?;
+    let mut parts = given.splitn(3, |b| *b == b':');
+    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
+    let (device, inode) = (number()?, number()?);
+    (parts.next() == Some(net)).then_some((device, inode))
 }
 
 /// A net's directory as children with another working directory find it.

@@ -51,6 +51,12 @@ fn in_order(list: &[u8], library: &[u8], target: &Target) -> bool {
             .all(|wanted| front.clone().any(|entry| file(entry) == wanted))
 }
 
+/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
+pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
+    let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
+    others.next().filter(|first| file(first) != file(library))
+}
+
 /// What this library has put in front of itself for this very program: a bare name of a sanitizer's runtime. Whoever names
 /// one by its path means it for all.
 fn is_for_one(entry: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! What the program finds in its environment.
 
 use super::{LinkState, RunArgs};
-use memtun::command::preload;
+use memtun::command::{place, preload};
 use memtun::Net;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +13,9 @@ pub fn set(command: &mut Command, args: &RunArgs, net: &Net, library: &Path, run
     let inherited = std::env::var_os("LD_PRELOAD").unwrap_or_default();
     command.env("LD_PRELOAD", preload(runtimes, library, inherited));
     command.env("MEMTUN_NET", net.path());
+    if let Some(place) = place(net.path()) {
+        command.env("MEMTUN_NET_PLACE", place);
+    }
     if net.is_private() {
         // A process that outlives the net, and opens the device then, makes one that goes with it again.
         command.env("MEMTUN_TREE", net.path());
