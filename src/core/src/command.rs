@@ -16,7 +16,7 @@ mod program;
 mod raw;
 
 pub use guard::{examine, Examined};
-pub use library::{check as check_library, find as find_library, obstacle as library_obstacle};
+pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
 pub use program::Start;
 
 use crate::{Error, Net, Result};

@@ -27,6 +27,7 @@
 //! | [`tunnel`] | the program's side: read, write, ioctl |
 //! | `net`, `interface` | the driver's side |
 //! | [`command`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
+//! | [`json`] | snapshots as JSON |
 //! | `capture` | everything that goes through a net, without loss |
 //! | [`udp`] | datagrams built and parsed |
 //! | `system` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
@@ -43,6 +44,7 @@ mod errno;
 mod error;
 pub mod fault;
 mod interface;
+pub mod json;
 mod name;
 mod net;
 pub mod netdir;

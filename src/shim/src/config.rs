@@ -220,18 +220,20 @@ fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     devices
 }
 
-/// The entry of LD_PRELOAD that is this library.
-fn library() -> Option<CString> {
+/// This library's path, as the dynamic linker has it.
+pub fn own_path() -> Option<&'static CStr> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: an address in this library, and room for one Dl_info.
     let found = unsafe { libc::dladdr(init as *const libc::c_void, info.as_mut_ptr()) };
     // SAFETY: zeroed is a valid Dl_info; dladdr filled it when it says so.
     let info = unsafe { info.assume_init() };
-    if found == 0 || info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: a NUL-terminated string of the dynamic linker's.
-    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    // SAFETY: a NUL-terminated string of the dynamic linker's, which stays as long as the library.
+    (found != 0 && !info.dli_fname.is_null()).then(|| unsafe { CStr::from_ptr(info.dli_fname) })
+}
+
+/// The entry of LD_PRELOAD that is this library.
+fn library() -> Option<CString> {
+    let path = own_path()?;
     let preload = variable("LD_PRELOAD")?;
     let mut entries = preload.split(|b| *b == b':' || *b == b' ');
     let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;
