@@ -190,6 +190,16 @@ fn processes_left_behind_are_reported() {
         run.out.lines().nth(1).unwrap().parse().unwrap(),
         libc::SIGKILL,
     );
+    // Also one that has no tunnel.
+    let run = cli([
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "sleep 60 >/dev/null 2>&1 & echo $!",
+    ])
+    .fails(0, &["left behind", "still run in this net", "sleep ("]);
+    signal(run.out.trim().parse().unwrap(), libc::SIGKILL);
     // One that was told to end is not worth a word.
     let script = "\"$0\" tun0 & sleep 0.2; kill $!";
     cli(["run", "--", "sh", "-c", script, echo.to_str().unwrap()]).ok();

@@ -2,6 +2,7 @@
 
 mod environment;
 mod injecting;
+mod leftovers;
 mod loading;
 mod premade;
 mod supervise;
@@ -177,10 +178,23 @@ fn leave(net: Net, ours: bool) {
     if !ours {
         return;
     }
-    if is_in_use(&net) {
+    let behind = left_behind(&net);
+    if !behind.is_empty() {
         let shown = net.path().display();
+        let few = behind
+            .iter()
+            .take(3)
+            .map(String::as_str)
+            .collect::<Vec<_>>();
+        let more = if behind.len() > few.len() { " ..." } else { "" };
+        let who = format!("{}{more}", few.join(", "));
+        let what = if has_tunnels(&net) {
+            "still use this net"
+        } else {
+            "still run in this net"
+        };
         say(&format!(
-            "{shown}: processes that the program left behind still use this net, which is removed now; name a net with --net DIR to keep it"
+            "{shown}: processes that the program left behind {what}, which is removed now: {who}; name a net with --net DIR to keep it"
         ));
     }
     if let Err(e) = net.remove() {
@@ -191,14 +205,27 @@ fn leave(net: Net, ours: bool) {
     }
 }
 
-/// Does a tunnel live on? A process that has just been told to end gets a moment to do so.
-fn is_in_use(net: &Net) -> bool {
-    let alive = || net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty());
+fn has_tunnels(net: &Net) -> bool {
+    net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty())
+}
+
+/// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
+/// given it and knows nothing of the net.
+fn left_behind(net: &Net) -> Vec<String> {
+    let look = || {
+        let mut found = leftovers::in_net(net.path());
+        if found.is_empty() && has_tunnels(net) {
+            found.push("somebody who was given a tunnel".into());
+        }
+        found
+    };
+    let mut found = look();
     for _ in 0..20 {
-        if !alive() {
-            return false;
+        if found.is_empty() {
+            break;
         }
         std::thread::sleep(Duration::from_millis(5));
+        found = look();
     }
-    alive()
+    found
 }

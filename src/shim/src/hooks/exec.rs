@@ -90,35 +90,43 @@ extern "C" {
 
 hooks! {
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
+        let target = at(path);
         before_exec();
-        with(at(path), environment, |e| real!(execve(path, args, e)))
+        with(target, environment, |e| real!(execve(path, args, e)))
     }
     fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
+        let target = at(path);
         before_exec();
-        with(at(path), own(), |e| real!(execve(path, args, e)))
+        with(target, own(), |e| real!(execve(path, args, e)))
     }
     fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
+        let target = in_path(file);
         before_exec();
-        with(in_path(file), own(), |e| real!(execvpe(file, args, e)))
+        with(target, own(), |e| real!(execvpe(file, args, e)))
     }
     fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
+        let target = in_path(file);
         before_exec();
-        with(in_path(file), environment, |e| real!(execvpe(file, args, e)))
+        with(target, environment, |e| real!(execvpe(file, args, e)))
     }
     fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
+        let target = target(|| Target::of_fd(fd));
         before_exec();
-        with(target(|| Target::of_fd(fd)), environment, |e| real!(fexecve(fd, args, e)))
+        with(target, environment, |e| real!(fexecve(fd, args, e)))
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
+        let target = target(|| Target::at(dir, path));
         before_exec();
-        with(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
+        with(target, environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
+        let target = at(path);
         before_spawn();
-        with(at(path), environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
+        with(target, environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
     }
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawnp {
+        let target = in_path(file);
         before_spawn();
-        with(in_path(file), environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
+        with(target, environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
     }
 }
