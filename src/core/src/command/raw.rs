@@ -103,12 +103,21 @@ fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
 }
 
 fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
-    const PIECE: usize = 1 << 18;
     let mut names = BTreeSet::new();
     if image.has_note(b"memtun\0\0") {
         // A driver that is built with this crate: it has these calls from here.
         return Vec::new();
     }
+    each_call(image, fd, |call| names.extend(code::name(call)));
+    // Whoever only writes tells of a crash.
+    if names.iter().all(|name| ["write", "writev"].contains(name)) {
+        names.clear();
+    }
+    names.into_iter().collect()
+}
+
+fn each_call(image: &Image<'_>, fd: i32, mut each: impl FnMut(code::Call)) {
+    const PIECE: usize = 1 << 18;
     let mut buf = vec![0; OVERLAP + PIECE];
     for (offset, size) in image.code() {
         let (mut at, end) = (offset, offset.saturating_add(size));
@@ -120,20 +129,13 @@ fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
                 break;
             }
             // One byte back: the two of a call may lie on both sides of the cut.
-            code::each_call(&buf[..kept + got], kept.saturating_sub(1), |call| {
-                names.extend(code::name(call));
-            });
+            code::each_call(&buf[..kept + got], kept.saturating_sub(1), &mut each);
             at += got as u64;
             let len = kept + got;
             kept = len.min(OVERLAP);
             buf.copy_within(len - kept..len, 0);
         }
     }
-    // Whoever only writes tells of a crash.
-    if names.iter().all(|name| ["write", "writev"].contains(name)) {
-        names.clear();
-    }
-    names.into_iter().collect()
 }
 
 /// Where libraries are, ld.so(8).
@@ -210,5 +212,44 @@ fn configured(file: &Path, places: &mut Vec<PathBuf>, depth: usize) {
             _ if line.starts_with('/') => places.push(line.into()),
             _ => (),
         }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Of a library that is full of system calls, and of constants and jump tables that look like them.
+    #[test]
+    fn as_many_instructions_are_found_as_a_disassembler_finds() {
+        let maps = fs::read_to_string("/proc/self/maps").expect("of this process");
+        let mut paths = maps
+            .lines()
+            .filter_map(|line| line.split_ascii_whitespace().nth(5));
+        let libc = paths
+            .find(|path| path.contains("/libc.so"))
+            .expect("it is loaded");
+        let Ok(listing) = Command::new("objdump").args(["-d", libc]).output() else {
+            eprintln!("NOT TESTED: no objdump here");
+            return;
+        };
+        let listing = String::from_utf8_lossy(&listing.stdout);
+        let is_call = |line: &&str| {
+            line.split('\t')
+                .nth(2)
+                .is_some_and(|i| i.trim() == "syscall")
+        };
+        let expected = listing.lines().filter(is_call).count();
+        let file = File::open(libc).expect("readable");
+        let mut start = [0; 1024];
+        let len = sys::pread(file.as_raw_fd(), &mut start, 0).expect("readable");
+        let Kind::Ours(image) = elf::kind(file.as_raw_fd(), &start[..len]) else {
+            panic!("libc is an ELF file of ours");
+        };
+        let mut found = 0;
+        each_call(&image, file.as_raw_fd(), |_| found += 1);
+        assert!(expected > 100, "{expected}");
+        assert_eq!(found, expected);
     }
 }
