@@ -347,6 +347,29 @@ ssize_t memtun_describe_packet(int tap,
                                char *buf,
                                size_t len);
 
+/*
+ The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
+ library. ENOENT: MEMTUN_LIBRARY names no file. EINVAL: LD_PRELOAD cannot express it. Else as memtun_describe.
+ */
+MEMTUN_API ssize_t memtun_library(char *buf, size_t len);
+
+/*
+ Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
+ directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library will
+ not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL)
+ would be the list without memtun. EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities,
+ so that the system would start it without the library, on the machine's own devices. ENOENT, EACCES, ELOOP,
+ ENOEXEC: it, or an interpreter of it, cannot be executed. Else as memtun_describe.
+ */
+MEMTUN_API
+ssize_t memtun_examine_program(const char *program,
+                               const char *path,
+                               const char *dir,
+                               const char *preloaded,
+                               int force,
+                               char *buf,
+                               size_t len);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

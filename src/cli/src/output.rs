@@ -1,6 +1,7 @@
 //! Standard output, also when nobody reads it to the end.
 
 use crate::failure::Failure;
+use memtun::json::Json;
 use std::io::{self, BufWriter, Stdout, Write};
 
 /// Standard output, buffered. Ends with [`Output::flush`].
@@ -23,9 +24,8 @@ impl Output {
     }
 
     /// Writes a value as JSON, readable by people too.
-    pub fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value);
-        self.line(text.map_err(|e| Failure::not_done(format!("cannot write JSON: {e}")))?)
+    pub fn json(&mut self, value: &Json) -> Result<(), Failure> {
+        self.line(format_args!("{value:#}"))
     }
 
     /// Everything written must be out before the command says that it is done.

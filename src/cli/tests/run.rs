@@ -190,6 +190,16 @@ fn processes_left_behind_are_reported() {
         run.out.lines().nth(1).unwrap().parse().unwrap(),
         libc::SIGKILL,
     );
+    // Also one that has no tunnel.
+    let run = cli([
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "sleep 60 >/dev/null 2>&1 & echo $!",
+    ])
+    .fails(0, &["left behind", "still run in this net", "sleep ("]);
+    signal(run.out.trim().parse().unwrap(), libc::SIGKILL);
     // One that was told to end is not worth a word.
     let script = "\"$0\" tun0 & sleep 0.2; kill $!";
     cli(["run", "--", "sh", "-c", script, echo.to_str().unwrap()]).ok();
@@ -356,29 +366,192 @@ fn a_limit_is_named_where_it_strikes() {
 #[test]
 fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
     let scratch = Scratch::new();
-    let source = scratch.write("static.c", "int main(void) { return 3; }\n");
-    let program = scratch.path("static");
-    let made = Command::new("cc")
-        .args(["-static", "-o"])
-        .arg(&program)
-        .arg(&source)
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        return not_run("a static program", "no C compiler here links statically");
-    }
+    let source = "int main(void) { return 3; }\n";
+    let Some(program) = compiled(&scratch, "static", source, &["-static"]) else {
+        return;
+    };
     let run = done(memtun().args(["run", "--"]).arg(&program));
     run.fails(3, &["static: is linked statically", "link it dynamically"]);
     let doctor = done(memtun().arg("doctor").arg(&program));
     assert_eq!(doctor.status, Some(1));
     assert!(doctor.out.contains("link it dynamically"), "{}", doctor.out);
-    let script = scratch.write("script", format!("#!{}\n", program.display()));
-    Command::new("chmod")
-        .arg("+x")
-        .arg(&script)
-        .status()
-        .unwrap();
+    let script = script(&scratch, "script", &format!("#!{}\n", program.display()));
     done(memtun().args(["run", "--"]).arg(&script))
         .fails(3, &["the interpreter of", "linked statically"]);
+}
+
+/// Each of these is what `run` says before it starts nothing, and what `doctor` says.
+#[test]
+fn run_and_doctor_agree_on_what_cannot_be_started() {
+    let scratch = Scratch::new();
+    let file = |name: &str, text: &str| {
+        let path = script(&scratch, name, text);
+        path.display().to_string()
+    };
+    let lost = file("lost", "#!/no/such/interpreter\n");
+    let middle = file("middle", &format!("#!{lost}\n"));
+    let nobody = file("nobody", "#!\n");
+    let directory = file("directory", "#!/tmp\n");
+    let plain = scratch.write("plain", "").display().to_string();
+    let text = file("text", &format!("#!{plain}\n"));
+    let words = file("words", "#!/usr/bin/env python3 -u\n");
+    let split = file("split", "#!/usr/bin/env -S A=b no-such-interpreter -u\n");
+    let circle = scratch.path("circle").display().to_string();
+    file("circle", &format!("#!{circle}\n"));
+    for (program, status, says) in [
+        ("no-such-command-anywhere", 127, "not found in PATH"),
+        ("/no/such/path", 127, "not found"),
+        ("/etc/passwd", 126, "permission denied"),
+        ("/etc/passwd/x", 127, "not found"),
+        ("/tmp", 126, "it is a directory"),
+        (&plain, 126, "look at its mode"),
+        (
+            &lost,
+            126,
+            "interpreter /no/such/interpreter does not exist",
+        ),
+        (
+            &middle,
+            126,
+            "interpreter /no/such/interpreter does not exist",
+        ),
+        (&nobody, 126, "names no interpreter"),
+        (&directory, 126, "interpreter /tmp: it is a directory"),
+        (&text, 126, "permission denied"),
+        (&words, 126, "several words want env -S"),
+        (&split, 126, "env finds no no-such-interpreter"),
+        (&circle, 126, "interpreters of interpreters"),
+    ] {
+        let run = cli(["run", "--", program]).fails(status, &[says]);
+        let doctor = cli(["doctor", program]);
+        assert_eq!(doctor.status, Some(1), "{program}");
+        assert_eq!(format!("memtun: {}", doctor.out), run.err);
+        // They are right: the system does not start it either.
+        assert!(!Command::new(program)
+            .output()
+            .is_ok_and(|o| o.status.success()));
+    }
+    for text in [
+        "#!/bin/sh\nexit 0\n",
+        "#!/usr/bin/env sh\nexit 0\n",
+        "#!/usr/bin/env -S A=b sh -e\nexit 0\n",
+        "#! /usr/bin/env   -i  \n",
+        "exit 0\n",
+    ] {
+        let program = file("good", text);
+        let doctor = cli(["doctor", &program]).ok();
+        assert!(doctor.out.ends_with("nothing speaks against it\n"));
+        if !text.contains("-i") {
+            cli(["run", "--", &program]).ok();
+        }
+    }
+}
+
+/// What the loader starts without the library does not start: it would be on the machine's own devices.
+#[test]
+fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
+    let scratch = Scratch::new();
+    // SAFETY: asks for a number only.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("NOT TESTED: only root can give a file to another user");
+        return;
+    }
+    for (name, owner, mode, says) in [
+        ("set-uid", "65534:0", "4755", "is set-uid"),
+        ("set-gid", "0:65534", "2755", "is set-gid"),
+    ] {
+        let program = scratch.path(name);
+        std::fs::copy("/bin/true", &program).unwrap();
+        let shell = format!("chown {owner} {0} && chmod {mode} {0}", program.display());
+        Command::new("sh").args(["-c", &shell]).status().unwrap();
+        let run =
+            |options: &[&str]| done(memtun().arg("run").args(options).arg("--").arg(&program));
+        run(&[]).fails(126, &[says, "run a copy of it that is not", "--force"]);
+        let doctor = done(memtun().arg("doctor").arg(&program));
+        assert_eq!(doctor.status, Some(1));
+        assert!(doctor.out.contains(says), "{}", doctor.out);
+        run(&["--force"]).fails(0, &[says]);
+        // Whoever gains nothing loads the library.
+        let mut shell = Command::new("setpriv");
+        shell.args(["--no-new-privs", env!("CARGO_BIN_EXE_memtun"), "run", "--"]);
+        done(shell.arg(&program).env("MEMTUN_LIBRARY", library())).ok();
+    }
+}
+
+/// The instruction itself, as the crate rustix has it, in a program or in a library of it; not what libgcc compares with.
+#[test]
+fn raw_system_calls_in_the_code_are_seen() {
+    let scratch = Scratch::new();
+    let raw = |number: u32, second: u32| {
+        let instruction = if cfg!(target_arch = "aarch64") {
+            format!(
+                "mov w8, #{number}; movz w1, #{0}; movk w1, #{1}, lsl #16; svc #0",
+                second & 0xffff,
+                second >> 16
+            )
+        } else {
+            format!("movl ${number}, %eax; movl ${second}, %esi; syscall")
+        };
+        format!("void f(void) {{ __asm__ volatile (\"{instruction}\" ::: \"memory\"); }}\n")
+    };
+    let main = "int main(int c, char **v) { (void)v; if (c > 9) f(); return 0; }\n";
+    let names = [
+        (libc::SYS_read, 0, "(read)"),
+        (libc::SYS_ioctl, 0x4004_54ca, "(ioctl)"),
+        (libc::SYS_epoll_ctl, 1, "(epoll_ctl)"),
+        (libc::SYS_ioctl, 0x5413, ""),
+        (libc::SYS_futex, 0, ""),
+        (libc::SYS_write, 0, ""),
+    ];
+    for (number, second, says) in names {
+        let source = format!("{}{main}", raw(number as u32, second));
+        let Some(program) = compiled(&scratch, "raw", &source, &[]) else {
+            return;
+        };
+        let run = done(memtun().args(["run", "--"]).arg(&program));
+        let doctor = done(memtun().arg("doctor").arg(&program));
+        if says.is_empty() {
+            run.ok();
+            doctor.ok();
+        } else {
+            run.fails(0, &["makes raw system calls", says, "calls libc"]);
+            assert!(doctor.out.contains(says) && doctor.status == Some(1));
+        }
+    }
+    let source = raw(libc::SYS_read as u32, 0);
+    let Some(_) = compiled(&scratch, "libraw.so", &source, &["-shared", "-fPIC"]) else {
+        return;
+    };
+    let directory = scratch.path("").display().to_string();
+    let options = ["-L", &directory, "-lraw", "-Wl,-rpath,$ORIGIN"];
+    let source = format!("void f(void);\n{main}");
+    if let Some(program) = compiled(&scratch, "user", &source, &options) {
+        let run = done(memtun().args(["run", "--"]).arg(&program));
+        run.fails(
+            0,
+            &["its library", "libraw.so makes raw system calls (read)"],
+        );
+    }
+    // Of the programs that everybody has none is accused wrongly; the standard library of Rust and libgcc are in them.
+    for program in [
+        "bash",
+        "python3",
+        "git",
+        "cc",
+        "make",
+        "perl",
+        "ssh",
+        env!("CARGO_BIN_EXE_memtun"),
+    ] {
+        let doctor = cli(["doctor", program]);
+        if !doctor.out.contains("not found") {
+            assert!(
+                doctor.out.ends_with("nothing speaks against it\n"),
+                "{}",
+                doctor.out
+            );
+        }
+    }
 }
 
 #[test]

@@ -2,17 +2,27 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `library` | where `libmemtun.so` is |
-//! | `program` | what can be seen to be wrong before a program starts |
+//! | `library` | where `libmemtun.so` is, and can it be loaded from there |
+//! | [`guard`] | what can be known of a program before it starts, in sentences |
+//! | `program` | from the name of a command to the files that run |
+//! | [`elf`] | what an executable's file says about itself |
+//! | `code`, `raw` | system calls in its code, past libc |
 
+mod code;
+pub mod elf;
+pub mod guard;
 mod library;
 mod program;
+mod raw;
 
-pub use library::find as find_library;
+pub use guard::{examine, Examined};
+pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
+pub use program::Start;
 
 use crate::{Error, Net, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -44,9 +54,15 @@ pub trait UnderShim {
     /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`; for a net that was
     /// joined with [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
     ///
-    /// Errors: ENOENT no program, or no library; EACCES not executable; ENOEXEC statically linked; EPERM set-uid; EINVAL the library's path
-    /// cannot be preloaded. Of what it does not see, such as a Go program's own system calls, `memtun doctor` knows more.
+    /// What the library will not see, as a static program or one of Go, is started all the same, with a line on standard error.
+    ///
+    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM set-uid, set-gid or with
+    /// file capabilities: the system would start it without the library, on the machine's own devices; EINVAL the library's
+    /// path cannot be preloaded.
     fn under(&mut self, net: &Net) -> Result<&mut Command>;
+
+    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine itself.
+    fn under_by_force(&mut self, net: &Net) -> Result<&mut Command>;
 
     /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel leaves them
     /// (`MEMTUN_LINK`)? Up unless told otherwise.
@@ -63,27 +79,11 @@ pub trait UnderShim {
 
 impl UnderShim for Command {
     fn under(&mut self, net: &Net) -> Result<&mut Command> {
-        program::check(self)?;
-        let library = find_library()?;
-        // The program may go to another directory.
-        let dir = std::path::absolute(net.path()).map_err(|e| {
-            let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
-            Error::new(errno, format!("net {}: {e}", net.path().display()))
-        })?;
-        let list = preload(&library, variable(self, "LD_PRELOAD"));
-        match net.owner() {
-            Some(uid) => self.env("MEMTUN_NET_OWNER", uid.to_string()),
-            // Said of another net. Empty, not away: a shim around this process would put it back.
-            None if !variable(self, "MEMTUN_NET_OWNER").is_empty() => {
-                self.env("MEMTUN_NET_OWNER", "")
-            }
-            None => self,
-        };
-        if net.is_private() {
-            // A process that outlives the net, and opens the device then, makes one that goes with it again.
-            self.env("MEMTUN_TREE", &dir);
-        }
-        Ok(self.env("LD_PRELOAD", list).env("MEMTUN_NET", dir))
+        put_under(self, net, false)
+    }
+
+    fn under_by_force(&mut self, net: &Net) -> Result<&mut Command> {
+        put_under(self, net, true)
     }
 
     fn link_up(&mut self, up: bool) -> &mut Command {
@@ -111,6 +111,48 @@ impl UnderShim for Command {
     }
 }
 
+fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a mut Command> {
+    let path = variable(command, "PATH");
+    let mut examined = examine(Start {
+        program: command.get_program(),
+        path: Some(&path),
+        dir: command.get_current_dir(),
+    })?;
+    examined.permit(force)?;
+    let library = find_library()?;
+    examined.warnings.extend(library_obstacle(&library));
+    for warning in &examined.warnings {
+        // As the library itself does, when something that the program starts is like that.
+        eprintln!("memtun: {warning}");
+    }
+    // The program may go to another directory.
+    let dir = std::path::absolute(net.path()).map_err(|e| {
+        let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
+        Error::new(errno, format!("net {}: {e}", net.path().display()))
+    })?;
+    let list = preload(
+        &examined.runtimes,
+        &library,
+        variable(command, "LD_PRELOAD"),
+    );
+    match net.owner() {
+        Some(uid) => command.env("MEMTUN_NET_OWNER", uid.to_string()),
+        // Said of another net. Empty, not away: a shim around this process would put it back.
+        None if !variable(command, "MEMTUN_NET_OWNER").is_empty() => {
+            command.env("MEMTUN_NET_OWNER", "")
+        }
+        None => command,
+    };
+    if let Some(place) = place(&dir) {
+        command.env("MEMTUN_NET_PLACE", place);
+    }
+    if net.is_private() {
+        // A process that outlives the net, and opens the device then, makes one that goes with it again.
+        command.env("MEMTUN_TREE", &dir);
+    }
+    Ok(command.env("LD_PRELOAD", list).env("MEMTUN_NET", dir))
+}
+
 fn is_device_path(path: &Path) -> bool {
     let plain = |c| !matches!(c, std::path::Component::ParentDir);
     path.is_absolute()
@@ -128,13 +170,46 @@ fn variable(command: &Command, name: &str) -> OsString {
     }
 }
 
-/// An existing list with the library in front, once.
-fn preload(library: &Path, list: OsString) -> OsString {
+/// `MEMTUN_NET_PLACE`: which directory the net's path leads to, `DEVICE:INODE:PATH`. In a sandbox it may lead elsewhere.
+pub fn place(dir: &Path) -> Option<OsString> {
+    let meta = std::fs::metadata(dir).ok()?;
+    let mut place = OsString::from(format!("{}:{}:", meta.dev(), meta.ino()));
+    place.push(dir);
+    Some(place)
+}
+
+/// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes come before it, which
+/// accept no other place.
+pub fn preload(runtimes: &[String], library: &Path, list: OsString) -> OsString {
     let library = library.as_os_str().as_bytes();
     let list = list.into_vec();
-    let others = list
-        .split(|b| b": ".contains(b))
-        .filter(|entry| !entry.is_empty() && *entry != library);
-    let entries: Vec<&[u8]> = std::iter::once(library).chain(others).collect();
+    let wanted = runtimes.iter().map(String::as_bytes).chain([library]);
+    let mut entries: Vec<&[u8]> = wanted.collect();
+    for entry in list.split(|b| b": ".contains(b)) {
+        if !entry.is_empty() && !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
     OsString::from_vec(entries.join(&b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_preload_list_is_kept_behind_the_library() {
+        let list = |runtimes: &[&str], text: &str| {
+            let runtimes: Vec<String> = runtimes.iter().map(|r| r.to_string()).collect();
+            let list = preload(&runtimes, Path::new("/x/libmemtun.so"), text.into());
+            list.into_string().expect("ASCII")
+        };
+        assert_eq!(list(&[], ""), "/x/libmemtun.so");
+        assert_eq!(list(&[], "/a.so /b.so"), "/x/libmemtun.so:/a.so:/b.so");
+        assert_eq!(list(&[], "/a.so:/x/libmemtun.so"), "/x/libmemtun.so:/a.so");
+        assert_eq!(
+            list(&["libasan.so.8"], "/a.so"),
+            "libasan.so.8:/x/libmemtun.so:/a.so"
+        );
+    }
 }

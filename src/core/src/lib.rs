@@ -26,7 +26,8 @@
 //! | `bell`, `device` | readiness of a descriptor; an interface's configuration |
 //! | [`tunnel`] | the program's side: read, write, ioctl |
 //! | `net`, `interface` | the driver's side |
-//! | `command` | [`UnderShim`]: programs under the shim, from Rust |
+//! | [`command`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
+//! | [`json`] | snapshots as JSON |
 //! | `capture` | everything that goes through a net, without loss |
 //! | [`udp`] | datagrams built and parsed |
 //! | `system` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
@@ -39,12 +40,13 @@ compile_error!("memtun works on Linux with glibc: its locks and the preloaded li
 mod bell;
 mod capture;
 mod cause;
-mod command;
+pub mod command;
 mod device;
 mod errno;
 mod error;
 pub mod fault;
 mod interface;
+pub mod json;
 mod name;
 mod net;
 pub mod netdir;

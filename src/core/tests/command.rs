@@ -1,5 +1,6 @@
 //! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
 
+use memtun::command::{examine, Examined, Start};
 use memtun::{find_library, Net, NetOptions, UnderShim};
 use std::ffi::OsStr;
 use std::fs;
@@ -138,7 +139,7 @@ fn who_owns_a_net_is_not_told_to_programs_of_another() {
 fn a_program_that_is_not_there_is_named() {
     let (errno, text) = refusal(&mut Command::new("./no-such-vpn"));
     assert_eq!(errno, libc::ENOENT);
-    assert!(text.starts_with("./no-such-vpn: ENOENT"), "{text}");
+    assert!(text.starts_with("./no-such-vpn: not found"), "{text}");
     let (errno, text) = refusal(&mut Command::new("no-such-vpn"));
     assert_eq!(errno, libc::ENOENT);
     assert!(text.contains("not found in PATH"), "{text}");
@@ -164,23 +165,45 @@ fn a_relative_program_is_looked_for_where_it_will_run() {
     assert_eq!(errno, libc::EACCES, "{text}");
 }
 
-#[test]
-fn a_static_program_is_refused_with_the_remedy() {
-    let scratch = Scratch::new();
-    // An ELF header with one program header, PT_LOAD.
+/// An ELF file of this machine with one program header of this kind.
+fn elf(kind: u8) -> [u8; 120] {
     let mut elf = [0u8; 120];
     elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    (elf[32], elf[54], elf[56], elf[64]) = (64, 56, 1, 1);
-    let program = scratch.file("static", &elf, 0o755);
-    let (errno, text) = refusal(&mut Command::new(&program));
-    assert_eq!(errno, libc::ENOEXEC, "{text}");
-    assert!(text.contains("link it dynamically"), "{text}");
-    elf[64] = 3;
-    let program = scratch.file("dynamic", &elf, 0o755);
+    elf[18] = if cfg!(target_arch = "aarch64") {
+        183
+    } else {
+        62
+    };
+    (elf[32], elf[54], elf[56], elf[64]) = (64, 56, 1, kind);
+    elf
+}
+
+fn examined(program: &Path) -> Examined {
+    let start = Start {
+        program: program.as_os_str(),
+        path: None,
+        dir: None,
+    };
+    examine(start).expect("it can be started")
+}
+
+#[test]
+fn what_the_library_cannot_see_is_a_warning_with_the_remedy() {
+    let scratch = Scratch::new();
+    let (load, interp) = (1, 3);
+    let program = scratch.file("static", &elf(load), 0o755);
+    let warnings = examined(&program).warnings;
+    assert!(warnings[0].contains("link it dynamically"), "{warnings:?}");
+    let program = scratch.file("dynamic", &elf(interp), 0o755);
+    assert_eq!(examined(&program).warnings, [""; 0]);
+    let mut foreign = elf(interp);
+    foreign[18] = 22;
+    let program = scratch.file("foreign", &foreign, 0o755);
+    let warnings = examined(&program).warnings;
+    assert!(warnings[0].contains("is built for s390x"), "{warnings:?}");
+    // They start all the same.
     let net = Net::temporary().expect("a net");
-    Command::new(&program)
-        .under(&net)
-        .expect("nothing speaks against it");
+    Command::new(&program).under(&net).expect("a warning only");
 }
 
 #[test]
@@ -197,6 +220,19 @@ fn another_users_set_uid_program_is_refused_with_the_remedy() {
         text.contains("set-uid") && text.contains("run a copy"),
         "{text}"
     );
+    let net = Net::temporary().expect("a net");
+    let mut command = Command::new(&program);
+    command.under_by_force(&net).expect("it is wanted");
+    // A script's bits count for nothing, those of its interpreter do.
+    let line = format!("#!{}\n", program.display());
+    let script = scratch.file("script", line.as_bytes(), 0o755);
+    let (errno, text) = refusal(&mut Command::new(&script));
+    assert_eq!(errno, libc::EPERM, "{text}");
+    assert!(text.contains("the interpreter of"), "{text}");
+    chown(&script, Some(65534), None).expect("root can");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o4755)).expect("its mode");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
+    assert_eq!(examined(&script).refusal, None);
 }
 
 /// Runs a test of this program in a copy of it elsewhere, with nothing in the environment.

@@ -172,6 +172,8 @@ def test_the_environment_is_added_to(memtun: m.Net) -> None:
     library, *others = variables.pop("LD_PRELOAD").split(":")
     assert os.path.basename(library) == "libmemtun.so" and os.path.isfile(library)
     assert others == ["/lib/other.so", "/lib/libmemtun-like.so"]
+    place = memtun.path.stat()
+    assert variables.pop("MEMTUN_NET_PLACE") == f"{place.st_dev}:{place.st_ino}:{memtun.path}"
     assert variables == {
         "A": "b",
         "MEMTUN_NET": str(memtun.path),

@@ -6,7 +6,7 @@
 //! | `interface` | packets and datagrams toward the program, link settings |
 //! | `receive` | what the program wrote |
 //! | `describe` | snapshots as JSON, packets in words |
-//! | `json` | JSON text |
+//! | `program` | programs that a driver is about to start |
 //! | `last_error` | the sentence of an error |
 //!
 //! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its sentence for
@@ -14,9 +14,9 @@
 
 mod describe;
 mod interface;
-mod json;
 mod last_error;
 mod net;
+mod program;
 mod receive;
 
 use crate::errno::{self, fence};

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Config {
     /// MEMTUN_NET, or the name of the process tree's private net.
     pub net: Vec<u8>,
+    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as whoever started this program saw it.
+    pub place: Option<(u64, u64)>,
     /// The net was named by nobody, but chosen by the first process of the tree: it goes with the last one.
     pub private: bool,
     /// This is the process that chose it.
@@ -53,11 +55,15 @@ fn variable(name: &str) -> Option<Vec<u8>> {
 /// The net that the first process of the tree chose: where it equals MEMTUN_NET, whoever makes the net makes it private.
 const TREE: &str = "MEMTUN_TREE";
 
+/// `DEVICE:INODE:PATH`; of no meaning where that path is not MEMTUN_NET.
+const PLACE: &str = "MEMTUN_NET_PLACE";
+
 /// What a new program image must find.
 const VARIABLES: &[&str] = &[
     "MEMTUN_NET",
     TREE,
     "MEMTUN_NET_OWNER",
+    PLACE,
     "MEMTUN_DEVICES",
     "MEMTUN_LINK",
     "MEMTUN_LOG",
@@ -66,6 +72,15 @@ const VARIABLES: &[&str] = &[
 fn export(name: &CStr, value: &CStr) {
     // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
+}
+
+/// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
+/// not get it.
+fn preload_for_children(list: &[u8]) {
+    let rest = crate::environment::for_children(list);
+    if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
+        export(c"LD_PRELOAD", &rest);
+    }
 }
 
 fn owner() -> Option<u32> {
@@ -96,6 +111,14 @@ pub fn init() {
         }
     };
     let library = library();
+    let mut hidden_by = None;
+    if let Some(library) = &library {
+        let list = variable("LD_PRELOAD").unwrap_or_default();
+        preload_for_children(&list);
+        if let Some(other) = crate::environment::in_front(&list, library.to_bytes()) {
+            hidden_by = Some(other.to_vec());
+        }
+    }
     let chosen = given.is_none();
     let private = chosen || variable(TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
@@ -125,6 +148,7 @@ pub fn init() {
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
     let _ = CONFIG.set(Box::new(Config {
+        place: place(&net),
         net,
         private,
         chosen,
@@ -134,6 +158,21 @@ pub fn init() {
         environment,
         library,
     }));
+    if let Some(other) = hidden_by.filter(|_| !crate::hooks::open::is_in_force()) {
+        log::warn!(
+            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
+             device; put libmemtun.so first",
+            other.escape_ascii()
+        );
+    }
+}
+
+fn place(net: &[u8]) -> Option<(u64, u64)> {
+    let given = variable(PLACE)?;
+    let mut parts = given.splitn(3, |b| *b == b':');
+    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
+    let (device, inode) = (number()?, number()?);
+    (parts.next() == Some(net)).then_some((device, inode))
 }
 
 /// A net's directory as children with another working directory find it.
@@ -181,18 +220,20 @@ fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     devices
 }
 
-/// The entry of LD_PRELOAD that is this library.
-fn library() -> Option<CString> {
+/// This library's path, as the dynamic linker has it.
+pub fn own_path() -> Option<&'static CStr> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: an address in this library, and room for one Dl_info.
     let found = unsafe { libc::dladdr(init as *const libc::c_void, info.as_mut_ptr()) };
     // SAFETY: zeroed is a valid Dl_info; dladdr filled it when it says so.
     let info = unsafe { info.assume_init() };
-    if found == 0 || info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: a NUL-terminated string of the dynamic linker's.
-    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    // SAFETY: a NUL-terminated string of the dynamic linker's, which stays as long as the library.
+    (found != 0 && !info.dli_fname.is_null()).then(|| unsafe { CStr::from_ptr(info.dli_fname) })
+}
+
+/// The entry of LD_PRELOAD that is this library.
+fn library() -> Option<CString> {
+    let path = own_path()?;
     let preload = variable("LD_PRELOAD")?;
     let mut entries = preload.split(|b| *b == b':' || *b == b' ');
     let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;

@@ -2,7 +2,9 @@
 //! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
 
 use crate::config::{self, Config};
+use crate::target::Target;
 use libc::c_char;
+use memtun_core::command::elf;
 use memtun_core::sys;
 
 /// Entries that fit without a mapping.
@@ -29,13 +31,47 @@ fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     entry.strip_prefix(name)
 }
 
-/// Does this list load the library? By file name: the linker may have found it on a search path.
-fn loads(list: &[u8], library: &[u8]) -> bool {
-    fn file(path: &[u8]) -> &[u8] {
-        path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+fn file(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+}
+
+fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    let entries = list.split(|b| b": ".contains(b));
+    entries.filter(|entry| !entry.is_empty())
+}
+
+/// Is the library the first of this list, behind sanitizers only, and are the runtimes there that the program wants? By
+/// file name: the linker may have found them on a search path.
+fn in_order(list: &[u8], library: &[u8], target: &Target) -> bool {
+    let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
+    let front = entries(list).take_while(|entry| elf::is_sanitizer(file(entry)));
+    others.next().map(file) == Some(file(library))
+        && target
+            .runtimes()
+            .all(|wanted| front.clone().any(|entry| file(entry) == wanted))
+}
+
+/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
+pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
+    let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
+    others.next().filter(|first| file(first) != file(library))
+}
+
+/// What this library has put in front of itself for this very program: a bare name of a sanitizer's runtime. Whoever names
+/// one by its path means it for all.
+fn is_for_one(entry: &[u8]) -> bool {
+    !entry.contains(&b'/') && elf::is_sanitizer(entry)
+}
+
+/// The list of LD_PRELOAD for children of a program that was started with this one; None: the same.
+pub fn for_children(list: &[u8]) -> Option<&[u8]> {
+    let mut rest = list;
+    while let Some(entry) = entries(rest).next().filter(|entry| is_for_one(entry)) {
+        let at = rest.windows(entry.len()).position(|w| w == entry)? + entry.len();
+        rest = rest[at..].trim_ascii_start();
+        rest = rest.strip_prefix(b":").unwrap_or(rest);
     }
-    list.split(|b| *b == b':' || *b == b' ')
-        .any(|entry| file(entry) == file(library))
+    (rest.len() < list.len() && !rest.is_empty()).then_some(rest)
 }
 
 /// What an environment holds of ours.
@@ -83,7 +119,7 @@ unsafe fn contents<'a>(config: &Config, given: *const *const c_char) -> Contents
 ///
 /// # Safety
 /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
-pub unsafe fn is_complete(given: *const *const c_char) -> bool {
+pub unsafe fn is_complete(given: *const *const c_char, target: &Target) -> bool {
     let Some(config) = config::get() else {
         return true;
     };
@@ -99,7 +135,7 @@ pub unsafe fn is_complete(given: *const *const c_char) -> bool {
     found.present == all
         && found
             .preload
-            .is_some_and(|(_, list)| loads(list, library.to_bytes()))
+            .is_some_and(|(_, list)| in_order(list, library.to_bytes(), target))
 }
 
 /// Puts what is missing into the process's own environment, by libc's functions.
@@ -112,7 +148,7 @@ pub fn put_back() {
     unsafe {
         let list = libc::getenv(c"LD_PRELOAD".as_ptr());
         let list = if list.is_null() { b"" } else { bytes(list) };
-        if !loads(list, library.to_bytes()) {
+        if !entries(list).any(|entry| file(entry) == file(library.to_bytes())) {
             let between: &[u8] = if list.is_empty() { b"" } else { b":" };
             if let Ok(joined) = sys::PathBuf::concat(&[library.to_bytes(), between, list]) {
                 libc::setenv(c"LD_PRELOAD".as_ptr(), joined.cstr().as_ptr(), 1);
@@ -151,7 +187,11 @@ impl Environment {
     ///
     /// # Safety
     /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
-    pub unsafe fn complete(&mut self, given: *const *const c_char) -> *const *const c_char {
+    pub unsafe fn complete(
+        &mut self,
+        given: *const *const c_char,
+        target: &Target,
+    ) -> *const *const c_char {
         let Some(config) = config::get() else {
             return given;
         };
@@ -167,7 +207,7 @@ impl Environment {
             preload,
             present,
         } = unsafe { contents(config, given) };
-        let loaded = preload.is_some_and(|(_, list)| loads(list, library.to_bytes()));
+        let loaded = preload.is_some_and(|(_, list)| in_order(list, library.to_bytes(), target));
         let all = (1u32 << config.environment.len()) - 1;
         if loaded && present == all {
             return given;
@@ -184,13 +224,7 @@ impl Environment {
         };
         if !loaded {
             let list = preload.map_or(&b""[..], |(_, list)| list);
-            let parts = [
-                PRELOAD,
-                library.to_bytes(),
-                if list.is_empty() { b"" } else { b":" },
-                list,
-            ];
-            if let Some(entry) = self.preload_entry(&parts) {
+            if let Some(entry) = self.preload_entry(list, library.to_bytes(), target) {
                 put(preload.map_or(end, |(at, _)| at), entry);
                 end += preload.is_none() as usize;
             }
@@ -215,16 +249,33 @@ impl Environment {
         Some(place.cast())
     }
 
-    /// None when the list would be longer than any sensible one.
-    fn preload_entry(&mut self, parts: &[&[u8]]) -> Option<*const c_char> {
-        let mut at = 0;
-        for part in parts {
-            self.preload
-                .get_mut(at..at + part.len())?
-                .copy_from_slice(part);
-            at += part.len();
+    /// The runtimes that the program wants, others that somebody has put there, this library, and what else there was. None
+    /// when the list would be longer than any sensible one.
+    fn preload_entry(
+        &mut self,
+        list: &[u8],
+        library: &[u8],
+        target: &Target,
+    ) -> Option<*const c_char> {
+        let is_ours = |entry: &&[u8]| file(entry) == file(library);
+        let named = entries(list).find(is_ours).unwrap_or(library);
+        let is_wanted = |entry: &[u8]| target.runtimes().any(|wanted| file(entry) == wanted);
+        let first = entries(list).filter(|e| elf::is_sanitizer(file(e)) && !is_for_one(e));
+        let missing = target
+            .runtimes()
+            .filter(|wanted| !first.clone().any(|entry| file(entry) == *wanted));
+        let rest =
+            entries(list).filter(|e| !is_ours(e) && !elf::is_sanitizer(file(e)) && !is_wanted(e));
+        let all = missing.chain(first.clone()).chain([named]).chain(rest);
+        let mut at = PRELOAD.len();
+        self.preload[..at].copy_from_slice(PRELOAD);
+        for entry in all {
+            let end = at + entry.len();
+            self.preload.get_mut(at..end)?.copy_from_slice(entry);
+            *self.preload.get_mut(end)? = b':';
+            at = end + 1;
         }
-        *self.preload.get_mut(at)? = 0;
+        self.preload[at - 1] = 0;
         Some(self.preload.as_ptr().cast())
     }
 }

@@ -14,6 +14,7 @@
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
+//! | `target` | what that image is |
 //! | `user` | the program's memory, without crashing on bad pointers |
 //! | `valgrind` | is it there? |
 //! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
@@ -55,6 +56,7 @@ mod signals;
 mod sleepers;
 mod sockios;
 mod table;
+mod target;
 mod unwind;
 mod user;
 mod valgrind;

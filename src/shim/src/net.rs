@@ -9,7 +9,7 @@ use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::tunnel::Tunnel;
 use memtun_core::{temporary, Errno, Error};
 use std::sync::atomic::{
-    AtomicPtr,
+    AtomicBool, AtomicPtr,
     Ordering::{AcqRel, Acquire, Release},
 };
 
@@ -76,6 +76,7 @@ fn making(config: &Config) -> Create {
 /// The net, made if need be: the program opens a special device.
 pub fn join() -> Result<&'static NetDir, Errno> {
     if let Some(net) = current() {
+        say_if_elsewhere();
         return Ok(net);
     }
     let config = config::get().ok_or(Errno(libc::ENODEV))?;
@@ -85,11 +86,32 @@ pub fn join() -> Result<&'static NetDir, Errno> {
         temporary::sweep(&config.net[..base.max(2) - 1]);
     }
     match join_with(config, making(config)) {
-        Ok(net) => keep(net),
+        Ok(net) => {
+            say_if_elsewhere();
+            keep(net)
+        }
         Err(e) => {
             log::error!("{e}");
             Err(e.errno())
         }
+    }
+}
+
+/// A sandbox that has a /dev/shm of its own has another net by the same name, and so has a program that outlives its net.
+fn say_if_elsewhere() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    let place = config::get().and_then(|config| Some((config, config.place?)));
+    let Some((config, place)) = place.filter(|_| !TOLD.swap(true, Release)) else {
+        return;
+    };
+    let here = sys::PathBuf::concat(&[&config.net])
+        .and_then(|path| sys::fstatat(libc::AT_FDCWD, path.cstr(), 0));
+    if here.is_ok_and(|st| (st.st_dev, st.st_ino) != place) {
+        let net = config.net.escape_ascii();
+        log::warn!(
+            "net {net}: is not the one in which this program was started: a sandbox hides that, or it was removed; nobody \
+             outside sees this tunnel. Let the sandbox see it (bwrap --bind {net} {net})"
+        );
     }
 }
 

@@ -1,17 +1,15 @@
-//! Will a program work under the shim? `run` warns with the same checks.
+//! Will a program work under the shim? `run` asks the same guard.
 
-mod elf;
-mod program;
 mod surroundings;
 
-use crate::failure::{say, Outcome};
+use crate::failure::Outcome;
 use crate::output::Output;
-use crate::run::find_library;
 use clap::Args;
-use std::ffi::{OsStr, OsString};
+use memtun::command::{examine, Start};
+use memtun::find_library;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use program::find;
 pub use surroundings::{probe, PROBE};
 
 /// Say whether a program will work under the shim, and what to do if not
@@ -24,42 +22,24 @@ pub struct DoctorArgs {
     command: Vec<OsString>,
 }
 
-/// What a look at a program gives.
-#[derive(Default)]
-pub struct Findings {
-    /// Why it can't work, each with its remedy.
-    pub complaints: Vec<String>,
-    /// What may be of interest.
-    pub notes: Vec<String>,
-    /// An AddressSanitizer in a library of its own wants to be told that it does not come first.
-    pub sanitizer: bool,
-}
-
-/// Says on standard error why the program cannot be shimmed.
-pub fn warn(program: &OsStr) -> Findings {
-    let findings = program::examine(program).unwrap_or_default();
-    findings
-        .complaints
-        .iter()
-        .for_each(|complaint| say(complaint));
-    findings
-}
-
 /// `memtun doctor`
 pub fn doctor(args: &DoctorArgs) -> Outcome {
     let library = find_library()?;
     let mut complaints = surroundings::examine(&library);
     let mut notes = Vec::new();
-    if let Some(command) = args.command.first() {
-        match program::examine(command) {
-            Some(findings) => {
-                complaints.extend(findings.complaints);
-                notes = findings.notes;
+    if let Some(program) = args.command.first() {
+        let start = Start {
+            program,
+            path: None,
+            dir: None,
+        };
+        match examine(start) {
+            Ok(examined) => {
+                complaints.extend(examined.refusal);
+                complaints.extend(examined.warnings);
+                notes = examined.notes;
             }
-            None => complaints.push(format!(
-                "{}: not found; give a path, or a name that is in PATH",
-                command.to_string_lossy()
-            )),
+            Err(e) => complaints.push(e.to_string()),
         }
     }
     let mut out = Output::new();

@@ -1,6 +1,7 @@
 //! The library and the place for nets, tried rather than guessed.
 
 use crate::failure::{plain, Outcome};
+use memtun::command::library_obstacle;
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -14,10 +15,9 @@ const LITTLE_ROOM: u64 = 64 << 20;
 
 /// What is wrong, each with its remedy.
 pub fn examine(library: &Path) -> Vec<String> {
-    [loads(library), room(), tunnel()]
-        .into_iter()
-        .flatten()
-        .collect()
+    // What cannot be loaded for a known reason need not be tried.
+    let loads = library_obstacle(library).or_else(|| loads(library));
+    [loads, room(), tunnel()].into_iter().flatten().collect()
 }
 
 /// Starts this very command with the library preloaded.
@@ -109,9 +109,15 @@ fn tunnel() -> Option<String> {
     }
 }
 
-/// Exit status 0 when the library is in this process.
+/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line in /proc/self/maps would
+/// not do: the dynamic linker leaves one behind when it has failed to map the rest.
 pub fn probe() -> Outcome {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let loaded = maps.lines().any(|line| line.ends_with("/libmemtun.so"));
+    // SAFETY: a NUL-terminated name, looked up in all that is loaded.
+    let active = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"memtun_active".as_ptr()) };
+    let loaded = !active.is_null() && {
+        // SAFETY: memtun.h declares it so; only our library has a function of this name.
+        let active: extern "C" fn() -> libc::c_int = unsafe { std::mem::transmute(active) };
+        active() == 1
+    };
     Ok(ExitCode::from(u8::from(!loaded)))
 }

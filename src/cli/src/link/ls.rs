@@ -5,6 +5,7 @@ use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use clap::Args;
+use memtun::json::{of_interface, Json};
 use std::process::ExitCode;
 
 /// List the interfaces of a net
@@ -20,11 +21,12 @@ pub struct LsArgs {
 /// `memtun ls`
 pub fn ls(args: &LsArgs) -> Outcome {
     let infos = args.net.existing()?.interfaces()?;
-    let links: Vec<Link> = infos.iter().map(Link::from).collect();
     let mut out = Output::new();
     if args.json {
-        out.json(&links)?;
+        let objects = infos.iter().map(|info| Json::Object(of_interface(info)));
+        out.json(&Json::List(objects.collect()))?;
     } else {
+        let links: Vec<Link> = infos.iter().map(Link::from).collect();
         let rows: Vec<[String; 11]> = links.iter().map(row).collect();
         table(&mut out, &HEADINGS, &rows)?;
     }

@@ -5,6 +5,7 @@ use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use clap::Args;
+use memtun::json::{of_interface, Json};
 use memtun::Name;
 use std::process::ExitCode;
 
@@ -31,12 +32,12 @@ pub fn show(args: &ShowArgs) -> Outcome {
             net.path().display()
         )));
     };
-    let link = Link::from(&interface.info());
+    let info = interface.info();
     let mut out = Output::new();
     if args.json {
-        out.json(&link)?;
+        out.json(&Json::Object(of_interface(&info)))?;
     } else {
-        out.bytes(text(&link).as_bytes())?;
+        out.bytes(text(&Link::from(&info)).as_bytes())?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

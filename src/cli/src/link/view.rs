@@ -1,10 +1,8 @@
-//! What is known of an interface, as JSON shows it.
+//! What is known of an interface, for people. As JSON it is in [`memtun::json`].
 
 use memtun::{uapi, InterfaceInfo, TunnelInfo};
-use serde::Serialize;
 
-/// An interface as JSON shows it. Fields are only ever added.
-#[derive(Serialize)]
+/// An interface.
 pub struct Link {
     pub name: String,
     pub index: u32,
@@ -28,7 +26,6 @@ pub struct Link {
 }
 
 /// What the program wrote.
-#[derive(Serialize)]
 pub struct Received {
     pub packets: u64,
     pub bytes: u64,
@@ -37,18 +34,15 @@ pub struct Received {
 }
 
 /// What the program read.
-#[derive(Serialize)]
 pub struct Transmitted {
     pub packets: u64,
     pub bytes: u64,
     pub dropped: u64,
 }
 
-#[derive(Serialize)]
 pub struct TunnelView {
     pub requested_name: Option<String>,
     pub mode: u32,
-    pub open_flags: u32,
     pub blocking: bool,
     pub close_on_exec: bool,
     pub queued: u32,
@@ -59,7 +53,6 @@ impl From<&TunnelInfo> for TunnelView {
         TunnelView {
             requested_name: t.requested_name.map(|n| n.to_string()),
             mode: t.mode,
-            open_flags: t.open_flags,
             blocking: t.blocking(),
             close_on_exec: t.close_on_exec(),
             queued: t.queued,

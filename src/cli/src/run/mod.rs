@@ -2,26 +2,24 @@
 
 mod environment;
 mod injecting;
-mod library;
+mod leftovers;
 mod loading;
 mod premade;
 mod supervise;
 
 use crate::args::NetArgs;
 use crate::capture::Beside;
-use crate::doctor;
 use crate::failure::{say, Failure, Outcome};
 use crate::values;
 use clap::{Args, ValueEnum};
 use injecting::Injection;
-use memtun::{Fault, Net, Permission};
+use memtun::command::{examine, library_obstacle, Examined, Start};
+use memtun::{find_library, Fault, Net, Permission};
 use premade::Premade;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-
-pub use library::find as find_library;
 
 /// Run a program with an in-memory /dev/net/tun
 ///
@@ -61,6 +59,9 @@ pub struct RunArgs {
     /// Inject the packets of a file into the first interface that the program attaches to
     #[arg(long, value_name = "FILE")]
     inject: Option<PathBuf>,
+    /// Start also a program that the system starts without the library, on the machine's own devices
+    #[arg(long)]
+    force: bool,
     /// The program and its arguments
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -75,20 +76,22 @@ enum LinkState {
 
 /// `memtun run`
 pub fn run(args: RunArgs) -> Outcome {
-    let library = library::find()?;
+    let library = find_library()?;
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::bad_input("no command: give one behind --"));
     };
+    let mut examined = look_at(program, args.force)?;
+    examined.warnings.extend(library_obstacle(&library));
     // From here on a signal ends the program, and with it this command, in order.
     let signals = supervise::Signals::catch()?;
     let injection = args.inject.as_deref().map(Injection::open).transpose()?;
     let net = join(&args.net)?;
     prepare(&net, &args)?;
 
-    let findings = doctor::warn(program);
+    examined.warnings.iter().for_each(|warning| say(warning));
     let mut command = Command::new(program);
     command.args(arguments);
-    environment::set(&mut command, &args, &net, &library, findings.sanitizer);
+    environment::set(&mut command, &args, &net, &library, &examined.runtimes);
     let capture = args
         .capture
         .as_deref()
@@ -106,7 +109,7 @@ pub fn run(args: RunArgs) -> Outcome {
         e.report();
     }
     let ended = ended?;
-    if findings.complaints.is_empty() && loading.is_some_and(|watch| watch.saw_nothing()) {
+    if examined.warnings.is_empty() && loading.is_some_and(|watch| watch.saw_nothing()) {
         let (program, library) = (program.to_string_lossy(), library.display());
         say(&format!(
             "{program}: ended without having loaded {library}; ask memtun doctor why"
@@ -114,6 +117,23 @@ pub fn run(args: RunArgs) -> Outcome {
     }
     leave(net, args.net.dir().is_none());
     Ok(ended.exit_code())
+}
+
+/// A program that cannot be started is 127 when there is none, else 126, as env(1) has it; so is one that must not be.
+fn look_at(program: &OsStr, force: bool) -> Result<Examined, Failure> {
+    let start = Start {
+        program,
+        path: None,
+        dir: None,
+    };
+    let mut examined = examine(start).map_err(|e| {
+        let missing = e.errno().0 == libc::ENOENT && !e.to_string().contains("cannot be executed");
+        Failure::with_status(if missing { 127 } else { 126 }, e.to_string())
+    })?;
+    examined
+        .permit(force)
+        .map_err(|e| Failure::with_status(126, format!("{e} with --force")))?;
+    Ok(examined)
 }
 
 /// The named net, made if it is missing, or a fresh one.
@@ -158,10 +178,23 @@ fn leave(net: Net, ours: bool) {
     if !ours {
         return;
     }
-    if is_in_use(&net) {
+    let behind = left_behind(&net);
+    if !behind.is_empty() {
         let shown = net.path().display();
+        let few = behind
+            .iter()
+            .take(3)
+            .map(String::as_str)
+            .collect::<Vec<_>>();
+        let more = if behind.len() > few.len() { " ..." } else { "" };
+        let who = format!("{}{more}", few.join(", "));
+        let what = if has_tunnels(&net) {
+            "still use this net"
+        } else {
+            "still run in this net"
+        };
         say(&format!(
-            "{shown}: processes that the program left behind still use this net, which is removed now; name a net with --net DIR to keep it"
+            "{shown}: processes that the program left behind {what}, which is removed now: {who}; name a net with --net DIR to keep it"
         ));
     }
     if let Err(e) = net.remove() {
@@ -172,14 +205,27 @@ fn leave(net: Net, ours: bool) {
     }
 }
 
-/// Does a tunnel live on? A process that has just been told to end gets a moment to do so.
-fn is_in_use(net: &Net) -> bool {
-    let alive = || net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty());
+fn has_tunnels(net: &Net) -> bool {
+    net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty())
+}
+
+/// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
+/// given it and knows nothing of the net.
+fn left_behind(net: &Net) -> Vec<String> {
+    let look = || {
+        let mut found = leftovers::in_net(net.path());
+        if found.is_empty() && has_tunnels(net) {
+            found.push("somebody who was given a tunnel".into());
+        }
+        found
+    };
+    let mut found = look();
     for _ in 0..20 {
-        if !alive() {
-            return false;
+        if found.is_empty() {
+            break;
         }
         std::thread::sleep(Duration::from_millis(5));
+        found = look();
     }
-    alive()
+    found
 }

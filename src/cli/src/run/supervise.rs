@@ -1,6 +1,5 @@
 //! The program as a child: signals go on to it, its end is waited for, its status becomes ours.
 
-use crate::doctor;
 use crate::failure::{plain, say, Failure};
 use rustix::process::{kill_process, Pid, Signal};
 use signal_hook::consts::{
@@ -11,9 +10,7 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::low_level::siginfo::Cause;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
 /// What is passed on to the program instead of ending this command.
@@ -110,25 +107,10 @@ fn end_with(parent: Pid) -> io::Result<()> {
     }
 }
 
+/// What the look at the program has not foreseen.
 fn not_started(program: &OsStr, e: &io::Error) -> Failure {
     let shown = program.to_string_lossy();
-    let is_path = program.as_bytes().contains(&b'/');
-    let (status, why) = match e.raw_os_error() {
-        // A directory of PATH that may not be searched gives EACCES, too.
-        Some(libc::ENOENT | libc::EACCES) if !is_path && doctor::find(program).is_none() => (
-            127,
-            "not found; give a path, or a name that is in PATH".into(),
-        ),
-        Some(libc::ENOENT) if Path::new(program).exists() => (
-            126,
-            "cannot be executed: its interpreter does not exist; install it".into(),
-        ),
-        Some(libc::ENOENT) => (127, "not found; give the path of a program".into()),
-        Some(libc::EACCES) => (
-            126,
-            "cannot be executed: permission denied; look at its mode".into(),
-        ),
-        _ => (126, format!("cannot be executed: {}", plain(e))),
-    };
-    Failure::with_status(status, format!("{shown}: {why}"))
+    let text = format!("{shown}: cannot be executed: {}", plain(e));
+    let missing = e.raw_os_error() == Some(libc::ENOENT);
+    Failure::with_status(if missing { 127 } else { 126 }, text)
 }

@@ -217,3 +217,22 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// A C program of these lines; None, with a word, where there is no compiler for it.
+pub fn compiled(scratch: &Scratch, name: &str, source: &str, options: &[&str]) -> Option<PathBuf> {
+    let source = scratch.write(&format!("{name}.c"), source);
+    let program = scratch.path(name);
+    let mut cc = Command::new("cc");
+    cc.arg("-o").arg(&program).arg(&source).args(options);
+    if cc.output().is_ok_and(|made| made.status.success()) {
+        return Some(program);
+    }
+    eprintln!("NOT TESTED: cc {options:?} does not work here");
+    None
+}
+
+pub fn script(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
+    let path = scratch.write(name, text);
+    Command::new("chmod").arg("+x").arg(&path).status().unwrap();
+    path
+}

@@ -55,12 +55,41 @@ pub fn find() -> Result<PathBuf> {
         Some(given) => given_by_name(Path::new(&given))?,
         None => look_around()?,
     };
+    check(&library)?;
+    Ok(library)
+}
+
+/// The same for a process that has the library in it already, as `own`: `MEMTUN_LIBRARY`, what it was preloaded with, or that.
+pub fn of(own: Result<PathBuf>) -> Result<PathBuf> {
+    let library = match std::env::var_os("MEMTUN_LIBRARY").filter(|given| !given.is_empty()) {
+        Some(given) => given_by_name(Path::new(&given))?,
+        None => match preloaded() {
+            Some(path) => path,
+            None => own.map(|path| fs::canonicalize(&path).unwrap_or(path))?,
+        },
+    };
+    check(&library)?;
+    Ok(library)
+}
+
+/// Can LD_PRELOAD express this path?
+///
+/// Errors: EINVAL when it has a space or colon in it.
+fn check(library: &Path) -> Result<()> {
     let bytes = library.as_os_str().as_bytes();
     if bytes.iter().any(|b| b": \t\n".contains(b)) {
         let text = format!("{}: LD_PRELOAD takes no path with a space or ':' in it; copy the library elsewhere and set MEMTUN_LIBRARY", library.display());
         return Err(Error::new(libc::EINVAL, text));
     }
-    Ok(library)
+    Ok(())
+}
+
+/// Why the system will not load the library from where it is, with the remedy.
+pub fn obstacle(library: &Path) -> Option<String> {
+    super::guard::is_noexec(library).then(|| {
+        let shown = library.display();
+        format!("{shown}: is on a file system that is mounted noexec, from which no library can be loaded; copy it elsewhere and set MEMTUN_LIBRARY")
+    })
 }
 
 fn given_by_name(given: &Path) -> Result<PathBuf> {

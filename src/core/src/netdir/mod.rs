@@ -9,6 +9,7 @@
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
 //! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
 //! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
+//! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is gone, also by SIGKILL,
@@ -49,6 +50,7 @@ const BELL: &[u8] = b".memtun-bell-";
 const LINK: &[u8] = b".memtun-link-";
 const NEW: &[u8] = b".memtun-new-";
 const GONE: &[u8] = b".memtun-gone-";
+const SAID: &[u8] = b".memtun-said-";
 
 /// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
 const FIRST_IFINDEX: u32 = 1001;
@@ -458,4 +460,15 @@ fn temporary_name() -> Result<PathBuf, Errno> {
     name.push(b"-")?;
     name.push_number(sys::now_ns(libc::CLOCK_MONOTONIC) ^ COUNTER.fetch_add(1, Relaxed) << 48)?;
     Ok(name)
+}
+
+/// Is this the first process of a net to tell of something that has this number? Yes where there is no such net.
+pub fn says_first(path: &[u8], number: u64) -> bool {
+    let make = || {
+        let name = numbered(SAID, number).ok()?;
+        let path = PathBuf::concat(&[path, b"/", name.bytes()]).ok()?;
+        let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
+        sys::open_internal(path.cstr(), flags, 0o600).err()
+    };
+    make() != Some(Errno(libc::EEXIST))
 }

@@ -3,7 +3,7 @@
 use super::captured::is_capturer_alive;
 use super::{
     claim, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, LINK, NEW,
-    PRIVATE, STATE, TUNNEL,
+    PRIVATE, SAID, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -223,7 +223,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, LINK, GONE]
+    if [TUNNEL, BELL, LINK, GONE, SAID]
         .iter()
         .any(|kind| number_of(kind, entry).is_some())
     {

@@ -34,11 +34,12 @@ from ._library import active, version
 from ._net import Net
 from ._packets import Packet
 from ._permissions import Permissions
-from ._programs import Program
+from ._programs import Bypass, Program
 from ._receive import Receiver, Subscriber
 from ._views import Counters, InterfaceInfo, Tunnel
 
 __all__ = [
+    "Bypass",
     "Capture",
     "Counters",
     "Error",

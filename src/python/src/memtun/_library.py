@@ -74,6 +74,11 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         c_ssize_t,
         [c_int, c_uint16, c_char_p, c_size_t, c_char_p, c_size_t],
     ),
+    "memtun_library": (c_ssize_t, [c_char_p, c_size_t]),
+    "memtun_examine_program": (
+        c_ssize_t,
+        [c_char_p, c_char_p, c_char_p, c_char_p, c_int, c_char_p, c_size_t],
+    ),
 }
 
 
@@ -97,8 +102,8 @@ def _candidates() -> Iterator[Path]:
 
 
 def find() -> Path:
-    """The library's path: $MEMTUN_LIBRARY, what this process was preloaded with, a checkout's build, or
-    beside the package."""
+    """The library that this process loads: $MEMTUN_LIBRARY, what it was preloaded with, a checkout's build, or
+    beside the package. What programs are preloaded with, and whether it can be, says the library itself."""
     given = os.environ.get("MEMTUN_LIBRARY")
     if given:
         path = Path(given).absolute()

@@ -117,6 +117,7 @@ class Net:
         link: Optional[str] = None,
         devices: Optional[Iterable[Argument]] = None,
         env: Optional[Mapping[str, str]] = None,
+        force: bool = False,
         **keywords: Any,
     ) -> Program:
         """Starts a program under the shim, as :class:`subprocess.Popen` with the same further arguments.
@@ -124,8 +125,11 @@ class Net:
         :param link: ``"down"``: new interfaces are down until somebody sets them up, as on the kernel's
             device
         :param devices: special devices instead of /dev/net/tun
+        :param force: also a program that the system starts without the library, on the machine's own devices
+        :raises NotPermitted: it is such a program: set-uid, set-gid or with file capabilities
         """
         variables = self.environment(env, link=link, devices=devices)
+        _programs.look_at(args, variables, keywords, force)
         program = Program(args, record=self._record_output, env=variables, **keywords)
         self._life.programs.append(program)
         return program
@@ -137,11 +141,13 @@ class Net:
         link: Optional[str] = None,
         devices: Optional[Iterable[Argument]] = None,
         env: Optional[Mapping[str, str]] = None,
+        force: bool = False,
         **keywords: Any,
     ) -> subprocess.CompletedProcess[Any]:
         """Runs a program under the shim to its end, as :func:`subprocess.run` with the same further
-        arguments."""
+        arguments. Else as :meth:`popen`."""
         variables = self.environment(env, link=link, devices=devices)
+        _programs.look_at(args, variables, keywords, force)
         return subprocess.run(args, env=variables, **keywords)
 
     def interface(self, name: str, timeout: Seconds = 5.0) -> Interface:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shlex
 import signal
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Optional, Union
 
 from . import _library
-from ._errors import Error, invalid
+from ._errors import Error, NotPermitted, invalid
 
 Argument = Union[str, "os.PathLike[str]"]
 Command = Union[Argument, Sequence[Argument]]
@@ -32,16 +34,14 @@ def environment(
     devices: Optional[Iterable[Argument]],
 ) -> dict[str, str]:
     """Variables that put a program under the shim, added to ``base`` (None: this process's)."""
-    library = str(_library.find())
-    if any(c in library for c in ": \t\n"):
-        raise Error(
-            errno.EINVAL,
-            f"{library}: LD_PRELOAD takes no path with a space or ':' in it; copy the library elsewhere and set "
-            "MEMTUN_LIBRARY",
-        )
+    library = _library.text("memtun_library")
     variables = dict(os.environ if base is None else base)
     others = variables.get("LD_PRELOAD", "").replace(":", " ").split()
     variables["LD_PRELOAD"] = ":".join([library, *(o for o in others if o != library)])
+    with contextlib.suppress(OSError):
+        # In a sandbox the path may lead elsewhere, which the library says then.
+        place = os.stat(net)
+        variables["MEMTUN_NET_PLACE"] = f"{place.st_dev}:{place.st_ino}:{net}"
     variables["MEMTUN_NET"] = str(net)
     if (net / ".memtun-net-private").exists():
         # What a program that outlives the net makes again is private, too.
@@ -65,6 +65,44 @@ def _device(device: Argument) -> str:
     if not path.startswith("/") or ":" in path or "\0" in path or ".." in path.split("/"):
         invalid(f"device {path!r}: give an absolute path without '..' or ':'")
     return path
+
+
+class Bypass(RuntimeWarning):
+    """A program runs past the library: what it does with the device is not seen."""
+
+
+def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], force: bool) -> None:
+    """Refuses a program that would touch the machine itself, warns of one that the library does not see, and
+    sets its LD_PRELOAD. What cannot be started at all is :mod:`subprocess`'s to say.
+
+    :raises NotPermitted: it is set-uid, set-gid or has file capabilities
+    """
+    program = keywords.get("executable")
+    if program is None and keywords.get("shell"):
+        program = "/bin/sh"
+    elif program is None:
+        program = args if isinstance(args, (str, bytes, os.PathLike)) else next(iter(args), "")
+    directory = keywords.get("cwd")
+    path = variables.get("PATH", os.defpath)
+    try:
+        described = json.loads(
+            _library.text(
+                "memtun_examine_program",
+                *(os.fsencode(program), os.fsencode(path), None if directory is None else os.fsencode(directory)),
+                *(os.fsencode(variables["LD_PRELOAD"]), int(force)),
+            )
+        )
+    except NotPermitted as e:
+        if e.errno == errno.EPERM:
+            raise NotPermitted(e.errno, f"{e.strerror} with force=True") from None
+    except Error as e:
+        if e.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOEXEC):
+            raise
+    else:
+        variables["LD_PRELOAD"] = described["preload"]
+        for sentence in described["warnings"]:
+            # Of who called Net.popen or Net.run.
+            warnings.warn(sentence, Bypass, stacklevel=3)
 
 
 def shown(command: Any) -> str:

@@ -1,13 +1,13 @@
 //! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
 
 use super::interface::{interface, InterfaceHandle};
-use super::json::Json;
 use super::net::{net, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
+use memtun_core::json::{of_interface, of_tunnel, Json};
 use memtun_core::shm::load_name;
 use memtun_core::shm::lock::Patience;
-use memtun_core::{uapi, udp, Errno, Error, InterfaceInfo, Net, TunnelInfo};
+use memtun_core::{udp, Errno, Error, Net};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
@@ -118,73 +118,6 @@ fn of_net(net: &Net) -> super::Answer<Json> {
             Json::List(tunnels.iter().map(of_tunnel).map(Json::Object).collect()),
         ),
     ]))
-}
-
-type Members = Vec<(&'static str, Json)>;
-
-fn of_interface(i: &InterfaceInfo) -> Members {
-    let has = |flag: u32| Json::from(i.tun_flags & flag != 0);
-    let running = i.flags & libc::IFF_RUNNING as u32 != 0;
-    let state = match (i.is_up(), running) {
-        (false, _) => "DOWN",
-        (true, false) => "NO-CARRIER",
-        (true, true) => "UP",
-    };
-    let mac = i.mac.map(|mac| mac.map(|b| format!("{b:02x}")).join(":"));
-    let queued: u64 = i.tunnels.iter().map(|t| u64::from(t.queued)).sum();
-    let [rx_packets, rx_bytes, rx_dropped, frame_errors] = i.rx;
-    let [tx_packets, tx_bytes, tx_dropped] = i.tx;
-    let rx = vec![
-        ("packets", rx_packets.into()),
-        ("bytes", rx_bytes.into()),
-        ("dropped", rx_dropped.into()),
-        ("frame_errors", frame_errors.into()),
-    ];
-    let tx = vec![
-        ("packets", tx_packets.into()),
-        ("bytes", tx_bytes.into()),
-        ("dropped", tx_dropped.into()),
-    ];
-    vec![
-        ("name", i.name.to_string().into()),
-        ("index", i.index.into()),
-        ("kind", if i.tap { "tap" } else { "tun" }.into()),
-        ("state", state.into()),
-        ("flags", Json::list(i.flag_names().split_terminator(','))),
-        ("mtu", i.mtu.into()),
-        ("txqueuelen", i.txqueuelen.into()),
-        ("mac", mac.into()),
-        ("owner", i.owner.into()),
-        ("group", i.group.into()),
-        ("persistent", has(uapi::IFF_PERSIST)),
-        ("pi", (i.tun_flags & uapi::IFF_NO_PI == 0).into()),
-        ("vnet_hdr", has(uapi::IFF_VNET_HDR)),
-        ("multi_queue", has(uapi::IFF_MULTI_QUEUE)),
-        ("queued", queued.into()),
-        ("rx", Json::Object(rx)),
-        ("tx", Json::Object(tx)),
-        ("capture_refused", i.capture_refused.into()),
-        (
-            "tunnels",
-            Json::List(i.tunnels.iter().map(of_tunnel).map(Json::Object).collect()),
-        ),
-    ]
-}
-
-fn of_tunnel(t: &TunnelInfo) -> Members {
-    vec![
-        ("id", t.inode.into()),
-        ("name", t.name.map(|n| n.to_string()).into()),
-        (
-            "requested_name",
-            t.requested_name.map(|n| n.to_string()).into(),
-        ),
-        ("mode", t.mode.into()),
-        ("open_flags", t.open_flags.into()),
-        ("blocking", t.blocking().into()),
-        ("close_on_exec", t.close_on_exec().into()),
-        ("queued", t.queued.into()),
-    ]
 }
 
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {

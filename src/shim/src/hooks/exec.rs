@@ -4,40 +4,70 @@ use crate::environment::{self, Environment};
 use crate::errno;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::target::Target;
 use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
 /// Makes the process another program, or fails.
-fn replacing(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+fn replacing(
+    target: Option<Target>,
+    environment: Strings,
+    exec: impl FnOnce(Strings) -> c_int,
+) -> c_int {
     before_exec();
-    let failed = with(environment, exec);
+    let failed = with(target, environment, exec);
     super::signal::after_exec();
     failed
 }
 
 /// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
-fn with(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+fn with(
+    target: Option<Target>,
+    environment: Strings,
+    exec: impl FnOnce(Strings) -> c_int,
+) -> c_int {
     // Linux takes NULL for an empty one, and it is what clearenv(3) leaves.
     const EMPTY: &[usize; 1] = &[0];
     let environment = match environment.is_null() {
         true => EMPTY.as_ptr().cast(),
         false => environment,
     };
+    let Some(target) = target else {
+        return exec(environment);
+    };
     // SAFETY: the caller's own argument to an exec function; so below.
-    if unsafe { environment::is_complete(environment) } {
+    if unsafe { environment::is_complete(environment, &target) } {
         exec(environment)
     } else {
-        with_more(environment, exec)
+        with_more(&target, environment, exec)
     }
 }
 
 #[inline(never)]
-fn with_more(environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
+fn with_more(target: &Target, environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     let mut place = Environment::new();
     // SAFETY: as above.
-    let complete = unsafe { place.complete(environment) };
+    let complete = unsafe { place.complete(environment, target) };
     exec(complete)
+}
+
+/// Looks at what is to be executed, where that is of interest.
+fn target(look: impl FnOnce() -> Target) -> Option<Target> {
+    let preloaded = crate::config::get().is_some_and(|config| config.library.is_some());
+    preloaded
+        .then(|| errno::keep(|| errno::fence(|| Ok(look())).ok()))
+        .flatten()
+}
+
+/// The program behind a path.
+fn at(path: *const c_char) -> Option<Target> {
+    target(|| Target::at(libc::AT_FDCWD, path))
+}
+
+/// The program that is found in PATH.
+fn in_path(file: *const c_char) -> Option<Target> {
+    target(|| Target::in_path(file))
 }
 
 /// Numbers of interfaces are not kept over an exec, which closes what is close-on-exec unseen.
@@ -71,8 +101,11 @@ fn before_spawn() {
 /// The process runs a shell with its own environment, inside libc. What was taken out of it (clearenv(3)) is put back.
 fn before_shell() {
     before_spawn();
+    let Some(shell) = at(c"/bin/sh".as_ptr()) else {
+        return;
+    };
     // SAFETY: the process's environment; libc reads it in the same unsynchronised way.
-    if unsafe { !environment::is_complete(own()) || own().is_null() } {
+    if unsafe { own().is_null() || !environment::is_complete(own(), &shell) } {
         errno::keep(environment::put_back);
     }
 }
@@ -100,22 +133,22 @@ hooks! {
         real!(wordexp(words, found, flags))
     }
     fn execve(path: *const c_char, args: Strings, environment: Strings) -> c_int => my_execve {
-        replacing(environment, |e| real!(execve(path, args, e)))
+        replacing(at(path), environment, |e| real!(execve(path, args, e)))
     }
     fn execv(path: *const c_char, args: Strings) -> c_int => my_execv {
-        replacing(own(), |e| real!(execve(path, args, e)))
+        replacing(at(path), own(), |e| real!(execve(path, args, e)))
     }
     fn execvp(file: *const c_char, args: Strings) -> c_int => my_execvp {
-        replacing(own(), |e| real!(execvpe(file, args, e)))
+        replacing(in_path(file), own(), |e| real!(execvpe(file, args, e)))
     }
     fn execvpe(file: *const c_char, args: Strings, environment: Strings) -> c_int => my_execvpe {
-        replacing(environment, |e| real!(execvpe(file, args, e)))
+        replacing(in_path(file), environment, |e| real!(execvpe(file, args, e)))
     }
     fn fexecve(fd: c_int, args: Strings, environment: Strings) -> c_int => my_fexecve {
-        replacing(environment, |e| real!(fexecve(fd, args, e)))
+        replacing(target(|| Target::of_fd(fd)), environment, |e| real!(fexecve(fd, args, e)))
     }
     fn execveat(dir: c_int, path: *const c_char, args: Strings, environment: Strings, flags: c_int) -> c_int => my_execveat {
-        replacing(environment, |e| real!(execveat(dir, path, args, e, flags)))
+        replacing(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
         // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
@@ -127,11 +160,13 @@ hooks! {
         }
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
+        let target = at(path);
         before_spawn();
-        with(environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
+        with(target, environment, |e| real!(posix_spawn(pid, path, actions, attributes, args, e)))
     }
     fn posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawnp {
+        let target = in_path(file);
         before_spawn();
-        with(environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
+        with(target, environment, |e| real!(posix_spawnp(pid, file, actions, attributes, args, e)))
     }
 }

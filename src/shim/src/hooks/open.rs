@@ -7,7 +7,8 @@ use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::user;
-use libc::{c_char, c_int, mode_t};
+use libc::{c_char, c_int, c_void, mode_t};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Opens through one of libc's names, or a tunnel.
 #[inline]
@@ -154,4 +155,42 @@ fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_in
     }
     fdinfo::replace(fd as c_int, text);
     Some(fd as c_int)
+}
+
+static NOTED: AtomicBool = AtomicBool::new(false);
+
+/// Stands in for libc's functions of this file while one question is asked.
+extern "C" fn note() -> c_int {
+    NOTED.store(true, Relaxed);
+    errno::set(libc::ENOENT);
+    -1
+}
+
+/// Does a call of open(2) in this program come here? Another library that was preloaded in front of us may have a function of
+/// that name; some pass on to the next one, others to libc. Asked in the constructor, before there are threads.
+pub fn is_in_force() -> bool {
+    // SAFETY: a NUL-terminated name, looked up as the program's own calls are.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"open".as_ptr()) };
+    if found.is_null() {
+        return true;
+    }
+    // SAFETY: whatever is called open has open's type.
+    let open_in_force: unsafe extern "C" fn(*const c_char, c_int, mode_t) -> c_int =
+        unsafe { std::mem::transmute(found) };
+    let slots = [
+        open::slot(),
+        open64::slot(),
+        openat::slot(),
+        openat64::slot(),
+    ];
+    let real = slots.map(|slot| slot.swap(note as *mut c_void, Relaxed));
+    // SAFETY: open(2) with a NUL-terminated path.
+    let fd = unsafe { open_in_force(c"/dev/null".as_ptr(), libc::O_CLOEXEC, 0) };
+    for (slot, real) in slots.iter().zip(real) {
+        slot.store(real, Relaxed);
+    }
+    if fd >= 0 {
+        let _ = memtun_core::sys::close(fd);
+    }
+    NOTED.load(Relaxed)
 }

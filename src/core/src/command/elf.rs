@@ -1,0 +1,290 @@
+//! What an executable's file says about itself, elf(5). Nothing here allocates or takes a lock: the preloaded library looks
+//! at a program between fork and exec.
+
+use crate::sys;
+use std::fmt;
+
+/// More segments than any linker makes.
+const SEGMENTS: usize = 24;
+
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
+const PT_NOTE: u32 = 4;
+const PF_X: u32 = 1;
+
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
+
+const EM_386: u16 = 3;
+const EM_ARM: u16 = 40;
+const EM_X86_64: u16 = 62;
+const EM_AARCH64: u16 = 183;
+
+/// Number of the architecture and width of an address in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine(u16, u8);
+
+impl Machine {
+    /// What this library is built for.
+    pub const OURS: Machine = Machine(
+        if cfg!(target_arch = "aarch64") {
+            EM_AARCH64
+        } else {
+            EM_X86_64
+        },
+        64,
+    );
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Machine(EM_X86_64, 64) => "x86-64",
+            Machine(EM_X86_64, _) => "x32",
+            Machine(EM_386, _) => "32-bit x86",
+            Machine(EM_AARCH64, _) => "aarch64",
+            Machine(EM_ARM, _) => "32-bit ARM",
+            Machine(243, 64) => "riscv64",
+            Machine(20 | 21, _) => "ppc",
+            Machine(22, _) => "s390x",
+            Machine(machine, _) => return write!(f, "architecture {machine}"),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+/// An executable of this machine's architecture.
+pub struct Image<'a> {
+    fd: i32,
+    /// The beginning of the file, where most of what is asked for stands.
+    start: &'a [u8],
+    segments: [Segment; SEGMENTS],
+    count: usize,
+    /// Where the section headers are, and how many.
+    sections: (u64, u16),
+}
+
+/// What the start of a file says.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one caller, and nothing here allocates"
+)]
+pub enum Kind<'a> {
+    /// An ELF file of this library's architecture.
+    Ours(Image<'a>),
+    /// One of another.
+    Foreign(Machine),
+    /// Something else.
+    Other,
+}
+
+fn half(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32
+}
+
+/// Looks at the file behind a descriptor, of which `start` is the beginning.
+pub fn kind(fd: i32, start: &[u8]) -> Kind<'_> {
+    if start.len() < 64 || !start.starts_with(b"\x7fELF") {
+        return Kind::Other;
+    }
+    let width = if start[4] == 1 { 32 } else { 64 };
+    let big_endian = start[5] == 2;
+    let number = if big_endian {
+        u16::from_be_bytes([start[18], start[19]])
+    } else {
+        half(start, 18)
+    };
+    let machine = Machine(number, width);
+    if machine != Machine::OURS || big_endian {
+        return Kind::Foreign(machine);
+    }
+    let mut image = Image {
+        fd,
+        start,
+        segments: [Segment::default(); SEGMENTS],
+        count: 0,
+        sections: (long(start, 40), half(start, 60)),
+    };
+    let (table, size, count) = (long(start, 32), half(start, 54), half(start, 56));
+    for i in 0..usize::from(count).min(SEGMENTS) {
+        let mut entry = [0u8; 56];
+        let at = table.saturating_add(i as u64 * u64::from(size));
+        if image.read(&mut entry, at) != 56 {
+            break;
+        }
+        image.segments[i] = Segment {
+            kind: word(&entry, 0),
+            flags: word(&entry, 4),
+            offset: long(&entry, 8),
+            address: long(&entry, 16),
+            size: long(&entry, 32),
+        };
+        image.count = i + 1;
+    }
+    Kind::Ours(image)
+}
+
+/// An entry of the dynamic section that names something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// A library that is wanted.
+    Needed,
+    /// Where such libraries are looked for.
+    SearchPath,
+}
+
+impl Image<'_> {
+    fn read(&self, buf: &mut [u8], offset: u64) -> usize {
+        let known = usize::try_from(offset)
+            .ok()
+            .and_then(|at| self.start.get(at..));
+        if let Some(known) = known.and_then(|known| known.get(..buf.len())) {
+            buf.copy_from_slice(known);
+            return buf.len();
+        }
+        sys::pread(self.fd, buf, offset).unwrap_or(0)
+    }
+
+    fn of(&self, kind: u32) -> impl Iterator<Item = &Segment> {
+        self.segments[..self.count]
+            .iter()
+            .filter(move |s| s.kind == kind)
+    }
+
+    /// Has it any segment at all? What has none is no program.
+    pub fn is_program(&self) -> bool {
+        self.count > 0
+    }
+
+    /// The dynamic linker that starts it; None for a static program.
+    pub fn interpreter<'b>(&self, buf: &'b mut [u8; 256]) -> Option<&'b [u8]> {
+        let segment = self.of(PT_INTERP).next()?;
+        let len = usize::try_from(segment.size).unwrap_or(0).min(buf.len());
+        let got = self.read(&mut buf[..len], segment.offset);
+        let end = buf[..got].iter().position(|b| *b == 0).unwrap_or(got);
+        Some(&buf[..end])
+    }
+
+    /// Has Go's linker signed it? Every Go program that is not gccgo's has such a note.
+    pub fn is_go(&self) -> bool {
+        self.note(b"Go\0\0", 4)
+    }
+
+    /// Has it a note of this owner, whose name is padded with NUL to a multiple of four bytes, and type 1?
+    pub fn has_note(&self, owner: &[u8]) -> bool {
+        self.note(owner, 1)
+    }
+
+    fn note(&self, owner: &[u8], kind: u32) -> bool {
+        let mut start = [0u8; 512];
+        self.of(PT_NOTE).any(|segment| {
+            let len = usize::try_from(segment.size).unwrap_or(0).min(start.len());
+            let got = self.read(&mut start[..len], segment.offset);
+            let mut notes = &start[..got];
+            while notes.len() >= 12 {
+                if word(notes, 8) == kind && notes[12..].starts_with(owner) {
+                    return true;
+                }
+                let padded = |at| (word(notes, at) as usize).saturating_add(3) & !3;
+                let next = 12usize.saturating_add(padded(0)).saturating_add(padded(4));
+                notes = notes.get(next..).unwrap_or_default();
+            }
+            false
+        })
+    }
+
+    /// Where an address of the running program is in the file.
+    fn offset(&self, address: u64) -> Option<u64> {
+        let inside = |s: &&Segment| address.wrapping_sub(s.address) < s.size;
+        let segment = self.of(PT_LOAD).find(inside)?;
+        segment.offset.checked_add(address - segment.address)
+    }
+
+    /// The names in the dynamic section, each of at most 255 bytes. `each` says whether it wants more.
+    pub fn each_name(&self, mut each: impl FnMut(Entry, &[u8]) -> bool) {
+        let Some(segment) = self.of(PT_DYNAMIC).next() else {
+            return;
+        };
+        let mut entries = [0u8; 2048];
+        let len = usize::try_from(segment.size)
+            .unwrap_or(0)
+            .min(entries.len());
+        let got = self.read(&mut entries[..len], segment.offset);
+        let entries = entries[..got]
+            .chunks_exact(16)
+            .map(|e| (long(e, 0), long(e, 8)));
+        let strings = entries.clone().find(|(tag, _)| *tag == DT_STRTAB);
+        let Some(strings) = strings.and_then(|(_, address)| self.offset(address)) else {
+            return;
+        };
+        for (tag, at) in entries {
+            let entry = match tag {
+                DT_NEEDED => Entry::Needed,
+                DT_RPATH | DT_RUNPATH => Entry::SearchPath,
+                _ => continue,
+            };
+            let mut name = [0u8; 256];
+            let place = strings.saturating_add(at);
+            let got = self.read(&mut name, place);
+            let end = name[..got].iter().position(|b| *b == 0).unwrap_or(0);
+            if !each(entry, &name[..end]) {
+                return;
+            }
+        }
+    }
+
+    /// The parts of the file that are code: its sections, or where it has none its executable segments.
+    pub fn code(&self) -> Vec<(u64, u64)> {
+        const SHT_PROGBITS: u32 = 1;
+        const SHF_EXECINSTR: u64 = 4;
+        let (table, count) = self.sections;
+        let mut found = Vec::new();
+        for i in 0..u64::from(count) {
+            let mut entry = [0u8; 64];
+            if sys::pread(self.fd, &mut entry, table.saturating_add(i * 64)) != Ok(64) {
+                break;
+            }
+            if word(&entry, 4) == SHT_PROGBITS && long(&entry, 8) & SHF_EXECINSTR != 0 {
+                found.push((long(&entry, 24), long(&entry, 32)));
+            }
+        }
+        if found.is_empty() {
+            let code = self.of(PT_LOAD).filter(|s| s.flags & PF_X != 0);
+            found.extend(code.map(|s| (s.offset, s.size)));
+        }
+        found
+    }
+}
+
+/// Is this the name of a sanitizer's runtime that wants to come before every other library?
+pub fn is_sanitizer(library: &[u8]) -> bool {
+    const RUNTIMES: &[&[u8]] = &[
+        b"libasan.so",
+        b"libtsan.so",
+        b"liblsan.so",
+        b"libhwasan.so",
+        b"libclang_rt.asan",
+        b"libclang_rt.tsan",
+        b"libclang_rt.hwasan",
+    ];
+    RUNTIMES.iter().any(|name| library.starts_with(name))
+}

@@ -1,0 +1,88 @@
+"""What is known of a program before it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+
+import memtun as m
+from memtun import _library
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+
+
+def compiled(directory: Path, name: str, *options: str, source: str = "int main(void) { return 3; }") -> Path:
+    program = directory / name
+    (directory / f"{name}.c").write_text(source + "\n")
+    done = subprocess.run(["cc", "-o", program, f"{program}.c", *options], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip(f"cc {options} does not work here")
+    return program
+
+
+@root
+@pytest.mark.parametrize("mode", [0o4755, 0o2755])
+def test_a_program_that_would_touch_the_machine_is_refused(memtun: m.Net, tmp_path: Path, mode: int) -> None:
+    program = tmp_path / "lifted"
+    shutil.copy("/bin/true", program)
+    os.chown(program, 65534, 65534)
+    program.chmod(mode)
+    for start in (memtun.popen, memtun.run):
+        with pytest.raises(m.NotPermitted, match=r"lifted: is set-.*with force=True"):
+            start([program])
+    with pytest.raises(m.NotPermitted):
+        memtun.run(["./lifted"], cwd=tmp_path)
+    with pytest.raises(m.NotPermitted):
+        memtun.run(["lifted"], env={"PATH": str(tmp_path)})
+    with pytest.raises(m.NotPermitted):
+        memtun.run(["true"], executable=program)
+    with pytest.warns(m.Bypass, match="is set-"):
+        assert memtun.run([program], force=True).returncode == 0
+
+
+def test_a_program_that_the_library_does_not_see_is_a_warning(memtun: m.Net, tmp_path: Path) -> None:
+    program = compiled(tmp_path, "still", "-static")
+    with pytest.warns(m.Bypass, match="still: is linked statically") as caught:
+        assert memtun.run([program]).returncode == 3
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert memtun.run("exit 4", shell=True).returncode == 4
+        assert memtun.run(["/usr/bin/env", "true"]).returncode == 0
+
+
+def test_a_program_that_cannot_be_started_is_an_error_of_subprocess(memtun: m.Net, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        memtun.popen(["no-such-program"])
+    with pytest.raises(PermissionError):
+        memtun.popen([tmp_path])
+
+
+def test_a_program_with_a_sanitizer_starts(memtun: m.Net, tmp_path: Path) -> None:
+    source = '#include <stdlib.h>\nint main(void) { return system("echo $LD_PRELOAD"); }'
+    program = compiled(tmp_path, "checked", "-fsanitize=address", source=source)
+    done = memtun.run([program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == _library.text("memtun_library") + "\n"
+
+
+def test_tunnels_have_the_same_members_wherever_they_are_shown(memtun: m.Net) -> None:
+    command = shutil.which("memtun") or str(Path(__file__).parents[3] / "target/release/memtun")
+    if not os.path.exists(command):
+        pytest.skip("no memtun command")
+    program = memtun.popen(["sh", "-c", 'exec "$0" run --net "$MEMTUN_NET" --tun tun3 -- sleep 60', command])
+    interface = memtun.interface("tun3")
+    with interface._handle as pointer:
+        described = json.loads(_library.text("memtun_describe_interface", pointer))
+    listed = subprocess.run(
+        [command, "ls", "--json", "--net", memtun.path], capture_output=True, check=True
+    )
+    shown = json.loads(listed.stdout)[0]
+    assert described.pop("gone") is False
+    assert shown == described
+    program.kill()
