@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `library` | where `libmemtun.so` is |
 //! | `program` | what can be seen to be wrong before a program starts |
+//! | `wait` | waiting for its interface, as long as it runs |
 
 mod library;
 mod program;
+mod wait;
 
 pub use library::find as find_library;
 
@@ -26,7 +28,7 @@ use std::process::Command;
 /// let soon = Some(Duration::from_secs(5));
 /// let net = Net::temporary()?;
 /// let mut vpn = Command::new("./myvpn").args(["--dev", "tun0"]).under(&net)?.spawn()?;
-/// let tun = net.wait_interface("tun0", soon)?;
+/// let tun = net.wait_interface_of(&mut vpn, "tun0", soon)?;
 /// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap(), None, soon)?;
 /// assert_eq!(tun.receive_udp(Some(source.ip()), source.port()).recv(soon)?, b"ping");
 /// vpn.kill()?;

@@ -27,7 +27,7 @@ module                  subject
 """
 
 from ._capture import Capture
-from ._errors import Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
+from ._errors import Ended, Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
 from ._faults import Fault
 from ._interface import Interface, Link
 from ._library import active, version
@@ -41,6 +41,7 @@ from ._views import Counters, InterfaceInfo, Tunnel
 __all__ = [
     "Capture",
     "Counters",
+    "Ended",
     "Error",
     "Fault",
     "Gone",
