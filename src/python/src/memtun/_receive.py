@@ -111,7 +111,8 @@ class _Readiness:
         self._cursor = cursor
         self._waiting = waiting
         self._ahead: Optional[Datagram] = None
-        self._in_vain = Timeout(errno.EAGAIN, "no datagram in time")
+        # Not the exception, whose frames hold the receiver.
+        self._in_vain: Optional[str] = None
         self._end: Optional[Error] = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -126,7 +127,7 @@ class _Readiness:
             try:
                 self._ahead = self._cursor.recv(0)
             except Timeout as e:
-                self._in_vain = e
+                self._in_vain = e.strerror
                 return
             except Error as e:
                 self._end = e
@@ -160,7 +161,7 @@ class _Readiness:
                 # The end stays readable, as a socket's does.
                 raise end
             if datagram is None and end is None:
-                raise Timeout(errno.EAGAIN, self._in_vain.strerror)
+                raise Timeout(errno.EAGAIN, self._in_vain or "no datagram in time")
             self._ahead = self._end = None
             os.read(self.fd, 1)
             self._look()
