@@ -163,10 +163,29 @@ def test_it(memtun):
 @pytest.mark.memtun_shim(link="sideways")
 def test_refused():
     pass
+@pytest.mark.memtun_shim(lnk="down")
+def test_misspelt():
+    pass
 """
     )
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*link 'sideways': give up or down"])
+    result.stdout.fnmatch_lines(["*memtun_shim: memtun_shim() got an unexpected keyword argument 'lnk'"])
+
+
+def test_a_failure_shows_the_line_of_the_test_and_the_sentence(run) -> None:
+    result = run(
+        """
+def test_it(memtun):
+    memtun.popen(ECHO)
+    memtun.interface("tun0", timeout=20)
+    memtun.interface("tun7", timeout=0.3)
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['>       memtun.interface("tun7", timeout=0.3)'])
+    result.stdout.fnmatch_lines(["E       memtun.Timeout: * no interface tun7 in time; *echo.py tun0: running; there is tun0)"])
+    result.stdout.no_fnmatch_line("*_library.py*")
 
 
 def test_marked_and_other_tests_mix_in_modules_with_fixtures(run, pytester: pytest.Pytester) -> None:

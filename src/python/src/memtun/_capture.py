@@ -16,6 +16,9 @@ from typing import Optional, Union
 from . import _library
 from ._errors import Error
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 # How long the command has to begin, and to write what is left at the end.
 _PATIENCE = 10.0
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 from typing import NoReturn
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 
 class Error(OSError):
     """An error of memtun: ``errno`` is its number, ``strerror`` the sentence that says what to do about
@@ -48,6 +51,11 @@ _CLASSES: dict[int, type[Error]] = {
     errno.ENODEV: Gone,
     errno.EPERM: NotPermitted,
 }
+
+
+for _class in (Error, *Error.__subclasses__(), Ended):
+    # As people import it, and as it stands in their reports.
+    _class.__module__ = "memtun"
 
 
 def error(number: int, sentence: str) -> Error:

@@ -16,6 +16,9 @@ from ._receive import Receiver, Subscriber
 from ._views import Counters, InterfaceInfo, Tunnel
 from ._waiting import Hopeless, Seconds, in_turns
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 _SIZE = 0xFFFF_FFFF
 
 

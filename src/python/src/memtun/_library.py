@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 
 from ._errors import Error, PacketsLost, error, invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 NAME = "libmemtun.so"
 
 _uint16_p = ctypes.POINTER(c_uint16)

@@ -25,6 +25,9 @@ from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
 from ._waiting import Seconds, checked, in_turns
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 _KEPT = 100
 # Of so many programs an error tells how they ended.
 _TOLD = 3
@@ -173,11 +176,16 @@ class Net:
             try:
                 return _library.pointer("memtun_interface", net, wanted, ms)
             except Gone as e:
-                raise Timeout(errno.ENODEV, self._absent(str(e.strerror))) from None
+                raise Timeout(errno.ENODEV, str(e.strerror)) from None
 
         with self._handle as net:
             what = f"no interface {name}"
-            pointer = in_turns(attempt, timeout, hopeless=lambda e: self._life.hopeless(e, what, " before TUNSETIFF"))
+            try:
+                pointer = in_turns(attempt, timeout, hopeless=lambda e: self._life.hopeless(e, what, " before TUNSETIFF"))
+            except Ended:
+                raise
+            except Timeout as e:
+                raise Timeout(errno.ENODEV, self._absent(str(e.strerror))) from None
         handle = Handle(pointer, "memtun_iface_close", f"interface {name}")
         interface = Interface(handle, self._handle, self._history, self._life.hopeless)
         self._interfaces[name] = interface
@@ -185,6 +193,8 @@ class Net:
 
     def _absent(self, sentence: str) -> str:
         states = [f"{_programs.named(p.args)}: {p.state}" for p in self._life.programs[-_TOLD:]]
+        with contextlib.suppress(Error):
+            states += [f"there is {info.name}" for info in self.infos()[:_TOLD]]
         return f"{sentence} ({'; '.join(states)})" if states else sentence
 
     def interfaces(self) -> list[Interface]:

@@ -17,6 +17,9 @@ from typing import IO, Any, Optional, Union
 from . import _library
 from ._errors import Error, invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 Argument = Union[str, "os.PathLike[str]"]
 Command = Union[Argument, Sequence[Argument]]
 

@@ -20,6 +20,9 @@ from ._handles import Handle
 from ._packets import Packet
 from ._waiting import OWN, Hopeless, Own, Seconds, checked, in_turns
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 # No packet is longer: a TAP's mtu of 65521 and its header, or a TUN's of 65535, and segments for offloading
 # are as long at most.
 _ROOM = 1 << 17

@@ -10,6 +10,9 @@ from typing import Optional, TypeVar
 
 from ._errors import Error, Gone, Timeout, invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 Seconds = Optional[float]

@@ -125,8 +125,8 @@ class Process:
         self,
         item: pytest.Item,
         limit: Optional[float],
-        link: Optional[str] = None,
-        devices: Optional[Iterable[Argument]] = None,
+        link: Optional[str],
+        devices: Optional[Iterable[Argument]],
     ) -> None:
         self._item = item
         self._read: list[Any] = []

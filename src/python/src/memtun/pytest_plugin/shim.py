@@ -11,12 +11,13 @@ import contextlib
 import os
 import pickle
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Optional
 
 import pytest
 
 from .._errors import Error
+from .._programs import Argument
 from . import child
 from .process import Outcome, Process
 
@@ -42,6 +43,13 @@ def runs(item: object) -> bool:
     return isinstance(item, pytest.Item) and not is_child() and item.get_closest_marker("memtun_shim") is not None
 
 
+def memtun_shim(
+    link: Optional[str] = None, devices: Optional[Iterable[Argument]] = None
+) -> tuple[Optional[str], Optional[Iterable[Argument]]]:
+    """The marker's own arguments; Python says what is wrong with others."""
+    return link, devices
+
+
 class _Done(Exception):
     """The phase is over: nobody else need do anything for it."""
 
@@ -61,7 +69,8 @@ class Phases:
         marker = item.get_closest_marker("memtun_shim")
         assert marker is not None
         try:
-            item.stash[_PROCESS] = Process(item, item.stash.get(_LIMIT, None), *marker.args, **marker.kwargs)
+            link, devices = memtun_shim(*marker.args, **marker.kwargs)
+            item.stash[_PROCESS] = Process(item, item.stash.get(_LIMIT, None), link, devices)
         except (Error, OSError, TypeError) as e:
             sentence = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
             item.stash[_OUTCOME] = Outcome(sentence=f"@pytest.mark.memtun_shim: {sentence}")
