@@ -422,13 +422,19 @@ def test_interrupted():
 def test_what_else_interrupts_the_wait_is_a_failure_with_the_stack_of_the_test(run) -> None:
     result = run(
         """
-import time, memtun as m
-def here_it_hangs(): time.sleep(100)
+import threading, time, memtun as m
+def here_it_hangs():
+    open("hangs", "w").close()
+    time.sleep(100)
 class Alarm(Exception): pass
 def handler(*_): raise Alarm("from outside")
+def strike():
+    while not os.path.exists("hangs"):
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGALRM)
 if not m.active():
     signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 4)
+    threading.Thread(target=strike, daemon=True).start()
 @pytest.mark.memtun_shim
 def test_it():
     print("said before")

@@ -8,7 +8,8 @@ module                  subject
 ``report``              what is said of them when it fails
 ``shim``                the marker ``memtun_shim``
 ``process``             the process of a test that has it, from outside
-``child``               and from inside
+``outcome``             what came of its phases
+``child``               the process from inside
 ``channel``             messages between them
 ``captures``            the option ``--memtun-capture``
 ======================  ================================================================

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,6 +21,7 @@ from .._net import Net
 from .._programs import Argument
 from . import child
 from .channel import Receiver
+from .outcome import Outcome
 
 _START = """
 import pickle, sys
@@ -57,64 +57,6 @@ _THREADS = 2.0
 _FRAME_OF_NOBODY = re.compile(r'^  File "([^"]*/(_pytest|pluggy|memtun/pytest_plugin)/[^"]*|<string>)", line ')
 
 
-@dataclass
-class Outcome:
-    """What came of a phase."""
-
-    when: str = "setup"
-    report: Optional[pytest.TestReport] = None
-    """As the process made it."""
-    exception: Optional[tuple[Optional[bytes], str, str]] = None
-    others: list[Any] = field(default_factory=list)
-    """What it reported besides, of subtests."""
-    sentence: Optional[str] = None
-    """Why there is no report, or it does not count."""
-    stacks: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Did it fail?"""
-        return self.sentence is not None or self.report is not None and self.report.failed
-
-    def text(self) -> str:
-        """What there is to say."""
-        if self.sentence is None:
-            return self.report.longreprtext if self.report is not None else ""
-        return "\n\n".join(part for part in (self.sentence, self.stacks.strip()) if part)
-
-    def excinfo(self) -> Optional[pytest.ExceptionInfo[BaseException]]:
-        """The exception, for those who look at that and not at the report."""
-        if not self.failed or self.sentence is None and self.exception is None:
-            return None
-        try:
-            raise self._raised()
-        except BaseException:
-            return pytest.ExceptionInfo.from_current()
-
-    def _raised(self) -> BaseException:
-        if self.sentence is not None or self.exception is None:
-            return pytest.fail.Exception(self.text(), pytrace=False)
-        pickled, name, said = self.exception
-        if pickled is not None:
-            with contextlib.suppress(Exception):
-                exception = pickle.loads(pickled)
-                if isinstance(exception, BaseException):
-                    return exception
-        # One that looks the same.
-        made: Exception = type(name, (Exception,), {})(said)
-        return made
-
-    def shape(self, report: pytest.TestReport) -> None:
-        """Makes the report of the phase here that of the phase there."""
-        if self.sentence is not None:
-            report.outcome, report.longrepr = "failed", self.text()
-        elif self.report is not None:
-            for name in ("outcome", "longrepr", "duration", "start", "stop", "user_properties", "wasxfail"):
-                if hasattr(self.report, name):
-                    setattr(report, name, getattr(self.report, name))
-            report.sections.extend(self.report.sections)
-
-
 class Process:
     """The process under the shim in which a test runs."""
 
@@ -132,7 +74,7 @@ class Process:
         self._read: list[Any] = []
         self._limit = limit
         self._begun = self._phase_begun = time.monotonic()
-        self._started = self._failed = self._over = self._done = self._waits = False
+        self._started = self._failed = self._over = self._done = self._waits = self._closed = False
         self._left: list[str] = []
         with contextlib.ExitStack() as opened:
             self._dir = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="memtun-pytest-")))
@@ -179,6 +121,8 @@ class Process:
         """Waits for a phase to end."""
         self._phase_begun = time.monotonic()
         outcome = Outcome(when)
+        if self._closed:
+            return outcome
         try:
             if self._waits:
                 self._waits = False
@@ -194,11 +138,12 @@ class Process:
     def _wait(self, outcome: Outcome) -> None:
         while True:
             message = self._receive()
+            if message is None and self._program.poll() is None and not self._is_late():
+                continue
+            # Whoever has ended may have said something just before.
+            message = message or self._receive(0)
             if message is None:
-                late = self._program.poll() is None
-                if late and not self._is_late():
-                    continue
-                self._died(outcome, late)
+                self._died(outcome, late=self._program.poll() is None)
                 return
             kind, *values = message
             self._over = kind in ("interrupted", "lost", "done")
@@ -285,13 +230,16 @@ class Process:
             self._waits = False
             self._receiver.go_on()
         end = time.monotonic() + _END
-        while self._program.poll() is None and not self._done and time.monotonic() < end:
-            message = self._receive(max(0.0, end - time.monotonic()))
+        while not self._done:
+            runs = self._program.poll() is None and time.monotonic() < end
+            message = self._receive(max(0.0, end - time.monotonic()) if runs else 0)
             if message is not None:
                 kind, *values = message
                 if kind in ("lost", "interrupted") and outcome.sentence is None:
                     outcome.sentence = f"the test's process under the shim: {values[0]}"
                 self._note(kind, values)
+            elif not runs:
+                break
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._program.wait(_THREADS if self._left else _END if self._done else 0)
         failed = outcome.sentence is not None
@@ -356,6 +304,7 @@ class Process:
             self._kill()
         self._pass_on()
         self._read = []
+        self._closed = True
         self._ended.close()
 
 

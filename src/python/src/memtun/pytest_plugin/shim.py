@@ -19,7 +19,8 @@ import pytest
 from .._errors import Error
 from .._programs import Argument
 from . import child
-from .process import Outcome, Process
+from .outcome import Outcome
+from .process import Process
 
 _PROCESS = pytest.StashKey[Process]()
 _OUTCOME = pytest.StashKey[Outcome]()
