@@ -4,7 +4,8 @@
  * LD_PRELOAD: the same library serves all three.
  *
  * Functions that return int or ssize_t give a negative errno on error, those that return a handle give NULL and
- * set errno; memtun_last_error() has the sentence. A timeout of -1 waits without limit, 0 does not wait.
+ * set errno; memtun_last_error() has the sentence. A timeout of -1 (any negative one) waits for ever,
+ * 0 does not wait.
  * Packets are as the network sees them: no PI or vnet header; TAP frames whole, from the destination address on.
  * A handle may be used by several threads at once, and by none any more when it is closed.
  */
@@ -62,6 +63,12 @@ MEMTUN_API const char *memtun_version(void);
  or newline. Empty when none has failed. Yours until the next call of this thread.
  */
 MEMTUN_API const char *memtun_last_error(void);
+
+/*
+ How many packets the calling thread's last failed call told of, if that was -ENOBUFS of a reader that was
+ overtaken; else 0.
+ */
+MEMTUN_API uint64_t memtun_last_lost(void);
 
 /*
  Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
@@ -147,7 +154,7 @@ MEMTUN_API int memtun_reset(memtun_net *net);
 
 /*
  Waits until an interface of this name exists. ENODEV when the time is over, EINVAL when no interface can
- have that name. A timeout of -1 waits without limit, 0 does not wait; so for all others. Close it with
+ have that name. A timeout of -1 waits for ever, 0 does not wait; so for all others. Close it with
  memtun_iface_close.
  */
 MEMTUN_API memtun_iface *memtun_interface(memtun_net *net, const char *name, int timeout_ms);
@@ -174,6 +181,31 @@ int memtun_inject(memtun_iface *iface,
  The same for an IP packet; a TAP gets an Ethernet header in front.
  */
 MEMTUN_API int memtun_deliver(memtun_iface *iface, const void *ip_packet, size_t len, int timeout_ms);
+
+/*
+ As memtun_inject (memtun_deliver if ip is not 0), for one turn of a longer wait: what finds no room in time is
+ not counted as refused. For a driver whose language wants to look at signals in between.
+ */
+MEMTUN_API
+int memtun_offer(memtun_iface *iface,
+                 const void *packet,
+                 size_t len,
+                 uint16_t ethertype,
+                 int ip,
+                 int turn_ms);
+
+/*
+ As memtun_send_udp, for one turn of a longer wait: see memtun_offer.
+ */
+MEMTUN_API
+int memtun_offer_udp(memtun_iface *iface,
+                     const char *src_host,
+                     uint16_t src_port,
+                     const char *dst_host,
+                     uint16_t dst_port,
+                     const void *data,
+                     size_t len,
+                     int turn_ms);
 
 /*
  Sends one UDP datagram to the program, with right checksums. src_host NULL: 10.1.2.3, or fd00:1:2::3 for
@@ -247,7 +279,7 @@ MEMTUN_API int memtun_link_del(memtun_iface *iface);
 /*
  The next packet that the program wrote: its length, which may be more than len (then it is cut). ethertype
  may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this handle was
- overtaken and lost packets; go on with the next call. -ENODEV: the interface is gone, and all that it
+ overtaken and lost packets, memtun_last_lost of them; the next call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
  wrote has been received.
  */
 MEMTUN_API
@@ -259,7 +291,7 @@ ssize_t memtun_recv(memtun_iface *iface,
 
 /*
  The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload.
- Errors as memtun_recv.
+ Errors as memtun_recv; the sentence of -EAGAIN says what was passed over, as for its port or checksum.
  */
 MEMTUN_API
 ssize_t memtun_receive_udp(memtun_iface *iface,

@@ -103,12 +103,8 @@ pub fn receive(args: &ReceiveArgs) -> Outcome {
             // Overtaken: packets are lost to us, those after them are not.
             Err(e) if e.errno().0 == libc::ENOBUFS => say(&e.to_string()),
             Err(e) if e.errno().0 == libc::EAGAIN => {
-                let to = args.at.host.map_or(format!("port {}", args.at.port), |h| {
-                    SocketAddr::new(h, args.at.port).to_string()
-                });
-                let name = interface.name();
                 return Err(Failure::not_done(format!(
-                    "{name}: {received} of {wanted} datagrams to {to} in time; wait longer with --timeout, or look with memtun ls"
+                    "{e}; received {received} of {wanted}; wait longer with --timeout, or look with memtun ls"
                 )));
             }
             Err(e) => return Err(e.into()),

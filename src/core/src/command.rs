@@ -7,6 +7,7 @@
 //! | `program` | from the name of a command to the files that run |
 //! | [`elf`] | what an executable's file says about itself |
 //! | `code`, `raw` | system calls in its code, past libc |
+//! | `wait` | waiting for its interface, as long as it runs |
 
 mod code;
 pub mod elf;
@@ -14,6 +15,7 @@ pub mod guard;
 mod library;
 mod program;
 mod raw;
+mod wait;
 
 pub use guard::{examine, Examined};
 pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
@@ -36,7 +38,7 @@ use std::process::Command;
 /// let soon = Some(Duration::from_secs(5));
 /// let net = Net::temporary()?;
 /// let mut vpn = Command::new("./myvpn").args(["--dev", "tun0"]).under(&net)?.spawn()?;
-/// let tun = net.wait_interface("tun0", soon)?;
+/// let tun = net.wait_interface_of(&mut vpn, "tun0", soon)?;
 /// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap(), None, soon)?;
 /// assert_eq!(tun.receive_udp(Some(source.ip()), source.port()).recv(soon)?, b"ping");
 /// vpn.kill()?;

@@ -8,6 +8,7 @@ use std::fmt;
 pub struct Error {
     errno: Errno,
     text: String,
+    lost: u64,
 }
 
 /// The driver's results.
@@ -19,8 +20,20 @@ impl Error {
         Error {
             errno: Errno(errno),
             text: text.into(),
+            lost: 0,
         }
     }
+
+    /// The same, about so many lost packets.
+    pub(crate) fn of_lost(self, lost: u64) -> Error {
+        Error { lost, ..self }
+    }
+
+    /// How many packets a subscriber has lost that was overtaken (ENOBUFS); 0 in other errors.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// The error number.
     pub fn errno(&self) -> Errno {
         self.errno
@@ -53,6 +66,7 @@ impl<T> Context<T> for std::result::Result<T, Errno> {
         self.map_err(|e| Error {
             errno: e,
             text: text(e),
+            lost: 0,
         })
     }
 }

@@ -112,53 +112,86 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
+/// What a packet is to somebody who receives datagrams.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A datagram.
+    Datagram(Datagram<'a>),
+    /// One that a socket would not get.
+    WrongChecksum(Datagram<'a>),
+    /// A part of one, to this host.
+    Fragment(IpAddr),
+    /// Another protocol, or nothing that can be understood.
+    Other,
+}
+
 /// The datagram in a packet; None for anything else: other protocols, fragments, wrong lengths or checksums.
 pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
-    let sliced = match (tap, ethertype) {
-        (true, _) => SlicedPacket::from_ethernet(packet),
-        (false, ETH_P_IP | ETH_P_IPV6) => SlicedPacket::from_ip(packet),
-        _ => return None,
+    match find(packet, ethertype, tap) {
+        Found::Datagram(datagram) => Some(datagram),
+        _ => None,
     }
-    .ok()?;
-    let TransportSlice::Udp(udp) = sliced.transport? else {
-        return None;
+}
+
+/// What a packet is to somebody who receives datagrams.
+pub fn find(packet: &[u8], ethertype: u16, tap: bool) -> Found<'_> {
+    let sliced = match (tap, ethertype) {
+        (true, _) => SlicedPacket::from_ethernet(packet).ok(),
+        (false, ETH_P_IP | ETH_P_IPV6) => SlicedPacket::from_ip(packet).ok(),
+        _ => None,
     };
-    let header = udp.to_header();
-    let payload = udp.payload();
-    let (source, destination, checksum) = match sliced.net? {
+    sliced
+        .and_then(|sliced| look_inside(&sliced))
+        .unwrap_or(Found::Other)
+}
+
+fn look_inside<'a>(sliced: &SlicedPacket<'a>) -> Option<Found<'a>> {
+    let (from, to, fragment) = match sliced.net.as_ref()? {
         NetSlice::Ipv4(ip) => {
-            let header4 = ip.header();
-            let sum = header
-                .calc_checksum_ipv4_raw(header4.source(), header4.destination(), payload)
-                .ok()?;
-            // Zero means that the sender made none (RFC 768).
-            let sum = if header.checksum == 0 { 0 } else { sum };
+            let header = ip.header();
             (
-                IpAddr::V4(header4.source_addr()),
-                IpAddr::V4(header4.destination_addr()),
-                sum,
+                IpAddr::V4(header.source_addr()),
+                IpAddr::V4(header.destination_addr()),
+                ip.is_payload_fragmented() && ip.payload().ip_number == IpNumber::UDP,
             )
         }
         NetSlice::Ipv6(ip) => {
-            let header6 = ip.header();
-            let sum = header
-                .calc_checksum_ipv6_raw(header6.source(), header6.destination(), payload)
-                .ok()?;
+            let header = ip.header();
             (
-                IpAddr::V6(header6.source_addr()),
-                IpAddr::V6(header6.destination_addr()),
-                sum,
+                IpAddr::V6(header.source_addr()),
+                IpAddr::V6(header.destination_addr()),
+                ip.is_payload_fragmented() && ip.payload().ip_number == IpNumber::UDP,
             )
         }
         _ => return None,
     };
-    if checksum != header.checksum {
-        return None;
+    if fragment {
+        return Some(Found::Fragment(to));
     }
-    Some(Datagram {
-        source: SocketAddr::new(source, header.source_port),
-        destination: SocketAddr::new(destination, header.destination_port),
+    let Some(TransportSlice::Udp(udp)) = &sliced.transport else {
+        return None;
+    };
+    let (header, payload) = (udp.to_header(), udp.payload());
+    let sum = match (from, to) {
+        // Zero means that the sender made none (RFC 768).
+        (IpAddr::V4(_), IpAddr::V4(_)) if header.checksum == 0 => 0,
+        (IpAddr::V4(s), IpAddr::V4(d)) => header
+            .calc_checksum_ipv4_raw(s.octets(), d.octets(), payload)
+            .ok()?,
+        (IpAddr::V6(s), IpAddr::V6(d)) => header
+            .calc_checksum_ipv6_raw(s.octets(), d.octets(), payload)
+            .ok()?,
+        _ => return None,
+    };
+    let datagram = Datagram {
+        source: SocketAddr::new(from, header.source_port),
+        destination: SocketAddr::new(to, header.destination_port),
         payload,
+    };
+    Some(if sum == header.checksum {
+        Found::Datagram(datagram)
+    } else {
+        Found::WrongChecksum(datagram)
     })
 }
 

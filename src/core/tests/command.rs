@@ -75,6 +75,46 @@ fn a_program_opens_its_tunnel_in_the_net_of_the_test() {
     assert!(net.tunnels().expect("a list").is_empty());
 }
 
+fn shell(net: &Net, script: &str) -> std::process::Child {
+    Command::new("sh")
+        .args(["-c", script])
+        .under(net)
+        .expect("sh can run under the shim")
+        .spawn()
+        .expect("sh")
+}
+
+#[test]
+fn a_wait_for_an_interface_ends_with_the_program() {
+    let net = Net::temporary().expect("a net");
+    for (script, how) in [
+        ("exit 3", "ended with status 3 before TUNSETIFF"),
+        ("kill -9 $$", "was ended by signal 9 before TUNSETIFF"),
+        // What is left behind is waited for.
+        ("sleep 0.3 &", "ended with status 0 before TUNSETIFF"),
+    ] {
+        let mut program = shell(&net, script);
+        let begun = std::time::Instant::now();
+        let absent = net
+            .wait_interface_of(&mut program, "tun0", None)
+            .expect_err("nobody makes it");
+        assert_eq!(absent.errno().0, libc::ENODEV);
+        assert!(absent.to_string().contains(how), "{absent}");
+        assert!(begun.elapsed() < common::WAIT);
+    }
+    let mut program = shell(&net, "exec sleep 100");
+    let late = net
+        .wait_interface_of(
+            &mut program,
+            "tun0",
+            Some(std::time::Duration::from_millis(120)),
+        )
+        .expect_err("it makes none");
+    assert!(late.to_string().contains("in time"), "{late}");
+    program.kill().expect("it runs");
+    program.wait().expect("its end");
+}
+
 #[test]
 fn a_special_device_may_have_another_path() {
     let net = Net::temporary().expect("a net");

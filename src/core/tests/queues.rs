@@ -141,6 +141,55 @@ fn an_injector_waits_for_room() {
 }
 
 #[test]
+fn a_packet_that_is_only_offered_is_counted_when_it_is_taken() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_txqueuelen(1).expect("a length");
+    interface.offer(&numbered(0, 60), None, NOW).expect("room");
+    for _ in 0..3 {
+        let full = interface.offer(&numbered(1, 60), None, NOW);
+        assert_eq!(full.expect_err("full").errno(), Errno(libc::EAGAIN));
+    }
+    assert_eq!(interface.info().tx[2], 0, "nothing is refused yet");
+    let full = interface.inject(&numbered(1, 60), None, NOW);
+    assert_eq!(full.expect_err("full").errno(), Errno(libc::EAGAIN));
+    assert_eq!(interface.info().tx[2], 1);
+    assert_eq!(number(&system.read(fd, 100).expect("the first")), 0);
+    interface.offer_ip(&numbered(2, 60), NOW).expect("room");
+    assert_eq!(number(&system.read(fd, 100).expect("the second")), 2);
+}
+
+#[test]
+fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    let address = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address");
+    let (from, to) = (address("10.0.0.1:1"), address("10.0.0.9:7"));
+    let receiver = interface.receive_udp(Some(to.ip()), to.port());
+    let mut wrong = memtun::udp::build(from, to, b"x").expect("a packet");
+    *wrong.last_mut().expect("the payload") ^= 1;
+    let other = memtun::udp::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
+    for packet in [&other, &wrong, &other] {
+        system.write(fd, packet).expect("write");
+    }
+    let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum";
+    for _ in 0..2 {
+        let late = receiver.recv(NOW).expect_err("nothing for it");
+        assert_eq!(
+            (late.errno(), late.to_string().as_str()),
+            (Errno(libc::EAGAIN), words)
+        );
+    }
+    system
+        .write(
+            fd,
+            &memtun::udp::build(from, to, b"right").expect("a packet"),
+        )
+        .expect("write");
+    assert_eq!(receiver.recv(NOW).expect("a datagram"), b"right");
+    let late = receiver.recv(NOW).expect_err("nothing more");
+    assert_eq!(late.to_string(), "q0: no datagram to 10.0.0.9:7 in time");
+}
+
+#[test]
 fn what_cannot_be_injected_is_said() {
     let (_system, _fd, interface) = attached(IFF_TUN);
     let errno = |frame: &[u8]| {
@@ -182,12 +231,16 @@ fn a_subscriber_that_is_overtaken_is_told_how_many_it_lost() {
     }
     let told = late.recv(NOW).expect_err("overtaken");
     assert_eq!(told.errno(), Errno(libc::ENOBUFS));
-    let lost: u32 = told
-        .to_string()
-        .split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number");
+    let lost = told.lost() as u32;
+    let (number_lost, next) = (
+        format!(": {lost} packets"),
+        format!("packet {}, ", lost + 1),
+    );
+    let text = told.to_string();
+    assert!(
+        text.contains(&number_lost) && text.contains(&next),
+        "{text}"
+    );
     for i in lost..WRITTEN {
         assert_eq!(number(&late.recv(NOW).expect("a packet").data), i);
     }

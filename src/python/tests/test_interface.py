@@ -92,9 +92,11 @@ def test_a_reader_that_is_overtaken_is_told(memtun: m.Net) -> None:
     tun = memtun.interface("tun0", timeout=0)
     for n in range(1000):
         os.write(fd, ipv4(n.to_bytes(2, "big") + bytes(60_000)))
-    with pytest.raises(m.PacketsLost, match="overwritten"):
+    with pytest.raises(m.PacketsLost, match="packets were overwritten") as overtaken:
         tun.recv()
     first = int.from_bytes(tun.recv()[20:22], "big")
+    assert overtaken.value.lost == first
+    assert f"goes on with the program's packet {first + 1}," in str(overtaken.value)
     assert int.from_bytes(tun.recv()[20:22], "big") == first + 1
 
 

@@ -154,6 +154,7 @@ def test_the_error_of_an_interface_that_does_not_come_says_what_became_of_the_pr
     program.wait(20)
     with pytest.raises(TimeoutError, match=r"no interface tun0 in time.*SystemExit.*exit status 3") as absent:
         memtun.interface("tun0", timeout=0.05)
+    assert not isinstance(absent.value, m.Ended)
     assert absent.value.errno == errno.ENODEV
 
 

@@ -1,31 +1,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
-from conftest import ECHO
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, installed: bool):
-    """Runs pytest on a test file in a process of its own, as people do."""
-    plugin = [] if installed else ["-p", "memtun.pytest_plugin"]
-    header = (
-        "import fcntl, os, signal, struct, sys\nimport pytest\n"
-        f"ECHO = [sys.executable, {str(ECHO)!r}, 'tun0']\n"
-        "def attach():\n"
-        "    fd = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)\n"
-        "    fcntl.ioctl(fd, 0x400454CA, struct.pack('16sH22x', b'tun0', 0x1001))\n"
-        "    return fd\n"
-    )
-
-    def start(source: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(header + source)
-        command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *arguments]
-        return pytester.run(*command, timeout=120)
-
-    return start
 
 
 def test_the_report_of_a_failure_shows_the_net(run) -> None:
@@ -186,10 +163,29 @@ def test_it(memtun):
 @pytest.mark.memtun_shim(link="sideways")
 def test_refused():
     pass
+@pytest.mark.memtun_shim(lnk="down")
+def test_misspelt():
+    pass
 """
     )
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*link 'sideways': give up or down"])
+    result.stdout.fnmatch_lines(["*memtun_shim: memtun_shim() got an unexpected keyword argument 'lnk'"])
+
+
+def test_a_failure_shows_the_line_of_the_test_and_the_sentence(run) -> None:
+    result = run(
+        """
+def test_it(memtun):
+    memtun.popen(ECHO)
+    memtun.interface("tun0", timeout=20)
+    memtun.interface("tun7", timeout=0.3)
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['>       memtun.interface("tun7", timeout=0.3)'])
+    result.stdout.fnmatch_lines(["E       memtun.Timeout: * no interface tun7 in time; *echo.py tun0: running; there is tun0)"])
+    result.stdout.no_fnmatch_line("*_library.py*")
 
 
 def test_marked_and_other_tests_mix_in_modules_with_fixtures(run, pytester: pytest.Pytester) -> None:

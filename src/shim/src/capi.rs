@@ -58,11 +58,14 @@ fn answered<T>(ours: impl FnOnce() -> Answer<T>) -> Result<T, Errno> {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(e)) => {
             log::info!("{e}");
-            last_error::keep(&e.to_string());
+            last_error::keep(&e.to_string(), e.lost());
             Err(e.errno())
         }
         Err(e) => {
-            last_error::keep("a bug in memtun; please report it, with what MEMTUN_LOG=error says");
+            last_error::keep(
+                "a bug in memtun; please report it, with what MEMTUN_LOG=error says",
+                0,
+            );
             Err(e)
         }
     }
@@ -111,7 +114,7 @@ fn behind<'a, T>(handle: *const T) -> Answer<&'a T> {
     unsafe { handle.as_ref() }.ok_or_else(|| Error::new(libc::EINVAL, "the handle is NULL"))
 }
 
-/// Waiting time; None for ever.
+/// Waiting time; None, for every negative number, for ever.
 fn time(timeout_ms: c_int) -> Option<Duration> {
     (timeout_ms >= 0).then(|| Duration::from_millis(timeout_ms as u64))
 }

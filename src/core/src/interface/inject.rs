@@ -46,22 +46,55 @@ impl Interface {
         ethertype: Option<u16>,
         timeout: Option<Duration>,
     ) -> Result<()> {
-        self.inject_raw(frame, ethertype, timeout).context(|e| {
-            let reason = match e.0 {
-                libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
-                    "whoever captures it is behind by the whole log; let it read"
+        self.inject_raw(frame, ethertype, timeout)
+            .context(|e| self.why_not(e))
+    }
+
+    /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
+    /// a packet that found no room in time, so that one is not refused yet and nowhere counted.
+    pub fn offer(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        turn: Option<Duration>,
+    ) -> Result<()> {
+        self.put(frame, ethertype, turn)
+            .map_err(|(refusal, wait)| {
+                if refusal.behind {
+                    // Counted where it was found out.
+                    self.state.capture_refused.fetch_sub(1, Relaxed);
+                } else if !refusal.is_full_queue() {
+                    self.refused(frame, ethertype, refusal, wait);
                 }
-                libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
-                libc::ENETDOWN => "its link is down; set it up first",
-                libc::EMSGSIZE => "the packet is larger than the mtu",
-                libc::EINVAL => "the packet is shorter than a header",
-                libc::ENOTCONN => "no program is attached to it",
-                libc::ENODEV => "it is gone",
-                libc::ENOSPC => "the net's file system is full",
-                _ => "the packet was not taken",
-            };
-            format!("{}: {e}: {reason}", self.name())
-        })
+                refusal.errno
+            })
+            .context(|e| self.why_not(e))
+    }
+
+    /// The same for an IP packet, as [`Interface::deliver`].
+    pub fn offer_ip(&self, ip_packet: &[u8], turn: Option<Duration>) -> Result<()> {
+        if self.is_tap() {
+            self.offer(&udp::ethernet(ip_packet), None, turn)
+        } else {
+            self.offer(ip_packet, None, turn)
+        }
+    }
+
+    fn why_not(&self, e: Errno) -> String {
+        let reason = match e.0 {
+            libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
+                "whoever captures it is behind by the whole log; let it read"
+            }
+            libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+            libc::ENETDOWN => "its link is down; set it up first",
+            libc::EMSGSIZE => "the packet is larger than the mtu",
+            libc::EINVAL => "the packet is shorter than a header",
+            libc::ENOTCONN => "no program is attached to it",
+            libc::ENODEV => "it is gone",
+            libc::ENOSPC => "the net's file system is full",
+            _ => "the packet was not taken",
+        };
+        format!("{}: {e}: {reason}", self.name())
     }
 
     /// [`Interface::inject`] without the sentence.
@@ -71,6 +104,21 @@ impl Interface {
         ethertype: Option<u16>,
         timeout: Option<Duration>,
     ) -> std::result::Result<(), Errno> {
+        self.put(frame, ethertype, timeout)
+            .map_err(|(refusal, wait)| {
+                self.refused(frame, ethertype, refusal, wait);
+                refusal.errno
+            })
+    }
+
+    /// Puts it in, or says why not and how long the refusal may take.
+    #[inline]
+    fn put(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> std::result::Result<(), (Refusal, Wait)> {
         // A look at the clock costs as much as the packet: only whoever has to wait takes one.
         let mut answer = match timeout {
             Some(Duration::ZERO) => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
@@ -90,10 +138,7 @@ impl Interface {
                 self.net.look_after(&self.state);
             }
         }
-        answer.map_err(|refusal| {
-            self.refused(frame, ethertype, refusal, wait);
-            refusal.errno
-        })
+        answer.map_err(|refusal| (refusal, wait))
     }
 
     fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {

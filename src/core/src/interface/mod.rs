@@ -2,6 +2,7 @@
 
 mod info;
 mod inject;
+mod passed;
 mod receive;
 
 use inject::Queue;
@@ -116,6 +117,7 @@ impl Interface {
             packets: self.subscribe(),
             host,
             port,
+            passed: Mutex::default(),
         }
     }
 

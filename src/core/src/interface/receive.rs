@@ -1,12 +1,14 @@
 //! Packets from the program: subscribers of the outbound log, and receivers of datagrams.
 
+use super::passed::PassedOver;
 use super::{deadline, nap};
 use crate::error::Result;
 use crate::shm::layout::InterfaceState;
 use crate::shm::log::{Cursor, Entry};
 use crate::shm::{load_name, Mapped};
 use crate::sys;
-use crate::{udp, Errno, Error, Net};
+use crate::udp::{self, Found};
+use crate::{Errno, Error, Net};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -48,8 +50,8 @@ impl Subscriber {
     /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees every packet whose write
     /// was complete before the call, unless another thread got it.
     ///
-    /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it, the next
-    /// call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
+    /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it
+    /// ([`Error::lost`]), the next call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
     /// EUCLEAN its file was cut short or overwritten.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
         self.recv_until(deadline(timeout))
@@ -89,9 +91,10 @@ impl Subscriber {
         // The program may write and end between our look at the log and our look at the interface.
         let gone = self.state.is_gone();
         let mut data = Vec::new();
-        let (entry, next) = {
+        let (entry, next, expected) = {
             let mut cursor = self.lock();
-            (self.state.log_read(&mut cursor, &mut data), cursor.number())
+            let entry = self.state.log_read(&mut cursor, &mut data);
+            (entry, cursor.number(), cursor.expected())
         };
         let name = || load_name(&self.state.name);
         match entry {
@@ -101,11 +104,13 @@ impl Subscriber {
                 time_ns: record.time_ns,
             })),
             Entry::Lost(n) => {
+                let next = expected.map_or(0, |before| before + 1);
                 let text = format!(
-                    "{}: {n} packets were overwritten before they were received",
+                    "{}: {n} packets were overwritten before they were received; the next call goes on with the \
+                     program's packet {next}, in the middle of what is kept",
                     name()
                 );
-                Err(Error::new(libc::ENOBUFS, text))
+                Err(Error::new(libc::ENOBUFS, text).of_lost(n))
             }
             Entry::Empty if self.state.is_damaged() => Err(Error::new(
                 libc::EUCLEAN,
@@ -142,6 +147,7 @@ pub struct UdpReceiver {
     pub(super) packets: Subscriber,
     pub(super) host: Option<IpAddr>,
     pub(super) port: u16,
+    pub(super) passed: Mutex<PassedOver>,
 }
 
 impl UdpReceiver {
@@ -151,22 +157,47 @@ impl UdpReceiver {
     }
 
     /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum are not
-    /// datagrams here, as for a socket.
+    /// datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
     pub fn recv_from(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
+        self.next(timeout).map_err(|e| match e.errno().0 {
+            libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
+            _ => e,
+        })
+    }
+
+    fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
         let end = deadline(timeout);
         // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
         let due = self.packets.state.log_next().number();
+        let tap = self.packets.state.is_tap();
         loop {
             let packet = self.packets.recv_until(end)?;
-            let tap = self.packets.state.is_tap();
-            let wanted = udp::parse(&packet.data, packet.ethertype, tap).filter(|datagram| {
+            let found = udp::find(&packet.data, packet.ethertype, tap);
+            if let Found::Datagram(datagram) = &found {
                 let to = datagram.destination;
-                to.port() == self.port && self.host.is_none_or(|h| h == to.ip())
-            });
-            if let Some(datagram) = wanted {
-                return Ok((datagram.payload.to_vec(), datagram.source));
+                if to.port() == self.port && self.host.is_none_or(|h| h == to.ip()) {
+                    *self.passed() = PassedOver::default();
+                    return Ok((datagram.payload.to_vec(), datagram.source));
+                }
             }
+            self.passed().add(&found, self.host, self.port);
             self.packets.give_up_after(end, due)?;
         }
+    }
+
+    fn passed(&self) -> MutexGuard<'_, PassedOver> {
+        self.passed
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// What is said to whoever has waited in vain.
+    fn in_vain(&self) -> String {
+        let name = load_name(&self.packets.state.name);
+        let port = self.port;
+        let to = self.host.map_or(format!("port {port}"), |h| {
+            SocketAddr::new(h, port).to_string()
+        });
+        format!("{name}: no datagram to {to} in time{}", self.passed())
     }
 }

@@ -128,6 +128,11 @@ impl Cursor {
     pub fn number(&self) -> u64 {
         self.at.number()
     }
+
+    /// How many packets are before the next one, as far as that is known.
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
+    }
 }
 
 impl Mapped<InterfaceState> {

@@ -27,7 +27,7 @@ module                  subject
 """
 
 from ._capture import Capture
-from ._errors import Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
+from ._errors import Ended, Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
 from ._faults import Fault
 from ._interface import Interface, Link
 from ._library import active, version
@@ -42,6 +42,7 @@ __all__ = [
     "Bypass",
     "Capture",
     "Counters",
+    "Ended",
     "Error",
     "Fault",
     "Gone",

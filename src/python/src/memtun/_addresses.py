@@ -9,6 +9,9 @@ from typing import Optional, Union
 from . import _library
 from ._errors import invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 Host = Union[str, IPv4Address, IPv6Address]
 Address = tuple[str, int]
 

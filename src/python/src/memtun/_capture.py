@@ -16,6 +16,9 @@ from typing import Optional, Union
 from . import _library
 from ._errors import Error
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 # How long the command has to begin, and to write what is left at the end.
 _PATIENCE = 10.0
 
@@ -66,11 +69,21 @@ class Capture:
         )
         self._stopped = False
         limit = time.monotonic() + _PATIENCE
-        while not self.path.exists() and self._process.poll() is None and time.monotonic() < limit:
-            time.sleep(0.002)
+        try:
+            while not self.path.exists() and self._process.poll() is None and time.monotonic() < limit:
+                time.sleep(0.002)
+        except BaseException:
+            self._kill()
+            raise
         if not self.path.exists():
             self.stop()
             raise Error(errno.EIO, f"{self.path}: memtun capture did not begin")
+
+    def _kill(self) -> None:
+        """Somebody is tired of waiting for it."""
+        self._stopped = True
+        self._process.kill()
+        self._process.communicate()
 
     def stop(self) -> Path:
         """Ends it; the file is complete."""
@@ -84,6 +97,9 @@ class Capture:
         except subprocess.TimeoutExpired:
             self._process.kill()
             _, said = self._process.communicate()
+        except BaseException:
+            self._kill()
+            raise
         if self._process.returncode != 0:
             raise Error(
                 errno.EIO, said.decode(errors="replace").strip() or f"{self.path}: memtun capture failed"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from . import _library
 from ._handles import Handle
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 
 class Fault:
     """A fault that is set. As a context manager it is taken back at the end."""

@@ -9,6 +9,9 @@ import threading
 from . import _library
 from ._errors import Error
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 
 class Handle:
     """A handle that several threads may use at once. After :meth:`close` the last of them frees it.

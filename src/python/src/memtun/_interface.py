@@ -15,14 +15,14 @@ from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
 from ._users import Group, User, group_number, user_number
 from ._views import Counters, InterfaceInfo, Tunnel
-from ._waiting import Seconds, in_turns
+from ._waiting import Hopeless, Seconds, in_turns
+
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
 
 _SIZE = 0xFFFF_FFFF
 # As TUNSETOWNER has it: (uid_t)-1.
 _NOBODY = 0xFFFF_FFFF
-
-# A refused packet is counted once per call of the library; so the usual waits are one call each.
-_INJECT_TURN = 10.0
 
 
 @dataclass(frozen=True)
@@ -90,16 +90,19 @@ class Link:
 class Interface:
     """An interface of a net. What was written can still be received after it is gone."""
 
-    def __init__(self, handle: Handle, net: Handle, history: History) -> None:
+    def __init__(
+        self, handle: Handle, net: Handle, history: History, hopeless: Optional[Hopeless] = None
+    ) -> None:
         self._handle = handle
         self._net = net
         self._history = history
+        self._hopeless = hopeless
         self.link = Link(handle)
         """Link settings."""
         info = self.info()
         self._tap = info.kind == "tap"
         # From the oldest packet kept when the interface was asked for.
-        self._subscriber = Subscriber(handle, self._tap)
+        self._subscriber = Subscriber(handle, self._tap, hopeless)
 
     def info(self) -> InterfaceInfo:
         """All that is known of it."""
@@ -139,9 +142,10 @@ class Interface:
         begun = time.time_ns()
         with self._handle as pointer:
             in_turns(
-                lambda ms: _library.call("memtun_inject", pointer, data, len(data), kind, ms),
+                lambda ms: _library.call("memtun_offer", pointer, data, len(data), kind, 0, ms),
                 timeout,
-                _INJECT_TURN,
+                # Refused for good it is counted, once.
+                lambda ms: _library.call("memtun_inject", pointer, data, len(data), kind, ms),
             )
         self._record(begun, Packet(data, kind, tap=self._tap).describe)
 
@@ -152,9 +156,9 @@ class Interface:
         begun = time.time_ns()
         with self._handle as pointer:
             in_turns(
-                lambda ms: _library.call("memtun_deliver", pointer, data, len(data), ms),
+                lambda ms: _library.call("memtun_offer", pointer, data, len(data), 0, 1, ms),
                 timeout,
-                _INJECT_TURN,
+                lambda ms: _library.call("memtun_deliver", pointer, data, len(data), ms),
             )
         self._record(begun, Packet(data).describe)
 
@@ -174,13 +178,11 @@ class Interface:
         from_host, from_port = host_text(sender[0]), sender[1]
         begun = time.time_ns()
         with self._handle as pointer:
+            what = (pointer, from_host, from_port, host, port, payload, len(payload))
             in_turns(
-                lambda ms: _library.call(
-                    "memtun_send_udp",
-                    *(pointer, from_host, from_port, host, port, payload, len(payload), ms),
-                ),
+                lambda ms: _library.call("memtun_offer_udp", *what, ms),
                 timeout,
-                _INJECT_TURN,
+                lambda ms: _library.call("memtun_send_udp", *what, ms),
             )
         to = (host.decode(), port)
         self._record(begun, lambda: f"{shown(sender)} > {shown(to)} UDP {len(payload)} bytes")
@@ -192,7 +194,7 @@ class Interface:
     def receive_udp(self, host: Optional[Host], port: int) -> Receiver:
         """Receives the datagrams that the program sends to this host (None or "": any) and port, from the
         oldest packet kept."""
-        return Receiver(self._handle, any_host(host), port_number(port))
+        return Receiver(self._handle, any_host(host), port_number(port), self._hopeless)
 
     def recv(self, timeout: Seconds = 5.0) -> Packet:
         """The next packet that the program wrote; each once, from the oldest kept when the interface was
@@ -202,7 +204,7 @@ class Interface:
 
     def subscribe(self) -> Subscriber:
         """Another reader of every packet, with a place of its own."""
-        return Subscriber(self._handle, self._tap)
+        return Subscriber(self._handle, self._tap, self._hopeless)
 
     def close(self) -> None:
         """Ends this handle; the interface itself is not touched."""

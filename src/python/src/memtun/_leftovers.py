@@ -11,22 +11,30 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+
+
+def pids_in(net: str) -> Iterator[int]:
+    """Every process that was started in a net, however far it has removed itself from its parents."""
+    wanted = b"MEMTUN_NET=" + os.fsencode(net)
+    own = {os.getpid(), os.getppid()}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) in own:
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                variables = file.read().split(b"\0")
+            if wanted in variables:
+                yield int(entry)
 
 
 def kill_in(net: str) -> None:
-    """Kills every process that was started in a net, however far it has removed itself from its parents."""
-    wanted = b"MEMTUN_NET=" + os.fsencode(net)
-    own = {os.getpid(), os.getppid()}
+    """Kills them."""
     # Twice: a process may fork while the others are looked at.
     for _ in range(2):
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit() or int(entry) in own:
-                continue
+        for pid in pids_in(net):
             with contextlib.suppress(OSError):
-                with open(f"/proc/{entry}/environ", "rb") as file:
-                    variables = file.read().split(b"\0")
-                if wanted in variables:
-                    os.kill(int(entry), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
 
 def remove(net: str, library: str) -> None:

@@ -12,7 +12,10 @@ from ctypes import c_char_p, c_int, c_size_t, c_ssize_t, c_uint16, c_uint32, c_u
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ._errors import Error, error, invalid
+from ._errors import Error, PacketsLost, error, invalid
+
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
 
 NAME = "libmemtun.so"
 
@@ -24,6 +27,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_active": (c_int, []),
     "memtun_version": (c_char_p, []),
     "memtun_last_error": (c_char_p, []),
+    "memtun_last_lost": (c_uint64, []),
     "memtun_net_open": (c_void_p, [c_char_p]),
     "memtun_net_open_of_user": (c_void_p, [c_char_p, c_uint32]),
     "memtun_net_temporary": (c_void_p, []),
@@ -43,6 +47,11 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_inject": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int]),
     "memtun_deliver": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
     "memtun_send_udp": (
+        c_int,
+        [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
+    ),
+    "memtun_offer": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int, c_int]),
+    "memtun_offer_udp": (
         c_int,
         [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
     ),
@@ -173,7 +182,10 @@ def fail(number: int) -> NoReturn:
     """Raises what this thread's last call said."""
     sentence = library().memtun_last_error()
     text = sentence.decode(errors="replace") if sentence else os.strerror(number)
-    raise error(number, text)
+    made = error(number, text)
+    if isinstance(made, PacketsLost):
+        made.lost = library().memtun_last_lost()
+    raise made
 
 
 def call(name: str, *arguments: object) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 from . import _guard, _leftovers, _library, _programs, _views
 from ._capture import Capture
-from ._errors import Error, Gone, Timeout, invalid
+from ._errors import Ended, Error, Gone, Timeout, invalid
 from ._faults import Fault
 from ._handles import Handle
 from ._interface import History, Interface
@@ -23,9 +23,14 @@ from ._permissions import Permissions
 from ._programs import Argument, Command, Program
 from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
-from ._waiting import Seconds, in_turns
+from ._waiting import Seconds, checked, in_turns
+
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
 
 _KEPT = 100
+# Of so many programs an error tells how they ended.
+_TOLD = 3
 
 
 class Net:
@@ -77,7 +82,8 @@ class Net:
         self._record_output = False
         self._interfaces: dict[str, Interface] = {}
         self._history: History = deque(maxlen=_KEPT)
-        self._life = _Life(self._handle, self.path, temporary)
+        # This process may open the device itself, whatever those do that it has started.
+        self._life = _Life(self._handle, self.path, temporary, strangers=own)
         self._end = weakref.finalize(self, self._life.end)
 
     def close(self) -> None:
@@ -105,6 +111,13 @@ class Net:
     ) -> dict[str, str]:
         """Environment variables that put a program under the shim and into this net, for those who start it
         by other means than :meth:`popen`. ``base`` is this process's environment unless given."""
+        # It may come at any time, from anywhere.
+        self._life.strangers = True
+        return self._variables(base, link, devices)
+
+    def _variables(
+        self, base: Optional[Mapping[str, str]], link: Optional[str], devices: Optional[Iterable[Argument]]
+    ) -> dict[str, str]:
         with self._handle:
             variables = _programs.environment(self.path, self._owner, base, link, devices)
             self._life.others_join()
@@ -128,7 +141,7 @@ class Net:
         :param force: also a program that the system starts without the library, on the machine's own devices
         :raises NotPermitted: it is such a program: set-uid, set-gid or with file capabilities
         """
-        variables = self.environment(env, link=link, devices=devices)
+        variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
         program = Program(args, record=self._record_output, env=variables, **keywords)
         self._life.programs.append(program)
@@ -146,7 +159,7 @@ class Net:
     ) -> subprocess.CompletedProcess[Any]:
         """Runs a program under the shim to its end, as :func:`subprocess.run` with the same further
         arguments. Else as :meth:`popen`."""
-        variables = self.environment(env, link=link, devices=devices)
+        variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
         return subprocess.run(args, env=variables, **keywords)
 
@@ -154,8 +167,10 @@ class Net:
         """Waits until an interface of this name exists: until a program has made its TUNSETIFF.
 
         :raises Timeout: there was none in time; the error says what became of the programs
+        :raises Ended: every program that :meth:`popen` has started, and whatever they have left behind, has ended
         :raises InvalidValue: no interface can have that name
         """
+        timeout = checked(timeout)
         known = self._interfaces.get(name)
         if known is not None and not known._handle.closed:
             info = known.info()
@@ -167,17 +182,25 @@ class Net:
             try:
                 return _library.pointer("memtun_interface", net, wanted, ms)
             except Gone as e:
-                raise Timeout(errno.ENODEV, self._absent(str(e.strerror))) from None
+                raise Timeout(errno.ENODEV, str(e.strerror)) from None
 
         with self._handle as net:
-            pointer = in_turns(attempt, timeout)
+            what = f"no interface {name}"
+            try:
+                pointer = in_turns(attempt, timeout, hopeless=lambda e: self._life.hopeless(e, what, " before TUNSETIFF"))
+            except Ended:
+                raise
+            except Timeout as e:
+                raise Timeout(errno.ENODEV, self._absent(str(e.strerror))) from None
         handle = Handle(pointer, "memtun_iface_close", f"interface {name}")
-        interface = Interface(handle, self._handle, self._history)
+        interface = Interface(handle, self._handle, self._history, self._life.hopeless)
         self._interfaces[name] = interface
         return interface
 
     def _absent(self, sentence: str) -> str:
-        states = [f"{_programs.shown(p.args)}: {p.state}" for p in self._life.programs[-3:]]
+        states = [f"{_programs.named(p.args)}: {p.state}" for p in self._life.programs[-_TOLD:]]
+        with contextlib.suppress(Error):
+            states += [f"there is {info.name}" for info in self.infos()[:_TOLD]]
         return f"{sentence} ({'; '.join(states)})" if states else sentence
 
     def interfaces(self) -> list[Interface]:
@@ -254,7 +277,9 @@ class Net:
 class _Life:
     """What has to end with a net."""
 
-    def __init__(self, handle: Handle, path: Path, temporary: bool) -> None:
+    def __init__(self, handle: Handle, path: Path, temporary: bool, strangers: bool) -> None:
+        self.strangers = strangers
+        """May others come than those programs?"""
         self.programs: list[Program] = []
         self.captures: list[Capture] = []
         self._handle = handle
@@ -273,19 +298,28 @@ class _Life:
         """The end; nothing in a forked child, whose parent's it is."""
         if os.getpid() != self._pid:
             return
-        _programs.end(self.programs)
-        if self._joined:
-            _leftovers.kill_in(str(self._path))
-        for capture in self.captures:
-            with contextlib.suppress(Error):
-                capture.stop()
-        try:
-            if self._temporary:
-                self._remove()
-        finally:
+        # In reverse, and all of it, also when somebody is tired of waiting for a part.
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._handle.close)
             if self._joined:
-                _guard.forget(self._path)
-            self._handle.close()
+                stack.callback(_guard.forget, self._path)
+            if self._temporary:
+                stack.callback(self._remove)
+            for capture in self.captures:
+                stack.callback(_stop, capture)
+            if self._joined:
+                stack.callback(_leftovers.kill_in, str(self._path))
+            stack.callback(_programs.end, self.programs)
+
+    def hopeless(self, e: Error, what: Optional[str] = None, before: str = "") -> Optional[Error]:
+        """What there is to say of the programs, when they have ended and nothing of them is left that runs."""
+        if not self.programs or any(program.poll() is None for program in self.programs):
+            return None
+        if isinstance(e, Timeout) and (self.strangers or any(_leftovers.pids_in(str(self._path)))):
+            return None
+        words = "\n".join(program._last_words(before) for program in self.programs[-_TOLD:])
+        kind = Ended if isinstance(e, Timeout) else Gone
+        return kind(e.errno or errno.ENODEV, f"{what or e.strerror}: {words}")
 
     def _remove(self) -> None:
         try:
@@ -295,3 +329,8 @@ class _Life:
             # A program may have removed it itself. Anything else is worth a word: somebody's files are in it.
             if e.errno != errno.ENOENT:
                 raise
+
+
+def _stop(capture: Capture) -> None:
+    with contextlib.suppress(Error):
+        capture.stop()

@@ -6,6 +6,9 @@ from typing import Union
 
 from . import _library
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 Data = Union[bytes, bytearray, memoryview]
 
 
@@ -32,4 +35,8 @@ class Packet(bytes):
 
 def data_of(packet: Data) -> bytes:
     """The bytes of a bytes-like object. (``bytes`` would take an int for a length.)"""
-    return packet if type(packet) is bytes else memoryview(packet).tobytes()
+    if type(packet) is bytes:
+        return packet
+    if isinstance(packet, str):
+        raise TypeError("packets and payloads are bytes, not str: encode it")
+    return memoryview(packet).tobytes()

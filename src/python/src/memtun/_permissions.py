@@ -7,6 +7,9 @@ from collections.abc import Iterator, MutableSet
 from . import _library
 from ._handles import Handle
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 ALL = ("open", "ioctl", "net_admin")
 
 

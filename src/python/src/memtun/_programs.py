@@ -19,11 +19,17 @@ from typing import IO, Any, Optional, Union
 from . import _library
 from ._errors import Error, NotPermitted, invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 Argument = Union[str, "os.PathLike[str]"]
 Command = Union[Argument, Sequence[Argument]]
 
 # How long programs have between SIGTERM and SIGKILL.
 _GRACE = 2.0
+
+_LINES = 10
+_NAME = 160
 
 
 def environment(
@@ -111,6 +117,12 @@ def shown(command: Any) -> str:
     return " ".join(shlex.quote(os.fsdecode(part)) for part in parts)
 
 
+def named(command: Any) -> str:
+    """The same as a part of a sentence."""
+    text = " ".join(shown(command).split())
+    return text if len(text) <= _NAME else f"{text[:_NAME]}..."
+
+
 class Program(subprocess.Popen[Any]):
     """A program under the shim; :class:`subprocess.Popen` in every other way."""
 
@@ -146,15 +158,32 @@ class Program(subprocess.Popen[Any]):
         return f"ended by signal {-status}"
 
 
+    def _last_words(self, before: str) -> str:
+        """How it ended before something, and the last lines of its output if that is kept."""
+        status = self.poll()
+        if status is None:
+            how = "is running"
+        elif status >= 0:
+            how = f"ended with status {status}"
+        else:
+            how = f"was {self.state}"
+        lines = (self.output or "").splitlines()[-_LINES:]
+        return "\n".join([f"{named(self.args)} {how}{before}", *(f"    {line}" for line in lines)])
+
+
 def end(programs: Iterable[Program]) -> None:
     """Ends programs that still run: SIGTERM, and SIGKILL for those that take no notice."""
     living = [program for program in programs if program.poll() is None]
-    for program in living:
-        program.terminate()
     limit = time.monotonic() + _GRACE
-    for program in living:
-        try:
-            program.wait(max(0.0, limit - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            program.kill()
-            program.wait()
+    try:
+        for program in living:
+            program.terminate()
+        for program in living:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(max(0.0, limit - time.monotonic()))
+    finally:
+        # Also when somebody is tired of waiting.
+        for program in living:
+            if program.poll() is None:
+                program.kill()
+                program.wait()

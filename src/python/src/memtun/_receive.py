@@ -11,14 +11,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Optional
+from typing import Optional, Union
 
 from . import _library
 from ._addresses import Address, Buffer
 from ._errors import Error, Timeout, invalid
 from ._handles import Handle
 from ._packets import Packet
-from ._waiting import Seconds, checked, in_turns
+from ._waiting import OWN, Hopeless, Own, Seconds, checked, in_turns
+
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
 
 # No packet is longer: a TAP's mtu of 65521 and its header, or a TUN's of 65535, and segments for offloading
 # are as long at most.
@@ -38,17 +41,19 @@ def _buffer() -> ctypes.Array[ctypes.c_char]:
 class Subscriber:
     """Reads every packet that the program writes, from the oldest kept, at a place of its own."""
 
-    def __init__(self, interface: Handle, tap: bool) -> None:
+    def __init__(self, interface: Handle, tap: bool, hopeless: Optional[Hopeless] = None) -> None:
         with interface as pointer:
             made = _library.pointer("memtun_subscribe", pointer)
         self._handle = Handle(made, "memtun_subscriber_close", "the subscriber")
         self._tap = tap
+        self._hopeless = hopeless
 
     def recv(self, timeout: Seconds = 5.0) -> Packet:
         """The next packet. With a timeout of 0 every packet is seen whose write was complete before the call.
 
         :raises Timeout: none in time
-        :raises PacketsLost: the program wrote more than is kept; the next call goes on with the oldest kept
+        :raises Ended: no program is left that could write one
+        :raises PacketsLost: the program wrote more than is kept; the next call goes on in the middle of that
         :raises Gone: the interface is gone and all that it wrote has been received
         """
         ethertype, time_ns = ctypes.c_uint16(), ctypes.c_uint64()
@@ -60,6 +65,7 @@ class Subscriber:
                     *(pointer, buffer, _ROOM, ctypes.byref(ethertype), ctypes.byref(time_ns), ms),
                 ),
                 timeout,
+                hopeless=self._hopeless,
             )
         data = ctypes.string_at(buffer, min(length, _ROOM))
         return Packet(data, ethertype.value, time_ns.value, self._tap)
@@ -108,6 +114,8 @@ class _Readiness:
         self._cursor = cursor
         self._waiting = waiting
         self._ahead: Optional[Datagram] = None
+        # Not the exception, whose frames hold the receiver.
+        self._in_vain: Optional[str] = None
         self._end: Optional[Error] = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -121,7 +129,8 @@ class _Readiness:
         if self._ahead is None and self._end is None:
             try:
                 self._ahead = self._cursor.recv(0)
-            except Timeout:
+            except Timeout as e:
+                self._in_vain = e.strerror
                 return
             except Error as e:
                 self._end = e
@@ -155,7 +164,7 @@ class _Readiness:
                 # The end stays readable, as a socket's does.
                 raise end
             if datagram is None and end is None:
-                raise Timeout(errno.EAGAIN, "no datagram in time")
+                raise Timeout(errno.EAGAIN, self._in_vain or "no datagram in time")
             self._ahead = self._end = None
             os.read(self.fd, 1)
             self._look()
@@ -175,26 +184,31 @@ class _Readiness:
 class Receiver:
     """Receives the datagrams that the program sends to one address, as a bound UDP socket would."""
 
-    def __init__(self, interface: Handle, host: Optional[bytes], port: int) -> None:
+    def __init__(
+        self, interface: Handle, host: Optional[bytes], port: int, hopeless: Optional[Hopeless] = None
+    ) -> None:
         self._cursor = _Cursor(interface, host, port)
+        self._hopeless = hopeless
         # It begins at the oldest packet kept, and so wakes too often rather than too late.
         self._make_waiting: Callable[[], _Cursor] = lambda: _Cursor(interface, host, port)
         self._readiness: Optional[_Readiness] = None
         self._timeout: Seconds = 5.0
         self._lock = threading.Lock()
 
-    def recvfrom(self, bufsize: int = 65535, timeout: Seconds = None) -> Datagram:
-        """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. Without a timeout
-        the receiver's own holds (:meth:`settimeout`). Fragments and datagrams with a wrong checksum are none,
-        as for a socket.
+    def recvfrom(self, bufsize: int = 65535, timeout: Union[Seconds, Own] = OWN) -> Datagram:
+        """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. A call that gives no
+        timeout has the receiver's own (:meth:`settimeout`). Fragments and datagrams with a wrong checksum are
+        none, as for a socket; when none comes in time, the error says what was passed over.
 
         :raises Timeout: none in time
-        :raises PacketsLost: the program wrote more than is kept; the next call goes on with the oldest kept
+        :raises Ended: no program is left that could write one
+        :raises PacketsLost: the program wrote more than is kept; the next call goes on in the middle of that
         :raises Gone: the interface is gone and all that it wrote has been received
         """
         if bufsize < 0:
             invalid(f"bufsize {bufsize}: give 0 or more bytes")
-        payload, source = in_turns(self._attempt, self._timeout if timeout is None else timeout)
+        time = self._timeout if isinstance(timeout, Own) else timeout
+        payload, source = in_turns(self._attempt, time, hopeless=self._hopeless)
         return payload[:bufsize], source
 
     def _attempt(self, ms: int) -> Datagram:
@@ -214,7 +228,7 @@ class Receiver:
             # Readable for another thread as well, which may be quicker: then the rest of the time is waited.
             poll.poll(math.ceil(left * 1000))
 
-    def recv(self, bufsize: int = 65535, timeout: Seconds = None) -> bytes:
+    def recv(self, bufsize: int = 65535, timeout: Union[Seconds, Own] = OWN) -> bytes:
         """The next datagram's payload. Else as :meth:`recvfrom`."""
         return self.recvfrom(bufsize, timeout)[0]
 

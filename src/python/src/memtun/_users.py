@@ -9,6 +9,9 @@ from typing import Union
 from . import _library
 from ._errors import invalid
 
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
+
 User = Union[str, int]
 Group = Union[str, int]
 

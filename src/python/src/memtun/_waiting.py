@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import time
 from collections.abc import Callable
 from typing import Optional, TypeVar
 
-from ._errors import Timeout, invalid
+from ._errors import Error, Gone, Timeout, invalid
+
+# A failed test shows the line of the test that called, and what it was told.
+__tracebackhide__ = True
 
 T = TypeVar("T")
 
 Seconds = Optional[float]
 """A time to wait; None is for ever, 0 not at all."""
+
+
+Hopeless = Callable[[Error], Optional[Error]]
+"""What there is to say instead of an error, when those who could end a wait have ended themselves."""
+
+
+class Own(enum.Enum):
+    """What a call means that names no time: not for ever, which is None."""
+
+    OWN = "the receiver's own"
+
+    def __repr__(self) -> str:
+        return f"<{self.value}>"
+
+
+OWN = Own.OWN
+
 
 _TURN = 0.1
 _LONGEST = 365 * 86400.0
@@ -22,22 +43,40 @@ def checked(timeout: Seconds) -> Seconds:
     """Refuses what is no time; very long ones are for ever."""
     if timeout is None:
         return None
-    if not isinstance(timeout, (int, float)):
+    if isinstance(timeout, (str, bytes)) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
         raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if math.isnan(timeout) or timeout < 0:
-        invalid(f"timeout {timeout}: give seconds from 0 on, or None for no limit")
-    return None if timeout > _LONGEST else float(timeout)
+    seconds = float(timeout)
+    if math.isnan(seconds) or seconds < 0:
+        invalid(f"timeout {timeout}: give seconds from 0 on, or None to wait for ever")
+    return None if seconds > _LONGEST else seconds
 
 
-def in_turns(attempt: Callable[[int], T], timeout: Seconds, turn: float = _TURN) -> T:
-    """Calls ``attempt`` with milliseconds to wait until it does not time out or the time is over."""
+def in_turns(
+    attempt: Callable[[int], T],
+    timeout: Seconds,
+    last: Optional[Callable[[int], T]] = None,
+    hopeless: Optional[Hopeless] = None,
+) -> T:
+    """Calls ``attempt`` with milliseconds to wait until it does not time out or the time is over. The turn that
+    ends with the time is ``last``'s, if there is one. Between turns ``hopeless`` may say that nobody is left who
+    could end the wait."""
     timeout = checked(timeout)
     end = None if timeout is None else time.monotonic() + timeout
     while True:
-        left = turn if end is None else max(0.0, end - time.monotonic())
-        last = end is not None and left <= turn
+        left = _TURN if end is None else max(0.0, end - time.monotonic())
+        ends = end is not None and left <= _TURN
+        call = last if ends and last is not None else attempt
         try:
-            return attempt(math.ceil(min(left, turn) * 1000))
-        except Timeout:
-            if last:
+            return call(math.ceil(min(left, _TURN) * 1000))
+        except Timeout as e:
+            if ends:
                 raise
+            error = hopeless(e) if hopeless is not None else None
+        except Gone as e:
+            raise (hopeless(e) if hopeless is not None else None) or e from None
+        if error is not None:
+            try:
+                # Whoever has ended may have done it just before.
+                return attempt(0)
+            except Timeout:
+                raise error from None

@@ -35,7 +35,7 @@ pub(super) fn interface<'a>(handle: *const InterfaceHandle) -> Answer<&'a Interf
 }
 
 /// Waits until an interface of this name exists. ENODEV when the time is over, EINVAL when no interface can
-/// have that name. A timeout of -1 waits without limit, 0 does not wait; so for all others. Close it with
+/// have that name. A timeout of -1 waits for ever, 0 does not wait; so for all others. Close it with
 /// memtun_iface_close.
 #[no_mangle]
 pub extern "C" fn memtun_interface(
@@ -94,6 +94,52 @@ pub unsafe extern "C" fn memtun_deliver(
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
         interface(iface)?.deliver(packet, time(timeout_ms))
+    })
+}
+
+/// As memtun_inject (memtun_deliver if ip is not 0), for one turn of a longer wait: what finds no room in time is
+/// not counted as refused. For a driver whose language wants to look at signals in between.
+// Contract: `packet` points to `len` readable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_offer(
+    iface: *mut InterfaceHandle,
+    packet: *const c_void,
+    len: size_t,
+    ethertype: u16,
+    ip: c_int,
+    turn_ms: c_int,
+) -> c_int {
+    status(|| {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { bytes(packet, len) }?;
+        let interface = interface(iface)?;
+        if ip != 0 {
+            return interface.offer_ip(packet, time(turn_ms));
+        }
+        let ethertype = (ethertype != 0).then_some(ethertype);
+        interface.offer(packet, ethertype, time(turn_ms))
+    })
+}
+
+/// As memtun_send_udp, for one turn of a longer wait: see memtun_offer.
+// Contract: `data` points to `len` readable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_offer_udp(
+    iface: *mut InterfaceHandle,
+    src_host: *const c_char,
+    src_port: u16,
+    dst_host: *const c_char,
+    dst_port: u16,
+    data: *const c_void,
+    len: size_t,
+    turn_ms: c_int,
+) -> c_int {
+    status(|| {
+        // SAFETY: the caller's contract.
+        let data = unsafe { bytes(data, len) }?;
+        let to = address(dst_host, dst_port)?;
+        let from = source(to, src_host, src_port)?;
+        interface(iface)?.offer_ip(&udp::build(from, to, data)?, time(turn_ms))
     })
 }
 

@@ -21,7 +21,7 @@ fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
 
 /// The next packet that the program wrote: its length, which may be more than len (then it is cut). ethertype
 /// may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this handle was
-/// overtaken and lost packets; go on with the next call. -ENODEV: the interface is gone, and all that it
+/// overtaken and lost packets, memtun_last_lost of them; the next call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
 /// wrote has been received.
 #[no_mangle]
 pub extern "C" fn memtun_recv(
@@ -39,7 +39,7 @@ pub extern "C" fn memtun_recv(
 }
 
 /// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload.
-/// Errors as memtun_recv.
+/// Errors as memtun_recv; the sentence of -EAGAIN says what was passed over, as for its port or checksum.
 #[no_mangle]
 pub extern "C" fn memtun_receive_udp(
     iface: *mut InterfaceHandle,

@@ -7,6 +7,10 @@ module                  subject
 ``fixtures``            ``memtun``, ``memtun_session``, and which nets a test has used
 ``report``              what is said of them when it fails
 ``shim``                the marker ``memtun_shim``
+``process``             the process of a test that has it, from outside
+``outcome``             what came of its phases
+``child``               the process from inside
+``channel``             messages between them
 ``captures``            the option ``--memtun-capture``
 ======================  ================================================================
 """
@@ -14,7 +18,7 @@ module                  subject
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 
@@ -34,28 +38,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker."""
+    """Registers the marker, and those who give its meaning to it."""
     config.addinivalue_line(
         "markers",
         "memtun_shim(link='up', devices=None): run the test in a process of its own under the shim; the fixture "
         "memtun is the net of that process",
     )
+    for plugin in (shim.Phases(), shim.Quiet(), shim.Timer()):
+        config.pluginmanager.register(plugin)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: Optional[pytest.Item]) -> Optional[bool]:
-    """Runs a test that has the marker."""
-    marker = item.get_closest_marker("memtun_shim")
-    if marker is None or shim.is_child():
-        return None
-    shim.run(item, nextitem, **marker.kwargs)
-    return True
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
+    """A test that has the marker is reported, also when the run ends within it, and its process ends."""
+    outcome = yield
+    if outcome.excinfo is not None:
+        shim.interrupted(item)
+    shim.end(item)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Adds the section."""
     outcome = yield
+    shim.forget_exception(item, call)
     made: pytest.TestReport = outcome.get_result()
     if made.failed:
         captures.keep(item)

@@ -1,199 +1,252 @@
 """The marker ``memtun_shim``: a test's own process under the shim.
 
 A library can only be preloaded when a process starts. So such a test is run by another pytest, of the same
-configuration, in a process of its own; its reports come back through a file and are given out here as if the
-test had run here."""
+configuration, in a process of its own. Here the test has its three phases as every other; each waits for the
+same phase there and gives its report out. So whoever runs a test again, forks for it, stops after it or
+counts it sees nothing special, and a process that dies, hangs or is interrupted is a phase that failed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Optional, TextIO
+from collections.abc import Generator, Iterable
+from typing import Any, Optional
 
 import pytest
-from _pytest.config import create_terminal_writer
 
-from .._errors import InvalidValue
-from .._net import Net
+from .._errors import Error
 from .._programs import Argument
+from . import child
+from .outcome import Outcome
+from .process import Process
 
-_START = """
-import pickle, sys
-with open(sys.argv[1], "rb") as file:
-    request = pickle.load(file)
-sys.path[:] = request["path"]
-from memtun.pytest_plugin import shim
-sys.exit(shim.child(request))
-"""
-
-# Options of the whole run that mean nothing, or harm, where one test is run.
-_NOT_FOR_CHILDREN: dict[str, Any] = {
-    **{"keyword": "", "markexpr": "", "deselect": None, "ignore": None, "ignore_glob": None},
-    **{"lf": False, "failedfirst": False, "newfirst": False, "stepwise": False, "stepwise_skip": False},
-    **{"collectonly": False, "maxfail": 0, "basetemp": None, "usepdb": False, "trace": False},
-    **{"xmlpath": None, "pastebin": None, "durations": None, "cacheshow": None, "setuponly": False},
-    # What the test has written is with whoever started its process, also when it dies.
-    "capture": "no",
-    **{"numprocesses": None, "maxprocesses": None, "dist": "no", "tx": [], "looponfail": False},
-}
-
-_request_of_child: Optional[dict[str, Any]] = None
+_PROCESS = pytest.StashKey[Process]()
+_OUTCOME = pytest.StashKey[Outcome]()
+_LIMIT = pytest.StashKey[float]()
+_TOLD = pytest.StashKey[bool]()
 
 
 def is_child() -> bool:
     """Is this the process that the test was given?"""
-    return _request_of_child is not None
+    return child.request() is not None
 
 
 def captures(config: pytest.Config) -> bool:
     """Does the run capture output? With -s people want to see it when it is written."""
-    if _request_of_child is not None:
-        return bool(_request_of_child["captures"])
-    return bool(config.getoption("capture") != "no")
+    asked = child.request()
+    return bool(asked["captures"] if asked is not None else config.getoption("capture") != "no")
 
 
-def run(
-    item: pytest.Item,
-    nextitem: Optional[pytest.Item],
-    link: Optional[str] = None,
-    devices: Optional[Iterable[Argument]] = None,
-) -> None:
-    """Runs the test in a process under the shim and gives its reports out."""
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    begun = time.time()
+def runs(item: object) -> bool:
+    """Is it a test that has the marker, and is not in its own process?"""
+    return isinstance(item, pytest.Item) and not is_child() and item.get_closest_marker("memtun_shim") is not None
+
+
+def memtun_shim(
+    link: Optional[str] = None, devices: Optional[Iterable[Argument]] = None
+) -> tuple[Optional[str], Optional[Iterable[Argument]]]:
+    """The marker's own arguments; Python says what is wrong with others."""
+    return link, devices
+
+
+class _Done(Exception):
+    """The phase is over: nobody else need do anything for it."""
+
+
+class Phases:
+    """Each waits for the same one there. Nobody else sets this test up or calls it here: its fixtures, and what
+    others do before it, are there."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Starts the process."""
+        if not runs(item):
+            return
+        end(item)
+        _leave_xfail_to_the_child(item)
+        _leave_stacks_to_the_child(item)
+        marker = item.get_closest_marker("memtun_shim")
+        assert marker is not None
+        try:
+            link, devices = memtun_shim(*marker.args, **marker.kwargs)
+            item.stash[_PROCESS] = Process(item, item.stash.get(_LIMIT, None), link, devices)
+        except (Error, OSError, TypeError) as e:
+            sentence = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+            item.stash[_OUTCOME] = Outcome(sentence=f"@pytest.mark.memtun_shim: {sentence}")
+        else:
+            _phase(item, "setup")
+        raise _Done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Waits for the test."""
+        if runs(item):
+            _phase(item, "call")
+            raise _Done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: Optional[pytest.Item]) -> None:
+        """Waits for the end. Of the tests before this one the fixtures that this one could have used are still
+        there."""
+        if runs(item):
+            _phase(item, "teardown")
+            item.session._setupstate.teardown_exact(nextitem)
+            raise _Done
+
+
+class Quiet:
+    """The other half: for everybody around it, a phase that is over has ended well. Its outcome is in its
+    report."""
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_setup(self) -> Generator[None, Any, None]:
+        """Innermost."""
+        _quiet((yield))
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Generator[None, Any, None]:
+        """Innermost."""
+        _quiet((yield))
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_teardown(self) -> Generator[None, Any, None]:
+        """Innermost."""
+        _quiet((yield))
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+        """Innermost: whoever looks at reports sees the one that the process made."""
+        outcome = item.stash.get(_OUTCOME, None)
+        if outcome is None:
+            yield
+            return
+        del item.stash[_OUTCOME]
+        # What failed here is not to be covered up: not by what went well there.
+        happened = call.excinfo is not None
+        if not happened:
+            if outcome.sentence is not None:
+                _judge_here(item)
+            call.excinfo = outcome.excinfo()
+            item.stash[_TOLD] = True
+        answer = yield
+        report: pytest.TestReport = answer.get_result()
+        for other in outcome.others:
+            item.ihook.pytest_runtest_logreport(report=other)
+        if not happened:
+            outcome.shape(report)
+        elif outcome.failed:
+            report.sections.append(("the test's process", outcome.text()))
+
+
+def _quiet(outcome: Any) -> None:
+    if outcome.excinfo is not None and isinstance(outcome.excinfo[1], _Done):
+        outcome.force_result([])
+
+
+def forget_exception(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """The report is made. A debugger that looks at the exception has done so in the process, or finds nothing
+    there."""
+    if item.stash.get(_TOLD, False):
+        del item.stash[_TOLD]
+        call.excinfo = None
+
+
+def _phase(item: pytest.Item, when: str) -> None:
+    process = item.stash.get(_PROCESS, None)
+    if process is None:
+        return
     try:
-        reports = _reports(item, link, devices)
-    except InvalidValue as e:
-        reports = [_failed(item, f"@pytest.mark.memtun_shim: {e.strerror}", begun)]
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    # Of the test before this one the fixtures that this one could have used are still there.
-    item.session._setupstate.teardown_exact(nextitem)
+        item.stash[_OUTCOME] = process.phase(when)
+    except BaseException as e:
+        # A time that is over, Ctrl-C, whatever else: the test ends with its wait.
+        sentence = f"{type(e).__name__} while the test's process was waited for"
+        item.stash[_OUTCOME] = process.abort(when, sentence)
+        raise
+    if process.stop is not None:
+        # It said so: as in a test without the marker, the whole run ends.
+        raise process.stop
 
 
-def _reports(
-    item: pytest.Item, link: Optional[str], devices: Optional[Iterable[Argument]]
-) -> list[pytest.TestReport]:
-    begun = time.time()
-    config = item.config
-    stream = subprocess.PIPE if captures(config) else None
-    with tempfile.TemporaryDirectory(prefix="memtun-pytest-") as directory, Net() as net:
-        request, answer = Path(directory, "request"), Path(directory, "reports")
-        request.write_bytes(pickle.dumps(_request(item, answer)))
-        program = net.popen(
-            [sys.executable, "-c", _START, str(request)],
-            link=link,
-            devices=devices,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=None if stream is None else subprocess.STDOUT,
-            cwd=str(config.invocation_params.dir),
-        )
-        output = (program.communicate()[0] or b"").decode(errors="replace")
-        state = program.state
-        answers = _read(answer) if answer.exists() else []
-    reports = []
-    for data in answers:
-        report = config.hook.pytest_report_from_serializable(config=config, data=data)
-        report.nodeid = item.nodeid
-        reports.append(report)
-    if not reports or reports[-1].when != "teardown":
-        reports.append(_failed(item, f"the test's process under the shim: {state}", begun))
-    if output:
-        shows = next((r for r in reports if r.failed), None) or reports[min(1, len(reports) - 1)]
-        shows.sections.append(("Captured output", output))
-    return reports
+def end(item: pytest.Item) -> None:
+    """Whatever became of its phases, its process ends."""
+    process = item.stash.get(_PROCESS, None)
+    if process is not None:
+        del item.stash[_PROCESS]
+        process.close()
 
 
-def _read(path: Path) -> list[Any]:
-    answers = []
-    # The last one is cut where the process was killed while it wrote.
-    with path.open("rb") as file, contextlib.suppress(EOFError, pickle.UnpicklingError):
-        while True:
-            answers.append(pickle.load(file))
-    return answers
-
-
-def _failed(item: pytest.Item, sentence: str, begun: float) -> pytest.TestReport:
-    return pytest.TestReport(
+def interrupted(item: pytest.Item) -> None:
+    """The run ends within this test, which has no report yet."""
+    outcome = item.stash.get(_OUTCOME, None)
+    if outcome is None or not outcome.failed:
+        return
+    del item.stash[_OUTCOME]
+    report = pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
         keywords={name: 1 for name in item.keywords},
         outcome="failed",
-        longrepr=sentence,
-        when="call",
-        duration=time.time() - begun,
+        longrepr=None,
+        when=outcome.when,  # type: ignore[arg-type]
+        sections=[(f"Captured {key} {when}", content) for when, key, content in item._report_sections],
+        start=time.time(),
+        stop=time.time(),
     )
+    outcome.shape(report)
+    item.ihook.pytest_runtest_logreport(report=report)
 
 
-def _request(item: pytest.Item, reports: Path) -> dict[str, Any]:
-    config = item.config
-    options = {
-        **vars(config.option),
-        **_NOT_FOR_CHILDREN,
-        "rootdir": str(config.rootpath),
-        "inifilename": str(config.inipath) if config.inipath else None,
-    }
-    # It stands for the tests of the whole run.
-    options.pop("file_or_dir", None)
-    for name, value in list(options.items()):
-        try:
-            pickle.dumps(value)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            del options[name]
-    test = "::".join([str(item.path), *item.nodeid.split("::")[1:]])
-    return {
-        "path": sys.path,
-        "options": pickle.dumps(options),
-        "test": test,
-        "reports": str(reports),
-        "captures": captures(config),
-    }
+class Timer:
+    """pytest-timeout's timer of a marked test runs in the test's process, where it knows the stack. Here the
+    process is given a little longer, should it not react."""
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> Optional[bool]:
+        """Instead of the timer."""
+        if not runs(item):
+            return None
+        item.stash[_LIMIT] = settings.timeout
+        process = item.stash.get(_PROCESS, None)
+        if process is not None:
+            process.limit(settings.timeout)
+        return True
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> Optional[bool]:
+        """There is none."""
+        return True if runs(item) else None
 
 
-def child(request: dict[str, Any]) -> int:
-    """The process under the shim: runs its test, leaves the reports."""
-    global _request_of_child
-    _request_of_child = request
-    # The reports' reader may show what this process writes; a terminal's summary would only repeat them.
-    options = pickle.loads(request["options"])
-    options["plugins"] = [*(options.get("plugins") or []), "no:terminal", "no:cacheprovider"]
-    config = pytest.Config.fromdictargs(options, [request["test"]])
-    with open(request["reports"], "wb") as file, open(os.devnull, "w") as nowhere:
-        config.pluginmanager.register(_Reporter(config, file), "memtun-reporter")
-        config.pluginmanager.register(_NoTerminal(config, nowhere), "terminalreporter")
-        status: int = config.hook.pytest_cmdline_main(config=config)
-    return status
+def _leave_xfail_to_the_child(item: pytest.Item) -> None:
+    """What is expected there can depend on the shim; its report says what came of it."""
+    with contextlib.suppress(ImportError):
+        from _pytest.skipping import xfailed_key
+
+        item.stash[xfailed_key] = False  # type: ignore[misc]
 
 
-class _NoTerminal:
-    """Whoever explains a comparison asks the terminal's writer for its colours."""
+def _judge_here(item: pytest.Item) -> None:
+    """The process cannot say any more whether it was expected to fail."""
+    with contextlib.suppress(Exception):
+        from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
-    def __init__(self, config: pytest.Config, nowhere: TextIO) -> None:
-        self._tw = create_terminal_writer(config, nowhere)
+        item.stash[xfailed_key] = evaluate_xfail_marks(item)
 
 
-class _Reporter:
-    """Leaves the reports in a file."""
+def _leave_stacks_to_the_child(item: pytest.Item) -> None:
+    """pytest's faulthandler_timeout: the process has the same."""
+    with contextlib.suppress(ValueError):
+        if float(item.config.getini("faulthandler_timeout") or 0) > 0:
+            import faulthandler
 
-    def __init__(self, config: pytest.Config, file: Any) -> None:
-        self._config, self._file = config, file
+            faulthandler.cancel_dump_traceback_later()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        try:
-            answer = pickle.dumps(data)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            # A user property, which can be anything.
-            answer = pickle.dumps({**data, "user_properties": []})
-        self._file.write(answer)
-        # What comes next may end the process.
-        self._file.flush()
+
+def start(path: str) -> int:
+    """What the test's process begins with."""
+    with open(path, "rb") as file:
+        asked = pickle.load(file)
+    os.unlink(path)
+    return child.main(asked)

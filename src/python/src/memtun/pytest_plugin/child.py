@@ -1,0 +1,212 @@
+"""The process of a marked test: runs it, and tells the process that started it how it goes."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from typing import Any, Optional
+
+import pytest
+from _pytest.config import create_terminal_writer
+from _pytest.runner import runtestprotocol
+
+from .channel import Sender, high
+
+STACKS = signal.SIGRTMAX - 3
+"""Makes the process write the stacks of its threads, whatever it hangs in."""
+
+_request: Optional[dict[str, Any]] = None
+
+
+def request() -> Optional[dict[str, Any]]:
+    """What this process was started for; None in every other process."""
+    return _request
+
+
+def main(asked: dict[str, Any]) -> int:
+    """Runs the test."""
+    global _request
+    _request = asked
+    if asked["captures"]:
+        # A Ctrl-C is for whoever started the process, who then asks where it is. With -s people may type to it.
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        for stream in (sys.stdout, sys.stderr):
+            # What is printed has been printed, also when the next line kills the process.
+            stream.reconfigure(write_through=True)  # type: ignore[union-attr]
+    sender = Sender(asked["messages"], asked["orders"])
+    stacks = _show_stacks(asked["stacks"])
+    coverage = _coverage(asked["coverage"])
+    options = pickle.loads(asked["options"])
+    options["plugins"] = [*(options.get("plugins") or []), "no:terminal", "no:cacheprovider"]
+    config = pytest.Config.fromdictargs(options, [asked["test"]])
+    if asked["workerinput"] is not None:
+        # The fixture worker_id, and what else asks in which process of pytest-xdist it is.
+        config.workerinput = asked["workerinput"]  # type: ignore[attr-defined]
+    config.pluginmanager.register(_Reporter(config, sender, asked["terminal"]), "memtun-reporter")
+    config.pluginmanager.register(_Terminal(config), "terminalreporter")
+    try:
+        config.hook.pytest_cmdline_main(config=config)
+    finally:
+        # pytest has told it to be quiet again.
+        faulthandler.enable(stacks)
+        if coverage is not None:
+            coverage.stop()
+            coverage.save()
+    main_thread = threading.main_thread()
+    left = [t.name for t in threading.enumerate() if t is not main_thread and not t.daemon]
+    sender.send("done", left)
+    return 0
+
+
+def _show_stacks(path: str) -> int:
+    """Lets others see where this process is: on a signal, and when it ends itself without a word. The
+    descriptor of the file."""
+    stacks = high(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+    faulthandler.register(STACKS, file=stacks, all_threads=True)
+    pid, leave = os.getpid(), os._exit
+
+    def _exit(status: int) -> None:
+        if os.getpid() == pid:
+            with contextlib.suppress(Exception):
+                faulthandler.dump_traceback(file=stacks, all_threads=True)
+        leave(status)
+
+    os._exit = _exit  # type: ignore[assignment]
+    # The interpreter's own end is no news.
+    atexit.register(setattr, os, "_exit", leave)
+    return stacks
+
+
+def _coverage(asked: Optional[dict[str, Any]]) -> Any:
+    """Measures as pytest-cov does where the test was started, which finds the file and adds it to its own."""
+    if asked is None:
+        return None
+    import coverage
+
+    measured = coverage.Coverage(**asked, data_suffix=True)
+    # Files that this one test does not touch are no news.
+    measured._warn_no_data = measured._warn_unimported_source = False
+    measured.start()
+    return measured
+
+
+class _Terminal:
+    """Whoever explains a comparison asks the terminal's writer for its colours; whoever ends a test that takes
+    too long, or enters the debugger, writes to it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._tw = create_terminal_writer(config, sys.stderr)
+
+
+class _Reporter:
+    """Tells how it goes."""
+
+    def __init__(self, config: pytest.Config, sender: Sender, terminal: Optional[list[int]]) -> None:
+        self._config, self._sender = config, sender
+        self._exception: Optional[BaseException] = None
+        self._terminal = None if terminal is None else [high(fd) for fd in terminal]
+        self._own: list[int] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: Optional[pytest.Item]) -> bool:
+        """Runs it once, here: whoever runs tests again, or elsewhere, does so where this one was started."""
+        self._sender.send("started")
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        runtestprotocol(item, nextitem=nextitem)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+        """Keeps the exception."""
+        yield
+        self._exception = call.excinfo.value if call.excinfo is not None else None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase is over."""
+        plain = type(report) is pytest.TestReport
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._sender.send("report", plain, data, _sendable(self._exception) if report.failed else None)
+        if plain:
+            # So that what the next phase writes is captured as the next one's.
+            self._sender.wait()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """It cannot be found because something is broken here that is not where it was started."""
+        if report.failed:
+            self._sender.send("lost", report.longreprtext)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """It was not found."""
+        if not session.items:
+            self._sender.send("lost", "the test was not found, or was deselected, in the process under the shim")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """The run ends here."""
+        ends = isinstance(excinfo.value, pytest.exit.Exception)
+        # What was raised where nobody is: as when the debugger is left.
+        text = str(excinfo.getrepr(style="long")) if excinfo.traceback else str(excinfo.value)
+        status = getattr(excinfo.value, "returncode", None)
+        self._sender.send("interrupted", text, str(excinfo.value) if ends else None, status)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_exception_interact(self) -> None:
+        """With --pdb the debugger shows where it is before it says that it is there."""
+        if self._config.getoption("usepdb"):
+            self.pytest_enter_pdb()
+
+    def pytest_enter_pdb(self) -> None:
+        """Somebody wants to type."""
+        self._sender.send("pdb")
+        if self._terminal is None or self._own:
+            return
+        sys.stdout.flush()
+        self._own = [high(os.dup(fd)) for fd in range(3)]
+        for fd, real in enumerate(self._terminal):
+            os.dup2(real, fd)
+        _foreground(os.getpgrp())
+
+    def pytest_leave_pdb(self) -> None:
+        """And now no more."""
+        if self._own:
+            sys.stdout.flush()
+            _foreground(os.getpgid(os.getppid()))
+            for fd, own in enumerate(self._own):
+                os.dup2(own, fd)
+                os.close(own)
+            self._own = []
+
+
+def _foreground(group: int) -> None:
+    """Lets a process group read from the terminal, if there is one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+    try:
+        with contextlib.suppress(OSError):
+            os.tcsetpgrp(0, group)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _sendable(exception: Optional[BaseException]) -> Optional[tuple[Optional[bytes], str, str]]:
+    """The exception, and what it is called and says if it cannot be told."""
+    if exception is None:
+        return None
+    try:
+        said = str(exception)
+    except Exception as e:
+        said = f"(its text raised {type(e).__name__})"
+    name = type(exception).__name__
+    try:
+        pickled = pickle.dumps(exception)
+        pickle.loads(pickled)
+    except Exception:
+        return None, name, said
+    return pickled, name, said
