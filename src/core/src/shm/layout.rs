@@ -300,7 +300,7 @@ pub struct TunnelState {
     /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
     pub last_read: AtomicU32,
     /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
-    /// [`crate::bell`].
+    /// `crate::bell`.
     pub signals: AtomicU32,
     /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
