@@ -104,3 +104,11 @@ def test_a_library_that_is_none_gives_one_sentence(library: str, sentence: str) 
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
     )
     assert library in done.stdout and sentence in done.stdout and done.stdout.count("\n") == 1
+
+
+def test_a_library_that_is_named_is_preloaded() -> None:
+    named = os.path.realpath(_library.library()._name)
+    program = "import memtun\nwith memtun.Net() as net: print(net.run(['env'], capture_output=True, text=True).stdout)"
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MEMTUN_LIBRARY": named}
+    told = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=60)
+    assert f"LD_PRELOAD={named}\n" in told.stdout, told.stderr
