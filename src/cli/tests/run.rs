@@ -316,27 +316,27 @@ fn a_limit_is_named_where_it_strikes() {
             "--fsize=1000",
             &tun[..],
             2,
-            "EFBIG: a net's files are longer",
+            "EFBIG; the files of a tunnel need 136 KiB each, and the hard limit RLIMIT_FSIZE (ulimit -f) is 1000",
         ),
         ("--fsize=100000", &tun, 2, "tun0: cannot make it: EFBIG"),
         (
             "--fsize=100000",
             &echo,
             1,
-            "WARN: no tunnel or interface can be made: EFBIG",
+            "the hard limit RLIMIT_FSIZE (ulimit -f) is 100000",
         ),
-        ("--as=30000000", &tun, 2, "(RLIMIT_AS, a container's limit)"),
+        ("--as=30000000", &tun, 2, "RLIMIT_AS (ulimit -v)"),
         (
             "--as=40000000",
             &echo,
             1,
-            "(RLIMIT_AS, a container's limit)",
+            "RLIMIT_AS (ulimit -v)",
         ),
         (
             "--nofile=5",
             &tun,
             2,
-            "EMFILE: no descriptor is left (RLIMIT_NOFILE)",
+            "RLIMIT_NOFILE (ulimit -n) is 5",
         ),
     ] {
         let memtun = memtun();

@@ -38,16 +38,9 @@ impl Errno {
     }
 
     /// What was exhausted and how to have more of it, where a file of a net or its mapping could not be made for this.
-    pub fn exhausted(self) -> Option<&'static str> {
-        Some(match self.0 {
-            libc::EFBIG => "a net's files are longer than the limit of file sizes (RLIMIT_FSIZE); raise it with ulimit -f",
-            libc::ENOMEM => "no memory or no address space is left (RLIMIT_AS, a container's limit); raise it, as with ulimit -v",
-            libc::EMFILE => "no descriptor is left (RLIMIT_NOFILE); raise it with ulimit -n",
-            libc::ENFILE => "the system has no more open files; close some or raise fs.file-max",
-            libc::ENOSPC => "the net's file system is full; make room or choose another directory (MEMTUN_NET)",
-            libc::EDQUOT => "the disk quota is used up; choose another directory (MEMTUN_NET)",
-            _ => return None,
-        })
+    pub fn exhausted(self) -> Option<String> {
+        let cause = crate::cause::Cause(self);
+        cause.is_known().then(|| cause.to_string())
     }
 
     /// The name, if errno(3) has one.

@@ -345,7 +345,7 @@ mod tests {
         let requests = REQUESTS
             .iter()
             .map(|(name, number)| (name.to_string(), *number));
-        for (name, number) in requests.chain([("0x5421".into(), 0x5421), ("0x8916".into(), 0x8916)])
+        for (name, number) in requests.chain([("0x5421".into(), 0x5421), ("0x89fd".into(), 0x89fd)])
         {
             let fault: Fault = format!("ioctl:{name}=EIO").parse().expect("a fault");
             assert_eq!(fault.request, Some(number));

@@ -154,7 +154,7 @@ REQUESTS = ("FIONBIO", "SIOCGIFNAME", "SIOCGIFFLAGS", "SIOCSIFADDR")
         ("ioctl:0x5421=5", "ioctl:0x5421=EIO", ["FIONBIO"]),
         ("ioctl:SIOCGIFNAME=EIO", "ioctl:SIOCGIFNAME=EIO", ["SIOCGIFNAME"]),
         ("ioctl:0x8913=5", "ioctl:SIOCGIFFLAGS=EIO", ["SIOCGIFFLAGS"]),
-        ("ioctl:0x8916=EIO", "ioctl:0x8916=EIO", ["SIOCSIFADDR"]),
+        ("ioctl:0x8916=EIO", "ioctl:SIOCSIFADDR=EIO", ["SIOCSIFADDR"]),
         ("ioctl:0x400454ca=EIO@2", "ioctl:TUNSETIFF=EIO@2", []),
     ],
 )

@@ -66,10 +66,10 @@ const DEVICE: &str = "/dev/net/tun";
 
 fn failure(name: &str, e: memtun::Errno) -> Failure {
     let why = match e.0 {
-        libc::EBUSY => "it is in use; choose another name",
-        libc::EINVAL => "there is an interface of another kind by that name; choose another",
-        libc::EPERM => "the net denies it; take that back with memtun reset",
-        _ => e.exhausted().unwrap_or("look at memtun fault"),
+        libc::EBUSY => "it is in use; choose another name".into(),
+        libc::EINVAL => "there is an interface of another kind by that name; choose another".into(),
+        libc::EPERM => "the net denies it; take that back with memtun reset".into(),
+        _ => e.exhausted().unwrap_or("look at memtun fault".into()),
     };
     Failure::bad_input(format!("{name}: cannot make it: {e}: {why}"))
 }

@@ -152,10 +152,7 @@ impl NetDir {
                     "; somebody who does not go on is removing it: end that process",
                 ),
                 libc::EEXIST => fail(e, "; the directory is there already"),
-                e => match Errno(e).exhausted() {
-                    Some(why) => fail(e, &format!(": {why}")),
-                    None => fail(e, "; choose a directory that you may write to (MEMTUN_NET)"),
-                },
+                _ => fail(e, "; choose a directory that you may write to (MEMTUN_NET)"),
             },
             (refusal, _) => Error::new(refusal.errno().0, refusal.sentence(&shown)),
         })
@@ -322,15 +319,7 @@ impl NetDir {
         for _ in 0..TRIES {
             match make(&dir) {
                 Err(Errno(libc::ENOENT | libc::EAGAIN)) if !self.is_gone() => {}
-                made => {
-                    // The program gets the number only, and may not even show that.
-                    if let Err(e) = &made {
-                        if let Some(why) = e.exhausted() {
-                            log::warn!("no tunnel or interface can be made: {e}: {why}");
-                        }
-                    }
-                    return made;
-                }
+                made => return made,
             }
         }
         Err(Errno(libc::EAGAIN))
