@@ -325,13 +325,9 @@ fn a_limit_is_named_where_it_strikes() {
             1,
             "the hard limit RLIMIT_FSIZE (ulimit -f) is 100000",
         ),
-        ("--as=30000000", &tun, 2, "RLIMIT_AS (ulimit -v)"),
-        (
-            "--as=40000000",
-            &echo,
-            1,
-            "RLIMIT_AS (ulimit -v)",
-        ),
+        // So little is enough.
+        ("--as=30000000", &tun, 0, ""),
+        ("--as=40000000", &echo, 0, ""),
         (
             "--nofile=5",
             &tun,
