@@ -1,0 +1,193 @@
+//! Waiting: what only this process can report, and what the kernel reports that is not so.
+
+use super::care::{look, modify, told, DEEPEST};
+use super::instances;
+use super::registrations::{self, mark, Registration, Target, EDGE, ERR, IN, OUT, SHOT};
+use crate::errno;
+use crate::readiness::{self, Deadline, LinkBell, State};
+use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
+
+const NOW: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// Does only this process know of something to report?
+fn has_listed(epoll: c_int, depth: usize) -> bool {
+    registrations::of(instances::of(epoll)).any(|r| match r.target() {
+        Target::Epoll => depth < DEEPEST && has_listed(r.number(), depth + 1),
+        Target::Tunnel(_) => {
+            r.mark() >= mark::GONE && r.is_listed() && r.look() & (r.events() | ERR) != 0
+        }
+    })
+}
+
+/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is checked.
+pub fn is_ready(epoll: c_int) -> bool {
+    let found = look(epoll);
+    let mut asked = [pollfd {
+        fd: epoll,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    let kernel = errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null()));
+    has_listed(epoll, 0) || kernel > 0 && !(found.is_false && only_false(epoll))
+}
+
+/// Everything that the kernel can report of these registrations is the room that is not there.
+fn only_false(epoll: c_int) -> bool {
+    registrations::of(instances::of(epoll))
+        .filter(|r| r.target() != Target::Epoll)
+        .all(|r| r.look() & r.events() == 0)
+}
+
+/// Collects what only we can report.
+fn take_listed(epoll: c_int) -> Vec<epoll_event> {
+    let mut events = Vec::new();
+    for registration in registrations::of(instances::of(epoll)) {
+        let ready = match registration.target() {
+            Target::Epoll if has_listed(registration.number(), 1) => registration.events() & IN,
+            Target::Epoll => 0,
+            Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
+            Target::Tunnel(_) if !registration.take_listed() => 0,
+            Target::Tunnel(_) => {
+                let ready = registration.look() & (registration.events() | ERR);
+                if ready != 0 && !modify(epoll, registration, 0) {
+                    registration.forget();
+                    continue;
+                }
+                let stays = registration.events() & (EDGE | SHOT) == 0;
+                let waits = registration.mark() == mark::SPENT && ready == 0;
+                registration.set_listed(ready != 0 && stays || waits);
+                ready
+            }
+        };
+        if ready != 0 {
+            events.push(epoll_event {
+                events: ready,
+                u64: registration.data(),
+            });
+        }
+    }
+    events
+}
+
+/// What is true of an event that the kernel reports of a tunnel, and which bits are left of it.
+fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
+    match registration.state() {
+        // The bell rang for the deletion, which is reported by ourselves.
+        State::Error if registration.mark() < mark::GONE || registration.is_fixed() => 0,
+        State::Quiet(_) if bits & OUT != 0 && registration.mark() < mark::GONE => {
+            let left = bits & !OUT;
+            let events = registration.events();
+            if events & SHOT != 0 && left == 0 {
+                // Fired for nothing: armed again.
+                let armed = modify(epoll, registration, told(events, mark::QUIET));
+                if armed && registration.is_fixed() {
+                    registration.set_mark(mark::SPENT);
+                    registration.set_listed(true);
+                } else if armed {
+                    registration.set_mark(mark::QUIET);
+                }
+            } else if events & EDGE != 0 && registration.mark() == mark::FRESH {
+                // The edge is told, and the next one is true.
+                registration.set_mark(mark::PLAIN);
+            } else if registration.mark() == mark::QUIET {
+                // Another process has told the kernel otherwise.
+                registration.set_mark(mark::FRESH);
+            }
+            left
+        }
+        _ => bits,
+    }
+}
+
+/// Takes out of the kernel's events what is not so. How many are left.
+pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
+    let mut kept = 0;
+    for at in 0..events.len() {
+        let mut event = events[at];
+        let data = event.u64;
+        let mut matching = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
+        if let Some(registration) = matching.next() {
+            // With one datum for several, what holds for one need not hold for the others.
+            if matching.next().is_none() {
+                event.events = match registration.target() {
+                    Target::Tunnel(_) => sift(epoll, registration, event.events),
+                    Target::Epoll if is_ready(registration.number()) => event.events,
+                    Target::Epoll => 0,
+                };
+            }
+        }
+        if event.events != 0 {
+            events[kept] = event;
+            kept += 1;
+        }
+    }
+    kept
+}
+
+/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
+pub fn wait(
+    epoll: c_int,
+    events: &mut [epoll_event],
+    deadline: Deadline,
+    mask: *const sigset_t,
+    host: impl Fn(&mut [epoll_event], Option<timespec>) -> c_int,
+) -> c_int {
+    loop {
+        let found = look(epoll);
+        let listed = take_listed(epoll);
+        let ours = listed.len().min(events.len());
+        events[..ours].copy_from_slice(&listed[..ours]);
+        if ours == events.len() {
+            return ours as c_int;
+        }
+        if ours > 0 || !found.links.is_empty() || found.nap.is_some() {
+            let n = host(&mut events[ours..], Some(NOW));
+            if n < 0 && ours == 0 {
+                return n;
+            }
+            let n = n.max(0) as usize;
+            let kept = correct(epoll, &mut events[ours..ours + n]);
+            if ours + kept > 0 {
+                return (ours + kept) as c_int;
+            }
+            if deadline.over() {
+                return 0;
+            }
+            let mut asked: Vec<pollfd> = found.links.iter().map(LinkBell::question).collect();
+            // One that is always ready would let nobody sleep.
+            if !found.is_false {
+                asked.push(pollfd {
+                    fd: epoll,
+                    events: libc::POLLIN,
+                    revents: 0,
+                });
+            }
+            let time = match found.nap {
+                Some(moment) => Some(deadline.nap(moment)),
+                None => deadline.left(),
+            };
+            let n = readiness::host_ppoll(&mut asked, time, mask);
+            if n < 0 || n == 0 && deadline.over() {
+                return errno::keep(|| {
+                    drop(found);
+                    n
+                });
+            }
+            continue;
+        }
+        let n = host(events, deadline.left());
+        if n <= 0 {
+            return n;
+        }
+        let kept = correct(epoll, &mut events[..n as usize]);
+        if kept > 0 {
+            return kept as c_int;
+        }
+        if deadline.over() {
+            return 0;
+        }
+    }
+}
