@@ -18,6 +18,7 @@
 mod captured;
 mod directory;
 mod history;
+mod images;
 mod interfaces;
 mod known;
 mod life;
@@ -196,8 +197,8 @@ impl NetDir {
                     let id = dir.id();
                     let private = dir.inode(PRIVATE).is_ok();
                     if private && how.member {
-                        // Whoever was between two images has arrived; its lock says the rest.
-                        let _ = sys::set_modified(dir.raw(), PRIVATE, Some(0));
+                        // Its lock says the rest.
+                        images::arrived(&state.between_images);
                     }
                     return Ok(NetDir {
                         path,
@@ -259,13 +260,11 @@ impl NetDir {
         }
     }
 
-    /// The process is about to execute another program, and is no member until that has been loaded. The time of the mark
-    /// says so, and keeps the net for a moment. Allocates nothing.
+    /// The process is about to execute another program, and is no member until that has been loaded. The net is kept for it
+    /// for a moment. Allocates nothing.
     pub fn before_exec(&self) {
         if self.private && self.life.is_member() {
-            if let Ok(dir) = self.open_dir() {
-                let _ = sys::set_modified(dir.raw(), PRIVATE, None);
-            }
+            images::leaving(&self.state.between_images);
         }
     }
 
@@ -373,8 +372,6 @@ fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Err
 fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     dir.create_plain(PRIVATE)?;
     let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
-    // No time yet: see `NetDir::before_exec`.
-    sys::set_modified(dir.raw(), PRIVATE, Some(0))?;
     let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
     if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
         return Err(Errno(libc::ENOENT));

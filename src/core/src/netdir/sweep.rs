@@ -2,8 +2,8 @@
 
 use super::captured::is_capturer_alive;
 use super::{
-    claim, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, LINK, NEW,
-    PRIVATE, SAID, STATE, TUNNEL,
+    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, LINK,
+    NEW, PRIVATE, SAID, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -141,12 +141,14 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
         }
         Err(e) => return Err(e),
     };
-    match dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG) {
-        Ok((_, mark)) if !is_between_images(&mark) => {}
-        _ => return Ok(false),
+    if dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG).is_err() {
+        return Ok(false);
     }
-    // As long as this descriptor is open nobody becomes a member.
-    if life::exclude_members(&state).is_err() || is_capturer_alive(dir) {
+    // As long as this descriptor is open nobody becomes a member. Who has left for another image has said so before.
+    if life::exclude_members(&state).is_err()
+        || images::is_any_on_the_way(&state)
+        || is_capturer_alive(dir)
+    {
         return Ok(false);
     }
     let mut alive = false;
@@ -195,14 +197,6 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     }
     remove_mark(dir);
     Ok(other)
-}
-
-/// Has a member become another program just now? Between two images a process has no lock; see [`NetDir::before_exec`].
-fn is_between_images(mark: &libc::stat) -> bool {
-    const MOMENT: u64 = 2_000_000_000;
-    let marked = mark.st_mtime as u64 * 1_000_000_000 + mark.st_mtime_nsec as u64;
-    let now = sys::now_ns(libc::CLOCK_REALTIME);
-    mark.st_mtime > 0 && marked <= now && now - marked < MOMENT
 }
 
 /// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.

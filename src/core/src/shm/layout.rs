@@ -126,6 +126,9 @@ pub struct NetState {
     pub rename: [AtomicU8; 16],
     /// Packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
+    /// Members that become another program and have no lock meanwhile: the process id, and the time of its going in
+    /// milliseconds modulo 2^32. See [`crate::NetDir::before_exec`].
+    pub between_images: [AtomicU64; BETWEEN_IMAGES],
     /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed leaves it, see
     /// [`crate::NetDir::capturer_lives`].
     pub capturing: AtomicU32,
@@ -136,6 +139,9 @@ pub struct NetState {
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see [`crate::NetDir::knows`].
     pub known_names: [AtomicU32; KNOWN_NAMES],
 }
+
+/// How many processes of a net are followed from one image into the next at the same moment.
+pub const BETWEEN_IMAGES: usize = 48;
 
 /// How many names a net remembers. Beyond that a name that is gone is the host's again.
 pub const KNOWN_NAMES: usize = 512;

@@ -583,25 +583,6 @@ pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
 }
 
-/// Sets the time of the last change of a file, in seconds since the epoch, None for now (utimensat(2)). No link is followed.
-pub fn set_modified(dir: i32, name: &CStr, time: Option<i64>) -> Result<(), Errno> {
-    let given = libc::timespec {
-        tv_sec: time.unwrap_or(0),
-        tv_nsec: if time.is_some() { 0 } else { libc::UTIME_NOW },
-    };
-    let times = [given, given];
-    let args = [
-        dir as isize as usize,
-        name.as_ptr() as usize,
-        times.as_ptr() as usize,
-        libc::AT_SYMLINK_NOFOLLOW as usize,
-        0,
-        0,
-    ];
-    // SAFETY: the name is NUL-terminated, and the kernel reads two timespecs.
-    check(unsafe { syscall(libc::SYS_utimensat, args) }).map(drop)
-}
-
 /// pread(2).
 pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let args = [
