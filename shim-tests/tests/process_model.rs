@@ -175,6 +175,18 @@ fn a_descriptor_that_is_attached_again_and_again_takes_no_more_room() {
 }
 
 #[test]
+fn a_process_ends_before_its_threads_can_see_that() {
+    let stage = Stage::new("ending");
+    let program = stage.program("ending");
+    for turn in 0..75 {
+        let how = (turn % 5).to_string();
+        let finished = stage.shimmed(&[], &[program.as_os_str(), how.as_ref()]);
+        assert_eq!(finished.stdout, "", "{how}");
+        succeeded(&finished);
+    }
+}
+
+#[test]
 fn a_program_goes_on_after_chroot_and_setuid() {
     let stage = Stage::new("chroot");
     let program = stage.program("chroot");

@@ -9,9 +9,10 @@ use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::tunnel::Tunnel;
 use memtun_core::{temporary, Errno, Error};
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr,
-    Ordering::{AcqRel, Acquire, Release},
+    AtomicBool, AtomicI32, AtomicPtr,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
+use std::time::Duration;
 
 /// The net that this process is in.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
@@ -160,6 +161,7 @@ pub fn before_children() {
 
 /// The process is the child of a fork(2).
 pub fn forked() {
+    LEAVER.store(0, Relaxed);
     for slot in &JOINED {
         // SAFETY: as in `current`.
         if let Some(net) = unsafe { slot.load(Acquire).as_ref() } {
@@ -265,9 +267,29 @@ pub fn join_anew() -> Result<&'static NetDir, Errno> {
     join()
 }
 
+/// The thread that ends the process, 0 while none does.
+static LEAVER: AtomicI32 = AtomicI32::new(0);
+
+/// Does this process end? Its other threads are about to be killed, and do not see that their tunnels are gone already.
+#[inline]
+pub fn is_leaving() -> bool {
+    LEAVER.load(Relaxed) != 0
+}
+
+/// A call on a tunnel of a process that ends: another thread's does not come back, or late where the end takes its time.
+#[cold]
+pub fn left() -> Errno {
+    const TURNS: usize = 100;
+    const TURN: Duration = Duration::from_millis(10);
+    if LEAVER.load(Relaxed) != sys::gettid() {
+        (0..TURNS).for_each(|_| sys::nap(TURN));
+    }
+    Errno(libc::EBADF)
+}
+
 /// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
-/// done now, or is forbidden in a sandbox, is left to the next process that makes a net. May be called in a signal handler or after fork: nothing is
-/// allocated.
+/// done now, or is forbidden in a sandbox, is left to the next process that makes a net. May be called in a signal handler or
+/// after fork: nothing is allocated.
 pub fn leave() {
     if current().is_none() && !table::any() || !may(Extra::Files) || !crate::process::owns_memory()
     {
@@ -275,8 +297,10 @@ pub fn leave() {
     }
     // What took a tunnel's place stays open: libc may still have something to write to it.
     crate::foreign::look_at(0, i32::MAX);
+    LEAVER.store(sys::gettid(), SeqCst);
     for fd in table::bound_in(0, u32::MAX) {
-        if let Some(tunnel) = table::unbind(fd) {
+        if let Some(tunnel) = table::hold(fd) {
+            tunnel.is_alone_soon();
             let _ = sys::close(fd);
             tunnel.closed(&OwnTunnels);
         }

@@ -32,6 +32,9 @@ pub fn open(flags: c_int) -> Result<c_int, Errno> {
 
 /// The tunnel behind a descriptor; EBADF when another thread has just closed it.
 pub fn hold(fd: c_int) -> Result<Held, Errno> {
+    if net::is_leaving() {
+        return Err(net::left());
+    }
     table::hold(fd).ok_or(EBADF)
 }
 
