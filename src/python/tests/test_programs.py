@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
+
+from conftest import ECHO
 
 import memtun as m
 from memtun import _library
@@ -75,7 +78,7 @@ def test_tunnels_have_the_same_members_wherever_they_are_shown(memtun: m.Net) ->
     command = shutil.which("memtun") or str(Path(__file__).parents[3] / "target/release/memtun")
     if not os.path.exists(command):
         pytest.skip("no memtun command")
-    program = memtun.popen(["sh", "-c", 'exec "$0" run --net "$MEMTUN_NET" --tun tun3 -- sleep 60', command])
+    program = memtun.popen([sys.executable, str(ECHO), "tun3"], stdout=subprocess.DEVNULL)
     interface = memtun.interface("tun3")
     with interface._handle as pointer:
         described = json.loads(_library.text("memtun_describe_interface", pointer))
@@ -84,5 +87,5 @@ def test_tunnels_have_the_same_members_wherever_they_are_shown(memtun: m.Net) ->
     )
     shown = json.loads(listed.stdout)[0]
     assert described.pop("gone") is False
-    assert shown == described
+    assert shown == described and shown["tunnels"][0]["name"] == "tun3"
     program.kill()
