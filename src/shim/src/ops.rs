@@ -168,7 +168,7 @@ pub fn after_wait(
         };
         if !tunnel.still(fd) {
             // Closed by another thread while we were in the call: the call kept the tunnel alive.
-            tunnel.closed(&OwnTunnels);
+            closed(&tunnel);
         }
         answer
     });
@@ -288,13 +288,13 @@ pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
 pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     let tunnel = table::unbind(fd);
     if tunnel.is_some() {
-        crate::epoll::number_closed(fd);
+        crate::epoll::tunnel_closed(fd);
     }
     let answer = real();
     let Some(tunnel) = tunnel else { return answer };
     let before = errno::get();
     let fault = fence(|| {
-        tunnel.closed(&OwnTunnels);
+        closed(&tunnel);
         tunnel.net().call_fault(Operation::Close)
     });
     errno::set(before);
@@ -304,10 +304,17 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     }
 }
 
+/// A descriptor of this tunnel is closed: perhaps it was the last.
+fn closed(tunnel: &Held) {
+    if tunnel.closed(&OwnTunnels) {
+        crate::epoll::tunnel_ended(tunnel.inode());
+    }
+}
+
 /// A descriptor was closed or replaced unseen: its tunnel may have ended with it.
 pub fn lost(fd: c_int, tunnel: &Held) {
-    crate::epoll::number_closed(fd);
-    tunnel.closed(&OwnTunnels);
+    crate::epoll::tunnel_closed(fd);
+    closed(tunnel);
 }
 
 /// Closes a range of descriptors with `real`, which must succeed for the tunnels in it to end.
@@ -333,7 +340,8 @@ pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c
                 if more {
                     let _ = sys::close(fd);
                 }
-                tunnel.closed(&OwnTunnels);
+                crate::epoll::tunnel_closed(fd);
+                closed(&tunnel);
             }
         }
     });
@@ -375,7 +383,8 @@ pub fn duplicated(old: c_int, new: c_int) {
                 }
             }
             if let Some(tunnel) = replaced {
-                tunnel.closed(&OwnTunnels);
+                crate::epoll::tunnel_closed(new);
+                closed(&tunnel);
             }
             Ok(())
         });

@@ -148,7 +148,7 @@ pub fn milliseconds(time: Option<timespec>) -> c_int {
 /// Does any of these need more than the kernel's answer?
 pub fn needs_care(fds: &[pollfd]) -> bool {
     fds.iter()
-        .any(|p| state(p.fd) != State::Plain || epoll::concerns(p.fd))
+        .any(|p| state(p.fd) != State::Plain || epoll::concerns_truly(p.fd))
 }
 
 /// After the kernel's answer: an interface deleted during the wait rang the bell, but there is nothing to read; an epoll
@@ -160,7 +160,7 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
         if p.revents != 0 && p.revents & libc::POLLNVAL == 0 {
             if state(p.fd) == State::Error {
                 p.revents = libc::POLLERR;
-            } else if epoll::concerns(p.fd) && !epoll::is_ready(p.fd) {
+            } else if epoll::concerns_truly(p.fd) && !epoll::is_ready(p.fd) {
                 p.revents &= !READABLE;
             }
         }
@@ -242,7 +242,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     Some(link) => links.push(link),
                     None => nap = nap.or(Some(MOMENT)),
                 }
-            } else if epoll::concerns(p.fd) {
+            } else if epoll::concerns_truly(p.fd) {
                 let mut found = epoll::look(p.fd);
                 links.append(&mut found.links);
                 nap = nap.or(found.nap);

@@ -41,6 +41,11 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Files, libc::SYS_renameat2, [3, 0, 3]),
     (Extra::Files, libc::SYS_mmap, [0, 4096, 3]),
     (Extra::Poll, libc::SYS_ppoll, [0, 1, 0]),
+    (
+        Extra::Control,
+        libc::SYS_epoll_ctl,
+        [3, libc::EPOLL_CTL_MOD as u64, 3],
+    ),
     (Extra::Unmap, libc::SYS_munmap, [0; 3]),
 ];
 

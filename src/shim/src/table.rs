@@ -25,7 +25,11 @@ const NUMBERS: usize = 1 << 20;
 const SLOTS_PER_CHUNK: usize = 64;
 const CHUNKS: usize = 4096;
 
-static WORDS: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
+/// Numbers whose words lie in one piece, which is mapped when the first of them is a tunnel: a process without one has none,
+/// which counts where memory is locked.
+const PIECE: usize = 4096;
+static WORDS: [AtomicPtr<AtomicU32>; NUMBERS / PIECE] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; NUMBERS / PIECE];
 static SLOTS: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
 /// Descriptors that are bound now.
 static BOUND: AtomicU32 = AtomicU32::new(0);
@@ -63,13 +67,40 @@ fn slot(index: u32) -> Option<&'static Slot> {
     Some(unsafe { &*chunk.add(index % SLOTS_PER_CHUNK) })
 }
 
+/// The place of a descriptor's word, if there is one.
+#[inline(always)]
+fn place(fd: i32) -> Option<&'static AtomicU32> {
+    let piece = WORDS.get(fd as u32 as usize / PIECE)?.load(Acquire);
+    if piece.is_null() {
+        return None;
+    }
+    // SAFETY: a piece is a mapping of PIECE zeroed words that is never unmapped.
+    Some(unsafe { &*piece.add(fd as u32 as usize % PIECE) })
+}
+
+/// The same, made if need be. EMFILE for a number beyond what can be tracked.
+fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
+    let piece = WORDS
+        .get(fd as u32 as usize / PIECE)
+        .ok_or(Errno(libc::EMFILE))?;
+    if piece.load(Acquire).is_null() {
+        let size = PIECE * size_of::<AtomicU32>();
+        let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<AtomicU32>();
+        if piece
+            .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
+            .is_err()
+        {
+            // SAFETY: our own mapping that nobody has seen.
+            unsafe { sys::unmap(fresh.cast(), size) };
+        }
+    }
+    place(fd).ok_or(Errno(libc::EMFILE))
+}
+
 /// The word of a descriptor: 0, or 1 + the index of its slot.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
-    match WORDS.get(fd as u32 as usize) {
-        Some(word) => word.load(Relaxed),
-        None => 0,
-    }
+    place(fd).map_or(0, |word| word.load(Relaxed))
 }
 
 /// Is this descriptor a tunnel?
@@ -125,11 +156,15 @@ impl Held {
     /// Is the descriptor this tunnel's bell? The kernel is asked.
     pub fn is_behind(&self, fd: i32) -> bool {
         let device = slot(self.index).map_or(0, |slot| slot.device.load(Relaxed));
-        sys::fstat(fd).is_ok_and(|st| {
-            st.st_ino == self.inode()
-                && sys::is_kind(&st, libc::S_IFIFO)
-                && (device == 0 || device == st.st_dev)
-        })
+        match sys::fstat(fd) {
+            Ok(st) => {
+                st.st_ino == self.inode()
+                    && sys::is_kind(&st, libc::S_IFIFO)
+                    && (device == 0 || device == st.st_dev)
+            }
+            // A filter may forbid the look, which says nothing.
+            Err(e) => e != Errno(libc::EBADF),
+        }
     }
     /// True once in some hundred calls: time to see whether the descriptor is still what it was.
     #[inline]
@@ -292,7 +327,7 @@ fn claim() -> Result<u32, Errno> {
 
 /// Makes a descriptor another name of a tunnel.
 pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
-    let word = WORDS.get(fd as u32 as usize).ok_or(Errno(libc::EMFILE))?;
+    let word = make_place(fd)?;
     let Some(slot) = slot(tunnel.index) else {
         return Ok(());
     };
@@ -313,7 +348,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
         return None;
     }
     let held = hold(fd);
-    match WORDS.get(fd as u32 as usize)?.swap(0, AcqRel) {
+    match place(fd)?.swap(0, AcqRel) {
         0 => {}
         old => {
             BOUND.fetch_sub(1, Relaxed);
@@ -325,7 +360,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
 
 /// The descriptor has stopped being this tunnel. False when that is known already.
 pub fn unbind_from(fd: i32, tunnel: &Held) -> bool {
-    let Some(word) = WORDS.get(fd as u32 as usize) else {
+    let Some(word) = place(fd) else {
         return false;
     };
     let gone = word

@@ -13,8 +13,8 @@ use memtun_core::Errno;
 
 const PAGE: usize = 4096;
 const EFAULT: Errno = Errno(libc::EFAULT);
-/// End of user space (TASK_SIZE with 47 bits; larger address spaces are opt-in).
-const END: usize = 1 << 47;
+/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
+const END: usize = (1 << 47) - 4096;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Access {

@@ -32,10 +32,12 @@ pub enum Extra {
     Unmap = 1 << 8,
     /// ppoll(2). Else poll(2), where the program has asked for no mask.
     Poll = 1 << 9,
+    /// epoll_ctl(2) where a link goes down or comes up. Else what the kernel reports of it is corrected.
+    Control = 1 << 10,
 }
 
 /// All of them.
-pub const EVERYTHING: u32 = (1 << 10) - 1;
+pub const EVERYTHING: u32 = (1 << 11) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

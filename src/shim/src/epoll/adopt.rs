@@ -9,6 +9,11 @@ use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::sys::{self, PathBuf};
 use memtun_core::Errno;
 
+/// Can a descriptor be looked at?
+pub fn can_be_looked_at() -> bool {
+    may(Extra::Files)
+}
+
 /// Does this number belong to an epoll instance? No where that cannot be looked at.
 pub fn is_epoll(fd: c_int) -> bool {
     if !may(Extra::Files) {
@@ -25,15 +30,15 @@ pub fn adopt(fd: c_int) {
         return;
     }
     match instances::sibling(fd) {
-        Some(sibling) => return instances::duplicated(sibling, fd),
+        Some(sibling) => return instances::duplicated(sibling, fd, registrations::instance_ended),
         None => instances::created(fd, registrations::instance_ended),
     }
-    if let Err(e) = read_registrations(fd) {
+    if let Err(e) = each_line(fd, |line| enter(fd, line)) {
         log::debug!("what epoll descriptor {fd} has registered is not known: {e}");
     }
 }
 
-fn read_registrations(epoll: c_int) -> Result<(), Errno> {
+fn each_line(epoll: c_int, mut each: impl FnMut(&Line)) -> Result<(), Errno> {
     let mut path = PathBuf::concat(&[b"/proc/self/fdinfo/"])?;
     path.push_number(epoll as u64)?;
     let info = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
@@ -49,7 +54,7 @@ fn read_registrations(epoll: c_int) -> Result<(), Errno> {
         };
         for line in text[..complete].split(|b| *b == b'\n') {
             if let Some(line) = std::str::from_utf8(line).ok().and_then(Line::parse) {
-                enter(epoll, &line);
+                each(&line);
             }
         }
         if n == 0 {
@@ -93,7 +98,10 @@ fn enter(epoll: c_int, line: &Line) {
     let target = if own.is_some() || is_of_net(line.inode) {
         Target::Tunnel(line.inode)
     } else if is_epoll(line.number) && line.number != epoll {
-        Target::Epoll
+        if !instances::is_known(line.number) {
+            adopt(line.number);
+        }
+        Target::Epoll(instances::of(line.number))
     } else {
         return;
     };
@@ -116,11 +124,21 @@ fn enter(epoll: c_int, line: &Line) {
     };
     let instance = instances::of(epoll);
     registrations::remember(instance, line.number, target, event, mark);
-    if !same_number && target != Target::Epoll {
+    if !same_number && matches!(target, Target::Tunnel(_)) {
         if let Some(entered) = registrations::find(instance, line.number) {
             entered.fix();
         }
     }
+}
+
+/// How many descriptors are registered with this datum? None where that cannot be looked at.
+pub fn count_of_datum(epoll: c_int, data: u64) -> Option<usize> {
+    let mut count = 0;
+    if !may(Extra::Files) {
+        return None;
+    }
+    each_line(epoll, |line| count += (line.data == data) as usize).ok()?;
+    Some(count)
 }
 
 /// Is it a tunnel of this process's net that somebody else holds?

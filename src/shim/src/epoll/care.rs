@@ -7,6 +7,7 @@ use super::registrations::{
 use crate::errno;
 use crate::readiness::{self, LinkBell, State, Why};
 use libc::{c_int, epoll_event, timespec};
+use memtun_core::sys::quiet::{may, Extra};
 
 /// The kernel nests instances no deeper (EP_MAX_NESTS).
 pub const DEEPEST: usize = 5;
@@ -31,10 +32,13 @@ impl Look {
 }
 
 /// Changes the kernel's registration. False when the kernel does not know it any more.
-pub fn modify(epoll: c_int, registration: &Registration, events: u32) -> bool {
-    if registration.is_fixed() {
-        return true;
+pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) -> bool {
+    if !may(Extra::Control) {
+        registration.fix();
     }
+    let Some(epoll) = epoll.filter(|_| !registration.is_fixed()) else {
+        return true;
+    };
     let mut event = epoll_event {
         events,
         u64: registration.data(),
@@ -94,15 +98,22 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
 /// Brings the kernel's registrations in line with the links.
 pub fn look(epoll: c_int) -> Look {
     let mut found = Look::default();
-    look_into(epoll, &mut found, 0);
+    look_into(instances::of(epoll), Some(epoll), &mut found, 0);
     found
 }
 
-fn look_into(epoll: c_int, found: &mut Look, depth: usize) {
-    for registration in registrations::of(instances::of(epoll)) {
-        if registration.target() == Target::Epoll {
+/// The same of an instance of which no number need be known.
+pub fn look_at(instance: u32) -> Look {
+    let mut found = Look::default();
+    look_into(instance, instances::number_of(instance), &mut found, 0);
+    found
+}
+
+fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize) {
+    for registration in registrations::of(instance) {
+        if let Target::Epoll(inner) = registration.target() {
             if depth < DEEPEST {
-                look_into(registration.number(), found, depth + 1);
+                look_into(inner, instances::number_of(inner), found, depth + 1);
             }
             continue;
         }

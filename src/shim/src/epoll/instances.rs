@@ -2,8 +2,8 @@
 //!
 //! Registrations belong to an instance, and a program may have several descriptors of it: it registers through one and
 //! waits through another (every program on tokio or mio does). The kernel has no cheap way to compare two descriptors, so
-//! the instance of each number is kept from its birth on and copied with each duplicate. A number that was closed keeps
-//! its entry, which nobody asks for until the number is an epoll descriptor again.
+//! the instance of each number is kept from its birth on, copied with each duplicate, and forgotten when the number is
+//! closed.
 
 use crate::process;
 use libc::c_int;
@@ -84,16 +84,44 @@ pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
     }
 }
 
-/// `new` is another descriptor of what `old` is.
+/// A number is closed. `ended` is called when it was the last of its instance here.
 #[inline]
-pub fn duplicated(old: c_int, new: c_int) {
-    if any() && old != new {
-        copy(old, new);
+pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
+    if any() && is_known(number) {
+        forget(number, ended);
     }
 }
 
 #[cold]
-fn copy(old: c_int, new: c_int) {
+fn forget(number: c_int, ended: impl FnOnce(u32)) {
+    let Some(entry) = entry(number).filter(|_| process::owns_memory()) else {
+        return;
+    };
+    let old = entry.swap(0, Relaxed);
+    if old != 0 && number_of(old - 1).is_none() {
+        ended(old - 1);
+    }
+}
+
+/// Numbers from `first` to `last` are closed.
+pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32)) {
+    if any() {
+        let end = BELOW.load(Relaxed).min(last.saturating_add(1));
+        (first..end).for_each(|number| closed(number as c_int, &ended));
+    }
+}
+
+/// `new` is another descriptor of what `old` is, whatever it was before.
+#[inline]
+pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
+    if any() && old != new {
+        copy(old, new, ended);
+    }
+}
+
+#[cold]
+fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
+    closed(new, ended);
     let instance = entry(old).map_or(0, |e| e.load(Relaxed));
     if let Some(entry) = entry(new).filter(|_| process::owns_memory()) {
         if instance != 0 {

@@ -36,8 +36,8 @@ use registrations::{mark, Target, EDGE, EXCLUSIVE, OUT, SHOT};
 
 pub use adopt::adopt;
 pub use care::look;
-pub use instances::{duplicated, numbers_below};
-pub use registrations::number_closed;
+pub use instances::numbers_below;
+pub use registrations::{number_closed as tunnel_closed, tunnel_ended};
 pub use waiting::{correct, is_ready, wait};
 
 /// An epoll descriptor has been made.
@@ -45,10 +45,33 @@ pub fn created(epoll: c_int) {
     instances::created(epoll, registrations::instance_ended);
 }
 
-/// Has this process had an epoll descriptor?
+/// `new` is another descriptor of what `old` is.
 #[inline]
-pub fn is_used() -> bool {
-    instances::any()
+pub fn duplicated(old: c_int, new: c_int) {
+    instances::duplicated(old, new, registrations::instance_ended);
+}
+
+/// A descriptor is closed that is no tunnel.
+#[inline]
+pub fn closed(fd: c_int) {
+    instances::closed(fd, registrations::instance_ended);
+}
+
+/// A range of them is.
+pub fn closed_range(first: u32, last: u32) {
+    instances::closed_range(first, last, registrations::instance_ended);
+}
+
+/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls that do not say so.
+pub fn concerns_truly(fd: c_int) -> bool {
+    if !concerns(fd) {
+        return false;
+    }
+    let is_epoll = errno::keep(|| adopt::is_epoll(fd) || !adopt::can_be_looked_at());
+    if !is_epoll {
+        instances::closed(fd, registrations::instance_ended);
+    }
+    is_epoll
 }
 
 /// May a descriptor that somebody registers or waits for matter here?
@@ -81,10 +104,25 @@ pub fn control(
         let mut told = event;
         let answer = host(&mut told);
         if answer == 0 && errno::keep(|| registrations::is_epoll(fd)) {
-            registrations::remember(instance, fd, Target::Epoll, event, mark::PLAIN);
+            let target = Target::Epoll(instances::of(fd));
+            registrations::remember(instance, fd, target, event, mark::PLAIN);
         }
         return answer;
     };
+    const MAY_BE_EXCLUSIVE: u32 = EXCLUSIVE
+        | EDGE
+        | (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLWAKEUP)
+            as u32;
+    let was_exclusive = known.is_some_and(|r| r.events() & EXCLUSIVE != 0);
+    if event.events & EXCLUSIVE != 0
+        && (event.events & !MAY_BE_EXCLUSIVE != 0 || operation == libc::EPOLL_CTL_MOD)
+    {
+        return host(&mut { event });
+    }
+    if was_exclusive && operation == libc::EPOLL_CTL_MOD {
+        errno::set(libc::EINVAL);
+        return -1;
+    }
     tunnel.sleeps_uncounted();
     let dead = operation == libc::EPOLL_CTL_MOD && known.is_some_and(|r| r.mark() == mark::DEAD);
     let mut told = event;
@@ -98,6 +136,10 @@ pub fn control(
     if mark >= mark::GONE {
         told.events = 0;
     }
+    if mark == mark::DEAD && event.events & EXCLUSIVE == 0 {
+        // Whoever sleeps in a wait wakes once, and finds the error.
+        told.events = libc::EPOLLOUT as u32 | SHOT;
+    }
     if event.events & EDGE != 0 {
         tunnel.ring_always();
     }
@@ -108,13 +150,21 @@ pub fn control(
             events: r.events(),
             u64: r.data(),
         };
-        (event, r.mark())
+        (event, r.mark(), r.is_listed(), r.is_fixed())
     });
     registrations::remember(instance, fd, target, event, mark);
     let answer = host(&mut told);
     if answer != 0 {
         match before {
-            Some((event, mark)) => registrations::remember(instance, fd, target, event, mark),
+            Some((event, mark, listed, fixed)) => {
+                registrations::remember(instance, fd, target, event, mark);
+                if let Some(known) = registrations::find(instance, fd) {
+                    known.set_listed(listed);
+                    if fixed {
+                        known.fix();
+                    }
+                }
+            }
             None => {
                 if let Some(entered) = registrations::find(instance, fd) {
                     entered.forget();
@@ -134,7 +184,7 @@ pub fn concerns(epoll: c_int) -> bool {
 fn concerns_instance(instance: u32, depth: usize) -> bool {
     registrations::of(instance).any(|r| match r.target() {
         Target::Tunnel(_) => true,
-        Target::Epoll => depth < DEEPEST && concerns_instance(instances::of(r.number()), depth + 1),
+        Target::Epoll(inner) => depth < DEEPEST && concerns_instance(inner, depth + 1),
     })
 }
 
@@ -153,7 +203,7 @@ pub fn refused(fd: c_int) {
             && events & OUT != 0;
         if let Some(epoll) = instances::number_of(registration.instance()).filter(|_| sleeps) {
             // A FIFO is always writable: the kernel wakes it.
-            modify(epoll, registration, events);
+            modify(Some(epoll), registration, events);
         }
     }
 }
@@ -170,7 +220,7 @@ pub fn before_exec() {
             continue;
         };
         let stays = memtun_core::sys::fcntl(epoll, libc::F_GETFD, 0) == Ok(0);
-        if stays && modify(epoll, registration, registration.events()) {
+        if stays && modify(Some(epoll), registration, registration.events()) {
             registration.set_mark(mark::FRESH);
         }
     }

@@ -7,7 +7,7 @@ use libc::{c_int, epoll_event};
 use memtun_core::netdir::Local;
 use memtun_core::tunnel::{Readiness, Tunnel};
 use std::sync::atomic::{
-    AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -43,7 +43,7 @@ pub enum Target {
     /// A tunnel, by its inode.
     Tunnel(u64),
     /// Another epoll instance.
-    Epoll,
+    Epoll(u32),
 }
 
 pub struct Registration {
@@ -51,7 +51,7 @@ pub struct Registration {
     key: AtomicU64,
     /// The tunnel's inode, 0 for an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the target in this process, -1 for none.
+    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its number here.
     own: AtomicI32,
     events: AtomicU32,
     mark: AtomicU32,
@@ -105,7 +105,7 @@ impl Registration {
     }
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {
-            0 => Target::Epoll,
+            0 => Target::Epoll(self.own.load(Relaxed) as u32),
             inode => Target::Tunnel(inode),
         }
     }
@@ -139,7 +139,7 @@ impl Registration {
         self.listed.store(listed as u32, Relaxed);
     }
     pub fn forget(&self) {
-        let is_tunnel = self.target() != Target::Epoll;
+        let is_tunnel = matches!(self.target(), Target::Tunnel(_));
         if self.key.swap(0, AcqRel) != 0 && is_tunnel {
             TUNNELS.fetch_sub(1, Relaxed);
         }
@@ -172,8 +172,22 @@ impl Registration {
             Some(fd) => table::hold(fd).map(|tunnel| tunnel.readiness()),
             None => {
                 let net = crate::net::existing()?;
-                Some(Tunnel::join(net, inode).ok()?.readiness())
+                match Tunnel::join(net, inode) {
+                    Ok(tunnel) => Some(tunnel.readiness()),
+                    // The last descriptor anywhere is closed, and with it the kernel's registration.
+                    Err(_) => {
+                        self.forget();
+                        None
+                    }
+                }
             }
+        }
+    }
+
+    /// It was told that there is no room: it is woken when there is.
+    pub fn ask_for_room(&self) {
+        if let Some(tunnel) = self.descriptor().and_then(table::hold) {
+            tunnel.readiness();
         }
     }
 
@@ -229,8 +243,12 @@ pub fn find(instance: u32, fd: c_int) -> Option<&'static Registration> {
 
 /// Enters a registration, or changes what is known of it.
 pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, mark: u32) {
+    let own = match target {
+        Target::Tunnel(_) => fd,
+        Target::Epoll(instance) => instance as c_int,
+    };
     let fill = |r: &Registration| {
-        r.own.store(fd, Relaxed);
+        r.own.store(own, Relaxed);
         r.events.store(event.events, Relaxed);
         r.data.store(event.u64, Relaxed);
         r.fixed.store(0, Relaxed);
@@ -256,29 +274,38 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
                     place.inode.store(inode, Relaxed);
                     TUNNELS.fetch_add(1, Relaxed);
                 }
-                Target::Epoll => place.inode.store(0, Relaxed),
+                Target::Epoll(_) => place.inode.store(0, Relaxed),
             }
             fill(place);
             USED.fetch_max(i + 1, AcqRel);
             return;
         }
     }
-    log::warn!(
-        "more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest"
-    );
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Relaxed) {
+        log::warn!(
+            "more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest"
+        );
+    }
 }
 
-/// A tunnel's descriptor has been closed here. The kernel's registration stays while the tunnel has another.
+/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the tunnel has another, in any
+/// process.
 pub fn number_closed(fd: c_int) {
-    for registration in of_number(fd).filter(|r| r.target() != Target::Epoll) {
-        match registration.descriptor() {
-            Some(_) => {
-                registration.fix();
-                let closed = key(registration.instance(), fd as u32 | CLOSED);
-                registration.key.store(closed, Release);
-            }
-            None => registration.forget(),
-        }
+    if !any() {
+        return;
+    }
+    for registration in of_number(fd).filter(|r| matches!(r.target(), Target::Tunnel(_))) {
+        registration.fix();
+        let closed = key(registration.instance(), fd as u32 | CLOSED);
+        registration.key.store(closed, Release);
+    }
+}
+
+/// A tunnel has ended, and the kernel's registrations of it.
+pub fn tunnel_ended(inode: u64) {
+    if any() {
+        of_inode(inode).for_each(Registration::forget);
     }
 }
 

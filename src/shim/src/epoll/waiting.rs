@@ -1,6 +1,7 @@
 //! Waiting: what only this process can report, and what the kernel reports that is not so.
 
-use super::care::{look, modify, told, DEEPEST};
+use super::adopt;
+use super::care::{look, look_at, modify, told, DEEPEST};
 use super::instances;
 use super::registrations::{self, mark, Registration, Target, EDGE, ERR, IN, OUT, SHOT};
 use crate::errno;
@@ -13,9 +14,9 @@ const NOW: timespec = timespec {
 };
 
 /// Does only this process know of something to report?
-fn has_listed(epoll: c_int, depth: usize) -> bool {
-    registrations::of(instances::of(epoll)).any(|r| match r.target() {
-        Target::Epoll => depth < DEEPEST && has_listed(r.number(), depth + 1),
+fn has_listed(instance: u32, depth: usize) -> bool {
+    registrations::of(instance).any(|r| match r.target() {
+        Target::Epoll(inner) => depth < DEEPEST && has_listed(inner, depth + 1),
         Target::Tunnel(_) => {
             r.mark() >= mark::GONE && r.is_listed() && r.look() & (r.events() | ERR) != 0
         }
@@ -24,20 +25,26 @@ fn has_listed(epoll: c_int, depth: usize) -> bool {
 
 /// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is checked.
 pub fn is_ready(epoll: c_int) -> bool {
-    let found = look(epoll);
-    let mut asked = [pollfd {
-        fd: epoll,
-        events: libc::POLLIN,
-        revents: 0,
-    }];
-    let kernel = errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null()));
-    has_listed(epoll, 0) || kernel > 0 && !(found.is_false && only_false(epoll))
+    is_instance_ready(instances::of(epoll), Some(epoll))
+}
+
+fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
+    let found = look_at(instance);
+    let kernel = epoll.is_none_or(|epoll| {
+        let mut asked = [pollfd {
+            fd: epoll,
+            events: libc::POLLIN,
+            revents: 0,
+        }];
+        errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
+    });
+    has_listed(instance, 0) || kernel && !(found.is_false && only_false(instance))
 }
 
 /// Everything that the kernel can report of these registrations is the room that is not there.
-fn only_false(epoll: c_int) -> bool {
-    registrations::of(instances::of(epoll))
-        .filter(|r| r.target() != Target::Epoll)
+fn only_false(instance: u32) -> bool {
+    registrations::of(instance)
+        .filter(|r| matches!(r.target(), Target::Tunnel(_)))
         .all(|r| r.look() & r.events() == 0)
 }
 
@@ -46,13 +53,13 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
         let ready = match registration.target() {
-            Target::Epoll if has_listed(registration.number(), 1) => registration.events() & IN,
-            Target::Epoll => 0,
+            Target::Epoll(inner) if has_listed(inner, 1) => registration.events() & IN,
+            Target::Epoll(_) => 0,
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
             Target::Tunnel(_) if !registration.take_listed() => 0,
             Target::Tunnel(_) => {
                 let ready = registration.look() & (registration.events() | ERR);
-                if ready != 0 && !modify(epoll, registration, 0) {
+                if ready != 0 && !modify(Some(epoll), registration, 0) {
                     registration.forget();
                     continue;
                 }
@@ -74,32 +81,47 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
 
 /// What is true of an event that the kernel reports of a tunnel, and which bits are left of it.
 fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
-    match registration.state() {
+    let events = registration.events();
+    let left = match registration.state() {
+        _ if registration.mark() == mark::DEAD => 0,
         // The bell rang for the deletion, which is reported by ourselves.
         State::Error if registration.mark() < mark::GONE || registration.is_fixed() => 0,
         State::Quiet(_) if bits & OUT != 0 && registration.mark() < mark::GONE => {
-            let left = bits & !OUT;
-            let events = registration.events();
-            if events & SHOT != 0 && left == 0 {
-                // Fired for nothing: armed again.
-                let armed = modify(epoll, registration, told(events, mark::QUIET));
-                if armed && registration.is_fixed() {
-                    registration.set_mark(mark::SPENT);
-                    registration.set_listed(true);
-                } else if armed {
-                    registration.set_mark(mark::QUIET);
-                }
-            } else if events & EDGE != 0 && registration.mark() == mark::FRESH {
-                // The edge is told, and the next one is true.
-                registration.set_mark(mark::PLAIN);
-            } else if registration.mark() == mark::QUIET {
-                // Another process has told the kernel otherwise.
-                registration.set_mark(mark::FRESH);
+            // It has been looked at, and is to be woken when there is room.
+            registration.ask_for_room();
+            // Another descriptor may be registered with the same datum, and the event be its.
+            if adopt::count_of_datum(epoll, registration.data()).is_some_and(|n| n > 1) {
+                return bits;
             }
-            left
+            sift_out(epoll, registration, events, bits & !OUT)
         }
         _ => bits,
+    };
+    if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
+        // Nothing arms it again but the program.
+        registration.set_mark(mark::PLAIN);
     }
+    left
+}
+
+fn sift_out(epoll: c_int, registration: &Registration, events: u32, left: u32) -> u32 {
+    if events & SHOT != 0 && left == 0 {
+        // Fired for nothing: armed again.
+        let armed = modify(Some(epoll), registration, told(events, mark::QUIET));
+        if armed && registration.is_fixed() {
+            registration.set_mark(mark::SPENT);
+            registration.set_listed(true);
+        } else if armed {
+            registration.set_mark(mark::QUIET);
+        }
+    } else if events & EDGE != 0 && registration.mark() == mark::FRESH {
+        // The edge is told, and the next one is true.
+        registration.set_mark(mark::PLAIN);
+    } else if registration.mark() == mark::QUIET {
+        // Another process has told the kernel otherwise.
+        registration.set_mark(mark::FRESH);
+    }
+    left
 }
 
 /// Takes out of the kernel's events what is not so. How many are left.
@@ -114,8 +136,12 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
             if matching.next().is_none() {
                 event.events = match registration.target() {
                     Target::Tunnel(_) => sift(epoll, registration, event.events),
-                    Target::Epoll if is_ready(registration.number()) => event.events,
-                    Target::Epoll => 0,
+                    Target::Epoll(inner)
+                        if is_instance_ready(inner, instances::number_of(inner)) =>
+                    {
+                        event.events
+                    }
+                    Target::Epoll(_) => 0,
                 };
             }
         }

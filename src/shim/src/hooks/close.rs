@@ -1,6 +1,7 @@
 //! Closing, and the ways to end a process that run no destructors.
 
 use super::stream;
+use crate::epoll;
 use crate::foreign::is_tunnel;
 use crate::net;
 use crate::ops;
@@ -22,10 +23,18 @@ fn tunnel_of(file: *mut FILE) -> Option<c_int> {
 
 hooks! {
     fn close(fd: c_int) -> c_int => my_close {
-        if is_tunnel(fd) { ops::close(fd, || real!(close(fd))) } else { real!(close(fd)) }
+        if is_tunnel(fd) {
+            ops::close(fd, || real!(close(fd)))
+        } else {
+            epoll::closed(fd);
+            real!(close(fd))
+        }
     }
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int => my_close_range {
         // With flags that the kernel does not know nothing is closed.
+        if flags & !CLOSE_RANGE_UNSHARE == 0 {
+            epoll::closed_range(first, last);
+        }
         if any() && flags & !CLOSE_RANGE_UNSHARE == 0 && first <= last {
             ops::close_range(first, last, flags, || real!(close_range(first, last, flags)))
         } else {
@@ -33,6 +42,7 @@ hooks! {
         }
     }
     fn closefrom(first: c_int) -> () => my_closefrom {
+        epoll::closed_range(first.max(0) as c_uint, c_uint::MAX);
         if any() {
             ops::close_range(first.max(0) as c_uint, c_uint::MAX, 0, || {
                 real!(closefrom(first));
@@ -57,6 +67,11 @@ hooks! {
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {
-        if is_tunnel(fd) { ops::close(fd, || real!(__close(fd))) } else { real!(__close(fd)) }
+        if is_tunnel(fd) {
+            ops::close(fd, || real!(__close(fd)))
+        } else {
+            epoll::closed(fd);
+            real!(__close(fd))
+        }
     }
 }

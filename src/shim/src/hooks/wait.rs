@@ -41,10 +41,19 @@ fn polling(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if !any() && !epoll::is_used() || fds.is_null() || n > 1 << 20 {
+    if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    careful_poll(fds, n, mask, deadline, host)
+    if any() {
+        return careful_poll(fds, n, mask, deadline, host);
+    }
+    // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what is not so. Then the wait
+    // may take its time once more.
+    let answer = host();
+    if answer > 0 && any() && corrected(fds, n) == 0 {
+        return polled(fds, n, deadline(), mask);
+    }
+    answer
 }
 
 #[inline(always)]
@@ -243,14 +252,13 @@ fn epoll_waiting(
     // SAFETY: the caller's array of `n` events, which the kernel would fill.
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
+        let (place, most) = (room.as_mut_ptr(), room.len() as c_int);
         let ms = readiness::milliseconds(time);
-        real!(epoll_pwait(
-            epoll,
-            room.as_mut_ptr(),
-            room.len() as c_int,
-            ms,
-            mask
-        ))
+        // A sandbox may allow the one and not the other.
+        match mask.is_null() {
+            true => real!(epoll_wait(epoll, place, most, ms)),
+            false => real!(epoll_pwait(epoll, place, most, ms, mask)),
+        }
     })
 }
 
