@@ -74,6 +74,12 @@ pub fn concerns_truly(fd: c_int) -> bool {
     is_epoll
 }
 
+/// Are tunnels registered, of this process or of others?
+#[inline]
+pub fn knows_tunnels() -> bool {
+    registrations::any()
+}
+
 /// May a descriptor that somebody registers or waits for matter here?
 #[inline]
 pub fn is_target(fd: c_int) -> bool {

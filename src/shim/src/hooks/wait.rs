@@ -44,7 +44,7 @@ fn polling(
     if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    if any() {
+    if any() || epoll::knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
     }
     // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what is not so. Then the wait
@@ -78,7 +78,7 @@ fn careful_poll(
         Needs::Watch => {
             let deadline = deadline();
             let answer = host();
-            if answer > 0 && any() && corrected(fds, n) == 0 {
+            if answer > 0 && corrected(fds, n) == 0 {
                 polled(fds, n, deadline, mask)
             } else {
                 answer
@@ -367,7 +367,7 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() {
+        if any() || epoll::knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 select_carefully(n, r, w, x, time)
@@ -381,7 +381,7 @@ hooks! {
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() {
+        if any() || epoll::knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 // SAFETY: the caller's sets of `n` bits.
