@@ -172,8 +172,18 @@ pub fn forked() {
 
 /// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
 pub fn adopt(fd: i32) {
-    let Ok(st) = sys::fstat(fd) else { return };
-    if st.st_mode & libc::S_IFMT == 0 {
+    if let Ok(st) = sys::fstat(fd) {
+        adopt_as(fd, &st);
+    }
+}
+
+/// An object without a name in any file system, as an epoll instance is?
+fn is_anonymous(st: &libc::stat) -> bool {
+    st.st_mode & libc::S_IFMT == 0
+}
+
+fn adopt_as(fd: i32, st: &libc::stat) {
+    if is_anonymous(st) {
         return epoll::adopt(fd);
     }
     if st.st_mode & libc::S_IFMT != libc::S_IFIFO
@@ -224,11 +234,6 @@ pub fn adopt(fd: i32) {
     }
 }
 
-/// Is it an object without a name in any file system, as an epoll instance is?
-fn is_anonymous(fd: i32) -> bool {
-    sys::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == 0)
-}
-
 /// Enters the tunnels and epoll instances that this process was started with.
 pub fn adopt_inherited() {
     let mut waiting = [-1; 64];
@@ -239,12 +244,14 @@ pub fn adopt_inherited() {
     )
     .and_then(|dir| {
         sys::each_entry(dir.raw(), |entry| {
-            if let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) {
-                // Epoll instances when the tunnels are known that they have registered.
-                match waiting.iter_mut().find(|place| **place < 0) {
-                    Some(place) if is_anonymous(fd) => *place = fd,
-                    _ => adopt(fd),
-                }
+            let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
+                return true;
+            };
+            let Ok(st) = sys::fstat(fd) else { return true };
+            // Epoll instances when the tunnels are known that they have registered.
+            match waiting.iter_mut().find(|place| **place < 0) {
+                Some(place) if is_anonymous(&st) => *place = fd,
+                _ => adopt_as(fd, &st),
             }
             true
         })

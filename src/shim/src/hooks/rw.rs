@@ -239,10 +239,21 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
+// Apart from the hooks, which then need no stack for a call that is not ours.
+
+#[inline(never)]
+extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
+}
+
+#[inline(never)]
+extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)))
+}
+
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
-        let host = || real!(read(fd, buf, n));
-        if is_tunnel(fd) { or_host(read_buffer(fd, buf, n), host) } else { host() }
+        if is_tunnel(fd) { tunnel_read(fd, buf, n) } else { real!(read(fd, buf, n)) }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // More than the buffer holds is libc's to abort on.
@@ -286,8 +297,7 @@ hooks! {
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
-        let host = || real!(write(fd, buf, n));
-        if is_tunnel(fd) { or_host(write_buffer(fd, buf, n), host) } else { host() }
+        if is_tunnel(fd) { tunnel_write(fd, buf, n) } else { real!(write(fd, buf, n)) }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
         let host = || real!(pwrite(fd, buf, n, offset));
