@@ -6,6 +6,7 @@
 //! is made anew on what the descriptor is now.
 
 use crate::errno;
+use crate::net;
 use crate::ops;
 use crate::real::Failure;
 use crate::table::{self, Held};
@@ -60,12 +61,23 @@ pub fn is_new(fd: i32) {
     }
 }
 
+/// A call has failed in a process that ends, because its tunnel has gone already. (`extern "C"` never unwinds: the frames
+/// between the program and a wait have nothing to clean up when the thread is cancelled there.)
+#[cold]
+extern "C" fn stay() {
+    errno::keep(net::left);
+}
+
 /// A call on a tunnel, or what `host` answers where the descriptor turned out to be none.
 #[inline(always)]
 pub fn or_host<T: Failure + PartialEq>(answer: T, host: impl FnOnce() -> T) -> T {
-    if answer == T::FAILED && errno::get() == FOREIGN.0 {
-        host()
-    } else {
-        answer
+    if answer == T::FAILED {
+        if net::is_leaving() {
+            stay();
+        }
+        if errno::get() == FOREIGN.0 {
+            return host();
+        }
     }
+    answer
 }

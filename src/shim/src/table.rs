@@ -141,10 +141,10 @@ unsafe fn held_tunnel(index: u32) -> &'static ProcessTunnel {
 impl Held {
     /// Waits a moment for the calls of other threads that are under way on it, but for those that wait themselves.
     pub fn is_alone_soon(&self) -> bool {
-        const TRIES: usize = 20;
+        const TRIES: usize = 500;
         (0..TRIES).any(|n| {
             if n > 0 {
-                sys::nap(std::time::Duration::from_micros(100));
+                sys::nap(std::time::Duration::from_micros(200));
             }
             is_alone(self)
         })
