@@ -167,10 +167,13 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     let mut wrong = memtun::udp::build(from, to, b"x").expect("a packet");
     *wrong.last_mut().expect("the payload") ^= 1;
     let other = memtun::udp::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
-    for packet in [&other, &wrong, &other] {
+    let mut header = memtun::udp::build(from, to, b"x").expect("a packet");
+    header[8] -= 1;
+    for packet in [&other, &wrong, &other, &header] {
         system.write(fd, packet).expect("write");
     }
-    let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum";
+    let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, \
+                 1 with a wrong IP checksum, 1 with a wrong UDP checksum";
     for _ in 0..2 {
         let late = receiver.recv(NOW).expect_err("nothing for it");
         assert_eq!(
