@@ -275,6 +275,21 @@ fn another_users_set_uid_program_is_refused_with_the_remedy() {
     assert_eq!(examined(&script).refusal, None);
 }
 
+#[test]
+fn a_script_with_dos_line_endings_is_refused_with_the_remedy() {
+    let scratch = Scratch::new();
+    for (line, what) in [
+        ("#!/bin/sh\r\n", "its interpreter /bin/sh\\r does not exist"),
+        ("#!/usr/bin/env sh\r\n", "env finds no sh\\r in PATH"),
+    ] {
+        let script = scratch.file("script", line.as_bytes(), 0o755);
+        let (errno, text) = refusal(&mut Command::new(&script));
+        assert_eq!(errno, libc::ENOENT, "{text}");
+        let remedy = format!("{what}; save the script with Unix line endings");
+        assert!(text.ends_with(&remedy), "{text}");
+    }
+}
+
 /// Runs a test of this program in a copy of it elsewhere, with nothing in the environment.
 fn copy_says(exe: &Path, variables: &[(&str, &Path)]) -> String {
     let mut copy = Command::new(exe);
