@@ -143,6 +143,7 @@ class Net:
         :param devices: special devices instead of /dev/net/tun
         :param force: also a program that the system starts without the library, on the machine's own devices
         :raises NotPermitted: it is such a program: set-uid, set-gid or with file capabilities
+        :raises OSError: it cannot be executed, as of :class:`subprocess.Popen`; the sentence says why
         """
         variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
