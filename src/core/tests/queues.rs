@@ -193,6 +193,33 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
 }
 
 #[test]
+fn what_a_link_cannot_be_is_said_with_what_it_can() {
+    for (kind, most) in [(IFF_TUN, 65535), (IFF_TAP, 65521)] {
+        let (_system, _fd, interface) = attached(kind);
+        for wrong in [0, 67, most + 1, u32::MAX] {
+            let refused = interface.set_mtu(wrong).expect_err("the kernel's limits");
+            let words = format!("q0: mtu {wrong}: give 68 to {most}");
+            assert_eq!(refused.errno(), Errno(libc::EINVAL));
+            assert_eq!(refused.to_string(), words);
+        }
+        interface.set_mtu(68).expect("the least");
+        interface.set_mtu(most).expect("the most");
+        for (wrong, why) in [
+            ("a/b", "cannot be an interface name: 1 to 15 bytes"),
+            ("", "cannot be an interface name"),
+            ("sixteen-letters-", "1 to 15 bytes"),
+            ("a%", "one %d"),
+            ("a%d%d", "one %d"),
+        ] {
+            let refused = interface.rename(wrong).expect_err("no name");
+            assert_eq!(refused.errno(), Errno(libc::EINVAL));
+            assert!(refused.to_string().contains(why), "{refused}");
+        }
+        interface.rename("q%d").expect("a pattern");
+    }
+}
+
+#[test]
 fn what_cannot_be_injected_is_said() {
     let (_system, _fd, interface) = attached(IFF_TUN);
     let errno = |frame: &[u8]| {
