@@ -137,6 +137,11 @@ MEMTUN_API int memtun_deny(memtun_net *net, const char *operation);
 MEMTUN_API int memtun_permitted(const memtun_net *net, const char *operation);
 
 /*
+ Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+ */
+MEMTUN_API int memtun_had_interface(const memtun_net *net, const char *name);
+
+/*
  Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
  */
 MEMTUN_API int memtun_set_send_buffer_size(memtun_net *net, uint32_t bytes);

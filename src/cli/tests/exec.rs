@@ -110,6 +110,27 @@ fn a_program_with_a_sanitizer_starts_however_it_is_started() {
     }
 }
 
+#[test]
+fn a_sanitizer_that_is_linked_statically_is_not_taken_for_the_program() {
+    let scratch = Scratch::new();
+    for (sanitizer, library) in [("address", "asan"), ("thread", "tsan")] {
+        let option = format!("-fsanitize={sanitizer}");
+        let linked = format!("-static-lib{library}");
+        let Some(program) = compiled(&scratch, library, TUNNEL, &[&option, &linked]) else {
+            continue;
+        };
+        let doctor = cli(["doctor", text(&program)]).ok();
+        assert!(
+            doctor.out.ends_with("nothing speaks against it\n"),
+            "{}",
+            doctor.out
+        );
+        let run = run(&[text(&program)]).ok();
+        assert!(run.out.starts_with("tun0 "), "{}", run.out);
+        assert_eq!(run.err, "");
+    }
+}
+
 fn started(command: &[&str]) -> Done {
     run(command).ok()
 }

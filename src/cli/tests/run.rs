@@ -391,6 +391,8 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
     let plain = scratch.write("plain", "").display().to_string();
     let text = file("text", &format!("#!{plain}\n"));
     let words = file("words", "#!/usr/bin/env python3 -u\n");
+    let dos = file("dos", "#!/bin/sh\r\n");
+    let dos_env = file("dos-env", "#!/usr/bin/env sh\r\n");
     let split = file("split", "#!/usr/bin/env -S A=b no-such-interpreter -u\n");
     let circle = scratch.path("circle").display().to_string();
     file("circle", &format!("#!{circle}\n"));
@@ -416,6 +418,12 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
         (&text, 126, "permission denied"),
         (&words, 126, "several words want env -S"),
         (&split, 126, "env finds no no-such-interpreter"),
+        (
+            &dos,
+            126,
+            "/bin/sh\\r does not exist; save the script with Unix",
+        ),
+        (&dos_env, 126, "no sh\\r in PATH; save the script with Unix"),
         (&circle, 126, "interpreters of interpreters"),
     ] {
         let run = cli(["run", "--", program]).fails(status, &[says]);

@@ -19,7 +19,7 @@ mod wait;
 
 pub use guard::{examine, Examined};
 pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
-pub use program::Start;
+pub use program::{FirstLine, Start};
 
 use crate::{Error, Net, Result};
 use std::ffi::{OsStr, OsString};

@@ -6,6 +6,7 @@ use crate::shm::lock::Patience;
 use crate::shm::Mapped;
 use crate::uapi::*;
 use crate::{sys, Errno};
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const IFF_UP: u32 = libc::IFF_UP as u32;
@@ -131,13 +132,12 @@ impl InterfaceState {
         Ok(())
     }
     /// The kernel's limits: 68 to 65535, for a tap less its Ethernet header.
+    pub fn mtu_range(&self) -> RangeInclusive<i64> {
+        68..=65535 - if self.is_tap() { ETH_HLEN as i64 } else { 0 }
+    }
+    /// EINVAL out of that range.
     pub fn set_mtu(&self, mtu: i64) -> Result<(), Errno> {
-        let most = if self.is_tap() {
-            65535 - ETH_HLEN as i64
-        } else {
-            65535
-        };
-        if !(68..=most).contains(&mtu) {
+        if !self.mtu_range().contains(&mtu) {
             return Err(Errno(libc::EINVAL));
         }
         self.mtu.store(mtu as u32, Relaxed);

@@ -3,9 +3,10 @@
 //! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
 
 use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
-use crate::uapi::REQUESTS;
+use crate::uapi::{REQUESTS, SIOCGIFCONF};
 use crate::{Errno, Error};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -32,6 +33,10 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("ioctl", Operation::Ioctl),
     ("close", Operation::Close),
 ];
+
+/// Where no request is that concerns a tunnel or an interface: behind those of files, before those of terminals, by which
+/// FIONBIO stands. A decimal number in here is a hexadecimal one that lacks its 0x.
+const FREE: Range<u32> = 0x100..0x5400;
 
 /// What a net permits: `MemoryIOSystem.permissions` of the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,11 +129,7 @@ impl FromStr for Fault {
             Some(_) if operation != Operation::Ioctl => {
                 return Err(complain(format!("{call} has no requests")))
             }
-            Some(name) => Some(request_number(name).ok_or_else(|| {
-                complain(format!(
-                    "{name:?} is no request that has a name here; give its number, as 0x400454ca"
-                ))
-            })?),
+            Some(name) => Some(request_number(name).map_err(complain)?),
         };
         let (errno, when) = match effect.split_once('@') {
             Some((errno, when)) => (errno, Some(when)),
@@ -158,17 +159,30 @@ impl FromStr for Fault {
     }
 }
 
-fn request_number(name: &str) -> Option<u32> {
-    let number = || match name.strip_prefix("0x").or(name.strip_prefix("0X")) {
+/// The number of a request; what is wrong with it otherwise, or with a fault on it.
+fn request_number(name: &str) -> Result<u32, String> {
+    let named = REQUESTS.iter().find(|(n, _)| *n == name).map(|(_, r)| *r);
+    let hexadecimal = name.strip_prefix("0x").or(name.strip_prefix("0X"));
+    let number = || match hexadecimal {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => name.parse().ok(),
     };
-    REQUESTS
-        .iter()
-        .find(|(n, _)| *n == name)
-        .map(|(_, r)| *r)
-        .or_else(number)
-        .filter(|r| *r != 0)
+    let request = named.or_else(number).filter(|r| *r != 0).ok_or_else(|| {
+        format!("{name:?} is no request that has a name here; give its number, as 0x400454ca")
+    })?;
+    if hexadecimal.is_none() && named.is_none() && FREE.contains(&request) {
+        return Err(format!(
+            "no request has the decimal number {name}; is it 0x{name}?"
+        ));
+    }
+    if request == SIOCGIFCONF {
+        return Err(
+            "SIOCGIFCONF names no interface of the net, so a fault on it strikes nothing; take \
+             one that does, as SIOCGIFFLAGS"
+                .into(),
+        );
+    }
+    Ok(request)
 }
 
 fn parse_when(when: &str) -> Option<(u32, u32)> {
@@ -345,8 +359,8 @@ mod tests {
         let requests = REQUESTS
             .iter()
             .map(|(name, number)| (name.to_string(), *number));
-        for (name, number) in requests.chain([("0x5421".into(), 0x5421), ("0x89fd".into(), 0x89fd)])
-        {
+        let named = requests.filter(|(_, number)| *number != SIOCGIFCONF);
+        for (name, number) in named.chain([("0x5422".into(), 0x5422), ("0x89fd".into(), 0x89fd)]) {
             let fault: Fault = format!("ioctl:{name}=EIO").parse().expect("a fault");
             assert_eq!(fault.request, Some(number));
             assert_eq!(fault.to_string(), format!("ioctl:{name}=EIO"));
@@ -369,6 +383,29 @@ mod tests {
             "write=EIO@2-1",
         ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_would_strike_nothing_is_refused() {
+        for (request, why) in [
+            ("SIOCGIFCONF", "SIOCGIFCONF names no interface"),
+            ("0x8912", "SIOCGIFCONF names no interface"),
+            ("8913", "is it 0x8913?"),
+            ("5421", "is it 0x5421?"),
+        ] {
+            let refused = format!("ioctl:{request}=EIO").parse::<Fault>();
+            let text = refused.expect_err("it strikes nothing").to_string();
+            assert!(text.contains(why), "{text}");
+        }
+        for (name, number) in [
+            ("FIONBIO", 0x5421),
+            ("SIOCETHTOOL", 0x8946),
+            ("2", 2),
+            ("35091", 0x8913),
+        ] {
+            let fault: Fault = format!("ioctl:{name}=EIO").parse().expect("a fault");
+            assert_eq!(fault.request, Some(number));
         }
     }
 }

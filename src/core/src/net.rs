@@ -127,6 +127,11 @@ impl Net {
         self.find(name.parse()?, Patience::Brief)
     }
 
+    /// Has, or had, the net an interface of this name? A net remembers some thousand names.
+    pub fn had_interface(&self, name: &str) -> Result<bool> {
+        Ok(self.0.dir.knows(&name.parse()?))
+    }
+
     fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
         let dir = &self.0.dir;
         // A holder that does not go on keeps nobody from finding what is on record.
@@ -161,7 +166,13 @@ impl Net {
             }
             let left = left();
             if left == Some(Duration::ZERO) {
-                let text = format!("net {}: no interface {name} in time; did the program start, and under the shim?", self.path().display());
+                let why = if self.0.dir.knows(&wanted) {
+                    "one was made, and is gone"
+                } else {
+                    "did the program start, and under the shim?"
+                };
+                let net = self.path().display();
+                let text = format!("net {net}: no interface {name} in time; {why}");
                 return Err(Error::new(libc::ENODEV, text));
             }
             state.waiters.fetch_add(1, SeqCst);

@@ -119,6 +119,20 @@ requests! {
     SIOCGIFTXQLEN = 0x8942;
     /// Length of the transmit queue.
     SIOCSIFTXQLEN = 0x8943;
+    /// Addresses of groups that an interface listens to.
+    SIOCADDMULTI = 0x8931;
+    /// Addresses of groups that an interface listens to.
+    SIOCDELMULTI = 0x8932;
+    /// What ethtool(8) asks.
+    SIOCETHTOOL = 0x8946;
+    /// No waiting, of any descriptor.
+    FIONBIO = 0x5421;
+    /// Signals, of any descriptor.
+    FIOASYNC = 0x5452;
+    /// Close on exec, of any descriptor.
+    FIOCLEX = 0x5451;
+    /// No close on exec, of any descriptor.
+    FIONCLEX = 0x5450;
 }
 
 /// Layer 3 interface.

@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::uapi::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6};
 use crate::Error;
 use etherparse::{
-    IpNumber, Ipv4Header, Ipv6Header, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice,
-    UdpHeader,
+    IpNumber, Ipv4Header, Ipv6Header, LaxNetSlice, LaxSlicedPacket, TransportSlice, UdpHeader,
+    UdpSlice,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -112,13 +112,26 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
+/// Why the kernel drops a datagram on its way to the socket, in the order in which it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// IPv4 header.
+    IpChecksum,
+    /// Longer than the packet, or shorter than its own header.
+    IpLength,
+    /// Longer than the IP packet, or shorter than its own header.
+    UdpLength,
+    /// Over the payload.
+    UdpChecksum,
+}
+
 /// What a packet is to somebody who receives datagrams.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A datagram.
     Datagram(Datagram<'a>),
-    /// One that a socket would not get.
-    WrongChecksum(Datagram<'a>),
+    /// One that a socket would not get, and why.
+    Flawed(Flaw, Datagram<'a>),
     /// A part of one, to this host.
     Fragment(IpAddr),
     /// Another protocol, or nothing that can be understood.
@@ -135,9 +148,10 @@ pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
 
 /// What a packet is to somebody who receives datagrams.
 pub fn find(packet: &[u8], ethertype: u16, tap: bool) -> Found<'_> {
+    // Lax: a length that does not fit is to be named.
     let sliced = match (tap, ethertype) {
-        (true, _) => SlicedPacket::from_ethernet(packet).ok(),
-        (false, ETH_P_IP | ETH_P_IPV6) => SlicedPacket::from_ip(packet).ok(),
+        (true, _) => LaxSlicedPacket::from_ethernet(packet).ok(),
+        (false, ETH_P_IP | ETH_P_IPV6) => LaxSlicedPacket::from_ip(packet).ok(),
         _ => None,
     };
     sliced
@@ -145,54 +159,70 @@ pub fn find(packet: &[u8], ethertype: u16, tap: bool) -> Found<'_> {
         .unwrap_or(Found::Other)
 }
 
-fn look_inside<'a>(sliced: &SlicedPacket<'a>) -> Option<Found<'a>> {
-    let (from, to, fragment) = match sliced.net.as_ref()? {
-        NetSlice::Ipv4(ip) => {
+fn look_inside<'a>(sliced: &LaxSlicedPacket<'a>) -> Option<Found<'a>> {
+    let (from, to, payload, ip_flaw) = match sliced.net.as_ref()? {
+        LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
-            (
-                IpAddr::V4(header.source_addr()),
-                IpAddr::V4(header.destination_addr()),
-                ip.is_payload_fragmented() && ip.payload().ip_number == IpNumber::UDP,
-            )
+            let known = header.to_header();
+            let flaw = if known.calc_header_checksum() != known.header_checksum {
+                Some(Flaw::IpChecksum)
+            } else if usize::from(known.total_len) < known.header_len() {
+                Some(Flaw::IpLength)
+            } else {
+                None
+            };
+            let from = IpAddr::V4(header.source_addr());
+            let to = IpAddr::V4(header.destination_addr());
+            (from, to, ip.payload(), flaw)
         }
-        NetSlice::Ipv6(ip) => {
+        LaxNetSlice::Ipv6(ip) => {
             let header = ip.header();
-            (
-                IpAddr::V6(header.source_addr()),
-                IpAddr::V6(header.destination_addr()),
-                ip.is_payload_fragmented() && ip.payload().ip_number == IpNumber::UDP,
-            )
+            let from = IpAddr::V6(header.source_addr());
+            let to = IpAddr::V6(header.destination_addr());
+            (from, to, ip.payload(), None)
         }
         _ => return None,
     };
-    if fragment {
+    let ip_flaw = ip_flaw.or(payload.incomplete.then_some(Flaw::IpLength));
+    if payload.fragmented && payload.ip_number == IpNumber::UDP {
         return Some(Found::Fragment(to));
     }
     let Some(TransportSlice::Udp(udp)) = &sliced.transport else {
         return None;
     };
+    let flaw = ip_flaw.or_else(|| udp_flaw(udp, from, to, payload.payload.len()));
+    let datagram = Datagram {
+        source: SocketAddr::new(from, udp.source_port()),
+        destination: SocketAddr::new(to, udp.destination_port()),
+        payload: udp.payload(),
+    };
+    Some(match flaw {
+        Some(flaw) => Found::Flawed(flaw, datagram),
+        None => Found::Datagram(datagram),
+    })
+}
+
+/// What is wrong with a datagram for which the IP packet has so much `room`.
+fn udp_flaw(udp: &UdpSlice<'_>, from: IpAddr, to: IpAddr, room: usize) -> Option<Flaw> {
     let (header, payload) = (udp.to_header(), udp.payload());
+    let length = usize::from(header.length);
+    // Zero means the whole packet, over IPv6 only (RFC 2675).
+    let whole = length == 0 && from.is_ipv6();
+    if !whole && !(UdpHeader::LEN..=room).contains(&length) {
+        return Some(Flaw::UdpLength);
+    }
     let sum = match (from, to) {
         // Zero means that the sender made none (RFC 768).
-        (IpAddr::V4(_), IpAddr::V4(_)) if header.checksum == 0 => 0,
-        (IpAddr::V4(s), IpAddr::V4(d)) => header
-            .calc_checksum_ipv4_raw(s.octets(), d.octets(), payload)
-            .ok()?,
-        (IpAddr::V6(s), IpAddr::V6(d)) => header
-            .calc_checksum_ipv6_raw(s.octets(), d.octets(), payload)
-            .ok()?,
+        (IpAddr::V4(_), IpAddr::V4(_)) if header.checksum == 0 => Ok(0),
+        (IpAddr::V4(s), IpAddr::V4(d)) => {
+            header.calc_checksum_ipv4_raw(s.octets(), d.octets(), payload)
+        }
+        (IpAddr::V6(s), IpAddr::V6(d)) => {
+            header.calc_checksum_ipv6_raw(s.octets(), d.octets(), payload)
+        }
         _ => return None,
     };
-    let datagram = Datagram {
-        source: SocketAddr::new(from, header.source_port),
-        destination: SocketAddr::new(to, header.destination_port),
-        payload,
-    };
-    Some(if sum == header.checksum {
-        Found::Datagram(datagram)
-    } else {
-        Found::WrongChecksum(datagram)
-    })
+    (sum.ok() != Some(header.checksum)).then_some(Flaw::UdpChecksum)
 }
 
 /// One line about a packet, as far as it can be understood: `IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes`.
@@ -205,7 +235,7 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
     let plain = || format!("ethertype {ethertype:#06x} {} bytes", packet.len());
     let Some(sliced) = sliced else { return plain() };
     let (version, from, to, protocol) = match &sliced.net {
-        Some(etherparse::LaxNetSlice::Ipv4(ip)) => {
+        Some(LaxNetSlice::Ipv4(ip)) => {
             let h = ip.header();
             (
                 4,
@@ -214,7 +244,7 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
                 h.protocol(),
             )
         }
-        Some(etherparse::LaxNetSlice::Ipv6(ip)) => {
+        Some(LaxNetSlice::Ipv6(ip)) => {
             let h = ip.header();
             (
                 6,
@@ -246,5 +276,60 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
             format!("IPv{version} {from} > {to} {name} {length} bytes")
         }
         None => format!("IPv{version} {from} > {to} {name} {length} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram of two bytes that was changed at some place; its IP checksum made right again if `mend`.
+    fn found(version: u8, mend: bool, change: impl Fn(&mut Vec<u8>)) -> Option<Flaw> {
+        let (from, to) = match version {
+            4 => ("10.0.0.1:1", "10.0.0.9:7"),
+            _ => ("[fd00::1]:1", "[fd00::9]:7"),
+        };
+        let address = |text: &str| text.parse().expect("an address");
+        let mut packet = build(address(from), address(to), b"hi").expect("a packet");
+        change(&mut packet);
+        if mend {
+            let (header, _) = Ipv4Header::from_slice(&packet).expect("a header");
+            packet[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
+        }
+        let of = |packet: &[u8], tap| match find(packet, ethertype(packet, tap), tap) {
+            Found::Datagram(d) if d.payload == b"hi" => None,
+            Found::Flawed(flaw, d) if d.destination == address(to) => Some(flaw),
+            other => panic!("{other:?}"),
+        };
+        let flaw = of(&packet, false);
+        assert_eq!(of(&ethernet(&packet), true), flaw, "in a frame");
+        flaw
+    }
+
+    #[test]
+    fn what_the_kernel_drops_is_no_datagram() {
+        assert_eq!(found(4, false, |_| ()), None);
+        assert_eq!(found(6, false, |_| ()), None);
+        // What stands behind the end of the IP packet is padding.
+        assert_eq!(found(4, false, |p| p.extend([0; 20])), None);
+        assert_eq!(found(6, false, |p| p.extend([0; 20])), None);
+        assert_eq!(found(4, false, |p| p[10] ^= 1), Some(Flaw::IpChecksum));
+        assert_eq!(found(4, false, |p| p[8] -= 1), Some(Flaw::IpChecksum));
+        assert_eq!(found(4, true, |p| p[3] += 1), Some(Flaw::IpLength));
+        assert_eq!(found(4, true, |p| p[3] = 19), Some(Flaw::IpLength));
+        assert_eq!(found(6, false, |p| p[5] += 1), Some(Flaw::IpLength));
+        for length in [0, 7, 11, 63] {
+            assert_eq!(found(4, false, |p| p[25] = length), Some(Flaw::UdpLength));
+        }
+        for length in [7, 11, 63] {
+            assert_eq!(found(6, false, |p| p[45] = length), Some(Flaw::UdpLength));
+        }
+        assert_eq!(found(4, false, |p| p[28] ^= 1), Some(Flaw::UdpChecksum));
+        assert_eq!(found(6, false, |p| p[48] ^= 1), Some(Flaw::UdpChecksum));
+        assert_eq!(found(4, false, |p| p[26..28].fill(0)), None);
+        assert_eq!(
+            found(6, false, |p| p[46..48].fill(0)),
+            Some(Flaw::UdpChecksum)
+        );
     }
 }

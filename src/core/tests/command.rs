@@ -1,7 +1,10 @@
 //! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
 
 use memtun::command::{examine, Examined, Start};
-use memtun::{find_library, Net, NetOptions, UnderShim};
+use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
+use memtun::{
+    find_library, ifreq, IoSystem, MemoryIoSystem, Net, NetOptions, TunnelClass, UnderShim,
+};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{chown, symlink, PermissionsExt};
@@ -113,6 +116,32 @@ fn a_wait_for_an_interface_ends_with_the_program() {
     assert!(late.to_string().contains("in time"), "{late}");
     program.kill().expect("it runs");
     program.wait().expect("its end");
+}
+
+#[test]
+fn a_program_that_made_its_interface_and_ended_did_not_end_before_that() {
+    let net = Net::temporary().expect("a net");
+    {
+        let system = MemoryIoSystem::new(&net);
+        system.register_special_device("/dev/net/tun", TunnelClass);
+        let tun = system.open("/dev/net/tun", libc::O_RDWR, 0).expect("open");
+        let request = ifreq("tun0", IFF_TUN | IFF_NO_PI);
+        system.ioctl(tun, TUNSETIFF, &request).expect("TUNSETIFF");
+    }
+    let mut program = shell(&net, "exit 3");
+    let absent = net
+        .wait_interface_of(&mut program, "tun0", None)
+        .expect_err("it is gone");
+    assert_eq!(absent.errno().0, libc::ENODEV);
+    let text = absent.to_string();
+    assert!(
+        text.starts_with("interface tun0 was made and is gone: the program (pid"),
+        "{text}"
+    );
+    assert!(text.ends_with("ended with status 3"), "{text}");
+    let late = net.wait_interface("tun0", Some(std::time::Duration::ZERO));
+    let text = late.err().expect("it is gone").to_string();
+    assert!(text.ends_with("one was made, and is gone"), "{text}");
 }
 
 #[test]
@@ -273,6 +302,21 @@ fn another_users_set_uid_program_is_refused_with_the_remedy() {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o4755)).expect("its mode");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
     assert_eq!(examined(&script).refusal, None);
+}
+
+#[test]
+fn a_script_with_dos_line_endings_is_refused_with_the_remedy() {
+    let scratch = Scratch::new();
+    for (line, what) in [
+        ("#!/bin/sh\r\n", "its interpreter /bin/sh\\r does not exist"),
+        ("#!/usr/bin/env sh\r\n", "env finds no sh\\r in PATH"),
+    ] {
+        let script = scratch.file("script", line.as_bytes(), 0o755);
+        let (errno, text) = refusal(&mut Command::new(&script));
+        assert_eq!(errno, libc::ENOENT, "{text}");
+        let remedy = format!("{what}; save the script with Unix line endings");
+        assert!(text.ends_with(&remedy), "{text}");
+    }
 }
 
 /// Runs a test of this program in a copy of it elsewhere, with nothing in the environment.

@@ -167,10 +167,13 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     let mut wrong = memtun::udp::build(from, to, b"x").expect("a packet");
     *wrong.last_mut().expect("the payload") ^= 1;
     let other = memtun::udp::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
-    for packet in [&other, &wrong, &other] {
+    let mut header = memtun::udp::build(from, to, b"x").expect("a packet");
+    header[8] -= 1;
+    for packet in [&other, &wrong, &other, &header] {
         system.write(fd, packet).expect("write");
     }
-    let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum";
+    let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, \
+                 1 with a wrong IP checksum, 1 with a wrong UDP checksum";
     for _ in 0..2 {
         let late = receiver.recv(NOW).expect_err("nothing for it");
         assert_eq!(
@@ -187,6 +190,33 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     assert_eq!(receiver.recv(NOW).expect("a datagram"), b"right");
     let late = receiver.recv(NOW).expect_err("nothing more");
     assert_eq!(late.to_string(), "q0: no datagram to 10.0.0.9:7 in time");
+}
+
+#[test]
+fn what_a_link_cannot_be_is_said_with_what_it_can() {
+    for (kind, most) in [(IFF_TUN, 65535), (IFF_TAP, 65521)] {
+        let (_system, _fd, interface) = attached(kind);
+        for wrong in [0, 67, most + 1, u32::MAX] {
+            let refused = interface.set_mtu(wrong).expect_err("the kernel's limits");
+            let words = format!("q0: mtu {wrong}: give 68 to {most}");
+            assert_eq!(refused.errno(), Errno(libc::EINVAL));
+            assert_eq!(refused.to_string(), words);
+        }
+        interface.set_mtu(68).expect("the least");
+        interface.set_mtu(most).expect("the most");
+        for (wrong, why) in [
+            ("a/b", "cannot be an interface name: 1 to 15 bytes"),
+            ("", "cannot be an interface name"),
+            ("sixteen-letters-", "1 to 15 bytes"),
+            ("a%", "one %d"),
+            ("a%d%d", "one %d"),
+        ] {
+            let refused = interface.rename(wrong).expect_err("no name");
+            assert_eq!(refused.errno(), Errno(libc::EINVAL));
+            assert!(refused.to_string().contains(why), "{refused}");
+        }
+        interface.rename("q%d").expect("a pattern");
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ REQUESTS = ("FIONBIO", "SIOCGIFNAME", "SIOCGIFFLAGS", "SIOCSIFADDR")
         ("write=5", "write=EIO", ["write"]),
         ("close=5@2", "close=EIO@2", ["close"]),
         ("ioctl=EIO@2-", "ioctl=EIO@2-", REQUESTS),
-        ("ioctl:0x5421=5", "ioctl:0x5421=EIO", ["FIONBIO"]),
+        ("ioctl:0x5421=5", "ioctl:FIONBIO=EIO", ["FIONBIO"]),
         ("ioctl:SIOCGIFNAME=EIO", "ioctl:SIOCGIFNAME=EIO", ["SIOCGIFNAME"]),
         ("ioctl:0x8913=5", "ioctl:SIOCGIFFLAGS=EIO", ["SIOCGIFFLAGS"]),
         ("ioctl:0x8916=EIO", "ioctl:SIOCSIFADDR=EIO", ["SIOCSIFADDR"]),

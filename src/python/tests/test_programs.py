@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -61,10 +62,38 @@ def test_a_program_that_the_library_does_not_see_is_a_warning(memtun: m.Net, tmp
 
 
 def test_a_program_that_cannot_be_started_is_an_error_of_subprocess(memtun: m.Net, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        memtun.popen(["no-such-program"])
-    with pytest.raises(PermissionError):
-        memtun.popen([tmp_path])
+    def file(name: str, text: str, mode: int = 0o755) -> Path:
+        path = tmp_path / name
+        path.write_text(text, newline="")
+        path.chmod(mode)
+        return path
+
+    for program, kind, number, why in (
+        ("no-such-program", FileNotFoundError, errno.ENOENT, "no-such-program: not found in PATH"),
+        (tmp_path / "absent", FileNotFoundError, errno.ENOENT, "not found; build it"),
+        (tmp_path, PermissionError, errno.EACCES, "it is a directory"),
+        (file("plain", "", 0o644), PermissionError, errno.EACCES, "look at its mode"),
+        (file("lost", "#!/no/such\n"), FileNotFoundError, errno.ENOENT, "its interpreter /no/such does not exist"),
+        (file("dos", "#!/bin/sh\r\n"), FileNotFoundError, errno.ENOENT, r"/bin/sh\r does not exist; save"),
+        (file("dos-env", "#!/usr/bin/env sh\r\n"), FileNotFoundError, errno.ENOENT, r"env finds no sh\r in PATH; save"),
+        (file("none", "#!\n"), OSError, errno.ENOEXEC, "names no interpreter"),
+    ):
+        for start in (memtun.popen, memtun.run):
+            with pytest.raises(kind) as refused:
+                start([program])
+            assert refused.value.errno == number
+            assert why in refused.value.strerror
+    # Only subprocess knows where it would look.
+    with pytest.raises(FileNotFoundError) as refused:
+        memtun.run(["./lost"], cwd="/no/such/directory")
+    assert refused.value.filename == "/no/such/directory"
+    (tmp_path / "still").symlink_to("/bin/true")
+    assert memtun.run(["./still"], preexec_fn=lambda: os.chdir(tmp_path)).returncode == 0
+
+
+def test_devices_are_a_list(memtun: m.Net) -> None:
+    with pytest.raises(m.InvalidValue, match="devices '/dev/foo': give a list"):
+        memtun.run(["true"], devices="/dev/foo")
 
 
 def test_a_program_with_a_sanitizer_starts(memtun: m.Net, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import errno
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -183,6 +185,17 @@ def test_a_wait_for_an_interface_ends_with_the_programs(memtun: m.Net) -> None:
     assert ended.value.errno == errno.ENODEV and isinstance(ended.value, TimeoutError)
 
 
+def test_a_program_that_made_its_interface_and_ended_did_not_end_before_that(memtun: m.Net) -> None:
+    script = (
+        "import fcntl, os, struct, sys",
+        "fcntl.ioctl(os.open('/dev/net/tun', os.O_RDWR), 0x400454ca, struct.pack('16sH22x', b'tun0', 0x1001))",
+        "sys.exit(3)",
+    )
+    memtun.popen(ends(*script)).wait(20)
+    with pytest.raises(m.Ended, match=r"^\[Errno \d+\] interface tun0 was made and is gone: .* ended with status 3$"):
+        memtun.interface("tun0", timeout=60)
+
+
 def test_what_belongs_to_the_caller_is_not_told(memtun: m.Net) -> None:
     program = memtun.popen(
         ends("import os, sys", "print('to the caller')", "print('to all', file=sys.stderr, flush=True)", "os.abort()"),
@@ -248,11 +261,49 @@ def test_an_interface_that_is_gone_says_what_became_of_the_programs(memtun: m.Ne
         tun.recv(timeout=60)
 
 
+INTO_THE_VOID = {
+    "recv": lambda tun: tun.recv(timeout=20),
+    "receive_udp": lambda tun: tun.receive_udp(None, 7).recv(timeout=20),
+    "inject": lambda tun: until_gone(lambda: tun.inject(ipv4(), timeout=0)),
+    "deliver": lambda tun: until_gone(lambda: tun.deliver(ipv4(), timeout=0)),
+    "send_udp": lambda tun: until_gone(lambda: tun.send_udp(b"x", ("10.0.0.1", 7), timeout=0)),
+}
+
+
+def until_gone(call: Callable[[], object]) -> None:
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        with contextlib.suppress(m.Timeout):
+            call()
+
+
+@pytest.mark.parametrize("call", INTO_THE_VOID)
+def test_the_moment_in_which_an_interface_goes_is_enough_to_say_why(memtun: m.Net, call: str) -> None:
+    # The tunnel goes a moment before the status is there.
+    script = (
+        "import fcntl, os, struct, sys, time",
+        "fd = os.open('/dev/net/tun', os.O_RDWR)",
+        "fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH22x', b'tun0', 0x1001))",
+        "sys.stdin.read(1)",
+        "os.close(fd)",
+        "time.sleep(0.02)",
+        "os._exit(3)",
+    )
+    program = memtun.popen(ends(*script), stdin=subprocess.PIPE)
+    tun = memtun.interface("tun0", timeout=20)
+    program.stdin.close()
+    with pytest.raises(m.Gone, match="gone: .* ended with status 3"):
+        INTO_THE_VOID[call](tun)
+
+
+
 def datagram(port: int, payload: bytes = b"", wrong: int = 0) -> bytes:
     """From 10.0.0.1 to 10.0.0.9; without a checksum, or with a wrong one."""
     udp = b"\x00\x07" + port.to_bytes(2, "big") + (8 + len(payload)).to_bytes(2, "big") + wrong.to_bytes(2, "big")
     packet = bytearray(ipv4(udp + payload))
     packet[9], packet[12:16], packet[16:20] = 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 9])
+    total = sum(struct.unpack("!10H", packet[:20]))
+    packet[10:12] = (~(total % 0xFFFF) & 0xFFFF).to_bytes(2, "big")
     return bytes(packet)
 
 
@@ -265,7 +316,9 @@ def test_what_was_passed_over_is_named(memtun: m.Net, descriptor: bool) -> None:
     elsewhere = tun.receive_udp("10.0.0.8", 7)
     if descriptor:
         receiver.fileno()
-    for packet in (datagram(53), datagram(53), datagram(7, wrong=1), datagram(54), ipv4()):
+    header = bytearray(datagram(7))
+    header[8] -= 1
+    for packet in (datagram(53), datagram(53), datagram(7, wrong=1), datagram(54), ipv4(), bytes(header)):
         os.write(fd, packet)
     fragment = bytearray(datagram(7, b"12345678"))
     fragment[6] = 0x20
@@ -274,7 +327,7 @@ def test_what_was_passed_over_is_named(memtun: m.Net, descriptor: bool) -> None:
         receiver.recv(timeout=0.3)
     assert late.value.strerror == (
         "tun0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, 1 to port 54, "
-        "1 with a wrong UDP checksum, 1 in fragments"
+        "1 with a wrong IP checksum, 1 with a wrong UDP checksum, 1 in fragments"
     )
     with pytest.raises(m.Timeout, match="to host 10.0.0.9"):
         elsewhere.recv(timeout=0)

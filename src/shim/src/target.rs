@@ -7,7 +7,7 @@ use crate::config;
 use crate::user;
 use libc::{c_char, c_int};
 use memtun_core::command::elf::{self, Entry, Kind};
-use memtun_core::command::guard;
+use memtun_core::command::{guard, FirstLine};
 use memtun_core::netdir;
 use memtun_core::sys::{self, Fd};
 use std::ffi::CStr;
@@ -140,10 +140,8 @@ fn examine(
     let mut buf = [0; 1024];
     let len = sys::pread(fd, &mut buf, 0).unwrap_or(0);
     let start = &buf[..len];
-    if let Some(line) = start.strip_prefix(b"#!") {
-        let line = line.split(|b| *b == b'\n').next()?.trim_ascii_start();
-        let end = line.iter().position(|b| b" \t\r\0".contains(b));
-        let path = &line[..end.unwrap_or(line.len())];
+    if let Some(line) = FirstLine::parse(start) {
+        let path = line.interpreter;
         *interpreter = [0; 256];
         interpreter.get_mut(..path.len())?.copy_from_slice(path);
         return (!path.is_empty() && path.len() < 255).then_some(path.len());

@@ -273,7 +273,63 @@ impl Image<'_> {
         }
         found
     }
+
+    /// Is a sanitizer's runtime in the file itself (`-static-libasan`, and what clang and rustc do unasked)? Its entry points
+    /// are defined in one of the symbol tables then, and only named there where it is a library.
+    pub fn has_sanitizer(&self) -> bool {
+        let (table, count) = self.sections;
+        let section = |i: u64| {
+            let mut entry = [0u8; 64];
+            let at = table.saturating_add(i * 64);
+            (sys::pread(self.fd, &mut entry, at) == Ok(64)).then_some(entry)
+        };
+        (0..u64::from(count))
+            .filter_map(section)
+            .filter(|entry| [SHT_SYMTAB, SHT_DYNSYM].contains(&word(entry, 4)))
+            .any(|symbols| {
+                let strings = section(u64::from(word(&symbols, 40)));
+                strings.is_some_and(|strings| self.defines_sanitizer(&symbols, &strings))
+            })
+    }
+
+    fn defines_sanitizer(&self, symbols: &[u8; 64], strings: &[u8; 64]) -> bool {
+        let names = self.bytes(strings);
+        self.bytes(symbols).chunks_exact(24).any(|symbol| {
+            let name = names.get(word(symbol, 0) as usize..).unwrap_or_default();
+            half(symbol, 6) != SHN_UNDEF && ENTRY_POINTS.iter().any(|known| name.starts_with(known))
+        })
+    }
+
+    /// What is in a section, as far as one is looked at.
+    fn bytes(&self, section: &[u8; 64]) -> Vec<u8> {
+        const MOST: u64 = 1 << 28;
+        let (mut at, mut left) = (long(section, 24), long(section, 32).min(MOST));
+        let (mut found, mut piece) = (Vec::new(), [0u8; 1 << 14]);
+        while left > 0 {
+            let want = left.min(piece.len() as u64) as usize;
+            let got = sys::pread(self.fd, &mut piece[..want], at).unwrap_or(0);
+            if got == 0 {
+                break;
+            }
+            found.extend_from_slice(&piece[..got]);
+            (at, left) = (at.saturating_add(got as u64), left - got as u64);
+        }
+        found
+    }
 }
+
+const SHT_SYMTAB: u32 = 2;
+const SHT_DYNSYM: u32 = 11;
+const SHN_UNDEF: u16 = 0;
+
+/// By these a program that was built with a sanitizer calls its runtime.
+const ENTRY_POINTS: &[&[u8]] = &[
+    b"__asan_init\0",
+    b"__hwasan_init\0",
+    b"__msan_init\0",
+    b"__tsan_init\0",
+    b"__ubsan_handle_",
+];
 
 /// Is this the name of a sanitizer's runtime that wants to come before every other library?
 pub fn is_sanitizer(library: &[u8]) -> bool {

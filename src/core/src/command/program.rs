@@ -66,9 +66,17 @@ pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
     let mut depth = 0;
     while let Some(last) = steps.last().filter(|_| steps.len() < LONGEST) {
         let script = last.file.clone();
-        let Some(line) = first_line(&script)? else {
+        let start = beginning(&script).unwrap_or_default();
+        let Some(line) = FirstLine::parse(&start) else {
             break;
         };
+        if line.interpreter.is_empty() {
+            let text = format!(
+                "{}: names no interpreter behind #!; write one",
+                script.display()
+            );
+            return Err(Error::new(libc::ENOEXEC, text));
+        }
         depth += 1;
         if depth > SCRIPT_DEPTH {
             let text = format!(
@@ -77,14 +85,14 @@ pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
             );
             return Err(Error::new(libc::ELOOP, text));
         }
-        let file = search.interpreter(&line.interpreter, &script)?;
+        let file = search.interpreter(line.interpreter, &script)?;
         let is_env = file.file_name() == Some(OsStr::new("env"));
         steps.push(Step {
             file,
             script: Some(script.clone()),
         });
         if is_env {
-            if let Some(program) = search.of_env(&line.argument, &script)? {
+            if let Some(program) = search.of_env(line.argument, &script)? {
                 steps.push(Step {
                     file: program,
                     script: Some(script),
@@ -98,40 +106,63 @@ pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
 
 /// `#!INTERPRETER ARGUMENT`
 #[derive(Debug, PartialEq, Eq)]
-struct FirstLine {
-    interpreter: Vec<u8>,
-    argument: Vec<u8>,
+pub struct FirstLine<'a> {
+    /// A path, with everything in it but blanks and tabs.
+    pub interpreter: &'a [u8],
+    /// Empty when there is none.
+    pub argument: &'a [u8],
 }
 
-/// None when the file is no script, or nothing can be read of it.
-fn first_line(file: &Path) -> Result<Option<FirstLine>> {
+impl<'a> FirstLine<'a> {
+    /// Of a file that starts so; None when it is no script. As the kernel reads it (fs/binfmt_script.c): blanks and tabs are
+    /// trimmed, and nothing else, also not the carriage return of a line that was written elsewhere. Allocates nothing.
+    pub fn parse(start: &'a [u8]) -> Option<FirstLine<'a>> {
+        let line = start.strip_prefix(b"#!")?;
+        let line = trim(line.split(|b| *b == b'\n').next()?);
+        let end = line.iter().position(|b| b" \t\0".contains(b));
+        let (interpreter, argument) = line.split_at(end.unwrap_or(line.len()));
+        let argument = argument.split(|b| *b == 0).next().unwrap_or_default();
+        Some(FirstLine {
+            interpreter,
+            argument: trim(argument),
+        })
+    }
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// As much of a file as its first line is looked for in; None when nothing can be read of it.
+fn beginning(file: &Path) -> Option<Vec<u8>> {
     let mut start = Vec::new();
     let read = File::open(file).and_then(|f| f.take(FIRST_LINE as u64).read_to_end(&mut start));
-    if read.is_err() {
-        return Ok(None);
-    }
-    match parse(&start) {
-        Some(line) if line.interpreter.is_empty() => {
-            let text = format!(
-                "{}: names no interpreter behind #!; write one",
-                file.display()
-            );
-            Err(Error::new(libc::ENOEXEC, text))
-        }
-        line => Ok(line),
-    }
+    read.is_ok().then_some(start)
 }
 
-fn parse(start: &[u8]) -> Option<FirstLine> {
-    let line = start.strip_prefix(b"#!")?;
-    let line = line.split(|b| *b == b'\n').next()?.trim_ascii();
-    let blank = |b: &u8| b" \t".contains(b);
-    let end = line.iter().position(blank).unwrap_or(line.len());
-    let (interpreter, argument) = line.split_at(end);
-    Some(FirstLine {
-        interpreter: interpreter.to_vec(),
-        argument: argument.trim_ascii().to_vec(),
-    })
+/// What a name is in a sentence: a control byte is seen.
+fn shown(name: &[u8]) -> String {
+    let mut text = String::new();
+    for c in String::from_utf8_lossy(name).chars() {
+        if c.is_control() {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// What to do when there is no interpreter of this name.
+fn remedy(name: &[u8]) -> &'static str {
+    if name.ends_with(b"\r") {
+        "save the script with Unix line endings"
+    } else {
+        "install it"
+    }
 }
 
 struct Search {
@@ -194,12 +225,15 @@ impl Search {
 
     fn interpreter(&self, name: &[u8], script: &Path) -> Result<PathBuf> {
         let file = self.place(Path::new(OsStr::from_bytes(name)));
-        let (script, shown) = (script.display(), String::from_utf8_lossy(name));
+        let (script, shown) = (script.display(), shown(name));
         match obstacle(&file) {
             None => Ok(file),
             Some((libc::ENOENT, _)) => Err(Error::new(
                 libc::ENOENT,
-                format!("{script}: cannot be executed: its interpreter {shown} does not exist; install it"),
+                format!(
+                    "{script}: cannot be executed: its interpreter {shown} does not exist; {}",
+                    remedy(name)
+                ),
             )),
             Some((errno, why)) => Err(Error::new(
                 errno,
@@ -249,11 +283,12 @@ impl Search {
                 format!("{}: its interpreter {e}", script.display()),
             )),
             None => {
-                let shown = program.to_string_lossy();
-                let remedy = if program.as_bytes().contains(&b' ') {
+                let name = program.as_bytes();
+                let shown = shown(name);
+                let remedy = if name.contains(&b' ') {
                     "several words want env -S"
                 } else {
-                    "install it"
+                    remedy(name)
                 };
                 let text = format!(
                     "{}: cannot be executed: env finds no {shown} in PATH; {remedy}",
@@ -278,7 +313,7 @@ fn split_string(argument: &[u8]) -> Option<Vec<Vec<u8>>> {
         match byte {
             b'"' | b'\'' if quote.is_none() => (quote, started) = (Some(byte), true),
             _ if quote == Some(byte) => quote = None,
-            b' ' | b'\t' if quote.is_none() => {
+            _ if quote.is_none() && (byte.is_ascii_whitespace() || byte == b'\x0b') => {
                 if started {
                     words.push(std::mem::take(&mut word));
                 }
@@ -346,10 +381,13 @@ mod tests {
 
     #[test]
     fn the_first_line_of_a_script_is_read_as_the_kernel_reads_it() {
-        let of = |line: &[u8]| {
-            let parsed = parse(line)?;
-            let text = |bytes| String::from_utf8(bytes).expect("ASCII");
-            Some((text(parsed.interpreter), text(parsed.argument)))
+        let of = |line| {
+            let FirstLine {
+                interpreter,
+                argument,
+            } = FirstLine::parse(line)?;
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("ASCII");
+            Some((text(interpreter), text(argument)))
         };
         let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
         assert_eq!(of(b"#!/bin/sh\necho"), pair("/bin/sh", ""));
@@ -361,6 +399,10 @@ mod tests {
             of(b"#!/usr/bin/env\tpython3"),
             pair("/usr/bin/env", "python3")
         );
+        assert_eq!(of(b"#!/bin/sh\r\necho"), pair("/bin/sh\r", ""));
+        assert_eq!(of(b"#!/usr/bin/env sh\r\n"), pair("/usr/bin/env", "sh\r"));
+        assert_eq!(of(b"#!\t/bin/sh\x0b\n"), pair("/bin/sh\x0b", ""));
+        assert_eq!(of(b"#!/bin/sh\0 -x\n"), pair("/bin/sh", ""));
         assert_eq!(of(b"\x7fELF"), None);
         assert_eq!(of(b"#!\n"), pair("", ""));
     }
@@ -384,5 +426,6 @@ mod tests {
         );
         assert_eq!(of("-vSpython3 'a b'").expect("words"), ["python3", "a b"]);
         assert_eq!(of("--split-string=perl").expect("words"), ["perl"]);
+        assert_eq!(of("-S sh -e\r").expect("words"), ["sh", "-e"]);
     }
 }

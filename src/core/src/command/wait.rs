@@ -14,7 +14,7 @@ impl Net {
     /// something that it has left behind in the net, runs.
     ///
     /// Errors: ENODEV when the time (None: for ever) is over, or, with the program's status in the sentence, when it has ended
-    /// before its TUNSETIFF; ECHILD when its end has been waited for by other means.
+    /// before its TUNSETIFF, or so soon after it that the interface was not seen; ECHILD when its end has been waited for by other means.
     pub fn wait_interface_of(
         &self,
         program: &mut Child,
@@ -41,13 +41,21 @@ impl Net {
                 continue;
             }
             // It may have made it just before its end.
-            return self.interface(name)?.ok_or_else(|| {
-                let (pid, how) = (program.id(), said(status));
-                let text =
-                    format!("no interface {name}: the program (pid {pid}) {how} before TUNSETIFF");
-                Error::new(libc::ENODEV, text)
-            });
+            return match self.interface(name)? {
+                Some(interface) => Ok(interface),
+                None => Err(self.ended(name, program.id(), status)?),
+            };
         }
+    }
+
+    fn ended(&self, name: &str, pid: u32, status: ExitStatus) -> Result<Error> {
+        let how = said(status);
+        let text = if self.had_interface(name)? {
+            format!("interface {name} was made and is gone: the program (pid {pid}) {how}")
+        } else {
+            format!("no interface {name}: the program (pid {pid}) {how} before TUNSETIFF")
+        };
+        Ok(Error::new(libc::ENODEV, text))
     }
 }
 

@@ -165,6 +165,12 @@ impl Interface {
 
     /// Largest packet in bytes: 68 to 65535, 65521 for a TAP. EINVAL beyond.
     pub fn set_mtu(&self, mtu: u32) -> Result<()> {
+        let range = self.state.mtu_range();
+        if !range.contains(&i64::from(mtu)) {
+            let (least, most, name) = (range.start(), range.end(), self.name());
+            let text = format!("{name}: mtu {mtu}: give {least} to {most}");
+            return Err(Error::new(libc::EINVAL, text));
+        }
         self.change("set mtu", |interface, _| interface.set_mtu(mtu as i64))
     }
 
@@ -201,8 +207,12 @@ impl Interface {
 
     /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
     pub fn rename(&self, name: &str) -> Result<()> {
-        let name = Name::new(name)
-            .ok_or_else(|| Error::new(libc::EINVAL, format!("{name:?} is longer than 15 bytes")))?;
+        let name: Name = name.parse()?;
+        if name.pattern().is_err() {
+            let text =
+                format!("{name:?}: a '%' can only be that of one %d, for the lowest free number");
+            return Err(Error::new(libc::EINVAL, text));
+        }
         self.change("rename", |interface, local| {
             self.net.dir().rename_interface(interface, &name, local)
         })

@@ -1,11 +1,18 @@
 //! What a receiver of datagrams has passed over, for whoever has waited in vain.
 
-use crate::udp::Found;
+use crate::udp::{Flaw, Found};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// So many addresses are told apart.
 const ADDRESSES: usize = 4;
+
+const FLAWS: [(Flaw, &str); 4] = [
+    (Flaw::IpChecksum, "with a wrong IP checksum"),
+    (Flaw::IpLength, "with a wrong IP length"),
+    (Flaw::UdpLength, "with a wrong UDP length"),
+    (Flaw::UdpChecksum, "with a wrong UDP checksum"),
+];
 
 /// Since the last datagram that was received.
 #[derive(Default)]
@@ -13,7 +20,8 @@ pub(super) struct PassedOver {
     ports: Vec<(u16, u64)>,
     hosts: Vec<(IpAddr, u64)>,
     elsewhere: u64,
-    wrong_checksum: u64,
+    /// In the order of [`FLAWS`].
+    flawed: [u64; FLAWS.len()],
     fragments: u64,
 }
 
@@ -21,14 +29,17 @@ impl PassedOver {
     /// Counts what is not for the receiver of this host and port. What is no datagram at all counts for nothing.
     pub(super) fn add(&mut self, found: &Found<'_>, host: Option<IpAddr>, port: u16) {
         match found {
-            Found::Datagram(datagram) | Found::WrongChecksum(datagram) => {
+            Found::Datagram(datagram) | Found::Flawed(_, datagram) => {
                 let to: SocketAddr = datagram.destination;
                 if to.port() != port {
                     self.elsewhere += count(&mut self.ports, to.port());
                 } else if host.is_some_and(|h| h != to.ip()) {
                     self.elsewhere += count(&mut self.hosts, to.ip());
-                } else {
-                    self.wrong_checksum += 1;
+                } else if let Found::Flawed(flaw, _) = found {
+                    let counts = FLAWS.iter().zip(&mut self.flawed);
+                    counts
+                        .filter(|((known, _), _)| known == flaw)
+                        .for_each(|(_, n)| *n += 1);
                 }
             }
             Found::Fragment(to) if host.is_none_or(|h| h == *to) => self.fragments += 1,
@@ -66,7 +77,8 @@ impl fmt::Display for PassedOver {
                 .map(|(host, n)| (*n, format!("to host {host}"))),
         );
         parts.push((self.elsewhere, "to other addresses".into()));
-        parts.push((self.wrong_checksum, "with a wrong UDP checksum".into()));
+        let flawed = self.flawed.iter().zip(FLAWS);
+        parts.extend(flawed.map(|(n, (_, what))| (*n, what.into())));
         parts.push((self.fragments, "in fragments".into()));
         let told = parts.iter().filter(|(n, _)| *n > 0);
         for (i, (n, what)) in told.enumerate() {
@@ -105,7 +117,11 @@ mod tests {
         let Found::Datagram(damaged) = to("10.0.0.9:7") else {
             unreachable!()
         };
-        passed.add(&Found::WrongChecksum(damaged), host, 7);
+        passed.add(&Found::Flawed(Flaw::UdpChecksum, damaged), host, 7);
+        let Found::Datagram(damaged) = to("10.0.0.9:7") else {
+            unreachable!()
+        };
+        passed.add(&Found::Flawed(Flaw::IpChecksum, damaged), host, 7);
         for port in 100..110 {
             passed.add(&to(&format!("10.0.0.9:{port}")), host, 7);
         }
@@ -113,7 +129,7 @@ mod tests {
         assert_eq!(
             passed.to_string(),
             "; passed over: 2 datagrams to port 53, 1 to port 100, 1 to port 101, 1 to port 102, 1 to host 10.0.0.8, \
-             7 to other addresses, 1 with a wrong UDP checksum"
+             7 to other addresses, 1 with a wrong IP checksum, 1 with a wrong UDP checksum"
         );
     }
 }

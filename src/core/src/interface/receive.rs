@@ -156,8 +156,8 @@ impl UdpReceiver {
         self.recv_from(timeout).map(|(payload, _)| payload)
     }
 
-    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum are not
-    /// datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
+    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum or
+    /// length are not datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
     pub fn recv_from(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
         self.next(timeout).map_err(|e| match e.errno().0 {
             libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),

@@ -10,6 +10,7 @@ from typing import Callable, Optional
 
 from . import _library, _views
 from ._addresses import Address, Host, any_host, host_text, pair, port_number, shown, source_for
+from ._errors import Error, Gone
 from ._handles import Handle
 from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
@@ -146,6 +147,7 @@ class Interface:
                 timeout,
                 # Refused for good it is counted, once.
                 lambda ms: _library.call("memtun_inject", pointer, data, len(data), kind, ms),
+                self._gone,
             )
         self._record(begun, Packet(data, kind, tap=self._tap).describe)
 
@@ -159,6 +161,7 @@ class Interface:
                 lambda ms: _library.call("memtun_offer", pointer, data, len(data), 0, 1, ms),
                 timeout,
                 lambda ms: _library.call("memtun_deliver", pointer, data, len(data), ms),
+                self._gone,
             )
         self._record(begun, Packet(data).describe)
 
@@ -183,10 +186,15 @@ class Interface:
                 lambda ms: _library.call("memtun_offer_udp", *what, ms),
                 timeout,
                 lambda ms: _library.call("memtun_send_udp", *what, ms),
+                self._gone,
             )
         to = (host.decode(), port)
         self._record(begun, lambda: f"{shown(sender)} > {shown(to)} UDP {len(payload)} bytes")
         return sender
+
+    def _gone(self, e: Error) -> Optional[Error]:
+        """A full queue stays what it is: that nobody is left who could read is said in its own time."""
+        return self._hopeless(e) if self._hopeless is not None and isinstance(e, Gone) else None
 
     def _record(self, time_ns: int, describe: Callable[[], str]) -> None:
         self._history.append(Injected(time_ns, self, describe))

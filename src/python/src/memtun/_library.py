@@ -39,6 +39,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_permit": (c_int, [c_void_p, c_char_p]),
     "memtun_deny": (c_int, [c_void_p, c_char_p]),
     "memtun_permitted": (c_int, [c_void_p, c_char_p]),
+    "memtun_had_interface": (c_int, [c_void_p, c_char_p]),
     "memtun_set_send_buffer_size": (c_int, [c_void_p, c_uint32]),
     "memtun_set_rename": (c_int, [c_void_p, c_char_p]),
     "memtun_reset": (c_int, [c_void_p]),

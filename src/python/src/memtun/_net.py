@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import subprocess
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ from ._waiting import Seconds, checked, in_turns
 __tracebackhide__ = True
 
 _KEPT = 100
+# So long in seconds a program takes to end when its interface is gone.
+_LAST = 0.1
 # Of so many programs an error tells how they ended.
 _TOLD = 3
 
@@ -140,6 +143,7 @@ class Net:
         :param devices: special devices instead of /dev/net/tun
         :param force: also a program that the system starts without the library, on the machine's own devices
         :raises NotPermitted: it is such a program: set-uid, set-gid or with file capabilities
+        :raises OSError: it cannot be executed, as of :class:`subprocess.Popen`; the sentence says why
         """
         variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
@@ -184,10 +188,14 @@ class Net:
             except Gone as e:
                 raise Timeout(errno.ENODEV, str(e.strerror)) from None
 
+        def hopeless(e: Error) -> Optional[Error]:
+            if _library.call("memtun_had_interface", net, wanted):
+                return self._life.hopeless(e, f"interface {name} was made and is gone")
+            return self._life.hopeless(e, f"no interface {name}", " before TUNSETIFF")
+
         with self._handle as net:
-            what = f"no interface {name}"
             try:
-                pointer = in_turns(attempt, timeout, hopeless=lambda e: self._life.hopeless(e, what, " before TUNSETIFF"))
+                pointer = in_turns(attempt, timeout, hopeless=hopeless)
             except Ended:
                 raise
             except Timeout as e:
@@ -313,13 +321,22 @@ class _Life:
 
     def hopeless(self, e: Error, what: Optional[str] = None, before: str = "") -> Optional[Error]:
         """What there is to say of the programs, when they have ended and nothing of them is left that runs."""
-        if not self.programs or any(program.poll() is None for program in self.programs):
+        if not self.programs or not self._ended(_LAST if isinstance(e, Gone) else 0.0):
             return None
         if isinstance(e, Timeout) and (self.strangers or any(_leftovers.pids_in(str(self._path)))):
             return None
         words = "\n".join(program._last_words(before) for program in self.programs[-_TOLD:])
         kind = Ended if isinstance(e, Timeout) else Gone
         return kind(e.errno or errno.ENODEV, f"{what or e.strerror}: {words}")
+
+    def _ended(self, patience: float) -> bool:
+        """Have all programs ended? Their interfaces go a moment before their statuses are known."""
+        limit = time.monotonic() + patience
+        while any(program.poll() is None for program in self.programs):
+            if time.monotonic() >= limit:
+                return False
+            time.sleep(0.002)
+        return True
 
     def _remove(self) -> None:
         try:

@@ -61,6 +61,8 @@ def environment(
         if link not in ("up", "down"):
             invalid(f"link {link!r}: give up or down")
         variables["MEMTUN_LINK"] = link
+    if isinstance(devices, (str, bytes, os.PathLike)):
+        invalid(f"devices {devices!r}: give a list, [{devices!r}]")
     if devices is not None:
         variables["MEMTUN_DEVICES"] = ":".join(_device(device) for device in devices)
     return variables
@@ -79,9 +81,11 @@ class Bypass(RuntimeWarning):
 
 def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], force: bool) -> None:
     """Refuses a program that would touch the machine itself, warns of one that the library does not see, and
-    sets its LD_PRELOAD. What cannot be started at all is :mod:`subprocess`'s to say.
+    sets its LD_PRELOAD. What cannot be started at all is refused with the error that :mod:`subprocess` would
+    raise, and with the sentence of ``memtun run``.
 
     :raises NotPermitted: it is set-uid, set-gid or has file capabilities
+    :raises OSError: FileNotFoundError, PermissionError and others: it, or an interpreter of it, cannot be executed
     """
     program = keywords.get("executable")
     if program is None and keywords.get("shell"):
@@ -98,12 +102,15 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
                 *(os.fsencode(variables["LD_PRELOAD"]), int(force)),
             )
         )
-    except NotPermitted as e:
+    except Error as e:
         if e.errno == errno.EPERM:
             raise NotPermitted(e.errno, f"{e.strerror} with force=True") from None
-    except Error as e:
-        if e.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOEXEC):
+        if e.errno not in (errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOEXEC):
             raise
+        # Where the program will look from somewhere else, or from nowhere, only subprocess can say what is wrong.
+        moves = keywords.get("preexec_fn") is not None
+        if program and not moves and (directory is None or os.path.isdir(directory)):
+            raise OSError(e.errno, e.strerror) from None
     else:
         variables["LD_PRELOAD"] = described["preload"]
         for sentence in described["warnings"]:

@@ -197,8 +197,8 @@ class Receiver:
 
     def recvfrom(self, bufsize: int = 65535, timeout: Union[Seconds, Own] = OWN) -> Datagram:
         """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. A call that gives no
-        timeout has the receiver's own (:meth:`settimeout`). Fragments and datagrams with a wrong checksum are
-        none, as for a socket; when none comes in time, the error says what was passed over.
+        timeout has the receiver's own (:meth:`settimeout`). Fragments and datagrams with a wrong checksum or
+        length are none, as for a socket; when none comes in time, the error says what was passed over.
 
         :raises Timeout: none in time
         :raises Ended: no program is left that could write one

@@ -146,6 +146,12 @@ pub extern "C" fn memtun_permitted(net: *const NetHandle, operation: *const c_ch
     })
 }
 
+/// Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+#[no_mangle]
+pub extern "C" fn memtun_had_interface(net: *const NetHandle, name: *const c_char) -> c_int {
+    verdict(|| self::net(net)?.had_interface(text(name)?))
+}
+
 /// Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
 #[no_mangle]
 pub extern "C" fn memtun_set_send_buffer_size(net: *mut NetHandle, bytes: u32) -> c_int {
