@@ -131,13 +131,16 @@ fn enter(epoll: c_int, line: &Line) {
     }
 }
 
-/// How many descriptors are registered with this datum? None where that cannot be looked at.
-pub fn count_of_datum(epoll: c_int, data: u64) -> Option<usize> {
+/// How many descriptors are registered with this datum, or at all? None where that cannot be looked at.
+pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     let mut count = 0;
     if !may(Extra::Files) {
         return None;
     }
-    each_line(epoll, |line| count += (line.data == data) as usize).ok()?;
+    each_line(epoll, |line| {
+        count += datum.is_none_or(|datum| line.data == datum) as usize;
+    })
+    .ok()?;
     Some(count)
 }
 

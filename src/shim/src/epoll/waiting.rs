@@ -38,14 +38,21 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
         }];
         errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
     });
-    has_listed(instance, 0) || kernel && !(found.is_false && only_false(instance))
+    if has_listed(instance, 0) || !kernel {
+        return has_listed(instance, 0);
+    }
+    // An edge or a single shot that nobody has taken stands there although the link went down since.
+    let tunnels = registrations::of(instance).count();
+    let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
+    !(only_false(instance) && (found.is_false || alone()))
 }
 
 /// Everything that the kernel can report of these registrations is the room that is not there.
 fn only_false(instance: u32) -> bool {
-    registrations::of(instance)
-        .filter(|r| matches!(r.target(), Target::Tunnel(_)))
-        .all(|r| r.look() & r.events() == 0)
+    registrations::of(instance).all(|r| match r.target() {
+        Target::Tunnel(_) => r.look() & r.events() == 0,
+        Target::Epoll(_) => false,
+    })
 }
 
 /// Collects what only we can report.
@@ -90,7 +97,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
             // It has been looked at, and is to be woken when there is room.
             registration.ask_for_room();
             // Another descriptor may be registered with the same datum, and the event be its.
-            if adopt::count_of_datum(epoll, registration.data()).is_some_and(|n| n > 1) {
+            if adopt::count(epoll, Some(registration.data())).is_some_and(|n| n > 1) {
                 return bits;
             }
             sift_out(epoll, registration, events, bits & !OUT)
@@ -170,12 +177,14 @@ pub fn wait(
             return ours as c_int;
         }
         if ours > 0 || !found.links.is_empty() || found.nap.is_some() {
-            let n = host(&mut events[ours..], Some(NOW));
+            // What is not so must not stand in the program's memory either.
+            let mut told = events[ours..].to_vec();
+            let n = host(&mut told, Some(NOW));
             if n < 0 && ours == 0 {
                 return n;
             }
-            let n = n.max(0) as usize;
-            let kept = correct(epoll, &mut events[ours..ours + n]);
+            let kept = correct(epoll, &mut told[..n.max(0) as usize]);
+            events[ours..ours + kept].copy_from_slice(&told[..kept]);
             if ours + kept > 0 {
                 return (ours + kept) as c_int;
             }
