@@ -256,3 +256,10 @@ def test_marked(memtun):
         data = file.read_bytes()
         assert data[:4] == b"\x0a\x0d\x0d\x0a" and b"tun0" in data
     assert b"a word to find" in files[0].read_bytes()
+
+
+def test_there_is_as_little_to_read_as_for_other_tests(run) -> None:
+    source = "@pytest.mark.memtun_shim\ndef test_marked(): sys.stdin.read()\n\ndef test_other(): sys.stdin.read()\n"
+    result = run(source)
+    result.assert_outcomes(failed=2)
+    assert result.stdout.str().count("OSError: pytest: reading from stdin") >= 2

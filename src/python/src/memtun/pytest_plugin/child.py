@@ -113,6 +113,7 @@ class _Reporter:
         self._config, self._sender = config, sender
         self._exception: Optional[BaseException] = None
         self._terminal = None if terminal is None else [high(fd) for fd in terminal]
+        self._no_input: Any = None
         self._own: list[int] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -172,6 +173,7 @@ class _Reporter:
         self._own = [high(os.dup(fd)) for fd in range(3)]
         for fd, real in enumerate(self._terminal):
             os.dup2(real, fd)
+        self._no_input, sys.stdin = sys.stdin, sys.__stdin__
         _foreground(os.getpgrp())
 
     def pytest_leave_pdb(self) -> None:
@@ -183,6 +185,7 @@ class _Reporter:
                 os.dup2(own, fd)
                 os.close(own)
             self._own = []
+            sys.stdin = self._no_input
 
 
 def _foreground(group: int) -> None:

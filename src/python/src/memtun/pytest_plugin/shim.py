@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import sys
 import time
 from collections.abc import Generator, Iterable
 from typing import Any, Optional
 
 import pytest
+from _pytest.capture import DontReadFromInput
 
 from .._errors import Error
 from .._programs import Argument
@@ -249,4 +251,7 @@ def start(path: str) -> int:
     with open(path, "rb") as file:
         asked = pickle.load(file)
     os.unlink(path)
+    if asked["captures"]:
+        # As for a test in the process that captures.
+        sys.stdin = DontReadFromInput()
     return child.main(asked)
