@@ -140,7 +140,7 @@ fn a_program_that_made_its_interface_and_ended_did_not_end_before_that() {
     );
     assert!(text.ends_with("ended with status 3"), "{text}");
     let late = net.wait_interface("tun0", Some(std::time::Duration::ZERO));
-    let text = late.err().expect("it is gone").to_string();
+    let text = late.expect_err("it is gone").to_string();
     assert!(text.ends_with("one was made, and is gone"), "{text}");
 }
 
