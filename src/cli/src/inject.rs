@@ -1,9 +1,9 @@
 //! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
 
 use crate::args::InterfaceArgs;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{say, Failure, Outcome};
 use crate::output::Output;
-use crate::packets::{self, Fit, Frame, PacketFile};
+use crate::packets::{self, Fit, Frame, LinkType, PacketFile};
 use crate::progress::Progress;
 use clap::Args;
 use memtun::Interface;
@@ -64,6 +64,8 @@ pub struct Replay<'a> {
     sent_by_program: u64,
     elsewhere: u64,
     cut_short: u64,
+    /// A word has been said about a packet whose length is not what it says.
+    doubted: bool,
 }
 
 impl Replay<'_> {
@@ -81,6 +83,7 @@ impl Replay<'_> {
             sent_by_program: 0,
             elsewhere: 0,
             cut_short: 0,
+            doubted: false,
         }
     }
 
@@ -134,6 +137,7 @@ impl Replay<'_> {
             self.sent_by_program += 1;
             return Ok(());
         }
+        self.doubt(frame);
         let fit = packets::fit(frame.link, &frame.data, self.interface.is_tap());
         let done =
             match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
@@ -149,6 +153,26 @@ impl Replay<'_> {
         self.injected.1 += frame.data.len() as u64;
         self.cut_short += u64::from(frame.cut_short);
         Ok(())
+    }
+
+    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the same.
+    fn doubt(&mut self, frame: &Frame) {
+        if self.doubted || frame.link != LinkType::AS_IT_IS {
+            return;
+        }
+        let Some((said, have)) = packets::other_length(&frame.data, self.interface.is_tap()) else {
+            return;
+        };
+        self.doubted = true;
+        let why = if said > have {
+            "if its other bytes stand on further lines (xxd -p, od -An), give a dump with offsets, as of xxd or hexdump -C"
+        } else {
+            "what stands behind its end is injected, too"
+        };
+        let number = self.frames;
+        say(&format!(
+            "packet {number}: has {have} bytes, and says of itself that it has {said}; {why}"
+        ));
     }
 
     /// What has been done, in a sentence.

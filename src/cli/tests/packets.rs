@@ -174,6 +174,27 @@ fn hexadecimal_text_is_injected() {
 
 /// As the tools of this machine write them, two packets in one file.
 #[test]
+fn a_packet_that_was_broken_into_lines_is_told_of_once() {
+    let scratch = Scratch::new();
+    let echo = Running::echo(&scratch, "tun0", &[]);
+    // As xxd -p and od -An write it.
+    for width in [60, 32] {
+        let digits = DATAGRAM.replace([' ', '\n'], "");
+        let lines: Vec<_> = digits.as_bytes().chunks(width).collect();
+        let broken = [&lines[..], &lines[..]].concat().join(&b'\n');
+        let file = scratch.write("broken.hex", broken);
+        let inject = echo.cli(&["inject", "tun0", file.to_str().unwrap()]);
+        assert_eq!(inject.err.lines().count(), 1, "{}", inject.err);
+        let has = format!(
+            "memtun: packet 1: has {} bytes, and says of itself that it has 33;",
+            width / 2
+        );
+        assert!(inject.err.starts_with(&has), "{}", inject.err);
+        assert_eq!(inject.status, Some(0));
+    }
+}
+
+#[test]
 fn dumps_with_offsets_are_injected() {
     let scratch = Scratch::new();
     let echo = Running::echo(&scratch, "tun0", &[]);

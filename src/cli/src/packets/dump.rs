@@ -66,6 +66,34 @@ pub fn is_of_words(line: &[u8]) -> bool {
     apart(line).is_some_and(|line| !line.colon && line.offset == b"0000000") && !is_start(line)
 }
 
+/// Why the first line of a dump cannot be read as bytes in their order: `xxd -b` and `xxd -e` look like other dumps.
+pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
+    let line = apart(line).filter(|line| line.colon)?;
+    let rest = line.rest.trim_ascii_start();
+    let end = rest.windows(2).position(|two| two == b"  ")?;
+    let (groups, text) = (&rest[..end], &rest[end + 2..]);
+    let groups: Vec<_> = groups.split(|b| *b == b' ').collect();
+    let is_bits = |group: &&[u8]| group.len() == 8 && group.iter().all(|b| b"01".contains(b));
+    // Groups of four bytes are at most four.
+    if groups.len() > 4 && groups.iter().all(is_bits) {
+        return Some("is a dump of bits (xxd -b); make it with xxd or hexdump -C");
+    }
+    let (mut plain, mut turned) = (Vec::new(), Vec::new());
+    for group in groups {
+        let mut bytes = Vec::new();
+        digits(group, &mut bytes).ok()?;
+        plain.extend(&bytes);
+        turned.extend(bytes.iter().rev());
+    }
+    // The text stands in the order of the bytes either way.
+    let is_of = |bytes: &[u8]| {
+        let shown = |b: &u8| if (0x20..0x7f).contains(b) { *b } else { b'.' };
+        bytes.iter().map(shown).eq(text.iter().copied())
+    };
+    (is_of(&turned) && !is_of(&plain))
+        .then_some("is a dump of words in little endian (xxd -e); make it with xxd or hexdump -C")
+}
+
 /// The groups of bytes that a line has behind its offset.
 fn bytes(rest: &[u8]) -> Result<Vec<u8>, String> {
     let mut found = Vec::new();

@@ -3,7 +3,7 @@
 //!
 //! One a line: bytes with or without spaces or colons between them, `#` for comments. Dumps: see [`super::dump`].
 
-use super::dump::{is_of_words, is_start, Dump};
+use super::dump::{is_of_words, is_otherwise, is_start, Dump};
 use super::{Frame, LinkType, Packets, LONGEST};
 use crate::failure::plain;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -60,6 +60,9 @@ impl<R: Read> Reader<R> {
 
     /// What a file with this line is. tcpdump writes a line of words before each dump.
     fn form(&mut self, line: &[u8]) -> Result<Form, String> {
+        if let Some(what) = is_otherwise(line.trim_ascii_end()) {
+            return Err(format!("line {}: {what}", self.line));
+        }
         if is_start(line) {
             return Ok(Form::Dump(Dump::default()));
         }
@@ -192,6 +195,17 @@ mod tests {
         assert!(frames(b"0000000 0045 1c00\n0000004\n")
             .unwrap_err()
             .contains("line 1: is a dump of words"));
+        let bits =
+            b"00000000: 01000101 00000000 00000000 00100001 00000000 00000001  E..!..\n00000006: 00000000 01000000  .@\n";
+        assert!(frames(bits)
+            .unwrap_err()
+            .contains("line 1: is a dump of bits (xxd -b)"));
+        let words =
+            b"00000000: 21000045 00000100 c2661140 0900000a  E..!....@.f.....\n00000010: 6f  o\n";
+        assert!(frames(words).unwrap_err().contains("(xxd -e)"));
+        let groups =
+            b"00000000: 45000021 00010000 401166c2 0a000009  E..!....@.f.....\n00000010: 6f  o\n";
+        assert_eq!(frames(groups).unwrap()[0].data.len(), 17);
         assert!(frames(b"hello\nworld\n")
             .unwrap_err()
             .contains("line 1: \"he\" is not hexadecimal"));

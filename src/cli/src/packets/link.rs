@@ -74,6 +74,25 @@ fn untag(data: &[u8]) -> (Option<u16>, &[u8]) {
     )
 }
 
+/// The length that an IP packet gives itself, where that is not the length it has; a frame may be padded.
+pub fn other_length(data: &[u8], tap: bool) -> Option<(usize, usize)> {
+    let payload = match tap {
+        true => match untag(data) {
+            (Some(ETHERTYPE_IPV4 | ETHERTYPE_IPV6), payload) => payload,
+            _ => return None,
+        },
+        false => data,
+    };
+    let have = payload.len();
+    let said = match payload.first().map(|b| b >> 4) {
+        Some(4) => usize::from(ethertype_at(payload, 2)?),
+        // A payload of 0 is one whose length stands elsewhere.
+        Some(6) => 40 + Some(usize::from(ethertype_at(payload, 4)?)).filter(|n| *n > 0)?,
+        _ => return None,
+    };
+    (said > have || said < have && !tap).then_some((said, have))
+}
+
 /// An IP packet without the padding of a short Ethernet frame.
 fn ip(data: &[u8]) -> Fit<'_> {
     let length = match data.first().map(|b| b >> 4) {

@@ -10,7 +10,7 @@ mod pcap;
 mod pcapng;
 pub mod write;
 
-pub use link::{fit, Fit, LinkType};
+pub use link::{fit, other_length, Fit, LinkType};
 
 use crate::failure::{plain, Failure};
 use std::fs::File;
