@@ -114,6 +114,7 @@ class _Reporter:
         self._exception: Optional[BaseException] = None
         self._terminal = None if terminal is None else [high(fd) for fd in terminal]
         self._no_input: Any = None
+        self._lost = False
         self._own: list[int] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -143,11 +144,12 @@ class _Reporter:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """It cannot be found because something is broken here that is not where it was started."""
         if report.failed:
+            self._lost = True
             self._sender.send("lost", report.longreprtext)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """It was not found."""
-        if not session.items:
+        if not session.items and not self._lost:
             self._sender.send("lost", "the test was not found, or was deselected, in the process under the shim")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
