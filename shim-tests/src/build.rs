@@ -49,6 +49,21 @@ pub fn crate_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A program of `process/`, compiled into a folder.
+pub fn process_program(name: &str, folder: &Path) -> PathBuf {
+    let program = folder.join(name);
+    let built = Command::new("cc")
+        .args(["-O2", "-o"])
+        .arg(&program)
+        .arg(crate_dir().join(format!("process/{name}.c")))
+        .arg("-lpthread")
+        .output()
+        .expect("the command cc, of Debian's gcc");
+    let complaint = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{complaint}");
+    program
+}
+
 fn workspace() -> &'static Path {
     crate_dir()
         .parent()

@@ -39,13 +39,7 @@ fn id(flag: &str) -> String {
 fn owner_and_group_count_without_net_admin() {
     let root = id("-u") == "0";
     let dir = TempDir::new(&std::env::temp_dir(), 0o777, None);
-    let attach = dir.path().join("attach");
-    let built = Command::new("cc")
-        .args(["-O2", "-o"])
-        .arg(&attach)
-        .arg(build::crate_dir().join("process/attach.c"))
-        .status();
-    assert!(built.expect("the command cc, of Debian's gcc").success());
+    let attach = build::process_program("attach", dir.path());
     let library = &build::shim().library;
     for file in ["libmemtun.so", "memtun"] {
         let from = library.parent().expect("a folder").join(file);

@@ -38,8 +38,11 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
         }];
         errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
     });
-    if has_listed(instance, 0) || !kernel {
-        return has_listed(instance, 0);
+    if has_listed(instance, 0) {
+        return true;
+    }
+    if !kernel {
+        return false;
     }
     // An edge or a single shot that nobody has taken stands there although the link went down since.
     let tunnels = registrations::of(instance).count();
