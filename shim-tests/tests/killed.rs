@@ -57,7 +57,7 @@ fn a_net_is_clean_and_works_after_random_kills() {
     };
     let mut peers: Vec<Process> = (0..PEERS).map(|_| start(&mut random)).collect();
     for number in 0..kills {
-        memtun::sys::nap(Duration::from_micros(random.below(6000)));
+        memtun_sys::nap(Duration::from_micros(random.below(6000)));
         let which = random.below(PEERS as u64) as usize;
         let mut victim = std::mem::replace(&mut peers[which], start(&mut random));
         victim.signal(libc::SIGKILL);

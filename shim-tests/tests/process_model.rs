@@ -181,7 +181,7 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     fs::create_dir(&empty).expect("a directory");
     let library = stage.library();
     // As root it is real root with nothing but what chroot and setuid want; else root of a user namespace.
-    let mut command = if memtun::sys::effective_uid() == 0 {
+    let mut command = if memtun_sys::effective_uid() == 0 {
         let mut command = Command::new("setpriv");
         command.args([
             "--bounding-set=-all,+sys_chroot,+setuid,+setgid",
@@ -260,7 +260,7 @@ fn a_process_that_moves_keeps_what_it_has_and_is_told_why_it_gets_no_more() {
     let program = stage.program("moved");
     let (empty, library) = (stage.0.join("empty"), stage.library());
     fs::create_dir(&empty).expect("a directory");
-    let is_root = memtun::sys::effective_uid() == 0;
+    let is_root = memtun_sys::effective_uid() == 0;
     let kept = "write ok, read EAGAIN, poll 1, 0x4, TUNGETIFF ok\n";
     let refused = "TUNSETIFF EPERM, close ok, open EPERM, close ok\n";
     let granted = "TUNSETIFF ok, close ok, open ok, close ok\n";

@@ -57,7 +57,7 @@ fn random_stops_stop_nobody() {
             net.wait_interface(&name, Some(LIMIT))
                 .expect("the program's interface");
         }
-        memtun::sys::nap(Duration::from_micros(random.below(8000)));
+        memtun_sys::nap(Duration::from_micros(random.below(8000)));
         victim.signal(libc::SIGSTOP);
         longest.verbs(&net, &name, if stop % 10 == 0 { &ALL } else { &ALL[..3] });
         if stop % 10 == 0 {

@@ -1,6 +1,6 @@
 //! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
 
-use memtun::shm::layout::{InterfaceState, NetState, TunnelState};
+use memtun_shm::layout::{InterfaceState, NetState, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};

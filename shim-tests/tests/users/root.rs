@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use memtun::shm::layout::NetState;
+use memtun_shm::layout::NetState;
 use shim_tests::users::*;
 
 const LOCK: usize = std::mem::offset_of!(NetState, lock);

@@ -52,8 +52,8 @@ pub fn send(args: SendArgs) -> Outcome {
         None => standard_input()?,
     };
     // Looked at before anything is waited for.
-    memtun::udp::build(
-        memtun::udp::source_for(args.to, args.from),
+    memtun::packet::build(
+        memtun::packet::source_for(args.to, args.from),
         args.to,
         &payload,
     )?;

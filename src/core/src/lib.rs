@@ -1,7 +1,7 @@
 //! An in-memory `/dev/net/tun`.
 //!
 //! A [`Net`] is a directory that processes join; in it stand [`Interface`]s with the tunnels that programs have opened.
-//! The program's side is a [`Tunnel`](tunnel::Tunnel): what the preloaded `libmemtun.so` puts in place of the kernel's
+//! The program's side is a tunnel: what the preloaded `libmemtun.so` puts in place of the kernel's
 //! driver, and what [`MemoryIoSystem`] gives to Rust code without any preloading. The driver's side, whoever plays the
 //! rest of the world, is [`Net`] and [`Interface`]: packets in, packets out, permissions and faults.
 //!
@@ -20,53 +20,40 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`sys`] | system calls without libc's wrappers |
-//! | [`shm`] | layout, locks, inbound ring and outbound log in shared memory |
-//! | [`netdir`], [`temporary`] | the files of a net, lifetimes; nets without a name |
-//! | `bell`, `device` | readiness of a descriptor; an interface's configuration |
-//! | [`tunnel`] | the program's side: read, write, ioctl |
-//! | `net`, `interface` | the driver's side |
-//! | [`command`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
+//! | `driver` | what a test holds: [`Net`], [`Interface`], [`Capture`], snapshots, errors |
+//! | [`packet`] | datagrams built and parsed |
+//! | [`launch`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
+//! | `io` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
 //! | [`json`] | snapshots as JSON |
-//! | `capture` | everything that goes through a net, without loss |
-//! | [`udp`] | datagrams built and parsed |
-//! | `system` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
-//! | `cause` | sentences for what the machine refuses |
-//! | [`fault`], [`uapi`] | faults and permissions; the kernel's numbers |
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("memtun works on Linux with glibc: its locks and the preloaded library need both");
 
-mod bell;
-mod capture;
-mod cause;
-pub mod command;
-mod device;
-mod errno;
-mod error;
-pub mod fault;
-mod interface;
-pub mod json;
-mod name;
-mod net;
-pub mod netdir;
-pub mod shm;
-pub mod sys;
-mod system;
-pub mod temporary;
-pub mod tunnel;
-pub mod uapi;
-pub mod udp;
+mod driver;
+mod io;
+pub mod launch;
+pub mod packet;
 
-pub use capture::{Capture, Captured, CapturedLink, Direction};
-pub use command::{find_library, UnderShim};
-pub use errno::Errno;
-pub use error::{Error, Result};
-pub use fault::{Fault, Operation, Permission};
-pub use interface::{Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, UdpReceiver};
-pub use name::Name;
-pub use net::{Net, NetOptions};
-pub use netdir::NetDir;
-pub use system::{
+pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
+pub use driver::interface::{
+    Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, UdpReceiver,
+};
+pub use driver::json;
+pub use driver::net::{Net, NetOptions};
+pub use io::{
     ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,
 };
+pub use launch::{find_library, UnderShim};
+pub use memtun_abi::{uapi, Errno, Error, Name, Result};
+pub use memtun_kernel::{Fault, Operation, Permission};
+
+use memtun_kernel::NetDir;
+
+/// What was exhausted and how to have more of it, where a file of a net or its mapping could not be made for this. None where
+/// the number says all that is known.
+pub fn cause(errno: Errno) -> Option<String> {
+    let cause = memtun_kernel::Cause(errno);
+    cause.is_known().then(|| cause.to_string())
+}
+
+use memtun_sys as sys;

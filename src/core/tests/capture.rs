@@ -3,12 +3,12 @@
 mod common;
 
 use common::{FRAME, WAIT};
-use memtun::shm::lock::Patience;
 use memtun::uapi::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
 use memtun::Direction::{Inbound, Outbound};
 use memtun::{
     ifreq, Capture, Captured, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass,
 };
+use memtun_shm::lock::Patience;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
 
-use memtun::command::{examine, Examined, Start};
+use memtun::launch::{examine, Examined, Start};
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
 use memtun::{
     find_library, ifreq, IoSystem, MemoryIoSystem, Net, NetOptions, TunnelClass, UnderShim,
@@ -184,7 +184,7 @@ fn what_is_preloaded_already_stays_behind_the_library() {
 #[test]
 fn a_program_is_told_whose_net_it_is_where_that_was_said() {
     let scratch = Scratch::new();
-    let uid = memtun::sys::effective_uid();
+    let uid = memtun_sys::effective_uid();
     let dir = scratch.0.join("net");
     let net = NetOptions::new().owner(uid).open(&dir).expect("a net");
     assert_eq!(net.owner(), Some(uid));

@@ -75,7 +75,7 @@ fn behaves_like_a_tun(system: &dyn IoSystem, up: impl Fn(&str)) {
     let from = system.send_udp(b"inward", to).expect("send");
     let packet = system.read(fd, 1500).expect("the datagram");
     assert_eq!(packet.len(), 28 + 6);
-    let seen = memtun::udp::parse(&packet, 0x0800, false).expect("a right datagram");
+    let seen = memtun::packet::parse(&packet, 0x0800, false).expect("a right datagram");
     assert_eq!(
         (seen.source, seen.destination, seen.payload),
         (from, to, &b"inward"[..])
@@ -83,7 +83,8 @@ fn behaves_like_a_tun(system: &dyn IoSystem, up: impl Fn(&str)) {
 
     let host: IpAddr = "10.9.0.1".parse().expect("an address");
     let mut receiver = system.receive_udp(fd, host, 4000).expect("a receiver");
-    let answer = memtun::udp::build(to, SocketAddr::new(host, 4000), b"outward").expect("a packet");
+    let answer =
+        memtun::packet::build(to, SocketAddr::new(host, 4000), b"outward").expect("a packet");
     assert_eq!(system.write(fd, &answer), Ok(answer.len()));
     assert_eq!(receiver.recv(Some(WAIT)).expect("the answer"), b"outward");
     system.close(fd).expect("close");

@@ -6,8 +6,9 @@ mod common;
 
 use common::process::{child, Child, Shared};
 use common::WAIT;
-use memtun::shm::lock::{self, Lock, Patience};
-use memtun::{Net, NetDir};
+use memtun::Net;
+use memtun_kernel::NetDir;
+use memtun_shm::lock::{self, Lock, Patience};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,

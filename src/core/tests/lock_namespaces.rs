@@ -5,8 +5,9 @@ mod common;
 
 use common::process::{child, Child, Shared};
 use common::WAIT;
-use memtun::shm::lock::{self, Lock, Patience};
-use memtun::{Net, NetDir};
+use memtun::Net;
+use memtun_kernel::NetDir;
+use memtun_shm::lock::{self, Lock, Patience};
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -30,10 +31,10 @@ struct Table {
 }
 
 fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
-    if memtun::sys::getpid() as u32 != WORKER_ID {
+    if memtun_sys::getpid() as u32 != WORKER_ID {
         table.other_ids.fetch_add(1, Relaxed);
     }
-    let mark = (space as u32 + 1) << 16 | memtun::sys::gettid() as u32;
+    let mark = (space as u32 + 1) << 16 | memtun_sys::gettid() as u32;
     loop {
         let repair = || {
             table.at_work.store(0, SeqCst);
@@ -78,7 +79,7 @@ fn first(table: &Table, dir: &NetDir, space: usize, kills: u64) -> i32 {
                 Instant::now() < limit,
                 "the worker of namespace {space} hangs"
             );
-            memtun::sys::yield_now();
+            memtun_sys::yield_now();
         }
         worker.signal(libc::SIGKILL);
         worker.ended(WAIT);
@@ -133,7 +134,7 @@ fn the_same_ids_in_two_pid_namespaces_are_not_the_same_holder() {
     // Where the ids differ nothing is shown.
     let same = killed - table.other_ids.load(Relaxed).min(killed);
     assert!(
-        same > killed / 2 || memtun::sys::effective_uid() != 0,
+        same > killed / 2 || memtun_sys::effective_uid() != 0,
         "{same} of {killed} had the same id"
     );
 }

@@ -164,10 +164,10 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     let address = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address");
     let (from, to) = (address("10.0.0.1:1"), address("10.0.0.9:7"));
     let receiver = interface.receive_udp(Some(to.ip()), to.port());
-    let mut wrong = memtun::udp::build(from, to, b"x").expect("a packet");
+    let mut wrong = memtun::packet::build(from, to, b"x").expect("a packet");
     *wrong.last_mut().expect("the payload") ^= 1;
-    let other = memtun::udp::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
-    let mut header = memtun::udp::build(from, to, b"x").expect("a packet");
+    let other = memtun::packet::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
+    let mut header = memtun::packet::build(from, to, b"x").expect("a packet");
     header[8] -= 1;
     for packet in [&other, &wrong, &other, &header] {
         system.write(fd, packet).expect("write");
@@ -184,7 +184,7 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     system
         .write(
             fd,
-            &memtun::udp::build(from, to, b"right").expect("a packet"),
+            &memtun::packet::build(from, to, b"right").expect("a packet"),
         )
         .expect("write");
     assert_eq!(receiver.recv(NOW).expect("a datagram"), b"right");
@@ -342,7 +342,7 @@ fn a_flow_stays_on_one_queue_and_answers_follow() {
     let second = open(&system, IFF_TUN | IFF_MULTI_QUEUE);
     let address = |port: u16| std::net::SocketAddr::from(([10, 0, 0, 1], port));
     let peer = address(9);
-    let packet = |port| memtun::udp::build(address(port), peer, b"x").expect("a packet");
+    let packet = |port| memtun::packet::build(address(port), peer, b"x").expect("a packet");
     for port in 1..=64 {
         interface.inject(&packet(port), None, NOW).expect("room");
     }
@@ -350,7 +350,7 @@ fn a_flow_stays_on_one_queue_and_answers_follow() {
     let (a, b) = (count(first), count(second));
     assert!(a > 0 && b > 0 && a + b == 64, "{a} and {b}");
     for (port, fd) in [(1000, first), (1001, second), (1002, first), (1003, second)] {
-        let answer = memtun::udp::build(peer, address(port), b"x").expect("a packet");
+        let answer = memtun::packet::build(peer, address(port), b"x").expect("a packet");
         system.write(fd, &answer).expect("write");
         interface.inject(&packet(port), None, NOW).expect("room");
         assert_eq!(

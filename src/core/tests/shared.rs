@@ -3,8 +3,9 @@
 mod common;
 
 use common::WAIT;
+use memtun::packet as udp;
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
-use memtun::{ifreq, udp, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun::{ifreq, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};

@@ -169,7 +169,7 @@ fn a_tunnel_that_is_attached_again_gives_back_what_it_had() {
         || {
             let (system, fd, interface) = attached();
             interface.delete().expect("delete");
-            let left = || memtun::sys::address_space_left().expect("a limit").1;
+            let left = || memtun_sys::address_space_left().expect("a limit").1;
             let before = left();
             for _ in 0..1000 {
                 system

@@ -22,7 +22,7 @@ mod receive;
 use crate::errno::{self, fence};
 use crate::{config, user};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
-use memtun_core::{Errno, Error};
+use memtun_abi::{Errno, Error};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What stat(2) says of a special device: a character device 10:200, on paths and descriptors alike.
 
 use crate::config;
-use memtun_core::sys;
+use memtun_sys as sys;
 
 const MAJOR: u32 = 10;
 const MINOR: u32 = 200;

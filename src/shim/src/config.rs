@@ -1,6 +1,7 @@
 //! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
 
-use memtun_core::{sys, temporary};
+use memtun_kernel::net::temporary;
+use memtun_sys as sys;
 use once_cell::race::OnceBox;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStringExt;

@@ -4,8 +4,8 @@
 use crate::config::{self, Config};
 use crate::target::Target;
 use libc::c_char;
-use memtun_core::command::elf;
-use memtun_core::sys;
+use memtun_core::launch::elf;
+use memtun_sys as sys;
 
 /// Entries that fit without a mapping.
 const SMALL: usize = 256;

@@ -1,6 +1,6 @@
 //! errno, and panics kept away from the program.
 
-use memtun_core::Errno;
+use memtun_abi::Errno;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Sets errno.

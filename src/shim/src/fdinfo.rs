@@ -4,11 +4,11 @@
 use crate::table::{self, OwnTunnels};
 use crate::{chardev, config, net};
 use libc::c_int;
-use memtun_core::netdir::{Local, NetDir};
-use memtun_core::shm::layout::{Attachment, TunnelState};
-use memtun_core::shm::load_name;
-use memtun_core::sys::{self, Fd, PathBuf};
-use memtun_core::{Errno, Name};
+use memtun_abi::{Errno, Name};
+use memtun_kernel::net::{Local, NetDir};
+use memtun_shm::layout::{Attachment, TunnelState};
+use memtun_shm::load_name;
+use memtun_sys::{self as sys, Fd, PathBuf};
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -10,8 +10,8 @@ use crate::net;
 use crate::ops;
 use crate::real::Failure;
 use crate::table::{self, Held};
-use memtun_core::sys::quiet::{may, Extra};
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_sys::quiet::{may, Extra};
 
 /// The descriptor is no tunnel: make the call on what it is. No error of the kernel's has this number (MAX_ERRNO).
 pub const FOREIGN: Errno = Errno(4095);

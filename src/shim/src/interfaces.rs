@@ -5,10 +5,11 @@ use crate::net;
 use crate::sockios::{by_index, by_name, without_alias, Whose};
 use crate::table::OwnTunnels;
 use crate::user;
-use memtun_core::netdir::NetDir;
-use memtun_core::shm::load_name;
-use memtun_core::uapi::{IfReq, SIOCGIFCONF};
-use memtun_core::{sys, Errno, Name};
+use memtun_abi::uapi::{IfReq, SIOCGIFCONF};
+use memtun_abi::{Errno, Name};
+use memtun_kernel::net::NetDir;
+use memtun_shm::load_name;
+use memtun_sys as sys;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// What the net says of a name or an index.

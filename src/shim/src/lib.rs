@@ -69,7 +69,7 @@ extern "C" fn load() {
                 (hook.resolve)();
             }
         }
-        memtun_core::shm::lock::init();
+        memtun_shm::lock::init();
         process::init();
         hooks::rw::init();
         hooks::signal::init();

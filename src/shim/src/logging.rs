@@ -33,12 +33,12 @@ impl Log for StandardError {
         let _ = write!(
             line,
             "memtun[{}] {}: {}",
-            memtun_core::sys::getpid(),
+            memtun_sys::getpid(),
             level,
             record.args()
         );
         line.bytes[line.len] = b'\n';
-        let _ = memtun_core::sys::write(2, &line.bytes[..line.len + 1]);
+        let _ = memtun_sys::write(2, &line.bytes[..line.len + 1]);
     }
     fn flush(&self) {}
 }

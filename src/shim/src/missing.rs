@@ -2,9 +2,9 @@
 //! program fail sees why. They are not passed on: the host has no such interface, or another one.
 
 use crate::table::ProcessTunnel;
-use memtun_core::shm::layout::InterfaceState;
-use memtun_core::shm::load_name;
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::load_name;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What the program gets.

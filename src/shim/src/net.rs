@@ -3,11 +3,12 @@
 use crate::config::{self, Config};
 use crate::epoll;
 use crate::table::{self, OwnTunnels};
-use memtun_core::netdir::{self, Create, Join, NetDir};
-use memtun_core::sys;
-use memtun_core::sys::quiet::{may, Extra};
-use memtun_core::tunnel::Tunnel;
-use memtun_core::{temporary, Errno, Error};
+use memtun_abi::{Errno, Error};
+use memtun_kernel::net::temporary;
+use memtun_kernel::net::{self as netdir, Create, Join, NetDir};
+use memtun_kernel::tun::Tunnel;
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},

@@ -6,10 +6,12 @@ use crate::foreign;
 use crate::net;
 use crate::table::{self, Held, OwnTunnels};
 use crate::user::IoctlArgument;
-use memtun_core::sys;
-use memtun_core::sys::quiet::{self, Extra};
-use memtun_core::tunnel::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
-use memtun_core::{Errno, Operation};
+use memtun_abi::Errno;
+use memtun_kernel::policy::Policy;
+use memtun_kernel::tun::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
+use memtun_kernel::Operation;
+use memtun_sys as sys;
+use memtun_sys::quiet::{self, Extra};
 use std::ffi::{c_int, c_ulong, c_void};
 use std::sync::atomic::Ordering::Relaxed;
 

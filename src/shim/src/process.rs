@@ -1,8 +1,8 @@
 //! What this process is: its id, and whether the memory that we see is its own.
 
 use crate::{errno, net};
-use memtun_core::sys;
-use memtun_core::sys::quiet::{may, Extra};
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 /// A page that the kernel zeroes in a forked child, but not in one that shares our memory.
@@ -34,12 +34,12 @@ extern "C" fn before_fork() {
         errno::keep(net::before_children);
         Ok(())
     });
-    memtun_core::shm::lock::before_fork();
+    memtun_shm::lock::before_fork();
 }
 
 extern "C" fn forked() {
     let _ = owns_memory();
-    memtun_core::shm::lock::forked();
+    memtun_shm::lock::forked();
     let _ = errno::fence(|| {
         errno::keep(|| {
             net::forked();

@@ -8,9 +8,9 @@ use crate::epoll;
 use crate::errno;
 use crate::table;
 use libc::{c_int, c_short, fd_set, nfds_t, pollfd, sigset_t, timespec};
-use memtun_core::sys;
-use memtun_core::sys::quiet::{may, Extra};
-use memtun_core::tunnel::Readiness;
+use memtun_kernel::tun::Readiness;
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 
 /// Bits that say "writable".
 const OUT: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND;

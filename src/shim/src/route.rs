@@ -2,9 +2,9 @@
 
 use crate::config::{self, Device};
 use crate::user;
-use memtun_core::netdir::NetDir;
-use memtun_core::sys::{self, PathBuf};
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_sys::{self as sys, PathBuf};
 use std::ffi::c_char;
 
 /// Whose path it is.

@@ -3,8 +3,8 @@
 
 use crate::{table, user};
 use libc::{c_long, c_ulong, sock_filter, sock_fprog};
-use memtun_core::sys;
-use memtun_core::sys::quiet::{self, Extra};
+use memtun_sys as sys;
+use memtun_sys::quiet::{self, Extra};
 
 /// What is looked for in a filter: a call with the arguments that it is made with, as far as they are known.
 const CALLS: &[(Extra, c_long, [u64; 3])] = &[

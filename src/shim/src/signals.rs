@@ -6,8 +6,8 @@
 
 use crate::errno;
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS, SIGSEGV};
-use memtun_core::shm::truncated;
-use memtun_core::sys::{self, guard};
+use memtun_shm::truncated;
+use memtun_sys::{self as sys, guard};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::{

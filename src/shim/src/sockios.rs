@@ -9,11 +9,15 @@ use crate::net;
 use crate::table::OwnTunnels;
 use crate::user;
 use libc::{c_int, c_ulong, c_void};
-use memtun_core::netdir::NetDir;
-use memtun_core::shm::layout::InterfaceState;
-use memtun_core::shm::{load_name, Mapped};
-use memtun_core::uapi::*;
-use memtun_core::{sys, Errno, Name, Permission};
+use memtun_abi::uapi::*;
+use memtun_abi::{Errno, Name};
+use memtun_kernel::link::Link;
+use memtun_kernel::net::NetDir;
+use memtun_kernel::policy::Policy;
+use memtun_kernel::Permission;
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::{load_name, Mapped};
+use memtun_sys as sys;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// May this request be about an interface?

@@ -5,10 +5,10 @@
 //! that a thread that is still in a call on a descriptor that another one closes holds valid memory.
 
 use crate::process;
-use memtun_core::netdir::{Local, NetDir};
-use memtun_core::sys;
-use memtun_core::tunnel::Tunnel;
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_kernel::net::{Local, NetDir};
+use memtun_kernel::tun::Tunnel;
+use memtun_sys as sys;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Deref;

@@ -6,10 +6,10 @@
 use crate::config;
 use crate::user;
 use libc::{c_char, c_int};
-use memtun_core::command::elf::{self, Entry, Kind};
-use memtun_core::command::{guard, FirstLine};
-use memtun_core::netdir;
-use memtun_core::sys::{self, Fd};
+use memtun_core::launch::elf::{self, Entry, Kind};
+use memtun_core::launch::{guard, FirstLine};
+use memtun_kernel::net as netdir;
+use memtun_sys::{self as sys, Fd};
 use std::ffi::CStr;
 
 /// Interpreters of interpreters that the kernel follows.

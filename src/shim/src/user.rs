@@ -7,9 +7,9 @@
 
 use crate::signals::guarded;
 use crate::valgrind;
-use memtun_core::sys::{guard, syscall};
-use memtun_core::tunnel::{Argument, Sink, Source};
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_kernel::tun::{Argument, Sink, Source};
+use memtun_sys::{guard, syscall};
 
 const PAGE: usize = 4096;
 const EFAULT: Errno = Errno(libc::EFAULT);

@@ -91,7 +91,7 @@ impl Sink {
                 let since = packet
                     .time_ns
                     .saturating_sub(*first.get_or_insert(packet.time_ns));
-                let what = memtun::udp::describe(&packet.data, packet.ethertype, packet.tap);
+                let what = memtun::packet::describe(&packet.data, packet.ethertype, packet.tap);
                 let name = packet.interface.to_string();
                 out.packet_begins();
                 let written = writeln!(out, "{}", line(since, &name, inbound, &what, comment));

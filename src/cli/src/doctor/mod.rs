@@ -5,8 +5,8 @@ mod surroundings;
 use crate::failure::Outcome;
 use crate::output::Output;
 use clap::Args;
-use memtun::command::{examine, Start};
 use memtun::find_library;
+use memtun::launch::{examine, Start};
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The library and the place for nets, tried rather than guessed.
 
 use crate::failure::{plain, Outcome};
-use memtun::command::library_obstacle;
+use memtun::launch::library_obstacle;
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -51,10 +51,7 @@ fn loads(library: &Path) -> Option<String> {
 
 /// Where nets without a name are made.
 fn room() -> Option<String> {
-    let variable =
-        |name: &str| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec);
-    let base = memtun::temporary::base_directory(variable);
-    let base = Path::new(std::ffi::OsStr::new(std::str::from_utf8(&base).ok()?)).to_owned();
+    let base = Net::temporary_base();
     let space = rustix::fs::statvfs(&base).ok()?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let shown = base.display();

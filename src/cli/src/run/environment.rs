@@ -1,7 +1,7 @@
 //! What the program finds in its environment.
 
 use super::{LinkState, RunArgs};
-use memtun::command::{place, preload};
+use memtun::launch::{place, preload};
 use memtun::Net;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

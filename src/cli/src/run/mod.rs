@@ -13,7 +13,7 @@ use crate::failure::{say, Failure, Outcome};
 use crate::values;
 use clap::{Args, ValueEnum};
 use injecting::Injection;
-use memtun::command::{examine, library_obstacle, Examined, Start};
+use memtun::launch::{examine, library_obstacle, Examined, Start};
 use memtun::{find_library, Fault, Net, Permission};
 use premade::Premade;
 use std::ffi::{OsStr, OsString};

@@ -69,7 +69,7 @@ fn failure(name: &str, e: memtun::Errno) -> Failure {
         libc::EBUSY => "it is in use; choose another name".into(),
         libc::EINVAL => "there is an interface of another kind by that name; choose another".into(),
         libc::EPERM => "the net denies it; take that back with memtun reset".into(),
-        _ => e.exhausted().unwrap_or("look at memtun fault".into()),
+        _ => memtun::cause(e).unwrap_or("look at memtun fault".into()),
     };
     Failure::bad_input(format!("{name}: cannot make it: {e}: {why}"))
 }

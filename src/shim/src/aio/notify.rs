@@ -1,7 +1,7 @@
 //! The threads of asynchronous I/O, and how a program is told that a request or a list is done.
 
 use libc::{c_int, c_void};
-use memtun_core::sys;
+use memtun_sys as sys;
 use std::mem::MaybeUninit;
 
 /// glibc's struct sigevent.

@@ -8,7 +8,7 @@ use super::notify::{notify, start, Event};
 use super::{any, error_place, in_progress, is_ours, refuse, Control};
 use crate::{errno, user};
 use libc::{c_int, c_void, sem_t, timespec};
-use memtun_core::sys;
+use memtun_sys as sys;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{

@@ -4,10 +4,12 @@ use super::interface::{interface, InterfaceHandle};
 use super::net::{net, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
+use memtun_abi::{Errno, Error};
 use memtun_core::json::{of_interface, of_tunnel, Json};
-use memtun_core::shm::load_name;
-use memtun_core::shm::lock::Patience;
-use memtun_core::{udp, Errno, Error, Net};
+use memtun_core::packet as udp;
+use memtun_core::Net;
+use memtun_shm::load_name;
+use memtun_shm::lock::Patience;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,

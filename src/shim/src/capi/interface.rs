@@ -3,7 +3,8 @@
 use super::net::{net, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
 use libc::{c_char, c_int, c_void, size_t};
-use memtun_core::{udp, Interface, UdpReceiver};
+use memtun_core::packet as udp;
+use memtun_core::{Interface, UdpReceiver};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};

@@ -3,9 +3,9 @@
 use super::{give_text, length, Answer};
 use crate::{config, user};
 use libc::{c_char, c_int, size_t, ssize_t};
-use memtun_core::command::{self, Start};
+use memtun_abi::{Errno, Error};
 use memtun_core::json::Json;
-use memtun_core::{Errno, Error};
+use memtun_core::launch::{self as command, Start};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -4,10 +4,10 @@ use super::registrations::{self, mark, Target, EXCLUSIVE, OUT, OUT_LEFT_OUT};
 use super::{instances, registrations::EDGE};
 use crate::{net, table};
 use libc::{c_int, epoll_event};
-use memtun_core::netdir::Local;
-use memtun_core::sys::quiet::{may, Extra};
-use memtun_core::sys::{self, PathBuf};
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_kernel::net::Local;
+use memtun_sys::quiet::{may, Extra};
+use memtun_sys::{self as sys, PathBuf};
 
 /// Can a descriptor be looked at?
 pub fn can_be_looked_at() -> bool {

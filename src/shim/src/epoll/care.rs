@@ -7,7 +7,7 @@ use super::registrations::{
 use crate::errno;
 use crate::readiness::{self, LinkBell, State, Why};
 use libc::{c_int, epoll_event, timespec};
-use memtun_core::sys::quiet::{may, Extra};
+use memtun_sys::quiet::{may, Extra};
 
 /// The kernel nests instances no deeper (EP_MAX_NESTS).
 pub const DEEPEST: usize = 5;

@@ -7,7 +7,7 @@
 
 use crate::process;
 use libc::c_int;
-use memtun_core::sys;
+use memtun_sys as sys;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Descriptors beyond are instances of their own: duplicates of them are not known as such.

@@ -4,8 +4,8 @@ use super::instances;
 use crate::readiness::State;
 use crate::table::{self, OwnTunnels};
 use libc::{c_int, epoll_event};
-use memtun_core::netdir::Local;
-use memtun_core::tunnel::{Readiness, Tunnel};
+use memtun_kernel::net::Local;
+use memtun_kernel::tun::{Readiness, Tunnel};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},

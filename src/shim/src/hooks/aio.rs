@@ -6,7 +6,7 @@ use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::table;
 use libc::{c_int, timespec};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 type List = *const *const Control;
 

@@ -7,7 +7,7 @@ use crate::ops;
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
 use libc::{c_int, c_void};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 const F_SETLEASE: c_int = 1024;
 const F_SETPIPE_SZ: c_int = 1031;

@@ -11,8 +11,8 @@ use crate::route::{self, Route};
 use crate::table::any;
 use crate::user;
 use libc::{c_char, c_int, c_uint, iovec, off64_t, off_t, size_t, ssize_t};
-use memtun_core::netdir::NetDir;
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
 
 fn fail(e: c_int) -> isize {
     errno::give::<isize>(Err(Errno(e)))

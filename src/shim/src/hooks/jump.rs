@@ -3,7 +3,7 @@
 
 use crate::real::{hooks, real};
 use libc::{c_int, c_void};
-use memtun_core::shm::lock;
+use memtun_shm::lock;
 
 /// The stack pointer that a jump goes to (glibc's `jmpbuf-offsets.h`, `PTR_MANGLE`); None where it is not known, and then a
 /// lock that was left is waited for in vain, but not for long.

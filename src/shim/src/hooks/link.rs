@@ -92,7 +92,7 @@ unsafe fn drop_known(list: &mut *mut ifaddrs) {
 
 /// The host's list without names that are the net's, and the net's interfaces behind it. if_freenameindex(3) frees each name and the array, so they are of
 /// libc's allocator.
-fn joined(host: *mut if_nameindex_t, ours: &[(u32, memtun_core::Name)]) -> *mut if_nameindex_t {
+fn joined(host: *mut if_nameindex_t, ours: &[(u32, memtun_abi::Name)]) -> *mut if_nameindex_t {
     let mut count = 0;
     // SAFETY: libc's list ends with index 0 and a NULL name; it is ours to resize, as the caller's would be to free.
     unsafe {

@@ -31,7 +31,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
             fd
         }
         Route::NotADirectory => {
-            errno::give::<c_int>(Err(memtun_core::Errno(libc::ENOTDIR))) as c_int
+            errno::give::<c_int>(Err(memtun_abi::Errno(libc::ENOTDIR))) as c_int
         }
         Route::Device => ours(flags, None),
     }
@@ -39,7 +39,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
 
 pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
-        let _ = memtun_core::sys::close(fd);
+        let _ = memtun_sys::close(fd);
     }
     errno::give(fence(|| ops::open(flags))) as c_int
 }
@@ -69,7 +69,7 @@ fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_in
 
 /// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
 fn opened_device(fd: c_int) -> bool {
-    memtun_core::sys::fstat(fd).is_ok_and(|st| crate::chardev::is_device(&st))
+    memtun_sys::fstat(fd).is_ok_and(|st| crate::chardev::is_device(&st))
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
 }
 
@@ -137,7 +137,7 @@ fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_in
     }
     // SAFETY: the caller's arguments for that call.
     let fd = unsafe {
-        memtun_core::sys::syscall(
+        memtun_sys::syscall(
             libc::SYS_openat2,
             [
                 dir as isize as usize,
@@ -190,7 +190,7 @@ pub fn is_in_force() -> bool {
         slot.store(real, Relaxed);
     }
     if fd >= 0 {
-        let _ = memtun_core::sys::close(fd);
+        let _ = memtun_sys::close(fd);
     }
     NOTED.load(Relaxed)
 }

@@ -7,7 +7,7 @@ use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::{config, user};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 const HERE: c_int = libc::AT_FDCWD;
 

@@ -3,7 +3,7 @@
 use super::signal;
 use crate::{errno, signals, user};
 use libc::{c_int, sigaction as Action, sigset_t};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 /// The kernel's sigset_t.
 type Set = u64;

@@ -14,7 +14,7 @@ use crate::real::{hooks, real};
 use crate::table::is_tunnel;
 use crate::user::{Buffer, Vector};
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
@@ -46,7 +46,7 @@ static GUARD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Maps the page that waiting reads point to. Called once, in the constructor.
 pub fn init() {
-    if let Ok(page) = memtun_core::sys::unwritable_page() {
+    if let Ok(page) = memtun_sys::unwritable_page() {
         GUARD.store(page as *mut c_void, Relaxed);
     }
 }
@@ -125,7 +125,7 @@ extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssiz
 extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
     errno::fence(|| Vector::new(array, count))
         .ok()
-        .map(|v| memtun_core::tunnel::Source::len(&v))
+        .map(|v| memtun_kernel::tun::Source::len(&v))
 }
 
 /// An offset means nothing on a tunnel, but a negative one is refused.

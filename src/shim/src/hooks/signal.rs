@@ -4,8 +4,8 @@ use crate::errno;
 use crate::real::{hooks, real};
 use crate::{signals, user};
 use libc::{c_int, sigaction as Action, sigset_t};
-use memtun_core::shm::truncated;
-use memtun_core::Errno;
+use memtun_abi::Errno;
+use memtun_shm::truncated;
 
 type Handler = *mut libc::c_void;
 

@@ -6,7 +6,7 @@ use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::{chardev, user};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 const HERE: c_int = libc::AT_FDCWD;
 
@@ -72,11 +72,10 @@ fn at_last(
 }
 
 fn is_link(dir: c_int, path: *const c_char) -> bool {
-    let Ok(path) = user::c_string(path).and_then(|p| memtun_core::sys::PathBuf::concat(&[p]))
-    else {
+    let Ok(path) = user::c_string(path).and_then(|p| memtun_sys::PathBuf::concat(&[p])) else {
         return false;
     };
-    memtun_core::sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW)
+    memtun_sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW)
         .is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFLNK)
 }
 

@@ -71,7 +71,7 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
-    let closed = ops::close(fd, || memtun_core::sys::close(fd).map_or(-1, |()| 0));
+    let closed = ops::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
     forget(fd);
     closed
 }
@@ -277,14 +277,13 @@ fn reopening(
         // SAFETY: an open stream; plain descriptors of ours and the stream's.
         unsafe {
             let number = libc::fileno(file);
-            if memtun_core::sys::syscall(libc::SYS_dup3, [fd as usize, number as usize, 0, 0, 0, 0])
-                >= 0
+            if memtun_sys::syscall(libc::SYS_dup3, [fd as usize, number as usize, 0, 0, 0, 0]) >= 0
             {
                 ops::duplicated(fd, number);
             }
         }
     }
-    ops::close(fd, || memtun_core::sys::close(fd).map_or(-1, |()| 0));
+    ops::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
     file
 }
 

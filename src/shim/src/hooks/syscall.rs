@@ -9,7 +9,7 @@ use crate::real::{hooks, real};
 use crate::table::any;
 use crate::{errno, net, user};
 use libc::{c_int, c_long, sigset_t, timespec};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 hooks! {
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long => my_syscall {
@@ -270,7 +270,7 @@ fn failed(e: c_int) -> isize {
 /// The system call itself.
 fn host(number: c_long, arguments: [usize; 6]) -> isize {
     // SAFETY: the caller's own arguments for that very call.
-    match unsafe { memtun_core::sys::syscall(number, arguments) } {
+    match unsafe { memtun_sys::syscall(number, arguments) } {
         refused @ -4095..=-1 => failed(-refused as c_int),
         answer => answer,
     }

@@ -6,7 +6,7 @@ use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, pid_t, size_t, termios};
-use memtun_core::Errno;
+use memtun_abi::Errno;
 
 /// glibc's shortest name of a terminal: "/dev/pts/" and its NUL.
 const SHORTEST_NAME: size_t = 10;

@@ -109,7 +109,7 @@ const fn own(name: &'static std::ffi::CStr) -> Hook {
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::*;
-    use memtun_core::sys;
+    use memtun_sys as sys;
 
     /// va_list.
     #[repr(C)]

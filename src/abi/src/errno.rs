@@ -1,0 +1,67 @@
+//! Error numbers, with the names of errno(3).
+
+use std::fmt;
+
+/// An error number, as in errno(3). Never zero or negative.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+macro_rules! names {
+    ($($name:ident)*) => {
+        const NAMES: &[(&str, i32)] = &[$((stringify!($name), libc::$name)),*];
+    };
+}
+
+names! {
+    EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST EXDEV
+    ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK
+    ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP ENOMSG EIDRM ENOSTR ENODATA ETIME ENOSR EBADFD ENOTSOCK EDESTADDRREQ
+    EMSGSIZE EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE
+    EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETOOMANYREFS
+    ETIMEDOUT ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM EREMOTEIO
+    EDQUOT ENOMEDIUM EMEDIUMTYPE ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE
+    ERFKILL EHWPOISON ENOTUNIQ ECOMM EPROTO EBADMSG EOVERFLOW ERESTART EUSERS EILSEQ ENOLINK EMULTIHOP
+}
+
+impl Errno {
+    /// The number of a name like "EAGAIN" (EWOULDBLOCK and ENOTSUP are accepted as well).
+    pub fn from_name(name: &str) -> Option<Errno> {
+        match name {
+            "EWOULDBLOCK" => Some(Errno(libc::EAGAIN)),
+            "ENOTSUP" => Some(Errno(libc::EOPNOTSUPP)),
+            "EDEADLOCK" => Some(Errno(libc::EDEADLK)),
+            _ => NAMES
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, e)| Errno(*e)),
+        }
+    }
+
+    /// The name, if errno(3) has one.
+    pub fn name(self) -> Option<&'static str> {
+        NAMES.iter().find(|(_, e)| *e == self.0).map(|(n, _)| *n)
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "errno {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Errno {}
+
+impl From<Errno> for std::io::Error {
+    fn from(e: Errno) -> std::io::Error {
+        std::io::Error::from_raw_os_error(e.0)
+    }
+}

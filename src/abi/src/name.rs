@@ -1,0 +1,148 @@
+//! Interface names (IFNAMSIZ, `dev_valid_name` of net/core/dev.c).
+
+use crate::Errno;
+use std::fmt;
+
+/// An interface name of at most 15 bytes, not necessarily UTF-8.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Name {
+    bytes: [u8; 16],
+    len: u8,
+}
+
+/// What stands before and after the number in a pattern.
+pub type Sides<'a> = (&'a [u8], &'a [u8]);
+
+impl Name {
+    /// From the 16 bytes of an ifreq: up to the first NUL, at most 15.
+    pub fn from_ifreq(bytes: &[u8; 16]) -> Name {
+        let len = bytes.iter().take(15).position(|b| *b == 0).unwrap_or(15);
+        let mut name = Name {
+            bytes: [0; 16],
+            len: len as u8,
+        };
+        name.bytes[..len].copy_from_slice(&bytes[..len]);
+        name
+    }
+
+    /// A name or pattern as typed by a person. None when longer than 15 bytes.
+    pub fn new(name: impl AsRef<[u8]>) -> Option<Name> {
+        let name = name.as_ref();
+        let mut bytes = [0u8; 16];
+        bytes
+            .get_mut(..name.len())
+            .filter(|b| b.len() < 16)?
+            .copy_from_slice(name);
+        (!name.contains(&0)).then_some(Name {
+            bytes,
+            len: name.len() as u8,
+        })
+    }
+
+    /// The bytes without padding.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+
+    /// 16 bytes, padded with NULs.
+    pub fn padded(&self) -> &[u8; 16] {
+        &self.bytes
+    }
+
+    /// May an interface have this name? Not empty, not "." or "..", no '/', ':' or white space (the kernel's table counts
+    /// 0xa0 as white space), and not the two directories of /proc/sys/net/ipv4/conf.
+    pub fn is_valid(&self) -> bool {
+        let name = self.as_bytes();
+        // An interface is a file of its name beside memtun's own.
+        !name.is_empty()
+            && !name.starts_with(b".memtun-")
+            && ![b".".as_slice(), b"..", b"all", b"default"].contains(&name)
+            && !name
+                .iter()
+                .any(|b| matches!(b, b'/' | b':' | 0x09..=0x0d | b' ' | 0xa0))
+    }
+
+    /// The two sides of the one "%d" of a pattern; None for a plain name, EINVAL for any other use of '%'.
+    pub fn pattern(&self) -> Result<Option<Sides<'_>>, Errno> {
+        let name = self.as_bytes();
+        match name.iter().position(|b| *b == b'%') {
+            None => Ok(None),
+            Some(at) => {
+                let rest = &name[at + 1..];
+                match rest.first() {
+                    Some(b'd') if !rest.contains(&b'%') => Ok(Some((&name[..at], &rest[1..]))),
+                    _ => Err(Errno(libc::EINVAL)),
+                }
+            }
+        }
+    }
+
+    /// The name that a pattern gives for a number; None when it would be too long.
+    pub fn numbered(prefix: &[u8], number: u32, suffix: &[u8]) -> Option<Name> {
+        // Ten digits are the longest that a u32 has. No allocation: this is called below hooks.
+        let mut digits = [0u8; 10];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let mut name = Name::default();
+        for part in [prefix, &digits[at..], suffix] {
+            name.push(part)?;
+        }
+        Some(name)
+    }
+
+    /// Appends bytes. None when the name would be longer than 15, or would contain a NUL.
+    fn push(&mut self, part: &[u8]) -> Option<()> {
+        let begin = self.len as usize;
+        let place = self.bytes.get_mut(begin..begin + part.len())?;
+        place.copy_from_slice(part);
+        self.len += part.len() as u8;
+        (self.len < 16 && !part.contains(&0)).then_some(())
+    }
+
+    /// The number that this name has in a pattern, if it was made from it.
+    pub fn number_in(&self, prefix: &[u8], suffix: &[u8]) -> Option<u32> {
+        let digits = self.as_bytes().strip_prefix(prefix)?.strip_suffix(suffix)?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        (Name::numbered(prefix, number, suffix)? == *self).then_some(number)
+    }
+}
+
+impl fmt::Display for Name {
+    /// Bytes that are not printable ASCII are escaped, as terminals must not see them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::str::from_utf8(self.as_bytes()) {
+            Ok(text) if !text.chars().any(char::is_control) => f.write_str(text),
+            _ => write!(f, "{}", self.as_bytes().escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = crate::Error;
+    fn from_str(text: &str) -> Result<Name, crate::Error> {
+        Name::new(text).filter(Name::is_valid).ok_or_else(|| {
+            crate::Error::new(
+                libc::EINVAL,
+                format!(
+                    "{:?} cannot be an interface name: 1 to 15 bytes, no '/', ':' or white space, and not \".\", \
+                     \"..\", \"all\" or \"default\"",
+                    text
+                ),
+            )
+        })
+    }
+}

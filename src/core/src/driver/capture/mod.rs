@@ -1,0 +1,355 @@
+//! Capturing: every packet of a net, in both directions, in order, none lost.
+//!
+//! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
+//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by
+//! all of that, a packet that is still to be captured has no place to go, and "no packet is lost" meets "a program never
+//! blocks that did not ask for it". Both hold, because the tunnel then is what a socket with a full send buffer is:
+//!
+//! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
+//!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
+//!   of its own thread which holds a lock, and an injector whose timeout is over. What was so refused is not in the
+//!   capture; [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how much it is.
+//! - Who may block waits, with no lock held. A capturer that lives and does not read is waited for once, for five seconds;
+//!   then what it has not read is overwritten, and it is told how many packets it lost ([`Capture::lost`]).
+//! - Nobody waits for a capturer that is no more: all who wait, and those who are refused, look every moment whether it
+//!   lives.
+//!
+//! `room` is the writers' side of this, `merge` puts the logs in order.
+
+mod merge;
+
+use crate::driver::deadline::{deadline, nap};
+use crate::sys::{self, Fd};
+use crate::{Errno, Error, Name, Net};
+use memtun_abi::error::{Context, Result};
+use memtun_shm::load_name;
+use merge::{Found, Merge, Tap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::sync::atomic::{
+    fence,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::time::{Duration, Instant};
+
+/// How often a capturer that has nothing to do looks whether programs are still alive.
+const LOOK_AROUND: Duration = Duration::from_millis(500);
+
+/// Of whom a packet is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// Toward the program.
+    Inbound,
+    /// From the program.
+    Outbound,
+}
+
+/// A packet that was captured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Captured {
+    /// Name of its interface.
+    pub interface: Name,
+    /// Index of its interface.
+    pub index: u32,
+    /// Layer 2?
+    pub tap: bool,
+    /// Hardware address of a tap.
+    pub mac: Option<[u8; 6]>,
+    /// Largest packet of its interface.
+    pub mtu: u32,
+    /// Nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// Host byte order; 0 where a refused packet does not say.
+    pub ethertype: u16,
+    /// Toward the program or from it.
+    pub direction: Direction,
+    /// The error that whoever sent it got: it went nowhere.
+    pub refused: Option<Errno>,
+    /// As the network sees it: no packet information, no vnet header; a TAP's frame whole.
+    pub data: Vec<u8>,
+}
+
+/// An interface that is captured, whether or not it has had a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CapturedLink {
+    /// Its name now.
+    pub interface: Name,
+    /// Its index.
+    pub index: u32,
+    /// Layer 2?
+    pub tap: bool,
+    /// Hardware address of a tap.
+    pub mac: Option<[u8; 6]>,
+}
+
+impl Captured {
+    /// The interface that the packet is of, as it was then.
+    pub fn link(&self) -> CapturedLink {
+        CapturedLink {
+            interface: self.interface,
+            index: self.index,
+            tap: self.tap,
+            mac: self.mac,
+        }
+    }
+}
+
+/// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
+///
+/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it waits, up to five seconds, and
+/// then packets are lost; or it is refused with EAGAIN if it does not want to wait. So what goes on in the thread that reads must not depend on much being written meanwhile.
+pub struct Capture {
+    net: Net,
+    lock: Fd,
+    only: Option<Name>,
+    /// [`NetState::changes`](memtun_shm::layout::NetState) at the last look, None before the first.
+    seen: Option<u32>,
+    merge: Merge,
+    /// Interfaces that are none of our business, by inode and name.
+    others: HashSet<(u64, Name)>,
+    lost: BTreeMap<u32, u64>,
+    /// Only what was complete before this is still wanted.
+    stopped: bool,
+    /// When the processes were last looked at.
+    looked: Instant,
+}
+
+impl Net {
+    /// Captures every packet from the oldest that is kept, of the interfaces that are there and of those to come.
+    /// EBUSY when somebody captures this net already.
+    pub fn capture(&self) -> Result<Capture> {
+        Capture::begin(self, None)
+    }
+
+    /// [`Net::capture`] of one interface, which may come later.
+    pub fn capture_interface(&self, name: &str) -> Result<Capture> {
+        let name: Name = name.parse()?;
+        Capture::begin(self, Some(name))
+    }
+}
+
+impl Capture {
+    fn begin(net: &Net, only: Option<Name>) -> Result<Capture> {
+        let dir = net.dir();
+        let begun = dir.lock().and_then(|_net_lock| {
+            let mut capture = Capture {
+                net: net.clone(),
+                lock: dir.become_capturer()?,
+                only,
+                seen: None,
+                merge: Merge::default(),
+                others: HashSet::new(),
+                lost: BTreeMap::new(),
+                stopped: false,
+                looked: Instant::now(),
+            };
+            match capture.look_locked() {
+                Ok(()) => Ok(Ok(capture)),
+                // Not dropped here: that takes the lock.
+                Err(e) => Ok(Err((e, capture))),
+            }
+        });
+        let begun = begun.and_then(|begun| begun.map_err(|(e, _)| e));
+        begun.context(|e| {
+            let shown = net.path().display();
+            match e.0 {
+                libc::EBUSY => {
+                    format!("net {shown}: somebody captures it already; end that capture first")
+                }
+                _ => format!("net {shown}: cannot capture: {e}"),
+            }
+        })
+    }
+
+    /// The interfaces that are captured now.
+    pub fn interfaces(&self) -> impl Iterator<Item = CapturedLink> + '_ {
+        self.merge.taps().iter().map(|tap| {
+            let state = &tap.state;
+            CapturedLink {
+                interface: load_name(&state.name),
+                index: state.ifindex.load(Relaxed),
+                tap: state.is_tap(),
+                mac: state.is_tap().then(|| state.mac()),
+            }
+        })
+    }
+
+    /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees everything that was
+    /// complete before the call. In the order of things within an interface, by time among several.
+    ///
+    /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
+    /// next call goes on; ENODEV the net was removed and everything in it has been read.
+    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Captured> {
+        let end = deadline(timeout);
+        let mut removed = false;
+        loop {
+            match self.merge.next() {
+                Some(Found::Packet(packet)) => return Ok(packet),
+                Some(Found::Lost { name, index, n }) => {
+                    *self.lost.entry(index).or_default() += n;
+                    return Err(Error::new(
+                        libc::ENOBUFS,
+                        format!("{name}: {n} packets were overwritten before they were captured"),
+                    ));
+                }
+                None => {}
+            }
+            if self.gather()? {
+                continue;
+            }
+            if removed {
+                let shown = self.net.path().display();
+                return Err(Error::new(
+                    libc::ENODEV,
+                    format!("net {shown}: it was removed"),
+                ));
+            }
+            let Some(time) = nap(end).filter(|_| !self.stopped) else {
+                return Err(Error::new(libc::EAGAIN, "no packet in time"));
+            };
+            if self.sleep(time) {
+                removed = self.look_around();
+            }
+        }
+    }
+
+    /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
+    /// that. When there is no more of it, [`Capture::next`] says EAGAIN at once.
+    pub fn stop(&mut self) -> Result<()> {
+        let looked = self.look();
+        self.stopped = true;
+        self.merge.stop();
+        let shown = self.net.path().display();
+        looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
+    }
+
+    /// Packets that are complete and that [`Capture::next`] has not given yet; after [`Capture::stop`], that it will still
+    /// give. Waits for nobody.
+    pub fn backlog(&self) -> u64 {
+        self.merge.backlog()
+    }
+
+    /// Packets of an interface, by its index, that were lost so far.
+    pub fn lost(&self, index: u32) -> u64 {
+        self.lost.get(&index).copied().unwrap_or(0)
+    }
+
+    /// Packets of an interface, by its index, that were refused since the capture began because it was behind: O_NONBLOCK
+    /// writes and impatient injectors got EAGAIN. They are not in the capture.
+    pub fn refused(&self, index: u32) -> u64 {
+        self.merge.refused(index)
+    }
+
+    /// True when the time passed without anything to capture.
+    fn sleep(&self, time: Duration) -> bool {
+        let state = &**self.net.dir();
+        state.capture_asleep.store(1, SeqCst);
+        fence(SeqCst);
+        let nothing = self.seen == Some(state.changes.load(SeqCst))
+            && self.merge.taps().iter().all(|tap| !tap.has_news());
+        let answer = if nothing {
+            sys::futex_wait(&state.capture_asleep, 1, Some(time))
+        } else {
+            Ok(())
+        };
+        state.capture_asleep.store(0, SeqCst);
+        answer == Err(Errno(libc::ETIMEDOUT))
+    }
+
+    /// Finds out what nobody says: that programs were killed, or the net was removed.
+    fn look_around(&mut self) -> bool {
+        if self.looked.elapsed() > LOOK_AROUND {
+            self.looked = Instant::now();
+            let dir = self.net.dir();
+            for tap in self.merge.taps() {
+                self.net.look_after(&tap.state);
+            }
+            // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
+            if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {
+                let _ = sys::flock(self.lock.raw(), libc::LOCK_UN);
+                if !dir.remove_if_deserted() {
+                    let _ = sys::flock(self.lock.raw(), libc::LOCK_EX | libc::LOCK_NB);
+                }
+            }
+        }
+        self.net.dir().is_gone()
+    }
+
+    /// Taps the interfaces that are new.
+    fn look(&mut self) -> std::result::Result<(), Errno> {
+        if self.seen == Some(self.net.dir().changes.load(SeqCst)) {
+            return Ok(());
+        }
+        let net = self.net.clone();
+        let _lock = net.dir().lock()?;
+        self.look_locked()
+    }
+
+    fn look_locked(&mut self) -> std::result::Result<(), Errno> {
+        let dir = self.net.dir();
+        let first = self.seen.is_none();
+        let changes = dir.changes.load(SeqCst);
+        let known: BTreeSet<u64> = self.merge.taps().iter().map(|tap| tap.inode).collect();
+        let mut others = HashSet::new();
+        let (only, old) = (self.only, &self.others);
+        let found = dir.capturable(|inode, name| {
+            let other = name.map(|name| (inode, name));
+            let ignored = other.filter(|other| old.contains(other));
+            others.extend(ignored);
+            ignored.is_none() && !known.contains(&inode)
+        });
+        let found = match found {
+            // The net was removed; what is tapped can be read.
+            Err(Errno(libc::ENOENT)) => Vec::new(),
+            found => found?,
+        };
+        for (inode, state) in found {
+            let name = load_name(&state.name);
+            if only.is_some_and(|only| only != name) {
+                state.captured_upto(u64::MAX);
+                dir.remove_one_gone(state.gone_number.load(Relaxed));
+                others.insert((inode, name));
+                continue;
+            }
+            self.merge.add(Tap::new(inode, state, first));
+        }
+        self.others = others;
+        self.seen = Some(changes);
+        Ok(())
+    }
+
+    /// Looks at every interface, those that are new included. False when nothing is left to be read.
+    fn gather(&mut self) -> Result<bool> {
+        self.merge.note();
+        if !self.stopped {
+            let net = self.net.clone();
+            self.look()
+                .context(|e| format!("net {}: cannot capture: {e}", net.path().display()))?;
+        }
+        let dir = self.net.dir();
+        let ended = |number| dir.remove_one_gone(number);
+        Ok(self.merge.look(ended))
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let net = self.net.clone();
+        let dir = net.dir();
+        // Without the lock only if this thread is in the middle of something.
+        let _lock = dir.lock();
+        dir.end_capturing();
+        for tap in self.merge.taps() {
+            tap.release();
+        }
+    }
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture")
+            .field("net", &self.net)
+            .field("only", &self.only)
+            .finish()
+    }
+}

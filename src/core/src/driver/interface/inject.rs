@@ -1,0 +1,332 @@
+//! Packets toward the program.
+
+use super::Interface;
+use crate::driver::deadline::{deadline, nap};
+use crate::packet as udp;
+use crate::sys;
+use crate::Errno;
+use memtun_abi::error::{Context, Result};
+use memtun_abi::uapi::*;
+use memtun_kernel::link::Link;
+use memtun_kernel::tun::bell;
+use memtun_kernel::tun::room::{Refusal, Wait};
+use memtun_shm::layout::{Attachment, TunnelState};
+use memtun_shm::lock::Patience;
+use memtun_shm::log::Sort;
+use memtun_shm::Mapped;
+use std::sync::atomic::{
+    AtomicI32,
+    Ordering::{Acquire, Relaxed, SeqCst},
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A tunnel that packets are injected into.
+pub(super) struct Queue {
+    inode: u64,
+    tunnel: Mapped<TunnelState>,
+    /// Descriptor of its bell, -1 before the first use.
+    bell: AtomicI32,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let kept = *self.bell.get_mut();
+        if kept >= 0 && sys::is_fifo(kept, self.inode) {
+            let _ = sys::close(kept);
+        }
+    }
+}
+
+impl Interface {
+    /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
+    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full or whoever captures is behind.
+    ///
+    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
+    /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
+    pub fn inject(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        self.inject_raw(frame, ethertype, timeout)
+            .context(|e| self.why_not(e))
+    }
+
+    /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
+    /// a packet that found no room in time, so that one is not refused yet and nowhere counted.
+    pub fn offer(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        turn: Option<Duration>,
+    ) -> Result<()> {
+        self.put(frame, ethertype, turn)
+            .map_err(|(refusal, wait)| {
+                if refusal.behind {
+                    // Counted where it was found out.
+                    self.state.capture_refused.fetch_sub(1, Relaxed);
+                } else if !refusal.is_full_queue() {
+                    self.refused(frame, ethertype, refusal, wait);
+                }
+                refusal.errno
+            })
+            .context(|e| self.why_not(e))
+    }
+
+    /// The same for an IP packet, as [`Interface::deliver`].
+    pub fn offer_ip(&self, ip_packet: &[u8], turn: Option<Duration>) -> Result<()> {
+        if self.is_tap() {
+            self.offer(&udp::ethernet(ip_packet), None, turn)
+        } else {
+            self.offer(ip_packet, None, turn)
+        }
+    }
+
+    fn why_not(&self, e: Errno) -> String {
+        let reason = match e.0 {
+            libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
+                "whoever captures it is behind by the whole log; let it read"
+            }
+            libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+            libc::ENETDOWN => "its link is down; set it up first",
+            libc::EMSGSIZE => "the packet is larger than the mtu",
+            libc::EINVAL => "the packet is shorter than a header",
+            libc::ENOTCONN => "no program is attached to it",
+            libc::ENODEV => "it is gone",
+            libc::ENOSPC => "the net's file system is full",
+            _ => "the packet was not taken",
+        };
+        format!("{}: {e}: {reason}", self.name())
+    }
+
+    /// [`Interface::inject`] without the sentence.
+    pub fn inject_raw(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> std::result::Result<(), Errno> {
+        self.put(frame, ethertype, timeout)
+            .map_err(|(refusal, wait)| {
+                self.refused(frame, ethertype, refusal, wait);
+                refusal.errno
+            })
+    }
+
+    /// Puts it in, or says why not and how long the refusal may take.
+    #[inline]
+    fn put(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        timeout: Option<Duration>,
+    ) -> std::result::Result<(), (Refusal, Wait)> {
+        // A look at the clock costs as much as the packet: only whoever has to wait takes one.
+        let mut answer = match timeout {
+            Some(Duration::ZERO) => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
+            _ => self.try_inject(frame, ethertype, Wait::Glance),
+        };
+        if answer.is_ok() {
+            return Ok(());
+        }
+        let end = deadline(timeout);
+        let wait = Wait::until(end);
+        while answer.is_err_and(|refusal| refusal.is_full_queue()) && nap(end).is_some() {
+            answer = match self.wait_for_room(frame, end) {
+                Ok(()) => self.try_inject(frame, ethertype, wait),
+                Err(e) => Err(e.into()),
+            };
+            if answer.is_err_and(|refusal| refusal.is_full_queue()) {
+                self.net.look_after(&self.state);
+            }
+        }
+        answer.map_err(|refusal| (refusal, wait))
+    }
+
+    fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
+        if [libc::EAGAIN, libc::ENOTCONN].contains(&refusal.errno.0) {
+            self.state.stats.tx_dropped.fetch_add(1, Relaxed);
+        }
+        let dir = self.net.dir();
+        if dir.is_captured() && !refusal.behind {
+            let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len(), wait) else {
+                return;
+            };
+            if captured {
+                self.capture(Sort::InjectRefused(refusal.errno), frame, ethertype);
+            }
+            drop(lock);
+            dir.ring_capturer();
+        }
+    }
+
+    /// A record for the capturer. Wants the interface's lock.
+    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
+        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
+        let _ = self.state.log_append(sort, frame.len(), |room| {
+            room.copy_from_slice(frame);
+            Ok(ethertype)
+        });
+    }
+
+    /// Sleeps until the queue that would take this packet has room, or a moment has passed.
+    fn wait_for_room(&self, frame: &[u8], end: Option<Instant>) -> std::result::Result<(), Errno> {
+        let inode = self
+            .state
+            .select_queue(frame)
+            .ok_or(Errno(libc::ENOTCONN))?;
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        tunnel.room_waiters.fetch_add(1, SeqCst);
+        let seen = tunnel.room_event.load(SeqCst);
+        if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
+            if let Some(time) = nap(end) {
+                let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
+            }
+        }
+        tunnel.room_waiters.fetch_sub(1, SeqCst);
+        Ok(())
+    }
+
+    fn try_inject(
+        &self,
+        frame: &[u8],
+        ethertype: Option<u16>,
+        wait: Wait,
+    ) -> std::result::Result<(), Refusal> {
+        let state = &**self.state;
+        if self.state.is_going() {
+            return Err(Errno(libc::ENODEV).into());
+        }
+        if !state.is_up() {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
+        if frame.is_empty() || state.is_tap() && frame.len() < ETH_HLEN {
+            return Err(Errno(libc::EINVAL).into());
+        }
+        if frame.len() > state.largest_frame() {
+            return Err(Errno(libc::EMSGSIZE).into());
+        }
+        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
+        let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        let found;
+        let queue = match self.first.get().filter(|queue| queue.inode == inode) {
+            Some(first) => first,
+            None => {
+                found = self.queue(inode)?;
+                &found
+            }
+        };
+        let dir = self.net.dir();
+        if !dir.is_captured() {
+            return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
+        }
+        let (lock, captured) = dir
+            .lock_log(&self.state, frame.len(), wait)
+            .map_err(|refusal| match refusal.errno.0 {
+                libc::EBADFD => Errno(libc::ENODEV).into(),
+                _ => refusal,
+            })?;
+        let pushed = self.push(queue, frame, ethertype, wait.for_lock());
+        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        if captured && pushed.is_ok() {
+            self.capture(Sort::Injected, frame, Some(ethertype));
+        }
+        drop(lock);
+        dir.ring_capturer();
+        Ok(pushed?)
+    }
+
+    #[inline]
+    fn push(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        patience: Patience,
+    ) -> std::result::Result<(), Errno> {
+        let state = &**self.state;
+        let _lock = self
+            .net
+            .dir()
+            .lock_tunnel(queue.inode, &queue.tunnel, patience)?;
+        if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
+            || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
+        {
+            return Err(Errno(libc::ENODEV));
+        }
+        let limit = state.txqueuelen.load(Relaxed);
+        if !bell::will_ring(&queue.tunnel) {
+            return queue.tunnel.push(frame, ethertype, limit);
+        }
+        if queue.tunnel.queued() >= limit {
+            return Err(Errno(libc::EAGAIN));
+        }
+        // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
+        // packet without a bell would lie there unheard.
+        let bell = self.bell_of(queue)?;
+        bell::packet_queued(&queue.tunnel, bell);
+        let pushed = queue.tunnel.push(frame, ethertype, limit);
+        if pushed.is_err() {
+            bell::packets_taken(&queue.tunnel, bell, false);
+        }
+        pushed
+    }
+
+    /// A queue that is not the first.
+    #[cold]
+    fn queue(&self, inode: u64) -> std::result::Result<Arc<Queue>, Errno> {
+        let mut queues = self
+            .queues
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = queues.iter().find(|queue| queue.inode == inode) {
+            return Ok(known.clone());
+        }
+        queues.retain(|queue| self.state.queue_inodes().any(|inode| inode == queue.inode));
+        let tunnel = self
+            .net
+            .dir()
+            .tunnel(inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        let queue = Arc::new(Queue {
+            inode,
+            tunnel,
+            bell: AtomicI32::new(-1),
+        });
+        let _ = self.first.set(queue.clone());
+        queues.push(queue.clone());
+        Ok(queue)
+    }
+
+    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
+    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
+    /// lock.
+    fn bell_of(&self, queue: &Queue) -> std::result::Result<i32, Errno> {
+        if let Some(own) = self.net.local().descriptor(queue.inode) {
+            return Ok(own);
+        }
+        let kept = queue.bell.load(Relaxed);
+        if kept >= 0 && sys::is_fifo(kept, queue.inode) {
+            return Ok(kept);
+        }
+        // Not ours any more: whoever has the number now keeps it.
+        let fd = self
+            .net
+            .dir()
+            .open_bell(queue.inode)
+            .map_err(|_| Errno(libc::ENODEV))?;
+        let kept = match sys::duplicate_high(fd.raw()) {
+            Ok(high) => high,
+            Err(_) => fd.into_raw(),
+        };
+        queue.bell.store(kept, Relaxed);
+        Ok(kept)
+    }
+}

@@ -1,0 +1,245 @@
+//! The driver's side of one interface: packets in and out, datagrams, link settings.
+
+mod info;
+mod inject;
+mod passed;
+mod receive;
+
+use inject::Queue;
+
+pub use info::{InterfaceInfo, TunnelInfo};
+pub use receive::{Packet, Subscriber, UdpReceiver};
+
+use crate::packet as udp;
+use crate::{Errno, Error, Name, Net};
+use memtun_abi::error::{Context, Result};
+use memtun_kernel::link::Link;
+use memtun_kernel::net::Local;
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::lock::Patience;
+use memtun_shm::{load_name, Mapped};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// An interface of a net, from the outside. Stays usable for reading what was written after the interface is gone.
+pub struct Interface {
+    net: Net,
+    state: Arc<Mapped<InterfaceState>>,
+    /// The queue that was injected into first: on most interfaces the only one, found without a lock.
+    first: OnceLock<Arc<Queue>>,
+    queues: Mutex<Vec<Arc<Queue>>>,
+    reader: Subscriber,
+}
+
+impl Interface {
+    pub(crate) fn new(net: Net, state: Mapped<InterfaceState>) -> Interface {
+        let state = Arc::new(state);
+        let reader = Subscriber::new(net.clone(), state.clone());
+        Interface {
+            net,
+            state,
+            first: OnceLock::new(),
+            queues: Mutex::default(),
+            reader,
+        }
+    }
+
+    /// Its name now.
+    pub fn name(&self) -> Name {
+        load_name(&self.state.name)
+    }
+
+    /// Index as in if_nametoindex(3).
+    pub fn index(&self) -> u32 {
+        self.state.ifindex.load(Relaxed)
+    }
+
+    /// Layer 2?
+    pub fn is_tap(&self) -> bool {
+        self.state.is_tap()
+    }
+
+    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is on record.
+    pub fn is_gone(&self) -> bool {
+        if !self.state.is_gone() {
+            self.net.look_after(&self.state);
+        }
+        self.state.is_gone()
+    }
+
+    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
+    /// ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors as [`Interface::inject`].
+    pub fn deliver(&self, ip_packet: &[u8], timeout: Option<Duration>) -> Result<()> {
+        if self.is_tap() {
+            self.inject(&udp::ethernet(ip_packet), None, timeout)
+        } else {
+            self.inject(ip_packet, None, timeout)
+        }
+    }
+
+    /// Sends a datagram to the program: from `source`, or 10.1.2.3:21345 (fd00:1:2::3 for IPv6) as in the seed; from where
+    /// is returned. A port 0 in `source` means 21345. Checksums are right. Errors as [`Interface::inject`], and EINVAL when
+    /// the addresses are of different families or the datagram is too long.
+    pub fn send_udp(
+        &self,
+        datagram: &[u8],
+        destination: SocketAddr,
+        source: Option<SocketAddr>,
+        timeout: Option<Duration>,
+    ) -> Result<SocketAddr> {
+        let source = udp::source_for(destination, source);
+        self.deliver(&udp::build(source, destination, datagram)?, timeout)?;
+        Ok(source)
+    }
+
+    /// Datagrams that the program sends to this host (None: any) and port, from the oldest packet kept.
+    pub fn receive_udp(&self, host: Option<IpAddr>, port: u16) -> UdpReceiver {
+        UdpReceiver {
+            packets: self.subscribe(),
+            host,
+            port,
+            passed: Mutex::default(),
+        }
+    }
+
+    /// A reader of its own of everything the program writes, from the oldest packet kept.
+    pub fn subscribe(&self) -> Subscriber {
+        Subscriber::new(self.net.clone(), self.state.clone())
+    }
+
+    /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
+        self.reader.recv(timeout)
+    }
+
+    /// All that is known of it. Looks at the processes, as [`Interface::is_gone`].
+    pub fn info(&self) -> InterfaceInfo {
+        self.net.look_after(&self.state);
+        InterfaceInfo::new(&self.net, &self.state)
+    }
+
+    fn change(
+        &self,
+        what: &str,
+        change: impl FnOnce(&Mapped<InterfaceState>, &dyn Local) -> std::result::Result<(), Errno>,
+    ) -> Result<()> {
+        let dir = self.net.dir();
+        let changed = dir.lock().and_then(|_lock| {
+            if self.state.is_going() {
+                return Err(Errno(libc::ENODEV));
+            }
+            change(&self.state, self.net.local())
+        });
+        changed.context(|e| format!("{}: {what}: {e}", self.name()))
+    }
+
+    /// Sets the link up or down, as `ip link set up`.
+    pub fn set_up(&self, up: bool) -> Result<()> {
+        self.change("set up or down", |interface, local| {
+            let flags = interface.if_flags.load(Relaxed);
+            let iff_up = libc::IFF_UP as u32;
+            let flags = if up { flags | iff_up } else { flags & !iff_up };
+            self.net.dir().set_flags(interface, flags, local);
+            Ok(())
+        })
+    }
+
+    /// Largest packet in bytes: 68 to 65535, 65521 for a TAP. EINVAL beyond.
+    pub fn set_mtu(&self, mtu: u32) -> Result<()> {
+        let range = self.state.mtu_range();
+        if !range.contains(&i64::from(mtu)) {
+            let (least, most, name) = (range.start(), range.end(), self.name());
+            let text = format!("{name}: mtu {mtu}: give {least} to {most}");
+            return Err(Error::new(libc::EINVAL, text));
+        }
+        self.change("set mtu", |interface, _| interface.set_mtu(mtu as i64))
+    }
+
+    /// Packets that each queue holds; of a shorter queue the oldest stay.
+    pub fn set_txqueuelen(&self, packets: u32) -> Result<()> {
+        self.change("set txqueuelen", |interface, local| {
+            self.net.dir().set_txqueuelen(interface, packets, local)
+        })
+    }
+
+    /// Link carrier (TUNSETCARRIER).
+    pub fn set_carrier(&self, on: bool) -> Result<()> {
+        self.change("set carrier", |interface, _| {
+            interface.carrier.store(on as u32, Relaxed);
+            Ok(())
+        })
+    }
+
+    /// The user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); None for any.
+    pub fn set_owner(&self, uid: Option<u32>) -> Result<()> {
+        self.change("set owner", |interface, _| {
+            interface.owner.store(id(uid)?, Relaxed);
+            Ok(())
+        })
+    }
+
+    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP); None for any.
+    pub fn set_group(&self, gid: Option<u32>) -> Result<()> {
+        self.change("set group", |interface, _| {
+            interface.group.store(id(gid)?, Relaxed);
+            Ok(())
+        })
+    }
+
+    /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
+    pub fn rename(&self, name: &str) -> Result<()> {
+        let name: Name = name.parse()?;
+        if name.pattern().is_err() {
+            let text =
+                format!("{name:?}: a '%' can only be that of one %d, for the lowest free number");
+            return Err(Error::new(libc::EINVAL, text));
+        }
+        self.change("rename", |interface, local| {
+            self.net.dir().rename_interface(interface, &name, local)
+        })
+    }
+
+    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
+    pub fn delete(&self) -> Result<()> {
+        self.change("delete", |interface, local| {
+            self.net.dir().delete_interface(interface, local);
+            Ok(())
+        })
+    }
+
+    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's `readBuffer`).
+    pub fn read_buffer(&self) -> Vec<(Vec<u8>, u16)> {
+        let dir = self.net.dir();
+        let queued = |inode| {
+            let tunnel = dir.tunnel(inode).ok()?;
+            let _lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
+            Some(tunnel.peek_all())
+        };
+        self.state
+            .queue_inodes()
+            .filter_map(queued)
+            .flatten()
+            .collect()
+    }
+}
+
+/// A user or group as the interface keeps it. The highest number is nobody's.
+fn id(number: Option<u32>) -> std::result::Result<i32, crate::Errno> {
+    match number {
+        Some(u32::MAX) => Err(crate::Errno(libc::EINVAL)),
+        Some(number) => Ok(number as i32),
+        None => Ok(-1),
+    }
+}
+
+impl fmt::Debug for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interface")
+            .field("name", &self.name())
+            .field("net", &self.net)
+            .finish()
+    }
+}

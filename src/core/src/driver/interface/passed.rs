@@ -1,0 +1,135 @@
+//! What a receiver of datagrams has passed over, for whoever has waited in vain.
+
+use crate::packet::{Flaw, Found};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// So many addresses are told apart.
+const ADDRESSES: usize = 4;
+
+const FLAWS: [(Flaw, &str); 4] = [
+    (Flaw::IpChecksum, "with a wrong IP checksum"),
+    (Flaw::IpLength, "with a wrong IP length"),
+    (Flaw::UdpLength, "with a wrong UDP length"),
+    (Flaw::UdpChecksum, "with a wrong UDP checksum"),
+];
+
+/// Since the last datagram that was received.
+#[derive(Default)]
+pub(super) struct PassedOver {
+    ports: Vec<(u16, u64)>,
+    hosts: Vec<(IpAddr, u64)>,
+    elsewhere: u64,
+    /// In the order of [`FLAWS`].
+    flawed: [u64; FLAWS.len()],
+    fragments: u64,
+}
+
+impl PassedOver {
+    /// Counts what is not for the receiver of this host and port. What is no datagram at all counts for nothing.
+    pub(super) fn add(&mut self, found: &Found<'_>, host: Option<IpAddr>, port: u16) {
+        match found {
+            Found::Datagram(datagram) | Found::Flawed(_, datagram) => {
+                let to: SocketAddr = datagram.destination;
+                if to.port() != port {
+                    self.elsewhere += count(&mut self.ports, to.port());
+                } else if host.is_some_and(|h| h != to.ip()) {
+                    self.elsewhere += count(&mut self.hosts, to.ip());
+                } else if let Found::Flawed(flaw, _) = found {
+                    let counts = FLAWS.iter().zip(&mut self.flawed);
+                    counts
+                        .filter(|((known, _), _)| known == flaw)
+                        .for_each(|(_, n)| *n += 1);
+                }
+            }
+            Found::Fragment(to) if host.is_none_or(|h| h == *to) => self.fragments += 1,
+            Found::Fragment(_) | Found::Other => {}
+        }
+    }
+}
+
+/// 1 when there is no room to tell it apart.
+fn count<T: PartialEq>(known: &mut Vec<(T, u64)>, what: T) -> u64 {
+    if let Some((_, n)) = known.iter_mut().find(|(k, _)| *k == what) {
+        *n += 1;
+        return 0;
+    }
+    if known.len() == ADDRESSES {
+        return 1;
+    }
+    known.push((what, 1));
+    0
+}
+
+/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum". Empty when
+/// nothing was.
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(
+            self.ports
+                .iter()
+                .map(|(port, n)| (*n, format!("to port {port}"))),
+        );
+        parts.extend(
+            self.hosts
+                .iter()
+                .map(|(host, n)| (*n, format!("to host {host}"))),
+        );
+        parts.push((self.elsewhere, "to other addresses".into()));
+        let flawed = self.flawed.iter().zip(FLAWS);
+        parts.extend(flawed.map(|(n, (_, what))| (*n, what.into())));
+        parts.push((self.fragments, "in fragments".into()));
+        let told = parts.iter().filter(|(n, _)| *n > 0);
+        for (i, (n, what)) in told.enumerate() {
+            match (i, *n) {
+                (0, 1) => write!(f, "; passed over: 1 datagram {what}")?,
+                (0, n) => write!(f, "; passed over: {n} datagrams {what}")?,
+                (_, n) => write!(f, ", {n} {what}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Datagram;
+
+    fn to(address: &str) -> Found<'static> {
+        Found::Datagram(Datagram {
+            source: "10.0.0.1:1".parse().expect("an address"),
+            destination: address.parse().expect("an address"),
+            payload: b"",
+        })
+    }
+
+    #[test]
+    fn each_reason_is_told_with_its_number() {
+        let mut passed = PassedOver::default();
+        assert_eq!(passed.to_string(), "");
+        let host = Some("10.0.0.9".parse().expect("an address"));
+        passed.add(&to("10.0.0.9:53"), host, 7);
+        assert_eq!(passed.to_string(), "; passed over: 1 datagram to port 53");
+        passed.add(&to("10.0.0.8:53"), host, 7);
+        passed.add(&to("10.0.0.8:7"), host, 7);
+        let Found::Datagram(damaged) = to("10.0.0.9:7") else {
+            unreachable!()
+        };
+        passed.add(&Found::Flawed(Flaw::UdpChecksum, damaged), host, 7);
+        let Found::Datagram(damaged) = to("10.0.0.9:7") else {
+            unreachable!()
+        };
+        passed.add(&Found::Flawed(Flaw::IpChecksum, damaged), host, 7);
+        for port in 100..110 {
+            passed.add(&to(&format!("10.0.0.9:{port}")), host, 7);
+        }
+        passed.add(&Found::Other, host, 7);
+        assert_eq!(
+            passed.to_string(),
+            "; passed over: 2 datagrams to port 53, 1 to port 100, 1 to port 101, 1 to port 102, 1 to host 10.0.0.8, \
+             7 to other addresses, 1 with a wrong IP checksum, 1 with a wrong UDP checksum"
+        );
+    }
+}

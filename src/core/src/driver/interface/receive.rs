@@ -1,0 +1,203 @@
+//! Packets from the program: subscribers of the outbound log, and receivers of datagrams.
+
+use super::passed::PassedOver;
+use crate::driver::deadline::{deadline, nap};
+use crate::packet::{self as udp, Found};
+use crate::sys;
+use crate::{Errno, Error, Net};
+use memtun_abi::error::Result;
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::log::{Cursor, Entry};
+use memtun_shm::{load_name, Mapped};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Packet {
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// Host byte order.
+    pub ethertype: u16,
+    /// When the program wrote it, nanoseconds since the epoch.
+    pub time_ns: u64,
+}
+
+/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
+/// for another's wait.
+pub struct Subscriber {
+    net: Net,
+    state: Arc<Mapped<InterfaceState>>,
+    /// Held for one look at the log, never during a wait.
+    cursor: Mutex<Cursor>,
+}
+
+/// What one look at the log finds.
+enum Look {
+    Packet(Packet),
+    /// Nothing before the record of this number.
+    Nothing(u64),
+}
+
+impl Subscriber {
+    pub(super) fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
+        let cursor = Mutex::new(state.log_cursor(false));
+        Subscriber { net, state, cursor }
+    }
+
+    /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees every packet whose write
+    /// was complete before the call, unless another thread got it.
+    ///
+    /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it
+    /// ([`Error::lost`]), the next call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
+    /// EUCLEAN its file was cut short or overwritten.
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
+        self.recv_until(deadline(timeout))
+    }
+
+    fn recv_until(&self, end: Option<Instant>) -> Result<Packet> {
+        loop {
+            let next = match self.look()? {
+                Look::Packet(packet) => return Ok(packet),
+                Look::Nothing(next) => next,
+            };
+            let time = nap(end).ok_or_else(|| self.nothing_in_time())?;
+            self.sleep(next, time);
+        }
+    }
+
+    /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
+    fn give_up_after(&self, end: Option<Instant>, due: u64) -> Result<()> {
+        if nap(end).is_some() || self.lock().number() < due {
+            return Ok(());
+        }
+        Err(self.nothing_in_time())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cursor> {
+        self.cursor
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn nothing_in_time(&self) -> Error {
+        let name = load_name(&self.state.name);
+        Error::new(libc::EAGAIN, format!("{name}: no packet in time"))
+    }
+
+    fn look(&self) -> Result<Look> {
+        // The program may write and end between our look at the log and our look at the interface.
+        let gone = self.state.is_gone();
+        let mut data = Vec::new();
+        let (entry, next, expected) = {
+            let mut cursor = self.lock();
+            let entry = self.state.log_read(&mut cursor, &mut data);
+            (entry, cursor.number(), cursor.expected())
+        };
+        let name = || load_name(&self.state.name);
+        match entry {
+            Entry::Packet(record) => Ok(Look::Packet(Packet {
+                data,
+                ethertype: record.ethertype,
+                time_ns: record.time_ns,
+            })),
+            Entry::Lost(n) => {
+                let next = expected.map_or(0, |before| before + 1);
+                let text = format!(
+                    "{}: {n} packets were overwritten before they were received; the next call goes on with the \
+                     program's packet {next}, in the middle of what is kept",
+                    name()
+                );
+                Err(Error::new(libc::ENOBUFS, text).of_lost(n))
+            }
+            Entry::Empty if self.state.is_damaged() => Err(Error::new(
+                libc::EUCLEAN,
+                "the interface's file was cut short or overwritten by another process; start anew in a fresh net",
+            )),
+            Entry::Empty if gone => Err(Error::new(
+                libc::ENODEV,
+                format!("{}: the interface is gone", name()),
+            )),
+            Entry::Empty => Ok(Look::Nothing(next)),
+        }
+    }
+
+    /// Sleeps until there is a record of number `next`, or a moment has passed.
+    fn sleep(&self, next: u64, time: Duration) {
+        let state = &self.state;
+        state.log_waiters.fetch_add(1, SeqCst);
+        let seen = state.log_event.load(SeqCst);
+        let mut timed_out = false;
+        if state.log_next().number() <= next && !state.is_gone() {
+            timed_out =
+                sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
+        }
+        state.log_waiters.fetch_sub(1, SeqCst);
+        if timed_out {
+            self.net.look_after(state);
+        }
+    }
+}
+
+/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters. Threads
+/// may share one, as a [`Subscriber`].
+pub struct UdpReceiver {
+    pub(super) packets: Subscriber,
+    pub(super) host: Option<IpAddr>,
+    pub(super) port: u16,
+    pub(super) passed: Mutex<PassedOver>,
+}
+
+impl UdpReceiver {
+    /// The next datagram's payload. Errors as [`Subscriber::recv`].
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<Vec<u8>> {
+        self.recv_from(timeout).map(|(payload, _)| payload)
+    }
+
+    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum or
+    /// length are not datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
+    pub fn recv_from(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
+        self.next(timeout).map_err(|e| match e.errno().0 {
+            libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
+            _ => e,
+        })
+    }
+
+    fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
+        let end = deadline(timeout);
+        // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
+        let due = self.packets.state.log_next().number();
+        let tap = self.packets.state.is_tap();
+        loop {
+            let packet = self.packets.recv_until(end)?;
+            let found = udp::find(&packet.data, packet.ethertype, tap);
+            if let Found::Datagram(datagram) = &found {
+                let to = datagram.destination;
+                if to.port() == self.port && self.host.is_none_or(|h| h == to.ip()) {
+                    *self.passed() = PassedOver::default();
+                    return Ok((datagram.payload.to_vec(), datagram.source));
+                }
+            }
+            self.passed().add(&found, self.host, self.port);
+            self.packets.give_up_after(end, due)?;
+        }
+    }
+
+    fn passed(&self) -> MutexGuard<'_, PassedOver> {
+        self.passed
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// What is said to whoever has waited in vain.
+    fn in_vain(&self) -> String {
+        let name = load_name(&self.packets.state.name);
+        let port = self.port;
+        let to = self.host.map_or(format!("port {port}"), |h| {
+            SocketAddr::new(h, port).to_string()
+        });
+        format!("{name}: no datagram to {to} in time{}", self.passed())
+    }
+}

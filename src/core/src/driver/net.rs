@@ -1,0 +1,399 @@
+//! The driver's side of a net.
+
+use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use memtun_abi::error::{Context, Result};
+use memtun_kernel::net::temporary;
+use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
+use memtun_kernel::policy::Policy;
+use memtun_kernel::Cause;
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::lock::Patience;
+use memtun_shm::Mapped;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
+#[derive(Clone)]
+pub struct Net(Arc<Inner>);
+
+struct Inner {
+    dir: NetDir,
+    local: Box<dyn Local + Send + Sync>,
+    remove: bool,
+    made_by: i32,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A forked child's copy is not the net's end.
+        if self.remove && self.made_by == sys::getpid() {
+            self.dir.let_capturer_find(&*self.local);
+            let _ = self.dir.remove();
+        }
+    }
+}
+
+/// Where nets without a name are made, as the environment says now.
+fn base_directory() -> Vec<u8> {
+    temporary::base_directory(|name| std::env::var_os(name).map(|v| v.as_bytes().to_vec()))
+}
+
+impl Net {
+    /// Joins the net in `dir`; it is made if missing (mode 0700), its parent is not.
+    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC; EPERM for one that belongs to another user or that
+    /// others may write in, see [`NetOptions`]; ENOTDIR for a link; EUCLEAN for one that is damaged or of another version of
+    /// memtun.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
+        NetOptions::new().open(dir)
+    }
+
+    /// Joins a net that exists.
+    pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
+        NetOptions::new().existing(dir)
+    }
+
+    /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
+    /// Nets of processes that were killed are swept on the way.
+    pub fn temporary() -> Result<Net> {
+        let base = base_directory();
+        temporary::sweep(&base);
+        let path = temporary::name(&base)
+            .context(|e| format!("{}: {e}", String::from_utf8_lossy(&base)))?;
+        let how = Join {
+            create: Create::Private,
+            owner: None,
+            member: true,
+        };
+        let dir = NetDir::join(path.bytes(), how)?;
+        Ok(Net::new(dir, Box::new(NoTunnels), true))
+    }
+
+    /// Where [`Net::temporary`] makes nets now.
+    pub fn temporary_base() -> PathBuf {
+        PathBuf::from(OsString::from_vec(base_directory()))
+    }
+
+    /// A net that the calling process itself has tunnels in: `local` knows their descriptors.
+    pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
+        Net::new(dir, local, false)
+    }
+
+    fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Net {
+        Net(Arc::new(Inner {
+            dir,
+            local,
+            remove,
+            made_by: sys::getpid(),
+        }))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.0.dir.path()))
+    }
+
+    /// The files behind it.
+    pub fn dir(&self) -> &NetDir {
+        &self.0.dir
+    }
+
+    /// Does the net go with its last member?
+    pub fn is_private(&self) -> bool {
+        self.0.dir.is_private()
+    }
+
+    pub(crate) fn local(&self) -> &dyn Local {
+        &*self.0.local
+    }
+
+    /// Clears up after the dead tunnels of an interface.
+    pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
+        // Who does not get the lock at once leaves it to its holder, or to the next look.
+        if let Ok(_lock) = self.0.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
+            if interface.is_going() {
+                // Whoever began to delete it may have died.
+                let name = memtun_shm::load_name(&interface.name);
+                let _ = self.0.dir.find_interface(&name, self.local());
+            }
+            for inode in interface.queue_inodes() {
+                self.0.dir.reap_tunnel(inode, self.local());
+            }
+        }
+    }
+
+    fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
+        let text = format!("net {}: {what}", self.path().display());
+        move |e| format!("{text}: {}", Cause(e))
+    }
+
+    /// An interface by name, if there is one now.
+    pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
+        self.find(name.parse()?, Patience::Brief)
+    }
+
+    /// Has, or had, the net an interface of this name? A net remembers some thousand names.
+    pub fn had_interface(&self, name: &str) -> Result<bool> {
+        Ok(self.0.dir.knows(&name.parse()?))
+    }
+
+    fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
+        let dir = &self.0.dir;
+        // A holder that does not go on keeps nobody from finding what is on record.
+        let found = match dir.lock_for(patience) {
+            Ok(_lock) => dir.find_interface(&name, self.local()),
+            Err(_) => dir.look_up(&name),
+        };
+        let found = found.context(|e| match e.0 {
+            libc::EUCLEAN => format!(
+                "net {}: {name} is not an interface of this version of memtun; remove it",
+                self.path().display()
+            ),
+            _ => format!("net {}: {name}: {}", self.path().display(), Cause(e)),
+        })?;
+        Ok(found.map(|state| Interface::new(self.clone(), state)))
+    }
+
+    /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
+    pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
+        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let state = &*self.0.dir;
+        let wanted: Name = name.parse()?;
+        loop {
+            let seen = state.changes.load(SeqCst);
+            let left = || end.map(|e| e.saturating_duration_since(Instant::now()));
+            let patience = match left() {
+                Some(left) if left < Duration::from_millis(20) => Patience::Driver(Some(left)),
+                _ => Patience::Brief,
+            };
+            if let Some(interface) = self.find(wanted, patience)? {
+                return Ok(interface);
+            }
+            let left = left();
+            if left == Some(Duration::ZERO) {
+                let why = if self.0.dir.knows(&wanted) {
+                    "one was made, and is gone"
+                } else {
+                    "did the program start, and under the shim?"
+                };
+                let net = self.path().display();
+                let text = format!("net {net}: no interface {name} in time; {why}");
+                return Err(Error::new(libc::ENODEV, text));
+            }
+            state.waiters.fetch_add(1, SeqCst);
+            let _ = sys::futex_wait(&state.changes, seen, left);
+            state.waiters.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
+    /// most `timeout` (None: for ever). The answer for the next call.
+    pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
+        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let state = &*self.0.dir;
+        loop {
+            let now = state.changes.load(SeqCst);
+            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            if now != seen || left == Some(Duration::ZERO) {
+                return now;
+            }
+            state.waiters.fetch_add(1, SeqCst);
+            let _ = sys::futex_wait(&state.changes, seen, left);
+            state.waiters.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// The interfaces, by index.
+    pub fn interfaces(&self) -> Result<Vec<InterfaceInfo>> {
+        let dir = &self.0.dir;
+        let listed = dir.lock().and_then(|_lock| {
+            dir.sweep(self.local())?;
+            let mut names = Vec::new();
+            dir.each_name(|name| {
+                names.push(name);
+                true
+            })?;
+            let mut infos = Vec::new();
+            for name in names {
+                // A file that is no interface is not listed; asking for it by name says what it is.
+                if let Ok(Some(state)) = dir.open_interface(&name) {
+                    infos.push(InterfaceInfo::new(self, &state));
+                }
+            }
+            infos.sort_by_key(|i| i.index);
+            Ok(infos)
+        });
+        listed.context(self.fail("cannot list"))
+    }
+
+    /// Every tunnel that is open in the net, attached or not, in the order of their opening.
+    pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
+        let dir = &self.0.dir;
+        let living = dir
+            .lock()
+            .and_then(|_lock| dir.sweep(self.local()))
+            .context(self.fail("cannot list"))?;
+        Ok(living
+            .into_iter()
+            .filter_map(|i| Some(TunnelInfo::new(i, &dir.tunnel(i).ok()?)))
+            .collect())
+    }
+
+    /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
+    pub fn deny(&self, what: Permission) {
+        self.0.dir.denied.fetch_or(what as u32, SeqCst);
+    }
+
+    /// Gives a permission back.
+    pub fn permit(&self, what: Permission) {
+        self.0.dir.denied.fetch_and(!(what as u32), SeqCst);
+    }
+
+    /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
+    pub fn permissions(&self) -> Vec<Permission> {
+        let denied = self.0.dir.denied.load(Acquire);
+        Permission::ALL
+            .into_iter()
+            .filter(|p| denied & *p as u32 == 0)
+            .collect()
+    }
+
+    /// Sets a fault. ENOSPC when 64 are set.
+    pub fn fault(&self, fault: &Fault) -> Result<()> {
+        let set = self
+            .0
+            .dir
+            .lock()
+            .and_then(|_lock| self.0.dir.set_fault(fault));
+        set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
+    }
+
+    /// Takes a fault back. True when it was set.
+    pub fn take_back(&self, fault: &Fault) -> Result<bool> {
+        let gone = self
+            .0
+            .dir
+            .lock()
+            .map(|_lock| self.0.dir.take_back(Some(fault)));
+        Ok(gone.context(self.fail("cannot change faults"))? > 0)
+    }
+
+    /// The faults that may still strike.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.0.dir.list_faults()
+    }
+
+    /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+    pub fn reset(&self) -> Result<()> {
+        let state = &*self.0.dir;
+        self.0
+            .dir
+            .lock()
+            .map(|_lock| self.0.dir.take_back(None))
+            .context(self.fail("cannot reset"))?;
+        state.denied.store(0, SeqCst);
+        state.send_buffer_size.store(0, Relaxed);
+        self.set_rename("")
+    }
+
+    /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
+    pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
+        self.0
+            .dir
+            .send_buffer_size
+            .store(bytes.unwrap_or(0), Relaxed);
+    }
+
+    /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is "123"), to catch programs that
+    /// ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+    pub fn set_rename(&self, suffix: &str) -> Result<()> {
+        let name = Name::new(suffix).filter(|n| {
+            suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%')
+        });
+        let name = name.ok_or_else(|| {
+            Error::new(libc::EINVAL, format!("{suffix:?} cannot end an interface name: at most 12 bytes, no '/', ':', '%' or white space"))
+        })?;
+        memtun_shm::store_name(&self.0.dir.rename, &name);
+        Ok(())
+    }
+
+    /// Packets that were still queued when their tunnels ended, since the net was made.
+    pub fn discarded(&self) -> u64 {
+        self.0.dir.discarded.load(Relaxed)
+    }
+
+    /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
+    pub fn is_idle(&self) -> Result<bool> {
+        Ok(self.tunnels()?.is_empty() && self.interfaces()?.is_empty())
+    }
+
+    /// Removes the net: memtun's files, and the directory. Programs that still run in it keep their descriptors but can open
+    /// no more. ENOTEMPTY when the directory holds something else, which stays.
+    pub fn remove(self) -> Result<()> {
+        let shown = self.path().display().to_string();
+        self.0.dir.let_capturer_find(self.local());
+        self.0.dir.remove().map_err(|(e, other)| {
+            let why = other.map_or(e.to_string(), |name| {
+                format!("{name:?} in it is not memtun's; remove it yourself")
+            });
+            Error::new(e.0, format!("net {shown}: cannot remove: {why}"))
+        })
+    }
+
+    /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
+    pub fn owner(&self) -> Option<u32> {
+        self.0.dir.owner()
+    }
+}
+
+/// How a net is joined, where it is not one's own.
+///
+/// A net belongs to one user: its directory must be real, owned by the caller's effective user and closed to others, else
+/// joining it is EPERM. Root may join another user's net, when it says whose.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetOptions {
+    owner: Option<u32>,
+}
+
+impl NetOptions {
+    /// As [`Net::open`] and [`Net::existing`] have it.
+    pub fn new() -> NetOptions {
+        NetOptions::default()
+    }
+
+    /// The net belongs to this user, and to no other. What root makes in it is given to that user.
+    pub fn owner(mut self, uid: u32) -> NetOptions {
+        self.owner = Some(uid);
+        self
+    }
+
+    /// [`Net::open`] with these options.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
+        self.join(dir.as_ref(), Create::Named)
+    }
+
+    /// [`Net::existing`] with these options.
+    pub fn existing(self, dir: impl AsRef<Path>) -> Result<Net> {
+        self.join(dir.as_ref(), Create::Never)
+    }
+
+    fn join(self, dir: &Path, create: Create) -> Result<Net> {
+        let how = Join {
+            create,
+            owner: self.owner,
+            member: false,
+        };
+        let dir = NetDir::join(dir.as_os_str().as_bytes(), how)?;
+        Ok(Net::new(dir, Box::new(NoTunnels), false))
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Net").field(&self.path()).finish()
+    }
+}

@@ -1,0 +1,176 @@
+//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
+
+mod flow;
+
+pub use flow::flow_hash;
+
+use crate::net::{Local, NetDir};
+use crate::shm::layout::InterfaceState;
+use crate::shm::lock::Patience;
+use crate::shm::Mapped;
+use crate::tun::bell;
+use crate::uapi::*;
+use crate::{sys, Errno};
+use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+const IFF_UP: u32 = libc::IFF_UP as u32;
+const IFF_NOARP: u32 = libc::IFF_NOARP as u32;
+const IFF_MULTICAST: u32 = libc::IFF_MULTICAST as u32;
+
+/// What SIOCSIFFLAGS can change (`__dev_change_flags`).
+const SETTABLE: u32 = (libc::IFF_UP
+    | libc::IFF_DEBUG
+    | libc::IFF_NOTRAILERS
+    | libc::IFF_NOARP
+    | libc::IFF_DYNAMIC
+    | libc::IFF_MULTICAST
+    | libc::IFF_PORTSEL
+    | libc::IFF_AUTOMEDIA
+    | libc::IFF_PROMISC
+    | libc::IFF_ALLMULTI) as u32;
+
+/// What an interface has at first, what may be set, and where its packets go.
+pub trait Link {
+    /// Sets what a new device of this kind has.
+    fn set_defaults(&self, tun_flags: u32, ifindex: u32, up: bool);
+    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group that is set has to match.
+    fn is_open_to_caller(&self) -> bool;
+    /// Sets the hardware address of a tap.
+    fn set_mac(&self, mac: [u8; 6]) -> Result<(), Errno>;
+    /// The kernel's limits: 68 to 65535, for a tap less its Ethernet header.
+    fn mtu_range(&self) -> RangeInclusive<i64>;
+    /// EINVAL out of that range.
+    fn set_mtu(&self, mtu: i64) -> Result<(), Errno>;
+    /// Longest frame that the host may send: the mtu, for a tap with its Ethernet header.
+    fn largest_frame(&self) -> usize;
+    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at least one unit.
+    fn is_writable(&self) -> bool;
+    /// The queue for a packet (`tun_automq_select_queue`). None when no queue is attached.
+    fn select_queue(&self, packet: &[u8]) -> Option<u64>;
+}
+
+impl Link for InterfaceState {
+    fn set_defaults(&self, tun_flags: u32, ifindex: u32, up: bool) {
+        let tun = tun_flags & IFF_TUN != 0;
+        self.ifindex.store(ifindex, Relaxed);
+        self.tun_flags.store(tun_flags, Relaxed);
+        let kind = if tun {
+            libc::IFF_POINTOPOINT as u32 | IFF_NOARP
+        } else {
+            libc::IFF_BROADCAST as u32
+        };
+        self.if_flags
+            .store(kind | IFF_MULTICAST | if up { IFF_UP } else { 0 }, Relaxed);
+        self.mtu.store(1500, Relaxed);
+        self.txqueuelen.store(if tun { 500 } else { 1000 }, Relaxed);
+        self.owner.store(-1, Relaxed);
+        self.group.store(-1, Relaxed);
+        self.sndbuf.store(i32::MAX, Relaxed);
+        self.vnet_hdr_size.store(VNET_HDR_SIZE, Relaxed);
+        self.carrier
+            .store((tun_flags & IFF_NO_CARRIER == 0) as u32, Relaxed);
+        self.tun_flags.fetch_and(!IFF_NO_CARRIER, Relaxed);
+        self.link_type
+            .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
+        if !tun {
+            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be predictable.
+            let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC)
+                ^ (sys::getpid() as u64) << 40
+                ^ (ifindex as u64) << 20;
+            for (i, byte) in self.mac.iter().enumerate() {
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let random = (seed >> 33) as u8;
+                byte.store(if i == 0 { random & 0xfe | 2 } else { random }, Relaxed);
+            }
+        }
+    }
+
+    fn is_open_to_caller(&self) -> bool {
+        let (owner, group) = (self.owner.load(Relaxed), self.group.load(Relaxed));
+        (owner == -1 || owner as u32 == sys::effective_uid())
+            && (group == -1 || sys::is_in_group(group as u32))
+    }
+    fn set_mac(&self, mac: [u8; 6]) -> Result<(), Errno> {
+        if !self.is_tap() {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        if mac[0] & 1 != 0 || mac == [0; 6] {
+            return Err(Errno(libc::EADDRNOTAVAIL));
+        }
+        for (cell, byte) in self.mac.iter().zip(mac) {
+            cell.store(byte, Relaxed);
+        }
+        Ok(())
+    }
+    fn mtu_range(&self) -> RangeInclusive<i64> {
+        68..=65535 - if self.is_tap() { ETH_HLEN as i64 } else { 0 }
+    }
+    fn set_mtu(&self, mtu: i64) -> Result<(), Errno> {
+        if !self.mtu_range().contains(&mtu) {
+            return Err(Errno(libc::EINVAL));
+        }
+        self.mtu.store(mtu as u32, Relaxed);
+        Ok(())
+    }
+    fn largest_frame(&self) -> usize {
+        self.mtu.load(Relaxed) as usize + if self.is_tap() { ETH_HLEN } else { 0 }
+    }
+    #[inline]
+    fn is_writable(&self) -> bool {
+        self.is_up() && self.sndbuf.load(Relaxed) >= 4
+    }
+
+    #[inline]
+    fn select_queue(&self, packet: &[u8]) -> Option<u64> {
+        let attached = self.attached_queues();
+        let at = match attached {
+            0 => return None,
+            1 => 0,
+            n => {
+                let hash = flow_hash(packet, self.is_tap());
+                match self.known_queue(hash) {
+                    Some(known) if known < n => known,
+                    _ => ((hash as u64 * n as u64) >> 32) as usize,
+                }
+            }
+        };
+        Some(self.queues[at].load(Relaxed))
+    }
+}
+
+impl NetDir {
+    /// SIOCSIFFLAGS. Wants the net's lock.
+    pub fn set_flags(&self, interface: &Mapped<InterfaceState>, flags: u32, local: &dyn Local) {
+        let old = interface.if_flags.load(Relaxed);
+        let new = flags & SETTABLE | old & !SETTABLE;
+        interface.if_flags.store(new, Release);
+        if (old ^ new) & IFF_UP != 0 {
+            self.ring_link(interface);
+            if new & IFF_UP != 0 {
+                self.link_is_up(interface, local);
+            }
+            self.announce();
+        }
+    }
+
+    /// SIOCSIFTXQLEN: the oldest packets stay. Wants the net's lock.
+    pub fn set_txqueuelen(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        packets: u32,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
+        interface.txqueuelen.store(packets, Relaxed);
+        for inode in interface.queue_inodes() {
+            let tunnel = self.tunnel(inode)?;
+            let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
+            let dropped = tunnel.shrink(packets) as u64;
+            interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
+            self.with_bell(inode, local, |fd| bell::packets_taken(&tunnel, fd, false));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Processes that cannot reach their net any more: by limits, or because they became another user or got another root
+//! directory since they joined it.
+
+use super::NetDir;
+use crate::cause::Cause;
+use crate::{sys, Errno};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A call of the program's that needs the files of its net.
+#[derive(Clone, Copy)]
+pub enum Refused {
+    /// Opening a special device.
+    Open,
+    /// TUNSETIFF.
+    Attach,
+}
+
+impl Refused {
+    fn name(self) -> &'static str {
+        match self {
+            Refused::Open => "open",
+            Refused::Attach => "TUNSETIFF",
+        }
+    }
+}
+
+/// What a process sees of the file system: by its user and its root directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    user: u32,
+    /// Device and inode.
+    pub(super) root: Option<(u64, u64)>,
+}
+
+impl Place {
+    pub fn here() -> Place {
+        let root = sys::fstatat(libc::AT_FDCWD, c"/", 0);
+        Place {
+            user: sys::effective_uid(),
+            root: root.ok().map(|st| (st.st_dev, st.st_ino)),
+        }
+    }
+}
+
+impl NetDir {
+    /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
+    /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
+    #[cold]
+    pub fn refused(&self, call: Refused, failed: Errno) -> Errno {
+        static LAST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+        let unreachable = [libc::EACCES, libc::EPERM, libc::ENOENT].contains(&failed.0);
+        let (then, now) = (self.place, Place::here());
+        let moved = unreachable && now != then;
+        if !moved && !Cause(failed).is_known() {
+            return match failed.0 {
+                libc::EACCES => Errno(libc::EPERM),
+                _ => failed,
+            };
+        }
+        if is_due(&LAST[call as usize]) {
+            let net = String::from_utf8_lossy(self.path());
+            let what = call.name();
+            if !moved {
+                log::error!("{what}: net {net}: {}", Cause(failed));
+            } else if now.user != then.user {
+                log::error!(
+                    "{what}: the net {net} was joined as user {}, and the process is user {} now (setuid); let it make its interfaces before",
+                    then.user,
+                    now.user
+                );
+            } else {
+                log::error!("{what}: the net {net} cannot be reached from the process's new root directory (chroot); let it make its interfaces before");
+            }
+        }
+        if moved {
+            Errno(libc::EPERM)
+        } else {
+            failed
+        }
+    }
+}
+
+/// Has it been a while since this was said?
+pub(super) fn is_due(last_said: &AtomicU64) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let last = last_said.load(Relaxed);
+    let due = last == 0 || now.saturating_sub(last) >= Duration::from_secs(5).as_nanos() as u64;
+    if due {
+        last_said.store(now.max(1), Relaxed);
+    }
+    due
+}

@@ -1,0 +1,158 @@
+//! Tunnels: making one, knowing that it is alive, clearing up after a dead one.
+
+use super::{claim, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL};
+use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::lock::{Guard, Patience};
+use crate::shm::{load_name, Mapped};
+use crate::sys::{self, Fd};
+use crate::tun::bell;
+use crate::Errno;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+
+impl NetDir {
+    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked, published; its state.
+    pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
+        let (bell, inode, state) = self.make(|dir| {
+            let temporary = temporary_name()?;
+            let state = dir.create::<TunnelState>(temporary.cstr())?;
+            let made = create_bell(dir, flags).and_then(|(bell, inode)| {
+                state.open_flags.store(flags as u32, Relaxed);
+                let name = numbered(TUNNEL, inode)?;
+                // The inode is new: what has its number is left over from a bell that is gone.
+                let _ = dir.unlink(name.cstr());
+                dir.link(temporary.cstr(), name.cstr()).inspect_err(|_| {
+                    if let Ok(name) = numbered(BELL, inode) {
+                        let _ = dir.unlink(name.cstr());
+                    }
+                })?;
+                Ok((bell, inode))
+            });
+            let _ = dir.unlink(temporary.cstr());
+            made.map(|(bell, inode)| (bell, inode, state))
+        })?;
+        match sys::lowest(bell) {
+            Ok(bell) => Ok((bell, inode, state)),
+            Err(e) => {
+                self.reap_tunnel(inode, &NoTunnels);
+                Err(e)
+            }
+        }
+    }
+
+    /// The state of a tunnel of this net.
+    pub fn tunnel(&self, inode: u64) -> Result<Mapped<TunnelState>, Errno> {
+        self.open_dir()?
+            .map(numbered(TUNNEL, inode)?.cstr())
+            .map_err(|(e, _)| e)
+    }
+
+    /// Locks a tunnel; a bell that a dead process left wrong is put right.
+    #[inline]
+    pub fn lock_tunnel<'t>(
+        &self,
+        inode: u64,
+        tunnel: &'t Mapped<TunnelState>,
+        patience: Patience,
+    ) -> Result<Guard<'t>, Errno> {
+        let locked = tunnel.lock.lock(self, patience, || {
+            if let Ok(fd) = self.open_bell(inode) {
+                bell::repair(tunnel, fd.raw());
+            }
+        });
+        if locked.is_err() {
+            self.complain(patience, &tunnel.name, &tunnel.lock);
+        }
+        locked
+    }
+
+    /// Clears up after a tunnel if its last descriptor is gone. Wants the net's lock.
+    pub fn reap_tunnel(&self, inode: u64, local: &dyn Local) -> bool {
+        let Ok(dir) = self.open_dir() else {
+            return false;
+        };
+        if local.descriptor(inode).is_some() {
+            return false;
+        }
+        let Ok(name) = numbered(BELL, inode) else {
+            return false;
+        };
+        // Open until the end: as long as somebody has the bell open, no new one can get its inode.
+        let Ok(_bell) = claim(&dir, name.cstr(), libc::S_IFIFO) else {
+            return false;
+        };
+        if let Ok(tunnel) = self.tunnel(inode) {
+            let name = load_name(&tunnel.name);
+            if tunnel.attachment.load(Relaxed) != Attachment::None as u32 {
+                if let Ok(Some(interface)) = self.open_interface(&name) {
+                    if interface.ifindex.load(Relaxed) == tunnel.ifindex.load(Relaxed) {
+                        self.leave(&interface, inode, &tunnel, local);
+                    }
+                }
+            }
+        }
+        for kind in [TUNNEL, BELL] {
+            if let Ok(name) = numbered(kind, inode) {
+                let _ = dir.unlink(name.cstr());
+            }
+        }
+        true
+    }
+
+    /// Takes a dead tunnel off its interface, which ends with its last one unless it is persistent.
+    fn leave(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        inode: u64,
+        tunnel: &Mapped<TunnelState>,
+        local: &dyn Local,
+    ) {
+        // Also when somebody holds the interface's lock and does not go on: the queue is gone, whoever counts it.
+        let _interface_lock = self.lock_interface(interface, Patience::Brief);
+        interface.remove_queue(inode);
+        let _lock = self.lock_tunnel(inode, tunnel, Patience::Brief);
+        tunnel.attachment.store(Attachment::None as u32, Release);
+        self.discard(tunnel);
+        drop(_lock);
+        drop(_interface_lock);
+        if interface.queue_count() == 0 {
+            if interface.is_persistent() {
+                interface.carrier.store(0, Relaxed);
+            } else {
+                self.delete_interface(interface, local);
+            }
+        }
+    }
+
+    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's driver.
+    pub fn discard(&self, tunnel: &Mapped<TunnelState>) {
+        let lost = tunnel.clear() as u64;
+        self.discarded.fetch_add(lost, Relaxed);
+        if tunnel.room_waiters.load(SeqCst) != 0 {
+            tunnel.room_event.fetch_add(1, SeqCst);
+            sys::futex_wake_all(&tunnel.room_event);
+        }
+    }
+}
+
+fn create_bell(dir: &Directory, flags: i32) -> Result<(Fd, u64), Errno> {
+    const LARGEFILE: i32 = 0o100000;
+    let dropped = libc::O_ACCMODE | libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
+    let flags = flags & !dropped
+        | libc::O_RDWR
+        | if cfg!(target_arch = "aarch64") {
+            0o400000
+        } else {
+            LARGEFILE
+        };
+    let temporary = temporary_name()?;
+    let (fd, inode) = dir.create_fifo(temporary.cstr(), flags)?;
+    let name = numbered(BELL, inode)?;
+    let _ = dir.unlink(name.cstr());
+    match dir.rename(temporary.cstr(), name.cstr()) {
+        Ok(()) => Ok((fd, inode)),
+        Err(e) => {
+            let _ = dir.unlink(temporary.cstr());
+            Err(e)
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The requests of the tun descriptor (`__tun_chr_ioctl`).
+
+use super::attach::AttachOptions;
+use super::Tunnel;
+use crate::link::Link;
+use crate::net::{Local, NetDir};
+use crate::policy::Policy;
+use crate::shm::layout::Attachment;
+use crate::sys::{self, Fd};
+use crate::uapi::*;
+use crate::{Errno, Operation, Permission};
+use std::ffi::CStr;
+use std::ops::Deref;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The third argument of an ioctl: a number, or memory of the program.
+pub trait Argument {
+    /// The argument itself.
+    fn value(&self) -> usize;
+    /// Fills `into` from where the argument points. EFAULT when that is not readable.
+    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno>;
+    /// Stores `from` where the argument points. EFAULT when that is not writable.
+    fn store(&mut self, from: &[u8]) -> Result<(), Errno>;
+}
+
+const INVALID: Errno = Errno(libc::EINVAL);
+
+/// What an ioctl on a tunnel means for the descriptor behind it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ioctl {
+    /// Done, with this return value.
+    Done(i32),
+    /// A request that the kernel handles for every descriptor (FIONBIO, FIOCLEX ...): make it on the bell.
+    Generic,
+}
+
+impl<N: Deref<Target = NetDir>> Tunnel<N> {
+    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request count.
+    pub fn ioctl(
+        &self,
+        fd: i32,
+        request: u32,
+        arg: &mut impl Argument,
+        options: AttachOptions,
+        local: &dyn Local,
+    ) -> Result<Ioctl, Errno> {
+        const GENERIC: [u32; 5] = [
+            libc::FIONBIO as u32,
+            libc::FIOASYNC as u32,
+            libc::FIOCLEX as u32,
+            libc::FIONCLEX as u32,
+            2, /* FIGETBSZ */
+        ];
+        const FIOQSIZE: u32 = 0x5460;
+        const FICLONE: u32 = 0x4004_9409;
+        const FICLONERANGE: u32 = 0x4020_940d;
+        const FIDEDUPERANGE: u32 = 0xc018_9436;
+        const FS_IOC_FIEMAP: u32 = 0xc020_660b;
+        // First of all, as a security module of the kernel would: a fault may be set on any request.
+        self.net.permit_check(Permission::Ioctl)?;
+        self.net.fault_check(Operation::Ioctl, request)?;
+        if GENERIC.contains(&request) {
+            return Ok(Ioctl::Generic);
+        }
+        match request {
+            FIOQSIZE => return Err(Errno(libc::ENOTTY)),
+            FICLONE | FICLONERANGE | FIDEDUPERANGE => return Err(INVALID),
+            FS_IOC_FIEMAP => return Err(Errno(libc::EOPNOTSUPP)),
+            _ => {}
+        }
+        match request {
+            TUNSETIFF => self.set_iff(fd, arg, options, local)?,
+            TUNGETFEATURES => arg.store(&FEATURES.to_ne_bytes())?,
+            TUNSETQUEUE => {
+                let mut ifreq = IfReq([0; IfReq::SIZE]);
+                arg.fetch(&mut ifreq.0)?;
+                self.set_queue(fd, ifreq.flags() as u32)?;
+            }
+            TUNSETIFINDEX => self.set_ifindex(arg)?,
+            SIOCGSKNS => {
+                self.net.permit_check(Permission::NetAdmin)?;
+                return namespace().map(Ioctl::Done);
+            }
+            _ => return self.device_ioctl(request, arg).map(Ioctl::Done),
+        }
+        Ok(Ioctl::Done(0))
+    }
+
+    fn set_ifindex(&self, arg: &mut impl Argument) -> Result<(), Errno> {
+        if self.attachment() != Attachment::None {
+            return Err(Errno(libc::EPERM));
+        }
+        let index = fetch_int(arg)?;
+        if index < 0 {
+            return Err(INVALID);
+        }
+        self.state.wanted_ifindex.store(index as u32, Relaxed);
+        Ok(())
+    }
+
+    /// Requests that need an interface.
+    fn device_ioctl(&self, request: u32, arg: &mut impl Argument) -> Result<i32, Errno> {
+        let mut ifreq = IfReq([0; IfReq::SIZE]);
+        if request >> 8 & 0xff == 0x89 {
+            arg.fetch(&mut ifreq.0)?;
+        }
+        let interface = self.interface()?;
+        let flags = interface.tun_flags.load(Relaxed);
+        match request {
+            TUNGETIFF => {
+                let mut answer = IfReq([0; IfReq::SIZE]);
+                answer.set_name(&self.name().unwrap_or_default());
+                let detached = if self.attachment() == Attachment::Detached {
+                    IFF_DETACH_QUEUE
+                } else {
+                    0
+                };
+                answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
+                arg.store(&answer.0)?;
+            }
+            TUNGETDEVNETNS => {
+                self.net.permit_check(Permission::NetAdmin)?;
+                return namespace();
+            }
+            TUNSETNOCSUM | TUNSETDEBUG => {}
+            TUNSETPERSIST => {
+                let _lock = self.net.lock()?;
+                let persist = if arg.value() as u32 != 0 {
+                    IFF_PERSIST
+                } else {
+                    0
+                };
+                interface.tun_flags.store(
+                    interface.tun_flags.load(Relaxed) & !IFF_PERSIST | persist,
+                    Relaxed,
+                );
+            }
+            TUNSETOWNER | TUNSETGROUP => {
+                let id = arg.value() as u32 as i32;
+                if id == -1 {
+                    return Err(INVALID);
+                }
+                if request == TUNSETOWNER {
+                    &interface.owner
+                } else {
+                    &interface.group
+                }
+                .store(id, Relaxed);
+            }
+            TUNSETLINK => {
+                if interface.is_up() {
+                    return Err(Errno(libc::EBUSY));
+                }
+                interface
+                    .link_type
+                    .store(arg.value() as u16 as u32, Relaxed);
+            }
+            TUNSETOFFLOAD => interface
+                .offload
+                .store(check_offload(arg.value())?, Relaxed),
+            TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
+            TUNSETSNDBUF => match fetch_int(arg)? {
+                ..=0 => return Err(INVALID),
+                bytes => interface.sndbuf.store(bytes, Relaxed),
+            },
+            TUNGETVNETHDRSZ => arg.store(&interface.vnet_hdr_size.load(Relaxed).to_ne_bytes())?,
+            TUNSETVNETHDRSZ => match fetch_int(arg)? {
+                ..VNET_HDR_SIZE => return Err(INVALID),
+                bytes => interface.vnet_hdr_size.store(bytes, Relaxed),
+            },
+            TUNGETVNETLE => arg.store(&interface.vnet_le.load(Relaxed).to_ne_bytes())?,
+            TUNSETVNETLE => interface
+                .vnet_le
+                .store((fetch_int(arg)? != 0) as u32, Relaxed),
+            TUNSETCARRIER => {
+                let on = fetch_int(arg)? != 0;
+                interface.carrier.store(on as u32, Relaxed);
+            }
+            SIOCGIFHWADDR => {
+                let mac = interface.mac();
+                ifreq.0[16..18]
+                    .copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
+                // As dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
+                if interface.is_tap() {
+                    ifreq.0[18..24].copy_from_slice(&mac);
+                } else {
+                    ifreq.0[18..32].fill(0);
+                }
+                arg.store(&ifreq.0)?;
+            }
+            SIOCSIFHWADDR => {
+                if !interface.is_tap() {
+                    return Err(Errno(libc::EOPNOTSUPP));
+                }
+                if u16::from_ne_bytes([ifreq.0[16], ifreq.0[17]])
+                    != interface.link_type.load(Relaxed) as u16
+                {
+                    return Err(INVALID);
+                }
+                let mut mac = [0u8; 6];
+                mac.copy_from_slice(&ifreq.0[18..24]);
+                interface.set_mac(mac)?;
+            }
+            _ => return Err(INVALID),
+        }
+        Ok(0)
+    }
+}
+
+fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
+    let mut bytes = [0u8; 4];
+    arg.fetch(&mut bytes)?;
+    Ok(i32::from_ne_bytes(bytes))
+}
+
+/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+fn namespace() -> Result<i32, Errno> {
+    const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let open = |path: &CStr| sys::open(path, flags, 0).map(Fd::into_raw);
+    open(PLACES[0]).or_else(|e| match e {
+        Errno(libc::ENOENT) => open(PLACES[1]),
+        e => Err(e),
+    })
+}
+
+/// TUN_F_*: which combinations `set_offload` accepts.
+fn check_offload(wanted: usize) -> Result<u32, Errno> {
+    const CSUM: usize = 0x01;
+    const TSO: usize = 0x02 | 0x04;
+    const TSO_ECN: usize = 0x08;
+    const UFO: usize = 0x10;
+    const USO: usize = 0x20 | 0x40;
+    const UDP_TUNNEL_GSO: usize = 0x80;
+    const UDP_TUNNEL_GSO_CSUM: usize = 0x100;
+    let mut left = wanted;
+    if left & CSUM != 0 {
+        left &= !CSUM;
+        if left & (TSO | TSO_ECN) != 0 {
+            if left & TSO_ECN != 0 && left & TSO == 0 {
+                return Err(INVALID);
+            }
+            left &= !(TSO | TSO_ECN);
+        }
+        left &= !UFO;
+        if left & USO == USO {
+            left &= !USO;
+        }
+        // A tunnel's inner packets are cut into segments where plain ones are.
+        if left & UDP_TUNNEL_GSO != 0 && (wanted & TSO != 0 || wanted & USO == USO) {
+            left &= !UDP_TUNNEL_GSO;
+            left &= !UDP_TUNNEL_GSO_CSUM;
+        }
+    }
+    if left != 0 {
+        return Err(INVALID);
+    }
+    Ok(wanted as u32)
+}

@@ -1,0 +1,135 @@
+//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or guarded by the lock
+//! beside them, because other processes map the same pages.
+
+mod interface;
+mod net;
+mod tunnel;
+
+pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_QUEUES};
+pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
+pub use tunnel::{Attachment, TunnelState};
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Changes with every change of a struct in this folder.
+pub const VERSION: u32 = 4;
+const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
+
+const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
+    libc::EM_AARCH64
+} else {
+    libc::EM_X86_64
+} as u32;
+
+/// What a file of a net holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    /// [`NetState`]
+    Net = 1,
+    /// [`InterfaceState`]
+    Interface = 2,
+    /// [`TunnelState`]
+    Tunnel = 3,
+}
+
+/// The first bytes of every file.
+#[repr(C)]
+pub struct Header {
+    magic: AtomicU64,
+    version: AtomicU32,
+    kind: AtomicU32,
+    /// Length of the file.
+    length: AtomicU64,
+    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that machine's byte order.
+    machine: AtomicU32,
+    _reserved: u32,
+}
+
+impl Header {
+    /// Fills the header of a new file.
+    pub fn init(&self, kind: Kind, length: u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.version.store(VERSION, Relaxed);
+        self.kind.store(kind as u32, Relaxed);
+        self.length.store(length, Relaxed);
+        self.machine.store(MACHINE, Relaxed);
+        self.magic.store(MAGIC, Relaxed);
+    }
+
+    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it.
+    pub fn of_bytes(bytes: &[u8]) -> Option<u32> {
+        let kind = bytes.get(12..16)?;
+        let made_by_memtun = bytes.get(..8)? == MAGIC.to_ne_bytes();
+        made_by_memtun.then(|| u32::from_ne_bytes([kind[0], kind[1], kind[2], kind[3]]))
+    }
+
+    /// Why this file cannot be used, if it cannot.
+    pub fn complaint(&self, kind: Kind, length: u64) -> Option<&'static str> {
+        use std::sync::atomic::Ordering::Relaxed;
+        if self.magic.load(Relaxed) != MAGIC {
+            Some("is not a file of memtun's")
+        } else if self.version.load(Relaxed) != VERSION {
+            Some("belongs to another version of memtun")
+        } else if self.machine.load(Relaxed) != MACHINE {
+            Some("was made on another architecture")
+        } else if self.kind.load(Relaxed) != kind as u32 {
+            Some("holds something else than its name says")
+        } else if self.length.load(Relaxed) != length {
+            Some("was truncated or changed")
+        } else {
+            None
+        }
+    }
+}
+
+/// Room for the largest IP packet with any header.
+const SMALLEST: usize = 128 << 10;
+
+/// A state struct that a file of a net begins with.
+///
+/// # Safety
+/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are valid when zeroed.
+pub unsafe trait State {
+    /// Kind in the header.
+    const KIND: Kind;
+    /// Bytes of the file in front of the packet area; whole pages.
+    const HEAD: usize;
+    /// Bytes of the packet area.
+    const AREA: usize;
+    /// Bytes of the packet area where its maker may not have more; AREA halved a few times.
+    const SMALLEST_AREA: usize;
+    /// Bytes of the packet area that have memory behind them from the beginning; whole pages.
+    const FIRST: usize;
+    /// The header.
+    fn header(&self) -> &Header;
+    /// Bytes of the packet area that have memory behind them.
+    fn reserved(&self) -> Option<&AtomicU64>;
+}
+
+/// Implements [`State`].
+macro_rules! state {
+    ($type:ty, $kind:expr, area $area:expr, at least $smallest:expr, first $first:expr, $reserved:expr) => {
+        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
+        unsafe impl State for $type {
+            const KIND: Kind = $kind;
+            const HEAD: usize = memtun_sys::PAGE;
+            const AREA: usize = $area;
+            const SMALLEST_AREA: usize = $smallest;
+            const FIRST: usize = $first;
+            fn header(&self) -> &Header {
+                &self.header
+            }
+            fn reserved(&self) -> Option<&AtomicU64> {
+                let reserved: fn(&$type) -> Option<&AtomicU64> = $reserved;
+                reserved(self)
+            }
+        }
+        const _: () = assert!(
+            std::mem::size_of::<$type>() <= memtun_sys::PAGE && std::mem::align_of::<$type>() <= 16
+        );
+        const _: () = assert!($first % memtun_sys::PAGE == 0 && $first <= $smallest);
+    };
+}
+
+use state;

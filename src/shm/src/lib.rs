@@ -1,0 +1,32 @@
+//! Shared memory: the files of a net, their layout, locks and packet areas.
+
+pub mod layout;
+pub mod lock;
+pub mod log;
+mod map;
+mod queues;
+pub mod ring;
+mod thread;
+pub mod truncated;
+
+pub use map::Mapped;
+
+use memtun_abi::{Errno, Name};
+use memtun_sys as sys;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// Copies a NUL-terminated name out of shared memory.
+pub fn load_name(cells: &[AtomicU8; 16]) -> crate::Name {
+    let mut bytes = [0u8; 16];
+    for (byte, cell) in bytes.iter_mut().zip(cells) {
+        *byte = cell.load(Relaxed);
+    }
+    crate::Name::from_ifreq(&bytes)
+}
+
+/// Stores a name into shared memory, padded with NULs.
+pub fn store_name(cells: &[AtomicU8; 16], name: &crate::Name) {
+    for (byte, cell) in name.padded().iter().zip(cells) {
+        cell.store(*byte, Relaxed);
+    }
+}

@@ -1,0 +1,175 @@
+//! System calls as the kernel offers them, without libc's wrappers.
+//!
+//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read` from here would
+//! come back through the hook that is being served. So everything that touches descriptors, files or mappings goes to
+//! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
+
+mod fs;
+pub mod guard;
+mod limits;
+mod mem;
+pub mod quiet;
+mod raw;
+
+pub use fs::*;
+pub use limits::*;
+pub use mem::*;
+pub use raw::syscall;
+
+use memtun_abi::Errno;
+use quiet::{may, Extra};
+
+/// The kernel's answer as a result: -4095..=-1 is a negative errno.
+fn check(answer: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&answer) {
+        Err(Errno(-answer as i32))
+    } else {
+        Ok(answer as usize)
+    }
+}
+
+/// The caller's process id as the kernel has it now, never cached (a vfork child differs from its parent here).
+pub fn getpid() -> i32 {
+    // SAFETY: getpid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
+}
+
+/// The caller's thread id.
+pub fn gettid() -> i32 {
+    // SAFETY: gettid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
+}
+
+/// A signal does what it does without a handler (rt_sigaction(2)).
+pub fn default_action(signal: i32) {
+    // The kernel's struct sigaction: handler, flags, restorer, mask; all zero.
+    let action = [0u64; 4];
+    let args = [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0];
+    // SAFETY: the kernel reads one struct sigaction.
+    unsafe { syscall(libc::SYS_rt_sigaction, args) };
+}
+
+/// Changes the calling thread's signal mask (rt_sigprocmask(2)), signal N as bit N-1; what it was before.
+pub fn change_mask(how: i32, signals: u64) -> Result<u64, Errno> {
+    let mut before = 0u64;
+    let args = [
+        how as usize,
+        &signals as *const u64 as usize,
+        &mut before as *mut u64 as usize,
+        8,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads and writes one set of 8 bytes each.
+    check(unsafe { syscall(libc::SYS_rt_sigprocmask, args) }).map(|_| before)
+}
+
+/// Sends a signal to the calling thread.
+pub fn raise(signal: i32) {
+    let args = [
+        getpid() as usize,
+        gettid() as usize,
+        signal as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: no memory is touched.
+    unsafe { syscall(libc::SYS_tgkill, args) };
+}
+
+/// Lets others run (sched_yield(2)).
+pub fn yield_now() {
+    if !may(Extra::Yield) {
+        return std::hint::spin_loop();
+    }
+    // SAFETY: sched_yield(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
+/// Sleeps for this time, or less when a signal comes.
+pub fn nap(time: std::time::Duration) {
+    let time = libc::timespec {
+        tv_sec: time.as_secs().min(i64::MAX as u64) as libc::time_t,
+        tv_nsec: time.subsec_nanos() as _,
+    };
+    // SAFETY: nanosleep(2) reads one timespec.
+    unsafe {
+        syscall(
+            libc::SYS_nanosleep,
+            [&time as *const _ as usize, 0, 0, 0, 0, 0],
+        )
+    };
+}
+
+/// A number that nobody can guess (getrandom(2)), or the time where the kernel has none yet.
+pub fn random() -> u64 {
+    const GRND_NONBLOCK: usize = 1;
+    let mut number = [0u8; 8];
+    let args = [number.as_mut_ptr() as usize, 8, GRND_NONBLOCK, 0, 0, 0];
+    // SAFETY: the kernel writes at most 8 bytes.
+    match unsafe { syscall(libc::SYS_getrandom, args) } {
+        8 => u64::from_ne_bytes(number),
+        _ => now_ns(libc::CLOCK_MONOTONIC),
+    }
+}
+
+/// Is this the caller's effective group, or one of its others?
+pub fn is_in_group(group: u32) -> bool {
+    // SAFETY: getegid(2) takes no arguments and touches no memory.
+    if unsafe { syscall(libc::SYS_getegid, [0; 6]) } as u32 == group {
+        return true;
+    }
+    let groups = |room: *mut u32, n: usize| {
+        // SAFETY: the kernel stores at most `n` numbers, for which there is room; none where `n` is 0.
+        check(unsafe { syscall(libc::SYS_getgroups, [n, room as usize, 0, 0, 0, 0]) })
+    };
+    let mut few = [0u32; 64];
+    match groups(few.as_mut_ptr(), few.len()) {
+        Ok(n) => few[..n.min(few.len())].contains(&group),
+        Err(Errno(libc::EINVAL)) => is_among_many(groups, group).unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+/// The same for a process that is in more groups than usual.
+#[cold]
+fn is_among_many(
+    groups: impl Fn(*mut u32, usize) -> Result<usize, Errno>,
+    group: u32,
+) -> Result<bool, Errno> {
+    /// NGROUPS_MAX
+    const MOST: usize = 65536;
+    let size = MOST * size_of::<u32>();
+    let room = map_private(size, libc::PROT_READ | libc::PROT_WRITE)?;
+    let n = groups(room.cast(), MOST);
+    let found = n.map(|n| {
+        // SAFETY: a mapping of our own with room for MOST numbers, zeroed or filled by the kernel.
+        unsafe { std::slice::from_raw_parts(room.cast::<u32>(), n.min(MOST)) }.contains(&group)
+    });
+    // SAFETY: the mapping just made, which nobody else knows.
+    unsafe { unmap(room.cast(), size) };
+    found
+}
+
+/// The caller's effective user id.
+pub fn effective_uid() -> u32 {
+    // SAFETY: geteuid(2) takes no arguments and touches no memory.
+    unsafe { syscall(libc::SYS_geteuid, [0; 6]) as u32 }
+}
+
+/// Nanoseconds of `clock` (CLOCK_MONOTONIC, CLOCK_REALTIME).
+pub fn now_ns(clock: libc::clockid_t) -> u64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let clock = match clock {
+        libc::CLOCK_MONOTONIC if !may(Extra::Clock) => libc::CLOCK_MONOTONIC_COARSE,
+        libc::CLOCK_REALTIME if !may(Extra::Clock) => libc::CLOCK_REALTIME_COARSE,
+        fine => fine,
+    };
+    // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
+    unsafe { libc::clock_gettime(clock, &mut t) };
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
