@@ -1,0 +1,35 @@
+//! The memory of the program that makes the call.
+
+use memtun_abi::Errno;
+use memtun_kernel::tun::Argument;
+
+/// Memory of a program. Addresses are the program's own.
+pub trait Memory {
+    /// Fills `into` from an address. EFAULT when that is not readable, all of it.
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno>;
+    /// Stores `from` at an address. EFAULT when that is not writable, all of it.
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno>;
+    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not readable; ENAMETOOLONG when
+    /// it is longer than `room`.
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
+}
+
+/// An address in a program's memory, as the argument of a request.
+pub struct Place<'m, M: Memory> {
+    /// Whose memory.
+    pub memory: &'m M,
+    /// Where, or the argument itself.
+    pub at: usize,
+}
+
+impl<M: Memory> Argument for Place<'_, M> {
+    fn value(&self) -> usize {
+        self.at
+    }
+    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
+        self.memory.read(self.at, into)
+    }
+    fn store(&mut self, from: &[u8]) -> Result<(), Errno> {
+        self.memory.write(self.at, from)
+    }
+}
