@@ -1,4 +1,5 @@
 //! Numbers and structs of linux/if_tun.h, linux/if.h and linux/sockios.h.
+#![forbid(unsafe_code)]
 
 use crate::Name;
 

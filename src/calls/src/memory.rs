@@ -1,4 +1,5 @@
 //! The memory of the program that makes the call.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 use memtun_kernel::tun::Argument;

@@ -1,4 +1,5 @@
 //! The command line as a whole, and what the verbs have in common. Each verb's own arguments stand in its module.
+#![forbid(unsafe_code)]
 
 use crate::failure::Failure;
 use crate::values::{self, Timeout, User};

@@ -1,4 +1,5 @@
 //! Values as people type them.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ use memtun_shm::layout::{Attachment, TunnelState};
 use memtun_shm::load_name;
 use memtun_sys::{self as sys, Fd, PathBuf};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the tunnel's. `path` only to see that
@@ -123,8 +124,12 @@ fn mount_of_device() -> Option<u64> {
 fn put(text: &[u8], fd: c_int) -> Result<(), Errno> {
     let file: Fd = sys::memory_file(c"fdinfo", libc::MFD_CLOEXEC)?;
     sys::write(file.raw(), text)?;
-    sys::rewind(file.raw())?;
-    let cloexec = sys::fcntl(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
-    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
-    sys::duplicate_onto(file.raw(), fd, flags)
+    sys::rewind(file.as_fd())?;
+    let flags = if sys::closes_on_exec(fd)? {
+        libc::O_CLOEXEC
+    } else {
+        0
+    };
+    // SAFETY: the program has just got it, for the file whose place this one takes.
+    unsafe { sys::duplicate_onto(file.raw(), fd, flags) }
 }

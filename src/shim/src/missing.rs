@@ -1,5 +1,6 @@
 //! Requests for an interface of the net that memtun does not have: one line each at level `warn`, so that whoever sees his
 //! program fail sees why. They are not passed on: the host has no such interface, or another one.
+#![forbid(unsafe_code)]
 
 use crate::table::ProcessTunnel;
 use memtun_abi::Errno;

@@ -9,6 +9,7 @@ use memtun_kernel::net::{self as netdir, Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use std::os::fd::AsFd;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
@@ -226,7 +227,7 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     };
     crate::sandbox::look_for_inherited();
     let joined = Tunnel::join(net, st.st_ino).and_then(|tunnel| {
-        tunnel.status_flags_are(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
+        tunnel.status_flags_are(sys::status_flags(fd).unwrap_or(0));
         table::enter(fd, tunnel)
     });
     match joined {
@@ -244,7 +245,7 @@ pub fn adopt_inherited() {
         0,
     )
     .and_then(|dir| {
-        sys::each_entry(dir.raw(), |entry| {
+        sys::each_entry(dir.as_fd(), |entry| {
             let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
                 return true;
             };
@@ -309,7 +310,8 @@ pub fn leave() {
     for fd in table::bound_in(0, u32::MAX) {
         if let Some(tunnel) = table::hold(fd) {
             tunnel.is_alone_soon();
-            let _ = sys::close(fd);
+            // SAFETY: a descriptor of the program's, which ends.
+            let _ = unsafe { sys::close(fd) };
             tunnel.closed(&OwnTunnels);
         }
     }

@@ -256,7 +256,7 @@ pub fn flags_changed(fd: c_int) {
         return;
     }
     let Ok(tunnel) = hold(fd) else { return };
-    let Ok(flags) = sys::fcntl(fd, libc::F_GETFL, 0) else {
+    let Ok(flags) = sys::status_flags(fd) else {
         return;
     };
     tunnel.status_flags_are(flags);
@@ -271,8 +271,8 @@ pub fn flags_changed(fd: c_int) {
     }
     if flags & libc::O_ASYNC != 0 {
         // The driver makes the caller the owner if there is none (f_setown in tun_chr_fasync).
-        if sys::fcntl(fd, libc::F_GETOWN, 0) == Ok(0) {
-            let _ = sys::fcntl(fd, libc::F_SETOWN, sys::getpid() as usize);
+        if sys::signal_owner(fd) == Ok(0) {
+            let _ = sys::set_signal_owner(fd, sys::getpid());
         }
     }
     tunnel.set_signals(flags & libc::O_ASYNC != 0);
@@ -340,7 +340,8 @@ pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c
                 let _ = table::bind(fd, &tunnel);
             } else {
                 if more {
-                    let _ = sys::close(fd);
+                    // SAFETY: the program closes it.
+                    let _ = unsafe { sys::close(fd) };
                 }
                 crate::epoll::tunnel_closed(fd);
                 closed(&tunnel);

@@ -11,6 +11,8 @@ use libc::{c_int, c_short, fd_set, nfds_t, pollfd, sigset_t, timespec};
 use memtun_kernel::tun::Readiness;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use memtun_sys::KeptFifo;
+use std::os::fd::AsFd;
 
 /// Bits that say "writable".
 const OUT: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND;
@@ -174,17 +176,15 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
 pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     let low = table::hold(fd)?.link_bell().ok()?;
     let st = sys::fstat(low.raw()).ok()?;
-    let high = sys::duplicate_high(low.raw()).ok()?;
-    Some(LinkBell {
-        fd: high,
-        inode: st.st_ino,
-    })
+    let kept = KeptFifo::none_yet(st.st_ino);
+    let fd = kept.keep(sys::duplicate_high(low.as_fd()).ok()?);
+    Some(LinkBell { fd, _kept: kept })
 }
 
 /// Closed with the value, if the program has not closed it or put something of its own there.
 pub struct LinkBell {
     fd: c_int,
-    inode: u64,
+    _kept: KeptFifo,
 }
 
 impl LinkBell {
@@ -194,14 +194,6 @@ impl LinkBell {
             fd: self.fd,
             events: libc::POLLIN,
             revents: 0,
-        }
-    }
-}
-
-impl Drop for LinkBell {
-    fn drop(&mut self) {
-        if sys::is_fifo(self.fd, self.inode) {
-            let _ = sys::close(self.fd);
         }
     }
 }

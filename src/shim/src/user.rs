@@ -9,6 +9,7 @@ use crate::signals::guarded;
 use crate::valgrind;
 use memtun_abi::Errno;
 use memtun_kernel::tun::{Argument, Sink, Source};
+use memtun_shm::SharedBytes;
 use memtun_sys::{guard, syscall};
 
 const PAGE: usize = 4096;
@@ -85,17 +86,32 @@ fn populate_is_known() -> bool {
 /// Copies into the program's memory; as far as it goes, then EFAULT.
 #[inline]
 pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
-    if !in_range(to, data.len()) {
+    // SAFETY: as many bytes are borrowed.
+    unsafe { copy_from(to, data.as_ptr() as usize, data.len()) }
+}
+
+/// The same from shared memory.
+#[inline]
+fn copy_out_shared(to: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+    // SAFETY: as many bytes are mapped; who else writes them may do so.
+    unsafe { copy_from(to, data.address(), data.len()) }
+}
+
+/// # Safety
+/// So many bytes at `from` can be read.
+#[inline]
+unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
+    if !in_range(to, len) {
         return Err(EFAULT);
     }
     let most = if guarded() {
-        data.len()
+        len
     } else {
-        accessible(to, data.len(), Access::Write)
+        accessible(to, len, Access::Write)
     };
-    // SAFETY: memory of the program's, which it gave us to be written.
-    let left = unsafe { guard::copy(to, data.as_ptr() as usize, most) };
-    if left == 0 && most == data.len() {
+    // SAFETY: memory of the program's, which it gave us to be written; what is read is the caller's contract.
+    let left = unsafe { guard::copy(to, from, most) };
+    if left == 0 && most == len {
         Ok(())
     } else {
         Err(EFAULT)
@@ -105,13 +121,26 @@ pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
 /// Copies from the program's memory, all of it or EFAULT.
 #[inline]
 pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
-    if !in_range(from, room.len())
-        || !guarded() && accessible(from, room.len(), Access::Read) < room.len()
-    {
+    // SAFETY: `room` is ours.
+    unsafe { copy_to(from, room.as_mut_ptr() as usize, room.len()) }
+}
+
+/// The same into shared memory.
+#[inline]
+fn copy_in_shared(from: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+    // SAFETY: as many bytes are mapped; whoever reads them reckons with others' stores.
+    unsafe { copy_to(from, room.address(), room.len()) }
+}
+
+/// # Safety
+/// So many bytes at `to` may be written.
+#[inline]
+unsafe fn copy_to(from: usize, to: usize, len: usize) -> Result<(), Errno> {
+    if !in_range(from, len) || !guarded() && accessible(from, len, Access::Read) < len {
         return Err(EFAULT);
     }
-    // SAFETY: `room` is ours.
-    match unsafe { guard::copy(room.as_mut_ptr() as usize, from, room.len()) } {
+    // SAFETY: the caller's contract.
+    match unsafe { guard::copy(to, from, len) } {
         0 => Ok(()),
         _ => Err(EFAULT),
     }
@@ -163,7 +192,8 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
         } else {
             return Err(EFAULT);
         };
-        let found = guard::string_length(start + length, some).ok_or(EFAULT)?;
+        // SAFETY: the program's memory, tried above or caught.
+        let found = unsafe { guard::string_length(start + length, some) }.ok_or(EFAULT)?;
         length += found;
         if found < some {
             // SAFETY: all bytes from `start` to here are readable; the string lives as long as the caller's argument.
@@ -210,6 +240,10 @@ impl Sink for Buffer {
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         copy_out(self.at + offset, data)
     }
+    #[inline]
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        copy_out_shared(self.at + offset, data)
+    }
 }
 
 impl Source for Buffer {
@@ -220,6 +254,10 @@ impl Source for Buffer {
     #[inline]
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         copy_in(self.at + offset, room)
+    }
+    #[inline]
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        copy_in_shared(self.at + offset, room)
     }
 }
 
@@ -294,6 +332,11 @@ impl Sink for Vector {
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         self.pieces(offset, data.len(), |at, part| copy_out(at, &data[part]))
     }
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, data.len(), |at, part| {
+            copy_out_shared(at, data.part(part))
+        })
+    }
 }
 
 impl Source for Vector {
@@ -302,6 +345,11 @@ impl Source for Vector {
     }
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         self.pieces(offset, room.len(), |at, part| copy_in(at, &mut room[part]))
+    }
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, room.len(), |at, part| {
+            copy_in_shared(at, room.part(part))
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 //! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
+#![forbid(unsafe_code)]
 
 use super::view::{Link, TunnelView};
 use crate::args::NetArgs;

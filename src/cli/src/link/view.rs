@@ -1,4 +1,5 @@
 //! What is known of an interface, for people. As JSON it is in [`memtun::json`].
+#![forbid(unsafe_code)]
 
 use memtun::{uapi, InterfaceInfo, TunnelInfo};
 

@@ -2,6 +2,7 @@
 //! `tshark -x` write them and `text2pcap` reads them.
 //!
 //! One a line: bytes with or without spaces or colons between them, `#` for comments. Dumps: see [`super::dump`].
+#![forbid(unsafe_code)]
 
 use super::dump::{is_of_words, is_otherwise, is_start, Dump};
 use super::{Frame, LinkType, Packets, LONGEST};

@@ -1,4 +1,5 @@
 //! What the first bytes of a captured packet are, and what a tun or a tap takes of it.
+#![forbid(unsafe_code)]
 
 /// LINKTYPE_* of a capture file (tcpdump.org/linktypes).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Read and written here rather than with a crate: captures come through pipes and from strangers, in either byte order,
 //! with any time resolution, and a wrong byte must end in one sentence.
+#![forbid(unsafe_code)]
 
 mod dump;
 mod hex;

@@ -1,4 +1,5 @@
 //! Classic pcap: either byte order, micro- and nanoseconds (draft-ietf-opsawg-pcap).
+#![forbid(unsafe_code)]
 
 use super::{read_whole, Frame, LinkType, Order, Packets, LONGEST};
 use std::io::Read;

@@ -1,5 +1,6 @@
 //! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution, packets in all three
 //! kinds of blocks; other blocks are passed over.
+#![forbid(unsafe_code)]
 
 use super::{read_up_to, read_whole, Frame, LinkType, Order, Packets, LONGEST};
 use std::io::Read;

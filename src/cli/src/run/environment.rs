@@ -1,4 +1,5 @@
 //! What the program finds in its environment.
+#![forbid(unsafe_code)]
 
 use super::{LinkState, RunArgs};
 use memtun::launch::{place, preload};

@@ -1,4 +1,5 @@
 //! Processes that the program has left behind in its net.
+#![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Until when a driver waits, and how long it sleeps at once.
+#![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 

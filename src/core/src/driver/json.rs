@@ -1,4 +1,5 @@
 //! Snapshots as JSON: the one form of an interface and a tunnel for the command, C and Python. Members are only ever added.
+#![forbid(unsafe_code)]
 
 use crate::{InterfaceInfo, TunnelInfo};
 use memtun_abi::uapi;

@@ -1,4 +1,5 @@
 //! The driver's side of a net.
+#![forbid(unsafe_code)]
 
 use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
 use memtun_abi::error::{Context, Result};

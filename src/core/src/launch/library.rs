@@ -1,4 +1,5 @@
 //! Where `libmemtun.so` is.
+#![forbid(unsafe_code)]
 
 use crate::{sys, Error, Result};
 use std::ffi::OsStr;

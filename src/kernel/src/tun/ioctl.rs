@@ -1,4 +1,5 @@
 //! The requests of the tun descriptor (`__tun_chr_ioctl`).
+#![forbid(unsafe_code)]
 
 use super::attach::AttachOptions;
 use super::Tunnel;
@@ -23,6 +24,15 @@ pub trait Argument {
     fn store(&mut self, from: &[u8]) -> Result<(), Errno>;
 }
 
+/// Requests that the kernel handles for every descriptor; their argument is an int, or none.
+pub const GENERIC: [u32; 5] = [
+    libc::FIONBIO as u32,
+    libc::FIOASYNC as u32,
+    libc::FIOCLEX as u32,
+    libc::FIONCLEX as u32,
+    2, /* FIGETBSZ */
+];
+
 const INVALID: Errno = Errno(libc::EINVAL);
 
 /// What an ioctl on a tunnel means for the descriptor behind it.
@@ -30,7 +40,7 @@ const INVALID: Errno = Errno(libc::EINVAL);
 pub enum Ioctl {
     /// Done, with this return value.
     Done(i32),
-    /// A request that the kernel handles for every descriptor (FIONBIO, FIOCLEX ...): make it on the bell.
+    /// One of [`GENERIC`]: make it on the bell.
     Generic,
 }
 
@@ -44,13 +54,6 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        const GENERIC: [u32; 5] = [
-            libc::FIONBIO as u32,
-            libc::FIOASYNC as u32,
-            libc::FIOCLEX as u32,
-            libc::FIONCLEX as u32,
-            2, /* FIGETBSZ */
-        ];
         const FIOQSIZE: u32 = 0x5460;
         const FICLONE: u32 = 0x4004_9409;
         const FICLONERANGE: u32 = 0x4020_940d;

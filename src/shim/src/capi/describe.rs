@@ -125,6 +125,6 @@ fn of_net(net: &Net) -> super::Answer<Json> {
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {
     let dir = net.dir();
     let tunnel = dir.tunnel(id)?;
-    let _lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
-    Ok(tunnel.peek_all())
+    let lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
+    Ok(lock.queue().peek_all())
 }

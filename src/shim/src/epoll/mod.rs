@@ -225,7 +225,7 @@ pub fn before_exec() {
         let Some(epoll) = instances::number_of(registration.instance()).filter(|_| quiet) else {
             continue;
         };
-        let stays = memtun_sys::fcntl(epoll, libc::F_GETFD, 0) == Ok(0);
+        let stays = memtun_sys::closes_on_exec(epoll) == Ok(false);
         if stays && modify(Some(epoll), registration, registration.events()) {
             registration.set_mark(mark::FRESH);
         }

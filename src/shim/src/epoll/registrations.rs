@@ -1,4 +1,5 @@
 //! The registrations of tunnels, and of other epoll instances, that this process knows.
+#![forbid(unsafe_code)]
 
 use super::instances;
 use crate::readiness::State;

@@ -1,4 +1,5 @@
 //! Snapshots of interfaces and tunnels: plain values.
+#![forbid(unsafe_code)]
 
 use crate::{Name, Net};
 use memtun_shm::layout::{Attachment, InterfaceState, TunnelState};
@@ -66,7 +67,7 @@ impl TunnelInfo {
             requested_name: (mode != 0).then(|| load_name(&state.requested_name)),
             mode,
             open_flags: state.open_flags.load(Relaxed),
-            queued: state.queued(),
+            queued: state.ring.queued(),
         }
     }
     /// Opened without O_NONBLOCK.

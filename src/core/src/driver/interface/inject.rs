@@ -1,4 +1,5 @@
 //! Packets toward the program.
+#![forbid(unsafe_code)]
 
 use super::Interface;
 use crate::driver::deadline::{deadline, nap};
@@ -13,11 +14,10 @@ use memtun_kernel::tun::room::{Refusal, Wait};
 use memtun_shm::layout::{Attachment, TunnelState};
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
-use memtun_shm::Mapped;
-use std::sync::atomic::{
-    AtomicI32,
-    Ordering::{Acquire, Relaxed, SeqCst},
-};
+use memtun_shm::{InterfaceGuard, Mapped};
+use memtun_sys::KeptFifo;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,17 +25,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Queue {
     inode: u64,
     tunnel: Mapped<TunnelState>,
-    /// Descriptor of its bell, -1 before the first use.
-    bell: AtomicI32,
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        let kept = *self.bell.get_mut();
-        if kept >= 0 && sys::is_fifo(kept, self.inode) {
-            let _ = sys::close(kept);
-        }
-    }
+    bell: KeptFifo,
 }
 
 impl Interface {
@@ -155,19 +145,19 @@ impl Interface {
                 return;
             };
             if captured {
-                self.capture(Sort::InjectRefused(refusal.errno), frame, ethertype);
+                self.capture(&lock, Sort::InjectRefused(refusal.errno), frame, ethertype);
             }
             drop(lock);
             dir.ring_capturer();
         }
     }
 
-    /// A record for the capturer. Wants the interface's lock.
-    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+    /// A record for the capturer.
+    fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
         // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
-        let _ = self.state.log_append(sort, frame.len(), |room| {
-            room.copy_from_slice(frame);
+        let _ = lock.log_writer().append(sort, frame.len(), |room| {
+            room.store(frame);
             Ok(ethertype)
         });
     }
@@ -185,7 +175,7 @@ impl Interface {
             .map_err(|_| Errno(libc::ENODEV))?;
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
-        if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
+        if tunnel.ring.queued() >= self.state.txqueuelen.load(Relaxed) {
             if let Some(time) = nap(end) {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
@@ -236,7 +226,7 @@ impl Interface {
         let pushed = self.push(queue, frame, ethertype, wait.for_lock());
         // What the program answers comes behind it: nobody writes while the interface's lock is held.
         if captured && pushed.is_ok() {
-            self.capture(Sort::Injected, frame, Some(ethertype));
+            self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
         drop(lock);
         dir.ring_capturer();
@@ -252,7 +242,7 @@ impl Interface {
         patience: Patience,
     ) -> std::result::Result<(), Errno> {
         let state = &**self.state;
-        let _lock = self
+        let lock = self
             .net
             .dir()
             .lock_tunnel(queue.inode, &queue.tunnel, patience)?;
@@ -261,18 +251,18 @@ impl Interface {
         {
             return Err(Errno(libc::ENODEV));
         }
-        let limit = state.txqueuelen.load(Relaxed);
+        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
         if !bell::will_ring(&queue.tunnel) {
-            return queue.tunnel.push(frame, ethertype, limit);
+            return inbound.push(frame, ethertype, limit);
         }
-        if queue.tunnel.queued() >= limit {
+        if inbound.queued() >= limit {
             return Err(Errno(libc::EAGAIN));
         }
         // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
         // packet without a bell would lie there unheard.
         let bell = self.bell_of(queue)?;
         bell::packet_queued(&queue.tunnel, bell);
-        let pushed = queue.tunnel.push(frame, ethertype, limit);
+        let pushed = inbound.push(frame, ethertype, limit);
         if pushed.is_err() {
             bell::packets_taken(&queue.tunnel, bell, false);
         }
@@ -298,7 +288,7 @@ impl Interface {
         let queue = Arc::new(Queue {
             inode,
             tunnel,
-            bell: AtomicI32::new(-1),
+            bell: KeptFifo::none_yet(inode),
         });
         let _ = self.first.set(queue.clone());
         queues.push(queue.clone());
@@ -312,8 +302,7 @@ impl Interface {
         if let Some(own) = self.net.local().descriptor(queue.inode) {
             return Ok(own);
         }
-        let kept = queue.bell.load(Relaxed);
-        if kept >= 0 && sys::is_fifo(kept, queue.inode) {
+        if let Some(kept) = queue.bell.number() {
             return Ok(kept);
         }
         // Not ours any more: whoever has the number now keeps it.
@@ -322,11 +311,8 @@ impl Interface {
             .dir()
             .open_bell(queue.inode)
             .map_err(|_| Errno(libc::ENODEV))?;
-        let kept = match sys::duplicate_high(fd.raw()) {
-            Ok(high) => high,
-            Err(_) => fd.into_raw(),
-        };
-        queue.bell.store(kept, Relaxed);
-        Ok(kept)
+        Ok(queue
+            .bell
+            .keep(sys::duplicate_high(fd.as_fd()).unwrap_or(fd)))
     }
 }
