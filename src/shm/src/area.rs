@@ -41,41 +41,44 @@ impl<'m> Area<'m> {
         self.len
     }
 
-    /// Can the range lie within?
+    /// Does the range lie within the first `kept` bytes?
     #[inline]
-    fn has(self, offset: usize, len: usize) -> bool {
-        offset.checked_add(len).is_some_and(|end| end <= self.len)
+    fn has(self, offset: usize, len: usize, kept: usize) -> bool {
+        let end = offset.checked_add(len);
+        end.is_some_and(|end| end <= self.len.min(kept))
     }
 
-    /// So many words at an offset that is a multiple of 8, if they lie within.
+    /// So many words at an offset that is a multiple of 8, if they lie within the first `kept` bytes.
     #[inline]
-    pub fn words<const N: usize>(self, offset: usize) -> Option<&'m [AtomicU64; N]> {
-        (offset % 8 == 0 && self.has(offset, N * 8)).then(|| self.memory.words(offset))
+    pub(crate) fn words<const N: usize>(
+        self,
+        offset: usize,
+        kept: usize,
+    ) -> Option<&'m [AtomicU64; N]> {
+        (offset % 8 == 0 && self.has(offset, N * 8, kept)).then(|| self.memory.words(offset))
     }
 
-    /// So many words at an offset that is a multiple of 8, and so many bytes behind them, if they lie within the first `kept`
-    /// bytes.
+    /// A range, if it lies within the first `kept` bytes.
     #[inline]
-    pub fn record<const N: usize>(
+    pub(crate) fn bytes(self, offset: usize, len: usize, kept: usize) -> Option<SharedBytes<'m>> {
+        self.has(offset, len, kept).then(|| SharedBytes {
+            memory: self.memory.behind(offset),
+            len,
+        })
+    }
+
+    /// So many words, and so many bytes behind them.
+    #[inline]
+    pub(crate) fn record<const N: usize>(
         self,
         offset: usize,
         len: usize,
         kept: usize,
     ) -> Option<(&'m [AtomicU64; N], SharedBytes<'m>)> {
-        let data = offset.checked_add(N * 8)?;
-        let end = data.checked_add(len)?;
-        (offset % 8 == 0 && end <= self.len.min(kept)).then(|| {
-            let memory = self.memory.behind(data);
+        let both = len.checked_add(N * 8)?;
+        (offset % 8 == 0 && self.has(offset, both, kept)).then(|| {
+            let memory = self.memory.behind(offset + N * 8);
             (self.memory.words(offset), SharedBytes { memory, len })
-        })
-    }
-
-    /// A range, if it lies within.
-    #[inline]
-    pub fn bytes(self, offset: usize, len: usize) -> Option<SharedBytes<'m>> {
-        self.has(offset, len).then(|| SharedBytes {
-            memory: self.memory.behind(offset),
-            len,
         })
     }
 
@@ -114,7 +117,7 @@ impl<'m> Area<'m> {
     pub fn grow_to(self, reserved: &AtomicU64, goal: usize) -> Result<(), Errno> {
         let have = (reserved.load(Relaxed) as usize).min(self.len);
         let more = goal.saturating_sub(have);
-        if !self.has(have, more) {
+        if !self.has(have, more, self.len) {
             return Err(Errno(libc::ENOBUFS));
         }
         self.memory.behind(have).reserve(more)?;
@@ -191,7 +194,7 @@ pub(crate) use real::Memory;
 mod real {
     use super::{Area, AtomicU64, Errno, Relaxed, SharedBytes};
     use memtun_sys as sys;
-    use std::ffi::c_void;
+
     use std::marker::PhantomData;
     use std::sync::atomic::AtomicU8;
 
@@ -255,7 +258,7 @@ mod real {
         #[inline]
         pub fn load(self, room: &mut [u8]) {
             // SAFETY: as many bytes are mapped, and the room is borrowed.
-            unsafe { copy(room.as_mut_ptr(), self.at, room.len()) };
+            unsafe { copy(room.as_mut_ptr(), self.at, room.len(), Shared::From) };
         }
 
         #[inline]
@@ -263,7 +266,7 @@ mod real {
             buf.reserve(len);
             // SAFETY: as many bytes are mapped, there is room for them in the buffer, and what was copied is filled.
             unsafe {
-                copy(buf.as_mut_ptr().add(buf.len()), self.at, len);
+                copy(buf.as_mut_ptr().add(buf.len()), self.at, len, Shared::From);
                 buf.set_len(buf.len() + len);
             }
         }
@@ -271,7 +274,7 @@ mod real {
         #[inline]
         pub fn store(self, data: &[u8]) {
             // SAFETY: as many bytes are mapped; who else writes them is borne by all who read.
-            unsafe { copy(self.at, data.as_ptr(), data.len()) };
+            unsafe { copy(self.at, data.as_ptr(), data.len(), Shared::To) };
         }
 
         #[inline]
@@ -279,6 +282,12 @@ mod real {
             // SAFETY: `Area` has checked that the range is mapped; the process handles SIGBUS.
             unsafe { sys::reserve(self.at, len) }
         }
+    }
+
+    /// The side of a copy that is shared.
+    enum Shared {
+        From,
+        To,
     }
 
     /// Copies bytes one of whose sides is shared.
@@ -290,24 +299,38 @@ mod real {
     /// Both ranges must be valid and apart from each other, one of them for this caller alone.
     #[cfg(not(miri))]
     #[inline]
-    unsafe fn copy(to: *mut u8, from: *const u8, n: usize) {
+    unsafe fn copy(to: *mut u8, from: *const u8, n: usize, _: Shared) {
+        use std::ffi::c_void;
         type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
         static COPY: Copy = libc::memcpy;
         // SAFETY: the function's contract is the caller's.
         unsafe { std::ptr::read_volatile(&COPY)(to.cast(), from.cast(), n) };
     }
 
-    /// The same where there is no libc.
+    /// The same in miri, by whole words: to it a word that is read as such and stored by bytes is an error. Areas and what
+    /// stands in them begin at whole words.
     ///
     /// # Safety
-    /// As above.
+    /// As above; the one that is shared is valid to the end of its last word.
     #[cfg(miri)]
-    unsafe fn copy(to: *mut u8, from: *const u8, n: usize) {
-        for i in 0..n {
-            // SAFETY: the caller's contract.
+    unsafe fn copy(to: *mut u8, from: *const u8, n: usize, shared: Shared) {
+        let word = |at: *mut u8| at.cast::<u64>();
+        for i in (0..n).step_by(8) {
+            let some = (n - i).min(8);
+            // SAFETY: the caller's contract: a word is read or stored where it is shared, bytes where it is not.
             unsafe {
-                let byte = AtomicU8::from_ptr(from.cast_mut().add(i)).load(Relaxed);
-                AtomicU8::from_ptr(to.add(i)).store(byte, Relaxed);
+                let (mut bytes, from) = ([0; 8], from.add(i).cast_mut());
+                match shared {
+                    Shared::To => {
+                        from.copy_to_nonoverlapping(bytes.as_mut_ptr(), some);
+                        let value = u64::from_ne_bytes(bytes);
+                        AtomicU64::from_ptr(word(to.add(i))).store(value, Relaxed);
+                    }
+                    Shared::From => {
+                        bytes = AtomicU64::from_ptr(word(from)).load(Relaxed).to_ne_bytes();
+                        to.add(i).copy_from_nonoverlapping(bytes.as_ptr(), some);
+                    }
+                }
             }
         }
     }

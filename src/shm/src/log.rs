@@ -260,21 +260,24 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         self.0.area()
     }
 
+    /// Bytes of the area that have memory behind them, as far as anybody says the truth.
+    #[inline]
+    fn kept(self) -> usize {
+        self.log().reserved.load(Acquire) as usize
+    }
+
     /// Bytes of a packet, if memory is behind them. Who reads without the lock may find any length.
     #[inline]
     fn data(self, place: u64, len: usize) -> Option<SharedBytes<'m>> {
         let offset = (place + RECORD) as usize * UNIT;
-        let data = self.area().bytes(offset, len)?;
-        (offset + len <= self.log().reserved.load(Acquire) as usize).then_some(data)
+        self.area().bytes(offset, len, self.kept())
     }
 
     /// What stands at a place, if memory does.
     #[inline]
     fn entry(self, place: u64) -> Option<Head<'m>> {
-        let offset = place as usize * UNIT;
-        let words = self.area().words(offset)?;
-        let kept = offset + RECORD as usize * UNIT <= self.log().reserved.load(Acquire) as usize;
-        kept.then_some(Head(words))
+        let words = self.area().words(place as usize * UNIT, self.kept())?;
+        Some(Head(words))
     }
 
     /// The record that a position leads to. None when it has been overwritten.

@@ -1,9 +1,8 @@
 //! Lock, ring and log in memory of a test's own.
 //!
-//! The same tests run as they are, in `loom` (`RUSTFLAGS='--cfg loom' cargo test --profile quick -p memtun-shm --lib`), which tries
-//! every order in which threads can come between each other's atomics, packets included, and in miri (`cargo +nightly miri
-//! test -p memtun-shm --lib model`), which sees every access to memory. What is below them, futex and clock, is a model in the
-//! first; the lock, which reads registers, is left out of the second.
+//! The same tests run as they are, in `loom`, which tries every order in which threads can come between each other's atomics,
+//! packets included, and in miri, which sees every access to memory (`scripts/models`). What is below them, futex and clock,
+//! is a model in the first; the lock, which reads registers, is left out of the second.
 
 use crate::area::{Area, Home};
 use crate::log::{Cursor, Entry, Log, Reader, Sort, Writer};
@@ -196,7 +195,8 @@ fn whoever_sees_a_packet_counted_without_the_lock_sees_all_of_it() {
             theirs.queue().push(&packet(7, 24), 1, 10).expect("room");
         });
         if packets.ring.queued() > 0 {
-            assert_eq!(packets.queue().peek_all(), [(packet(7, 24), 1)]);
+            let seen = packets.queue().peek_all();
+            assert_eq!(seen, [(packet(7, 24), 1)]);
         }
         producer.join().expect("the producer");
         assert_eq!(popped(packets.queue()), Some(packet(7, 24)));
@@ -289,7 +289,7 @@ mod locked {
 
     #[test]
     fn what_one_pushes_the_other_pops_in_order() {
-        model(2, || {
+        model(1, || {
             // Room for one packet, so that the second waits.
             let tunnel = Tunnel::new(2);
             let theirs = tunnel.clone();

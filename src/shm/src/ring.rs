@@ -146,26 +146,24 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         (self.area().len() / UNIT) as u32
     }
 
-    /// Is memory behind a range of the area?
+    /// Bytes of the area that have memory behind them, as far as anybody says the truth.
     #[inline]
-    fn is_kept(self, offset: usize, len: usize) -> bool {
-        offset + len <= self.ring().reserved.load(Relaxed) as usize
+    fn kept(self) -> usize {
+        self.ring().reserved.load(Relaxed) as usize
     }
 
     /// The word of a record, if memory is behind it.
     #[inline]
     fn record(self, at: u32) -> Option<&'m AtomicU64> {
-        let offset = at as usize * UNIT;
-        let [word, _] = self.area().words(offset)?;
-        self.is_kept(offset, UNIT).then_some(word)
+        let [word, _] = self.area().words(at as usize * UNIT, self.kept())?;
+        Some(word)
     }
 
     /// The packet of a record, if memory is behind it.
     #[inline]
-    fn packet(self, at: u32, len: usize) -> Option<SharedBytes<'m>> {
+    fn packet(self, at: u32, len: u32) -> Option<SharedBytes<'m>> {
         let offset = (at as usize + 1) * UNIT;
-        let data = self.area().bytes(offset, len)?;
-        self.is_kept(offset, len).then_some(data)
+        self.area().bytes(offset, len as usize, self.kept())
     }
 
     /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is read, ENOSPC when the
@@ -212,8 +210,8 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
                 at = 0;
             }
         }
-        let kept = self.ring().reserved.load(Relaxed) as usize;
-        let room = self.area().record(at as usize * UNIT, data.len(), kept);
+        let offset = at as usize * UNIT;
+        let room = self.area().record(offset, data.len(), self.kept());
         let Some(([word, _], place)) = room else {
             return full;
         };
@@ -253,7 +251,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             self.clear();
             return None;
         };
-        let Some(data) = self.packet(at, record.len as usize) else {
+        let Some(data) = self.packet(at, record.len) else {
             self.clear();
             return None;
         };
@@ -320,7 +318,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             if units > self.units() {
                 break;
             }
-            let Some(data) = self.packet(at, record.len as usize) else {
+            let Some(data) = self.packet(at, record.len) else {
                 break;
             };
             let mut copied = Vec::new();
