@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod interfaces;
 mod memory;
+pub mod socket;
 
 pub use memory::{Memory, Place};

@@ -44,7 +44,6 @@ mod foreign;
 mod hooks;
 mod interfaces;
 mod logging;
-mod missing;
 mod net;
 mod ops;
 mod process;

@@ -5,8 +5,9 @@ use crate::errno::{self, fence};
 use crate::foreign;
 use crate::net;
 use crate::table::{self, Held, OwnTunnels};
-use crate::user::IoctlArgument;
+use crate::user::OwnMemory;
 use memtun_abi::Errno;
+use memtun_calls::Place;
 use memtun_kernel::policy::Policy;
 use memtun_kernel::tun::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
 use memtun_kernel::Operation;
@@ -225,17 +226,11 @@ pub fn ioctl(
         let options = AttachOptions {
             link_up: config::get().is_none_or(|c| c.link_up),
         };
-        let answer = tunnel.ioctl(
-            fd,
-            request,
-            &mut IoctlArgument(arg as usize),
-            options,
-            &OwnTunnels,
-        );
-        if answer == Err(Errno(libc::EINVAL)) {
-            crate::missing::on_tunnel(&tunnel, request);
-        }
-        answer
+        let mut arg = Place {
+            memory: &OwnMemory,
+            at: arg as usize,
+        };
+        tunnel.ioctl(fd, request, &mut arg, options, &OwnTunnels)
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,

@@ -8,7 +8,8 @@
 use crate::signals::guarded;
 use crate::valgrind;
 use memtun_abi::Errno;
-use memtun_kernel::tun::{Argument, Sink, Source};
+use memtun_calls::Memory;
+use memtun_kernel::tun::{Sink, Source};
 use memtun_sys::{guard, syscall};
 
 const PAGE: usize = 4096;
@@ -305,17 +306,22 @@ impl Source for Vector {
     }
 }
 
-/// The third argument of an ioctl.
-pub struct IoctlArgument(pub usize);
+/// The program's memory, which is this process's.
+pub struct OwnMemory;
 
-impl Argument for IoctlArgument {
-    fn value(&self) -> usize {
-        self.0
+impl Memory for OwnMemory {
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        copy_in(at, into)
     }
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        copy_in(self.0, into)
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        copy_out(at, from)
     }
-    fn store(&mut self, from: &[u8]) -> Result<(), Errno> {
-        copy_out(self.0, from)
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        let text = c_string(at as *const libc::c_char)?;
+        let place = room
+            .get_mut(..text.len())
+            .ok_or(Errno(libc::ENAMETOOLONG))?;
+        place.copy_from_slice(text);
+        Ok(place)
     }
 }
