@@ -6,7 +6,9 @@
 //! | `programs/*.c` | small programs, one subject each, that print `label: result` lines; `driver.h` is the far side of the interface in both worlds |
 //! | `transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
 //! | `known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
+//! | [`fidelity`] | docs/fidelity.md, made from these and from memtun's table of requests |
 //! | `tests/conformance.rs` | one test per program and variant |
+//! | [`requests`], `programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `real-programs/`, [`programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
@@ -18,9 +20,11 @@
 
 pub mod build;
 pub mod conformance;
+pub mod fidelity;
 pub mod hostile;
 pub mod not_run;
 pub mod programs;
+pub mod requests;
 pub mod transcript;
 pub mod users;
 pub mod watchdog;
