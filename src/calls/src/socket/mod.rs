@@ -7,7 +7,7 @@
 mod addresses;
 mod option;
 
-pub use option::{option_of, refuse_option};
+pub use option::refuse_option;
 
 use crate::interfaces::{by_index, by_name, is_known, without_alias, Whose};
 use crate::memory::{Memory, Place};
