@@ -11,8 +11,8 @@ const HEAD: &str = "\
 # What is as in the kernel, and what is not
 
 Written by `scripts/fidelity` from the table of requests (`src/abi/src/request/table.rs`) and from the differences that the conformance
-suite knows (`shim-tests/known-differences.txt`); CI looks whether it is current. The program `requests` of the suite makes what is not
-left to the host with NULL, a bad pointer, an argument that lacks its last byte and a good one, on the kernel's driver and under memtun.
+suite knows (`shim-tests/conformance/known-differences.txt`); CI looks whether it is current. The program `requests` of the suite makes
+what is not left to the host with NULL, a bad pointer, an argument that lacks its last byte and a good one, on the kernel's driver and under memtun.
 
 | word | meaning |
 |---|---|

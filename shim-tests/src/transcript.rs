@@ -68,7 +68,7 @@ pub struct Difference {
 pub fn all_known_differences() -> &'static [Difference] {
     static ALL: OnceLock<Vec<Difference>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let text = fs::read_to_string(crate_dir().join("known-differences.txt"))
+        let text = fs::read_to_string(crate_dir().join("conformance/known-differences.txt"))
             .expect("known-differences.txt");
         parse_known(&text)
             .map(|parts| {
@@ -185,7 +185,7 @@ pub fn compare(
 
 fn recorded_path(program: &str) -> PathBuf {
     crate_dir()
-        .join("transcripts")
+        .join("conformance/transcripts")
         .join(format!("{program}.txt"))
 }
 
@@ -196,7 +196,8 @@ pub fn recorded(program: &str) -> Option<String> {
 
 /// Writes the recorded transcript.
 pub fn record(program: &str, text: &str) {
-    fs::create_dir_all(crate_dir().join("transcripts")).expect("transcripts/");
+    fs::create_dir_all(crate_dir().join("conformance/transcripts"))
+        .expect("conformance/transcripts/");
     fs::write(recorded_path(program), text).expect("a transcript");
 }
 
