@@ -14,6 +14,7 @@ mod cause;
 pub mod link;
 pub mod net;
 pub mod policy;
+mod seldom;
 pub mod tun;
 
 pub use cause::Cause;
