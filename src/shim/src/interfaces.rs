@@ -4,7 +4,7 @@ use crate::errno::fence;
 use crate::net;
 use crate::sockios::{by_index, by_name, without_alias, Whose};
 use crate::table::OwnTunnels;
-use crate::user;
+use crate::uaccess;
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF};
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::NetDir;
@@ -101,7 +101,7 @@ struct IfConf {
 /// the net have no addresses, so none is in the list.
 pub fn drop_known_addresses(socket: i32, arg: usize) {
     // SAFETY: plain numbers.
-    let Ok(mut conf) = (unsafe { user::read(arg as *const IfConf) }) else {
+    let Ok(mut conf) = (unsafe { uaccess::read(arg as *const IfConf) }) else {
         return;
     };
     if conf.requests == 0 {
@@ -129,7 +129,7 @@ pub fn drop_known_addresses(socket: i32, arg: usize) {
             let count = own.len.max(0) as usize / IfReq::SIZE;
             let known = room.iter().take(count).filter(|r| is_known(name_in(r)));
             conf.len -= (known.count() * IfReq::SIZE) as i32;
-            let _ = user::write(arg as *mut IfConf, &conf);
+            let _ = uaccess::write(arg as *mut IfConf, &conf);
         }
         return;
     }
@@ -137,20 +137,20 @@ pub fn drop_known_addresses(socket: i32, arg: usize) {
     let mut kept = 0;
     for i in 0..count {
         let mut request = [0u8; IfReq::SIZE];
-        if user::copy_in(conf.requests + i * IfReq::SIZE, &mut request).is_err() {
+        if uaccess::copy_in(conf.requests + i * IfReq::SIZE, &mut request).is_err() {
             return;
         }
         if is_known(name_in(&request)) {
             continue;
         }
-        if kept < i && user::copy_out(conf.requests + kept * IfReq::SIZE, &request).is_err() {
+        if kept < i && uaccess::copy_out(conf.requests + kept * IfReq::SIZE, &request).is_err() {
             return;
         }
         kept += 1;
     }
     if kept < count {
         conf.len = (kept * IfReq::SIZE) as i32;
-        let _ = user::write(arg as *mut IfConf, &conf);
+        let _ = uaccess::write(arg as *mut IfConf, &conf);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::errno::{self, fence};
 use crate::missing;
 use crate::net;
 use crate::table::OwnTunnels;
-use crate::user;
+use crate::uaccess;
 use libc::{c_int, c_ulong, c_void};
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
@@ -102,8 +102,8 @@ fn named(place: Place, arg: usize) -> Option<Result<Name, u32>> {
     let mut bytes = [0u8; 16];
     let name_at = |at: usize, bytes: &mut [u8; 16]| {
         // The last of its 16 bytes may lie where nothing is mapped.
-        let end = user::copy_in(at, &mut bytes[..]).or_else(|_| {
-            let text = user::c_string(at as *const libc::c_char)?;
+        let end = uaccess::copy_in(at, &mut bytes[..]).or_else(|_| {
+            let text = uaccess::c_string(at as *const libc::c_char)?;
             let n = text.len().min(15);
             bytes[..n].copy_from_slice(&text[..n]);
             Ok::<(), Errno>(())
@@ -112,7 +112,7 @@ fn named(place: Place, arg: usize) -> Option<Result<Name, u32>> {
     };
     let index_at = |at: usize| {
         let mut index = [0u8; 4];
-        user::copy_in(at, &mut index).ok()?;
+        uaccess::copy_in(at, &mut index).ok()?;
         Some(u32::from_ne_bytes(index))
     };
     match place {
@@ -120,7 +120,7 @@ fn named(place: Place, arg: usize) -> Option<Result<Name, u32>> {
         Place::NameAt(offset) => name_at(arg + offset, &mut bytes).map(Ok),
         Place::NameBehind(offset) => {
             let mut pointer = [0u8; 8];
-            user::copy_in(arg + offset, &mut pointer).ok()?;
+            uaccess::copy_in(arg + offset, &mut pointer).ok()?;
             match usize::from_ne_bytes(pointer) {
                 0 => None,
                 at => name_at(at, &mut bytes).map(Ok),
@@ -191,7 +191,7 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         }
         Ok(None) if request == SIOCGIFNAME => {
             let answer = host();
-            let given = user::c_string(arg as *const libc::c_char);
+            let given = uaccess::c_string(arg as *const libc::c_char);
             if answer == 0 && given.is_ok_and(crate::interfaces::is_known) {
                 errno::set(libc::ENODEV);
                 return -1;
@@ -267,14 +267,14 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) ->
     if asks_inet(request) && !inet {
         return Err(Errno(libc::ENOTTY));
     }
-    let int = |value: u32| user::copy_out(arg + 16, &(value as i32).to_ne_bytes());
+    let int = |value: u32| uaccess::copy_out(arg + 16, &(value as i32).to_ne_bytes());
     let given = || {
         let mut bytes = [0u8; 4];
-        user::copy_in(arg + 16, &mut bytes).map(|()| i32::from_ne_bytes(bytes))
+        uaccess::copy_in(arg + 16, &mut bytes).map(|()| i32::from_ne_bytes(bytes))
     };
     match request {
-        SIOCGIFNAME => user::copy_out(arg, load_name(&interface.name).padded()),
-        SIOCGIFFLAGS => user::copy_out(arg + 16, &(interface.flags() as u16).to_ne_bytes()),
+        SIOCGIFNAME => uaccess::copy_out(arg, load_name(&interface.name).padded()),
+        SIOCGIFFLAGS => uaccess::copy_out(arg + 16, &(interface.flags() as u16).to_ne_bytes()),
         // An alias goes down alone, and there are none.
         SIOCSIFFLAGS if alias && inet => Err(Errno(libc::EADDRNOTAVAIL)),
         SIOCSIFFLAGS => {
@@ -290,19 +290,19 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) ->
             Err(_) => Err(Errno(libc::EINVAL)),
         },
         SIOCGIFHWADDR => {
-            user::copy_out(
+            uaccess::copy_out(
                 arg + 16,
                 &(interface.link_type.load(Relaxed) as u16).to_ne_bytes(),
             )?;
             if interface.is_tap() {
-                user::copy_out(arg + 18, &interface.mac())
+                uaccess::copy_out(arg + 18, &interface.mac())
             } else {
-                user::copy_out(arg + 18, &[0; 14])
+                uaccess::copy_out(arg + 18, &[0; 14])
             }
         }
         SIOCSIFHWADDR => {
             let mut ifreq = IfReq([0; IfReq::SIZE]);
-            user::copy_in(arg, &mut ifreq.0[..32])?;
+            uaccess::copy_in(arg, &mut ifreq.0[..32])?;
             if interface.is_tap() && ifreq.flags() as u32 != interface.link_type.load(Relaxed) {
                 return Err(Errno(libc::EINVAL));
             }
@@ -312,7 +312,7 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) ->
         }
         SIOCSIFNAME => {
             let mut name = [0u8; 16];
-            user::copy_in(arg + 16, &mut name)?;
+            uaccess::copy_in(arg + 16, &mut name)?;
             net.rename_interface(interface, &Name::from_ifreq(&name), &OwnTunnels)
         }
         // No interface of the net has an address.
@@ -320,7 +320,7 @@ fn answer_for(net: &NetDir, interface: &Mapped<InterfaceState>, asked: Asked) ->
             Err(Errno(libc::EADDRNOTAVAIL))
         }
         SIOCGIFMETRIC => int(0),
-        SIOCGIFMAP => user::copy_out(arg + 16, &[0; 24]),
+        SIOCGIFMAP => uaccess::copy_out(arg + 16, &[0; 24]),
         // What a tun does not have in the kernel either.
         SIOCGIFPFLAGS | SIOCSIFPFLAGS | SIOCGIFSLAVE => Err(Errno(libc::EINVAL)),
         SIOCGIFMEM => Err(Errno(libc::ENOTTY)),
@@ -357,7 +357,7 @@ fn refuse_binding(option: c_int, value: usize, length: usize) -> Option<Errno> {
             };
             let mut bytes = [0u8; 16];
             let given = &mut bytes[..length.min(15)];
-            user::copy_in(value, given)?;
+            uaccess::copy_in(value, given)?;
             let _lock = net.lock()?;
             let (whose, called) = if option == libc::SO_BINDTODEVICE {
                 let whose = by_name(net, &Name::from_ifreq(&bytes));
@@ -379,7 +379,7 @@ fn refuse_binding(option: c_int, value: usize, length: usize) -> Option<Errno> {
 /// Does the host have the interface that a request names? Asked without changing the caller's ifreq.
 fn exists_on_host(fd: c_int, arg: *mut c_void) -> bool {
     let mut ifreq = IfReq([0; IfReq::SIZE]);
-    if user::copy_in(arg as usize, &mut ifreq.0[..16]).is_err() {
+    if uaccess::copy_in(arg as usize, &mut ifreq.0[..16]).is_err() {
         return true;
     }
     let request = SIOCGIFINDEX as usize;
