@@ -14,7 +14,6 @@
 //! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
-//! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
 //! | `target` | what that image is |
 //! | `uaccess` | the program's memory, without crashing on bad pointers |
@@ -48,7 +47,6 @@ mod host;
 mod interfaces;
 mod leave;
 mod logging;
-mod missing;
 mod net;
 mod ops;
 mod process;

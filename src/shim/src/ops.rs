@@ -6,9 +6,9 @@ use crate::config;
 use crate::errno::{self, fence};
 use crate::foreign;
 use crate::table::{self, Held, OwnTunnels};
-use crate::uaccess::Own;
+use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
-use crate::{missing, net, process};
+use crate::{net, process};
 use memtun_abi::Errno;
 use memtun_calls::tunnel::{self as calls, Attempt as Found, Descriptor, Nets, Pause};
 use memtun_calls::Place;
@@ -191,14 +191,10 @@ pub fn ioctl(
             link_up: config::get().is_none_or(|c| c.link_up),
         };
         let mut argument = Place {
-            memory: &Own,
+            memory: &OwnMemory,
             at: arg as usize,
         };
-        let answer = calls::ioctl(&tunnel, fd, request, &mut argument, options, &OwnTunnels);
-        if answer == Err(Errno(libc::EINVAL)) {
-            missing::on_tunnel(&tunnel, request);
-        }
-        answer
+        calls::ioctl(&tunnel, fd, request, &mut argument, options, &OwnTunnels)
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,

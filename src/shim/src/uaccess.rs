@@ -169,11 +169,11 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
     })
 }
 
-/// The memory of this process.
+/// The program's memory, which is this process's.
 #[derive(Clone, Copy)]
-pub struct Own;
+pub struct OwnMemory;
 
-impl Memory for Own {
+impl Memory for OwnMemory {
     #[inline]
     fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
         copy_in(at, into)

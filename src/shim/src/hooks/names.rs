@@ -49,7 +49,7 @@ hooks! {
         answer
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
-        match sockios::bind_to_device(level, option, value, length) {
+        match sockios::refusal(level, option, value, length) {
             None => real!(setsockopt(fd, level, option, value, length)),
             Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         }

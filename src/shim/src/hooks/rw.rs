@@ -12,7 +12,7 @@ use crate::foreign::or_host;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
 use crate::table::is_tunnel;
-use crate::uaccess::Own;
+use crate::uaccess::OwnMemory;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -71,9 +71,9 @@ impl From<Attempt> for Step {
 #[inline(never)]
 extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(Own, at as usize, len)).into(),
+        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
         Into::Vector(array, count) => {
-            ops::try_read(fd, Vector::new(Own, array as usize, count)).into()
+            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
         }
     }
 }
@@ -90,12 +90,20 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
         _ => Waited::Oddly,
     };
     match sink {
-        Into::Buffer(at, len) => {
-            ops::after_wait(fd, waiting, waited, Buffer::new(Own, at as usize, len)).into()
-        }
-        Into::Vector(array, count) => {
-            ops::after_wait(fd, waiting, waited, Vector::new(Own, array as usize, count)).into()
-        }
+        Into::Buffer(at, len) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Buffer::new(OwnMemory, at as usize, len),
+        )
+        .into(),
+        Into::Vector(array, count) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Vector::new(OwnMemory, array as usize, count),
+        )
+        .into(),
     }
 }
 
@@ -116,19 +124,19 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
 /// A plain read or write on a tunnel.
 #[inline(never)]
 pub extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    ops::write(fd, Buffer::new(Own, buf as usize, n))
+    ops::write(fd, Buffer::new(OwnMemory, buf as usize, n))
 }
 
 #[inline(never)]
 extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match total(array, count) {
         Some(0) => ops::nothing(fd, libc::O_RDONLY),
-        _ => ops::write(fd, Vector::new(Own, array as usize, count)),
+        _ => ops::write(fd, Vector::new(OwnMemory, array as usize, count)),
     }
 }
 
 extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
-    errno::fence(|| Vector::new(Own, array as usize, count))
+    errno::fence(|| Vector::new(OwnMemory, array as usize, count))
         .ok()
         .map(|v| memtun_kernel::tun::Source::len(&v))
 }
@@ -154,7 +162,7 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
                 fd,
                 waiting,
                 Waited::Failed,
-                Vector::new(Own, array as usize, count),
+                Vector::new(OwnMemory, array as usize, count),
             )
             .into()
             {

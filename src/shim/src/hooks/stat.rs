@@ -4,7 +4,7 @@ use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::uaccess::Own;
+use crate::uaccess::OwnMemory;
 use crate::{chardev, uaccess};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
@@ -94,7 +94,7 @@ fn by_path<T: Copy>(
 
 fn give<T: Copy>(buf: *mut T) -> c_int {
     const { assert!(size_of::<T>() == size_of::<stat_t>()) };
-    done(chardev::device().store(&Own, buf as usize))
+    done(chardev::device().store(&OwnMemory, buf as usize))
 }
 
 /// fstatat(2): AT_EMPTY_PATH makes it fstat.
@@ -116,7 +116,7 @@ fn at<T: Copy>(
 }
 
 fn give_x(buf: *mut statx_t) -> c_int {
-    done(chardev::device().store_x(&Own, buf as usize))
+    done(chardev::device().store_x(&OwnMemory, buf as usize))
 }
 
 #[inline]
