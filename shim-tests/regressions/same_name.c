@@ -113,7 +113,7 @@ static void change(void)
         close(other);
         memset(&ifr, 0, sizeof ifr);
         printf(" SIOCETHTOOL %s\n", outcome(request(0x8946, &ifr, "tun0"), "0"));
-        printf(" unknown %s\n", outcome(request(0x8992, &ifr, "tun0"), "0"));
+        printf(" unknown %s\n", outcome(request(0x89d0, &ifr, "tun0"), "0"));
     }
 }
 
