@@ -16,6 +16,7 @@ pub mod link;
 pub mod missing;
 pub mod net;
 pub mod policy;
+mod seldom;
 pub mod tun;
 
 pub use cause::Cause;

@@ -3,7 +3,7 @@
 use crate::errno::{self, fence};
 use crate::net;
 use crate::table::OwnTunnels;
-use crate::user::OwnMemory;
+use crate::uaccess::OwnMemory;
 use libc::{c_int, c_ulong, c_void};
 use memtun_abi::request::{self, SocketOption};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};

@@ -1,5 +1,6 @@
 //! The requests of the tun descriptor (`__tun_chr_ioctl`).
 
+use super::argument::Argument;
 use super::attach::AttachOptions;
 use super::Tunnel;
 use crate::link::ioctl::{get_hardware_address, set_hardware_address};
@@ -14,16 +15,6 @@ use crate::{Errno, Operation, Permission};
 use std::ffi::CStr;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// The third argument of an ioctl: a number, or memory of the program.
-pub trait Argument {
-    /// The argument itself.
-    fn value(&self) -> usize;
-    /// Fills `into` from where the argument points. EFAULT when that is not readable.
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno>;
-    /// Stores `from` where the argument points. EFAULT when that is not writable.
-    fn store(&mut self, from: &[u8]) -> Result<(), Errno>;
-}
 
 const INVALID: Errno = Errno(libc::EINVAL);
 

@@ -3,13 +3,13 @@
 use crate::errno;
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
-use crate::{sockios, user};
+use crate::{sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use std::ffi::CStr;
 
 hooks! {
     fn if_nametoindex(name: *const c_char) -> c_uint => my_if_nametoindex {
-        match errno::keep(|| user::c_string(name).map_or(Answer::Ask, interfaces::index_of)) {
+        match errno::keep(|| uaccess::c_string(name).map_or(Answer::Ask, interfaces::index_of)) {
             Answer::Is(index) => index,
             Answer::Ask => real!(if_nametoindex(name)),
             Answer::Gone => {
@@ -20,14 +20,14 @@ hooks! {
     }
     fn if_indextoname(index: c_uint, name: *mut c_char) -> *mut c_char => my_if_indextoname {
         match errno::keep(|| interfaces::name_of(index)) {
-            Answer::Is(found) if user::copy_out(name as usize, found.padded()).is_ok() => name,
+            Answer::Is(found) if uaccess::copy_out(name as usize, found.padded()).is_ok() => name,
             Answer::Gone => {
                 errno::set(libc::ENXIO);
                 std::ptr::null_mut()
             }
             _ => {
                 let host = real!(if_indextoname(index, name));
-                if errno::keep(|| user::c_string(host).is_ok_and(interfaces::is_known)) {
+                if errno::keep(|| uaccess::c_string(host).is_ok_and(interfaces::is_known)) {
                     errno::set(libc::ENXIO);
                     std::ptr::null_mut()
                 } else {

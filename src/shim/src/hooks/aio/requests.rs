@@ -1,27 +1,13 @@
-//! POSIX asynchronous I/O on tunnels (aio(7)).
-//!
-//! libc's own runs in helper threads that make system calls inside libc, past every hook. For a tunnel this is the same
-//! once more: a program that asks for asynchronous I/O asks for helper threads, so here, and only here, the library has
-//! some. As libc's, they carry out the requests on one descriptor one after the other; they live while there are any.
-//!
-//! | module | subject |
-//! |---|---|
-//! | `wait` | aio_suspend, and lists of lio_listio |
-//! | `notify` | the threads, and how the program is told |
+//! The requests, and the helpers that carry them out.
 
-mod notify;
-mod wait;
-
-pub use notify::Event;
-pub use wait::{concerns, suspend, tell_of_list, wait_for_list};
-
+use super::notify::{notify, start, Event};
+use super::waiters::{forget_waiters, wake_waiters};
 use crate::errno;
 use crate::hooks::rw;
-use crate::user;
+use crate::uaccess;
 use libc::{c_int, c_void, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_sys as sys;
-use notify::{notify, start};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{
@@ -29,7 +15,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::time::Duration;
-use wait::{forget_waiters, wake_waiters};
 
 /// glibc's struct aiocb on 64-bit machines. What libc keeps to itself is written as libc does, so that aio_error and
 /// aio_return are its own.
@@ -183,7 +168,7 @@ impl Drop for Locked {
     }
 }
 
-fn error_place<'a>(control: *const Control) -> &'a AtomicI32 {
+pub fn error_place<'a>(control: *const Control) -> &'a AtomicI32 {
     // SAFETY: a request of the program's, which it leaves alone while it is in progress; an aligned int.
     unsafe { AtomicI32::from_ptr(std::ptr::addr_of!((*control).error).cast_mut()) }
 }
@@ -195,7 +180,7 @@ fn finish(control: *mut Control, value: ssize_t, error: c_int) {
     error_place(control).store(error, Release);
 }
 
-fn in_progress(control: *const Control) -> bool {
+pub fn in_progress(control: *const Control) -> bool {
     error_place(control).load(Acquire) == libc::EINPROGRESS
 }
 
@@ -208,21 +193,21 @@ pub fn is_ours(control: *const Control) -> bool {
 }
 
 /// Is any request of ours in progress?
-fn any() -> bool {
+pub fn any() -> bool {
     PROCESS.load(Relaxed) != 0
         && PLACES
             .iter()
             .any(|place| !place.control.load(Relaxed).is_null())
 }
 
-fn refuse(e: c_int) -> c_int {
+pub fn refuse(e: c_int) -> c_int {
     errno::give::<c_int>(Err(Errno(e))) as c_int
 }
 
 /// aio_read(3), aio_write(3).
 pub fn submit(control: *mut Control, operation: c_int) -> c_int {
     // SAFETY: plain data.
-    let given = match unsafe { user::read(control) } {
+    let given = match unsafe { uaccess::read(control) } {
         Ok(given) => given,
         Err(e) => return refuse(e.0),
     };
@@ -333,7 +318,7 @@ pub fn cancel(fd: c_int, control: *const Control) -> Option<c_int> {
     lock.requests(fd).next()?;
     if !control.is_null() {
         // SAFETY: the caller's request; a plain number.
-        let of = unsafe { user::read(std::ptr::addr_of!((*control).descriptor)) };
+        let of = unsafe { uaccess::read(std::ptr::addr_of!((*control).descriptor)) };
         if of != Ok(fd) {
             drop(lock);
             return Some(refuse(libc::EINVAL));

@@ -8,25 +8,16 @@
 use crate::signals::guarded;
 use crate::valgrind;
 use memtun_abi::Errno;
-use memtun_calls::Memory;
-use memtun_kernel::tun::{Sink, Source};
+use memtun_calls::{in_user_space, Memory, USER_SPACE};
 use memtun_sys::{guard, syscall};
 
 const PAGE: usize = 4096;
 const EFAULT: Errno = Errno(libc::EFAULT);
-/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
-const END: usize = (1 << 47) - 4096;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Access {
     Read,
     Write,
-}
-
-/// Does the range lie in user space, as `access_ok` of the kernel asks?
-#[inline]
-fn in_range(start: usize, len: usize) -> bool {
-    start.checked_add(len).is_some_and(|end| end <= END)
 }
 
 /// Pages from `start` on that can be accessed, up to `len` bytes: how many bytes.
@@ -86,7 +77,7 @@ fn populate_is_known() -> bool {
 /// Copies into the program's memory; as far as it goes, then EFAULT.
 #[inline]
 pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
-    if !in_range(to, data.len()) {
+    if !in_user_space(to, data.len()) {
         return Err(EFAULT);
     }
     let most = if guarded() {
@@ -106,7 +97,7 @@ pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
 /// Copies from the program's memory, all of it or EFAULT.
 #[inline]
 pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
-    if !in_range(from, room.len())
+    if !in_user_space(from, room.len())
         || !guarded() && accessible(from, room.len(), Access::Read) < room.len()
     {
         return Err(EFAULT);
@@ -153,7 +144,7 @@ pub fn c_string_that_was_read<'a>(from: *const libc::c_char) -> Result<&'a [u8],
 fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errno> {
     const MOST: usize = libc::PATH_MAX as usize;
     let start = from as usize;
-    let room = END.checked_sub(start).ok_or(EFAULT)?.min(MOST);
+    let room = USER_SPACE.checked_sub(start).ok_or(EFAULT)?.min(MOST);
     let mut length = 0;
     while length < room {
         // Else one page at a time.
@@ -178,141 +169,16 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
     })
 }
 
-/// A buffer of read(2) or write(2).
-pub struct Buffer {
-    at: usize,
-    len: usize,
-}
-
-impl Buffer {
-    /// EFAULT for a range outside user space, as `access_ok` of the kernel.
-    #[inline]
-    pub fn new(at: *const libc::c_void, len: usize) -> Result<Buffer, Errno> {
-        let at = at as usize;
-        if !in_range(at, len) {
-            return Err(EFAULT);
-        }
-        Ok(Buffer {
-            at,
-            len: len.min(MAX_RW_COUNT),
-        })
-    }
-}
-
-/// Most bytes of one call (MAX_RW_COUNT of the kernel).
-const MAX_RW_COUNT: usize = 0x7fff_f000;
-
-impl Sink for Buffer {
-    #[inline]
-    fn len(&self) -> usize {
-        self.len
-    }
-    #[inline]
-    fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
-        copy_out(self.at + offset, data)
-    }
-}
-
-impl Source for Buffer {
-    #[inline]
-    fn len(&self) -> usize {
-        self.len
-    }
-    #[inline]
-    fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
-        copy_in(self.at + offset, room)
-    }
-}
-
-/// The elements of readv(2) or writev(2).
-pub struct Vector {
-    array: usize,
-    count: usize,
-    len: usize,
-}
-
-impl Vector {
-    /// EINVAL for a bad count or total, EFAULT for an array that is not readable.
-    pub fn new(array: *const libc::iovec, count: libc::c_int) -> Result<Vector, Errno> {
-        let count = usize::try_from(count)
-            .ok()
-            .filter(|n| *n <= 1024)
-            .ok_or(Errno(libc::EINVAL))?;
-        let mut vector = Vector {
-            array: array as usize,
-            count,
-            len: 0,
-        };
-        for i in 0..count {
-            let (at, len) = vector.element(i)?;
-            if len > isize::MAX as usize {
-                return Err(Errno(libc::EINVAL));
-            }
-            if !in_range(at, len) {
-                return Err(EFAULT);
-            }
-            vector.len = (vector.len + len).min(MAX_RW_COUNT);
-        }
-        Ok(vector)
-    }
-
-    fn element(&self, i: usize) -> Result<(usize, usize), Errno> {
-        let place = (self.array + i * size_of::<libc::iovec>()) as *const [usize; 2];
-        // SAFETY: two words; every bit pattern is valid. (iovec is a pointer and a size_t.)
-        unsafe { read(place) }.map(|[at, len]| (at, len))
-    }
-
-    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part of the range it is.
-    fn pieces(
-        &self,
-        offset: usize,
-        len: usize,
-        mut each: impl FnMut(usize, std::ops::Range<usize>) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        let (mut skip, mut done) = (offset, 0);
-        for i in 0..self.count {
-            if done == len {
-                break;
-            }
-            let (at, size) = self.element(i)?;
-            if skip >= size {
-                skip -= size;
-                continue;
-            }
-            let n = (size - skip).min(len - done);
-            each(at + skip, done..done + n)?;
-            done += n;
-            skip = 0;
-        }
-        Ok(())
-    }
-}
-
-impl Sink for Vector {
-    fn len(&self) -> usize {
-        self.len
-    }
-    fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
-        self.pieces(offset, data.len(), |at, part| copy_out(at, &data[part]))
-    }
-}
-
-impl Source for Vector {
-    fn len(&self) -> usize {
-        self.len
-    }
-    fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
-        self.pieces(offset, room.len(), |at, part| copy_in(at, &mut room[part]))
-    }
-}
-
 /// The program's memory, which is this process's.
+#[derive(Clone, Copy)]
 pub struct OwnMemory;
 
 impl Memory for OwnMemory {
+    #[inline]
     fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
         copy_in(at, into)
     }
+    #[inline]
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
         copy_out(at, from)
     }

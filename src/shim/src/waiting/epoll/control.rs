@@ -1,44 +1,12 @@
-//! epoll(7) where the bell alone cannot tell the truth.
-//!
-//! While a tunnel is attached and its link is up, the kernel's registration of the bell is all there is. In the other
-//! states it is changed before somebody waits: a tunnel that is down is registered without EPOLLOUT until the link comes
-//! up; one whose interface was deleted reports EPOLLERR. One that is registered while unattached has no wait queue, as
-//! with the driver: it is only looked at while it stands on epoll's ready list, stays there while a look finds something
-//! (level-triggered), and nothing ever puts it there again but EPOLL_CTL_MOD. One that is not writable because whoever
-//! captures is behind is registered without EPOLLOUT as well, and looked at every few milliseconds until it is writable
-//! again, which is an edge.
-//!
-//! A registration itself is passed on as it is made, so that somebody who sleeps in the wait already wakes, finds that it
-//! was for nothing and goes on waiting with care. What is known of an instance holds for all its descriptors
-//! ([`instances`]); what others have registered is read from the kernel ([`adopt`]). A registration that this process
-//! cannot change, because the number is closed or the tunnel is not here, is looked at every few milliseconds.
-//!
-//! | module | subject |
-//! |---|---|
-//! | [`instances`] | which descriptors are the same instance |
-//! | [`registrations`] | what is registered in them, as far as this process knows |
-//! | [`adopt`] | the same, where somebody else has registered it |
-//! | [`care`] | what the kernel is told of a registration |
-//! | [`waiting`] | epoll_wait, and what is true of the kernel's answers |
+//! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
 
-mod adopt;
-mod care;
-mod instances;
-mod registrations;
-mod waiting;
-
+use super::care::{modify, DEEPEST};
+use super::registrations::{self, mark, Target, EDGE, EXCLUSIVE, OUT, SHOT};
+use super::{adopt, instances};
 use crate::errno;
-use crate::readiness::{self, State, Why};
 use crate::table;
-use care::{modify, DEEPEST};
+use crate::waiting::state::{state, State, Why};
 use libc::{c_int, epoll_event};
-use registrations::{mark, Target, EDGE, EXCLUSIVE, OUT, SHOT};
-
-pub use adopt::adopt;
-pub use care::look;
-pub use instances::numbers_below;
-pub use registrations::{number_closed as tunnel_closed, tunnel_ended};
-pub use waiting::{correct, is_ready, wait};
 
 /// An epoll descriptor has been made.
 pub fn created(epoll: c_int) {
@@ -109,7 +77,7 @@ pub fn control(
     let Some(tunnel) = table::hold(fd) else {
         let mut told = event;
         let answer = host(&mut told);
-        if answer == 0 && errno::keep(|| registrations::is_epoll(fd)) {
+        if answer == 0 && errno::keep(|| is_epoll(fd)) {
             let target = Target::Epoll(instances::of(fd));
             registrations::remember(instance, fd, target, event, mark::PLAIN);
         }
@@ -196,7 +164,7 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
 
 /// A write was refused because whoever captures is behind: a thread that sleeps for the next edge has to look.
 pub fn refused(fd: c_int) {
-    if !registrations::any() || readiness::state(fd) != State::Quiet(Why::Capturer) {
+    if !registrations::any() || state(fd) != State::Quiet(Why::Capturer) {
         return;
     }
     let Some(inode) = table::hold(fd).map(|t| t.inode()) else {
@@ -230,4 +198,9 @@ pub fn before_exec() {
             registration.set_mark(mark::FRESH);
         }
     }
+}
+
+/// Is a descriptor that somebody registers another epoll's?
+fn is_epoll(fd: c_int) -> bool {
+    instances::is_known(fd) && adopt::is_epoll(fd)
 }

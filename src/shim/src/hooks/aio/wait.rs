@@ -5,66 +5,12 @@
 )]
 
 use super::notify::{notify, start, Event};
-use super::{any, error_place, in_progress, is_ours, refuse, Control};
-use crate::{errno, user};
+use super::requests::{any, error_place, in_progress, is_ours, refuse, Control};
+use super::waiters::{begin_wait, FREE};
+use crate::{errno, uaccess};
 use libc::{c_int, c_void, sem_t, timespec};
 use memtun_sys as sys;
-use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
-use std::sync::atomic::{
-    AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
-
-/// Somebody in aio_suspend.
-struct Waiter {
-    state: AtomicU32,
-    semaphore: UnsafeCell<MaybeUninit<sem_t>>,
-}
-
-// SAFETY: a semaphore is made for many threads; it is initialised by whoever took the free place.
-unsafe impl Sync for Waiter {}
-
-const FREE: u32 = 0;
-const TAKEN: u32 = 1;
-const WAITS: u32 = 2;
-
-static WAITERS: [Waiter; 64] = [const {
-    Waiter {
-        state: AtomicU32::new(FREE),
-        semaphore: UnsafeCell::new(MaybeUninit::uninit()),
-    }
-}; 64];
-
-/// A child of fork(2) has none of its parent's threads.
-pub fn forget_waiters() {
-    for waiter in &WAITERS {
-        waiter.state.store(FREE, Relaxed);
-    }
-}
-
-/// A request is done.
-pub fn wake_waiters() {
-    for waiter in WAITERS.iter().filter(|w| w.state.load(Acquire) == WAITS) {
-        // SAFETY: initialised before it waits; a post too many wakes the next user of the place once for nothing.
-        unsafe { libc::sem_post(waiter.semaphore.get().cast()) };
-    }
-}
-
-/// A place to wait in; None when there are too many.
-#[inline(never)]
-extern "C" fn begin_wait() -> Option<&'static Waiter> {
-    let free = |w: &&Waiter| {
-        w.state
-            .compare_exchange(FREE, TAKEN, AcqRel, Relaxed)
-            .is_ok()
-    };
-    let waiter = WAITERS.iter().find(free)?;
-    // SAFETY: taken by us, so nobody waits on it.
-    unsafe { libc::sem_init(waiter.semaphore.get().cast(), 0, 0) };
-    waiter.state.store(WAITS, Release);
-    Some(waiter)
-}
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// What a look at a list says.
 #[derive(PartialEq)]
@@ -202,7 +148,7 @@ extern "C" fn gather(list: List, what: Look, theirs: &mut [*const Control; 64]) 
 #[inline(never)]
 extern "C" fn end_of(time: *const timespec) -> u64 {
     // SAFETY: NULL, or the caller's time; plain numbers.
-    match (!time.is_null()).then(|| unsafe { user::read(time) }.ok()) {
+    match (!time.is_null()).then(|| unsafe { uaccess::read(time) }.ok()) {
         Some(Some(t)) => (t.tv_sec.max(0) as u64)
             .saturating_mul(1_000_000_000)
             .saturating_add(t.tv_nsec.max(0) as u64)
@@ -260,7 +206,7 @@ pub fn tell_of_list(
     host: Host,
 ) -> bool {
     // SAFETY: NULL, or the caller's event; plain data.
-    let event = match unsafe { user::read(event) } {
+    let event = match unsafe { uaccess::read(event) } {
         Ok(event) if event.notify != libc::SIGEV_NONE => event,
         _ => return true,
     };

@@ -1,9 +1,9 @@
 //! The registrations of tunnels, and of other epoll instances, that this process knows.
 
-use super::instances;
-use crate::readiness::State;
 use crate::table::{self, OwnTunnels};
+use crate::waiting::state::State;
 use libc::{c_int, epoll_event};
+use memtun_calls::readiness::epoll_bits;
 use memtun_kernel::net::Local;
 use memtun_kernel::tun::{Readiness, Tunnel};
 use std::sync::atomic::{
@@ -197,12 +197,7 @@ impl Registration {
 
     /// What a look at the tunnel finds, in epoll's bits.
     pub fn look(&self) -> u32 {
-        self.readiness().map_or(0, |now| {
-            let bits = [(now.error, ERR), (now.readable, IN), (now.writable, OUT)];
-            bits.into_iter()
-                .filter(|(on, _)| *on)
-                .fold(0, |all, (_, bit)| all | bit)
-        })
+        self.readiness().map_or(0, epoll_bits)
     }
 }
 
@@ -312,9 +307,4 @@ pub fn tunnel_ended(inode: u64) {
 /// An instance has ended.
 pub fn instance_ended(instance: u32) {
     of(instance).for_each(Registration::forget);
-}
-
-/// Is a descriptor that somebody registers another epoll's?
-pub fn is_epoll(fd: c_int) -> bool {
-    instances::is_known(fd) && super::adopt::is_epoll(fd)
 }

@@ -5,7 +5,8 @@ use super::registrations::{
     self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT,
 };
 use crate::errno;
-use crate::readiness::{self, LinkBell, State, Why};
+use crate::host;
+use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
 
@@ -45,12 +46,12 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
     };
     let number = registration.number();
     let mut call = |operation| {
-        errno::keep(|| {
-            match crate::hooks::wait::real_epoll_ctl(epoll, operation, number, &mut event) {
+        errno::keep(
+            || match host::epoll_ctl(epoll, operation, number, &mut event) {
                 0 => 0,
                 _ => errno::get(),
-            }
-        })
+            },
+        )
     };
     let refused = if registration.events() & EXCLUSIVE != 0 {
         // Such a registration cannot be changed, only be made anew.
@@ -136,9 +137,9 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             continue;
         }
         let link = match state {
-            State::Quiet(Why::Link) => registration.descriptor().and_then(readiness::link_bell),
+            State::Quiet(Why::Link) => registration.descriptor().and_then(link_bell),
             State::Quiet(Why::Capturer) => {
-                found.nap_at_most(readiness::GLANCE);
+                found.nap_at_most(GLANCE);
                 continue;
             }
             _ => continue,
@@ -147,7 +148,7 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             Some(link) if !registration.is_fixed() => found.links.push(link),
             _ => {
                 found.is_false |= registration.is_fixed() && events & (EDGE | SHOT) == 0;
-                found.nap_at_most(readiness::MOMENT);
+                found.nap_at_most(MOMENT);
             }
         }
     }

@@ -5,13 +5,9 @@ use super::care::{look, look_at, modify, told, DEEPEST};
 use super::instances;
 use super::registrations::{self, mark, Registration, Target, EDGE, ERR, IN, OUT, SHOT};
 use crate::errno;
-use crate::readiness::{self, Deadline, LinkBell, State};
+use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
+use crate::waiting::state::{LinkBell, State};
 use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
-
-const NOW: timespec = timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
 /// Does only this process know of something to report?
 fn has_listed(instance: u32, depth: usize) -> bool {
@@ -36,7 +32,7 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
             events: libc::POLLIN,
             revents: 0,
         }];
-        errno::keep(|| readiness::host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
+        errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
     });
     if has_listed(instance, 0) {
         return true;
@@ -207,7 +203,7 @@ pub fn wait(
                 Some(moment) => Some(deadline.nap(moment)),
                 None => deadline.left(),
             };
-            let n = readiness::host_ppoll(&mut asked, time, mask);
+            let n = host_ppoll(&mut asked, time, mask);
             if n < 0 || n == 0 && deadline.over() {
                 return errno::keep(|| {
                     drop(found);
