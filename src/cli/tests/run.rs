@@ -451,6 +451,22 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
     }
 }
 
+/// The system's own word for it, "No such file or directory", is about a file that is there.
+#[test]
+fn a_program_without_its_dynamic_linker_is_said_to_be_one() {
+    let scratch = Scratch::new();
+    let source = "int main(void) { return 0; }";
+    let options = ["-Wl,--dynamic-linker=/nowhere/ld-linux.so.2"];
+    let Some(program) = compiled(&scratch, "unlinked", source, &options) else {
+        return;
+    };
+    let says =
+        "cannot be executed: its dynamic linker /nowhere/ld-linux.so.2 does not exist; build it";
+    done(memtun().args(["run", "--"]).arg(&program)).fails(126, &[says]);
+    let doctor = done(memtun().arg("doctor").arg(&program));
+    assert!(doctor.out.contains(says) && doctor.status == Some(1));
+}
+
 /// What the loader starts without the library does not start: it would be on the machine's own devices.
 #[test]
 fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
