@@ -303,7 +303,9 @@ def test_every_test_has_its_outcome(run, way: str, pytester: pytest.Pytester) ->
     arguments = WAYS[way]
     needs(*arguments)
     if way == "forked" and run("def test_it(): pass", "--forked").ret != 0:
-        pytest.skip("this pytest-forked does not work with this pytest")
+        if "MEMTUN_TEST_FORKED" in os.environ:
+            pytest.fail("this pytest was chosen because pytest-forked works with it, and it does not")
+        pytest.skip("this pytest-forked does not work with this pytest; scripts/test runs this with an older one")
     source = SOURCE
     outcomes = OUTCOMES
     if way not in ("alone", "xdist"):
@@ -683,3 +685,23 @@ def pytest_sessionstart(session):
     assert [line.split("::")[1] for line in lines] == [
         f"{name} {when} passed" for name in ("test_before", "test_it", "test_after") for when in ("setup", "call", "teardown")
     ]
+
+
+def test_text_that_is_not_utf_8_ends_no_run(run) -> None:
+    needs("-n")
+    result = run(
+        """
+@pytest.mark.memtun_shim
+def test_it(record_property):
+    record_property("path", "b\\udcff")
+    assert os.fsdecode(b"a\\xff") == "another"
+@pytest.mark.memtun_shim
+@pytest.mark.parametrize("n", range(3))
+def test_others(n):
+    pass
+""",
+        "-n",
+        "1",
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*a\\udcff*"])

@@ -159,7 +159,7 @@ class _Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase is over."""
         plain = type(report) is pytest.TestReport
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        data = _in_utf8(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
         self._sender.send("report", plain, data, _sendable(self._exception) if report.failed else None)
         if plain:
             # So that what the next phase writes is captured as the next one's.
@@ -229,6 +229,18 @@ def _foreground(group: int) -> None:
             os.tcsetpgrp(0, group)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_utf8(value: Any) -> Any:
+    """The same, where text is such that it can be sent: pytest-xdist ends the run over a half of a surrogate pair, as
+    it stands in a path that is not UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, (tuple, list)):
+        return type(value)([_in_utf8(v) for v in value])
+    if isinstance(value, dict):
+        return {_in_utf8(k): _in_utf8(v) for k, v in value.items()}
+    return value
 
 
 def _sendable(exception: Optional[BaseException]) -> Optional[tuple[Optional[bytes], str, str]]:
