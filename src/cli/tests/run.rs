@@ -608,17 +608,35 @@ fn raw_system_calls_in_the_code_are_seen() {
 }
 
 #[test]
+fn nothing_is_started_with_what_is_not_the_library() {
+    let scratch = Scratch::new();
+    let empty = scratch.write("libmemtun.so", "");
+    for library in [empty.as_path(), Path::new(env!("CARGO_BIN_EXE_memtun"))] {
+        for verb in [["run", "--", "true"].as_slice(), &["doctor", "true"]] {
+            let done = done(memtun().args(verb).env("MEMTUN_LIBRARY", library));
+            assert_ne!(done.status, Some(0));
+            let said = done.out + &done.err;
+            assert!(said.contains("is not libmemtun.so"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_program_that_did_not_load_the_library_is_reported() {
     let scratch = Scratch::new();
-    // A copy of the library of its own: other tests open theirs at the same time. It cannot be loaded.
+    // A copy of the library that wants another one, which is nowhere.
     let library = scratch.write("libmemtun.so", "");
+    let mut bytes = std::fs::read(self::library()).unwrap();
+    let wanted = bytes.windows(10).position(|b| b == b"libc.so.6\0");
+    bytes[wanted.expect("it needs libc")] = b'x';
+    std::fs::write(&library, bytes).unwrap();
     let run = done(
         memtun()
             .args(["run", "--", "true"])
             .env("MEMTUN_LIBRARY", &library),
     );
-    assert_eq!(run.status, Some(0));
-    assert!(run.err.contains("cannot be preloaded"), "{}", run.err);
+    assert_eq!(run.status, Some(127));
+    assert!(run.err.contains("xibc.so.6: cannot open"), "{}", run.err);
     let run = done(
         memtun()
             .args(["doctor", "true"])

@@ -284,8 +284,19 @@ impl Image<'_> {
         found
     }
 
+    /// Does it define this symbol for others?
+    pub fn exports(&self, wanted: &[u8]) -> bool {
+        let mut found = false;
+        self.each_in(&[SHT_DYNSYM], |name| found |= name == wanted);
+        found
+    }
+
     /// Calls `each` with the name of every symbol that is defined in it.
-    pub fn each_defined(&self, mut each: impl FnMut(&[u8])) {
+    pub fn each_defined(&self, each: impl FnMut(&[u8])) {
+        self.each_in(&[SHT_SYMTAB, SHT_DYNSYM], each);
+    }
+
+    fn each_in(&self, kinds: &[u32], mut each: impl FnMut(&[u8])) {
         let (table, count) = self.sections;
         let section = |i: u64| {
             let mut entry = [0u8; 64];
@@ -294,7 +305,7 @@ impl Image<'_> {
         };
         let tables = (0..u64::from(count))
             .filter_map(section)
-            .filter(|entry| [SHT_SYMTAB, SHT_DYNSYM].contains(&word(entry, 4)));
+            .filter(|entry| kinds.contains(&word(entry, 4)));
         for symbols in tables {
             let Some(strings) = section(u64::from(word(&symbols, 40))) else {
                 continue;
