@@ -93,7 +93,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             Ok(Some(interface)) => {
                 let has = interface.tun_flags.load(Relaxed);
                 let same_type = flags & IFF_TUN != 0 && has & IFF_TUN != 0
-                    || flags & (IFF_TUN | IFF_TAP) == IFF_TAP && has & IFF_TAP != 0;
+                    || flags & IFF_TAP != 0 && has & IFF_TAP != 0;
                 if flags & IFF_TUN_EXCL != 0 {
                     return Err(Errno(libc::EBUSY));
                 }

@@ -98,6 +98,9 @@ pub fn control(
         created(epoll);
     }
     let instance = instances::of(epoll);
+    if let Some(tunnel) = table::hold(fd).filter(|_| registrations::any()) {
+        registrations::is_back(instance, fd, tunnel.inode());
+    }
     let known = registrations::find(instance, fd);
     if operation == libc::EPOLL_CTL_DEL {
         let answer = host(std::ptr::null_mut());
@@ -112,6 +115,7 @@ pub fn control(
         if answer == 0 && errno::keep(|| registrations::is_epoll(fd)) {
             let target = Target::Epoll(instances::of(fd));
             registrations::remember(instance, fd, target, event, mark::PLAIN);
+            registrations::ring_for_edges(instances::of(fd));
         }
         return answer;
     };
@@ -177,6 +181,8 @@ pub fn control(
                 }
             }
         }
+    } else {
+        registrations::ring_for_edges(instance);
     }
     answer
 }
