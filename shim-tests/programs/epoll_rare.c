@@ -43,6 +43,12 @@ static void deleted(const char *road, int i, int up, int waits_before)
     ep_show(label(road, i, "deleted"), ep);
     ep_show(label(road, i, "deleted, again"), ep);
     drv_detach(&d);
+    if (!waits_before) {
+        close(fd);
+        close(ep);
+        close(outer);
+        return;
+    }
     /* The descriptor may have another interface, and its registration lives on. */
     MUST(tun_set_iff(fd, "ex1", TUN));
     link_up("ex1", 1);
@@ -128,13 +134,52 @@ static void nested_edges(const char *road, int added_first)
     close(outer);
 }
 
+/* A refused registration is no look: nobody is woken for room that nobody was told is not there. */
+static void refused(void)
+{
+    int ep = ep_make(), fd = tun_ready("ex4", TUN, O_NONBLOCK);
+    MUST(ep_ctl(ep, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, 7));
+    ep_show("refused, up", ep);
+    link_up("ex4", 0);
+    SHOW("refused, the second registration", ep_ctl(ep, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, 7));
+    link_up("ex4", 1);
+    ep_show("refused, up again", ep);
+    link_up("ex4", 0);
+    SHOW("looked at, modified", ep_ctl(ep, EPOLL_CTL_MOD, fd, EPOLLOUT | EPOLLET, 7));
+    link_up("ex4", 1);
+    ep_show("looked at, up again", ep);
+    close(fd);
+    close(ep);
+}
+
+/* What only the library knows is an edge once, and a single shot once, in an instance around it. */
+static void nested_deletion(const char *road, unsigned bits)
+{
+    char text[160];
+    int inner = ep_make(), outer = ep_make(), fd = tun_ready("ex5", TUN, O_NONBLOCK);
+    driver d = drv_attach("ex5");
+    MUST(ep_ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN, 7));
+    MUST(ep_ctl(outer, EPOLL_CTL_ADD, inner, EPOLLIN | bits, 8));
+    MUST(drv_delete(&d));
+    drv_detach(&d);
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "deleted in a nested instance, %s, %d", road, i);
+        ep_show(text, outer);
+    }
+    close(fd);
+    close(inner);
+    close(outer);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
     for (int i = 0; i < (int)ASKED; i++) {
         deleted("up and looked at", i, 1, 1);
-        deleted("up", i, 1, 0);
-        deleted("down and looked at", i, 0, 1);
+        if (asked[i].bits & EPOLLOUT) {
+            deleted("up", i, 1, 0);
+            deleted("down and looked at", i, 0, 1);
+        }
         deleted("down", i, 0, 0);
     }
     closed("number free, level", EPOLLIN | EPOLLOUT, 0);
@@ -147,5 +192,9 @@ int main(int argc, char **argv)
     closed("number taken, exclusive", EPOLLIN | EPOLLOUT | EPOLLEXCLUSIVE, 1);
     nested_edges("nested edges", 1);
     nested_edges("nested edges, the tunnel added last", 0);
+    refused();
+    nested_deletion("level", 0);
+    nested_deletion("edge", EPOLLET);
+    nested_deletion("one shot", EPOLLONESHOT);
     return 0;
 }

@@ -136,7 +136,7 @@ pub fn control(
     tunnel.sleeps_uncounted();
     let dead = operation == libc::EPOLL_CTL_MOD && known.is_some_and(|r| r.mark() == mark::DEAD);
     let mut told = event;
-    let mark = match State::of(tunnel.readiness()) {
+    let mark = match State::of(tunnel.glance()) {
         State::Error if operation == libc::EPOLL_CTL_ADD => mark::DEAD,
         _ if dead => mark::DEAD,
         State::Error => mark::GONE,
@@ -182,6 +182,8 @@ pub fn control(
             }
         }
     } else {
+        // The driver is asked only by a call that succeeds: who is told that there is no room is woken when there is.
+        tunnel.readiness();
         registrations::ring_for_edges(instance);
     }
     answer

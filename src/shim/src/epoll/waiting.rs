@@ -62,13 +62,27 @@ fn only_false(instance: u32) -> bool {
     })
 }
 
+/// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
+/// a single shot once. (The mark of such a registration says whether it was told.)
+fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
+    let events = registration.events();
+    let was_told = registration.mark() == mark::FRESH;
+    registration.set_mark(if is_ready { mark::FRESH } else { mark::PLAIN });
+    if !is_ready || events & EDGE != 0 && was_told {
+        return 0;
+    }
+    if events & SHOT != 0 {
+        registration.disarm();
+    }
+    events & IN
+}
+
 /// Collects what only we can report.
 fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
         let ready = match registration.target() {
-            Target::Epoll(inner) if has_listed(inner, 1) => registration.events() & IN,
-            Target::Epoll(_) => 0,
+            Target::Epoll(inner) => tell_nested(registration, has_listed(inner, 1)),
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
             Target::Tunnel(_) if !registration.take_listed() => 0,
             Target::Tunnel(_) => {
@@ -161,7 +175,11 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                     Target::Epoll(inner)
                         if is_instance_ready(inner, instances::number_of(inner)) =>
                     {
-                        event.events
+                        let told = event.events & registration.events();
+                        if told != 0 && registration.events() & SHOT != 0 {
+                            registration.disarm();
+                        }
+                        told
                     }
                     Target::Epoll(_) => 0,
                 };
