@@ -326,6 +326,7 @@ const SHN_UNDEF: u16 = 0;
 const ENTRY_POINTS: &[&[u8]] = &[
     b"__asan_init\0",
     b"__hwasan_init\0",
+    b"__lsan_init\0",
     b"__msan_init\0",
     b"__tsan_init\0",
     b"__ubsan_handle_",
