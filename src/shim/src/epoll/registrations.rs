@@ -6,6 +6,7 @@ use crate::table::{self, OwnTunnels};
 use libc::{c_int, epoll_event};
 use memtun_core::netdir::Local;
 use memtun_core::sys;
+use memtun_core::sys::quiet::{may, Extra};
 use memtun_core::tunnel::{Readiness, Tunnel};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
@@ -138,6 +139,10 @@ impl Registration {
         let Target::Tunnel(inode) = self.target() else {
             return None;
         };
+        // Takes fcntl(2), fstat(2) and close(2), which a sandbox may not know of the program.
+        if !may(Extra::Flags) || !may(Extra::Files) {
+            return None;
+        }
         let number = self.number();
         let got = sys::fcntl(self.descriptor()?, libc::F_DUPFD_CLOEXEC, number as usize);
         let lent = Lent {
