@@ -254,9 +254,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return invalid;
         };
         let attached = self.attachment() == Attachment::Attached;
-        let attach = match flags & (IFF_ATTACH_QUEUE | IFF_DETACH_QUEUE) {
-            IFF_ATTACH_QUEUE if !attached => true,
-            IFF_DETACH_QUEUE if attached => false,
+        // With both bits the first one asked about decides.
+        let attach = match (flags & IFF_ATTACH_QUEUE != 0, flags & IFF_DETACH_QUEUE != 0) {
+            (true, _) if !attached => true,
+            (false, true) if attached => false,
             _ => return invalid,
         };
         if interface.tun_flags.load(Acquire) & IFF_MULTI_QUEUE == 0 {
