@@ -346,6 +346,7 @@ const SHN_UNDEF: u16 = 0;
 const ENTRY_POINTS: &[&[u8]] = &[
     b"__asan_init",
     b"__hwasan_init",
+    b"__lsan_init",
     b"__msan_init",
     b"__tsan_init",
 ];
