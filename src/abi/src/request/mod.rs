@@ -109,6 +109,9 @@ pub enum Answer {
     Host(&'static str),
 }
 
+/// No argument points to more bytes.
+pub const LARGEST: usize = 120;
+
 /// What stands for a request about an interface that has no row.
 static UNKNOWN: Request = Request {
     name: "",

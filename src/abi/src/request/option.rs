@@ -23,7 +23,7 @@ const NO_PACKETS: Answer = Answer::Absent(
 );
 
 /// All of them.
-pub static SOCKET_OPTIONS: &[SocketOption] = &[
+pub const SOCKET_OPTIONS: &[SocketOption] = &[
     SocketOption {
         name: "SO_BINDTODEVICE",
         number: libc::SO_BINDTODEVICE,

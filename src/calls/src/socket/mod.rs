@@ -7,7 +7,7 @@
 mod addresses;
 mod option;
 
-pub use option::{option_of, refuse_option};
+pub use option::refuse_option;
 
 use crate::interfaces::{by_index, by_name, is_known, without_alias, Whose};
 use crate::memory::{Memory, Place};
@@ -75,9 +75,6 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             return Ok(Verdict::Host(After::Nothing));
         };
         let row = request::on_socket(self.request, family);
-        if row.need == Need::NetAdmin {
-            net.permit_check(Permission::NetAdmin)?;
-        }
         let host = || {
             Ok(Verdict::Host(match (row.interface, self.request) {
                 (Named::Name(0), _) => After::Named,
@@ -86,6 +83,16 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
                 _ => After::Nothing,
             }))
         };
+        if row.interface == Named::Nowhere {
+            return host();
+        }
+        match (self.can_be_read(row, family), row.need) {
+            // Before it says EFAULT the host asks for a privilege that the program needs for its own interfaces only.
+            (Err(e), Need::NetAdmin) => return Err(e),
+            (Err(_), _) => return host(),
+            (Ok(()), Need::NetAdmin) => net.permit_check(Permission::NetAdmin)?,
+            (Ok(()), _) => {}
+        }
         let Some(named) = self.named(row) else {
             return host();
         };
@@ -141,6 +148,18 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             memory: self.memory,
             at: self.arg.wrapping_add(offset),
         }
+    }
+
+    /// The kernel reads the whole of an argument before it looks at any of it; on a socket that the request is not for, an
+    /// ifreq.
+    fn can_be_read(&self, row: &Request, family: i32) -> Result<(), Errno> {
+        use request::Argument::{In, InOut};
+        let size = match row.argument {
+            In(what) | InOut(what) if row.is_of_family(family) => what.size,
+            _ => IfReq::SIZE,
+        };
+        self.memory
+            .read(self.arg, &mut [0; request::LARGEST][..size])
     }
 
     fn bytes<const N: usize>(&self, at: usize) -> Option<[u8; N]> {

@@ -42,11 +42,18 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.net.fault_check(Operation::Ioctl, request)?;
         let row = request::on_tunnel(request);
         match row {
-            Some(Request {
-                on: On::Any,
-                answer: Answer::Refused(errno, _),
-                ..
-            }) => Err(Errno(*errno)),
+            Some(
+                row @ Request {
+                    on: On::Any,
+                    answer: Answer::Refused(errno, _),
+                    ..
+                },
+            ) => {
+                if let request::Argument::In(what) = row.argument {
+                    arg.fetch(&mut [0; request::LARGEST][..what.size])?;
+                }
+                Err(Errno(*errno))
+            }
             Some(Request { on: On::Any, .. }) => return Ok(Ioctl::Generic),
             Some(row @ Request { on: On::Tunnel, .. }) => {
                 self.may(row)?;
