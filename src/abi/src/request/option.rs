@@ -1,6 +1,6 @@
 //! Options of setsockopt(2) that name an interface.
 
-use super::{Answer, Named};
+use super::row::{Answer, Named};
 
 /// One option of SOL_SOCKET.
 #[derive(Debug)]

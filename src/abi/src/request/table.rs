@@ -2,10 +2,10 @@
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
-use super::Answer::{self, Absent, Approximate, Exact, Host, Refused};
-use super::Argument::{In, InOut, Out, Unused, Value};
-use super::Named::{self, Index, NameBehind, Nowhere, Own};
-use super::{Need, On, Request};
+use super::row::Answer::{self, Absent, Approximate, Exact, Host, Refused};
+use super::row::Argument::{In, InOut, Out, Unused, Value};
+use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
+use super::row::{Need, On, Request};
 use libc::{EADDRNOTAVAIL, EINVAL, ENOTTY, EOPNOTSUPP};
 
 /// One row: documentation, name, number from its parts (where the name is new), how many numbers (where more than one); the
