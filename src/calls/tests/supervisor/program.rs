@@ -15,10 +15,9 @@ use std::ffi::CStr;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Memory from [`Ram::START`] on, with nothing in its holes.
+/// Memory from [`Ram::START`] on, with a hole in it.
 pub struct Ram {
     bytes: RefCell<Vec<u8>>,
-    holes: Vec<Range<usize>>,
 }
 
 impl Ram {
@@ -26,11 +25,11 @@ impl Ram {
     pub const END: usize = Ram::START + 0x8000;
     /// Nothing is mapped here.
     pub const HOLE: usize = Ram::START + 0x4000;
+    const HOLE_SIZE: usize = 0x1000;
 
     pub fn new() -> Ram {
         Ram {
             bytes: RefCell::new(vec![0; Ram::END - Ram::START]),
-            holes: vec![Ram::HOLE..Ram::HOLE + 0x1000],
         }
     }
 
@@ -38,8 +37,8 @@ impl Ram {
     fn range(&self, at: usize, len: usize) -> Result<Range<usize>, Errno> {
         let end = at.checked_add(len).filter(|end| *end <= Ram::END);
         let mapped = end.filter(|end| {
-            let is_clear = |hole: &Range<usize>| *end <= hole.start || at >= hole.end;
-            at >= Ram::START && self.holes.iter().all(is_clear)
+            let in_hole = *end > Ram::HOLE && at < Ram::HOLE + Ram::HOLE_SIZE;
+            at >= Ram::START && !in_hole
         });
         mapped
             .map(|end| at - Ram::START..end - Ram::START)
