@@ -137,14 +137,6 @@ fn one_line(text: &str, verb: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-impl Failure {
-    /// The sentence.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

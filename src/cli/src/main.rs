@@ -12,7 +12,7 @@
 //! | `datagrams` | `send-udp`, `recv-udp` |
 //! | `inject`, `progress` | packets from a file |
 //! | `capture`, `stop` | packets into a file, until told to end |
-//! | `packets` | the files: pcap, pcapng, hexadecimal text |
+//! | `packet_file` | a file of packets by its path |
 //! | `policy` | `fault`, `deny`, `permit`, `reset` |
 //! | `generate` | completions and man pages |
 
@@ -25,7 +25,7 @@ mod generate;
 mod inject;
 mod link;
 mod output;
-mod packets;
+mod packet_file;
 mod policy;
 mod progress;
 mod run;

@@ -56,7 +56,7 @@ def test_the_command_finds_the_library(staged: Path, tmp_path: Path) -> None:
     assert done.stdout.strip() == str(staged / "lib/libmemtun.so")
 
 
-@pytest.mark.parametrize("crate", ["memtun", "memtun-abi", "memtun-sys", "memtun-shm", "memtun-kernel", "memtun-calls", "memtun-shim", "memtun-cli"])
+@pytest.mark.parametrize("crate", ["memtun", "memtun-abi", "memtun-sys", "memtun-shm", "memtun-kernel", "memtun-calls", "memtun-packets", "memtun-shim", "memtun-cli"])
 def test_a_crate_has_the_licences(crate: str) -> None:
     command = ["cargo", "package", "--list", "--allow-dirty", "-p", crate]
     done = subprocess.run(command, cwd=CHECKOUT, env=OFFLINE, capture_output=True, text=True)
@@ -68,6 +68,6 @@ def test_the_licences_are_whole() -> None:
     mit, apache = (" ".join((CHECKOUT / name).read_text().split()) for name in reversed(LICENCES))
     assert mit.startswith("The MIT License Copyright (c) ") and mit.endswith("DEALINGS IN THE SOFTWARE.")
     assert "Apache License Version 2.0, January 2004" in apache and "END OF TERMS AND CONDITIONS" in apache
-    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/core", "src/shim", "src/cli", "src/python"):
+    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/packets", "src/core", "src/shim", "src/cli", "src/python"):
         for name in LICENCES:
             assert (CHECKOUT / folder / name).read_bytes() == (CHECKOUT / name).read_bytes()

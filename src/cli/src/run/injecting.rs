@@ -2,7 +2,7 @@
 
 use crate::failure::{say, Failure};
 use crate::inject::Replay;
-use crate::packets::PacketFile;
+use crate::packet_file::PacketFile;
 use crate::stop::Stop;
 use memtun::{Interface, Net};
 use std::path::Path;
