@@ -1,7 +1,7 @@
 //! `send-udp` and `recv-udp`: datagrams to and from a program, without a network.
 
-use crate::args::{left, InterfaceArgs};
 use crate::failure::{say, Failure, Outcome};
+use crate::options::{left, InterfaceArgs};
 use crate::output::Output;
 use crate::values::{self, Listen};
 use clap::Args;

@@ -1,7 +1,7 @@
 //! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
 
-use crate::args::InterfaceArgs;
 use crate::failure::{say, Failure, Outcome};
+use crate::options::InterfaceArgs;
 use crate::output::Output;
 use crate::packet_file::PacketFile;
 use crate::progress::Progress;

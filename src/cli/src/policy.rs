@@ -1,7 +1,7 @@
 //! `fault`, `deny`, `permit`, `reset`: calls that fail on purpose, while the program runs.
 
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
 use memtun::json::Json;

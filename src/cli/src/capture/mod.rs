@@ -4,8 +4,8 @@ mod running;
 mod sink;
 mod spool;
 
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::stop::Stop;
 use clap::Args;
 use memtun::{Capture, Name, Net};

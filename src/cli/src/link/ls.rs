@@ -1,8 +1,8 @@
 //! `ls`: the interfaces of a net in columns that people know.
 
 use super::view::Link;
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
 use memtun::json::{of_interface, Json};

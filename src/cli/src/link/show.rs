@@ -1,8 +1,8 @@
 //! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
 
 use super::view::{Link, TunnelView};
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
 use memtun::json::{of_interface, Json};

@@ -7,9 +7,9 @@ mod loading;
 mod premade;
 mod supervise;
 
-use crate::args::NetArgs;
 use crate::capture::Beside;
 use crate::failure::{say, Failure, Outcome};
+use crate::options::NetArgs;
 use crate::values;
 use clap::{Args, ValueEnum};
 use injecting::Injection;

@@ -1,52 +1,11 @@
-//! The command line as a whole, and what the verbs have in common. Each verb's own arguments stand in its module.
+//! The options that verbs have in common: which net, which interface, for how long.
 
 use crate::failure::Failure;
 use crate::values::{self, Timeout, User};
-use crate::{capture, datagrams, doctor, generate, inject, link, policy, run};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, ValueHint};
 use memtun::{Interface, Net, NetOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// In-memory /dev/net/tun for unmodified programs, without privileges
-#[derive(Parser)]
-#[command(
-    name = "memtun",
-    version,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
-pub struct Cli {
-    /// What to do
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
-/// The verbs.
-#[derive(Subcommand)]
-pub enum Verb {
-    Run(run::RunArgs),
-    Ls(link::ls::LsArgs),
-    Show(link::show::ShowArgs),
-    Set(link::change::SetArgs),
-    Delete(link::change::DeleteArgs),
-    SendUdp(datagrams::SendArgs),
-    RecvUdp(datagrams::ReceiveArgs),
-    Inject(inject::InjectArgs),
-    Capture(capture::CaptureArgs),
-    Fault(policy::FaultArgs),
-    Deny(policy::DenyArgs),
-    Permit(policy::PermitArgs),
-    Reset(policy::ResetArgs),
-    Doctor(doctor::DoctorArgs),
-    #[command(hide = true)]
-    Completions(generate::CompletionsArgs),
-    #[command(hide = true)]
-    Man(generate::ManArgs),
-    /// Say whether the library is loaded into this process
-    #[command(hide = true, name = doctor::PROBE)]
-    Probe,
-}
 
 /// Which net a verb is about.
 #[derive(Args)]
@@ -175,15 +134,4 @@ impl InterfaceArgs {
 /// Time until then.
 pub fn left(end: Option<Instant>) -> Option<Duration> {
     end.map(|e| e.saturating_duration_since(Instant::now()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
-    }
 }
