@@ -13,14 +13,17 @@
 //! | `link` | `ls`, `show`, `set`, `delete`: interfaces |
 //! | `datagrams` | `send-udp`, `recv-udp` |
 //! | `inject`, `progress` | packets from a file |
+//! | `event`, `appearing` | waiting for what happens first, and for files that others make |
 //! | `capture`, `stop` | packets into a file, until told to end |
 //! | `packet_file` | a file of packets by its path |
 //! | `policy` | `fault`, `deny`, `permit`, `reset` |
 //! | `generate` | completions and man pages |
 
+mod appearing;
 mod capture;
 mod datagrams;
 mod doctor;
+mod event;
 mod failure;
 mod generate;
 mod inject;

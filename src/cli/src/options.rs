@@ -1,11 +1,15 @@
 //! The options that verbs have in common: which net, which interface, for how long.
 
 use crate::failure::Failure;
+use crate::stop::Stop;
 use crate::values::{self, Timeout, User};
+use crate::{appearing, event};
 use clap::{Args, ValueHint};
-use memtun::{Interface, Net, NetOptions};
+use memtun::launch::settings;
+use memtun::{Deadline, Interface, Net, NetOptions};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Which net a verb is about.
 #[derive(Args)]
@@ -14,7 +18,7 @@ pub struct NetArgs {
     #[arg(
         long = "net",
         value_name = "DIR",
-        env = "MEMTUN_NET",
+        env = settings::NET,
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
@@ -22,7 +26,7 @@ pub struct NetArgs {
     #[arg(
         long,
         value_name = "USER",
-        env = "MEMTUN_NET_OWNER",
+        env = settings::OWNER,
         hide_env_values = true,
         value_hint = ValueHint::Username,
         value_parser = values::user
@@ -69,21 +73,31 @@ impl NetArgs {
         Ok(self.options().open(dir)?)
     }
 
-    /// The net, waiting for somebody to make it; None when `enough` says so first.
-    pub fn wait_until(&self, enough: impl Fn() -> bool) -> Result<Option<Net>, Failure> {
+    /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
+    pub fn wait_until(&self, stop: Option<&Stop>, until: Deadline) -> Result<Option<Net>, Failure> {
         let dir = self.named()?;
         loop {
+            // Before the look, so that what comes after it is seen.
+            let watch = appearing::Watch::on(dir);
+            let enough = until.is_over() || stop.is_some_and(Stop::is_due);
             match self.options().existing(dir) {
                 Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
-                Err(_) if enough() => return Ok(None),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                Err(_) if enough => return Ok(None),
+                Err(_) => {
+                    let events = watch.iter().map(AsFd::as_fd);
+                    // Not every file system says what others do in it.
+                    event::wait(
+                        events.chain(stop.map(Stop::due)),
+                        Deadline::after(until.nap()),
+                    );
+                }
                 Ok(net) => return Ok(Some(net)),
             }
         }
     }
 
-    fn wait(&self, end: Option<Instant>) -> Result<Net, Failure> {
-        let net = self.wait_until(|| left(end) == Some(Duration::ZERO))?;
+    fn wait(&self, until: Deadline) -> Result<Net, Failure> {
+        let net = self.wait_until(None, until)?;
         net.ok_or_else(|| {
             let dir = self
                 .dir()
@@ -115,23 +129,16 @@ impl InterfaceArgs {
         self.timeout.0
     }
 
-    /// When patience ends; None never.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.timeout.0.and_then(|t| Instant::now().checked_add(t))
+    /// When patience ends.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout.0)
     }
 
     /// Waits for the interface.
-    pub fn wait(&self, end: Option<Instant>) -> Result<Interface, Failure> {
+    pub fn wait(&self, until: Deadline) -> Result<Interface, Failure> {
         // A name that can't be one is wrong at once, not when the time is over.
         let _: memtun::Name = self.interface.parse()?;
-        Ok(self
-            .net
-            .wait(end)?
-            .wait_interface(&self.interface, left(end))?)
+        let net = self.net.wait(until)?;
+        Ok(net.wait_interface(&self.interface, until.left())?)
     }
-}
-
-/// Time until then.
-pub fn left(end: Option<Instant>) -> Option<Duration> {
-    end.map(|e| e.saturating_duration_since(Instant::now()))
 }

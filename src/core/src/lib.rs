@@ -20,6 +20,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | `deadline` | [`Deadline`]: until when somebody waits |
 //! | `driver` | what a test holds: [`Net`], [`Interface`], [`Capture`], snapshots, errors |
 //! | [`packet`] | datagrams built and parsed |
 //! | [`launch`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
@@ -29,11 +30,13 @@
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("memtun works on Linux with glibc: its locks and the preloaded library need both");
 
+mod deadline;
 mod driver;
 mod io;
 pub mod launch;
 pub mod packet;
 
+pub use deadline::Deadline;
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
 pub use driver::interface::{
     Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, UdpReceiver,

@@ -1,5 +1,6 @@
 //! The driver's side of a net.
 
+use crate::deadline::Deadline;
 use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::net::temporary;
@@ -15,7 +16,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
 #[derive(Clone)]
@@ -160,20 +161,19 @@ impl Net {
 
     /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
     pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let end = Deadline::after(timeout);
         let state = &*self.0.dir;
         let wanted: Name = name.parse()?;
         loop {
             let seen = state.changes.load(SeqCst);
-            let left = || end.map(|e| e.saturating_duration_since(Instant::now()));
-            let patience = match left() {
+            let patience = match end.left() {
                 Some(left) if left < Duration::from_millis(20) => Patience::Driver(Some(left)),
                 _ => Patience::Brief,
             };
             if let Some(interface) = self.find(wanted, patience)? {
                 return Ok(interface);
             }
-            let left = left();
+            let left = end.left();
             if left == Some(Duration::ZERO) {
                 let why = if self.0.dir.knows(&wanted) {
                     "one was made, and is gone"
@@ -193,11 +193,11 @@ impl Net {
     /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
     /// most `timeout` (None: for ever). The answer for the next call.
     pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let end = Deadline::after(timeout);
         let state = &*self.0.dir;
         loop {
             let now = state.changes.load(SeqCst);
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            let left = end.left();
             if now != seen || left == Some(Duration::ZERO) {
                 return now;
             }
@@ -205,6 +205,12 @@ impl Net {
             let _ = sys::futex_wait(&state.changes, seen, left);
             state.waiters.fetch_sub(1, SeqCst);
         }
+    }
+
+    /// Wakes everybody who waits for a change of the net, as if there had been one: they look again, also at what they alone
+    /// know of.
+    pub fn wake(&self) {
+        self.0.dir.announce();
     }
 
     /// The interfaces, by index.

@@ -139,6 +139,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             self.unattach();
             return Err(Errno(libc::EEXIST));
         }
+        self.net.announce();
         Ok(())
     }
 

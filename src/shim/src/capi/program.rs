@@ -46,7 +46,7 @@ pub extern "C" fn memtun_examine_program(
             .warnings
             .extend(command::library_obstacle(&library));
         let list = given(preloaded)?.map(OsStr::to_owned).unwrap_or_default();
-        let list = command::preload(&examined.runtimes, &library, list);
+        let list = command::preload_list(&examined.runtimes, &library, &list);
         let members = vec![
             ("file", lossy(examined.file.into_os_string())),
             ("warnings", Json::list(examined.warnings)),
