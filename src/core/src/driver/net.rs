@@ -10,6 +10,7 @@ use memtun_kernel::Cause;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
 use memtun_shm::Mapped;
+use serde::Serialize;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -236,6 +237,26 @@ impl Net {
         listed.context(self.fail("cannot list"))
     }
 
+    /// All that is known of it.
+    pub fn info(&self) -> Result<NetInfo> {
+        let state = self.dir();
+        let limit = state.send_buffer_size.load(Relaxed);
+        Ok(NetInfo {
+            path: self.path().to_string_lossy().into_owned(),
+            permissions: self
+                .permissions()
+                .iter()
+                .map(Permission::to_string)
+                .collect(),
+            faults: self.faults().iter().map(Fault::to_string).collect(),
+            send_buffer_size: Some(limit).filter(|limit| *limit > 0),
+            rename: memtun_shm::load_name(&state.rename).to_string(),
+            discarded: self.discarded(),
+            interfaces: self.interfaces()?,
+            tunnels: self.tunnels()?,
+        })
+    }
+
     /// Every tunnel that is open in the net, attached or not, in the order of their opening.
     pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
         let dir = &self.0.dir;
@@ -354,6 +375,28 @@ impl Net {
     pub fn owner(&self) -> Option<u32> {
         self.0.dir.owner()
     }
+}
+
+/// A net as a whole; a snapshot. As JSON it is what `memtun_describe` gives; members are only ever added.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NetInfo {
+    /// The directory; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Permissions that programs have.
+    pub permissions: Vec<String>,
+    /// Faults that may still strike.
+    pub faults: Vec<String>,
+    /// Longest write in bytes; None for no limit.
+    pub send_buffer_size: Option<u32>,
+    /// What replaces the end of every requested name; empty for the kernel's naming.
+    pub rename: String,
+    /// Packets that were still queued when their tunnels ended.
+    pub discarded: u64,
+    /// Interfaces, by index.
+    pub interfaces: Vec<InterfaceInfo>,
+    /// Tunnels, attached or not, in the order of their opening.
+    pub tunnels: Vec<TunnelInfo>,
 }
 
 /// How a net is joined, where it is not one's own.

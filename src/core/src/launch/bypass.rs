@@ -10,6 +10,7 @@ use std::path::Path;
 
 /// Why a program runs without the library, or past it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bypass {
     /// Another user's set-uid bit.
     SetUid,

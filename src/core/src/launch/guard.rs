@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// What a look at a program gives.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Examined {
     /// The file that runs in the end.
     pub file: PathBuf,

@@ -4,11 +4,20 @@ use super::{give_text, length, Answer};
 use crate::{config, user};
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
-use memtun_core::json::Json;
+use memtun_core::json;
 use memtun_core::launch::{self as command, Start};
-use std::ffi::{OsStr, OsString};
+use serde::Serialize;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+#[derive(Serialize)]
+struct DescribedProgram {
+    file: String,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+    preload: String,
+}
 
 /// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
 /// library. ENOENT: MEMTUN_LIBRARY names no file. EINVAL: LD_PRELOAD cannot express it. Else as memtun_describe.
@@ -47,18 +56,14 @@ pub extern "C" fn memtun_examine_program(
             .extend(command::library_obstacle(&library));
         let list = given(preloaded)?.map(OsStr::to_owned).unwrap_or_default();
         let list = command::preload_list(&examined.runtimes, &library, &list);
-        let members = vec![
-            ("file", lossy(examined.file.into_os_string())),
-            ("warnings", Json::list(examined.warnings)),
-            ("notes", Json::list(examined.notes)),
-            ("preload", lossy(list)),
-        ];
-        give_text(Json::Object(members).to_string(), buf, len)
+        let described = DescribedProgram {
+            file: examined.file.to_string_lossy().into_owned(),
+            warnings: examined.warnings,
+            notes: examined.notes,
+            preload: list.to_string_lossy().into_owned(),
+        };
+        give_text(json::line(&described), buf, len)
     })
-}
-
-fn lossy(text: OsString) -> Json {
-    text.to_string_lossy().into_owned().into()
 }
 
 fn given<'a>(text: *const c_char) -> Answer<Option<&'a OsStr>> {

@@ -4,10 +4,11 @@ mod info;
 mod inject;
 mod passed;
 mod receive;
+mod record;
 
 use inject::Queue;
 
-pub use info::{InterfaceInfo, TunnelInfo};
+pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
 
 use crate::packet as udp;

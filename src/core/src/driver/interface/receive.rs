@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Packet {
     /// The bytes.
     pub data: Vec<u8>,
