@@ -1,5 +1,6 @@
 //! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
 
+use memtun_calls::device::Device;
 use memtun_core::launch::preload::{self, PRELOAD};
 use memtun_core::launch::settings;
 use memtun_kernel::net::temporary;
@@ -30,19 +31,6 @@ pub struct Config {
     pub library: Option<CString>,
 }
 
-/// A special device.
-pub struct Device {
-    /// Normalised absolute path.
-    pub path: Vec<u8>,
-}
-
-impl Device {
-    /// Last component.
-    pub fn name(&self) -> &[u8] {
-        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
-    }
-}
-
 static CONFIG: OnceBox<Config> = OnceBox::new();
 
 /// None before the constructor has run: then everything is passed through.
@@ -51,25 +39,18 @@ pub fn get() -> Option<&'static Config> {
     CONFIG.get()
 }
 
-fn variable(name: &str) -> Option<Vec<u8>> {
+/// A variable of the environment as it is now. Only in the constructor.
+pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
-fn export(name: &str, value: &CStr) {
+/// Changes the environment of this process, for its children. Only in the constructor.
+pub fn export(name: &str, value: &CStr) {
     let Ok(name) = CString::new(name) else {
         return;
     };
     // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
-}
-
-/// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
-/// not get it.
-fn preload_for_children(list: &[u8]) {
-    let rest = preload::for_children(list);
-    if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
-        export(PRELOAD, &rest);
-    }
 }
 
 fn owner() -> Option<u32> {
@@ -99,14 +80,6 @@ pub fn init() {
         }
     };
     let library = library();
-    let mut hidden_by = None;
-    if let Some(library) = &library {
-        let list = variable(PRELOAD).unwrap_or_default();
-        preload_for_children(&list);
-        if let Some(other) = preload::in_front(&list, library.to_bytes()) {
-            hidden_by = Some(other.to_vec());
-        }
-    }
     let chosen = given.is_none();
     let private = chosen || variable(settings::TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
@@ -143,13 +116,6 @@ pub fn init() {
         environment,
         library,
     }));
-    if let Some(other) = hidden_by.filter(|_| !crate::hooks::open::is_in_force()) {
-        log::warn!(
-            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
-             device; put libmemtun.so first",
-            other.escape_ascii()
-        );
-    }
 }
 
 fn place(net: &[u8]) -> Option<(u64, u64)> {
@@ -180,10 +146,8 @@ fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     let setting = setting.unwrap_or_else(|| settings::DEFAULT_DEVICE.to_vec());
     let mut devices = Vec::new();
     for path in settings::devices(&setting) {
-        match settings::device(path) {
-            Some(parts) => devices.push(Device {
-                path: parts.flatten().copied().collect(),
-            }),
+        match Device::new(path) {
+            Some(device) => devices.push(device),
             None => log::error!(
                 "{}: {:?} is no absolute path without \"..\"; leaving it out",
                 settings::DEVICES,

@@ -1,16 +1,38 @@
 //! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
-//! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
+//! library and find the net. Nothing here allocates but [`init`]: exec may be called in a vfork child or after fork.
 
 use crate::config::{self, Config};
 use crate::target::Target;
 use libc::c_char;
-use memtun_core::launch::preload;
+use memtun_core::launch::preload::{self, PRELOAD};
 use memtun_sys as sys;
+use std::ffi::CString;
 
 /// Entries that fit without a mapping.
 const SMALL: usize = 256;
-/// How the entry of [`preload::PRELOAD`] begins.
+/// How the entry of [`PRELOAD`] begins.
 const ENTRY: &[u8] = b"LD_PRELOAD=";
+
+/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of this one and
+/// `is_in_force` finds that calls do not come here. Called once, in the constructor, after [`config::init`].
+pub fn init(is_in_force: impl FnOnce() -> bool) {
+    let Some(library) = config::get().and_then(|config| config.library.as_ref()) else {
+        return;
+    };
+    let list = config::variable(PRELOAD).unwrap_or_default();
+    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
+    // not get it.
+    if let Some(rest) = preload::for_children(&list).and_then(|rest| CString::new(rest).ok()) {
+        config::export(PRELOAD, &rest);
+    }
+    if let Some(other) = preload::in_front(&list, library.to_bytes()).filter(|_| !is_in_force()) {
+        log::warn!(
+            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
+             device; put libmemtun.so first",
+            other.escape_ascii()
+        );
+    }
+}
 
 /// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
 pub struct Environment {

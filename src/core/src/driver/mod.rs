@@ -2,5 +2,6 @@
 
 pub mod capture;
 pub mod interface;
+mod joined;
 pub mod json;
 pub mod net;

@@ -1,8 +1,8 @@
 //! The environment of a program that is to run under the library.
 
 use super::preload::{self, PRELOAD};
-use super::settings::{self, Place, DEVICES, DEVICE_REMEDY, LINK, NET, OWNER, PLACE, TREE};
 use crate::{Error, Net, Result};
+use memtun_kernel::settings::{self, Place, DEVICES, DEVICE_REMEDY, LINK, NET, OWNER, PLACE, TREE};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;

@@ -1,7 +1,7 @@
 //! Processes that run in a net, and waiting for the end of processes that are nobody's children here.
 
-use super::settings::NET;
 use crate::{Deadline, Net};
+use memtun_kernel::settings::NET;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;

@@ -2,8 +2,8 @@
 
 use super::bypass::is_noexec;
 use super::preload::{entries, PRELOAD};
-use super::settings::LIBRARY;
 use crate::{sys, Error, Result};
+use memtun_kernel::settings::LIBRARY;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -25,17 +25,17 @@ pub mod preload;
 mod program;
 mod raw;
 pub mod script;
-pub mod settings;
 mod wait;
 
 pub use environment::{devices, preload_list, Environment};
 pub use guard::{examine, Examined};
 pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
+pub use memtun_kernel::settings;
 pub use program::Start;
 
 use crate::{Net, Result};
+use memtun_kernel::settings::{link_word, LINK};
 use preload::PRELOAD;
-use settings::{link_word, LINK};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;

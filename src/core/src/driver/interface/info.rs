@@ -1,7 +1,8 @@
 //! Snapshots of interfaces and tunnels: plain values, and what follows from them. `record` gives them their JSON form.
 
-use crate::{Name, Net};
+use crate::Name;
 use memtun_abi::uapi;
+use memtun_kernel::NetDir;
 use memtun_shm::layout::{Attachment, InterfaceState, TunnelState};
 use memtun_shm::{load_name, Mapped};
 use serde::Serialize;
@@ -110,7 +111,7 @@ impl TunnelInfo {
 }
 
 impl InterfaceInfo {
-    pub(crate) fn new(net: &Net, state: &Mapped<InterfaceState>) -> InterfaceInfo {
+    pub(crate) fn new(dir: &NetDir, state: &Mapped<InterfaceState>) -> InterfaceInfo {
         let stats = &state.stats;
         let id = |cell: &std::sync::atomic::AtomicI32| {
             Some(cell.load(Relaxed))
@@ -142,7 +143,7 @@ impl InterfaceInfo {
             capture_refused: state.capture_refused.load(Relaxed),
             tunnels: state
                 .queue_inodes()
-                .filter_map(|inode| Some(TunnelInfo::new(inode, &net.dir().tunnel(inode).ok()?)))
+                .filter_map(|inode| Some(TunnelInfo::new(inode, &dir.tunnel(inode).ok()?)))
                 .collect(),
         }
     }
