@@ -97,3 +97,16 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<()
     let written = written.and_then(|()| std::fs::write(&path, &text));
     written.map_err(|e| Failure::io(format!("{}: cannot write", path.display()), &e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MAIN;
+    use memtun::launch::settings::{DEVICES, LIBRARY, LINK, LOG, NET, OWNER};
+
+    #[test]
+    fn the_manual_names_what_people_set() {
+        for name in [NET, OWNER, DEVICES, LINK, LOG, LIBRARY] {
+            assert!(MAIN.contains(&format!("\\fB{name}\\fR\n")), "{name}");
+        }
+    }
+}
