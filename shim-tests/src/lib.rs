@@ -13,9 +13,9 @@
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `regressions/*.c` | the smallest program that shows a bug which was found, or a limit that must hold |
 //! | `bystanders/` | programs that have nothing to do with tunnels, and must not notice the library |
-//! | `real-programs/`, [`programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
+//! | `real-programs/`, [`real_programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
 //!
-//! The modules follow a program's way: [`build`] makes it and the shim, [`world`] runs it on the kernel (`unshare -Urn`)
+//! The modules follow a program's way: [`build`] makes it and the shim, [`sides`] runs it on the kernel (`unshare -Urn`)
 //! or under the shim (as a user without any privilege), [`watchdog`] ends it if it hangs, and [`transcript`] compares.
 //! Where user namespaces are missing, the recorded transcripts stand in for the kernel, and every test says so ([`not_run`];
 //! `scripts/test` ends with the list).
@@ -25,9 +25,9 @@ pub mod conformance;
 pub mod fidelity;
 pub mod hostile;
 pub mod not_run;
-pub mod programs;
+pub mod real_programs;
 pub mod requests;
+pub mod sides;
 pub mod transcript;
 pub mod users;
 pub mod watchdog;
-pub mod world;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use shim_tests::programs::{Link, Watchdog, World};
+use shim_tests::real_programs::{Link, Watchdog, World};
 
 const LIMIT: Duration = Duration::from_secs(120);
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use shim_tests::build;
+use shim_tests::sides::TempDir;
 use shim_tests::watchdog::{self, Finished};
-use shim_tests::world::TempDir;
 
 /// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty, or drops privileges.
 const SCRIPT: &str = "

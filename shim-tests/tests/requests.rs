@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use shim_tests::requests::{expected_macros, program_of_macros};
-use shim_tests::world::TempDir;
+use shim_tests::sides::TempDir;
 
 #[test]
 fn numbers_and_sizes_are_those_of_the_headers() {

@@ -391,6 +391,22 @@ ssize_t memtun_describe_packet(int tap,
 MEMTUN_API ssize_t memtun_library(char *buf, size_t len);
 
 /*
+ The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
+ /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
+ others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
+ devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
+ what is said of another net: it is to be set where the program would inherit one. EINVAL: another word for
+ link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library.
+ */
+MEMTUN_API
+ssize_t memtun_environment(const memtun_net *net,
+                           const char *link,
+                           const char *const *devices,
+                           const char *preloaded,
+                           char *buf,
+                           size_t len);
+
+/*
  Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
  directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library will
  not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL)

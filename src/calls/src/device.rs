@@ -3,6 +3,7 @@
 
 use crate::memory::Memory;
 use memtun_abi::Errno;
+use memtun_kernel::settings;
 use std::mem::offset_of;
 
 const MAJOR: u32 = 10;
@@ -17,15 +18,7 @@ pub struct Device {
 impl Device {
     /// The device of this path. None when the path is not absolute, names nothing, or has a ".." in it.
     pub fn new(path: &[u8]) -> Option<Device> {
-        let parts: Vec<&[u8]> = path
-            .split(|b| *b == b'/')
-            .filter(|part| !part.is_empty() && *part != b".")
-            .collect();
-        if path.first() != Some(&b'/') || parts.is_empty() || parts.contains(&b"..".as_slice()) {
-            return None;
-        }
-        let parts = parts.iter().flat_map(|part| [b"/".as_slice(), part]);
-        Some(Device {
+        settings::device(path).map(|parts| Device {
             path: parts.flatten().copied().collect(),
         })
     }

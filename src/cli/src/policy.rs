@@ -1,11 +1,11 @@
 //! `fault`, `deny`, `permit`, `reset`: calls that fail on purpose, while the program runs.
 
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
-use memtun::json::Json;
 use memtun::{Fault, Net, Permission};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Make calls fail, or list the faults and the permissions taken away
@@ -57,6 +57,7 @@ pub struct ResetArgs {
     net: NetArgs,
 }
 
+#[derive(Serialize)]
 struct Policy {
     faults: Vec<String>,
     denied: Vec<String>,
@@ -94,10 +95,7 @@ fn list(net: &Net, json: bool) -> Outcome {
     };
     let mut out = Output::new();
     if json {
-        out.json(&Json::Object(vec![
-            ("faults", Json::list(policy.faults)),
-            ("denied", Json::list(policy.denied)),
-        ]))?;
+        out.json(&policy)?;
     } else {
         for fault in policy.faults {
             out.line(fault)?;

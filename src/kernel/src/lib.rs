@@ -6,6 +6,7 @@
 //! | [`link`] | `struct net_device` and net/core/dev.c: flags, mtu, queues |
 //! | [`tun`] | drivers/net/tun.c: open, attach, read, write, requests, readiness |
 //! | [`policy`] | what a test takes away: permissions and faults |
+//! | [`settings`] | nothing: the variables of a program's environment that memtun reads |
 //! | [`missing`] | nothing: what memtun does not have, said once for each interface |
 //!
 //! Nothing here knows of hooks, of a test's driver, or of the program's memory: a program's buffers are a
@@ -17,6 +18,7 @@ pub mod missing;
 pub mod net;
 pub mod policy;
 mod seldom;
+pub mod settings;
 pub mod tun;
 
 pub use cause::Cause;

@@ -57,7 +57,7 @@ def test_the_command_finds_the_library(staged: Path, tmp_path: Path) -> None:
     assert done.stdout.strip() == str(staged / "lib/libmemtun.so")
 
 
-CRATES = ("abi", "sys", "shm", "kernel", "calls", "shim", "cli")
+CRATES = ("abi", "sys", "shm", "kernel", "calls", "packets", "shim", "cli")
 
 
 @pytest.mark.parametrize("crate", ["memtun", *(f"memtun-{name}" for name in CRATES)])
@@ -72,7 +72,7 @@ def test_the_licences_are_whole() -> None:
     mit, apache = (" ".join((CHECKOUT / name).read_text().split()) for name in reversed(LICENCES))
     assert mit.startswith("The MIT License Copyright (c) ") and mit.endswith("DEALINGS IN THE SOFTWARE.")
     assert "Apache License Version 2.0, January 2004" in apache and "END OF TERMS AND CONDITIONS" in apache
-    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/core", "src/shim", "src/cli", "src/python"):
+    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/packets", "src/core", "src/shim", "src/cli", "src/python"):
         for name in LICENCES:
             assert (CHECKOUT / folder / name).read_bytes() == (CHECKOUT / name).read_bytes()
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from dataclasses import fields
 
 import pytest
 from tunnels import IFF_NO_PI, IFF_TAP, IFF_TUN, attach, ipv4
 
 import memtun as m
+from memtun import _library
 
 
 def test_a_datagram_goes_there_and_back(echo) -> None:
@@ -15,6 +18,17 @@ def test_a_datagram_goes_there_and_back(echo) -> None:
     assert source == ("10.1.2.3", 21345)
     assert tun.receive_udp(*source).recv(1024, timeout=20) == b"ping"
     assert tun.receive_udp(None, 21345).recvfrom(2, timeout=0) == (b"pi", ("10.0.0.1", 7))
+
+
+def test_python_knows_every_member_of_the_record(echo) -> None:
+    tun = echo()
+    with tun._handle as pointer:
+        described = json.loads(_library.text("memtun_describe_interface", pointer))
+    counters = {f"{side}_{name}" for side in ("rx", "tx") for name in described.pop(side)}
+    (tunnel,) = described["tunnels"]
+    assert counters | {"capture_refused"} == {f.name for f in fields(m.Counters)}
+    assert set(described) - {"capture_refused"} | {"counters"} == {f.name for f in fields(m.InterfaceInfo)}
+    assert set(tunnel) | {"_net"} == {f.name for f in fields(m.Tunnel)}
 
 
 def test_a_tap_gets_frames(echo) -> None:

@@ -1,6 +1,8 @@
 //! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
 
 use memtun_calls::device::Device;
+use memtun_core::launch::preload::{self, PRELOAD};
+use memtun_core::launch::settings;
 use memtun_kernel::net::temporary;
 use memtun_sys as sys;
 use once_cell::race::OnceBox;
@@ -42,37 +44,22 @@ pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
-/// The net that the first process of the tree chose: where it equals MEMTUN_NET, whoever makes the net makes it private.
-const TREE: &str = "MEMTUN_TREE";
-
-/// `DEVICE:INODE:PATH`; of no meaning where that path is not MEMTUN_NET.
-const PLACE: &str = "MEMTUN_NET_PLACE";
-
-/// What a new program image must find.
-const VARIABLES: &[&str] = &[
-    "MEMTUN_NET",
-    TREE,
-    "MEMTUN_NET_OWNER",
-    PLACE,
-    "MEMTUN_DEVICES",
-    "MEMTUN_LINK",
-    "MEMTUN_LOG",
-];
-
 /// Changes the environment of this process, for its children. Only in the constructor.
-pub fn export(name: &CStr, value: &CStr) {
+pub fn export(name: &str, value: &CStr) {
+    let Ok(name) = CString::new(name) else {
+        return;
+    };
     // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
 
 fn owner() -> Option<u32> {
-    let given = variable("MEMTUN_NET_OWNER").filter(|uid| !uid.is_empty())?;
-    let uid = std::str::from_utf8(&given)
-        .ok()
-        .and_then(|uid| uid.parse().ok());
+    let given = variable(settings::OWNER).filter(|uid| !uid.is_empty())?;
+    let uid = settings::owner(&given);
     if uid.is_none() {
         log::error!(
-            "MEMTUN_NET_OWNER={:?} is not the number of a user; leaving it out",
+            "{}={:?} is not the number of a user; leaving it out",
+            settings::OWNER,
             String::from_utf8_lossy(&given)
         );
     }
@@ -82,9 +69,9 @@ fn owner() -> Option<u32> {
 /// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
 /// threads.
 pub fn init() {
-    let log = variable("MEMTUN_LOG");
-    crate::logging::init(log.as_deref().unwrap_or(b"warn"));
-    let given = variable("MEMTUN_NET").filter(|dir| !dir.is_empty());
+    let log = variable(settings::LOG);
+    crate::logging::init(settings::log_level(&log.unwrap_or_default()));
+    let given = variable(settings::NET).filter(|dir| !dir.is_empty());
     let net = match &given {
         Some(dir) => absolute(dir),
         None => {
@@ -94,30 +81,27 @@ pub fn init() {
     };
     let library = library();
     let chosen = given.is_none();
-    let private = chosen || variable(TREE).as_ref() == Some(&net);
+    let private = chosen || variable(settings::TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
     if given.as_ref() != Some(&net) && library.is_some() {
         if let Ok(value) = CString::new(net.clone()) {
-            export(c"MEMTUN_NET", &value);
+            export(settings::NET, &value);
             if chosen {
-                export(c"MEMTUN_TREE", &value);
+                export(settings::TREE, &value);
             }
         }
     }
-    let link = variable("MEMTUN_LINK");
-    let link_up = match link.as_deref() {
-        None | Some(b"up" | b"") => true,
-        Some(b"down") => false,
-        Some(other) => {
-            log::error!(
-                "MEMTUN_LINK={:?} is neither up nor down; taking up",
-                String::from_utf8_lossy(other)
-            );
-            true
-        }
-    };
-    let devices = devices(variable("MEMTUN_DEVICES").filter(|d| !d.is_empty()));
-    let environment = VARIABLES
+    let link = variable(settings::LINK).unwrap_or_default();
+    let link_up = settings::link(&link).unwrap_or_else(|| {
+        log::error!(
+            "{}={:?} is neither up nor down; taking up",
+            settings::LINK,
+            String::from_utf8_lossy(&link)
+        );
+        true
+    });
+    let devices = devices(variable(settings::DEVICES).filter(|d| !d.is_empty()));
+    let environment = settings::INHERITED
         .iter()
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
@@ -135,11 +119,9 @@ pub fn init() {
 }
 
 fn place(net: &[u8]) -> Option<(u64, u64)> {
-    let given = variable(PLACE)?;
-    let mut parts = given.splitn(3, |b| *b == b':');
-    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
-    let (device, inode) = (number()?, number()?);
-    (parts.next() == Some(net)).then_some((device, inode))
+    let given = variable(settings::PLACE)?;
+    let place = settings::Place::parse(&given).filter(|place| place.path == net)?;
+    Some((place.device, place.inode))
 }
 
 /// A net's directory as children with another working directory find it.
@@ -161,13 +143,14 @@ fn absolute(dir: &[u8]) -> Vec<u8> {
 }
 
 fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
-    let setting = setting.unwrap_or_else(|| b"/dev/net/tun".to_vec());
+    let setting = setting.unwrap_or_else(|| settings::DEFAULT_DEVICE.to_vec());
     let mut devices = Vec::new();
-    for path in setting.split(|b| *b == b':').filter(|p| !p.is_empty()) {
+    for path in settings::devices(&setting) {
         match Device::new(path) {
             Some(device) => devices.push(device),
             None => log::error!(
-                "MEMTUN_DEVICES: {:?} is no absolute path without \"..\"; leaving it out",
+                "{}: {:?} is no absolute path without \"..\"; leaving it out",
+                settings::DEVICES,
                 String::from_utf8_lossy(path)
             ),
         }
@@ -189,10 +172,6 @@ pub fn own_path() -> Option<&'static CStr> {
 /// The entry of LD_PRELOAD that is this library.
 fn library() -> Option<CString> {
     let path = own_path()?;
-    let preload = variable("LD_PRELOAD")?;
-    let mut entries = preload.split(|b| *b == b':' || *b == b' ');
-    let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;
-    entries
-        .any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file))
-        .then(|| path.to_owned())
+    let list = variable(PRELOAD)?;
+    preload::find(&list, path.to_bytes()).map(|_| path.to_owned())
 }

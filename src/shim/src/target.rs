@@ -6,14 +6,13 @@
 use crate::config;
 use crate::uaccess;
 use libc::{c_char, c_int};
+use memtun_core::launch::bypass::bypass;
 use memtun_core::launch::elf::{self, Entry, Kind};
-use memtun_core::launch::{guard, FirstLine};
+use memtun_core::launch::preload::is_sanitizer;
+use memtun_core::launch::script::{FirstLine, DEFAULT_PATH, SCRIPT_DEPTH};
 use memtun_kernel::net as netdir;
 use memtun_sys::{self as sys, Fd};
 use std::ffi::CStr;
-
-/// Interpreters of interpreters that the kernel follows.
-const SCRIPT_DEPTH: usize = 5;
 
 /// Names of libraries that must stand in front of this one.
 #[derive(Clone, Copy)]
@@ -53,7 +52,7 @@ impl Target {
         // SAFETY: libc's own search reads the environment in the same unsynchronised way.
         let path = unsafe { libc::getenv(c"PATH".as_ptr()) };
         let path = match path.is_null() {
-            true => b"/bin:/usr/bin".as_slice(),
+            true => DEFAULT_PATH.as_bytes(),
             // SAFETY: a NUL-terminated string of the environment.
             false => unsafe { CStr::from_ptr(path) }.to_bytes(),
         };
@@ -147,7 +146,7 @@ fn examine(
         return (!path.is_empty() && path.len() < 255).then_some(path.len());
     }
     let last = name.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    if let Some(why) = guard::bypass(fd, last, start) {
+    if let Some(why) = bypass(fd, last, start) {
         // Valgrind's tools are static, and put the library into their program themselves.
         let tool = name.windows(10).any(|part| part == b"/valgrind/");
         if !tool && log::log_enabled!(log::Level::Warn) && is_first(&st) {
@@ -157,7 +156,7 @@ fn examine(
     }
     if let Kind::Ours(image) = elf::kind(fd, start) {
         image.each_name(|entry, library| {
-            if entry == Entry::Needed && elf::is_sanitizer(library) {
+            if entry == Entry::Needed && is_sanitizer(library) {
                 let place = target.names.get_mut(target.count);
                 if let Some(place) = place.and_then(|place| place.get_mut(..library.len())) {
                     place.copy_from_slice(library);

@@ -1,7 +1,7 @@
 //! `set` and `delete`: what an administrator does to an interface under the program.
 
-use crate::args::InterfaceArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::InterfaceArgs;
 use crate::values::{self, User};
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;

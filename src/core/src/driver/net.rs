@@ -1,6 +1,7 @@
 //! The driver's side of a net.
 
 use super::joined::Joined;
+use crate::deadline::Deadline;
 use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::net::temporary;
@@ -8,13 +9,14 @@ use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Cause;
 use memtun_shm::lock::Patience;
+use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
 #[derive(Clone)]
@@ -123,20 +125,19 @@ impl Net {
 
     /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
     pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         let wanted: Name = name.parse()?;
         loop {
             let seen = state.changes.load(SeqCst);
-            let left = || end.map(|e| e.saturating_duration_since(Instant::now()));
-            let patience = match left() {
+            let patience = match end.left() {
                 Some(left) if left < Duration::from_millis(20) => Patience::Driver(Some(left)),
                 _ => Patience::Brief,
             };
             if let Some(interface) = self.find(wanted, patience)? {
                 return Ok(interface);
             }
-            let left = left();
+            let left = end.left();
             if left == Some(Duration::ZERO) {
                 let why = if self.0.dir().knows(&wanted) {
                     "one was made, and is gone"
@@ -156,11 +157,11 @@ impl Net {
     /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
     /// most `timeout` (None: for ever). The answer for the next call.
     pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         loop {
             let now = state.changes.load(SeqCst);
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            let left = end.left();
             if now != seen || left == Some(Duration::ZERO) {
                 return now;
             }
@@ -168,6 +169,12 @@ impl Net {
             let _ = sys::futex_wait(&state.changes, seen, left);
             state.waiters.fetch_sub(1, SeqCst);
         }
+    }
+
+    /// Wakes everybody who waits for a change of the net, as if there had been one: they look again, also at what they alone
+    /// know of.
+    pub fn wake(&self) {
+        self.0.dir().announce();
     }
 
     /// The interfaces, by index.
@@ -191,6 +198,26 @@ impl Net {
             Ok(infos)
         });
         listed.context(self.fail("cannot list"))
+    }
+
+    /// All that is known of it.
+    pub fn info(&self) -> Result<NetInfo> {
+        let state = self.dir();
+        let limit = state.send_buffer_size.load(Relaxed);
+        Ok(NetInfo {
+            path: self.path().to_string_lossy().into_owned(),
+            permissions: self
+                .permissions()
+                .iter()
+                .map(Permission::to_string)
+                .collect(),
+            faults: self.faults().iter().map(Fault::to_string).collect(),
+            send_buffer_size: Some(limit).filter(|limit| *limit > 0),
+            rename: memtun_shm::load_name(&state.rename).to_string(),
+            discarded: self.discarded(),
+            interfaces: self.interfaces()?,
+            tunnels: self.tunnels()?,
+        })
     }
 
     /// Every tunnel that is open in the net, attached or not, in the order of their opening.
@@ -311,6 +338,28 @@ impl Net {
     pub fn owner(&self) -> Option<u32> {
         self.0.dir().owner()
     }
+}
+
+/// A net as a whole; a snapshot. As JSON it is what `memtun_describe` gives; members are only ever added.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NetInfo {
+    /// The directory; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Permissions that programs have.
+    pub permissions: Vec<String>,
+    /// Faults that may still strike.
+    pub faults: Vec<String>,
+    /// Longest write in bytes; None for no limit.
+    pub send_buffer_size: Option<u32>,
+    /// What replaces the end of every requested name; empty for the kernel's naming.
+    pub rename: String,
+    /// Packets that were still queued when their tunnels ended.
+    pub discarded: u64,
+    /// Interfaces, by index.
+    pub interfaces: Vec<InterfaceInfo>,
+    /// Tunnels, attached or not, in the order of their opening.
+    pub tunnels: Vec<TunnelInfo>,
 }
 
 /// How a net is joined, where it is not one's own.

@@ -350,17 +350,3 @@ const ENTRY_POINTS: &[&[u8]] = &[
     b"__msan_init",
     b"__tsan_init",
 ];
-
-/// Is this the name of a sanitizer's runtime that wants to come before every other library?
-pub fn is_sanitizer(library: &[u8]) -> bool {
-    const RUNTIMES: &[&[u8]] = &[
-        b"libasan.so",
-        b"libtsan.so",
-        b"liblsan.so",
-        b"libhwasan.so",
-        b"libclang_rt.asan",
-        b"libclang_rt.tsan",
-        b"libclang_rt.hwasan",
-    ];
-    RUNTIMES.iter().any(|name| library.starts_with(name))
-}

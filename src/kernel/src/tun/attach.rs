@@ -140,6 +140,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             self.unattach();
             return Err(Errno(libc::EEXIST));
         }
+        self.net.announce();
         Ok(())
     }
 

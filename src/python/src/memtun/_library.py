@@ -85,6 +85,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         [c_int, c_uint16, c_char_p, c_size_t, c_char_p, c_size_t],
     ),
     "memtun_library": (c_ssize_t, [c_char_p, c_size_t]),
+    "memtun_environment": (
+        c_ssize_t,
+        [c_void_p, c_char_p, c_void_p, c_char_p, c_char_p, c_size_t],
+    ),
     "memtun_examine_program": (
         c_ssize_t,
         [c_char_p, c_char_p, c_char_p, c_char_p, c_int, c_char_p, c_size_t],
@@ -206,13 +210,18 @@ def pointer(name: str, *arguments: object) -> int:
 
 
 def text(name: str, *arguments: object) -> str:
-    """Calls a function that fills a buffer with text, as snprintf does."""
+    """Calls a function that gives text."""
+    return filled(name, *arguments).decode(errors="surrogateescape")
+
+
+def filled(name: str, *arguments: object) -> bytes:
+    """Calls a function that fills a buffer as snprintf does."""
     room = 4096
     while True:
         buffer = ctypes.create_string_buffer(room)
         length = call(name, *arguments, buffer, room)
         if length < room:
-            return buffer.raw[:length].decode(errors="surrogateescape")
+            return buffer.raw[:length]
         room = length + 4096
 
 

@@ -121,8 +121,8 @@ class Net:
     def _variables(
         self, base: Optional[Mapping[str, str]], link: Optional[str], devices: Optional[Iterable[Argument]]
     ) -> dict[str, str]:
-        with self._handle:
-            variables = _programs.environment(self.path, self._owner, base, link, devices)
+        with self._handle as net:
+            variables = _programs.environment(net, base, link, devices)
             self._life.others_join()
         return variables
 

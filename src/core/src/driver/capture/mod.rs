@@ -21,7 +21,7 @@ mod record;
 
 pub use record::{Captured, CapturedLink, Direction};
 
-use crate::driver::deadline::{deadline, nap};
+use crate::deadline::{self, Deadline};
 use crate::sys::{self, Fd};
 use crate::{Errno, Error, Name, Net};
 use memtun_abi::error::{Context, Result};
@@ -35,8 +35,9 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// How often a capturer that has nothing to do looks whether programs are still alive.
-const LOOK_AROUND: Duration = Duration::from_millis(500);
+/// How often a capturer that has nothing to do looks whether programs are still alive: that takes longer than
+/// what others look at.
+const LOOK_AROUND: Duration = deadline::LOOK_AROUND.saturating_mul(10);
 
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
@@ -124,7 +125,17 @@ impl Capture {
     /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
     /// next call goes on; ENODEV the net was removed and everything in it has been read.
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Captured> {
-        let end = deadline(timeout);
+        self.next_while(timeout, |_| true)
+    }
+
+    /// The same for somebody who waits for other things as well: `goes_on` is asked before each sleep, and with each
+    /// change of the net ([`Net::wake`] makes one). EAGAIN also when it says no.
+    pub fn next_while(
+        &mut self,
+        timeout: Option<Duration>,
+        goes_on: impl Fn(&Capture) -> bool,
+    ) -> Result<Captured> {
+        let end = Deadline::after(timeout);
         let mut removed = false;
         loop {
             match self.merge.next() {
@@ -148,7 +159,7 @@ impl Capture {
                     format!("net {shown}: it was removed"),
                 ));
             }
-            let Some(time) = nap(end).filter(|_| !self.stopped) else {
+            let Some(time) = end.nap().filter(|_| !self.stopped && goes_on(self)) else {
                 return Err(Error::new(libc::EAGAIN, "no packet in time"));
             };
             if self.sleep(time) {

@@ -13,6 +13,7 @@ pub enum Direction {
 
 /// A packet that was captured.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Captured {
     /// Name of its interface.
     pub interface: Name,
@@ -38,6 +39,7 @@ pub struct Captured {
 
 /// An interface that is captured, whether or not it has had a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct CapturedLink {
     /// Its name now.
     pub interface: Name,

@@ -2,7 +2,7 @@
 
 use super::queue::Queue;
 use super::Interface;
-use crate::driver::deadline::{deadline, nap};
+use crate::deadline::Deadline;
 use crate::packet as udp;
 use crate::sys;
 use crate::Errno;
@@ -111,9 +111,9 @@ impl Interface {
         if answer.is_ok() {
             return Ok(());
         }
-        let end = deadline(timeout);
-        let wait = Wait::until(end);
-        while answer.is_err_and(|refusal| refusal.is_full_queue()) && nap(end).is_some() {
+        let end = Deadline::after(timeout);
+        let wait = Wait::until(end.instant());
+        while answer.is_err_and(|refusal| refusal.is_full_queue()) && !end.is_over() {
             answer = match self.wait_for_room(frame, end) {
                 Ok(()) => self.try_inject(frame, ethertype, wait),
                 Err(e) => Err(e.into()),
@@ -153,7 +153,7 @@ impl Interface {
     }
 
     /// Sleeps until the queue that would take this packet has room, or a moment has passed.
-    fn wait_for_room(&self, frame: &[u8], end: Option<Instant>) -> std::result::Result<(), Errno> {
+    fn wait_for_room(&self, frame: &[u8], end: Deadline) -> std::result::Result<(), Errno> {
         let inode = self
             .state
             .select_queue(frame)
@@ -166,7 +166,7 @@ impl Interface {
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
         if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
-            if let Some(time) = nap(end) {
+            if let Some(time) = end.nap() {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
         }

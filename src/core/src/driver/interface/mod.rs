@@ -5,10 +5,11 @@ mod inject;
 mod passed;
 mod queue;
 mod receive;
+mod record;
 
 use queue::Queue;
 
-pub use info::{InterfaceInfo, TunnelInfo};
+pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
 
 use crate::driver::joined::Joined;

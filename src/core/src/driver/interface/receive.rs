@@ -1,7 +1,7 @@
 //! Packets from the program: subscribers of the outbound log, and receivers of datagrams.
 
 use super::passed::PassedOver;
-use crate::driver::deadline::{deadline, nap};
+use crate::deadline::Deadline;
 use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
 use crate::sys;
@@ -13,10 +13,11 @@ use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Packet {
     /// The bytes.
     pub data: Vec<u8>,
@@ -55,23 +56,23 @@ impl Subscriber {
     /// ([`Error::lost`]), the next call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
     /// EUCLEAN its file was cut short or overwritten.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
-        self.recv_until(deadline(timeout))
+        self.recv_until(Deadline::after(timeout))
     }
 
-    fn recv_until(&self, end: Option<Instant>) -> Result<Packet> {
+    fn recv_until(&self, end: Deadline) -> Result<Packet> {
         loop {
             let next = match self.look()? {
                 Look::Packet(packet) => return Ok(packet),
                 Look::Nothing(next) => next,
             };
-            let time = nap(end).ok_or_else(|| self.nothing_in_time())?;
+            let time = end.nap().ok_or_else(|| self.nothing_in_time())?;
             self.sleep(next, time);
         }
     }
 
     /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
-    fn give_up_after(&self, end: Option<Instant>, due: u64) -> Result<()> {
-        if nap(end).is_some() || self.lock().number() < due {
+    fn give_up_after(&self, end: Deadline, due: u64) -> Result<()> {
+        if !end.is_over() || self.lock().number() < due {
             return Ok(());
         }
         Err(self.nothing_in_time())
@@ -167,7 +168,7 @@ impl UdpReceiver {
     }
 
     fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
-        let end = deadline(timeout);
+        let end = Deadline::after(timeout);
         // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
         let due = self.packets.state.log_next().number();
         let tap = self.packets.state.is_tap();

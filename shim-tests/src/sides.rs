@@ -1,4 +1,4 @@
-//! The two worlds a program runs in: the kernel's driver in a network namespace of its own, and the shim as a user
+//! The two sides a program runs on: the kernel's driver in a network namespace of its own, and the shim as a user
 //! without privileges.
 
 use std::fs;
@@ -60,7 +60,7 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Removes what the tests' own environment might tell the program, and says which world it is in.
+/// Removes what the tests' own environment might tell the program, and says which side it is on.
 fn clean(command: &mut Command, side: &str) {
     command
         .env_clear()

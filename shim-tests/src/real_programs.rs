@@ -23,10 +23,10 @@ pub use world::{free_tcp_port, free_udp_port, target_dir, Link, Watchdog, World}
 macro_rules! on_both_links {
     ($($(#[$ignored:meta])? $name:ident)*) => {
         mod link_up {
-            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::programs::Link::Up) })*
+            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::real_programs::Link::Up) })*
         }
         mod link_down_at_first {
-            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::programs::Link::DownAtFirst) })*
+            $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::real_programs::Link::DownAtFirst) })*
         }
     };
 }

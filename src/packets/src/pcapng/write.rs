@@ -1,10 +1,12 @@
 //! Writing pcapng: one section, an interface block per interface, nanoseconds, directions, comments, statistics.
 
-use super::LinkType;
+use super::{ENHANCED_PACKET, INTERFACE, INTERFACE_STATISTICS, SECTION};
+use crate::frame::LONGEST;
+use crate::link::LinkType;
 use std::io::{self, Write};
 
 /// Writes a section.
-pub struct PcapNg<W> {
+pub struct Writer<W> {
     output: W,
     interfaces: u32,
     /// The packet that is being put together.
@@ -13,7 +15,7 @@ pub struct PcapNg<W> {
 
 /// A packet to write.
 pub struct Packet<'a> {
-    /// Number that [`PcapNg::interface`] gave.
+    /// Number that [`Writer::interface`] gave.
     pub interface: u32,
     /// Nanoseconds since the epoch.
     pub time_ns: u64,
@@ -26,12 +28,12 @@ pub struct Packet<'a> {
 }
 
 /// Longest packet: more than any interface carries. Zero for "no limit" is not understood by every reader of pipes.
-const SNAPLEN: u32 = super::LONGEST;
+const SNAPLEN: u32 = LONGEST;
 
-impl<W: Write> PcapNg<W> {
+impl<W: Write> Writer<W> {
     /// Begins the section; it is with the reader when this returns.
-    pub fn new(output: W) -> io::Result<PcapNg<W>> {
-        let mut file = PcapNg {
+    pub fn new(output: W) -> io::Result<Writer<W>> {
+        let mut file = Writer {
             output,
             interfaces: 0,
             body: Vec::new(),
@@ -47,7 +49,7 @@ impl<W: Write> PcapNg<W> {
             concat!("memtun ", env!("CARGO_PKG_VERSION")).as_bytes(),
         );
         end_of_options(&mut body);
-        file.block(0x0a0d_0d0a, &body)?;
+        file.block(SECTION, &body)?;
         file.flush()?;
         Ok(file)
     }
@@ -69,7 +71,7 @@ impl<W: Write> PcapNg<W> {
         }
         option(&mut body, 9, &[9]);
         end_of_options(&mut body);
-        self.block(1, &body)?;
+        self.block(INTERFACE, &body)?;
         self.interfaces += 1;
         Ok(self.interfaces - 1)
     }
@@ -91,7 +93,7 @@ impl<W: Write> PcapNg<W> {
         let direction: u32 = if packet.inbound { 1 } else { 2 };
         option(&mut body, 2, &direction.to_le_bytes());
         end_of_options(&mut body);
-        let written = self.block(6, &body);
+        let written = self.block(ENHANCED_PACKET, &body);
         self.body = body;
         written
     }
@@ -113,7 +115,7 @@ impl<W: Write> PcapNg<W> {
             option(&mut body, 5, &lost.to_le_bytes());
         }
         end_of_options(&mut body);
-        self.block(5, &body)
+        self.block(INTERFACE_STATISTICS, &body)
     }
 
     /// What is written to.
@@ -149,45 +151,4 @@ fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
 
 fn end_of_options(body: &mut Vec<u8>) {
     body.extend([0; 4]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::frames;
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let mut bytes = Vec::new();
-        let mut file = PcapNg::new(&mut bytes).unwrap();
-        let tun = file.interface("tun0", LinkType::RAW, None).unwrap();
-        let tap = file
-            .interface("tap0", LinkType::ETHERNET, Some([2, 0, 0, 0, 0, 1]))
-            .unwrap();
-        let time_ns = 1_700_000_000_123_456_789;
-        for (interface, inbound) in [(tun, true), (tap, false)] {
-            file.packet(&Packet {
-                interface,
-                time_ns,
-                inbound,
-                comment: None,
-                data: &[0x45, 1, 2, 3, 4],
-            })
-            .unwrap();
-        }
-        file.statistics(tun, time_ns, 1, Some(0)).unwrap();
-        let found = frames(&bytes).unwrap();
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].interface.as_deref(), Some("tun0"));
-        assert_eq!(found[0].time_ns, Some(i128::from(time_ns)));
-        assert_eq!(
-            found.iter().map(|f| f.sent_by_program).collect::<Vec<_>>(),
-            [false, true]
-        );
-        assert_eq!(
-            found.iter().map(|f| f.link).collect::<Vec<_>>(),
-            [LinkType::RAW, LinkType::ETHERNET]
-        );
-        assert_eq!(found[1].data, [0x45, 1, 2, 3, 4]);
-    }
 }

@@ -1,52 +1,15 @@
-//! The command line as a whole, and what the verbs have in common. Each verb's own arguments stand in its module.
+//! The options that verbs have in common: which net, which interface, for how long.
 
 use crate::failure::Failure;
+use crate::stop::Stop;
 use crate::values::{self, Timeout, User};
-use crate::{capture, datagrams, doctor, generate, inject, link, policy, run};
-use clap::{Args, Parser, Subcommand, ValueHint};
-use memtun::{Interface, Net, NetOptions};
+use crate::{appearing, event};
+use clap::{Args, ValueHint};
+use memtun::launch::settings;
+use memtun::{Deadline, Interface, Net, NetOptions};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// In-memory /dev/net/tun for unmodified programs, without privileges
-#[derive(Parser)]
-#[command(
-    name = "memtun",
-    version,
-    max_term_width = 100,
-    disable_help_subcommand = true
-)]
-pub struct Cli {
-    /// What to do
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
-/// The verbs.
-#[derive(Subcommand)]
-pub enum Verb {
-    Run(run::RunArgs),
-    Ls(link::ls::LsArgs),
-    Show(link::show::ShowArgs),
-    Set(link::change::SetArgs),
-    Delete(link::change::DeleteArgs),
-    SendUdp(datagrams::SendArgs),
-    RecvUdp(datagrams::ReceiveArgs),
-    Inject(inject::InjectArgs),
-    Capture(capture::CaptureArgs),
-    Fault(policy::FaultArgs),
-    Deny(policy::DenyArgs),
-    Permit(policy::PermitArgs),
-    Reset(policy::ResetArgs),
-    Doctor(doctor::DoctorArgs),
-    #[command(hide = true)]
-    Completions(generate::CompletionsArgs),
-    #[command(hide = true)]
-    Man(generate::ManArgs),
-    /// Say whether the library is loaded into this process
-    #[command(hide = true, name = doctor::PROBE)]
-    Probe,
-}
+use std::time::Duration;
 
 /// Which net a verb is about.
 #[derive(Args)]
@@ -55,7 +18,7 @@ pub struct NetArgs {
     #[arg(
         long = "net",
         value_name = "DIR",
-        env = "MEMTUN_NET",
+        env = settings::NET,
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
@@ -63,7 +26,7 @@ pub struct NetArgs {
     #[arg(
         long,
         value_name = "USER",
-        env = "MEMTUN_NET_OWNER",
+        env = settings::OWNER,
         hide_env_values = true,
         value_hint = ValueHint::Username,
         value_parser = values::user
@@ -110,21 +73,31 @@ impl NetArgs {
         Ok(self.options().open(dir)?)
     }
 
-    /// The net, waiting for somebody to make it; None when `enough` says so first.
-    pub fn wait_until(&self, enough: impl Fn() -> bool) -> Result<Option<Net>, Failure> {
+    /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
+    pub fn wait_until(&self, stop: Option<&Stop>, until: Deadline) -> Result<Option<Net>, Failure> {
         let dir = self.named()?;
         loop {
+            // Before the look, so that what comes after it is seen.
+            let watch = appearing::Watch::on(dir);
+            let enough = until.is_over() || stop.is_some_and(Stop::is_due);
             match self.options().existing(dir) {
                 Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
-                Err(_) if enough() => return Ok(None),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                Err(_) if enough => return Ok(None),
+                Err(_) => {
+                    let events = watch.iter().map(AsFd::as_fd);
+                    // Not every file system says what others do in it.
+                    event::wait(
+                        events.chain(stop.map(Stop::due)),
+                        Deadline::after(until.nap()),
+                    );
+                }
                 Ok(net) => return Ok(Some(net)),
             }
         }
     }
 
-    fn wait(&self, end: Option<Instant>) -> Result<Net, Failure> {
-        let net = self.wait_until(|| left(end) == Some(Duration::ZERO))?;
+    fn wait(&self, until: Deadline) -> Result<Net, Failure> {
+        let net = self.wait_until(None, until)?;
         net.ok_or_else(|| {
             let dir = self
                 .dir()
@@ -156,34 +129,16 @@ impl InterfaceArgs {
         self.timeout.0
     }
 
-    /// When patience ends; None never.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.timeout.0.and_then(|t| Instant::now().checked_add(t))
+    /// When patience ends.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout.0)
     }
 
     /// Waits for the interface.
-    pub fn wait(&self, end: Option<Instant>) -> Result<Interface, Failure> {
+    pub fn wait(&self, until: Deadline) -> Result<Interface, Failure> {
         // A name that can't be one is wrong at once, not when the time is over.
         let _: memtun::Name = self.interface.parse()?;
-        Ok(self
-            .net
-            .wait(end)?
-            .wait_interface(&self.interface, left(end))?)
-    }
-}
-
-/// Time until then.
-pub fn left(end: Option<Instant>) -> Option<Duration> {
-    end.map(|e| e.saturating_duration_since(Instant::now()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
+        let net = self.net.wait(until)?;
+        Ok(net.wait_interface(&self.interface, until.left())?)
     }
 }

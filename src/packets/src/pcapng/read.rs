@@ -1,21 +1,18 @@
 //! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution, packets in all three
 //! kinds of blocks; other blocks are passed over.
 
-use super::{read_up_to, read_whole, Frame, LinkType, Order, Packets, LONGEST};
+use super::{ENHANCED_PACKET, INTERFACE, OBSOLETE_PACKET, SECTION, SIMPLE_PACKET};
+use crate::frame::{self, Frame, LONGEST};
+use crate::input::{read_up_to, read_whole, Error, Order};
+use crate::link::LinkType;
 use std::io::Read;
 use std::sync::Arc;
-
-const SECTION: u32 = 0x0a0d_0d0a;
-const INTERFACE: u32 = 1;
-const OBSOLETE_PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
-const ENHANCED_PACKET: u32 = 6;
 
 /// Longest block that is held in memory: a packet with generous options.
 const LONGEST_BLOCK: u32 = LONGEST + (1 << 17);
 
 /// Reads the packets of a file whose first four bytes have been read.
-pub struct Reader<R> {
+pub(crate) struct Packets<R> {
     input: R,
     order: Order,
     interfaces: Vec<Interface>,
@@ -35,10 +32,10 @@ struct Interface {
     offset: i64,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> Packets<R> {
     /// The block type of the first section has been read.
-    pub fn new(input: R) -> Reader<R> {
-        Reader {
+    pub(crate) fn new(input: R) -> Packets<R> {
+        Packets {
             input,
             order: Order::Little,
             interfaces: Vec::new(),
@@ -49,10 +46,10 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads one block: its type and its body. None at the end of the file; no body for one that is of no interest.
-    fn block(&mut self) -> Result<Option<(u32, Vec<u8>)>, String> {
+    fn block(&mut self) -> Result<Option<(u32, Vec<u8>)>, Error> {
         self.block += 1;
         let what = format!("block {}", self.block);
-        let short = || format!("ends in the middle of {what}");
+        let short = || Error::from(format!("ends in the middle of {what}"));
         let mut number = [0; 4];
         let mut kind = SECTION;
         if self.begun {
@@ -76,15 +73,15 @@ impl<R: Read> Reader<R> {
             self.order = match body[..] {
                 [0x4d, 0x3c, 0x2b, 0x1a] => Order::Little,
                 [0x1a, 0x2b, 0x3c, 0x4d] => Order::Big,
-                _ => return Err(format!("{what} has no byte order; the file is damaged")),
+                _ => return Err(format!("{what} has no byte order; the file is damaged").into()),
             };
         }
         let length = self.order.u32(&length, 0).ok_or_else(short)?;
         let read = body.len() as u32;
         let Some(rest) = length.checked_sub(12 + read).filter(|_| length % 4 == 0) else {
-            return Err(format!(
-                "{what} claims to have {length} bytes; the file is damaged"
-            ));
+            return Err(
+                format!("{what} claims to have {length} bytes; the file is damaged").into(),
+            );
         };
         if [
             SECTION,
@@ -96,9 +93,9 @@ impl<R: Read> Reader<R> {
         .contains(&kind)
         {
             if length > LONGEST_BLOCK {
-                return Err(format!(
-                    "{what} claims to have {length} bytes; the file is damaged"
-                ));
+                return Err(
+                    format!("{what} claims to have {length} bytes; the file is damaged").into(),
+                );
             }
             body.resize((read + rest) as usize, 0);
             if read_up_to(&mut self.input, &mut body[read as usize..])? < rest as usize {
@@ -109,7 +106,7 @@ impl<R: Read> Reader<R> {
                 &mut (&mut self.input).take(u64::from(rest)),
                 &mut std::io::sink(),
             );
-            if skipped.map_err(|e| crate::failure::plain(&e))? < u64::from(rest) {
+            if skipped? < u64::from(rest) {
                 return Err(short());
             }
         }
@@ -117,19 +114,18 @@ impl<R: Read> Reader<R> {
             return Err(short());
         }
         if self.order.u32(&number, 0) != Some(length) {
-            return Err(format!(
-                "{what} has two different lengths; the file is damaged"
-            ));
+            return Err(format!("{what} has two different lengths; the file is damaged").into());
         }
         Ok(Some((kind, body)))
     }
 
-    fn section(&mut self, body: &[u8]) -> Result<(), String> {
+    fn section(&mut self, body: &[u8]) -> Result<(), Error> {
         if self.order.u16(body, 4).is_none_or(|major| major != 1) {
             return Err(format!(
                 "block {} is a section of an unknown version of pcapng",
                 self.block
-            ));
+            )
+            .into());
         }
         self.interfaces.clear();
         let application =
@@ -246,14 +242,14 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read + Send> Packets for Reader<R> {
-    fn next(&mut self) -> Result<Option<Frame>, String> {
+impl<R: Read + Send> frame::Packets for Packets<R> {
+    fn next(&mut self) -> Result<Option<Frame>, Error> {
         while let Some((kind, body)) = self.block()? {
+            let number = self.block;
             let damaged = || {
-                format!(
-                    "block {} does not hold what it should; the file is damaged",
-                    self.block
-                )
+                let text =
+                    format!("block {number} does not hold what it should; the file is damaged");
+                Error::from(text)
             };
             match kind {
                 SECTION => self.section(&body)?,
@@ -281,139 +277,4 @@ fn options(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
         bytes = bytes.get(4 + length.div_ceil(4) * 4..).unwrap_or_default();
         Some((code, value))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::frames;
-    use super::*;
-
-    type Options<'a> = &'a [(u16, &'a [u8])];
-
-    /// Writes blocks in either byte order.
-    struct Blocks {
-        big: bool,
-        bytes: Vec<u8>,
-    }
-
-    impl Blocks {
-        fn new(big: bool) -> Blocks {
-            let mut blocks = Blocks {
-                big,
-                bytes: Vec::new(),
-            };
-            let body = [
-                blocks.u32(0x1a2b_3c4d),
-                blocks.u32(if big { 0x0001_0000 } else { 1 }),
-                [0xff; 4],
-                [0xff; 4],
-            ];
-            blocks.block(SECTION, &body.concat());
-            blocks
-        }
-        fn u32(&self, n: u32) -> [u8; 4] {
-            if self.big {
-                n.to_be_bytes()
-            } else {
-                n.to_le_bytes()
-            }
-        }
-        fn u16(&self, n: u16) -> [u8; 2] {
-            if self.big {
-                n.to_be_bytes()
-            } else {
-                n.to_le_bytes()
-            }
-        }
-        fn block(&mut self, kind: u32, body: &[u8]) {
-            let length = self.u32(12 + body.len() as u32);
-            let kind = self.u32(kind);
-            self.bytes.extend([&kind, &length, body, &length].concat());
-        }
-        fn interface(&mut self, options: Options) {
-            let mut body = [&self.u16(101)[..], &[0; 2], &self.u32(0)].concat();
-            for (code, value) in options {
-                body.extend([self.u16(*code), self.u16(value.len() as u16)].concat());
-                body.extend(*value);
-                body.resize(body.len().div_ceil(4) * 4, 0);
-            }
-            self.block(INTERFACE, &body);
-        }
-        fn packet(&mut self, ticks: u64) {
-            let words = [0, (ticks >> 32) as u32, ticks as u32, 3, 3]
-                .map(|n| self.u32(n))
-                .concat();
-            self.block(ENHANCED_PACKET, &[&words[..], &[0x45, 1, 2, 0]].concat());
-        }
-    }
-
-    #[test]
-    fn both_byte_orders_and_any_resolution() {
-        for big in [false, true] {
-            let minute = if big {
-                60i64.to_be_bytes()
-            } else {
-                60i64.to_le_bytes()
-            };
-            let cases: [(Options, u64, i128); 9] = [
-                (&[], 1_500_000, 1_500_000_000),
-                (&[(9, &[9])], 7, 7),
-                (&[(9, &[0x80 | 10])], 1536, 1_500_000_000),
-                (&[(9, &[3]), (14, &minute)], 1500, 61_500_000_000),
-                (&[(9, &[0])], u64::MAX, i128::from(u64::MAX) * 1_000_000_000),
-                (&[(9, &[38])], u64::MAX, 0),
-                (&[(9, &[0x7f])], u64::MAX, 0),
-                (&[(9, &[0xff])], u64::MAX, 0),
-                (&[(9, &[]), (14, &[1])], 1_500_000, 1_500_000_000),
-            ];
-            for (options, ticks, time) in cases {
-                let mut blocks = Blocks::new(big);
-                blocks.interface(options);
-                blocks.packet(ticks);
-                let found = frames(&blocks.bytes).unwrap();
-                assert_eq!(found.len(), 1);
-                assert_eq!(
-                    (found[0].time_ns, &found[0].data[..]),
-                    (Some(time), &[0x45, 1, 2][..])
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn sections_of_different_byte_orders_and_unknown_blocks() {
-        let mut bytes = Vec::new();
-        for big in [true, false] {
-            let mut blocks = Blocks::new(big);
-            blocks.block(0x0bad, &[0; 400]);
-            blocks.interface(&[]);
-            blocks.packet(1);
-            let simple = [&blocks.u32(2)[..], &[0x60, 0, 0, 0]].concat();
-            blocks.block(SIMPLE_PACKET, &simple);
-            bytes.extend(blocks.bytes);
-        }
-        let found = frames(&bytes).unwrap();
-        assert_eq!(
-            found.iter().map(|f| f.data.len()).collect::<Vec<_>>(),
-            [3, 2, 3, 2]
-        );
-        assert_eq!(found[1].time_ns, None);
-    }
-
-    #[test]
-    fn a_packet_of_an_interface_that_was_not_described_is_damage() {
-        let mut blocks = Blocks::new(false);
-        blocks.packet(1);
-        assert!(frames(&blocks.bytes).unwrap_err().contains("block 2"));
-    }
-
-    #[test]
-    fn a_file_that_ends_too_early_is_an_error() {
-        let mut blocks = Blocks::new(false);
-        blocks.interface(&[]);
-        blocks.packet(1);
-        assert!(frames(&blocks.bytes[..blocks.bytes.len() - 2])
-            .unwrap_err()
-            .contains("middle of block 3"));
-    }
 }

@@ -1,5 +1,7 @@
 //! What the first bytes of a captured packet are, and what a tun or a tap takes of it.
 
+use std::fmt;
+
 /// LINKTYPE_* of a capture file (tcpdump.org/linktypes).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkType(pub u32);
@@ -37,8 +39,21 @@ pub enum Fit<'a> {
     NotIp,
 }
 
-/// What a tun or tap takes of a captured packet. An error for a kind of link that is not understood.
-pub fn fit(link: LinkType, data: &[u8], tap: bool) -> Result<Fit<'_>, String> {
+/// A kind of link that is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLink(pub LinkType);
+
+impl fmt::Display for UnknownLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LinkType(number) = self.0;
+        write!(f, "link type {number} is not understood; give Ethernet, raw IP, Linux cooked or loopback captures")
+    }
+}
+
+impl std::error::Error for UnknownLink {}
+
+/// What a tun or tap takes of a captured packet.
+pub fn fit(link: LinkType, data: &[u8], tap: bool) -> Result<Fit<'_>, UnknownLink> {
     let (ethertype, payload) = match link {
         LinkType::AS_IT_IS => return Ok(Fit::Whole(data)),
         LinkType::ETHERNET if tap => return Ok(Fit::Whole(data)),
@@ -48,9 +63,7 @@ pub fn fit(link: LinkType, data: &[u8], tap: bool) -> Result<Fit<'_>, String> {
         LinkType::NULL | LinkType::LOOP => return Ok(ip(data.get(4..).unwrap_or_default())),
         LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => return Ok(ip(data)),
         LinkType(number) if OTHER_RAW.contains(&number) => return Ok(ip(data)),
-        LinkType(number) => {
-            return Err(format!("link type {number} is not understood; give Ethernet, raw IP, Linux cooked or loopback captures"))
-        }
+        _ => return Err(UnknownLink(link)),
     };
     match ethertype {
         Some(ETHERTYPE_IPV4 | ETHERTYPE_IPV6) => Ok(ip(payload)),

@@ -1,0 +1,6 @@
+//! Classic pcap (draft-ietf-opsawg-pcap).
+
+pub(crate) mod read;
+mod write;
+
+pub use write::Writer;
