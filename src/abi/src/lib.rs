@@ -5,9 +5,11 @@
 
 pub mod errno;
 pub mod error;
+mod kind;
 mod name;
 pub mod uapi;
 
 pub use errno::Errno;
 pub use error::{Error, Result};
+pub use kind::ErrorKind;
 pub use name::Name;

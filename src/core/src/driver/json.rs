@@ -162,6 +162,7 @@ pub fn of_interface(i: &InterfaceInfo) -> Members {
         ("kind", if i.tap { "tap" } else { "tun" }.into()),
         ("state", state.into()),
         ("flags", Json::list(i.flag_names().split_terminator(','))),
+        ("carrier", i.carrier.into()),
         ("mtu", i.mtu.into()),
         ("txqueuelen", i.txqueuelen.into()),
         ("mac", mac.into()),

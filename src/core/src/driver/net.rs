@@ -1,6 +1,8 @@
 //! The driver's side of a net.
 
-use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use crate::{
+    sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
+};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::net::temporary;
 use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
@@ -182,7 +184,7 @@ impl Net {
                 };
                 let net = self.path().display();
                 let text = format!("net {net}: no interface {name} in time; {why}");
-                return Err(Error::new(libc::ENODEV, text));
+                return Err(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Timeout));
             }
             state.waiters.fetch_add(1, SeqCst);
             let _ = sys::futex_wait(&state.changes, seen, left);

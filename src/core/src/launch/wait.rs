@@ -1,6 +1,6 @@
 //! Waiting for what a program is to do, no longer than there is somebody who can do it.
 
-use crate::{Error, Interface, Net, Result};
+use crate::{Error, ErrorKind, Interface, Net, Result};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
@@ -55,7 +55,7 @@ impl Net {
         } else {
             format!("no interface {name}: the program (pid {pid}) {how} before TUNSETIFF")
         };
-        Ok(Error::new(libc::ENODEV, text))
+        Ok(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Ended))
     }
 }
 

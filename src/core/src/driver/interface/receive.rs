@@ -4,7 +4,7 @@ use super::passed::PassedOver;
 use crate::driver::deadline::{deadline, nap};
 use crate::packet::{self as udp, Found};
 use crate::sys;
-use crate::{Errno, Error, Net};
+use crate::{Errno, Error, ErrorKind, Net};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
@@ -110,7 +110,7 @@ impl Subscriber {
                      program's packet {next}, in the middle of what is kept",
                     name()
                 );
-                Err(Error::new(libc::ENOBUFS, text).of_lost(n))
+                Err(Error::new(libc::ENOBUFS, text).of_kind(ErrorKind::Lost { count: n }))
             }
             Entry::Empty if self.state.is_damaged() => Err(Error::new(
                 libc::EUCLEAN,
