@@ -11,27 +11,29 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
-/// library. ENOENT: MEMTUN_LIBRARY names no file. EINVAL: LD_PRELOAD cannot express it. Else as memtun_describe.
+/// library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
+/// returned.
 #[no_mangle]
-pub extern "C" fn memtun_library(buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(library()?.as_os_str().as_bytes(), buf, len))
+pub extern "C" fn memtun_library_path(buf: *mut c_char, buf_len: size_t) -> ssize_t {
+    length(|| give_text(library()?.as_os_str().as_bytes(), buf, buf_len))
 }
 
 /// Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
-/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library will
-/// not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL)
-/// would be the list without memtun. EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities,
-/// so that the system would start it without the library, on the machine's own devices. ENOENT, EACCES, ELOOP,
-/// ENOEXEC: it, or an interpreter of it, cannot be executed. Else as memtun_describe.
+/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
+/// will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
+/// NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
+/// capabilities, so that the system would start it without the library, on the machine's own devices.
+/// -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_examine_program(
+pub extern "C" fn memtun_program_examine(
     program: *const c_char,
     path: *const c_char,
     dir: *const c_char,
     preloaded: *const c_char,
     force: c_int,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         let start = Start {
@@ -53,7 +55,7 @@ pub extern "C" fn memtun_examine_program(
             ("notes", Json::list(examined.notes)),
             ("preload", lossy(list)),
         ];
-        give_text(Json::Object(members).to_string(), buf, len)
+        give_text(Json::Object(members).to_string(), buf, buf_len)
     })
 }
 
