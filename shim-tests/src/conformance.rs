@@ -33,7 +33,7 @@ fn kernel_transcript(program: &str, variant: Variant) -> Arc<str> {
 
 fn recorded(program: &str) -> String {
     transcript::recorded(program).unwrap_or_else(|| {
-        panic!("no transcripts/{program}.txt: MEMTUN_RECORD=1 records what the kernel does")
+        panic!("no conformance/transcripts/{program}.txt: MEMTUN_RECORD=1 records what the kernel does")
     })
 }
 
@@ -110,14 +110,14 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     );
 }
 
-/// Every file in `programs/` is in `listed`, and the other way round; every record and known difference has a program.
+/// Every file in `conformance/programs/` is in `listed`, and the other way round; every record and known difference has a program.
 pub fn assert_listed(listed: &[&str]) {
     let mut sorted = listed.to_vec();
     sorted.sort_unstable();
     assert_eq!(
         build::program_names(),
         sorted,
-        "programs/*.c and the list in tests/conformance.rs"
+        "conformance/programs/*.c and the list in tests/conformance.rs"
     );
     for program in transcript::programs_with_known_differences() {
         assert!(
@@ -125,7 +125,9 @@ pub fn assert_listed(listed: &[&str]) {
             "known-differences.txt: there is no program {program}"
         );
     }
-    for entry in std::fs::read_dir(build::crate_dir().join("transcripts")).expect("transcripts/") {
+    for entry in std::fs::read_dir(build::crate_dir().join("conformance/transcripts"))
+        .expect("conformance/transcripts/")
+    {
         let path = entry.expect("a directory entry").path();
         let name = path
             .file_stem()

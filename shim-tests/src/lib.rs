@@ -3,12 +3,14 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | `programs/*.c` | small programs, one subject each, that print `label: result` lines; `driver.h` is the far side of the interface in both worlds |
-//! | `transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
-//! | `known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
+//! | `conformance/programs/*.c` | small programs, one subject each, that print `label: result` lines; `driver.h` is the far side of the interface in both worlds |
+//! | `conformance/transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
+//! | `conformance/known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
+//! | `regressions/*.c` | the smallest program that shows a bug which was found, or a limit that must hold |
+//! | `bystanders/` | programs that have nothing to do with tunnels, and must not notice the library |
 //! | `real-programs/`, [`programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
 //!
 //! The modules follow a program's way: [`build`] makes it and the shim, [`world`] runs it on the kernel (`unshare -Urn`)

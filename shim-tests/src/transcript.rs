@@ -57,7 +57,7 @@ const NO_LINE: &str = "(no such line)";
 pub fn known_differences(program: &str) -> Allowed {
     static TEXT: OnceLock<String> = OnceLock::new();
     let text = TEXT.get_or_init(|| {
-        fs::read_to_string(crate_dir().join("known-differences.txt"))
+        fs::read_to_string(crate_dir().join("conformance/known-differences.txt"))
             .expect("known-differences.txt")
     });
     parse_known(text)
@@ -76,7 +76,7 @@ pub fn known_differences(program: &str) -> Allowed {
 
 /// Programs that `known-differences.txt` mentions.
 pub fn programs_with_known_differences() -> BTreeSet<String> {
-    let text = fs::read_to_string(crate_dir().join("known-differences.txt"))
+    let text = fs::read_to_string(crate_dir().join("conformance/known-differences.txt"))
         .expect("known-differences.txt");
     parse_known(&text)
         .map(|[name, ..]| name.to_owned())
@@ -165,7 +165,7 @@ pub fn compare(
 
 fn recorded_path(program: &str) -> PathBuf {
     crate_dir()
-        .join("transcripts")
+        .join("conformance/transcripts")
         .join(format!("{program}.txt"))
 }
 
@@ -176,7 +176,8 @@ pub fn recorded(program: &str) -> Option<String> {
 
 /// Writes the recorded transcript.
 pub fn record(program: &str, text: &str) {
-    fs::create_dir_all(crate_dir().join("transcripts")).expect("transcripts/");
+    fs::create_dir_all(crate_dir().join("conformance/transcripts"))
+        .expect("conformance/transcripts/");
     fs::write(recorded_path(program), text).expect("a transcript");
 }
 

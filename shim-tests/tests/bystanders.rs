@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// A script or a source file, where the programs can read it.
 fn file(world: &World, name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("real-programs/bystanders");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bystanders");
     world.reachable(&dir).join(name)
 }
 

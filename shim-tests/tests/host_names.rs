@@ -132,7 +132,7 @@ fn check(privileged: bool) {
         "tun0: SIOCSIFADDR is not supported, answered EOPNOTSUPP",
         "tun0: SO_BINDTODEVICE is not supported, answered EOPNOTSUPP",
         "tun0: TUNSETFILTEREBPF is not supported, answered EINVAL",
-        "tun0: request 0x8992 is not supported, answered EOPNOTSUPP",
+        "tun0: request 0x89d0 is not supported, answered EOPNOTSUPP",
     ];
     assert_eq!(warnings, expected);
 }

@@ -14,6 +14,27 @@ pub trait Memory {
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
 }
 
+impl<M: Memory> Memory for &M {
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        (**self).read(at, into)
+    }
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        (**self).write(at, from)
+    }
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        (**self).string(at, room)
+    }
+}
+
+/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
+pub const USER_SPACE: usize = (1 << 47) - 4096;
+
+/// Does the range lie in user space, as `access_ok` of the kernel asks?
+#[inline]
+pub fn in_user_space(start: usize, len: usize) -> bool {
+    start.checked_add(len).is_some_and(|end| end <= USER_SPACE)
+}
+
 /// An address in a program's memory, as the argument of a request.
 pub struct Place<'m, M: Memory> {
     /// Whose memory.

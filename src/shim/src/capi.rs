@@ -20,7 +20,7 @@ mod program;
 mod receive;
 
 use crate::errno::{self, fence};
-use crate::{config, user};
+use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -134,7 +134,7 @@ fn bad_memory(e: Errno) -> Error {
 }
 
 fn text<'a>(s: *const c_char) -> Answer<&'a str> {
-    let bytes = user::c_string(s).map_err(|e| match e.0 {
+    let bytes = uaccess::c_string(s).map_err(|e| match e.0 {
         libc::ENAMETOOLONG => Error::new(libc::EINVAL, "the text is longer than 4095 bytes"),
         _ => bad_memory(e),
     })?;
@@ -171,7 +171,7 @@ unsafe fn bytes<'a>(data: *const c_void, len: size_t) -> Answer<&'a [u8]> {
 
 /// Hands bytes to the caller, as many as fit; how many there were.
 fn give_bytes(data: &[u8], buf: *mut c_void, len: size_t) -> Answer<usize> {
-    user::copy_out(buf as usize, &data[..data.len().min(len)]).map_err(bad_memory)?;
+    uaccess::copy_out(buf as usize, &data[..data.len().min(len)]).map_err(bad_memory)?;
     Ok(data.len())
 }
 
@@ -180,7 +180,7 @@ fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
     if to.is_null() {
         return Ok(());
     }
-    user::write(to, &value).map_err(bad_memory)
+    uaccess::write(to, &value).map_err(bad_memory)
 }
 
 /// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without the NUL.
@@ -188,8 +188,8 @@ fn give_text(text: impl AsRef<[u8]>, buf: *mut c_char, len: size_t) -> Answer<us
     let text = text.as_ref();
     if len > 0 {
         let kept = text.len().min(len - 1);
-        user::copy_out(buf as usize, &text[..kept]).map_err(bad_memory)?;
-        user::copy_out(buf as usize + kept, &[0]).map_err(bad_memory)?;
+        uaccess::copy_out(buf as usize, &text[..kept]).map_err(bad_memory)?;
+        uaccess::copy_out(buf as usize + kept, &[0]).map_err(bad_memory)?;
     }
     Ok(text.len())
 }

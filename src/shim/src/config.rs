@@ -1,5 +1,6 @@
 //! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
 
+use memtun_calls::device::Device;
 use memtun_kernel::net::temporary;
 use memtun_sys as sys;
 use once_cell::race::OnceBox;
@@ -28,19 +29,6 @@ pub struct Config {
     pub library: Option<CString>,
 }
 
-/// A special device.
-pub struct Device {
-    /// Normalised absolute path.
-    pub path: Vec<u8>,
-}
-
-impl Device {
-    /// Last component.
-    pub fn name(&self) -> &[u8] {
-        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
-    }
-}
-
 static CONFIG: OnceBox<Config> = OnceBox::new();
 
 /// None before the constructor has run: then everything is passed through.
@@ -49,7 +37,8 @@ pub fn get() -> Option<&'static Config> {
     CONFIG.get()
 }
 
-fn variable(name: &str) -> Option<Vec<u8>> {
+/// A variable of the environment as it is now. Only in the constructor.
+pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
@@ -70,18 +59,10 @@ const VARIABLES: &[&str] = &[
     "MEMTUN_LOG",
 ];
 
-fn export(name: &CStr, value: &CStr) {
+/// Changes the environment of this process, for its children. Only in the constructor.
+pub fn export(name: &CStr, value: &CStr) {
     // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
-}
-
-/// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
-/// not get it.
-fn preload_for_children(list: &[u8]) {
-    let rest = crate::environment::for_children(list);
-    if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
-        export(c"LD_PRELOAD", &rest);
-    }
 }
 
 fn owner() -> Option<u32> {
@@ -112,14 +93,6 @@ pub fn init() {
         }
     };
     let library = library();
-    let mut hidden_by = None;
-    if let Some(library) = &library {
-        let list = variable("LD_PRELOAD").unwrap_or_default();
-        preload_for_children(&list);
-        if let Some(other) = crate::environment::in_front(&list, library.to_bytes()) {
-            hidden_by = Some(other.to_vec());
-        }
-    }
     let chosen = given.is_none();
     let private = chosen || variable(TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
@@ -159,13 +132,6 @@ pub fn init() {
         environment,
         library,
     }));
-    if let Some(other) = hidden_by.filter(|_| !crate::hooks::open::is_in_force()) {
-        log::warn!(
-            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
-             device; put libmemtun.so first",
-            other.escape_ascii()
-        );
-    }
 }
 
 fn place(net: &[u8]) -> Option<(u64, u64)> {
@@ -198,25 +164,13 @@ fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     let setting = setting.unwrap_or_else(|| b"/dev/net/tun".to_vec());
     let mut devices = Vec::new();
     for path in setting.split(|b| *b == b':').filter(|p| !p.is_empty()) {
-        let parts: Vec<&[u8]> = path
-            .split(|b| *b == b'/')
-            .filter(|p| !p.is_empty() && *p != b".")
-            .collect();
-        if path[0] != b'/' || parts.is_empty() || parts.contains(&b"..".as_slice()) {
-            let shown = String::from_utf8_lossy(path);
-            log::error!(
-                "MEMTUN_DEVICES: {shown:?} is no absolute path without \"..\"; leaving it out"
-            );
-            continue;
+        match Device::new(path) {
+            Some(device) => devices.push(device),
+            None => log::error!(
+                "MEMTUN_DEVICES: {:?} is no absolute path without \"..\"; leaving it out",
+                String::from_utf8_lossy(path)
+            ),
         }
-        devices.push(Device {
-            path: parts
-                .iter()
-                .flat_map(|p| [b"/".as_slice(), p])
-                .flatten()
-                .copied()
-                .collect(),
-        });
     }
     devices
 }

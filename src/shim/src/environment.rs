@@ -1,15 +1,37 @@
 //! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
-//! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
+//! library and find the net. Nothing here allocates but [`init`]: exec may be called in a vfork child or after fork.
 
 use crate::config::{self, Config};
 use crate::target::Target;
 use libc::c_char;
 use memtun_core::launch::elf;
 use memtun_sys as sys;
+use std::ffi::CString;
 
 /// Entries that fit without a mapping.
 const SMALL: usize = 256;
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
+
+/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of this one and
+/// `is_in_force` finds that calls do not come here. Called once, in the constructor, after [`config::init`].
+pub fn init(is_in_force: impl FnOnce() -> bool) {
+    let Some(library) = config::get().and_then(|config| config.library.as_ref()) else {
+        return;
+    };
+    let list = config::variable("LD_PRELOAD").unwrap_or_default();
+    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
+    // not get it.
+    if let Some(rest) = for_children(&list).and_then(|rest| CString::new(rest).ok()) {
+        config::export(c"LD_PRELOAD", &rest);
+    }
+    if let Some(other) = in_front(&list, library.to_bytes()).filter(|_| !is_in_force()) {
+        log::warn!(
+            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
+             device; put libmemtun.so first",
+            other.escape_ascii()
+        );
+    }
+}
 
 /// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
 pub struct Environment {
@@ -52,7 +74,7 @@ fn in_order(list: &[u8], library: &[u8], target: &Target) -> bool {
 }
 
 /// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
-pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
+fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
     let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
     others.next().filter(|first| file(first) != file(library))
 }
@@ -64,7 +86,7 @@ fn is_for_one(entry: &[u8]) -> bool {
 }
 
 /// The list of LD_PRELOAD for children of a program that was started with this one; None: the same.
-pub fn for_children(list: &[u8]) -> Option<&[u8]> {
+fn for_children(list: &[u8]) -> Option<&[u8]> {
     let mut rest = list;
     while let Some(entry) = entries(rest).next().filter(|entry| is_for_one(entry)) {
         let at = rest.windows(entry.len()).position(|w| w == entry)? + entry.len();

@@ -4,7 +4,7 @@
 //! costs an open and a few reads; it never makes an exec fail.
 
 use crate::config;
-use crate::user;
+use crate::uaccess;
 use libc::{c_char, c_int};
 use memtun_core::launch::elf::{self, Entry, Kind};
 use memtun_core::launch::{guard, FirstLine};
@@ -30,7 +30,7 @@ impl Target {
 
     /// The program behind a path, as execveat(2) finds it.
     pub fn at(dir: c_int, path: *const c_char) -> Target {
-        let Ok(name) = user::c_string(path) else {
+        let Ok(name) = uaccess::c_string(path) else {
             return Target::UNKNOWN;
         };
         if name.is_empty() {
@@ -44,7 +44,7 @@ impl Target {
 
     /// The program that execvp(3) finds by this name.
     pub fn in_path(file: *const c_char) -> Target {
-        let Ok(name) = user::c_string(file) else {
+        let Ok(name) = uaccess::c_string(file) else {
             return Target::UNKNOWN;
         };
         if name.is_empty() || name.contains(&b'/') {
@@ -92,7 +92,7 @@ impl Target {
 
 /// The string that these bytes were taken from.
 fn terminated(bytes: &[u8]) -> Option<&CStr> {
-    // SAFETY: `user::c_string` has seen the NUL behind them.
+    // SAFETY: `uaccess::c_string` has seen the NUL behind them.
     let whole = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len() + 1) };
     CStr::from_bytes_with_nul(whole).ok()
 }

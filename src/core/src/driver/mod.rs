@@ -3,5 +3,6 @@
 pub mod capture;
 mod deadline;
 pub mod interface;
+mod joined;
 pub mod json;
 pub mod net;

@@ -1,5 +1,6 @@
 //! The driver's side of a net.
 
+use super::joined::Joined;
 use crate::{
     sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
 };
@@ -8,10 +9,8 @@ use memtun_kernel::net::temporary;
 use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Cause;
-use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
-use memtun_shm::Mapped;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -21,24 +20,7 @@ use std::time::{Duration, Instant};
 
 /// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
 #[derive(Clone)]
-pub struct Net(Arc<Inner>);
-
-struct Inner {
-    dir: NetDir,
-    local: Box<dyn Local + Send + Sync>,
-    remove: bool,
-    made_by: i32,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A forked child's copy is not the net's end.
-        if self.remove && self.made_by == sys::getpid() {
-            self.dir.let_capturer_find(&*self.local);
-            let _ = self.dir.remove();
-        }
-    }
-}
+pub struct Net(Arc<Joined>);
 
 /// Where nets without a name are made, as the environment says now.
 fn base_directory() -> Vec<u8> {
@@ -86,46 +68,27 @@ impl Net {
     }
 
     fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Net {
-        Net(Arc::new(Inner {
-            dir,
-            local,
-            remove,
-            made_by: sys::getpid(),
-        }))
+        Net(Arc::new(Joined::new(dir, local, remove)))
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(self.0.dir.path()))
+        self.0.path()
     }
 
     /// The files behind it.
     pub fn dir(&self) -> &NetDir {
-        &self.0.dir
+        self.0.dir()
     }
 
     /// Does the net go with its last member?
     pub fn is_private(&self) -> bool {
-        self.0.dir.is_private()
+        self.0.dir().is_private()
     }
 
-    pub(crate) fn local(&self) -> &dyn Local {
-        &*self.0.local
-    }
-
-    /// Clears up after the dead tunnels of an interface.
-    pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
-        // Who does not get the lock at once leaves it to its holder, or to the next look.
-        if let Ok(_lock) = self.0.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
-            if interface.is_going() {
-                // Whoever began to delete it may have died.
-                let name = memtun_shm::load_name(&interface.name);
-                let _ = self.0.dir.find_interface(&name, self.local());
-            }
-            for inode in interface.queue_inodes() {
-                self.0.dir.reap_tunnel(inode, self.local());
-            }
-        }
+    /// What the net's interfaces hold of it.
+    pub(crate) fn joined(&self) -> &Arc<Joined> {
+        &self.0
     }
 
     fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
@@ -140,14 +103,14 @@ impl Net {
 
     /// Has, or had, the net an interface of this name? A net remembers some thousand names.
     pub fn had_interface(&self, name: &str) -> Result<bool> {
-        Ok(self.0.dir.knows(&name.parse()?))
+        Ok(self.0.dir().knows(&name.parse()?))
     }
 
     fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         // A holder that does not go on keeps nobody from finding what is on record.
         let found = match dir.lock_for(patience) {
-            Ok(_lock) => dir.find_interface(&name, self.local()),
+            Ok(_lock) => dir.find_interface(&name, self.0.local()),
             Err(_) => dir.look_up(&name),
         };
         let found = found.context(|e| match e.0 {
@@ -157,13 +120,13 @@ impl Net {
             ),
             _ => format!("net {}: {name}: {}", self.path().display(), Cause(e)),
         })?;
-        Ok(found.map(|state| Interface::new(self.clone(), state)))
+        Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
 
     /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
     pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
         let end = timeout.and_then(|t| Instant::now().checked_add(t));
-        let state = &*self.0.dir;
+        let state = &**self.0.dir();
         let wanted: Name = name.parse()?;
         loop {
             let seen = state.changes.load(SeqCst);
@@ -177,7 +140,7 @@ impl Net {
             }
             let left = left();
             if left == Some(Duration::ZERO) {
-                let why = if self.0.dir.knows(&wanted) {
+                let why = if self.0.dir().knows(&wanted) {
                     "one was made, and is gone"
                 } else {
                     "did the program start, and under the shim?"
@@ -196,7 +159,7 @@ impl Net {
     /// most `timeout` (None: for ever). The answer for the next call.
     pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
         let end = timeout.and_then(|t| Instant::now().checked_add(t));
-        let state = &*self.0.dir;
+        let state = &**self.0.dir();
         loop {
             let now = state.changes.load(SeqCst);
             let left = end.map(|e| e.saturating_duration_since(Instant::now()));
@@ -211,9 +174,9 @@ impl Net {
 
     /// The interfaces, by index.
     pub fn interfaces(&self) -> Result<Vec<InterfaceInfo>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         let listed = dir.lock().and_then(|_lock| {
-            dir.sweep(self.local())?;
+            dir.sweep(self.0.local())?;
             let mut names = Vec::new();
             dir.each_name(|name| {
                 names.push(name);
@@ -223,7 +186,7 @@ impl Net {
             for name in names {
                 // A file that is no interface is not listed; asking for it by name says what it is.
                 if let Ok(Some(state)) = dir.open_interface(&name) {
-                    infos.push(InterfaceInfo::new(self, &state));
+                    infos.push(InterfaceInfo::new(dir, &state));
                 }
             }
             infos.sort_by_key(|i| i.index);
@@ -234,10 +197,10 @@ impl Net {
 
     /// Every tunnel that is open in the net, attached or not, in the order of their opening.
     pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         let living = dir
             .lock()
-            .and_then(|_lock| dir.sweep(self.local()))
+            .and_then(|_lock| dir.sweep(self.0.local()))
             .context(self.fail("cannot list"))?;
         Ok(living
             .into_iter()
@@ -247,17 +210,17 @@ impl Net {
 
     /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
     pub fn deny(&self, what: Permission) {
-        self.0.dir.denied.fetch_or(what as u32, SeqCst);
+        self.0.dir().denied.fetch_or(what as u32, SeqCst);
     }
 
     /// Gives a permission back.
     pub fn permit(&self, what: Permission) {
-        self.0.dir.denied.fetch_and(!(what as u32), SeqCst);
+        self.0.dir().denied.fetch_and(!(what as u32), SeqCst);
     }
 
     /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
     pub fn permissions(&self) -> Vec<Permission> {
-        let denied = self.0.dir.denied.load(Acquire);
+        let denied = self.0.dir().denied.load(Acquire);
         Permission::ALL
             .into_iter()
             .filter(|p| denied & *p as u32 == 0)
@@ -268,9 +231,9 @@ impl Net {
     pub fn fault(&self, fault: &Fault) -> Result<()> {
         let set = self
             .0
-            .dir
+            .dir()
             .lock()
-            .and_then(|_lock| self.0.dir.set_fault(fault));
+            .and_then(|_lock| self.0.dir().set_fault(fault));
         set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
     }
 
@@ -278,24 +241,24 @@ impl Net {
     pub fn take_back(&self, fault: &Fault) -> Result<bool> {
         let gone = self
             .0
-            .dir
+            .dir()
             .lock()
-            .map(|_lock| self.0.dir.take_back(Some(fault)));
+            .map(|_lock| self.0.dir().take_back(Some(fault)));
         Ok(gone.context(self.fail("cannot change faults"))? > 0)
     }
 
     /// The faults that may still strike.
     pub fn faults(&self) -> Vec<Fault> {
-        self.0.dir.list_faults()
+        self.0.dir().list_faults()
     }
 
     /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
     pub fn reset(&self) -> Result<()> {
-        let state = &*self.0.dir;
+        let state = &**self.0.dir();
         self.0
-            .dir
+            .dir()
             .lock()
-            .map(|_lock| self.0.dir.take_back(None))
+            .map(|_lock| self.0.dir().take_back(None))
             .context(self.fail("cannot reset"))?;
         state.denied.store(0, SeqCst);
         state.send_buffer_size.store(0, Relaxed);
@@ -305,7 +268,7 @@ impl Net {
     /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
     pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
         self.0
-            .dir
+            .dir()
             .send_buffer_size
             .store(bytes.unwrap_or(0), Relaxed);
     }
@@ -319,13 +282,13 @@ impl Net {
         let name = name.ok_or_else(|| {
             Error::new(libc::EINVAL, format!("{suffix:?} cannot end an interface name: at most 12 bytes, no '/', ':', '%' or white space"))
         })?;
-        memtun_shm::store_name(&self.0.dir.rename, &name);
+        memtun_shm::store_name(&self.0.dir().rename, &name);
         Ok(())
     }
 
     /// Packets that were still queued when their tunnels ended, since the net was made.
     pub fn discarded(&self) -> u64 {
-        self.0.dir.discarded.load(Relaxed)
+        self.0.dir().discarded.load(Relaxed)
     }
 
     /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
@@ -337,8 +300,8 @@ impl Net {
     /// no more. ENOTEMPTY when the directory holds something else, which stays.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
-        self.0.dir.let_capturer_find(self.local());
-        self.0.dir.remove().map_err(|(e, other)| {
+        self.0.dir().let_capturer_find(self.0.local());
+        self.0.dir().remove().map_err(|(e, other)| {
             let why = other.map_or(e.to_string(), |name| {
                 format!("{name:?} in it is not memtun's; remove it yourself")
             });
@@ -348,7 +311,7 @@ impl Net {
 
     /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
     pub fn owner(&self) -> Option<u32> {
-        self.0.dir.owner()
+        self.0.dir().owner()
     }
 }
 
@@ -396,6 +359,6 @@ impl NetOptions {
 
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Net").field(&self.path()).finish()
+        self.0.fmt(f)
     }
 }

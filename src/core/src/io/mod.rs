@@ -4,7 +4,8 @@
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
 use memtun_abi::error::Result as DriverResult;
-use memtun_abi::uapi::*;
+use memtun_abi::request;
+use memtun_abi::uapi::IfReq;
 use memtun_kernel::net::Local;
 use memtun_kernel::policy::Policy;
 use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Tunnel};
@@ -376,22 +377,11 @@ impl Argument for Bytes {
     }
 }
 
-/// Requests that take a number, not a pointer.
-const BY_VALUE: &[u32] = &[
-    TUNSETNOCSUM,
-    TUNSETDEBUG,
-    TUNSETPERSIST,
-    TUNSETOWNER,
-    TUNSETLINK,
-    TUNSETGROUP,
-    TUNSETOFFLOAD,
-];
-
 fn generic_ioctl(fd: i32, request: u32, args: Vec<u8>) -> Result<Vec<u8>> {
     let mut memory = [0u8; 1024];
     let n = args.len().min(memory.len());
     memory[..n].copy_from_slice(&args[..n]);
-    let arg = if BY_VALUE.contains(&request) {
+    let arg = if request::is_by_value(request) {
         Bytes(args.clone()).value()
     } else {
         memory.as_mut_ptr() as usize

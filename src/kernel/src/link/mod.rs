@@ -1,6 +1,7 @@
 //! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
 
 mod flow;
+pub(crate) mod ioctl;
 
 pub use flow::flow_hash;
 

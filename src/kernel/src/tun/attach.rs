@@ -1,6 +1,7 @@
 //! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
 
-use super::{Argument, Tunnel};
+use super::argument::Argument;
+use super::Tunnel;
 use crate::link::Link;
 use crate::net::{Local, NetDir, Refused};
 use crate::policy::Policy;

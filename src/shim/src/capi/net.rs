@@ -1,9 +1,9 @@
 //! Nets, permissions, faults, settings.
 
 use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
-use crate::hooks::signal::guard;
 use crate::table::OwnTunnels;
-use crate::{config, process, user};
+use crate::watch::guard;
+use crate::{config, process, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t, uid_t};
 use memtun_abi::{Error, ErrorKind};
 use memtun_core::{Net, NetOptions};
@@ -38,7 +38,7 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
                 )
             }
             (true, Some(config)) => config.net.as_slice(),
-            (false, _) => user::c_string(dir).map_err(super::bad_memory)?,
+            (false, _) => uaccess::c_string(dir).map_err(super::bad_memory)?,
         };
         // MEMTUN_NET_OWNER speaks of the process's own net, not of one that a driver names.
         if own.is_some_and(|c| c.net == dir && (unnamed || c.owner.is_none())) {
@@ -61,7 +61,7 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
             let sentence = "name the directory of the user's net";
             return Err(Error::new(libc::EINVAL, sentence));
         }
-        let dir = user::c_string(dir).map_err(super::bad_memory)?;
+        let dir = uaccess::c_string(dir).map_err(super::bad_memory)?;
         let options = NetOptions::new().owner(owner);
         options
             .open(Path::new(OsStr::from_bytes(dir)))

@@ -1,7 +1,7 @@
 //! Programs that a driver is about to start.
 
 use super::{give_text, length, Answer};
-use crate::{config, user};
+use crate::{config, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
 use memtun_core::json::Json;
@@ -67,7 +67,7 @@ fn given<'a>(text: *const c_char) -> Answer<Option<&'a OsStr>> {
     if text.is_null() {
         return Ok(None);
     }
-    let bytes = user::c_string(text).map_err(super::bad_memory)?;
+    let bytes = uaccess::c_string(text).map_err(super::bad_memory)?;
     Ok(Some(OsStr::from_bytes(bytes)))
 }
 

@@ -12,9 +12,10 @@ use crate::foreign::or_host;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
 use crate::table::is_tunnel;
-use crate::user::{Buffer, Vector};
+use crate::uaccess::OwnMemory;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
+use memtun_calls::buffer::{Buffer, Vector};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
@@ -70,8 +71,10 @@ impl From<Attempt> for Step {
 #[inline(never)]
 extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(at, len)).into(),
-        Into::Vector(array, count) => ops::try_read(fd, Vector::new(array, count)).into(),
+        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
+        Into::Vector(array, count) => {
+            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
+        }
     }
 }
 
@@ -87,10 +90,20 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
         _ => Waited::Oddly,
     };
     match sink {
-        Into::Buffer(at, len) => ops::after_wait(fd, waiting, waited, Buffer::new(at, len)).into(),
-        Into::Vector(array, count) => {
-            ops::after_wait(fd, waiting, waited, Vector::new(array, count)).into()
-        }
+        Into::Buffer(at, len) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Buffer::new(OwnMemory, at as usize, len),
+        )
+        .into(),
+        Into::Vector(array, count) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Vector::new(OwnMemory, array as usize, count),
+        )
+        .into(),
     }
 }
 
@@ -111,19 +124,19 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
 /// A plain read or write on a tunnel.
 #[inline(never)]
 pub extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    ops::write(fd, Buffer::new(buf, n))
+    ops::write(fd, Buffer::new(OwnMemory, buf as usize, n))
 }
 
 #[inline(never)]
 extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match total(array, count) {
         Some(0) => ops::nothing(fd, libc::O_RDONLY),
-        _ => ops::write(fd, Vector::new(array, count)),
+        _ => ops::write(fd, Vector::new(OwnMemory, array as usize, count)),
     }
 }
 
 extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
-    errno::fence(|| Vector::new(array, count))
+    errno::fence(|| Vector::new(OwnMemory, array as usize, count))
         .ok()
         .map(|v| memtun_kernel::tun::Source::len(&v))
 }
@@ -145,7 +158,14 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
-            match ops::after_wait(fd, waiting, Waited::Failed, Vector::new(array, count)).into() {
+            match ops::after_wait(
+                fd,
+                waiting,
+                Waited::Failed,
+                Vector::new(OwnMemory, array as usize, count),
+            )
+            .into()
+            {
                 Step::Return(value) => value,
                 Step::Wait(_) => -1,
             }

@@ -11,7 +11,7 @@
 //! noted can be given in the order of time; the rest has to wait for the next round. The further a capture is behind, the
 //! more a round is worth.
 
-use super::{Captured, Direction};
+use super::record::{Captured, Direction};
 use crate::Name;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};

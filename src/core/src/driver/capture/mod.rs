@@ -17,6 +17,9 @@
 //! `room` is the writers' side of this, `merge` puts the logs in order.
 
 mod merge;
+mod record;
+
+pub use record::{Captured, CapturedLink, Direction};
 
 use crate::driver::deadline::{deadline, nap};
 use crate::sys::{self, Fd};
@@ -34,65 +37,6 @@ use std::time::{Duration, Instant};
 
 /// How often a capturer that has nothing to do looks whether programs are still alive.
 const LOOK_AROUND: Duration = Duration::from_millis(500);
-
-/// Of whom a packet is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Direction {
-    /// Toward the program.
-    Inbound,
-    /// From the program.
-    Outbound,
-}
-
-/// A packet that was captured.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Captured {
-    /// Name of its interface.
-    pub interface: Name,
-    /// Index of its interface.
-    pub index: u32,
-    /// Layer 2?
-    pub tap: bool,
-    /// Hardware address of a tap.
-    pub mac: Option<[u8; 6]>,
-    /// Largest packet of its interface.
-    pub mtu: u32,
-    /// Nanoseconds since the epoch.
-    pub time_ns: u64,
-    /// Host byte order; 0 where a refused packet does not say.
-    pub ethertype: u16,
-    /// Toward the program or from it.
-    pub direction: Direction,
-    /// The error that whoever sent it got: it went nowhere.
-    pub refused: Option<Errno>,
-    /// As the network sees it: no packet information, no vnet header; a TAP's frame whole.
-    pub data: Vec<u8>,
-}
-
-/// An interface that is captured, whether or not it has had a packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CapturedLink {
-    /// Its name now.
-    pub interface: Name,
-    /// Its index.
-    pub index: u32,
-    /// Layer 2?
-    pub tap: bool,
-    /// Hardware address of a tap.
-    pub mac: Option<[u8; 6]>,
-}
-
-impl Captured {
-    /// The interface that the packet is of, as it was then.
-    pub fn link(&self) -> CapturedLink {
-        CapturedLink {
-            interface: self.interface,
-            index: self.index,
-            tap: self.tap,
-            mac: self.mac,
-        }
-    }
-}
 
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
@@ -262,7 +206,7 @@ impl Capture {
             self.looked = Instant::now();
             let dir = self.net.dir();
             for tap in self.merge.taps() {
-                self.net.look_after(&tap.state);
+                self.net.joined().look_after(&tap.state);
             }
             // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
             if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {

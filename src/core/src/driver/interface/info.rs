@@ -1,6 +1,7 @@
 //! Snapshots of interfaces and tunnels: plain values.
 
-use crate::{Name, Net};
+use crate::Name;
+use memtun_kernel::NetDir;
 use memtun_shm::layout::{Attachment, InterfaceState, TunnelState};
 use memtun_shm::{load_name, Mapped};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -82,7 +83,7 @@ impl TunnelInfo {
 }
 
 impl InterfaceInfo {
-    pub(crate) fn new(net: &Net, state: &Mapped<InterfaceState>) -> InterfaceInfo {
+    pub(crate) fn new(dir: &NetDir, state: &Mapped<InterfaceState>) -> InterfaceInfo {
         let stats = &state.stats;
         let id = |cell: &std::sync::atomic::AtomicI32| {
             Some(cell.load(Relaxed))
@@ -112,7 +113,7 @@ impl InterfaceInfo {
             capture_refused: state.capture_refused.load(Relaxed),
             tunnels: state
                 .queue_inodes()
-                .filter_map(|inode| Some(TunnelInfo::new(inode, &net.dir().tunnel(inode).ok()?)))
+                .filter_map(|inode| Some(TunnelInfo::new(inode, &dir.tunnel(inode).ok()?)))
                 .collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! Packets toward the program.
 
+use super::queue::Queue;
 use super::Interface;
 use crate::driver::deadline::{deadline, nap};
 use crate::packet as udp;
@@ -10,33 +11,12 @@ use memtun_abi::uapi::*;
 use memtun_kernel::link::Link;
 use memtun_kernel::tun::bell;
 use memtun_kernel::tun::room::{Refusal, Wait};
-use memtun_shm::layout::{Attachment, TunnelState};
+use memtun_shm::layout::Attachment;
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
-use memtun_shm::Mapped;
-use std::sync::atomic::{
-    AtomicI32,
-    Ordering::{Acquire, Relaxed, SeqCst},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A tunnel that packets are injected into.
-pub(super) struct Queue {
-    inode: u64,
-    tunnel: Mapped<TunnelState>,
-    /// Descriptor of its bell, -1 before the first use.
-    bell: AtomicI32,
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        let kept = *self.bell.get_mut();
-        if kept >= 0 && sys::is_fifo(kept, self.inode) {
-            let _ = sys::close(kept);
-        }
-    }
-}
 
 impl Interface {
     /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
@@ -274,7 +254,7 @@ impl Interface {
         }
         // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
         // packet without a bell would lie there unheard.
-        let bell = self.bell_of(queue)?;
+        let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
         let pushed = queue.tunnel.push(frame, ethertype, limit);
         if pushed.is_err() {
@@ -294,43 +274,9 @@ impl Interface {
             return Ok(known.clone());
         }
         queues.retain(|queue| self.state.queue_inodes().any(|inode| inode == queue.inode));
-        let tunnel = self
-            .net
-            .dir()
-            .tunnel(inode)
-            .map_err(|_| Errno(libc::ENODEV))?;
-        let queue = Arc::new(Queue {
-            inode,
-            tunnel,
-            bell: AtomicI32::new(-1),
-        });
+        let queue = Arc::new(Queue::new(self.net.dir(), inode)?);
         let _ = self.first.set(queue.clone());
         queues.push(queue.clone());
         Ok(queue)
-    }
-
-    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
-    /// lock.
-    fn bell_of(&self, queue: &Queue) -> std::result::Result<i32, Errno> {
-        if let Some(own) = self.net.local().descriptor(queue.inode) {
-            return Ok(own);
-        }
-        let kept = queue.bell.load(Relaxed);
-        if kept >= 0 && sys::is_fifo(kept, queue.inode) {
-            return Ok(kept);
-        }
-        // Not ours any more: whoever has the number now keeps it.
-        let fd = self
-            .net
-            .dir()
-            .open_bell(queue.inode)
-            .map_err(|_| Errno(libc::ENODEV))?;
-        let kept = match sys::duplicate_high(fd.raw()) {
-            Ok(high) => high,
-            Err(_) => fd.into_raw(),
-        };
-        queue.bell.store(kept, Relaxed);
-        Ok(kept)
     }
 }

@@ -2,9 +2,10 @@
 
 use super::passed::PassedOver;
 use crate::driver::deadline::{deadline, nap};
+use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
 use crate::sys;
-use crate::{Errno, Error, ErrorKind, Net};
+use crate::{Errno, Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
@@ -28,7 +29,7 @@ pub struct Packet {
 /// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
 /// for another's wait.
 pub struct Subscriber {
-    net: Net,
+    net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
     /// Held for one look at the log, never during a wait.
     cursor: Mutex<Cursor>,
@@ -42,7 +43,7 @@ enum Look {
 }
 
 impl Subscriber {
-    pub(super) fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
+    pub(super) fn new(net: Arc<Joined>, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
         let cursor = Mutex::new(state.log_cursor(false));
         Subscriber { net, state, cursor }
     }
