@@ -14,9 +14,9 @@
 #include "../../src/shim/memtun.h"
 
 __attribute__((weak)) memtun_net *memtun_net_open(const char *dir);
-__attribute__((weak)) memtun_iface *memtun_interface(memtun_net *net, const char *name, int timeout_ms);
-__attribute__((weak)) int memtun_inject(memtun_iface *iface, const void *frame, size_t len, uint16_t ethertype, int timeout_ms);
-__attribute__((weak)) ssize_t memtun_recv(memtun_iface *iface, void *buf, size_t len, uint16_t *ethertype, int timeout_ms);
+__attribute__((weak)) memtun_interface *memtun_interface_open(memtun_net *net, const char *name, int timeout_ms);
+__attribute__((weak)) int memtun_interface_inject(memtun_interface *iface, const void *frame, size_t len, uint16_t ethertype, int timeout_ms);
+__attribute__((weak)) ssize_t memtun_interface_recv(memtun_interface *iface, void *buf, size_t len, uint16_t *ethertype, int timeout_ms);
 
 enum { INTERFACES = 10, WRITES = 10000, SIZE = 1400, LARGEST = 65535 };
 
@@ -50,8 +50,8 @@ static int history(memtun_net *net, int which)
     char name[16], copy[SIZE];
     int kept = 0;
     snprintf(name, sizeof name, "full%d", which);
-    memtun_iface *iface = memtun_interface(net, name, 1000);
-    while (memtun_recv(iface, copy, sizeof copy, NULL, 0) == SIZE)
+    memtun_interface *iface = memtun_interface_open(net, name, 1000);
+    while (memtun_interface_recv(iface, copy, sizeof copy, NULL, 0) == SIZE)
         kept++;
     return kept;
 }
@@ -97,10 +97,10 @@ int main(int argc, char **argv)
         fail("the last keeps little", kept);
 
     /* The queue takes what it has room for, tells when it has none, and goes on when something was read. */
-    memtun_iface *iface = memtun_interface(net, "full11", 1000);
+    memtun_interface *iface = memtun_interface_open(net, "full11", 1000);
     int injected = 0, answer, read_back = 0;
     for (int round = 0; round < 50; round++) {
-        while (!(answer = memtun_inject(iface, packet, 700 + round, 0, 0)))
+        while (!(answer = memtun_interface_inject(iface, packet, 700 + round, 0, 0)))
             injected++;
         if (answer != -EAGAIN)
             fail("inject", answer);
@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     if (injected != read_back || injected < 100)
         fail("the queue lost packets", injected - read_back);
     errno = 0;
-    if (memtun_inject(iface, packet, 1500, 0, 0) || read(late, packet, 2) != 2)
+    if (memtun_interface_inject(iface, packet, 1500, 0, 0) || read(late, packet, 2) != 2)
         fail("an ordinary packet", 1);
 
     /* Room that comes back is used. */

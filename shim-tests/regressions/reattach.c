@@ -15,9 +15,9 @@
 #include "../../src/shim/memtun.h"
 
 __attribute__((weak)) memtun_net *memtun_net_open(const char *dir);
-__attribute__((weak)) memtun_iface *memtun_interface(memtun_net *net, const char *name, int timeout_ms);
-__attribute__((weak)) int memtun_link_del(memtun_iface *iface);
-__attribute__((weak)) void memtun_iface_close(memtun_iface *iface);
+__attribute__((weak)) memtun_interface *memtun_interface_open(memtun_net *net, const char *name, int timeout_ms);
+__attribute__((weak)) int memtun_interface_delete(memtun_interface *iface);
+__attribute__((weak)) void memtun_interface_close(memtun_interface *iface);
 
 static int fd, stop;
 
@@ -63,12 +63,12 @@ static void attach(memtun_net *net, int times)
             printf("TUNSETIFF: %s\n", strerror(errno));
             exit(1);
         }
-        memtun_iface *iface = memtun_interface(net, "again", 1000);
-        if (!iface || memtun_link_del(iface)) {
+        memtun_interface *iface = memtun_interface_open(net, "again", 1000);
+        if (!iface || memtun_interface_delete(iface)) {
             printf("the interface: %s\n", strerror(errno));
             exit(1);
         }
-        memtun_iface_close(iface);
+        memtun_interface_close(iface);
     }
 }
 

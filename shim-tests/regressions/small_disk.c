@@ -12,9 +12,9 @@
 #include "../../src/shim/memtun.h"
 
 __attribute__((weak)) memtun_net *memtun_net_open(const char *dir);
-__attribute__((weak)) memtun_iface *memtun_interface(memtun_net *net, const char *name, int timeout_ms);
-__attribute__((weak)) int memtun_inject(memtun_iface *iface, const void *frame, size_t len, uint16_t ethertype, int timeout_ms);
-__attribute__((weak)) ssize_t memtun_recv(memtun_iface *iface, void *buf, size_t len, uint16_t *ethertype, int timeout_ms);
+__attribute__((weak)) memtun_interface *memtun_interface_open(memtun_net *net, const char *name, int timeout_ms);
+__attribute__((weak)) int memtun_interface_inject(memtun_interface *iface, const void *frame, size_t len, uint16_t ethertype, int timeout_ms);
+__attribute__((weak)) ssize_t memtun_interface_recv(memtun_interface *iface, void *buf, size_t len, uint16_t *ethertype, int timeout_ms);
 
 int main(void)
 {
@@ -27,9 +27,9 @@ int main(void)
         return errno == ENOSPC ? 0 : 1;
     }
     memset(packet, 0x45, sizeof packet);
-    memtun_iface *iface = memtun_interface(memtun_net_open(NULL), "small0", 1000);
+    memtun_interface *iface = memtun_interface_open(memtun_net_open(NULL), "small0", 1000);
     int injected = 0, read_back = 0, last = 0, received = 0;
-    while (injected < 600 && (last = memtun_inject(iface, packet, sizeof packet, 0, 0)) == 0)
+    while (injected < 600 && (last = memtun_interface_inject(iface, packet, sizeof packet, 0, 0)) == 0)
         injected++;
     while (read(fd, packet, sizeof packet) == sizeof packet)
         read_back++;
@@ -39,7 +39,7 @@ int main(void)
             printf("write: %s\n", strerror(errno));
             return 1;
         }
-    for (ssize_t n; (n = memtun_recv(iface, packet, sizeof packet, NULL, 0)) != -EAGAIN;)
+    for (ssize_t n; (n = memtun_interface_recv(iface, packet, sizeof packet, NULL, 0)) != -EAGAIN;)
         received += n > 0;
     printf("injected %d then %d, read %d, received %d of the last\n", injected, last, read_back, received);
     return injected == read_back ? 0 : 1;

@@ -14,15 +14,15 @@
 #include <linux/rtnetlink.h>
 
 #pragma weak memtun_net_open
-#pragma weak memtun_interface
-#pragma weak memtun_iface_close
-#pragma weak memtun_inject
-#pragma weak memtun_recv
-#pragma weak memtun_link_del
-#pragma weak memtun_link_set_name
+#pragma weak memtun_interface_open
+#pragma weak memtun_interface_close
+#pragma weak memtun_interface_inject
+#pragma weak memtun_interface_recv
+#pragma weak memtun_interface_delete
+#pragma weak memtun_interface_set_name
 
 typedef struct {
-    memtun_iface *iface;
+    memtun_interface *iface;
     int sock, index, tap;
 } driver;
 
@@ -140,11 +140,11 @@ HELPER driver drv_attach(const char *name)
         static char buf[65536];
         if (!net && !(net = memtun_net_open(NULL)))
             die("memtun_net_open");
-        if (!(d.iface = memtun_interface(net, name, 2000)))
-            die("memtun_interface");
+        if (!(d.iface = memtun_interface_open(net, name, 2000)))
+            die("memtun_interface_open");
         /* A socket sees what is written after it was bound; a memtun handle also what was kept from before. */
         for (ssize_t n = 0; n >= 0 || n == -ENOBUFS;)
-            n = memtun_recv(d.iface, buf, sizeof buf, NULL, 0);
+            n = memtun_interface_recv(d.iface, buf, sizeof buf, NULL, 0);
     } else {
         int on = 1;
         struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = d.index };
@@ -158,7 +158,7 @@ HELPER driver drv_attach(const char *name)
 HELPER void drv_detach(driver *d)
 {
     if (d->iface)
-        memtun_iface_close(d->iface);
+        memtun_interface_close(d->iface);
     else
         close(d->sock);
 }
@@ -167,7 +167,7 @@ HELPER void drv_detach(driver *d)
 HELPER int drv_send(driver *d, const void *data, size_t len, unsigned ethertype)
 {
     if (d->iface) {
-        int result = memtun_inject(d->iface, data, len, ethertype, 0);
+        int result = memtun_interface_inject(d->iface, data, len, ethertype, 0);
         return result == -EAGAIN ? 0 : result;
     }
     struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ethertype), .sll_ifindex = d->index };
@@ -204,7 +204,7 @@ HELPER ssize_t drv_recv_shim(driver *d, void *buf, size_t len, unsigned *etherty
     uint16_t type = 0;
     ssize_t n;
     do
-        n = memtun_recv(d->iface, buf, len, &type, 0);
+        n = memtun_interface_recv(d->iface, buf, len, &type, 0);
     while (n == 0);
     *ethertype = type;
     return n;
@@ -248,7 +248,7 @@ HELPER void show_recv(const char *label, driver *d)
 HELPER int drv_delete(driver *d)
 {
     if (d->iface)
-        return memtun_link_del(d->iface);
+        return memtun_interface_delete(d->iface);
     struct { struct nlmsghdr head; struct ifinfomsg info; } ask = {
         { sizeof ask, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0 }, { .ifi_index = d->index }
     };
@@ -265,7 +265,7 @@ HELPER int drv_rename(driver *d, const char *from, const char *to)
 {
     struct ifreq ifr;
     if (d->iface)
-        return memtun_link_set_name(d->iface, to);
+        return memtun_interface_set_name(d->iface, to);
     snprintf(ifr.ifr_newname, IFNAMSIZ, "%s", to);
     return if_request(SIOCSIFNAME, &ifr, from) ? -errno : 0;
 }

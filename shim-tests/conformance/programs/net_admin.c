@@ -9,14 +9,14 @@
 #ifndef TUNGETDEVNETNS
 #define TUNGETDEVNETNS _IO('T', 227)
 #endif
-#pragma weak memtun_deny
+#pragma weak memtun_net_deny
 
 static void drop(void)
 {
     struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct none[2] = { { 0 } };
     if (under_shim())
-        MUST(memtun_deny(memtun_net_open(NULL), "net_admin"));
+        MUST(memtun_net_deny(memtun_net_open(NULL), "net_admin"));
     else
         MUST(syscall(SYS_capset, &head, none));
 }

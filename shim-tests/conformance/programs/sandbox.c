@@ -139,7 +139,7 @@ static void *wait_for_packet(void *at)
     static char room[65536];
     long n;
     if (d->iface)
-        n = memtun_recv(d->iface, room, sizeof room, NULL, 5000);
+        n = memtun_interface_recv(d->iface, room, sizeof room, NULL, 5000);
     else {
         struct pollfd p = { d->sock, POLLIN, 0 };
         poll(&p, 1, 5000);

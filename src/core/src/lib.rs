@@ -48,7 +48,7 @@ pub use io::{
     ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,
 };
 pub use launch::{find_library, UnderShim};
-pub use memtun_abi::{uapi, Errno, Error, Name, Result};
+pub use memtun_abi::{uapi, Errno, Error, ErrorKind, Name, Result};
 pub use memtun_kernel::{Fault, Operation, Permission};
 
 use memtun_kernel::NetDir;

@@ -2,7 +2,9 @@
 
 use super::joined::Joined;
 use crate::deadline::Deadline;
-use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use crate::{
+    sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
+};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::net::temporary;
 use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
@@ -146,7 +148,7 @@ impl Net {
                 };
                 let net = self.path().display();
                 let text = format!("net {net}: no interface {name} in time; {why}");
-                return Err(Error::new(libc::ENODEV, text));
+                return Err(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Timeout));
             }
             state.waiters.fetch_add(1, SeqCst);
             let _ = sys::futex_wait(&state.changes, seen, left);
@@ -213,7 +215,7 @@ impl Net {
                 .collect(),
             faults: self.faults().iter().map(Fault::to_string).collect(),
             send_buffer_size: Some(limit).filter(|limit| *limit > 0),
-            rename: memtun_shm::load_name(&state.rename).to_string(),
+            name_suffix: memtun_shm::load_name(&state.rename).to_string(),
             discarded: self.discarded(),
             interfaces: self.interfaces()?,
             tunnels: self.tunnels()?,
@@ -353,7 +355,7 @@ pub struct NetInfo {
     /// Longest write in bytes; None for no limit.
     pub send_buffer_size: Option<u32>,
     /// What replaces the end of every requested name; empty for the kernel's naming.
-    pub rename: String,
+    pub name_suffix: String,
     /// Packets that were still queued when their tunnels ended.
     pub discarded: u64,
     /// Interfaces, by index.

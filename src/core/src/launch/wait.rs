@@ -1,7 +1,7 @@
 //! Waiting for what a program is to do, no longer than there is somebody who can do it.
 
 use super::inhabitants::{self, Watch};
-use crate::{Deadline, Error, Interface, Net, Result};
+use crate::{Deadline, Error, ErrorKind, Interface, Net, Result};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Net {
         } else {
             format!("no interface {name}: the program (pid {pid}) {how} before TUNSETIFF")
         };
-        Ok(Error::new(libc::ENODEV, text))
+        Ok(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Ended))
     }
 }
 

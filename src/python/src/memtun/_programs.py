@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any, Optional, Union
 
 from . import _library
-from ._errors import Error, NotPermitted, invalid
+from ._errors import Error, NotPermittedError, invalid
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -60,8 +60,14 @@ def environment(
     return variables
 
 
-class Bypass(RuntimeWarning):
+class BypassWarning(RuntimeWarning):
     """A program runs past the library: what it does with the device is not seen."""
+
+
+BypassWarning.__module__ = "memtun"
+
+# The name that it had before it ended in Warning.
+Bypass = BypassWarning
 
 
 def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], force: bool) -> None:
@@ -69,7 +75,7 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
     sets its LD_PRELOAD. What cannot be started at all is refused with the error that :mod:`subprocess` would
     raise, and with the sentence of ``memtun run``.
 
-    :raises NotPermitted: it is set-uid, set-gid or has file capabilities
+    :raises NotPermittedError: it is set-uid, set-gid or has file capabilities
     :raises OSError: FileNotFoundError, PermissionError and others: it, or an interpreter of it, cannot be executed
     """
     program = keywords.get("executable")
@@ -82,14 +88,14 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
     try:
         described = json.loads(
             _library.text(
-                "memtun_examine_program",
+                "memtun_program_examine",
                 *(os.fsencode(program), os.fsencode(path), None if directory is None else os.fsencode(directory)),
                 *(os.fsencode(variables["LD_PRELOAD"]), int(force)),
             )
         )
     except Error as e:
         if e.errno == errno.EPERM:
-            raise NotPermitted(e.errno, f"{e.strerror} with force=True") from None
+            raise NotPermittedError(e.errno, f"{e.strerror} with force=True") from None
         if e.errno not in (errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOEXEC):
             raise
         # Where the program will look from somewhere else, or from nowhere, only subprocess can say what is wrong.
@@ -100,7 +106,7 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
         variables["LD_PRELOAD"] = described["preload"]
         for sentence in described["warnings"]:
             # Of who called Net.popen or Net.run.
-            warnings.warn(sentence, Bypass, stacklevel=3)
+            warnings.warn(sentence, BypassWarning, stacklevel=3)
 
 
 def shown(command: Any) -> str:

@@ -57,7 +57,7 @@ class Tunnel:
         """What waits to be read *now*, oldest first. Empty when the tunnel is closed."""
         try:
             with self._net as net:
-                described = json.loads(_library.text("memtun_describe_tunnel", net, self.id))
+                described = json.loads(_library.text("memtun_net_describe_tunnel", net, self.id))
         except Error as e:
             if e.errno == errno.ENOENT:
                 return []
@@ -78,12 +78,18 @@ class InterfaceInfo:
     """``UP``, ``NO-CARRIER`` or ``DOWN``."""
     flags: frozenset[str]
     """As ``ip link`` writes them: ``UP``, ``POINTOPOINT`` ..."""
+    carrier: bool
+    """The link's carrier, also while the link is down."""
     mtu: int
+    """Bytes."""
     txqueuelen: int
+    """Packets."""
     mac: Optional[str]
     """Hardware address of a TAP."""
     owner: Optional[int]
+    """The user who may attach without the permission ``"net_admin"``; None for any."""
     group: Optional[int]
+    """The group whose members may; None for any."""
     persistent: bool
     pi: bool
     vnet_hdr: bool
@@ -93,6 +99,11 @@ class InterfaceInfo:
     counters: Counters
     tunnels: tuple[Tunnel, ...]
     gone: bool
+
+    @property
+    def up(self) -> bool:
+        """Has somebody set the link up?"""
+        return "UP" in self.flags
 
     def __str__(self) -> str:
         c = self.counters

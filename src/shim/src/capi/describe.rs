@@ -1,7 +1,7 @@
 //! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
 
-use super::interface::{interface, InterfaceHandle};
-use super::net::{net, NetHandle};
+use super::interface::{interface_of, InterfaceHandle};
+use super::net::{net_of, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
@@ -31,44 +31,49 @@ struct WaitingPacket {
     data: String,
 }
 
-/// The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
-/// tunnels (attached or not). Its length; as much as fits stands in buf, with a NUL: call again with more
-/// room if need be. Members are only ever added.
+/// The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
+/// tunnels (attached or not). Members are only ever added. A text that is returned.
 #[no_mangle]
-pub extern "C" fn memtun_describe(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(json::line(&self::net(net)?.info()?), buf, len))
+pub extern "C" fn memtun_net_describe(
+    net: *const NetHandle,
+    buf: *mut c_char,
+    buf_len: size_t,
+) -> ssize_t {
+    length(|| give_text(json::line(&net_of(net)?.info()?), buf, buf_len))
 }
 
-/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
+/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_describe_interface(
-    iface: *const InterfaceHandle,
+pub extern "C" fn memtun_interface_describe(
+    interface: *const InterfaceHandle,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
-        let interface = interface(iface)?;
+        let interface = interface_of(interface)?;
         // In this order: the numbers of an interface that is gone do not change any more.
         let gone = interface.is_gone();
         let described = DescribedInterface {
             interface: &interface.info(),
             gone,
         };
-        give_text(json::line(&described), buf, len)
+        give_text(json::line(&described), buf, buf_len)
     })
 }
 
 /// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
-/// hexadecimal). id is the tunnel's from memtun_describe. -ENOENT: it is closed. Else as memtun_describe.
+/// hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_describe_tunnel(
+pub extern "C" fn memtun_net_describe_tunnel(
     net: *const NetHandle,
     id: u64,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
-        let net = self::net(net)?;
+        let net = net_of(net)?;
         let tunnels = net.tunnels()?;
         let info = tunnels.iter().find(|t| t.inode == id);
         let waiting = waiting(net, id).map_err(|e| Error::new(e.0, format!("tunnel {id}: {e}")));
@@ -83,30 +88,30 @@ pub extern "C" fn memtun_describe_tunnel(
             tunnel,
             read_buffer,
         };
-        give_text(json::line(&described), buf, len)
+        give_text(json::line(&described), buf, buf_len)
     })
 }
 
-/// One line about a packet, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes".
-/// tap 1: a frame, 0: an IP packet. Else as memtun_describe.
-// Contract: `packet` points to `packet_len` readable bytes.
+/// One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
+/// UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+// Contract: `packet` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_describe_packet(
-    tap: c_int,
-    ethertype: u16,
+pub unsafe extern "C" fn memtun_packet_describe(
     packet: *const c_void,
-    packet_len: size_t,
-    buf: *mut c_char,
     len: size_t,
+    ethertype: u16,
+    tap: c_int,
+    buf: *mut c_char,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         // SAFETY: the caller's contract.
-        let packet = unsafe { bytes(packet, packet_len) }?;
+        let packet = unsafe { bytes(packet, len) }?;
         let ethertype = match ethertype {
             0 => udp::ethertype(packet, tap != 0),
             given => given,
         };
-        give_text(udp::describe(packet, ethertype, tap != 0), buf, len)
+        give_text(udp::describe(packet, ethertype, tap != 0), buf, buf_len)
     })
 }
 

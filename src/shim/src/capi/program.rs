@@ -1,6 +1,6 @@
 //! Programs that a driver is about to start.
 
-use super::net::{net, NetHandle};
+use super::net::{net_of, NetHandle};
 use super::{give_text, length, Answer};
 use crate::{config, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t};
@@ -21,31 +21,32 @@ struct DescribedProgram {
 }
 
 /// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
-/// library. ENOENT: MEMTUN_LIBRARY names no file. EINVAL: LD_PRELOAD cannot express it. Else as memtun_describe.
+/// library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
+/// returned.
 #[no_mangle]
-pub extern "C" fn memtun_library(buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(library()?.as_os_str().as_bytes(), buf, len))
+pub extern "C" fn memtun_library_path(buf: *mut c_char, buf_len: size_t) -> ssize_t {
+    length(|| give_text(library()?.as_os_str().as_bytes(), buf, buf_len))
 }
 
 /// The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
 /// /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
 /// others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
 /// devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
-/// what is said of another net: it is to be set where the program would inherit one. EINVAL: another word for
-/// link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library.
+/// what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
+/// link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library_path.
 #[no_mangle]
-pub extern "C" fn memtun_environment(
+pub extern "C" fn memtun_program_environment(
     net: *const NetHandle,
     link: *const c_char,
     devices: *const *const c_char,
     preloaded: *const c_char,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         let library = library()?;
         let environment = command::Environment {
-            net: self::net(net)?,
+            net: net_of(net)?,
             library: &library,
             runtimes: &[],
             preloaded: given(preloaded)?.unwrap_or_default(),
@@ -58,7 +59,7 @@ pub extern "C" fn memtun_environment(
         let entries = variables
             .iter()
             .flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
-        give_text(entries.collect::<Vec<u8>>(), buf, len)
+        give_text(entries.collect::<Vec<u8>>(), buf, buf_len)
     })
 }
 
@@ -85,20 +86,21 @@ fn paths<'a>(list: *const *const c_char) -> Answer<Vec<&'a Path>> {
 }
 
 /// Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
-/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library will
-/// not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL)
-/// would be the list without memtun. EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities,
-/// so that the system would start it without the library, on the machine's own devices. ENOENT, EACCES, ELOOP,
-/// ENOEXEC: it, or an interpreter of it, cannot be executed. Else as memtun_describe.
+/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
+/// will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
+/// NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
+/// capabilities, so that the system would start it without the library, on the machine's own devices.
+/// -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_examine_program(
+pub extern "C" fn memtun_program_examine(
     program: *const c_char,
     path: *const c_char,
     dir: *const c_char,
     preloaded: *const c_char,
     force: c_int,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         let start = Start {
@@ -120,7 +122,7 @@ pub extern "C" fn memtun_examine_program(
             notes: examined.notes,
             preload: list.to_string_lossy().into_owned(),
         };
-        give_text(json::line(&described), buf, len)
+        give_text(json::line(&described), buf, buf_len)
     })
 }
 

@@ -23,7 +23,7 @@ pub use record::{Captured, CapturedLink, Direction};
 
 use crate::deadline::{self, Deadline};
 use crate::sys::{self, Fd};
-use crate::{Errno, Error, Name, Net};
+use crate::{Errno, Error, ErrorKind, Name, Net};
 use memtun_abi::error::{Context, Result};
 use memtun_shm::load_name;
 use merge::{Found, Merge, Tap};
@@ -142,10 +142,10 @@ impl Capture {
                 Some(Found::Packet(packet)) => return Ok(packet),
                 Some(Found::Lost { name, index, n }) => {
                     *self.lost.entry(index).or_default() += n;
-                    return Err(Error::new(
-                        libc::ENOBUFS,
-                        format!("{name}: {n} packets were overwritten before they were captured"),
-                    ));
+                    let text =
+                        format!("{name}: {n} packets were overwritten before they were captured");
+                    let error = Error::new(libc::ENOBUFS, text);
+                    return Err(error.of_kind(ErrorKind::Lost { count: n }));
                 }
                 None => {}
             }

@@ -50,6 +50,8 @@ pub struct InterfaceInfo {
     pub tun_flags: u32,
     /// Bytes.
     pub mtu: u32,
+    /// The link's carrier; what `flags` say of it they only say while the link is up.
+    pub carrier: bool,
     /// Packets.
     pub txqueuelen: u32,
     /// TUNSETOWNER.
@@ -125,6 +127,7 @@ impl InterfaceInfo {
             flags: state.flags(),
             tun_flags: state.tun_flags.load(Relaxed),
             mtu: state.mtu.load(Relaxed),
+            carrier: state.carrier.load(Relaxed) != 0,
             txqueuelen: state.txqueuelen.load(Relaxed),
             owner: id(&state.owner),
             group: id(&state.group),

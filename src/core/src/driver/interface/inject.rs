@@ -5,8 +5,8 @@ use super::Interface;
 use crate::deadline::Deadline;
 use crate::packet as udp;
 use crate::sys;
-use crate::Errno;
-use memtun_abi::error::{Context, Result};
+use crate::{Errno, Error, ErrorKind};
+use memtun_abi::error::Result;
 use memtun_abi::uapi::*;
 use memtun_kernel::link::Link;
 use memtun_kernel::tun::bell;
@@ -31,7 +31,7 @@ impl Interface {
         timeout: Option<Duration>,
     ) -> Result<()> {
         self.inject_raw(frame, ethertype, timeout)
-            .context(|e| self.why_not(e))
+            .map_err(|e| self.why_not(e))
     }
 
     /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
@@ -52,7 +52,7 @@ impl Interface {
                 }
                 refusal.errno
             })
-            .context(|e| self.why_not(e))
+            .map_err(|e| self.why_not(e))
     }
 
     /// The same for an IP packet, as [`Interface::deliver`].
@@ -64,7 +64,7 @@ impl Interface {
         }
     }
 
-    fn why_not(&self, e: Errno) -> String {
+    fn why_not(&self, e: Errno) -> Error {
         let reason = match e.0 {
             libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
                 "whoever captures it is behind by the whole log; let it read"
@@ -78,7 +78,11 @@ impl Interface {
             libc::ENOSPC => "the net's file system is full",
             _ => "the packet was not taken",
         };
-        format!("{}: {e}: {reason}", self.name())
+        let error = Error::new(e.0, format!("{}: {e}: {reason}", self.name()));
+        match e.0 {
+            libc::EAGAIN => error.of_kind(ErrorKind::Full),
+            _ => error,
+        }
     }
 
     /// [`Interface::inject`] without the sentence.

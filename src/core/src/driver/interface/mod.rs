@@ -176,6 +176,11 @@ impl Interface {
         })
     }
 
+    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a group's address or zeros.
+    pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
+        self.change("set mac", |interface, _| interface.set_mac(mac))
+    }
+
     /// The user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); None for any.
     pub fn set_owner(&self, uid: Option<u32>) -> Result<()> {
         self.change("set owner", |interface, _| {

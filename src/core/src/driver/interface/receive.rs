@@ -5,7 +5,7 @@ use crate::deadline::Deadline;
 use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
 use crate::sys;
-use crate::{Errno, Error};
+use crate::{Errno, Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
@@ -112,7 +112,7 @@ impl Subscriber {
                      program's packet {next}, in the middle of what is kept",
                     name()
                 );
-                Err(Error::new(libc::ENOBUFS, text).of_lost(n))
+                Err(Error::new(libc::ENOBUFS, text).of_kind(ErrorKind::Lost { count: n }))
             }
             Entry::Empty if self.state.is_damaged() => Err(Error::new(
                 libc::EUCLEAN,

@@ -10,6 +10,7 @@ struct InterfaceRecord<'a> {
     kind: &'static str,
     state: &'static str,
     flags: Vec<&'static str>,
+    carrier: bool,
     mtu: u32,
     txqueuelen: u32,
     mac: Option<String>,
@@ -34,6 +35,7 @@ impl Serialize for InterfaceInfo {
             kind: self.kind(),
             state: self.state(),
             flags: self.flag_names(),
+            carrier: self.carrier,
             mtu: self.mtu,
             txqueuelen: self.txqueuelen,
             mac: self.mac_text(),
@@ -103,6 +105,7 @@ mod tests {
             flags: (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_BROADCAST) as u32,
             tun_flags: 0x1002 | memtun_abi::uapi::IFF_PERSIST,
             mtu: 1500,
+            carrier: true,
             txqueuelen: 1000,
             owner: Some(5),
             group: None,
@@ -122,7 +125,7 @@ mod tests {
             tunnels: vec![tunnel],
         };
         let expected = "{\"name\": \"tap0\", \"index\": 1001, \"kind\": \"tap\", \"state\": \"UP\", \
-             \"flags\": [\"UP\", \"BROADCAST\", \"RUNNING\"], \"mtu\": 1500, \"txqueuelen\": 1000, \
+             \"flags\": [\"UP\", \"BROADCAST\", \"RUNNING\"], \"carrier\": true, \"mtu\": 1500, \"txqueuelen\": 1000, \
              \"mac\": \"02:00:00:00:00:01\", \"owner\": 5, \"group\": null, \"persistent\": true, \"pi\": false, \
              \"vnet_hdr\": false, \"multi_queue\": false, \"queued\": 3, \
              \"rx\": {\"packets\": 1, \"bytes\": 2, \"dropped\": 3, \"frame_errors\": 4}, \
