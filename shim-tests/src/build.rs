@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::requests;
+
 /// How a program is compiled. libc offers other names for the same calls in each: `open` and `read` here, `open64`,
 /// `__open64_2` and `__read_chk` there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,6 +225,10 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
     fs::create_dir_all(&dir).expect("target/shim-tests");
     let done = dir.join(name);
     let fresh = dir.join(format!("{name}.{}", std::process::id()));
+    // In one step, as another test process may be compiling.
+    let made = dir.join(format!("{name}.{}.requests", std::process::id()));
+    fs::write(&made, requests::header()).expect("the table of requests");
+    fs::rename(&made, dir.join("requests.h")).expect("the table of requests");
     let output = Command::new("cc")
         .args(flags)
         .args([
@@ -234,6 +240,8 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
         ])
         .arg("-I")
         .arg(workspace().join("src/shim"))
+        .arg("-I")
+        .arg(&dir)
         .arg("-o")
         .arg(&fresh)
         .arg(source)

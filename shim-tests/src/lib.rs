@@ -6,7 +6,9 @@
 //! | `conformance/programs/*.c` | small programs, one subject each, that print `label: result` lines; `driver.h` is the far side of the interface in both worlds |
 //! | `conformance/transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
 //! | `conformance/known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
+//! | [`fidelity`] | docs/fidelity.md, made from these and from memtun's table of requests |
 //! | `tests/conformance.rs` | one test per program and variant |
+//! | [`requests`], `conformance/programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `regressions/*.c` | the smallest program that shows a bug which was found, or a limit that must hold |
@@ -20,9 +22,11 @@
 
 pub mod build;
 pub mod conformance;
+pub mod fidelity;
 pub mod hostile;
 pub mod not_run;
 pub mod real_programs;
+pub mod requests;
 pub mod sides;
 pub mod transcript;
 pub mod users;

@@ -4,6 +4,7 @@
 //! without privileges, or (with `MEMTUN_ON=kernel`, inside `unshare -Urn`) on the kernel's driver.
 //! An [`End`] is the far side of one interface; a [`Path`] is two of them with programs in between.
 
+mod end;
 mod kernel;
 mod path;
 mod process;
@@ -11,14 +12,10 @@ mod shim;
 pub mod wire;
 mod world;
 
+pub use end::{End, SOON};
 pub use path::{Carries, Path};
 pub use process::Program;
 pub use world::{free_tcp_port, free_udp_port, target_dir, Link, Watchdog, World};
-
-use std::time::Duration;
-
-/// Longest wait for anything that a healthy program does at once. Generous: two cores may be building.
-pub const SOON: Duration = Duration::from_secs(20);
 
 /// Each program with its link up from the start, and with one that is down at first, flaps while the processors are busy,
 /// and then stays up.
@@ -32,14 +29,4 @@ macro_rules! on_both_links {
             $(#[test] $(#[$ignored])? fn $name() { super::$name($crate::real_programs::Link::DownAtFirst) })*
         }
     };
-}
-
-/// The rest of the world, as seen from one interface.
-pub trait End {
-    /// Puts a packet into the program, or panics when there is no room for it in time.
-    fn put(&self, packet: &[u8]);
-    /// Sets the link up or down.
-    fn set_link(&self, up: bool);
-    /// The next packet that the program wrote, or `None` when there is none in time.
-    fn take(&self, timeout: Duration) -> Option<Vec<u8>>;
 }

@@ -102,6 +102,8 @@ static void detaching(void)
     driver d = drv_attach("mq2");
     SHOW("DETACH", queue(b, IFF_DETACH_QUEUE));
     SHOW("DETACH again", queue(b, IFF_DETACH_QUEUE));
+    SHOW("both bits while detached", queue(b, IFF_ATTACH_QUEUE | IFF_DETACH_QUEUE));
+    SHOW("and DETACH", queue(b, IFF_DETACH_QUEUE));
     say("TUNGETIFF of both", "0x%x 0x%x", get_iff(a), get_iff(b));
     SHOW("detached, read", read(b, buf, sizeof buf));
     SHOW("detached, write", write(b, packet(buf, 60), 60));

@@ -33,6 +33,11 @@ int main(int argc, char **argv)
     SHOW("another descriptor, multi-queue", try_as("tk0", IFF_TUN | IFF_MULTI_QUEUE));
     SHOW("another descriptor, exclusive", try_as("tk0", IFF_TUN | IFF_TUN_EXCL));
     SHOW("another descriptor, exclusive and other type", try_as("tk0", IFF_TAP | IFF_TUN_EXCL));
+    SHOW("another descriptor, both types", try_as("tk0", IFF_TUN | IFF_TAP | IFF_NO_PI));
+    int tap = MUST(open(DEVICE, O_RDWR));
+    SHOW("a tap", tun_set_iff(tap, "tk8", IFF_TAP | IFF_NO_PI));
+    SHOW("another descriptor on it, both types", try_as("tk8", IFF_TUN | IFF_TAP | IFF_NO_PI));
+    close(tap);
     SHOW("exclusive, a free name", try_as("tk9", IFF_TUN | IFF_TUN_EXCL));
     SHOW("TUNGETIFF after all that", ioctl(fd, TUNGETIFF, &ifr));
     say("name", "%s", ifr.ifr_name);

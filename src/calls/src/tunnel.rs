@@ -87,7 +87,8 @@ impl Pause {
     }
 }
 
-/// Takes a packet if there is one. `fd` is the descriptor that the program reads from.
+/// Takes a packet if there is one. `fd` is a descriptor of the bell in the calling process; in the program itself it is the one
+/// that is read.
 #[inline]
 pub fn read<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
@@ -150,7 +151,7 @@ pub fn transfer_nothing<N: Deref<Target = NetDir>>(
     may_transfer(tunnel.open_flags(), forbidden).map(|()| 0)
 }
 
-/// ioctl(2). `fd` is the descriptor that the program used.
+/// ioctl(2). `fd` as for [`read`].
 pub fn ioctl<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     fd: i32,

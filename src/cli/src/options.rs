@@ -116,7 +116,7 @@ pub struct InterfaceArgs {
     #[command(flatten)]
     net: NetArgs,
     /// How long to wait, in seconds or "forever"
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = values::timeout)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_hyphen_values = true, value_parser = values::timeout)]
     timeout: Timeout,
     /// Name of the interface; it may come later
     #[arg(value_name = "IFACE")]

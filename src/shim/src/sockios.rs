@@ -5,7 +5,7 @@ use crate::net;
 use crate::table::OwnTunnels;
 use crate::uaccess::OwnMemory;
 use libc::{c_int, c_ulong, c_void};
-use memtun_abi::request::{self, SocketOption};
+use memtun_abi::request;
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{Errno, Name};
 use memtun_calls::socket::{refuse_option, Socket, SocketCall, Verdict};
@@ -80,6 +80,8 @@ fn call<'c>(
 }
 
 /// Handles a request that names an interface of the net; everything else is the host's.
+#[cold]
+#[inline(never)]
 pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
     let socket = Descriptor(fd);
     let verdict = fence(|| {
@@ -115,12 +117,13 @@ pub fn refusal(
     value: *const c_void,
     length: libc::socklen_t,
 ) -> Option<Errno> {
-    let option = request::option_of(level, option)?;
-    refusal_of(option, value as usize, length as usize)
+    request::option_of(level, option)?;
+    refusal_of(level, option, value as usize, length as usize)
 }
 
 #[cold]
-fn refusal_of(option: &SocketOption, value: usize, length: usize) -> Option<Errno> {
+fn refusal_of(level: c_int, option: c_int, value: usize, length: usize) -> Option<Errno> {
+    let option = request::option_of(level, option)?;
     let found = errno::keep(|| {
         fence(|| match net::existing() {
             Some(net) => refuse_option(net, &OwnTunnels, &OwnMemory, option, value, length),

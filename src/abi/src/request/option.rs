@@ -1,6 +1,6 @@
 //! Options of setsockopt(2) that name an interface.
 
-use super::{Answer, Named};
+use super::row::{Answer, Named};
 
 /// One option of SOL_SOCKET.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ const NO_PACKETS: Answer = Answer::Absent(
 );
 
 /// All of them.
-pub static SOCKET_OPTIONS: &[SocketOption] = &[
+pub const SOCKET_OPTIONS: &[SocketOption] = &[
     SocketOption {
         name: "SO_BINDTODEVICE",
         number: libc::SO_BINDTODEVICE,

@@ -2,10 +2,10 @@
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
-use super::Answer::{self, Absent, Approximate, Exact, Host, Refused};
-use super::Argument::{In, InOut, Out, Unused, Value};
-use super::Named::{self, Index, NameBehind, Nowhere, Own};
-use super::{Need, On, Request};
+use super::row::Answer::{self, Absent, Approximate, Exact, Host, Refused};
+use super::row::Argument::{In, InOut, Out, Unused, Value};
+use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
+use super::row::{Need, On, Request};
 use libc::{EADDRNOTAVAIL, EINVAL, ENOTTY, EOPNOTSUPP};
 
 /// One row: documentation, name, number from its parts (where the name is new), how many numbers (where more than one); the
@@ -48,8 +48,9 @@ const NO_ADDRESSES: Answer = Absent(EOPNOTSUPP, "interfaces of the net have no a
 const NO_ROUTES: Answer = Absent(EOPNOTSUPP, "the net has no routes");
 const NO_NEIGHBOURS: Answer = Absent(EOPNOTSUPP, "the net has no table of neighbours");
 const NO_GROUPS: Answer = Absent(EOPNOTSUPP, "a tap has no list of groups");
-const NO_BOND: Answer = Absent(EOPNOTSUPP, "the net has no bonds");
-const NO_BRIDGE: Answer = Absent(EOPNOTSUPP, "the net has no bridges");
+const NO_BOND: Answer = Refused(EOPNOTSUPP, "a tun is no bond");
+const NO_BRIDGE: Answer = Refused(EOPNOTSUPP, "a tun is no bridge");
+const NO_KERNEL: Answer = Refused(ENOTTY, "not implemented by the kernel");
 const NO_CHIP: Answer = Refused(EOPNOTSUPP, "a tun has no such hardware");
 const NO_FILTER: Answer = Absent(EINVAL, "a tap does not filter what it is sent");
 const NO_EBPF: Answer = Absent(EINVAL, "eBPF programs are not run");
@@ -73,7 +74,8 @@ requests! {
     /// Which user may attach without "net_admin".
     TUNSETOWNER = iow(b'T', 204, INT) => Value, Attached, Ioctl, Own, Exact;
     /// ARPHRD_* of the interface.
-    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own, Exact;
+    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own,
+        Approximate("the length of the hardware address stays as it was");
     /// Which group may attach without "net_admin".
     TUNSETGROUP = iow(b'T', 206, INT) => Value, Attached, Ioctl, Own, Exact;
     /// IFF_* that the driver knows.
@@ -143,11 +145,12 @@ requests! {
     /// Size of a file.
     FIOQSIZE = io(b'T', 0x60) => Out(LOFF), Any, Ioctl, Own, Refused(ENOTTY, "a device is no regular file");
     /// Shares blocks of another file.
-    FICLONE = iow(0x94, 9, INT) => Value, Any, Ioctl, Own, NO_FILE;
+    FICLONE = iow(0x94, 9, INT) => Value, Any, Ioctl, Own,
+        Refused(EINVAL, "a device is no regular file; the other descriptor is not looked at");
     /// Shares blocks of another file.
     FICLONERANGE = iow(0x94, 13, CLONE_RANGE) => In(CLONE_RANGE), Any, Ioctl, Own, NO_FILE;
     /// Shares equal blocks.
-    FIDEDUPERANGE = iowr(0x94, 54, DEDUPE_RANGE) => InOut(DEDUPE_RANGE), Any, Ioctl, Own, NO_FILE;
+    FIDEDUPERANGE = iowr(0x94, 54, DEDUPE_RANGE) => In(DEDUPE_RANGE), Any, Ioctl, Own, NO_FILE;
     /// Where the blocks of a file are.
     FS_IOC_FIEMAP = iowr(b'f', 11, FIEMAP) => InOut(FIEMAP), Any, Ioctl, Own,
         Refused(EOPNOTSUPP, "a device has no blocks");
@@ -156,7 +159,7 @@ requests! {
     /// Name of an index.
     SIOCGIFNAME = sock(0x10) => InOut(IFREQ), Socket, Ioctl, Index(16), Exact;
     /// Not implemented by the kernel.
-    SIOCSIFLINK = sock(0x11) => In(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSIFLINK = sock(0x11) => In(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Flags.
     SIOCGIFFLAGS = sock(0x13) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
         Approximate("IFF_RUNNING follows the carrier at once, where the kernel takes up to a second");
@@ -173,7 +176,7 @@ requests! {
     /// The other end's address.
     SIOCSIFDSTADDR = sock(0x18) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
     /// The other end's address, of sit tunnels.
-    SIOCSIFDSTADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), NOT_INET6;
+    SIOCSIFDSTADDR => In(IN6_IFREQ), Inet6, Nothing, Nowhere, Host("a tun is no sit tunnel");
     /// Broadcast address.
     SIOCGIFBRDADDR = sock(0x19) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, NO_ADDRESS;
     /// Broadcast address.
@@ -187,9 +190,9 @@ requests! {
     /// Metric.
     SIOCSIFMETRIC = sock(0x1e) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Refused(EOPNOTSUPP, "no interface has one");
     /// Memory of a device.
-    SIOCGIFMEM = sock(0x1f) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Refused(ENOTTY, "not implemented by the kernel");
+    SIOCGIFMEM = sock(0x1f) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Memory of a device.
-    SIOCSIFMEM = sock(0x20) => In(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSIFMEM = sock(0x20) => In(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Largest packet.
     SIOCGIFMTU = sock(0x21) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Largest packet.
@@ -199,15 +202,15 @@ requests! {
     /// Hardware address.
     SIOCSIFHWADDR => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// Encapsulation.
-    SIOCGIFENCAP = sock(0x25) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCGIFENCAP = sock(0x25) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Encapsulation.
-    SIOCSIFENCAP = sock(0x26) => In(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSIFENCAP = sock(0x26) => In(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Hardware address.
     SIOCGIFHWADDR => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Slave of a line.
     SIOCGIFSLAVE = sock(0x29) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Refused(EINVAL, "a tun has none");
     /// Slave of a line.
-    SIOCSIFSLAVE = sock(0x30) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSIFSLAVE = sock(0x30) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Refused(EINVAL, "a tun has none");
     /// Adds a group of hardware addresses.
     SIOCADDMULTI = sock(0x31) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_GROUPS;
     /// Takes a group of hardware addresses away.
@@ -220,7 +223,7 @@ requests! {
     /// Private flags of the interface.
     SIOCGIFPFLAGS = sock(0x35) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Refused(EINVAL, "IPv4 has none");
     /// Deletes an address.
-    SIOCDIFADDR = sock(0x36) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
+    SIOCDIFADDR = sock(0x36) => In(IFREQ), Inet, Ioctl, IFR_NAME, NO_KERNEL;
     /// Deletes an address of IPv6.
     SIOCDIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), NOT_INET6;
     /// Hardware address of broadcasts.
@@ -239,11 +242,11 @@ requests! {
     /// Register of a chip.
     SIOCSMIIREG = sock(0x49) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Settings of a wide-area device.
-    SIOCWANDEV = sock(0x4a) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCWANDEV = sock(0x4a) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_CHIP;
     /// Resources of a device, all 0.
     SIOCGIFMAP = sock(0x70) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Resources of a device.
-    SIOCSIFMAP = sock(0x71) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSIFMAP = sock(0x71) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Adds an interface to a bond.
     SIOCBONDENSLAVE = sock(0x90) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_BOND;
     /// Takes an interface out of a bond.
@@ -261,13 +264,13 @@ requests! {
     /// Takes an interface out of a bridge.
     SIOCBRDELIF = sock(0xa3) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_BRIDGE;
     /// Time stamps of hardware.
-    SIOCSHWTSTAMP = sock(0xb0) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCSHWTSTAMP = sock(0xb0) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "a tun has no such hardware, which the kernel says after it has read what is wanted");
     /// Time stamps of hardware.
-    SIOCGHWTSTAMP = sock(0xb1) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Absent(EOPNOTSUPP, "no interface of the net has it");
+    SIOCGHWTSTAMP = sock(0xb1) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_CHIP;
     /// Requests that a driver defines.
     SIOCDEVPRIVATE = sock(0xf0), 16 => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun defines none");
     /// The wireless extensions.
-    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun is not wireless");
+    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun is not wireless; a kernel without wireless extensions says ENOTTY");
 
     // Sockets, about routes and neighbours, which may name an interface of the net.
     /// Adds a route.

@@ -1,7 +1,7 @@
 //! SIOCGIFCONF: the host's interfaces whose names are the net's are taken out. Interfaces of the net have no addresses, so
 //! none is put in.
 
-use super::{Socket, SocketCall};
+use super::call::{Socket, SocketCall};
 use crate::memory::Memory;
 use memtun_abi::uapi::IfReq;
 

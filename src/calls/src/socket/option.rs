@@ -7,8 +7,6 @@ use memtun_abi::{Errno, Name};
 use memtun_kernel::missing;
 use memtun_kernel::net::{Local, NetDir};
 
-pub use memtun_abi::request::option_of;
-
 /// What an option that names an interface is refused with; None when the host has to be asked.
 #[cold]
 pub fn refuse_option(

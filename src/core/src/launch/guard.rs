@@ -50,7 +50,7 @@ pub fn examine(start: Start<'_>) -> Result<Examined> {
     let mut examined = Examined::default();
     let last = steps.len().saturating_sub(1);
     for (i, step) in steps.iter().enumerate() {
-        look(step, i == last, &mut examined);
+        look(step, i == last, &mut examined)?;
     }
     if let Some(step) = steps.into_iter().next_back() {
         examined.file = step.file;
@@ -58,10 +58,10 @@ pub fn examine(start: Start<'_>) -> Result<Examined> {
     Ok(examined)
 }
 
-fn look(step: &Step, last: bool, examined: &mut Examined) {
+fn look(step: &Step, last: bool, examined: &mut Examined) -> Result<()> {
     // What cannot be read can be executed all the same; its mode can be seen without reading.
     let Ok(file) = File::open(&step.file).or_else(|_| path_only(&step.file)) else {
-        return;
+        return Ok(());
     };
     let fd = file.as_raw_fd();
     let mut buf = [0; 1024];
@@ -69,10 +69,13 @@ fn look(step: &Step, last: bool, examined: &mut Examined) {
     let start = &buf[..len];
     // A script's own bits count for nothing.
     if start.starts_with(b"#!") {
-        return;
+        return Ok(());
     }
     let name = step.file.file_name().unwrap_or(OsStr::new("")).as_bytes();
     let shown = step.shown();
+    if let Kind::Ours(image) = elf::kind(fd, start) {
+        has_its_linker(&image, &shown)?;
+    }
     match bypass(fd, name, start) {
         Some(why) if why.touches_host() => {
             examined
@@ -87,6 +90,29 @@ fn look(step: &Step, last: bool, examined: &mut Examined) {
                 closer(&image, step, &file, &shown, examined);
             }
         }
+    }
+    Ok(())
+}
+
+/// The system says of a program without its dynamic linker that the program does not exist.
+fn has_its_linker(image: &Image<'_>, shown: &str) -> Result<()> {
+    let mut buf = [0; 256];
+    match image.interpreter(&mut buf) {
+        Some(linker) if !linker.is_empty() => {
+            let linker = Path::new(OsStr::from_bytes(linker));
+            match std::fs::metadata(linker) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+                    libc::ENOENT,
+                    format!(
+                        "{shown}: cannot be executed: its dynamic linker {} does not exist; build it for this system, or \
+                         install what it was built for",
+                        linker.display()
+                    ),
+                )),
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
     }
 }
 

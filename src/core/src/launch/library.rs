@@ -1,11 +1,13 @@
 //! Where `libmemtun.so` is.
 
 use super::bypass::is_noexec;
+use super::elf::{self, Kind};
 use super::preload::{entries, PRELOAD};
 use crate::{sys, Error, Result};
 use memtun_kernel::settings::LIBRARY;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -97,12 +99,31 @@ pub fn obstacle(library: &Path) -> Option<String> {
 
 fn given_by_name(given: &Path) -> Result<PathBuf> {
     match fs::canonicalize(given) {
+        Ok(path) if path.is_file() && !is_it(&path) => Err(Error::new(
+            libc::EINVAL,
+            format!(
+                "MEMTUN_LIBRARY={}: is not {NAME} for this machine, and programs would run without it, on the machine's own \
+                 devices; name the one that cargo build --release -p memtun-shim makes",
+                given.display()
+            ),
+        )),
         Ok(path) if path.is_file() => Ok(path),
         _ => Err(Error::new(
             libc::ENOENT,
             format!("{LIBRARY}={}: no such file; name {NAME}", given.display()),
         )),
     }
+}
+
+/// Is it the library, under whatever name? The loader starts a program all the same when it is not.
+fn is_it(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else {
+        // That is said where it is wanted.
+        return true;
+    };
+    let mut start = [0; 1024];
+    let len = sys::pread(file.as_raw_fd(), &mut start, 0).unwrap_or(0);
+    matches!(elf::kind(file.as_raw_fd(), &start[..len]), Kind::Ours(image) if image.exports(b"memtun_active"))
 }
 
 fn look_around() -> Result<PathBuf> {

@@ -76,7 +76,8 @@ fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(),
         SIOCGIFINDEX => ifreq.set_int(interface.ifindex.load(Relaxed) as i32),
         SIOCGIFTXQLEN => ifreq.set_int(interface.txqueuelen.load(Relaxed) as i32),
         SIOCGIFMETRIC => ifreq.set_int(0),
-        SIOCGIFMAP => ifreq.0[16..40].fill(0),
+        // The last bytes of struct ifmap are padding.
+        SIOCGIFMAP => ifreq.0[16..37].fill(0),
         SIOCGIFHWADDR => get_hardware_address(interface, ifreq),
         _ => return Err(Errno(libc::ENOTTY)),
     }

@@ -42,11 +42,18 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.net.fault_check(Operation::Ioctl, request)?;
         let row = request::on_tunnel(request);
         match row {
-            Some(Request {
-                on: On::Any,
-                answer: Answer::Refused(errno, _),
-                ..
-            }) => Err(Errno(*errno)),
+            Some(
+                row @ Request {
+                    on: On::Any,
+                    answer: Answer::Refused(errno, _),
+                    ..
+                },
+            ) => {
+                if let request::Argument::In(what) = row.argument {
+                    arg.fetch(&mut [0; request::LARGEST][..what.size])?;
+                }
+                Err(Errno(*errno))
+            }
             Some(Request { on: On::Any, .. }) => return Ok(Ioctl::Generic),
             Some(row @ Request { on: On::Tunnel, .. }) => {
                 self.may(row)?;
@@ -168,9 +175,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     .link_type
                     .store(arg.value() as u16 as u32, Relaxed);
             }
-            TUNSETOFFLOAD => interface
-                .offload
-                .store(check_offload(arg.value())?, Relaxed),
+            // Nothing is offloaded: what the program can take is not kept.
+            TUNSETOFFLOAD => check_offload(arg.value())?,
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {
                 ..=0 => return Err(INVALID),
@@ -218,7 +224,7 @@ fn namespace() -> Result<i32, Errno> {
 }
 
 /// TUN_F_*: which combinations `set_offload` accepts.
-fn check_offload(wanted: usize) -> Result<u32, Errno> {
+fn check_offload(wanted: usize) -> Result<(), Errno> {
     const CSUM: usize = 0x01;
     const TSO: usize = 0x02 | 0x04;
     const TSO_ECN: usize = 0x08;
@@ -248,5 +254,5 @@ fn check_offload(wanted: usize) -> Result<u32, Errno> {
     if left != 0 {
         return Err(INVALID);
     }
-    Ok(wanted as u32)
+    Ok(())
 }

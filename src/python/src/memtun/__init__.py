@@ -24,6 +24,8 @@ module                  subject
 ``_errors``             exceptions
 ``pytest_plugin``       fixtures, marker, report
 ======================  ================================================================
+
+PYTEST_DONT_REWRITE: the process of a marked test has imported this before its pytest begins, which would warn of it.
 """
 
 from ._capture import Capture

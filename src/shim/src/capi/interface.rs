@@ -137,10 +137,8 @@ pub unsafe extern "C" fn memtun_offer_udp(
 ) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
-        let data = unsafe { bytes(data, len) }?;
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        interface(iface)?.offer_ip(&udp::build(from, to, data)?, time(turn_ms))
+        let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
+        interface(iface)?.offer_ip(&packet, time(turn_ms))
     })
 }
 
@@ -161,6 +159,25 @@ fn source(
     Ok(udp::source_for(destination, given))
 }
 
+/// The packet that memtun_send_udp and memtun_offer_udp send, from the arguments that they have in common.
+///
+/// # Safety
+/// `data` points to `len` readable bytes.
+unsafe fn datagram(
+    source_host: *const c_char,
+    source_port: u16,
+    destination_host: *const c_char,
+    destination_port: u16,
+    data: *const c_void,
+    len: size_t,
+) -> Answer<Vec<u8>> {
+    // SAFETY: the caller's contract.
+    let data = unsafe { bytes(data, len) }?;
+    let to = address(destination_host, destination_port)?;
+    let from = source(to, source_host, source_port)?;
+    udp::build(from, to, data)
+}
+
 /// Sends one UDP datagram to the program, with right checksums. src_host NULL: 10.1.2.3, or fd00:1:2::3 for
 /// an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families, or too long. Else as
 /// memtun_inject.
@@ -178,11 +195,8 @@ pub unsafe extern "C" fn memtun_send_udp(
 ) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
-        let data = unsafe { bytes(data, len) }?;
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        interface(iface)?.send_udp(data, to, Some(from), time(timeout_ms))?;
-        Ok(())
+        let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
+        interface(iface)?.deliver(&packet, time(timeout_ms))
     })
 }
 

@@ -126,7 +126,10 @@ fn enter(epoll: c_int, line: &Line) {
     registrations::remember(instance, line.number, target, event, mark);
     if !same_number && matches!(target, Target::Tunnel(_)) {
         if let Some(entered) = registrations::find(instance, line.number) {
-            entered.fix();
+            match own {
+                Some(_) => entered.number_is_away(),
+                None => entered.fix(),
+            }
         }
     }
 }

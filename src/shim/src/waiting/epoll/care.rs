@@ -2,7 +2,7 @@
 
 use super::instances;
 use super::registrations::{
-    self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT,
+    self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, WOKEN_BY_DELETION,
 };
 use crate::errno;
 use crate::host;
@@ -44,6 +44,11 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
         events,
         u64: registration.data(),
     };
+    let lent = registration.is_away().then(|| registration.lend_number());
+    if let Some(None) = lent {
+        registration.fix();
+        return true;
+    }
     let number = registration.number();
     let mut call = |operation| {
         errno::keep(
@@ -83,6 +88,9 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
     let events = registration.events();
     match (state, registration.mark()) {
         (_, mark::DEAD | mark::SPENT) => None,
+        // Nobody puts it on the ready list; where it stands there, the kernel reports it.
+        (State::Error, mark::FRESH) if events & WOKEN_BY_DELETION == 0 => Some(mark::QUIET),
+        (State::Error, mark) if mark < mark::GONE && events & WOKEN_BY_DELETION == 0 => None,
         (State::Error, mark::GONE) | (State::Quiet(_), mark::QUIET) => None,
         (State::Error, _) => Some(mark::GONE),
         (State::Plain, mark::PLAIN) => None,
@@ -126,7 +134,12 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
                 registration.forget();
                 continue;
             }
-            if !registration.is_fixed() || next == mark::GONE {
+            if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
+            {
+                // Its number is another file's now: what the kernel cannot be told is reported from here.
+                registration.set_listed(true);
+                registration.set_mark(mark::SPENT);
+            } else if !registration.is_fixed() || next == mark::GONE {
                 registration.set_listed(next == mark::GONE);
                 registration.set_mark(next);
             }

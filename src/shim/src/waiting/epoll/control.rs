@@ -66,6 +66,9 @@ pub fn control(
         created(epoll);
     }
     let instance = instances::of(epoll);
+    if let Some(tunnel) = table::hold(fd).filter(|_| registrations::any()) {
+        registrations::is_back(instance, fd, tunnel.inode());
+    }
     let known = registrations::find(instance, fd);
     if operation == libc::EPOLL_CTL_DEL {
         let answer = host(std::ptr::null_mut());
@@ -80,6 +83,7 @@ pub fn control(
         if answer == 0 && errno::keep(|| is_epoll(fd)) {
             let target = Target::Epoll(instances::of(fd));
             registrations::remember(instance, fd, target, event, mark::PLAIN);
+            registrations::ring_for_edges(instances::of(fd));
         }
         return answer;
     };
@@ -100,7 +104,7 @@ pub fn control(
     tunnel.sleeps_uncounted();
     let dead = operation == libc::EPOLL_CTL_MOD && known.is_some_and(|r| r.mark() == mark::DEAD);
     let mut told = event;
-    let mark = match State::of(tunnel.readiness()) {
+    let mark = match State::of(tunnel.glance()) {
         State::Error if operation == libc::EPOLL_CTL_ADD => mark::DEAD,
         _ if dead => mark::DEAD,
         State::Error => mark::GONE,
@@ -145,6 +149,10 @@ pub fn control(
                 }
             }
         }
+    } else {
+        // The driver is asked only by a call that succeeds: who is told that there is no room is woken when there is.
+        tunnel.readiness();
+        registrations::ring_for_edges(instance);
     }
     answer
 }

@@ -6,6 +6,8 @@ use libc::{c_int, epoll_event};
 use memtun_calls::readiness::epoll_bits;
 use memtun_kernel::net::Local;
 use memtun_kernel::tun::{Readiness, Tunnel};
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -14,6 +16,9 @@ use std::sync::atomic::{
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 pub const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
+/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`); others find out only
+/// where they stand on epoll's ready list.
+pub const WOKEN_BY_DELETION: u32 = IN | (libc::EPOLLPRI | libc::EPOLLRDBAND) as u32;
 pub const SHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EDGE: u32 = libc::EPOLLET as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
@@ -62,6 +67,21 @@ pub struct Registration {
     data: AtomicU64,
 }
 
+/// A number that is the tunnel's for a moment.
+pub struct Lent {
+    fd: c_int,
+    inode: u64,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Another thread may have closed a range of numbers, and have something of its own there.
+        if sys::is_fifo(self.fd, self.inode) {
+            let _ = sys::close(self.fd);
+        }
+    }
+}
+
 const PLACES: usize = 2048;
 static TABLE: [Registration; PLACES] = [const {
     Registration {
@@ -103,6 +123,34 @@ impl Registration {
     pub fn number(&self) -> c_int {
         self.parts().map_or(-1, |(_, n)| (n & !CLOSED) as c_int)
     }
+    /// Is the number that was registered not the tunnel's here?
+    pub fn is_away(&self) -> bool {
+        self.parts().is_some_and(|(_, n)| n & CLOSED != 0)
+    }
+    /// The number that was registered is not the tunnel's here.
+    pub fn number_is_away(&self) {
+        if let Some((instance, number)) = self.parts() {
+            self.key.store(key(instance, number | CLOSED), Release);
+        }
+    }
+    /// The number that was registered is free: gives it to the tunnel for the time of a call. The kernel knows a
+    /// registration by the file and its number, and looks the number up in the caller's table.
+    pub fn lend_number(&self) -> Option<Lent> {
+        let Target::Tunnel(inode) = self.target() else {
+            return None;
+        };
+        // Takes fcntl(2), fstat(2) and close(2), which a sandbox may not know of the program.
+        if !may(Extra::Flags) || !may(Extra::Files) {
+            return None;
+        }
+        let number = self.number();
+        let got = sys::fcntl(self.descriptor()?, libc::F_DUPFD_CLOEXEC, number as usize);
+        let lent = Lent {
+            fd: got.ok()?,
+            inode,
+        };
+        (lent.fd == number).then_some(lent)
+    }
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {
             0 => Target::Epoll(self.own.load(Relaxed) as u32),
@@ -134,6 +182,10 @@ impl Registration {
     /// Is it on the ready list? It is not any more.
     pub fn take_listed(&self) -> bool {
         self.listed.swap(0, Relaxed) != 0
+    }
+    /// A single shot was fired: nothing is asked any more, as in the kernel's registration (EP_PRIVATE_BITS).
+    pub fn disarm(&self) {
+        self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
     }
     pub fn set_listed(&self, listed: bool) {
         self.listed.store(listed as u32, Relaxed);
@@ -290,10 +342,46 @@ pub fn number_closed(fd: c_int) {
     if !any() {
         return;
     }
-    for registration in of_number(fd).filter(|r| matches!(r.target(), Target::Tunnel(_))) {
-        registration.fix();
-        let closed = key(registration.instance(), fd as u32 | CLOSED);
-        registration.key.store(closed, Release);
+    of_number(fd)
+        .filter(|r| matches!(r.target(), Target::Tunnel(_)))
+        .for_each(Registration::number_is_away);
+}
+
+/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it is the same registration.
+pub fn is_back(instance: u32, fd: c_int, inode: u64) {
+    let away = find(instance, (fd as u32 | CLOSED) as c_int);
+    if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
+        known.key.store(key(instance, fd as u32), Release);
+    }
+}
+
+/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell each event anew.
+fn tells_edges(instance: u32, depth: usize) -> bool {
+    depth < super::care::DEEPEST
+        && all().any(|r| {
+            r.target() == Target::Epoll(instance)
+                && (r.events() & EDGE != 0 || tells_edges(r.instance(), depth + 1))
+        })
+}
+
+fn ring_always(instance: u32, depth: usize) {
+    for registration in of(instance) {
+        match registration.target() {
+            Target::Epoll(inner) if depth < super::care::DEEPEST => ring_always(inner, depth + 1),
+            Target::Epoll(_) => {}
+            Target::Tunnel(_) => {
+                if let Some(tunnel) = registration.descriptor().and_then(table::hold) {
+                    tunnel.ring_always();
+                }
+            }
+        }
+    }
+}
+
+/// Something was registered in an instance: where somebody up there waits for edges, each packet has to be one.
+pub fn ring_for_edges(instance: u32) {
+    if tells_edges(instance, 0) {
+        ring_always(instance, 0);
     }
 }
 

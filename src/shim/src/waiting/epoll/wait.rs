@@ -3,7 +3,9 @@
 use super::adopt;
 use super::care::{look, look_at, modify, told, DEEPEST};
 use super::instances;
-use super::registrations::{self, mark, Registration, Target, EDGE, ERR, IN, OUT, SHOT};
+use super::registrations::{
+    self, mark, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
+};
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
@@ -49,9 +51,26 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
 /// Everything that the kernel can report of these registrations is the room that is not there.
 fn only_false(instance: u32) -> bool {
     registrations::of(instance).all(|r| match r.target() {
-        Target::Tunnel(_) => r.look() & r.events() == 0,
+        // What only this process can report is not what the kernel reports.
+        Target::Tunnel(_) if r.mark() >= mark::GONE => true,
+        Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
         Target::Epoll(_) => false,
     })
+}
+
+/// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
+/// a single shot once. (The mark of such a registration says whether it was told.)
+fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
+    let events = registration.events();
+    let was_told = registration.mark() == mark::FRESH;
+    registration.set_mark(if is_ready { mark::FRESH } else { mark::PLAIN });
+    if !is_ready || events & EDGE != 0 && was_told {
+        return 0;
+    }
+    if events & SHOT != 0 {
+        registration.disarm();
+    }
+    events & IN
 }
 
 /// Collects what only we can report.
@@ -59,8 +78,7 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
         let ready = match registration.target() {
-            Target::Epoll(inner) if has_listed(inner, 1) => registration.events() & IN,
-            Target::Epoll(_) => 0,
+            Target::Epoll(inner) => tell_nested(registration, has_listed(inner, 1)),
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
             Target::Tunnel(_) if !registration.take_listed() => 0,
             Target::Tunnel(_) => {
@@ -71,6 +89,9 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
                 }
                 let stays = registration.events() & (EDGE | SHOT) == 0;
                 let waits = registration.mark() == mark::SPENT && ready == 0;
+                if ready != 0 && registration.events() & SHOT != 0 {
+                    registration.disarm();
+                }
                 registration.set_listed(ready != 0 && stays || waits);
                 ready
             }
@@ -90,7 +111,11 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     let events = registration.events();
     let left = match registration.state() {
         _ if registration.mark() == mark::DEAD => 0,
+        // A single shot that was fired from here, which the kernel could not be told.
+        _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
+        State::Plain if registration.mark() == mark::SPENT => bits | registration.look() & events,
         // The bell rang for the deletion, which is reported by ourselves.
+        State::Error if registration.mark() < mark::FRESH && events & WOKEN_BY_DELETION == 0 => ERR,
         State::Error if registration.mark() < mark::GONE || registration.is_fixed() => 0,
         State::Quiet(_) if bits & OUT != 0 && registration.mark() < mark::GONE => {
             // It has been looked at, and is to be woken when there is room.
@@ -106,6 +131,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
         // Nothing arms it again but the program.
         registration.set_mark(mark::PLAIN);
+        registration.disarm();
     }
     left
 }
@@ -145,7 +171,11 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                     Target::Epoll(inner)
                         if is_instance_ready(inner, instances::number_of(inner)) =>
                     {
-                        event.events
+                        let told = event.events & registration.events();
+                        if told != 0 && registration.events() & SHOT != 0 {
+                            registration.disarm();
+                        }
+                        told
                     }
                     Target::Epoll(_) => 0,
                 };
@@ -157,6 +187,19 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
         }
     }
     kept
+}
+
+/// Is this event of the kernel's a part of one that stands among ours? Only where one registration alone has its datum.
+fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
+    let data = event.u64;
+    let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
+    match ours.iter_mut().find(|own| { own.u64 } == data) {
+        Some(own) if same.count() == 1 => {
+            own.events |= event.events;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
@@ -182,7 +225,13 @@ pub fn wait(
             if n < 0 && ours == 0 {
                 return n;
             }
-            let kept = correct(epoll, &mut told[..n.max(0) as usize]);
+            let mut kept = correct(epoll, &mut told[..n.max(0) as usize]);
+            if ours > 0 {
+                // The kernel may know of a part of it.
+                told.truncate(kept);
+                told.retain(|event| !merged(epoll, event, &mut events[..ours]));
+                kept = told.len();
+            }
             events[ours..ours + kept].copy_from_slice(&told[..kept]);
             if ours + kept > 0 {
                 return (ours + kept) as c_int;
