@@ -22,10 +22,10 @@
 #include "memtun.h"
 #pragma weak memtun_active
 #pragma weak memtun_net_open
-#pragma weak memtun_interface
-#pragma weak memtun_inject
-#pragma weak memtun_recv
-#pragma weak memtun_send_udp
+#pragma weak memtun_interface_open
+#pragma weak memtun_interface_inject
+#pragma weak memtun_interface_recv
+#pragma weak memtun_interface_send_udp
 
 #define HOST_IP "10.1.2.1"
 #define HOST_PORT 5000
@@ -120,7 +120,7 @@ static inline void tunnel_up(const char *name)
 
 /* The far end. */
 struct driver {
-    memtun_iface *iface; /* NULL on the kernel */
+    memtun_interface *iface; /* NULL on the kernel */
     int udp;
     struct sockaddr_in program;
 };
@@ -132,9 +132,9 @@ static inline struct driver driver_join(const char *name)
         memtun_net *net = memtun_net_open(NULL);
         if (!net)
             die("memtun_net_open");
-        d.iface = memtun_interface(net, name, 5000);
+        d.iface = memtun_interface_open(net, name, 5000);
         if (!d.iface)
-            die("memtun_interface %s", name);
+            die("memtun_interface_open %s", name);
         return d;
     }
     struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(HOST_PORT)};
@@ -171,9 +171,9 @@ static inline void make_packet(unsigned char *packet, size_t length, int to_prog
 static inline void driver_send(struct driver *d, const unsigned char *packet, size_t length)
 {
     if (d->iface) {
-        int result = memtun_inject(d->iface, packet, length, 0, 5000);
+        int result = memtun_interface_inject(d->iface, packet, length, 0, 5000);
         if (result < 0)
-            errno = -result, die("memtun_inject");
+            errno = -result, die("memtun_interface_inject");
     } else if (sendto(d->udp, packet + HEADERS, length - HEADERS, 0, (struct sockaddr *)&d->program,
                       sizeof d->program) < 0)
         die("sendto");
@@ -186,19 +186,19 @@ static inline void driver_send_udp(struct driver *d, const unsigned char *packet
         driver_send(d, packet, length);
         return;
     }
-    int result = memtun_send_udp(d->iface, HOST_IP, HOST_PORT, PROGRAM_IP, PROGRAM_PORT, packet + HEADERS,
+    int result = memtun_interface_send_udp(d->iface, HOST_IP, HOST_PORT, PROGRAM_IP, PROGRAM_PORT, packet + HEADERS,
                                  length - HEADERS, 5000);
     if (result < 0)
-        errno = -result, die("memtun_send_udp");
+        errno = -result, die("memtun_interface_send_udp");
 }
 
 static inline void driver_receive(struct driver *d, unsigned char *buffer, size_t size, size_t length)
 {
     ssize_t got;
     if (d->iface) {
-        got = memtun_recv(d->iface, buffer, size, NULL, 5000);
+        got = memtun_interface_recv(d->iface, buffer, size, NULL, 5000);
         if (got < 0)
-            errno = -got, die("memtun_recv");
+            errno = -got, die("memtun_interface_recv");
     } else {
         got = recv(d->udp, buffer, size, 0);
         if (got < 0)

@@ -17,14 +17,14 @@ IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 
 library = ctypes.CDLL(None)
 library.memtun_net_open.restype = ctypes.c_void_p
-library.memtun_interface.restype = ctypes.c_void_p
-library.memtun_interface.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
-send_udp = library.memtun_send_udp
+library.memtun_interface_open.restype = ctypes.c_void_p
+library.memtun_interface_open.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+send_udp = library.memtun_interface_send_udp
 send_udp.argtypes = [
     ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint16, ctypes.c_char_p,
     ctypes.c_uint16, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int,
 ]  # fmt: skip
-receive_udp = library.memtun_receive_udp
+receive_udp = library.memtun_interface_recv_udp
 receive_udp.restype = ctypes.c_ssize_t
 receive_udp.argtypes = [
     ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint16, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int,
@@ -33,13 +33,13 @@ receive_udp.argtypes = [
 fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
 fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"bench0", IFF_TUN | IFF_NO_PI))
 net = library.memtun_net_open(None)
-iface = library.memtun_interface(net, b"bench0", 5000)
+iface = library.memtun_interface_open(net, b"bench0", 5000)
 buffer = ctypes.create_string_buffer(2048)
 
 
 def inbound():
     if send_udp(iface, None, 0, b"10.1.2.9", 7, DATAGRAM, len(DATAGRAM), 5000) < 0:
-        raise OSError("memtun_send_udp")
+        raise OSError("memtun_interface_send_udp")
     return os.read(fd, 2048)
 
 

@@ -122,13 +122,13 @@ static __attribute__((noinline)) void stepped(void)
 /* A read says EAGAIN also when there is nothing, so the descriptor tells of the queue: a driver of our own fills it. */
 static int can_be_read(void)
 {
-    static memtun_iface *driver;
+    static memtun_interface *driver;
     char packet[100] = { 0x45 };
     if (!driver)
-        driver = memtun_interface(memtun_net_open(NULL), "stepped", 1000);
+        driver = memtun_interface_open(memtun_net_open(NULL), "stepped", 1000);
     while (read(tunnel, packet, sizeof packet) > 0)
         ;
-    return memtun_inject(driver, packet, sizeof packet, 0, 0) == 0 && read(tunnel, packet, sizeof packet) == sizeof packet;
+    return memtun_interface_inject(driver, packet, sizeof packet, 0, 0) == 0 && read(tunnel, packet, sizeof packet) == sizeof packet;
 }
 
 static void expect_soon(const char *who)

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::requests;
+
 /// How a program is compiled. libc offers other names for the same calls in each: `open` and `read` here, `open64`,
 /// `__open64_2` and `__read_chk` there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,13 +51,13 @@ pub fn crate_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A program of `process/`, compiled into a folder.
+/// A program of `regressions/`, compiled into a folder.
 pub fn process_program(name: &str, folder: &Path) -> PathBuf {
     let program = folder.join(name);
     let built = Command::new("cc")
         .args(["-O2", "-o"])
         .arg(&program)
-        .arg(crate_dir().join(format!("process/{name}.c")))
+        .arg(crate_dir().join(format!("regressions/{name}.c")))
         .arg("-lpthread")
         .output()
         .expect("the command cc, of Debian's gcc");
@@ -136,10 +138,10 @@ pub fn shim() -> &'static Shim {
         .unwrap_or_else(|why| panic!("the shim does not build:\n{why}"))
 }
 
-/// Names of all programs in `programs/`, sorted.
+/// Names of all programs in `conformance/programs/`, sorted.
 pub fn program_names() -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(crate_dir().join("programs"))
-        .expect("programs/")
+    let mut names: Vec<String> = fs::read_dir(crate_dir().join("conformance/programs"))
+        .expect("conformance/programs/")
         .filter_map(|entry| {
             let path = entry.expect("a directory entry").path();
             let is_c = path.extension().is_some_and(|e| e == "c");
@@ -174,11 +176,13 @@ where
     cell.get_or_init(make).clone()
 }
 
-/// Compiles `programs/NAME.c` and gives the path of the executable.
+/// Compiles `conformance/programs/NAME.c` and gives the path of the executable.
 pub fn program(name: &str, variant: Variant) -> PathBuf {
     static PROGRAMS: Made<(String, Variant), PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, (name.to_owned(), variant), || {
-        let source = crate_dir().join("programs").join(format!("{name}.c"));
+        let source = crate_dir()
+            .join("conformance/programs")
+            .join(format!("{name}.c"));
         compile(
             &source,
             &format!("{name}-{}", variant.suffix()),
@@ -188,11 +192,13 @@ pub fn program(name: &str, variant: Variant) -> PathBuf {
     })
 }
 
-/// Compiles `programs/NAME.c` for a checker, with its flags.
+/// Compiles `conformance/programs/NAME.c` for a checker, with its flags.
 pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> PathBuf {
     static PROGRAMS: Made<(String, &str), PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, (name.to_owned(), checker), || {
-        let source = crate_dir().join("programs").join(format!("{name}.c"));
+        let source = crate_dir()
+            .join("conformance/programs")
+            .join(format!("{name}.c"));
         compile(&source, &format!("{name}-{checker}"), flags, &[])
     })
 }
@@ -219,6 +225,10 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
     fs::create_dir_all(&dir).expect("target/shim-tests");
     let done = dir.join(name);
     let fresh = dir.join(format!("{name}.{}", std::process::id()));
+    // In one step, as another test process may be compiling.
+    let made = dir.join(format!("{name}.{}.requests", std::process::id()));
+    fs::write(&made, requests::header()).expect("the table of requests");
+    fs::rename(&made, dir.join("requests.h")).expect("the table of requests");
     let output = Command::new("cc")
         .args(flags)
         .args([
@@ -230,6 +240,8 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
         ])
         .arg("-I")
         .arg(workspace().join("src/shim"))
+        .arg("-I")
+        .arg(&dir)
         .arg("-o")
         .arg(&fresh)
         .arg(source)

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::build::{self, Variant};
 use crate::not_run::not_run;
+use crate::sides::{self, UnderShim};
 use crate::transcript::{self, Allowed};
 use crate::watchdog::Finished;
-use crate::world::{self, UnderShim};
 
 fn transcript_of(program: &str, side: &str, run: Finished) -> String {
     assert!(
@@ -26,14 +26,14 @@ fn kernel_transcript(program: &str, variant: Variant) -> Arc<str> {
         OnceLock<Mutex<std::collections::HashMap<(String, Variant), Arc<OnceLock<Arc<str>>>>>>;
     static RUNS: Made = OnceLock::new();
     build::once_per(&RUNS, (program.to_owned(), variant), || {
-        let run = world::on_the_kernel(&build::program(program, variant));
+        let run = sides::on_the_kernel(&build::program(program, variant));
         transcript_of(program, "on the kernel", run).into()
     })
 }
 
 fn recorded(program: &str) -> String {
     transcript::recorded(program).unwrap_or_else(|| {
-        panic!("no transcripts/{program}.txt: MEMTUN_RECORD=1 records what the kernel does")
+        panic!("no conformance/transcripts/{program}.txt: MEMTUN_RECORD=1 records what the kernel does")
     })
 }
 
@@ -44,7 +44,7 @@ fn fail(program: &str, what: &str, report: &str) -> ! {
 /// The program does on this machine's kernel what was recorded, in both variants. With `MEMTUN_RECORD=1` the record is
 /// rewritten first.
 pub fn assert_kernel_is_as_recorded(program: &str) {
-    if let Some(why) = world::kernel_missing() {
+    if let Some(why) = sides::kernel_missing() {
         not_run(
             "the program on the kernel's driver; its recorded transcript stands for it",
             why,
@@ -75,7 +75,7 @@ pub fn assert_kernel_is_as_recorded(program: &str) {
 
 /// The program prints under the shim what it prints on the kernel, and leaves nothing behind in its net.
 pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
-    let expected: Arc<str> = match world::kernel_missing() {
+    let expected: Arc<str> = match sides::kernel_missing() {
         None => kernel_transcript(program, variant),
         Some(why) => {
             not_run(
@@ -110,14 +110,14 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     );
 }
 
-/// Every file in `programs/` is in `listed`, and the other way round; every record and known difference has a program.
+/// Every file in `conformance/programs/` is in `listed`, and the other way round; every record and known difference has a program.
 pub fn assert_listed(listed: &[&str]) {
     let mut sorted = listed.to_vec();
     sorted.sort_unstable();
     assert_eq!(
         build::program_names(),
         sorted,
-        "programs/*.c and the list in tests/conformance.rs"
+        "conformance/programs/*.c and the list in tests/conformance.rs"
     );
     for program in transcript::programs_with_known_differences() {
         assert!(
@@ -125,7 +125,9 @@ pub fn assert_listed(listed: &[&str]) {
             "known-differences.txt: there is no program {program}"
         );
     }
-    for entry in std::fs::read_dir(build::crate_dir().join("transcripts")).expect("transcripts/") {
+    for entry in std::fs::read_dir(build::crate_dir().join("conformance/transcripts"))
+        .expect("conformance/transcripts/")
+    {
         let path = entry.expect("a directory entry").path();
         let name = path
             .file_stem()

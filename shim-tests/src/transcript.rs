@@ -53,34 +53,54 @@ pub type Allowed = BTreeMap<String, Known>;
 /// How a line that one side does not print stands in a report and in `known-differences.txt`.
 const NO_LINE: &str = "(no such line)";
 
+/// One line of `known-differences.txt`.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// The program that prints the line.
+    pub program: String,
+    /// The line's label.
+    pub label: String,
+    /// What it says.
+    pub known: Known,
+}
+
+/// All of `known-differences.txt`, in its order.
+pub fn all_known_differences() -> &'static [Difference] {
+    static ALL: OnceLock<Vec<Difference>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let text = fs::read_to_string(crate_dir().join("conformance/known-differences.txt"))
+            .expect("known-differences.txt");
+        parse_known(&text)
+            .map(|parts| {
+                let [program, label, kernel, memtun, reason] = parts.map(str::to_owned);
+                let known = Known {
+                    kernel,
+                    memtun,
+                    reason,
+                };
+                Difference {
+                    program,
+                    label,
+                    known,
+                }
+            })
+            .collect()
+    })
+}
+
 /// What `known-differences.txt` says about this program.
 pub fn known_differences(program: &str) -> Allowed {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| {
-        fs::read_to_string(crate_dir().join("known-differences.txt"))
-            .expect("known-differences.txt")
-    });
-    parse_known(text)
-        .filter(|[name, ..]| *name == program)
-        .map(|[_, label, kernel, memtun, reason]| {
-            let [kernel, memtun, reason] = [kernel, memtun, reason].map(str::to_owned);
-            let known = Known {
-                kernel,
-                memtun,
-                reason,
-            };
-            (label.to_owned(), known)
-        })
+    all_known_differences()
+        .iter()
+        .filter(|d| d.program == program)
+        .map(|d| (d.label.clone(), d.known.clone()))
         .collect()
 }
 
 /// Programs that `known-differences.txt` mentions.
 pub fn programs_with_known_differences() -> BTreeSet<String> {
-    let text = fs::read_to_string(crate_dir().join("known-differences.txt"))
-        .expect("known-differences.txt");
-    parse_known(&text)
-        .map(|[name, ..]| name.to_owned())
-        .collect()
+    let all = all_known_differences().iter();
+    all.map(|d| d.program.clone()).collect()
 }
 
 /// `program | label | the kernel's answer | memtun's answer | reason`; `#` starts a comment line.
@@ -165,7 +185,7 @@ pub fn compare(
 
 fn recorded_path(program: &str) -> PathBuf {
     crate_dir()
-        .join("transcripts")
+        .join("conformance/transcripts")
         .join(format!("{program}.txt"))
 }
 
@@ -176,7 +196,8 @@ pub fn recorded(program: &str) -> Option<String> {
 
 /// Writes the recorded transcript.
 pub fn record(program: &str, text: &str) {
-    fs::create_dir_all(crate_dir().join("transcripts")).expect("transcripts/");
+    fs::create_dir_all(crate_dir().join("conformance/transcripts"))
+        .expect("conformance/transcripts/");
     fs::write(recorded_path(program), text).expect("a transcript");
 }
 

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use crate::build;
 use crate::not_run::not_run_by;
+use crate::sides::TempDir;
 use crate::watchdog::{self, Finished};
-use crate::world::TempDir;
 
 mod killing;
 mod places;

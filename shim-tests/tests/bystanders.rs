@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use shim_tests::programs::{Link, Watchdog, World};
+use shim_tests::real_programs::{Link, Watchdog, World};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A script or a source file, where the programs can read it.
 fn file(world: &World, name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("real-programs/bystanders");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bystanders");
     world.reachable(&dir).join(name)
 }
 

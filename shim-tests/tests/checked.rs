@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use shim_tests::build;
-use shim_tests::world::{self, UnderShim};
+use shim_tests::sides::{self, UnderShim};
 
 /// Programs that no checker survives, because the checker's own system calls are forbidden in them.
 const NOT_UNDER_A_CHECKER: &[&str] = &["sandbox"];
@@ -144,7 +144,7 @@ fn nothing_more_than_on_the_kernel(checker: &Checker) {
     let tool = checker.words[0];
     let there = Command::new(tool).arg("--version").output();
     assert!(there.is_ok(), "{tool} is missing; scripts/test installs it");
-    if let Some(why) = world::kernel_missing() {
+    if let Some(why) = sides::kernel_missing() {
         eprintln!(
             "{}: NOT RUN, there is no kernel driver here to compare with ({why})",
             checker.name
@@ -154,7 +154,7 @@ fn nothing_more_than_on_the_kernel(checker: &Checker) {
     let mut complaints = Vec::new();
     for name in programs(checker) {
         let program = build::checked_program(&name, checker.name, checker.flags);
-        let kernel = world::on_the_kernel_under(checker.words, &program);
+        let kernel = sides::on_the_kernel_under(checker.words, &program);
         let shim = UnderShim::new(&program).run_under(checker.words);
         let known = (checker.found)(&name, &kernel.stderr);
         let found = (checker.found)(&name, &shim.stderr);

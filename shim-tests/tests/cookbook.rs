@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use shim_tests::build::{crate_dir, shim};
-use shim_tests::programs::target_dir;
+use shim_tests::real_programs::target_dir;
 use shim_tests::watchdog::{self, Finished};
 
 const LIMIT: Duration = Duration::from_secs(120);

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use shim_tests::build;
+use shim_tests::sides::TempDir;
 use shim_tests::watchdog::{self, Finished};
-use shim_tests::world::TempDir;
 
 /// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty, or drops privileges.
 const SCRIPT: &str = "
@@ -132,7 +132,7 @@ fn check(privileged: bool) {
         "tun0: SIOCSIFADDR is not supported, answered EOPNOTSUPP",
         "tun0: SO_BINDTODEVICE is not supported, answered EOPNOTSUPP",
         "tun0: TUNSETFILTEREBPF is not supported, answered EINVAL",
-        "tun0: request 0x8992 is not supported, answered EOPNOTSUPP",
+        "tun0: request 0x89d0 is not supported, answered EOPNOTSUPP",
     ];
     assert_eq!(warnings, expected);
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use shim_tests::build;
+use shim_tests::sides::TempDir;
 use shim_tests::watchdog;
-use shim_tests::world::TempDir;
 
 /// Prints a line for each owner and group.
 const SCRIPT: &str = "

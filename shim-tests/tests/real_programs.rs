@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use shim_tests::programs::{
+use shim_tests::real_programs::{
     free_tcp_port, free_udp_port, target_dir, Carries, Link, Path, Watchdog, World, SOON,
 };
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use shim_tests::programs::{target_dir, wire, End, Link, Watchdog, World, SOON};
+use shim_tests::real_programs::{target_dir, wire, End, Link, Watchdog, World, SOON};
 
 const LIMIT: Duration = Duration::from_secs(100);
 const BURST: usize = 100;

@@ -71,9 +71,9 @@ fn random_stops_stop_nobody() {
                 .interface(&name)
                 .expect("a look")
                 .expect("its interface");
-            let written = interface.info().rx[0];
+            let written = interface.info().rx.packets;
             let limit = Instant::now() + LIMIT;
-            while interface.info().rx[0] == written {
+            while interface.info().rx.packets == written {
                 assert!(
                     Instant::now() < limit,
                     "stop {stop}: the program does not go on"
@@ -176,8 +176,8 @@ fn who_shares_a_tunnel_with_a_stopped_holder_gets_an_error_and_a_sentence() {
         }
         assert!(!said.contains("SLOW"), "{lock:?}: {said}");
         drop(held);
-        let written = interface.info().rx[0];
-        while interface.info().rx[0] < written + 1000 {
+        let written = interface.info().rx.packets;
+        while interface.info().rx.packets < written + 1000 {
             assert!(Instant::now() < limit, "{lock:?}: it does not go on");
             std::thread::yield_now();
         }

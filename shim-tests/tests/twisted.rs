@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use shim_tests::programs::{target_dir, Link, Watchdog, World};
+use shim_tests::real_programs::{target_dir, Link, Watchdog, World};
 
 const MODULE: &str = "twisted.pair.test.test_tuntap";
 const ORDINARY: usize = 102;

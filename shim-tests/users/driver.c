@@ -25,7 +25,7 @@ static char room[1 << 20];
 static void say(const char *what, long answer)
 {
     if (answer < 0)
-        printf("%s: %ld %s\n", what, -answer, memtun_last_error());
+        printf("%s: %ld %s\n", what, -answer, memtun_error_text());
     else
         printf("%s: ok\n", what);
 }
@@ -34,49 +34,49 @@ static long made(void *handle) { return handle ? 0 : -(long)errno; }
 
 static void with_the_interface(void)
 {
-    memtun_iface *tun = memtun_interface(net, "tun0", MS);
+    memtun_interface *tun = memtun_interface_open(net, "tun0", MS);
     say("interface", made(tun));
     if (!tun)
         return;
     char packet[100] = { 0x45 };
-    say("up", memtun_link_set_up(tun, 1));
-    say("describe_interface", memtun_describe_interface(tun, room, sizeof room));
+    say("up", memtun_interface_set_up(tun, 1));
+    say("describe_interface", memtun_interface_describe(tun, room, sizeof room));
     for (int i = 0; i < 3; i++) {
-        say("inject", memtun_inject(tun, packet, sizeof packet, 0, MS));
-        say("deliver", memtun_deliver(tun, packet, sizeof packet, MS));
-        say("send_udp", memtun_send_udp(tun, NULL, 0, "10.0.0.1", 7, "x", 1, MS));
-        say("recv", memtun_recv(tun, room, sizeof room, NULL, MS));
+        say("inject", memtun_interface_inject(tun, packet, sizeof packet, 0, MS));
+        say("deliver", memtun_interface_deliver(tun, packet, sizeof packet, MS));
+        say("send_udp", memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "x", 1, MS));
+        say("recv", memtun_interface_recv(tun, room, sizeof room, NULL, MS));
     }
-    say("receive_udp", memtun_receive_udp(tun, NULL, 7, room, sizeof room, MS));
-    memtun_subscriber *reader = memtun_subscribe(tun);
+    say("receive_udp", memtun_interface_recv_udp(tun, NULL, 7, room, sizeof room, MS));
+    memtun_subscriber *reader = memtun_subscriber_open(tun);
     say("subscribe", made(reader));
     if (reader)
         say("subscriber_recv", memtun_subscriber_recv(reader, room, sizeof room, NULL, NULL, MS));
     memtun_subscriber_close(reader);
-    say("down", memtun_link_set_up(tun, 0));
-    say("up", memtun_link_set_up(tun, 1));
-    say("carrier", memtun_link_set_carrier(tun, 1));
-    say("mtu", memtun_link_set_mtu(tun, 1400));
-    say("txqlen", memtun_link_set_txqlen(tun, 3));
-    say("name", memtun_link_set_name(tun, "tun7"));
-    say("del", memtun_link_del(tun));
-    memtun_iface_close(tun);
+    say("down", memtun_interface_set_up(tun, 0));
+    say("up", memtun_interface_set_up(tun, 1));
+    say("carrier", memtun_interface_set_carrier(tun, 1));
+    say("mtu", memtun_interface_set_mtu(tun, 1400));
+    say("txqlen", memtun_interface_set_txqueuelen(tun, 3));
+    say("name", memtun_interface_set_name(tun, "tun7"));
+    say("del", memtun_interface_delete(tun));
+    memtun_interface_close(tun);
 }
 
 static void everything(void)
 {
-    say("describe", memtun_describe(net, room, sizeof room));
+    say("describe", memtun_net_describe(net, room, sizeof room));
     for (char *at = room; (at = strstr(at, "\"id\":")); at++) {
         static char tunnel[1 << 16];
-        say("describe_tunnel", memtun_describe_tunnel(net, strtoull(at + 5, NULL, 10), tunnel, sizeof tunnel));
+        say("describe_tunnel", memtun_net_describe_tunnel(net, strtoull(at + 5, NULL, 10), tunnel, sizeof tunnel));
     }
-    say("fault", memtun_fault(net, "write=EINTR@1"));
-    say("fault_take_back", memtun_fault_take_back(net, "write=EINTR@1"));
-    say("deny", memtun_deny(net, "open"));
-    say("permit", memtun_permit(net, "open"));
-    say("set_rename", memtun_set_rename(net, ""));
+    say("fault", memtun_net_fault(net, "write=EINTR@1"));
+    say("fault_take_back", memtun_net_take_back(net, "write=EINTR@1"));
+    say("deny", memtun_net_deny(net, "open"));
+    say("permit", memtun_net_permit(net, "open"));
+    say("set_rename", memtun_net_set_name_suffix(net, ""));
     with_the_interface();
-    say("reset", memtun_reset(net));
+    say("reset", memtun_net_reset(net));
 }
 
 int main(int argc, char **argv)
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "everything"))
             everything();
         else if (!strcmp(argv[i], "deny"))
-            say("deny", memtun_deny(net, "open"));
+            say("deny", memtun_net_deny(net, "open"));
         else if (!strcmp(argv[i], "remove"))
             say("remove", memtun_net_remove(net));
         else if (!strcmp(argv[i], "ready"))

@@ -7,7 +7,7 @@ import memtun
 directory, owner = sys.argv[1:]
 try:
     net = memtun.Net(directory, owner=None if owner == "-" else int(owner) if owner.isdigit() else owner)
-except memtun.NotPermitted as e:
+except memtun.NotPermittedError as e:
     # The class that people catch.
     assert isinstance(e, PermissionError)
     print(f"join: {e.errno} {e.strerror}")

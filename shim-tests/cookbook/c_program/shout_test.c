@@ -24,7 +24,7 @@
 #define CHECK(that)                                                                                                    \
     do {                                                                                                               \
         if (!(that)) {                                                                                                 \
-            fprintf(stderr, "%s:%d: %s; memtun's last error: %s\n", __FILE__, __LINE__, #that, memtun_last_error());   \
+            fprintf(stderr, "%s:%d: %s; memtun's last error: %s\n", __FILE__, __LINE__, #that, memtun_error_text());   \
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
@@ -48,47 +48,47 @@ static void end_program(void)
     waitpid(program, NULL, 0);
 }
 
-static void is_answered(memtun_iface *tun, const char *said, const char *heard)
+static void is_answered(memtun_interface *tun, const char *said, const char *heard)
 {
     char answer[100];
-    CHECK(memtun_send_udp(tun, "10.9.0.2", 4000, "10.9.0.1", 7, said, strlen(said), SOON) == 0);
-    ssize_t length = memtun_receive_udp(tun, "10.9.0.2", 4000, answer, sizeof answer, SOON);
+    CHECK(memtun_interface_send_udp(tun, "10.9.0.2", 4000, "10.9.0.1", 7, said, strlen(said), SOON) == 0);
+    ssize_t length = memtun_interface_recv_udp(tun, "10.9.0.2", 4000, answer, sizeof answer, SOON);
     CHECK(length == (ssize_t)strlen(heard));
     CHECK(memcmp(answer, heard, length) == 0);
 }
 
-static void a_datagram_is_answered_in_upper_case(memtun_iface *tun)
+static void a_datagram_is_answered_in_upper_case(memtun_interface *tun)
 {
     is_answered(tun, "hello", "HELLO");
 }
 
-static void interrupted_calls_are_made_again(memtun_net *net, memtun_iface *tun)
+static void interrupted_calls_are_made_again(memtun_net *net, memtun_interface *tun)
 {
-    CHECK(memtun_fault(net, "write=EINTR@1-3") == 0);
-    CHECK(memtun_fault(net, "read=EINTR@2") == 0);
+    CHECK(memtun_net_fault(net, "write=EINTR@1-3") == 0);
+    CHECK(memtun_net_fault(net, "read=EINTR@2") == 0);
     is_answered(tun, "once", "ONCE");
     is_answered(tun, "twice", "TWICE");
 }
 
-static void other_packets_are_passed_over(memtun_iface *tun)
+static void other_packets_are_passed_over(memtun_interface *tun)
 {
     unsigned char written[100], ping[28] = {0x45, [3] = 28, [8] = 64, 1, [12] = 10, 9, 0, 2, 10, 9, 0, 1, 8};
-    while (memtun_recv(tun, written, sizeof written, NULL, 0) > 0)
+    while (memtun_interface_recv(tun, written, sizeof written, NULL, 0) > 0)
         ; /* what it wrote before */
-    CHECK(memtun_deliver(tun, ping, sizeof ping, SOON) == 0);
+    CHECK(memtun_interface_deliver(tun, ping, sizeof ping, SOON) == 0);
     is_answered(tun, "still there?", "STILL THERE?");
     /* The answer to what came later is the only thing that it has written. */
-    CHECK(memtun_recv(tun, written, sizeof written, NULL, 0) == 28 + 12);
-    CHECK(memtun_recv(tun, written, sizeof written, NULL, 0) == -EAGAIN);
+    CHECK(memtun_interface_recv(tun, written, sizeof written, NULL, 0) == 28 + 12);
+    CHECK(memtun_interface_recv(tun, written, sizeof written, NULL, 0) == -EAGAIN);
 }
 
 static void without_permission_it_says_so_and_ends(memtun_net *net)
 {
     int status;
-    CHECK(memtun_deny(net, "ioctl") == 0);
+    CHECK(memtun_net_deny(net, "ioctl") == 0);
     CHECK(waitpid(start("tun1"), &status, 0) > 0);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    CHECK(memtun_permit(net, "ioctl") == 0);
+    CHECK(memtun_net_permit(net, "ioctl") == 0);
 }
 
 int main(void)
@@ -101,7 +101,7 @@ int main(void)
     atexit(end_program);
     memtun_net *net = memtun_net_open(NULL); /* the net of this process, and so of the program */
     CHECK(net);
-    memtun_iface *tun = memtun_interface(net, "tun0", SOON);
+    memtun_interface *tun = memtun_interface_open(net, "tun0", SOON);
     CHECK(tun);
 
     a_datagram_is_answered_in_upper_case(tun);
@@ -109,7 +109,7 @@ int main(void)
     other_packets_are_passed_over(tun);
     without_permission_it_says_so_and_ends(net);
 
-    memtun_iface_close(tun);
+    memtun_interface_close(tun);
     memtun_net_close(net);
     puts("shout_test: passed");
     return 0;

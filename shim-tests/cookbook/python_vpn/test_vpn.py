@@ -81,7 +81,7 @@ def test_a_packet_that_cannot_be_written_is_lost_and_no_more(memtun, ends):
 
 
 def test_the_name_that_the_system_gives_counts(memtun, ports):
-    memtun.rename = "123"
+    memtun.name_suffix = "123"
     vpn = memtun.popen(command("office", *ports), stdout=subprocess.PIPE, text=True)
     name = vpn.stdout.readline().split()[-1]
     vpn.stdout.close()

@@ -42,7 +42,10 @@ enum Step {
 }
 
 fn request() -> impl Strategy<Value = u32> {
-    let known: Vec<u32> = uapi::REQUESTS.iter().map(|(_, number)| *number).collect();
+    let known: Vec<u32> = memtun_abi::request::REQUESTS
+        .iter()
+        .map(|row| row.number)
+        .collect();
     let known = proptest::sample::select(known);
     prop_oneof![
         6 => known.clone(),

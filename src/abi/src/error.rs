@@ -1,7 +1,7 @@
 //! The driver's errors: an errno for programs, a sentence for people.
 #![forbid(unsafe_code)]
 
-use crate::Errno;
+use crate::{Errno, ErrorKind};
 use std::fmt;
 
 /// What went wrong, to which thing, and what to do about it.
@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Error {
     errno: Errno,
     text: String,
-    lost: u64,
+    kind: ErrorKind,
 }
 
 /// The driver's results.
@@ -21,18 +21,26 @@ impl Error {
         Error {
             errno: Errno(errno),
             text: text.into(),
-            lost: 0,
+            kind: ErrorKind::of(Errno(errno)),
         }
     }
 
-    /// The same, about so many lost packets.
-    pub fn of_lost(self, lost: u64) -> Error {
-        Error { lost, ..self }
+    /// The same, of another kind than most errors with its number.
+    pub fn of_kind(self, kind: ErrorKind) -> Error {
+        Error { kind, ..self }
+    }
+
+    /// What sort of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// How many packets a subscriber has lost that was overtaken (ENOBUFS); 0 in other errors.
     pub fn lost(&self) -> u64 {
-        self.lost
+        match self.kind {
+            ErrorKind::Lost { count } => count,
+            _ => 0,
+        }
     }
 
     /// The error number.
@@ -64,10 +72,6 @@ pub trait Context<T> {
 
 impl<T> Context<T> for std::result::Result<T, Errno> {
     fn context(self, text: impl FnOnce(Errno) -> String) -> Result<T> {
-        self.map_err(|e| Error {
-            errno: e,
-            text: text(e),
-            lost: 0,
-        })
+        self.map_err(|e| Error::new(e.0, text(e)))
     }
 }

@@ -5,9 +5,20 @@
 
 pub mod errno;
 pub mod error;
+mod flags;
+mod ifreq;
+mod kind;
 mod name;
-pub mod uapi;
+pub mod request;
 
 pub use errno::Errno;
 pub use error::{Error, Result};
+pub use kind::ErrorKind;
 pub use name::Name;
+
+/// Numbers and structs of linux/if_tun.h, linux/if.h and linux/sockios.h.
+pub mod uapi {
+    pub use crate::flags::*;
+    pub use crate::ifreq::IfReq;
+    pub use crate::request::number::*;
+}

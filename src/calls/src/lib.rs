@@ -2,10 +2,32 @@
 //!
 //! A back end is whoever has the program's call in its hands: the preloaded library, in whose process the program's memory
 //! is plain memory, or a supervisor of system calls, which reads it from outside. What differs between them is behind
-//! [`Memory`] and `Local` (the program's descriptors that are tunnels); nothing here knows of libc's hooks or of its errno.
+//! [`Memory`] (the program's memory), [`Paths`](path::Paths) (what it sees of the file system), [`Nets`](tunnel::Nets) (which
+//! net it is in), [`Descriptor`](tunnel::Descriptor), [`Socket`](socket::Socket) and `Local` (its descriptors). Nothing here knows of libc's hooks, of
+//! its errno, or of a table of one process.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`path`] | does a path lead to a special device? |
+//! | [`device`] | what stat and access say of one |
+//! | [`tunnel`] | open, read, write, ioctl and the status flags |
+//! | [`buffer`] | where they read from and write to |
+//! | [`control`] | fcntl, and calls for other kinds of files |
+//! | [`readiness`] | poll, select and epoll |
+//! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
+//! | [`fdinfo`] | the text of /proc/PID/fdinfo/N |
 
 #![forbid(unsafe_code)]
 
+pub mod buffer;
+pub mod control;
+pub mod device;
+pub mod fdinfo;
+pub mod interfaces;
 mod memory;
+pub mod path;
+pub mod readiness;
+pub mod socket;
+pub mod tunnel;
 
-pub use memory::{Memory, Place};
+pub use memory::{in_user_space, Memory, Place, USER_SPACE};

@@ -1,8 +1,8 @@
 //! `send-udp` and `recv-udp`: datagrams to and from a program, without a network.
 #![forbid(unsafe_code)]
 
-use crate::args::{left, InterfaceArgs};
 use crate::failure::{say, Failure, Outcome};
+use crate::options::InterfaceArgs;
 use crate::output::Output;
 use crate::values::{self, Listen};
 use clap::Args;
@@ -60,7 +60,7 @@ pub fn send(args: SendArgs) -> Outcome {
     )?;
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
-    let source = interface.send_udp(&payload, args.to, args.from, left(end))?;
+    let source = interface.send_udp(&payload, args.to, args.from, end.left())?;
     let mut out = Output::new();
     out.line(source)?;
     out.flush()?;
@@ -87,7 +87,7 @@ pub fn receive(args: &ReceiveArgs) -> Outcome {
     let wanted = args.skip.saturating_add(args.count);
     let mut received = 0;
     while received < wanted {
-        match receiver.recv_from(left(end)) {
+        match receiver.recv_from(end.left()) {
             Ok((payload, source)) => {
                 received += 1;
                 if received <= args.skip {

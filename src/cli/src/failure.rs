@@ -4,7 +4,6 @@
 //! or 126 and 127 as env(1).
 #![forbid(unsafe_code)]
 
-use clap::CommandFactory;
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
@@ -104,72 +103,4 @@ pub fn say(text: &str) {
         }
     }
     let _ = io::Write::write_all(&mut io::stderr(), format!("memtun: {line}\n").as_bytes());
-}
-
-/// Help and version go to standard output; a wrong command line is one line that says where to look.
-pub fn of_usage(e: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-    if matches!(e.kind(), DisplayHelp | DisplayVersion) {
-        let _ = e.print();
-        return ExitCode::SUCCESS;
-    }
-    let word = std::env::args_os().nth(1).unwrap_or_default();
-    let command = crate::args::Cli::command();
-    let mut verbs = command.get_subcommands().map(|c| c.get_name());
-    let verb = verbs.find(|verb| word == *verb);
-    say(&one_line(&e.render().to_string(), verb));
-    ExitCode::from(2)
-}
-
-/// The sentences of one of clap's messages: everything in front of the usage, joined.
-fn one_line(text: &str, verb: Option<&str>) -> String {
-    let sentences = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let sentences = sentences
-        .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
-    let sentences = sentences.map(|l| l.trim_start_matches("error: ").trim_start_matches("tip: "));
-    let message = sentences
-        .collect::<Vec<_>>()
-        .join("; ")
-        .replace(":; ", ": ");
-    match verb {
-        Some(verb) => format!("{message}; see memtun {verb} --help"),
-        None => format!("{message}; see memtun --help"),
-    }
-}
-
-#[cfg(test)]
-impl Failure {
-    /// The sentence.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage(words: &[&str]) -> String {
-        let e = crate::args::Cli::command()
-            .try_get_matches_from(words)
-            .expect_err("must be refused");
-        one_line(&e.render().to_string(), words.get(1).copied())
-    }
-
-    #[test]
-    fn a_wrong_command_line_is_one_line_that_names_the_thing_and_the_remedy() {
-        let text = usage(&["memtun", "recv-udp", "tun0", "7", "--cuont", "3"]);
-        assert!(!text.contains('\n'), "{text}");
-        assert!(
-            text.contains("'--cuont'") && text.contains("'--count'"),
-            "{text}"
-        );
-        assert!(text.ends_with("see memtun recv-udp --help"), "{text}");
-    }
-
-    #[test]
-    fn missing_arguments_are_named() {
-        let text = usage(&["memtun", "run"]);
-        assert!(text.contains("COMMAND") && !text.contains('\n'), "{text}");
-    }
 }

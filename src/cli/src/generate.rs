@@ -1,10 +1,9 @@
 //! Shell completions and man pages, made from the same definitions as the command line.
 #![forbid(unsafe_code)]
 
-use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,9 +60,9 @@ pub struct ManArgs {
 }
 
 /// `memtun completions`
-pub fn completions(args: &CompletionsArgs) -> Outcome {
+pub fn completions(args: &CompletionsArgs, mut command: Command) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "memtun", &mut script);
+    clap_complete::generate(args.shell, &mut command, "memtun", &mut script);
     let mut out = Output::new();
     out.bytes(&script)?;
     out.flush()?;
@@ -71,11 +70,10 @@ pub fn completions(args: &CompletionsArgs) -> Outcome {
 }
 
 /// `memtun man`
-pub fn man(args: &ManArgs) -> Outcome {
+pub fn man(args: &ManArgs, command: &Command) -> Outcome {
     let directory = &args.directory;
     std::fs::create_dir_all(directory)
         .map_err(|e| Failure::io(format!("{}: cannot make", directory.display()), &e))?;
-    let command = Cli::command();
     page(directory, "memtun", command.clone(), MAIN)?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         let name = format!("memtun-{}", verb.get_name());
@@ -99,4 +97,17 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<()
     text.extend(more.as_bytes());
     let written = written.and_then(|()| std::fs::write(&path, &text));
     written.map_err(|e| Failure::io(format!("{}: cannot write", path.display()), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MAIN;
+    use memtun::launch::settings::{DEVICES, LIBRARY, LINK, LOG, NET, OWNER};
+
+    #[test]
+    fn the_manual_names_what_people_set() {
+        for name in [NET, OWNER, DEVICES, LINK, LOG, LIBRARY] {
+            assert!(MAIN.contains(&format!("\\fB{name}\\fR\n")), "{name}");
+        }
+    }
 }

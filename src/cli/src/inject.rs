@@ -1,13 +1,14 @@
 //! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
 #![forbid(unsafe_code)]
 
-use crate::args::InterfaceArgs;
 use crate::failure::{say, Failure, Outcome};
+use crate::options::InterfaceArgs;
 use crate::output::Output;
-use crate::packets::{self, Fit, Frame, LinkType, PacketFile};
+use crate::packet_file::PacketFile;
 use crate::progress::Progress;
 use clap::Args;
 use memtun::Interface;
+use memtun_packets::{fit, other_length, Fit, Frame, LinkType};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -139,7 +140,7 @@ impl Replay<'_> {
             return Ok(());
         }
         self.doubt(frame);
-        let fit = packets::fit(frame.link, &frame.data, self.interface.is_tap());
+        let fit = fit(frame.link, &frame.data, self.interface.is_tap());
         let done =
             match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
                 Fit::Whole(data) => self.interface.inject(data, None, self.patience),
@@ -161,7 +162,7 @@ impl Replay<'_> {
         if self.doubted || frame.link != LinkType::AS_IT_IS {
             return;
         }
-        let Some((said, have)) = packets::other_length(&frame.data, self.interface.is_tap()) else {
+        let Some((said, have)) = other_length(&frame.data, self.interface.is_tap()) else {
             return;
         };
         self.doubted = true;

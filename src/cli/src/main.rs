@@ -1,45 +1,90 @@
 //! The `memtun` command: programs under an in-memory `/dev/net/tun`, packets from the shell.
 //!
+//! This file alone knows all verbs; each verb's arguments stand in its module.
+//!
 //! | module | subject |
 //! |---|---|
-//! | `args` | the command line as a whole; what the verbs have in common |
+//! | `options` | options that verbs have in common: which net, which interface, for how long |
 //! | `values` | values typed by people: times, addresses, devices |
-//! | `failure` | one-line errors and exit statuses |
+//! | `failure`, `usage` | one-line errors and exit statuses |
 //! | `output` | standard output, also when nobody reads it to the end |
 //! | `run` | a program under the shim |
 //! | `doctor` | will a program work under the shim? |
 //! | `link` | `ls`, `show`, `set`, `delete`: interfaces |
 //! | `datagrams` | `send-udp`, `recv-udp` |
 //! | `inject`, `progress` | packets from a file |
+//! | `event`, `appearing` | waiting for what happens first, and for files that others make |
 //! | `capture`, `stop` | packets into a file, until told to end |
-//! | `packets` | the files: pcap, pcapng, hexadecimal text |
+//! | `packet_file` | a file of packets by its path |
 //! | `policy` | `fault`, `deny`, `permit`, `reset` |
 //! | `generate` | completions and man pages |
 
-mod args;
+mod appearing;
 mod capture;
 mod datagrams;
 mod doctor;
+mod event;
 mod failure;
 mod generate;
 mod inject;
 mod link;
+mod options;
 mod output;
-mod packets;
+mod packet_file;
 mod policy;
 mod progress;
 mod run;
 mod stop;
+mod usage;
 mod values;
 
-use args::{Cli, Verb};
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
+
+/// In-memory /dev/net/tun for unmodified programs, without privileges
+#[derive(Parser)]
+#[command(
+    name = "memtun",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::RunArgs),
+    Ls(link::ls::LsArgs),
+    Show(link::show::ShowArgs),
+    Set(link::change::SetArgs),
+    Delete(link::change::DeleteArgs),
+    SendUdp(datagrams::SendArgs),
+    RecvUdp(datagrams::ReceiveArgs),
+    Inject(inject::InjectArgs),
+    Capture(capture::CaptureArgs),
+    Fault(policy::FaultArgs),
+    Deny(policy::DenyArgs),
+    Permit(policy::PermitArgs),
+    Reset(policy::ResetArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Completions(generate::CompletionsArgs),
+    #[command(hide = true)]
+    Man(generate::ManArgs),
+    /// Say whether the library is loaded into this process
+    #[command(hide = true, name = doctor::PROBE)]
+    Probe,
+}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => return failure::of_usage(&e),
+        Err(e) => return usage::report(&e, &Cli::command()),
     };
     let done = match cli.verb {
         Verb::Run(args) => run::run(args),
@@ -56,12 +101,46 @@ fn main() -> ExitCode {
         Verb::Permit(args) => policy::permit(&args),
         Verb::Reset(args) => policy::reset(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
-        Verb::Completions(args) => generate::completions(&args),
-        Verb::Man(args) => generate::man(&args),
+        Verb::Completions(args) => generate::completions(&args, Cli::command()),
+        Verb::Man(args) => generate::man(&args, &Cli::command()),
         Verb::Probe => doctor::probe(),
     };
     match done {
         Ok(code) => code,
         Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        let e = Cli::command()
+            .try_get_matches_from(words)
+            .expect_err("must be refused");
+        usage::one_line(&e.render().to_string(), words.get(1).copied())
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_line_that_names_the_thing_and_the_remedy() {
+        let text = refusal(&["memtun", "recv-udp", "tun0", "7", "--cuont", "3"]);
+        assert!(!text.contains('\n'), "{text}");
+        assert!(
+            text.contains("'--cuont'") && text.contains("'--count'"),
+            "{text}"
+        );
+        assert!(text.ends_with("see memtun recv-udp --help"), "{text}");
+    }
+
+    #[test]
+    fn missing_arguments_are_named() {
+        let text = refusal(&["memtun", "run"]);
+        assert!(text.contains("COMMAND") && !text.contains('\n'), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::Failure;
-use memtun::json::Json;
+use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 
 /// Standard output, buffered. Ends with [`Output::flush`].
@@ -25,8 +25,8 @@ impl Output {
     }
 
     /// Writes a value as JSON, readable by people too.
-    pub fn json(&mut self, value: &Json) -> Result<(), Failure> {
-        self.line(format_args!("{value:#}"))
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(memtun::json::pretty(value))
     }
 
     /// Everything written must be out before the command says that it is done.

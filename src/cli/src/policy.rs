@@ -1,12 +1,12 @@
 //! `fault`, `deny`, `permit`, `reset`: calls that fail on purpose, while the program runs.
 #![forbid(unsafe_code)]
 
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
-use memtun::json::Json;
 use memtun::{Fault, Net, Permission};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Make calls fail, or list the faults and the permissions taken away
@@ -58,6 +58,7 @@ pub struct ResetArgs {
     net: NetArgs,
 }
 
+#[derive(Serialize)]
 struct Policy {
     faults: Vec<String>,
     denied: Vec<String>,
@@ -95,10 +96,7 @@ fn list(net: &Net, json: bool) -> Outcome {
     };
     let mut out = Output::new();
     if json {
-        out.json(&Json::Object(vec![
-            ("faults", Json::list(policy.faults)),
-            ("denied", Json::list(policy.denied)),
-        ]))?;
+        out.json(&policy)?;
     } else {
         for fault in policy.faults {
             out.line(fault)?;

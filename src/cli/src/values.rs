@@ -1,6 +1,7 @@
 //! Values as people type them.
 #![forbid(unsafe_code)]
 
+use memtun::launch::settings::{self, DEVICE_REMEDY};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,14 +111,9 @@ pub fn group(text: &str) -> Result<User, String> {
 
 /// The path of a special device, as MEMTUN_DEVICES takes it.
 pub fn device(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    let plain = path
-        .components()
-        .all(|c| !matches!(c, std::path::Component::ParentDir));
-    if path.is_absolute() && plain && path.file_name().is_some() && !text.contains(':') {
-        Ok(path)
-    } else {
-        Err("give an absolute path without \"..\" and ':', as /dev/net/tun".into())
+    match settings::device(text.as_bytes()) {
+        Some(_) => Ok(PathBuf::from(text)),
+        None => Err(format!("{DEVICE_REMEDY}, as /dev/net/tun")),
     }
 }
 
@@ -183,14 +179,6 @@ mod tests {
         assert_eq!(user(""), Ok(User(None)));
         for bad in ["4294967295", "-1", "no such user", "0x10"] {
             assert!(user(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn devices() {
-        assert!(device("/dev/net/tun").is_ok());
-        for bad in ["", "/", "dev/net/tun", "/dev/../tun", "/dev/a:b"] {
-            assert!(device(bad).is_err(), "{bad}");
         }
     }
 }

@@ -121,6 +121,10 @@ fn wrong_command_lines() {
             &["soon", "forever"],
         ),
         (&["recv-udp", "tun0", "7", "--timeout", "1e400"], &["1e400"]),
+        (
+            &["recv-udp", "tun0", "7", "--timeout", "-1"],
+            &["-1", "forever"],
+        ),
         (&["inject", "tun0", "/no/such/file"], &["/no/such/file"]),
         (&["inject", "tun0", "/proc"], &["/proc"]),
         (&["capture", "--net", "/no/such/net", "-c", "0"], &["0"]),

@@ -113,7 +113,7 @@ fn a_program_with_a_sanitizer_starts_however_it_is_started() {
 #[test]
 fn a_sanitizer_that_is_linked_statically_is_not_taken_for_the_program() {
     let scratch = Scratch::new();
-    for (sanitizer, library) in [("address", "asan"), ("thread", "tsan")] {
+    for (sanitizer, library) in [("address", "asan"), ("leak", "lsan"), ("thread", "tsan")] {
         let option = format!("-fsanitize={sanitizer}");
         let linked = format!("-static-lib{library}");
         let Some(program) = compiled(&scratch, library, TUNNEL, &[&option, &linked]) else {
@@ -125,6 +125,10 @@ fn a_sanitizer_that_is_linked_statically_is_not_taken_for_the_program() {
             "{}",
             doctor.out
         );
+        if sanitizer == "leak" {
+            // gcc's own static runtime fails its checks at the start, with nothing preloaded as well.
+            continue;
+        }
         let run = run(&[text(&program)]).ok();
         assert!(run.out.starts_with("tun0 "), "{}", run.out);
         assert_eq!(run.err, "");

@@ -451,6 +451,22 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
     }
 }
 
+/// The system's own word for it, "No such file or directory", is about a file that is there.
+#[test]
+fn a_program_without_its_dynamic_linker_is_said_to_be_one() {
+    let scratch = Scratch::new();
+    let source = "int main(void) { return 0; }";
+    let options = ["-Wl,--dynamic-linker=/nowhere/ld-linux.so.2"];
+    let Some(program) = compiled(&scratch, "unlinked", source, &options) else {
+        return;
+    };
+    let says =
+        "cannot be executed: its dynamic linker /nowhere/ld-linux.so.2 does not exist; build it";
+    done(memtun().args(["run", "--"]).arg(&program)).fails(126, &[says]);
+    let doctor = done(memtun().arg("doctor").arg(&program));
+    assert!(doctor.out.contains(says) && doctor.status == Some(1));
+}
+
 /// What the loader starts without the library does not start: it would be on the machine's own devices.
 #[test]
 fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
@@ -493,7 +509,7 @@ fn raw_system_calls_in_the_code_are_seen() {
                 second >> 16
             )
         } else {
-            format!("movl ${number}, %eax; movl ${second}, %esi; syscall")
+            format!("movl ${number}, %%eax; movl ${second}, %%esi; syscall")
         };
         format!("void f(void) {{ __asm__ volatile (\"{instruction}\" ::: \"memory\"); }}\n")
     };
@@ -519,6 +535,40 @@ fn raw_system_calls_in_the_code_are_seen() {
         } else {
             run.fails(0, &["makes raw system calls", says, "calls libc"]);
             assert!(doctor.out.contains(says) && doctor.status == Some(1));
+        }
+    }
+    // Without optimisation the number is an argument, and what is known is the name of the function.
+    let wrapper = |name: &str| {
+        let call = if cfg!(target_arch = "aarch64") {
+            "register long x8 __asm__(\"x8\") = n; __asm__ volatile (\"svc #0\" :: \"r\"(x8) : \"x0\", \"memory\");"
+        } else {
+            "__asm__ volatile (\"syscall\" :: \"a\"(n) : \"rcx\", \"r11\", \"memory\");"
+        };
+        format!("void {name}(long n) {{ {call} }}\nvoid f(void) {{ {name}(39); }}\n{main}")
+    };
+    for (name, says) in [
+        (
+            "_ZN6rustix7backend2io8syscalls4read17h0123456789abcdefE",
+            "(read)",
+        ),
+        (
+            "_RNvNtNtNtCs1234_6rustix7backend5event8syscalls9epoll_add",
+            "(epoll_ctl)",
+        ),
+        ("_ZN6rustix7backend2io8syscalls3dup17h0123456789abcdefE", ""),
+        (
+            "_ZN6others7backend2io8syscalls4read17h0123456789abcdefE",
+            "",
+        ),
+    ] {
+        let Some(program) = compiled(&scratch, "unoptimised", &wrapper(name), &["-O0"]) else {
+            return;
+        };
+        let run = done(memtun().args(["run", "--"]).arg(&program));
+        if says.is_empty() {
+            run.ok();
+        } else {
+            run.fails(0, &["makes raw system calls", says, "calls libc"]);
         }
     }
     let source = raw(libc::SYS_read as u32, 0);
@@ -558,17 +608,35 @@ fn raw_system_calls_in_the_code_are_seen() {
 }
 
 #[test]
+fn nothing_is_started_with_what_is_not_the_library() {
+    let scratch = Scratch::new();
+    let empty = scratch.write("libmemtun.so", "");
+    for library in [empty.as_path(), Path::new(env!("CARGO_BIN_EXE_memtun"))] {
+        for verb in [["run", "--", "true"].as_slice(), &["doctor", "true"]] {
+            let done = done(memtun().args(verb).env("MEMTUN_LIBRARY", library));
+            assert_ne!(done.status, Some(0));
+            let said = done.out + &done.err;
+            assert!(said.contains("is not libmemtun.so"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_program_that_did_not_load_the_library_is_reported() {
     let scratch = Scratch::new();
-    // A copy of the library of its own: other tests open theirs at the same time. It cannot be loaded.
+    // A copy of the library that wants another one, which is nowhere.
     let library = scratch.write("libmemtun.so", "");
+    let mut bytes = std::fs::read(self::library()).unwrap();
+    let wanted = bytes.windows(10).position(|b| b == b"libc.so.6\0");
+    bytes[wanted.expect("it needs libc")] = b'x';
+    std::fs::write(&library, bytes).unwrap();
     let run = done(
         memtun()
             .args(["run", "--", "true"])
             .env("MEMTUN_LIBRARY", &library),
     );
-    assert_eq!(run.status, Some(0));
-    assert!(run.err.contains("cannot be preloaded"), "{}", run.err);
+    assert_eq!(run.status, Some(127));
+    assert!(run.err.contains("xibc.so.6: cannot open"), "{}", run.err);
     let run = done(
         memtun()
             .args(["doctor", "true"])

@@ -20,31 +20,35 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | `deadline` | [`Deadline`]: until when somebody waits |
 //! | `driver` | what a test holds: [`Net`], [`Interface`], [`Capture`], snapshots, errors |
 //! | [`packet`] | datagrams built and parsed |
 //! | [`launch`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
 //! | `io` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
-//! | [`json`] | snapshots as JSON |
+//! | [`json`] | snapshots and other values as JSON |
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("memtun works on Linux with glibc: its locks and the preloaded library need both");
 
+mod deadline;
 mod driver;
 mod io;
 pub mod launch;
 pub mod packet;
 
+pub use deadline::Deadline;
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
 pub use driver::interface::{
-    Interface, InterfaceInfo, Packet, Subscriber, TunnelInfo, UdpReceiver,
+    Interface, InterfaceInfo, Packet, ReceiveCounters, Subscriber, TransmitCounters, TunnelInfo,
+    UdpReceiver,
 };
 pub use driver::json;
-pub use driver::net::{Net, NetOptions};
+pub use driver::net::{Net, NetInfo, NetOptions};
 pub use io::{
     ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,
 };
 pub use launch::{find_library, UnderShim};
-pub use memtun_abi::{uapi, Errno, Error, Name, Result};
+pub use memtun_abi::{uapi, Errno, Error, ErrorKind, Name, Result};
 pub use memtun_kernel::{Fault, Operation, Permission};
 
 use memtun_kernel::NetDir;

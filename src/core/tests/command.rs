@@ -415,7 +415,11 @@ fn the_variable_and_the_preloaded_copy_come_first() {
         wrong,
         "MEMTUN_LIBRARY=/nowhere: no such file; name libmemtun.so"
     );
-    let spaced = scratch.file("with space.so", b"", 0o644);
+    let other = scratch.file("other.so", b"#!/bin/sh\n", 0o644);
+    let refused = copy_says(&exe, &[("MEMTUN_LIBRARY", &other)]);
+    assert!(refused.contains("is not libmemtun.so"), "{refused}");
+    let spaced = base.join("with space.so");
+    fs::copy(&real, &spaced).expect("a copy");
     let refused = copy_says(&exe, &[("MEMTUN_LIBRARY", &spaced)]);
     assert!(refused.contains("no path with a space"), "{refused}");
 }

@@ -77,21 +77,45 @@ def test_every_operation_fails_as_a_c_driver_says(
         assert [during[name] for name in struck] == [error]
 
 
-def test_the_header_is_c_and_cplusplus(tmp_path: Path) -> None:
-    for compiler, language, standard in (("cc", "c", "c99"), ("c++", "c++", "c++11")):
-        if shutil.which(compiler):
-            command = [
-                compiler,
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-pedantic",
-                f"-std={standard}",
-                "-fsyntax-only",
-            ]
-            source = tmp_path / f"x.{language}"
-            source.write_text('#include "memtun.h"\nint main(void) { return memtun_active(); }\n')
-            subprocess.run([*command, "-I", SHIM, source], check=True)
+STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-pedantic-errors", "-Wstrict-prototypes", "-Wundef"]
+COMPILERS = [("gcc", "c"), ("clang", "c"), ("g++", "c++"), ("clang++", "c++")]
+STANDARDS = {"c": ["c99", "c11", "c17"], "c++": ["c++11", "c++17"]}
+
+
+@pytest.mark.parametrize("weak", [False, True], ids=["linked", "weak"])
+@pytest.mark.parametrize(("compiler", "language"), COMPILERS)
+def test_the_header_alone_is_c_and_cplusplus(tmp_path: Path, compiler: str, language: str, weak: bool) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    source = tmp_path / f"x.{language}"
+    define = "#define MEMTUN_WEAK\n" if weak else ""
+    source.write_text(f'{define}#include "memtun.h"\n#include "memtun.h"\nint main(void) {{ return memtun_active(); }}\n')
+    warnings = [w for w in STRICT if language == "c" or w != "-Wstrict-prototypes"]
+    for standard in STANDARDS[language]:
+        subprocess.run([compiler, *warnings, f"-std={standard}", "-fsyntax-only", "-I", SHIM, source], check=True)
+
+
+@pytest.mark.parametrize(("compiler", "language"), COMPILERS)
+def test_misuse_is_an_error_and_no_crash(tmp_path: Path, compiler: str, language: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    library = _library.find()
+    program = tmp_path / "misuse"
+    source = Path(__file__).parent / "programs" / "misuse.c"
+    standard = STANDARDS[language][-1]
+    command = [compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", f"-std={standard}", "-x", language, "-I", SHIM]
+    subprocess.run([*command, "-o", program, source, "-x", "none", library, f"-Wl,-rpath,{library.parent}"], check=True)
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMTUN_")}
+    done = subprocess.run([program], env=variables, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_handles_are_valid_until_they_are_closed_themselves(tmp_path: Path, memtun: m.Net) -> None:
+    program = tmp_path / "order"
+    source = Path(__file__).parent / "programs" / "order.c"
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, source], check=True)
+    done = memtun.run([program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "order: all is well\n"), done.stderr
 
 
 def test_pkg_config_gives_what_a_driver_is_built_with(tmp_path: Path) -> None:
@@ -115,8 +139,8 @@ def test_pkg_config_gives_what_a_driver_is_built_with(tmp_path: Path) -> None:
     source = tmp_path / "driver.c"
     source.write_text(
         '#include "memtun.h"\n#include <stdio.h>\n'
-        "int main(void) { memtun_net *net = memtun_net_temporary();\n"
-        '  puts(memtun_interface(net, "a/b", 0) ? "?" : memtun_last_error()); memtun_net_close(net); return !net; }\n'
+        "int main(void) { memtun_net *net = memtun_net_open_temporary();\n"
+        '  puts(memtun_interface_open(net, "a/b", 0) ? "?" : memtun_error_text()); memtun_net_close(net); return !net; }\n'
     )
     subprocess.run(["cc", source, "-o", tmp_path / "driver", *flags], check=True)
     variables["LD_LIBRARY_PATH"] = str(library)

@@ -77,7 +77,7 @@ def test_a_program_that_never_blocks_waits_for_a_capture_as_for_a_buffer(
             assert tun.counters.capture_refused > 0
             begun = time.monotonic()
             for timeout in (0, 0.3):
-                with pytest.raises(m.Timeout, match="captures it"):
+                with pytest.raises(m.TimeoutError, match="captures it"):
                     tun.inject(b"\x45" + bytes(1399), timeout=timeout)
             assert time.monotonic() - begun < 0.8
         finally:

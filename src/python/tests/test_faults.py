@@ -71,37 +71,37 @@ def test_owner_and_group_count_without_net_admin(memtun: m.Net) -> None:
     tun = memtun.interface("own0", timeout=0)
     memtun.permissions.discard("net_admin")
     assert number(lambda: attach("other0")) == errno.EPERM
-    tun.link.owner(os.geteuid() + 1)
+    tun.owner = os.geteuid() + 1
     assert tun.info().owner == os.geteuid() + 1
     assert number(lambda: attach("own0")) == errno.EPERM
-    tun.link.owner(os.geteuid())
-    tun.link.group(os.getegid() + 1_000_000)
+    tun.owner = os.geteuid()
+    tun.group = os.getegid() + 1_000_000
     assert number(lambda: attach("own0")) == errno.EPERM
-    tun.link.group(grp.getgrgid(os.getegid()).gr_name)
+    tun.group = grp.getgrgid(os.getegid()).gr_name
     assert tun.info().group == os.getegid()
     os.close(attach("own0"))
-    tun.link.owner(None)
-    tun.link.group(None)
+    tun.owner = None
+    tun.group = None
     assert (tun.info().owner, tun.info().group) == (None, None)
     os.close(attach("own0"))
     for bad in ("no-such-group", 2**32 - 1, -1):
-        with pytest.raises(m.InvalidValue):
-            tun.link.group(bad)
+        with pytest.raises(m.InvalidValueError):
+            tun.group = bad
 
 
 @pytest.mark.memtun_shim
 def test_limits_and_names(memtun: m.Net) -> None:
-    assert (memtun.send_buffer_size, memtun.rename) == (None, "")
+    assert (memtun.send_buffer_size, memtun.name_suffix) == (None, "")
     memtun.send_buffer_size = 100
-    memtun.rename = "123"
-    assert (memtun.send_buffer_size, memtun.rename) == (100, "123")
+    memtun.name_suffix = "123"
+    assert (memtun.send_buffer_size, memtun.name_suffix) == (100, "123")
     fd = attach("mytunnel")
     assert [i.name for i in memtun.interfaces()] != ["mytunnel"]
     assert number(lambda: os.write(fd, ipv4(bytes(100)))) == errno.ENOBUFS
     memtun.permissions.clear()
     memtun.fault("open=ENOENT")
     memtun.reset()
-    assert (memtun.send_buffer_size, memtun.rename, memtun.faults) == (None, "", [])
+    assert (memtun.send_buffer_size, memtun.name_suffix, memtun.faults) == (None, "", [])
     assert memtun.permissions == {"open", "ioctl", "net_admin"}
 
 

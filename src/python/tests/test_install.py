@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,10 @@ def test_the_command_finds_the_library(staged: Path, tmp_path: Path) -> None:
     assert done.stdout.strip() == str(staged / "lib/libmemtun.so")
 
 
-@pytest.mark.parametrize("crate", ["memtun", "memtun-abi", "memtun-sys", "memtun-shm", "memtun-kernel", "memtun-calls", "memtun-shim", "memtun-cli"])
+CRATES = ("abi", "sys", "shm", "kernel", "calls", "packets", "shim", "cli")
+
+
+@pytest.mark.parametrize("crate", ["memtun", *(f"memtun-{name}" for name in CRATES)])
 def test_a_crate_has_the_licences(crate: str) -> None:
     command = ["cargo", "package", "--list", "--allow-dirty", "-p", crate]
     done = subprocess.run(command, cwd=CHECKOUT, env=OFFLINE, capture_output=True, text=True)
@@ -68,6 +72,25 @@ def test_the_licences_are_whole() -> None:
     mit, apache = (" ".join((CHECKOUT / name).read_text().split()) for name in reversed(LICENCES))
     assert mit.startswith("The MIT License Copyright (c) ") and mit.endswith("DEALINGS IN THE SOFTWARE.")
     assert "Apache License Version 2.0, January 2004" in apache and "END OF TERMS AND CONDITIONS" in apache
-    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/core", "src/shim", "src/cli", "src/python"):
+    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/packets", "src/core", "src/shim", "src/cli", "src/python"):
         for name in LICENCES:
             assert (CHECKOUT / folder / name).read_bytes() == (CHECKOUT / name).read_bytes()
+
+
+def test_an_archive_works_where_it_is_unpacked(tmp_path: Path) -> None:
+    if not os.access(CHECKOUT / "target", os.W_OK) and "CARGO_TARGET_DIR" not in os.environ:
+        pytest.skip("the checkout is somebody else's")
+    packed = subprocess.run(
+        ["scripts/archive", tmp_path], cwd=CHECKOUT, env=CLEAN, capture_output=True, text=True, check=True
+    )
+    archive = Path(packed.stdout.split()[-1])
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "here")
+    root = tmp_path / "here" / archive.name.removesuffix(".tar.gz")
+    assert set(LICENCES) <= {path.name for path in (root / "share/doc/memtun").iterdir()}
+    pc = (root / "lib/pkgconfig/memtun.pc").read_text()
+    assert pc.startswith("prefix=${pcfiledir}/../..\n") and "/prefix" not in pc.split("\n", 1)[1].replace("${prefix}", "")
+    done = subprocess.run(
+        [root / "bin/memtun", "run", "--", "sh", "-c", "echo $LD_PRELOAD"], env=CLEAN, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f"{root}/lib/libmemtun.so\n"), done.stderr

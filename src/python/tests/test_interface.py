@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from dataclasses import fields
 
 import pytest
 from tunnels import IFF_NO_PI, IFF_TAP, IFF_TUN, attach, ipv4
 
 import memtun as m
+from memtun import _library
 
 
 def test_a_datagram_goes_there_and_back(echo) -> None:
@@ -14,7 +17,18 @@ def test_a_datagram_goes_there_and_back(echo) -> None:
     source = tun.send_udp(b"ping", ("10.0.0.1", 7))
     assert source == ("10.1.2.3", 21345)
     assert tun.receive_udp(*source).recv(1024, timeout=20) == b"ping"
-    assert tun.receive_udp(None, 21345).recvfrom(2, timeout=0) == (b"pi", ("10.0.0.1", 7))
+    assert tun.receive_udp(port=21345).recvfrom(2, timeout=0) == (b"pi", ("10.0.0.1", 7))
+
+
+def test_python_knows_every_member_of_the_record(echo) -> None:
+    tun = echo()
+    with tun._handle as pointer:
+        described = json.loads(_library.text("memtun_describe_interface", pointer))
+    counters = {f"{side}_{name}" for side in ("rx", "tx") for name in described.pop(side)}
+    (tunnel,) = described["tunnels"]
+    assert counters | {"capture_refused"} == {f.name for f in fields(m.Counters)}
+    assert set(described) - {"capture_refused"} | {"counters"} == {f.name for f in fields(m.InterfaceInfo)}
+    assert set(tunnel) | {"_net"} == {f.name for f in fields(m.Tunnel)}
 
 
 def test_a_tap_gets_frames(echo) -> None:
@@ -68,7 +82,7 @@ def test_every_reader_sees_every_packet_once(memtun: m.Net) -> None:
         seen = [other.recv(timeout=0) for _ in packets]
     assert seen == packets
     assert sorted(p.time_ns for p in seen) == [p.time_ns for p in seen]
-    with pytest.raises(m.Timeout):
+    with pytest.raises(m.TimeoutError):
         tun.recv(timeout=0)
 
 
@@ -79,10 +93,10 @@ def test_what_was_written_can_be_received_when_the_interface_is_gone(memtun: m.N
     os.write(fd, ipv4())
     os.close(fd)
     assert tun.recv() == ipv4()
-    with pytest.raises(m.Gone, match="gone"):
+    with pytest.raises(m.GoneError, match="gone"):
         tun.recv()
     assert tun.gone
-    with pytest.raises(m.Gone):
+    with pytest.raises(m.GoneError):
         tun.inject(ipv4())
 
 
@@ -92,7 +106,7 @@ def test_a_reader_that_is_overtaken_is_told(memtun: m.Net) -> None:
     tun = memtun.interface("tun0", timeout=0)
     for n in range(1000):
         os.write(fd, ipv4(n.to_bytes(2, "big") + bytes(60_000)))
-    with pytest.raises(m.PacketsLost, match="packets were overwritten") as overtaken:
+    with pytest.raises(m.PacketsLostError, match="packets were overwritten") as overtaken:
         tun.recv()
     first = int.from_bytes(tun.recv()[20:22], "big")
     assert overtaken.value.lost == first
@@ -119,23 +133,23 @@ def test_tunnels_show_what_the_program_asked_for(memtun: m.Net) -> None:
 def test_link_settings(memtun: m.Net) -> None:
     fd = attach()
     tun = memtun.interface("tun0")
-    tun.link.mtu(1400)
-    tun.link.txqueuelen(2)
+    tun.mtu = 1400
+    tun.txqueuelen = 2
     assert (tun.info().mtu, tun.info().txqueuelen, tun.info().state) == (1400, 2, "UP")
-    tun.link.carrier(False)
+    tun.carrier = False
     assert tun.info().state == "NO-CARRIER"
-    tun.link.carrier(True)
-    tun.link.down()
+    tun.carrier = True
+    tun.up = False
     assert tun.info().state == "DOWN" and "UP" not in tun.info().flags
     with pytest.raises(m.Error) as refused:
         tun.inject(ipv4())
     assert refused.value.errno == errno.ENETDOWN
-    tun.link.up()
-    tun.link.rename("vpn7")
+    tun.up = True
+    tun.name = "vpn7"
     assert tun.name == "vpn7" and memtun.interface("vpn7").name == "vpn7"
-    with pytest.raises(m.Timeout):
+    with pytest.raises(m.TimeoutError):
         memtun.interface("tun0", timeout=0)
-    tun.link.delete()
+    tun.delete()
     assert tun.gone and memtun.interfaces() == []
     with pytest.raises(OSError):
         os.read(fd, 100)
@@ -145,9 +159,9 @@ def test_link_settings(memtun: m.Net) -> None:
 def test_a_full_queue_refuses_and_counts_once(memtun: m.Net) -> None:
     attach()
     tun = memtun.interface("tun0")
-    tun.link.txqueuelen(1)
+    tun.txqueuelen = 1
     tun.inject(ipv4())
-    with pytest.raises(m.Timeout, match="queue is full") as full:
+    with pytest.raises(m.FullError, match="queue is full") as full:
         tun.inject(ipv4(), timeout=0.3)
     assert full.value.errno == errno.EAGAIN
     assert tun.counters.tx_dropped == 1

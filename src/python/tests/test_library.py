@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,63 +13,6 @@ import memtun as m
 from memtun import _library
 
 ROOT = Path(__file__).resolve().parents[3]
-HEADER = ROOT / "src/shim/memtun.h"
-
-TYPES = {
-    "int": ctypes.c_int,
-    "size_t": ctypes.c_size_t,
-    "ssize_t": ctypes.c_ssize_t,
-    "uid_t": ctypes.c_uint32,
-    "uint16_t": ctypes.c_uint16,
-    "uint32_t": ctypes.c_uint32,
-    "uint64_t": ctypes.c_uint64,
-    "uint16_t *": ctypes.POINTER(ctypes.c_uint16),
-    "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
-    "char *": ctypes.c_char_p,
-    "void": None,
-}
-
-
-def c_type(text: str) -> object:
-    text = text.replace("const ", "").strip()
-    if text in TYPES:
-        return TYPES[text]
-    assert text.endswith("*"), text
-    return ctypes.c_void_p
-
-
-def declared() -> dict[str, tuple[object, list[object]]]:
-    """The functions of memtun.h."""
-    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
-    found = {}
-    for result, name, parameters in re.findall(r"MEMTUN_API\s+([\w ]+?\**)\s*(memtun_\w+)\(([^)]*)\);", text):
-        kinds = (
-            []
-            if parameters.strip() == "void"
-            else [re.sub(r"\w+$", "", " ".join(p.split())) for p in parameters.split(",")]
-        )
-        found[name] = (c_type(result.replace(" *", "*").replace("*", " *")), [c_type(k) for k in kinds])
-    return found
-
-
-def test_the_package_calls_the_functions_as_the_header_declares_them() -> None:
-    header = declared()
-    assert len(header) > 30
-    # Packets are bytes objects, which are passed as char *.
-    same = {ctypes.c_void_p: ctypes.c_char_p}
-    for name, (result, parameters) in _library._FUNCTIONS.items():
-        wanted_result, wanted = header[name]
-        assert result == wanted_result, name
-        assert len(parameters) == len(wanted), name
-        for ours, theirs in zip(parameters, wanted):
-            assert ours == theirs or ours == same.get(theirs), (name, ours, theirs)
-
-
-def test_the_library_has_every_function_of_the_header() -> None:
-    for name in declared():
-        assert hasattr(_library.library(), name), name
-
-
 def test_the_header_is_current() -> None:
     check = ROOT / "scripts" / "header"
     done = subprocess.run([check, "--check"], capture_output=True, text=True)

@@ -303,7 +303,9 @@ def test_every_test_has_its_outcome(run, way: str, pytester: pytest.Pytester) ->
     arguments = WAYS[way]
     needs(*arguments)
     if way == "forked" and run("def test_it(): pass", "--forked").ret != 0:
-        pytest.skip("this pytest-forked does not work with this pytest")
+        if "MEMTUN_TEST_FORKED" in os.environ:
+            pytest.fail("this pytest was chosen because pytest-forked works with it, and it does not")
+        pytest.skip("this pytest-forked does not work with this pytest; scripts/test runs this with an older one")
     source = SOURCE
     outcomes = OUTCOMES
     if way not in ("alone", "xdist"):
@@ -568,3 +570,138 @@ def test_after():
     )
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*ImportError: not here*"])
+
+
+WARNS = """
+import warnings
+class OfTheTest(UserWarning):
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+@pytest.mark.memtun_shim
+def test_it():
+    warnings.warn("look here")
+    warnings.warn(OfTheTest(1, 2))
+@pytest.mark.memtun_shim
+def test_quiet():
+    pass
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"]], ids=["alone", "xdist"])
+def test_its_warnings_are_shown(run, arguments: list[str]) -> None:
+    needs(*arguments)
+    result = run(WARNS, *arguments)
+    result.assert_outcomes(passed=2, warnings=2)
+    result.stdout.fnmatch_lines(["*::test_it", "*.py:*: UserWarning: look here", "*OfTheTest: 1 and 2"])
+
+
+def test_warnings_are_errors_where_the_run_says_so(run, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n")
+    result = run(WARNS)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*UserWarning: look here"])
+
+
+LOGS = """
+import logging
+def test_before():
+    logging.warning("from before")
+@pytest.mark.memtun_shim
+def test_it():
+    logging.warning("from within")
+def test_after():
+    logging.warning("from after")
+"""
+
+
+def test_what_it_logs_is_shown_live(run) -> None:
+    result = run(LOGS, "-o", "log_cli=true")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*live log call*", "*from before", "*::test_it*", "*live log call*", "*from within", "*from after"])
+
+
+def test_threads_that_log_do_not_garble_what_it_reports(run) -> None:
+    result = run(
+        """
+import logging, threading
+@pytest.mark.memtun_shim
+@pytest.mark.parametrize("n", range(3))
+def test_it(n):
+    def log():
+        while True:
+            logging.warning("x" * 10_000)
+    threading.Thread(target=log, daemon=True).start()
+    assert False, "y" * 1_000_000
+""",
+        "-o",
+        "log_cli=true",
+        "--tb=line",
+        "--show-capture=no",
+    )
+    result.assert_outcomes(failed=3)
+    assert result.stdout.str().count("AssertionError: yyy") >= 3
+
+
+def test_what_it_logs_comes_into_the_file(run, pytester: pytest.Pytester) -> None:
+    run(LOGS, "--log-file", "log.txt").assert_outcomes(passed=3)
+    said = (pytester.path / "log.txt").read_text().splitlines()
+    assert [line[line.index("from") :] for line in said] == ["from before", "from within", "from after"]
+
+
+def test_reporters_of_other_plugins(run, pytester: pytest.Pytester) -> None:
+    """They ask for the terminal and how outcomes are called, and write files of the whole run."""
+    (pytester.path / "reporter.py").write_text(
+        """
+import pytest
+from _pytest.terminal import TerminalReporter
+
+def pytest_addoption(parser):
+    parser.addoption("--report-log")
+
+def pytest_configure(config):
+    if config.getoption("--report-log"):
+        config.pluginmanager.register(Log(open(config.getoption("--report-log"), "w"), config))
+
+class Log:
+    def __init__(self, file, config):
+        self.file, self.config = file, config
+    def pytest_runtest_logreport(self, report):
+        self.file.write(f"{report.nodeid} {report.when} {report.outcome}\\n")
+        self.file.flush()
+
+def pytest_runtest_logreport(report):
+    _config.hook.pytest_report_teststatus(report=report, config=_config)[0]
+    _config.pluginmanager.getplugin("terminalreporter").hasmarkup
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    global _config
+    _config = session.config
+"""
+    )
+    result = run(LOGS, "-p", "reporter", "--report-log", "out.log")
+    result.assert_outcomes(passed=3)
+    lines = (pytester.path / "out.log").read_text().splitlines()
+    assert [line.split("::")[1] for line in lines] == [
+        f"{name} {when} passed" for name in ("test_before", "test_it", "test_after") for when in ("setup", "call", "teardown")
+    ]
+
+
+def test_text_that_is_not_utf_8_ends_no_run(run) -> None:
+    needs("-n")
+    result = run(
+        """
+@pytest.mark.memtun_shim
+def test_it(record_property):
+    record_property("path", "b\\udcff")
+    assert os.fsdecode(b"a\\xff") == "another"
+@pytest.mark.memtun_shim
+@pytest.mark.parametrize("n", range(3))
+def test_others(n):
+    pass
+""",
+        "-n",
+        "1",
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*a\\udcff*"])

@@ -140,7 +140,7 @@ def test_many_nets_at_once_do_not_disturb_each_other() -> None:
             tun = net.interface("tun0", timeout=60)
             answers = b""
             for turn in range(3):
-                source = tun.send_udp(b"%d/%d " % (number, turn), ("10.0.0.1", 7), ("10.0.1.1", 1000 + turn))
+                source = tun.send_udp(b"%d/%d " % (number, turn), ("10.0.0.1", 7), source=("10.0.1.1", 1000 + turn))
                 answers += tun.receive_udp(*source).recv(timeout=60)
             return answers
 
@@ -154,7 +154,7 @@ def test_the_error_of_an_interface_that_does_not_come_says_what_became_of_the_pr
     program.wait(20)
     with pytest.raises(TimeoutError, match=r"no interface tun0 in time.*SystemExit.*exit status 3") as absent:
         memtun.interface("tun0", timeout=0.05)
-    assert not isinstance(absent.value, m.Ended)
+    assert not isinstance(absent.value, m.EndedError)
     assert absent.value.errno == errno.ENODEV
 
 
@@ -205,9 +205,9 @@ def test_who_owns_a_net_is_not_told_to_programs_of_another() -> None:
 
 def test_owners_that_cannot_be(tmp_path: Path) -> None:
     for bad in ["no such user", "", "a\0b", -1, 0xFFFF_FFFF]:
-        with pytest.raises(m.InvalidValue, match="owner"):
+        with pytest.raises(m.InvalidValueError, match="owner"):
             m.Net(tmp_path / "net", owner=bad)
-    with pytest.raises(m.InvalidValue, match="name the directory"):
+    with pytest.raises(m.InvalidValueError, match="name the directory"):
         m.Net(owner=os.geteuid())
     with pytest.raises(TypeError, match="owner"):
         m.Net(tmp_path / "net", owner=1.5)

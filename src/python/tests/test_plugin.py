@@ -184,7 +184,7 @@ def test_it(memtun):
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(['>       memtun.interface("tun7", timeout=0.3)'])
-    result.stdout.fnmatch_lines(["E       memtun.Timeout: * no interface tun7 in time; *echo.py tun0: running; there is tun0)"])
+    result.stdout.fnmatch_lines(["E       memtun.TimeoutError: * no interface tun7 in time; *echo.py tun0: running; there is tun0)"])
     result.stdout.no_fnmatch_line("*_library.py*")
 
 

@@ -38,21 +38,21 @@ def test_a_program_that_would_touch_the_machine_is_refused(memtun: m.Net, tmp_pa
     os.chown(program, 65534, 65534)
     program.chmod(mode)
     for start in (memtun.popen, memtun.run):
-        with pytest.raises(m.NotPermitted, match=r"lifted: is set-.*with force=True"):
+        with pytest.raises(m.NotPermittedError, match=r"lifted: is set-.*with force=True"):
             start([program])
-    with pytest.raises(m.NotPermitted):
+    with pytest.raises(m.NotPermittedError):
         memtun.run(["./lifted"], cwd=tmp_path)
-    with pytest.raises(m.NotPermitted):
+    with pytest.raises(m.NotPermittedError):
         memtun.run(["lifted"], env={"PATH": str(tmp_path)})
-    with pytest.raises(m.NotPermitted):
+    with pytest.raises(m.NotPermittedError):
         memtun.run(["true"], executable=program)
-    with pytest.warns(m.Bypass, match="is set-"):
+    with pytest.warns(m.BypassWarning, match="is set-"):
         assert memtun.run([program], force=True).returncode == 0
 
 
 def test_a_program_that_the_library_does_not_see_is_a_warning(memtun: m.Net, tmp_path: Path) -> None:
     program = compiled(tmp_path, "still", "-static")
-    with pytest.warns(m.Bypass, match="still: is linked statically") as caught:
+    with pytest.warns(m.BypassWarning, match="still: is linked statically") as caught:
         assert memtun.run([program]).returncode == 3
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -92,7 +92,7 @@ def test_a_program_that_cannot_be_started_is_an_error_of_subprocess(memtun: m.Ne
 
 
 def test_devices_are_a_list(memtun: m.Net) -> None:
-    with pytest.raises(m.InvalidValue, match="devices '/dev/foo': give a list"):
+    with pytest.raises(m.InvalidValueError, match="devices '/dev/foo': give a list"):
         memtun.run(["true"], devices="/dev/foo")
 
 
@@ -100,7 +100,7 @@ def test_a_program_with_a_sanitizer_starts(memtun: m.Net, tmp_path: Path) -> Non
     source = '#include <stdlib.h>\nint main(void) { return system("echo $LD_PRELOAD"); }'
     program = compiled(tmp_path, "checked", "-fsanitize=address", source=source)
     done = memtun.run([program], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout == _library.text("memtun_library") + "\n"
+    assert done.stdout == _library.text("memtun_library_path") + "\n"
 
 
 def test_tunnels_have_the_same_members_wherever_they_are_shown(memtun: m.Net) -> None:
@@ -110,7 +110,7 @@ def test_tunnels_have_the_same_members_wherever_they_are_shown(memtun: m.Net) ->
     program = memtun.popen([sys.executable, str(ECHO), "tun3"], stdout=subprocess.DEVNULL)
     interface = memtun.interface("tun3")
     with interface._handle as pointer:
-        described = json.loads(_library.text("memtun_describe_interface", pointer))
+        described = json.loads(_library.text("memtun_interface_describe", pointer))
     listed = subprocess.run(
         [command, "ls", "--json", "--net", memtun.path], capture_output=True, check=True
     )

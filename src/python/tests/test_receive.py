@@ -19,7 +19,7 @@ def test_a_receiver_filters_by_host_and_port(echo) -> None:
             tun.send_udp(f"{host}:{port}".encode(), ("10.0.0.1", 7), source=(host, port))
     receiver = tun.receive_udp("10.5.0.2", 1002)
     assert receiver.recv(timeout=20) == b"10.5.0.2:1002"
-    with pytest.raises(m.Timeout):
+    with pytest.raises(m.TimeoutError):
         receiver.recv(timeout=0)
     any_host = tun.receive_udp("", 1001)
     assert [any_host.recv(timeout=0) for _ in range(2)] == [b"10.5.0.1:1001", b"10.5.0.2:1001"]
@@ -51,7 +51,7 @@ def test_select_waits_for_a_datagram(echo) -> None:
     assert select.select([receiver], [], [], 20)[0] == [receiver]
     assert receiver.recv() == b"two"
     assert select.select([receiver], [], [], 0)[0] == []
-    with pytest.raises(m.Timeout):
+    with pytest.raises(m.TimeoutError):
         receiver.recv(timeout=0.1)
 
 
@@ -78,10 +78,10 @@ def test_the_end_of_the_interface_is_readable(echo, memtun: m.Net) -> None:
     tun = echo()
     receiver = tun.receive_udp("10.1.2.3", 21345)
     fd = receiver.fileno()
-    tun.link.delete()
+    tun.delete()
     assert select.select([fd], [], [], 20)[0] == [fd]
     for _ in range(2):
-        with pytest.raises(m.Gone):
+        with pytest.raises(m.GoneError):
             receiver.recv()
     assert select.select([fd], [], [], 0)[0] == [fd]
 

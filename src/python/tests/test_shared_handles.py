@@ -37,10 +37,10 @@ def test_calls_of_the_c_interface_do_not_wait_for_each_other(echo, memtun: m.Net
     with tun._handle as pointer:
 
         def recv(room: object, ms: int) -> int:
-            return int(library.memtun_recv(c_void_p(pointer), room, 2000, None, ms))
+            return int(library.memtun_interface_recv(c_void_p(pointer), room, 2000, None, ms))
 
         def receive_udp(port: int, room: object, ms: int) -> int:
-            return int(library.memtun_receive_udp(c_void_p(pointer), None, port, room, 2000, ms))
+            return int(library.memtun_interface_recv_udp(c_void_p(pointer), None, port, room, 2000, ms))
 
         assert beside(lambda: recv(buffer, 1500), lambda: recv(other, 0)) < MOMENT
         assert beside(lambda: receive_udp(1, buffer, 1500), lambda: receive_udp(1, other, 0)) < MOMENT
@@ -64,10 +64,10 @@ def test_subscribers_and_receivers_do_not_wait_for_each_other(echo) -> None:
             return int(library.memtun_subscriber_recv(c_void_p(subscriber), room, 2000, None, None, ms))
 
         assert beside(lambda: recv(buffer, 1500), lambda: recv(other, 0)) < MOMENT
-    with tun.receive_udp(None, 5)._cursor.handle as receiver:
+    with tun.receive_udp(port=5)._cursor.handle as receiver:
 
         def receive(room: object, ms: int) -> int:
-            return int(library.memtun_udp_receiver_recv(c_void_p(receiver), room, 2000, None, 0, None, ms))
+            return int(library.memtun_receiver_recv(c_void_p(receiver), room, 2000, None, 0, None, ms))
 
         assert beside(lambda: receive(buffer, 1500), lambda: receive(other, 0)) < MOMENT
 
@@ -82,7 +82,7 @@ def test_two_threads_at_one_receiver_each_wait_their_own_time(echo) -> None:
         begun = time.monotonic()
         try:
             receiver.recv(timeout=0.09)
-        except m.Timeout:
+        except m.TimeoutError:
             took.append(time.monotonic() - begun)
 
     for _ in range(10):

@@ -44,7 +44,7 @@ def full(net: m.Net) -> m.Interface:
     """An interface whose queue is full."""
     attach()
     tun = net.interface("tun0", timeout=5)
-    tun.link.txqueuelen(1)
+    tun.txqueuelen = 1
     tun.inject(ipv4())
     return tun
 
@@ -56,13 +56,13 @@ WAITS: dict[str, Callable[[m.Net, m.Interface, object], object]] = {
     "send_udp": lambda net, tun, time: tun.send_udp(b"", ("10.0.0.1", 7), timeout=time),
     "recv": lambda net, tun, time: tun.recv(timeout=time),
     "subscriber": lambda net, tun, time: tun.subscribe().recv(timeout=time),
-    "receiver": lambda net, tun, time: tun.receive_udp(None, 7).recv(timeout=time),
+    "receiver": lambda net, tun, time: tun.receive_udp(port=7).recv(timeout=time),
     "receiver with a descriptor": lambda net, tun, time: with_descriptor(tun).recv(timeout=time),
 }
 
 
 def with_descriptor(tun: m.Interface) -> m.Receiver:
-    receiver = tun.receive_udp(None, 7)
+    receiver = tun.receive_udp(port=7)
     receiver.fileno()
     return receiver
 
@@ -99,16 +99,16 @@ def test_times(memtun: m.Net) -> None:
     for name, wait in WAITS.items():
         for none in (0, 0.0, -0.0, False):
             begun = time.monotonic()
-            with pytest.raises(m.Timeout):
+            with pytest.raises(m.TimeoutError):
                 wait(memtun, tun, none)
             assert time.monotonic() - begun < 2, name
         for short in (0.3, Fraction(3, 10)):
             begun = time.monotonic()
-            with pytest.raises(m.Timeout):
+            with pytest.raises(m.TimeoutError):
                 wait(memtun, tun, short)
             assert 0.3 <= time.monotonic() - begun < 5, name
         for wrong in (-1, -0.001, math.nan, -math.inf):
-            with pytest.raises(m.InvalidValue, match="None to wait for ever"):
+            with pytest.raises(m.InvalidValueError, match="None to wait for ever"):
                 wait(memtun, tun, wrong)
         for wrong in ("5", b"5", [5]):
             with pytest.raises(TypeError, match="number of seconds or None"):
@@ -121,7 +121,7 @@ def test_times(memtun: m.Net) -> None:
 def test_a_time_is_looked_at_before_anything_else(memtun: m.Net) -> None:
     attach()
     memtun.interface("tun0")
-    with pytest.raises(m.InvalidValue):
+    with pytest.raises(m.InvalidValueError):
         memtun.interface("tun0", timeout=-1)
 
 
@@ -130,7 +130,7 @@ def test_none_is_for_ever_for_a_receiver_with_a_time_of_its_own(memtun: m.Net, a
     attach()
     receiver = memtun.interface("tun0").receive_udp(None, 7)
     receiver.settimeout(0.1)
-    with pytest.raises(m.Timeout):
+    with pytest.raises(m.TimeoutError):
         receiver.recv()
     alarm(0.5)
     with pytest.raises(Stop):
@@ -145,7 +145,7 @@ def test_none_is_for_ever_for_a_receiver_with_a_time_of_its_own(memtun: m.Net, a
 def test_room_that_comes_during_a_wait_is_used(memtun: m.Net) -> None:
     fd = attach()
     tun = memtun.interface("tun0")
-    tun.link.txqueuelen(1)
+    tun.txqueuelen = 1
     tun.inject(ipv4(b"1"))
     reader = threading.Timer(0.4, os.read, (fd, 100))
     reader.start()
@@ -179,7 +179,7 @@ def ends(*words: str) -> list[str]:
 def test_a_wait_for_an_interface_ends_with_the_programs(memtun: m.Net) -> None:
     memtun.popen(ends("import sys", "print('no such device', file=sys.stderr)", "sys.exit(3)"))
     begun = time.monotonic()
-    with pytest.raises(m.Ended, match=r"no interface tun0: .* ended with status 3 before TUNSETIFF\n    no such device$") as ended:
+    with pytest.raises(m.EndedError, match=r"no interface tun0: .* ended with status 3 before TUNSETIFF\n    no such device$") as ended:
         memtun.interface("tun0", timeout=60)
     assert time.monotonic() - begun < 20
     assert ended.value.errno == errno.ENODEV and isinstance(ended.value, TimeoutError)
@@ -192,7 +192,7 @@ def test_a_program_that_made_its_interface_and_ended_did_not_end_before_that(mem
         "sys.exit(3)",
     )
     memtun.popen(ends(*script)).wait(20)
-    with pytest.raises(m.Ended, match=r"^\[Errno \d+\] interface tun0 was made and is gone: .* ended with status 3$"):
+    with pytest.raises(m.EndedError, match=r"^\[Errno \d+\] interface tun0 was made and is gone: .* ended with status 3$"):
         memtun.interface("tun0", timeout=60)
 
 
@@ -201,7 +201,7 @@ def test_what_belongs_to_the_caller_is_not_told(memtun: m.Net) -> None:
         ends("import os, sys", "print('to the caller')", "print('to all', file=sys.stderr, flush=True)", "os.abort()"),
         stdout=subprocess.PIPE,
     )
-    with pytest.raises(m.Ended, match="was ended by SIGABRT before TUNSETIFF\n    to all") as ended:
+    with pytest.raises(m.EndedError, match="was ended by SIGABRT before TUNSETIFF\n    to all") as ended:
         memtun.interface("tun0", timeout=None)
     assert "    to the caller" not in str(ended.value)
     assert program.communicate() == (b"to the caller\n", None)
@@ -216,9 +216,9 @@ def test_a_wait_goes_on_while_anything_is_left_that_a_program_started(memtun: m.
 def test_a_wait_goes_on_while_a_program_runs(memtun: m.Net) -> None:
     memtun.popen(["false"]).wait(20)
     memtun.popen(["sleep", "100"])
-    with pytest.raises(m.Timeout, match=r"in time.*false: exit status 1; sleep 100: running") as late:
+    with pytest.raises(m.TimeoutError, match=r"in time.*false: exit status 1; sleep 100: running") as late:
         memtun.interface("tun0", timeout=0.5)
-    assert not isinstance(late.value, m.Ended)
+    assert not isinstance(late.value, m.EndedError)
 
 
 def test_a_wait_goes_on_for_those_who_come_by_other_means(memtun: m.Net) -> None:
@@ -247,7 +247,7 @@ def test_a_wait_for_packets_ends_with_the_programs(memtun: m.Net, wait: str) -> 
     memtun.popen(ends(PERSISTENT)).wait(20)
     tun = memtun.interface("tun0", timeout=5)
     begun = time.monotonic()
-    with pytest.raises(m.Ended, match="ended with status 1\n    that is all"):
+    with pytest.raises(m.EndedError, match="ended with status 1\n    that is all"):
         WAITS[wait](memtun, tun, 60)
     assert time.monotonic() - begun < 20
 
@@ -257,13 +257,13 @@ def test_an_interface_that_is_gone_says_what_became_of_the_programs(memtun: m.Ne
     tun = memtun.interface("tun0", timeout=20)
     program.kill()
     program.wait()
-    with pytest.raises(m.Gone, match="the interface is gone: .*echo.py tun0 was ended by SIGKILL"):
+    with pytest.raises(m.GoneError, match="the interface is gone: .*echo.py tun0 was ended by SIGKILL"):
         tun.recv(timeout=60)
 
 
 INTO_THE_VOID = {
     "recv": lambda tun: tun.recv(timeout=20),
-    "receive_udp": lambda tun: tun.receive_udp(None, 7).recv(timeout=20),
+    "receive_udp": lambda tun: tun.receive_udp(port=7).recv(timeout=20),
     "inject": lambda tun: until_gone(lambda: tun.inject(ipv4(), timeout=0)),
     "deliver": lambda tun: until_gone(lambda: tun.deliver(ipv4(), timeout=0)),
     "send_udp": lambda tun: until_gone(lambda: tun.send_udp(b"x", ("10.0.0.1", 7), timeout=0)),
@@ -273,7 +273,7 @@ INTO_THE_VOID = {
 def until_gone(call: Callable[[], object]) -> None:
     limit = time.monotonic() + 20
     while time.monotonic() < limit:
-        with contextlib.suppress(m.Timeout):
+        with contextlib.suppress(m.TimeoutError):
             call()
 
 
@@ -292,7 +292,7 @@ def test_the_moment_in_which_an_interface_goes_is_enough_to_say_why(memtun: m.Ne
     program = memtun.popen(ends(*script), stdin=subprocess.PIPE)
     tun = memtun.interface("tun0", timeout=20)
     program.stdin.close()
-    with pytest.raises(m.Gone, match="gone: .* ended with status 3"):
+    with pytest.raises(m.GoneError, match="gone: .* ended with status 3"):
         INTO_THE_VOID[call](tun)
 
 
@@ -323,15 +323,15 @@ def test_what_was_passed_over_is_named(memtun: m.Net, descriptor: bool) -> None:
     fragment = bytearray(datagram(7, b"12345678"))
     fragment[6] = 0x20
     os.write(fd, fragment)
-    with pytest.raises(m.Timeout) as late:
+    with pytest.raises(m.TimeoutError) as late:
         receiver.recv(timeout=0.3)
     assert late.value.strerror == (
         "tun0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, 1 to port 54, "
         "1 with a wrong IP checksum, 1 with a wrong UDP checksum, 1 in fragments"
     )
-    with pytest.raises(m.Timeout, match="to host 10.0.0.9"):
+    with pytest.raises(m.TimeoutError, match="to host 10.0.0.9"):
         elsewhere.recv(timeout=0)
     os.write(fd, datagram(7, b"right"))
     assert receiver.recv() == b"right"
-    with pytest.raises(m.Timeout, match="in time$"):
+    with pytest.raises(m.TimeoutError, match="in time$"):
         receiver.recv(timeout=0)

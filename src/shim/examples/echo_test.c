@@ -66,35 +66,35 @@ static int echo_once(int fd)
     do {                                                                                                     \
         if (!(that)) {                                                                                       \
             fprintf(stderr, "%s:%d: %s; the last error was: %s\n", __FILE__, __LINE__, #that,                \
-                    memtun_last_error());                                                                    \
+                    memtun_error_text());                                                                    \
             exit(1);                                                                                         \
         }                                                                                                    \
     } while (0)
 
-static void datagrams_come_back(memtun_iface *tun, int fd)
+static void datagrams_come_back(memtun_interface *tun, int fd)
 {
     char answer[100], host[64];
     uint16_t port;
-    CHECK(memtun_send_udp(tun, NULL, 0, "10.0.0.1", 7, "ping", 4, 0) == 0);
+    CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "ping", 4, 0) == 0);
     CHECK(echo_once(fd) == 0);
     CHECK(memtun_udp_source(NULL, 0, "10.0.0.1", host, sizeof host, &port) == 0);
-    CHECK(memtun_receive_udp(tun, host, port, answer, sizeof answer, 0) == 4);
+    CHECK(memtun_interface_recv_udp(tun, host, port, answer, sizeof answer, 0) == 4);
     CHECK(memcmp(answer, "ping", 4) == 0);
-    CHECK(memtun_receive_udp(tun, host, port, answer, sizeof answer, 0) == -EAGAIN);
+    CHECK(memtun_interface_recv_udp(tun, host, port, answer, sizeof answer, 0) == -EAGAIN);
 }
 
-static void an_interrupted_write_is_made_again(memtun_net *net, memtun_iface *tun, int fd)
+static void an_interrupted_write_is_made_again(memtun_net *net, memtun_interface *tun, int fd)
 {
-    CHECK(memtun_fault(net, "write=EINTR@1") == 0);
+    CHECK(memtun_net_fault(net, "write=EINTR@1") == 0);
     datagrams_come_back(tun, fd);
-    CHECK(memtun_fault(net, "write=EWHAT") == -EINVAL);
+    CHECK(memtun_net_fault(net, "write=EWHAT") == -EINVAL);
 }
 
 static void a_missing_permission_is_reported(memtun_net *net)
 {
-    CHECK(memtun_deny(net, "ioctl") == 0);
+    CHECK(memtun_net_deny(net, "ioctl") == 0);
     CHECK(tunnel_open("tun1") == -EPERM);
-    CHECK(memtun_permit(net, "ioctl") == 0);
+    CHECK(memtun_net_permit(net, "ioctl") == 0);
 }
 
 int main(void)
@@ -107,12 +107,12 @@ int main(void)
     CHECK(fd >= 0);
     memtun_net *net = memtun_net_open(NULL);
     CHECK(net);
-    memtun_iface *tun = memtun_interface(net, "tun0", 0);
+    memtun_interface *tun = memtun_interface_open(net, "tun0", 0);
     CHECK(tun);
     datagrams_come_back(tun, fd);
     an_interrupted_write_is_made_again(net, tun, fd);
     a_missing_permission_is_reported(net);
-    memtun_iface_close(tun);
+    memtun_interface_close(tun);
     memtun_net_close(net);
     close(fd);
     puts("echo_test: all is well");

@@ -7,10 +7,10 @@
 //! | `receive` | what the program wrote |
 //! | `describe` | snapshots as JSON, packets in words |
 //! | `program` | programs that a driver is about to start |
-//! | `last_error` | the sentence of an error |
+//! | `last_error` | the sentence and the kind of an error |
 //!
-//! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its sentence for
-//! `memtun_last_error`.
+//! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its sentence and its
+//! kind for `memtun_error_text` and `memtun_error_kind`.
 
 mod describe;
 mod interface;
@@ -20,13 +20,25 @@ mod program;
 mod receive;
 
 use crate::errno::{self, fence};
-use crate::{config, user};
+use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
-use memtun_abi::{Errno, Error};
+use memtun_abi::{Errno, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 type Answer<T> = Result<T, Error>;
+
+/// How long in milliseconds other languages wait in a call that names no time.
+#[expect(dead_code, reason = "for memtun.h")]
+pub const MEMTUN_TIMEOUT_DEFAULT: c_int = 5000;
+
+/// A time in milliseconds that never ends; every negative one does as well.
+#[expect(dead_code, reason = "for memtun.h")]
+pub const MEMTUN_TIMEOUT_FOREVER: c_int = -1;
+
+/// Room in bytes for any IP address as text, with its NUL.
+#[expect(dead_code, reason = "for memtun.h")]
+pub const MEMTUN_HOST_LEN: size_t = 64;
 
 /// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
 /// With weak declarations (MEMTUN_WEAK) the function's address says whether the library is there at all.
@@ -35,7 +47,7 @@ pub extern "C" fn memtun_active() -> c_int {
     config::get().is_some_and(|c| c.library.is_some()) as c_int
 }
 
-/// The library's version, as "0.1.0".
+/// The library's version, as "0.1.0". The text is valid as long as the library is loaded.
 #[no_mangle]
 pub extern "C" fn memtun_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
@@ -58,14 +70,12 @@ fn answered<T>(ours: impl FnOnce() -> Answer<T>) -> Result<T, Errno> {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(e)) => {
             log::info!("{e}");
-            last_error::keep(&e.to_string(), e.lost());
+            last_error::keep(&e);
             Err(e.errno())
         }
         Err(e) => {
-            last_error::keep(
-                "a bug in memtun; please report it, with what MEMTUN_LOG=error says",
-                0,
-            );
+            let sentence = "a bug in memtun; please report it, with what MEMTUN_LOG=error says";
+            last_error::keep(&Error::new(e.0, sentence).of_kind(ErrorKind::Other));
             Err(e)
         }
     }
@@ -124,7 +134,7 @@ fn bad_memory(e: Errno) -> Error {
 }
 
 fn text<'a>(s: *const c_char) -> Answer<&'a str> {
-    let bytes = user::c_string(s).map_err(|e| match e.0 {
+    let bytes = uaccess::c_string(s).map_err(|e| match e.0 {
         libc::ENAMETOOLONG => Error::new(libc::EINVAL, "the text is longer than 4095 bytes"),
         _ => bad_memory(e),
     })?;
@@ -161,7 +171,7 @@ unsafe fn bytes<'a>(data: *const c_void, len: size_t) -> Answer<&'a [u8]> {
 
 /// Hands bytes to the caller, as many as fit; how many there were.
 fn give_bytes(data: &[u8], buf: *mut c_void, len: size_t) -> Answer<usize> {
-    user::copy_out(buf as usize, &data[..data.len().min(len)]).map_err(bad_memory)?;
+    uaccess::copy_out(buf as usize, &data[..data.len().min(len)]).map_err(bad_memory)?;
     Ok(data.len())
 }
 
@@ -170,7 +180,7 @@ fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
     if to.is_null() {
         return Ok(());
     }
-    user::write(to, &value).map_err(bad_memory)
+    uaccess::write(to, &value).map_err(bad_memory)
 }
 
 /// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without the NUL.
@@ -178,8 +188,8 @@ fn give_text(text: impl AsRef<[u8]>, buf: *mut c_char, len: size_t) -> Answer<us
     let text = text.as_ref();
     if len > 0 {
         let kept = text.len().min(len - 1);
-        user::copy_out(buf as usize, &text[..kept]).map_err(bad_memory)?;
-        user::copy_out(buf as usize + kept, &[0]).map_err(bad_memory)?;
+        uaccess::copy_out(buf as usize, &text[..kept]).map_err(bad_memory)?;
+        uaccess::copy_out(buf as usize + kept, &[0]).map_err(bad_memory)?;
     }
     Ok(text.len())
 }

@@ -1,5 +1,8 @@
 //! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
 
+use memtun_calls::device::Device;
+use memtun_core::launch::preload::{self, PRELOAD};
+use memtun_core::launch::settings;
 use memtun_kernel::net::temporary;
 use memtun_sys as sys;
 use once_cell::race::OnceBox;
@@ -28,19 +31,6 @@ pub struct Config {
     pub library: Option<CString>,
 }
 
-/// A special device.
-pub struct Device {
-    /// Normalised absolute path.
-    pub path: Vec<u8>,
-}
-
-impl Device {
-    /// Last component.
-    pub fn name(&self) -> &[u8] {
-        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
-    }
-}
-
 static CONFIG: OnceBox<Config> = OnceBox::new();
 
 /// None before the constructor has run: then everything is passed through.
@@ -49,49 +39,27 @@ pub fn get() -> Option<&'static Config> {
     CONFIG.get()
 }
 
-fn variable(name: &str) -> Option<Vec<u8>> {
+/// A variable of the environment as it is now. Only in the constructor.
+pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
-/// The net that the first process of the tree chose: where it equals MEMTUN_NET, whoever makes the net makes it private.
-const TREE: &str = "MEMTUN_TREE";
-
-/// `DEVICE:INODE:PATH`; of no meaning where that path is not MEMTUN_NET.
-const PLACE: &str = "MEMTUN_NET_PLACE";
-
-/// What a new program image must find.
-const VARIABLES: &[&str] = &[
-    "MEMTUN_NET",
-    TREE,
-    "MEMTUN_NET_OWNER",
-    PLACE,
-    "MEMTUN_DEVICES",
-    "MEMTUN_LINK",
-    "MEMTUN_LOG",
-];
-
-fn export(name: &CStr, value: &CStr) {
+/// Changes the environment of this process, for its children. Only in the constructor.
+pub fn export(name: &str, value: &CStr) {
+    let Ok(name) = CString::new(name) else {
+        return;
+    };
     // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
 
-/// A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
-/// not get it.
-fn preload_for_children(list: &[u8]) {
-    let rest = crate::environment::for_children(list);
-    if let Some(rest) = rest.and_then(|rest| CString::new(rest).ok()) {
-        export(c"LD_PRELOAD", &rest);
-    }
-}
-
 fn owner() -> Option<u32> {
-    let given = variable("MEMTUN_NET_OWNER").filter(|uid| !uid.is_empty())?;
-    let uid = std::str::from_utf8(&given)
-        .ok()
-        .and_then(|uid| uid.parse().ok());
+    let given = variable(settings::OWNER).filter(|uid| !uid.is_empty())?;
+    let uid = settings::owner(&given);
     if uid.is_none() {
         log::error!(
-            "MEMTUN_NET_OWNER={:?} is not the number of a user; leaving it out",
+            "{}={:?} is not the number of a user; leaving it out",
+            settings::OWNER,
             String::from_utf8_lossy(&given)
         );
     }
@@ -101,9 +69,9 @@ fn owner() -> Option<u32> {
 /// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
 /// threads.
 pub fn init() {
-    let log = variable("MEMTUN_LOG");
-    crate::logging::init(log.as_deref().unwrap_or(b"warn"));
-    let given = variable("MEMTUN_NET").filter(|dir| !dir.is_empty());
+    let log = variable(settings::LOG);
+    crate::logging::init(settings::log_level(&log.unwrap_or_default()));
+    let given = variable(settings::NET).filter(|dir| !dir.is_empty());
     let net = match &given {
         Some(dir) => absolute(dir),
         None => {
@@ -112,39 +80,28 @@ pub fn init() {
         }
     };
     let library = library();
-    let mut hidden_by = None;
-    if let Some(library) = &library {
-        let list = variable("LD_PRELOAD").unwrap_or_default();
-        preload_for_children(&list);
-        if let Some(other) = crate::environment::in_front(&list, library.to_bytes()) {
-            hidden_by = Some(other.to_vec());
-        }
-    }
     let chosen = given.is_none();
-    let private = chosen || variable(TREE).as_ref() == Some(&net);
+    let private = chosen || variable(settings::TREE).as_ref() == Some(&net);
     // A driver that only loads the library has children of its own business.
     if given.as_ref() != Some(&net) && library.is_some() {
         if let Ok(value) = CString::new(net.clone()) {
-            export(c"MEMTUN_NET", &value);
+            export(settings::NET, &value);
             if chosen {
-                export(c"MEMTUN_TREE", &value);
+                export(settings::TREE, &value);
             }
         }
     }
-    let link = variable("MEMTUN_LINK");
-    let link_up = match link.as_deref() {
-        None | Some(b"up" | b"") => true,
-        Some(b"down") => false,
-        Some(other) => {
-            log::error!(
-                "MEMTUN_LINK={:?} is neither up nor down; taking up",
-                String::from_utf8_lossy(other)
-            );
-            true
-        }
-    };
-    let devices = devices(variable("MEMTUN_DEVICES").filter(|d| !d.is_empty()));
-    let environment = VARIABLES
+    let link = variable(settings::LINK).unwrap_or_default();
+    let link_up = settings::link(&link).unwrap_or_else(|| {
+        log::error!(
+            "{}={:?} is neither up nor down; taking up",
+            settings::LINK,
+            String::from_utf8_lossy(&link)
+        );
+        true
+    });
+    let devices = devices(variable(settings::DEVICES).filter(|d| !d.is_empty()));
+    let environment = settings::INHERITED
         .iter()
         .filter_map(|name| CString::new([name.as_bytes(), b"=", &variable(name)?].concat()).ok())
         .collect();
@@ -159,21 +116,12 @@ pub fn init() {
         environment,
         library,
     }));
-    if let Some(other) = hidden_by.filter(|_| !crate::hooks::open::is_in_force()) {
-        log::warn!(
-            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
-             device; put libmemtun.so first",
-            other.escape_ascii()
-        );
-    }
 }
 
 fn place(net: &[u8]) -> Option<(u64, u64)> {
-    let given = variable(PLACE)?;
-    let mut parts = given.splitn(3, |b| *b == b':');
-    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
-    let (device, inode) = (number()?, number()?);
-    (parts.next() == Some(net)).then_some((device, inode))
+    let given = variable(settings::PLACE)?;
+    let place = settings::Place::parse(&given).filter(|place| place.path == net)?;
+    Some((place.device, place.inode))
 }
 
 /// A net's directory as children with another working directory find it.
@@ -195,28 +143,17 @@ fn absolute(dir: &[u8]) -> Vec<u8> {
 }
 
 fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
-    let setting = setting.unwrap_or_else(|| b"/dev/net/tun".to_vec());
+    let setting = setting.unwrap_or_else(|| settings::DEFAULT_DEVICE.to_vec());
     let mut devices = Vec::new();
-    for path in setting.split(|b| *b == b':').filter(|p| !p.is_empty()) {
-        let parts: Vec<&[u8]> = path
-            .split(|b| *b == b'/')
-            .filter(|p| !p.is_empty() && *p != b".")
-            .collect();
-        if path[0] != b'/' || parts.is_empty() || parts.contains(&b"..".as_slice()) {
-            let shown = String::from_utf8_lossy(path);
-            log::error!(
-                "MEMTUN_DEVICES: {shown:?} is no absolute path without \"..\"; leaving it out"
-            );
-            continue;
+    for path in settings::devices(&setting) {
+        match Device::new(path) {
+            Some(device) => devices.push(device),
+            None => log::error!(
+                "{}: {:?} is no absolute path without \"..\"; leaving it out",
+                settings::DEVICES,
+                String::from_utf8_lossy(path)
+            ),
         }
-        devices.push(Device {
-            path: parts
-                .iter()
-                .flat_map(|p| [b"/".as_slice(), p])
-                .flatten()
-                .copied()
-                .collect(),
-        });
     }
     devices
 }
@@ -235,10 +172,6 @@ pub fn own_path() -> Option<&'static CStr> {
 /// The entry of LD_PRELOAD that is this library.
 fn library() -> Option<CString> {
     let path = own_path()?;
-    let preload = variable("LD_PRELOAD")?;
-    let mut entries = preload.split(|b| *b == b':' || *b == b' ');
-    let file = path.to_bytes().rsplit(|b| *b == b'/').next()?;
-    entries
-        .any(|entry| entry.rsplit(|b| *b == b'/').next() == Some(file))
-        .then(|| path.to_owned())
+    let list = variable(PRELOAD)?;
+    preload::find(&list, path.to_bytes()).map(|_| path.to_owned())
 }

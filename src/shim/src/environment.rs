@@ -1,15 +1,38 @@
 //! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
-//! library and find the net. Nothing here allocates: exec may be called in a vfork child or after fork.
+//! library and find the net. Nothing here allocates but [`init`]: exec may be called in a vfork child or after fork.
 
 use crate::config::{self, Config};
 use crate::target::Target;
 use libc::c_char;
-use memtun_core::launch::elf;
+use memtun_core::launch::preload::{self, PRELOAD};
 use memtun_sys as sys;
+use std::ffi::CString;
 
 /// Entries that fit without a mapping.
 const SMALL: usize = 256;
-const PRELOAD: &[u8] = b"LD_PRELOAD=";
+/// How the entry of [`PRELOAD`] begins.
+const ENTRY: &[u8] = b"LD_PRELOAD=";
+
+/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of this one and
+/// `is_in_force` finds that calls do not come here. Called once, in the constructor, after [`config::init`].
+pub fn init(is_in_force: impl FnOnce() -> bool) {
+    let Some(library) = config::get().and_then(|config| config.library.as_ref()) else {
+        return;
+    };
+    let list = config::variable(PRELOAD).unwrap_or_default();
+    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
+    // not get it.
+    if let Some(rest) = preload::for_children(&list).and_then(|rest| CString::new(rest).ok()) {
+        config::export(PRELOAD, &rest);
+    }
+    if let Some(other) = preload::in_front(&list, library.to_bytes()).filter(|_| !is_in_force()) {
+        log::warn!(
+            "{} stands in front of this library in LD_PRELOAD and opens files past it: the program gets the machine's own \
+             device; put libmemtun.so first",
+            other.escape_ascii()
+        );
+    }
+}
 
 /// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
 pub struct Environment {
@@ -25,53 +48,6 @@ pub struct Environment {
 unsafe fn bytes<'a>(s: *const c_char) -> &'a [u8] {
     // SAFETY: the caller's contract.
     unsafe { std::ffi::CStr::from_ptr(s) }.to_bytes()
-}
-
-fn value_of<'a>(entry: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    entry.strip_prefix(name)
-}
-
-fn file(path: &[u8]) -> &[u8] {
-    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
-}
-
-fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    let entries = list.split(|b| b": ".contains(b));
-    entries.filter(|entry| !entry.is_empty())
-}
-
-/// Is the library the first of this list, behind sanitizers only, and are the runtimes there that the program wants? By
-/// file name: the linker may have found them on a search path.
-fn in_order(list: &[u8], library: &[u8], target: &Target) -> bool {
-    let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
-    let front = entries(list).take_while(|entry| elf::is_sanitizer(file(entry)));
-    others.next().map(file) == Some(file(library))
-        && target
-            .runtimes()
-            .all(|wanted| front.clone().any(|entry| file(entry) == wanted))
-}
-
-/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
-pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
-    let mut others = entries(list).filter(|entry| !elf::is_sanitizer(file(entry)));
-    others.next().filter(|first| file(first) != file(library))
-}
-
-/// What this library has put in front of itself for this very program: a bare name of a sanitizer's runtime. Whoever names
-/// one by its path means it for all.
-fn is_for_one(entry: &[u8]) -> bool {
-    !entry.contains(&b'/') && elf::is_sanitizer(entry)
-}
-
-/// The list of LD_PRELOAD for children of a program that was started with this one; None: the same.
-pub fn for_children(list: &[u8]) -> Option<&[u8]> {
-    let mut rest = list;
-    while let Some(entry) = entries(rest).next().filter(|entry| is_for_one(entry)) {
-        let at = rest.windows(entry.len()).position(|w| w == entry)? + entry.len();
-        rest = rest[at..].trim_ascii_start();
-        rest = rest.strip_prefix(b":").unwrap_or(rest);
-    }
-    (rest.len() < list.len() && !rest.is_empty()).then_some(rest)
 }
 
 /// What an environment holds of ours.
@@ -96,7 +72,7 @@ unsafe fn contents<'a>(config: &Config, given: *const *const c_char) -> Contents
     unsafe {
         while !(*given.add(found.count)).is_null() {
             let entry = bytes(*given.add(found.count));
-            if let Some(list) = value_of(entry, PRELOAD) {
+            if let Some(list) = entry.strip_prefix(ENTRY) {
                 found.preload = Some((found.count, list));
             }
             for (i, ours) in config.environment.iter().enumerate() {
@@ -133,9 +109,9 @@ pub unsafe fn is_complete(given: *const *const c_char, target: &Target) -> bool 
     let found = unsafe { contents(config, given) };
     let all = (1u32 << config.environment.len()) - 1;
     found.present == all
-        && found
-            .preload
-            .is_some_and(|(_, list)| in_order(list, library.to_bytes(), target))
+        && found.preload.is_some_and(|(_, list)| {
+            preload::is_in_order(list, library.to_bytes(), target.runtimes())
+        })
 }
 
 /// Puts what is missing into the process's own environment, by libc's functions.
@@ -148,7 +124,7 @@ pub fn put_back() {
     unsafe {
         let list = libc::getenv(c"LD_PRELOAD".as_ptr());
         let list = if list.is_null() { b"" } else { bytes(list) };
-        if !entries(list).any(|entry| file(entry) == file(library.to_bytes())) {
+        if preload::find(list, library.to_bytes()).is_none() {
             let between: &[u8] = if list.is_empty() { b"" } else { b":" };
             if let Ok(joined) = sys::PathBuf::concat(&[library.to_bytes(), between, list]) {
                 libc::setenv(c"LD_PRELOAD".as_ptr(), joined.cstr().as_ptr(), 1);
@@ -207,7 +183,9 @@ impl Environment {
             preload,
             present,
         } = unsafe { contents(config, given) };
-        let loaded = preload.is_some_and(|(_, list)| in_order(list, library.to_bytes(), target));
+        let loaded = preload.is_some_and(|(_, list)| {
+            preload::is_in_order(list, library.to_bytes(), target.runtimes())
+        });
         let all = (1u32 << config.environment.len()) - 1;
         if loaded && present == all {
             return given;
@@ -257,18 +235,10 @@ impl Environment {
         library: &[u8],
         target: &Target,
     ) -> Option<*const c_char> {
-        let is_ours = |entry: &&[u8]| file(entry) == file(library);
-        let named = entries(list).find(is_ours).unwrap_or(library);
-        let is_wanted = |entry: &[u8]| target.runtimes().any(|wanted| file(entry) == wanted);
-        let first = entries(list).filter(|e| elf::is_sanitizer(file(e)) && !is_for_one(e));
-        let missing = target
-            .runtimes()
-            .filter(|wanted| !first.clone().any(|entry| file(entry) == *wanted));
-        let rest =
-            entries(list).filter(|e| !is_ours(e) && !elf::is_sanitizer(file(e)) && !is_wanted(e));
-        let all = missing.chain(first.clone()).chain([named]).chain(rest);
-        let mut at = PRELOAD.len();
-        self.preload[..at].copy_from_slice(PRELOAD);
+        let named = preload::find(list, library).unwrap_or(library);
+        let all = preload::in_order(list, named, target.runtimes());
+        let mut at = ENTRY.len();
+        self.preload[..at].copy_from_slice(ENTRY);
         for entry in all {
             let end = at + entry.len();
             self.preload.get_mut(at..end)?.copy_from_slice(entry);

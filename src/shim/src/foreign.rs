@@ -6,9 +6,9 @@
 //! is made anew on what the descriptor is now.
 #![forbid(unsafe_code)]
 
+use crate::closing;
 use crate::errno;
-use crate::net;
-use crate::ops;
+use crate::process;
 use crate::real::Failure;
 use crate::table::{self, Held};
 use memtun_abi::Errno;
@@ -25,8 +25,8 @@ pub fn check(fd: i32, tunnel: &Held) -> Result<(), Errno> {
         return Ok(());
     }
     // In a vfork child the table is its parent's, whose descriptor is another.
-    if crate::process::owns_memory() && table::unbind_from(fd, tunnel) {
-        ops::lost(fd, tunnel);
+    if process::owns_memory() && table::unbind_from(fd, tunnel) {
+        closing::lost(fd, tunnel);
     }
     Err(FOREIGN)
 }
@@ -66,14 +66,14 @@ pub fn is_new(fd: i32) {
 /// between the program and a wait have nothing to clean up when the thread is cancelled there.)
 #[cold]
 extern "C" fn stay() {
-    errno::keep(net::left);
+    errno::keep(process::left);
 }
 
 /// A call on a tunnel, or what `host` answers where the descriptor turned out to be none.
 #[inline(always)]
 pub fn or_host<T: Failure + PartialEq>(answer: T, host: impl FnOnce() -> T) -> T {
     if answer == T::FAILED {
-        if net::is_leaving() {
+        if process::is_leaving() {
             stay();
         }
         if errno::get() == FOREIGN.0 {

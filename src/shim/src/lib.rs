@@ -1,25 +1,25 @@
 //! `libmemtun.so`: an in-memory `/dev/net/tun` for unmodified programs.
 //!
+//! What a call on a tunnel means is in `memtun_calls`; here is whose call it is, and how it comes and goes.
+//!
 //! | module | subject |
 //! |---|---|
 //! | `hooks` | the calls of libc that are interposed, one family per file |
-//! | [`real`] | the functions behind them, and the macro that declares hooks |
-//! | `route` | does a path lead to a special device? |
+//! | [`real`], `host` | the functions behind them, and the macro that declares hooks; those that are called below the hooks |
+//! | `route` | does a path of this program lead to a special device? |
 //! | `table` | is a descriptor a tunnel? |
-//! | `ops` | what a call does on a tunnel |
+//! | `ops`, `closing` | the calls on tunnels; closing, and what ends with it |
 //! | `foreign` | descriptors that stopped being tunnels unseen |
-//! | `readiness`, `epoll` | poll, select and epoll where the bell alone cannot tell the truth |
-//! | `aio` | POSIX asynchronous I/O on tunnels |
-//! | `chardev`, `fdinfo` | what stat and /proc say of a device |
+//! | `adopt`, `fork`, `leave` | tunnels that came from another process; what happens around fork, and at the end |
+//! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
+//! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
-//! | `missing` | a line in the log for what memtun does not have |
 //! | `environment` | what a new program image must find |
 //! | `target` | what that image is |
-//! | `user` | the program's memory, without crashing on bad pointers |
+//! | `uaccess` | the program's memory, without crashing on bad pointers |
 //! | `valgrind` | is it there? |
-//! | `config`, `net`, `process` | settings; the net of this process; whose memory this is |
-//! | `sleepers` | who has to be woken where a byte in the bell is a signal |
-//! | `signals` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means |
+//! | `config`, `net`, `process` | settings; the nets of this process; whose memory this is |
+//! | `signals`, `watch` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means; from when on this library handles them |
 //! | `sandbox` | which of our own system calls the program has forbidden |
 //! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
@@ -32,34 +32,36 @@ compile_error!(
     "libmemtun.so interposes glibc; other C libraries have other names and other habits"
 );
 
-mod aio;
+mod adopt;
 mod capi;
 mod chardev;
+mod closing;
 mod config;
 mod environment;
-mod epoll;
 mod errno;
 mod fdinfo;
 mod foreign;
+mod fork;
 mod hooks;
+mod host;
 mod interfaces;
+mod leave;
 mod logging;
-mod missing;
 mod net;
 mod ops;
 mod process;
-mod readiness;
 pub mod real;
 mod route;
 mod sandbox;
 mod signals;
-mod sleepers;
 mod sockios;
 mod table;
 mod target;
+mod uaccess;
 mod unwind;
-mod user;
 mod valgrind;
+mod waiting;
+mod watch;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has threads.
 extern "C" fn load() {
@@ -70,13 +72,16 @@ extern "C" fn load() {
             }
         }
         memtun_shm::lock::init();
+        host::init();
         process::init();
+        fork::init();
         hooks::rw::init();
-        hooks::signal::init();
+        watch::init();
         let _ = errno::fence(|| {
             config::init();
+            environment::init(hooks::open::is_in_force);
             net::attend();
-            net::adopt_inherited();
+            adopt::adopt_inherited();
             hooks::stream::stand_in();
             Ok(())
         });
@@ -87,7 +92,7 @@ extern "C" fn load() {
 extern "C" fn unload() {
     let _ = errno::fence(|| {
         hooks::stream::flush_all();
-        net::leave();
+        leave::leave();
         Ok(())
     });
 }

@@ -45,17 +45,9 @@ impl Log for StandardError {
 }
 
 /// Sets the level and quietens the panic message: a panic of ours is one log line, not a backtrace in the program's output.
-pub fn init(level: &[u8]) {
-    let filter = match level {
-        b"off" => LevelFilter::Off,
-        b"error" => LevelFilter::Error,
-        b"info" => LevelFilter::Info,
-        b"debug" => LevelFilter::Debug,
-        b"trace" => LevelFilter::Trace,
-        _ => LevelFilter::Warn,
-    };
+pub fn init(level: LevelFilter) {
     let _ = log::set_logger(&StandardError);
-    log::set_max_level(filter);
+    log::set_max_level(level);
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map_or(("?", 0), |l| (l.file(), l.line()));
         log::error!("bug in memtun at {}:{}; please report it", place.0, place.1);

@@ -1,20 +1,14 @@
-//! The net of this process, and tunnels that it got from somebody else.
+//! The nets of this process.
 
 use crate::config::{self, Config};
-use crate::epoll;
-use crate::table::{self, OwnTunnels};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::temporary;
 use memtun_kernel::net::{self as netdir, Create, Join, NetDir};
-use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
-use memtun_sys::quiet::{may, Extra};
-use std::os::fd::AsFd;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    AtomicBool, AtomicPtr,
+    Ordering::{AcqRel, Acquire, Release},
 };
-use std::time::Duration;
 
 /// The net that this process is in.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
@@ -30,7 +24,7 @@ pub fn current() -> Option<&'static NetDir> {
 
 /// Gives a net to the process for the rest of its life. Not to the allocator: a net may be joined where nothing can be
 /// allocated, between fork and exec.
-fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
+pub fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let place = sys::map_private(size_of::<NetDir>(), protection)?.cast::<NetDir>();
     // SAFETY: a page-aligned mapping of our own with room for one, which is never unmapped.
@@ -163,104 +157,11 @@ pub fn before_children() {
 
 /// The process is the child of a fork(2).
 pub fn forked() {
-    LEAVER.store(0, Relaxed);
     for slot in &JOINED {
         // SAFETY: as in `current`.
         if let Some(net) = unsafe { slot.load(Acquire).as_ref() } {
             net.forked();
         }
-    }
-}
-
-/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
-pub fn adopt(fd: i32) {
-    if let Ok(st) = sys::fstat(fd) {
-        adopt_as(fd, &st);
-    }
-}
-
-/// An object without a name in any file system, as an epoll instance is?
-fn is_anonymous(st: &libc::stat) -> bool {
-    st.st_mode & libc::S_IFMT == 0
-}
-
-fn adopt_as(fd: i32, st: &libc::stat) {
-    if is_anonymous(st) {
-        return epoll::adopt(fd);
-    }
-    if st.st_mode & libc::S_IFMT != libc::S_IFIFO
-        || crate::foreign::is_tunnel(fd)
-        || !crate::process::owns_memory()
-    {
-        return;
-    }
-    // The path tells the net, which may be another process tree's; without /proc it can only be our own.
-    let mut buf = [0u8; 1024];
-    let foreign = match sys::path_of_fd(fd, &mut buf).map(NetDir::inode_of_bell_path) {
-        Ok(Some((dir, inode))) if inode == st.st_ino => Some(dir),
-        Ok(_) => return,
-        Err(_) => None,
-    };
-    let own = config::get().map(|c| c.net.as_slice());
-    let net = match foreign {
-        Some(dir) if Some(dir) != own && current().is_none_or(|n| n.path() != dir) => {
-            let how = Join {
-                create: Create::Never,
-                owner: config::get().and_then(|c| c.owner),
-                member: true,
-            };
-            let joined = NetDir::join(dir, how).and_then(|net| {
-                leak(net).map_err(|e| Error::new(e.0, "no memory for another net"))
-            });
-            match joined {
-                // Each net is mapped once per descriptor that comes from it; that is rare.
-                Ok(net) => net,
-                Err(e) => {
-                    return log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}")
-                }
-            }
-        }
-        _ => match existing() {
-            Some(net) => net,
-            None => return,
-        },
-    };
-    crate::sandbox::look_for_inherited();
-    let joined = Tunnel::join(net, st.st_ino).and_then(|tunnel| {
-        tunnel.status_flags_are(sys::status_flags(fd).unwrap_or(0));
-        table::enter(fd, tunnel)
-    });
-    match joined {
-        Ok(()) | Err(Errno(libc::ENOENT)) => {}
-        Err(e) => log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}"),
-    }
-}
-
-/// Enters the tunnels and epoll instances that this process was started with.
-pub fn adopt_inherited() {
-    let mut waiting = [-1; 64];
-    let scanned = sys::open(
-        c"/proc/self/fd",
-        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
-        0,
-    )
-    .and_then(|dir| {
-        sys::each_entry(dir.as_fd(), |entry| {
-            let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
-                return true;
-            };
-            let Ok(st) = sys::fstat(fd) else { return true };
-            // Epoll instances when the tunnels are known that they have registered.
-            match waiting.iter_mut().find(|place| **place < 0) {
-                Some(place) if is_anonymous(&st) => *place = fd,
-                _ => adopt_as(fd, &st),
-            }
-            true
-        })
-    });
-    waiting.into_iter().filter(|fd| *fd >= 0).for_each(adopt);
-    if scanned.is_err() {
-        (0..1024).for_each(adopt);
     }
 }
 
@@ -274,48 +175,4 @@ pub fn is_gone() -> bool {
 pub fn join_anew() -> Result<&'static NetDir, Errno> {
     NET.store(std::ptr::null_mut(), Release);
     join()
-}
-
-/// The thread that ends the process, 0 while none does.
-static LEAVER: AtomicI32 = AtomicI32::new(0);
-
-/// Does this process end? Its other threads are about to be killed, and do not see that their tunnels are gone already.
-#[inline]
-pub fn is_leaving() -> bool {
-    LEAVER.load(Relaxed) != 0
-}
-
-/// A call on a tunnel of a process that ends: another thread's does not come back, or late where the end takes its time.
-#[cold]
-pub fn left() -> Errno {
-    const TURNS: usize = 100;
-    const TURN: Duration = Duration::from_millis(10);
-    if LEAVER.load(Relaxed) != sys::gettid() {
-        (0..TURNS).for_each(|_| sys::nap(TURN));
-    }
-    Errno(libc::EBADF)
-}
-
-/// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
-/// done now, or is forbidden in a sandbox, is left to the next process that makes a net. May be called in a signal handler or
-/// after fork: nothing is allocated.
-pub fn leave() {
-    if current().is_none() && !table::any() || !may(Extra::Files) || !crate::process::owns_memory()
-    {
-        return;
-    }
-    // What took a tunnel's place stays open: libc may still have something to write to it.
-    crate::foreign::look_at(0, i32::MAX);
-    LEAVER.store(sys::gettid(), SeqCst);
-    for fd in table::bound_in(0, u32::MAX) {
-        if let Some(tunnel) = table::hold(fd) {
-            tunnel.is_alone_soon();
-            // SAFETY: a descriptor of the program's, which ends.
-            let _ = unsafe { sys::close(fd) };
-            tunnel.closed(&OwnTunnels);
-        }
-    }
-    if let Some(net) = current().filter(|net| net.is_private()) {
-        net.leave_private();
-    }
 }

@@ -1,31 +1,46 @@
-//! What the calls do on a tunnel. The hooks decide whose call it is; here it is ours.
+//! The calls of this process on its tunnels: finds the tunnel, looks whether the descriptor is still its own, and hands the
+//! call to `memtun_calls`, which knows what it means.
 
+use crate::closing::closed;
 use crate::config;
 use crate::errno::{self, fence};
 use crate::foreign;
-use crate::net;
 use crate::table::{self, Held, OwnTunnels};
-use crate::user::IoctlArgument;
+use crate::uaccess::OwnMemory;
+use crate::waiting::epoll;
+use crate::{net, process};
 use memtun_abi::Errno;
-use memtun_kernel::policy::Policy;
-use memtun_kernel::tun::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
-use memtun_kernel::Operation;
+use memtun_calls::tunnel::{self as calls, Attempt as Found, Descriptor, Nets, Pause};
+use memtun_calls::Place;
+use memtun_kernel::net::NetDir;
+use memtun_kernel::tun::{AttachOptions, Ioctl, Sink, Source};
 use memtun_sys as sys;
 use memtun_sys::quiet::{self, Extra};
 use std::ffi::{c_int, c_ulong, c_void};
-use std::sync::atomic::Ordering::Relaxed;
 
 const EBADF: Errno = Errno(libc::EBADF);
 
+/// The net of this process.
+struct OwnNet;
+
+impl Nets for OwnNet {
+    type Net = &'static NetDir;
+    fn join(&self) -> Result<&'static NetDir, Errno> {
+        net::join()
+    }
+    fn is_gone(&self) -> bool {
+        net::is_gone()
+    }
+    fn join_anew(&self) -> Result<&'static NetDir, Errno> {
+        net::join_anew()
+    }
+}
+
 /// Opens a special device: its descriptor.
 pub fn open(flags: c_int) -> Result<c_int, Errno> {
-    let opened = match Tunnel::open(net::join()?, flags) {
-        Err(Errno(libc::ENOENT)) if net::is_gone() => Tunnel::open(net::join_anew()?, flags),
-        opened => opened,
-    };
-    let (fd, tunnel) = opened?;
+    let (fd, tunnel) = calls::open(&OwnNet, flags)?;
     // In a vfork child the descriptor is its own, but the table is its parent's; the next image adopts it.
-    if crate::process::owns_memory() {
+    if process::owns_memory() {
         foreign::is_new(fd.raw());
         table::enter(fd.raw(), tunnel)?;
     }
@@ -33,21 +48,11 @@ pub fn open(flags: c_int) -> Result<c_int, Errno> {
 }
 
 /// The tunnel behind a descriptor; EBADF when another thread has just closed it.
-pub fn hold(fd: c_int) -> Result<Held, Errno> {
-    if net::is_leaving() {
-        return Err(net::left());
+fn hold(fd: c_int) -> Result<Held, Errno> {
+    if process::is_leaving() {
+        return Err(process::left());
     }
     table::hold(fd).ok_or(EBADF)
-}
-
-fn may(tunnel: &Held, forbidden: c_int) -> Result<(), Errno> {
-    let flags = tunnel.open_flags();
-    let mode = flags & libc::O_ACCMODE;
-    // Access mode 3 is for ioctl only, O_PATH not even for that.
-    if mode == forbidden || mode == libc::O_ACCMODE || flags & libc::O_PATH != 0 {
-        return Err(EBADF);
-    }
-    Ok(())
 }
 
 /// One attempt to read.
@@ -62,10 +67,7 @@ pub enum Attempt {
 #[derive(Clone, Copy)]
 pub struct Waiting {
     held: u32,
-    deletions: u32,
-    rounds: u32,
-    /// Counted among those who sleep.
-    counted: bool,
+    pause: Pause,
 }
 
 /// Takes a packet if there is one.
@@ -78,27 +80,12 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
         if tunnel.is_due() {
             foreign::check(fd, &tunnel)?;
         }
-        let read = may(&tunnel, libc::O_WRONLY).and_then(|()| tunnel.read(fd, &mut sink));
+        let read = calls::read(&tunnel, fd, &mut sink);
         match read.or_else(|e| foreign::check(fd, &tunnel).and(Err(e)))? {
-            Read::Done(n) => Ok(n),
-            // Even a read that finds nothing signals on a FIFO with O_ASYNC.
-            Read::Empty(_)
-                if tunnel.has_signals() && tunnel.open_flags() & libc::O_NONBLOCK != 0 =>
-            {
-                Err(Errno(libc::EAGAIN))
-            }
-            Read::Empty(deletions) => {
-                let counted = tunnel.sleeps();
-                if counted && tunnel.deleted_since(deletions) {
-                    tunnel.awake();
-                    return Err(Errno(libc::EFAULT));
-                }
-                suspended = Some(Waiting {
-                    held: tunnel.suspend(),
-                    deletions,
-                    rounds: 0,
-                    counted,
-                });
+            Found::Done(n) => Ok(n),
+            Found::Wait(pause) => {
+                let held = tunnel.suspend();
+                suspended = Some(Waiting { held, pause });
                 Ok(0)
             }
         }
@@ -131,48 +118,30 @@ pub fn after_wait(
     let done = fence(|| {
         // SAFETY: suspended by `try_read`, and resumed here once; suspended anew below.
         let tunnel = unsafe { Held::resume(waiting.held) };
-        if waiting.counted {
-            tunnel.awake();
-        }
+        waiting.pause.end(&tunnel);
         if waited == Waited::Oddly && tunnel.still(fd) {
             foreign::check(fd, &tunnel)?;
         }
-        let answer = if waited != Waited::Rang {
-            Err(Errno(errno::get()))
-        } else if tunnel.deleted_since(waiting.deletions) {
-            Err(Errno(libc::EFAULT))
-        } else {
-            match tunnel.read(fd, &mut sink?)? {
-                Read::Done(n) => Ok(n),
-                Read::Empty(_) if !tunnel.still(fd) => Err(EBADF),
-                Read::Empty(deletions) => {
-                    // Another reader was quicker, or it is not the bell that rings.
-                    foreign::check(fd, &tunnel)?;
-                    if waiting.rounds > 8 {
-                        // Nobody else can be that quick: the bell holds what is not ours.
-                        tunnel.repair(fd);
-                    }
-                    let rounds = waiting.rounds + 1;
-                    let counted = tunnel.sleeps();
-                    if counted && tunnel.deleted_since(deletions) {
-                        tunnel.awake();
-                        return Err(Errno(libc::EFAULT));
-                    }
-                    again = Some(Waiting {
-                        held: tunnel.suspend(),
-                        deletions,
-                        rounds,
-                        counted,
-                    });
-                    return Ok(0);
-                }
-            }
+        let is_same = || match tunnel.still(fd) {
+            true => foreign::check(fd, &tunnel),
+            false => Err(EBADF),
+        };
+        let answer = match waited {
+            Waited::Rang => calls::read_again(&tunnel, fd, waiting.pause, sink, is_same),
+            _ => Err(Errno(errno::get())),
         };
         if !tunnel.still(fd) {
             // Closed by another thread while we were in the call: the call kept the tunnel alive.
             closed(&tunnel);
         }
-        answer
+        match answer? {
+            Found::Done(n) => Ok(n),
+            Found::Wait(pause) => {
+                let held = tunnel.suspend();
+                again = Some(Waiting { held, pause });
+                Ok(0)
+            }
+        }
     });
     match again {
         Some(waiting) => Attempt::Wait(waiting),
@@ -188,23 +157,22 @@ pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
         if tunnel.is_due() {
             foreign::check(fd, &tunnel)?;
         }
-        let written = may(&tunnel, libc::O_RDONLY).and_then(|()| tunnel.write(&source?));
+        let written = calls::write(&tunnel, source);
         match written {
             Ok(_) => {}
-            Err(Errno(libc::EAGAIN)) => crate::epoll::refused(fd),
+            Err(Errno(libc::EAGAIN)) => epoll::refused(fd),
             Err(_) => foreign::check(fd, &tunnel)?,
         }
         written
     }))
 }
 
-/// Nothing to transfer: the kernel returns before it asks the driver, but not before it looks at the access mode.
+/// Nothing to transfer. `forbidden` is the access mode that does not have this direction.
 pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
     errno::give(fence(|| {
         let tunnel = hold(fd)?;
         foreign::check(fd, &tunnel)?;
-        may(&tunnel, forbidden)?;
-        Ok(0usize)
+        calls::transfer_nothing(&tunnel, forbidden)
     }))
 }
 
@@ -219,29 +187,20 @@ pub fn ioctl(
     let answer = fence(|| {
         let tunnel = hold(fd)?;
         foreign::check(fd, &tunnel)?;
-        if tunnel.open_flags() & libc::O_PATH != 0 {
-            return Err(EBADF);
-        }
         let options = AttachOptions {
             link_up: config::get().is_none_or(|c| c.link_up),
         };
-        let answer = tunnel.ioctl(
-            fd,
-            request,
-            &mut IoctlArgument(arg as usize),
-            options,
-            &OwnTunnels,
-        );
-        if answer == Err(Errno(libc::EINVAL)) {
-            crate::missing::on_tunnel(&tunnel, request);
-        }
-        answer
+        let mut argument = Place {
+            memory: &OwnMemory,
+            at: arg as usize,
+        };
+        calls::ioctl(&tunnel, fd, request, &mut argument, options, &OwnTunnels)
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,
         Ok(Ioctl::Generic) => {
             let answer = generic();
-            if answer == 0 && [libc::FIONBIO as u32, libc::FIOASYNC as u32].contains(&request) {
+            if answer == 0 && calls::changes_status_flags(request) {
                 errno::keep(|| flags_changed(fd));
             }
             answer
@@ -250,131 +209,44 @@ pub fn ioctl(
     }
 }
 
-/// The status flags of a descriptor may have changed: keeps what the driver sees, and what O_ASYNC needs.
+/// A terminal's request: the driver does not know it.
+pub fn no_terminal(fd: c_int) -> c_int {
+    ioctl(fd, libc::TCGETS, std::ptr::null_mut(), || 0)
+}
+
+/// A descriptor of this process.
+struct Number(c_int);
+
+impl Descriptor for Number {
+    fn status_flags(&self) -> Result<i32, Errno> {
+        sys::status_flags(self.0)
+    }
+    fn owner(&self) -> Result<i32, Errno> {
+        sys::signal_owner(self.0)
+    }
+    fn own(&self) {
+        let _ = sys::set_signal_owner(self.0, sys::getpid());
+    }
+}
+
+/// The status flags of a descriptor may have changed.
 pub fn flags_changed(fd: c_int) {
     if !quiet::may(Extra::Flags) {
         return;
     }
-    let Ok(tunnel) = hold(fd) else { return };
-    let Ok(flags) = sys::status_flags(fd) else {
-        return;
-    };
-    tunnel.status_flags_are(flags);
-    let state = tunnel.state();
-    let kept = libc::O_ACCMODE | libc::O_CLOEXEC;
-    let before = state.open_flags.load(Relaxed) as c_int;
-    let now = before & kept | flags & !kept;
-    state.open_flags.store(now as u32, Relaxed);
-    if (before ^ now) & libc::O_ASYNC == 0 {
-        // The driver is told of changes only; O_ASYNC in open(2) is none.
-        return;
+    if let Ok(tunnel) = hold(fd) {
+        calls::status_flags_changed(&tunnel, &Number(fd));
     }
-    if flags & libc::O_ASYNC != 0 {
-        // The driver makes the caller the owner if there is none (f_setown in tun_chr_fasync).
-        if sys::signal_owner(fd) == Ok(0) {
-            let _ = sys::set_signal_owner(fd, sys::getpid());
-        }
-    }
-    tunnel.set_signals(flags & libc::O_ASYNC != 0);
 }
 
-/// F_GETFL: the bell is open for both directions whatever the program asked for.
+/// F_GETFL, for which the bell says `flags`.
 pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
-    match hold(fd) {
-        Ok(tunnel) => flags & !libc::O_ACCMODE | tunnel.open_flags() & libc::O_ACCMODE,
-        Err(_) => flags,
-    }
-}
-
-/// Closes a tunnel's descriptor with `real`.
-pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
-    let tunnel = table::unbind(fd);
-    if tunnel.is_some() {
-        crate::epoll::tunnel_closed(fd);
-    }
-    let answer = real();
-    let Some(tunnel) = tunnel else { return answer };
-    let before = errno::get();
-    let fault = fence(|| {
-        closed(&tunnel);
-        tunnel.net().call_fault(Operation::Close)
-    });
-    errno::set(before);
-    match fault {
-        Err(e) if answer == 0 => errno::give::<i32>(Err(e)) as c_int,
-        _ => answer,
-    }
-}
-
-/// A descriptor of this tunnel is closed: perhaps it was the last.
-fn closed(tunnel: &Held) {
-    if tunnel.closed(&OwnTunnels) {
-        crate::epoll::tunnel_ended(tunnel.inode());
-    }
-}
-
-/// A descriptor was closed or replaced unseen: its tunnel may have ended with it.
-pub fn lost(fd: c_int, tunnel: &Held) {
-    crate::epoll::tunnel_closed(fd);
-    closed(tunnel);
-}
-
-/// Closes a range of descriptors with `real`, which must succeed for the tunnels in it to end.
-pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
-    if !crate::process::owns_memory() {
-        return real();
-    }
-    // Bound again where the call fails, so nothing is forgotten; a range has few tunnels.
-    let mut tunnels: [Option<(c_int, Held)>; 32] = [const { None }; 32];
-    let mut more = false;
-    for (n, fd) in table::bound_in(first, last).enumerate() {
-        match tunnels.get_mut(n) {
-            Some(place) => *place = table::unbind(fd).map(|t| (fd, t)),
-            None => more = true,
-        }
-    }
-    let answer = if more { 0 } else { real() };
-    errno::keep(|| {
-        for (fd, tunnel) in tunnels.into_iter().flatten() {
-            if answer < 0 {
-                let _ = table::bind(fd, &tunnel);
-            } else {
-                if more {
-                    // SAFETY: the program closes it.
-                    let _ = unsafe { sys::close(fd) };
-                }
-                crate::epoll::tunnel_closed(fd);
-                closed(&tunnel);
-            }
-        }
-    });
-    if more {
-        // The rest of a range with many tunnels, and at last the range itself.
-        return close_range(first, last, flags, real_again(first, last, flags));
-    }
-    answer
-}
-
-fn real_again(first: u32, last: u32, flags: c_int) -> impl FnOnce() -> c_int {
-    move || {
-        // SAFETY: close_range(2) touches no memory.
-        let answer = unsafe {
-            sys::syscall(
-                libc::SYS_close_range,
-                [first as usize, last as usize, flags as usize, 0, 0, 0],
-            )
-        };
-        if answer < 0 {
-            errno::set(-answer as i32);
-            return -1;
-        }
-        0
-    }
+    hold(fd).map_or(flags, |tunnel| calls::status_flags(&tunnel, flags))
 }
 
 /// `new` has become another descriptor of `old` (or of something that is no tunnel): what it was before ends.
 pub fn duplicated(old: c_int, new: c_int) {
-    if old == new || !crate::process::owns_memory() {
+    if old == new || !process::owns_memory() {
         return;
     }
     errno::keep(|| {
@@ -386,7 +258,7 @@ pub fn duplicated(old: c_int, new: c_int) {
                 }
             }
             if let Some(tunnel) = replaced {
-                crate::epoll::tunnel_closed(new);
+                epoll::tunnel_closed(new);
                 closed(&tunnel);
             }
             Ok(())

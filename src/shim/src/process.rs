@@ -1,9 +1,13 @@
-//! What this process is: its id, and whether the memory that we see is its own.
+//! What this process is: whether the memory that we see is its own, and whether it ends.
 
-use crate::{errno, net};
+use memtun_abi::Errno;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::time::Duration;
 
 /// A page that the kernel zeroes in a forked child, but not in one that shares our memory.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
@@ -23,39 +27,6 @@ pub fn init() {
     };
     PAGE.store(page.cast(), Relaxed);
     let _ = owns_memory();
-    // At once in the child of a fork: the next to ask may already be a vfork child of that child, and must not be taken for
-    // it. The wiped page is for children of clone(2), which run no handlers.
-    // SAFETY: handlers that make system calls and stores; they allocate nothing and take no lock.
-    unsafe { pthread_atfork(Some(before_fork), None, Some(forked)) };
-}
-
-extern "C" fn before_fork() {
-    let _ = errno::fence(|| {
-        errno::keep(net::before_children);
-        Ok(())
-    });
-    // SAFETY: no guard is ever leaked but by a jump, over mappings that stay.
-    unsafe { memtun_shm::lock::before_fork() };
-}
-
-extern "C" fn forked() {
-    let _ = owns_memory();
-    memtun_shm::lock::forked();
-    let _ = errno::fence(|| {
-        errno::keep(|| {
-            net::forked();
-            crate::foreign::look_at(0, i32::MAX);
-        });
-        Ok(())
-    });
-}
-
-extern "C" {
-    fn pthread_atfork(
-        prepare: Option<extern "C" fn()>,
-        parent: Option<extern "C" fn()>,
-        child: Option<extern "C" fn()>,
-    ) -> i32;
 }
 
 /// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not change them.
@@ -74,4 +45,34 @@ pub fn owns_memory() -> bool {
         }
         known => known == pid,
     }
+}
+
+/// The thread that ends the process, 0 while none does.
+static LEAVER: AtomicI32 = AtomicI32::new(0);
+
+/// Does this process end? Its other threads are about to be killed, and do not see that their tunnels are gone already.
+#[inline]
+pub fn is_leaving() -> bool {
+    LEAVER.load(Relaxed) != 0
+}
+
+/// A call on a tunnel of a process that ends: another thread's does not come back, or late where the end takes its time.
+#[cold]
+pub fn left() -> Errno {
+    const TURNS: usize = 100;
+    const TURN: Duration = Duration::from_millis(10);
+    if LEAVER.load(Relaxed) != sys::gettid() {
+        (0..TURNS).for_each(|_| sys::nap(TURN));
+    }
+    Errno(libc::EBADF)
+}
+
+/// The calling thread ends the process.
+pub fn leaves() {
+    LEAVER.store(sys::gettid(), SeqCst);
+}
+
+/// The process is the child of a fork(2): what ends is its parent.
+pub fn forked() {
+    LEAVER.store(0, Relaxed);
 }

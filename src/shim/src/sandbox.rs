@@ -1,7 +1,7 @@
 //! The program forbids itself system calls (seccomp(2)): which of ours are among them is read in its filter, so that nothing
 //! is given up that is still allowed.
 
-use crate::{table, user};
+use crate::{table, uaccess};
 use libc::{c_long, c_ulong, sock_filter, sock_fprog};
 use memtun_sys as sys;
 use memtun_sys::quiet::{self, Extra};
@@ -94,7 +94,7 @@ pub fn look_for_inherited() {
 /// What of ours a filter does not allow.
 fn forbidden_by(program: usize) -> u32 {
     // SAFETY: plain numbers and a pointer that is not followed here.
-    let Ok(program) = (unsafe { user::read(program as *const sock_fprog) }) else {
+    let Ok(program) = (unsafe { uaccess::read(program as *const sock_fprog) }) else {
         return 0;
     };
     let refused = |(_, number, args): &&(Extra, c_long, [u64; 3])| !allows(&program, *number, args);
@@ -132,7 +132,7 @@ fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> 
     // Jumps lead forward only.
     while at < usize::from(program.len) {
         // SAFETY: plain numbers.
-        let op = unsafe { user::read(program.filter.cast_const().wrapping_add(at)) }.ok()?;
+        let op = unsafe { uaccess::read(program.filter.cast_const().wrapping_add(at)) }.ok()?;
         let sock_filter { code, jt, jf, k } = op;
         at += 1;
         let operand = if code & 0x08 != 0 { x } else { k };

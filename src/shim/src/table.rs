@@ -280,7 +280,7 @@ pub fn hold(fd: i32) -> Option<Held> {
 /// Enters a tunnel that is new in this process under a descriptor. EMFILE when the number is beyond what can be tracked.
 pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     // Now, because the program may forbid itself system calls next.
-    crate::hooks::signal::guard();
+    crate::watch::guard();
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
     // SAFETY: every call that has the tunnel has it by a `Held`, which is counted in its slot.

@@ -4,16 +4,15 @@
 //! costs an open and a few reads; it never makes an exec fail.
 
 use crate::config;
-use crate::user;
+use crate::uaccess;
 use libc::{c_char, c_int};
+use memtun_core::launch::bypass::bypass;
 use memtun_core::launch::elf::{self, Entry, Kind};
-use memtun_core::launch::{guard, FirstLine};
+use memtun_core::launch::preload::is_sanitizer;
+use memtun_core::launch::script::{FirstLine, DEFAULT_PATH, SCRIPT_DEPTH};
 use memtun_kernel::net as netdir;
 use memtun_sys::{self as sys, Fd};
 use std::ffi::CStr;
-
-/// Interpreters of interpreters that the kernel follows.
-const SCRIPT_DEPTH: usize = 5;
 
 /// Names of libraries that must stand in front of this one.
 #[derive(Clone, Copy)]
@@ -30,7 +29,7 @@ impl Target {
 
     /// The program behind a path, as execveat(2) finds it.
     pub fn at(dir: c_int, path: *const c_char) -> Target {
-        let Ok(name) = user::c_string(path) else {
+        let Ok(name) = uaccess::c_string(path) else {
             return Target::UNKNOWN;
         };
         if name.is_empty() {
@@ -44,7 +43,7 @@ impl Target {
 
     /// The program that execvp(3) finds by this name.
     pub fn in_path(file: *const c_char) -> Target {
-        let Ok(name) = user::c_string(file) else {
+        let Ok(name) = uaccess::c_string(file) else {
             return Target::UNKNOWN;
         };
         if name.is_empty() || name.contains(&b'/') {
@@ -53,7 +52,7 @@ impl Target {
         // SAFETY: libc's own search reads the environment in the same unsynchronised way.
         let path = unsafe { libc::getenv(c"PATH".as_ptr()) };
         let path = match path.is_null() {
-            true => b"/bin:/usr/bin".as_slice(),
+            true => DEFAULT_PATH.as_bytes(),
             // SAFETY: a NUL-terminated string of the environment.
             false => unsafe { CStr::from_ptr(path) }.to_bytes(),
         };
@@ -92,7 +91,7 @@ impl Target {
 
 /// The string that these bytes were taken from.
 fn terminated(bytes: &[u8]) -> Option<&CStr> {
-    // SAFETY: `user::c_string` has seen the NUL behind them.
+    // SAFETY: `uaccess::c_string` has seen the NUL behind them.
     let whole = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len() + 1) };
     CStr::from_bytes_with_nul(whole).ok()
 }
@@ -147,7 +146,7 @@ fn examine(
         return (!path.is_empty() && path.len() < 255).then_some(path.len());
     }
     let last = name.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    if let Some(why) = guard::bypass(fd, last, start) {
+    if let Some(why) = bypass(fd, last, start) {
         // Valgrind's tools are static, and put the library into their program themselves.
         let tool = name.windows(10).any(|part| part == b"/valgrind/");
         if !tool && log::log_enabled!(log::Level::Warn) && is_first(&st) {
@@ -157,7 +156,7 @@ fn examine(
     }
     if let Kind::Ours(image) = elf::kind(fd, start) {
         image.each_name(|entry, library| {
-            if entry == Entry::Needed && elf::is_sanitizer(library) {
+            if entry == Entry::Needed && is_sanitizer(library) {
                 let place = target.names.get_mut(target.count);
                 if let Some(place) = place.and_then(|place| place.get_mut(..library.len())) {
                     place.copy_from_slice(library);

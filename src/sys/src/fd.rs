@@ -184,18 +184,18 @@ pub fn closes_on_exec(fd: RawFd) -> Result<bool, Errno> {
 }
 
 /// Another descriptor of the same open file, the lowest free one from `lowest` on (F_DUPFD, F_DUPFD_CLOEXEC).
-pub fn duplicate_from(fd: BorrowedFd<'_>, lowest: RawFd, close_on_exec: bool) -> Result<Fd, Errno> {
+pub fn duplicate_from(fd: RawFd, lowest: RawFd, close_on_exec: bool) -> Result<Fd, Errno> {
     let command = if close_on_exec {
         libc::F_DUPFD_CLOEXEC
     } else {
         libc::F_DUPFD
     };
     // SAFETY: a number.
-    unsafe { control(fd.as_raw_fd(), command, lowest as usize) }.map(Fd)
+    unsafe { control(fd, command, lowest as usize) }.map(Fd)
 }
 
 /// Another descriptor where programs do not expect one: high and close-on-exec.
-pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<Fd, Errno> {
+pub fn duplicate_high(fd: RawFd) -> Result<Fd, Errno> {
     const HIGH: RawFd = 512;
     duplicate_from(fd, HIGH, true)
 }
@@ -203,7 +203,7 @@ pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<Fd, Errno> {
 /// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened while others of ours
 /// were open. EMFILE when the process may have no more.
 pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
-    let other = duplicate_from(fd.as_fd(), 0, closes_on_exec(fd.raw())?)?;
+    let other = duplicate_from(fd.raw(), 0, closes_on_exec(fd.raw())?)?;
     Ok(if other.raw() < fd.raw() { other } else { fd })
 }
 

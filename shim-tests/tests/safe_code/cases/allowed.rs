@@ -6,7 +6,6 @@ use memtun_shm::layout::{InterfaceState, TunnelState};
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
 use memtun_shm::Mapped;
-use std::os::fd::AsFd;
 
 pub fn queue(net: &NetDir, tunnel: &Mapped<TunnelState>) -> Option<Vec<u8>> {
     let guard = tunnel.lock(net, Patience::Program, || {}).ok()?;
@@ -31,7 +30,7 @@ pub fn log(net: &NetDir, interface: &Mapped<InterfaceState>) {
 
 pub fn descriptors() -> Result<(), memtun::Errno> {
     let null = memtun_sys::open(c"/dev/null", 0, 0)?;
-    let other = memtun_sys::duplicate_from(null.as_fd(), 10, true)?;
+    let other = memtun_sys::duplicate_from(null.raw(), 10, true)?;
     memtun_sys::set_status_flags(other.raw(), 0)?;
     drop(std::os::fd::OwnedFd::from(other));
     Ok(())

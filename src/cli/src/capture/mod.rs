@@ -5,20 +5,17 @@ mod running;
 mod sink;
 mod spool;
 
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::stop::Stop;
 use clap::Args;
-use memtun::{Capture, Name, Net};
+use memtun::{Capture, CapturedLink, Deadline, Name, Net};
 use running::{Running, Shared};
 use sink::{Missing, Sink};
 use spool::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// How soon an order to stop is seen.
-const NAP: Duration = Duration::from_millis(20);
 
 /// Capture packets, live, until SIGINT
 ///
@@ -48,12 +45,12 @@ pub struct CaptureArgs {
 /// `memtun capture`
 pub fn capture(args: &CaptureArgs) -> Outcome {
     let stop = Stop::on_signals()?;
-    let Some(net) = args.net.wait_until(|| stop.is_due())? else {
+    let Some(net) = args.net.wait_until(Some(&stop), Deadline::NEVER)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let (interface, count) = (args.interface, args.count);
     let write = args.write.clone();
-    let running = Running::start(&stop, move |shared| {
+    let running = Running::start(&stop, &net.clone(), move |shared| {
         // The file is there once the capture is.
         shared.keep(begin(&net, interface)?);
         let target = write.as_deref().map(Target::of).transpose()?;
@@ -80,7 +77,7 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
     let in_lines = target.is_none();
     let target = target.unwrap_or(Target::Standard);
     let shown = shared.writes_to(&target);
-    let spool = target.open(shared.ledger.clone(), &shared.stop)?;
+    let spool = target.open(shared.ledger.clone())?;
     let mut sink = if in_lines {
         Sink::lines(spool, shown)
     } else {
@@ -88,27 +85,32 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
     };
     let mut left = count.unwrap_or(u64::MAX);
     let (mut stopping, mut complaint) = (false, None);
-    let mut patience = Duration::ZERO;
+    // What was described when nothing was left; None as long as something may be.
+    let mut drained: Option<Vec<CapturedLink>> = None;
     while left > 0 {
         if !stopping && shared.stop.is_due() {
             stopping = true;
             complaint = shared.with_capture(Capture::stop).err();
         }
-        match shared.with_capture(|capture| capture.next(Some(patience))) {
+        let next = shared.with_capture(|capture| match &drained {
+            Some(described) if !stopping => capture.next_while(None, |capture| {
+                !shared.stop.is_due() && capture.interfaces().eq(described.iter().copied())
+            }),
+            _ => capture.next(Some(Duration::ZERO)),
+        });
+        match next {
             Ok(packet) => {
                 sink.packet(&packet)?;
                 left -= 1;
-                patience = Duration::ZERO;
+                drained = None;
             }
             Err(e) => match e.errno().0 {
                 libc::EAGAIN if stopping => break,
                 libc::EAGAIN => {
-                    describe(shared, &mut sink)?;
+                    let described = describe(shared, &mut sink)?;
                     // Whoever follows wants to see what there is.
-                    if patience.is_zero() {
-                        sink.flush()?;
-                    }
-                    patience = NAP;
+                    sink.flush()?;
+                    drained = Some(described);
                 }
                 // How many packets that were stands at the end.
                 libc::ENOBUFS => {}
@@ -131,11 +133,12 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
 }
 
 /// Also an interface without a packet stands in the capture.
-fn describe(shared: &Shared, sink: &mut Sink) -> Result<(), Failure> {
+fn describe(shared: &Shared, sink: &mut Sink) -> Result<Vec<CapturedLink>, Failure> {
     let links = shared.with_capture(|capture| Ok(capture.interfaces().collect::<Vec<_>>()))?;
-    links
-        .iter()
-        .try_for_each(|link| sink.interface(link).map(drop))
+    for link in &links {
+        sink.interface(link)?;
+    }
+    Ok(links)
 }
 
 fn now_ns() -> u64 {
@@ -152,7 +155,7 @@ impl Beside {
     pub fn start(net: &Net, file: &Path) -> Result<Beside, Failure> {
         let capture = begin(net, None)?;
         let target = Target::of(file)?;
-        let running = Running::start(&Stop::default(), move |shared| {
+        let running = Running::start(&Stop::new()?, net, move |shared| {
             shared.keep(capture);
             follow(shared, Some(target), None)
         });

@@ -3,22 +3,24 @@
 #![forbid(unsafe_code)]
 
 use super::spool::{Ledger, Target};
+use crate::event::{self, Event};
 use crate::failure::Failure;
 use crate::stop::Stop;
-use memtun::Capture;
+use memtun::{Capture, Deadline, Net};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// How soon an order is seen.
-const NAP: Duration = Duration::from_millis(10);
 
 /// How long the rest may stand still before nobody waits for it any more.
 const STANDSTILL: Duration = Duration::from_millis(700);
 
 /// The same for a file, whose disk may be slow.
 const DISK_STANDSTILL: Duration = Duration::from_secs(10);
+
+/// So many looks are taken meanwhile: what stands still says nothing.
+const LOOKS: u32 = 8;
 
 /// What the capturing thread and the one that looks after it share.
 pub struct Shared {
@@ -88,17 +90,29 @@ impl Shared {
     }
 }
 
+/// Says that the thread has ended, however it did.
+struct SetAtEnd(Arc<Event>);
+
+impl Drop for SetAtEnd {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// A capture that is under way.
 pub struct Running {
     pub stop: Stop,
     shared: Arc<Shared>,
     thread: JoinHandle<Result<(), Failure>>,
+    ended: Arc<Event>,
+    net: Net,
 }
 
 impl Running {
     /// Runs `run` in a thread.
     pub fn start(
         stop: &Stop,
+        net: &Net,
         run: impl FnOnce(&Shared) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Running, Failure> {
         let shared = Arc::new(Shared {
@@ -109,9 +123,12 @@ impl Running {
             is_file: AtomicBool::new(false),
         });
         let theirs = shared.clone();
+        let ended = Arc::new(Event::new()?);
+        let end = SetAtEnd(ended.clone());
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || {
+                let _end = end;
                 let ended = run(&theirs);
                 let capture = locked(&theirs.capture).take();
                 drop(capture);
@@ -121,21 +138,28 @@ impl Running {
             stop: stop.clone(),
             shared,
             thread: thread.map_err(|e| Failure::io("cannot start a thread", &e))?,
+            ended,
+            net: net.clone(),
         })
     }
 
     /// Waits for its end. Once it is time to stop, only as long as something goes on.
     pub fn end(self) -> Result<(), Failure> {
         let shared = &self.shared;
+        let ended = self.ended.as_fd();
+        event::wait([ended, self.stop.due()], Deadline::NEVER);
+        // It sleeps until something is captured.
+        self.net.wake();
         let (mut progress, mut since) = (shared.progress(), Instant::now());
-        while !self.thread.is_finished() {
-            std::thread::sleep(NAP);
+        while !self.ended.is_set() {
+            let look = Deadline::after(Some(shared.standstill() / LOOKS));
+            event::wait([ended, self.stop.urgent()], look);
             if let Some(signal) = self.stop.is_urgent() {
                 let text = format!("{} packets were not written", shared.unwritten());
                 return Err(Failure::with_status(128 + signal as u8, text));
             }
             let now = shared.progress();
-            if now != progress || !self.stop.is_due() {
+            if now != progress {
                 (progress, since) = (now, Instant::now());
             } else if since.elapsed() > shared.standstill() {
                 return Err(Failure::not_done(format!(

@@ -3,9 +3,9 @@
 
 use super::spool::Spool;
 use crate::failure::{say, Failure};
-use crate::packets::write::{Packet, PcapNg};
-use crate::packets::LinkType;
 use memtun::{Captured, CapturedLink, Direction, Name};
+use memtun_packets::pcapng::{Packet, Writer};
+use memtun_packets::LinkType;
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -22,7 +22,7 @@ pub struct Sink {
 }
 
 enum Form {
-    File(PcapNg<Spool>),
+    File(Writer<Spool>),
     Lines { out: Spool, first: Option<u64> },
 }
 
@@ -53,7 +53,7 @@ impl Sink {
 
     /// A pcapng file. Its beginning is written at once.
     pub fn file(out: Spool, shown: String) -> Result<Sink, Failure> {
-        let file = PcapNg::new(out).map_err(|e| Failure::io(&shown, &e))?;
+        let file = Writer::new(out).map_err(|e| Failure::io(&shown, &e))?;
         Ok(Sink::new(Form::File(file), shown))
     }
 

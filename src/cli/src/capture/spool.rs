@@ -1,29 +1,25 @@
 //! Where a capture's bytes go, and how many packets have arrived there.
 #![forbid(unsafe_code)]
 
+use crate::event::wait_writable;
 use crate::failure::Failure;
-use crate::stop::Stop;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, Release},
 };
 use std::sync::Arc;
-use std::time::Duration;
 
 /// So much is written at once.
 const ENOUGH: usize = 1 << 18;
 
 /// The same for what is no file: a pipe takes as much at once or nothing (PIPE_BUF), so that it is known what is in it.
 const PIECE: usize = 4096;
-
-/// How soon somebody looks again at an output that takes nothing now.
-const NAP: Duration = Duration::from_millis(5);
 
 /// What one thread does and another looks at.
 #[derive(Default)]
@@ -77,14 +73,15 @@ impl Target {
         status.is_ok_and(|st| rustix::fs::FileType::from_raw_mode(st.st_mode).is_file())
     }
 
-    /// Waits for the reader of a FIFO, also beyond `stop`: whoever looks after this thread does not wait for it for ever.
-    pub fn open(self, ledger: Arc<Ledger>, stop: &Stop) -> Result<Spool, Failure> {
+    /// Waits for the reader of a FIFO, also when it is time to stop: whoever looks after this thread does not wait for it for
+    /// ever.
+    pub fn open(self, ledger: Arc<Ledger>) -> Result<Spool, Failure> {
         let shown = self.shown();
         let piece = if self.is_file() { ENOUGH } else { PIECE };
         let file = match self {
             Target::Standard => io::stdout().as_fd().try_clone_to_owned().map(File::from),
             Target::Open(file, _) => Ok(file),
-            Target::Fifo(path) => open_fifo(&path, stop),
+            Target::Fifo(path) => OpenOptions::new().write(true).open(&path),
         };
         let file = file.map_err(|e| cannot_write(Path::new(&shown), &e))?;
         Ok(Spool {
@@ -104,26 +101,6 @@ fn add(counter: &AtomicU64, n: u64) {
 
 fn cannot_write(path: &Path, e: &io::Error) -> Failure {
     Failure::io(format!("{}: cannot write", path.display()), e)
-}
-
-fn open_fifo(path: &Path, stop: &Stop) -> io::Result<File> {
-    let file = loop {
-        let mut options = OpenOptions::new();
-        let opened = options
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path);
-        match opened {
-            Err(e) if e.raw_os_error() == Some(libc::ENXIO) && stop.is_urgent().is_none() => {
-                std::thread::sleep(NAP);
-            }
-            opened => break opened?,
-        }
-    };
-    // Its own open description: from here on it may block.
-    let flags = rustix::fs::fcntl_getfl(&file)?;
-    rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
-    Ok(file)
 }
 
 /// Writes in large pieces, and keeps the ledger.
@@ -175,7 +152,7 @@ impl Spool {
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // Somebody else's open description, who has set O_NONBLOCK.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(NAP),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => wait_writable(self.file.as_fd()),
                 Err(e) => return Err(e),
             }
         }

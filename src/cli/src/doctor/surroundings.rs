@@ -2,6 +2,8 @@
 
 use crate::failure::{plain, Outcome};
 use memtun::launch::library_obstacle;
+use memtun::launch::preload::PRELOAD;
+use memtun::launch::settings::{NET, OWNER};
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -26,9 +28,9 @@ fn loads(library: &Path) -> Option<String> {
     let command = std::env::current_exe().ok()?;
     let answer = Command::new(command)
         .arg(PROBE)
-        .env("LD_PRELOAD", library)
-        .env_remove("MEMTUN_NET")
-        .env_remove("MEMTUN_NET_OWNER")
+        .env(PRELOAD, library)
+        .env_remove(NET)
+        .env_remove(OWNER)
         .output();
     match answer {
         Err(e) => Some(format!(

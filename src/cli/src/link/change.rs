@@ -1,8 +1,8 @@
 //! `set` and `delete`: what an administrator does to an interface under the program.
 #![forbid(unsafe_code)]
 
-use crate::args::InterfaceArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::InterfaceArgs;
 use crate::values::{self, User};
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;

@@ -1,12 +1,11 @@
 //! `ls`: the interfaces of a net in columns that people know.
 #![forbid(unsafe_code)]
 
-use super::view::Link;
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
-use memtun::json::{of_interface, Json};
+use memtun::InterfaceInfo;
 use std::process::ExitCode;
 
 /// List the interfaces of a net
@@ -24,11 +23,9 @@ pub fn ls(args: &LsArgs) -> Outcome {
     let infos = args.net.existing()?.interfaces()?;
     let mut out = Output::new();
     if args.json {
-        let objects = infos.iter().map(|info| Json::Object(of_interface(info)));
-        out.json(&Json::List(objects.collect()))?;
+        out.json(&infos)?;
     } else {
-        let links: Vec<Link> = infos.iter().map(Link::from).collect();
-        let rows: Vec<[String; 11]> = links.iter().map(row).collect();
+        let rows: Vec<[String; 11]> = infos.iter().map(row).collect();
         table(&mut out, &HEADINGS, &rows)?;
     }
     out.flush()?;
@@ -39,24 +36,24 @@ const HEADINGS: [&str; 11] = [
     "NAME", "KIND", "STATE", "MTU", "QLEN", "QUEUED", "RX", "TX", "DROPPED", "TUNNELS", "FLAGS",
 ];
 
-fn row(l: &Link) -> [String; 11] {
-    let tunnels = if l.persistent {
+fn row(l: &InterfaceInfo) -> [String; 11] {
+    let tunnels = if l.is_persistent() {
         format!("{}+persist", l.tunnels.len())
     } else {
         l.tunnels.len().to_string()
     };
     [
-        l.name.clone(),
-        l.kind.into(),
-        l.state.into(),
+        l.name.to_string(),
+        l.kind().into(),
+        l.state().into(),
         l.mtu.to_string(),
         l.txqueuelen.to_string(),
-        l.queued.to_string(),
+        l.queued().to_string(),
         l.rx.packets.to_string(),
         l.tx.packets.to_string(),
         (l.rx.dropped + l.tx.dropped).to_string(),
         tunnels,
-        format!("<{}>", l.flags.join(",")),
+        format!("<{}>", l.flag_names().join(",")),
     ]
 }
 

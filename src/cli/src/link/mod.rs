@@ -4,4 +4,3 @@
 pub mod change;
 pub mod ls;
 pub mod show;
-mod view;

@@ -1,13 +1,11 @@
 //! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
 #![forbid(unsafe_code)]
 
-use super::view::{Link, TunnelView};
-use crate::args::NetArgs;
 use crate::failure::{Failure, Outcome};
+use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
-use memtun::json::{of_interface, Json};
-use memtun::Name;
+use memtun::{InterfaceInfo, Name, TunnelInfo};
 use std::process::ExitCode;
 
 /// Show one interface as ip -s -d link does, and its tunnels
@@ -36,47 +34,42 @@ pub fn show(args: &ShowArgs) -> Outcome {
     let info = interface.info();
     let mut out = Output::new();
     if args.json {
-        out.json(&Json::Object(of_interface(&info)))?;
+        out.json(&info)?;
     } else {
-        out.bytes(text(&Link::from(&info)).as_bytes())?;
+        out.bytes(text(&info).as_bytes())?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(l: &Link) -> String {
-    let (tap, up) = (l.kind == "tap", l.flags.iter().any(|f| f == "UP"));
-    let carrier = l.flags.iter().any(|f| f == "RUNNING");
+fn text(l: &InterfaceInfo) -> String {
+    let (up, carrier) = (l.is_up(), l.is_running());
+    let names = l.flag_names();
     // ip(8) writes LOWER_UP for a carrier and leaves out RUNNING, which is implied.
     let mut flags: Vec<&str> = if up && !carrier {
         vec!["NO-CARRIER"]
     } else {
         Vec::new()
     };
-    flags.extend(
-        l.flags
-            .iter()
-            .map(String::as_str)
-            .filter(|f| *f != "RUNNING" && *f != "UP"),
-    );
+    flags.extend(names.iter().filter(|f| !["RUNNING", "UP"].contains(f)));
     flags.extend(up.then_some("UP"));
     flags.extend((up && carrier).then_some("LOWER_UP"));
     let state = if up && carrier { "UNKNOWN" } else { "DOWN" };
-    let address = match &l.mac {
+    let address = match l.mac_text() {
         Some(mac) => format!("link/ether {mac} brd ff:ff:ff:ff:ff:ff"),
         None => "link/none".into(),
     };
     let on = |on: bool| if on { "on" } else { "off" };
     let mut detail = format!(
         "tun type {} pi {} vnet_hdr {}",
-        l.kind,
-        on(l.pi),
-        on(l.vnet_hdr)
+        l.kind(),
+        on(l.has_packet_information()),
+        on(l.has_vnet_header())
     );
-    if l.multi_queue {
+    if l.is_multi_queue() {
         detail += &format!(" multi_queue on numqueues {}", l.tunnels.len());
     }
-    detail += &format!(" persist {}", on(l.persistent));
+    detail += &format!(" persist {}", on(l.is_persistent()));
     if let Some(owner) = l.owner {
         detail += &format!(" user {owner}");
     }
@@ -94,7 +87,7 @@ fn text(l: &Link) -> String {
         ),
         format!(
             "    {address} minmtu 68 maxmtu {}",
-            if tap { 65521 } else { 65535 }
+            if l.tap { 65521 } else { 65535 }
         ),
         format!("    {detail}"),
         format!(
@@ -111,7 +104,11 @@ fn text(l: &Link) -> String {
         ),
         format!(
             "        {:>10} {:>9} {:>7} {:>7} {:>7}",
-            l.tx.bytes, l.tx.packets, 0, l.tx.dropped, l.queued
+            l.tx.bytes,
+            l.tx.packets,
+            0,
+            l.tx.dropped,
+            l.queued()
         ),
     ];
     if l.capture_refused > 0 {
@@ -121,19 +118,17 @@ fn text(l: &Link) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-fn tunnel(t: &TunnelView) -> String {
-    let asked = t
-        .requested_name
-        .as_deref()
-        .filter(|n| !n.is_empty())
-        .unwrap_or("any name");
+fn tunnel(t: &TunnelInfo) -> String {
+    let asked = t.requested_name.map(|name| name.to_string());
+    let asked = asked.filter(|name| !name.is_empty());
+    let asked = asked.as_deref().unwrap_or("any name");
     let mode = format!("{:#06x}", t.mode);
-    let blocking = if t.blocking {
+    let blocking = if t.blocking() {
         "blocking"
     } else {
         "non-blocking"
     };
-    let cloexec = if t.close_on_exec {
+    let cloexec = if t.close_on_exec() {
         " close-on-exec"
     } else {
         ""

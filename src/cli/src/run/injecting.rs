@@ -3,15 +3,12 @@
 
 use crate::failure::{say, Failure};
 use crate::inject::Replay;
-use crate::packets::PacketFile;
+use crate::packet_file::PacketFile;
 use crate::stop::Stop;
-use memtun::{Interface, Net};
+use memtun::{Deadline, Interface, Net};
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// How often somebody looks whether the program is ready, or gone.
-const NAP: Duration = Duration::from_millis(5);
 
 /// A file that is to be injected.
 pub struct Injection {
@@ -22,6 +19,7 @@ pub struct Injection {
 /// One that is being injected.
 pub struct Running {
     stop: Stop,
+    net: Net,
     thread: JoinHandle<()>,
 }
 
@@ -41,17 +39,18 @@ impl Injection {
 
     /// Waits for the program in a thread of its own.
     pub fn start(self, net: &Net) -> Result<Running, Failure> {
-        let stop = Stop::default();
-        let (net, told, shown) = (net.clone(), stop.clone(), self.shown.clone());
+        let stop = Stop::new()?;
+        let (own, told, shown) = (net.clone(), stop.clone(), self.shown.clone());
         let thread = std::thread::Builder::new()
             .name("inject".into())
             .spawn(move || {
-                if let Err(e) = self.inject(&net, &told) {
+                if let Err(e) = self.inject(&own, &told) {
                     e.about(format!("--inject {shown}")).report();
                 }
             });
         let thread = thread.map_err(|e| Failure::io("cannot start a thread", &e))?;
-        Ok(Running { stop, thread })
+        let net = net.clone();
+        Ok(Running { stop, net, thread })
     }
 
     fn inject(mut self, net: &Net, stop: &Stop) -> Result<(), Failure> {
@@ -62,7 +61,7 @@ impl Injection {
         let mut replay = Replay::new(&interface, false, None);
         let mut whole = true;
         replay.all(&mut self.file, |_, _| {
-            whole = wait_ready(&interface, stop);
+            whole = wait_ready(net, &interface, stop);
             whole
         })?;
         if whole {
@@ -77,6 +76,7 @@ impl Running {
     /// The program has ended.
     pub fn end(self) {
         self.stop.now();
+        self.net.wake();
         if self.thread.join().is_err() {
             say("--inject: a bug in memtun; please report it");
         }
@@ -84,6 +84,7 @@ impl Running {
 }
 
 fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
+    let mut seen = net.wait_change(0, Some(Duration::ZERO));
     loop {
         let last = stop.is_due();
         let attached = net
@@ -97,12 +98,13 @@ fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
         if last {
             return None;
         }
-        std::thread::sleep(NAP);
+        seen = net.wait_change(seen, None);
     }
 }
 
 /// Waits until packets can be injected; false when that will not be.
-fn wait_ready(interface: &Interface, stop: &Stop) -> bool {
+fn wait_ready(net: &Net, interface: &Interface, stop: &Stop) -> bool {
+    let mut seen = net.wait_change(0, Some(Duration::ZERO));
     loop {
         let info = interface.info();
         if stop.is_due() || interface.is_gone() {
@@ -111,6 +113,7 @@ fn wait_ready(interface: &Interface, stop: &Stop) -> bool {
         if info.is_up() && !info.tunnels.is_empty() {
             return true;
         }
-        std::thread::sleep(NAP);
+        // A tunnel whose last holder was killed says nothing.
+        seen = net.wait_change(seen, Deadline::NEVER.nap());
     }
 }

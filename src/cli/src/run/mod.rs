@@ -1,20 +1,21 @@
 //! `run`: a program under the shim, in a net of its own or in a named one.
 
-mod environment;
 mod injecting;
-mod leftovers;
 mod loading;
 mod premade;
 mod supervise;
 
-use crate::args::NetArgs;
 use crate::capture::Beside;
 use crate::failure::{say, Failure, Outcome};
+use crate::options::NetArgs;
 use crate::values;
 use clap::{Args, ValueEnum};
 use injecting::Injection;
-use memtun::launch::{examine, library_obstacle, Examined, Start};
-use memtun::{find_library, Fault, Net, Permission};
+use memtun::launch::preload::PRELOAD;
+use memtun::launch::{
+    devices, examine, inhabitants, library_obstacle, Environment, Examined, Start,
+};
+use memtun::{find_library, Deadline, Fault, Net, Permission};
 use premade::Premade;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -67,8 +68,11 @@ pub struct RunArgs {
     command: Vec<OsString>,
 }
 
+/// How long programs that are just ending have for it when the net goes.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
 /// `MEMTUN_LINK`
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum LinkState {
     Up,
     Down,
@@ -91,7 +95,22 @@ pub fn run(args: RunArgs) -> Outcome {
     examined.warnings.iter().for_each(|warning| say(warning));
     let mut command = Command::new(program);
     command.args(arguments);
-    environment::set(&mut command, &args, &net, &library, &examined.runtimes);
+    let environment = Environment {
+        net: &net,
+        library: &library,
+        runtimes: &examined.runtimes,
+        preloaded: &std::env::var_os(PRELOAD).unwrap_or_default(),
+        link_up: args.link.map(|link| link == LinkState::Up),
+    };
+    for (name, value) in environment.variables()? {
+        if !value.is_empty() || std::env::var_os(name).is_some() {
+            command.env(name, value);
+        }
+    }
+    if !args.devices.is_empty() {
+        let (name, list) = devices(&args.devices)?;
+        command.env(name, list);
+    }
     let capture = args
         .capture
         .as_deref()
@@ -212,20 +231,18 @@ fn has_tunnels(net: &Net) -> bool {
 /// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
 /// given it and knows nothing of the net.
 fn left_behind(net: &Net) -> Vec<String> {
-    let look = || {
-        let mut found = leftovers::in_net(net.path());
-        if found.is_empty() && has_tunnels(net) {
-            found.push("somebody who was given a tunnel".into());
+    let end = Deadline::after(Some(LAST_MOMENT));
+    loop {
+        let found = inhabitants::of_net(net.path());
+        let given = found.is_empty() && has_tunnels(net);
+        if found.is_empty() && !given {
+            return Vec::new();
         }
-        found
-    };
-    let mut found = look();
-    for _ in 0..20 {
-        if found.is_empty() {
-            break;
+        if end.is_over() {
+            let shown = found.iter().map(|p| format!("{} ({})", p.name, p.pid));
+            let given = given.then(|| "somebody who was given a tunnel".into());
+            return shown.chain(given).collect();
         }
-        std::thread::sleep(Duration::from_millis(5));
-        found = look();
+        inhabitants::wait_for_an_end(&found, end);
     }
-    found
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
-mod deadline;
 pub mod interface;
+mod joined;
 pub mod json;
 pub mod net;

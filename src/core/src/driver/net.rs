@@ -1,43 +1,29 @@
 //! The driver's side of a net.
 #![forbid(unsafe_code)]
 
-use crate::{sys, Errno, Error, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo};
+use super::joined::Joined;
+use crate::deadline::Deadline;
+use crate::{
+    sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
+};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::net::temporary;
 use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Cause;
-use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
-use memtun_shm::Mapped;
-use std::ffi::{OsStr, OsString};
+use serde::Serialize;
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
 #[derive(Clone)]
-pub struct Net(Arc<Inner>);
-
-struct Inner {
-    dir: NetDir,
-    local: Box<dyn Local + Send + Sync>,
-    remove: bool,
-    made_by: i32,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A forked child's copy is not the net's end.
-        if self.remove && self.made_by == sys::getpid() {
-            self.dir.let_capturer_find(&*self.local);
-            let _ = self.dir.remove();
-        }
-    }
-}
+pub struct Net(Arc<Joined>);
 
 /// Where nets without a name are made, as the environment says now.
 fn base_directory() -> Vec<u8> {
@@ -85,46 +71,27 @@ impl Net {
     }
 
     fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Net {
-        Net(Arc::new(Inner {
-            dir,
-            local,
-            remove,
-            made_by: sys::getpid(),
-        }))
+        Net(Arc::new(Joined::new(dir, local, remove)))
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(self.0.dir.path()))
+        self.0.path()
     }
 
     /// The files behind it.
     pub fn dir(&self) -> &NetDir {
-        &self.0.dir
+        self.0.dir()
     }
 
     /// Does the net go with its last member?
     pub fn is_private(&self) -> bool {
-        self.0.dir.is_private()
+        self.0.dir().is_private()
     }
 
-    pub(crate) fn local(&self) -> &dyn Local {
-        &*self.0.local
-    }
-
-    /// Clears up after the dead tunnels of an interface.
-    pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
-        // Who does not get the lock at once leaves it to its holder, or to the next look.
-        if let Ok(_lock) = self.0.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
-            if interface.is_going() {
-                // Whoever began to delete it may have died.
-                let name = memtun_shm::load_name(&interface.name);
-                let _ = self.0.dir.find_interface(&name, self.local());
-            }
-            for inode in interface.queue_inodes() {
-                self.0.dir.reap_tunnel(inode, self.local());
-            }
-        }
+    /// What the net's interfaces hold of it.
+    pub(crate) fn joined(&self) -> &Arc<Joined> {
+        &self.0
     }
 
     fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
@@ -139,14 +106,14 @@ impl Net {
 
     /// Has, or had, the net an interface of this name? A net remembers some thousand names.
     pub fn had_interface(&self, name: &str) -> Result<bool> {
-        Ok(self.0.dir.knows(&name.parse()?))
+        Ok(self.0.dir().knows(&name.parse()?))
     }
 
     fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         // A holder that does not go on keeps nobody from finding what is on record.
         let found = match dir.lock_for(patience) {
-            Ok(_lock) => dir.find_interface(&name, self.local()),
+            Ok(_lock) => dir.find_interface(&name, self.0.local()),
             Err(_) => dir.look_up(&name),
         };
         let found = found.context(|e| match e.0 {
@@ -156,34 +123,33 @@ impl Net {
             ),
             _ => format!("net {}: {name}: {}", self.path().display(), Cause(e)),
         })?;
-        Ok(found.map(|state| Interface::new(self.clone(), state)))
+        Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
 
     /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
     pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
-        let state = &*self.0.dir;
+        let end = Deadline::after(timeout);
+        let state = &**self.0.dir();
         let wanted: Name = name.parse()?;
         loop {
             let seen = state.changes.load(SeqCst);
-            let left = || end.map(|e| e.saturating_duration_since(Instant::now()));
-            let patience = match left() {
+            let patience = match end.left() {
                 Some(left) if left < Duration::from_millis(20) => Patience::Driver(Some(left)),
                 _ => Patience::Brief,
             };
             if let Some(interface) = self.find(wanted, patience)? {
                 return Ok(interface);
             }
-            let left = left();
+            let left = end.left();
             if left == Some(Duration::ZERO) {
-                let why = if self.0.dir.knows(&wanted) {
+                let why = if self.0.dir().knows(&wanted) {
                     "one was made, and is gone"
                 } else {
                     "did the program start, and under the shim?"
                 };
                 let net = self.path().display();
                 let text = format!("net {net}: no interface {name} in time; {why}");
-                return Err(Error::new(libc::ENODEV, text));
+                return Err(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Timeout));
             }
             state.waiters.fetch_add(1, SeqCst);
             let _ = sys::futex_wait(&state.changes, seen, left);
@@ -194,11 +160,11 @@ impl Net {
     /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
     /// most `timeout` (None: for ever). The answer for the next call.
     pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
-        let state = &*self.0.dir;
+        let end = Deadline::after(timeout);
+        let state = &**self.0.dir();
         loop {
             let now = state.changes.load(SeqCst);
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
+            let left = end.left();
             if now != seen || left == Some(Duration::ZERO) {
                 return now;
             }
@@ -208,11 +174,17 @@ impl Net {
         }
     }
 
+    /// Wakes everybody who waits for a change of the net, as if there had been one: they look again, also at what they alone
+    /// know of.
+    pub fn wake(&self) {
+        self.0.dir().announce();
+    }
+
     /// The interfaces, by index.
     pub fn interfaces(&self) -> Result<Vec<InterfaceInfo>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         let listed = dir.lock().and_then(|_lock| {
-            dir.sweep(self.local())?;
+            dir.sweep(self.0.local())?;
             let mut names = Vec::new();
             dir.each_name(|name| {
                 names.push(name);
@@ -222,7 +194,7 @@ impl Net {
             for name in names {
                 // A file that is no interface is not listed; asking for it by name says what it is.
                 if let Ok(Some(state)) = dir.open_interface(&name) {
-                    infos.push(InterfaceInfo::new(self, &state));
+                    infos.push(InterfaceInfo::new(dir, &state));
                 }
             }
             infos.sort_by_key(|i| i.index);
@@ -231,12 +203,32 @@ impl Net {
         listed.context(self.fail("cannot list"))
     }
 
+    /// All that is known of it.
+    pub fn info(&self) -> Result<NetInfo> {
+        let state = self.dir();
+        let limit = state.send_buffer_size.load(Relaxed);
+        Ok(NetInfo {
+            path: self.path().to_string_lossy().into_owned(),
+            permissions: self
+                .permissions()
+                .iter()
+                .map(Permission::to_string)
+                .collect(),
+            faults: self.faults().iter().map(Fault::to_string).collect(),
+            send_buffer_size: Some(limit).filter(|limit| *limit > 0),
+            name_suffix: memtun_shm::load_name(&state.rename).to_string(),
+            discarded: self.discarded(),
+            interfaces: self.interfaces()?,
+            tunnels: self.tunnels()?,
+        })
+    }
+
     /// Every tunnel that is open in the net, attached or not, in the order of their opening.
     pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
-        let dir = &self.0.dir;
+        let dir = self.0.dir();
         let living = dir
             .lock()
-            .and_then(|_lock| dir.sweep(self.local()))
+            .and_then(|_lock| dir.sweep(self.0.local()))
             .context(self.fail("cannot list"))?;
         Ok(living
             .into_iter()
@@ -246,17 +238,17 @@ impl Net {
 
     /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
     pub fn deny(&self, what: Permission) {
-        self.0.dir.denied.fetch_or(what as u32, SeqCst);
+        self.0.dir().denied.fetch_or(what as u32, SeqCst);
     }
 
     /// Gives a permission back.
     pub fn permit(&self, what: Permission) {
-        self.0.dir.denied.fetch_and(!(what as u32), SeqCst);
+        self.0.dir().denied.fetch_and(!(what as u32), SeqCst);
     }
 
     /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
     pub fn permissions(&self) -> Vec<Permission> {
-        let denied = self.0.dir.denied.load(Acquire);
+        let denied = self.0.dir().denied.load(Acquire);
         Permission::ALL
             .into_iter()
             .filter(|p| denied & *p as u32 == 0)
@@ -267,9 +259,9 @@ impl Net {
     pub fn fault(&self, fault: &Fault) -> Result<()> {
         let set = self
             .0
-            .dir
+            .dir()
             .lock()
-            .and_then(|_lock| self.0.dir.set_fault(fault));
+            .and_then(|_lock| self.0.dir().set_fault(fault));
         set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
     }
 
@@ -277,24 +269,24 @@ impl Net {
     pub fn take_back(&self, fault: &Fault) -> Result<bool> {
         let gone = self
             .0
-            .dir
+            .dir()
             .lock()
-            .map(|_lock| self.0.dir.take_back(Some(fault)));
+            .map(|_lock| self.0.dir().take_back(Some(fault)));
         Ok(gone.context(self.fail("cannot change faults"))? > 0)
     }
 
     /// The faults that may still strike.
     pub fn faults(&self) -> Vec<Fault> {
-        self.0.dir.list_faults()
+        self.0.dir().list_faults()
     }
 
     /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
     pub fn reset(&self) -> Result<()> {
-        let state = &*self.0.dir;
+        let state = &**self.0.dir();
         self.0
-            .dir
+            .dir()
             .lock()
-            .map(|_lock| self.0.dir.take_back(None))
+            .map(|_lock| self.0.dir().take_back(None))
             .context(self.fail("cannot reset"))?;
         state.denied.store(0, SeqCst);
         state.send_buffer_size.store(0, Relaxed);
@@ -304,7 +296,7 @@ impl Net {
     /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
     pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
         self.0
-            .dir
+            .dir()
             .send_buffer_size
             .store(bytes.unwrap_or(0), Relaxed);
     }
@@ -318,13 +310,13 @@ impl Net {
         let name = name.ok_or_else(|| {
             Error::new(libc::EINVAL, format!("{suffix:?} cannot end an interface name: at most 12 bytes, no '/', ':', '%' or white space"))
         })?;
-        memtun_shm::store_name(&self.0.dir.rename, &name);
+        memtun_shm::store_name(&self.0.dir().rename, &name);
         Ok(())
     }
 
     /// Packets that were still queued when their tunnels ended, since the net was made.
     pub fn discarded(&self) -> u64 {
-        self.0.dir.discarded.load(Relaxed)
+        self.0.dir().discarded.load(Relaxed)
     }
 
     /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
@@ -336,8 +328,8 @@ impl Net {
     /// no more. ENOTEMPTY when the directory holds something else, which stays.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
-        self.0.dir.let_capturer_find(self.local());
-        self.0.dir.remove().map_err(|(e, other)| {
+        self.0.dir().let_capturer_find(self.0.local());
+        self.0.dir().remove().map_err(|(e, other)| {
             let why = other.map_or(e.to_string(), |name| {
                 format!("{name:?} in it is not memtun's; remove it yourself")
             });
@@ -347,8 +339,30 @@ impl Net {
 
     /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
     pub fn owner(&self) -> Option<u32> {
-        self.0.dir.owner()
+        self.0.dir().owner()
     }
+}
+
+/// A net as a whole; a snapshot. As JSON it is what `memtun_describe` gives; members are only ever added.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NetInfo {
+    /// The directory; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Permissions that programs have.
+    pub permissions: Vec<String>,
+    /// Faults that may still strike.
+    pub faults: Vec<String>,
+    /// Longest write in bytes; None for no limit.
+    pub send_buffer_size: Option<u32>,
+    /// What replaces the end of every requested name; empty for the kernel's naming.
+    pub name_suffix: String,
+    /// Packets that were still queued when their tunnels ended.
+    pub discarded: u64,
+    /// Interfaces, by index.
+    pub interfaces: Vec<InterfaceInfo>,
+    /// Tunnels, attached or not, in the order of their opening.
+    pub tunnels: Vec<TunnelInfo>,
 }
 
 /// How a net is joined, where it is not one's own.
@@ -395,6 +409,6 @@ impl NetOptions {
 
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Net").field(&self.path()).finish()
+        self.0.fmt(f)
     }
 }

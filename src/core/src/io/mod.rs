@@ -4,13 +4,14 @@
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
 use memtun_abi::error::Result as DriverResult;
-use memtun_abi::uapi::*;
+use memtun_abi::request::{self, Answer, On};
+use memtun_abi::uapi::IfReq;
 use memtun_kernel::net::Local;
 use memtun_kernel::policy::Policy;
-use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Tunnel, GENERIC};
+use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Tunnel};
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::ops::{Deref, RangeInclusive};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -380,23 +381,12 @@ impl Argument for Bytes {
     }
 }
 
-/// Requests that take a number, not a pointer.
-const BY_VALUE: &[u32] = &[
-    TUNSETNOCSUM,
-    TUNSETDEBUG,
-    TUNSETPERSIST,
-    TUNSETOWNER,
-    TUNSETLINK,
-    TUNSETGROUP,
-    TUNSETOFFLOAD,
-];
-
 /// An ioctl of [`is_known`]'s.
 fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     let mut memory = [0u8; 1024];
     let n = args.len().min(memory.len());
     memory[..n].copy_from_slice(&args[..n]);
-    let arg = if BY_VALUE.contains(&request) {
+    let arg = if request::is_by_value(request) {
         Bytes(args.to_vec()).value()
     } else {
         memory.as_mut_ptr() as usize
@@ -428,12 +418,9 @@ fn opened(fd: i32) -> Result<Arc<Fd>> {
 
 /// A request whose argument is a number, or memory of a size that is known and that holds no address to be written to.
 fn is_known(request: u32) -> bool {
-    /// `T` and a number from 200 on: the tun driver's.
-    const TUN: RangeInclusive<u32> = 0x54c8..=0x54ff;
-    let size = (request >> 16 & 0x3fff) as usize;
-    TUN.contains(&(request & 0xffff)) && size <= IfReq::SIZE
-        || [SIOCGIFHWADDR, SIOCSIFHWADDR, SIOCGSKNS].contains(&request)
-        || GENERIC.contains(&request)
+    // Of those that every descriptor knows, only what takes a number or an int is answered as for any other file.
+    request::on_tunnel(request)
+        .is_some_and(|row| row.on != On::Any || !matches!(row.answer, Answer::Refused(..)))
 }
 
 impl IoSystem for RealSystem {

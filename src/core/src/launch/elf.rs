@@ -278,27 +278,47 @@ impl Image<'_> {
     /// Is a sanitizer's runtime in the file itself (`-static-libasan`, and what clang and rustc do unasked)? Its entry points
     /// are defined in one of the symbol tables then, and only named there where it is a library.
     pub fn has_sanitizer(&self) -> bool {
+        let mut found = false;
+        self.each_defined(|name| {
+            found |= ENTRY_POINTS.contains(&name) || name.starts_with(b"__ubsan_handle_");
+        });
+        found
+    }
+
+    /// Does it define this symbol for others?
+    pub fn exports(&self, wanted: &[u8]) -> bool {
+        let mut found = false;
+        self.each_in(&[SHT_DYNSYM], |name| found |= name == wanted);
+        found
+    }
+
+    /// Calls `each` with the name of every symbol that is defined in it.
+    pub fn each_defined(&self, each: impl FnMut(&[u8])) {
+        self.each_in(&[SHT_SYMTAB, SHT_DYNSYM], each);
+    }
+
+    fn each_in(&self, kinds: &[u32], mut each: impl FnMut(&[u8])) {
         let (table, count) = self.sections;
         let section = |i: u64| {
             let mut entry = [0u8; 64];
             let at = table.saturating_add(i * 64);
             (sys::pread(self.fd, &mut entry, at) == Ok(64)).then_some(entry)
         };
-        (0..u64::from(count))
+        let tables = (0..u64::from(count))
             .filter_map(section)
-            .filter(|entry| [SHT_SYMTAB, SHT_DYNSYM].contains(&word(entry, 4)))
-            .any(|symbols| {
-                let strings = section(u64::from(word(&symbols, 40)));
-                strings.is_some_and(|strings| self.defines_sanitizer(&symbols, &strings))
-            })
-    }
-
-    fn defines_sanitizer(&self, symbols: &[u8; 64], strings: &[u8; 64]) -> bool {
-        let names = self.bytes(strings);
-        self.bytes(symbols).chunks_exact(24).any(|symbol| {
-            let name = names.get(word(symbol, 0) as usize..).unwrap_or_default();
-            half(symbol, 6) != SHN_UNDEF && ENTRY_POINTS.iter().any(|known| name.starts_with(known))
-        })
+            .filter(|entry| kinds.contains(&word(entry, 4)));
+        for symbols in tables {
+            let Some(strings) = section(u64::from(word(&symbols, 40))) else {
+                continue;
+            };
+            let names = self.bytes(&strings);
+            for symbol in self.bytes(&symbols).chunks_exact(24) {
+                if half(symbol, 6) != SHN_UNDEF {
+                    let rest = names.get(word(symbol, 0) as usize..).unwrap_or_default();
+                    each(rest.split(|byte| *byte == 0).next().unwrap_or_default());
+                }
+            }
+        }
     }
 
     /// What is in a section, as far as one is looked at.
@@ -325,23 +345,9 @@ const SHN_UNDEF: u16 = 0;
 
 /// By these a program that was built with a sanitizer calls its runtime.
 const ENTRY_POINTS: &[&[u8]] = &[
-    b"__asan_init\0",
-    b"__hwasan_init\0",
-    b"__msan_init\0",
-    b"__tsan_init\0",
-    b"__ubsan_handle_",
+    b"__asan_init",
+    b"__hwasan_init",
+    b"__lsan_init",
+    b"__msan_init",
+    b"__tsan_init",
 ];
-
-/// Is this the name of a sanitizer's runtime that wants to come before every other library?
-pub fn is_sanitizer(library: &[u8]) -> bool {
-    const RUNTIMES: &[&[u8]] = &[
-        b"libasan.so",
-        b"libtsan.so",
-        b"liblsan.so",
-        b"libhwasan.so",
-        b"libclang_rt.asan",
-        b"libclang_rt.tsan",
-        b"libclang_rt.hwasan",
-    ];
-    RUNTIMES.iter().any(|name| library.starts_with(name))
-}

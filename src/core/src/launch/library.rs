@@ -1,9 +1,14 @@
 //! Where `libmemtun.so` is.
 #![forbid(unsafe_code)]
 
+use super::bypass::is_noexec;
+use super::elf::{self, Kind};
+use super::preload::{entries, PRELOAD};
 use crate::{sys, Error, Result};
+use memtun_kernel::settings::LIBRARY;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +57,7 @@ const INSTALLED: &[&str] = &[
 /// Errors: ENOENT with the places that were looked at and the remedy; EINVAL when the library's path has a space or colon in
 /// it, which LD_PRELOAD cannot express.
 pub fn find() -> Result<PathBuf> {
-    let library = match std::env::var_os("MEMTUN_LIBRARY").filter(|given| !given.is_empty()) {
+    let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
         None => look_around()?,
     };
@@ -62,7 +67,7 @@ pub fn find() -> Result<PathBuf> {
 
 /// The same for a process that has the library in it already, as `own`: `MEMTUN_LIBRARY`, what it was preloaded with, or that.
 pub fn of(own: Result<PathBuf>) -> Result<PathBuf> {
-    let library = match std::env::var_os("MEMTUN_LIBRARY").filter(|given| !given.is_empty()) {
+    let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
         None => match preloaded() {
             Some(path) => path,
@@ -87,7 +92,7 @@ fn check(library: &Path) -> Result<()> {
 
 /// Why the system will not load the library from where it is, with the remedy.
 pub fn obstacle(library: &Path) -> Option<String> {
-    super::guard::is_noexec(library).then(|| {
+    is_noexec(library).then(|| {
         let shown = library.display();
         format!("{shown}: is on a file system that is mounted noexec, from which no library can be loaded; copy it elsewhere and set MEMTUN_LIBRARY")
     })
@@ -95,15 +100,31 @@ pub fn obstacle(library: &Path) -> Option<String> {
 
 fn given_by_name(given: &Path) -> Result<PathBuf> {
     match fs::canonicalize(given) {
-        Ok(path) if path.is_file() => Ok(path),
-        _ => Err(Error::new(
-            libc::ENOENT,
+        Ok(path) if path.is_file() && !is_it(&path) => Err(Error::new(
+            libc::EINVAL,
             format!(
-                "MEMTUN_LIBRARY={}: no such file; name {NAME}",
+                "MEMTUN_LIBRARY={}: is not {NAME} for this machine, and programs would run without it, on the machine's own \
+                 devices; name the one that cargo build --release -p memtun-shim makes",
                 given.display()
             ),
         )),
+        Ok(path) if path.is_file() => Ok(path),
+        _ => Err(Error::new(
+            libc::ENOENT,
+            format!("{LIBRARY}={}: no such file; name {NAME}", given.display()),
+        )),
     }
+}
+
+/// Is it the library, under whatever name? The loader starts a program all the same when it is not.
+fn is_it(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else {
+        // That is said where it is wanted.
+        return true;
+    };
+    let mut start = [0; 1024];
+    let len = sys::pread(file.as_raw_fd(), &mut start, 0).unwrap_or(0);
+    matches!(elf::kind(file.as_raw_fd(), &start[..len]), Kind::Ours(image) if image.exports(b"memtun_active"))
 }
 
 fn look_around() -> Result<PathBuf> {
@@ -142,9 +163,8 @@ fn look_around() -> Result<PathBuf> {
 }
 
 fn preloaded() -> Option<PathBuf> {
-    let list = std::env::var_os("LD_PRELOAD")?;
-    let entries = list.as_bytes().split(|b| b": ".contains(b));
-    let mut paths = entries.map(|entry| PathBuf::from(OsStr::from_bytes(entry)));
+    let list = std::env::var_os(PRELOAD)?;
+    let mut paths = entries(list.as_bytes()).map(|entry| PathBuf::from(OsStr::from_bytes(entry)));
     paths.find(|path| path.file_name() == Some(OsStr::new(NAME)) && path.is_file())
 }
 

@@ -3,28 +3,40 @@
 //! | module | subject |
 //! |---|---|
 //! | `library` | where `libmemtun.so` is, and can it be loaded from there |
-//! | [`guard`] | what can be known of a program before it starts, in sentences |
-//! | `program` | from the name of a command to the files that run |
+//! | [`settings`] | the variables that the library reads: names, and what may stand in them |
+//! | [`preload`] | `LD_PRELOAD`: which libraries, in which order |
+//! | `environment` | what a program must find to run under the library in a net |
+//! | `guard` | what can be known of a program before it starts, in sentences |
+//! | `program`, [`script`] | from the name of a command to the files that run |
+//! | [`bypass`] | what makes a program run without the library, or past it |
 //! | [`elf`] | what an executable's file says about itself |
 //! | `code`, `raw` | system calls in its code, past libc |
+//! | [`inhabitants`] | processes that run in a net |
 //! | `wait` | waiting for its interface, as long as it runs |
 
+pub mod bypass;
 mod code;
 pub mod elf;
-pub mod guard;
+mod environment;
+mod guard;
+pub mod inhabitants;
 mod library;
+pub mod preload;
 mod program;
 mod raw;
+pub mod script;
 mod wait;
 
+pub use environment::{devices, preload_list, Environment};
 pub use guard::{examine, Examined};
 pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
-pub use program::{FirstLine, Start};
+pub use memtun_kernel::settings;
+pub use program::Start;
 
-use crate::{Error, Net, Result};
+use crate::{Net, Result};
+use memtun_kernel::settings::{link_word, LINK};
+use preload::PRELOAD;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -89,27 +101,15 @@ impl UnderShim for Command {
     }
 
     fn link_up(&mut self, up: bool) -> &mut Command {
-        self.env("MEMTUN_LINK", if up { "up" } else { "down" })
+        self.env(LINK, link_word(up))
     }
 
     fn special_devices<P: AsRef<Path>>(
         &mut self,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<&mut Command> {
-        let mut list = Vec::new();
-        for path in paths {
-            let path = path.as_ref();
-            if !is_device_path(path) {
-                return Err(Error::new(
-                    libc::EINVAL,
-                    format!(
-                        "special device {path:?}: give an absolute path without \"..\" and ':'"
-                    ),
-                ));
-            }
-            list.push(path.as_os_str().as_bytes().to_vec());
-        }
-        Ok(self.env("MEMTUN_DEVICES", OsString::from_vec(list.join(&b':'))))
+        let (name, list) = devices(paths)?;
+        Ok(self.env(name, list))
     }
 }
 
@@ -127,40 +127,19 @@ fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a
         // As the library itself does, when something that the program starts is like that.
         eprintln!("memtun: {warning}");
     }
-    // The program may go to another directory.
-    let dir = std::path::absolute(net.path()).map_err(|e| {
-        let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
-        Error::new(errno, format!("net {}: {e}", net.path().display()))
-    })?;
-    let list = preload(
-        &examined.runtimes,
-        &library,
-        variable(command, "LD_PRELOAD"),
-    );
-    match net.owner() {
-        Some(uid) => command.env("MEMTUN_NET_OWNER", uid.to_string()),
-        // Said of another net. Empty, not away: a shim around this process would put it back.
-        None if !variable(command, "MEMTUN_NET_OWNER").is_empty() => {
-            command.env("MEMTUN_NET_OWNER", "")
-        }
-        None => command,
+    let environment = Environment {
+        net,
+        library: &library,
+        runtimes: &examined.runtimes,
+        preloaded: &variable(command, PRELOAD),
+        link_up: None,
     };
-    if let Some(place) = place(&dir) {
-        command.env("MEMTUN_NET_PLACE", place);
+    for (name, value) in environment.variables()? {
+        if !value.is_empty() || !variable(command, name).is_empty() {
+            command.env(name, value);
+        }
     }
-    if net.is_private() {
-        // A process that outlives the net, and opens the device then, makes one that goes with it again.
-        command.env("MEMTUN_TREE", &dir);
-    }
-    Ok(command.env("LD_PRELOAD", list).env("MEMTUN_NET", dir))
-}
-
-fn is_device_path(path: &Path) -> bool {
-    let plain = |c| !matches!(c, std::path::Component::ParentDir);
-    path.is_absolute()
-        && path.components().all(plain)
-        && path.file_name().is_some()
-        && !path.as_os_str().as_bytes().contains(&b':')
+    Ok(command)
 }
 
 /// What the program will find in a variable.
@@ -169,49 +148,5 @@ fn variable(command: &Command, name: &str) -> OsString {
     match told {
         Some((_, value)) => value.unwrap_or_default().to_owned(),
         None => std::env::var_os(name).unwrap_or_default(),
-    }
-}
-
-/// `MEMTUN_NET_PLACE`: which directory the net's path leads to, `DEVICE:INODE:PATH`. In a sandbox it may lead elsewhere.
-pub fn place(dir: &Path) -> Option<OsString> {
-    let meta = std::fs::metadata(dir).ok()?;
-    let mut place = OsString::from(format!("{}:{}:", meta.dev(), meta.ino()));
-    place.push(dir);
-    Some(place)
-}
-
-/// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes come before it, which
-/// accept no other place.
-pub fn preload(runtimes: &[String], library: &Path, list: OsString) -> OsString {
-    let library = library.as_os_str().as_bytes();
-    let list = list.into_vec();
-    let wanted = runtimes.iter().map(String::as_bytes).chain([library]);
-    let mut entries: Vec<&[u8]> = wanted.collect();
-    for entry in list.split(|b| b": ".contains(b)) {
-        if !entry.is_empty() && !entries.contains(&entry) {
-            entries.push(entry);
-        }
-    }
-    OsString::from_vec(entries.join(&b':'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_existing_preload_list_is_kept_behind_the_library() {
-        let list = |runtimes: &[&str], text: &str| {
-            let runtimes: Vec<String> = runtimes.iter().map(|r| r.to_string()).collect();
-            let list = preload(&runtimes, Path::new("/x/libmemtun.so"), text.into());
-            list.into_string().expect("ASCII")
-        };
-        assert_eq!(list(&[], ""), "/x/libmemtun.so");
-        assert_eq!(list(&[], "/a.so /b.so"), "/x/libmemtun.so:/a.so:/b.so");
-        assert_eq!(list(&[], "/a.so:/x/libmemtun.so"), "/x/libmemtun.so:/a.so");
-        assert_eq!(
-            list(&["libasan.so.8"], "/a.so"),
-            "libasan.so.8:/x/libmemtun.so:/a.so"
-        );
     }
 }

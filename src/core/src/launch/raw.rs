@@ -108,7 +108,15 @@ fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
         // A driver that is built with this crate: it has these calls from here.
         return Vec::new();
     }
-    each_call(image, fd, |call| names.extend(code::name(call)));
+    let mut unknown = false;
+    each_call(image, fd, |call| {
+        unknown |= call.number.is_none();
+        names.extend(code::name(call));
+    });
+    if unknown {
+        // Without optimisation the number is an argument of a function of the crate, whose callers are known by their names.
+        image.each_defined(|symbol| names.extend(of_rustix(symbol)));
+    }
     // Whoever only writes tells of a crash.
     if names.iter().all(|name| ["write", "writev"].contains(name)) {
         names.clear();
@@ -118,6 +126,37 @@ fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
         names.clear();
     }
     names.into_iter().collect()
+}
+
+/// The system call that a function of rustix is for, which calls it by itself: `rustix::backend::io::syscalls::read`.
+fn of_rustix(symbol: &[u8]) -> Option<&'static str> {
+    let after = |text: &'static [u8], in_: &'_ [u8]| {
+        let at = in_.windows(text.len()).position(|part| part == text)?;
+        Some(at + text.len())
+    };
+    let rest = &symbol[after(b"6rustix7backend", symbol)?..];
+    let rest = &rest[after(b"8syscalls", rest)?..];
+    let calls: &[(&[u8], &'static str)] = &[
+        (b"4read", "read"),
+        (b"5write", "write"),
+        (b"5readv", "readv"),
+        (b"6writev", "writev"),
+        (b"7preadv2", "preadv2"),
+        (b"8pwritev2", "pwritev2"),
+        (b"4open", "open"),
+        (b"6openat", "openat"),
+        (b"7openat2", "openat2"),
+        (b"4poll", "poll"),
+        (b"6select", "select"),
+        (b"9epoll_add", "epoll_ctl"),
+        (b"9epoll_mod", "epoll_ctl"),
+        (b"10epoll_wait", "epoll_wait"),
+        (b"14io_uring_setup", "io_uring_setup"),
+        (b"14io_uring_enter", "io_uring_enter"),
+    ];
+    // A length and so many characters: no name is the beginning of another.
+    let found = calls.iter().find(|(name, _)| rest.starts_with(name));
+    found.map(|(_, call)| *call)
 }
 
 fn each_call(image: &Image<'_>, fd: i32, mut each: impl FnMut(code::Call)) {
@@ -220,6 +259,11 @@ fn configured(file: &Path, places: &mut Vec<PathBuf>, depth: usize) {
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
+#[path = "../../../../shim-tests/src/not_run.rs"]
+#[allow(dead_code)]
+mod not_run;
+
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
     use std::process::Command;
@@ -235,8 +279,7 @@ mod tests {
             .find(|path| path.contains("/libc.so"))
             .expect("it is loaded");
         let Ok(listing) = Command::new("objdump").args(["-d", libc]).output() else {
-            eprintln!("NOT TESTED: no objdump here");
-            return;
+            return not_run::not_run("the comparison with a disassembler", "no objdump here");
         };
         let listing = String::from_utf8_lossy(&listing.stdout);
         let is_call = |line: &&str| {

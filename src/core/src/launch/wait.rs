@@ -1,14 +1,11 @@
 //! Waiting for what a program is to do, no longer than there is somebody who can do it.
 #![forbid(unsafe_code)]
 
-use crate::{Error, Interface, Net, Result};
-use std::os::unix::ffi::OsStrExt;
+use super::inhabitants::{self, Watch};
+use crate::{Deadline, Error, ErrorKind, Interface, Net, Result};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
-
-/// How often somebody looks whether the program runs.
-const TURN: Duration = Duration::from_millis(50);
+use std::time::Duration;
 
 impl Net {
     /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but only as long as it, or
@@ -22,30 +19,37 @@ impl Net {
         name: &str,
         timeout: Option<Duration>,
     ) -> Result<Interface> {
-        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        let end = Deadline::after(timeout);
+        let mut watch = None;
+        let mut seen = self.wait_change(0, Some(Duration::ZERO));
         loop {
-            let left = end.map(|e| e.saturating_duration_since(Instant::now()));
-            let last = left.is_some_and(|left| left <= TURN);
-            let absent = match self.wait_interface(name, Some(left.unwrap_or(TURN).min(TURN))) {
-                Err(e) if e.errno().0 == libc::ENODEV => e,
-                answer => return answer,
-            };
-            if last {
-                return Err(absent);
-            }
-            let ended = program.try_wait().map_err(|e| {
+            // Looked at in this order: it may make the interface just before its end.
+            let status = program.try_wait().map_err(|e| {
                 let errno = e.raw_os_error().unwrap_or(libc::ECHILD);
                 Error::new(errno, format!("the program (pid {}): {e}", program.id()))
             })?;
-            let Some(status) = ended else { continue };
-            if is_inhabited(self) {
-                continue;
-            }
-            // It may have made it just before its end.
-            return match self.interface(name)? {
-                Some(interface) => Ok(interface),
-                None => Err(self.ended(name, program.id(), status)?),
+            let behind = status.map(|_| inhabitants::of_net(self.path()));
+            let over = end.is_over();
+            let absent = match self.wait_interface(name, Some(Duration::ZERO)) {
+                Err(e) if e.errno().0 == libc::ENODEV => e,
+                answer => return answer,
             };
+            if over {
+                return Err(absent);
+            }
+            watch = match (status, &behind) {
+                (Some(status), Some(behind)) if behind.is_empty() => {
+                    return Err(self.ended(name, program.id(), status)?);
+                }
+                // What it has left behind may make it.
+                (_, Some(behind)) => Watch::on(self, behind.iter().map(|process| process.pid)),
+                (_, None) => watch.or_else(|| Watch::on(self, [program.id()])),
+            };
+            let time = match watch {
+                Some(_) => end.left(),
+                None => end.nap(),
+            };
+            seen = self.wait_change(seen, time);
         }
     }
 
@@ -56,7 +60,7 @@ impl Net {
         } else {
             format!("no interface {name}: the program (pid {pid}) {how} before TUNSETIFF")
         };
-        Ok(Error::new(libc::ENODEV, text))
+        Ok(Error::new(libc::ENODEV, text).of_kind(ErrorKind::Ended))
     }
 }
 
@@ -66,24 +70,4 @@ fn said(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".into(),
     }
-}
-
-/// Does anything run that was started in the net, by whomever? A daemon does so when its parent has ended.
-fn is_inhabited(net: &Net) -> bool {
-    let Ok(dir) = std::path::absolute(net.path()) else {
-        return true;
-    };
-    let wanted = [b"MEMTUN_NET=", dir.as_os_str().as_bytes()].concat();
-    let own = std::process::id().to_string();
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return true;
-    };
-    processes
-        .flatten()
-        .filter(|process| {
-            let name = process.file_name();
-            name.as_bytes().iter().all(u8::is_ascii_digit) && *name != *own
-        })
-        .filter_map(|process| std::fs::read(process.path().join("environ")).ok())
-        .any(|environment| environment.split(|b| *b == 0).any(|entry| entry == wanted))
 }

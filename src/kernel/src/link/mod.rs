@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod flow;
+pub(crate) mod ioctl;
 
 pub use flow::flow_hash;
 

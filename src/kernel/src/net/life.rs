@@ -6,7 +6,7 @@
 //! holds across PID namespaces, where process ids say nothing.
 
 use super::directory::Directory;
-use super::STATE;
+use super::files::STATE;
 use crate::sys::{self, Fd};
 use crate::Errno;
 use std::os::fd::AsFd;

@@ -17,12 +17,14 @@
 
 mod captured;
 mod directory;
+mod files;
 mod history;
 mod images;
 mod interfaces;
 mod known;
 mod life;
 mod moved;
+mod place;
 mod sweep;
 pub mod temporary;
 mod tunnels;
@@ -38,22 +40,13 @@ use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd, PathBuf};
 use crate::{Errno, Error, Name};
 use directory::Identity;
+use files::*;
 use life::Life;
 pub use moved::Refused;
-use moved::{is_due, Place};
+use place::Place;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-const STATE: &CStr = c".memtun-net-state";
-const PRIVATE: &CStr = c".memtun-net-private";
-const CAPTURER: &CStr = c".memtun-capturer";
-const TUNNEL: &[u8] = b".memtun-tunnel-";
-const BELL: &[u8] = b".memtun-bell-";
-const LINK: &[u8] = b".memtun-link-";
-const NEW: &[u8] = b".memtun-new-";
-const GONE: &[u8] = b".memtun-gone-";
-const SAID: &[u8] = b".memtun-said-";
 
 /// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
 const FIRST_IFINDEX: u32 = 1001;
@@ -305,7 +298,7 @@ impl NetDir {
         by_itself: bool,
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if patience != Patience::Program || by_itself || !is_due(&LAST) {
+        if patience != Patience::Program || by_itself || !crate::seldom::is_due(&LAST) {
             return;
         }
         log::warn!(

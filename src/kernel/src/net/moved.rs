@@ -2,11 +2,12 @@
 //! directory since they joined it.
 #![forbid(unsafe_code)]
 
+use super::place::Place;
 use super::NetDir;
 use crate::cause::Cause;
-use crate::{sys, Errno};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use crate::seldom::is_due;
+use crate::Errno;
+use std::sync::atomic::AtomicU64;
 
 /// A call of the program's that needs the files of its net.
 #[derive(Clone, Copy)]
@@ -22,24 +23,6 @@ impl Refused {
         match self {
             Refused::Open => "open",
             Refused::Attach => "TUNSETIFF",
-        }
-    }
-}
-
-/// What a process sees of the file system: by its user and its root directory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
-    user: u32,
-    /// Device and inode.
-    pub(super) root: Option<(u64, u64)>,
-}
-
-impl Place {
-    pub fn here() -> Place {
-        let root = sys::fstatat(libc::AT_FDCWD, c"/", 0);
-        Place {
-            user: sys::effective_uid(),
-            root: root.ok().map(|st| (st.st_dev, st.st_ino)),
         }
     }
 }
@@ -80,15 +63,4 @@ impl NetDir {
             failed
         }
     }
-}
-
-/// Has it been a while since this was said?
-pub(super) fn is_due(last_said: &AtomicU64) -> bool {
-    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
-    let last = last_said.load(Relaxed);
-    let due = last == 0 || now.saturating_sub(last) >= Duration::from_secs(5).as_nanos() as u64;
-    if due {
-        last_said.store(now.max(1), Relaxed);
-    }
-    due
 }

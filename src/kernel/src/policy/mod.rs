@@ -3,8 +3,8 @@
 //! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
 #![forbid(unsafe_code)]
 
+use crate::request;
 use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
-use crate::uapi::{REQUESTS, SIOCGIFCONF};
 use crate::{Errno, Error};
 use std::fmt;
 use std::ops::Range;
@@ -162,28 +162,28 @@ impl FromStr for Fault {
 
 /// The number of a request; what is wrong with it otherwise, or with a fault on it.
 fn request_number(name: &str) -> Result<u32, String> {
-    let named = REQUESTS.iter().find(|(n, _)| *n == name).map(|(_, r)| *r);
+    let named = request::by_name(name);
     let hexadecimal = name.strip_prefix("0x").or(name.strip_prefix("0X"));
     let number = || match hexadecimal {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => name.parse().ok(),
     };
-    let request = named.or_else(number).filter(|r| *r != 0).ok_or_else(|| {
+    let wanted = named.or_else(number).filter(|r| *r != 0).ok_or_else(|| {
         format!("{name:?} is no request that has a name here; give its number, as 0x400454ca")
     })?;
-    if hexadecimal.is_none() && named.is_none() && FREE.contains(&request) {
+    if hexadecimal.is_none() && named.is_none() && FREE.contains(&wanted) {
         return Err(format!(
             "no request has the decimal number {name}; is it 0x{name}?"
         ));
     }
-    if request == SIOCGIFCONF {
-        return Err(
-            "SIOCGIFCONF names no interface of the net, so a fault on it strikes nothing; take \
-             one that does, as SIOCGIFFLAGS"
-                .into(),
-        );
+    if !request::takes_fault(wanted) {
+        let name = request::name_of(wanted).unwrap_or(name);
+        return Err(format!(
+            "{name} names no interface of the net, so a fault on it strikes nothing; take one that does, as \
+             SIOCGIFFLAGS"
+        ));
     }
-    Ok(request)
+    Ok(wanted)
 }
 
 fn parse_when(when: &str) -> Option<(u32, u32)> {
@@ -203,8 +203,8 @@ impl fmt::Display for Fault {
             .map_or("?", |(n, _)| n);
         f.write_str(name)?;
         if let Some(request) = self.request {
-            match REQUESTS.iter().find(|(_, r)| *r == request) {
-                Some((name, _)) => write!(f, ":{name}")?,
+            match request::name_of(request) {
+                Some(name) => write!(f, ":{name}")?,
                 None => write!(f, ":{request:#x}")?,
             }
         }
@@ -346,6 +346,7 @@ const _: () = assert!(FAULT_SLOTS <= 64);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{Request, REQUESTS};
 
     #[test]
     fn what_is_written_is_what_is_read() {
@@ -365,10 +366,9 @@ mod tests {
                 assert_eq!(fault.to_string().parse(), Ok(fault), "{operation}={effect}");
             }
         }
-        let requests = REQUESTS
-            .iter()
-            .map(|(name, number)| (name.to_string(), *number));
-        let named = requests.filter(|(_, number)| *number != SIOCGIFCONF);
+        let faulty = |row: &&Request| request::takes_fault(row.number);
+        let named = REQUESTS.iter().filter(faulty);
+        let named = named.map(|row| (row.name.to_string(), row.number));
         for (name, number) in named.chain([("0x5422".into(), 0x5422), ("0x89fd".into(), 0x89fd)]) {
             let fault: Fault = format!("ioctl:{name}=EIO").parse().expect("a fault");
             assert_eq!(fault.request, Some(number));

@@ -1,7 +1,8 @@
 //! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
 #![forbid(unsafe_code)]
 
-use super::{Argument, Tunnel};
+use super::argument::Argument;
+use super::Tunnel;
 use crate::link::Link;
 use crate::net::{Local, NetDir, Refused};
 use crate::policy::Policy;
@@ -97,7 +98,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             Ok(Some(interface)) => {
                 let has = interface.tun_flags.load(Relaxed);
                 let same_type = flags & IFF_TUN != 0 && has & IFF_TUN != 0
-                    || flags & (IFF_TUN | IFF_TAP) == IFF_TAP && has & IFF_TAP != 0;
+                    || flags & IFF_TAP != 0 && has & IFF_TAP != 0;
                 if flags & IFF_TUN_EXCL != 0 {
                     return Err(Errno(libc::EBUSY));
                 }
@@ -140,6 +141,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             self.unattach();
             return Err(Errno(libc::EEXIST));
         }
+        self.net.announce();
         Ok(())
     }
 
@@ -258,9 +260,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return invalid;
         };
         let attached = self.attachment() == Attachment::Attached;
-        let attach = match flags & (IFF_ATTACH_QUEUE | IFF_DETACH_QUEUE) {
-            IFF_ATTACH_QUEUE if !attached => true,
-            IFF_DETACH_QUEUE if attached => false,
+        // With both bits the first one asked about decides.
+        let attach = match (flags & IFF_ATTACH_QUEUE != 0, flags & IFF_DETACH_QUEUE != 0) {
+            (true, _) if !attached => true,
+            (false, true) if attached => false,
             _ => return invalid,
         };
         if interface.tun_flags.load(Acquire) & IFF_MULTI_QUEUE == 0 {

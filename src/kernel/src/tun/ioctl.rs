@@ -1,11 +1,14 @@
 //! The requests of the tun descriptor (`__tun_chr_ioctl`).
 #![forbid(unsafe_code)]
 
+use super::argument::Argument;
 use super::attach::AttachOptions;
 use super::Tunnel;
-use crate::link::Link;
+use crate::link::ioctl::{get_hardware_address, set_hardware_address};
+use crate::missing;
 use crate::net::{Local, NetDir};
 use crate::policy::Policy;
+use crate::request::{self, Answer, Need, On, Request};
 use crate::shm::layout::Attachment;
 use crate::sys::{self, Fd};
 use crate::uapi::*;
@@ -13,25 +16,6 @@ use crate::{Errno, Operation, Permission};
 use std::ffi::CStr;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// The third argument of an ioctl: a number, or memory of the program.
-pub trait Argument {
-    /// The argument itself.
-    fn value(&self) -> usize;
-    /// Fills `into` from where the argument points. EFAULT when that is not readable.
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno>;
-    /// Stores `from` where the argument points. EFAULT when that is not writable.
-    fn store(&mut self, from: &[u8]) -> Result<(), Errno>;
-}
-
-/// Requests that the kernel handles for every descriptor; their argument is an int, or none.
-pub const GENERIC: [u32; 5] = [
-    libc::FIONBIO as u32,
-    libc::FIOASYNC as u32,
-    libc::FIOCLEX as u32,
-    libc::FIONCLEX as u32,
-    2, /* FIGETBSZ */
-];
 
 const INVALID: Errno = Errno(libc::EINVAL);
 
@@ -54,39 +38,63 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        const FIOQSIZE: u32 = 0x5460;
-        const FICLONE: u32 = 0x4004_9409;
-        const FICLONERANGE: u32 = 0x4020_940d;
-        const FIDEDUPERANGE: u32 = 0xc018_9436;
-        const FS_IOC_FIEMAP: u32 = 0xc020_660b;
         // First of all, as a security module of the kernel would: a fault may be set on any request.
         self.net.permit_check(Permission::Ioctl)?;
         self.net.fault_check(Operation::Ioctl, request)?;
-        if GENERIC.contains(&request) {
-            return Ok(Ioctl::Generic);
+        let row = request::on_tunnel(request);
+        match row {
+            Some(
+                row @ Request {
+                    on: On::Any,
+                    answer: Answer::Refused(errno, _),
+                    ..
+                },
+            ) => {
+                if let request::Argument::In(what) = row.argument {
+                    arg.fetch(&mut [0; request::LARGEST][..what.size])?;
+                }
+                Err(Errno(*errno))
+            }
+            Some(Request { on: On::Any, .. }) => return Ok(Ioctl::Generic),
+            Some(row @ Request { on: On::Tunnel, .. }) => {
+                self.may(row)?;
+                self.tunnel_ioctl(fd, request, arg, options, local)
+            }
+            _ => self.device_ioctl(row, request, arg),
         }
-        match request {
-            FIOQSIZE => return Err(Errno(libc::ENOTTY)),
-            FICLONE | FICLONERANGE | FIDEDUPERANGE => return Err(INVALID),
-            FS_IOC_FIEMAP => return Err(Errno(libc::EOPNOTSUPP)),
-            _ => {}
+        .map(Ioctl::Done)
+    }
+
+    /// EPERM for a request that needs "net_admin" where the net does not give it.
+    fn may(&self, row: &Request) -> Result<(), Errno> {
+        match row.need {
+            Need::NetAdmin => self.net.permit_check(Permission::NetAdmin),
+            Need::Ioctl | Need::Nothing => Ok(()),
         }
+    }
+
+    /// Requests that need no interface.
+    fn tunnel_ioctl(
+        &self,
+        fd: i32,
+        request: u32,
+        arg: &mut impl Argument,
+        options: AttachOptions,
+        local: &dyn Local,
+    ) -> Result<i32, Errno> {
         match request {
             TUNSETIFF => self.set_iff(fd, arg, options, local)?,
             TUNGETFEATURES => arg.store(&FEATURES.to_ne_bytes())?,
             TUNSETQUEUE => {
-                let mut ifreq = IfReq([0; IfReq::SIZE]);
+                let mut ifreq = IfReq::default();
                 arg.fetch(&mut ifreq.0)?;
                 self.set_queue(fd, ifreq.flags() as u32)?;
             }
             TUNSETIFINDEX => self.set_ifindex(arg)?,
-            SIOCGSKNS => {
-                self.net.permit_check(Permission::NetAdmin)?;
-                return namespace().map(Ioctl::Done);
-            }
-            _ => return self.device_ioctl(request, arg).map(Ioctl::Done),
+            SIOCGSKNS => return namespace(),
+            _ => return Err(INVALID),
         }
-        Ok(Ioctl::Done(0))
+        Ok(0)
     }
 
     fn set_ifindex(&self, arg: &mut impl Argument) -> Result<(), Errno> {
@@ -102,16 +110,29 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Requests that need an interface.
-    fn device_ioctl(&self, request: u32, arg: &mut impl Argument) -> Result<i32, Errno> {
-        let mut ifreq = IfReq([0; IfReq::SIZE]);
-        if request >> 8 & 0xff == 0x89 {
+    fn device_ioctl(
+        &self,
+        row: Option<&Request>,
+        request: u32,
+        arg: &mut impl Argument,
+    ) -> Result<i32, Errno> {
+        let mut ifreq = IfReq::default();
+        if request::kind(request) == request::SOCK_IOC_TYPE {
             arg.fetch(&mut ifreq.0)?;
         }
         let interface = self.interface()?;
+        let row = row.filter(|row| row.on != On::Tap || interface.is_tap());
+        let row = row.ok_or(INVALID)?;
+        self.may(row)?;
+        match row.answer {
+            Answer::Refused(errno, _) => return Err(Errno(errno)),
+            Answer::Absent(..) => return Err(missing::request(&interface, row, request)),
+            _ => {}
+        }
         let flags = interface.tun_flags.load(Relaxed);
         match request {
             TUNGETIFF => {
-                let mut answer = IfReq([0; IfReq::SIZE]);
+                let mut answer = IfReq::default();
                 answer.set_name(&self.name().unwrap_or_default());
                 let detached = if self.attachment() == Attachment::Detached {
                     IFF_DETACH_QUEUE
@@ -121,10 +142,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
                 arg.store(&answer.0)?;
             }
-            TUNGETDEVNETNS => {
-                self.net.permit_check(Permission::NetAdmin)?;
-                return namespace();
-            }
+            TUNGETDEVNETNS => return namespace(),
             TUNSETNOCSUM | TUNSETDEBUG => {}
             TUNSETPERSIST => {
                 let _lock = self.net.lock()?;
@@ -158,9 +176,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     .link_type
                     .store(arg.value() as u16 as u32, Relaxed);
             }
-            TUNSETOFFLOAD => interface
-                .offload
-                .store(check_offload(arg.value())?, Relaxed),
+            // Nothing is offloaded: what the program can take is not kept.
+            TUNSETOFFLOAD => check_offload(arg.value())?,
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {
                 ..=0 => return Err(INVALID),
@@ -180,30 +197,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 interface.carrier.store(on as u32, Relaxed);
             }
             SIOCGIFHWADDR => {
-                let mac = interface.mac();
-                ifreq.0[16..18]
-                    .copy_from_slice(&(interface.link_type.load(Relaxed) as u16).to_ne_bytes());
-                // As dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
-                if interface.is_tap() {
-                    ifreq.0[18..24].copy_from_slice(&mac);
-                } else {
-                    ifreq.0[18..32].fill(0);
-                }
+                get_hardware_address(&interface, &mut ifreq);
                 arg.store(&ifreq.0)?;
             }
-            SIOCSIFHWADDR => {
-                if !interface.is_tap() {
-                    return Err(Errno(libc::EOPNOTSUPP));
-                }
-                if u16::from_ne_bytes([ifreq.0[16], ifreq.0[17]])
-                    != interface.link_type.load(Relaxed) as u16
-                {
-                    return Err(INVALID);
-                }
-                let mut mac = [0u8; 6];
-                mac.copy_from_slice(&ifreq.0[18..24]);
-                interface.set_mac(mac)?;
-            }
+            SIOCSIFHWADDR => set_hardware_address(&interface, &ifreq)?,
             _ => return Err(INVALID),
         }
         Ok(0)
@@ -228,7 +225,7 @@ fn namespace() -> Result<i32, Errno> {
 }
 
 /// TUN_F_*: which combinations `set_offload` accepts.
-fn check_offload(wanted: usize) -> Result<u32, Errno> {
+fn check_offload(wanted: usize) -> Result<(), Errno> {
     const CSUM: usize = 0x01;
     const TSO: usize = 0x02 | 0x04;
     const TSO_ECN: usize = 0x08;
@@ -258,5 +255,5 @@ fn check_offload(wanted: usize) -> Result<u32, Errno> {
     if left != 0 {
         return Err(INVALID);
     }
-    Ok(wanted as u32)
+    Ok(())
 }

@@ -1,18 +1,21 @@
 //! The program's side: one open file description of a special device (`struct tun_file`).
 
+mod argument;
 mod attach;
 pub mod bell;
 mod current;
 mod frame;
 mod ioctl;
+mod retired;
 pub mod room;
 mod vnet;
 
+pub use argument::Argument;
 pub use attach::AttachOptions;
 pub use current::InterfaceRef;
-use current::Retired;
 pub use frame::{Sink, Source};
-pub use ioctl::{Argument, Ioctl, GENERIC};
+pub use ioctl::Ioctl;
+use retired::Retired;
 
 use crate::link::Link;
 use crate::net::{NetDir, Refused};

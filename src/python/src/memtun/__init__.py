@@ -24,42 +24,75 @@ module                  subject
 ``_errors``             exceptions
 ``pytest_plugin``       fixtures, marker, report
 ======================  ================================================================
+
+PYTEST_DONT_REWRITE: the process of a marked test has imported this before its pytest begins, which would warn of it.
 """
 
 from ._capture import Capture
-from ._errors import Ended, Error, Gone, InvalidValue, NotPermitted, PacketsLost, Timeout
+from ._errors import (
+    Ended,
+    EndedError,
+    Error,
+    ErrorKind,
+    FullError,
+    Gone,
+    GoneError,
+    InvalidValue,
+    InvalidValueError,
+    NotPermitted,
+    NotPermittedError,
+    PacketsLost,
+    PacketsLostError,
+    Timeout,
+    TimeoutError,
+)
 from ._faults import Fault
 from ._interface import Interface, Link
 from ._library import active, version
 from ._net import Net
 from ._packets import Packet
 from ._permissions import Permissions
-from ._programs import Bypass, Program
+from ._programs import Bypass, BypassWarning, Program
 from ._receive import Receiver, Subscriber
 from ._views import Counters, InterfaceInfo, Tunnel
+from ._waiting import DEFAULT_TIMEOUT
 
 __all__ = [
-    "Bypass",
+    "DEFAULT_TIMEOUT",
+    "BypassWarning",
     "Capture",
     "Counters",
-    "Ended",
+    "EndedError",
     "Error",
+    "ErrorKind",
     "Fault",
-    "Gone",
+    "FullError",
+    "GoneError",
     "Interface",
     "InterfaceInfo",
-    "InvalidValue",
-    "Link",
+    "InvalidValueError",
     "Net",
-    "NotPermitted",
+    "NotPermittedError",
     "Packet",
-    "PacketsLost",
+    "PacketsLostError",
     "Permissions",
     "Program",
     "Receiver",
     "Subscriber",
-    "Timeout",
+    "TimeoutError",
     "Tunnel",
     "active",
     "version",
+]
+
+# Names of before, which go on to be the same things.
+__all__ += [
+    "Bypass",
+    "Ended",
+    "Gone",
+    "InvalidValue",
+    "Link",
+    "NotPermitted",
+    "PacketsLost",
+    "Timeout",
 ]

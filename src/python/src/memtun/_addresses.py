@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import Optional, Union
 
@@ -44,6 +45,15 @@ def shown(address: Address) -> str:
     """As people write it: ``10.0.0.1:7``, ``[fd00::1]:7``."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def mac_bytes(address: str) -> bytes:
+    """The six bytes of a hardware address, as ``02:00:00:00:00:07``."""
+    if not isinstance(address, str):
+        raise TypeError(f"mac must be str, not {type(address).__name__}")
+    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", address):
+        invalid(f"mac {address!r}: give six bytes as 02:00:00:00:00:07")
+    return bytes.fromhex(address.replace(":", ""))
 
 
 class Buffer:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from . import _library
-from ._errors import Error
+from ._errors import Error, ErrorKind, error
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -38,8 +38,9 @@ def command() -> Path:
     library = _library.find()
     path = next((path for path in _commands(library) if os.access(path, os.X_OK) and path.is_file()), None)
     if path is None:
-        raise Error(
+        raise error(
             errno.ENOENT,
+            ErrorKind.NOT_FOUND,
             f"no memtun command beside {library} or in PATH; build it with cargo build --release -p memtun-cli",
         )
     return path

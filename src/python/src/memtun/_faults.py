@@ -18,12 +18,12 @@ class Fault:
         self._net = net
         self._spec = _library.c_text(spec, "fault")
         with net as pointer:
-            _library.call("memtun_fault", pointer, self._spec)
+            _library.call("memtun_net_fault", pointer, self._spec)
 
     def take_back(self) -> bool:
         """Takes it back. False when all its calls had failed already."""
         with self._net as pointer:
-            return _library.call("memtun_fault_take_back", pointer, self._spec) == 1
+            return _library.call("memtun_net_take_back", pointer, self._spec) == 1
 
     def __enter__(self) -> Fault:
         return self

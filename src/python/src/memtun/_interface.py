@@ -6,17 +6,17 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Callable, Optional, overload
 
 from . import _library, _views
-from ._addresses import Address, Host, any_host, host_text, pair, port_number, shown, source_for
-from ._errors import Error, Gone
+from ._addresses import Address, Host, any_host, host_text, mac_bytes, pair, port_number, shown, source_for
+from ._errors import Error, GoneError
 from ._handles import Handle
 from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
 from ._users import Group, User, group_number, user_number
 from ._views import Counters, InterfaceInfo, Tunnel
-from ._waiting import Hopeless, Seconds, in_turns
+from ._waiting import DEFAULT_TIMEOUT, Hopeless, Seconds, in_turns
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -39,55 +39,6 @@ History = deque[Injected]
 """The last packets that this process put in."""
 
 
-class Link:
-    """What ``ip link set`` can do to an interface."""
-
-    def __init__(self, interface: Handle) -> None:
-        self._handle = interface
-
-    def _set(self, name: str, *value: object) -> None:
-        with self._handle as pointer:
-            _library.call(name, pointer, *value)
-
-    def up(self) -> None:
-        """As ``ip link set up``."""
-        self._set("memtun_link_set_up", 1)
-
-    def down(self) -> None:
-        """As ``ip link set down``: what waits to be read stays, nothing more comes."""
-        self._set("memtun_link_set_up", 0)
-
-    def mtu(self, size: int) -> None:
-        """Largest packet in bytes: 68 to 65535, to 65521 for a TAP."""
-        self._set("memtun_link_set_mtu", _library.number(size, "mtu", 0, _SIZE))
-
-    def txqueuelen(self, packets: int) -> None:
-        """Packets that each read queue holds; of one that gets shorter the oldest stay."""
-        self._set("memtun_link_set_txqlen", _library.number(packets, "txqueuelen", 0, _SIZE))
-
-    def carrier(self, on: bool) -> None:
-        """Link carrier."""
-        self._set("memtun_link_set_carrier", int(bool(on)))
-
-    def owner(self, user: Optional[User]) -> None:
-        """The user, by name or number, who may attach where programs lack the permission ``"net_admin"``, as
-        TUNSETOWNER; None for any."""
-        self._set("memtun_link_set_owner", _NOBODY if user is None else user_number(user))
-
-    def group(self, group: Optional[Group]) -> None:
-        """The group, by name or number, whose members may attach where programs lack the permission
-        ``"net_admin"``, as TUNSETGROUP; None for any."""
-        self._set("memtun_link_set_group", _NOBODY if group is None else group_number(group))
-
-    def rename(self, name: str) -> None:
-        """Another name. EEXIST: it is taken."""
-        self._set("memtun_link_set_name", _library.c_text(name, "name"))
-
-    def delete(self) -> None:
-        """Deletes the interface under the program."""
-        self._set("memtun_link_del")
-
-
 class Interface:
     """An interface of a net. What was written can still be received after it is gone."""
 
@@ -98,8 +49,6 @@ class Interface:
         self._net = net
         self._history = history
         self._hopeless = hopeless
-        self.link = Link(handle)
-        """Link settings."""
         info = self.info()
         self._tap = info.kind == "tap"
         # From the oldest packet kept when the interface was asked for.
@@ -108,13 +57,98 @@ class Interface:
     def info(self) -> InterfaceInfo:
         """All that is known of it."""
         with self._handle as pointer:
-            described = json.loads(_library.text("memtun_describe_interface", pointer))
+            described = json.loads(_library.text("memtun_interface_describe", pointer))
         return _views.interface(described, self._net)
+
+    def _set(self, setting: str, *value: object) -> None:
+        with self._handle as pointer:
+            _library.call(f"memtun_interface_set_{setting}", pointer, *value)
 
     @property
     def name(self) -> str:
-        """Its name now."""
+        """Its name now. Set, it is renamed as by ``ip link set name``; EEXIST: the name is taken."""
         return self.info().name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._set("name", _library.c_text(name, "name"))
+
+    @property
+    def up(self) -> bool:
+        """Is the link up? As ``ip link set up`` and ``down``: while it is down, what waits to be read stays, and
+        nothing more comes."""
+        return self.info().up
+
+    @up.setter
+    def up(self, up: bool) -> None:
+        self._set("up", int(bool(up)))
+
+    @property
+    def carrier(self) -> bool:
+        """The link's carrier, as TUNSETCARRIER."""
+        return self.info().carrier
+
+    @carrier.setter
+    def carrier(self, on: bool) -> None:
+        self._set("carrier", int(bool(on)))
+
+    @property
+    def mtu(self) -> int:
+        """Largest packet in bytes: 68 to 65535, to 65521 for a TAP."""
+        return self.info().mtu
+
+    @mtu.setter
+    def mtu(self, size: int) -> None:
+        self._set("mtu", _library.number(size, "mtu", 0, _SIZE))
+
+    @property
+    def txqueuelen(self) -> int:
+        """Packets that each read queue holds; of one that gets shorter the oldest stay."""
+        return self.info().txqueuelen
+
+    @txqueuelen.setter
+    def txqueuelen(self, packets: int) -> None:
+        self._set("txqueuelen", _library.number(packets, "txqueuelen", 0, _SIZE))
+
+    @property
+    def mac(self) -> Optional[str]:
+        """Hardware address of a TAP, as ``02:00:00:00:00:07``; None of a TUN, which has none to set. EADDRNOTAVAIL:
+        the address is a group's, or zeros."""
+        return self.info().mac
+
+    @mac.setter
+    def mac(self, address: str) -> None:
+        self._set("mac", mac_bytes(address))
+
+    @property
+    def owner(self) -> Optional[int]:
+        """The user who may attach where programs lack the permission ``"net_admin"``, as TUNSETOWNER; None for
+        any. Set by name or number."""
+        return self.info().owner
+
+    @owner.setter
+    def owner(self, user: Optional[User]) -> None:
+        self._set("owner", _NOBODY if user is None else user_number(user))
+
+    @property
+    def group(self) -> Optional[int]:
+        """The group whose members may attach where programs lack the permission ``"net_admin"``, as TUNSETGROUP;
+        None for any. Set by name or number."""
+        return self.info().group
+
+    @group.setter
+    def group(self, group: Optional[Group]) -> None:
+        self._set("group", _NOBODY if group is None else group_number(group))
+
+    @property
+    def link(self) -> Link:
+        """The link settings as methods, which came before the properties."""
+        return Link(self)
+
+    def delete(self) -> None:
+        """Deletes the interface under the program, as ``ip link del``."""
+        with self._handle as pointer:
+            _library.call("memtun_interface_delete", pointer)
 
     @property
     def counters(self) -> Counters:
@@ -130,37 +164,39 @@ class Interface:
         """The tunnels that are attached to it, in the order of their attachment."""
         return list(self.info().tunnels)
 
-    def inject(self, frame: Data, ethertype: Optional[int] = None, timeout: Seconds = 5.0) -> None:
+    def inject(
+        self, frame: Data, *, ethertype: Optional[int] = None, timeout: Seconds = DEFAULT_TIMEOUT
+    ) -> None:
         """Puts a packet into the program's read queue as it is; when this returns it is readable. Without
         ``ethertype`` it is taken from the packet.
 
-        :raises Timeout: the queue stayed full
-        :raises Gone: the interface is gone
-        :raises Error: ENETDOWN the link is down; EMSGSIZE over the mtu; ENOTCONN no program attached
+        :raises FullError: the queue stayed full, or whoever captures it behind
+        :raises GoneError: the interface is gone
+        :raises Error: of the kinds LINK_DOWN, TOO_LARGE (over the mtu), NOT_ATTACHED (no program is)
         """
         data = data_of(frame)
         kind = 0 if ethertype is None else _library.number(ethertype, "ethertype", 1, 0xFFFF)
         begun = time.time_ns()
         with self._handle as pointer:
             in_turns(
-                lambda ms: _library.call("memtun_offer", pointer, data, len(data), kind, 0, ms),
+                lambda ms: _library.call("memtun_interface_offer", pointer, data, len(data), kind, ms),
                 timeout,
                 # Refused for good it is counted, once.
-                lambda ms: _library.call("memtun_inject", pointer, data, len(data), kind, ms),
+                lambda ms: _library.call("memtun_interface_inject", pointer, data, len(data), kind, ms),
                 self._gone,
             )
         self._record(begun, Packet(data, kind, tap=self._tap).describe)
 
-    def deliver(self, ip_packet: Data, timeout: Seconds = 5.0) -> None:
+    def deliver(self, ip_packet: Data, *, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
         """Puts an IP packet into the program's read queue; a TAP gets an Ethernet header in front. Else as
         :meth:`inject`."""
         data = data_of(ip_packet)
         begun = time.time_ns()
         with self._handle as pointer:
             in_turns(
-                lambda ms: _library.call("memtun_offer", pointer, data, len(data), 0, 1, ms),
+                lambda ms: _library.call("memtun_interface_offer_ip", pointer, data, len(data), ms),
                 timeout,
-                lambda ms: _library.call("memtun_deliver", pointer, data, len(data), ms),
+                lambda ms: _library.call("memtun_interface_deliver", pointer, data, len(data), ms),
                 self._gone,
             )
         self._record(begun, Packet(data).describe)
@@ -169,8 +205,9 @@ class Interface:
         self,
         data: Data,
         address: tuple[Host, int],
+        *,
         source: Optional[tuple[Host, int]] = None,
-        timeout: Seconds = 5.0,
+        timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> Address:
         """Sends a datagram to the program, checksums right, from ``source`` (10.1.2.3 or fd00:1:2::3, port
         21345, unless told otherwise; port 0 is that port too). Returns the source address. Else as
@@ -183,9 +220,9 @@ class Interface:
         with self._handle as pointer:
             what = (pointer, from_host, from_port, host, port, payload, len(payload))
             in_turns(
-                lambda ms: _library.call("memtun_offer_udp", *what, ms),
+                lambda ms: _library.call("memtun_interface_offer_udp", *what, ms),
                 timeout,
-                lambda ms: _library.call("memtun_send_udp", *what, ms),
+                lambda ms: _library.call("memtun_interface_send_udp", *what, ms),
                 self._gone,
             )
         to = (host.decode(), port)
@@ -194,21 +231,29 @@ class Interface:
 
     def _gone(self, e: Error) -> Optional[Error]:
         """A full queue stays what it is: that nobody is left who could read is said in its own time."""
-        return self._hopeless(e) if self._hopeless is not None and isinstance(e, Gone) else None
+        return self._hopeless(e) if self._hopeless is not None and isinstance(e, GoneError) else None
 
     def _record(self, time_ns: int, describe: Callable[[], str]) -> None:
         self._history.append(Injected(time_ns, self, describe))
 
-    def receive_udp(self, host: Optional[Host], port: int) -> Receiver:
-        """Receives the datagrams that the program sends to this host (None or "": any) and port, from the
-        oldest packet kept."""
+    @overload
+    def receive_udp(self, host: Optional[Host], port: int) -> Receiver: ...
+
+    @overload
+    def receive_udp(self, *, port: int) -> Receiver: ...
+
+    def receive_udp(self, host: Optional[Host] = None, port: Optional[int] = None) -> Receiver:
+        """Receives the datagrams that the program sends to this host and port, from the oldest packet kept.
+        Without a host, as ``receive_udp(port=7)``, to any; None or "" says the same."""
+        if port is None:
+            raise TypeError("receive_udp() needs a port")
         return Receiver(self._handle, any_host(host), port_number(port), self._hopeless)
 
-    def recv(self, timeout: Seconds = 5.0) -> Packet:
+    def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
         """The next packet that the program wrote; each once, from the oldest kept when the interface was
         asked for. Else as
         :meth:`Subscriber.recv`."""
-        return self._subscriber.recv(timeout)
+        return self._subscriber.recv(timeout=timeout)
 
     def subscribe(self) -> Subscriber:
         """Another reader of every packet, with a place of its own."""
@@ -224,3 +269,46 @@ class Interface:
             return "<memtun.Interface closed>"
         info = self.info()
         return f"<memtun.Interface {info.name} {info.kind} {'gone' if info.gone else info.state}>"
+
+
+class Link:
+    """The link settings of an interface as methods: what its properties do as well, which came later."""
+
+    def __init__(self, interface: Interface) -> None:
+        self._interface = interface
+
+    def up(self) -> None:
+        """As ``interface.up = True``."""
+        self._interface.up = True
+
+    def down(self) -> None:
+        """As ``interface.up = False``."""
+        self._interface.up = False
+
+    def mtu(self, size: int) -> None:
+        """As ``interface.mtu = size``."""
+        self._interface.mtu = size
+
+    def txqueuelen(self, packets: int) -> None:
+        """As ``interface.txqueuelen = packets``."""
+        self._interface.txqueuelen = packets
+
+    def carrier(self, on: bool) -> None:
+        """As ``interface.carrier = on``."""
+        self._interface.carrier = on
+
+    def owner(self, user: Optional[User]) -> None:
+        """As ``interface.owner = user``."""
+        self._interface.owner = user
+
+    def group(self, group: Optional[Group]) -> None:
+        """As ``interface.group = group``."""
+        self._interface.group = group
+
+    def rename(self, name: str) -> None:
+        """As ``interface.name = name``."""
+        self._interface.name = name
+
+    def delete(self) -> None:
+        """As ``interface.delete()``."""
+        self._interface.delete()

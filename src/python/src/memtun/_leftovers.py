@@ -37,6 +37,13 @@ def kill_in(net: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def functions() -> dict[str, tuple[object, list[object]]]:
+    """What is called of memtun.h: result and parameters."""
+    from ctypes import c_char_p, c_int, c_void_p
+
+    return {"memtun_net_open": (c_void_p, [c_char_p]), "memtun_net_remove": (c_int, [c_void_p])}
+
+
 def remove(net: str, library: str) -> None:
     """Removes a net, if it is still there. What the library refuses is none of ours."""
     if not os.path.isdir(net):
@@ -44,9 +51,9 @@ def remove(net: str, library: str) -> None:
     import ctypes
 
     loaded = ctypes.CDLL(library)
-    loaded.memtun_net_open.restype = ctypes.c_void_p
-    loaded.memtun_net_open.argtypes = [ctypes.c_char_p]
-    loaded.memtun_net_remove.argtypes = [ctypes.c_void_p]
+    for name, (result, parameters) in functions().items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, parameters
     pointer = loaded.memtun_net_open(os.fsencode(net))
     if pointer:
         loaded.memtun_net_remove(pointer)

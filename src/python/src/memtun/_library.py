@@ -12,7 +12,7 @@ from ctypes import c_char_p, c_int, c_size_t, c_ssize_t, c_uint16, c_uint32, c_u
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ._errors import Error, PacketsLost, error, invalid
+from ._errors import Error, ErrorKind, error, invalid
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -26,66 +26,73 @@ _uint64_p = ctypes.POINTER(c_uint64)
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_active": (c_int, []),
     "memtun_version": (c_char_p, []),
-    "memtun_last_error": (c_char_p, []),
-    "memtun_last_lost": (c_uint64, []),
+    "memtun_error_text": (c_char_p, []),
+    "memtun_error_kind": (c_int, []),
+    "memtun_error_lost": (c_uint64, []),
     "memtun_net_open": (c_void_p, [c_char_p]),
     "memtun_net_open_of_user": (c_void_p, [c_char_p, c_uint32]),
-    "memtun_net_temporary": (c_void_p, []),
+    "memtun_net_open_temporary": (c_void_p, []),
     "memtun_net_close": (None, [c_void_p]),
     "memtun_net_path": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
     "memtun_net_remove": (c_int, [c_void_p]),
-    "memtun_fault": (c_int, [c_void_p, c_char_p]),
-    "memtun_fault_take_back": (c_int, [c_void_p, c_char_p]),
-    "memtun_permit": (c_int, [c_void_p, c_char_p]),
-    "memtun_deny": (c_int, [c_void_p, c_char_p]),
-    "memtun_permitted": (c_int, [c_void_p, c_char_p]),
-    "memtun_had_interface": (c_int, [c_void_p, c_char_p]),
-    "memtun_set_send_buffer_size": (c_int, [c_void_p, c_uint32]),
-    "memtun_set_rename": (c_int, [c_void_p, c_char_p]),
-    "memtun_reset": (c_int, [c_void_p]),
-    "memtun_interface": (c_void_p, [c_void_p, c_char_p, c_int]),
-    "memtun_iface_close": (None, [c_void_p]),
-    "memtun_inject": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int]),
-    "memtun_deliver": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
-    "memtun_send_udp": (
+    "memtun_net_fault": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_take_back": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_permit": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_deny": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_permits": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_had_interface": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_set_send_buffer_size": (c_int, [c_void_p, c_uint32]),
+    "memtun_net_set_name_suffix": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_reset": (c_int, [c_void_p]),
+    "memtun_interface_open": (c_void_p, [c_void_p, c_char_p, c_int]),
+    "memtun_interface_close": (None, [c_void_p]),
+    "memtun_interface_inject": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int]),
+    "memtun_interface_deliver": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
+    "memtun_interface_send_udp": (
         c_int,
         [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
     ),
-    "memtun_offer": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int, c_int]),
-    "memtun_offer_udp": (
+    "memtun_interface_offer": (c_int, [c_void_p, c_char_p, c_size_t, c_uint16, c_int]),
+    "memtun_interface_offer_ip": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
+    "memtun_interface_offer_udp": (
         c_int,
         [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
     ),
     "memtun_udp_source": (c_int, [c_char_p, c_uint16, c_char_p, c_char_p, c_size_t, _uint16_p]),
-    "memtun_link_set_up": (c_int, [c_void_p, c_int]),
-    "memtun_link_set_mtu": (c_int, [c_void_p, c_uint32]),
-    "memtun_link_set_txqlen": (c_int, [c_void_p, c_uint32]),
-    "memtun_link_set_owner": (c_int, [c_void_p, c_uint32]),
-    "memtun_link_set_group": (c_int, [c_void_p, c_uint32]),
-    "memtun_link_set_name": (c_int, [c_void_p, c_char_p]),
-    "memtun_link_set_carrier": (c_int, [c_void_p, c_int]),
-    "memtun_link_del": (c_int, [c_void_p]),
-    "memtun_subscribe": (c_void_p, [c_void_p]),
+    "memtun_interface_set_up": (c_int, [c_void_p, c_int]),
+    "memtun_interface_set_mtu": (c_int, [c_void_p, c_uint32]),
+    "memtun_interface_set_txqueuelen": (c_int, [c_void_p, c_uint32]),
+    "memtun_interface_set_owner": (c_int, [c_void_p, c_uint32]),
+    "memtun_interface_set_group": (c_int, [c_void_p, c_uint32]),
+    "memtun_interface_set_mac": (c_int, [c_void_p, c_char_p]),
+    "memtun_interface_set_name": (c_int, [c_void_p, c_char_p]),
+    "memtun_interface_set_carrier": (c_int, [c_void_p, c_int]),
+    "memtun_interface_delete": (c_int, [c_void_p]),
+    "memtun_subscriber_open": (c_void_p, [c_void_p]),
     "memtun_subscriber_recv": (
         c_ssize_t,
         [c_void_p, c_void_p, c_size_t, _uint16_p, _uint64_p, c_int],
     ),
     "memtun_subscriber_close": (None, [c_void_p]),
-    "memtun_udp_receiver": (c_void_p, [c_void_p, c_char_p, c_uint16]),
-    "memtun_udp_receiver_recv": (
+    "memtun_receiver_open": (c_void_p, [c_void_p, c_char_p, c_uint16]),
+    "memtun_receiver_recv": (
         c_ssize_t,
         [c_void_p, c_void_p, c_size_t, c_char_p, c_size_t, _uint16_p, c_int],
     ),
-    "memtun_udp_receiver_close": (None, [c_void_p]),
-    "memtun_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
-    "memtun_describe_interface": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
-    "memtun_describe_tunnel": (c_ssize_t, [c_void_p, c_uint64, c_char_p, c_size_t]),
-    "memtun_describe_packet": (
+    "memtun_receiver_close": (None, [c_void_p]),
+    "memtun_net_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
+    "memtun_interface_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
+    "memtun_net_describe_tunnel": (c_ssize_t, [c_void_p, c_uint64, c_char_p, c_size_t]),
+    "memtun_packet_describe": (
         c_ssize_t,
-        [c_int, c_uint16, c_char_p, c_size_t, c_char_p, c_size_t],
+        [c_char_p, c_size_t, c_uint16, c_int, c_char_p, c_size_t],
     ),
-    "memtun_library": (c_ssize_t, [c_char_p, c_size_t]),
-    "memtun_examine_program": (
+    "memtun_library_path": (c_ssize_t, [c_char_p, c_size_t]),
+    "memtun_program_environment": (
+        c_ssize_t,
+        [c_void_p, c_char_p, c_void_p, c_char_p, c_char_p, c_size_t],
+    ),
+    "memtun_program_examine": (
         c_ssize_t,
         [c_char_p, c_char_p, c_char_p, c_char_p, c_int, c_char_p, c_size_t],
     ),
@@ -118,15 +125,16 @@ def find() -> Path:
     if given:
         path = Path(given).absolute()
         if not path.is_file():
-            raise Error(errno.ENOENT, f"MEMTUN_LIBRARY={given}: no such file; name {NAME}")
+            raise error(errno.ENOENT, ErrorKind.NOT_FOUND, f"MEMTUN_LIBRARY={given}: no such file; name {NAME}")
         return path
     for entry in os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
         if os.path.basename(entry) == NAME and os.path.isfile(entry):
             return Path(entry)
     found = next((path for path in _candidates() if path.is_file()), None)
     if found is None:
-        raise Error(
+        raise error(
             errno.ENOENT,
+            ErrorKind.NOT_FOUND,
             f"no {NAME} beside the memtun package; build it with cargo build --release -p memtun-shim, "
             "or set MEMTUN_LIBRARY",
         )
@@ -181,12 +189,9 @@ def active() -> bool:
 
 def fail(number: int) -> NoReturn:
     """Raises what this thread's last call said."""
-    sentence = library().memtun_last_error()
+    sentence = library().memtun_error_text()
     text = sentence.decode(errors="replace") if sentence else os.strerror(number)
-    made = error(number, text)
-    if isinstance(made, PacketsLost):
-        made.lost = library().memtun_last_lost()
-    raise made
+    raise error(number, ErrorKind(library().memtun_error_kind()), text, library().memtun_error_lost())
 
 
 def call(name: str, *arguments: object) -> int:
@@ -206,13 +211,18 @@ def pointer(name: str, *arguments: object) -> int:
 
 
 def text(name: str, *arguments: object) -> str:
-    """Calls a function that fills a buffer with text, as snprintf does."""
+    """Calls a function that gives text."""
+    return filled(name, *arguments).decode(errors="surrogateescape")
+
+
+def filled(name: str, *arguments: object) -> bytes:
+    """Calls a function that fills a buffer as snprintf does."""
     room = 4096
     while True:
         buffer = ctypes.create_string_buffer(room)
         length = call(name, *arguments, buffer, room)
         if length < room:
-            return buffer.raw[:length].decode(errors="surrogateescape")
+            return buffer.raw[:length]
         room = length + 4096
 
 

@@ -16,7 +16,7 @@ from typing import Any, Optional, Union
 
 from . import _guard, _leftovers, _library, _programs, _views
 from ._capture import Capture
-from ._errors import Ended, Error, Gone, Timeout, invalid
+from ._errors import EndedError, Error, GoneError, TimeoutError, invalid
 from ._faults import Fault
 from ._handles import Handle
 from ._interface import History, Interface
@@ -24,7 +24,7 @@ from ._permissions import Permissions
 from ._programs import Argument, Command, Program
 from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
-from ._waiting import Seconds, checked, in_turns
+from ._waiting import DEFAULT_TIMEOUT, Seconds, checked, in_turns
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -45,12 +45,13 @@ class Net:
     leaves the directory.
 
     :param owner: the user whose net it is, a name or a number: how root joins another user's
-    :raises NotPermitted: the directory belongs to another user, or others may write to it
+    :raises NotPermittedError: the directory belongs to another user, or others may write to it
     """
 
     def __init__(
         self,
         dir: Optional[Union[str, os.PathLike[str]]] = None,
+        *,
         owner: Optional[User] = None,
     ) -> None:
         if dir is None and owner is not None:
@@ -71,7 +72,7 @@ class Net:
         self._owner = None if owner is None else user_number(owner)
         name = None if dir is None else _library.c_text(dir, "dir")
         if temporary:
-            pointer = _library.pointer("memtun_net_temporary")
+            pointer = _library.pointer("memtun_net_open_temporary")
         elif own or self._owner is None:
             pointer = _library.pointer("memtun_net_open", name)
         else:
@@ -121,8 +122,8 @@ class Net:
     def _variables(
         self, base: Optional[Mapping[str, str]], link: Optional[str], devices: Optional[Iterable[Argument]]
     ) -> dict[str, str]:
-        with self._handle:
-            variables = _programs.environment(self.path, self._owner, base, link, devices)
+        with self._handle as net:
+            variables = _programs.environment(net, base, link, devices)
             self._life.others_join()
         return variables
 
@@ -142,7 +143,7 @@ class Net:
             device
         :param devices: special devices instead of /dev/net/tun
         :param force: also a program that the system starts without the library, on the machine's own devices
-        :raises NotPermitted: it is such a program: set-uid, set-gid or with file capabilities
+        :raises NotPermittedError: it is such a program: set-uid, set-gid or with file capabilities
         :raises OSError: it cannot be executed, as of :class:`subprocess.Popen`; the sentence says why
         """
         variables = self._variables(env, link, devices)
@@ -167,12 +168,12 @@ class Net:
         _programs.look_at(args, variables, keywords, force)
         return subprocess.run(args, env=variables, **keywords)
 
-    def interface(self, name: str, timeout: Seconds = 5.0) -> Interface:
+    def interface(self, name: str, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Interface:
         """Waits until an interface of this name exists: until a program has made its TUNSETIFF.
 
-        :raises Timeout: there was none in time; the error says what became of the programs
-        :raises Ended: every program that :meth:`popen` has started, and whatever they have left behind, has ended
-        :raises InvalidValue: no interface can have that name
+        :raises TimeoutError: there was none in time; the error says what became of the programs
+        :raises EndedError: every program that :meth:`popen` has started, and whatever they have left behind, has ended
+        :raises InvalidValueError: no interface can have that name
         """
         timeout = checked(timeout)
         known = self._interfaces.get(name)
@@ -183,24 +184,21 @@ class Net:
         wanted = _library.c_text(name, "name")
 
         def attempt(ms: int) -> int:
-            try:
-                return _library.pointer("memtun_interface", net, wanted, ms)
-            except Gone as e:
-                raise Timeout(errno.ENODEV, str(e.strerror)) from None
+            return _library.pointer("memtun_interface_open", net, wanted, ms)
 
         def hopeless(e: Error) -> Optional[Error]:
-            if _library.call("memtun_had_interface", net, wanted):
+            if _library.call("memtun_net_had_interface", net, wanted):
                 return self._life.hopeless(e, f"interface {name} was made and is gone")
             return self._life.hopeless(e, f"no interface {name}", " before TUNSETIFF")
 
         with self._handle as net:
             try:
                 pointer = in_turns(attempt, timeout, hopeless=hopeless)
-            except Ended:
+            except EndedError:
                 raise
-            except Timeout as e:
-                raise Timeout(errno.ENODEV, self._absent(str(e.strerror))) from None
-        handle = Handle(pointer, "memtun_iface_close", f"interface {name}")
+            except TimeoutError as e:
+                raise TimeoutError(errno.ENODEV, self._absent(str(e.strerror))) from None
+        handle = Handle(pointer, "memtun_interface_close", f"interface {name}")
         interface = Interface(handle, self._handle, self._history, self._life.hopeless)
         self._interfaces[name] = interface
         return interface
@@ -215,7 +213,7 @@ class Net:
         """The interfaces that there are now, by index."""
         found = []
         for info in self.infos():
-            with contextlib.suppress(Timeout):
+            with contextlib.suppress(TimeoutError):
                 found.append(self.interface(info.name, timeout=0))
         return found
 
@@ -229,7 +227,7 @@ class Net:
 
     def _describe(self) -> dict[str, Any]:
         with self._handle as net:
-            described: dict[str, Any] = json.loads(_library.text("memtun_describe", net))
+            described: dict[str, Any] = json.loads(_library.text("memtun_net_describe", net))
         return described
 
     def fault(self, spec: str) -> Fault:
@@ -261,25 +259,28 @@ class Net:
     def send_buffer_size(self, size: Optional[int]) -> None:
         value = 0 if size is None else _library.number(size, "send_buffer_size", 1, 0xFFFF_FFFF)
         with self._handle as net:
-            _library.call("memtun_set_send_buffer_size", net, value)
+            _library.call("memtun_net_set_send_buffer_size", net, value)
 
     @property
-    def rename(self) -> str:
+    def name_suffix(self) -> str:
         """What replaces the end of every name that a program asks for, at most 12 bytes, to catch programs
         that ignore the name that TUNSETIFF gives back. Empty for the kernel's naming."""
-        return str(self._describe()["rename"])
+        return str(self._describe()["name_suffix"])
 
-    @rename.setter
-    def rename(self, suffix: str) -> None:
-        value = _library.c_text(suffix, "rename")
+    @name_suffix.setter
+    def name_suffix(self, suffix: str) -> None:
+        value = _library.c_text(suffix, "name_suffix")
         with self._handle as net:
-            _library.call("memtun_set_rename", net, value)
+            _library.call("memtun_net_set_name_suffix", net, value)
+
+    # The name that it had before.
+    rename = name_suffix
 
     def reset(self) -> None:
         """Takes back every fault, grants every permission, lifts the limit of the send buffer and the
-        renaming."""
+        suffix of names."""
         with self._handle as net:
-            _library.call("memtun_reset", net)
+            _library.call("memtun_net_reset", net)
 
 
 class _Life:
@@ -321,12 +322,12 @@ class _Life:
 
     def hopeless(self, e: Error, what: Optional[str] = None, before: str = "") -> Optional[Error]:
         """What there is to say of the programs, when they have ended and nothing of them is left that runs."""
-        if not self.programs or not self._ended(_LAST if isinstance(e, Gone) else 0.0):
+        if not self.programs or not self._ended(_LAST if isinstance(e, GoneError) else 0.0):
             return None
-        if isinstance(e, Timeout) and (self.strangers or any(_leftovers.pids_in(str(self._path)))):
+        if isinstance(e, TimeoutError) and (self.strangers or any(_leftovers.pids_in(str(self._path)))):
             return None
         words = "\n".join(program._last_words(before) for program in self.programs[-_TOLD:])
-        kind = Ended if isinstance(e, Timeout) else Gone
+        kind = EndedError if isinstance(e, TimeoutError) else GoneError
         return kind(e.errno or errno.ENODEV, f"{what or e.strerror}: {words}")
 
     def _ended(self, patience: float) -> bool:

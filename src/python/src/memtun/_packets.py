@@ -25,12 +25,18 @@ class Packet(bytes):
 
     def __new__(cls, data: bytes, ethertype: int = 0, time_ns: int = 0, tap: bool = False) -> Packet:
         self = super().__new__(cls, data)
-        self.ethertype, self.time_ns, self.tap = ethertype, time_ns, tap
+        self.__dict__.update(ethertype=ethertype, time_ns=time_ns, tap=tap)
         return self
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a packet does not change: {name} cannot be set")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (bytes(self), self.ethertype, self.time_ns, self.tap)
 
     def describe(self) -> str:
         """One line: ``IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes``."""
-        return _library.text("memtun_describe_packet", int(self.tap), self.ethertype, bytes(self), len(self))
+        return _library.text("memtun_packet_describe", bytes(self), len(self), self.ethertype, int(self.tap))
 
 
 def data_of(packet: Data) -> bytes:

@@ -25,7 +25,7 @@ class Permissions(MutableSet[str]):
     def __contains__(self, operation: object) -> bool:
         if operation not in ALL:
             return False
-        return self._call("memtun_permitted", str(operation)) == 1
+        return self._call("memtun_net_permits", str(operation)) == 1
 
     def __iter__(self) -> Iterator[str]:
         return iter([operation for operation in ALL if operation in self])
@@ -35,11 +35,11 @@ class Permissions(MutableSet[str]):
 
     def add(self, value: str) -> None:
         """Gives a permission back."""
-        self._call("memtun_permit", value)
+        self._call("memtun_net_permit", value)
 
     def discard(self, value: str) -> None:
         """Takes a permission away."""
-        self._call("memtun_deny", value)
+        self._call("memtun_net_deny", value)
 
     def _call(self, name: str, operation: str) -> int:
         with self._net as pointer:

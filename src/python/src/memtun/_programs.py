@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -13,11 +14,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any, Optional, Union
 
 from . import _library
-from ._errors import Error, NotPermitted, invalid
+from ._errors import Error, NotPermittedError, invalid
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -33,50 +33,41 @@ _NAME = 160
 
 
 def environment(
-    net: Path,
-    owner: Optional[int],
+    net: int,
     base: Optional[Mapping[str, str]],
     link: Optional[str],
     devices: Optional[Iterable[Argument]],
 ) -> dict[str, str]:
-    """Variables that put a program under the shim, added to ``base`` (None: this process's)."""
-    library = _library.text("memtun_library")
+    """Variables that put a program under the shim and into the net of this pointer, added to ``base`` (None: this
+    process's)."""
     variables = dict(os.environ if base is None else base)
-    others = variables.get("LD_PRELOAD", "").replace(":", " ").split()
-    variables["LD_PRELOAD"] = ":".join([library, *(o for o in others if o != library)])
-    with contextlib.suppress(OSError):
-        # In a sandbox the path may lead elsewhere, which the library says then.
-        place = os.stat(net)
-        variables["MEMTUN_NET_PLACE"] = f"{place.st_dev}:{place.st_ino}:{net}"
-    variables["MEMTUN_NET"] = str(net)
-    if (net / ".memtun-net-private").exists():
-        # What a program that outlives the net makes again is private, too.
-        variables["MEMTUN_TREE"] = str(net)
-    if owner is not None:
-        variables["MEMTUN_NET_OWNER"] = str(owner)
-    elif "MEMTUN_NET_OWNER" in variables:
-        # Said of another net. Empty, not away: a shim around this process would put it back.
-        variables["MEMTUN_NET_OWNER"] = ""
-    if link is not None:
-        if link not in ("up", "down"):
-            invalid(f"link {link!r}: give up or down")
-        variables["MEMTUN_LINK"] = link
     if isinstance(devices, (str, bytes, os.PathLike)):
         invalid(f"devices {devices!r}: give a list, [{devices!r}]")
+    paths = None
     if devices is not None:
-        variables["MEMTUN_DEVICES"] = ":".join(_device(device) for device in devices)
+        encoded = [_library.c_text(os.fsdecode(device), "device") for device in devices]
+        paths = (ctypes.c_char_p * (len(encoded) + 1))(*encoded)
+    block = _library.filled(
+        "memtun_program_environment",
+        *(net, None if link is None else _library.c_text(link, "link"), paths),
+        os.fsencode(variables.get("LD_PRELOAD", "")),
+    )
+    for entry in block.split(b"\0")[:-1]:
+        name, _, value = os.fsdecode(entry).partition("=")
+        # What is empty takes back what would be inherited.
+        if value or name in variables:
+            variables[name] = value
     return variables
 
 
-def _device(device: Argument) -> str:
-    path = os.fspath(device)
-    if not path.startswith("/") or ":" in path or "\0" in path or ".." in path.split("/"):
-        invalid(f"device {path!r}: give an absolute path without '..' or ':'")
-    return path
-
-
-class Bypass(RuntimeWarning):
+class BypassWarning(RuntimeWarning):
     """A program runs past the library: what it does with the device is not seen."""
+
+
+BypassWarning.__module__ = "memtun"
+
+# The name that it had before it ended in Warning.
+Bypass = BypassWarning
 
 
 def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], force: bool) -> None:
@@ -84,7 +75,7 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
     sets its LD_PRELOAD. What cannot be started at all is refused with the error that :mod:`subprocess` would
     raise, and with the sentence of ``memtun run``.
 
-    :raises NotPermitted: it is set-uid, set-gid or has file capabilities
+    :raises NotPermittedError: it is set-uid, set-gid or has file capabilities
     :raises OSError: FileNotFoundError, PermissionError and others: it, or an interpreter of it, cannot be executed
     """
     program = keywords.get("executable")
@@ -97,14 +88,14 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
     try:
         described = json.loads(
             _library.text(
-                "memtun_examine_program",
+                "memtun_program_examine",
                 *(os.fsencode(program), os.fsencode(path), None if directory is None else os.fsencode(directory)),
                 *(os.fsencode(variables["LD_PRELOAD"]), int(force)),
             )
         )
     except Error as e:
         if e.errno == errno.EPERM:
-            raise NotPermitted(e.errno, f"{e.strerror} with force=True") from None
+            raise NotPermittedError(e.errno, f"{e.strerror} with force=True") from None
         if e.errno not in (errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOEXEC):
             raise
         # Where the program will look from somewhere else, or from nowhere, only subprocess can say what is wrong.
@@ -115,7 +106,7 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
         variables["LD_PRELOAD"] = described["preload"]
         for sentence in described["warnings"]:
             # Of who called Net.popen or Net.run.
-            warnings.warn(sentence, Bypass, stacklevel=3)
+            warnings.warn(sentence, BypassWarning, stacklevel=3)
 
 
 def shown(command: Any) -> str:

@@ -15,10 +15,10 @@ from typing import Optional, Union
 
 from . import _library
 from ._addresses import Address, Buffer
-from ._errors import Error, Timeout, invalid
+from ._errors import Error, TimeoutError, invalid
 from ._handles import Handle
 from ._packets import Packet
-from ._waiting import OWN, Hopeless, Own, Seconds, checked, in_turns
+from ._waiting import DEFAULT_TIMEOUT, OWN, Hopeless, Own, Seconds, checked, in_turns
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
@@ -43,18 +43,18 @@ class Subscriber:
 
     def __init__(self, interface: Handle, tap: bool, hopeless: Optional[Hopeless] = None) -> None:
         with interface as pointer:
-            made = _library.pointer("memtun_subscribe", pointer)
+            made = _library.pointer("memtun_subscriber_open", pointer)
         self._handle = Handle(made, "memtun_subscriber_close", "the subscriber")
         self._tap = tap
         self._hopeless = hopeless
 
-    def recv(self, timeout: Seconds = 5.0) -> Packet:
+    def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
         """The next packet. With a timeout of 0 every packet is seen whose write was complete before the call.
 
-        :raises Timeout: none in time
-        :raises Ended: no program is left that could write one
-        :raises PacketsLost: the program wrote more than is kept; the next call goes on in the middle of that
-        :raises Gone: the interface is gone and all that it wrote has been received
+        :raises TimeoutError: none in time
+        :raises EndedError: no program is left that could write one
+        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in the middle of that
+        :raises GoneError: the interface is gone and all that it wrote has been received
         """
         ethertype, time_ns = ctypes.c_uint16(), ctypes.c_uint64()
         buffer = _buffer()
@@ -89,15 +89,15 @@ class _Cursor:
 
     def __init__(self, interface: Handle, host: Optional[bytes], port: int) -> None:
         with interface as pointer:
-            made = _library.pointer("memtun_udp_receiver", pointer, host, port)
-        self.handle = Handle(made, "memtun_udp_receiver_close", "the receiver")
+            made = _library.pointer("memtun_receiver_open", pointer, host, port)
+        self.handle = Handle(made, "memtun_receiver_close", "the receiver")
 
     def recv(self, ms: int) -> Datagram:
         source = Buffer()
         buffer = _buffer()
         with self.handle as pointer:
             length = _library.call(
-                "memtun_udp_receiver_recv",
+                "memtun_receiver_recv",
                 *(pointer, buffer, _ROOM, source.host, source.room, source.port_reference, ms),
             )
         return ctypes.string_at(buffer, length), source.address()
@@ -129,7 +129,7 @@ class _Readiness:
         if self._ahead is None and self._end is None:
             try:
                 self._ahead = self._cursor.recv(0)
-            except Timeout as e:
+            except TimeoutError as e:
                 self._in_vain = e.strerror
                 return
             except Error as e:
@@ -140,7 +140,7 @@ class _Readiness:
         while not self._stopped.is_set():
             try:
                 self._waiting.recv(100)
-            except Timeout:
+            except TimeoutError:
                 continue
             except Error as e:
                 if e.errno != errno.ENOBUFS:
@@ -154,7 +154,7 @@ class _Readiness:
         self._waiting.handle.close()
 
     def recv(self) -> Datagram:
-        """What is there; Timeout when nothing is."""
+        """What is there; TimeoutError when nothing is."""
         with self._lock:
             if self._stopped.is_set():
                 raise Error(errno.EBADF, "the receiver is closed")
@@ -164,7 +164,7 @@ class _Readiness:
                 # The end stays readable, as a socket's does.
                 raise end
             if datagram is None and end is None:
-                raise Timeout(errno.EAGAIN, self._in_vain or "no datagram in time")
+                raise TimeoutError(errno.EAGAIN, self._in_vain or "no datagram in time")
             self._ahead = self._end = None
             os.read(self.fd, 1)
             self._look()
@@ -192,18 +192,18 @@ class Receiver:
         # It begins at the oldest packet kept, and so wakes too often rather than too late.
         self._make_waiting: Callable[[], _Cursor] = lambda: _Cursor(interface, host, port)
         self._readiness: Optional[_Readiness] = None
-        self._timeout: Seconds = 5.0
+        self._timeout: Seconds = DEFAULT_TIMEOUT
         self._lock = threading.Lock()
 
-    def recvfrom(self, bufsize: int = 65535, timeout: Union[Seconds, Own] = OWN) -> Datagram:
+    def recvfrom(self, bufsize: int = 65535, *, timeout: Union[Seconds, Own] = OWN) -> Datagram:
         """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. A call that gives no
         timeout has the receiver's own (:meth:`settimeout`). Fragments and datagrams with a wrong checksum or
         length are none, as for a socket; when none comes in time, the error says what was passed over.
 
-        :raises Timeout: none in time
-        :raises Ended: no program is left that could write one
-        :raises PacketsLost: the program wrote more than is kept; the next call goes on in the middle of that
-        :raises Gone: the interface is gone and all that it wrote has been received
+        :raises TimeoutError: none in time
+        :raises EndedError: no program is left that could write one
+        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in the middle of that
+        :raises GoneError: the interface is gone and all that it wrote has been received
         """
         if bufsize < 0:
             invalid(f"bufsize {bufsize}: give 0 or more bytes")
@@ -221,16 +221,16 @@ class Receiver:
         while True:
             try:
                 return readiness.recv()
-            except Timeout:
+            except TimeoutError:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise
             # Readable for another thread as well, which may be quicker: then the rest of the time is waited.
             poll.poll(math.ceil(left * 1000))
 
-    def recv(self, bufsize: int = 65535, timeout: Union[Seconds, Own] = OWN) -> bytes:
+    def recv(self, bufsize: int = 65535, *, timeout: Union[Seconds, Own] = OWN) -> bytes:
         """The next datagram's payload. Else as :meth:`recvfrom`."""
-        return self.recvfrom(bufsize, timeout)[0]
+        return self.recvfrom(bufsize, timeout=timeout)[0]
 
     def settimeout(self, timeout: Seconds) -> None:
         """How long calls without a timeout of their own wait, in seconds; 5 at first. None is for ever."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Optional
 
 from . import _library
@@ -57,7 +57,7 @@ class Tunnel:
         """What waits to be read *now*, oldest first. Empty when the tunnel is closed."""
         try:
             with self._net as net:
-                described = json.loads(_library.text("memtun_describe_tunnel", net, self.id))
+                described = json.loads(_library.text("memtun_net_describe_tunnel", net, self.id))
         except Error as e:
             if e.errno == errno.ENOENT:
                 return []
@@ -78,12 +78,18 @@ class InterfaceInfo:
     """``UP``, ``NO-CARRIER`` or ``DOWN``."""
     flags: frozenset[str]
     """As ``ip link`` writes them: ``UP``, ``POINTOPOINT`` ..."""
+    carrier: bool
+    """The link's carrier, also while the link is down."""
     mtu: int
+    """Bytes."""
     txqueuelen: int
+    """Packets."""
     mac: Optional[str]
     """Hardware address of a TAP."""
     owner: Optional[int]
+    """The user who may attach without the permission ``"net_admin"``; None for any."""
     group: Optional[int]
+    """The group whose members may; None for any."""
     persistent: bool
     pi: bool
     vnet_hdr: bool
@@ -93,6 +99,11 @@ class InterfaceInfo:
     counters: Counters
     tunnels: tuple[Tunnel, ...]
     gone: bool
+
+    @property
+    def up(self) -> bool:
+        """Has somebody set the link up?"""
+        return "UP" in self.flags
 
     def __str__(self) -> str:
         c = self.counters
@@ -111,25 +122,23 @@ class InterfaceInfo:
         )
 
 
+def _members(kind: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+    """What the library says of the fields of a class. It may say more, and of some nothing."""
+    return {f.name: described[f.name] for f in fields(kind) if f.name in described}
+
+
 def tunnel(described: Mapping[str, Any], net: Handle) -> Tunnel:
     """From what the library says."""
-    names = ("id", "name", "requested_name", "mode", "open_flags", "blocking", "close_on_exec", "queued")
-    return Tunnel(**{name: described[name] for name in names}, _net=net)
+    return Tunnel(**_members(Tunnel, described), _net=net)
 
 
 def interface(described: Mapping[str, Any], net: Handle) -> InterfaceInfo:
     """From what the library says."""
-    names = (
-        *("name", "index", "kind", "state", "mtu", "txqueuelen", "mac", "owner", "group"),
-        *("persistent", "pi", "vnet_hdr", "multi_queue", "queued"),
-    )
-    counters = {"capture_refused": described.get("capture_refused", 0)}
-    counters |= {f"{side}_{name}": value for side in ("rx", "tx") for name, value in described[side].items()}
-    known = Counters.__dataclass_fields__
-    return InterfaceInfo(
-        **{name: described[name] for name in names},
-        flags=frozenset(described["flags"]),
-        counters=Counters(**{name: value for name, value in counters.items() if name in known}),
-        tunnels=tuple(tunnel(t, net) for t in described["tunnels"]),
-        gone=described.get("gone", False),
-    )
+    counters = {f"{side}_{name}": value for side in ("rx", "tx") for name, value in described[side].items()}
+    converted = {
+        "flags": frozenset(described["flags"]),
+        "counters": Counters(**_members(Counters, {**described, **counters})),
+        "tunnels": tuple(tunnel(t, net) for t in described["tunnels"]),
+        "gone": described.get("gone", False),
+    }
+    return InterfaceInfo(**{**_members(InterfaceInfo, described), **converted})

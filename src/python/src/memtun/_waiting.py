@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Optional, TypeVar
 
-from ._errors import Error, Gone, Timeout, invalid
+from ._errors import Error, GoneError, TimeoutError, invalid
 
 # A failed test shows the line of the test that called, and what it was told.
 __tracebackhide__ = True
 
 T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 5.0
+"""How long in seconds a call waits that is told nothing: MEMTUN_TIMEOUT_DEFAULT of memtun.h."""
 
 Seconds = Optional[float]
 """A time to wait; None is for ever, 0 not at all."""
@@ -68,15 +71,15 @@ def in_turns(
         call = last if ends and last is not None else attempt
         try:
             return call(math.ceil(min(left, _TURN) * 1000))
-        except Timeout as e:
+        except TimeoutError as e:
             if ends:
                 raise
             error = hopeless(e) if hopeless is not None else None
-        except Gone as e:
+        except GoneError as e:
             raise (hopeless(e) if hopeless is not None else None) or e from None
         if error is not None:
             try:
                 # Whoever has ended may have done it just before.
                 return attempt(0)
-            except Timeout:
+            except TimeoutError:
                 raise error from None

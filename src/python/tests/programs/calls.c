@@ -16,10 +16,10 @@
 #include "memtun.h"
 
 #pragma weak memtun_net_open
-#pragma weak memtun_fault
-#pragma weak memtun_fault_take_back
-#pragma weak memtun_deny
-#pragma weak memtun_permit
+#pragma weak memtun_net_fault
+#pragma weak memtun_net_take_back
+#pragma weak memtun_net_deny
+#pragma weak memtun_net_permit
 
 static void say(const char *name, long answer)
 {
@@ -66,16 +66,16 @@ int main(int argc, char **argv)
     if (!memtun_net_open || !(net = memtun_net_open(NULL)))
         return 77;
     if (!strcmp(argv[1], "fault")) {
-        if (memtun_fault(net, argv[2]))
+        if (memtun_net_fault(net, argv[2]))
             return 1;
         calls();
-        if (memtun_fault_take_back(net, argv[2]) != 1)
+        if (memtun_net_take_back(net, argv[2]) != 1)
             return 2;
     } else {
-        if (memtun_deny(net, argv[2]))
+        if (memtun_net_deny(net, argv[2]))
             return 1;
         calls();
-        memtun_permit(net, argv[2]);
+        memtun_net_permit(net, argv[2]);
     }
     calls();
     return 0;

@@ -1,125 +1,118 @@
 //! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
 
-use super::interface::{interface, InterfaceHandle};
-use super::net::{net, NetHandle};
+use super::interface::{interface_of, InterfaceHandle};
+use super::net::{net_of, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
-use memtun_core::json::{of_interface, of_tunnel, Json};
 use memtun_core::packet as udp;
-use memtun_core::Net;
-use memtun_shm::load_name;
+use memtun_core::{json, InterfaceInfo, Net, TunnelInfo};
 use memtun_shm::lock::Patience;
-use std::sync::atomic::Ordering::Relaxed;
+use serde::Serialize;
 
-/// The net as a JSON object: path, permissions, faults, send_buffer_size, rename, discarded, interfaces,
-/// tunnels (attached or not). Its length; as much as fits stands in buf, with a NUL: call again with more
-/// room if need be. Members are only ever added.
-#[no_mangle]
-pub extern "C" fn memtun_describe(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(of_net(self::net(net)?)?.to_string(), buf, len))
+#[derive(Serialize)]
+struct DescribedInterface<'a> {
+    #[serde(flatten)]
+    interface: &'a InterfaceInfo,
+    gone: bool,
 }
 
-/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as memtun_describe.
+#[derive(Serialize)]
+struct DescribedTunnel<'a> {
+    #[serde(flatten)]
+    tunnel: &'a TunnelInfo,
+    read_buffer: Vec<WaitingPacket>,
+}
+
+#[derive(Serialize)]
+struct WaitingPacket {
+    ethertype: u16,
+    /// In hexadecimal.
+    data: String,
+}
+
+/// The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
+/// tunnels (attached or not). Members are only ever added. A text that is returned.
 #[no_mangle]
-pub extern "C" fn memtun_describe_interface(
-    iface: *const InterfaceHandle,
+pub extern "C" fn memtun_net_describe(
+    net: *const NetHandle,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
+) -> ssize_t {
+    length(|| give_text(json::line(&net_of(net)?.info()?), buf, buf_len))
+}
+
+/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as
+/// memtun_net_describe.
+#[no_mangle]
+pub extern "C" fn memtun_interface_describe(
+    interface: *const InterfaceHandle,
+    buf: *mut c_char,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
-        let interface = interface(iface)?;
+        let interface = interface_of(interface)?;
         // In this order: the numbers of an interface that is gone do not change any more.
         let gone = interface.is_gone();
-        let mut members = of_interface(&interface.info());
-        members.push(("gone", gone.into()));
-        give_text(Json::Object(members).to_string(), buf, len)
+        let described = DescribedInterface {
+            interface: &interface.info(),
+            gone,
+        };
+        give_text(json::line(&described), buf, buf_len)
     })
 }
 
 /// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
-/// hexadecimal). id is the tunnel's from memtun_describe. -ENOENT: it is closed. Else as memtun_describe.
+/// hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_describe_tunnel(
+pub extern "C" fn memtun_net_describe_tunnel(
     net: *const NetHandle,
     id: u64,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
-        let net = self::net(net)?;
+        let net = net_of(net)?;
         let tunnels = net.tunnels()?;
         let info = tunnels.iter().find(|t| t.inode == id);
         let waiting = waiting(net, id).map_err(|e| Error::new(e.0, format!("tunnel {id}: {e}")));
         let closed = || Error::new(libc::ENOENT, format!("tunnel {id}: it is closed"));
-        let mut members = of_tunnel(info.ok_or_else(closed)?);
+        let tunnel = info.ok_or_else(closed)?;
         let packet = |(data, ethertype): (Vec<u8>, u16)| {
-            let hex = data.iter().map(|b| format!("{b:02x}")).collect::<String>();
-            let ethertype = u32::from(ethertype).into();
-            Json::Object(vec![("ethertype", ethertype), ("data", hex.into())])
+            let data = data.iter().map(|b| format!("{b:02x}")).collect();
+            WaitingPacket { ethertype, data }
         };
-        let packets = waiting?.into_iter().map(packet).collect();
-        members.push(("read_buffer", Json::List(packets)));
-        give_text(Json::Object(members).to_string(), buf, len)
+        let read_buffer = waiting?.into_iter().map(packet).collect();
+        let described = DescribedTunnel {
+            tunnel,
+            read_buffer,
+        };
+        give_text(json::line(&described), buf, buf_len)
     })
 }
 
-/// One line about a packet, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes".
-/// tap 1: a frame, 0: an IP packet. Else as memtun_describe.
-// Contract: `packet` points to `packet_len` readable bytes.
+/// One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
+/// UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+// Contract: `packet` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_describe_packet(
-    tap: c_int,
-    ethertype: u16,
+pub unsafe extern "C" fn memtun_packet_describe(
     packet: *const c_void,
-    packet_len: size_t,
-    buf: *mut c_char,
     len: size_t,
+    ethertype: u16,
+    tap: c_int,
+    buf: *mut c_char,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         // SAFETY: the caller's contract.
-        let packet = unsafe { bytes(packet, packet_len) }?;
+        let packet = unsafe { bytes(packet, len) }?;
         let ethertype = match ethertype {
             0 => udp::ethertype(packet, tap != 0),
             given => given,
         };
-        give_text(udp::describe(packet, ethertype, tap != 0), buf, len)
+        give_text(udp::describe(packet, ethertype, tap != 0), buf, buf_len)
     })
-}
-
-fn of_net(net: &Net) -> super::Answer<Json> {
-    let state = net.dir();
-    let limit = Some(state.send_buffer_size.load(Relaxed)).filter(|n| *n > 0);
-    let interfaces = net.interfaces()?;
-    let tunnels = net.tunnels()?;
-    Ok(Json::Object(vec![
-        ("path", net.path().to_string_lossy().into_owned().into()),
-        (
-            "permissions",
-            Json::list(net.permissions().iter().map(ToString::to_string)),
-        ),
-        (
-            "faults",
-            Json::list(net.faults().iter().map(ToString::to_string)),
-        ),
-        ("send_buffer_size", limit.into()),
-        ("rename", load_name(&state.rename).to_string().into()),
-        ("discarded", net.discarded().into()),
-        (
-            "interfaces",
-            Json::List(
-                interfaces
-                    .iter()
-                    .map(of_interface)
-                    .map(Json::Object)
-                    .collect(),
-            ),
-        ),
-        (
-            "tunnels",
-            Json::List(tunnels.iter().map(of_tunnel).map(Json::Object).collect()),
-        ),
-    ]))
 }
 
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {

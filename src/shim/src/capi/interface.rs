@@ -1,8 +1,8 @@
 //! Packets and datagrams toward the program, link settings.
 
-use super::net::{net, NetHandle};
+use super::net::{net_of, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
-use libc::{c_char, c_int, c_void, size_t};
+use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::packet as udp;
 use memtun_core::{Interface, UdpReceiver};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// An interface of a net.
 pub struct InterfaceHandle {
     pub(super) interface: Interface,
-    /// One for each address that memtun_receive_udp was asked for.
+    /// One for each address that memtun_interface_recv_udp was asked for.
     receivers: Mutex<Receivers>,
 }
 
@@ -31,21 +31,21 @@ impl InterfaceHandle {
     }
 }
 
-pub(super) fn interface<'a>(handle: *const InterfaceHandle) -> Answer<&'a Interface> {
+pub(super) fn interface_of<'a>(handle: *const InterfaceHandle) -> Answer<&'a Interface> {
     Ok(&behind(handle)?.interface)
 }
 
-/// Waits until an interface of this name exists. ENODEV when the time is over, EINVAL when no interface can
-/// have that name. A timeout of -1 waits for ever, 0 does not wait; so for all others. Close it with
-/// memtun_iface_close.
+/// Waits up to timeout_ms until an interface of this name exists. The handle is valid until
+/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
+/// EINVAL: no interface can have that name.
 #[no_mangle]
-pub extern "C" fn memtun_interface(
+pub extern "C" fn memtun_interface_open(
     net: *mut NetHandle,
     name: *const c_char,
     timeout_ms: c_int,
 ) -> *mut InterfaceHandle {
     handle(|| {
-        let interface = self::net(net)?.wait_interface(text(name)?, time(timeout_ms))?;
+        let interface = net_of(net)?.wait_interface(text(name)?, time(timeout_ms))?;
         Ok(InterfaceHandle {
             interface,
             receivers: Mutex::default(),
@@ -53,22 +53,23 @@ pub extern "C" fn memtun_interface(
     })
 }
 
-/// Closes an interface's handle. NULL is fine.
-// Contract: `iface` comes from `memtun_interface` and is not used afterwards.
+/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
+/// is not touched. NULL is fine.
+// Contract: `iface` comes from `memtun_interface_open` and is not used afterwards.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_iface_close(iface: *mut InterfaceHandle) {
+pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle) {
     // SAFETY: the caller's contract.
-    unsafe { close(iface) }
+    unsafe { close(interface) }
 }
 
-/// Puts a packet into the program's read queue; when 0 is returned it is readable. A TAP's frame begins with
-/// the destination address. ethertype 0: from the packet. -EAGAIN: the queue stayed full, or the capture of
-/// it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program
-/// attached. -ENODEV: the interface is gone. What is refused is not queued.
+/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
+/// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
+/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
+/// the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_inject(
-    iface: *mut InterfaceHandle,
+pub unsafe extern "C" fn memtun_interface_inject(
+    interface: *mut InterfaceHandle,
     frame: *const c_void,
     len: size_t,
     ethertype: u16,
@@ -78,15 +79,15 @@ pub unsafe extern "C" fn memtun_inject(
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface(iface)?.inject(frame, ethertype, time(timeout_ms))
+        interface_of(interface)?.inject(frame, ethertype, time(timeout_ms))
     })
 }
 
-/// The same for an IP packet; a TAP gets an Ethernet header in front.
+/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
 // Contract: `ip_packet` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_deliver(
-    iface: *mut InterfaceHandle,
+pub unsafe extern "C" fn memtun_interface_deliver(
+    interface: *mut InterfaceHandle,
     ip_packet: *const c_void,
     len: size_t,
     timeout_ms: c_int,
@@ -94,53 +95,62 @@ pub unsafe extern "C" fn memtun_deliver(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
-        interface(iface)?.deliver(packet, time(timeout_ms))
+        interface_of(interface)?.deliver(packet, time(timeout_ms))
     })
 }
 
-/// As memtun_inject (memtun_deliver if ip is not 0), for one turn of a longer wait: what finds no room in time is
-/// not counted as refused. For a driver whose language wants to look at signals in between.
-// Contract: `packet` points to `len` readable bytes.
+/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
+/// refused. For a driver whose language wants to look at signals in between.
+// Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_offer(
-    iface: *mut InterfaceHandle,
-    packet: *const c_void,
+pub unsafe extern "C" fn memtun_interface_offer(
+    interface: *mut InterfaceHandle,
+    frame: *const c_void,
     len: size_t,
     ethertype: u16,
-    ip: c_int,
-    turn_ms: c_int,
+    timeout_ms: c_int,
 ) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
-        let packet = unsafe { bytes(packet, len) }?;
-        let interface = interface(iface)?;
-        if ip != 0 {
-            return interface.offer_ip(packet, time(turn_ms));
-        }
+        let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface.offer(packet, ethertype, time(turn_ms))
+        interface_of(interface)?.offer(frame, ethertype, time(timeout_ms))
     })
 }
 
-/// As memtun_send_udp, for one turn of a longer wait: see memtun_offer.
+/// As memtun_interface_deliver, for one turn of a longer wait: see memtun_interface_offer.
+// Contract: `ip_packet` points to `len` readable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_interface_offer_ip(
+    interface: *mut InterfaceHandle,
+    ip_packet: *const c_void,
+    len: size_t,
+    timeout_ms: c_int,
+) -> c_int {
+    status(|| {
+        // SAFETY: the caller's contract.
+        let packet = unsafe { bytes(ip_packet, len) }?;
+        interface_of(interface)?.offer_ip(packet, time(timeout_ms))
+    })
+}
+
+/// As memtun_interface_send_udp, for one turn of a longer wait: see memtun_interface_offer.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_offer_udp(
-    iface: *mut InterfaceHandle,
+pub unsafe extern "C" fn memtun_interface_offer_udp(
+    interface: *mut InterfaceHandle,
     src_host: *const c_char,
     src_port: u16,
     dst_host: *const c_char,
     dst_port: u16,
     data: *const c_void,
     len: size_t,
-    turn_ms: c_int,
+    timeout_ms: c_int,
 ) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
-        let data = unsafe { bytes(data, len) }?;
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        interface(iface)?.offer_ip(&udp::build(from, to, data)?, time(turn_ms))
+        let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
+        interface_of(interface)?.offer_ip(&packet, time(timeout_ms))
     })
 }
 
@@ -161,13 +171,32 @@ fn source(
     Ok(udp::source_for(destination, given))
 }
 
-/// Sends one UDP datagram to the program, with right checksums. src_host NULL: 10.1.2.3, or fd00:1:2::3 for
-/// an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families, or too long. Else as
-/// memtun_inject.
+/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the arguments that they have in common.
+///
+/// # Safety
+/// `data` points to `len` readable bytes.
+unsafe fn datagram(
+    source_host: *const c_char,
+    source_port: u16,
+    destination_host: *const c_char,
+    destination_port: u16,
+    data: *const c_void,
+    len: size_t,
+) -> Answer<Vec<u8>> {
+    // SAFETY: the caller's contract.
+    let data = unsafe { bytes(data, len) }?;
+    let to = address(destination_host, destination_port)?;
+    let from = source(to, source_host, source_port)?;
+    udp::build(from, to, data)
+}
+
+/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
+/// 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
+/// or too long. Else as memtun_interface_inject.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_send_udp(
-    iface: *mut InterfaceHandle,
+pub unsafe extern "C" fn memtun_interface_send_udp(
+    interface: *mut InterfaceHandle,
     src_host: *const c_char,
     src_port: u16,
     dst_host: *const c_char,
@@ -178,16 +207,13 @@ pub unsafe extern "C" fn memtun_send_udp(
 ) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
-        let data = unsafe { bytes(data, len) }?;
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        interface(iface)?.send_udp(data, to, Some(from), time(timeout_ms))?;
-        Ok(())
+        let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
+        interface_of(interface)?.deliver(&packet, time(timeout_ms))
     })
 }
 
-/// Where memtun_send_udp sends from, given the same src_host, src_port and dst_host. 64 bytes are room for
-/// any address.
+/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
+/// for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_udp_source(
     src_host: *const c_char,
@@ -206,50 +232,75 @@ pub extern "C" fn memtun_udp_source(
 
 /// Sets the link up (1) or down (0), as `ip link set` does.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_up(iface: *mut InterfaceHandle, up: c_int) -> c_int {
-    status(|| interface(iface)?.set_up(up != 0))
+pub extern "C" fn memtun_interface_set_up(interface: *mut InterfaceHandle, up: c_int) -> c_int {
+    status(|| interface_of(interface)?.set_up(up != 0))
 }
 
 /// Sets the largest packet in bytes: 68 to 65535, to 65521 for a TAP.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_mtu(iface: *mut InterfaceHandle, mtu: u32) -> c_int {
-    status(|| interface(iface)?.set_mtu(mtu))
+pub extern "C" fn memtun_interface_set_mtu(interface: *mut InterfaceHandle, mtu: u32) -> c_int {
+    status(|| interface_of(interface)?.set_mtu(mtu))
 }
 
 /// Sets how many packets each read queue holds; of a queue that gets shorter the oldest stay.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_txqlen(iface: *mut InterfaceHandle, packets: u32) -> c_int {
-    status(|| interface(iface)?.set_txqueuelen(packets))
+pub extern "C" fn memtun_interface_set_txqueuelen(
+    interface: *mut InterfaceHandle,
+    packets: u32,
+) -> c_int {
+    status(|| interface_of(interface)?.set_txqueuelen(packets))
 }
 
-/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; UINT32_MAX for
+/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
 /// any.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_owner(iface: *mut InterfaceHandle, uid: u32) -> c_int {
-    status(|| interface(iface)?.set_owner((uid != u32::MAX).then_some(uid)))
+pub extern "C" fn memtun_interface_set_owner(interface: *mut InterfaceHandle, uid: uid_t) -> c_int {
+    status(|| interface_of(interface)?.set_owner((uid != uid_t::MAX).then_some(uid)))
 }
 
 /// Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
-/// UINT32_MAX for any.
+/// (gid_t)-1 for any.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_group(iface: *mut InterfaceHandle, gid: u32) -> c_int {
-    status(|| interface(iface)?.set_group((gid != u32::MAX).then_some(gid)))
+pub extern "C" fn memtun_interface_set_group(interface: *mut InterfaceHandle, gid: gid_t) -> c_int {
+    status(|| interface_of(interface)?.set_group((gid != gid_t::MAX).then_some(gid)))
+}
+
+/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
+/// TUN has none.
+// Contract: `mac` points to 6 readable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn memtun_interface_set_mac(
+    interface: *mut InterfaceHandle,
+    mac: *const u8,
+) -> c_int {
+    status(|| {
+        let mut address = [0; 6];
+        // SAFETY: the caller's contract.
+        address.copy_from_slice(unsafe { bytes(mac.cast(), 6) }?);
+        interface_of(interface)?.set_mac(address)
+    })
 }
 
 /// Renames the interface. -EEXIST: the name is taken.
 #[no_mangle]
-pub extern "C" fn memtun_link_set_name(iface: *mut InterfaceHandle, name: *const c_char) -> c_int {
-    status(|| interface(iface)?.rename(text(name)?))
+pub extern "C" fn memtun_interface_set_name(
+    interface: *mut InterfaceHandle,
+    name: *const c_char,
+) -> c_int {
+    status(|| interface_of(interface)?.rename(text(name)?))
 }
 
 /// Sets the carrier on (1) or off (0).
 #[no_mangle]
-pub extern "C" fn memtun_link_set_carrier(iface: *mut InterfaceHandle, on: c_int) -> c_int {
-    status(|| interface(iface)?.set_carrier(on != 0))
+pub extern "C" fn memtun_interface_set_carrier(
+    interface: *mut InterfaceHandle,
+    on: c_int,
+) -> c_int {
+    status(|| interface_of(interface)?.set_carrier(on != 0))
 }
 
 /// Deletes the interface under the program, as `ip link del` does.
 #[no_mangle]
-pub extern "C" fn memtun_link_del(iface: *mut InterfaceHandle) -> c_int {
-    status(|| interface(iface)?.delete())
+pub extern "C" fn memtun_interface_delete(interface: *mut InterfaceHandle) -> c_int {
+    status(|| interface_of(interface)?.delete())
 }

@@ -1,11 +1,11 @@
 //! Nets, permissions, faults, settings.
 
 use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
-use crate::hooks::signal::guard;
 use crate::table::OwnTunnels;
-use crate::{config, process, user};
+use crate::watch::guard;
+use crate::{config, process, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t, uid_t};
-use memtun_abi::Error;
+use memtun_abi::{Error, ErrorKind};
 use memtun_core::{Net, NetOptions};
 use memtun_kernel::{Fault, Permission};
 use std::ffi::OsStr;
@@ -15,15 +15,15 @@ use std::path::Path;
 /// A net: a directory that processes join.
 pub struct NetHandle(Net);
 
-pub(super) fn net<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
+pub(super) fn net_of<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
     Ok(&behind(handle)?.0)
 }
 
-/// Joins a net; its directory is made if missing (mode 0700), the parent is not. NULL: the calling process's
-/// own net, in which it opens its tunnels when it runs under the shim. Close it with memtun_net_close.
-/// ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to it. ENOTDIR: it is
-/// a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN: what is in it is
-/// damaged, or another version's.
+/// Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the calling
+/// process's own net, in which it opens its tunnels when it runs under the shim. The handle is valid until
+/// memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to
+/// it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN:
+/// what is in it is damaged, or another version's.
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
@@ -32,13 +32,13 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
         let unnamed = dir.is_null();
         let dir = match (unnamed, own) {
             (true, None) => {
-                return Err(Error::new(
-                    libc::ENODEV,
-                    "this process has no net of its own",
-                ))
+                return Err(
+                    Error::new(libc::ENODEV, "this process has no net of its own")
+                        .of_kind(ErrorKind::NotFound),
+                )
             }
             (true, Some(config)) => config.net.as_slice(),
-            (false, _) => user::c_string(dir).map_err(super::bad_memory)?,
+            (false, _) => uaccess::c_string(dir).map_err(super::bad_memory)?,
         };
         // MEMTUN_NET_OWNER speaks of the process's own net, not of one that a driver names.
         if own.is_some_and(|c| c.net == dir && (unnamed || c.owner.is_none())) {
@@ -50,9 +50,9 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     })
 }
 
-/// Joins the net of the user with this number, and of no other: how root joins another user's. What is made in
-/// it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user. EINVAL:
-/// dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+/// Joins the net of the user with this number, and of no other: how root joins another user's. What is made
+/// in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user.
+/// EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
 #[no_mangle]
 pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *mut NetHandle {
     handle(|| {
@@ -61,7 +61,7 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
             let sentence = "name the directory of the user's net";
             return Err(Error::new(libc::EINVAL, sentence));
         }
-        let dir = user::c_string(dir).map_err(super::bad_memory)?;
+        let dir = uaccess::c_string(dir).map_err(super::bad_memory)?;
         let options = NetOptions::new().owner(owner);
         options
             .open(Path::new(OsStr::from_bytes(dir)))
@@ -70,16 +70,17 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
 }
 
 /// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
-/// this one and those made from it. Nets of processes that were killed are removed on the way.
+/// this one and those made from it. Nets of processes that were killed are removed on the way. The handle is
+/// valid until memtun_net_close.
 #[no_mangle]
-pub extern "C" fn memtun_net_temporary() -> *mut NetHandle {
+pub extern "C" fn memtun_net_open_temporary() -> *mut NetHandle {
     handle(|| {
         guard();
         Net::temporary().map(NetHandle)
     })
 }
 
-/// Closes a net's handle. Interfaces that came from it stay usable. NULL is fine.
+/// Closes a net's handle. Interfaces that came from it stay valid. NULL is fine.
 // Contract: `net` comes from a function above and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
@@ -87,43 +88,47 @@ pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
     unsafe { close(net) }
 }
 
-/// The net's directory, as MEMTUN_NET wants it: its length; as much as fits stands in buf, with a NUL.
+/// The net's directory, as MEMTUN_NET wants it, as text: see "Texts that are returned" above.
 #[no_mangle]
-pub extern "C" fn memtun_net_path(net: *const NetHandle, buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(self::net(net)?.path().as_os_str().as_bytes(), buf, len))
+pub extern "C" fn memtun_net_path(
+    net: *const NetHandle,
+    buf: *mut c_char,
+    buf_len: size_t,
+) -> ssize_t {
+    length(|| give_text(net_of(net)?.path().as_os_str().as_bytes(), buf, buf_len))
 }
 
 /// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
 /// open no more.
 #[no_mangle]
 pub extern "C" fn memtun_net_remove(net: *mut NetHandle) -> c_int {
-    status(|| self::net(net)?.clone().remove())
+    status(|| net_of(net)?.clone().remove())
 }
 
 /// Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
 /// "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
 #[no_mangle]
-pub extern "C" fn memtun_fault(net: *mut NetHandle, spec: *const c_char) -> c_int {
+pub extern "C" fn memtun_net_fault(net: *mut NetHandle, spec: *const c_char) -> c_int {
     status(|| {
         let fault: Fault = text(spec)?.parse()?;
-        self::net(net)?.fault(&fault)
+        net_of(net)?.fault(&fault)
     })
 }
 
 /// Takes a fault back: 1, or 0 when it was not set any more.
 #[no_mangle]
-pub extern "C" fn memtun_fault_take_back(net: *mut NetHandle, spec: *const c_char) -> c_int {
+pub extern "C" fn memtun_net_take_back(net: *mut NetHandle, spec: *const c_char) -> c_int {
     verdict(|| {
         let fault: Fault = text(spec)?.parse()?;
-        self::net(net)?.take_back(&fault)
+        net_of(net)?.take_back(&fault)
     })
 }
 
 /// Gives a permission back: "open", "ioctl" or "net_admin".
 #[no_mangle]
-pub extern "C" fn memtun_permit(net: *mut NetHandle, operation: *const c_char) -> c_int {
+pub extern "C" fn memtun_net_permit(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {
-        self::net(net)?.permit(text(operation)?.parse::<Permission>()?);
+        net_of(net)?.permit(text(operation)?.parse::<Permission>()?);
         Ok(())
     })
 }
@@ -132,46 +137,47 @@ pub extern "C" fn memtun_permit(net: *mut NetHandle, operation: *const c_char) -
 /// Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
 /// owner and group the program is not, changing one by requests on sockets.
 #[no_mangle]
-pub extern "C" fn memtun_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
+pub extern "C" fn memtun_net_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {
-        self::net(net)?.deny(text(operation)?.parse::<Permission>()?);
+        net_of(net)?.deny(text(operation)?.parse::<Permission>()?);
         Ok(())
     })
 }
 
 /// Do programs have this permission? 1 or 0.
 #[no_mangle]
-pub extern "C" fn memtun_permitted(net: *const NetHandle, operation: *const c_char) -> c_int {
+pub extern "C" fn memtun_net_permits(net: *const NetHandle, operation: *const c_char) -> c_int {
     verdict(|| {
         let permission: Permission = text(operation)?.parse()?;
-        Ok(self::net(net)?.permissions().contains(&permission))
+        Ok(net_of(net)?.permissions().contains(&permission))
     })
 }
 
 /// Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
 #[no_mangle]
-pub extern "C" fn memtun_had_interface(net: *const NetHandle, name: *const c_char) -> c_int {
-    verdict(|| self::net(net)?.had_interface(text(name)?))
+pub extern "C" fn memtun_net_had_interface(net: *const NetHandle, name: *const c_char) -> c_int {
+    verdict(|| net_of(net)?.had_interface(text(name)?))
 }
 
-/// Longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
+/// Sets the longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
 #[no_mangle]
-pub extern "C" fn memtun_set_send_buffer_size(net: *mut NetHandle, bytes: u32) -> c_int {
+pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u32) -> c_int {
     status(|| {
-        self::net(net)?.set_send_buffer_size((bytes > 0).then_some(bytes));
+        net_of(net)?.set_send_buffer_size((bytes > 0).then_some(bytes));
         Ok(())
     })
 }
 
-/// Replaces the end of every name that a program asks for by suffix (at most 12 bytes), to catch programs
+/// Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch programs
 /// that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
 #[no_mangle]
-pub extern "C" fn memtun_set_rename(net: *mut NetHandle, suffix: *const c_char) -> c_int {
-    status(|| self::net(net)?.set_rename(text(suffix)?))
+pub extern "C" fn memtun_net_set_name_suffix(net: *mut NetHandle, suffix: *const c_char) -> c_int {
+    status(|| net_of(net)?.set_rename(text(suffix)?))
 }
 
-/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the suffix of
+/// names.
 #[no_mangle]
-pub extern "C" fn memtun_reset(net: *mut NetHandle) -> c_int {
-    status(|| self::net(net)?.reset())
+pub extern "C" fn memtun_net_reset(net: *mut NetHandle) -> c_int {
+    status(|| net_of(net)?.reset())
 }

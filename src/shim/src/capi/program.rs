@@ -1,37 +1,106 @@
 //! Programs that a driver is about to start.
 
+use super::net::{net_of, NetHandle};
 use super::{give_text, length, Answer};
-use crate::{config, user};
+use crate::{config, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
-use memtun_core::json::Json;
-use memtun_core::launch::{self as command, Start};
-use std::ffi::{OsStr, OsString};
+use memtun_core::json;
+use memtun_core::launch::{self as command, settings, Start};
+use serde::Serialize;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+#[derive(Serialize)]
+struct DescribedProgram {
+    file: String,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+    preload: String,
+}
+
 /// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
-/// library. ENOENT: MEMTUN_LIBRARY names no file. EINVAL: LD_PRELOAD cannot express it. Else as memtun_describe.
+/// library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
+/// returned.
 #[no_mangle]
-pub extern "C" fn memtun_library(buf: *mut c_char, len: size_t) -> ssize_t {
-    length(|| give_text(library()?.as_os_str().as_bytes(), buf, len))
+pub extern "C" fn memtun_library_path(buf: *mut c_char, buf_len: size_t) -> ssize_t {
+    length(|| give_text(library()?.as_os_str().as_bytes(), buf, buf_len))
+}
+
+/// The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
+/// /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
+/// others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
+/// devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
+/// what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
+/// link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library_path.
+#[no_mangle]
+pub extern "C" fn memtun_program_environment(
+    net: *const NetHandle,
+    link: *const c_char,
+    devices: *const *const c_char,
+    preloaded: *const c_char,
+    buf: *mut c_char,
+    buf_len: size_t,
+) -> ssize_t {
+    length(|| {
+        let library = library()?;
+        let environment = command::Environment {
+            net: net_of(net)?,
+            library: &library,
+            runtimes: &[],
+            preloaded: given(preloaded)?.unwrap_or_default(),
+            link_up: given(link)?.map(link_word).transpose()?,
+        };
+        let mut variables = environment.variables()?;
+        if !devices.is_null() {
+            variables.push(command::devices(paths(devices)?)?);
+        }
+        let entries = variables
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
+        give_text(entries.collect::<Vec<u8>>(), buf, buf_len)
+    })
+}
+
+fn link_word(word: &OsStr) -> Answer<bool> {
+    let up = settings::link(word.as_bytes()).filter(|_| !word.is_empty());
+    up.ok_or_else(|| {
+        let shown = word.as_bytes().escape_ascii();
+        Error::new(libc::EINVAL, format!("link '{shown}': give up or down"))
+    })
+}
+
+/// Paths up to a NULL.
+fn paths<'a>(list: *const *const c_char) -> Answer<Vec<&'a Path>> {
+    let mut paths = Vec::new();
+    loop {
+        let at = list.wrapping_add(paths.len());
+        // SAFETY: a pointer may have any bits.
+        let path = unsafe { uaccess::read(at) }.map_err(super::bad_memory)?;
+        match given(path)? {
+            Some(path) => paths.push(Path::new(path)),
+            None => return Ok(paths),
+        }
+    }
 }
 
 /// Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
-/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library will
-/// not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL)
-/// would be the list without memtun. EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities,
-/// so that the system would start it without the library, on the machine's own devices. ENOENT, EACCES, ELOOP,
-/// ENOEXEC: it, or an interpreter of it, cannot be executed. Else as memtun_describe.
+/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
+/// will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
+/// NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
+/// capabilities, so that the system would start it without the library, on the machine's own devices.
+/// -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
+/// memtun_net_describe.
 #[no_mangle]
-pub extern "C" fn memtun_examine_program(
+pub extern "C" fn memtun_program_examine(
     program: *const c_char,
     path: *const c_char,
     dir: *const c_char,
     preloaded: *const c_char,
     force: c_int,
     buf: *mut c_char,
-    len: size_t,
+    buf_len: size_t,
 ) -> ssize_t {
     length(|| {
         let start = Start {
@@ -46,26 +115,22 @@ pub extern "C" fn memtun_examine_program(
             .warnings
             .extend(command::library_obstacle(&library));
         let list = given(preloaded)?.map(OsStr::to_owned).unwrap_or_default();
-        let list = command::preload(&examined.runtimes, &library, list);
-        let members = vec![
-            ("file", lossy(examined.file.into_os_string())),
-            ("warnings", Json::list(examined.warnings)),
-            ("notes", Json::list(examined.notes)),
-            ("preload", lossy(list)),
-        ];
-        give_text(Json::Object(members).to_string(), buf, len)
+        let list = command::preload_list(&examined.runtimes, &library, &list);
+        let described = DescribedProgram {
+            file: examined.file.to_string_lossy().into_owned(),
+            warnings: examined.warnings,
+            notes: examined.notes,
+            preload: list.to_string_lossy().into_owned(),
+        };
+        give_text(json::line(&described), buf, buf_len)
     })
-}
-
-fn lossy(text: OsString) -> Json {
-    text.to_string_lossy().into_owned().into()
 }
 
 fn given<'a>(text: *const c_char) -> Answer<Option<&'a OsStr>> {
     if text.is_null() {
         return Ok(None);
     }
-    let bytes = user::c_string(text).map_err(super::bad_memory)?;
+    let bytes = uaccess::c_string(text).map_err(super::bad_memory)?;
     Ok(Some(OsStr::from_bytes(bytes)))
 }
 

@@ -1,6 +1,6 @@
 //! What the program wrote.
 
-use super::interface::{interface, InterfaceHandle};
+use super::interface::{interface_of, InterfaceHandle};
 use super::{behind, close, give, give_bytes, give_text, handle, host, length, time, Answer};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::{Subscriber, UdpReceiver};
@@ -19,58 +19,59 @@ fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
     host(host_text).map(Some)
 }
 
-/// The next packet that the program wrote: its length, which may be more than len (then it is cut). ethertype
-/// may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this handle was
-/// overtaken and lost packets, memtun_last_lost of them; the next call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
-/// wrote has been received.
+/// The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
+/// cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
+/// handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
+/// what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
 #[no_mangle]
-pub extern "C" fn memtun_recv(
-    iface: *mut InterfaceHandle,
+pub extern "C" fn memtun_interface_recv(
+    interface: *mut InterfaceHandle,
     buf: *mut c_void,
-    len: size_t,
+    buf_len: size_t,
     ethertype: *mut u16,
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = interface(iface)?.recv(time(timeout_ms))?;
+        let packet = interface_of(interface)?.recv(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
-        give_bytes(&packet.data, buf, len)
+        give_bytes(&packet.data, buf, buf_len)
     })
 }
 
-/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload.
-/// Errors as memtun_recv; the sentence of -EAGAIN says what was passed over, as for its port or checksum.
+/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
+/// bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
+/// -EAGAIN says what was passed over, as for its port or checksum.
 #[no_mangle]
-pub extern "C" fn memtun_receive_udp(
-    iface: *mut InterfaceHandle,
+pub extern "C" fn memtun_interface_recv_udp(
+    interface: *mut InterfaceHandle,
     host: *const c_char,
     port: u16,
     buf: *mut c_void,
-    len: size_t,
+    buf_len: size_t,
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
         let host = any_or(host)?;
-        let iface = behind(iface)?;
-        let payload = iface.receiver(host, port).recv(time(timeout_ms))?;
-        give_bytes(&payload, buf, len)
+        let interface = behind(interface)?;
+        let payload = interface.receiver(host, port).recv(time(timeout_ms))?;
+        give_bytes(&payload, buf, buf_len)
     })
 }
 
-/// A reader of its own of everything the program writes, from the oldest packet kept. Close it with
-/// memtun_subscriber_close.
+/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
+/// until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
 #[no_mangle]
-pub extern "C" fn memtun_subscribe(iface: *mut InterfaceHandle) -> *mut SubscriberHandle {
-    handle(|| Ok(SubscriberHandle(interface(iface)?.subscribe())))
+pub extern "C" fn memtun_subscriber_open(interface: *mut InterfaceHandle) -> *mut SubscriberHandle {
+    handle(|| Ok(SubscriberHandle(interface_of(interface)?.subscribe())))
 }
 
-/// As memtun_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since 1970. Both
-/// may be NULL.
+/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
+/// 1970. Both it and ethertype may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_recv(
     subscriber: *mut SubscriberHandle,
     buf: *mut c_void,
-    len: size_t,
+    buf_len: size_t,
     ethertype: *mut u16,
     time_ns: *mut u64,
     timeout_ms: c_int,
@@ -79,12 +80,12 @@ pub extern "C" fn memtun_subscriber_recv(
         let packet = behind(subscriber)?.0.recv(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give(packet.time_ns, time_ns)?;
-        give_bytes(&packet.data, buf, len)
+        give_bytes(&packet.data, buf, buf_len)
     })
 }
 
 /// Closes a subscriber. NULL is fine.
-// Contract: `subscriber` comes from `memtun_subscribe` and is not used afterwards.
+// Contract: `subscriber` comes from `memtun_subscriber_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHandle) {
     // SAFETY: the caller's contract.
@@ -92,27 +93,28 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
 }
 
 /// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
-/// oldest packet kept. Close it with memtun_udp_receiver_close.
+/// oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
+/// or the interface is gone.
 #[no_mangle]
-pub extern "C" fn memtun_udp_receiver(
-    iface: *mut InterfaceHandle,
+pub extern "C" fn memtun_receiver_open(
+    interface: *mut InterfaceHandle,
     host: *const c_char,
     port: u16,
 ) -> *mut ReceiverHandle {
     handle(|| {
-        let receiver = interface(iface)?.receive_udp(any_or(host)?, port);
+        let receiver = interface_of(interface)?.receive_udp(any_or(host)?, port);
         Ok(ReceiverHandle(receiver))
     })
 }
 
-/// The next datagram: the length of its payload, which may be more than len (then it is cut). src_host (64
-/// bytes are room for any address) and src_port say where it came from and may be NULL. Errors as
-/// memtun_recv.
+/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
+/// src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
+/// where it came from and may be NULL. Errors as memtun_interface_recv.
 #[no_mangle]
-pub extern "C" fn memtun_udp_receiver_recv(
+pub extern "C" fn memtun_receiver_recv(
     receiver: *mut ReceiverHandle,
     buf: *mut c_void,
-    len: size_t,
+    buf_len: size_t,
     src_host: *mut c_char,
     src_host_len: size_t,
     src_port: *mut u16,
@@ -124,14 +126,14 @@ pub extern "C" fn memtun_udp_receiver_recv(
             give_text(source.ip().to_string(), src_host, src_host_len)?;
         }
         give(source.port(), src_port)?;
-        give_bytes(&payload, buf, len)
+        give_bytes(&payload, buf, buf_len)
     })
 }
 
 /// Closes a receiver. NULL is fine.
-// Contract: `receiver` comes from `memtun_udp_receiver` and is not used afterwards.
+// Contract: `receiver` comes from `memtun_receiver_open` and is not used afterwards.
 #[no_mangle]
-pub unsafe extern "C" fn memtun_udp_receiver_close(receiver: *mut ReceiverHandle) {
+pub unsafe extern "C" fn memtun_receiver_close(receiver: *mut ReceiverHandle) {
     // SAFETY: the caller's contract.
     unsafe { close(receiver) }
 }

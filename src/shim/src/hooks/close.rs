@@ -1,12 +1,11 @@
 //! Closing, and the ways to end a process that run no destructors.
 
 use super::stream;
-use crate::epoll;
+use crate::closing;
 use crate::foreign::is_tunnel;
-use crate::net;
-use crate::ops;
 use crate::real::{hooks, real};
 use crate::table::any;
+use crate::waiting::epoll;
 use libc::{c_int, c_uint, FILE};
 
 const CLOSE_RANGE_UNSHARE: c_int = 2;
@@ -24,7 +23,7 @@ fn tunnel_of(file: *mut FILE) -> Option<c_int> {
 hooks! {
     fn close(fd: c_int) -> c_int => my_close {
         if is_tunnel(fd) {
-            ops::close(fd, || real!(close(fd)))
+            closing::close(fd, || real!(close(fd)))
         } else {
             epoll::closed(fd);
             real!(close(fd))
@@ -36,7 +35,7 @@ hooks! {
             epoll::closed_range(first, last);
         }
         if any() && flags & !CLOSE_RANGE_UNSHARE == 0 && first <= last {
-            ops::close_range(first, last, flags, || real!(close_range(first, last, flags)))
+            closing::close_range(first, last, flags, || real!(close_range(first, last, flags)))
         } else {
             real!(close_range(first, last, flags))
         }
@@ -44,7 +43,7 @@ hooks! {
     fn closefrom(first: c_int) -> () => my_closefrom {
         epoll::closed_range(first.max(0) as c_uint, c_uint::MAX);
         if any() {
-            ops::close_range(first.max(0) as c_uint, c_uint::MAX, 0, || {
+            closing::close_range(first.max(0) as c_uint, c_uint::MAX, 0, || {
                 real!(closefrom(first));
                 0
             });
@@ -54,21 +53,21 @@ hooks! {
     }
     fn fclose(file: *mut FILE) -> c_int => my_fclose {
         match tunnel_of(file) {
-            Some(fd) => ops::close(fd, || real!(fclose(file))),
+            Some(fd) => closing::close(fd, || real!(fclose(file))),
             None => real!(fclose(file)),
         }
     }
     fn _exit(status: c_int) -> () => my_exit {
-        net::leave();
+        crate::leave::leave();
         real!(_exit(status))
     }
     fn _Exit(status: c_int) -> () => my_exit_now {
-        net::leave();
+        crate::leave::leave();
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {
         if is_tunnel(fd) {
-            ops::close(fd, || real!(__close(fd)))
+            closing::close(fd, || real!(__close(fd)))
         } else {
             epoll::closed(fd);
             real!(__close(fd))

@@ -17,7 +17,7 @@ fn replacing(
 ) -> c_int {
     before_exec();
     let failed = with(target, environment, exec);
-    super::signal::after_exec();
+    crate::watch::after_exec();
     failed
 }
 
@@ -76,9 +76,9 @@ fn before_exec() {
     if !crate::process::owns_memory() {
         before_spawn();
     }
-    super::signal::before_exec();
+    crate::watch::before_exec();
     if crate::process::owns_memory() {
-        crate::epoll::before_exec();
+        crate::waiting::epoll::before_exec();
         if let Some(net) = crate::net::current() {
             errno::keep(|| net.before_exec());
         }

@@ -3,19 +3,21 @@
 
 pub mod aio;
 pub mod close;
+pub mod disk;
 pub mod dup;
 pub mod exec;
-pub mod file;
 pub mod ioctl;
 pub mod jump;
-pub mod link;
+pub mod names;
 pub mod open;
 pub mod owner;
 pub mod rawsignal;
+pub mod readlink;
 pub mod receive;
 pub mod rw;
 pub mod sandbox;
 pub mod signal;
+pub mod splice;
 pub mod stat;
 pub mod stream;
 pub mod syscall;
@@ -35,8 +37,10 @@ pub const FAMILIES: &[&[Hook]] = &[
     dup::HOOKS,
     stat::HOOKS,
     stream::HOOKS,
-    file::HOOKS,
-    link::HOOKS,
+    readlink::HOOKS,
+    splice::HOOKS,
+    disk::HOOKS,
+    names::HOOKS,
     receive::HOOKS,
     exec::HOOKS,
     wait::HOOKS,

@@ -6,8 +6,12 @@ use crate::foreign;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::user;
+use crate::uaccess;
 use libc::{c_char, c_int, c_void, mode_t};
+use memtun_abi::Errno;
+use memtun_calls::device::is_device;
+use memtun_calls::fdinfo::may_be;
+use memtun_calls::path::is_missing;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Opens through one of libc's names, or a tunnel.
@@ -16,7 +20,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
     match route::before(dir, path) {
         Route::Host => {
             let fd = host();
-            if fd < 0 && device_is_missing(errno::get()) {
+            if fd < 0 && is_missing(Errno(errno::get())) {
                 return instead(dir, path, flags, fd);
             }
             if fd >= 0 && opened_device(fd) {
@@ -26,13 +30,11 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
             }
             foreign::is_new(fd);
             if fd >= 0 {
-                errno::keep(|| fdinfo::replace(fd, user::c_string(path).unwrap_or_default()));
+                errno::keep(|| fdinfo::replace(fd, uaccess::c_string(path).unwrap_or_default()));
             }
             fd
         }
-        Route::NotADirectory => {
-            errno::give::<c_int>(Err(memtun_abi::Errno(libc::ENOTDIR))) as c_int
-        }
+        Route::NotADirectory => errno::give::<c_int>(Err(Errno(libc::ENOTDIR))) as c_int,
         Route::Device => ours(flags, None),
     }
 }
@@ -43,18 +45,6 @@ pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
         let _ = unsafe { memtun_sys::close(fd) };
     }
     errno::give(fence(|| ops::open(flags))) as c_int
-}
-
-/// Errors that the host gives where the device is not there or not allowed.
-fn device_is_missing(e: c_int) -> bool {
-    [
-        libc::ENOENT,
-        libc::EACCES,
-        libc::ENXIO,
-        libc::ENODEV,
-        libc::EPERM,
-    ]
-    .contains(&e)
 }
 
 #[cold]
@@ -70,7 +60,7 @@ fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_in
 
 /// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
 fn opened_device(fd: c_int) -> bool {
-    memtun_sys::fstat(fd).is_ok_and(|st| crate::chardev::is_device(&st))
+    memtun_sys::fstat(fd).is_ok_and(|st| is_device(&st))
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
 }
 
@@ -121,7 +111,7 @@ pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int
         return maybe_fdinfo(dir, path, how);
     }
     // SAFETY: struct open_how begins with its flags, a u64.
-    let flags = unsafe { crate::user::read(how) };
+    let flags = unsafe { crate::uaccess::read(how) };
     Some(match flags {
         Ok(flags) => ours(flags as c_int, None),
         Err(e) => errno::give::<c_int>(Err(e)) as c_int,
@@ -132,8 +122,8 @@ pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int
 fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
     /// Of the first struct open_how; none is shorter.
     const SIZE: usize = 24;
-    let text = user::c_string(path).unwrap_or_default();
-    if !crate::table::any() || !text.last().is_some_and(u8::is_ascii_digit) {
+    let text = uaccess::c_string(path).unwrap_or_default();
+    if !crate::table::any() || !may_be(text) {
         return None;
     }
     // SAFETY: the caller's arguments for that call.

@@ -5,14 +5,14 @@ use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{config, user};
+use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
-use memtun_abi::Errno;
+use memtun_calls::control::Misfit;
 
 const HERE: c_int = libc::AT_FDCWD;
 
-fn fail(e: c_int) -> c_int {
-    errno::give::<c_int>(Err(Errno(e))) as c_int
+fn not_a_directory() -> c_int {
+    errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
 }
 
 /// Granted, as to the administrator that a program is for its tunnels, and without a trace.
@@ -27,7 +27,7 @@ fn is_device(dir: c_int, path: *const c_char) -> bool {
 fn names_tunnel(dir: c_int, path: *const c_char, flags: c_int) -> bool {
     flags & libc::AT_EMPTY_PATH != 0
         && is_tunnel(dir)
-        && user::c_string(path).is_ok_and(<[u8]>::is_empty)
+        && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty)
 }
 
 /// The file system of devices, where statfs(2) finds them.
@@ -38,10 +38,8 @@ fn canonical(path: *const c_char) -> Option<&'static [u8]> {
     if !is_device(HERE, path) {
         return None;
     }
-    let given = user::c_string(path).ok()?;
-    let devices = &config::get()?.devices;
-    let same_name = devices.iter().find(|d| given.ends_with(d.name()));
-    same_name.or(devices.first()).map(|d| d.path.as_slice())
+    let given = uaccess::c_string(path).ok()?;
+    memtun_calls::path::canonical(&config::get()?.devices, given)
 }
 
 /// realpath(3) of a device that the machine does not have.
@@ -152,13 +150,13 @@ hooks! {
     }
     fn opendir(path: *const c_char) -> *mut c_void => my_opendir {
         if is_device(HERE, path) {
-            fail(libc::ENOTDIR);
+            not_a_directory();
             std::ptr::null_mut()
         } else {
             real!(opendir(path))
         }
     }
     fn chdir(path: *const c_char) -> c_int => my_chdir {
-        if is_device(HERE, path) { fail(libc::ENOTDIR) } else { real!(chdir(path)) }
+        if is_device(HERE, path) { not_a_directory() } else { real!(chdir(path)) }
     }
 }

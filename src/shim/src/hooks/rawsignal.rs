@@ -1,7 +1,7 @@
 //! Signal actions and masks by syscall(2), as far as SIGBUS is concerned: the kernel's own structures.
 
 use super::signal;
-use crate::{errno, signals, user};
+use crate::{errno, signals, uaccess};
 use libc::{c_int, sigaction as Action, sigset_t};
 use memtun_abi::Errno;
 
@@ -51,7 +51,7 @@ pub fn action(
         let given = if new.is_null() {
             None
         } else {
-            Some(user::read(new))
+            Some(uaccess::read(new))
         };
         match given.transpose() {
             Ok(given) => (given, std::mem::zeroed()),
@@ -75,7 +75,7 @@ pub fn action(
         restorer: 0,
         mask: to_kernel(&before.sa_mask),
     };
-    if answer == 0 && !old.is_null() && user::write(old, &shown).is_err() {
+    if answer == 0 && !old.is_null() && uaccess::write(old, &shown).is_err() {
         return Some(refused());
     }
     Some(answer)
@@ -87,7 +87,7 @@ pub fn mask(how: c_int, new: *const Set, old: *mut Set, size: usize) -> Option<c
         return None;
     }
     // SAFETY: plain numbers.
-    let given = match unsafe { (!new.is_null()).then(|| user::read(new)).transpose() } {
+    let given = match unsafe { (!new.is_null()).then(|| uaccess::read(new)).transpose() } {
         Ok(given) => given.map(to_libc),
         Err(_) => return Some(refused()),
     };
@@ -95,7 +95,7 @@ pub fn mask(how: c_int, new: *const Set, old: *mut Set, size: usize) -> Option<c
     let mut before = to_libc(0);
     // SAFETY: sets of our own.
     let answer = unsafe { signal::my_sigprocmask(how, new, &mut before) };
-    if answer == 0 && !old.is_null() && user::write(old, &to_kernel(&before)).is_err() {
+    if answer == 0 && !old.is_null() && uaccess::write(old, &to_kernel(&before)).is_err() {
         return Some(refused());
     }
     Some(answer)

@@ -1,16 +1,15 @@
 //! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel.
 
 use crate::errno;
-use crate::net;
 use crate::real::{hooks, real};
-use crate::user;
+use crate::uaccess;
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
 /// Enters the tunnels among the descriptors of a received message.
 fn adopt(message: *const msghdr) {
     errno::keep(|| {
         // SAFETY: a plain C struct that the kernel has just filled.
-        let Ok(header) = (unsafe { user::read(message) }) else {
+        let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return;
         };
         if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {
@@ -27,7 +26,7 @@ fn adopt(message: *const msghdr) {
                     let bytes = (*control).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                     let fds = libc::CMSG_DATA(control).cast::<c_int>();
                     for i in 0..bytes / size_of::<c_int>() {
-                        net::adopt(fds.add(i).read_unaligned());
+                        crate::adopt::adopt(fds.add(i).read_unaligned());
                     }
                 }
                 control = libc::CMSG_NXTHDR(&header, control);
@@ -55,7 +54,7 @@ hooks! {
     fn pidfd_getfd(process: c_int, fd: c_int, flags: c_uint) -> c_int => my_pidfd_getfd {
         let new = real!(pidfd_getfd(process, fd, flags));
         if new >= 0 {
-            errno::keep(|| net::adopt(new));
+            errno::keep(|| crate::adopt::adopt(new));
         }
         new
     }

@@ -12,9 +12,11 @@ use crate::foreign::or_host;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
 use crate::table::is_tunnel;
-use crate::user::{Buffer, Vector};
+use crate::uaccess::OwnMemory;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
+use memtun_calls::buffer::{Buffer, Vector};
+use memtun_calls::control;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
@@ -70,8 +72,10 @@ impl From<Attempt> for Step {
 #[inline(never)]
 extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(at, len)).into(),
-        Into::Vector(array, count) => ops::try_read(fd, Vector::new(array, count)).into(),
+        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
+        Into::Vector(array, count) => {
+            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
+        }
     }
 }
 
@@ -87,10 +91,20 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
         _ => Waited::Oddly,
     };
     match sink {
-        Into::Buffer(at, len) => ops::after_wait(fd, waiting, waited, Buffer::new(at, len)).into(),
-        Into::Vector(array, count) => {
-            ops::after_wait(fd, waiting, waited, Vector::new(array, count)).into()
-        }
+        Into::Buffer(at, len) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Buffer::new(OwnMemory, at as usize, len),
+        )
+        .into(),
+        Into::Vector(array, count) => ops::after_wait(
+            fd,
+            waiting,
+            waited,
+            Vector::new(OwnMemory, array as usize, count),
+        )
+        .into(),
     }
 }
 
@@ -111,32 +125,33 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
 /// A plain read or write on a tunnel.
 #[inline(never)]
 pub extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    ops::write(fd, Buffer::new(buf, n))
+    ops::write(fd, Buffer::new(OwnMemory, buf as usize, n))
 }
 
 #[inline(never)]
 extern "C" fn write_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match total(array, count) {
         Some(0) => ops::nothing(fd, libc::O_RDONLY),
-        _ => ops::write(fd, Vector::new(array, count)),
+        _ => ops::write(fd, Vector::new(OwnMemory, array as usize, count)),
     }
 }
 
 extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
-    errno::fence(|| Vector::new(array, count))
+    errno::fence(|| Vector::new(OwnMemory, array as usize, count))
         .ok()
         .map(|v| memtun_kernel::tun::Source::len(&v))
 }
 
-/// An offset means nothing on a tunnel, but a negative one is refused.
 extern "C" fn bad_offset(offset: off64_t) -> Option<ssize_t> {
-    (offset < 0).then(|| errno::give::<isize>(Err(Errno(libc::EINVAL))))
+    refused(control::check_offset(offset))
 }
 
-/// Flags of preadv2 and pwritev2 that the kernel takes for any file.
-extern "C" fn bad_flags(flags: c_int) -> Option<ssize_t> {
-    const RWF_KNOWN: c_int = 0x1 | 0x2 | 0x4 | libc::RWF_NOWAIT | 0x10;
-    (flags & !RWF_KNOWN != 0).then(|| errno::give::<isize>(Err(Errno(libc::EOPNOTSUPP))))
+extern "C" fn bad_offset_or_flags(offset: off64_t, flags: c_int) -> Option<ssize_t> {
+    refused(control::check_offset_and_flags(offset, flags))
+}
+
+fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
+    check.err().map(|e| errno::give::<isize>(Err(e)))
 }
 
 /// preadv2 with RWF_NOWAIT: never blocks.
@@ -145,7 +160,14 @@ extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t 
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
-            match ops::after_wait(fd, waiting, Waited::Failed, Vector::new(array, count)).into() {
+            match ops::after_wait(
+                fd,
+                waiting,
+                Waited::Failed,
+                Vector::new(OwnMemory, array as usize, count),
+            )
+            .into()
+            {
                 Step::Return(value) => value,
                 Step::Wait(_) => -1,
             }
@@ -161,9 +183,8 @@ extern "C" fn read_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_flags(flags) {
+    match bad_offset_or_flags(offset, flags) {
         Some(refused) => refused,
-        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
         None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => {
             read_now(fd, array, count)
         }
@@ -179,9 +200,8 @@ extern "C" fn write_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_flags(flags) {
+    match bad_offset_or_flags(offset, flags) {
         Some(refused) => refused,
-        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
         None => write_vector(fd, array, count),
     }
 }

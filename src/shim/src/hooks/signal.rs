@@ -2,77 +2,12 @@
 
 use crate::errno;
 use crate::real::{hooks, real};
-use crate::{signals, user};
+use crate::watch::set;
+use crate::{signals, uaccess};
 use libc::{c_int, sigaction as Action, sigset_t};
 use memtun_abi::Errno;
-use memtun_shm::truncated;
 
 type Handler = *mut libc::c_void;
-
-/// Says how this library handles SIGBUS. Called once, in the constructor.
-pub fn init() {
-    truncated::handled_by(|| watch(libc::SIGBUS));
-}
-
-/// The process has a tunnel now, or is a driver: from here on a bad pointer is found by touching what it points to. (Where
-/// nothing is mapped yet SIGBUS is not watched either.)
-pub fn guard() {
-    if !signals::guarded() && crate::process::owns_memory() {
-        errno::keep(|| {
-            watch(libc::SIGBUS);
-            watch(libc::SIGSEGV);
-        });
-    }
-}
-
-/// Sets our handler for a signal.
-fn watch(number: c_int) {
-    let Some(kept) = signals::of(number).filter(|kept| !kept.is_watched()) else {
-        return;
-    };
-    let mut before = kept.wish();
-    let present: *const Action = std::ptr::null();
-    if real!(sigaction(number, present, &mut before)) != 0 {
-        return;
-    }
-    signals::show(&mut before.sa_mask, signals::opened(number));
-    // Before the handler can run.
-    kept.set_wish(before);
-    if set(kept) {
-        kept.begin();
-        // The handlers of the others must not run with this one blocked.
-        for other in signals::all_watched() {
-            set(other);
-        }
-    }
-}
-
-/// Gives the kernel our handler as the program's action wants it.
-fn set(kept: &signals::Signal) -> bool {
-    let unwanted: *mut Action = std::ptr::null_mut();
-    real!(sigaction(kept.number(), &kept.kernels_action(), unwanted)) == 0
-}
-
-/// The process executes another program: what it ignores or blocks must be ignored or blocked there as well.
-pub fn before_exec() {
-    let unwanted: *mut Action = std::ptr::null_mut();
-    for kept in signals::all_watched().filter(|kept| kept.wish().sa_sigaction == libc::SIG_IGN) {
-        let mut ignore = signals::no_action();
-        ignore.sa_sigaction = libc::SIG_IGN;
-        real!(sigaction(kept.number(), &ignore, unwanted));
-    }
-    signals::block_for_exec();
-}
-
-/// It did not.
-pub fn after_exec() {
-    errno::keep(|| {
-        for kept in signals::all_watched() {
-            set(kept);
-        }
-        signals::unblock_after_exec();
-    });
-}
 
 fn bad_pointer() -> c_int {
     errno::give::<c_int>(Err(Errno(libc::EFAULT))) as c_int
@@ -92,7 +27,7 @@ fn set_action(
         None
     } else {
         // SAFETY: an action is plain data.
-        match unsafe { user::read(action) } {
+        match unsafe { uaccess::read(action) } {
             Ok(given) => Some(given),
             Err(_) => return bad_pointer(),
         }
@@ -107,7 +42,7 @@ fn set_action(
             kept.set_wish(given);
             set(kept);
         }
-        if !old.is_null() && user::write(old, &before).is_err() {
+        if !old.is_null() && uaccess::write(old, &before).is_err() {
             return bad_pointer();
         }
         return 0;
@@ -141,7 +76,7 @@ fn set_mask(
         None
     } else {
         // SAFETY: a set is plain data.
-        match unsafe { user::read(set) } {
+        match unsafe { uaccess::read(set) } {
             Ok(given) => Some(given),
             Err(_) => return host(set),
         }

@@ -4,9 +4,11 @@ use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{chardev, user};
+use crate::uaccess::OwnMemory;
+use crate::{chardev, uaccess};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
+use memtun_calls::device;
 
 const HERE: c_int = libc::AT_FDCWD;
 
@@ -14,8 +16,8 @@ fn fail(e: c_int) -> c_int {
     errno::give::<c_int>(Err(Errno(e))) as c_int
 }
 
-fn store<T: Copy>(to: *mut T, value: &T) -> c_int {
-    errno::give(user::write(to, value).map(|()| 0)) as c_int
+fn done(answer: Result<(), Errno>) -> c_int {
+    errno::give(answer.map(|()| 0)) as c_int
 }
 
 /// A call that only looks at a path; `follow` as the call follows a link in the last place. The host answers first: then it
@@ -45,10 +47,9 @@ fn look(
 
 /// The same for a call that makes something at a path.
 fn make(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
-    match route::before(dir, path) {
-        Route::Device => fail(libc::EEXIST),
-        Route::NotADirectory => fail(libc::ENOTDIR),
-        _ => at_last(dir, path, true, host(), || fail(libc::EEXIST)),
+    match route::before(dir, path).refuses_to_make() {
+        Some(e) => fail(e.0),
+        None => at_last(dir, path, true, host(), || fail(libc::EEXIST)),
     }
 }
 
@@ -72,7 +73,7 @@ fn at_last(
 }
 
 fn is_link(dir: c_int, path: *const c_char) -> bool {
-    let Ok(path) = user::c_string(path).and_then(|p| memtun_sys::PathBuf::concat(&[p])) else {
+    let Ok(path) = uaccess::c_string(path).and_then(|p| memtun_sys::PathBuf::concat(&[p])) else {
         return false;
     };
     memtun_sys::fstatat(dir, path.cstr(), libc::AT_SYMLINK_NOFOLLOW)
@@ -93,7 +94,7 @@ fn by_path<T: Copy>(
 
 fn give<T: Copy>(buf: *mut T) -> c_int {
     const { assert!(size_of::<T>() == size_of::<stat_t>()) };
-    store(buf.cast::<stat_t>(), &chardev::device())
+    done(chardev::device().store(&OwnMemory, buf as usize))
 }
 
 /// fstatat(2): AT_EMPTY_PATH makes it fstat.
@@ -107,25 +108,20 @@ fn at<T: Copy>(
 ) -> c_int {
     if is_tunnel(dir)
         && flags & libc::AT_EMPTY_PATH != 0
-        && user::c_string(path).is_ok_and(<[u8]>::is_empty)
+        && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty)
     {
         return give(buf);
     }
     by_path(dir, path, buf, flags & libc::AT_SYMLINK_NOFOLLOW == 0, host)
 }
 
-/// access(2): everybody may read and write, nobody execute.
-fn access_of_device(mode: c_int) -> c_int {
-    match mode {
-        _ if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => fail(libc::EINVAL),
-        _ if mode & libc::X_OK != 0 => fail(libc::EACCES),
-        _ => 0,
-    }
+fn give_x(buf: *mut statx_t) -> c_int {
+    done(chardev::device().store_x(&OwnMemory, buf as usize))
 }
 
 #[inline]
 fn permitted(dir: c_int, path: *const c_char, mode: c_int, host: impl FnOnce() -> c_int) -> c_int {
-    look(dir, path, true, host, || access_of_device(mode))
+    look(dir, path, true, host, || done(device::access(mode)))
 }
 
 #[inline]
@@ -183,11 +179,11 @@ hooks! {
         at(dir, path, buf, flags, || real!(__fxstatat64(version, dir, path, buf, flags)))
     }
     fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx_t) -> c_int => my_statx {
-        if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && user::c_string(path).is_ok_and(<[u8]>::is_empty) {
-            store(buf, &chardev::device_x())
+        if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty) {
+            give_x(buf)
         } else {
             look(dir, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0, || real!(statx(dir, path, flags, mask, buf)), || {
-                store(buf, &chardev::device_x())
+                give_x(buf)
             })
         }
     }

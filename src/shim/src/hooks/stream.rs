@@ -6,12 +6,13 @@
 
 use super::open::ours;
 use super::rw;
+use crate::closing;
 use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{fdinfo, user};
+use crate::{fdinfo, uaccess};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
 use std::sync::atomic::{
     AtomicI32, AtomicPtr, AtomicUsize,
@@ -72,7 +73,7 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
     // SAFETY: the stream's own, which is closed.
-    let closed = ops::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
+    let closed = closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     forget(fd);
     closed
 }
@@ -209,7 +210,7 @@ pub fn flush_all() {
 
 /// Flags of open(2) for a mode of fopen(3).
 fn flags_of(mode: *const c_char) -> Option<c_int> {
-    let text = user::c_string(mode).ok()?;
+    let text = uaccess::c_string(mode).ok()?;
     let direction = match (text.first()?, text.contains(&b'+')) {
         (b'r' | b'w' | b'a', true) => libc::O_RDWR,
         (b'r', _) => libc::O_RDONLY,
@@ -253,7 +254,7 @@ fn opening(
         errno::keep(|| {
             // SAFETY: libc's stream, just opened; nothing has been read from it.
             let fd = unsafe { libc::fileno(file) };
-            fdinfo::replace(fd, user::c_string(path).unwrap_or_default());
+            fdinfo::replace(fd, uaccess::c_string(path).unwrap_or_default());
         });
     }
     file
@@ -284,7 +285,7 @@ fn reopening(
         }
     }
     // SAFETY: opened here, and the stream has a number of its own.
-    ops::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
+    closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     file
 }
 

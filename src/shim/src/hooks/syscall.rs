@@ -2,12 +2,13 @@
 //! right on x86-64 and aarch64.
 
 use super::{
-    close, dup, exec, file, ioctl, link, open, owner, rawsignal, receive, rw, sandbox, stat, wait,
+    close, disk, dup, exec, ioctl, names, open, owner, rawsignal, readlink, receive, rw, sandbox,
+    splice, stat, wait,
 };
-use crate::readiness::Deadline;
 use crate::real::{hooks, real};
 use crate::table::any;
-use crate::{errno, net, user};
+use crate::waiting::deadline::Deadline;
+use crate::{errno, uaccess};
 use libc::{c_int, c_long, sigset_t, timespec};
 use memtun_abi::Errno;
 
@@ -51,28 +52,28 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_faccessat => stat::my_faccessat(fd, b as _, c as c_int, 0) as isize,
             libc::SYS_faccessat2 => stat::my_faccessat(fd, b as _, c as c_int, d as c_int) as isize,
             libc::SYS_mknodat => stat::my_mknodat(fd, b as _, c as _, d as _) as isize,
-            libc::SYS_readlinkat => file::my_readlinkat(fd, b as _, c as _, d),
+            libc::SYS_readlinkat => readlink::my_readlinkat(fd, b as _, c as _, d),
             libc::SYS_execve => exec::my_execve(a as _, b as _, c as _) as isize,
             libc::SYS_execveat => {
                 exec::my_execveat(fd, b as _, c as _, d as _, e as c_int) as isize
             }
-            libc::SYS_flock => file::my_flock(fd, b as c_int) as isize,
+            libc::SYS_flock => disk::my_flock(fd, b as c_int) as isize,
             libc::SYS_splice => {
-                file::my_splice(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
+                splice::my_splice(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
             }
-            libc::SYS_tee => file::my_tee(fd, fd2, c, d as _),
-            libc::SYS_vmsplice => file::my_vmsplice(fd, b as _, c, d as _),
-            libc::SYS_sendfile => file::my_sendfile64(fd, fd2, c as _, d),
+            libc::SYS_tee => splice::my_tee(fd, fd2, c, d as _),
+            libc::SYS_vmsplice => splice::my_vmsplice(fd, b as _, c, d as _),
+            libc::SYS_sendfile => splice::my_sendfile64(fd, fd2, c as _, d),
             libc::SYS_copy_file_range => {
-                file::my_copy_file_range(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
+                splice::my_copy_file_range(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)
             }
-            libc::SYS_fallocate => file::my_fallocate64(fd, b as c_int, c as _, d as _) as isize,
-            libc::SYS_fadvise64 => match file::my_posix_fadvise64(fd, b as _, c as _, d as c_int) {
+            libc::SYS_fallocate => disk::my_fallocate64(fd, b as c_int, c as _, d as _) as isize,
+            libc::SYS_fadvise64 => match disk::my_posix_fadvise64(fd, b as _, c as _, d as c_int) {
                 0 => 0,
                 // The named function gives the error instead of setting it.
                 refused => failed(refused),
             },
-            libc::SYS_truncate => file::my_truncate64(a as _, b as _) as isize,
+            libc::SYS_truncate => disk::my_truncate64(a as _, b as _) as isize,
             libc::SYS_fchmod => owner::my_fchmod(fd, b as _) as isize,
             libc::SYS_fchmodat => owner::my_fchmodat(fd, b as _, c as _, 0) as isize,
             libc::SYS_fchown => owner::my_fchown(fd, b as _, c as _) as isize,
@@ -88,7 +89,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_fstatfs => owner::my_fstatfs(fd, b as _) as isize,
             libc::SYS_chdir => owner::my_chdir(a as _) as isize,
             libc::SYS_setsockopt => {
-                link::my_setsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
+                names::my_setsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
             }
             libc::SYS_recvmsg => receive::my_recvmsg(fd, b as _, c as c_int),
             libc::SYS_recvmmsg => {
@@ -97,7 +98,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_pidfd_getfd => {
                 let new = host(number, [a, b, c, 0, 0, 0]);
                 if new >= 0 {
-                    errno::keep(|| net::adopt(new as c_int));
+                    errno::keep(|| crate::adopt::adopt(new as c_int));
                 }
                 new
             }
@@ -106,7 +107,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_prctl => sandbox::my_prctl(fd, b as _, c as _, d as _, e as _) as isize,
             libc::SYS_seccomp => seccomp([a, b, c, d, e, f]) as isize,
             libc::SYS_exit_group => {
-                net::leave();
+                crate::leave::leave();
                 return None;
             }
             libc::SYS_io_submit => submitted(a, b as isize, c as _)?,
@@ -145,7 +146,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             #[cfg(target_arch = "x86_64")]
             libc::SYS_futimesat => owner::my_futimesat(fd, b as _, c as _) as isize,
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_readlink => file::my_readlinkat(at, a as _, b as _, c),
+            libc::SYS_readlink => readlink::my_readlinkat(at, a as _, b as _, c),
             libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_create => wait::my_epoll_create(a as c_int) as isize,
@@ -177,7 +178,7 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
             libc::SYS_pselect6 => {
                 let [mask, size] = match f {
                     0 => [0, WORD],
-                    both => user::read(both as *const [usize; 2]).ok()?,
+                    both => uaccess::read(both as *const [usize; 2]).ok()?,
                 };
                 let (mask, end) = (set(mask, size)?, Until::given(e as _));
                 let sets = [b as *mut libc::fd_set, c as _, d as _];
@@ -215,7 +216,7 @@ struct Until {
 impl Until {
     fn given(place: *mut timespec) -> Until {
         // SAFETY: NULL, or the caller's argument; plain numbers.
-        let time = (!place.is_null()).then(|| unsafe { user::read(place) }.ok());
+        let time = (!place.is_null()).then(|| unsafe { uaccess::read(place) }.ok());
         Until {
             place,
             end: Deadline::after(time.flatten()),
@@ -223,7 +224,7 @@ impl Until {
     }
     fn say(self, answer: c_int) -> c_int {
         if let Some(left) = self.end.left() {
-            errno::keep(|| user::write(self.place, &left).ok());
+            errno::keep(|| uaccess::write(self.place, &left).ok());
         }
         answer
     }
@@ -245,8 +246,8 @@ unsafe fn submitted(
     }
     // SAFETY: pointers and plain numbers, looked at before they are touched.
     let tunnel = |i: &isize| unsafe {
-        user::read(requests.offset(*i))
-            .and_then(|request| user::read(request))
+        uaccess::read(requests.offset(*i))
+            .and_then(|request| uaccess::read(request))
             .is_ok_and(|request| crate::foreign::is_tunnel(request[FILDES] as c_int))
     };
     match (0..count).find(tunnel)? {

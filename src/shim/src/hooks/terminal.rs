@@ -1,9 +1,9 @@
 //! Calls for terminals and sockets that are requests of ioctl(2) below: on a tunnel they get the driver's error for a request
 //! that it does not know, which is EBADFD while it is unattached.
 
-use super::file::no_terminal;
 use crate::errno;
 use crate::foreign::is_tunnel;
+use crate::ops::no_terminal;
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, pid_t, size_t, termios};
 use memtun_abi::Errno;

@@ -1,7 +1,7 @@
 //! Calls in which libc closes or replaces descriptors by itself.
 
-use super::file;
 use crate::foreign;
+use crate::ops;
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, pid_t, termios, winsize};
 
@@ -25,7 +25,7 @@ hooks! {
             // libc's first step; the second is refused.
             // SAFETY: touches no memory.
             unsafe { libc::setsid() };
-            return file::no_terminal(fd);
+            return ops::no_terminal(fd);
         }
         replaced(real!(login_tty(fd)), STANDARD)
     }

@@ -4,33 +4,15 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use crate::epoll;
 use crate::foreign;
-use crate::readiness::{self, Deadline};
 use crate::real::{hooks, real};
-use crate::sleepers::{self, Asleep};
 use crate::table::{any, is_tunnel};
+use crate::waiting::deadline::{milliseconds, Deadline};
+use crate::waiting::epoll;
+use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
+use crate::waiting::select::{select as select_with_care, sets_need_care};
+use crate::waiting::sleepers::{self, Asleep};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
-
-/// The host's ppoll(2).
-pub fn real_ppoll(
-    fds: *mut pollfd,
-    n: nfds_t,
-    time: *const timespec,
-    mask: *const sigset_t,
-) -> c_int {
-    real!(ppoll(fds, n, time, mask))
-}
-
-/// The host's poll(2).
-pub fn real_poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
-    real!(poll(fds, n, timeout))
-}
-
-/// The host's epoll_ctl(2).
-pub fn real_epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
-    real!(epoll_ctl(epoll, operation, fd, event))
-}
 
 /// poll(2): `host` as it was called, unless a tunnel among the descriptors needs care.
 #[inline]
@@ -105,7 +87,7 @@ enum Needs {
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     let ends = [0, (n as usize).saturating_sub(1)];
     // SAFETY: plain numbers; looked at only to see that the array is readable.
-    let bad = |i: usize| unsafe { crate::user::read(fds.wrapping_add(i)) }.is_err();
+    let bad = |i: usize| unsafe { crate::uaccess::read(fds.wrapping_add(i)) }.is_err();
     if n == 0 || ends.into_iter().any(bad) {
         return (Asleep::default(), Needs::Nothing);
     }
@@ -128,12 +110,12 @@ extern "C" fn asleep_below(n: c_int) -> Asleep {
 }
 
 fn needs(array: &[pollfd]) -> Needs {
-    if readiness::needs_care(array) {
+    if needs_care(array) {
         // Some may be tunnels no more.
         for p in array {
             foreign::is_tunnel(p.fd);
         }
-        if readiness::needs_care(array) {
+        if needs_care(array) {
             return Needs::Care;
         }
     }
@@ -156,7 +138,7 @@ extern "C" fn polled(
 ) -> c_int {
     // SAFETY: the caller's array of `n` elements, whose first is readable.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
-    readiness::poll(array, deadline, mask)
+    poll_with_care(array, deadline, mask)
 }
 
 /// Mends the kernel's answer. How many are ready.
@@ -169,14 +151,14 @@ extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) -> c_int {
     for p in array.iter().filter(|p| p.revents & odd != 0) {
         foreign::is_tunnel(p.fd);
     }
-    crate::errno::keep(|| readiness::correct(array)) as c_int
+    crate::errno::keep(|| correct(array)) as c_int
 }
 
 /// A time argument: None for NULL.
 fn time_of(time: *const timespec) -> Option<timespec> {
     // SAFETY: NULL, or the caller's argument; plain numbers.
     (!time.is_null())
-        .then(|| unsafe { crate::user::read(time) }.ok())
+        .then(|| unsafe { crate::uaccess::read(time) }.ok())
         .flatten()
 }
 
@@ -184,10 +166,10 @@ fn time_of(time: *const timespec) -> Option<timespec> {
 extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
     let sets = [r, w, x];
     // SAFETY: the caller's sets of `n` bits.
-    n > 0 && unsafe { readiness::sets_need_care(n, sets) } && {
+    n > 0 && unsafe { sets_need_care(n, sets) } && {
         foreign::look_at(0, n - 1);
         // SAFETY: as above.
-        unsafe { readiness::sets_need_care(n, sets) }
+        unsafe { sets_need_care(n, sets) }
     }
 }
 
@@ -209,7 +191,7 @@ extern "C" fn select_carefully(
     time: *mut timeval,
 ) -> c_int {
     // SAFETY: NULL, or the caller's timeval; plain numbers.
-    let given = (!time.is_null()).then(|| unsafe { crate::user::read(time) }.ok());
+    let given = (!time.is_null()).then(|| unsafe { crate::uaccess::read(time) }.ok());
     let deadline = Deadline::after(given.flatten().map(|t| timespec {
         tv_sec: t.tv_sec,
         tv_nsec: t.tv_usec * 1000,
@@ -221,7 +203,7 @@ extern "C" fn select_carefully(
             tv_sec: left.tv_sec,
             tv_usec: left.tv_nsec / 1000,
         };
-        let _ = crate::user::write(time, &left);
+        let _ = crate::uaccess::write(time, &left);
     }
     answer
 }
@@ -238,7 +220,7 @@ unsafe extern "C" fn selected(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { readiness::select(n, [r, w, x], deadline, mask) }
+    unsafe { select_with_care(n, [r, w, x], deadline, mask) }
 }
 
 /// epoll_wait(2) and relatives.
@@ -253,7 +235,7 @@ fn epoll_waiting(
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
         let (place, most) = (room.as_mut_ptr(), room.len() as c_int);
-        let ms = readiness::milliseconds(time);
+        let ms = milliseconds(time);
         // A sandbox may allow the one and not the other.
         match mask.is_null() {
             true => real!(epoll_wait(epoll, place, most, ms)),
@@ -342,7 +324,7 @@ fn controlling(
         return host(event);
     }
     // SAFETY: NULL, or the caller's event; plain numbers.
-    match unsafe { crate::user::read(event) } {
+    match unsafe { crate::uaccess::read(event) } {
         Err(_) if operation != libc::EPOLL_CTL_DEL => host(event),
         given => {
             let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });

@@ -45,8 +45,6 @@ pub struct InterfaceState {
     pub sndbuf: AtomicI32,
     /// TUNSETVNETHDRSZ.
     pub vnet_hdr_size: AtomicI32,
-    /// TUNSETOFFLOAD.
-    pub offload: AtomicU32,
     /// TUNSETCARRIER, and whether a queue is attached.
     pub carrier: AtomicU32,
     /// ARPHRD_* set by TUNSETLINK.

@@ -12,7 +12,7 @@
 //! more a round is worth.
 #![forbid(unsafe_code)]
 
-use super::{Captured, Direction};
+use super::record::{Captured, Direction};
 use crate::Name;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};

@@ -18,10 +18,13 @@
 #![forbid(unsafe_code)]
 
 mod merge;
+mod record;
 
-use crate::driver::deadline::{deadline, nap};
+pub use record::{Captured, CapturedLink, Direction};
+
+use crate::deadline::{self, Deadline};
 use crate::sys::{self, Fd};
-use crate::{Errno, Error, Name, Net};
+use crate::{Errno, Error, ErrorKind, Name, Net};
 use memtun_abi::error::{Context, Result};
 use memtun_shm::load_name;
 use merge::{Found, Merge, Tap};
@@ -34,67 +37,9 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// How often a capturer that has nothing to do looks whether programs are still alive.
-const LOOK_AROUND: Duration = Duration::from_millis(500);
-
-/// Of whom a packet is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Direction {
-    /// Toward the program.
-    Inbound,
-    /// From the program.
-    Outbound,
-}
-
-/// A packet that was captured.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Captured {
-    /// Name of its interface.
-    pub interface: Name,
-    /// Index of its interface.
-    pub index: u32,
-    /// Layer 2?
-    pub tap: bool,
-    /// Hardware address of a tap.
-    pub mac: Option<[u8; 6]>,
-    /// Largest packet of its interface.
-    pub mtu: u32,
-    /// Nanoseconds since the epoch.
-    pub time_ns: u64,
-    /// Host byte order; 0 where a refused packet does not say.
-    pub ethertype: u16,
-    /// Toward the program or from it.
-    pub direction: Direction,
-    /// The error that whoever sent it got: it went nowhere.
-    pub refused: Option<Errno>,
-    /// As the network sees it: no packet information, no vnet header; a TAP's frame whole.
-    pub data: Vec<u8>,
-}
-
-/// An interface that is captured, whether or not it has had a packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CapturedLink {
-    /// Its name now.
-    pub interface: Name,
-    /// Its index.
-    pub index: u32,
-    /// Layer 2?
-    pub tap: bool,
-    /// Hardware address of a tap.
-    pub mac: Option<[u8; 6]>,
-}
-
-impl Captured {
-    /// The interface that the packet is of, as it was then.
-    pub fn link(&self) -> CapturedLink {
-        CapturedLink {
-            interface: self.interface,
-            index: self.index,
-            tap: self.tap,
-            mac: self.mac,
-        }
-    }
-}
+/// How often a capturer that has nothing to do looks whether programs are still alive: that takes longer than
+/// what others look at.
+const LOOK_AROUND: Duration = deadline::LOOK_AROUND.saturating_mul(10);
 
 /// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
 ///
@@ -182,17 +127,27 @@ impl Capture {
     /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
     /// next call goes on; ENODEV the net was removed and everything in it has been read.
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Captured> {
-        let end = deadline(timeout);
+        self.next_while(timeout, |_| true)
+    }
+
+    /// The same for somebody who waits for other things as well: `goes_on` is asked before each sleep, and with each
+    /// change of the net ([`Net::wake`] makes one). EAGAIN also when it says no.
+    pub fn next_while(
+        &mut self,
+        timeout: Option<Duration>,
+        goes_on: impl Fn(&Capture) -> bool,
+    ) -> Result<Captured> {
+        let end = Deadline::after(timeout);
         let mut removed = false;
         loop {
             match self.merge.next() {
                 Some(Found::Packet(packet)) => return Ok(packet),
                 Some(Found::Lost { name, index, n }) => {
                     *self.lost.entry(index).or_default() += n;
-                    return Err(Error::new(
-                        libc::ENOBUFS,
-                        format!("{name}: {n} packets were overwritten before they were captured"),
-                    ));
+                    let text =
+                        format!("{name}: {n} packets were overwritten before they were captured");
+                    let error = Error::new(libc::ENOBUFS, text);
+                    return Err(error.of_kind(ErrorKind::Lost { count: n }));
                 }
                 None => {}
             }
@@ -206,7 +161,7 @@ impl Capture {
                     format!("net {shown}: it was removed"),
                 ));
             }
-            let Some(time) = nap(end).filter(|_| !self.stopped) else {
+            let Some(time) = end.nap().filter(|_| !self.stopped && goes_on(self)) else {
                 return Err(Error::new(libc::EAGAIN, "no packet in time"));
             };
             if self.sleep(time) {
@@ -264,7 +219,7 @@ impl Capture {
             self.looked = Instant::now();
             let dir = self.net.dir();
             for tap in self.merge.taps() {
-                self.net.look_after(&tap.state);
+                self.net.joined().look_after(&tap.state);
             }
             // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
             if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {

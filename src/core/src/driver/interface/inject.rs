@@ -1,32 +1,24 @@
 //! Packets toward the program.
 #![forbid(unsafe_code)]
 
+use super::queue::Queue;
 use super::Interface;
-use crate::driver::deadline::{deadline, nap};
+use crate::deadline::Deadline;
 use crate::packet as udp;
 use crate::sys;
-use crate::Errno;
-use memtun_abi::error::{Context, Result};
+use crate::{Errno, Error, ErrorKind};
+use memtun_abi::error::Result;
 use memtun_abi::uapi::*;
 use memtun_kernel::link::Link;
 use memtun_kernel::tun::bell;
 use memtun_kernel::tun::room::{Refusal, Wait};
-use memtun_shm::layout::{Attachment, TunnelState};
+use memtun_shm::layout::Attachment;
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
-use memtun_shm::{InterfaceGuard, Mapped};
-use memtun_sys::KeptFifo;
-use std::os::fd::AsFd;
+use memtun_shm::InterfaceGuard;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A tunnel that packets are injected into.
-pub(super) struct Queue {
-    inode: u64,
-    tunnel: Mapped<TunnelState>,
-    bell: KeptFifo,
-}
 
 impl Interface {
     /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
@@ -41,7 +33,7 @@ impl Interface {
         timeout: Option<Duration>,
     ) -> Result<()> {
         self.inject_raw(frame, ethertype, timeout)
-            .context(|e| self.why_not(e))
+            .map_err(|e| self.why_not(e))
     }
 
     /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
@@ -62,7 +54,7 @@ impl Interface {
                 }
                 refusal.errno
             })
-            .context(|e| self.why_not(e))
+            .map_err(|e| self.why_not(e))
     }
 
     /// The same for an IP packet, as [`Interface::deliver`].
@@ -74,7 +66,7 @@ impl Interface {
         }
     }
 
-    fn why_not(&self, e: Errno) -> String {
+    fn why_not(&self, e: Errno) -> Error {
         let reason = match e.0 {
             libc::EAGAIN if self.net.dir().is_capturer_behind(&self.state) => {
                 "whoever captures it is behind by the whole log; let it read"
@@ -88,7 +80,11 @@ impl Interface {
             libc::ENOSPC => "the net's file system is full",
             _ => "the packet was not taken",
         };
-        format!("{}: {e}: {reason}", self.name())
+        let error = Error::new(e.0, format!("{}: {e}: {reason}", self.name()));
+        match e.0 {
+            libc::EAGAIN => error.of_kind(ErrorKind::Full),
+            _ => error,
+        }
     }
 
     /// [`Interface::inject`] without the sentence.
@@ -121,9 +117,9 @@ impl Interface {
         if answer.is_ok() {
             return Ok(());
         }
-        let end = deadline(timeout);
-        let wait = Wait::until(end);
-        while answer.is_err_and(|refusal| refusal.is_full_queue()) && nap(end).is_some() {
+        let end = Deadline::after(timeout);
+        let wait = Wait::until(end.instant());
+        while answer.is_err_and(|refusal| refusal.is_full_queue()) && !end.is_over() {
             answer = match self.wait_for_room(frame, end) {
                 Ok(()) => self.try_inject(frame, ethertype, wait),
                 Err(e) => Err(e.into()),
@@ -163,7 +159,7 @@ impl Interface {
     }
 
     /// Sleeps until the queue that would take this packet has room, or a moment has passed.
-    fn wait_for_room(&self, frame: &[u8], end: Option<Instant>) -> std::result::Result<(), Errno> {
+    fn wait_for_room(&self, frame: &[u8], end: Deadline) -> std::result::Result<(), Errno> {
         let inode = self
             .state
             .select_queue(frame)
@@ -176,7 +172,7 @@ impl Interface {
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
         if tunnel.ring.queued() >= self.state.txqueuelen.load(Relaxed) {
-            if let Some(time) = nap(end) {
+            if let Some(time) = end.nap() {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
         }
@@ -260,7 +256,7 @@ impl Interface {
         }
         // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
         // packet without a bell would lie there unheard.
-        let bell = self.bell_of(queue)?;
+        let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
         let pushed = inbound.push(frame, ethertype, limit);
         if pushed.is_err() {
@@ -280,39 +276,9 @@ impl Interface {
             return Ok(known.clone());
         }
         queues.retain(|queue| self.state.queue_inodes().any(|inode| inode == queue.inode));
-        let tunnel = self
-            .net
-            .dir()
-            .tunnel(inode)
-            .map_err(|_| Errno(libc::ENODEV))?;
-        let queue = Arc::new(Queue {
-            inode,
-            tunnel,
-            bell: KeptFifo::none_yet(inode),
-        });
+        let queue = Arc::new(Queue::new(self.net.dir(), inode)?);
         let _ = self.first.set(queue.clone());
         queues.push(queue.clone());
         Ok(queue)
-    }
-
-    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
-    /// lock.
-    fn bell_of(&self, queue: &Queue) -> std::result::Result<i32, Errno> {
-        if let Some(own) = self.net.local().descriptor(queue.inode) {
-            return Ok(own);
-        }
-        if let Some(kept) = queue.bell.number() {
-            return Ok(kept);
-        }
-        // Not ours any more: whoever has the number now keeps it.
-        let fd = self
-            .net
-            .dir()
-            .open_bell(queue.inode)
-            .map_err(|_| Errno(libc::ENODEV))?;
-        Ok(queue
-            .bell
-            .keep(sys::duplicate_high(fd.as_fd()).unwrap_or(fd)))
     }
 }

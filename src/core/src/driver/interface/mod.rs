@@ -4,15 +4,18 @@
 mod info;
 mod inject;
 mod passed;
+mod queue;
 mod receive;
+mod record;
 
-use inject::Queue;
+use queue::Queue;
 
-pub use info::{InterfaceInfo, TunnelInfo};
+pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
 
+use crate::driver::joined::Joined;
 use crate::packet as udp;
-use crate::{Errno, Error, Name, Net};
+use crate::{Errno, Error, Name};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::link::Link;
 use memtun_kernel::net::Local;
@@ -27,7 +30,7 @@ use std::time::Duration;
 
 /// An interface of a net, from the outside. Stays usable for reading what was written after the interface is gone.
 pub struct Interface {
-    net: Net,
+    net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
     /// The queue that was injected into first: on most interfaces the only one, found without a lock.
     first: OnceLock<Arc<Queue>>,
@@ -36,7 +39,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    pub(crate) fn new(net: Net, state: Mapped<InterfaceState>) -> Interface {
+    pub(crate) fn new(net: Arc<Joined>, state: Mapped<InterfaceState>) -> Interface {
         let state = Arc::new(state);
         let reader = Subscriber::new(net.clone(), state.clone());
         Interface {
@@ -119,7 +122,7 @@ impl Interface {
     /// All that is known of it. Looks at the processes, as [`Interface::is_gone`].
     pub fn info(&self) -> InterfaceInfo {
         self.net.look_after(&self.state);
-        InterfaceInfo::new(&self.net, &self.state)
+        InterfaceInfo::new(self.net.dir(), &self.state)
     }
 
     fn change(
@@ -172,6 +175,11 @@ impl Interface {
             interface.carrier.store(on as u32, Relaxed);
             Ok(())
         })
+    }
+
+    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a group's address or zeros.
+    pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
+        self.change("set mac", |interface, _| interface.set_mac(mac))
     }
 
     /// The user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); None for any.

@@ -2,19 +2,21 @@
 #![forbid(unsafe_code)]
 
 use super::passed::PassedOver;
-use crate::driver::deadline::{deadline, nap};
+use crate::deadline::Deadline;
+use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
-use crate::{Error, Net};
+use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Packet {
     /// The bytes.
     pub data: Vec<u8>,
@@ -27,7 +29,7 @@ pub struct Packet {
 /// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
 /// for another's wait.
 pub struct Subscriber {
-    net: Net,
+    net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
     /// Held for one look at the log, never during a wait.
     cursor: Mutex<Cursor>,
@@ -41,7 +43,7 @@ enum Look {
 }
 
 impl Subscriber {
-    pub(super) fn new(net: Net, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
+    pub(super) fn new(net: Arc<Joined>, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
         let cursor = Mutex::new(state.log().cursor(false));
         Subscriber { net, state, cursor }
     }
@@ -53,23 +55,23 @@ impl Subscriber {
     /// ([`Error::lost`]), the next call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
     /// EUCLEAN its file was cut short or overwritten.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
-        self.recv_until(deadline(timeout))
+        self.recv_until(Deadline::after(timeout))
     }
 
-    fn recv_until(&self, end: Option<Instant>) -> Result<Packet> {
+    fn recv_until(&self, end: Deadline) -> Result<Packet> {
         loop {
             let next = match self.look()? {
                 Look::Packet(packet) => return Ok(packet),
                 Look::Nothing(next) => next,
             };
-            let time = nap(end).ok_or_else(|| self.nothing_in_time())?;
+            let time = end.nap().ok_or_else(|| self.nothing_in_time())?;
             self.sleep(next, time);
         }
     }
 
     /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
-    fn give_up_after(&self, end: Option<Instant>, due: u64) -> Result<()> {
-        if nap(end).is_some() || self.lock().number() < due {
+    fn give_up_after(&self, end: Deadline, due: u64) -> Result<()> {
+        if !end.is_over() || self.lock().number() < due {
             return Ok(());
         }
         Err(self.nothing_in_time())
@@ -109,7 +111,7 @@ impl Subscriber {
                      program's packet {next}, in the middle of what is kept",
                     name()
                 );
-                Err(Error::new(libc::ENOBUFS, text).of_lost(n))
+                Err(Error::new(libc::ENOBUFS, text).of_kind(ErrorKind::Lost { count: n }))
             }
             Entry::Empty if self.state.is_damaged() => Err(Error::new(
                 libc::EUCLEAN,
@@ -158,7 +160,7 @@ impl UdpReceiver {
     }
 
     fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
-        let end = deadline(timeout);
+        let end = Deadline::after(timeout);
         // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
         let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();

@@ -13,6 +13,8 @@ module                  subject
 ``channel``             messages between them
 ``captures``            the option ``--memtun-capture``
 ======================  ================================================================
+
+PYTEST_DONT_REWRITE: as in the package.
 """
 
 from __future__ import annotations

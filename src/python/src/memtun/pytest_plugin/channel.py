@@ -10,6 +10,7 @@ import os
 import pickle
 import select
 import struct
+import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -66,6 +67,8 @@ class Sender:
     def __init__(self, messages: str, orders: str) -> None:
         self._messages, self._orders = _End(messages), _End(orders)
         self._pid, self._parent = os.getpid(), os.getppid()
+        # Threads log. A handler of signals can do so in the middle of a message of its own thread.
+        self._sends = threading.RLock()
 
     def send(self, *message: Any) -> None:
         """Sends it. A copy of the process that the test has forked, and that goes on as if it were the test,
@@ -78,12 +81,13 @@ class Sender:
             # A user property, or an exception, which can be anything.
             answer = pickle.dumps(_plain(message))
         data = _HEAD.pack(len(answer)) + answer
-        while data:
-            fd = self._messages.fd()
-            try:
-                data = data[os.write(fd, data) :]
-            except BlockingIOError:
-                self._sleep(fd, select.POLLOUT)
+        with self._sends:
+            while data:
+                fd = self._messages.fd()
+                try:
+                    data = data[os.write(fd, data) :]
+                except BlockingIOError:
+                    self._sleep(fd, select.POLLOUT)
 
     def wait(self) -> None:
         """Waits until the last message has been dealt with."""

@@ -10,17 +10,21 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Generator
 from typing import Any, Optional
 
 import pytest
-from _pytest.config import create_terminal_writer
 from _pytest.runner import runtestprotocol
+from _pytest.terminal import TerminalReporter, pytest_report_teststatus
 
 from .channel import Sender, high
 
 STACKS = signal.SIGRTMAX - 3
 """Makes the process write the stacks of its threads, whatever it hangs in."""
+
+# Plugins that have nothing to do where one test is run once.
+_NOT_HERE = ["no:cacheprovider", "no:terminalprogress", "no:sugar"]
 
 _request: Optional[dict[str, Any]] = None
 
@@ -45,13 +49,15 @@ def main(asked: dict[str, Any]) -> int:
     stacks = _show_stacks(asked["stacks"])
     coverage = _coverage(asked["coverage"])
     options = pickle.loads(asked["options"])
-    options["plugins"] = [*(options.get("plugins") or []), "no:terminal", "no:cacheprovider"]
+    options["plugins"] = [*(options.get("plugins") or []), *_NOT_HERE]
     config = pytest.Config.fromdictargs(options, [asked["test"]])
+    # Its options are known by now, and nothing of it writes.
+    config.pluginmanager.unregister(name="terminal")
     if asked["workerinput"] is not None:
         # The fixture worker_id, and what else asks in which process of pytest-xdist it is.
         config.workerinput = asked["workerinput"]  # type: ignore[attr-defined]
     config.pluginmanager.register(_Reporter(config, sender, asked["terminal"]), "memtun-reporter")
-    config.pluginmanager.register(_Terminal(config), "terminalreporter")
+    config.pluginmanager.register(_Terminal(config, sender), "terminalreporter")
     try:
         config.hook.pytest_cmdline_main(config=config)
     finally:
@@ -98,12 +104,30 @@ def _coverage(asked: Optional[dict[str, Any]]) -> Any:
     return measured
 
 
-class _Terminal:
-    """Whoever explains a comparison asks the terminal's writer for its colours; whoever ends a test that takes
-    too long, or enters the debugger, writes to it."""
+class _Terminal(TerminalReporter):  # type: ignore[misc]
+    """Other plugins ask for it: whoever explains a comparison for its colours, whoever counts outcomes for their
+    names. Whoever ends a test that takes too long, or enters the debugger, writes to its writer; what is logged
+    live goes to the terminal of the run."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._tw = create_terminal_writer(config, sys.stderr)
+    pytest_report_teststatus = staticmethod(pytest_report_teststatus)
+
+    def __init__(self, config: pytest.Config, sender: Sender) -> None:
+        super().__init__(config, sys.stderr)
+        self._sender = sender
+
+    def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
+        """As it is."""
+        self._sender.send("terminal", "write", [content], {"flush": flush, **markup})
+
+    def section(self, title: str, sep: str = "=", **kw: bool) -> None:
+        """A line with a title."""
+        self._sender.send("terminal", "section", [title, sep], kw)
+
+
+# It tells nobody how the run goes.
+for _name in dir(TerminalReporter):
+    if _name.startswith("pytest_"):
+        setattr(_Terminal, _name, None)
 
 
 class _Reporter:
@@ -135,11 +159,18 @@ class _Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase is over."""
         plain = type(report) is pytest.TestReport
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        data = _in_utf8(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
         self._sender.send("report", plain, data, _sendable(self._exception) if report.failed else None)
         if plain:
             # So that what the next phase writes is captured as the next one's.
             self._sender.wait()
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, location: Any) -> None:
+        """A warning. Those of its collection have been seen where it was started."""
+        if when == "runtest":
+            what = warning_message.message
+            sendable = _sendable(what if isinstance(what, Warning) else warning_message.category(what))
+            self._sender.send("warning", sendable, warning_message.filename, warning_message.lineno, location)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """It cannot be found because something is broken here that is not where it was started."""
@@ -198,6 +229,18 @@ def _foreground(group: int) -> None:
             os.tcsetpgrp(0, group)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_utf8(value: Any) -> Any:
+    """The same, where text is such that it can be sent: pytest-xdist ends the run over a half of a surrogate pair, as
+    it stands in a path that is not UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, (tuple, list)):
+        return type(value)([_in_utf8(v) for v in value])
+    if isinstance(value, dict):
+        return {_in_utf8(k): _in_utf8(v) for k, v in value.items()}
+    return value
 
 
 def _sendable(exception: Optional[BaseException]) -> Optional[tuple[Optional[bytes], str, str]]:

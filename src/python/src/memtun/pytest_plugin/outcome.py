@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import pytest
+
+
+def unpickled(pickled: Optional[bytes]) -> Optional[BaseException]:
+    """The exception. None where it cannot be made here, whatever it does then."""
+    if pickled is not None:
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exception = pickle.loads(pickled)
+            if isinstance(exception, BaseException):
+                return exception
+    return None
 
 
 @dataclass
@@ -48,11 +60,9 @@ class Outcome:
         if self.sentence is not None or self.exception is None:
             return pytest.fail.Exception(self.text(), pytrace=False)
         pickled, name, said = self.exception
-        if pickled is not None:
-            with contextlib.suppress(Exception):
-                exception = pickle.loads(pickled)
-                if isinstance(exception, BaseException):
-                    return exception
+        exception = unpickled(pickled)
+        if exception is not None:
+            return exception
         # One that looks the same.
         made: Exception = type(name, (Exception,), {})(said)
         return made

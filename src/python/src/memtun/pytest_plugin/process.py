@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Optional
@@ -21,7 +22,7 @@ from .._net import Net
 from .._programs import Argument
 from . import child
 from .channel import Receiver
-from .outcome import Outcome
+from .outcome import Outcome, unpickled
 
 _START = """
 import pickle, sys
@@ -39,6 +40,8 @@ _NOT_FOR_CHILDREN: dict[str, Any] = {
     **{"cacheshow": None, "session_timeout": None, "forked": False, "reruns": None},
     # What the test writes goes where what is written here goes.
     "capture": "no",
+    # Files that other plugins write of a run, which are those of the run here; and what they show of it.
+    **{"report_log": None, "htmlpath": None, "json_report": False, "instafail": False},
     **{"numprocesses": None, "maxprocesses": None, "dist": "no", "tx": [], "looponfail": False},
     # Measured from before the first import on, see child.
     **{"cov_source": [], "cov_report": {}, "cov_fail_under": None},
@@ -72,6 +75,7 @@ class Process:
     ) -> None:
         self._item = item
         self._read: list[Any] = []
+        self._log: Any = None
         self._limit = limit
         self._begun = self._phase_begun = time.monotonic()
         self._started = self._failed = self._over = self._done = self._waits = self._closed = False
@@ -81,6 +85,9 @@ class Process:
             net = opened.enter_context(contextlib.closing(Net()))
             self._receiver = opened.enter_context(contextlib.closing(Receiver(self._dir / "messages", self._dir / "orders")))
             (self._dir / "stacks").touch()
+            if _log_file(item.config) is not None:
+                (self._dir / "log").touch()
+                self._log = opened.enter_context((self._dir / "log").open("rb"))
             streams = self._written(item.config, opened)
             terminal = _terminal(item.config)
             try:
@@ -189,6 +196,25 @@ class Process:
             self._limit = None
         elif kind == "done":
             self._done, self._left = True, values[0]
+        elif kind == "warning":
+            self._warn(*values)
+        elif kind == "terminal":
+            _show(self._item.config, *values)
+
+    def _warn(self, sendable: tuple[Optional[bytes], str, str], filename: str, lineno: int, location: Any) -> None:
+        """As pytest does with a warning of a test."""
+        pickled, name, said = sendable
+        message = unpickled(pickled)
+        if not isinstance(message, Warning):
+            message = UserWarning(f"{name}: {said}")
+        self._item.ihook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": warnings.WarningMessage(message, type(message), filename, lineno),
+                "when": "runtest",
+                "nodeid": self._item.nodeid,
+                "location": location,
+            }
+        )
 
     def _receive(self, timeout: Optional[float] = None) -> Optional[tuple[Any, ...]]:
         if timeout is None:
@@ -294,7 +320,15 @@ class Process:
         self._program.wait()
 
     def _pass_on(self) -> None:
-        """What was written, where that is not captured already."""
+        """What was written, where that is not captured already; and into the log's file, if there is one."""
+        log = _log_file(self._item.config)
+        if log is not None and self._log is not None:
+            log.acquire()
+            try:
+                log.stream.write(self._log.read().decode(errors="replace"))
+                log.flush()
+            finally:
+                log.release()
         for stream, to in zip(self._read, (sys.stdout, sys.stderr)):
             to.write(stream.read().decode(errors="replace"))
 
@@ -304,6 +338,7 @@ class Process:
             self._kill()
         self._pass_on()
         self._read = []
+        self._log = None
         self._closed = True
         self._ended.close()
 
@@ -314,6 +349,21 @@ def _count_subtest(item: pytest.Item) -> None:
         from _pytest.subtests import failed_subtests_key
 
         item.config.stash[failed_subtests_key][item.id] += 1
+
+
+def _log_file(config: pytest.Config) -> Any:
+    """Who writes what is logged into a file, if one was asked for."""
+    handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
+    return None if handler is None or handler.baseFilename == os.devnull else handler
+
+
+def _show(config: pytest.Config, how: str, arguments: list[Any], keywords: dict[str, Any]) -> None:
+    """Something for the terminal, as it is below the capture."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if reporter is not None:
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            getattr(reporter, how)(*arguments, **keywords)
 
 
 def _terminal(config: pytest.Config) -> Optional[list[int]]:
@@ -340,6 +390,9 @@ def _request(item: pytest.Item, dir: Path, terminal: Optional[list[int]]) -> dic
         "rootdir": str(config.rootpath),
         "inifilename": str(config.inipath) if config.inipath else None,
     }
+    if _log_file(config) is not None:
+        # This one goes on to write into its own.
+        options.update(log_file=str(dir / "log"), log_file_mode="w")
     # It stands for the tests of the whole run.
     options.pop("file_or_dir", None)
     for name, value in list(options.items()):

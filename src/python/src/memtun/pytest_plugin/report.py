@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from .._errors import Error, PacketsLost
+from .._errors import Error, PacketsLostError
 from .._interface import Interface
 from .._net import Net
 from .._permissions import ALL
@@ -65,8 +65,8 @@ def _packets(net: Net, interfaces: list[Interface]) -> list[str]:
         name = interface.name
         with contextlib.suppress(Error), interface.subscribe() as subscriber:
             while True:
-                with contextlib.suppress(PacketsLost):
-                    packet = subscriber.recv(0)
+                with contextlib.suppress(PacketsLostError):
+                    packet = subscriber.recv(timeout=0)
                     last.append((packet.time_ns, name, "out", packet.describe()))
     injected = [(i.time_ns, i.interface.name, "in ", i.describe()) for i in net._history]
     return [

@@ -1,0 +1,237 @@
+//! The two sides a program runs on: the kernel's driver in a network namespace of its own, and the shim as a user
+//! without privileges.
+
+use std::fs;
+use std::os::unix::fs::{chown, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::build::{self, Variant};
+use crate::watchdog::{self, Finished};
+
+/// Programs end themselves after 20 seconds; this is for those that cannot.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Who runs the programs under the shim when the tests run as root.
+const NOBODY: u32 = 65534;
+
+/// What `--real-device` exits with when the real device refuses.
+const REFUSED: i32 = 77;
+
+/// The one file of a net that stays while the net does.
+const NET_STATE: &str = ".memtun-net-state";
+
+/// A directory of its own that goes away with the value.
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// A new one with this mode, of that user.
+    pub fn new(parent: &Path, mode: u32, owner: Option<u32>) -> TempDir {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let serial = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("shim-tests.{}.{serial}", std::process::id()));
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+            .expect("the mode of a new directory");
+        if let Some(id) = owner {
+            chown(&path, Some(id), Some(id)).expect("the owner of a new directory");
+        }
+        TempDir(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid has no arguments and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Removes what the tests' own environment might tell the program, and says which side it is on.
+fn clean(command: &mut Command, side: &str) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+        .env("LC_ALL", "C");
+    command.env("SHIM_TESTS_SIDE", side).current_dir("/");
+}
+
+/// IPv6 off, because its neighbour and multicast messages are packets that nobody sent.
+const IN_NAMESPACE: &str =
+    "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null; exec \"$@\"";
+
+fn in_namespace(checker: &[&str], program: &Path, argument: Option<&str>) -> Finished {
+    let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
+    let mut command = Command::new("unshare");
+    command
+        .args(["-Urn", "sh", "-c", IN_NAMESPACE, "sh"])
+        .args(checker)
+        .arg(program)
+        .args(argument);
+    clean(&mut command, "kernel");
+    watchdog::run(&mut command, dir.path(), LIMIT).expect("unshare")
+}
+
+/// Runs the program on the kernel's driver, in a user and network namespace of its own.
+pub fn on_the_kernel(program: &Path) -> Finished {
+    in_namespace(&[], program, None)
+}
+
+/// The same under a checker: the words in front of the program.
+pub fn on_the_kernel_under(checker: &[&str], program: &Path) -> Finished {
+    in_namespace(checker, program, None)
+}
+
+/// Why this machine cannot run programs on the kernel's driver, if it cannot.
+pub fn kernel_missing() -> Option<&'static str> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    REASON
+        .get_or_init(|| {
+            let probe = in_namespace(
+                &[],
+                &build::program("opening", Variant::Plain),
+                Some("--real-device"),
+            );
+            let why = || {
+                format!(
+                    "unshare -Urn and TUNSETIFF: {} {}",
+                    probe.ended,
+                    probe.stderr.trim()
+                )
+            };
+            (!probe.ended.success()).then(why)
+        })
+        .as_deref()
+}
+
+/// A program under the shim: copies that an unprivileged user can read, and a net of its own.
+#[derive(Debug)]
+pub struct UnderShim {
+    stage: TempDir,
+    net: TempDir,
+    program: PathBuf,
+    library: PathBuf,
+    command_line: PathBuf,
+}
+
+impl UnderShim {
+    /// Puts copies of the program and the library where any user can reach them.
+    pub fn new(program: &Path) -> UnderShim {
+        let owner = is_root().then_some(NOBODY);
+        let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
+        let copy = |from: &Path| {
+            let to = stage.path().join(from.file_name().expect("a file"));
+            fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
+                .expect("the mode of a copy");
+            to
+        };
+        let shared_memory = Path::new("/dev/shm");
+        let parent = if shared_memory.is_dir() {
+            shared_memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        UnderShim {
+            program: copy(program),
+            library: copy(&build::shim().library),
+            command_line: copy(&build::shim().command),
+            net: TempDir::new(&parent, 0o700, owner),
+            stage,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = if is_root() {
+            let mut setpriv = Command::new("setpriv");
+            let id = NOBODY.to_string();
+            setpriv.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+            setpriv.args([
+                "--bounding-set=-all",
+                "--inh-caps=-all",
+                "--ambient-caps=-all",
+            ]);
+            // `env` sets the preload variable behind setpriv, which is not to be shimmed itself.
+            setpriv.arg("env");
+            setpriv
+        } else {
+            Command::new("env")
+        };
+        clean(&mut command, "shim");
+        command
+    }
+
+    /// Runs the program under the shim, as nobody when the tests run as root. Panics when the program could have used
+    /// the real device instead, and when it left something behind in its net.
+    pub fn run(&self) -> Finished {
+        self.run_under(&[])
+    }
+
+    /// The same under a checker: the words in front of the program.
+    pub fn run_under(&self, checker: &[&str]) -> Finished {
+        self.assert_real_device_is_out_of_reach();
+        let mut command = self.command();
+        let assign = |name: &str, value: &Path| format!("{name}={}", value.display());
+        command
+            .arg(assign("LD_PRELOAD", &self.library))
+            .arg(assign("MEMTUN_NET", self.net.path()))
+            .arg("MEMTUN_LINK=down")
+            .args(checker)
+            .arg(&self.program);
+        watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env")
+    }
+
+    fn assert_real_device_is_out_of_reach(&self) {
+        let mut command = self.command();
+        command.arg(&self.program).arg("--real-device");
+        let probe = watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env");
+        assert_eq!(
+            probe.ended.code(),
+            Some(REFUSED),
+            "without the shim this user must not get an interface from the real device: {} {}",
+            probe.ended,
+            probe.stderr
+        );
+    }
+
+    /// What is still in the net: interfaces that `memtun ls` lists, and then every file that belongs to an interface or
+    /// a tunnel. A process that was killed cannot clear up behind itself, so `ls` comes first: who looks, clears up.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut command = self.command();
+        command
+            .arg(&self.command_line)
+            .args(["ls", "--json", "--net"])
+            .arg(self.net.path());
+        let ls = watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env");
+        let mut left = Vec::new();
+        if !ls.ended.success() {
+            left.push(format!("memtun ls: {} {}", ls.ended, ls.stderr.trim()));
+        } else if !matches!(ls.stdout.trim(), "" | "[]") {
+            left.push(format!("memtun ls: {}", ls.stdout.trim()));
+        }
+        for entry in fs::read_dir(self.net.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != NET_STATE {
+                left.push(name);
+            }
+        }
+        left
+    }
+}

@@ -1,0 +1,166 @@
+//! Rows by number, by name, and by the descriptor that a request is made on.
+#![forbid(unsafe_code)]
+
+use super::ctype::IFREQ;
+use super::row::{Answer, Argument, Named, Need, On, Request};
+use super::table::REQUESTS;
+
+/// No argument points to more bytes.
+pub const LARGEST: usize = 120;
+
+/// What stands for a request about an interface that has no row.
+static UNKNOWN: Request = Request {
+    name: "",
+    number: 0,
+    count: 0,
+    argument: Argument::InOut(IFREQ),
+    on: On::Socket,
+    need: Need::Ioctl,
+    interface: Named::Name(0),
+    answer: Answer::Absent(libc::EOPNOTSUPP, "a request without a row"),
+    doc: "",
+};
+
+/// The row of a request on a tunnel.
+pub fn on_tunnel(number: u32) -> Option<&'static Request> {
+    REQUESTS.iter().find(|r| r.is(number) && r.is_of_tunnel())
+}
+
+/// May this request be about an interface (`SOCK_IOC_TYPE`, and the wireless extensions)?
+#[inline]
+pub const fn is_of_socket(number: u32) -> bool {
+    matches!(number >> 8, 0x89 | 0x8b)
+}
+
+/// The row of a request on a socket of this family: the family's own before every other. One without a row names its
+/// interface first, as nearly all do.
+pub fn on_socket(number: u32, family: i32) -> &'static Request {
+    let rows = || {
+        REQUESTS
+            .iter()
+            .filter(|r| r.is(number) && !r.is_of_tunnel())
+    };
+    rows()
+        .find(|r| r.is_of_family(family))
+        .or(rows().next())
+        .unwrap_or(&UNKNOWN)
+}
+
+/// The number of a name.
+pub fn by_name(name: &str) -> Option<u32> {
+    REQUESTS.iter().find(|r| r.name == name).map(|r| r.number)
+}
+
+/// The name of a number. None for numbers without a macro.
+pub fn name_of(number: u32) -> Option<&'static str> {
+    REQUESTS.iter().find(|r| r.number == number).map(|r| r.name)
+}
+
+/// Would a fault on this request ever strike? Of one without a row nobody knows, so it may.
+pub fn takes_fault(number: u32) -> bool {
+    let mut rows = REQUESTS.iter().filter(|r| r.is(number)).peekable();
+    rows.peek().is_none() || rows.any(Request::takes_fault)
+}
+
+/// Does the driver take the argument of this request as a number?
+pub fn is_by_value(number: u32) -> bool {
+    on_tunnel(number).is_some_and(|r| r.argument == Argument::Value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::table::number;
+
+    #[test]
+    fn a_request_has_one_row_for_a_kind_of_descriptor() {
+        for (i, a) in REQUESTS.iter().enumerate() {
+            for b in &REQUESTS[..i] {
+                let alike = a.number == b.number;
+                assert_eq!(alike, a.name == b.name, "{} and {}", a.name, b.name);
+                let apart = b.number + b.count <= a.number || a.number + a.count <= b.number;
+                assert!(alike || apart, "{} reaches into {}", a.name, b.name);
+                let same_kind = a.is_of_tunnel() && b.is_of_tunnel()
+                    || !a.is_of_tunnel() && !b.is_of_tunnel() && a.on == b.on;
+                assert!(!(alike && same_kind), "{} twice on {:?}", a.name, a.on);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_agree_with_themselves() {
+        for row in REQUESTS {
+            let (name, on_socket) = (row.name, !row.is_of_tunnel());
+            assert!(
+                row.number != 0 && row.count > 0 && !row.doc.is_empty(),
+                "{name}"
+            );
+            assert!(
+                !on_socket || is_of_socket(row.number),
+                "{name}: the shim would not see it"
+            );
+            assert_eq!(
+                on_socket && row.interface == Named::Nowhere,
+                row.need == Need::Nothing,
+                "{name}"
+            );
+            if row.need == Need::Nothing {
+                assert!(
+                    matches!(row.answer, Answer::Host(_)),
+                    "{name} is not about the net"
+                );
+            }
+            let size = match row.argument {
+                Argument::In(t) | Argument::Out(t) | Argument::InOut(t) => t.size,
+                _ => 0,
+            };
+            let end = match row.interface {
+                Named::Name(at) => at + 16,
+                Named::NameBehind(at) => at + 8,
+                Named::Index(at) => at + 4,
+                _ => 0,
+            };
+            assert!(
+                end <= size,
+                "{name} names its interface outside of its argument"
+            );
+        }
+    }
+
+    #[test]
+    fn the_family_chooses_the_row() {
+        use number::*;
+        let on = |number, family| on_socket(number, family).on;
+        assert_eq!(on(SIOCSIFADDR, libc::AF_INET), On::Inet);
+        assert_eq!(on(SIOCSIFADDR, libc::AF_INET6), On::Inet6);
+        assert_eq!(on(SIOCSIFADDR, libc::AF_UNIX), On::Inet);
+        assert!(!on_socket(SIOCSIFADDR, libc::AF_UNIX).is_of_family(libc::AF_UNIX));
+        assert_eq!(on(SIOCGIFMTU, libc::AF_UNIX), On::Socket);
+        assert_eq!(
+            on_socket(SIOCDEVPRIVATE + 15, libc::AF_INET).name,
+            "SIOCDEVPRIVATE"
+        );
+        assert_eq!(on_socket(0x89d0, libc::AF_INET).number, 0);
+        assert_eq!(on_tunnel(SIOCGIFHWADDR).map(|r| r.on), Some(On::Attached));
+        assert!(on_tunnel(SIOCGIFMTU).is_none());
+    }
+
+    #[test]
+    fn faults_strike_what_is_made_on_tunnels_or_names_an_interface() {
+        use number::*;
+        for number in [
+            TUNSETIFF,
+            FIONBIO,
+            SIOCGIFFLAGS,
+            SIOCGSKNS,
+            SIOCADDRT,
+            0x89d0,
+            0x1234,
+        ] {
+            assert!(takes_fault(number), "{number:#x}");
+        }
+        for number in [SIOCGIFCONF, SIOCGPGRP, SIOCPROTOPRIVATE + 3] {
+            assert!(!takes_fault(number), "{number:#x}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The special devices of a program, and what stat(2) and access(2) say of them: character devices 10:200 that everybody may
+//! read and write.
+#![forbid(unsafe_code)]
+
+use crate::memory::Memory;
+use memtun_abi::Errno;
+use memtun_kernel::settings;
+use std::mem::offset_of;
+
+const MAJOR: u32 = 10;
+const MINOR: u32 = 200;
+
+/// A special device.
+pub struct Device {
+    /// Normalised absolute path.
+    pub path: Vec<u8>,
+}
+
+impl Device {
+    /// The device of this path. None when the path is not absolute, names nothing, or has a ".." in it.
+    pub fn new(path: &[u8]) -> Option<Device> {
+        settings::device(path).map(|parts| Device {
+            path: parts.flatten().copied().collect(),
+        })
+    }
+
+    /// Last component of the path.
+    pub fn name(&self) -> &[u8] {
+        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+    }
+}
+
+/// Is this the tun device of the host?
+pub fn is_device(st: &libc::stat) -> bool {
+    st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(MAJOR, MINOR)
+}
+
+/// A special device as stat(2) shows it, by path and by descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeviceStat {
+    device: u64,
+    /// Inode.
+    pub inode: u64,
+    links: u64,
+    mode: u32,
+    user: u32,
+    group: u32,
+    size: i64,
+    block: i64,
+    blocks: i64,
+    /// Seconds and nanoseconds of the last access, change of contents and change of state.
+    times: [(i64, i64); 3],
+}
+
+impl DeviceStat {
+    /// The host's device.
+    pub fn of(st: &libc::stat) -> DeviceStat {
+        DeviceStat {
+            device: st.st_dev,
+            inode: st.st_ino,
+            // Narrower on some machines.
+            #[allow(clippy::unnecessary_cast)]
+            links: st.st_nlink as u64,
+            mode: st.st_mode,
+            user: st.st_uid,
+            group: st.st_gid,
+            size: st.st_size,
+            #[allow(clippy::unnecessary_cast)]
+            block: st.st_blksize as i64,
+            blocks: st.st_blocks,
+            times: [
+                (st.st_atime, st.st_atime_nsec),
+                (st.st_mtime, st.st_mtime_nsec),
+                (st.st_ctime, st.st_ctime_nsec),
+            ],
+        }
+    }
+
+    /// Where the host has none: what a file system of devices would show, the same at every call.
+    pub fn imagined() -> DeviceStat {
+        DeviceStat {
+            device: libc::makedev(0, 5),
+            inode: 200,
+            links: 1,
+            mode: libc::S_IFCHR | 0o666,
+            user: 0,
+            group: 0,
+            size: 0,
+            block: 4096,
+            blocks: 0,
+            times: [(0, 0); 3],
+        }
+    }
+
+    /// Fills a `struct stat` of the program's.
+    pub fn store(&self, memory: &impl Memory, at: usize) -> Result<(), Errno> {
+        let mut room = [0u8; size_of::<libc::stat>()];
+        macro_rules! fill {
+            ($($field:ident = $value:expr;)*) => { $(
+                put(&mut room, offset_of!(libc::stat, $field), |st: &libc::stat| st.$field, $value);
+            )* };
+        }
+        let [atime, mtime, ctime] = self.times;
+        fill! {
+            st_dev = self.device;
+            st_ino = self.inode;
+            st_nlink = self.links as libc::nlink_t;
+            st_mode = self.mode;
+            st_uid = self.user;
+            st_gid = self.group;
+            st_rdev = libc::makedev(MAJOR, MINOR);
+            st_size = self.size;
+            st_blksize = self.block as libc::blksize_t;
+            st_blocks = self.blocks;
+            st_atime = atime.0;
+            st_atime_nsec = atime.1;
+            st_mtime = mtime.0;
+            st_mtime_nsec = mtime.1;
+            st_ctime = ctime.0;
+            st_ctime_nsec = ctime.1;
+        }
+        memory.write(at, &room)
+    }
+
+    /// Fills a `struct statx` of the program's.
+    pub fn store_x(&self, memory: &impl Memory, at: usize) -> Result<(), Errno> {
+        let mut room = [0u8; size_of::<libc::statx>()];
+        macro_rules! fill {
+            ($($field:ident $(. $part:ident)? = $value:expr;)*) => { $(
+                put(
+                    &mut room,
+                    offset_of!(libc::statx, $field $(. $part)?),
+                    |x: &libc::statx| x.$field $(. $part)?,
+                    $value,
+                );
+            )* };
+        }
+        let [atime, mtime, ctime] = self.times;
+        fill! {
+            stx_mask = libc::STATX_BASIC_STATS;
+            stx_blksize = self.block as u32;
+            stx_nlink = self.links as u32;
+            stx_uid = self.user;
+            stx_gid = self.group;
+            stx_mode = self.mode as u16;
+            stx_ino = self.inode;
+            stx_size = self.size as u64;
+            stx_blocks = self.blocks as u64;
+            stx_atime.tv_sec = atime.0;
+            stx_atime.tv_nsec = atime.1 as u32;
+            stx_mtime.tv_sec = mtime.0;
+            stx_mtime.tv_nsec = mtime.1 as u32;
+            stx_ctime.tv_sec = ctime.0;
+            stx_ctime.tv_nsec = ctime.1 as u32;
+            stx_rdev_major = MAJOR;
+            stx_rdev_minor = MINOR;
+            stx_dev_major = libc::major(self.device);
+            stx_dev_minor = libc::minor(self.device);
+        }
+        memory.write(at, &room)
+    }
+}
+
+/// Puts a field into the bytes of a struct. `_field` only says that the value has the field's type.
+fn put<S, T: Bytes>(room: &mut [u8], at: usize, _field: impl Fn(&S) -> T, value: T) {
+    value.put(&mut room[at..at + size_of::<T>()]);
+}
+
+/// A number as it stands in memory.
+trait Bytes {
+    fn put(self, room: &mut [u8]);
+}
+
+macro_rules! bytes {
+    ($($number:ty),*) => { $(
+        impl Bytes for $number {
+            fn put(self, room: &mut [u8]) {
+                room.copy_from_slice(&self.to_ne_bytes());
+            }
+        }
+    )* };
+}
+bytes!(u16, u32, u64, i32, i64);
+
+/// access(2) of a device: everybody may read and write, nobody execute. EINVAL for a mode that is none.
+pub fn access(mode: i32) -> Result<(), Errno> {
+    match mode {
+        _ if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => Err(Errno(libc::EINVAL)),
+        _ if mode & libc::X_OK != 0 => Err(Errno(libc::EACCES)),
+        _ => Ok(()),
+    }
+}

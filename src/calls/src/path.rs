@@ -1,0 +1,195 @@
+//! Does a path lead to a special device? As the kernel would resolve it, also where /dev/net does not exist.
+#![forbid(unsafe_code)]
+
+use crate::device::Device;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_sys::PathBuf;
+use std::ffi::CStr;
+
+/// The file system as the program sees it. Nothing here changes it.
+pub trait Paths {
+    /// The target of the symbolic link at `path`, as readlinkat(2) finds it for the program; cut to `room`. An error where
+    /// there is no link.
+    fn link<'r>(&self, dir: i32, path: &CStr, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
+    /// The path of the directory that a relative path begins in: of a descriptor of the program's, or of its working
+    /// directory for AT_FDCWD.
+    fn directory<'r>(&self, dir: i32, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
+    /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its own.
+    fn may_hold_tunnels(&self) -> bool;
+}
+
+/// Whose path it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// A special device's.
+    Device,
+    /// A special device's with a slash behind it, which only a directory may have.
+    NotADirectory,
+    /// The host's.
+    Host,
+}
+
+impl Route {
+    /// What a call fails with that makes something at this path (mknod); None where the host makes it.
+    pub fn refuses_to_make(self) -> Option<Errno> {
+        match self {
+            Route::Device => Some(Errno(libc::EEXIST)),
+            Route::NotADirectory => Some(Errno(libc::ENOTDIR)),
+            Route::Host => None,
+        }
+    }
+}
+
+/// Where a path leads, before the call is made. Only paths whose last component is a device's name, or that may be a
+/// descriptor's, are resolved; a symbolic link of another name is found by [`after`].
+#[inline]
+pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
+    let trimmed = match path.iter().rposition(|b| *b != b'/') {
+        Some(last) => &path[..last + 1],
+        None => return Route::Host,
+    };
+    let name = match trimmed.iter().rposition(|b| *b == b'/') {
+        Some(slash) => &trimmed[slash + 1..],
+        None => trimmed,
+    };
+    let may_lead_there = devices.iter().any(|d| d.name() == name)
+        || paths.may_hold_tunnels() && looks_like_descriptor(path);
+    if !may_lead_there {
+        return Route::Host;
+    }
+    match leads_to_device(paths, devices, dir, trimmed) {
+        true if trimmed.len() < path.len() => Route::NotADirectory,
+        true => Route::Device,
+        false => Route::Host,
+    }
+}
+
+/// Where a path leads, after the host's call failed: a symbolic link of any name may lead to a device that the host does not
+/// have.
+#[cold]
+pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
+    let mut room = [0u8; 1024];
+    let is_link = PathBuf::concat(&[path])
+        .and_then(|path| paths.link(dir, path.cstr(), &mut room).map(drop))
+        .is_ok();
+    if is_link && leads_to_device(paths, devices, dir, path) {
+        Route::Device
+    } else {
+        Route::Host
+    }
+}
+
+/// Errors of the host's open(2) after which [`after`] has to be asked: the device is not there, or not allowed.
+pub fn is_missing(failed: Errno) -> bool {
+    [
+        libc::ENOENT,
+        libc::EACCES,
+        libc::ENXIO,
+        libc::ENODEV,
+        libc::EPERM,
+    ]
+    .contains(&failed.0)
+}
+
+/// The path of the device that a path leads to, given that it leads to one.
+pub fn canonical<'d>(devices: &'d [Device], path: &[u8]) -> Option<&'d [u8]> {
+    let same_name = devices.iter().find(|d| path.ends_with(d.name()));
+    same_name.or(devices.first()).map(|d| d.path.as_slice())
+}
+
+/// What readlink(2) shows instead of a link's target: the device's path instead of a bell's. None: the target itself.
+pub fn shown<'d>(devices: &'d [Device], target: &[u8]) -> Option<&'d [u8]> {
+    NetDir::inode_of_bell_path(target)?;
+    devices.first().map(|d| d.path.as_slice())
+}
+
+/// /proc/self/fd/N and its relatives may lead to a bell: a new open of it is a new tunnel.
+fn looks_like_descriptor(path: &[u8]) -> bool {
+    (path.starts_with(b"/proc/") || path.starts_with(b"/dev/"))
+        && path.last().is_some_and(u8::is_ascii_digit)
+        && path.windows(4).any(|w| w == b"/fd/")
+}
+
+/// Does the path, all symbolic links followed, name one of the devices? Components that do not exist are accepted where a
+/// device's own path leads through them.
+fn leads_to_device(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> bool {
+    resolve(paths, devices, dir, path).unwrap_or(false)
+}
+
+fn resolve(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Result<bool, Errno> {
+    /// The kernel follows no more links (MAXSYMLINKS).
+    const MOST_LINKS: usize = 40;
+    let equal = |p: &[u8]| devices.iter().any(|d| d.path == p);
+    if equal(path) {
+        return Ok(true);
+    }
+    let mut link = [0u8; 1024];
+    let mut done = PathBuf::concat(&[])?;
+    if path.first() != Some(&b'/') {
+        let start = paths.directory(dir, &mut link)?;
+        done.push(if start == b"/" { b"" } else { start })?;
+    }
+    let mut rest = PathBuf::concat(&[path])?;
+    let mut links = 0;
+    loop {
+        let bytes = rest.bytes();
+        let Some(begin) = bytes.iter().position(|b| *b != b'/') else {
+            break;
+        };
+        let end = bytes[begin..]
+            .iter()
+            .position(|b| *b == b'/')
+            .map_or(bytes.len(), |n| begin + n);
+        let component = &bytes[begin..end];
+        let remaining = PathBuf::concat(&[&bytes[end..]])?;
+        match component {
+            b"." => {}
+            b".." => {
+                let parent = done.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+                done.truncate(parent);
+            }
+            name => {
+                let parent = done.bytes().len();
+                done.push(b"/")?;
+                done.push(name)?;
+                match paths.link(libc::AT_FDCWD, done.cstr(), &mut link) {
+                    Ok(target) => {
+                        links += 1;
+                        if links > MOST_LINKS {
+                            return Ok(false);
+                        }
+                        // A descriptor's link: its target is final, and may be a bell.
+                        if NetDir::inode_of_bell_path(target).is_some()
+                            && remaining.bytes().is_empty()
+                        {
+                            return Ok(true);
+                        }
+                        done.truncate(if target.first() == Some(&b'/') {
+                            0
+                        } else {
+                            parent
+                        });
+                        rest = PathBuf::concat(&[target, remaining.bytes()])?;
+                        continue;
+                    }
+                    Err(Errno(libc::ENOENT)) if !on_the_way(done.bytes(), devices) => {
+                        return Ok(false)
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        rest = remaining;
+    }
+    Ok(equal(done.bytes()))
+}
+
+/// Is this path a device's, or a directory above one?
+fn on_the_way(path: &[u8], devices: &[Device]) -> bool {
+    devices.iter().any(|d| {
+        d.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    })
+}

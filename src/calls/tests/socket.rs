@@ -1,0 +1,212 @@
+//! What a request on a socket means, for a back end that has neither a process nor a host: its memory is a vector, its host a
+//! list of names.
+
+use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun_abi::request::option_of;
+use memtun_abi::uapi::*;
+use memtun_abi::{Errno, Name};
+use memtun_calls::interfaces::{self, Answer};
+use memtun_calls::socket::{refuse_option, After, Socket, SocketCall, Verdict};
+use memtun_calls::Memory;
+use memtun_kernel::net::{Create, Join, NetDir, NoTunnels};
+use std::sync::Mutex;
+
+const EFAULT: Errno = Errno(libc::EFAULT);
+/// Where the argument lies.
+const ARG: usize = 64;
+
+struct Bytes(Mutex<Vec<u8>>);
+
+impl Bytes {
+    fn with(argument: &[u8]) -> Bytes {
+        Bytes(Mutex::new([&[0; ARG], argument].concat()))
+    }
+    fn argument(&self) -> Vec<u8> {
+        self.0.lock().expect("the memory")[ARG..].to_vec()
+    }
+}
+
+impl Memory for Bytes {
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        let bytes = self.0.lock().expect("the memory");
+        let end = at.checked_add(into.len()).ok_or(EFAULT)?;
+        into.copy_from_slice(bytes.get(at..end).ok_or(EFAULT)?);
+        Ok(())
+    }
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        let mut bytes = self.0.lock().expect("the memory");
+        let end = at.checked_add(from.len()).ok_or(EFAULT)?;
+        bytes.get_mut(at..end).ok_or(EFAULT)?.copy_from_slice(from);
+        Ok(())
+    }
+    fn string<'r>(&self, _: usize, _: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        Err(EFAULT)
+    }
+}
+
+/// A socket of this family; None for a file. The host has the interfaces eth0 and tun0, each with an address.
+struct Fake(Option<i32>);
+
+impl Socket for Fake {
+    fn family(&self) -> Result<Option<i32>, Errno> {
+        Ok(self.0)
+    }
+    fn host_has(&self, name: &Name) -> bool {
+        [b"eth0", b"tun0"].contains(&name.as_bytes().try_into().unwrap_or(b"    "))
+    }
+    fn host_addresses(&self, list: &mut [IfReq]) -> Result<usize, Errno> {
+        list[0] = named("eth0");
+        list[1] = named("tun0");
+        Ok(2)
+    }
+}
+
+const INET: Fake = Fake(Some(libc::AF_INET));
+
+fn named(name: &str) -> IfReq {
+    let mut request = IfReq::default();
+    request.set_name(&Name::new(name).expect("a name"));
+    request
+}
+
+/// A net with the interface tun0, which stays.
+fn net() -> (Net, MemoryIoSystem, NetDir) {
+    let net = Net::temporary().expect("a net");
+    let system = MemoryIoSystem::new(&net);
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let fd = system
+        .open("/dev/net/tun", libc::O_RDWR, 0)
+        .expect("a tunnel");
+    let attached = system.ioctl(fd, TUNSETIFF, &ifreq("tun0", IFF_TUN | IFF_NO_PI));
+    attached.expect("an interface");
+    let how = Join {
+        create: Create::Never,
+        owner: None,
+        member: false,
+    };
+    let path = net.path().to_owned();
+    let dir = NetDir::join(path.as_os_str().as_encoded_bytes(), how).expect("the net again");
+    (net, system, dir)
+}
+
+fn call<'c>(
+    net: &'c NetDir,
+    socket: &'c Fake,
+    memory: &'c Bytes,
+    request: u32,
+) -> SocketCall<'c, Fake, Bytes> {
+    SocketCall {
+        net,
+        local: &NoTunnels,
+        socket,
+        memory,
+        request,
+        arg: ARG,
+    }
+}
+
+fn outcome(net: &NetDir, socket: &Fake, memory: &Bytes, request: u32) -> String {
+    match call(net, socket, memory, request).ioctl() {
+        Ok(Verdict::Done) => "done".into(),
+        Ok(Verdict::Host(After::Nothing)) => "host".into(),
+        Ok(Verdict::Host(After::Named)) => "host, named".into(),
+        Ok(Verdict::Host(After::Name)) => "host, name".into(),
+        Ok(Verdict::Host(After::Addresses)) => "host, addresses".into(),
+        Err(e) => e.to_string(),
+    }
+}
+
+#[test]
+fn whose_interface_it_is_decides_who_answers() {
+    let (_net, _system, dir) = net();
+    let memory = Bytes::with(&named("tun0").0);
+    assert_eq!(outcome(&dir, &INET, &memory, SIOCGIFMTU), "done");
+    assert_eq!(memory.argument()[16..20], 1500i32.to_ne_bytes());
+    let of = |name: &str, family, request| {
+        outcome(&dir, &Fake(family), &Bytes::with(&named(name).0), request)
+    };
+    let inet = Some(libc::AF_INET);
+    assert_eq!(of("eth0", inet, SIOCGIFMTU), "host, named");
+    assert_eq!(of("tun0", None, SIOCGIFMTU), "host");
+    assert_eq!(of("tun0", inet, SIOCGIFADDR), "EADDRNOTAVAIL");
+    assert_eq!(of("tun0", Some(libc::AF_UNIX), SIOCGIFADDR), "ENOTTY");
+    assert_eq!(of("tun0", inet, SIOCSIFADDR), "EOPNOTSUPP");
+    assert_eq!(of("tun0:1", inet, SIOCSIFFLAGS), "EADDRNOTAVAIL");
+    assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");
+    assert_eq!(of("tun0", inet, SIOCGIFCONF), "host, addresses");
+    assert_eq!(of("tun0", inet, SIOCGPGRP), "host");
+    // Memory that cannot be read is the host's to complain of, unless it would complain of a privilege.
+    let short = Bytes::with(&named("tun0").0[..39]);
+    assert_eq!(outcome(&dir, &INET, &short, SIOCGIFMTU), "host, named");
+    assert_eq!(outcome(&dir, &INET, &short, SIOCSIFMTU), "EFAULT");
+}
+
+#[test]
+fn what_the_host_says_of_the_nets_names_is_taken_back() {
+    let (_net, _system, dir) = net();
+    let eperm = Err(Errno(libc::EPERM));
+    let after = |name: &str, request, after, answer| {
+        let memory = Bytes::with(&named(name).0);
+        call(&dir, &INET, &memory, request).after(after, answer)
+    };
+    assert_eq!(
+        after("nothere", SIOCSIFMTU, After::Named, eperm),
+        Err(Errno(libc::ENODEV))
+    );
+    assert_eq!(after("eth0", SIOCSIFMTU, After::Named, eperm), eperm);
+    assert_eq!(
+        after("tun0", SIOCGIFNAME, After::Name, Ok(0)),
+        Err(Errno(libc::ENODEV))
+    );
+    assert_eq!(after("eth0", SIOCGIFNAME, After::Name, Ok(0)), Ok(0));
+    // A list of three, then only its length.
+    let list = ["tun0", "eth0", "tun0:1"]
+        .map(|name| named(name).0)
+        .concat();
+    let conf = |list: usize| [&120i64.to_ne_bytes()[..], &list.to_ne_bytes()].concat();
+    let memory = Bytes::with(&[conf(ARG + 16), list].concat());
+    let call = call(&dir, &INET, &memory, SIOCGIFCONF);
+    assert_eq!(call.after(After::Addresses, Ok(0)), Ok(0));
+    assert_eq!(memory.argument()[..4], 40i32.to_ne_bytes());
+    assert_eq!(memory.argument()[16..32], named("eth0").0[..16]);
+    let memory = Bytes::with(&conf(0));
+    let call = SocketCall {
+        memory: &memory,
+        ..call
+    };
+    assert_eq!(call.after(After::Addresses, Ok(0)), Ok(0));
+    assert_eq!(memory.argument()[..4], 80i32.to_ne_bytes());
+}
+
+#[test]
+fn no_socket_is_bound_to_an_interface_of_the_net() {
+    let (_net, _system, dir) = net();
+    let option = option_of(libc::SOL_SOCKET, libc::SO_BINDTODEVICE).expect("it has a row");
+    let refused = |name: &str| {
+        let memory = Bytes::with(&named(name).0);
+        refuse_option(&dir, &NoTunnels, &memory, option, ARG, name.len())
+    };
+    assert_eq!(refused("tun0"), Ok(Some(Errno(libc::EOPNOTSUPP))));
+    assert_eq!(refused("eth0"), Ok(None));
+    assert!(option_of(libc::SOL_SOCKET, libc::SO_KEEPALIVE).is_none());
+    assert!(option_of(libc::IPPROTO_TCP, libc::SO_BINDTODEVICE).is_none());
+}
+
+#[test]
+fn names_and_indexes_of_the_net() {
+    let (_net, _system, dir) = net();
+    let index = match interfaces::index_of(&dir, b"tun0", &NoTunnels) {
+        Ok(Answer::Is(index)) => index,
+        _ => panic!("tun0 has an index"),
+    };
+    assert!(
+        matches!(interfaces::name_of(&dir, index, &NoTunnels), Ok(Answer::Is(name)) if name.as_bytes() == b"tun0")
+    );
+    assert!(matches!(
+        interfaces::index_of(&dir, b"eth0", &NoTunnels),
+        Ok(Answer::Ask)
+    ));
+    let all = interfaces::all(&dir, &NoTunnels).expect("a list");
+    assert_eq!(all, [(index, Name::new("tun0").expect("a name"))]);
+    assert!(interfaces::is_known(&dir, b"tun0:7") && !interfaces::is_known(&dir, b"eth0"));
+}

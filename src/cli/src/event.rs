@@ -1,0 +1,64 @@
+//! Something that happens once, and waiting for what happens first.
+#![forbid(unsafe_code)]
+
+use crate::failure::{plain, Failure};
+use memtun::Deadline;
+use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Something that has happened, or will: for whoever waits with [`wait`].
+pub struct Event(OwnedFd);
+
+impl Event {
+    /// One that has not happened.
+    pub fn new() -> Result<Event, Failure> {
+        let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let failure =
+            |e: rustix::io::Errno| Failure::not_done(format!("eventfd: {}", plain(&e.into())));
+        made.map(Event).map_err(failure)
+    }
+
+    /// It has happened. Can be said in a signal handler: one system call, which touches no errno.
+    pub fn set(&self) {
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Has it happened?
+    pub fn is_set(&self) -> bool {
+        wait(
+            [self.as_fd()],
+            Deadline::after(Some(std::time::Duration::ZERO)),
+        )
+    }
+}
+
+impl AsFd for Event {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until there is something to read from one of these. False when the time was over before.
+pub fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadline) -> bool {
+    let entries = fds
+        .into_iter()
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    poll_until(&mut entries.collect::<Vec<_>>(), until)
+}
+
+/// Waits until this can be written to, or never will be.
+pub fn wait_writable(fd: BorrowedFd<'_>) {
+    let mut entry = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    poll_until(&mut entry, Deadline::NEVER);
+}
+
+fn poll_until(entries: &mut [PollFd<'_>], until: Deadline) -> bool {
+    loop {
+        let left = until.left().and_then(|left| Timespec::try_from(left).ok());
+        match poll(entries, left.as_ref()) {
+            Ok(0) if until.is_over() => return false,
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            _ => return true,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The options that verbs have in common: which net, which interface, for how long.
+#![forbid(unsafe_code)]
+
+use crate::failure::Failure;
+use crate::stop::Stop;
+use crate::values::{self, Timeout, User};
+use crate::{appearing, event};
+use clap::{Args, ValueHint};
+use memtun::launch::settings;
+use memtun::{Deadline, Interface, Net, NetOptions};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Which net a verb is about.
+#[derive(Args)]
+pub struct NetArgs {
+    /// Directory of the net, instead of $MEMTUN_NET
+    #[arg(
+        long = "net",
+        value_name = "DIR",
+        env = settings::NET,
+        hide_env_values = true
+    )]
+    dir: Option<PathBuf>,
+    /// User whose net it is, a name or a number: how root joins another user's, instead of $MEMTUN_NET_OWNER
+    #[arg(
+        long,
+        value_name = "USER",
+        env = settings::OWNER,
+        hide_env_values = true,
+        value_hint = ValueHint::Username,
+        value_parser = values::user
+    )]
+    owner: Option<User>,
+}
+
+impl NetArgs {
+    /// The directory, if one was named.
+    pub fn dir(&self) -> Option<&PathBuf> {
+        self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
+    /// Whose the net is, if that was said.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner.and_then(|user| user.0)
+    }
+
+    fn options(&self) -> NetOptions {
+        let options = NetOptions::new();
+        match self.owner() {
+            Some(uid) => options.owner(uid),
+            None => options,
+        }
+    }
+
+    fn named(&self) -> Result<&PathBuf, Failure> {
+        self.dir()
+            .ok_or_else(|| Failure::bad_input("no net: give --net DIR or set MEMTUN_NET"))
+    }
+
+    /// The net, which must exist.
+    pub fn existing(&self) -> Result<Net, Failure> {
+        Ok(self.options().existing(self.named()?)?)
+    }
+
+    /// The net, made if it is missing.
+    pub fn open(&self) -> Result<Net, Failure> {
+        self.open_at(self.named()?)
+    }
+
+    /// The same by another path.
+    pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
+        Ok(self.options().open(dir)?)
+    }
+
+    /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
+    pub fn wait_until(&self, stop: Option<&Stop>, until: Deadline) -> Result<Option<Net>, Failure> {
+        let dir = self.named()?;
+        loop {
+            // Before the look, so that what comes after it is seen.
+            let watch = appearing::Watch::on(dir);
+            let enough = until.is_over() || stop.is_some_and(Stop::is_due);
+            match self.options().existing(dir) {
+                Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
+                Err(_) if enough => return Ok(None),
+                Err(_) => {
+                    let events = watch.iter().map(AsFd::as_fd);
+                    // Not every file system says what others do in it.
+                    event::wait(
+                        events.chain(stop.map(Stop::due)),
+                        Deadline::after(until.nap()),
+                    );
+                }
+                Ok(net) => return Ok(Some(net)),
+            }
+        }
+    }
+
+    fn wait(&self, until: Deadline) -> Result<Net, Failure> {
+        let net = self.wait_until(None, until)?;
+        net.ok_or_else(|| {
+            let dir = self
+                .dir()
+                .map(|d| d.display().to_string())
+                .unwrap_or_default();
+            Failure::not_done(format!(
+                "net {dir}: nobody made it in time; did the program start, and under the shim?"
+            ))
+        })
+    }
+}
+
+/// An interface that a verb waits for.
+#[derive(Args)]
+pub struct InterfaceArgs {
+    #[command(flatten)]
+    net: NetArgs,
+    /// How long to wait, in seconds or "forever"
+    #[arg(long, value_name = "SECONDS", default_value = "5", allow_hyphen_values = true, value_parser = values::timeout)]
+    timeout: Timeout,
+    /// Name of the interface; it may come later
+    #[arg(value_name = "IFACE")]
+    interface: String,
+}
+
+impl InterfaceArgs {
+    /// How long to wait; None for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        self.timeout.0
+    }
+
+    /// When patience ends.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout.0)
+    }
+
+    /// Waits for the interface.
+    pub fn wait(&self, until: Deadline) -> Result<Interface, Failure> {
+        // A name that can't be one is wrong at once, not when the time is over.
+        let _: memtun::Name = self.interface.parse()?;
+        let net = self.net.wait(until)?;
+        Ok(net.wait_interface(&self.interface, until.left())?)
+    }
+}

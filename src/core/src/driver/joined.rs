@@ -1,0 +1,79 @@
+//! A net as a driver has joined it: what [`Net`](crate::Net) and everything that it gives out hold together.
+#![forbid(unsafe_code)]
+
+use crate::sys;
+use memtun_kernel::net::{Local, NetDir};
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::lock::Patience;
+use memtun_shm::Mapped;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// A net that was joined. The last of its holders removes it, where it is a temporary one.
+pub(crate) struct Joined {
+    dir: NetDir,
+    local: Box<dyn Local + Send + Sync>,
+    remove: bool,
+    made_by: i32,
+}
+
+impl Joined {
+    /// `local` knows the calling process's own tunnels; `remove`: the net goes with this value.
+    pub(crate) fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Joined {
+        Joined {
+            dir,
+            local,
+            remove,
+            made_by: sys::getpid(),
+        }
+    }
+
+    /// The files of the net.
+    pub(crate) fn dir(&self) -> &NetDir {
+        &self.dir
+    }
+
+    /// The tunnels of the calling process.
+    pub(crate) fn local(&self) -> &dyn Local {
+        &*self.local
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.dir.path()))
+    }
+
+    /// Clears up after the dead tunnels of an interface.
+    pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
+        // Who does not get the lock at once leaves it to its holder, or to the next look.
+        if let Ok(_lock) = self.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
+            if interface.is_going() {
+                // Whoever began to delete it may have died.
+                let name = memtun_shm::load_name(&interface.name);
+                let _ = self.dir.find_interface(&name, self.local());
+            }
+            for inode in interface.queue_inodes() {
+                self.dir.reap_tunnel(inode, self.local());
+            }
+        }
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // A forked child's copy is not the net's end.
+        if self.remove && self.made_by == sys::getpid() {
+            self.dir.let_capturer_find(self.local());
+            let _ = self.dir.remove();
+        }
+    }
+}
+
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Net").field(&self.path()).finish()
+    }
+}

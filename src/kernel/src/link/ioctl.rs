@@ -1,0 +1,109 @@
+//! Requests for an interface on a socket (net/core/dev_ioctl.c), and those of them that a tunnel answers, too.
+#![forbid(unsafe_code)]
+
+use super::Link;
+use crate::missing;
+use crate::net::{Local, NetDir};
+use crate::request::{self, Answer, Request};
+use crate::shm::layout::InterfaceState;
+use crate::shm::{load_name, Mapped};
+use crate::tun::Argument;
+use crate::uapi::*;
+use crate::{Errno, Name};
+use std::sync::atomic::Ordering::Relaxed;
+
+impl NetDir {
+    /// Answers the request `number`, whose row is `row`, about an interface of this net. Wants the net's lock. Permissions,
+    /// faults, families of sockets and aliases are the caller's.
+    pub fn interface_ioctl(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        row: &Request,
+        number: u32,
+        arg: &mut impl Argument,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
+        match row.answer {
+            Answer::Refused(errno, _) => return Err(Errno(errno)),
+            Answer::Absent(..) | Answer::Host(_) => {
+                return Err(missing::request(interface, row, number))
+            }
+            Answer::Exact | Answer::Approximate(_) => {}
+        }
+        let mut ifreq = IfReq::default();
+        arg.fetch(&mut ifreq.0)?;
+        match row.argument {
+            request::Argument::InOut(_) => {
+                get(interface, number, &mut ifreq)?;
+                arg.store(&ifreq.0)
+            }
+            _ => self.set(interface, number, &ifreq, local),
+        }
+    }
+
+    fn set(
+        &self,
+        interface: &Mapped<InterfaceState>,
+        number: u32,
+        ifreq: &IfReq,
+        local: &dyn Local,
+    ) -> Result<(), Errno> {
+        match number {
+            SIOCSIFFLAGS => {
+                self.set_flags(interface, ifreq.flags() as u32, local);
+                Ok(())
+            }
+            SIOCSIFMTU => interface.set_mtu(ifreq.int() as i64),
+            SIOCSIFTXQLEN => match u32::try_from(ifreq.int()) {
+                Ok(packets) => self.set_txqueuelen(interface, packets, local),
+                Err(_) => Err(Errno(libc::EINVAL)),
+            },
+            SIOCSIFHWADDR => set_hardware_address(interface, ifreq),
+            SIOCSIFNAME => {
+                let mut name = [0u8; 16];
+                name.copy_from_slice(&ifreq.0[16..32]);
+                self.rename_interface(interface, &Name::from_ifreq(&name), local)
+            }
+            _ => Err(Errno(libc::ENOTTY)),
+        }
+    }
+}
+
+fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(), Errno> {
+    match number {
+        SIOCGIFNAME => ifreq.set_name(&load_name(&interface.name)),
+        SIOCGIFFLAGS => ifreq.set_flags(interface.flags() as u16),
+        SIOCGIFMTU => ifreq.set_int(interface.mtu.load(Relaxed) as i32),
+        SIOCGIFINDEX => ifreq.set_int(interface.ifindex.load(Relaxed) as i32),
+        SIOCGIFTXQLEN => ifreq.set_int(interface.txqueuelen.load(Relaxed) as i32),
+        SIOCGIFMETRIC => ifreq.set_int(0),
+        // The last bytes of struct ifmap are padding.
+        SIOCGIFMAP => ifreq.0[16..37].fill(0),
+        SIOCGIFHWADDR => get_hardware_address(interface, ifreq),
+        _ => return Err(Errno(libc::ENOTTY)),
+    }
+    Ok(())
+}
+
+/// SIOCGIFHWADDR, as dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
+pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq) {
+    ifreq.set_flags(interface.link_type.load(Relaxed) as u16);
+    if interface.is_tap() {
+        ifreq.0[18..24].copy_from_slice(&interface.mac());
+    } else {
+        ifreq.0[18..32].fill(0);
+    }
+}
+
+/// SIOCSIFHWADDR. EOPNOTSUPP for a tun, EINVAL for an address of another type, EADDRNOTAVAIL for one that no card has.
+pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) -> Result<(), Errno> {
+    if !interface.is_tap() {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    if ifreq.flags() as u32 != interface.link_type.load(Relaxed) {
+        return Err(Errno(libc::EINVAL));
+    }
+    let mut mac = [0u8; 6];
+    mac.copy_from_slice(&ifreq.0[18..24]);
+    interface.set_mac(mac)
+}

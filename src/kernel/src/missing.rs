@@ -1,0 +1,61 @@
+//! What memtun does not have, asked about an interface of the net: one line each at level `warn`, so that whoever sees his
+//! program fail sees why.
+#![forbid(unsafe_code)]
+
+use crate::request::{Answer, Request, SocketOption};
+use crate::shm::layout::InterfaceState;
+use crate::shm::load_name;
+use crate::Errno;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What has been said: what was asked and the interface's index. When it is full, the rest is not said.
+static SAID: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+
+/// The bit that tells an option's number from a request's.
+const OPTION: u32 = 1 << 31;
+
+fn is_new(what: u32, interface: &InterfaceState) -> bool {
+    let key = (what as u64) << 32 | interface.ifindex.load(Relaxed) as u64;
+    for place in &SAID {
+        match place.compare_exchange(0, key, Relaxed, Relaxed) {
+            Ok(_) => return true,
+            Err(said) if said == key => return false,
+            Err(_) => {}
+        }
+    }
+    false
+}
+
+fn say(interface: &InterfaceState, what: std::fmt::Arguments<'_>, errno: Errno) -> Errno {
+    let name = load_name(&interface.name);
+    log::warn!("{name}: {what} is not supported, answered {errno}");
+    errno
+}
+
+/// A request whose row says [`Answer::Absent`]: the errno for it. `number` is the program's.
+#[cold]
+pub fn request(interface: &InterfaceState, row: &Request, number: u32) -> Errno {
+    let errno = errno_of(row.answer);
+    match row.name {
+        _ if !is_new(number, interface) => errno,
+        "" => say(interface, format_args!("request {number:#x}"), errno),
+        name => say(interface, format_args!("{name}"), errno),
+    }
+}
+
+/// A socket option.
+#[cold]
+pub fn option(interface: &InterfaceState, option: &SocketOption) -> Errno {
+    let errno = errno_of(option.answer);
+    if !is_new(OPTION | option.number as u32, interface) {
+        return errno;
+    }
+    say(interface, format_args!("{}", option.name), errno)
+}
+
+fn errno_of(answer: Answer) -> Errno {
+    match answer {
+        Answer::Absent(errno, _) | Answer::Refused(errno, _) => Errno(errno),
+        _ => Errno(libc::EOPNOTSUPP),
+    }
+}

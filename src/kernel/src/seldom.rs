@@ -1,0 +1,17 @@
+//! Sentences of the log that are not said again at once.
+#![forbid(unsafe_code)]
+
+use crate::sys;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Has it been a while since this was said?
+pub(crate) fn is_due(last_said: &AtomicU64) -> bool {
+    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let last = last_said.load(Relaxed);
+    let due = last == 0 || now.saturating_sub(last) >= Duration::from_secs(5).as_nanos() as u64;
+    if due {
+        last_said.store(now.max(1), Relaxed);
+    }
+    due
+}

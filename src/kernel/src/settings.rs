@@ -1,0 +1,178 @@
+//! The variables by which the library is told what to do: their names, and what may stand in them. Whoever composes an
+//! environment and whoever reads it, the preloaded library above all, know them from here. Nothing here allocates, so that the
+//! library can ask between fork and exec.
+
+#![forbid(unsafe_code)]
+
+use log::LevelFilter;
+
+/// Directory of the net.
+pub const NET: &str = "MEMTUN_NET";
+/// The net that the first process of a tree chose: where it equals [`NET`], whoever makes the net makes it private.
+pub const TREE: &str = "MEMTUN_TREE";
+/// Number of the user whose net it is. Empty for one's own.
+pub const OWNER: &str = "MEMTUN_NET_OWNER";
+/// Which directory the net's path leads to, see [`Place`].
+pub const PLACE: &str = "MEMTUN_NET_PLACE";
+/// Special devices, see [`devices`].
+pub const DEVICES: &str = "MEMTUN_DEVICES";
+/// Is a new interface up, see [`link`]?
+pub const LINK: &str = "MEMTUN_LINK";
+/// What is logged, see [`log_level`].
+pub const LOG: &str = "MEMTUN_LOG";
+/// Where the library is; read by those who look for it.
+pub const LIBRARY: &str = "MEMTUN_LIBRARY";
+
+/// What a new program image must find, in this order.
+pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG];
+
+/// The device where [`DEVICES`] says nothing.
+pub const DEFAULT_DEVICE: &[u8] = b"/dev/net/tun";
+
+/// Can this be a special device? Its path without empty and "." components, each behind a slash; None for one that is not
+/// absolute, leads up or holds what separates devices.
+pub fn device(path: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
+    let parts = path.split(|b| *b == b'/');
+    let parts = parts.filter(|part| !part.is_empty() && *part != b".");
+    let is_one = path.first() == Some(&b'/')
+        && !path.iter().any(|b| matches!(*b, b':' | 0))
+        && parts.clone().next().is_some()
+        && parts.clone().all(|part| part != b"..");
+    is_one.then(|| parts.flat_map(|part| [b"/".as_slice(), part]))
+}
+
+/// What [`device`] wants, for the end of a sentence that refuses one.
+pub const DEVICE_REMEDY: &str = "give an absolute path without \"..\" and ':'";
+
+/// `PATH[:PATH...]`: the paths as they were written.
+pub fn devices(setting: &[u8]) -> impl Iterator<Item = &[u8]> {
+    setting
+        .split(|b| *b == b':')
+        .filter(|path| !path.is_empty())
+}
+
+/// `up` or `down`; empty says nothing, which is up. None for anything else.
+pub fn link(setting: &[u8]) -> Option<bool> {
+    match setting {
+        b"up" | b"" => Some(true),
+        b"down" => Some(false),
+        _ => None,
+    }
+}
+
+/// What [`link`] reads.
+pub fn link_word(up: bool) -> &'static str {
+    if up {
+        "up"
+    } else {
+        "down"
+    }
+}
+
+/// `off`, `error`, `warn`, `info`, `debug` or `trace`; anything else is `warn`.
+pub fn log_level(setting: &[u8]) -> LevelFilter {
+    match setting {
+        b"off" => LevelFilter::Off,
+        b"error" => LevelFilter::Error,
+        b"info" => LevelFilter::Info,
+        b"debug" => LevelFilter::Debug,
+        b"trace" => LevelFilter::Trace,
+        _ => LevelFilter::Warn,
+    }
+}
+
+/// The number of a user; None for anything else.
+pub fn owner(setting: &[u8]) -> Option<u32> {
+    std::str::from_utf8(setting).ok()?.parse().ok()
+}
+
+/// `DEVICE:INODE:PATH`: the directory that the net's path led to, where the program was started. In a sandbox it may lead
+/// elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Device of the directory.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// Its path.
+    pub path: &'a [u8],
+}
+
+impl<'a> Place<'a> {
+    /// None for what is not one.
+    pub fn parse(setting: &'a [u8]) -> Option<Place<'a>> {
+        let mut parts = setting.splitn(3, |b| *b == b':');
+        let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
+        let (device, inode) = (number()?, number()?);
+        let path = parts.next()?;
+        Some(Place {
+            device,
+            inode,
+            path,
+        })
+    }
+
+    /// As it stands in the variable.
+    pub fn written(&self) -> Vec<u8> {
+        let numbers = format!("{}:{}:", self.device, self.inode);
+        [numbers.as_bytes(), self.path].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_is() {
+        let normal =
+            |path: &str| device(path.as_bytes()).map(|parts| parts.flatten().copied().collect());
+        assert_eq!(normal("/dev/net/tun"), Some(b"/dev/net/tun".to_vec()));
+        assert_eq!(normal("//dev/./x/"), Some(b"/dev/x".to_vec()));
+        for bad in [
+            "",
+            "/",
+            "/.",
+            "dev/net/tun",
+            "/dev/../tun",
+            "/dev/a:b",
+            "/a\0b",
+        ] {
+            assert_eq!(normal(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_devices() {
+        let found: Vec<&[u8]> = devices(b":/a:/b/c::").collect();
+        assert_eq!(found, [&b"/a"[..], b"/b/c"]);
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        let place = Place {
+            device: 7,
+            inode: u64::MAX,
+            path: b"/a:b",
+        };
+        assert_eq!(Place::parse(&place.written()), Some(place));
+        for bad in ["", "7", "7:8", "x:8:/a", "7:-8:/a"] {
+            assert_eq!(Place::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(
+            [link(b"up"), link(b""), link(b"down"), link(b"Up")],
+            [Some(true), Some(true), Some(false), None]
+        );
+        assert_eq!(link(link_word(false).as_bytes()), Some(false));
+        assert_eq!(log_level(b"off"), LevelFilter::Off);
+        assert_eq!(log_level(b"loud"), LevelFilter::Warn);
+        assert_eq!(
+            [owner(b"0"), owner(b""), owner(b"me")],
+            [Some(0), None, None]
+        );
+    }
+}

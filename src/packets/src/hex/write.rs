@@ -1,0 +1,10 @@
+//! Writing one packet a line.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+
+/// Writes a packet as a line of two digits a byte.
+pub fn write(output: &mut impl Write, data: &[u8]) -> io::Result<()> {
+    let digits: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(output, "{digits}")
+}

@@ -1,0 +1,7 @@
+//! Classic pcap (draft-ietf-opsawg-pcap).
+#![forbid(unsafe_code)]
+
+pub(crate) mod read;
+mod write;
+
+pub use write::Writer;

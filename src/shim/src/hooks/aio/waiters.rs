@@ -1,0 +1,65 @@
+//! Who waits in aio_suspend(3).
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding: a thread may be cancelled in these waits; no C code calls them"
+)]
+
+use libc::sem_t;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// Somebody in aio_suspend.
+pub struct Waiter {
+    /// FREE, TAKEN or WAITS.
+    pub state: AtomicU32,
+    /// Posted when a request is done.
+    pub semaphore: UnsafeCell<MaybeUninit<sem_t>>,
+}
+
+// SAFETY: a semaphore is made for many threads; it is initialised by whoever took the free place.
+unsafe impl Sync for Waiter {}
+
+pub const FREE: u32 = 0;
+const TAKEN: u32 = 1;
+const WAITS: u32 = 2;
+
+static WAITERS: [Waiter; 64] = [const {
+    Waiter {
+        state: AtomicU32::new(FREE),
+        semaphore: UnsafeCell::new(MaybeUninit::uninit()),
+    }
+}; 64];
+
+/// A child of fork(2) has none of its parent's threads.
+pub fn forget_waiters() {
+    for waiter in &WAITERS {
+        waiter.state.store(FREE, Relaxed);
+    }
+}
+
+/// A request is done.
+pub fn wake_waiters() {
+    for waiter in WAITERS.iter().filter(|w| w.state.load(Acquire) == WAITS) {
+        // SAFETY: initialised before it waits; a post too many wakes the next user of the place once for nothing.
+        unsafe { libc::sem_post(waiter.semaphore.get().cast()) };
+    }
+}
+
+/// A place to wait in; None when there are too many.
+#[inline(never)]
+pub extern "C" fn begin_wait() -> Option<&'static Waiter> {
+    let free = |w: &&Waiter| {
+        w.state
+            .compare_exchange(FREE, TAKEN, AcqRel, Relaxed)
+            .is_ok()
+    };
+    let waiter = WAITERS.iter().find(free)?;
+    // SAFETY: taken by us, so nobody waits on it.
+    unsafe { libc::sem_init(waiter.semaphore.get().cast(), 0, 0) };
+    waiter.state.store(WAITS, Release);
+    Some(waiter)
+}

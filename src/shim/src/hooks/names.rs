@@ -1,0 +1,133 @@
+//! Names and indices of interfaces. libc asks the kernel with calls of its own for these, past our `ioctl`.
+
+use crate::errno;
+use crate::interfaces::{self, Answer};
+use crate::real::{hooks, real};
+use crate::{sockios, uaccess};
+use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
+use std::ffi::CStr;
+
+hooks! {
+    fn if_nametoindex(name: *const c_char) -> c_uint => my_if_nametoindex {
+        match errno::keep(|| uaccess::c_string(name).map_or(Answer::Ask, interfaces::index_of)) {
+            Answer::Is(index) => index,
+            Answer::Ask => real!(if_nametoindex(name)),
+            Answer::Gone => {
+                errno::set(libc::ENODEV);
+                0
+            }
+        }
+    }
+    fn if_indextoname(index: c_uint, name: *mut c_char) -> *mut c_char => my_if_indextoname {
+        match errno::keep(|| interfaces::name_of(index)) {
+            Answer::Is(found) if uaccess::copy_out(name as usize, found.padded()).is_ok() => name,
+            Answer::Gone => {
+                errno::set(libc::ENXIO);
+                std::ptr::null_mut()
+            }
+            _ => {
+                let host = real!(if_indextoname(index, name));
+                if errno::keep(|| uaccess::c_string(host).is_ok_and(interfaces::is_known)) {
+                    errno::set(libc::ENXIO);
+                    std::ptr::null_mut()
+                } else {
+                    host
+                }
+            }
+        }
+    }
+    fn if_nameindex() -> *mut if_nameindex_t => my_if_nameindex {
+        let host = real!(if_nameindex());
+        if host.is_null() { host } else { errno::keep(|| joined(host, &interfaces::all())) }
+    }
+    fn getifaddrs(list: *mut *mut ifaddrs) -> c_int => my_getifaddrs {
+        let answer = real!(getifaddrs(list));
+        if answer == 0 {
+            // SAFETY: libc has just stored its list there.
+            errno::keep(|| unsafe { drop_known(&mut *list) });
+        }
+        answer
+    }
+    fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
+        match sockios::refusal(level, option, value, length) {
+            None => real!(setsockopt(fd, level, option, value, length)),
+            Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        }
+    }
+}
+
+/// Takes entries out of getifaddrs(3)'s list whose names are the net's. freeifaddrs(3) frees the first element, which is
+/// one block with all others, so that one must stay the first: its successor takes its place.
+///
+/// # Safety
+/// `list` is what getifaddrs has stored.
+unsafe fn drop_known(list: &mut *mut ifaddrs) {
+    // SAFETY: every element is NULL or a valid struct of the list; names are NUL-terminated.
+    unsafe {
+        let known = |entry: *mut ifaddrs| {
+            !(*entry).ifa_name.is_null()
+                && interfaces::is_known(CStr::from_ptr((*entry).ifa_name).to_bytes())
+        };
+        let first = *list;
+        while !first.is_null() && known(first) {
+            let next = (*first).ifa_next;
+            if next.is_null() {
+                libc::freeifaddrs(first);
+                *list = next;
+                return;
+            }
+            first.write(next.read());
+        }
+        let mut at = first;
+        while !at.is_null() {
+            let next = (*at).ifa_next;
+            if !next.is_null() && known(next) {
+                (*at).ifa_next = (*next).ifa_next;
+            } else {
+                at = next;
+            }
+        }
+    }
+}
+
+/// The host's list without names that are the net's, and the net's interfaces behind it. if_freenameindex(3) frees each name and the array, so they are of
+/// libc's allocator.
+fn joined(host: *mut if_nameindex_t, ours: &[(u32, memtun_abi::Name)]) -> *mut if_nameindex_t {
+    let mut count = 0;
+    // SAFETY: libc's list ends with index 0 and a NULL name; it is ours to resize, as the caller's would be to free.
+    unsafe {
+        let mut at = 0;
+        while (*host.add(at)).if_index != 0 {
+            let entry = host.add(at).read();
+            let is_ours = ours.iter().any(|(index, _)| *index == entry.if_index);
+            if is_ours || interfaces::is_known(CStr::from_ptr(entry.if_name).to_bytes()) {
+                libc::free(entry.if_name.cast());
+            } else {
+                host.add(count).write(entry);
+                count += 1;
+            }
+            at += 1;
+        }
+        host.add(count).write(host.add(at).read());
+        if ours.is_empty() {
+            return host;
+        }
+        let size = (count + ours.len() + 1) * size_of::<if_nameindex_t>();
+        let list = libc::realloc(host.cast(), size).cast::<if_nameindex_t>();
+        if list.is_null() {
+            return host;
+        }
+        for (i, (index, name)) in ours.iter().enumerate() {
+            let copy = libc::strdup(name.padded().as_ptr().cast());
+            list.add(count + i).write(if_nameindex_t {
+                if_index: *index,
+                if_name: copy,
+            });
+        }
+        list.add(count + ours.len()).write(if_nameindex_t {
+            if_index: 0,
+            if_name: std::ptr::null_mut(),
+        });
+        list
+    }
+}

@@ -1,0 +1,74 @@
+//! Until when a wait lasts, and the host's wait for so long.
+#![forbid(unsafe_code)]
+
+use crate::host;
+use libc::{c_int, nfds_t, pollfd, sigset_t, timespec};
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
+
+/// The end of a wait.
+#[derive(Clone, Copy)]
+pub struct Deadline(Option<u64>);
+
+impl Deadline {
+    /// From a relative time; None waits for ever.
+    pub fn after(time: Option<timespec>) -> Deadline {
+        Deadline(time.map(|t| {
+            let ns = (t.tv_sec.max(0) as u64)
+                .saturating_mul(1_000_000_000)
+                .saturating_add(t.tv_nsec.max(0) as u64);
+            sys::now_ns(libc::CLOCK_MONOTONIC).saturating_add(ns)
+        }))
+    }
+    /// From milliseconds as poll(2) and epoll_wait(2) have them.
+    pub fn after_ms(timeout: c_int) -> Deadline {
+        Deadline::after((timeout >= 0).then(|| timespec {
+            tv_sec: (timeout / 1000) as libc::time_t,
+            tv_nsec: (timeout % 1000) as libc::c_long * 1_000_000,
+        }))
+    }
+    /// What is left; None for ever.
+    pub fn left(&self) -> Option<timespec> {
+        self.0.map(|end| {
+            let ns = end.saturating_sub(sys::now_ns(libc::CLOCK_MONOTONIC));
+            timespec {
+                tv_sec: (ns / 1_000_000_000) as libc::time_t,
+                tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+            }
+        })
+    }
+    /// What is left, but at most a moment: for who has to look by himself.
+    pub fn nap(&self, moment: timespec) -> timespec {
+        self.left()
+            .filter(|t| t.tv_sec == 0 && t.tv_nsec < moment.tv_nsec)
+            .unwrap_or(moment)
+    }
+    /// Has it passed?
+    pub fn over(&self) -> bool {
+        self.left().is_some_and(|t| t.tv_sec == 0 && t.tv_nsec == 0)
+    }
+}
+
+/// A wait that is none.
+pub const NOW: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// Whole milliseconds, rounded up: a wait must not end before its time.
+pub fn milliseconds(time: Option<timespec>) -> c_int {
+    time.map_or(-1, |t| {
+        (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
+    })
+}
+
+/// ppoll(2) of the host, by libc so that it stays a cancellation point.
+pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> c_int {
+    if mask.is_null() && !may(Extra::Poll) {
+        return host::poll(fds.as_mut_ptr(), fds.len() as nfds_t, milliseconds(time));
+    }
+    let time = time
+        .as_ref()
+        .map_or(std::ptr::null(), |t| t as *const timespec);
+    host::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, time, mask)
+}

@@ -1,0 +1,19 @@
+//! poll, select and epoll where the bell alone cannot tell the truth.
+//!
+//! A FIFO is always writable, and never in error; what a tunnel is then, and what the bell is asked for, says
+//! `memtun_calls::readiness`. Each module uses only those above it in this table.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`deadline`] | until when a wait lasts |
+//! | [`state`] | how a descriptor of this process must be asked about |
+//! | [`epoll`] | what is registered in epoll instances, and epoll_wait |
+//! | [`poll`], [`select`] | waits for descriptors |
+//! | [`sleepers`] | who has to be woken where a byte in the bell is a signal |
+
+pub mod deadline;
+pub mod epoll;
+pub mod poll;
+pub mod select;
+pub mod sleepers;
+pub mod state;
