@@ -2,6 +2,7 @@
  * good one, on every kind of descriptor that it is for. */
 #include "driver.h"
 #include "requests.h"
+#include <linux/fs.h>
 
 #define ROWS (sizeof requests / sizeof *requests)
 #define ROOM 8192
@@ -125,6 +126,13 @@ static void finish_line(const struct request *row, unsigned number, const char *
     *line = 0;
 }
 
+/* Requests that the kernel permits to root of the machine only, those that it has only if it was built so, and the one whose
+ * answer tells where another descriptor's file is. */
+static int depends_on_machine(const struct request *row)
+{
+    return row->number == SIOCSIFTXQLEN || row->number == SIOCSIFMAP || row->number >> 8 == 0x8b || row->number == FICLONE;
+}
+
 static void on_tunnel(const struct request *row, const char *state, int fd, const char *name)
 {
     if (row->answer == ABSENT && strcmp(state, "unattached") && (row->on != ON_TAP || !strcmp(state, "tap"))) {
@@ -140,7 +148,7 @@ static void tunnels(void)
 {
     int tun = tun_attach("rq0", IFF_TUN | IFF_NO_PI, 0), tap = tun_attach("rq1", IFF_TAP | IFF_NO_PI, 0);
     for (size_t i = 0; i < ROWS; i++) {
-        if (requests[i].on > ON_TAP)
+        if (requests[i].on > ON_TAP || depends_on_machine(&requests[i]))
             continue;
         int unattached = MUST(open(DEVICE, O_RDWR));
         on_tunnel(&requests[i], "unattached", unattached, "rq2");
@@ -180,12 +188,6 @@ static int is_for(const struct request *row, int family)
     default:
         return 0;
     }
-}
-
-/* Requests that the kernel permits to root of the machine only, and those that it has only if it was built so. */
-static int depends_on_machine(const struct request *row)
-{
-    return row->number == SIOCSIFTXQLEN || row->number == SIOCSIFMAP || row->number >> 8 == 0x8b;
 }
 
 static void on_socket(const struct request *row, unsigned number, int sock, int family, const char *name)

@@ -12,6 +12,7 @@
 //! | [`device`] | what stat and access say of one |
 //! | [`tunnel`] | open, read, write, ioctl and the status flags |
 //! | [`buffer`] | where they read from and write to |
+//! | [`control`] | fcntl, and calls for other kinds of files |
 //! | [`readiness`] | poll, select and epoll |
 //! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
 //! | [`fdinfo`] | the text of /proc/PID/fdinfo/N |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod buffer;
+pub mod control;
 pub mod device;
 pub mod fdinfo;
 pub mod interfaces;

@@ -8,6 +8,7 @@ use memtun::Net;
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_calls::buffer::Vector;
+use memtun_calls::control::{self, Control, Misfit};
 use memtun_calls::device::{access, is_device, DeviceStat};
 use memtun_calls::interfaces::{self, Answer};
 use memtun_calls::path::{self, Route};
@@ -436,6 +437,37 @@ fn interfaces_are_listed_beside_the_hosts() {
     program.close(fd);
     assert!(matches!(of_name(b"tun0"), Ok(Answer::Gone)));
     assert!(interfaces::is_known(&dir, b"tun0"), "the host's is another");
+}
+
+#[test]
+fn what_is_for_other_files_is_answered_without_the_bell() {
+    let fcntl = control::fcntl;
+    assert_eq!(fcntl(libc::F_GETFL, 0), Control::StatusFlags);
+    assert_eq!(fcntl(libc::F_DUPFD_CLOEXEC, 0), Control::Duplicates);
+    let nonblocking = libc::O_NONBLOCK as usize;
+    assert_eq!(
+        fcntl(libc::F_SETFL, nonblocking),
+        Control::ChangesStatusFlags
+    );
+    let direct = nonblocking | libc::O_DIRECT as usize;
+    let refused = |e| Control::Refused(Errno(e));
+    assert_eq!(fcntl(libc::F_SETFL, direct), refused(libc::EINVAL));
+    assert_eq!(fcntl(libc::F_GETPIPE_SZ, 0), refused(libc::EBADF));
+    assert_eq!(fcntl(libc::F_SETLEASE, 0), refused(libc::EINVAL));
+    assert_eq!(fcntl(libc::F_SETOWN, 0), Control::Host);
+
+    let invalid = Err(Errno(libc::EINVAL));
+    assert_eq!(control::check_offset(0), Ok(()));
+    assert_eq!(control::check_offset(-1), invalid);
+    let both = control::check_offset_and_flags;
+    assert_eq!(both(-1, libc::RWF_NOWAIT), Ok(()));
+    assert_eq!(both(-2, 0), invalid);
+    assert_eq!(both(-2, 0x4000), Err(Errno(libc::EOPNOTSUPP)));
+
+    assert_eq!(Misfit::Splice.answer(), invalid);
+    assert_eq!(Misfit::Vmsplice.answer(), Err(EBADF));
+    assert_eq!(Misfit::Allocate.answer(), Err(Errno(libc::ENODEV)));
+    assert_eq!(Misfit::Lock.answer(), Ok(()));
 }
 
 #[test]

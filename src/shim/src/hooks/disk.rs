@@ -5,39 +5,43 @@ use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use libc::{c_char, c_int, off64_t, off_t};
-use memtun_abi::Errno;
+use memtun_calls::control::Misfit;
 
-fn fail(e: c_int) -> c_int {
-    errno::give::<c_int>(Err(Errno(e))) as c_int
+fn answer(call: Misfit) -> c_int {
+    errno::give(call.answer().map(|()| 0)) as c_int
+}
+
+/// The same as posix_fadvise(3) and posix_fallocate(3) have it: the error itself.
+fn number(call: Misfit) -> c_int {
+    call.answer().map_or_else(|e| e.0, |()| 0)
 }
 
 hooks! {
     fn flock(fd: c_int, operation: c_int) -> c_int => my_flock {
-        // The lock of the bell is the tunnel's life; the driver's own file may be locked by anybody.
-        if is_tunnel(fd) { 0 } else { real!(flock(fd, operation)) }
+        if is_tunnel(fd) { answer(Misfit::Lock) } else { real!(flock(fd, operation)) }
     }
     fn fallocate(fd: c_int, mode: c_int, at: off_t, n: off_t) -> c_int => my_fallocate {
-        if is_tunnel(fd) { fail(libc::ENODEV) } else { real!(fallocate(fd, mode, at, n)) }
+        if is_tunnel(fd) { answer(Misfit::Allocate) } else { real!(fallocate(fd, mode, at, n)) }
     }
     fn fallocate64(fd: c_int, mode: c_int, at: off64_t, n: off64_t) -> c_int => my_fallocate64 {
-        if is_tunnel(fd) { fail(libc::ENODEV) } else { real!(fallocate64(fd, mode, at, n)) }
+        if is_tunnel(fd) { answer(Misfit::Allocate) } else { real!(fallocate64(fd, mode, at, n)) }
     }
     fn posix_fadvise(fd: c_int, at: off_t, n: off_t, advice: c_int) -> c_int => my_posix_fadvise {
-        if is_tunnel(fd) { 0 } else { real!(posix_fadvise(fd, at, n, advice)) }
+        if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise(fd, at, n, advice)) }
     }
     fn posix_fadvise64(fd: c_int, at: off64_t, n: off64_t, advice: c_int) -> c_int => my_posix_fadvise64 {
-        if is_tunnel(fd) { 0 } else { real!(posix_fadvise64(fd, at, n, advice)) }
+        if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise64(fd, at, n, advice)) }
     }
     fn truncate(path: *const c_char, length: off_t) -> c_int => my_truncate {
-        if route::before(libc::AT_FDCWD, path) == Route::Device { fail(libc::EINVAL) } else { real!(truncate(path, length)) }
+        if route::before(libc::AT_FDCWD, path) == Route::Device { answer(Misfit::Truncate) } else { real!(truncate(path, length)) }
     }
     fn truncate64(path: *const c_char, length: off64_t) -> c_int => my_truncate64 {
-        if route::before(libc::AT_FDCWD, path) == Route::Device { fail(libc::EINVAL) } else { real!(truncate64(path, length)) }
+        if route::before(libc::AT_FDCWD, path) == Route::Device { answer(Misfit::Truncate) } else { real!(truncate64(path, length)) }
     }
     fn posix_fallocate(fd: c_int, at: off_t, n: off_t) -> c_int => my_posix_fallocate {
-        if is_tunnel(fd) { libc::ENODEV } else { real!(posix_fallocate(fd, at, n)) }
+        if is_tunnel(fd) { number(Misfit::Allocate) } else { real!(posix_fallocate(fd, at, n)) }
     }
     fn posix_fallocate64(fd: c_int, at: off64_t, n: off64_t) -> c_int => my_posix_fallocate64 {
-        if is_tunnel(fd) { libc::ENODEV } else { real!(posix_fallocate64(fd, at, n)) }
+        if is_tunnel(fd) { number(Misfit::Allocate) } else { real!(posix_fallocate64(fd, at, n)) }
     }
 }

@@ -8,37 +8,31 @@ use crate::table::{any, is_tunnel};
 use crate::waiting::epoll;
 use libc::{c_int, c_void};
 use memtun_abi::Errno;
-
-const F_SETLEASE: c_int = 1024;
-const F_SETPIPE_SZ: c_int = 1031;
-const F_GETPIPE_SZ: c_int = 1032;
+use memtun_calls::control::{self, Control};
 
 /// fcntl(2) on a tunnel.
-fn control(fd: c_int, command: c_int, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
-    match command {
-        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
+fn controlling(fd: c_int, command: c_int, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
+    match control::fcntl(command, arg as usize) {
+        Control::Host => host(),
+        Control::Duplicates => {
             let new = host();
             if new >= 0 {
                 ops::duplicated(fd, new);
             }
             new
         }
-        libc::F_GETFL => match host() {
+        Control::StatusFlags => match host() {
             flags if flags < 0 => flags,
             flags => ops::status_flags(fd, flags),
         },
-        libc::F_SETFL if arg as usize as c_int & libc::O_DIRECT != 0 => refuse(libc::EINVAL),
-        libc::F_SETFL => {
+        Control::ChangesStatusFlags => {
             let answer = host();
             if answer == 0 {
                 errno::keep(|| ops::flags_changed(fd));
             }
             answer
         }
-        // What the bell is does not show.
-        F_GETPIPE_SZ | F_SETPIPE_SZ => refuse(libc::EBADF),
-        F_SETLEASE => refuse(libc::EINVAL),
-        _ => host(),
+        Control::Refused(e) => refuse(e.0),
     }
 }
 
@@ -79,14 +73,14 @@ hooks! {
     }
     fn fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl {
         if foreign::is_tunnel(fd) {
-            control(fd, command, arg, || real!(fcntl(fd, command, arg)))
+            controlling(fd, command, arg, || real!(fcntl(fd, command, arg)))
         } else {
             controlled(fd, command, real!(fcntl(fd, command, arg)))
         }
     }
     fn fcntl64(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl64 {
         if foreign::is_tunnel(fd) {
-            control(fd, command, arg, || real!(fcntl64(fd, command, arg)))
+            controlling(fd, command, arg, || real!(fcntl64(fd, command, arg)))
         } else {
             controlled(fd, command, real!(fcntl64(fd, command, arg)))
         }
@@ -96,7 +90,7 @@ hooks! {
     }
     fn __fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl_alias {
         if foreign::is_tunnel(fd) {
-            control(fd, command, arg, || real!(__fcntl(fd, command, arg)))
+            controlling(fd, command, arg, || real!(__fcntl(fd, command, arg)))
         } else {
             controlled(fd, command, real!(__fcntl(fd, command, arg)))
         }

@@ -7,12 +7,12 @@ use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
-use memtun_abi::Errno;
+use memtun_calls::control::Misfit;
 
 const HERE: c_int = libc::AT_FDCWD;
 
-fn fail(e: c_int) -> c_int {
-    errno::give::<c_int>(Err(Errno(e))) as c_int
+fn not_a_directory() -> c_int {
+    errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
 }
 
 /// Granted, as to the administrator that a program is for its tunnels, and without a trace.
@@ -150,13 +150,13 @@ hooks! {
     }
     fn opendir(path: *const c_char) -> *mut c_void => my_opendir {
         if is_device(HERE, path) {
-            fail(libc::ENOTDIR);
+            not_a_directory();
             std::ptr::null_mut()
         } else {
             real!(opendir(path))
         }
     }
     fn chdir(path: *const c_char) -> c_int => my_chdir {
-        if is_device(HERE, path) { fail(libc::ENOTDIR) } else { real!(chdir(path)) }
+        if is_device(HERE, path) { not_a_directory() } else { real!(chdir(path)) }
     }
 }

@@ -16,6 +16,7 @@ use crate::uaccess::OwnMemory;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
+use memtun_calls::control;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
@@ -141,15 +142,16 @@ extern "C" fn total(array: *const iovec, count: c_int) -> Option<usize> {
         .map(|v| memtun_kernel::tun::Source::len(&v))
 }
 
-/// An offset means nothing on a tunnel, but a negative one is refused.
 extern "C" fn bad_offset(offset: off64_t) -> Option<ssize_t> {
-    (offset < 0).then(|| errno::give::<isize>(Err(Errno(libc::EINVAL))))
+    refused(control::check_offset(offset))
 }
 
-/// Flags of preadv2 and pwritev2 that the kernel takes for any file.
-extern "C" fn bad_flags(flags: c_int) -> Option<ssize_t> {
-    const RWF_KNOWN: c_int = 0x1 | 0x2 | 0x4 | libc::RWF_NOWAIT | 0x10;
-    (flags & !RWF_KNOWN != 0).then(|| errno::give::<isize>(Err(Errno(libc::EOPNOTSUPP))))
+extern "C" fn bad_offset_or_flags(offset: off64_t, flags: c_int) -> Option<ssize_t> {
+    refused(control::check_offset_and_flags(offset, flags))
+}
+
+fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
+    check.err().map(|e| errno::give::<isize>(Err(e)))
 }
 
 /// preadv2 with RWF_NOWAIT: never blocks.
@@ -181,9 +183,8 @@ extern "C" fn read_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_flags(flags) {
+    match bad_offset_or_flags(offset, flags) {
         Some(refused) => refused,
-        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
         None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => {
             read_now(fd, array, count)
         }
@@ -199,9 +200,8 @@ extern "C" fn write_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_flags(flags) {
+    match bad_offset_or_flags(offset, flags) {
         Some(refused) => refused,
-        None if offset < -1 => errno::give::<isize>(Err(Errno(libc::EINVAL))),
         None => write_vector(fd, array, count),
     }
 }

@@ -1,15 +1,14 @@
-//! Moving data from one descriptor to another inside the kernel, which the driver does not know. (Every socket call, lseek,
-//! mmap, fsync, ftruncate ... already gets the driver's errors from the kernel, because a FIFO refuses it alike.)
+//! Moving data from one descriptor to another inside the kernel.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::table::any;
 use libc::{c_int, c_uint, iovec, off64_t, off_t, size_t, ssize_t};
-use memtun_abi::Errno;
+use memtun_calls::control::Misfit;
 
-fn fail(e: c_int) -> isize {
-    errno::give::<isize>(Err(Errno(e)))
+fn answer(call: Misfit) -> isize {
+    errno::give(call.answer().map(|()| 0))
 }
 
 #[inline]
@@ -19,21 +18,21 @@ fn either(one: c_int, other: c_int) -> bool {
 
 hooks! {
     fn splice(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_splice {
-        if either(from, to) { fail(libc::EINVAL) } else { real!(splice(from, from_at, to, to_at, n, flags)) }
+        if either(from, to) { answer(Misfit::Splice) } else { real!(splice(from, from_at, to, to_at, n, flags)) }
     }
     fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> ssize_t => my_tee {
-        if either(from, to) { fail(libc::EINVAL) } else { real!(tee(from, to, n, flags)) }
+        if either(from, to) { answer(Misfit::Splice) } else { real!(tee(from, to, n, flags)) }
     }
     fn vmsplice(fd: c_int, array: *const iovec, n: size_t, flags: c_uint) -> ssize_t => my_vmsplice {
-        if is_tunnel(fd) { fail(libc::EBADF) } else { real!(vmsplice(fd, array, n, flags)) }
+        if is_tunnel(fd) { answer(Misfit::Vmsplice) } else { real!(vmsplice(fd, array, n, flags)) }
     }
     fn sendfile(to: c_int, from: c_int, at: *mut off_t, n: size_t) -> ssize_t => my_sendfile {
-        if either(from, to) { fail(libc::EINVAL) } else { real!(sendfile(to, from, at, n)) }
+        if either(from, to) { answer(Misfit::Splice) } else { real!(sendfile(to, from, at, n)) }
     }
     fn sendfile64(to: c_int, from: c_int, at: *mut off64_t, n: size_t) -> ssize_t => my_sendfile64 {
-        if either(from, to) { fail(libc::EINVAL) } else { real!(sendfile64(to, from, at, n)) }
+        if either(from, to) { answer(Misfit::Splice) } else { real!(sendfile64(to, from, at, n)) }
     }
     fn copy_file_range(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_copy_file_range {
-        if either(from, to) { fail(libc::EINVAL) } else { real!(copy_file_range(from, from_at, to, to_at, n, flags)) }
+        if either(from, to) { answer(Misfit::Splice) } else { real!(copy_file_range(from, from_at, to, to_at, n, flags)) }
     }
 }
