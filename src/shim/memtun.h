@@ -519,15 +519,16 @@ MEMTUN_API ssize_t memtun_library_path(char *buf, size_t buf_len);
  others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
  devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
  what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
- link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library_path.
+ link, a device that is no absolute path or has ".." or ':' in it. Bytes that are returned as a text is, with NULs
+ among them. Else as memtun_library_path.
  */
 MEMTUN_API
-ssize_t memtun_program_environment(const memtun_net *net,
-                                   const char *link,
-                                   const char *const *devices,
-                                   const char *preloaded,
-                                   char *buf,
-                                   size_t buf_len);
+ssize_t memtun_net_environment(const memtun_net *net,
+                               const char *link,
+                               const char *const *devices,
+                               const char *preloaded,
+                               char *buf,
+                               size_t buf_len);
 
 /*
  Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a

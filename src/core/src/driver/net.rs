@@ -343,7 +343,7 @@ impl Net {
     }
 }
 
-/// A net as a whole; a snapshot. As JSON it is what `memtun_describe` gives; members are only ever added.
+/// A net as a whole; a snapshot. As JSON it is what `memtun_net_describe` gives; members are only ever added.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct NetInfo {

@@ -259,8 +259,8 @@ fn configured(file: &Path, places: &mut Vec<PathBuf>, depth: usize) {
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
-#[path = "../../../../shim-tests/src/not_run.rs"]
 #[allow(dead_code)]
+#[path = "../../../../shim-tests/src/not_run.rs"]
 mod not_run;
 
 #[cfg(all(test, target_arch = "x86_64"))]

@@ -33,9 +33,10 @@ pub extern "C" fn memtun_library_path(buf: *mut c_char, buf_len: size_t) -> ssiz
 /// others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
 /// devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
 /// what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
-/// link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library_path.
+/// link, a device that is no absolute path or has ".." or ':' in it. Bytes that are returned as a text is, with NULs
+/// among them. Else as memtun_library_path.
 #[no_mangle]
-pub extern "C" fn memtun_program_environment(
+pub extern "C" fn memtun_net_environment(
     net: *const NetHandle,
     link: *const c_char,
     devices: *const *const c_char,

@@ -1,7 +1,7 @@
 //! What the kernel is told of a registration, brought in line with the state of its tunnel.
 #![forbid(unsafe_code)]
 
-use super::instances;
+use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, WOKEN_BY_DELETION,
 };
@@ -10,9 +10,6 @@ use crate::host;
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
-
-/// The kernel nests instances no deeper (EP_MAX_NESTS).
-pub const DEEPEST: usize = 5;
 
 /// What a look at the registrations of one epoll descriptor found.
 #[derive(Default)]

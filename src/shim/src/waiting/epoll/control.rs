@@ -1,9 +1,10 @@
 //! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
 #![forbid(unsafe_code)]
 
-use super::care::{modify, DEEPEST};
+use super::adopt;
+use super::care::modify;
+use super::instances::{self, DEEPEST};
 use super::registrations::{self, mark, Target, EDGE, EXCLUSIVE, OUT, SHOT};
-use super::{adopt, instances};
 use crate::errno;
 use crate::table;
 use crate::waiting::state::{state, State, Why};

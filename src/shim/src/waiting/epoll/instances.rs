@@ -10,6 +10,8 @@ use libc::c_int;
 use memtun_sys as sys;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+/// The kernel nests instances no deeper (EP_MAX_NESTS).
+pub const DEEPEST: usize = 5;
 /// Descriptors beyond are instances of their own: duplicates of them are not known as such.
 const NUMBERS: usize = 1 << 16;
 /// 1 + instance, 0 for a number that has never been an epoll descriptor's.

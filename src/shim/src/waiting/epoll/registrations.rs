@@ -1,6 +1,7 @@
 //! The registrations of tunnels, and of other epoll instances, that this process knows.
 #![forbid(unsafe_code)]
 
+use super::instances::DEEPEST;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
 use libc::{c_int, epoll_event};
@@ -346,7 +347,7 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
 
 /// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
-    depth < super::care::DEEPEST
+    depth < DEEPEST
         && all().any(|r| {
             r.target() == Target::Epoll(instance)
                 && (r.events() & EDGE != 0 || tells_edges(r.instance(), depth + 1))
@@ -356,7 +357,7 @@ fn tells_edges(instance: u32, depth: usize) -> bool {
 fn ring_always(instance: u32, depth: usize) {
     for registration in of(instance) {
         match registration.target() {
-            Target::Epoll(inner) if depth < super::care::DEEPEST => ring_always(inner, depth + 1),
+            Target::Epoll(inner) if depth < DEEPEST => ring_always(inner, depth + 1),
             Target::Epoll(_) => {}
             Target::Tunnel(_) => {
                 if let Some(tunnel) = registration.descriptor().and_then(table::hold) {

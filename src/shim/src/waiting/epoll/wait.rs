@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::adopt;
-use super::care::{look, look_at, modify, told, DEEPEST};
-use super::instances;
+use super::care::{look, look_at, modify, told};
+use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
