@@ -1,10 +1,9 @@
 //! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
 
-use memtun_shm::layout::{InterfaceState, NetState, TunnelState};
+use memtun_shm::layout::{InterfaceState, NetState, State, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -163,9 +162,9 @@ fn holds(file: &File, at: usize, tid: i32) -> bool {
 /// The files that hold the locks of this kind now, and where in them.
 fn files(net: &Net, lock: Lock, name: &str) -> (Vec<File>, usize) {
     let (wanted, at) = match lock {
-        Lock::Tunnel => (".memtun-tunnel-", offset_of!(TunnelState, lock)),
-        Lock::Interface => (name, offset_of!(InterfaceState, lock)),
-        Lock::Net => (".memtun-net-state", offset_of!(NetState, lock)),
+        Lock::Tunnel => (".memtun-tunnel-", TunnelState::LOCK_AT),
+        Lock::Interface => (name, InterfaceState::LOCK_AT),
+        Lock::Net => (".memtun-net-state", NetState::LOCK_AT),
     };
     let entries = fs::read_dir(net.path()).into_iter().flatten().flatten();
     let found = entries

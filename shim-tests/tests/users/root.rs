@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use memtun_shm::layout::NetState;
+use memtun_shm::layout::{NetState, State};
 use shim_tests::users::*;
 
-const LOCK: usize = std::mem::offset_of!(NetState, lock);
+const LOCK: usize = NetState::LOCK_AT;
 const RENAME: usize = std::mem::offset_of!(NetState, rename);
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use memtun_shm::layout::NetState;
+use memtun_shm::layout::{NetState, State};
 use shim_tests::users::*;
 
 /// Where the net's lock is in its state.
-const LOCK: usize = std::mem::offset_of!(NetState, lock);
+const LOCK: usize = NetState::LOCK_AT;
 /// Bit of a lock that somebody sleeps on.
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 

@@ -1,4 +1,5 @@
 //! `struct ifreq` of linux/if.h.
+#![forbid(unsafe_code)]
 
 use crate::Name;
 

@@ -1,5 +1,6 @@
 //! What sort of thing went wrong, for programs that decide by it: the errno alone does not say whether a packet came too late or a
 //! queue stayed full.
+#![forbid(unsafe_code)]
 
 use crate::Errno;
 

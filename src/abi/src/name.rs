@@ -1,4 +1,5 @@
 //! Interface names (IFNAMSIZ, `dev_valid_name` of net/core/dev.c).
+#![forbid(unsafe_code)]
 
 use crate::Errno;
 use std::fmt;

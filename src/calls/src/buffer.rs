@@ -1,8 +1,10 @@
 //! The buffers of read(2), write(2) and their relatives.
+#![forbid(unsafe_code)]
 
 use crate::memory::{in_user_space, Memory};
 use memtun_abi::Errno;
 use memtun_kernel::tun::{Sink, Source};
+use memtun_shm::SharedBytes;
 use std::ops::Range;
 
 const EFAULT: Errno = Errno(libc::EFAULT);
@@ -39,6 +41,10 @@ impl<M: Memory> Sink for Buffer<M> {
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         self.memory.write(self.at + offset, data)
     }
+    #[inline]
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        self.memory.write_shared(self.at + offset, data)
+    }
 }
 
 impl<M: Memory> Source for Buffer<M> {
@@ -49,6 +55,10 @@ impl<M: Memory> Source for Buffer<M> {
     #[inline]
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         self.memory.read(self.at + offset, room)
+    }
+    #[inline]
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        self.memory.read_shared(self.at + offset, room)
     }
 }
 
@@ -131,6 +141,11 @@ impl<M: Memory> Sink for Vector<M> {
             self.memory.write(at, &data[part])
         })
     }
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, data.len(), |at, part| {
+            self.memory.write_shared(at, data.part(part))
+        })
+    }
 }
 
 impl<M: Memory> Source for Vector<M> {
@@ -140,6 +155,11 @@ impl<M: Memory> Source for Vector<M> {
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         self.pieces(offset, room.len(), |at, part| {
             self.memory.read(at, &mut room[part])
+        })
+    }
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, room.len(), |at, part| {
+            self.memory.read_shared(at, room.part(part))
         })
     }
 }

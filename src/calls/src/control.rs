@@ -1,4 +1,5 @@
 //! fcntl(2), the offsets and flags of preadv2(2) and its relatives, and calls that are made for other kinds of files.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 

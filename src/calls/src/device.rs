@@ -1,5 +1,6 @@
 //! The special devices of a program, and what stat(2) and access(2) say of them: character devices 10:200 that everybody may
 //! read and write.
+#![forbid(unsafe_code)]
 
 use crate::memory::Memory;
 use memtun_abi::Errno;

@@ -1,5 +1,6 @@
 //! /proc/PID/fdinfo/N of a tunnel: as the kernel has it for the driver's own descriptors (`tun_chr_show_fdinfo`), not as it
 //! has it for the FIFO behind one.
+#![forbid(unsafe_code)]
 
 use memtun_abi::{Errno, Name};
 use memtun_shm::layout::{Attachment, TunnelState};

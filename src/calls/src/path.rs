@@ -1,4 +1,5 @@
 //! Does a path lead to a special device? As the kernel would resolve it, also where /dev/net does not exist.
+#![forbid(unsafe_code)]
 
 use crate::device::Device;
 use memtun_abi::Errno;

@@ -2,6 +2,7 @@
 //!
 //! The bell is a FIFO: always writable, and never in error. A tunnel is writable only while its link is up, nothing but an error
 //! while it is unattached, and not writable either while whoever captures is behind by the whole log.
+#![forbid(unsafe_code)]
 
 use libc::c_short;
 use memtun_kernel::tun::Readiness;

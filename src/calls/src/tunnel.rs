@@ -1,4 +1,5 @@
 //! What the calls do on a tunnel: open, read, write, ioctl and fcntl, beside what the driver itself does.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};

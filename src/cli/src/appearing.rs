@@ -1,4 +1,5 @@
 //! Waiting for a file that somebody will make.
+#![forbid(unsafe_code)]
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,5 @@
 //! `send-udp` and `recv-udp`: datagrams to and from a program, without a network.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
 use crate::options::InterfaceArgs;

@@ -1,4 +1,5 @@
 //! Something that happens once, and waiting for what happens first.
+#![forbid(unsafe_code)]
 
 use crate::failure::{plain, Failure};
 use memtun::Deadline;

@@ -2,6 +2,7 @@
 //!
 //! 0 done; 1 it did not happen (time over, queue full, interface gone); 2 bad input. `run` gives the program's own status,
 //! or 126 and 127 as env(1).
+#![forbid(unsafe_code)]
 
 use std::fmt::Display;
 use std::io;

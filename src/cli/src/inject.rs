@@ -1,4 +1,5 @@
 //! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
 use crate::options::InterfaceArgs;

@@ -1,4 +1,5 @@
 //! The options that verbs have in common: which net, which interface, for how long.
+#![forbid(unsafe_code)]
 
 use crate::failure::Failure;
 use crate::stop::Stop;

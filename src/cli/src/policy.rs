@@ -1,4 +1,5 @@
 //! `fault`, `deny`, `permit`, `reset`: calls that fail on purpose, while the program runs.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;

@@ -1,4 +1,5 @@
 //! A command line that says nothing, or something wrong.
+#![forbid(unsafe_code)]
 
 use crate::failure::say;
 use clap::Command;

@@ -1,4 +1,5 @@
 //! Values as people type them.
+#![forbid(unsafe_code)]
 
 use memtun::launch::settings::{self, DEVICE_REMEDY};
 use std::net::{IpAddr, SocketAddr};

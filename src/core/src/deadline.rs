@@ -1,4 +1,5 @@
 //! Until when somebody waits, and how long a sleeper goes without looking around.
+#![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 

@@ -21,7 +21,6 @@ const PAIRS: usize = 3;
 
 /// Two numbers that are equal whenever the lock is free, and a third that is in between: a holder that finds them unequal
 /// came while another one was at work, or after one that died.
-#[derive(Default)]
 struct Guarded {
     lock: Lock,
     first: AtomicU64,
@@ -30,7 +29,6 @@ struct Guarded {
     at_work: AtomicU64,
 }
 
-#[derive(Default)]
 struct Table {
     /// Nest in this order, as the net's, an interface's and a tunnel's do.
     outer: Lock,

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 const WORKER_ID: u32 = 2;
 const NO_NAMESPACES: i32 = 77;
 
-#[derive(Default)]
 struct Table {
     lock: Lock,
     /// Namespace and id of who is at work.

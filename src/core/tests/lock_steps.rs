@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// Locks as a net's files have them: of the net, of an interface, of a tunnel, in the order in which they nest.
-#[derive(Default)]
 struct Locks {
     outer: Lock,
     middle: Lock,
@@ -182,7 +181,8 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
             if step < at {
                 return true;
             }
-            lock::before_fork();
+            // SAFETY: no guard was leaked.
+            unsafe { lock::before_fork() };
             // SAFETY: see `child`; this child goes on where the handler interrupted its parent.
             let pid = unsafe { libc::fork() };
             if pid == 0 {

@@ -1,5 +1,6 @@
 //! What memtun does not have, asked about an interface of the net: one line each at level `warn`, so that whoever sees his
 //! program fail sees why.
+#![forbid(unsafe_code)]
 
 use crate::request::{Answer, Request, SocketOption};
 use crate::shm::layout::InterfaceState;

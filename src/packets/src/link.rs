@@ -1,4 +1,5 @@
 //! What the first bytes of a captured packet are, and what a tun or a tap takes of it.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 

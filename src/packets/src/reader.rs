@@ -1,4 +1,5 @@
 //! Which format a file has, and its packets.
+#![forbid(unsafe_code)]
 
 use crate::frame::{Frame, Packets};
 use crate::input::{read_up_to, Error};

@@ -4,6 +4,7 @@
 //! system call by hand. So where it costs nothing (a call that fails, a bell that rang for nothing, a rare call, and every
 //! so many reads and writes) the descriptor itself is looked at. One that is no bell any more is forgotten, and the call
 //! is made anew on what the descriptor is now.
+#![forbid(unsafe_code)]
 
 use crate::closing;
 use crate::errno;

@@ -18,7 +18,8 @@ pub fn leave() {
     for fd in table::bound_in(0, u32::MAX) {
         if let Some(tunnel) = table::hold(fd) {
             tunnel.is_alone_soon();
-            let _ = sys::close(fd);
+            // SAFETY: a descriptor of the program's, which ends.
+            let _ = unsafe { sys::close(fd) };
             tunnel.closed(&OwnTunnels);
         }
     }

@@ -1,4 +1,5 @@
 //! Log lines to standard error, by system call and without allocating. Never on a path that a foreign descriptor takes.
+#![forbid(unsafe_code)]
 
 use log::{LevelFilter, Log, Metadata, Record};
 use std::fmt::Write;

@@ -219,13 +219,13 @@ struct Number(c_int);
 
 impl Descriptor for Number {
     fn status_flags(&self) -> Result<i32, Errno> {
-        sys::fcntl(self.0, libc::F_GETFL, 0)
+        sys::status_flags(self.0)
     }
     fn owner(&self) -> Result<i32, Errno> {
-        sys::fcntl(self.0, libc::F_GETOWN, 0)
+        sys::signal_owner(self.0)
     }
     fn own(&self) {
-        let _ = sys::fcntl(self.0, libc::F_SETOWN, sys::getpid() as usize);
+        let _ = sys::set_signal_owner(self.0, sys::getpid());
     }
 }
 

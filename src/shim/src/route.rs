@@ -1,4 +1,5 @@
 //! Does a path of this program lead to a special device?
+#![forbid(unsafe_code)]
 
 use crate::config::{self, Config};
 use crate::{table, uaccess};

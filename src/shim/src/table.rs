@@ -283,8 +283,10 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     crate::watch::guard();
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
+    // SAFETY: every call that has the tunnel has it by a `Held`, which is counted in its slot.
+    let tunnel = unsafe { tunnel.alone_when(is_alone) };
     // SAFETY: `claim` gave this slot to us alone.
-    unsafe { (*slot.tunnel.get()).write(tunnel.alone_when(is_alone)) };
+    unsafe { (*slot.tunnel.get()).write(tunnel) };
     slot.names.store(0, Relaxed);
     slot.waiting.store(0, Relaxed);
     slot.some_fd.store(fd as u32, Relaxed);

@@ -1,4 +1,5 @@
 //! Which signals the kernel gives to this library, and from when on; what it does with them is in `signals`.
+#![forbid(unsafe_code)]
 
 use crate::{errno, host, process, signals};
 use libc::{c_int, sigaction as Action};

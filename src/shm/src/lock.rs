@@ -7,12 +7,10 @@
 //! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 
 use super::thread::{self, Thread};
-use crate::{sys, Errno};
+use crate::sync::{AtomicU32, AtomicU64};
+use crate::{below, Errno};
 use std::marker::PhantomData;
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
 
 #[cfg(not(target_endian = "little"))]
@@ -76,6 +74,7 @@ impl Patience {
     /// How often to let others run before going to sleep. On a busy machine each may take some milliseconds.
     fn yields(self) -> u32 {
         match self {
+            _ if cfg!(loom) => 0,
             Patience::Program | Patience::Driver(None) => 2,
             Patience::Brief | Patience::Driver(Some(_)) | Patience::Glance => 0,
         }
@@ -83,8 +82,11 @@ impl Patience {
 }
 
 /// A lock. Zeroed memory is a free one.
+///
+/// Safe code cannot make one, only find it in a file that is mapped, where it stays at its place: a thread remembers the
+/// locks that it holds by their addresses.
 #[repr(C)]
-#[derive(Default)]
+#[cfg_attr(loom, derive(Default))]
 pub struct Lock {
     word: AtomicU64,
     /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
@@ -157,9 +159,42 @@ impl Lock {
     }
 
     /// The lower half of the word, for the kernel.
+    #[cfg(not(loom))]
     fn futex(&self) -> &AtomicU32 {
         // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as half a word.
         unsafe { &*self.word.as_ptr().cast::<AtomicU32>() }
+    }
+
+    #[cfg(not(loom))]
+    fn announced(&self) -> *const u32 {
+        self.futex().as_ptr()
+    }
+
+    #[cfg(loom)]
+    fn announced(&self) -> *const u32 {
+        std::ptr::null()
+    }
+
+    /// Sleeps while this stands in the lower half.
+    #[cfg(not(loom))]
+    fn sleep(&self, expected: u32, time: Duration) {
+        let _ = below::futex_wait(self.futex(), expected, Some(time));
+    }
+
+    #[cfg(loom)]
+    fn sleep(&self, expected: u32, _: Duration) {
+        let _ = below::half_wait(&self.word, expected);
+    }
+
+    /// Wakes one that sleeps.
+    #[cfg(not(loom))]
+    fn wake_one(&self) {
+        below::futex_wake(self.futex(), 1);
+    }
+
+    #[cfg(loom)]
+    fn wake_one(&self) {
+        below::half_wake();
     }
 
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
@@ -173,7 +208,7 @@ impl Lock {
         let mine = held_by(thread, token);
         // Before the word changes: a signal handler that comes in between must find the lock here.
         let place = thread::push(self, thread.tid, mine)?;
-        let before = thread.announce(self.futex().as_ptr());
+        let before = thread.announce(self.announced());
         let taken = self
             .word
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
@@ -212,7 +247,8 @@ impl Lock {
         patience: Patience,
         take_after: Option<Duration>,
     ) -> Result<(Guard<'_>, Taken), Errno> {
-        const SPINS: u32 = 64;
+        // A round more is a possibility more for loom.
+        const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
         let patient = SPINS + patience.yields();
         let waiters = WAITERS as u64;
         let mut keep = 0;
@@ -244,13 +280,13 @@ impl Lock {
             } else if round < patient {
                 // Holders keep a lock for the time of a copy: who was woken by one of them, often while it still holds the
                 // lock, does better to let it finish than to go to sleep.
-                sys::yield_now();
+                below::yield_now();
                 continue;
             }
             if thread::is_full() {
                 return Err(Errno(libc::EAGAIN));
             }
-            let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+            let now = below::now_ns(libc::CLOCK_MONOTONIC);
             let end = *end.get_or_insert_with(|| patience.end(now));
             let turn = self.turn.load(Relaxed);
             if held && holding.has_gone(word & HOLDER, turn, now, take_after, peers) {
@@ -277,7 +313,7 @@ impl Lock {
                 continue;
             }
             let time = Duration::from_nanos(end - now).min(SLICE);
-            let _ = sys::futex_wait(self.futex(), waited as u32, Some(time));
+            self.sleep(waited as u32, time);
             // Others may sleep as well: whoever takes the lock now must wake one of them.
             keep = waiters;
             round = patient;
@@ -302,7 +338,7 @@ impl Lock {
 
     #[cold]
     fn wake(&self) {
-        sys::futex_wake(self.futex(), 1);
+        self.wake_one();
     }
 
     /// Does this stand in its word?
@@ -316,7 +352,7 @@ impl Lock {
         let given = |word| (word & HOLDER == mine).then_some(word & waiters | died);
         if let Ok(before) = self.word.fetch_update(SeqCst, Relaxed, given) {
             if before & waiters != 0 {
-                sys::futex_wake(self.futex(), 1);
+                self.wake_one();
             }
         }
     }
@@ -335,7 +371,7 @@ impl Holding {
     /// The kernel says that the holder died. May its process live all the same? Then a thread of it ended with the lock, or
     /// another PID namespace's thread of the same id was killed and this one is at work.
     fn may_live(&mut self, holder: u64, turn: u32, peers: &dyn Peers) -> bool {
-        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+        let now = below::now_ns(libc::CLOCK_MONOTONIC);
         if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
             *self = Holding {
                 holder,
@@ -422,4 +458,5 @@ impl Drop for Guard<'_> {
     }
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(std::mem::size_of::<Lock>() == 16 && std::mem::align_of::<Lock>() == 8);

@@ -1,4 +1,5 @@
 //! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
+#![forbid(unsafe_code)]
 
 use crate::layout::{InterfaceState, MAX_QUEUES};
 use memtun_abi::Errno;

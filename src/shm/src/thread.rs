@@ -6,7 +6,10 @@
 //! shared memory.
 
 use super::lock::Lock;
-use crate::sys;
+#[cfg(not(loom))]
+use super::truncated::is_mapped;
+use crate::below::{gettid, now_ns};
+use memtun_sys as sys;
 use std::cell::Cell;
 use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
 use std::time::Duration;
@@ -28,19 +31,14 @@ const TID_FROM_HEAD: isize = -16;
 /// From the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
 
+#[cfg(not(loom))]
 thread_local! {
     /// What this thread holds. Without a destructor: locks are taken while threads end.
-    static HELD: Held = const { Held {
-        count: Cell::new(0),
-        tid: Cell::new(0),
-        places: [const { Place {
-            lock: Cell::new(std::ptr::null()),
-            stack: Cell::new(0),
-            mine: Cell::new(0),
-            refused: Cell::new(0),
-        } }; MOST],
-        held_at_fork: Cell::new(0),
-    } };
+    static HELD: Held = const { Held::nothing() };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static HELD: Held = Held::nothing();
 }
 
 struct Held {
@@ -65,6 +63,21 @@ struct Place {
 }
 
 impl Held {
+    const fn nothing() -> Held {
+        Held {
+            count: Cell::new(0),
+            tid: Cell::new(0),
+            places: [const {
+                Place {
+                    lock: Cell::new(std::ptr::null()),
+                    stack: Cell::new(0),
+                    mine: Cell::new(0),
+                    refused: Cell::new(0),
+                }
+            }; MOST],
+            held_at_fork: Cell::new(0),
+        }
+    }
     fn places(&self) -> &[Place] {
         &self.places[..self.count.get().min(MOST)]
     }
@@ -119,7 +132,7 @@ pub fn init() {
         )
     };
     let near = (head - thread_pointer()).unsigned_abs() < 1 << 16;
-    if !near || tid != sys::gettid() as u32 {
+    if !near || tid != gettid() as u32 {
         return HEAD.store(NONE, Relaxed);
     }
     FUTEX_OFFSET.store(offset, Relaxed);
@@ -139,6 +152,12 @@ impl Thread {
     /// The caller.
     #[inline]
     pub fn current() -> Thread {
+        if cfg!(loom) {
+            return Thread {
+                tid: gettid() as u32,
+                pending: std::ptr::null_mut(),
+            };
+        }
         let mut at = HEAD.load(Acquire);
         if at == UNKNOWN {
             init();
@@ -146,7 +165,7 @@ impl Thread {
         }
         if at == NONE {
             return Thread {
-                tid: sys::gettid() as u32,
+                tid: gettid() as u32,
                 pending: std::ptr::null_mut(),
             };
         }
@@ -182,7 +201,7 @@ impl Thread {
     #[inline]
     pub fn has_become_another(self) -> bool {
         if self.pending.is_null() {
-            return self.tid != sys::gettid() as u32;
+            return self.tid != gettid() as u32;
         }
         const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
         // SAFETY: see `current`.
@@ -254,7 +273,7 @@ fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
 /// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
 /// child, which has its parent's thread for its own, took the lock and was killed.
 fn was_refused_for_long(place: &Place) -> bool {
-    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
     if since == 0 {
         place.refused.set(now);
@@ -320,10 +339,14 @@ pub(super) fn pop(place: usize) {
 
 /// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold locks. A child that
 /// returns from the handler has to know what of it was its parent's.
-pub fn before_fork() {
+///
+/// # Safety
+/// The thread has not leaked a guard of a lock whose memory is gone.
+pub unsafe fn before_fork() {
     HELD.with(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
-            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it had borrowed.
+            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it has borrowed; that the frame
+            // still has it is the caller's contract.
             let lock = unsafe { place.lock.get().as_ref() };
             u32::from(lock.is_some_and(|lock| lock.is_held_by(place.mine.get()))) << at
         });
@@ -344,7 +367,10 @@ pub fn forked() {
 
 /// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
 /// if their holder had died.
-pub fn leaving(stack: usize) {
+///
+/// # Safety
+/// No guard of those frames is used again.
+pub unsafe fn leaving(stack: usize) {
     HELD.with(|held| {
         let first = held.places().iter().position(|p| p.stack.get() < stack);
         if let Some(first) = first {
@@ -355,17 +381,38 @@ pub fn leaving(stack: usize) {
     });
 }
 
-/// Gives up the locks from this place on.
+/// Gives up the locks from this place on. Who took them has leaked their guards, and may not have kept their memory: then
+/// nothing is mapped there any more.
 fn give_up(held: &Held, from: usize) {
-    for place in held.places()[from..].iter().rev() {
-        // SAFETY: as in `before_fork`.
-        if let Some(lock) = unsafe { place.lock.get().as_ref() } {
-            lock.give_up(place.mine.get());
+    for (at, place) in held.places().iter().enumerate().skip(from).rev() {
+        let lock = place.lock.get();
+        if at == from || is_mapped(lock as usize) {
+            // SAFETY: the caller has the first; the others stand in files that are mapped.
+            if let Some(lock) = unsafe { lock.as_ref() } {
+                lock.give_up(place.mine.get());
+            }
         }
         place.lock.set(std::ptr::null());
     }
     held.count.set(from);
     Thread::current().restore(0);
+}
+
+#[cfg(loom)]
+fn is_mapped(_: usize) -> bool {
+    true
+}
+
+/// Memory from an address on is about to be unmapped. This thread remembers no lock in it: the guard was leaked.
+#[cfg(not(loom))]
+pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
+    HELD.with(|held| {
+        for place in held.places() {
+            if memory.contains(&(place.lock.get() as usize)) {
+                place.lock.set(std::ptr::null());
+            }
+        }
+    });
 }
 
 /// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves

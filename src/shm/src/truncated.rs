@@ -4,7 +4,7 @@
 //! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
 //! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
 
-use crate::sys::{self, guard};
+use memtun_sys::{self as sys, guard};
 use std::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -86,9 +86,21 @@ pub(super) fn forget(base: usize) {
     }
 }
 
+/// Does a mapping begin with the page of this address?
+pub(super) fn is_mapped(address: usize) -> bool {
+    let base = address & !LOW;
+    let first = slot_of(base);
+    let mut slots = (0..SLOTS).map(|i| MAPPINGS[(first + i) % SLOTS].load(Acquire));
+    let found = slots.find(|word| *word == FREE || word & !LOW == base && *word != LEFT);
+    base != 0 && found.is_some_and(|word| word != FREE)
+}
+
 /// An access to this address was answered with SIGBUS. True when it lay in a mapping of ours, and can be made again now.
 /// May be called in a signal handler.
-pub fn mend(address: usize) -> bool {
+///
+/// # Safety
+/// It must be so: what stands in the mapping is lost.
+pub unsafe fn mend(address: usize) -> bool {
     for slot in &MAPPINGS {
         let word = slot.load(Acquire);
         let (base, length) = (word & !LOW, length_of(word & LOW));

@@ -263,7 +263,7 @@ extern "C" {
 /// Copies forward as far as it goes; how many bytes are left.
 ///
 /// # Safety
-/// Nobody else may own what is written.
+/// Nobody else may own what is written. All of it can be accessed, or somebody handles the signals as the module says.
 #[inline]
 pub unsafe fn copy(to: usize, from: usize, n: usize) -> usize {
     // SAFETY: the caller's contract; what cannot be accessed is caught.
@@ -271,9 +271,12 @@ pub unsafe fn copy(to: usize, from: usize, n: usize) -> usize {
 }
 
 /// Bytes before the NUL, `most` when there is none among so many; None when one of them cannot be read.
+///
+/// # Safety
+/// The bytes can be read, or somebody handles the signals as the module says.
 #[inline]
-pub fn string_length(at: usize, most: usize) -> Option<usize> {
-    // SAFETY: only reads; what cannot be accessed is caught.
+pub unsafe fn string_length(at: usize, most: usize) -> Option<usize> {
+    // SAFETY: only reads; what cannot be accessed is caught, as the caller vouches for.
     match unsafe { memtun_guard_length(at, most) } {
         usize::MAX => None,
         length => Some(length),

@@ -4,16 +4,20 @@
 //! come back through the hook that is being served. So everything that touches descriptors, files or mappings goes to
 //! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
 
+mod fd;
 mod fs;
 pub mod guard;
 mod limits;
 mod mem;
+mod path;
 pub mod quiet;
 mod raw;
 
+pub use fd::*;
 pub use fs::*;
 pub use limits::*;
 pub use mem::*;
+pub use path::PathBuf;
 pub use raw::syscall;
 
 use memtun_abi::Errno;

@@ -3,6 +3,7 @@
 use super::quiet::{may, Extra};
 use super::{check, guard, syscall};
 use crate::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -11,13 +12,16 @@ use std::time::Duration;
 ///
 /// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it, whether or not there is memory behind
 /// it yet. A mapping that begins as one page, is unlocked and is lengthened then stays as it would have been without.
-pub fn map_shared(fd: i32, len: usize) -> Result<*mut u8, Errno> {
+pub fn map_shared(fd: BorrowedFd<'_>, len: usize) -> Result<*mut u8, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and what comes then concerns
     // it alone.
     unsafe {
-        let page = syscall(libc::SYS_mmap, [0, PAGE, protection, flags, fd as usize, 0]);
+        let page = syscall(
+            libc::SYS_mmap,
+            [0, PAGE, protection, flags, fd.as_raw_fd() as usize, 0],
+        );
         let page = new_mapping(page)?;
         if len <= PAGE {
             return Ok(page);
@@ -65,7 +69,7 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
 
 /// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with it the locks on it, when
 /// the descriptor is closed. A forked child has no such mapping.
-pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
+pub fn map_reference(fd: BorrowedFd<'_>) -> Result<*mut u8, Errno> {
     let flags = libc::MAP_SHARED as usize;
     let none = libc::PROT_NONE as usize;
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and the advice concerns it
@@ -73,7 +77,7 @@ pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
     unsafe {
         let at = new_mapping(syscall(
             libc::SYS_mmap,
-            [0, PAGE, none, flags, fd as usize, 0],
+            [0, PAGE, none, flags, fd.as_raw_fd() as usize, 0],
         ))?;
         let advice = libc::MADV_DONTFORK as usize;
         let args = [at as usize, PAGE, advice, 0, 0, 0];

@@ -4,6 +4,7 @@
 //! and poll. What this library asks of the kernel beside the program's own calls can be done in another way then, or left
 //! out: others look for themselves after a while. Whoever sees the program enter its sandbox says what is forbidden from
 //! then on. It is never allowed again, as for the kernel.
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 

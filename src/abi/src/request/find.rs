@@ -1,4 +1,5 @@
 //! Rows by number, by name, and by the descriptor that a request is made on.
+#![forbid(unsafe_code)]
 
 use super::ctype::IFREQ;
 use super::row::{Answer, Argument, Named, Need, On, Request};

@@ -1,4 +1,5 @@
 //! What a row of the table says.
+#![forbid(unsafe_code)]
 
 use super::ctype::CType;
 

@@ -1,4 +1,5 @@
 //! The table.
+#![forbid(unsafe_code)]
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;

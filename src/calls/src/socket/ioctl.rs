@@ -1,5 +1,6 @@
 //! ioctl(2): what an interface of the net answers is decided by [`memtun_kernel::NetDir::interface_ioctl`]; here it is decided whether it is
 //! asked: whose interface it is, permissions and faults, families, aliases, and what is left to the host.
+#![forbid(unsafe_code)]
 
 use super::addresses;
 use super::call::{Socket, SocketCall};

@@ -1,4 +1,5 @@
 //! `capture`: what goes through the interfaces of a net, live, as pcapng or in lines for people.
+#![forbid(unsafe_code)]
 
 mod running;
 mod sink;

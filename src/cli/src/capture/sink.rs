@@ -1,4 +1,5 @@
 //! Where captured packets go: a pcapng file, or lines for people.
+#![forbid(unsafe_code)]
 
 use super::spool::Spool;
 use crate::failure::{say, Failure};

@@ -1,4 +1,5 @@
 //! Where a capture's bytes go, and how many packets have arrived there.
+#![forbid(unsafe_code)]
 
 use crate::event::wait_writable;
 use crate::failure::Failure;

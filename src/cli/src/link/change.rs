@@ -1,4 +1,5 @@
 //! `set` and `delete`: what an administrator does to an interface under the program.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::InterfaceArgs;

@@ -1,4 +1,5 @@
 //! `run --inject`: packets for the program as soon as it has an interface.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
 use crate::inject::Replay;

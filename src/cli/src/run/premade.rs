@@ -1,4 +1,5 @@
 //! Interfaces that are there before the program is, as `ip tuntap add` makes them.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, TunnelClass};

@@ -1,4 +1,5 @@
 //! The driver's side of a net.
+#![forbid(unsafe_code)]
 
 use super::joined::Joined;
 use crate::deadline::Deadline;

@@ -1,5 +1,6 @@
 //! What an executable's file says about itself, elf(5). Nothing here allocates or takes a lock: the preloaded library looks
 //! at a program between fork and exec.
+#![forbid(unsafe_code)]
 
 use crate::sys;
 use std::fmt;

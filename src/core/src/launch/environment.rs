@@ -1,4 +1,5 @@
 //! The environment of a program that is to run under the library.
+#![forbid(unsafe_code)]
 
 use super::preload::{self, PRELOAD};
 use crate::{Error, Net, Result};

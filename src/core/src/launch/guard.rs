@@ -1,6 +1,7 @@
 //! What can be known of a program before it starts: does it start at all, would it touch the machine itself, and will the
 //! library see what it does? One guard with one set of sentences: the command, [`UnderShim`](crate::UnderShim), Python and C
 //! ask it. What of it the preloaded library asks about what the program executes in its turn stands in `bypass`.
+#![forbid(unsafe_code)]
 
 use super::bypass::{bypass, is_linker};
 use super::elf::{self, Entry, Image, Kind};

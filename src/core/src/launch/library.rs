@@ -1,4 +1,5 @@
 //! Where `libmemtun.so` is.
+#![forbid(unsafe_code)]
 
 use super::bypass::is_noexec;
 use super::elf::{self, Kind};

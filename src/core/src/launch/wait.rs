@@ -1,4 +1,5 @@
 //! Waiting for what a program is to do, no longer than there is somebody who can do it.
+#![forbid(unsafe_code)]
 
 use super::inhabitants::{self, Watch};
 use crate::{Deadline, Error, ErrorKind, Interface, Net, Result};

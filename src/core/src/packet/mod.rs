@@ -1,4 +1,5 @@
 //! UDP datagrams over IPv4, IPv6 and Ethernet, built and parsed with etherparse.
+#![forbid(unsafe_code)]
 
 use crate::Error;
 use etherparse::{

@@ -1,23 +1,24 @@
 //! Which queue a packet belongs to (`tun_get_hash`, `__skb_get_hash_symmetric`).
+#![forbid(unsafe_code)]
 
 use crate::uapi::ETH_HLEN;
 
 /// A hash of addresses, protocol and ports that is the same in both directions, as the kernel's symmetric flow hash.
-pub fn flow_hash(packet: &[u8], ethernet: bool) -> u32 {
-    let ip = if ethernet {
-        packet.get(ETH_HLEN..).unwrap_or_default()
-    } else {
-        packet
-    };
+/// `byte` gives the packet's bytes, None from its end on.
+#[inline(never)]
+pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
+    let start = if ethernet { ETH_HLEN } else { 0 };
+    let ip = |at: usize| byte(start + at);
     let word = |at: usize, len: usize| {
-        ip.get(at..at + len)
-            .map_or(0u64, |b| b.iter().fold(0, |w, b| w << 8 | *b as u64))
+        let joined = (at..at + len).try_fold(0u64, |w, at| Some(w << 8 | ip(at)? as u64));
+        joined.unwrap_or(0)
     };
-    let (ends, protocol, transport) = match ip.first().map(|b| b >> 4) {
+    let first = ip(0).unwrap_or(0);
+    let (ends, protocol, transport) = match Some(first >> 4) {
         Some(4) => (
             word(12, 4) ^ word(16, 4),
             word(9, 1),
-            (ip[0] & 15) as usize * 4,
+            (first & 15) as usize * 4,
         ),
         Some(6) => (
             word(8, 8) ^ word(16, 8) ^ word(24, 8) ^ word(32, 8),

@@ -1,4 +1,5 @@
 //! Requests for an interface on a socket (net/core/dev_ioctl.c), and those of them that a tunnel answers, too.
+#![forbid(unsafe_code)]
 
 use super::Link;
 use crate::missing;

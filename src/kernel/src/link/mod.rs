@@ -1,4 +1,5 @@
 //! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
+#![forbid(unsafe_code)]
 
 mod flow;
 pub(crate) mod ioctl;
@@ -131,7 +132,7 @@ impl Link for InterfaceState {
             0 => return None,
             1 => 0,
             n => {
-                let hash = flow_hash(packet, self.is_tap());
+                let hash = flow_hash(|at| packet.get(at).copied(), self.is_tap());
                 match self.known_queue(hash) {
                     Some(known) if known < n => known,
                     _ => ((hash as u64 * n as u64) >> 32) as usize,
@@ -167,8 +168,8 @@ impl NetDir {
         interface.txqueuelen.store(packets, Relaxed);
         for inode in interface.queue_inodes() {
             let tunnel = self.tunnel(inode)?;
-            let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
-            let dropped = tunnel.shrink(packets) as u64;
+            let lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
+            let dropped = lock.queue().shrink(packets) as u64;
             interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
             self.with_bell(inode, local, |fd| bell::packets_taken(&tunnel, fd, false));
         }

@@ -1,4 +1,5 @@
 //! What capturing leaves in the directory; see [`crate::Capture`].
+#![forbid(unsafe_code)]
 
 use super::{claim, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
 use crate::shm::layout::InterfaceState;
@@ -7,6 +8,7 @@ use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::{Errno, Name};
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 impl NetDir {
@@ -44,10 +46,10 @@ impl NetDir {
         let Ok((fd, _)) = opened else {
             return false;
         };
-        if sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
+        if sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
             self.capturing.store(0, SeqCst);
             // A child that was forked meanwhile must not keep it.
-            let _ = sys::flock(fd.raw(), libc::LOCK_UN);
+            let _ = sys::flock(fd.as_fd(), libc::LOCK_UN);
         }
         true
     }
@@ -57,7 +59,7 @@ impl NetDir {
         let dir = self.open_dir()?;
         dir.create_plain(CAPTURER)?;
         let (fd, _) = dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG)?;
-        sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
+        sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
             libc::EAGAIN => Errno(libc::EBUSY),
             _ => e,
         })?;

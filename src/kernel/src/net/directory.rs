@@ -3,12 +3,14 @@
 //!
 //! The descriptor lives for one operation. A program may close every number that it does not know, so none is kept; the
 //! directory is opened again by its path, and is the same by device and inode or not at all.
+#![forbid(unsafe_code)]
 
 use crate::shm::layout::State;
 use crate::shm::Mapped;
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 
 /// Which directory it is, and whose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -217,7 +219,7 @@ impl Directory {
     pub fn create<S: State>(&self, name: &CStr) -> Result<Mapped<S>, Errno> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
         let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
-        let made = sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)
+        let made = sys::flock(fd.as_fd(), libc::LOCK_SH | libc::LOCK_NB)
             .and_then(|()| self.adopt(&fd))
             .and_then(|()| Mapped::create(&fd));
         if made.is_err() {
@@ -262,7 +264,7 @@ impl Directory {
                 return Err(Errno(libc::EUCLEAN));
             }
             if flags & libc::O_PATH == 0 {
-                sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)?;
+                sys::flock(fd.as_fd(), libc::LOCK_SH | libc::LOCK_NB)?;
             }
             self.adopt(&fd)?;
             Ok((fd, st.st_ino))
@@ -275,13 +277,13 @@ impl Directory {
 
     /// A new file gets its mode, whatever the umask is, and is given to the net's owner.
     fn adopt(&self, fd: &Fd) -> Result<(), Errno> {
-        match sys::fchmod(fd.raw(), 0o600) {
+        match sys::fchmod(fd.as_fd(), 0o600) {
             // Opened with O_PATH.
             Ok(()) | Err(Errno(libc::EBADF)) => {}
             Err(e) => return Err(e),
         }
         if self.id.uid != sys::effective_uid() {
-            sys::fchown(fd.raw(), self.id.uid, self.id.gid)?;
+            sys::fchown(fd.as_fd(), self.id.uid, self.id.gid)?;
         }
         Ok(())
     }
@@ -314,8 +316,8 @@ impl Directory {
 
     /// Calls `each` with every name, until it answers false.
     pub fn each_entry(&self, each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
-        sys::rewind(self.raw())?;
-        sys::each_entry(self.raw(), each)
+        sys::rewind(self.fd.as_fd())?;
+        sys::each_entry(self.fd.as_fd(), each)
     }
 
     /// Removes the directory itself, which must be empty and still at this path.

@@ -1,4 +1,5 @@
 //! Interfaces: finding, making, deleting and renaming them, and what their links tell.
+#![forbid(unsafe_code)]
 
 use super::{interface_file, numbered, temporary_name, Directory, Local, NetDir, LINK};
 use crate::shm::layout::{Attachment, InterfaceState, GOING, GONE};
@@ -136,8 +137,8 @@ impl NetDir {
             let locked = self.lock_tunnel(inode, &tunnel, Patience::Brief);
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
-            if locked.is_ok() {
-                self.discard(&tunnel);
+            if let Ok(locked) = &locked {
+                self.discard(locked);
             }
             // Without the lock there may be a byte too many in the bell, which the next reader takes out.
             let own = local.descriptor(inode).is_some();
@@ -155,8 +156,8 @@ impl NetDir {
         if let (Ok(dir), Ok(link)) = (self.open_dir(), link) {
             let _ = dir.unlink(link.cstr());
         }
-        interface.log_event.fetch_add(1, SeqCst);
-        interface.log_ring();
+        interface.log.announce();
+        interface.log.ring();
         self.forget_numbers();
         self.announce();
     }

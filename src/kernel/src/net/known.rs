@@ -1,5 +1,6 @@
 //! Names and indices that belong to this net although its interfaces of that name may be gone: what the host says of an
 //! interface with the same name is about something else.
+#![forbid(unsafe_code)]
 
 use super::{NetDir, FIRST_IFINDEX};
 use crate::shm::layout::KNOWN_NAMES;

@@ -35,7 +35,7 @@ pub use sweep::sweep_base;
 use crate::cause::Cause;
 use crate::shm::layout::{InterfaceState, NetState};
 use crate::shm::lock::{Guard, Patience, Peers};
-use crate::shm::Mapped;
+use crate::shm::{InterfaceGuard, Mapped};
 use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd, PathBuf};
 use crate::{Errno, Error, Name};
@@ -45,6 +45,7 @@ use life::Life;
 pub use moved::Refused;
 use place::Place;
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
@@ -269,34 +270,35 @@ impl NetDir {
 
     /// [`NetDir::lock`] with another patience.
     pub fn lock_for(&self, patience: Patience) -> Result<Guard<'_>, Errno> {
-        self.state.lock.lock_in_turn(self, patience)
+        self.state.lock_in_turn(self, patience)
     }
 
     /// An interface's lock: its outbound log and its list of queues.
     #[inline]
     pub fn lock_interface<'i>(
         &self,
-        interface: &'i InterfaceState,
+        interface: &'i Mapped<InterfaceState>,
         patience: Patience,
-    ) -> Result<Guard<'i>, Errno> {
+    ) -> Result<InterfaceGuard<'i>, Errno> {
         // Each change is complete with one store: nothing is to be repaired.
-        let locked = interface.lock.lock(self, patience, || {});
+        let locked = interface.lock(self, patience, || {});
         if locked.is_err() {
-            self.complain(patience, &interface.name, &interface.lock);
+            self.complain(patience, &interface.name, interface.is_lock_mine());
         }
         locked
     }
 
-    /// Says why a call of the program's fails that should not. Once in a while: the program may try again at once.
+    /// Says why a call of the program's fails that should not, unless it is held up by the very thread that makes it. Once in
+    /// a while: the program may try again at once.
     #[cold]
     pub fn complain(
         &self,
         patience: Patience,
         name: &[std::sync::atomic::AtomicU8; 16],
-        lock: &crate::shm::lock::Lock,
+        by_itself: bool,
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if patience != Patience::Program || lock.is_mine() || !crate::seldom::is_due(&LAST) {
+        if patience != Patience::Program || by_itself || !crate::seldom::is_due(&LAST) {
             return;
         }
         log::warn!(
@@ -366,7 +368,7 @@ fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Err
 fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     dir.create_plain(PRIVATE)?;
     let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
-    let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
+    let locked = sys::flock(mark.as_fd(), libc::LOCK_SH | libc::LOCK_NB);
     if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
         return Err(Errno(libc::ENOENT));
     }
@@ -424,7 +426,7 @@ fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
 /// file of another kind, or none at all: that is nobody's. An error when somebody holds it, or nobody can tell.
 fn claim(dir: &Directory, name: &CStr, kind: u32) -> Result<Option<Fd>, Errno> {
     match dir.open(name, libc::O_RDONLY, kind) {
-        Ok((fd, _)) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
+        Ok((fd, _)) => sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
         Err(Errno(libc::ENOENT | libc::EUCLEAN)) => Ok(None),
         Err(e) => Err(e),
     }

@@ -1,5 +1,6 @@
 //! Processes that cannot reach their net any more: by limits, or because they became another user or got another root
 //! directory since they joined it.
+#![forbid(unsafe_code)]
 
 use super::place::Place;
 use super::NetDir;

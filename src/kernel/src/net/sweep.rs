@@ -1,4 +1,5 @@
 //! Clearing up a whole net, and removing it. Only memtun's own files are removed.
+#![forbid(unsafe_code)]
 
 use super::captured::is_capturer_alive;
 use super::{
@@ -10,6 +11,7 @@ use crate::shm::Mapped;
 use crate::sys;
 use crate::{Errno, Name};
 use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
@@ -96,7 +98,7 @@ pub fn sweep_base(base: &CStr, prefix: &[u8]) {
         return;
     };
     let mut names: Vec<CString> = Vec::new();
-    let _ = sys::each_entry(parent.raw(), |entry| {
+    let _ = sys::each_entry(parent.as_fd(), |entry| {
         if is_chosen_name(entry.to_bytes(), prefix) {
             names.push(entry.to_owned());
         }

@@ -2,6 +2,7 @@
 //!
 //! `BASE/memtun-UID-PID-RANDOM`. The name is for people: what makes such a net go with its last member is a mark in it, see
 //! [`crate::net`].
+#![forbid(unsafe_code)]
 
 use crate::sys::{self, PathBuf};
 use crate::Errno;

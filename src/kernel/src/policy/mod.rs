@@ -1,6 +1,7 @@
 //! Permissions and faults: how a test makes a program's calls fail on purpose.
 //!
 //! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
+#![forbid(unsafe_code)]
 
 use crate::request;
 use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};

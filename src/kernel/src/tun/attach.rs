@@ -1,4 +1,5 @@
 //! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
+#![forbid(unsafe_code)]
 
 use super::argument::Argument;
 use super::Tunnel;
@@ -147,10 +148,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The tunnel is ready before
     /// the interface names it: whoever finds it there can use it.
     fn become_queue(&self, interface: &InterfaceState, fd: i32) -> Result<(), Errno> {
-        let _lock = self
+        let lock = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
-        self.state.clear();
+        lock.queue().clear();
         bell::silence(&self.state, fd, false);
         store_name(&self.state.name, &load_name(&interface.name));
         self.state
@@ -270,7 +271,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let _interface = self.net.lock_interface(&interface, Patience::Program)?;
         interface.switch_queue(self.inode, attach)?;
-        let _tunnel = self
+        let tunnel = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let state = if attach {
@@ -280,7 +281,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.state.attachment.store(state as u32, Release);
         if !attach {
-            self.net.discard(&self.state);
+            self.net.discard(&tunnel);
             bell::silence(&self.state, fd, false);
         }
         Ok(())

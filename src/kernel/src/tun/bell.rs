@@ -2,9 +2,9 @@
 //!
 //! Every function here wants the tunnel's lock held. The number of bytes in the FIFO stands beside it in shared memory;
 //! after a process died with the lock, [`repair`] counts them anew.
+#![forbid(unsafe_code)]
 
 use crate::shm::layout::TunnelState;
-use crate::shm::Mapped;
 use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use std::sync::atomic::{
@@ -21,9 +21,6 @@ pub const UNCOUNTED: u32 = 1 << 31;
 
 /// Beyond this the bell is not filled further for edges; a byte is taken out for each that goes in.
 const MOST: u32 = 4096;
-// fcntl(2) of Linux.
-const F_SETPIPE_SZ: i32 = 1031;
-const F_GETPIPE_SZ: i32 = 1032;
 
 /// A packet has been queued.
 #[inline]
@@ -52,8 +49,8 @@ fn add_byte(tunnel: &TunnelState, fd: i32, inside: u32) {
 
 /// Packets have been taken: silent when none is left.
 #[inline]
-pub fn packets_taken(tunnel: &Mapped<TunnelState>, fd: i32, never_blocks: bool) {
-    if tunnel.queued() == 0 && tunnel.bell.load(Relaxed) != 0 {
+pub fn packets_taken(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
+    if tunnel.ring.queued() == 0 && tunnel.bell.load(Relaxed) != 0 {
         silence(tunnel, fd, never_blocks);
     }
 }
@@ -78,16 +75,16 @@ fn without_signals(tunnel: &TunnelState, fd: i32, run: impl FnOnce()) {
 
 fn silently(fd: i32, run: impl FnOnce()) {
     if let Ok(owner) = sys::owner_of(fd) {
-        let _ = sys::fcntl(fd, libc::F_SETOWN, 0);
+        let _ = sys::set_signal_owner(fd, 0);
         run();
         let _ = sys::set_owner_of(fd, &owner);
         return;
     }
     // Nobody's, or somebody's in another PID namespace.
-    let flags = sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0);
-    let _ = sys::fcntl(fd, libc::F_SETFL, (flags & !libc::O_ASYNC) as usize);
+    let flags = sys::status_flags(fd).unwrap_or(0);
+    let _ = sys::set_status_flags(fd, flags & !libc::O_ASYNC);
     run();
-    let _ = sys::fcntl(fd, libc::F_SETFL, flags as usize);
+    let _ = sys::set_status_flags(fd, flags);
 }
 
 /// Reads up to `n` bytes that are there. Asks first unless the descriptor never blocks: somebody who does not know of
@@ -122,8 +119,7 @@ pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<
     }
     // A pipe that is given a size, the one it has too, wakes its writers' queue alone. Whoever waits in it looks again:
     // for room it is there, for a packet it sleeps on.
-    let size = sys::fcntl(fd, F_GETPIPE_SZ, 0);
-    let woken = size.and_then(|size| sys::fcntl(fd, F_SETPIPE_SZ, size as usize));
+    let woken = sys::pipe_size(fd).and_then(|size| sys::set_pipe_size(fd, size));
     if let Err(e) = woken {
         log::debug!("waiters for a link are not woken: F_SETPIPE_SZ: {e}");
     }
@@ -155,19 +151,19 @@ pub fn alarm(tunnel: &TunnelState, fd: i32, own: bool) {
 }
 
 /// Makes the bell agree with the queue after a process died in between.
-pub fn repair(tunnel: &Mapped<TunnelState>, fd: i32) {
+pub fn repair(tunnel: &TunnelState, fd: i32) {
     let counted = || tunnel.bell.load(Relaxed).min(MOST);
     let inside = match may(Extra::Ask) {
         true => sys::readable_bytes(fd).map_or_else(|_| counted(), |n| n as u32),
         false => counted(),
     };
     tunnel.bell.store(inside, Relaxed);
-    if tunnel.queued() == 0 && inside > 0 {
+    if tunnel.ring.queued() == 0 && inside > 0 {
         // A byte that may not be there is left alone: the next packet's reader takes it.
         if may(Extra::Ask) {
             silence(tunnel, fd, false);
         }
-    } else if tunnel.queued() > 0 && inside == 0 {
+    } else if tunnel.ring.queued() > 0 && inside == 0 {
         add_byte(tunnel, fd, 0);
     }
 }

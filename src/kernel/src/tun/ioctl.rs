@@ -1,4 +1,5 @@
 //! The requests of the tun descriptor (`__tun_chr_ioctl`).
+#![forbid(unsafe_code)]
 
 use super::argument::Argument;
 use super::attach::AttachOptions;
@@ -23,7 +24,7 @@ const INVALID: Errno = Errno(libc::EINVAL);
 pub enum Ioctl {
     /// Done, with this return value.
     Done(i32),
-    /// A request that the kernel handles for every descriptor (FIONBIO, FIOCLEX ...): make it on the bell.
+    /// One of [`GENERIC`]: make it on the bell.
     Generic,
 }
 

@@ -12,6 +12,7 @@ mod vnet;
 
 pub use argument::Argument;
 pub use attach::AttachOptions;
+pub use current::InterfaceRef;
 pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
@@ -27,7 +28,6 @@ use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::tun::room::{Refusal, Wait};
 use crate::{Errno, Name, Operation, Permission};
-use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
     fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
@@ -75,9 +75,6 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     /// This process has seen O_NONBLOCK on its descriptor.
     never_blocks: AtomicBool,
 }
-
-/// A borrowed mapping of an interface.
-pub type InterfaceRef = ManuallyDrop<Mapped<InterfaceState>>;
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that make no sense on a
@@ -164,7 +161,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// The interface that the tunnel is attached to. EBADFD when it is not.
     #[inline]
-    pub fn interface(&self) -> Result<InterfaceRef, Errno> {
+    pub fn interface(&self) -> Result<InterfaceRef<'_>, Errno> {
         if self.attachment() == Attachment::None {
             return Err(Errno(libc::EBADFD));
         }
@@ -172,7 +169,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if !word.is_null() {
             // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any more (see
             // `set_interface`) and in drop.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            let interface = unsafe { InterfaceRef::of_word(word) };
             if self.is_current(&interface) {
                 return Ok(interface);
             }
@@ -189,12 +186,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return Ok(Read::Done(0));
         }
         let deletions = self.state.deletions.load(Acquire);
-        let _lock = self
+        let lock = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let framing = frame::Framing::of(&interface);
-        let read = self
-            .state
+        let read = lock
+            .queue()
             .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
         let Some(given) = read else {
             // The interface may have been deleted since the look above.
@@ -238,7 +235,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let interface = self.interface()?;
         match self.append(&interface, source) {
             Ok(captured) => {
-                interface.log_ring();
+                interface.log.ring();
                 if captured {
                     self.net.ring_capturer();
                 }
@@ -268,7 +265,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let packet = frame::Framing::of(interface).take(source)?;
         let stats = &interface.stats;
         let room = self.net.lock_log(interface, packet.len, self.wait());
-        let (_lock, captured) = room.map_err(|refusal| match refusal.behind {
+        let (lock, captured) = room.map_err(|refusal| match refusal.behind {
             // Waiting would not help.
             true if !interface.is_up() => Refusal {
                 errno: Errno(libc::EIO),
@@ -276,24 +273,26 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             },
             _ => refusal,
         })?;
-        interface.log_append(Sort::Written, packet.len, |room| {
-            let refused = |e| {
-                stats.rx_dropped.fetch_add(1, Relaxed);
-                e
-            };
-            source.copy(packet.offset, room).map_err(refused)?;
-            packet.check_vnet(room).inspect_err(|_| {
-                stats.rx_frame_errors.fetch_add(1, Relaxed);
+        lock.log_writer()
+            .append(Sort::Written, packet.len, |room| {
+                let refused = |e| {
+                    stats.rx_dropped.fetch_add(1, Relaxed);
+                    e
+                };
+                source.copy_shared(packet.offset, room).map_err(refused)?;
+                packet.check_vnet(room).inspect_err(|_| {
+                    stats.rx_frame_errors.fetch_add(1, Relaxed);
+                })?;
+                let ethertype = packet.ethertype(room).map_err(refused)?;
+                if !interface.is_up() {
+                    return Err(refused(Errno(libc::EIO)));
+                }
+                if interface.attached.load(Relaxed) > 1 {
+                    let hash = crate::link::flow_hash(|at| room.get(at), interface.is_tap());
+                    interface.learn_flow(hash, self.inode);
+                }
+                Ok(ethertype)
             })?;
-            let ethertype = packet.ethertype(room).map_err(refused)?;
-            if !interface.is_up() {
-                return Err(refused(Errno(libc::EIO)));
-            }
-            if interface.attached.load(Relaxed) > 1 {
-                interface.learn_flow(crate::link::flow_hash(room, interface.is_tap()), self.inode);
-            }
-            Ok(ethertype)
-        })?;
         count(&stats.rx_packets, 1, true);
         count(&stats.rx_bytes, packet.len as u64, true);
         Ok(captured)
@@ -317,13 +316,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         if captured {
             // Bytes that cannot be read are not there to be captured.
-            let _ = interface.log_append(Sort::WriteRefused(refused), len, |room| {
-                source.copy(offset, room)?;
-                Ok(packet.and_then(|p| p.ethertype(room).ok()).unwrap_or(0))
-            });
+            let _ = lock
+                .log_writer()
+                .append(Sort::WriteRefused(refused), len, |room| {
+                    source.copy_shared(offset, room)?;
+                    Ok(packet.and_then(|p| p.ethertype(room).ok()).unwrap_or(0))
+                });
         }
         drop(lock);
-        interface.log_ring();
+        interface.log.ring();
         self.net.ring_capturer();
     }
 
@@ -357,7 +358,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let capturer_behind = !detached && self.net.is_capturer_behind(&interface);
         Readiness {
             error: false,
-            readable: self.state.queued() > 0,
+            readable: self.state.ring.queued() > 0,
             writable: (detached || interface.is_writable()) && !capturer_behind,
             link_down: !interface.is_up(),
             capturer_behind,

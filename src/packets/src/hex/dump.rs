@@ -2,6 +2,7 @@
 //!
 //! What the bytes are and what the text beside them, each tool decides by its own columns. The next line's offset says how many
 //! bytes there were; where that is not known (on the last line), groups of a like width, one space apart, are bytes.
+#![forbid(unsafe_code)]
 
 use super::digits::digits;
 use crate::frame::LONGEST;

@@ -2,6 +2,7 @@
 //! `tshark -x` write them and `text2pcap` reads them.
 //!
 //! One a line: bytes with or without spaces or colons between them, `#` for comments. Dumps: see `dump`.
+#![forbid(unsafe_code)]
 
 mod digits;
 mod dump;

@@ -1,4 +1,5 @@
 //! Writing pcap: little-endian, nanoseconds.
+#![forbid(unsafe_code)]
 
 use crate::frame::LONGEST;
 use crate::link::LinkType;

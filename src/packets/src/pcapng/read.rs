@@ -1,5 +1,6 @@
 //! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution, packets in all three
 //! kinds of blocks; other blocks are passed over.
+#![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, OBSOLETE_PACKET, SECTION, SIMPLE_PACKET};
 use crate::frame::{self, Frame, LONGEST};

@@ -1,4 +1,5 @@
 //! Writing pcapng: one section, an interface block per interface, nanoseconds, directions, comments, statistics.
+#![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, INTERFACE_STATISTICS, SECTION};
 use crate::frame::LONGEST;

@@ -118,6 +118,6 @@ pub unsafe extern "C" fn memtun_packet_describe(
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {
     let dir = net.dir();
     let tunnel = dir.tunnel(id)?;
-    let _lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
-    Ok(tunnel.peek_all())
+    let lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
+    Ok(lock.queue().peek_all())
 }

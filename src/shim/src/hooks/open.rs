@@ -41,7 +41,8 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
 
 pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
-        let _ = memtun_sys::close(fd);
+        // SAFETY: opened for the program just now, which has not seen it.
+        let _ = unsafe { memtun_sys::close(fd) };
     }
     errno::give(fence(|| ops::open(flags))) as c_int
 }
@@ -180,7 +181,8 @@ pub fn is_in_force() -> bool {
         slot.store(real, Relaxed);
     }
     if fd >= 0 {
-        let _ = memtun_sys::close(fd);
+        // SAFETY: opened here just now.
+        let _ = unsafe { memtun_sys::close(fd) };
     }
     NOTED.load(Relaxed)
 }

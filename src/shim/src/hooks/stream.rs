@@ -72,7 +72,8 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
-    let closed = closing::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
+    // SAFETY: the stream's own, which is closed.
+    let closed = closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     forget(fd);
     closed
 }
@@ -275,16 +276,16 @@ fn reopening(
     }
     let file = host(c"/dev/null".as_ptr());
     if !file.is_null() {
-        // SAFETY: an open stream; plain descriptors of ours and the stream's.
+        // SAFETY: an open stream, whose descriptor is replaced.
         unsafe {
             let number = libc::fileno(file);
-            if memtun_sys::syscall(libc::SYS_dup3, [fd as usize, number as usize, 0, 0, 0, 0]) >= 0
-            {
+            if memtun_sys::duplicate_onto(fd, number, 0).is_ok() {
                 ops::duplicated(fd, number);
             }
         }
     }
-    closing::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
+    // SAFETY: opened here, and the stream has a number of its own.
+    closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     file
 }
 

@@ -1,6 +1,7 @@
 //! poll(2) where the bell alone cannot tell the truth. For tunnels in such a state the question to the kernel is changed (what
 //! cannot be is not asked for) and the link's own FIFO is asked beside it, so that the call still sleeps in the kernel and
 //! wakes at the moment.
+#![forbid(unsafe_code)]
 
 use super::deadline::{host_ppoll, Deadline, NOW};
 use super::epoll;

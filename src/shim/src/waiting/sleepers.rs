@@ -1,5 +1,6 @@
 //! Who sleeps on tunnels with O_ASYNC: a byte that another process puts into the bell is a signal, too, so it puts one there
 //! without a packet only where somebody has to be woken.
+#![forbid(unsafe_code)]
 
 use crate::table::{self, bound_in};
 use libc::c_int;

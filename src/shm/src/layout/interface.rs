@@ -2,6 +2,7 @@
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
+use crate::log::Log;
 use memtun_abi::uapi::{IFF_PERSIST, IFF_TUN};
 use memtun_sys::PAGE;
 use std::sync::atomic::{
@@ -21,9 +22,9 @@ pub const GONE: u32 = 1;
 #[repr(C)]
 pub struct InterfaceState {
     /// See [`Header`].
-    pub header: Header,
+    pub(crate) header: Header,
     /// Guards the outbound log and the list of queues.
-    pub lock: Lock,
+    pub(crate) lock: Lock,
     /// As in if_nametoindex(3).
     pub ifindex: AtomicU32,
     /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and nothing is written to the log.
@@ -67,20 +68,8 @@ pub struct InterfaceState {
     pub queues: [AtomicU64; MAX_QUEUES],
     /// Counters as in `ip -s link`.
     pub stats: Stats,
-    /// Outbound log: place and number of the oldest packet kept, see [`crate::log`].
-    pub log_head: AtomicU64,
-    /// Place and number of the next packet.
-    pub log_tail: AtomicU64,
-    /// Bytes of the log's area that have memory behind them.
-    pub log_reserved: AtomicU64,
-    /// Futex: rises with every packet, and with deletion.
-    pub log_event: AtomicU32,
-    /// Sleepers on `log_event`, see [`NetState::waiters`](super::NetState::waiters).
-    pub log_waiters: AtomicU32,
-    /// Packets among the log's records that the program wrote with success.
-    pub log_written: AtomicU64,
-    /// Where somebody who was overtaken can go on: a late record that begins in each eighth of it.
-    pub log_marks: [AtomicU64; 8],
+    /// The outbound log.
+    pub log: Log,
     /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
     /// while [`NetState::capturing`](super::NetState::capturing).
     pub capture_cursor: AtomicU64,
@@ -168,4 +157,4 @@ const LOG_AREA: usize = 8 << 20;
 
 // On a full file system an interface goes on in the room that it has from the beginning: any packet that a network carries
 // can be written.
-state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log_reserved));
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));

@@ -9,6 +9,7 @@ pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_QUEUES};
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};
 
+use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Changes with every change of a struct in this folder.
@@ -48,7 +49,7 @@ pub struct Header {
 
 impl Header {
     /// Fills the header of a new file.
-    pub fn init(&self, kind: Kind, length: u64) {
+    pub(crate) fn init(&self, kind: Kind, length: u64) {
         use std::sync::atomic::Ordering::Relaxed;
         self.version.store(VERSION, Relaxed);
         self.kind.store(kind as u32, Relaxed);
@@ -101,8 +102,12 @@ pub unsafe trait State {
     const SMALLEST_AREA: usize;
     /// Bytes of the packet area that have memory behind them from the beginning; whole pages.
     const FIRST: usize;
+    /// Where in the file the lock stands, for whoever looks at it or damages it from outside.
+    const LOCK_AT: usize;
     /// The header.
     fn header(&self) -> &Header;
+    /// The lock.
+    fn lock(&self) -> &Lock;
     /// Bytes of the packet area that have memory behind them.
     fn reserved(&self) -> Option<&AtomicU64>;
 }
@@ -117,8 +122,12 @@ macro_rules! state {
             const AREA: usize = $area;
             const SMALLEST_AREA: usize = $smallest;
             const FIRST: usize = $first;
+            const LOCK_AT: usize = std::mem::offset_of!($type, lock);
             fn header(&self) -> &Header {
                 &self.header
+            }
+            fn lock(&self) -> &Lock {
+                &self.lock
             }
             fn reserved(&self) -> Option<&AtomicU64> {
                 let reserved: fn(&$type) -> Option<&AtomicU64> = $reserved;

@@ -28,10 +28,10 @@ pub struct FaultSlot {
 #[repr(C)]
 pub struct NetState {
     /// See [`Header`].
-    pub header: Header,
+    pub(crate) header: Header,
     /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one operation on a file, or
     /// one store: its holder may be replaced.
-    pub lock: Lock,
+    pub(crate) lock: Lock,
     /// Index of the next interface.
     pub next_ifindex: AtomicU32,
     /// Bits of `Permission` that are taken away.

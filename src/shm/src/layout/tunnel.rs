@@ -2,6 +2,7 @@
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
+use crate::ring::Ring;
 use memtun_sys::PAGE;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
 
@@ -21,9 +22,9 @@ pub enum Attachment {
 #[repr(C)]
 pub struct TunnelState {
     /// See [`Header`].
-    pub header: Header,
+    pub(crate) header: Header,
     /// Guards the inbound queue, the bell and the attachment.
-    pub lock: Lock,
+    pub(crate) lock: Lock,
     /// [`Attachment`]
     pub attachment: AtomicU32,
     /// Interface it is attached to.
@@ -56,13 +57,11 @@ pub struct TunnelState {
     pub requested_name: [AtomicU8; 16],
     /// Name of the interface, follows a rename.
     pub name: [AtomicU8; 16],
-    /// Inbound ring: head, tail and count in one word, see [`crate::ring`].
-    pub ring: AtomicU64,
-    /// Bytes of the ring's area that have memory behind them.
-    pub ring_reserved: AtomicU64,
+    /// The inbound queue.
+    pub ring: Ring,
 }
 
 /// Room for 500 packets of the largest IP size with their record headers.
 const RING_AREA: usize = 32 << 20;
 
-state!(TunnelState, Kind::Tunnel, area RING_AREA, at least super::SMALLEST, first 2 * PAGE, |s| Some(&s.ring_reserved));
+state!(TunnelState, Kind::Tunnel, area RING_AREA, at least super::SMALLEST, first 2 * PAGE, |s| Some(&s.ring.reserved));

@@ -10,6 +10,7 @@
 //! earlier was in its log before that second look began, however many interfaces a program goes through. So all that was
 //! noted can be given in the order of time; the rest has to wait for the next round. The further a capture is behind, the
 //! more a round is worth.
+#![forbid(unsafe_code)]
 
 use super::record::{Captured, Direction};
 use crate::Name;
@@ -55,9 +56,9 @@ impl Tap {
     pub(super) fn new(inode: u64, state: Mapped<InterfaceState>, first: bool) -> Tap {
         let cursor = || {
             if first {
-                state.log_cursor(true)
+                state.log().cursor(true)
             } else {
-                state.log_cursor_from_start()
+                state.log().cursor_from_start()
             }
         };
         state.capture_from(cursor().number());
@@ -83,7 +84,7 @@ impl Tap {
 
     /// Is there anything that the capture does not know yet?
     pub(super) fn has_news(&self) -> bool {
-        self.state.log_next().number() > self.cursor.number() || self.is_gone()
+        self.state.log.next().number() > self.cursor.number() || self.is_gone()
     }
 
     /// Nobody waits any more for what is in this log.
@@ -106,7 +107,7 @@ impl Tap {
 
     /// How far the log goes, as far as it is wanted.
     fn end(&self) -> u64 {
-        self.state.log_next().number().min(self.limit)
+        self.state.log.next().number().min(self.limit)
     }
 
     /// When the next record was written; None when there is none.
@@ -114,7 +115,7 @@ impl Tap {
         if self.cursor.number() >= self.limit {
             return None;
         }
-        let time = self.state.log_peek(&self.cursor)?;
+        let time = self.state.log().peek(&self.cursor)?;
         Some(time.max(self.latest))
     }
 
@@ -123,11 +124,11 @@ impl Tap {
         let state = &self.state;
         let index = self.index();
         let mut data = Vec::new();
-        let mut entry = state.log_read(&mut self.cursor, &mut data);
+        let mut entry = state.log().read(&mut self.cursor, &mut data);
         if self.fresh && matches!(entry, Entry::Lost(_)) && !state.capture_given_up() {
             // Overwritten by the one who had asked before the capture began; all that is kept now is still wanted.
-            self.cursor = state.log_cursor(true);
-            entry = state.log_read(&mut self.cursor, &mut data);
+            self.cursor = state.log().cursor(true);
+            entry = state.log().read(&mut self.cursor, &mut data);
         }
         let name = load_name(&state.name);
         match entry {

@@ -15,6 +15,7 @@
 //!   lives.
 //!
 //! `room` is the writers' side of this, `merge` puts the logs in order.
+#![forbid(unsafe_code)]
 
 mod merge;
 mod record;
@@ -29,6 +30,7 @@ use memtun_shm::load_name;
 use merge::{Found, Merge, Tap};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::atomic::{
     fence,
     Ordering::{Relaxed, SeqCst},
@@ -221,9 +223,9 @@ impl Capture {
             }
             // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
             if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {
-                let _ = sys::flock(self.lock.raw(), libc::LOCK_UN);
+                let _ = sys::flock(self.lock.as_fd(), libc::LOCK_UN);
                 if !dir.remove_if_deserted() {
-                    let _ = sys::flock(self.lock.raw(), libc::LOCK_EX | libc::LOCK_NB);
+                    let _ = sys::flock(self.lock.as_fd(), libc::LOCK_EX | libc::LOCK_NB);
                 }
             }
         }

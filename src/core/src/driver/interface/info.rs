@@ -1,4 +1,5 @@
 //! Snapshots of interfaces and tunnels: plain values, and what follows from them. `record` gives them their JSON form.
+#![forbid(unsafe_code)]
 
 use crate::Name;
 use memtun_abi::uapi;
@@ -99,7 +100,7 @@ impl TunnelInfo {
             requested_name: (mode != 0).then(|| load_name(&state.requested_name)),
             mode,
             open_flags: state.open_flags.load(Relaxed),
-            queued: state.queued(),
+            queued: state.ring.queued(),
         }
     }
     /// Opened without O_NONBLOCK.

@@ -1,4 +1,5 @@
 //! Packets toward the program.
+#![forbid(unsafe_code)]
 
 use super::queue::Queue;
 use super::Interface;
@@ -14,6 +15,7 @@ use memtun_kernel::tun::room::{Refusal, Wait};
 use memtun_shm::layout::Attachment;
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
+use memtun_shm::InterfaceGuard;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,19 +141,19 @@ impl Interface {
                 return;
             };
             if captured {
-                self.capture(Sort::InjectRefused(refusal.errno), frame, ethertype);
+                self.capture(&lock, Sort::InjectRefused(refusal.errno), frame, ethertype);
             }
             drop(lock);
             dir.ring_capturer();
         }
     }
 
-    /// A record for the capturer. Wants the interface's lock.
-    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+    /// A record for the capturer.
+    fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
         // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
-        let _ = self.state.log_append(sort, frame.len(), |room| {
-            room.copy_from_slice(frame);
+        let _ = lock.log_writer().append(sort, frame.len(), |room| {
+            room.store(frame);
             Ok(ethertype)
         });
     }
@@ -169,7 +171,7 @@ impl Interface {
             .map_err(|_| Errno(libc::ENODEV))?;
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
-        if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
+        if tunnel.ring.queued() >= self.state.txqueuelen.load(Relaxed) {
             if let Some(time) = end.nap() {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
@@ -220,7 +222,7 @@ impl Interface {
         let pushed = self.push(queue, frame, ethertype, wait.for_lock());
         // What the program answers comes behind it: nobody writes while the interface's lock is held.
         if captured && pushed.is_ok() {
-            self.capture(Sort::Injected, frame, Some(ethertype));
+            self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
         drop(lock);
         dir.ring_capturer();
@@ -236,7 +238,7 @@ impl Interface {
         patience: Patience,
     ) -> std::result::Result<(), Errno> {
         let state = &**self.state;
-        let _lock = self
+        let lock = self
             .net
             .dir()
             .lock_tunnel(queue.inode, &queue.tunnel, patience)?;
@@ -245,18 +247,18 @@ impl Interface {
         {
             return Err(Errno(libc::ENODEV));
         }
-        let limit = state.txqueuelen.load(Relaxed);
+        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
         if !bell::will_ring(&queue.tunnel) {
-            return queue.tunnel.push(frame, ethertype, limit);
+            return inbound.push(frame, ethertype, limit);
         }
-        if queue.tunnel.queued() >= limit {
+        if inbound.queued() >= limit {
             return Err(Errno(libc::EAGAIN));
         }
         // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
         // packet without a bell would lie there unheard.
         let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
-        let pushed = queue.tunnel.push(frame, ethertype, limit);
+        let pushed = inbound.push(frame, ethertype, limit);
         if pushed.is_err() {
             bell::packets_taken(&queue.tunnel, bell, false);
         }

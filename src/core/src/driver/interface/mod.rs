@@ -1,4 +1,5 @@
 //! The driver's side of one interface: packets in and out, datagrams, link settings.
+#![forbid(unsafe_code)]
 
 mod info;
 mod inject;
@@ -223,8 +224,8 @@ impl Interface {
         let dir = self.net.dir();
         let queued = |inode| {
             let tunnel = dir.tunnel(inode).ok()?;
-            let _lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
-            Some(tunnel.peek_all())
+            let lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
+            Some(lock.queue().peek_all())
         };
         self.state
             .queue_inodes()

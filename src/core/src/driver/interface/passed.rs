@@ -1,4 +1,5 @@
 //! What a receiver of datagrams has passed over, for whoever has waited in vain.
+#![forbid(unsafe_code)]
 
 use crate::packet::{Flaw, Found};
 use std::fmt;

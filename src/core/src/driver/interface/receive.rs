@@ -1,17 +1,16 @@
 //! Packets from the program: subscribers of the outbound log, and receivers of datagrams.
+#![forbid(unsafe_code)]
 
 use super::passed::PassedOver;
 use crate::deadline::Deadline;
 use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
-use crate::sys;
-use crate::{Errno, Error, ErrorKind};
+use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ enum Look {
 
 impl Subscriber {
     pub(super) fn new(net: Arc<Joined>, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
-        let cursor = Mutex::new(state.log_cursor(false));
+        let cursor = Mutex::new(state.log().cursor(false));
         Subscriber { net, state, cursor }
     }
 
@@ -95,7 +94,7 @@ impl Subscriber {
         let mut data = Vec::new();
         let (entry, next, expected) = {
             let mut cursor = self.lock();
-            let entry = self.state.log_read(&mut cursor, &mut data);
+            let entry = self.state.log().read(&mut cursor, &mut data);
             (entry, cursor.number(), cursor.expected())
         };
         let name = || load_name(&self.state.name);
@@ -129,15 +128,8 @@ impl Subscriber {
     /// Sleeps until there is a record of number `next`, or a moment has passed.
     fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
-        state.log_waiters.fetch_add(1, SeqCst);
-        let seen = state.log_event.load(SeqCst);
-        let mut timed_out = false;
-        if state.log_next().number() <= next && !state.is_gone() {
-            timed_out =
-                sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
-        }
-        state.log_waiters.fetch_sub(1, SeqCst);
-        if timed_out {
+        let nothing_new = || state.log.next().number() <= next && !state.is_gone();
+        if state.log.sleep(time, nothing_new) {
             self.net.look_after(state);
         }
     }
@@ -170,7 +162,7 @@ impl UdpReceiver {
     fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
         let end = Deadline::after(timeout);
         // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
-        let due = self.packets.state.log_next().number();
+        let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
         loop {
             let packet = self.packets.recv_until(end)?;

@@ -1,4 +1,5 @@
 //! Epoll instances that this process got from somebody else: what is registered stands in /proc/self/fdinfo.
+#![forbid(unsafe_code)]
 
 use super::registrations::{self, mark, Target, EXCLUSIVE, OUT, OUT_LEFT_OUT};
 use super::{instances, registrations::EDGE};

@@ -1,4 +1,5 @@
 //! What the kernel is told of a registration, brought in line with the state of its tunnel.
+#![forbid(unsafe_code)]
 
 use super::instances::{self, DEEPEST};
 use super::registrations::{

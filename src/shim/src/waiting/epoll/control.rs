@@ -1,4 +1,5 @@
 //! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
+#![forbid(unsafe_code)]
 
 use super::adopt;
 use super::care::modify;
@@ -202,7 +203,7 @@ pub fn before_exec() {
         let Some(epoll) = instances::number_of(registration.instance()).filter(|_| quiet) else {
             continue;
         };
-        let stays = memtun_sys::fcntl(epoll, libc::F_GETFD, 0) == Ok(0);
+        let stays = memtun_sys::closes_on_exec(epoll) == Ok(false);
         if stays && modify(Some(epoll), registration, registration.events()) {
             registration.set_mark(mark::FRESH);
         }

@@ -1,4 +1,5 @@
 //! The registrations of tunnels, and of other epoll instances, that this process knows.
+#![forbid(unsafe_code)]
 
 use super::instances::DEEPEST;
 use crate::table::{self, OwnTunnels};
@@ -9,6 +10,7 @@ use memtun_kernel::net::Local;
 use memtun_kernel::tun::{Readiness, Tunnel};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use memtun_sys::KeptFifo;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -69,19 +71,9 @@ pub struct Registration {
 }
 
 /// A number that is the tunnel's for a moment.
-pub struct Lent {
-    fd: c_int,
-    inode: u64,
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Another thread may have closed a range of numbers, and have something of its own there.
-        if sys::is_fifo(self.fd, self.inode) {
-            let _ = sys::close(self.fd);
-        }
-    }
-}
+///
+/// Another thread may have closed a range of numbers meanwhile, and have something of its own there.
+pub struct Lent(#[allow(dead_code)] KeptFifo);
 
 const PLACES: usize = 2048;
 static TABLE: [Registration; PLACES] = [const {
@@ -145,12 +137,9 @@ impl Registration {
             return None;
         }
         let number = self.number();
-        let got = sys::fcntl(self.descriptor()?, libc::F_DUPFD_CLOEXEC, number as usize);
-        let lent = Lent {
-            fd: got.ok()?,
-            inode,
-        };
-        (lent.fd == number).then_some(lent)
+        let lent = KeptFifo::none_yet(inode);
+        let got = lent.keep(sys::duplicate_from(self.descriptor()?, number, true).ok()?);
+        (got == number).then_some(Lent(lent))
     }
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {

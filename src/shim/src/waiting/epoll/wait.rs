@@ -1,4 +1,5 @@
 //! Waiting: what only this process can report, and what the kernel reports that is not so.
+#![forbid(unsafe_code)]
 
 use super::adopt;
 use super::care::{look, look_at, modify, told};
