@@ -19,6 +19,7 @@ mod sync;
 mod thread;
 #[cfg(not(loom))]
 pub mod truncated;
+mod word;
 
 pub use area::SharedBytes;
 #[cfg(not(loom))]

@@ -7,22 +7,14 @@
 //! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 
 use super::thread::{self, Thread};
-use crate::sync::{AtomicU32, AtomicU64};
+use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};
+use crate::sync::AtomicU32;
 use crate::{below, Errno};
 use std::marker::PhantomData;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-#[cfg(not(target_endian = "little"))]
-compile_error!("the futex is the first half of a lock's word");
-
 pub use super::thread::{before_fork, forked, holds_any, init, leaving};
-
-const WAITERS: u32 = 0x8000_0000;
-const OWNER_DIED: u32 = 0x4000_0000;
-const TID: u32 = 0x3fff_ffff;
-/// The word but for the waiters: who holds it.
-const HOLDER: u64 = !(WAITERS as u64);
 
 /// How long a call of the program's waits for a lock.
 const PROGRAM: Duration = Duration::from_secs(1);
@@ -88,7 +80,7 @@ impl Patience {
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub struct Lock {
-    word: AtomicU64,
+    word: Word,
     /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
     turn: AtomicU32,
     _reserved: u32,
@@ -119,7 +111,7 @@ impl Lock {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<Guard<'a>, Errno> {
-        if thread::holds(self, Thread::current().tid) {
+        if thread::holds(&self.word, Thread::current().tid) {
             return Err(Errno(libc::EAGAIN));
         }
         let guard = match self.attempt(0, 0, peers.token()) {
@@ -142,7 +134,7 @@ impl Lock {
         peers: &P,
         patience: Patience,
     ) -> Result<Guard<'a>, Errno> {
-        if thread::holds(self, Thread::current().tid) {
+        if thread::holds(&self.word, Thread::current().tid) {
             return Ok(Guard::nothing());
         }
         let guard = match self.attempt(0, 0, peers.token()) {
@@ -155,46 +147,7 @@ impl Lock {
 
     /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
     pub fn is_mine(&self) -> bool {
-        thread::remembers(self)
-    }
-
-    /// The lower half of the word, for the kernel.
-    #[cfg(not(loom))]
-    fn futex(&self) -> &AtomicU32 {
-        // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as half a word.
-        unsafe { &*self.word.as_ptr().cast::<AtomicU32>() }
-    }
-
-    #[cfg(not(loom))]
-    fn announced(&self) -> *const u32 {
-        self.futex().as_ptr()
-    }
-
-    #[cfg(loom)]
-    fn announced(&self) -> *const u32 {
-        std::ptr::null()
-    }
-
-    /// Sleeps while this stands in the lower half.
-    #[cfg(not(loom))]
-    fn sleep(&self, expected: u32, time: Duration) {
-        let _ = below::futex_wait(self.futex(), expected, Some(time));
-    }
-
-    #[cfg(loom)]
-    fn sleep(&self, expected: u32, _: Duration) {
-        let _ = below::half_wait(&self.word, expected);
-    }
-
-    /// Wakes one that sleeps.
-    #[cfg(not(loom))]
-    fn wake_one(&self) {
-        below::futex_wake(self.futex(), 1);
-    }
-
-    #[cfg(loom)]
-    fn wake_one(&self) {
-        below::half_wake();
+        thread::remembers(&self.word)
     }
 
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
@@ -207,8 +160,8 @@ impl Lock {
         let thread = Thread::current();
         let mine = held_by(thread, token);
         // Before the word changes: a signal handler that comes in between must find the lock here.
-        let place = thread::push(self, thread.tid, mine)?;
-        let before = thread.announce(self.announced());
+        let place = thread::push(&self.word, thread.tid, mine)?;
+        let before = thread.announce(self.word.announced());
         let taken = self
             .word
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
@@ -313,7 +266,7 @@ impl Lock {
                 continue;
             }
             let time = Duration::from_nanos(end - now).min(SLICE);
-            self.sleep(waited as u32, time);
+            self.word.sleep(waited as u32, time);
             // Others may sleep as well: whoever takes the lock now must wake one of them.
             keep = waiters;
             round = patient;
@@ -338,23 +291,7 @@ impl Lock {
 
     #[cold]
     fn wake(&self) {
-        self.wake_one();
-    }
-
-    /// Does this stand in its word?
-    pub(super) fn is_held_by(&self, mine: u64) -> bool {
-        self.word.load(Relaxed) & HOLDER == mine
-    }
-
-    /// As the kernel does for a dead holder: the thread will not come back to what it did under the lock.
-    pub(super) fn give_up(&self, mine: u64) {
-        let (waiters, died) = (WAITERS as u64, OWNER_DIED as u64);
-        let given = |word| (word & HOLDER == mine).then_some(word & waiters | died);
-        if let Ok(before) = self.word.fetch_update(SeqCst, Relaxed, given) {
-            if before & waiters != 0 {
-                self.wake_one();
-            }
-        }
+        self.word.wake_one();
     }
 }
 

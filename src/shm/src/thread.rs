@@ -5,9 +5,9 @@
 //! FUTEX_OWNER_DIED when the thread ends, is killed or executes another program. No list is built, so no pointer stands in
 //! shared memory.
 
-use super::lock::Lock;
 #[cfg(not(loom))]
 use super::truncated::is_mapped;
+use super::word::Word;
 use crate::below::{gettid, now_ns};
 use memtun_sys as sys;
 use std::cell::Cell;
@@ -53,7 +53,7 @@ struct Held {
 /// A lock that is held, or about to be taken or let go.
 struct Place {
     /// Null from `count` on, and where a signal handler interrupts `push` or `pop`.
-    lock: Cell<*const Lock>,
+    lock: Cell<*const Word>,
     /// The stack pointer when it was taken.
     stack: Cell<usize>,
     /// What stands in the lock's word when it is held.
@@ -246,12 +246,12 @@ const SIGNAL_FRAME: usize = 1024;
 /// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler, unless the frame that took it
 /// has been left by a jump: then nobody will ever let it go, and it is given up here.
 #[inline]
-pub fn holds(lock: &Lock, tid: u32) -> bool {
+pub fn holds(lock: &Word, tid: u32) -> bool {
     HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
 }
 
 #[cold]
-fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
+fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     if held.tid.get() != tid {
         held.forget();
         return false;
@@ -287,7 +287,7 @@ pub fn holds_any() -> bool {
 }
 
 /// Is this lock among those that the thread remembers?
-pub(super) fn remembers(lock: &Lock) -> bool {
+pub(super) fn remembers(lock: &Word) -> bool {
     HELD.with(|held| {
         let mut places = held.places().iter();
         places.any(|place| std::ptr::eq(place.lock.get(), lock))
@@ -303,7 +303,7 @@ pub(super) fn is_full() -> bool {
 ///
 /// A handler may come between any two of these steps, remember locks of its own behind this one, and forget them again.
 #[inline]
-pub(super) fn push(lock: &Lock, tid: u32, mine: u64) -> Option<usize> {
+pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
     HELD.with(|held| {
         let count = held.count.get();
         let place = held.places.get(count)?;
