@@ -7,6 +7,7 @@
 mod fd;
 mod fs;
 pub mod guard;
+mod kept;
 mod limits;
 mod mem;
 mod path;
@@ -15,6 +16,7 @@ mod raw;
 
 pub use fd::*;
 pub use fs::*;
+pub use kept::KeptFifo;
 pub use limits::*;
 pub use mem::*;
 pub use path::PathBuf;
