@@ -1,5 +1,6 @@
 //! Processes in unusual places: without the device, without a file system, with a full one, cancelled, spawned, killed.
 
+use memtun::Sending;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -201,10 +202,10 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     std::thread::scope(|scope| {
         let running = scope.spawn(|| stage.run(&mut command));
         let interface = net
-            .wait_interface("root0", Some(LIMIT))
+            .wait_interface_within("root0", LIMIT)
             .expect("the interface");
         interface
-            .inject(&[0x45; 77], None, Some(LIMIT))
+            .inject_with(&[0x45; 77], Sending::new().within(LIMIT))
             .expect("room");
         let finished = running.join().expect("no panic");
         succeeded(&finished);

@@ -54,7 +54,7 @@ fn random_stops_stop_nobody() {
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, &name]).envs(VICTIM));
         if ["t", "w"].contains(&pattern) {
-            net.wait_interface(&name, Some(LIMIT))
+            net.wait_interface_within(&name, LIMIT)
                 .expect("the program's interface");
         }
         memtun_sys::nap(Duration::from_micros(random.below(8000)));
@@ -110,7 +110,7 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, "st0"]).envs(VICTIM));
         // It is in its loop, not still being loaded.
-        net.wait_interface("st0", Some(LIMIT))
+        net.wait_interface_within("st0", LIMIT)
             .expect("the program's interface");
         let held = hold(&net, victim.0.id() as i32, lock, "st0");
         // Not before: the net's lock is taken from a holder that is as slow as this one was.
@@ -158,7 +158,7 @@ fn who_shares_a_tunnel_with_a_stopped_holder_gets_an_error_and_a_sentence() {
         let mut command = stage.shimmed(net.path(), &sharers);
         let mut program = Process::start(command.arg("st0").env("PEER_LIMIT_MS", "1300"));
         let interface = net
-            .wait_interface("st0", Some(LIMIT))
+            .wait_interface_within("st0", LIMIT)
             .expect("the interface");
         let held = hold(&net, program.0.id() as i32, lock, "st0");
         let limit = Instant::now() + LIMIT;

@@ -1,6 +1,7 @@
 //! Several programs that read, fork, exec and are killed at random while packets are injected: every packet is read once,
 //! still queued, or counted as discarded; nothing is left in the net.
 
+use memtun::{Sending, Timeout};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
@@ -90,7 +91,7 @@ fn live(
     marks.set_len(NUMBERS).expect("its length");
     let mut child = start(program, net, name, &marks_path, random.below(1 << 30));
     let interface = net
-        .wait_interface(name, Some(Duration::from_secs(20)))
+        .wait_interface_within(name, Duration::from_secs(20))
         .expect("the program's interface");
     let (mut accepted, mut refused) = (0u64, 0u64);
     let killed_at = Instant::now() + Duration::from_millis(random.below(400));
@@ -99,7 +100,10 @@ fn live(
         for _ in 0..burst {
             let packet = numbered(accepted as u32, 8 + random.below(1400) as usize);
             let patience = Duration::from_millis(random.below(3));
-            match interface.inject_raw(&packet, None, Some(patience)) {
+            match interface
+                .inject_with(&packet, Sending::new().within(patience))
+                .map_err(|e| e.errno())
+            {
                 Ok(()) => accepted += 1,
                 Err(e) if e.0 == libc::EAGAIN => refused += 1,
                 Err(e) => panic!(
@@ -108,7 +112,7 @@ fn live(
                 ),
             }
         }
-        while interface.recv(Some(Duration::ZERO)).is_ok() {}
+        while interface.recv_within(Timeout::NOW).is_ok() {}
     }
     assert!(
         child.try_wait().expect("wait").is_none(),

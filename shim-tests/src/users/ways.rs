@@ -161,7 +161,7 @@ pub fn answer_in_rust() {
         Ok(uid) => NetOptions::new().owner(uid),
         Err(_) => NetOptions::new(),
     };
-    match options.open(net) {
+    match options.create(true).open(net) {
         Ok(_) => println!("join: ok"),
         Err(e) => println!("join: {} {e}", e.errno().0),
     }

@@ -2,6 +2,7 @@
 
 use super::holds;
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, TUNSETIFF, TUNSETVNETHDRSZ};
+use memtun::Sending;
 use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -59,18 +60,18 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 fn what_is_taken_is_the_packet_behind_the_headers() {
     holds((framing(), vec(bytes(120), 1..12)), |(framing, packets)| {
         let (system, fd) = framing.attached();
-        let interface = system.net().wait_interface("f0", NOW).expect("it");
+        let interface = system.net().wait_interface_within("f0", NOW).expect("it");
         let subscriber = interface.subscribe();
         for packet in packets {
             match system.write(fd, &packet) {
                 Ok(n) => {
                     prop_assert_eq!(n, packet.len());
-                    let seen = subscriber.recv(NOW).expect("the packet");
+                    let seen = subscriber.recv_within(NOW).expect("the packet");
                     prop_assert_eq!(&seen.data, &packet[framing.len()..]);
                 }
                 Err(e) => {
                     prop_assert_eq!(e.0, libc::EINVAL);
-                    prop_assert!(subscriber.recv(NOW).is_err());
+                    prop_assert!(subscriber.recv_within(NOW).is_err());
                     let least = framing.len() + if framing.tap { ETH_HLEN } else { 0 };
                     let may_be_refused = packet.len() < least
                         || framing.vnet.is_some()
@@ -94,10 +95,10 @@ fn what_is_given_is_headers_and_packet_cut_to_the_buffer() {
     );
     holds(cases, |(framing, packets)| {
         let (system, fd) = framing.attached();
-        let interface = system.net().wait_interface("f0", NOW).expect("it");
+        let interface = system.net().wait_interface_within("f0", NOW).expect("it");
         for (packet, room, ethertype) in packets {
             interface
-                .inject(&packet, Some(ethertype), NOW)
+                .inject_with(&packet, Sending::new().ethertype(ethertype).within(NOW))
                 .expect("room for one");
             let whole = framing.len() + packet.len();
             let read = system.read(fd, room);

@@ -1,9 +1,12 @@
 //! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
 
+use memtun::{Sending, Timeout};
 use memtun_shm::layout::{InterfaceState, NetState, State, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -39,24 +42,26 @@ impl Longest {
                 let _ = self.time(format!("{what} {ms} ms"), time + NOISE, call);
             };
             timed("wait_interface", &mut || {
-                net.wait_interface("none", Some(time)).map(drop)
+                net.wait_interface_within("none", time).map(drop)
             });
             let Ok(Some(interface)) = &known else {
                 continue;
             };
             timed("inject", &mut || {
-                interface.inject(&[0x45; 60], None, Some(time))
+                interface.inject_with(&[0x45; 60], Sending::new().within(time))
             });
             timed("send_udp", &mut || {
                 let to = "10.0.0.1:7".parse().expect("an address");
-                interface.send_udp(b"x", to, None, Some(time)).map(drop)
+                interface
+                    .send_udp_with(b"x", to, Sending::new().within(time))
+                    .map(drop)
             });
-            let nobody = interface.receive_udp(None, 9);
-            timed("receive_udp", &mut || nobody.recv(Some(time)).map(drop));
+            let nobody = interface.receive_udp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9)));
+            timed("receive_udp", &mut || nobody.recv_within(time).map(drop));
             // Whatever the program wrote is taken first: then there is something to wait for.
             let limit = Instant::now() + SOON;
-            while interface.recv(Some(Duration::ZERO)).is_ok() && Instant::now() < limit {}
-            timed("recv", &mut || interface.recv(Some(time)).map(drop));
+            while interface.recv_within(Timeout::NOW).is_ok() && Instant::now() < limit {}
+            timed("recv", &mut || interface.recv_within(time).map(drop));
         }
         let Ok(Some(interface)) = &known else { return };
         self.time("info".into(), SOON, || interface.info());

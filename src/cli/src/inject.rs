@@ -8,6 +8,7 @@ use crate::packet_file::PacketFile;
 use crate::progress::Progress;
 use clap::Args;
 use memtun::Interface;
+use memtun::Sending;
 use memtun_packets::{fit, other_length, Fit, Frame, LinkType};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,8 +144,12 @@ impl Replay<'_> {
         let fit = fit(frame.link, &frame.data, self.interface.is_tap());
         let done =
             match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
-                Fit::Whole(data) => self.interface.inject(data, None, self.patience),
-                Fit::Ip(data) => self.interface.deliver(data, self.patience),
+                Fit::Whole(data) => self
+                    .interface
+                    .inject_with(data, Sending::new().within(self.patience)),
+                Fit::Ip(data) => self
+                    .interface
+                    .deliver_with(data, Sending::new().within(self.patience)),
                 Fit::NotIp => {
                     self.not_ip += 1;
                     return Ok(());

@@ -61,7 +61,7 @@ impl NetArgs {
 
     /// The net, which must exist.
     pub fn existing(&self) -> Result<Net, Failure> {
-        Ok(self.options().existing(self.named()?)?)
+        Ok(self.options().open(self.named()?)?)
     }
 
     /// The net, made if it is missing.
@@ -71,7 +71,7 @@ impl NetArgs {
 
     /// The same by another path.
     pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
-        Ok(self.options().open(dir)?)
+        Ok(self.options().create(true).open(dir)?)
     }
 
     /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
@@ -81,7 +81,7 @@ impl NetArgs {
             // Before the look, so that what comes after it is seen.
             let watch = appearing::Watch::on(dir);
             let enough = until.is_over() || stop.is_some_and(Stop::is_due);
-            match self.options().existing(dir) {
+            match self.options().open(dir) {
                 Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
                 Err(_) if enough => return Ok(None),
                 Err(_) => {
@@ -140,6 +140,6 @@ impl InterfaceArgs {
         // A name that can't be one is wrong at once, not when the time is over.
         let _: memtun::Name = self.interface.parse()?;
         let net = self.net.wait(until)?;
-        Ok(net.wait_interface(&self.interface, until.left())?)
+        Ok(net.wait_interface_within(&self.interface, until.left())?)
     }
 }

@@ -20,7 +20,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `deadline` | [`Deadline`]: until when somebody waits |
+//! | `deadline` | [`Timeout`] and [`Deadline`]: how long somebody waits |
 //! | `driver` | what a test holds: [`Net`], [`Interface`], [`Capture`], snapshots, errors |
 //! | [`packet`] | datagrams built and parsed |
 //! | [`launch`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
@@ -36,11 +36,11 @@ mod io;
 pub mod launch;
 pub mod packet;
 
-pub use deadline::Deadline;
+pub use deadline::{Deadline, Timeout};
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
 pub use driver::interface::{
-    Interface, InterfaceInfo, Packet, ReceiveCounters, Subscriber, TransmitCounters, TunnelInfo,
-    UdpReceiver,
+    Interface, InterfaceInfo, Packet, ReceiveCounters, Sending, Subscriber, TransmitCounters,
+    TunnelInfo, UdpReceiver,
 };
 pub use driver::json;
 pub use driver::net::{Net, NetInfo, NetOptions};

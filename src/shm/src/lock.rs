@@ -5,6 +5,7 @@
 //! once it saw the holder die, see `thread`. The kernel hears of one lock per thread. So who has waited for a while
 //! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
 //! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
+#![forbid(unsafe_code)]
 
 use super::thread::{self, Thread};
 use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};

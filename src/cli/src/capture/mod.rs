@@ -1,6 +1,7 @@
 //! `capture`: what goes through the interfaces of a net, live, as pcapng or in lines for people.
 #![forbid(unsafe_code)]
 
+use memtun::Timeout;
 mod running;
 mod sink;
 mod spool;
@@ -15,7 +16,7 @@ use sink::{Missing, Sink};
 use spool::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Capture packets, live, until SIGINT
 ///
@@ -93,10 +94,10 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
             complaint = shared.with_capture(Capture::stop).err();
         }
         let next = shared.with_capture(|capture| match &drained {
-            Some(described) if !stopping => capture.next_while(None, |capture| {
+            Some(described) if !stopping => capture.recv_while(Timeout::FOREVER, |capture| {
                 !shared.stop.is_due() && capture.interfaces().eq(described.iter().copied())
             }),
-            _ => capture.next(Some(Duration::ZERO)),
+            _ => capture.recv_within(Timeout::NOW),
         });
         match next {
             Ok(packet) => {

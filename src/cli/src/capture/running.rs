@@ -152,7 +152,7 @@ impl Running {
         self.net.wake();
         let (mut progress, mut since) = (shared.progress(), Instant::now());
         while !self.ended.is_set() {
-            let look = Deadline::after(Some(shared.standstill() / LOOKS));
+            let look = Deadline::after(shared.standstill() / LOOKS);
             event::wait([ended, self.stop.urgent()], look);
             if let Some(signal) = self.stop.is_urgent() {
                 let text = format!("{} packets were not written", shared.unwritten());

@@ -5,9 +5,9 @@ use memtun::launch::library_obstacle;
 use memtun::launch::preload::PRELOAD;
 use memtun::launch::settings::{NET, OWNER};
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun::{Sending, Timeout};
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 /// The hidden verb that looks whether the library is loaded.
 pub const PROBE: &str = "is-library-loaded";
@@ -96,8 +96,8 @@ fn tunnel() -> Option<String> {
         Err(e) => return fail(&format_args!("{}: {e}", net.path().display())),
     };
     let sent = net
-        .wait_interface("tun0", Some(Duration::ZERO))
-        .and_then(|tun| tun.inject(&[0x45; 20], None, None));
+        .wait_interface_within("tun0", Timeout::NOW)
+        .and_then(|tun| tun.inject_with(&[0x45; 20], Sending::new().within(Timeout::FOREVER)));
     if let Err(e) = sent {
         return fail(&e);
     }

@@ -231,7 +231,7 @@ fn has_tunnels(net: &Net) -> bool {
 /// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
 /// given it and knows nothing of the net.
 fn left_behind(net: &Net) -> Vec<String> {
-    let end = Deadline::after(Some(LAST_MOMENT));
+    let end = Deadline::after(LAST_MOMENT);
     loop {
         let found = inhabitants::of_net(net.path());
         let given = found.is_empty() && has_tunnels(net);

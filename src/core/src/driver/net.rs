@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::joined::Joined;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Timeout};
 use crate::{
     sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
 };
@@ -31,17 +31,22 @@ fn base_directory() -> Vec<u8> {
 }
 
 impl Net {
-    /// Joins the net in `dir`; it is made if missing (mode 0700), its parent is not.
-    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC; EPERM for one that belongs to another user or that
-    /// others may write in, see [`NetOptions`]; ENOTDIR for a link; EUCLEAN for one that is damaged or of another version of
-    /// memtun.
+    /// Joins the net that there is in `dir`.
+    ///
+    /// # Errors
+    /// They name the directory and the remedy. ENOENT: there is no net. EACCES: it cannot be reached. EPERM: it belongs to another
+    /// user, or others may write in it, see [`NetOptions`]. ENOTDIR: it is a link. EUCLEAN: it is damaged, or of another version
+    /// of memtun.
     pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
         NetOptions::new().open(dir)
     }
 
-    /// Joins a net that exists.
-    pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
-        NetOptions::new().existing(dir)
+    /// Joins the net in `dir`, and makes it if there is none (mode 0700; its parent is not made).
+    ///
+    /// # Errors
+    /// As [`Net::open`]; ENOSPC: there is no room for it.
+    pub fn create(dir: impl AsRef<Path>) -> Result<Net> {
+        NetOptions::new().create(true).open(dir)
     }
 
     /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
@@ -65,6 +70,7 @@ impl Net {
         PathBuf::from(OsString::from_vec(base_directory()))
     }
 
+    #[doc(hidden)]
     /// A net that the calling process itself has tunnels in: `local` knows their descriptors.
     pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
         Net::new(dir, local, false)
@@ -79,6 +85,7 @@ impl Net {
         self.0.path()
     }
 
+    #[doc(hidden)]
     /// The files behind it.
     pub fn dir(&self) -> &NetDir {
         self.0.dir()
@@ -126,8 +133,17 @@ impl Net {
         Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
 
-    /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
-    pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
+    /// Waits until an interface of this name exists, five seconds at most. ENODEV when the time is over.
+    pub fn wait_interface(&self, name: &str) -> Result<Interface> {
+        self.wait_interface_within(name, Timeout::DEFAULT)
+    }
+
+    /// [`Net::wait_interface`] with another patience than five seconds.
+    pub fn wait_interface_within(
+        &self,
+        name: &str,
+        timeout: impl Into<Timeout>,
+    ) -> Result<Interface> {
         let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         let wanted: Name = name.parse()?;
@@ -158,8 +174,8 @@ impl Net {
     }
 
     /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
-    /// most `timeout` (None: for ever). The answer for the next call.
-    pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
+    /// most `timeout`. The answer for the next call.
+    pub fn wait_change(&self, seen: u32, timeout: impl Into<Timeout>) -> u32 {
         let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         loop {
@@ -372,10 +388,11 @@ pub struct NetInfo {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetOptions {
     owner: Option<u32>,
+    create: bool,
 }
 
 impl NetOptions {
-    /// As [`Net::open`] and [`Net::existing`] have it.
+    /// As [`Net::open`] has it.
     pub fn new() -> NetOptions {
         NetOptions::default()
     }
@@ -386,14 +403,19 @@ impl NetOptions {
         self
     }
 
-    /// [`Net::open`] with these options.
-    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
-        self.join(dir.as_ref(), Create::Named)
+    /// Is the net made where there is none? No, unless told so.
+    pub fn create(mut self, create: bool) -> NetOptions {
+        self.create = create;
+        self
     }
 
-    /// [`Net::existing`] with these options.
-    pub fn existing(self, dir: impl AsRef<Path>) -> Result<Net> {
-        self.join(dir.as_ref(), Create::Never)
+    /// Joins the net in `dir` with these options. Errors as [`Net::open`].
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
+        let how = match self.create {
+            true => Create::Named,
+            false => Create::Never,
+        };
+        self.join(dir.as_ref(), how)
     }
 
     fn join(self, dir: &Path, create: Create) -> Result<Net> {

@@ -3,6 +3,7 @@
 
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
+use crate::{Sending, Timeout};
 use memtun_abi::error::Result as DriverResult;
 use memtun_abi::request::{self, Answer, On};
 use memtun_abi::uapi::IfReq;
@@ -13,7 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -43,24 +43,29 @@ pub trait IoSystem {
 
 /// A socket-like receiver.
 pub trait DatagramReceiver {
-    /// The next datagram's payload. EAGAIN when the time (None: for ever) is over.
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>>;
+    /// The next datagram's payload, five seconds waited for. EAGAIN when the time is over.
+    fn recv(&mut self) -> DriverResult<Vec<u8>> {
+        self.recv_within(Timeout::DEFAULT)
+    }
+
+    /// [`DatagramReceiver::recv`] with another patience.
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>>;
 }
 
 impl DatagramReceiver for UdpReceiver {
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>> {
-        UdpReceiver::recv(self, timeout)
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>> {
+        UdpReceiver::recv_within(self, timeout)
     }
 }
 
 impl DatagramReceiver for UdpSocket {
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>> {
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>> {
         let fail = |e: std::io::Error| {
             crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), e.to_string())
         };
-        self.set_nonblocking(timeout == Some(Duration::ZERO))
+        self.set_nonblocking(timeout == Timeout::NOW)
             .map_err(fail)?;
-        self.set_read_timeout(timeout.filter(|t| !t.is_zero()))
+        self.set_read_timeout(timeout.duration().filter(|t| !t.is_zero()))
             .map_err(fail)?;
         let mut buf = vec![0; 65536];
         let n = UdpSocket::recv(self, &mut buf).map_err(fail)?;
@@ -213,8 +218,8 @@ impl IoSystem for MemoryIoSystem {
             )
         })?;
         self.net
-            .wait_interface(&name, Some(Duration::ZERO))?
-            .send_udp(datagram, address, None, Some(Duration::ZERO))
+            .wait_interface_within(&name, Timeout::NOW)?
+            .send_udp_with(datagram, address, Sending::new().within(Timeout::NOW))
     }
 
     fn receive_udp(
@@ -233,8 +238,8 @@ impl IoSystem for MemoryIoSystem {
             .map_err(gone)?;
         let interface = self
             .net
-            .wait_interface(&name.to_string(), Some(Duration::ZERO))?;
-        Ok(Box::new(interface.receive_udp(Some(host), port)))
+            .wait_interface_within(&name.to_string(), Timeout::NOW)?;
+        Ok(Box::new(interface.receive_udp(SocketAddr::new(host, port))))
     }
 }
 

@@ -4,26 +4,31 @@
 //! |---|---|
 //! | `library` | where `libmemtun.so` is, and can it be loaded from there |
 //! | [`settings`] | the variables that the library reads: names, and what may stand in them |
-//! | [`preload`] | `LD_PRELOAD`: which libraries, in which order |
+//! | `preload` | `LD_PRELOAD`: which libraries, in which order |
 //! | `environment` | what a program must find to run under the library in a net |
 //! | `guard` | what can be known of a program before it starts, in sentences |
-//! | `program`, [`script`] | from the name of a command to the files that run |
-//! | [`bypass`] | what makes a program run without the library, or past it |
-//! | [`elf`] | what an executable's file says about itself |
+//! | `program`, `script` | from the name of a command to the files that run |
+//! | `bypass` | what makes a program run without the library, or past it |
+//! | `elf` | what an executable's file says about itself |
 //! | `code`, `raw` | system calls in its code, past libc |
-//! | [`inhabitants`] | processes that run in a net |
+//! | `inhabitants` | processes that run in a net |
 //! | `wait` | waiting for its interface, as long as it runs |
 
+#[doc(hidden)]
 pub mod bypass;
 mod code;
+#[doc(hidden)]
 pub mod elf;
 mod environment;
 mod guard;
+#[doc(hidden)]
 pub mod inhabitants;
 mod library;
+#[doc(hidden)]
 pub mod preload;
 mod program;
 mod raw;
+#[doc(hidden)]
 pub mod script;
 mod wait;
 
@@ -45,14 +50,12 @@ use std::process::Command;
 /// ```no_run
 /// use memtun::{Net, UnderShim};
 /// use std::process::Command;
-/// use std::time::Duration;
 ///
-/// let soon = Some(Duration::from_secs(5));
 /// let net = Net::temporary()?;
 /// let mut vpn = Command::new("./myvpn").args(["--dev", "tun0"]).under(&net)?.spawn()?;
-/// let tun = net.wait_interface_of(&mut vpn, "tun0", soon)?;
-/// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap(), None, soon)?;
-/// assert_eq!(tun.receive_udp(Some(source.ip()), source.port()).recv(soon)?, b"ping");
+/// let tun = net.wait_interface_of(&mut vpn, "tun0")?;
+/// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap())?;
+/// assert_eq!(tun.receive_udp(source).recv()?, b"ping");
 /// vpn.kill()?;
 /// vpn.wait()?;
 /// # Ok::<(), std::io::Error>(())

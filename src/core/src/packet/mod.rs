@@ -104,6 +104,7 @@ pub fn ethernet(ip_packet: &[u8]) -> Vec<u8> {
 
 /// A datagram found in a packet.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Datagram<'a> {
     /// From.
     pub source: SocketAddr,
@@ -115,6 +116,7 @@ pub struct Datagram<'a> {
 
 /// Why the kernel drops a datagram on its way to the socket, in the order in which it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flaw {
     /// IPv4 header.
     IpChecksum,
@@ -128,6 +130,7 @@ pub enum Flaw {
 
 /// What a packet is to somebody who receives datagrams.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Found<'a> {
     /// A datagram.
     Datagram(Datagram<'a>),

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// Calls that faults can be set on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Operation {
     /// Opening a special device.
     Open = 1,
@@ -42,6 +43,7 @@ const FREE: Range<u32> = 0x100..0x5400;
 /// What a net permits: `MemoryIOSystem.permissions` of the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Permission {
     /// Opening special devices.
     Open = 1,
@@ -86,6 +88,7 @@ impl fmt::Display for Permission {
 /// `open=ENOENT`. WHEN counts the calls of that operation from the moment the fault is set: `N`, `N-M` or `N-` (from the
 /// Nth on); without it every call fails until the fault is taken back. REQUEST and ERRNO may be numbers, as `ioctl:0x8916=5`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Fault {
     /// The call.
     pub operation: Operation,

@@ -24,7 +24,7 @@ const INVALID: Errno = Errno(libc::EINVAL);
 pub enum Ioctl {
     /// Done, with this return value.
     Done(i32),
-    /// One of [`GENERIC`]: make it on the bell.
+    /// A request of any descriptor: make it on the bell.
     Generic,
 }
 

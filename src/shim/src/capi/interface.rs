@@ -4,9 +4,10 @@ use super::net::{net_of, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::packet as udp;
+use memtun_core::Sending;
 use memtun_core::{Interface, UdpReceiver};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 /// An interface of a net.
@@ -16,18 +17,18 @@ pub struct InterfaceHandle {
     receivers: Mutex<Receivers>,
 }
 
-/// By host (None: any) and port.
-type Receivers = HashMap<(Option<IpAddr>, u16), Arc<UdpReceiver>>;
+/// By the address that they are bound to.
+type Receivers = HashMap<SocketAddr, Arc<UdpReceiver>>;
 
 impl InterfaceHandle {
     /// The receiver of one address. Whoever waits at it has left the map to the others.
-    pub(super) fn receiver(&self, host: Option<IpAddr>, port: u16) -> Arc<UdpReceiver> {
+    pub(super) fn receiver(&self, to: SocketAddr) -> Arc<UdpReceiver> {
         let mut receivers = self
             .receivers
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let made = || Arc::new(self.interface.receive_udp(host, port));
-        receivers.entry((host, port)).or_insert_with(made).clone()
+        let made = || Arc::new(self.interface.receive_udp(to));
+        receivers.entry(to).or_insert_with(made).clone()
     }
 }
 
@@ -45,7 +46,7 @@ pub extern "C" fn memtun_interface_open(
     timeout_ms: c_int,
 ) -> *mut InterfaceHandle {
     handle(|| {
-        let interface = net_of(net)?.wait_interface(text(name)?, time(timeout_ms))?;
+        let interface = net_of(net)?.wait_interface_within(text(name)?, time(timeout_ms))?;
         Ok(InterfaceHandle {
             interface,
             receivers: Mutex::default(),
@@ -79,7 +80,10 @@ pub unsafe extern "C" fn memtun_interface_inject(
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.inject(frame, ethertype, time(timeout_ms))
+        interface_of(interface)?.inject_with(
+            frame,
+            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
+        )
     })
 }
 
@@ -95,7 +99,7 @@ pub unsafe extern "C" fn memtun_interface_deliver(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
-        interface_of(interface)?.deliver(packet, time(timeout_ms))
+        interface_of(interface)?.deliver_with(packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
@@ -114,7 +118,10 @@ pub unsafe extern "C" fn memtun_interface_offer(
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.offer(frame, ethertype, time(timeout_ms))
+        interface_of(interface)?.offer(
+            frame,
+            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
+        )
     })
 }
 
@@ -130,7 +137,7 @@ pub unsafe extern "C" fn memtun_interface_offer_ip(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
-        interface_of(interface)?.offer_ip(packet, time(timeout_ms))
+        interface_of(interface)?.offer_ip(packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
@@ -150,7 +157,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
-        interface_of(interface)?.offer_ip(&packet, time(timeout_ms))
+        interface_of(interface)?.offer_ip(&packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
@@ -208,7 +215,7 @@ pub unsafe extern "C" fn memtun_interface_send_udp(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
-        interface_of(interface)?.deliver(&packet, time(timeout_ms))
+        interface_of(interface)?.deliver_with(&packet, Sending::new().within(time(timeout_ms)))
     })
 }
 

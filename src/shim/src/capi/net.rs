@@ -46,7 +46,7 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
             let dir = crate::net::for_driver()?;
             return Ok(NetHandle(Net::of_process(dir, Box::new(OwnTunnels))));
         }
-        Net::open(Path::new(OsStr::from_bytes(dir))).map(NetHandle)
+        Net::create(Path::new(OsStr::from_bytes(dir))).map(NetHandle)
     })
 }
 
@@ -62,7 +62,7 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
             return Err(Error::new(libc::EINVAL, sentence));
         }
         let dir = uaccess::c_string(dir).map_err(super::bad_memory)?;
-        let options = NetOptions::new().owner(owner);
+        let options = NetOptions::new().owner(owner).create(true);
         options
             .open(Path::new(OsStr::from_bytes(dir)))
             .map(NetHandle)

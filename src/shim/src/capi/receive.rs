@@ -4,7 +4,7 @@ use super::interface::{interface_of, InterfaceHandle};
 use super::{behind, close, give, give_bytes, give_text, handle, host, length, time, Answer};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::{Subscriber, UdpReceiver};
-use std::net::IpAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// Reads everything that the program writes, with a place of its own.
 pub struct SubscriberHandle(Subscriber);
@@ -12,11 +12,11 @@ pub struct SubscriberHandle(Subscriber);
 /// Reads the datagrams to one address, with a place of its own.
 pub struct ReceiverHandle(UdpReceiver);
 
-fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
+fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
     if host_text.is_null() {
-        return Ok(None);
+        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     }
-    host(host_text).map(Some)
+    Ok(SocketAddr::new(host(host_text)?, port))
 }
 
 /// The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
@@ -32,7 +32,7 @@ pub extern "C" fn memtun_interface_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = interface_of(interface)?.recv(time(timeout_ms))?;
+        let packet = interface_of(interface)?.recv_within(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give_bytes(&packet.data, buf, buf_len)
     })
@@ -51,9 +51,10 @@ pub extern "C" fn memtun_interface_recv_udp(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let host = any_or(host)?;
         let interface = behind(interface)?;
-        let payload = interface.receiver(host, port).recv(time(timeout_ms))?;
+        let payload = interface
+            .receiver(bound(host, port)?)
+            .recv_within(time(timeout_ms))?;
         give_bytes(&payload, buf, buf_len)
     })
 }
@@ -77,7 +78,7 @@ pub extern "C" fn memtun_subscriber_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = behind(subscriber)?.0.recv(time(timeout_ms))?;
+        let packet = behind(subscriber)?.0.recv_within(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give(packet.time_ns, time_ns)?;
         give_bytes(&packet.data, buf, buf_len)
@@ -102,7 +103,7 @@ pub extern "C" fn memtun_receiver_open(
     port: u16,
 ) -> *mut ReceiverHandle {
     handle(|| {
-        let receiver = interface_of(interface)?.receive_udp(any_or(host)?, port);
+        let receiver = interface_of(interface)?.receive_udp(bound(host, port)?);
         Ok(ReceiverHandle(receiver))
     })
 }
@@ -121,7 +122,7 @@ pub extern "C" fn memtun_receiver_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let (payload, source) = behind(receiver)?.0.recv_from(time(timeout_ms))?;
+        let (payload, source) = behind(receiver)?.0.recv_from_within(time(timeout_ms))?;
         if !src_host.is_null() {
             give_text(source.ip().to_string(), src_host, src_host_len)?;
         }

@@ -22,7 +22,7 @@ mod record;
 
 pub use record::{Captured, CapturedLink, Direction};
 
-use crate::deadline::{self, Deadline};
+use crate::deadline::{self, Deadline, Timeout};
 use crate::sys::{self, Fd};
 use crate::{Errno, Error, ErrorKind, Name, Net};
 use memtun_abi::error::{Context, Result};
@@ -121,20 +121,25 @@ impl Capture {
         })
     }
 
-    /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees everything that was
-    /// complete before the call. In the order of things within an interface, by time among several.
+    /// The next packet, waiting five seconds for it. In the order of things within an interface, by time among several.
     ///
     /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
     /// next call goes on; ENODEV the net was removed and everything in it has been read.
-    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Captured> {
-        self.next_while(timeout, |_| true)
+    pub fn recv(&mut self) -> Result<Captured> {
+        self.recv_within(Timeout::DEFAULT)
+    }
+
+    /// [`Capture::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees everything that was complete
+    /// before the call.
+    pub fn recv_within(&mut self, timeout: impl Into<Timeout>) -> Result<Captured> {
+        self.recv_while(timeout, |_| true)
     }
 
     /// The same for somebody who waits for other things as well: `goes_on` is asked before each sleep, and with each
     /// change of the net ([`Net::wake`] makes one). EAGAIN also when it says no.
-    pub fn next_while(
+    pub fn recv_while(
         &mut self,
-        timeout: Option<Duration>,
+        timeout: impl Into<Timeout>,
         goes_on: impl Fn(&Capture) -> bool,
     ) -> Result<Captured> {
         let end = Deadline::after(timeout);
@@ -171,7 +176,7 @@ impl Capture {
     }
 
     /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
-    /// that. When there is no more of it, [`Capture::next`] says EAGAIN at once.
+    /// that. When there is no more of it, [`Capture::recv`] says EAGAIN at once.
     pub fn stop(&mut self) -> Result<()> {
         let looked = self.look();
         self.stopped = true;
@@ -180,7 +185,7 @@ impl Capture {
         looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
     }
 
-    /// Packets that are complete and that [`Capture::next`] has not given yet; after [`Capture::stop`], that it will still
+    /// Packets that are complete and that [`Capture::recv`] has not given yet; after [`Capture::stop`], that it will still
     /// give. Waits for nobody.
     pub fn backlog(&self) -> u64 {
         self.merge.backlog()

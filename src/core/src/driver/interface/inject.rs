@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::queue::Queue;
+use super::sending::Sending;
 use super::Interface;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Timeout};
 use crate::packet as udp;
 use crate::sys;
 use crate::{Errno, Error, ErrorKind};
@@ -18,39 +19,40 @@ use memtun_shm::log::Sort;
 use memtun_shm::InterfaceGuard;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Interface {
-    /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
-    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full or whoever captures is behind.
+    /// Puts a frame as it is into the program's read queue; when this returns it is readable. Waits five seconds while the
+    /// queue is full or whoever captures is behind.
     ///
-    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
-    /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
-    pub fn inject(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        timeout: Option<Duration>,
-    ) -> Result<()> {
-        self.inject_raw(frame, ethertype, timeout)
+    /// # Errors
+    /// EAGAIN: the queue stayed full, or there was no room in the capture. ENETDOWN: the link is down. EMSGSIZE: over the mtu.
+    /// EINVAL: no frame at all. ENOTCONN: no program attached. ENODEV: the interface is gone. ENOSPC: no memory left for the
+    /// net. A packet that is refused is not queued.
+    pub fn inject(&self, frame: &[u8]) -> Result<()> {
+        self.inject_with(frame, Sending::new())
+    }
+
+    /// [`Interface::inject`] with options.
+    pub fn inject_with(&self, frame: &[u8], how: Sending) -> Result<()> {
+        self.put(frame, how.ethertype, how.timeout)
+            .map_err(|(refusal, wait)| {
+                self.refused(frame, how.ethertype, refusal, wait);
+                refusal.errno
+            })
             .map_err(|e| self.why_not(e))
     }
 
-    /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
-    /// a packet that found no room in time, so that one is not refused yet and nowhere counted.
-    pub fn offer(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        turn: Option<Duration>,
-    ) -> Result<()> {
-        self.put(frame, ethertype, turn)
+    /// [`Interface::inject_with`] for one turn of a longer wait: whoever has to look at something else in between comes again
+    /// with a packet that found no room in time, so that one is not refused yet and nowhere counted.
+    pub fn offer(&self, frame: &[u8], how: Sending) -> Result<()> {
+        self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
                 if refusal.behind {
                     // Counted where it was found out.
                     self.state.capture_refused.fetch_sub(1, Relaxed);
                 } else if !refusal.is_full_queue() {
-                    self.refused(frame, ethertype, refusal, wait);
+                    self.refused(frame, how.ethertype, refusal, wait);
                 }
                 refusal.errno
             })
@@ -58,11 +60,11 @@ impl Interface {
     }
 
     /// The same for an IP packet, as [`Interface::deliver`].
-    pub fn offer_ip(&self, ip_packet: &[u8], turn: Option<Duration>) -> Result<()> {
+    pub fn offer_ip(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
-            self.offer(&udp::ethernet(ip_packet), None, turn)
+            self.offer(&udp::ethernet(ip_packet), how)
         } else {
-            self.offer(ip_packet, None, turn)
+            self.offer(ip_packet, how)
         }
     }
 
@@ -87,31 +89,17 @@ impl Interface {
         }
     }
 
-    /// [`Interface::inject`] without the sentence.
-    pub fn inject_raw(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        timeout: Option<Duration>,
-    ) -> std::result::Result<(), Errno> {
-        self.put(frame, ethertype, timeout)
-            .map_err(|(refusal, wait)| {
-                self.refused(frame, ethertype, refusal, wait);
-                refusal.errno
-            })
-    }
-
     /// Puts it in, or says why not and how long the refusal may take.
     #[inline]
     fn put(
         &self,
         frame: &[u8],
         ethertype: Option<u16>,
-        timeout: Option<Duration>,
+        timeout: Timeout,
     ) -> std::result::Result<(), (Refusal, Wait)> {
         // A look at the clock costs as much as the packet: only whoever has to wait takes one.
         let mut answer = match timeout {
-            Some(Duration::ZERO) => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
+            Timeout::NOW => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
             _ => self.try_inject(frame, ethertype, Wait::Glance),
         };
         if answer.is_ok() {
