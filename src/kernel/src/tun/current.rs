@@ -1,45 +1,17 @@
 //! The interface of a tunnel as this process has it mapped, and how it is replaced under calls that go on; see
 //! [`Retired`](super::retired::Retired).
 
+use super::borrowed::InterfaceRef;
 use super::Tunnel;
 use crate::net::NetDir;
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::Errno;
-use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Relaxed, SeqCst},
 };
-
-/// The interface of a tunnel, borrowed for a call: mapped as long as the call is under way.
-pub struct InterfaceRef<'t> {
-    mapped: ManuallyDrop<Mapped<InterfaceState>>,
-    _tunnel: PhantomData<&'t ()>,
-}
-
-impl InterfaceRef<'_> {
-    /// # Safety
-    /// The word must come from [`Mapped::into_word`], and stay mapped for the lifetime.
-    #[inline]
-    pub(super) unsafe fn of_word(word: *mut u8) -> Self {
-        InterfaceRef {
-            // SAFETY: the caller's contract; it is not dropped here.
-            mapped: ManuallyDrop::new(unsafe { Mapped::from_word(word) }),
-            _tunnel: PhantomData,
-        }
-    }
-}
-
-impl Deref for InterfaceRef<'_> {
-    type Target = Mapped<InterfaceState>;
-    #[inline]
-    fn deref(&self) -> &Mapped<InterfaceState> {
-        &self.mapped
-    }
-}
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// First use in this process, or the tunnel was attached anew since.

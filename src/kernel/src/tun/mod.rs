@@ -3,6 +3,7 @@
 mod argument;
 mod attach;
 pub mod bell;
+mod borrowed;
 mod current;
 mod frame;
 mod ioctl;
@@ -12,7 +13,7 @@ mod vnet;
 
 pub use argument::Argument;
 pub use attach::AttachOptions;
-pub use current::InterfaceRef;
+pub use borrowed::InterfaceRef;
 pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
