@@ -13,6 +13,7 @@ mod mem;
 mod path;
 pub mod quiet;
 mod raw;
+mod stat;
 
 pub use fd::*;
 pub use fs::*;
@@ -21,6 +22,7 @@ pub use limits::*;
 pub use mem::*;
 pub use path::PathBuf;
 pub use raw::syscall;
+pub use stat::*;
 
 use memtun_abi::Errno;
 use quiet::{may, Extra};
