@@ -1,8 +1,8 @@
-//! Random bits in every file of a net, lock words included, under traffic of programs and drivers: nothing crashes, no call
-//! hangs, and a net that is made anew works.
+//! Random bits in every file of a net, lock words included, under traffic of programs and drivers:
+//! nothing crashes, no call hangs, and a net that is made anew works.
 //!
-//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release), `MEMTUN_FUZZ_SEED` gives the same flips again,
-//! if not the same moments.
+//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release), `MEMTUN_FUZZ_SEED`
+//! gives the same flips again, if not the same moments.
 
 use memtun::Sending;
 use std::fs::{self, File};
@@ -44,7 +44,8 @@ fn corrupt(net: &Path, random: &mut Random, undo: &mut Vec<(File, u64, [u8; 8])>
         return;
     };
     for _ in 0..8 {
-        // The structs are shorter than a page; in the tunnels' first words are the lock and the ring.
+        // The structs are shorter than a page; in the tunnels' first words are the lock and the
+        // ring.
         let at = match random.below(10) {
             0..=4 => random.below(256),
             5..=8 => random.below(HEAD),

@@ -1,4 +1,5 @@
-//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this file.
+//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this
+//! file.
 
 use memtun::NetOptions;
 use memtun::Sending;

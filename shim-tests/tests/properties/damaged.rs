@@ -1,5 +1,5 @@
-//! Files of a net as another process would leave them that stores what it likes: each is refused, or what is done with it
-//! ends, with an answer.
+//! Files of a net as another process would leave them that stores what it likes: each is refused,
+//! or what is done with it ends, with an answer.
 
 use super::holds;
 use memtun_shm::layout::{InterfaceState, State, TunnelState};

@@ -1,4 +1,5 @@
-//! Packet information and vnet headers of any content, in front of any packet, in buffers of any length.
+//! Packet information and vnet headers of any content, in front of any packet, in buffers of any
+//! length.
 
 use super::holds;
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, TUNSETIFF, TUNSETVNETHDRSZ};

@@ -1,9 +1,10 @@
-//! Random bytes at every seam where somebody else's come in: requests of a tunnel, headers in front of packets, files of a net
-//! that another process has damaged, faults that a user wrote. Nothing panics, crashes or hangs, every answer is one of the
-//! kernel's, and what can be known of it is so.
+//! Random bytes at every seam where somebody else's come in: requests of a tunnel, headers in front
+//! of packets, files of a net that another process has damaged, faults that a user wrote. Nothing
+//! panics, crashes or hangs, every answer is one of the kernel's, and what can be known of it is
+//! so.
 //!
-//! `MEMTUN_FUZZ_SECONDS` says for how long each is tried (default 3; 60 before a release), `MEMTUN_FUZZ_SEED` gives the same
-//! cases again.
+//! `MEMTUN_FUZZ_SECONDS` says for how long each is tried (default 3; 60 before a release),
+//! `MEMTUN_FUZZ_SEED` gives the same cases again.
 
 mod damaged;
 mod faults;

@@ -1,6 +1,7 @@
-//! What safe code cannot do with the library and its internals: write through a number, touch a queue or a log without its
-//! lock, make a lock that is held anew, close a descriptor of somebody else's. Each program of `cases` tries, under
-//! `#![forbid(unsafe_code)]`; the compiler gives the errors that stand beside the lines, and no other.
+//! What safe code cannot do with the library and its internals: write through a number, touch a
+//! queue or a log without its lock, make a lock that is held anew, close a descriptor of somebody
+//! else's. Each program of `cases` tries, under `#![forbid(unsafe_code)]`; the compiler gives the
+//! errors that stand beside the lines, and no other.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

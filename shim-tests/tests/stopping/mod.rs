@@ -31,7 +31,8 @@ impl Longest {
         answer
     }
 
-    /// Every verb of a driver's that leaves the interface in being; with these timeouts in milliseconds where it has one.
+    /// Every verb of a driver's that leaves the interface in being; with these timeouts in
+    /// milliseconds where it has one.
     pub fn verbs(&mut self, net: &Net, name: &str, timeouts: &[u64]) {
         let known = self.time("interface".into(), SOON, || net.interface(name));
         self.time("interfaces".into(), SOON, || drop(net.interfaces()));
@@ -78,7 +79,8 @@ impl Longest {
         self.time("reset".into(), SOON, || drop(net.reset()));
     }
 
-    /// The command: in other processes, which start in some ten milliseconds. At the end the interface is deleted.
+    /// The command: in other processes, which start in some ten milliseconds. At the end the
+    /// interface is deleted.
     pub fn commands(&mut self, net: &Net, stage: &Stage, name: &str) {
         let send = ["--timeout", "1", name, "10.0.0.1:7", "x"];
         let verbs: [(&str, &[&str], Duration); 3] = [

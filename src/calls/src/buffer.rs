@@ -71,8 +71,8 @@ pub struct Vector<M: Memory> {
 }
 
 impl<M: Memory> Vector<M> {
-    /// `array` is where `count` elements of `struct iovec` lie. EINVAL for a bad count or total, EFAULT for an array that is
-    /// not readable or an element outside user space.
+    /// `array` is where `count` elements of `struct iovec` lie. EINVAL for a bad count or total,
+    /// EFAULT for an array that is not readable or an element outside user space.
     pub fn new(memory: M, array: usize, count: i32) -> Result<Vector<M>, Errno> {
         /// UIO_MAXIOV.
         const MOST: usize = 1024;
@@ -106,7 +106,8 @@ impl<M: Memory> Vector<M> {
         Ok((at, len))
     }
 
-    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part of the range it is.
+    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part
+    /// of the range it is.
     fn pieces(
         &self,
         offset: usize,

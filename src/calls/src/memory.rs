@@ -14,7 +14,8 @@ pub trait Memory {
     fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno>;
     /// Stores `from` at an address. EFAULT when that is not writable, all of it.
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno>;
-    /// [`Memory::read`] into shared memory, which nothing can borrow: by way of a buffer, unless there is a better one.
+    /// [`Memory::read`] into shared memory, which nothing can borrow: by way of a buffer, unless
+    /// there is a better one.
     fn read_shared(&self, at: usize, into: SharedBytes<'_>) -> Result<(), Errno> {
         let mut buffer = [0; STEP];
         for begin in (0..into.len()).step_by(STEP) {
@@ -34,8 +35,8 @@ pub trait Memory {
         }
         Ok(())
     }
-    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not readable; ENAMETOOLONG when
-    /// it is longer than `room`.
+    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not
+    /// readable; ENAMETOOLONG when it is longer than `room`.
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
 }
 
@@ -57,7 +58,8 @@ impl<M: Memory> Memory for &M {
     }
 }
 
-/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
+/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces
+/// are opt-in).
 pub const USER_SPACE: usize = (1 << 47) - 4096;
 
 /// Does the range lie in user space, as `access_ok` of the kernel asks?

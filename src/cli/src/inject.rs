@@ -1,4 +1,5 @@
-//! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
+//! `inject`: packets from a file into an interface, as fast as the program reads or as they once
+//! came.
 #![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Inject packets from a file into an interface
 ///
-/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd, hexdump -C, od -tx1, tcpdump -x
-/// and tshark -x write them, in which offset 0 begins a packet. Ethernet, raw IP, Linux cooked and loopback captures
-/// fit both kinds of interface: a tun gets the IP packets in them, a tap gets an Ethernet header where there is none. Of a
-/// file that memtun captured, only what went to the program on that interface is injected.
+/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd,
+/// hexdump -C, od -tx1, tcpdump -x and tshark -x write them, in which offset 0 begins a packet.
+/// Ethernet, raw IP, Linux cooked and loopback captures fit both kinds of interface: a tun gets the
+/// IP packets in them, a tap gets an Ethernet header where there is none. Of a file that memtun
+/// captured, only what went to the program on that interface is injected.
 #[derive(Args)]
 pub struct InjectArgs {
     #[command(flatten)]
@@ -90,7 +92,8 @@ impl Replay<'_> {
         }
     }
 
-    /// Injects everything. `between` is called before each packet with the time to wait, and says whether to go on.
+    /// Injects everything. `between` is called before each packet with the time to wait, and says
+    /// whether to go on.
     pub fn all(
         &mut self,
         file: &mut PacketFile,
@@ -162,7 +165,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the same.
+    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the
+    /// same.
     fn doubt(&mut self, frame: &Frame) {
         if self.doubted || frame.link != LinkType::AS_IT_IS {
             return;

@@ -23,7 +23,8 @@ pub struct NetArgs {
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
-    /// User whose net it is, a name or a number: how root joins another user's, instead of $MEMTUN_NET_OWNER
+    /// User whose net it is, a name or a number: how root joins another user's, instead of
+    /// $MEMTUN_NET_OWNER
     #[arg(
         long,
         value_name = "USER",

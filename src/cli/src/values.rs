@@ -59,7 +59,8 @@ fn bare_address(text: &str) -> Option<IpAddr> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct User(pub Option<u32>);
 
-/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is nobody, as for --net.
+/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is
+/// nobody, as for --net.
 pub fn user(text: &str) -> Result<User, String> {
     if text.is_empty() {
         return Ok(User(None));

@@ -1,4 +1,5 @@
-//! How `capture` ends: with everything that was complete, at once, and never because of an output that nobody reads.
+//! How `capture` ends: with everything that was complete, at once, and never because of an output
+//! that nobody reads.
 
 mod common;
 

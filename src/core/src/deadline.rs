@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a sleeper goes without looking whether the program is still alive: a killed program cannot wake anybody.
+/// How long a sleeper goes without looking whether the program is still alive: a killed program
+/// cannot wake anybody.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(50);
 
 /// How long a call of a driver's waits: five seconds, unless told otherwise.
@@ -73,7 +74,8 @@ impl Deadline {
         Deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// The time until then, zero when it is over; None for ever. As the methods of this crate want a timeout.
+    /// The time until then, zero when it is over; None for ever. As the methods of this crate want
+    /// a timeout.
     pub fn left(self) -> Option<Duration> {
         self.0
             .map(|end| end.saturating_duration_since(Instant::now()))
@@ -84,8 +86,8 @@ impl Deadline {
         self.left() == Some(Duration::ZERO)
     }
 
-    /// Time for the next sleep of somebody who looks around in between for what nobody announces; None when the deadline is
-    /// over.
+    /// Time for the next sleep of somebody who looks around in between for what nobody announces;
+    /// None when the deadline is over.
     pub fn nap(self) -> Option<Duration> {
         match self.left() {
             None => Some(LOOK_AROUND),

@@ -630,7 +630,8 @@ fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
 
 const STOP_HERE: &str = "MEMTUN_TEST_STOP_HERE";
 
-/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a writer in a write may be.
+/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a
+/// writer in a write may be.
 #[test]
 fn as_a_writer_that_is_stopped() {
     if let Some(dir) = std::env::var_os(STOP_HERE) {

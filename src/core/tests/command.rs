@@ -1,4 +1,5 @@
-//! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
+//! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo
+//! build --release -p memtun-shim.
 
 use memtun::launch::{examine, Examined, Start};
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
@@ -348,7 +349,8 @@ fn prints_the_library() {
 fn copy_of_this_program(dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).expect("a directory of our own");
     let to = dir.join("test");
-    // Not by this process: another test's child could hold the copy open for writing when it is to be executed.
+    // Not by this process: another test's child could hold the copy open for writing when it is to
+    // be executed.
     let mut cp = Command::new("cp");
     cp.arg(std::env::current_exe().expect("this program"))
         .arg(&to);

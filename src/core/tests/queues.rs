@@ -409,8 +409,8 @@ fn a_net_that_is_removed_leaves_nothing() {
     assert!(!path.exists());
 }
 
-/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes, however
-/// long the program takes between any two instructions of its TUNSETIFF.
+/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone"
+/// while one comes, however long the program takes between any two instructions of its TUNSETIFF.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {

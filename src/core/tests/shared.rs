@@ -41,8 +41,8 @@ fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
     udp::build(from, ([10, 1, 2, 3], port).into(), payload).expect("a datagram")
 }
 
-/// Runs `wait` in a thread and `look` beside it, which must not take longer than a moment; until `look` is done `wait` has
-/// nothing to wait for.
+/// Runs `wait` in a thread and `look` beside it, which must not take longer than a moment; until
+/// `look` is done `wait` has nothing to wait for.
 fn beside_a_wait(wait: impl FnOnce() + Send, look: impl Fn()) {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(wait);

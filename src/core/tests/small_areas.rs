@@ -1,4 +1,5 @@
-//! Queue and log of a process that may make only short files: their areas are smaller, and all else is the same.
+//! Queue and log of a process that may make only short files: their areas are smaller, and all else
+//! is the same.
 
 use memtun::Sending;
 mod common;

@@ -11,7 +11,8 @@ use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
 use std::os::fd::AsFd;
 
-/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
+/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters
+/// it.
 pub fn adopt(fd: i32) {
     if let Ok(st) = sys::fstat(fd) {
         adopt_as(fd, &st);
@@ -33,7 +34,8 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     {
         return;
     }
-    // The path tells the net, which may be another process tree's; without /proc it can only be our own.
+    // The path tells the net, which may be another process tree's; without /proc it can only be our
+    // own.
     let mut buf = [0u8; 1024];
     let foreign = match sys::path_of_fd(fd, &mut buf).map(NetDir::inode_of_bell_path) {
         Ok(Some((dir, inode))) if inode == st.st_ino => Some(dir),

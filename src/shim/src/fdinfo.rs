@@ -1,5 +1,5 @@
-//! /proc/PID/fdinfo/N of a tunnel takes the place of the bell's. Looked at after the open, when the kernel has found out where
-//! the path leads.
+//! /proc/PID/fdinfo/N of a tunnel takes the place of the bell's. Looked at after the open, when the
+//! kernel has found out where the path leads.
 
 use crate::table::{self, OwnTunnels};
 use crate::{chardev, net};
@@ -11,8 +11,8 @@ use memtun_shm::layout::TunnelState;
 use memtun_sys::{self as sys, Fd};
 use std::os::fd::AsFd;
 
-/// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the tunnel's. `path` only to see that
-/// it cannot be.
+/// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the
+/// tunnel's. `path` only to see that it cannot be.
 pub fn replace(fd: c_int, path: &[u8]) {
     if !may_be(path) || !table::any() && net::current().is_none() {
         return;

@@ -29,8 +29,8 @@ impl Paths for Own {
     }
 }
 
-/// Looks at a path before the call is made. A symbolic link of another name than the device's is found by [`after`]. NULL
-/// and unreadable paths are the kernel's to refuse.
+/// Looks at a path before the call is made. A symbolic link of another name than the device's is
+/// found by [`after`]. NULL and unreadable paths are the kernel's to refuse.
 #[inline]
 pub fn before(dir: i32, path: *const c_char) -> Route {
     look(
@@ -48,7 +48,8 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     )
 }
 
-/// Looks again after the host's call failed: a symbolic link of any name to a device that does not exist.
+/// Looks again after the host's call failed: a symbolic link of any name to a device that does not
+/// exist.
 #[cold]
 pub fn after(dir: i32, path: *const c_char) -> Route {
     look(

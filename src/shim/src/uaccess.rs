@@ -1,9 +1,10 @@
 //! The program's memory.
 //!
-//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. In a process with a tunnel
-//! that crash is caught, see [`guard`] and `signals`: no system call is made that the program did not make. In other
-//! processes the program's handlers are left alone; there the pages are tried before they are touched, by system calls
-//! that change nothing. That is for paths and for requests on interfaces, never for a packet.
+//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash.
+//! In a process with a tunnel that crash is caught, see [`guard`] and `signals`: no system call is
+//! made that the program did not make. In other processes the program's handlers are left alone;
+//! there the pages are tried before they are touched, by system calls that change nothing. That is
+//! for paths and for requests on interfaces, never for a packet.
 
 use crate::signals::guarded;
 use crate::valgrind;
@@ -34,9 +35,10 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
     len
 }
 
-/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with
-/// MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows the first, which also costs least; but
-/// valgrind would have something to say of it, so it is spared that.
+/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL);
+/// madvise with MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows
+/// the first, which also costs least; but valgrind would have something to say of it, so it is
+/// spared that.
 fn try_page(page: usize, access: Access) -> bool {
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
@@ -56,7 +58,8 @@ fn try_page(page: usize, access: Access) -> bool {
         }
     } else {
         let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
-        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes
+        // nothing.
         if unsafe { syscall(libc::SYS_rt_sigprocmask, args) } == -(libc::EFAULT as isize) {
             return false;
         }
@@ -64,12 +67,14 @@ fn try_page(page: usize, access: Access) -> bool {
     access == Access::Read
         || match advise(MADV_POPULATE_WRITE) {
             0 => true,
-            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be
+            // believed.
             refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
         }
 }
 
-/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
+/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it
+/// does.
 fn populate_is_known() -> bool {
     // SAFETY: an empty range.
     unsafe { syscall(libc::SYS_madvise, [PAGE, 0, 23, 0, 0, 0]) == 0 }
@@ -101,7 +106,8 @@ unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
     } else {
         accessible(to, len, Access::Write)
     };
-    // SAFETY: memory of the program's, which it gave us to be written; what is read is the caller's contract.
+    // SAFETY: memory of the program's, which it gave us to be written; what is read is the caller's
+    // contract.
     let left = unsafe { guard::copy(to, from, most) };
     if left == 0 && most == len {
         Ok(())
@@ -188,7 +194,8 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
         let found = unsafe { guard::string_length(start + length, some) }.ok_or(EFAULT)?;
         length += found;
         if found < some {
-            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the caller's argument.
+            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the
+            // caller's argument.
             return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) });
         }
     }

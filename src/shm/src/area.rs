@@ -1,7 +1,8 @@
 //! The packet area of a file, behind its head: memory that other processes write at the same time.
 //!
-//! Nothing of it is ever lent as a slice. Words of records are atomics; packets are copied in and out by [`SharedBytes`], by a
-//! function that the compiler cannot see into, so that to it a byte that changes meanwhile is any byte and nothing worse.
+//! Nothing of it is ever lent as a slice. Words of records are atomics; packets are copied in and
+//! out by [`SharedBytes`], by a function that the compiler cannot see into, so that to it a byte
+//! that changes meanwhile is any byte and nothing worse.
 
 use crate::sync::AtomicU64;
 use crate::Errno;
@@ -23,8 +24,8 @@ pub struct SharedBytes<'m> {
     len: usize,
 }
 
-/// What has an area, and words that say what stands in it. Nobody outside of this crate can name it: what it gives is for who
-/// holds a lock, or reckons with those who do.
+/// What has an area, and words that say what stands in it. Nobody outside of this crate can name
+/// it: what it gives is for who holds a lock, or reckons with those who do.
 pub trait Home {
     /// The words.
     type Words;
@@ -48,7 +49,8 @@ impl<'m> Area<'m> {
         end.is_some_and(|end| end <= self.len.min(kept))
     }
 
-    /// So many words at an offset that is a multiple of 8, if they lie within the first `kept` bytes.
+    /// So many words at an offset that is a multiple of 8, if they lie within the first `kept`
+    /// bytes.
     #[inline]
     pub(crate) fn words<const N: usize>(
         self,
@@ -82,8 +84,9 @@ impl<'m> Area<'m> {
         })
     }
 
-    /// Makes sure that there is memory behind the first `upto` bytes; `reserved` remembers how far that has been done by
-    /// whichever process. In steps that double, so that an idle queue stays small. ENOSPC when the file system is full.
+    /// Makes sure that there is memory behind the first `upto` bytes; `reserved` remembers how far
+    /// that has been done by whichever process. In steps that double, so that an idle queue
+    /// stays small. ENOSPC when the file system is full.
     #[inline]
     pub fn reserve(self, reserved: &AtomicU64, upto: usize) -> Result<(), Errno> {
         if upto <= reserved.load(Relaxed) as usize {
@@ -198,7 +201,8 @@ mod real {
     use std::marker::PhantomData;
     use std::sync::atomic::AtomicU8;
 
-    /// Mapped memory from an address on; how much of it there is, is known beside it and checked there.
+    /// Mapped memory from an address on; how much of it there is, is known beside it and checked
+    /// there.
     #[derive(Clone, Copy)]
     pub(crate) struct Memory<'m> {
         at: *mut u8,
@@ -214,8 +218,8 @@ mod real {
         /// The area that begins here.
         ///
         /// # Safety
-        /// So many bytes must be mapped, shared and writable, for the lifetime, at an address that is a multiple of 8, in a
-        /// process that handles SIGBUS.
+        /// So many bytes must be mapped, shared and writable, for the lifetime, at an address that
+        /// is a multiple of 8, in a process that handles SIGBUS.
         #[inline]
         pub unsafe fn at(at: *mut u8, len: usize) -> Area<'m> {
             let mapping = PhantomData;
@@ -227,7 +231,8 @@ mod real {
     }
 
     impl SharedBytes<'_> {
-        /// Where they begin, for a copy into memory that may not be there (see `memtun_sys::guard`).
+        /// Where they begin, for a copy into memory that may not be there (see
+        /// `memtun_sys::guard`).
         #[inline]
         pub fn address(self) -> usize {
             self.memory.at as usize
@@ -245,7 +250,8 @@ mod real {
 
         #[inline]
         pub fn words<const N: usize>(self, offset: usize) -> &'m [AtomicU64; N] {
-            // SAFETY: `Area` has checked that as many aligned words lie within what is mapped for the lifetime.
+            // SAFETY: `Area` has checked that as many aligned words lie within what is mapped for
+            // the lifetime.
             unsafe { &*self.at.add(offset).cast::<[AtomicU64; N]>() }
         }
 
@@ -264,7 +270,8 @@ mod real {
         #[inline]
         pub fn append(self, len: usize, buf: &mut Vec<u8>) {
             buf.reserve(len);
-            // SAFETY: as many bytes are mapped, there is room for them in the buffer, and what was copied is filled.
+            // SAFETY: as many bytes are mapped, there is room for them in the buffer, and what was
+            // copied is filled.
             unsafe {
                 copy(buf.as_mut_ptr().add(buf.len()), self.at, len, Shared::From);
                 buf.set_len(buf.len() + len);
@@ -292,8 +299,8 @@ mod real {
 
     /// Copies bytes one of whose sides is shared.
     ///
-    /// libc's memcpy(3), but by an address that the compiler has to look up: it cannot know what is called, and so assumes
-    /// nothing of what others store meanwhile.
+    /// libc's memcpy(3), but by an address that the compiler has to look up: it cannot know what is
+    /// called, and so assumes nothing of what others store meanwhile.
     ///
     /// # Safety
     /// Both ranges must be valid and apart from each other, one of them for this caller alone.
@@ -307,8 +314,8 @@ mod real {
         unsafe { std::ptr::read_volatile(&COPY)(to.cast(), from.cast(), n) };
     }
 
-    /// The same in miri, by whole words: to it a word that is read as such and stored by bytes is an error. Areas and what
-    /// stands in them begin at whole words.
+    /// The same in miri, by whole words: to it a word that is read as such and stored by bytes is
+    /// an error. Areas and what stands in them begin at whole words.
     ///
     /// # Safety
     /// As above; the one that is shared is valid to the end of its last word.
@@ -317,7 +324,8 @@ mod real {
         let word = |at: *mut u8| at.cast::<u64>();
         for i in (0..n).step_by(8) {
             let some = (n - i).min(8);
-            // SAFETY: the caller's contract: a word is read or stored where it is shared, bytes where it is not.
+            // SAFETY: the caller's contract: a word is read or stored where it is shared, bytes
+            // where it is not.
             unsafe {
                 let (mut bytes, from) = ([0; 8], from.add(i).cast_mut());
                 match shared {

@@ -1,6 +1,7 @@
 //! What locks and logs ask of the kernel.
 //!
-//! `loom` runs them without a kernel: threads that it starts, a futex of its own making, and time that stands still.
+//! `loom` runs them without a kernel: threads that it starts, a futex of its own making, and time
+//! that stands still.
 #![forbid(unsafe_code)]
 
 #[cfg(not(loom))]

@@ -1,4 +1,5 @@
-//! The words of an interface by which its writers and whoever captures wait for each other. They take no lock.
+//! The words of an interface by which its writers and whoever captures wait for each other. They
+//! take no lock.
 #![forbid(unsafe_code)]
 
 use crate::layout::InterfaceState;
@@ -30,7 +31,8 @@ impl InterfaceState {
         wanted != u64::MAX && self.capture_cursor.load(SeqCst) <= wanted
     }
 
-    /// A capture begins, and wants everything from this number on. What was waited for in an earlier one is forgotten.
+    /// A capture begins, and wants everything from this number on. What was waited for in an
+    /// earlier one is forgotten.
     pub fn capture_from(&self, number: u64) {
         self.capture_cursor.store(number, SeqCst);
         self.capture_given_up.store(0, SeqCst);
@@ -52,8 +54,9 @@ impl InterfaceState {
         memtun_sys::futex_wake_all(&self.capture_event);
     }
 
-    /// The capturer has to read those before `number`, and more: not for each packet that it reads is somebody woken, but for
-    /// a quarter of the log at a time. The number that is waited for.
+    /// The capturer has to read those before `number`, and more: not for each packet that it reads
+    /// is somebody woken, but for a quarter of the log at a time. The number that is waited
+    /// for.
     pub fn want_captured(&self, number: u64) -> u64 {
         let kept = self.log.next().number().saturating_sub(number);
         let comfortable = number + kept / 4;
@@ -65,8 +68,8 @@ impl InterfaceState {
         comfortable
     }
 
-    /// Sleeps for at most `time` until the capturer has read enough for many more packets. True when it has read those
-    /// before `number`, which is what counts.
+    /// Sleeps for at most `time` until the capturer has read enough for many more packets. True
+    /// when it has read those before `number`, which is what counts.
     pub fn wait_captured(&self, number: u64, time: Duration) -> bool {
         let seen = self.capture_event.load(SeqCst);
         let comfortable = self.want_captured(number);

@@ -1,10 +1,13 @@
-//! A lock in shared memory that survives the death of its holder, and that nobody waits for without end.
+//! A lock in shared memory that survives the death of its holder, and that nobody waits for without
+//! end.
 //!
-//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with FUTEX_WAITERS beside it
-//! below, and above it the token of its process. The lower half is a futex of the kernel's, which marks it FUTEX_OWNER_DIED
-//! once it saw the holder die, see `thread`. The kernel hears of one lock per thread. So who has waited for a while
-//! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
-//! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
+//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with
+//! FUTEX_WAITERS beside it below, and above it the token of its process. The lower half is a futex
+//! of the kernel's, which marks it FUTEX_OWNER_DIED once it saw the holder die, see `thread`. The
+//! kernel hears of one lock per thread. So who has waited for a while asks whether the process of
+//! the token still lives: for outer locks of locks that nest, and where thread ids of other PID
+//! namespaces say nothing. A holder that lives and does not run is waited for as long as the
+//! [`Patience`] says.
 #![forbid(unsafe_code)]
 
 use super::thread::{self, Thread};
@@ -21,7 +24,8 @@ pub use super::thread::{before_fork, forked, holds_any, init, leaving};
 const PROGRAM: Duration = Duration::from_secs(1);
 /// How long somebody waits who can do without.
 const BRIEF: Duration = Duration::from_millis(20);
-/// A holder that runs gets this much, also from a driver that has no time: the copy of a packet, and a time slice.
+/// A holder that runs gets this much, also from a driver that has no time: the copy of a packet,
+/// and a time slice.
 const GRACE: Duration = Duration::from_millis(2);
 /// How long one sleep is: then the holder is looked at.
 const SLICE: Duration = Duration::from_millis(10);
@@ -64,7 +68,8 @@ impl Patience {
 }
 
 impl Patience {
-    /// How often to let others run before going to sleep. On a busy machine each may take some milliseconds.
+    /// How often to let others run before going to sleep. On a busy machine each may take some
+    /// milliseconds.
     fn yields(self) -> u32 {
         match self {
             _ if cfg!(loom) => 0,
@@ -76,13 +81,14 @@ impl Patience {
 
 /// A lock. Zeroed memory is a free one.
 ///
-/// Safe code cannot make one, only find it in a file that is mapped, where it stays at its place: a thread remembers the
-/// locks that it holds by their addresses.
+/// Safe code cannot make one, only find it in a file that is mapped, where it stays at its place: a
+/// thread remembers the locks that it holds by their addresses.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub struct Lock {
     word: Word,
-    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
+    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does
+    /// not let go.
     turn: AtomicU32,
     _reserved: u32,
 }
@@ -101,10 +107,11 @@ enum Taken {
 }
 
 impl Lock {
-    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees the state.
+    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees
+    /// the state.
     ///
-    /// EAGAIN when this very thread holds it (it is in a signal handler), or when its holder lives and did not let go in
-    /// time: it is stopped, or has left the call by a jump.
+    /// EAGAIN when this very thread holds it (it is in a signal handler), or when its holder lives
+    /// and did not let go in time: it is stopped, or has left the call by a jump.
     #[inline]
     pub fn lock<'a, P: Peers>(
         &'a self,
@@ -128,8 +135,9 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Takes a lock whose state is whole after every step that is made under it: its holder may be replaced when it does not
-    /// let go, and a signal handler over a call that holds it goes on as if it had it itself.
+    /// Takes a lock whose state is whole after every step that is made under it: its holder may be
+    /// replaced when it does not let go, and a signal handler over a call that holds it goes on
+    /// as if it had it itself.
     pub fn lock_in_turn<'a, P: Peers>(
         &'a self,
         peers: &P,
@@ -146,7 +154,8 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
+    /// Does the calling thread hold it, or is it about to take it or has just let it go below a
+    /// signal handler?
     pub fn is_mine(&self) -> bool {
         thread::remembers(&self.word)
     }
@@ -154,7 +163,8 @@ impl Lock {
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
     #[inline(always)]
     fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
-        // Who announces what it does not get is in danger, see below: not where that can be seen before.
+        // Who announces what it does not get is in danger, see below: not where that can be seen
+        // before.
         if self.word.load(Relaxed) != expected {
             return None;
         }
@@ -173,8 +183,8 @@ impl Lock {
                     self.wake();
                 }
             }
-            // Not while waiting: the kernel must not take the word of a thread with the same id in another PID namespace
-            // for this one's.
+            // Not while waiting: the kernel must not take the word of a thread with the same id in
+            // another PID namespace for this one's.
             thread.restore(before);
             thread::pop(place);
             return None;
@@ -232,8 +242,9 @@ impl Lock {
                 std::hint::spin_loop();
                 continue;
             } else if round < patient {
-                // Holders keep a lock for the time of a copy: who was woken by one of them, often while it still holds the
-                // lock, does better to let it finish than to go to sleep.
+                // Holders keep a lock for the time of a copy: who was woken by one of them, often
+                // while it still holds the lock, does better to let it finish than
+                // to go to sleep.
                 below::yield_now();
                 continue;
             }
@@ -274,13 +285,14 @@ impl Lock {
         }
     }
 
-    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken from a holder that did not
-    /// run. Does somebody wait?
+    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken
+    /// from a holder that did not run. Does somebody wait?
     #[inline]
     fn unlock(&self, mine: u64) -> bool {
         let mut word = mine;
         while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
-            // Marked by mistake: a thread with the same id in another PID namespace was killed where it had announced it.
+            // Marked by mistake: a thread with the same id in another PID namespace was killed
+            // where it had announced it.
             let marked = mine >> 32 << 32 | OWNER_DIED as u64;
             if now & HOLDER != mine && now & HOLDER != marked {
                 return false;
@@ -306,8 +318,9 @@ struct Holding {
 }
 
 impl Holding {
-    /// The kernel says that the holder died. May its process live all the same? Then a thread of it ended with the lock, or
-    /// another PID namespace's thread of the same id was killed and this one is at work.
+    /// The kernel says that the holder died. May its process live all the same? Then a thread of it
+    /// ended with the lock, or another PID namespace's thread of the same id was killed and
+    /// this one is at work.
     fn may_live(&mut self, holder: u64, turn: u32, peers: &dyn Peers) -> bool {
         let now = below::now_ns(libc::CLOCK_MONOTONIC);
         if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
@@ -389,7 +402,8 @@ impl Drop for Guard<'_> {
             thread.restore(self.before);
             thread::pop(self.place);
             if waited {
-                // Not while it is announced: this thread may lose the processor here, and be killed.
+                // Not while it is announced: this thread may lose the processor here, and be
+                // killed.
                 lock.wake();
             }
         }

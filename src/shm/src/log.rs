@@ -1,17 +1,21 @@
-//! The outbound log: what the program wrote, kept in an interface's file until newer packets need the room.
+//! The outbound log: what the program wrote, kept in an interface's file until newer packets need
+//! the room.
 //!
-//! While somebody captures, what is injected and what is refused stands there as well, in the order of things; who only
-//! wants what the program wrote passes over those records. Any number of subscribers read without taking a lock, each with
-//! a [`Cursor`] of its own, by a [`Reader`]; who holds the interface's lock has a [`Writer`]. The program overwrites the
-//! oldest packets and waits for nobody but a capturer. A position is one word, a running number (40 bits) over a place in
-//! units of 16 bytes (24 bits), so that each change is one store. A subscriber copies first and then looks whether the head has passed
-//! its cursor meanwhile: if so, what it copied may be torn; it goes on in the middle of what is kept. Records count the
-//! packets before them, so that each reader knows exactly how many it has missed.
+//! While somebody captures, what is injected and what is refused stands there as well, in the order
+//! of things; who only wants what the program wrote passes over those records. Any number of
+//! subscribers read without taking a lock, each with a [`Cursor`] of its own, by a [`Reader`]; who
+//! holds the interface's lock has a [`Writer`]. The program overwrites the oldest packets and waits
+//! for nobody but a capturer. A position is one word, a running number (40 bits) over a place in
+//! units of 16 bytes (24 bits), so that each change is one store. A subscriber copies first and
+//! then looks whether the head has passed its cursor meanwhile: if so, what it copied may be torn;
+//! it goes on in the middle of what is kept. Records count the packets before them, so that each
+//! reader knows exactly how many it has missed.
 //!
-//! The log begins with room for any packet that a network carries, and grows while the file system has room for history
-//! (`NetDir` says how much). Where it has none the log goes round in what it has: the history is shorter then, and
-//! no write fails. Only a packet that is larger than that room needs more at once; where the file system is full it gets
-//! ENOBUFS, which is what the kernel says when it finds no memory for a packet.
+//! The log begins with room for any packet that a network carries, and grows while the file system
+//! has room for history (`NetDir` says how much). Where it has none the log goes round in what it
+//! has: the history is shorter then, and no write fails. Only a packet that is larger than that
+//! room needs more at once; where the file system is full it gets ENOBUFS, which is what the kernel
+//! says when it finds no memory for a packet.
 #![forbid(unsafe_code)]
 
 use crate::area::{Area, Home, SharedBytes};
@@ -29,8 +33,8 @@ const PLACE_BITS: u32 = 24;
 #[cfg(not(loom))]
 pub(crate) const MOST_BYTES: usize = UNIT << PLACE_BITS;
 
-/// What stands in front of a packet, in four words. Its running number tells whether a position leads here, or on to the
-/// beginning of the area because this record did not fit before the end.
+/// What stands in front of a packet, in four words. Its running number tells whether a position
+/// leads here, or on to the beginning of the area because this record did not fit before the end.
 #[derive(Clone, Copy)]
 struct Head<'m>(&'m [AtomicU64; 4]);
 
@@ -320,8 +324,9 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
-    /// When the record at `cursor` was written, without reading it. None when there is none; 0 when the cursor was
-    /// overtaken, which the next [`Reader::read`] tells. For cursors that read everything.
+    /// When the record at `cursor` was written, without reading it. None when there is none; 0 when
+    /// the cursor was overtaken, which the next [`Reader::read`] tells. For cursors that read
+    /// everything.
     #[inline]
     pub fn peek(self, cursor: &Cursor) -> Option<u64> {
         let tail = self.log().next();
@@ -372,8 +377,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
             buf.clear();
             if wanted {
                 if let Some(data) = self.data(at.place(), len) {
-                    // The bytes may change under the copy, which the check of the head below finds out before anybody
-                    // looks at them.
+                    // The bytes may change under the copy, which the check of the head below finds
+                    // out before anybody looks at them.
                     data.append_to(buf);
                 }
             }
@@ -405,7 +410,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
-    /// The cursor was overtaken: to the middle of what is kept, so that it is not overtaken again at once.
+    /// The cursor was overtaken: to the middle of what is kept, so that it is not overtaken again
+    /// at once.
     fn go_on(self, cursor: &mut Cursor, tail: Position) {
         // Whoever overwrites a record has moved the head before.
         fence(Acquire);
@@ -461,8 +467,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         Ok(0)
     }
 
-    /// How much memory the log is to have before it is worth while to append a packet of `len` bytes, if it has less and
-    /// may have more.
+    /// How much memory the log is to have before it is worth while to append a packet of `len`
+    /// bytes, if it has less and may have more.
     #[inline]
     pub fn wants(self, len: usize) -> Option<usize> {
         let need = RECORD as usize + len.div_ceil(UNIT);
@@ -473,8 +479,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         wants.then_some(upto)
     }
 
-    /// Gives the log memory for its first `upto` bytes and some more, if `allowed` says so of the bytes that this takes.
-    /// Did it get it?
+    /// Gives the log memory for its first `upto` bytes and some more, if `allowed` says so of the
+    /// bytes that this takes. Did it get it?
     pub fn grow(self, upto: usize, allowed: impl FnOnce(u64) -> bool) -> bool {
         let (area, reserved) = (self.0.area(), &self.log().reserved);
         let goal = area.next_size(reserved, upto);
@@ -482,15 +488,16 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         allowed(more) && area.grow_to(reserved, goal).is_ok()
     }
 
-    /// The size of the parts of which the log remembers where they were last begun: an eighth of what it has.
+    /// The size of the parts of which the log remembers where they were last begun: an eighth of
+    /// what it has.
     #[inline]
     fn mark_bits(self) -> u32 {
         let units = self.log().reserved.load(Relaxed).max(PAGE as u64) / UNIT as u64;
         (units - 1).ilog2() - 2
     }
 
-    /// Appends a packet of `len` bytes that `fill` stores. What `fill` refuses is not logged. ENOBUFS when there is no room
-    /// for such a packet at all.
+    /// Appends a packet of `len` bytes that `fill` stores. What `fill` refuses is not logged.
+    /// ENOBUFS when there is no room for such a packet at all.
     #[inline]
     pub fn append(
         self,
@@ -507,12 +514,13 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
             log.head.store(head.0, Relaxed);
             fence(Release);
         }
-        // The lock keeps other writers away, and the head has passed the range, so that a subscriber that still copies from
-        // it will see that and discard its copy.
+        // The lock keeps other writers away, and the head has passed the range, so that a
+        // subscriber that still copies from it will see that and discard its copy.
         let data = self.0.data(place, len).ok_or(Errno(libc::ENOBUFS))?;
         let ethertype = fill(data).inspect_err(|_| {
             if head.number() == tail.number() {
-                // Nothing is left in the log: who looks next begins where the next packet will stand.
+                // Nothing is left in the log: who looks next begins where the next packet will
+                // stand.
                 log.head.store(tail.0, Relaxed);
             }
         })?;
@@ -573,7 +581,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         head
     }
 
-    /// Number of the oldest packet that is kept when a packet of `len` bytes is appended. None when there is no room for it.
+    /// Number of the oldest packet that is kept when a packet of `len` bytes is appended. None when
+    /// there is no room for it.
     pub fn oldest_after(self, len: usize) -> Option<u64> {
         let need = RECORD + (len as u64).div_ceil(UNIT as u64);
         let tail = Position(self.log().tail.load(Relaxed));

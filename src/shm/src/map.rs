@@ -14,16 +14,17 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The part of the address space that is left which one area may take, where that is limited; there are two for each
-/// tunnel. Those of many tunnels take a quarter of the limit together, and the program has the rest: from then on areas are
-/// as small as they can be.
+/// The part of the address space that is left which one area may take, where that is limited; there
+/// are two for each tunnel. Those of many tunnels take a quarter of the limit together, and the
+/// program has the rest: from then on areas are as small as they can be.
 const SHARE: usize = 32;
 
 /// A mapped file that begins with a `S`; unmapped with the value.
 ///
-/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few times where the process that
-/// made it may have only so much address space (RLIMIT_AS) or only such short files (RLIMIT_FSIZE). The length of the file
-/// says which, so that all who map it agree, and it never changes: no call on a tunnel has to map anything.
+/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few
+/// times where the process that made it may have only so much address space (RLIMIT_AS) or only
+/// such short files (RLIMIT_FSIZE). The length of the file says which, so that all who map it
+/// agree, and it never changes: no call on a tunnel has to map anything.
 pub struct Mapped<S: State> {
     base: *mut u8,
     /// How often the area was halved.
@@ -31,7 +32,8 @@ pub struct Mapped<S: State> {
     state: PhantomData<S>,
 }
 
-// SAFETY: the mapping is shared memory; every field behind it is atomic or guarded by a process-shared lock.
+// SAFETY: the mapping is shared memory; every field behind it is atomic or guarded by a
+// process-shared lock.
 unsafe impl<S: State> Send for Mapped<S> {}
 // SAFETY: as above.
 unsafe impl<S: State> Sync for Mapped<S> {}
@@ -58,8 +60,9 @@ impl<S: State> Mapped<S> {
         Self::halved(length).is_some()
     }
 
-    /// Maps a new, empty file, which gets its length and its header; the memory of the head and of the first part of the
-    /// area is reserved. EEXIST when it is not empty: others may have it mapped.
+    /// Maps a new, empty file, which gets its length and its header; the memory of the head and of
+    /// the first part of the area is reserved. EEXIST when it is not empty: others may have it
+    /// mapped.
     pub fn create(fd: &Fd) -> Result<Mapped<S>, Errno> {
         if sys::fstat(fd.raw())?.st_size != 0 {
             return Err(Errno(libc::EEXIST));
@@ -77,7 +80,8 @@ impl<S: State> Mapped<S> {
         Ok(mapped)
     }
 
-    /// Maps the file, which has no length yet, with as large an area as the limits of the process allow.
+    /// Maps the file, which has no length yet, with as large an area as the limits of the process
+    /// allow.
     fn map_what_is_allowed(fd: &Fd) -> Result<Mapped<S>, Errno> {
         let area = |halved| S::AREA >> halved;
         let addresses = sys::address_space_left();
@@ -97,7 +101,8 @@ impl<S: State> Mapped<S> {
         map(halved).or_else(|_| map(Self::MOST_HALVED))
     }
 
-    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what it should be.
+    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what
+    /// it should be.
     pub fn map(fd: &Fd, size: u64) -> Result<Mapped<S>, (Errno, &'static str)> {
         let damaged = |why| (Errno(libc::EUCLEAN), why);
         let Some(halved) = Self::halved(size) else {
@@ -145,7 +150,8 @@ impl<S: State> Mapped<S> {
     /// The counterpart of [`Mapped::into_word`].
     ///
     /// # Safety
-    /// `word` must come from `into_word` of the same type, and be dropped only once, when nobody uses it any more.
+    /// `word` must come from `into_word` of the same type, and be dropped only once, when nobody
+    /// uses it any more.
     #[inline]
     pub unsafe fn from_word(word: *mut u8) -> Mapped<S> {
         let halved = word as usize & (sys::PAGE - 1);
@@ -159,12 +165,13 @@ impl<S: State> Mapped<S> {
     /// The packet area.
     #[inline]
     fn packet_area(&self) -> Area<'_> {
-        // SAFETY: so many bytes are mapped behind the head, page-aligned, as long as the value lives; `truncated` handles
-        // SIGBUS.
+        // SAFETY: so many bytes are mapped behind the head, page-aligned, as long as the value
+        // lives; `truncated` handles SIGBUS.
         unsafe { Area::at(self.base.add(S::HEAD), S::AREA >> self.halved) }
     }
 
-    /// Does the calling thread hold the lock, or is it about to take it or has just let it go below a signal handler?
+    /// Does the calling thread hold the lock, or is it about to take it or has just let it go below
+    /// a signal handler?
     pub fn is_lock_mine(&self) -> bool {
         S::lock(self).is_mine()
     }
@@ -247,8 +254,9 @@ impl Home for Mapped<TunnelState> {
 
 /// A file whose lock the calling thread holds while the value lives.
 ///
-/// Whoever was taken for dead, or left by a jump, has such a value and not the lock any more: a change that he still makes
-/// may be lost or tear what another one does, within the file, and whoever reads it bears that.
+/// Whoever was taken for dead, or left by a jump, has such a value and not the lock any more: a
+/// change that he still makes may be lost or tear what another one does, within the file, and
+/// whoever reads it bears that.
 #[must_use]
 pub struct Locked<'m, S: State> {
     state: &'m Mapped<S>,
@@ -283,8 +291,8 @@ impl Locked<'_, InterfaceState> {
         Writer::new(self.state)
     }
 
-    /// Would a packet of `len` bytes overwrite what the capturer has not read? Then the number that its cursor has to
-    /// reach.
+    /// Would a packet of `len` bytes overwrite what the capturer has not read? Then the number that
+    /// its cursor has to reach.
     pub fn log_blocked(&self, len: usize) -> Option<u64> {
         let oldest = self.log_writer().oldest_after(len)?;
         self.state.is_unread_before(oldest).then_some(oldest)
@@ -297,7 +305,8 @@ const _: () = assert!(TunnelState::AREA < ring::MOST_BYTES);
 impl<S: State> Deref for Mapped<S> {
     type Target = S;
     fn deref(&self) -> &S {
-        // SAFETY: `base` is a mapping of at least HEAD bytes, page-aligned, that holds a valid S (zeroed or initialised).
+        // SAFETY: `base` is a mapping of at least HEAD bytes, page-aligned, that holds a valid S
+        // (zeroed or initialised).
         unsafe { &*(self.base as *const S) }
     }
 }

@@ -1,8 +1,9 @@
 //! Lock, ring and log in memory of a test's own.
 //!
-//! The same tests run as they are, in `loom`, which tries every order in which threads can come between each other's atomics,
-//! packets included, and in miri, which sees every access to memory (`scripts/models`). What is below them, futex and clock,
-//! is a model in the first; the lock, which reads registers, is left out of the second.
+//! The same tests run as they are, in `loom`, which tries every order in which threads can come
+//! between each other's atomics, packets included, and in miri, which sees every access to memory
+//! (`scripts/models`). What is below them, futex and clock, is a model in the first; the lock,
+//! which reads registers, is left out of the second.
 
 use crate::area::{Area, Home};
 use crate::log::{Cursor, Entry, Log, Reader, Sort, Writer};
@@ -16,7 +17,8 @@ use loom::{sync::Arc, thread};
 #[cfg(not(loom))]
 use std::{sync::Arc, thread};
 
-/// Runs a test, in every order that two changes of the running thread against its will can bring about.
+/// Runs a test, in every order that two changes of the running thread against its will can bring
+/// about.
 #[cfg(loom)]
 fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -133,7 +135,8 @@ impl Written {
     }
 }
 
-/// Reads what is there: every packet is whole and in order, and the lost ones are counted. How many are behind.
+/// Reads what is there: every packet is whole and in order, and the lost ones are counted. How many
+/// are behind.
 fn read_on(reader: Reader<'_, Written>, cursor: &mut Cursor, mut before: u64) -> u64 {
     let mut data = Vec::new();
     loop {

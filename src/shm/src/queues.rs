@@ -64,7 +64,8 @@ impl InterfaceState {
         }
     }
 
-    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's lock.
+    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's
+    /// lock.
     pub fn switch_queue(&self, inode: u64, attach: bool) -> Result<(), Errno> {
         self.remove_queue(inode);
         if attach {
@@ -83,7 +84,8 @@ impl InterfaceState {
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there (`tun_flow_update`).
+    /// The program wrote a packet of this flow through this queue: answers go there
+    /// (`tun_flow_update`).
     pub fn learn_flow(&self, hash: u32, inode: u64) {
         if let Some(at) = self.position(inode) {
             self.flows[hash as usize & 255].store(at as u16 + 1, Relaxed);

@@ -1,9 +1,10 @@
 //! The inbound queue: a bounded ring of packets in a tunnel's file.
 //!
-//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so that each change of
-//! the queue is one store: a process killed at any instruction leaves either the old queue or the new one. Every record
-//! is contiguous; where one does not fit before the end of the area, a marker sends the reader to the beginning. The end is
-//! that of the memory behind the area where the file system has no more: there is no place for a marker then, and none is
+//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so
+//! that each change of the queue is one store: a process killed at any instruction leaves either
+//! the old queue or the new one. Every record is contiguous; where one does not fit before the end
+//! of the area, a marker sends the reader to the beginning. The end is that of the memory behind
+//! the area where the file system has no more: there is no place for a marker then, and none is
 //! needed, because the queue does not grow as long as its packets go round.
 //!
 //! Who holds the tunnel's lock has a [`Queue`], and nobody else has.
@@ -66,7 +67,8 @@ impl Ends {
     }
 }
 
-/// What stands in front of a packet, in the first of two words: its length, and its ethertype above that.
+/// What stands in front of a packet, in the first of two words: its length, and its ethertype above
+/// that.
 #[derive(Clone, Copy)]
 struct Record {
     len: u32,
@@ -166,8 +168,9 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         self.area().bytes(offset, len as usize, self.kept())
     }
 
-    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is read, ENOSPC when the
-    /// file system is full and reading would not help, EMSGSIZE when no queue could hold it.
+    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is
+    /// read, ENOSPC when the file system is full and reading would not help, EMSGSIZE when no
+    /// queue could hold it.
     #[inline]
     pub fn push(self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
         let full = Err(Errno(libc::EAGAIN));
@@ -229,7 +232,8 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         Ok(())
     }
 
-    /// Where the record at the head really begins, and what it says; None when the ring is empty or damaged.
+    /// Where the record at the head really begins, and what it says; None when the ring is empty or
+    /// damaged.
     #[inline]
     fn first(self, ends: Ends) -> Option<(u32, Record)> {
         if ends.count == 0 {
@@ -242,8 +246,8 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         }
     }
 
-    /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a packet whose copying
-    /// failed as well. None when there is none.
+    /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a
+    /// packet whose copying failed as well. None when there is none.
     #[inline]
     pub fn pop<T>(self, take: impl FnOnce(Packet<'m>) -> T) -> Option<T> {
         let ends = Ends::unpack(self.ring().ends.load(Acquire));

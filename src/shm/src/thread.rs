@@ -1,9 +1,10 @@
-//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its locks itself.
+//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its
+//! locks itself.
 //!
-//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for every thread. Of that list
-//! only the entry for an operation that is pending is used here: it names one lock, and the kernel marks that lock
-//! FUTEX_OWNER_DIED when the thread ends, is killed or executes another program. No list is built, so no pointer stands in
-//! shared memory.
+//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for
+//! every thread. Of that list only the entry for an operation that is pending is used here: it
+//! names one lock, and the kernel marks that lock FUTEX_OWNER_DIED when the thread ends, is killed
+//! or executes another program. No list is built, so no pointer stands in shared memory.
 
 #[cfg(not(loom))]
 use super::truncated::is_mapped;
@@ -22,11 +23,12 @@ static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
 /// The head's `futex_offset`: from a list entry to its lock word.
 static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
 const UNKNOWN: isize = isize::MIN;
-/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder is found dead by
-/// [`super::lock::Peers::is_alive`] alone.
+/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder
+/// is found dead by [`super::lock::Peers::is_alive`] alone.
 const NONE: isize = isize::MIN + 1;
 
-/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word, `robust_prev`, the head.
+/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word,
+/// `robust_prev`, the head.
 const TID_FROM_HEAD: isize = -16;
 /// From the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
@@ -105,8 +107,9 @@ fn thread_pointer() -> isize {
     pointer
 }
 
-/// Finds out how the C library keeps its threads, with one system call. Done at the first lock otherwise; the preloaded
-/// library does it when it is loaded, before a program may forbid itself system calls.
+/// Finds out how the C library keeps its threads, with one system call. Done at the first lock
+/// otherwise; the preloaded library does it when it is loaded, before a program may forbid itself
+/// system calls.
 #[cold]
 pub fn init() {
     let (mut head, mut length) = (0isize, 0usize);
@@ -123,8 +126,9 @@ pub fn init() {
     if answer != 0 || head == 0 || length < 24 {
         return HEAD.store(NONE, Relaxed);
     }
-    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands inside the thread's
-    // descriptor, whose words in front of it are readable. Which libc this is shows in the thread's id.
+    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands
+    // inside the thread's descriptor, whose words in front of it are readable. Which libc this
+    // is shows in the thread's id.
     let (tid, offset) = unsafe {
         (
             *((head + TID_FROM_HEAD) as *const u32),
@@ -170,8 +174,9 @@ impl Thread {
             };
         }
         let head = thread_pointer() + at;
-        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in every thread of this C
-        // library. Only this thread uses them, and the kernel once it is dead.
+        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
+        // every thread of this C library. Only this thread uses them, and the kernel once
+        // it is dead.
         unsafe {
             Thread {
                 tid: *((head + TID_FROM_HEAD) as *const u32),
@@ -180,14 +185,16 @@ impl Thread {
         }
     }
 
-    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is. What was pending before.
+    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is.
+    /// What was pending before.
     #[inline]
     pub fn announce(self, word: *const u32) -> usize {
         if self.pending.is_null() {
             return 0;
         }
         let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
-        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not optimised away.
+        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not
+        // optimised away.
         let before = unsafe {
             let before = self.pending.read_volatile();
             self.pending.write_volatile(entry);
@@ -243,8 +250,9 @@ const PATIENCE_WITH_MYSELF: Duration = Duration::from_secs(1);
 /// Bytes that a signal puts on the stack at the very least, with the red zone.
 const SIGNAL_FRAME: usize = 1024;
 
-/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler, unless the frame that took it
-/// has been left by a jump: then nobody will ever let it go, and it is given up here.
+/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler,
+/// unless the frame that took it has been left by a jump: then nobody will ever let it go, and it
+/// is given up here.
 #[inline]
 pub fn holds(lock: &Word, tid: u32) -> bool {
     HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
@@ -260,7 +268,8 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     let Some(at) = places.position(|place| std::ptr::eq(place.lock.get(), lock)) else {
         return false;
     };
-    // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
+    // A call takes a lock once. Who comes back for it from the same depth or above is not in a
+    // handler over that call.
     let place = &held.places[at];
     let left = stack_pointer() + SIGNAL_FRAME > place.stack.get() && !on_alternate_stack(None);
     if left || was_refused_for_long(place) {
@@ -270,8 +279,9 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     true
 }
 
-/// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
-/// child, which has its parent's thread for its own, took the lock and was killed.
+/// A handler that has been refused a lock for so long does not let the call below it go on. Or
+/// there is no handler: a vfork(2) child, which has its parent's thread for its own, took the lock
+/// and was killed.
 fn was_refused_for_long(place: &Place) -> bool {
     let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
@@ -299,9 +309,11 @@ pub(super) fn is_full() -> bool {
     HELD.with(|held| held.count.get() >= MOST)
 }
 
-/// Remembers a lock; where. None when there is no room for another, which only a tower of signal handlers can need.
+/// Remembers a lock; where. None when there is no room for another, which only a tower of signal
+/// handlers can need.
 ///
-/// A handler may come between any two of these steps, remember locks of its own behind this one, and forget them again.
+/// A handler may come between any two of these steps, remember locks of its own behind this one,
+/// and forget them again.
 #[inline]
 pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
     HELD.with(|held| {
@@ -310,7 +322,8 @@ pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
         place.stack.set(stack_pointer());
         held.tid.set(tid);
         compiler_fence(SeqCst);
-        // Now the place is ours, and empty: it is filled after that, because a handler had it before.
+        // Now the place is ours, and empty: it is filled after that, because a handler had it
+        // before.
         held.count.set(count + 1);
         compiler_fence(SeqCst);
         place.stack.set(stack_pointer());
@@ -337,16 +350,16 @@ pub(super) fn pop(place: usize) {
     });
 }
 
-/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold locks. A child that
-/// returns from the handler has to know what of it was its parent's.
+/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold
+/// locks. A child that returns from the handler has to know what of it was its parent's.
 ///
 /// # Safety
 /// The thread has not leaked a guard of a lock whose memory is gone.
 pub unsafe fn before_fork() {
     HELD.with(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
-            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it has borrowed; that the frame
-            // still has it is the caller's contract.
+            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it
+            // has borrowed; that the frame still has it is the caller's contract.
             let lock = unsafe { place.lock.get().as_ref() };
             u32::from(lock.is_some_and(|lock| lock.is_held_by(place.mine.get()))) << at
         });
@@ -365,8 +378,8 @@ pub fn forked() {
     HELD.with(Held::forget);
 }
 
-/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
-/// if their holder had died.
+/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken
+/// in them are given up, as if their holder had died.
 ///
 /// # Safety
 /// No guard of those frames is used again.
@@ -381,8 +394,8 @@ pub unsafe fn leaving(stack: usize) {
     });
 }
 
-/// Gives up the locks from this place on. Who took them has leaked their guards, and may not have kept their memory: then
-/// nothing is mapped there any more.
+/// Gives up the locks from this place on. Who took them has leaked their guards, and may not have
+/// kept their memory: then nothing is mapped there any more.
 fn give_up(held: &Held, from: usize) {
     for (at, place) in held.places().iter().enumerate().skip(from).rev() {
         let lock = place.lock.get();
@@ -403,7 +416,8 @@ fn is_mapped(_: usize) -> bool {
     true
 }
 
-/// Memory from an address on is about to be unmapped. This thread remembers no lock in it: the guard was leaked.
+/// Memory from an address on is about to be unmapped. This thread remembers no lock in it: the
+/// guard was leaked.
 #[cfg(not(loom))]
 pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
     HELD.with(|held| {
@@ -415,8 +429,8 @@ pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
     });
 }
 
-/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves
-/// nothing else.
+/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A
+/// jump within it leaves nothing else.
 fn on_alternate_stack(stack: Option<usize>) -> bool {
     let mut alternate = libc::stack_t {
         ss_sp: std::ptr::null_mut(),

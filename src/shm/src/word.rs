@@ -19,7 +19,8 @@ pub const TID: u32 = 0x3fff_ffff;
 /// The word but for the waiters: who holds it.
 pub const HOLDER: u64 = !(WAITERS as u64);
 
-/// 0, or the holder's thread id with the kernel's bits beside it below, and above it the token of its process.
+/// 0, or the holder's thread id with the kernel's bits beside it below, and above it the token of
+/// its process.
 #[repr(transparent)]
 #[cfg_attr(loom, derive(Default))]
 pub struct Word(AtomicU64);
@@ -36,7 +37,8 @@ impl Word {
     /// The lower half of the word, for the kernel.
     #[cfg(not(loom))]
     fn futex(&self) -> &AtomicU32 {
-        // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as half a word.
+        // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as
+        // half a word.
         unsafe { &*self.0.as_ptr().cast::<AtomicU32>() }
     }
 
@@ -81,7 +83,8 @@ impl Word {
         self.0.load(Relaxed) & HOLDER == mine
     }
 
-    /// As the kernel does for a dead holder: the thread will not come back to what it did under the lock.
+    /// As the kernel does for a dead holder: the thread will not come back to what it did under the
+    /// lock.
     pub fn give_up(&self, mine: u64) {
         let (waiters, died) = (WAITERS as u64, OWNER_DIED as u64);
         let given = |word| (word & HOLDER == mine).then_some(word & waiters | died);

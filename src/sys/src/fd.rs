@@ -1,8 +1,9 @@
 //! Descriptors: who owns one, and what fcntl(2) knows of it, one function for each command.
 //!
-//! A plain number is enough to look at a descriptor, to read and write what is behind it, and to set what the program itself
-//! could set: what a program's number means is the kernel's to say at the moment of the call, and nobody here owns it. What
-//! closes or replaces a descriptor takes its owner, or is unsafe.
+//! A plain number is enough to look at a descriptor, to read and write what is behind it, and to
+//! set what the program itself could set: what a program's number means is the kernel's to say at
+//! the moment of the call, and nobody here owns it. What closes or replaces a descriptor takes its
+//! owner, or is unsafe.
 
 use super::{check, syscall};
 use crate::Errno;
@@ -11,8 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawF
 
 /// A descriptor of its owner's, closed with the value.
 ///
-/// Not std's [`OwnedFd`]: that one is closed by libc's close(3), which is a hook in the preloaded library. This one is closed
-/// by system call, and is the same in every other respect.
+/// Not std's [`OwnedFd`]: that one is closed by libc's close(3), which is a hook in the preloaded
+/// library. This one is closed by system call, and is the same in every other respect.
 #[derive(Debug)]
 pub struct Fd(RawFd);
 
@@ -77,8 +78,8 @@ impl Drop for Fd {
 /// close(2).
 ///
 /// # Safety
-/// The caller owns the descriptor, or its owner has just asked for this: whoever still uses the number afterwards meets
-/// somebody else's file.
+/// The caller owns the descriptor, or its owner has just asked for this: whoever still uses the
+/// number afterwards meets somebody else's file.
 pub unsafe fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no memory is touched; whose descriptor it is, is the caller's contract.
     check(unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
@@ -132,7 +133,8 @@ pub fn closes_on_exec(fd: RawFd) -> Result<bool, Errno> {
     unsafe { control(fd, libc::F_GETFD, 0) }.map(|flags| flags & libc::FD_CLOEXEC != 0)
 }
 
-/// Another descriptor of the same open file, the lowest free one from `lowest` on (F_DUPFD, F_DUPFD_CLOEXEC).
+/// Another descriptor of the same open file, the lowest free one from `lowest` on (F_DUPFD,
+/// F_DUPFD_CLOEXEC).
 pub fn duplicate_from(fd: RawFd, lowest: RawFd, close_on_exec: bool) -> Result<Fd, Errno> {
     let command = if close_on_exec {
         libc::F_DUPFD_CLOEXEC
@@ -149,8 +151,8 @@ pub fn duplicate_high(fd: RawFd) -> Result<Fd, Errno> {
     duplicate_from(fd, HIGH, true)
 }
 
-/// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened while others of ours
-/// were open. EMFILE when the process may have no more.
+/// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened
+/// while others of ours were open. EMFILE when the process may have no more.
 pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
     let other = duplicate_from(fd.raw(), 0, closes_on_exec(fd.raw())?)?;
     Ok(if other.raw() < fd.raw() { other } else { fd })
@@ -259,8 +261,8 @@ fn byte_lock(
     Ok(lock)
 }
 
-/// Locks a range of bytes for the open file description (F_OFD_SETLK); they need not exist. EAGAIN when another one has a
-/// lock in it.
+/// Locks a range of bytes for the open file description (F_OFD_SETLK); they need not exist. EAGAIN
+/// when another one has a lock in it.
 pub fn lock_bytes(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<(), Errno> {
     byte_lock(fd, libc::F_OFD_SETLK, first, count).map(drop)
 }

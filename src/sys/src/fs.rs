@@ -5,7 +5,8 @@ use crate::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC are the caller's).
+/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC
+/// are the caller's).
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat(libc::AT_FDCWD, path, flags, mode)
 }
@@ -29,8 +30,9 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
     Fd::made(answer)
 }
 
-/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to attach an interface,
-/// as the kernel needs no descriptor for that: the soft limit is raised for the moment of the call.
+/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to
+/// attach an interface, as the kernel needs no descriptor for that: the soft limit is raised for
+/// the moment of the call.
 pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat_internal(libc::AT_FDCWD, path, flags, mode)
 }
@@ -300,8 +302,9 @@ pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
     readlinkat(libc::AT_FDCWD, link.cstr(), buf)
 }
 
-/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS. EFBIG when
-/// RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer would be SIGXFSZ.
+/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a
+/// SIGBUS. EFBIG when RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer
+/// would be SIGXFSZ.
 pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), Errno> {
     let mut limit = libc::rlimit64 {
         rlim_cur: 0,
@@ -396,7 +399,8 @@ pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
     Fd::made(answer)
 }
 
-/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the kernel does not say.
+/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the
+/// kernel does not say.
 pub fn mount_id(path: &CStr) -> Option<u64> {
     // SAFETY: plain numbers, for which zero is valid.
     let mut x: libc::statx = unsafe { std::mem::zeroed() };
@@ -430,7 +434,8 @@ pub fn rewind(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it answers false.
+/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it
+/// answers false.
 pub fn each_entry(fd: BorrowedFd<'_>, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
     #[repr(align(8))]
     struct Buffer([u8; 4096]);

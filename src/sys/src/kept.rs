@@ -4,8 +4,8 @@ use super::{close, is_fifo, Fd};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-/// A descriptor of a FIFO in a process whose program may close any number, and open something else under it. Looked at before
-/// each use; closed with the value if it is still the same.
+/// A descriptor of a FIFO in a process whose program may close any number, and open something else
+/// under it. Looked at before each use; closed with the value if it is still the same.
 #[derive(Debug)]
 pub struct KeptFifo {
     /// -1 for none.

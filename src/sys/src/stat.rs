@@ -16,8 +16,8 @@ pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
     }
 }
 
-/// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing of, and have something of
-/// its own there.
+/// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing
+/// of, and have something of its own there.
 pub fn is_fifo(fd: i32, inode: u64) -> bool {
     fstat(fd).is_ok_and(|st| st.st_ino == inode && is_kind(&st, libc::S_IFIFO))
 }

@@ -1,4 +1,5 @@
-//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls alone.
+//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls
+//! alone.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else keeps the command from
-//! ending when it is told to.
+//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else
+//! keeps the command from ending when it is told to.
 #![forbid(unsafe_code)]
 
 use super::spool::{Ledger, Target};

@@ -64,7 +64,8 @@ fn room() -> Option<String> {
     None
 }
 
-/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows here.
+/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows
+/// here.
 fn tunnel() -> Option<String> {
     let fail = |e: &dyn std::fmt::Display| {
         Some(format!(
@@ -108,8 +109,9 @@ fn tunnel() -> Option<String> {
     }
 }
 
-/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line in /proc/self/maps would
-/// not do: the dynamic linker leaves one behind when it has failed to map the rest.
+/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line
+/// in /proc/self/maps would not do: the dynamic linker leaves one behind when it has failed to map
+/// the rest.
 pub fn probe() -> Outcome {
     // SAFETY: a NUL-terminated name, looked up in all that is loaded.
     let active = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"memtun_active".as_ptr()) };

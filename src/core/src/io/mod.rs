@@ -1,5 +1,5 @@
-//! I/O systems: one trait, the in-memory one and the real one, so that code can be written against either, as
-//! Twisted's `_IInputOutputSystem`.
+//! I/O systems: one trait, the in-memory one and the real one, so that code can be written against
+//! either, as Twisted's `_IInputOutputSystem`.
 
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
@@ -25,8 +25,8 @@ pub trait IoSystem {
     fn read(&self, fd: i32, limit: usize) -> Result<Vec<u8>>;
     /// write(2): bytes written.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize>;
-    /// ioctl(2): `args` is the struct behind the argument (or the argument itself as a native-endian int where the request
-    /// takes one); the struct as it is afterwards.
+    /// ioctl(2): `args` is the struct behind the argument (or the argument itself as a
+    /// native-endian int where the request takes one); the struct as it is afterwards.
     fn ioctl(&self, fd: i32, request: u32, args: &[u8]) -> Result<Vec<u8>>;
     /// close(2).
     fn close(&self, fd: i32) -> Result<()>;
@@ -96,7 +96,8 @@ pub trait DeviceClass: Send + Sync {
 
 /// An open special device.
 pub trait SpecialDevice: Send + Sync {
-    /// The kernel's descriptor behind it, which poll(2) understands; None to be given a number without readiness.
+    /// The kernel's descriptor behind it, which poll(2) understands; None to be given a number
+    /// without readiness.
     fn descriptor(&self) -> Option<i32>;
     /// read(2).
     fn read(&self, limit: usize) -> Result<Vec<u8>>;
@@ -108,7 +109,8 @@ pub trait SpecialDevice: Send + Sync {
     fn close(&self) {}
 }
 
-/// An in-memory system: paths registered as special devices, nothing else. `MemoryIOSystem` of the seed.
+/// An in-memory system: paths registered as special devices, nothing else. `MemoryIOSystem` of the
+/// seed.
 pub struct MemoryIoSystem {
     net: Net,
     devices: Mutex<HashMap<String, Arc<dyn DeviceClass>>>,
@@ -204,7 +206,8 @@ impl IoSystem for MemoryIoSystem {
         self.device(fd)?.ioctl(request, args)
     }
 
-    /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches any.
+    /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches
+    /// any.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
         let attached = self
             .net
@@ -358,7 +361,8 @@ impl SpecialDevice for OpenTunnel {
     }
 }
 
-/// An ioctl argument in memory of our own; shorter than the kernel's struct is fine, the rest is zero.
+/// An ioctl argument in memory of our own; shorter than the kernel's struct is fine, the rest is
+/// zero.
 struct Bytes(Vec<u8>);
 
 impl Argument for Bytes {
@@ -396,8 +400,9 @@ fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     } else {
         memory.as_mut_ptr() as usize
     };
-    // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own, more than any struct of
-    // a request that is known; and none of these structs holds an address that the kernel writes to.
+    // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own,
+    // more than any struct of a request that is known; and none of these structs holds an
+    // address that the kernel writes to.
     let answer = unsafe {
         sys::syscall(
             libc::SYS_ioctl,
@@ -410,8 +415,9 @@ fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     Ok(memory[..if n == 0 { IfReq::SIZE } else { n }].to_vec())
 }
 
-/// The kernel's own files and devices: paths that were opened here, by the numbers that the kernel gave them, and the
-/// requests of the tun driver. EBADF for any other number, EINVAL for any other request.
+/// The kernel's own files and devices: paths that were opened here, by the numbers that the kernel
+/// gave them, and the requests of the tun driver. EBADF for any other number, EINVAL for any other
+/// request.
 pub struct RealSystem;
 
 /// What the process has opened by [`RealSystem`]. Kept open while a call is under way.
@@ -421,9 +427,11 @@ fn opened(fd: i32) -> Result<Arc<Fd>> {
     locked(&OPENED).get(&fd).cloned().ok_or(Errno(libc::EBADF))
 }
 
-/// A request whose argument is a number, or memory of a size that is known and that holds no address to be written to.
+/// A request whose argument is a number, or memory of a size that is known and that holds no
+/// address to be written to.
 fn is_known(request: u32) -> bool {
-    // Of those that every descriptor knows, only what takes a number or an int is answered as for any other file.
+    // Of those that every descriptor knows, only what takes a number or an int is answered as for
+    // any other file.
     request::on_tunnel(request)
         .is_some_and(|row| row.on != On::Any || !matches!(row.answer, Answer::Refused(..)))
 }

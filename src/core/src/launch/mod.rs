@@ -61,28 +61,31 @@ use std::process::Command;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is found without any
-/// environment variable in a checkout that has run `cargo build --release -p memtun-shim`, and in an installation; see
-/// [`find_library`].
+/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is
+/// found without any environment variable in a checkout that has run `cargo build --release -p
+/// memtun-shim`, and in an installation; see [`find_library`].
 pub trait UnderShim {
-    /// Puts the program under the shim and into the net. Say it last: it looks at the program as the command would start it
-    /// now, and a later `env_clear` would undo it.
+    /// Puts the program under the shim and into the net. Say it last: it looks at the program as
+    /// the command would start it now, and a later `env_clear` would undo it.
     ///
-    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`; for a net that was
-    /// joined with [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
+    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and
+    /// `MEMTUN_NET`; for a net that was joined with
+    /// [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
     ///
-    /// What the library will not see, as a static program or one of Go, is started all the same, with a line on standard error.
+    /// What the library will not see, as a static program or one of Go, is started all the same,
+    /// with a line on standard error.
     ///
-    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM set-uid, set-gid or with
-    /// file capabilities: the system would start it without the library, on the machine's own devices; EINVAL the library's
-    /// path cannot be preloaded.
+    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM
+    /// set-uid, set-gid or with file capabilities: the system would start it without the
+    /// library, on the machine's own devices; EINVAL the library's path cannot be preloaded.
     fn under(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine itself.
+    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine
+    /// itself.
     fn under_by_force(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel leaves them
-    /// (`MEMTUN_LINK`)? Up unless told otherwise.
+    /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel
+    /// leaves them (`MEMTUN_LINK`)? Up unless told otherwise.
     fn link_up(&mut self, up: bool) -> &mut Command;
 
     /// Special devices instead of /dev/net/tun (`MEMTUN_DEVICES`).

@@ -7,11 +7,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 
 impl Net {
-    /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but only as long as it, or
-    /// something that it has left behind in the net, runs.
+    /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but
+    /// only as long as it, or something that it has left behind in the net, runs.
     ///
-    /// Errors: ENODEV when the time is over, or, with the program's status in the sentence, when it has ended
-    /// before its TUNSETIFF, or so soon after it that the interface was not seen; ECHILD when its end has been waited for by other means.
+    /// Errors: ENODEV when the time is over, or, with the program's status in the sentence, when it
+    /// has ended before its TUNSETIFF, or so soon after it that the interface was not seen;
+    /// ECHILD when its end has been waited for by other means.
     pub fn wait_interface_of(&self, program: &mut Child, name: &str) -> Result<Interface> {
         self.wait_interface_of_within(program, name, Timeout::DEFAULT)
     }

@@ -3,8 +3,8 @@
 
 use crate::uapi::ETH_HLEN;
 
-/// A hash of addresses, protocol and ports that is the same in both directions, as the kernel's symmetric flow hash.
-/// `byte` gives the packet's bytes, None from its end on.
+/// A hash of addresses, protocol and ports that is the same in both directions, as the kernel's
+/// symmetric flow hash. `byte` gives the packet's bytes, None from its end on.
 #[inline(never)]
 pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
     let start = if ethernet { ETH_HLEN } else { 0 };

@@ -1,4 +1,5 @@
-//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
+//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and
+//! drivers/net/tun.c for them.
 #![forbid(unsafe_code)]
 
 mod flow;
@@ -36,7 +37,8 @@ const SETTABLE: u32 = (libc::IFF_UP
 pub trait Link {
     /// Sets what a new device of this kind has.
     fn set_defaults(&self, tun_flags: u32, ifindex: u32, up: bool);
-    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group that is set has to match.
+    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group
+    /// that is set has to match.
     fn is_open_to_caller(&self) -> bool;
     /// Sets the hardware address of a tap.
     fn set_mac(&self, mac: [u8; 6]) -> Result<(), Errno>;
@@ -46,7 +48,8 @@ pub trait Link {
     fn set_mtu(&self, mtu: i64) -> Result<(), Errno>;
     /// Longest frame that the host may send: the mtu, for a tap with its Ethernet header.
     fn largest_frame(&self) -> usize;
-    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at least one unit.
+    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at
+    /// least one unit.
     fn is_writable(&self) -> bool;
     /// The queue for a packet (`tun_automq_select_queue`). None when no queue is attached.
     fn select_queue(&self, packet: &[u8]) -> Option<u64>;
@@ -76,7 +79,8 @@ impl Link for InterfaceState {
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {
-            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be predictable.
+            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be
+            // predictable.
             let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC)
                 ^ (sys::getpid() as u64) << 40
                 ^ (ifindex as u64) << 20;

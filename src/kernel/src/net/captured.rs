@@ -34,8 +34,9 @@ impl NetDir {
         lives
     }
 
-    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The capturer's own lock is
-    /// held meanwhile, so that nobody becomes the capturer in between. False when nobody can tell whether it lives.
+    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The
+    /// capturer's own lock is held meanwhile, so that nobody becomes the capturer in between.
+    /// False when nobody can tell whether it lives.
     pub fn strike_off_dead_capturer(&self) -> bool {
         if !may(Extra::Files) {
             return false;
@@ -54,7 +55,8 @@ impl NetDir {
         true
     }
 
-    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
+    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one.
+    /// Wants the net's lock.
     pub fn become_capturer(&self) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;
         dir.create_plain(CAPTURER)?;
@@ -152,8 +154,9 @@ impl NetDir {
         })
     }
 
-    /// The interfaces with their inodes, those that are kept for the capturer included, as far as `wanted` says so of an
-    /// inode and a name (None for one that is kept). Wants the net's lock.
+    /// The interfaces with their inodes, those that are kept for the capturer included, as far as
+    /// `wanted` says so of an inode and a name (None for one that is kept). Wants the net's
+    /// lock.
     pub fn capturable(
         &self,
         mut wanted: impl FnMut(u64, Option<Name>) -> bool,

@@ -1,9 +1,10 @@
 //! How much history an interface keeps.
 //!
-//! Nobody may have asked for it yet, so it is what a file system gives when nothing else wants its room: the last quarter
-//! is left alone (the last 64 MiB of a large one), for packets that wait to be read, for interfaces to come and for whatever
-//! else is there. An interface that came late therefore finds room for what it needs, however much the first ones wrote.
-//! Room that comes back later is used again.
+//! Nobody may have asked for it yet, so it is what a file system gives when nothing else wants its
+//! room: the last quarter is left alone (the last 64 MiB of a large one), for packets that wait to
+//! be read, for interfaces to come and for whatever else is there. An interface that came late
+//! therefore finds room for what it needs, however much the first ones wrote. Room that comes back
+//! later is used again.
 #![forbid(unsafe_code)]
 
 use super::NetDir;
@@ -20,7 +21,8 @@ const LEFT_ALONE: u64 = 64 << 20;
 const A_WHILE: Duration = Duration::from_millis(100);
 
 impl NetDir {
-    /// Gives an interface's log memory for its first `upto` bytes and some more, if there is room for history.
+    /// Gives an interface's log memory for its first `upto` bytes and some more, if there is room
+    /// for history.
     #[cold]
     pub fn grow_log(&self, interface: &InterfaceGuard<'_>, upto: usize) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);

@@ -1,9 +1,10 @@
 //! Who is alive in a net: whoever holds a lock in it.
 //!
-//! A process has a token, a number, and a lock on the byte of that number in the net's state file (F_OFD_SETLK; the file is
-//! not that long). The lock belongs to an open file description, which a mapping keeps alive without a descriptor: a program
-//! that closes every descriptor does not lose it, a killed process loses it at once, a new program image begins without. It
-//! holds across PID namespaces, where process ids say nothing.
+//! A process has a token, a number, and a lock on the byte of that number in the net's state file
+//! (F_OFD_SETLK; the file is not that long). The lock belongs to an open file description, which a
+//! mapping keeps alive without a descriptor: a program that closes every descriptor does not lose
+//! it, a killed process loses it at once, a new program image begins without. It holds across PID
+//! namespaces, where process ids say nothing.
 
 use super::directory::Directory;
 use super::files::STATE;
@@ -21,7 +22,8 @@ const MEMBERS: u32 = 1 << 20;
 /// First token of a visitor: of a driver that joined a net of others'.
 const VISITORS: u32 = 1 << 31;
 const END: u32 = u32::MAX;
-/// The token of a process that could not get one, after chroot(2) for example: nobody can tell whether it lives.
+/// The token of a process that could not get one, after chroot(2) for example: nobody can tell
+/// whether it lives.
 const NAMELESS: u32 = 1;
 
 /// The calling process's life in a net.

@@ -11,7 +11,8 @@ use crate::Errno;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 impl NetDir {
-    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked, published; its state.
+    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked,
+    /// published; its state.
     pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
         let (bell, inode, state) = self.make(|dir| {
             let temporary = temporary_name()?;
@@ -107,7 +108,8 @@ impl NetDir {
         tunnel: &Mapped<TunnelState>,
         local: &dyn Local,
     ) {
-        // Also when somebody holds the interface's lock and does not go on: the queue is gone, whoever counts it.
+        // Also when somebody holds the interface's lock and does not go on: the queue is gone,
+        // whoever counts it.
         let _interface_lock = self.lock_interface(interface, Patience::Brief);
         interface.remove_queue(inode);
         let locked = self.lock_tunnel(inode, tunnel, Patience::Brief);
@@ -128,7 +130,8 @@ impl NetDir {
         }
     }
 
-    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's driver.
+    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's
+    /// driver.
     pub fn discard(&self, tunnel: &TunnelGuard<'_>) {
         self.discarded(tunnel, tunnel.queue().clear());
     }

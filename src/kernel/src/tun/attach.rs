@@ -43,7 +43,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let flags = ifreq.flags() as u32;
         let wanted = ifreq.name();
         let name = self.policy_name(&wanted);
-        /// Others make interfaces meanwhile only where this process was taken for stopped, or a handler interrupts it.
+        /// Others make interfaces meanwhile only where this process was taken for stopped, or a
+        /// handler interrupts it.
         const TRIES: usize = 8;
         let mut attached = self.attach(fd, &name, flags, options, local);
         for _ in 1..TRIES {
@@ -61,7 +62,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         arg.store(&ifreq.0)
     }
 
-    /// The seed gives every interface another name than the requested one, to catch programs that ignore the answer.
+    /// The seed gives every interface another name than the requested one, to catch programs that
+    /// ignore the answer.
     fn policy_name(&self, wanted: &Name) -> Name {
         let suffix = load_name(&self.net.rename);
         let suffix = suffix.as_bytes();
@@ -112,7 +114,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(Errno(libc::EBUSY));
                 }
                 if interface.queue_count() == 0 {
-                    // A persistent device takes the framing of whoever comes first again; its send buffer starts anew.
+                    // A persistent device takes the framing of whoever comes first again; its send
+                    // buffer starts anew.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
                     interface
                         .tun_flags
@@ -128,7 +131,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(interface)
     }
 
-    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process for stopped.
+    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process
+    /// for stopped.
     fn add_to(&self, interface: &Mapped<InterfaceState>, fd: i32) -> Result<(), Errno> {
         let _lock = self.net.lock_interface(interface, Patience::Program)?;
         let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
@@ -145,8 +149,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(())
     }
 
-    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The tunnel is ready before
-    /// the interface names it: whoever finds it there can use it.
+    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The
+    /// tunnel is ready before the interface names it: whoever finds it there can use it.
     fn become_queue(&self, interface: &InterfaceState, fd: i32) -> Result<(), Errno> {
         let lock = self
             .net

@@ -1,5 +1,5 @@
-//! The interface of a tunnel as this process has it mapped, and how it is replaced under calls that go on; see
-//! [`Retired`](super::retired::Retired).
+//! The interface of a tunnel as this process has it mapped, and how it is replaced under calls that
+//! go on; see [`Retired`](super::retired::Retired).
 
 use super::borrowed::InterfaceRef;
 use super::Tunnel;
@@ -41,8 +41,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) && !interface.is_going()
     }
 
-    /// Another thread may be in the middle of a call on the interface before: its mapping stays until none is. Calls that
-    /// begin now wait for the new one.
+    /// Another thread may be in the middle of a call on the interface before: its mapping stays
+    /// until none is. Calls that begin now wait for the new one.
     pub(super) fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef<'_> {
         // SAFETY: it is kept for `from_word`.
         let word = unsafe { interface.into_word() };
@@ -56,19 +56,20 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         unsafe { InterfaceRef::of_word(word) }
     }
 
-    /// Says how to find out whether the calling thread's call is the only one on this tunnel in this process, but for those
-    /// that wait: [`Tunnel::held_up`] says how many wait here. In the order of SeqCst a call counts before it begins, and a
-    /// wait no more before it ends.
+    /// Says how to find out whether the calling thread's call is the only one on this tunnel in
+    /// this process, but for those that wait: [`Tunnel::held_up`] says how many wait here. In
+    /// the order of SeqCst a call counts before it begins, and a wait no more before it ends.
     ///
     /// # Safety
-    /// Where it says so, no other thread has an [`InterfaceRef`] of this tunnel's, and the calling one uses none that it got
-    /// before: the mapping is ended.
+    /// Where it says so, no other thread has an [`InterfaceRef`] of this tunnel's, and the calling
+    /// one uses none that it got before: the mapping is ended.
     pub unsafe fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
         self.alone = alone;
         self
     }
 
-    /// Calls that wait here for the tunnel's new interface, and a number that is another one when one of them has gone on.
+    /// Calls that wait here for the tunnel's new interface, and a number that is another one when
+    /// one of them has gone on.
     pub fn held_up(&self) -> (u32, u32) {
         self.retired.waiting()
     }

@@ -1,5 +1,5 @@
-//! What stands in front of a packet on the program's side: packet information and vnet header, and the checks of
-//! `tun_get_user` and `tun_put_user` in their order.
+//! What stands in front of a packet on the program's side: packet information and vnet header, and
+//! the checks of `tun_get_user` and `tun_put_user` in their order.
 #![forbid(unsafe_code)]
 
 use super::vnet::VnetHeader;
@@ -20,7 +20,8 @@ pub trait Sink {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Stores `data` at `offset`, which lies within. EFAULT when the program's memory is not writable there.
+    /// Stores `data` at `offset`, which lies within. EFAULT when the program's memory is not
+    /// writable there.
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno>;
     /// The same from shared memory.
     fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno>;
@@ -34,7 +35,8 @@ pub trait Source {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Fills `room` from `offset` on; the range lies within. EFAULT when the program's memory is not readable there.
+    /// Fills `room` from `offset` on; the range lies within. EFAULT when the program's memory is
+    /// not readable there.
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno>;
     /// The same into shared memory.
     fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno>;
@@ -115,7 +117,8 @@ impl Framing {
         }
     }
 
-    /// Gives a packet to a reader: bytes given. The packet is lost also when this fails, as in the kernel.
+    /// Gives a packet to a reader: bytes given. The packet is lost also when this fails, as in the
+    /// kernel.
     #[inline]
     pub fn give(&self, packet: &Packet<'_>, sink: &mut impl Sink) -> Result<usize, Errno> {
         let room = sink.len();
@@ -145,7 +148,8 @@ impl Framing {
             }
         }
         let some = packet.data.len().min(room - at);
-        // A payload that the program's memory cannot take is not an error of the driver's (the iterator just stops).
+        // A payload that the program's memory cannot take is not an error of the driver's (the
+        // iterator just stops).
         let _ = sink.put_shared(at, packet.data.first(some));
         Ok(at + some)
     }
@@ -199,15 +203,16 @@ impl Written {
         self.len -= n;
     }
 
-    /// The ethertype that the host sees; EINVAL where the driver cannot tell (a tun without packet information looks at
-    /// the version nibble, and at nothing else).
+    /// The ethertype that the host sees; EINVAL where the driver cannot tell (a tun without packet
+    /// information looks at the version nibble, and at nothing else).
     #[inline]
     pub fn ethertype(&self, packet: SharedBytes<'_>) -> Result<u16, Errno> {
         if self.tap {
             // Never shorter than its Ethernet header.
             let byte = |at| packet.get(at).unwrap_or(0);
             let proto = u16::from_be_bytes([byte(12), byte(13)]);
-            // eth_type_trans: below 1536 it is an 802.3 length; ETH_P_802_2, or ETH_P_802_3 for raw IPX.
+            // eth_type_trans: below 1536 it is an 802.3 length; ETH_P_802_2, or ETH_P_802_3 for raw
+            // IPX.
             return Ok(match proto {
                 1536.. => proto,
                 _ if packet.get(14) == Some(0xff) && packet.get(15) == Some(0xff) => 0x0001,

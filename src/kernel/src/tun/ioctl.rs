@@ -29,7 +29,8 @@ pub enum Ioctl {
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request count.
+    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request
+    /// count.
     pub fn ioctl(
         &self,
         fd: i32,
@@ -38,7 +39,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        // First of all, as a security module of the kernel would: a fault may be set on any request.
+        // First of all, as a security module of the kernel would: a fault may be set on any
+        // request.
         self.net.permit_check(Permission::Ioctl)?;
         self.net.fault_check(Operation::Ioctl, request)?;
         let row = request::on_tunnel(request);
@@ -213,7 +215,8 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(bytes))
 }
 
-/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and
+/// comparisons.
 fn namespace() -> Result<i32, Errno> {
     const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;

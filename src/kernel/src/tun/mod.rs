@@ -40,8 +40,8 @@ use std::sync::atomic::{
 pub enum Read {
     /// So many bytes were given to the program.
     Done(usize),
-    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of deletions, for
-    /// [`Tunnel::deleted_since`].
+    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of
+    /// deletions, for [`Tunnel::deleted_since`].
     Empty(u32),
 }
 
@@ -56,7 +56,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The link is down: [`Tunnel::link_bell`] tells when it comes up.
     pub link_down: bool,
-    /// Not writable because whoever captures is behind: nobody tells when it has read, look again after a moment.
+    /// Not writable because whoever captures is behind: nobody tells when it has read, look again
+    /// after a moment.
     pub capturer_behind: bool,
 }
 
@@ -69,7 +70,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     interface: AtomicPtr<u8>,
     /// The mappings that were current before and may still be in use.
     retired: Retired,
-    /// Is the calling thread's call the only one on this tunnel in this process, but for those that wait?
+    /// Is the calling thread's call the only one on this tunnel in this process, but for those
+    /// that wait?
     alone: fn(&Self) -> bool,
     /// Calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,
@@ -78,8 +80,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that make no sense on a
-    /// device get the kernel's errors.
+    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that
+    /// make no sense on a device get the kernel's errors.
     pub fn open(net: N, flags: i32) -> Result<(Fd, Self), Errno> {
         net.permit_check(Permission::Open)?;
         net.fault_check(Operation::Open, 0)?;
@@ -111,7 +113,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         ))
     }
 
-    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of its bell.
+    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of
+    /// its bell.
     pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
         let state = net.tunnel(inode)?;
         Ok(Tunnel {
@@ -168,8 +171,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let word = self.interface.load(SeqCst);
         if !word.is_null() {
-            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any more (see
-            // `set_interface`) and in drop.
+            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any
+            // more (see `set_interface`) and in drop.
             let interface = unsafe { InterfaceRef::of_word(word) };
             if self.is_current(&interface) {
                 return Ok(interface);
@@ -178,7 +181,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.find_interface()
     }
 
-    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
+    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the
+    /// program read from.
     #[inline]
     pub fn read(&self, fd: i32, sink: &mut impl Sink) -> Result<Read, Errno> {
         let interface = self.interface()?;
@@ -213,7 +217,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(Read::Done(n))
     }
 
-    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
+    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to
+    /// it.
     pub fn repair(&self, fd: i32) {
         if let Ok(_lock) = self
             .net
@@ -223,14 +228,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked fails with EFAULT, as the
-    /// kernel's does.
+    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked
+    /// fails with EFAULT, as the kernel's does.
     pub fn deleted_since(&self, deletions: u32) -> bool {
         self.state.deletions.load(Acquire) != deletions
     }
 
-    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the capturer; one with
-    /// O_NONBLOCK gets EAGAIN. See `memtun::Capture`.
+    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the
+    /// capturer; one with O_NONBLOCK gets EAGAIN. See `memtun::Capture`.
     #[inline]
     pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
         let interface = self.interface()?;
@@ -299,8 +304,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(captured)
     }
 
-    /// The capturer sees also what the program could not write; as the network would see it, or whole if its headers
-    /// cannot be told.
+    /// The capturer sees also what the program could not write; as the network would see it, or
+    /// whole if its headers cannot be told.
     #[cold]
     fn capture_refused(
         &self,
@@ -333,7 +338,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Wait::of_flags(self.open_flags())
     }
 
-    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
+    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when
+    /// the link comes up.
     pub fn readiness(&self) -> Readiness {
         let now = self.glance();
         if now.writable || now.error || now.capturer_behind {
@@ -366,13 +372,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
+    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a
+    /// burst.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);
     }
 
-    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared memory then; what stands
-    /// there alone proves nothing.
+    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared
+    /// memory then; what stands there alone proves nothing.
     #[inline]
     fn never_blocks(&self) -> bool {
         self.never_blocks.load(Relaxed) && self.open_flags() & libc::O_NONBLOCK != 0
@@ -389,8 +396,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.signals.load(Relaxed) & bell::SIGNALS != 0
     }
 
-    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not. Look again after this
-    /// whether there is a reason to.
+    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not.
+    /// Look again after this whether there is a reason to.
     pub fn sleeps(&self) -> bool {
         let sleeps = self.has_signals();
         if sleeps {
@@ -421,7 +428,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
+    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its
+    /// interface goes.
     pub fn link_bell(&self) -> Result<Fd, Errno> {
         if !may(Extra::Files) {
             return Err(Errno(libc::EPERM));
@@ -437,9 +445,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(fd)
     }
 
-    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
-    /// it unless it is persistent. False while others hold it, and in a sandbox that the process has entered: whoever looks
-    /// next clears up.
+    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends,
+    /// and its interface with it unless it is persistent. False while others hold it, and in a
+    /// sandbox that the process has entered: whoever looks next clears up.
     pub fn closed(&self, local: &dyn crate::net::Local) -> bool {
         if !may(Extra::Files) {
             // A process that forbids itself everything; whoever looks next finds the tunnel dead.
@@ -453,7 +461,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 }
 
-/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the locked instruction.
+/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the
+/// locked instruction.
 #[inline]
 fn count(counter: &AtomicU64, n: u64, alone: bool) {
     if alone {

@@ -77,7 +77,8 @@ impl Wait {
 pub struct Refusal {
     /// What the writer is told.
     pub errno: Errno,
-    /// Because the capturer is behind by the whole log. It is counted, and there is no room to show it in the capture.
+    /// Because the capturer is behind by the whole log. It is counted, and there is no room to
+    /// show it in the capture.
     pub behind: bool,
 }
 
@@ -98,8 +99,9 @@ impl Refusal {
 }
 
 impl NetDir {
-    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. Waits for
-    /// the capturer as long as `wait` says; EAGAIN then. EBADFD when somebody captures and the interface is gone.
+    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody
+    /// captures. Waits for the capturer as long as `wait` says; EAGAIN then. EBADFD when
+    /// somebody captures and the interface is gone.
     #[inline]
     pub fn lock_log<'i>(
         &self,
@@ -183,8 +185,9 @@ impl NetDir {
         self.is_captured() && interface.is_capturer_behind()
     }
 
-    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock. Where nobody can tell, as
-    /// after chroot(2), it is not waited for longer than [`PATIENCE`].
+    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock.
+    /// Where nobody can tell, as after chroot(2), it is not waited for longer than
+    /// [`PATIENCE`].
     #[cold]
     fn look_after_capturer(&self, interface: &InterfaceState) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);

@@ -1,6 +1,6 @@
-//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its longer forms): what the
-//! driver refuses. It looks at offsets and sizes, hardly ever at the packet: a header may well say TCP over IPv4 in front of
-//! something else.
+//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its
+//! longer forms): what the driver refuses. It looks at offsets and sizes, hardly ever at the
+//! packet: a header may well say TCP over IPv4 in front of something else.
 #![forbid(unsafe_code)]
 
 use crate::shm::SharedBytes;
@@ -30,7 +30,8 @@ const TCP_CHECK: usize = 16;
 const UDP_CHECK: usize = 6;
 /// UDP_MAX_SEGMENTS.
 const MOST_SEGMENTS: usize = 128;
-/// The kernel counts where a checksum starts in 16 bits, from so many bytes before the packet (NET_SKB_PAD).
+/// The kernel counts where a checksum starts in 16 bits, from so many bytes before the packet
+/// (NET_SKB_PAD).
 const HEADROOM: usize = 64;
 /// A segment size that the kernel keeps for itself.
 const GSO_BY_FRAGS: u16 = 0xffff;
@@ -44,7 +45,8 @@ pub(super) struct VnetHeader {
     gso_size: u16,
     csum_start: u16,
     csum_offset: u16,
-    /// Offsets of the outer transport header and the inner network header; None where the header is too short for them.
+    /// Offsets of the outer transport header and the inner network header; None where the header
+    /// is too short for them.
     tunnel: Option<(u16, u16)>,
 }
 

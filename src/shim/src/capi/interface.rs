@@ -37,8 +37,8 @@ pub(super) fn interface_of<'a>(handle: *const InterfaceHandle) -> Answer<&'a Int
 }
 
 /// Waits up to timeout_ms until an interface of this name exists. The handle is valid until
-/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
-/// EINVAL: no interface can have that name.
+/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in
+/// time. EINVAL: no interface can have that name.
 #[no_mangle]
 pub extern "C" fn memtun_interface_open(
     net: *mut NetHandle,
@@ -54,8 +54,8 @@ pub extern "C" fn memtun_interface_open(
     })
 }
 
-/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
-/// is not touched. NULL is fine.
+/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the
+/// interface itself is not touched. NULL is fine.
 // Contract: `iface` comes from `memtun_interface_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle) {
@@ -63,10 +63,11 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
-/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
-/// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
-/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
-/// the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
+/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A
+/// TAP's frame begins with the destination address. ethertype 0: from the packet. -EAGAIN
+/// (MEMTUN_KIND_FULL): the queue stayed full, or whoever captures it behind, for the whole time.
+/// -ENETDOWN: the link is down. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV:
+/// the interface is gone. What is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(
@@ -87,7 +88,8 @@ pub unsafe extern "C" fn memtun_interface_inject(
     })
 }
 
-/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
+/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in
+/// front.
 // Contract: `ip_packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_deliver(
@@ -103,8 +105,8 @@ pub unsafe extern "C" fn memtun_interface_deliver(
     })
 }
 
-/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
-/// refused. For a driver whose language wants to look at signals in between.
+/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not
+/// counted as refused. For a driver whose language wants to look at signals in between.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_offer(
@@ -178,7 +180,8 @@ fn source(
     Ok(udp::source_for(destination, given))
 }
 
-/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the arguments that they have in common.
+/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the
+/// arguments that they have in common.
 ///
 /// # Safety
 /// `data` points to `len` readable bytes.
@@ -197,9 +200,9 @@ unsafe fn datagram(
     udp::build(from, to, data)
 }
 
-/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
-/// 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
-/// or too long. Else as memtun_interface_inject.
+/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host
+/// NULL: 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP
+/// address, two families, or too long. Else as memtun_interface_inject.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_send_udp(
@@ -219,8 +222,8 @@ pub unsafe extern "C" fn memtun_interface_send_udp(
     })
 }
 
-/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
-/// for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
+/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host
+/// has room for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_udp_source(
     src_host: *const c_char,
@@ -258,22 +261,22 @@ pub extern "C" fn memtun_interface_set_txqueuelen(
     status(|| interface_of(interface)?.set_txqueuelen(packets))
 }
 
-/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
-/// any.
+/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER;
+/// (uid_t)-1 for any.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_owner(interface: *mut InterfaceHandle, uid: uid_t) -> c_int {
     status(|| interface_of(interface)?.set_owner((uid != uid_t::MAX).then_some(uid)))
 }
 
-/// Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
-/// (gid_t)-1 for any.
+/// Sets the group whose members may attach where programs lack the permission "net_admin", as
+/// TUNSETGROUP; (gid_t)-1 for any.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_group(interface: *mut InterfaceHandle, gid: gid_t) -> c_int {
     status(|| interface_of(interface)?.set_group((gid != gid_t::MAX).then_some(gid)))
 }
 
-/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
-/// TUN has none.
+/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros.
+/// -EOPNOTSUPP: a TUN has none.
 // Contract: `mac` points to 6 readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_set_mac(

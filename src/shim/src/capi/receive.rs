@@ -19,10 +19,11 @@ fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
     Ok(SocketAddr::new(host(host_text)?, port))
 }
 
-/// The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
-/// cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
-/// handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
-/// what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
+/// The next packet that the program wrote: its length in bytes, which may be more than buf_len
+/// (then it is cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in
+/// time. -ENOBUFS: this handle was overtaken and lost packets, memtun_error_lost of them; the next
+/// call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
+/// wrote has been received.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv(
     interface: *mut InterfaceHandle,
@@ -38,9 +39,10 @@ pub extern "C" fn memtun_interface_recv(
     })
 }
 
-/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
-/// bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
-/// -EAGAIN says what was passed over, as for its port or checksum.
+/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its
+/// payload in bytes, which may be more than buf_len (then it is cut). Errors as
+/// memtun_interface_recv; the sentence of -EAGAIN says what was passed over, as for its port or
+/// checksum.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv_udp(
     interface: *mut InterfaceHandle,
@@ -59,15 +61,16 @@ pub extern "C" fn memtun_interface_recv_udp(
     })
 }
 
-/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
-/// until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
+/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is
+/// valid until memtun_subscriber_close, also when the interface's is closed or the interface is
+/// gone.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_open(interface: *mut InterfaceHandle) -> *mut SubscriberHandle {
     handle(|| Ok(SubscriberHandle(interface_of(interface)?.subscribe())))
 }
 
-/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
-/// 1970. Both it and ethertype may be NULL.
+/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written,
+/// nanoseconds since 1970. Both it and ethertype may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_recv(
     subscriber: *mut SubscriberHandle,
@@ -93,9 +96,9 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
     unsafe { close(subscriber) }
 }
 
-/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
-/// oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
-/// or the interface is gone.
+/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port,
+/// from the oldest packet kept. The handle is valid until memtun_receiver_close, also when the
+/// interface's is closed or the interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_open(
     interface: *mut InterfaceHandle,
@@ -108,9 +111,9 @@ pub extern "C" fn memtun_receiver_open(
     })
 }
 
-/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
-/// src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
-/// where it came from and may be NULL. Errors as memtun_interface_recv.
+/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it
+/// is cut). src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address),
+/// and src_port say where it came from and may be NULL. Errors as memtun_interface_recv.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_recv(
     receiver: *mut ReceiverHandle,

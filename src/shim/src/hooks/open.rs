@@ -58,7 +58,8 @@ fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_in
     }
 }
 
-/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
+/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an
+/// open.)
 fn opened_device(fd: c_int) -> bool {
     memtun_sys::fstat(fd).is_ok_and(|st| is_device(&st))
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
@@ -157,8 +158,9 @@ extern "C" fn note() -> c_int {
     -1
 }
 
-/// Does a call of open(2) in this program come here? Another library that was preloaded in front of us may have a function of
-/// that name; some pass on to the next one, others to libc. Asked in the constructor, before there are threads.
+/// Does a call of open(2) in this program come here? Another library that was preloaded in front of
+/// us may have a function of that name; some pass on to the next one, others to libc. Asked in the
+/// constructor, before there are threads.
 pub fn is_in_force() -> bool {
     // SAFETY: a NUL-terminated name, looked up as the program's own calls are.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"open".as_ptr()) };

@@ -74,7 +74,8 @@ pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
 const WORD: usize = usize::BITS as usize;
 
 /// # Safety
-/// The set holds this bit. Not FD_ISSET, whose fortified form aborts beyond 1024: programs use larger sets.
+/// The set holds this bit. Not FD_ISSET, whose fortified form aborts beyond 1024: programs use
+/// larger sets.
 unsafe fn bit(set: *mut fd_set, fd: c_int) -> bool {
     // SAFETY: the caller's contract.
     unsafe { *set.cast::<usize>().add(fd as usize / WORD) & 1 << (fd as usize % WORD) != 0 }

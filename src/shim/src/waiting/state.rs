@@ -28,8 +28,8 @@ pub fn state(fd: c_int) -> State {
     table::hold(fd).map_or(State::Plain, |t| State::of(t.readiness()))
 }
 
-/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after chroot or setuid, when it
-/// cannot be opened any more.
+/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after
+/// chroot or setuid, when it cannot be opened any more.
 pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     let low = table::hold(fd)?.link_bell().ok()?;
     let st = sys::fstat(low.raw()).ok()?;

@@ -27,11 +27,14 @@ pub struct InterfaceState {
     pub(crate) lock: Lock,
     /// As in if_nametoindex(3).
     pub ifindex: AtomicU32,
-    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and nothing is written to the log.
+    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and
+    /// nothing is written to the log.
     pub deleted: AtomicU32,
-    /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF; IFF_PERSIST.
+    /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF;
+    /// IFF_PERSIST.
     pub tun_flags: AtomicU32,
-    /// IFF_UP, IFF_POINTOPOINT ... as SIOCGIFFLAGS, without IFF_RUNNING, which follows from the rest.
+    /// IFF_UP, IFF_POINTOPOINT ... as SIOCGIFFLAGS, without IFF_RUNNING, which follows from the
+    /// rest.
     pub if_flags: AtomicU32,
     /// Bytes, without Ethernet header.
     pub mtu: AtomicU32,
@@ -70,27 +73,30 @@ pub struct InterfaceState {
     pub stats: Stats,
     /// The outbound log.
     pub log: Log,
-    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
-    /// while [`NetState::capturing`](super::NetState::capturing).
+    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads
+    /// this log; counts only while [`NetState::capturing`](super::NetState::capturing).
     pub capture_cursor: AtomicU64,
-    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this; `u64::MAX` when none does.
+    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this;
+    /// `u64::MAX` when none does.
     pub capture_wanted: AtomicU64,
     /// Futex: rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
     _pad_capture: AtomicU32,
     /// The file is `.memtun-gone-NUMBER` since it was deleted under a capturer; 0: it has no name.
     pub gone_number: AtomicU64,
-    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it reads again nobody who
-    /// may overwrite waits for it.
+    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it
+    /// reads again nobody who may overwrite waits for it.
     pub capture_given_up: AtomicU64,
-    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while `capture_wanted` is set.
+    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while
+    /// `capture_wanted` is set.
     pub capture_behind_since: AtomicU64,
     /// When somebody who must not wait last looked whether the capturer lives, in the same clock.
     pub capturer_looked: AtomicU64,
-    /// Packets that were refused because the capturer was behind by the whole log, and refused ones that could not be shown
-    /// to it for the same reason.
+    /// Packets that were refused because the capturer was behind by the whole log, and refused
+    /// ones that could not be shown to it for the same reason.
     pub capture_refused: AtomicU64,
-    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in nanoseconds; 0 when it had.
+    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in
+    /// nanoseconds; 0 when it had.
     pub log_found_full: AtomicU64,
 }
 
@@ -155,6 +161,6 @@ impl InterfaceState {
 /// More than the largest packet that the kernel's driver was seen to accept (4.7 MB).
 const LOG_AREA: usize = 8 << 20;
 
-// On a full file system an interface goes on in the room that it has from the beginning: any packet that a network carries
-// can be written.
+// On a full file system an interface goes on in the room that it has from the beginning: any packet
+// that a network carries can be written.
 state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));

@@ -1,5 +1,5 @@
-//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or guarded by the lock
-//! beside them, because other processes map the same pages.
+//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or
+//! guarded by the lock beside them, because other processes map the same pages.
 
 mod interface;
 mod net;
@@ -42,7 +42,8 @@ pub struct Header {
     kind: AtomicU32,
     /// Length of the file.
     length: AtomicU64,
-    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that machine's byte order.
+    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that
+    /// machine's byte order.
     machine: AtomicU32,
     _reserved: u32,
 }
@@ -58,7 +59,8 @@ impl Header {
         self.magic.store(MAGIC, Relaxed);
     }
 
-    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it.
+    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of
+    /// memtun made it.
     pub fn of_bytes(bytes: &[u8]) -> Option<u32> {
         let kind = bytes.get(12..16)?;
         let made_by_memtun = bytes.get(..8)? == MAGIC.to_ne_bytes();
@@ -90,7 +92,8 @@ const SMALLEST: usize = 128 << 10;
 /// A state struct that a file of a net begins with.
 ///
 /// # Safety
-/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are valid when zeroed.
+/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are
+/// valid when zeroed.
 pub unsafe trait State {
     /// Kind in the header.
     const KIND: Kind;
@@ -115,7 +118,8 @@ pub unsafe trait State {
 /// Implements [`State`].
 macro_rules! state {
     ($type:ty, $kind:expr, area $area:expr, at least $smallest:expr, first $first:expr, $reserved:expr) => {
-        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
+        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of
+        // both.
         unsafe impl State for $type {
             const KIND: Kind = $kind;
             const HEAD: usize = memtun_sys::PAGE;

@@ -31,7 +31,8 @@ pub struct TunnelState {
     pub ifindex: AtomicU32,
     /// Flags of open(2), access mode included.
     pub open_flags: AtomicU32,
-    /// Rises when an interface is deleted under the tunnel: a read that began before fails with EFAULT.
+    /// Rises when an interface is deleted under the tunnel: a read that began before fails with
+    /// EFAULT.
     pub deletions: AtomicU32,
     /// Flags that TUNSETIFF asked for.
     pub requested_flags: AtomicU32,
@@ -47,10 +48,11 @@ pub struct TunnelState {
     pub room_waiters: AtomicU32,
     /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
     pub last_read: AtomicU32,
-    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
-    /// the bell.
+    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps
+    /// meanwhile: see the bell.
     pub signals: AtomicU32,
-    /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
+    /// 1: somebody was told that it is not writable, and wants to hear when the link comes up
+    /// (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
     _pad: AtomicU32,
     /// Name given to TUNSETIFF.

@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Interface {
-    /// Puts a frame as it is into the program's read queue; when this returns it is readable. Waits five seconds while the
-    /// queue is full or whoever captures is behind.
+    /// Puts a frame as it is into the program's read queue; when this returns it is readable. Waits
+    /// five seconds while the queue is full or whoever captures is behind.
     ///
     /// # Errors
-    /// EAGAIN: the queue stayed full, or there was no room in the capture. ENETDOWN: the link is down. EMSGSIZE: over the mtu.
-    /// EINVAL: no frame at all. ENOTCONN: no program attached. ENODEV: the interface is gone. ENOSPC: no memory left for the
-    /// net. A packet that is refused is not queued.
+    /// EAGAIN: the queue stayed full, or there was no room in the capture. ENETDOWN: the link is
+    /// down. EMSGSIZE: over the mtu. EINVAL: no frame at all. ENOTCONN: no program attached.
+    /// ENODEV: the interface is gone. ENOSPC: no memory left for the net. A packet that is
+    /// refused is not queued.
     pub fn inject(&self, frame: &[u8]) -> Result<()> {
         self.inject_with(frame, Sending::new())
     }
@@ -43,8 +44,9 @@ impl Interface {
             .map_err(|e| self.why_not(e))
     }
 
-    /// [`Interface::inject_with`] for one turn of a longer wait: whoever has to look at something else in between comes again
-    /// with a packet that found no room in time, so that one is not refused yet and nowhere counted.
+    /// [`Interface::inject_with`] for one turn of a longer wait: whoever has to look at something
+    /// else in between comes again with a packet that found no room in time, so that one is not
+    /// refused yet and nowhere counted.
     pub fn offer(&self, frame: &[u8], how: Sending) -> Result<()> {
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
@@ -139,7 +141,8 @@ impl Interface {
     /// A record for the capturer.
     fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
-        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
+        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as
+        // that.
         let _ = lock.log_writer().append(sort, frame.len(), |room| {
             room.store(frame);
             Ok(ethertype)
@@ -208,7 +211,8 @@ impl Interface {
                 _ => refusal,
             })?;
         let pushed = self.push(queue, frame, ethertype, wait.for_lock());
-        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        // What the program answers comes behind it: nobody writes while the interface's lock is
+        // held.
         if captured && pushed.is_ok() {
             self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
@@ -242,8 +246,8 @@ impl Interface {
         if inbound.queued() >= limit {
             return Err(Errno(libc::EAGAIN));
         }
-        // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
-        // packet without a bell would lie there unheard.
+        // The bell first: who is killed in between leaves one that rings for nothing, which the
+        // next reader puts right; a packet without a bell would lie there unheard.
         let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
         let pushed = inbound.push(frame, ethertype, limit);

@@ -30,11 +30,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// An interface of a net, from the outside. Stays usable for reading what was written after the interface is gone.
+/// An interface of a net, from the outside. Stays usable for reading what was written after the
+/// interface is gone.
 pub struct Interface {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
-    /// The queue that was injected into first: on most interfaces the only one, found without a lock.
+    /// The queue that was injected into first: on most interfaces the only one, found without a
+    /// lock.
     first: OnceLock<Arc<Queue>>,
     queues: Mutex<Vec<Arc<Queue>>>,
     reader: Subscriber,
@@ -68,7 +70,8 @@ impl Interface {
         self.state.is_tap()
     }
 
-    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is on record.
+    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is
+    /// on record.
     pub fn is_gone(&self) -> bool {
         if !self.state.is_gone() {
             self.net.look_after(&self.state);
@@ -76,8 +79,9 @@ impl Interface {
         self.state.is_gone()
     }
 
-    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
-    /// ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors as [`Interface::inject`].
+    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from
+    /// 00:00:00:00:00:00 to ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors
+    /// as [`Interface::inject`].
     pub fn deliver(&self, ip_packet: &[u8]) -> Result<()> {
         self.deliver_with(ip_packet, Sending::new())
     }
@@ -91,8 +95,9 @@ impl Interface {
         }
     }
 
-    /// Sends a datagram to the program, with right checksums, from 10.1.2.3:21345 (fd00:1:2::3 for IPv6) as in the seed; from
-    /// where is returned. Errors as [`Interface::inject`], and EINVAL when the datagram is too long.
+    /// Sends a datagram to the program, with right checksums, from 10.1.2.3:21345 (fd00:1:2::3 for
+    /// IPv6) as in the seed; from where is returned. Errors as [`Interface::inject`], and
+    /// EINVAL when the datagram is too long.
     pub fn send_udp(&self, datagram: &[u8], destination: SocketAddr) -> Result<SocketAddr> {
         self.send_udp_with(datagram, destination, Sending::new())
     }
@@ -109,8 +114,8 @@ impl Interface {
         Ok(source)
     }
 
-    /// Datagrams that the program sends to this address, from the oldest packet kept. As for bind(2), 0.0.0.0 is every IPv4
-    /// address, and :: every address.
+    /// Datagrams that the program sends to this address, from the oldest packet kept. As for
+    /// bind(2), 0.0.0.0 is every IPv4 address, and :: every address.
     pub fn receive_udp(&self, to: SocketAddr) -> UdpReceiver {
         UdpReceiver::new(self.subscribe(), to)
     }
@@ -120,7 +125,8 @@ impl Interface {
         Subscriber::new(self.net.clone(), self.state.clone())
     }
 
-    /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
+    /// The next packet that the program wrote, each once per `Interface` value. See
+    /// [`Subscriber::recv`].
     pub fn recv(&self) -> Result<Packet> {
         self.reader.recv()
     }
@@ -188,7 +194,8 @@ impl Interface {
         })
     }
 
-    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a group's address or zeros.
+    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a
+    /// group's address or zeros.
     pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
         self.change("set mac", |interface, _| interface.set_mac(mac))
     }
@@ -201,7 +208,8 @@ impl Interface {
         })
     }
 
-    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP); None for any.
+    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP);
+    /// None for any.
     pub fn set_group(&self, gid: Option<u32>) -> Result<()> {
         self.change("set group", |interface, _| {
             interface.group.store(id(gid)?, Relaxed);
@@ -222,7 +230,8 @@ impl Interface {
         })
     }
 
-    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
+    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached
+    /// again.
     pub fn delete(&self) -> Result<()> {
         self.change("delete", |interface, local| {
             self.net.dir().delete_interface(interface, local);
@@ -230,7 +239,8 @@ impl Interface {
         })
     }
 
-    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's `readBuffer`).
+    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's
+    /// `readBuffer`).
     pub fn read_buffer(&self) -> Vec<(Vec<u8>, u16)> {
         let dir = self.net.dir();
         let queued = |inode| {

@@ -27,7 +27,8 @@ pub(super) struct PassedOver {
 }
 
 impl PassedOver {
-    /// Counts what is not for the receiver of this address. What is no datagram at all counts for nothing.
+    /// Counts what is not for the receiver of this address. What is no datagram at all counts for
+    /// nothing.
     pub(super) fn add(&mut self, found: &Found<'_>, wanted: SocketAddr) {
         match found {
             Found::Datagram(datagram) | Found::Flawed(_, datagram) => {
@@ -49,8 +50,8 @@ impl PassedOver {
     }
 }
 
-/// Does a socket that is bound to one address get what is sent to another? The unspecified ones are any of their family, and
-/// that of IPv6 is any at all.
+/// Does a socket that is bound to one address get what is sent to another? The unspecified ones are
+/// any of their family, and that of IPv6 is any at all.
 pub(super) fn takes(bound: IpAddr, to: IpAddr) -> bool {
     match bound {
         IpAddr::V4(any) if any.is_unspecified() => to.is_ipv4(),
@@ -72,8 +73,8 @@ fn count<T: PartialEq>(known: &mut Vec<(T, u64)>, what: T) -> u64 {
     0
 }
 
-/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum". Empty when
-/// nothing was.
+/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP
+/// checksum". Empty when nothing was.
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();

@@ -29,9 +29,9 @@ impl Queue {
         })
     }
 
-    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
-    /// lock.
+    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is
+    /// kept, high and close-on-exec, and looked at before each use because the process may have
+    /// closed it unknowingly. Wants the tunnel's lock.
     pub(super) fn bell(&self, net: &Joined) -> Result<i32, Errno> {
         if let Some(own) = net.local().descriptor(self.inode) {
             return Ok(own);

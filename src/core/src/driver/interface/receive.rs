@@ -26,8 +26,8 @@ pub struct Packet {
     pub time_ns: u64,
 }
 
-/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
-/// for another's wait.
+/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one
+/// of them, and nobody waits for another's wait.
 pub struct Subscriber {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
@@ -51,15 +51,16 @@ impl Subscriber {
     /// The next packet, waiting five seconds for it.
     ///
     /// # Errors
-    /// EAGAIN: nothing in time. ENOBUFS: this subscriber was overtaken and so many packets are lost to it ([`Error::lost`]); the
-    /// next call goes on with the middle of what is kept. ENODEV: the interface is gone and everything it wrote has been
-    /// read. EUCLEAN: its file was cut short or overwritten.
+    /// EAGAIN: nothing in time. ENOBUFS: this subscriber was overtaken and so many packets are lost
+    /// to it ([`Error::lost`]); the next call goes on with the middle of what is kept. ENODEV:
+    /// the interface is gone and everything it wrote has been read. EUCLEAN: its file was cut
+    /// short or overwritten.
     pub fn recv(&self) -> Result<Packet> {
         self.recv_within(Timeout::DEFAULT)
     }
 
-    /// [`Subscriber::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees every packet whose write was
-    /// complete before the call, unless another thread got it.
+    /// [`Subscriber::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees
+    /// every packet whose write was complete before the call, unless another thread got it.
     pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Packet> {
         self.recv_until(Deadline::after(timeout))
     }
@@ -75,7 +76,8 @@ impl Subscriber {
         }
     }
 
-    /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
+    /// EAGAIN when the time is over and everything before the record of number `due` has been
+    /// looked at.
     fn give_up_after(&self, end: Deadline, due: u64) -> Result<()> {
         if !end.is_over() || self.lock().number() < due {
             return Ok(());
@@ -141,8 +143,8 @@ impl Subscriber {
     }
 }
 
-/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters. Threads
-/// may share one, as a [`Subscriber`].
+/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it
+/// really filters. Threads may share one, as a [`Subscriber`].
 pub struct UdpReceiver {
     packets: Subscriber,
     to: SocketAddr,
@@ -168,8 +170,9 @@ impl UdpReceiver {
         self.recv_from_within(timeout).map(|(payload, _)| payload)
     }
 
-    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum or
-    /// length are not datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
+    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong
+    /// checksum or length are not datagrams here, as for a socket. The sentence of EAGAIN says
+    /// what has been passed over since the last one.
     pub fn recv_from(&self) -> Result<(Vec<u8>, SocketAddr)> {
         self.recv_from_within(Timeout::DEFAULT)
     }
@@ -184,7 +187,8 @@ impl UdpReceiver {
     }
 
     fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
-        // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
+        // A program that writes other things faster than they are looked at must not keep the
+        // caller beyond its time.
         let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
         loop {

@@ -4,7 +4,8 @@
 use crate::Timeout;
 use std::net::SocketAddr;
 
-/// Options of [`Interface::inject_with`](crate::Interface::inject_with) and its relatives. Each has a usual value:
+/// Options of [`Interface::inject_with`](crate::Interface::inject_with) and its relatives. Each has
+/// a usual value:
 ///
 /// ```
 /// use memtun::{Sending, Timeout};
@@ -24,19 +25,22 @@ impl Sending {
         Sending::default()
     }
 
-    /// Ethertype of the packet information that a tun's program reads, host byte order; usually (None) taken from the packet.
+    /// Ethertype of the packet information that a tun's program reads, host byte order; usually
+    /// (None) taken from the packet.
     pub fn ethertype(mut self, ethertype: impl Into<Option<u16>>) -> Sending {
         self.ethertype = ethertype.into();
         self
     }
 
-    /// Where a datagram comes from; usually (None) 10.1.2.3:21345, or fd00:1:2::3 for IPv6, as in the seed. Port 0 means 21345.
+    /// Where a datagram comes from; usually (None) 10.1.2.3:21345, or fd00:1:2::3 for IPv6, as in
+    /// the seed. Port 0 means 21345.
     pub fn source(mut self, source: impl Into<Option<SocketAddr>>) -> Sending {
         self.source = source.into();
         self
     }
 
-    /// How long to wait while the queue is full or whoever captures is behind; usually five seconds.
+    /// How long to wait while the queue is full or whoever captures is behind; usually five
+    /// seconds.
     pub fn within(mut self, timeout: impl Into<Timeout>) -> Sending {
         self.timeout = timeout.into();
         self

@@ -64,7 +64,8 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
         call(libc::EPOLL_CTL_MOD)
     };
     if refused != 0 && refused != libc::ENOENT {
-        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by it.
+        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by
+        // it.
         registration.fix();
     }
     refused != libc::ENOENT
@@ -134,7 +135,8 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             }
             if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
             {
-                // Its number is another file's now: what the kernel cannot be told is reported from here.
+                // Its number is another file's now: what the kernel cannot be told is reported from
+                // here.
                 registration.set_listed(true);
                 registration.set_mark(mark::SPENT);
             } else if !registration.is_fixed() || next == mark::GONE {

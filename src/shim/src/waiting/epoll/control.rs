@@ -1,4 +1,5 @@
-//! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
+//! What the calls on epoll instances do to what is known of them, and when waiting on one needs
+//! care.
 #![forbid(unsafe_code)]
 
 use super::adopt;
@@ -32,7 +33,8 @@ pub fn closed_range(first: u32, last: u32) {
     instances::closed_range(first, last, registrations::instance_ended);
 }
 
-/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls that do not say so.
+/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls
+/// that do not say so.
 pub fn concerns_truly(fd: c_int) -> bool {
     if !concerns(fd) {
         return false;
@@ -152,7 +154,8 @@ pub fn control(
             }
         }
     } else {
-        // The driver is asked only by a call that succeeds: who is told that there is no room is woken when there is.
+        // The driver is asked only by a call that succeeds: who is told that there is no room is
+        // woken when there is.
         tunnel.readiness();
         registrations::ring_for_edges(instance);
     }
@@ -172,7 +175,8 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge has to look.
+/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge
+/// has to look.
 pub fn refused(fd: c_int) {
     if !registrations::any() || state(fd) != State::Quiet(Why::Capturer) {
         return;
@@ -192,8 +196,8 @@ pub fn refused(fd: c_int) {
     }
 }
 
-/// The process is about to become another program: what it left out of a registration that carries no sign of that is put
-/// in again.
+/// The process is about to become another program: what it left out of a registration that carries
+/// no sign of that is put in again.
 pub fn before_exec() {
     if !registrations::any() {
         return;

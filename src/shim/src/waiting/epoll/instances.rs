@@ -1,9 +1,9 @@
 //! Which descriptors are the same epoll instance.
 //!
-//! Registrations belong to an instance, and a program may have several descriptors of it: it registers through one and
-//! waits through another (every program on tokio or mio does). The kernel has no cheap way to compare two descriptors, so
-//! the instance of each number is kept from its birth on, copied with each duplicate, and forgotten when the number is
-//! closed.
+//! Registrations belong to an instance, and a program may have several descriptors of it: it
+//! registers through one and waits through another (every program on tokio or mio does). The kernel
+//! has no cheap way to compare two descriptors, so the instance of each number is kept from its
+//! birth on, copied with each duplicate, and forgotten when the number is closed.
 
 use crate::process;
 use libc::c_int;
@@ -133,8 +133,8 @@ fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     }
 }
 
-/// Another number that is the same open instance as this one, for which only the kernel is asked: both came from somebody
-/// else. None where kcmp(2) is not allowed.
+/// Another number that is the same open instance as this one, for which only the kernel is asked:
+/// both came from somebody else. None where kcmp(2) is not allowed.
 pub fn sibling(epoll: c_int) -> Option<c_int> {
     const KCMP_FILE: usize = 0;
     let me = sys::getpid() as usize;

@@ -19,21 +19,22 @@ use std::sync::atomic::{
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 pub const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`); others find out only
-/// where they stand on epoll's ready list.
+/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`);
+/// others find out only where they stand on epoll's ready list.
 pub const WOKEN_BY_DELETION: u32 = IN | (libc::EPOLLPRI | libc::EPOLLRDBAND) as u32;
 pub const SHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EDGE: u32 = libc::EPOLLET as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
-/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never reports it, and a process
-/// that inherits the instance sees what was asked.
+/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never
+/// reports it, and a process that inherits the instance sees what was asked.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
 
 /// What the kernel has been told.
 pub mod mark {
     /// What the program asked.
     pub const PLAIN: u32 = 0;
-    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared yet.
+    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared
+    /// yet.
     pub const FRESH: u32 = 1;
     /// The same without EPOLLOUT.
     pub const QUIET: u32 = 2;
@@ -41,7 +42,8 @@ pub mod mark {
     pub const GONE: u32 = 3;
     /// Nothing: registered while unattached, without a wait queue.
     pub const DEAD: u32 = 4;
-    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks by itself.
+    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks
+    /// by itself.
     pub const SPENT: u32 = 5;
 }
 
@@ -59,7 +61,8 @@ pub struct Registration {
     key: AtomicU64,
     /// The tunnel's inode, 0 for an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its number here.
+    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its
+    /// number here.
     own: AtomicI32,
     events: AtomicU32,
     mark: AtomicU32,
@@ -72,7 +75,8 @@ pub struct Registration {
 
 /// A number that is the tunnel's for a moment.
 ///
-/// Another thread may have closed a range of numbers meanwhile, and have something of its own there.
+/// Another thread may have closed a range of numbers meanwhile, and have something of its own
+/// there.
 pub struct Lent(#[allow(dead_code)] KeptFifo);
 
 const PLACES: usize = 2048;
@@ -93,7 +97,8 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Registrations of tunnels in the table.
 static TUNNELS: AtomicUsize = AtomicUsize::new(0);
 
-/// A registered number that is closed in this process, while the target lives: no number that can be asked for.
+/// A registered number that is closed in this process, while the target lives: no number that can
+/// be asked for.
 const CLOSED: u32 = 1 << 31;
 
 fn key(instance: u32, number: u32) -> u64 {
@@ -126,8 +131,9 @@ impl Registration {
             self.key.store(key(instance, number | CLOSED), Release);
         }
     }
-    /// The number that was registered is free: gives it to the tunnel for the time of a call. The kernel knows a
-    /// registration by the file and its number, and looks the number up in the caller's table.
+    /// The number that was registered is free: gives it to the tunnel for the time of a call. The
+    /// kernel knows a registration by the file and its number, and looks the number up in the
+    /// caller's table.
     pub fn lend_number(&self) -> Option<Lent> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
@@ -173,7 +179,8 @@ impl Registration {
     pub fn take_listed(&self) -> bool {
         self.listed.swap(0, Relaxed) != 0
     }
-    /// A single shot was fired: nothing is asked any more, as in the kernel's registration (EP_PRIVATE_BITS).
+    /// A single shot was fired: nothing is asked any more, as in the kernel's registration
+    /// (EP_PRIVATE_BITS).
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
     }
@@ -207,7 +214,8 @@ impl Registration {
             return None;
         };
         match self.descriptor() {
-            // An edge is not looked at again until something happens, and then nobody has been told that there is no room.
+            // An edge is not looked at again until something happens, and then nobody has been told
+            // that there is no room.
             Some(fd) if self.events() & EDGE != 0 && self.mark() == mark::PLAIN => {
                 table::hold(fd).map(|tunnel| tunnel.glance())
             }
@@ -216,7 +224,8 @@ impl Registration {
                 let net = crate::net::existing()?;
                 match Tunnel::join(net, inode) {
                     Ok(tunnel) => Some(tunnel.readiness()),
-                    // The last descriptor anywhere is closed, and with it the kernel's registration.
+                    // The last descriptor anywhere is closed, and with it the kernel's
+                    // registration.
                     Err(_) => {
                         self.forget();
                         None
@@ -326,8 +335,8 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
     }
 }
 
-/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the tunnel has another, in any
-/// process.
+/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the
+/// tunnel has another, in any process.
 pub fn number_closed(fd: c_int) {
     if !any() {
         return;
@@ -337,7 +346,8 @@ pub fn number_closed(fd: c_int) {
         .for_each(Registration::number_is_away);
 }
 
-/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it is the same registration.
+/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it
+/// is the same registration.
 pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
@@ -345,7 +355,8 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     }
 }
 
-/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell each event anew.
+/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell
+/// each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
     depth < DEEPEST
         && all().any(|r| {
@@ -368,7 +379,8 @@ fn ring_always(instance: u32, depth: usize) {
     }
 }
 
-/// Something was registered in an instance: where somebody up there waits for edges, each packet has to be one.
+/// Something was registered in an instance: where somebody up there waits for edges, each packet
+/// has to be one.
 pub fn ring_for_edges(instance: u32) {
     if tells_edges(instance, 0) {
         ring_always(instance, 0);

@@ -22,7 +22,8 @@ fn has_listed(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is checked.
+/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is
+/// checked.
 pub fn is_ready(epoll: c_int) -> bool {
     is_instance_ready(instances::of(epoll), Some(epoll))
 }
@@ -43,7 +44,8 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     if !kernel {
         return false;
     }
-    // An edge or a single shot that nobody has taken stands there although the link went down since.
+    // An edge or a single shot that nobody has taken stands there although the link went down
+    // since.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
     !(only_false(instance) && (found.is_false || alone()))
@@ -59,8 +61,9 @@ fn only_false(instance: u32) -> bool {
     })
 }
 
-/// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
-/// a single shot once. (The mark of such a registration says whether it was told.)
+/// What an instance says of one that is registered in it, which has something that only we can
+/// report, or not: an edge once, a single shot once. (The mark of such a registration says whether
+/// it was told.)
 fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
     let events = registration.events();
     let was_told = registration.mark() == mark::FRESH;
@@ -190,7 +193,8 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
-/// Is this event of the kernel's a part of one that stands among ours? Only where one registration alone has its datum.
+/// Is this event of the kernel's a part of one that stands among ours? Only where one registration
+/// alone has its datum.
 fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
     let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
@@ -203,7 +207,8 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     }
 }
 
-/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
+/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a
+/// buffer.
 pub fn wait(
     epoll: c_int,
     events: &mut [epoll_event],
