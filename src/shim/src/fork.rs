@@ -2,12 +2,12 @@
 
 use crate::{errno, foreign, net, process};
 
-/// Registers it. Called once, in the constructor, after [`process::init`].
+/// Registers the handlers. It is called once, in the constructor, after [`process::init`].
 pub fn init() {
-    // At once in the child of a fork: the next to ask whose memory it is may already be a vfork
-    // child of that child, and must not be taken for it. The page that is wiped is for children
-    // of clone(2), which run no handlers. SAFETY: handlers that make system calls and stores;
-    // they allocate nothing and take no lock.
+    // The handler runs at once in the child of a fork, because the next caller that asks whose
+    // memory this is may already be a vfork child of that child, and must not be taken for it. The
+    // page that is wiped is for children of clone(2), which run no handlers.
+    // SAFETY: the handlers make system calls and stores; they allocate nothing and take no lock.
     unsafe { pthread_atfork(Some(before), None, Some(after)) };
 }
 
@@ -16,7 +16,7 @@ extern "C" fn before() {
         errno::keep(net::before_children);
         Ok(())
     });
-    // SAFETY: no guard is ever leaked but by a jump, over mappings that stay.
+    // SAFETY: a guard is leaked only by a jump, and the mapping of its lock stays.
     unsafe { memtun_shm::lock::before_fork() };
 }
 

@@ -1,5 +1,6 @@
-//! What an executable's file says about itself (elf(5)). What the preloaded library asks here neither
-//! allocates nor takes a lock, because it looks at a program between fork and exec.
+//! What an executable's file says about itself (elf(5)). What the preloaded library asks here
+//! neither allocates nor takes a lock, because the library looks at a program between fork and
+//! exec.
 #![forbid(unsafe_code)]
 
 use crate::sys;

@@ -5,10 +5,10 @@ use crate::real::{hooks, real};
 use crate::uaccess;
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
-/// Enters the tunnels among the descriptors of a received message.
+/// Enters the tunnels among the descriptors of a received message into the table.
 fn adopt(message: *const msghdr) {
     errno::keep(|| {
-        // SAFETY: a plain C struct that the kernel has just filled.
+        // SAFETY: a message is a plain C struct, which the kernel has just filled.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return;
         };
@@ -16,7 +16,7 @@ fn adopt(message: *const msghdr) {
             return;
         }
         // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen
-        // bytes in all, and the CMSG macros stay within.
+        // bytes in all, and the CMSG macros stay within them.
         unsafe {
             let mut control = libc::CMSG_FIRSTHDR(&header);
             while !control.is_null() {
