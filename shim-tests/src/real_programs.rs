@@ -18,8 +18,8 @@ pub use path::{Carries, Path};
 pub use process::Program;
 pub use world::{free_tcp_port, free_udp_port, target_dir, Link, Watchdog, World};
 
-/// Each program with its link up from the start, and with one that is down at first, flaps while
-/// the processors are busy, and then stays up.
+/// Makes two tests of each program: one with its link up from the start, and one with a link that
+/// is down at first, flaps while the processors are busy, and then stays up.
 #[macro_export]
 macro_rules! on_both_links {
     ($($(#[$ignored:meta])? $name:ident)*) => {

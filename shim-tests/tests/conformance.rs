@@ -1,5 +1,6 @@
-//! Every program of `conformance/programs/`: on the kernel as recorded, under the shim as on the
-//! kernel, in both variants. `cargo test -p shim-tests kernel::` runs the first without a shim.
+//! Checks every program of `conformance/programs/` in both variants: on the kernel it does what is
+//! recorded, and under the shim what it does on the kernel. `cargo test -p shim-tests kernel::`
+//! runs the first part without a shim.
 
 macro_rules! programs {
     ($($name:ident)*) => {

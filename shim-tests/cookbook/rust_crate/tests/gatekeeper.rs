@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(10));
 
-/// A gatekeeper for ports 7 and 9 on tun0. It ends with the test, also when that fails.
+/// A gatekeeper for ports 7 and 9 on tun0. It is ended with the test, even when the test fails.
 struct Gatekeeper {
     program: Child,
     tun: Interface,
@@ -34,7 +34,7 @@ impl Gatekeeper {
         Gatekeeper { program, tun }
     }
 
-    /// Sends a datagram to a port of the program; from where.
+    /// Sends a datagram to a port of the program. Returns the source address.
     fn send(&self, port: u16, data: &[u8]) -> SocketAddr {
         let to = SocketAddr::from(([10, 0, 0, 1], port));
         let from = SocketAddr::from(([10, 0, 0, 2], 40000 + port));

@@ -1,5 +1,5 @@
-//! smoltcp's own tun interface with a UDP echo service on port 7, and its automatic answers to
-//! pings. `smoltcp-echo INTERFACE ADDRESS/LEN...`
+//! `smoltcp-echo INTERFACE ADDRESS/LEN...` runs smoltcp's own TUN interface with a UDP echo service
+//! on port 7, and with smoltcp's automatic answers to pings.
 
 use std::os::fd::AsRawFd;
 
