@@ -50,7 +50,7 @@ static int echo_once(int fd)
     ssize_t n = read(fd, packet, sizeof packet);
     if (n < 28)
         return n < 0 ? -errno : -EBADMSG;
-    /* Addresses and ports change places; the sums over them stay the same. */
+    /* Addresses and ports change places; the checksums over them stay the same. */
     unsigned char *udp = packet + 4 * (packet[0] & 15);
     swap(packet + 12, packet + 16, 4);
     swap(udp, udp + 2, 2);

@@ -118,7 +118,8 @@ impl Net {
         self.find(name.parse()?, Patience::Brief)
     }
 
-    /// Has the net an interface of this name, or had it one? A net remembers about five hundred names.
+    /// Has the net an interface of this name, or had it one? A net remembers some five hundred
+    /// names.
     pub fn had_interface(&self, name: &str) -> Result<bool> {
         Ok(self.0.dir().knows(&name.parse()?))
     }

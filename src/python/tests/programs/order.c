@@ -1,4 +1,4 @@
-/* order.c - handles are closed in the wrong order: one is valid until it is closed itself, whatever else is closed before.
+/* order.c - handles are closed in the wrong order: each is valid until it is closed itself, whatever else is closed before.
  *
  * Run under the shim: it is its own driver.
  */
@@ -58,7 +58,7 @@ int main(void)
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "ping", 4, 0) == 0);
     echo(fd);
 
-    /* One errno, two kinds. */
+    /* The two errors have one errno and two kinds. */
     CHECK(memtun_interface_set_txqueuelen(tun, 1) == 0);
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "full", 4, 0) == 0);
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "full", 4, 0) == -EAGAIN);

@@ -32,7 +32,8 @@ pub(super) struct Tap {
     /// Time of the last packet given, in nanoseconds since the epoch. It never decreases, even if
     /// the clock was set back meanwhile.
     latest: u64,
-    /// Number of the log's end when the round began; records from here on belong to the next round.
+    /// Number of the log's end when the round began; records from here on belong to the next
+    /// round.
     noted: u64,
     /// Records from this number on are not wanted any more.
     limit: u64,

@@ -56,8 +56,8 @@ pub struct Capture {
     net: Net,
     lock: Fd,
     only: Option<Name>,
-    /// Value of [`NetState::changes`](memtun_shm::layout::NetState) at the last look; `None` before
-    /// the first look.
+    /// Value of [`NetState::changes`](memtun_shm::layout::NetState) at the last look; `None`
+    /// before the first look.
     seen: Option<u32>,
     merge: Merge,
     /// Inode and name of the interfaces that this capture leaves out.

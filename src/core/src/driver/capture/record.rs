@@ -35,8 +35,8 @@ pub struct Captured {
     /// The error that the sender got when the packet was refused and went nowhere; `None` for a
     /// packet that was accepted.
     pub refused: Option<Errno>,
-    /// The packet as the network sees it: without packet information and vnet header, and for a TAP
-    /// the whole Ethernet frame.
+    /// The packet as the network sees it: without packet information and vnet header, and for a
+    /// TAP the whole Ethernet frame.
     pub data: Vec<u8>,
 }
 
