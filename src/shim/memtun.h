@@ -83,7 +83,7 @@ typedef enum {
      */
     MEMTUN_KIND_LOST = 5,
     /*
-     The link is down.
+     The link is down, or has no carrier.
      */
     MEMTUN_KIND_LINK_DOWN = 6,
     /*
@@ -270,8 +270,9 @@ MEMTUN_API void memtun_interface_close(memtun_interface *interface);
 /*
  Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
  begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
- stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
- the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
+ stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down, or has no
+ carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is
+ refused is not queued.
  */
 MEMTUN_API
 int memtun_interface_inject(memtun_interface *interface,

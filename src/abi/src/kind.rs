@@ -18,7 +18,7 @@ pub enum ErrorKind {
         /// So many packets are lost to it.
         count: u64,
     },
-    /// The link is down.
+    /// The link is down, or has no carrier.
     LinkDown,
     /// The read queue stayed full, or whoever captures stayed behind.
     Full,

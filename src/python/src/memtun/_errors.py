@@ -26,7 +26,7 @@ class ErrorKind(enum.IntEnum):
     LOST = 5
     """The reader was overtaken: :attr:`PacketsLostError.lost`."""
     LINK_DOWN = 6
-    """The link is down."""
+    """The link is down, or has no carrier."""
     FULL = 7
     """The read queue stayed full, or whoever captures stayed behind."""
     NOT_ATTACHED = 8

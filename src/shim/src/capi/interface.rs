@@ -64,8 +64,9 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
 
 /// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
 /// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
-/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
-/// the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
+/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down, or has no
+/// carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is
+/// refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(

@@ -30,7 +30,7 @@ pub struct TransmitCounters {
     pub packets: u64,
     /// Their bytes, as they were read.
     pub bytes: u64,
-    /// Packets that found no room, or nobody attached.
+    /// Packets that found no room, nobody attached or no carrier.
     pub dropped: u64,
 }
 

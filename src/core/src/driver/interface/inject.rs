@@ -22,7 +22,7 @@ impl Interface {
     /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
     /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full or whoever captures is behind.
     ///
-    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
+    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down, or no carrier; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
     /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
     pub fn inject(
         &self,
@@ -70,6 +70,7 @@ impl Interface {
                 "whoever captures it is behind by the whole log; let it read"
             }
             libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+            libc::ENETDOWN if self.state.is_up() => "it has no carrier",
             libc::ENETDOWN => "its link is down; set it up first",
             libc::EMSGSIZE => "the packet is larger than the mtu",
             libc::EINVAL => "the packet is shorter than a header",
@@ -130,7 +131,13 @@ impl Interface {
     }
 
     fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
-        if [libc::EAGAIN, libc::ENOTCONN].contains(&refusal.errno.0) {
+        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes nothing.
+        let dropped = match refusal.errno.0 {
+            libc::EAGAIN | libc::ENOTCONN => true,
+            libc::ENETDOWN => self.state.is_up(),
+            _ => false,
+        };
+        if dropped {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
         let dir = self.net.dir();
@@ -199,6 +206,9 @@ impl Interface {
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
         let found;
         let queue = match self.first.get().filter(|queue| queue.inode == inode) {
             Some(first) => first,
