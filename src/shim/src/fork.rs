@@ -1,5 +1,6 @@
 //! What happens around fork(2).
 
+use crate::waiting::epoll;
 use crate::{errno, foreign, net, process};
 
 /// Registers it. Called once, in the constructor, after [`process::init`].
@@ -13,6 +14,7 @@ pub fn init() {
 extern "C" fn before() {
     let _ = errno::fence(|| {
         errno::keep(net::before_children);
+        epoll::before_fork();
         Ok(())
     });
     memtun_shm::lock::before_fork();
@@ -25,6 +27,7 @@ extern "C" fn after() {
         errno::keep(|| {
             process::forked();
             net::forked();
+            epoll::forked();
             foreign::look_at(0, i32::MAX);
         });
         Ok(())

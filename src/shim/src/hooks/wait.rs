@@ -32,7 +32,7 @@ fn polling(
     // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what is not so. Then the wait
     // may take its time once more.
     let answer = host();
-    if answer > 0 && any() && corrected(fds, n) == 0 {
+    if answer > 0 && (any() || epoll::knows_tunnels()) && corrected(fds, n) == 0 {
         return polled(fds, n, deadline(), mask);
     }
     answer

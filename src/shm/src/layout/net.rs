@@ -61,6 +61,9 @@ pub struct NetState {
     pub capturing: AtomicU32,
     /// Futex: 1 while the capturer sleeps, 0 once there is something to capture.
     pub capture_asleep: AtomicU32,
+    /// Rises when registrations of an epoll instance are changed that several processes have; the uppermost bit: one has been
+    /// received from another process, and its sender does not know.
+    pub epoll_changes: AtomicU64,
     /// The faults.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see `NetDir::knows`.

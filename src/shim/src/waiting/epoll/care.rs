@@ -1,9 +1,9 @@
 //! What the kernel is told of a registration, brought in line with the state of its tunnel.
 
-use super::instances;
 use super::registrations::{
-    self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, WOKEN_BY_DELETION,
+    self, mark, told, Registration, Target, EDGE, EXCLUSIVE, OUT, SHOT, WOKEN_BY_DELETION,
 };
+use super::{adopt, instances, sharing};
 use crate::errno;
 use crate::host;
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
@@ -22,6 +22,10 @@ pub struct Look {
     pub nap: Option<timespec>,
     /// The kernel reports what is not so, and cannot be told: the descriptor is always ready.
     pub is_false: bool,
+    /// Another process has changed something before this one could.
+    is_stale: bool,
+    /// That is not looked at any more.
+    is_last: bool,
 }
 
 impl Look {
@@ -58,6 +62,7 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
             },
         )
     };
+    sharing::changed(epoll);
     let refused = if registration.events() & EXCLUSIVE != 0 {
         // Such a registration cannot be changed, only be made anew.
         call(libc::EPOLL_CTL_DEL);
@@ -69,18 +74,8 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
         // The number is closed here, or another's, and the kernel goes on reporting the tunnel by it.
         registration.fix();
     }
+    sharing::changed(epoll);
     refused != libc::ENOENT
-}
-
-/// What the kernel is told of a registration with this mark.
-pub fn told(events: u32, mark: u32) -> u32 {
-    match mark {
-        mark::PLAIN | mark::FRESH => events,
-        // The kernel knows few bits of exclusive ones.
-        mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
-        mark::QUIET => events & !OUT | OUT_LEFT_OUT,
-        _ => 0,
-    }
 }
 
 /// The mark that a registration with a wait queue should have now; None when it has it.
@@ -106,15 +101,30 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
 
 /// Brings the kernel's registrations in line with the links.
 pub fn look(epoll: c_int) -> Look {
-    let mut found = Look::default();
-    look_into(instances::of(epoll), Some(epoll), &mut found, 0);
-    found
+    look_from(instances::of(epoll), Some(epoll))
 }
 
 /// The same of an instance of which no number need be known.
 pub fn look_at(instance: u32) -> Look {
-    let mut found = Look::default();
-    look_into(instance, instances::number_of(instance), &mut found, 0);
+    look_from(instance, instances::number_of(instance))
+}
+
+fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
+    const TURNS: usize = 4;
+    for _ in 1..TURNS {
+        adopt::catch_up();
+        let mut found = Look::default();
+        look_into(instance, epoll, &mut found, 0);
+        if !found.is_stale {
+            return found;
+        }
+    }
+    // Others go on changing them.
+    let mut found = Look {
+        is_last: true,
+        ..Look::default()
+    };
+    look_into(instance, epoll, &mut found, 0);
     found
 }
 
@@ -128,7 +138,13 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
         }
         let state = registration.state();
         if let Some(next) = next_mark(registration, state) {
-            let is_as_told = registration.mark() == mark::FRESH && next == mark::PLAIN;
+            if sharing::is_behind() && !found.is_last {
+                found.is_stale = true;
+                return;
+            }
+            let is_as_told = registration.mark() == mark::FRESH
+                && next == mark::PLAIN
+                && !registration.may_hide_shot();
             // The epoll descriptor may have been closed, and its number be another's now.
             if !is_as_told && !modify(epoll, registration, told(registration.events(), next)) {
                 registration.forget();
@@ -143,6 +159,10 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
                 registration.set_listed(next == mark::GONE);
                 registration.set_mark(next);
             }
+        }
+        if registration.never_ends() {
+            found.is_false = true;
+            found.nap_at_most(MOMENT);
         }
         let events = registration.events();
         let waits = registration.mark() == mark::QUIET || registration.is_fixed();

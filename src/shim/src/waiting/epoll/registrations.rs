@@ -25,6 +25,8 @@ pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 /// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never reports it, and a process
 /// that inherits the instance sees what was asked.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
+/// The same for EPOLLONESHOT: a bit without a meaning, which the kernel keeps.
+pub const SHOT_LEFT_OUT: u32 = 1 << 11;
 
 /// What the kernel has been told.
 pub mod mark {
@@ -62,7 +64,7 @@ pub struct Registration {
     mark: AtomicU32,
     /// 1: on the ready list, for what only we can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told.
+    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
 }
@@ -161,6 +163,11 @@ impl Registration {
     pub fn events(&self) -> u32 {
         self.events.load(Relaxed)
     }
+    /// The program asks something else.
+    pub fn ask(&self, events: u32, data: u64) {
+        self.events.store(events, Relaxed);
+        self.data.store(data, Relaxed);
+    }
     pub fn data(&self) -> u64 {
         self.data.load(Relaxed)
     }
@@ -176,6 +183,13 @@ impl Registration {
     pub fn fix(&self) {
         self.fixed.store(1, Relaxed);
     }
+    /// It is a single shot that the kernel goes on reporting: only who made it can tell the kernel.
+    pub fn never_ends(&self) -> bool {
+        self.fixed.load(Relaxed) == 2
+    }
+    pub fn fix_with_shot_hidden(&self, hidden: bool) {
+        self.fixed.store(1 + hidden as u32, Relaxed);
+    }
     pub fn is_listed(&self) -> bool {
         self.listed.load(Relaxed) != 0
     }
@@ -186,6 +200,10 @@ impl Registration {
     /// A single shot was fired: nothing is asked any more, as in the kernel's registration (EP_PRIVATE_BITS).
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
+    }
+    /// May the kernel not know that it is a single shot ([`told_to_others`])?
+    pub fn may_hide_shot(&self) -> bool {
+        self.mark() == mark::FRESH && self.events() & SHOT != 0
     }
     pub fn set_listed(&self, listed: bool) {
         self.listed.store(listed as u32, Relaxed);
@@ -255,6 +273,28 @@ impl Registration {
 
 fn used() -> &'static [Registration] {
     &TABLE[..USED.load(Acquire).min(PLACES)]
+}
+
+/// What the kernel is told of a registration with this mark.
+pub fn told(events: u32, mark: u32) -> u32 {
+    match mark {
+        mark::PLAIN | mark::FRESH => events,
+        // The kernel knows few bits of exclusive ones.
+        mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
+        mark::QUIET => events & !OUT | OUT_LEFT_OUT,
+        _ => 0,
+    }
+}
+
+/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance that other processes have: they
+/// see that the event is for nothing, and a single shot is not fired by it.
+pub fn told_to_others(events: u32) -> u32 {
+    match events {
+        // The kernel knows few bits of exclusive ones.
+        _ if events & EXCLUSIVE != 0 || events & OUT == 0 => events,
+        _ if events & SHOT != 0 => events & !SHOT | OUT_LEFT_OUT | SHOT_LEFT_OUT,
+        _ => events | OUT_LEFT_OUT,
+    }
 }
 
 /// Are there registrations of tunnels?

@@ -1,11 +1,11 @@
 //! Waiting: what only this process can report, and what the kernel reports that is not so.
 
 use super::adopt;
-use super::care::{look, look_at, modify, told, DEEPEST};
-use super::instances;
+use super::care::{look, look_at, modify, DEEPEST};
 use super::registrations::{
-    self, mark, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
+    self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
+use super::{instances, sharing};
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
@@ -58,9 +58,15 @@ fn only_false(instance: u32) -> bool {
     })
 }
 
+/// A single shot has been fired, and the kernel's registration says nothing any more.
+fn fired(epoll: c_int, registration: &Registration) {
+    registration.disarm();
+    sharing::changed(epoll);
+}
+
 /// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
 /// a single shot once. (The mark of such a registration says whether it was told.)
-fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
+fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32 {
     let events = registration.events();
     let was_told = registration.mark() == mark::FRESH;
     registration.set_mark(if is_ready { mark::FRESH } else { mark::PLAIN });
@@ -68,7 +74,7 @@ fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
         return 0;
     }
     if events & SHOT != 0 {
-        registration.disarm();
+        fired(epoll, registration);
     }
     events & IN
 }
@@ -78,7 +84,7 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
         let ready = match registration.target() {
-            Target::Epoll(inner) => tell_nested(registration, has_listed(inner, 1)),
+            Target::Epoll(inner) => tell_nested(epoll, registration, has_listed(inner, 1)),
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
             Target::Tunnel(_) if !registration.take_listed() => 0,
             Target::Tunnel(_) => {
@@ -90,7 +96,7 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
                 let stays = registration.events() & (EDGE | SHOT) == 0;
                 let waits = registration.mark() == mark::SPENT && ready == 0;
                 if ready != 0 && registration.events() & SHOT != 0 {
-                    registration.disarm();
+                    fired(epoll, registration);
                 }
                 registration.set_listed(ready != 0 && stays || waits);
                 ready
@@ -113,6 +119,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
         _ if registration.mark() == mark::DEAD => 0,
         // A single shot that was fired from here, which the kernel could not be told.
         _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
+        State::Quiet(_) if registration.mark() == mark::SPENT => bits & !OUT,
         State::Plain if registration.mark() == mark::SPENT => bits | registration.look() & events,
         // The bell rang for the deletion, which is reported by ourselves.
         State::Error if registration.mark() < mark::FRESH && events & WOKEN_BY_DELETION == 0 => ERR,
@@ -130,8 +137,12 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     };
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
         // Nothing arms it again but the program.
+        let is_hidden = registration.may_hide_shot();
         registration.set_mark(mark::PLAIN);
-        registration.disarm();
+        fired(epoll, registration);
+        if is_hidden {
+            modify(Some(epoll), registration, registration.events());
+        }
     }
     left
 }
@@ -173,7 +184,7 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                     {
                         let told = event.events & registration.events();
                         if told != 0 && registration.events() & SHOT != 0 {
-                            registration.disarm();
+                            fired(epoll, registration);
                         }
                         told
                     }
