@@ -1,8 +1,16 @@
 //! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
 
-use crate::layout::{InterfaceState, MAX_QUEUES};
+use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
 use memtun_abi::Errno;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// Bits of a flow's word that hold 1 + the place of its queue; the others are the hash's.
+const FLOW_QUEUE: u32 = 0x1ff;
+/// So many places are looked at for one flow.
+const FLOW_PLACES: usize = 16;
 
 impl InterfaceState {
     /// Attached and detached queues; never more than there is room for, whatever stands in memory.
@@ -27,10 +35,6 @@ impl InterfaceState {
         inodes.into_iter().take(n)
     }
 
-    fn position(&self, inode: u64) -> Option<usize> {
-        self.queue_inodes().position(|i| i == inode)
-    }
-
     /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
     pub fn add_queue(&self, inode: u64) -> Result<(), Errno> {
         let (attached, detached) = self.counts();
@@ -51,13 +55,15 @@ impl InterfaceState {
         let Some(at) = queues.iter().position(|q| q.load(Relaxed) == inode) else {
             return;
         };
-        for i in at..attached + detached - 1 {
-            self.queues[i].store(self.queues[i + 1].load(Relaxed), Relaxed);
-        }
+        let last = attached + detached - 1;
         if at < attached {
+            // The last attached queue takes the free place, and with it the flows that go there.
+            self.queues[at].store(self.queues[attached - 1].load(Relaxed), Relaxed);
             self.attached.store(attached as u32 - 1, Release);
-            self.forget_flows();
+            self.queues[attached - 1].store(self.queues[last].load(Relaxed), Relaxed);
+            self.forget_flows(attached);
         } else {
+            self.queues[at].store(self.queues[last].load(Relaxed), Relaxed);
             self.detached
                 .store(detached.saturating_sub(1) as u32, Release);
         }
@@ -76,25 +82,50 @@ impl InterfaceState {
         Ok(())
     }
 
-    fn forget_flows(&self) {
+    /// The places where a flow may stand.
+    fn flow_places(&self, hash: u32) -> impl Iterator<Item = &AtomicU32> {
+        let home = hash as usize % MAX_FLOWS;
+        (0..FLOW_PLACES).map(move |i| &self.flows[(home + i) % MAX_FLOWS])
+    }
+
+    /// The place where it stands.
+    fn flow_place(&self, hash: u32) -> Option<&AtomicU32> {
+        let is_it = |word: u32| word != 0 && word & !FLOW_QUEUE == hash & !FLOW_QUEUE;
+        self.flow_places(hash)
+            .find(|place| is_it(place.load(Relaxed)))
+    }
+
+    /// A queue is attached no more, and so many were: the driver forgets the flows of a place behind all that are left
+    /// (`tun_flow_delete_by_queue`), and only those.
+    fn forget_flows(&self, attached: usize) {
         for flow in &self.flows {
-            flow.store(0, Relaxed);
+            if (flow.load(Relaxed) & FLOW_QUEUE) as usize == attached + 1 {
+                flow.store(0, Relaxed);
+            }
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there (`tun_flow_update`).
+    /// The program wrote a packet of this flow through this queue: answers go there (`tun_flow_update`). One that is detached
+    /// teaches nothing.
     pub fn learn_flow(&self, hash: u32, inode: u64) {
-        if let Some(at) = self.position(inode) {
-            self.flows[hash as usize & 255].store(at as u16 + 1, Relaxed);
-        }
+        let (attached, _) = self.counts();
+        let mut queues = self.queues[..attached].iter();
+        let Some(at) = queues.position(|queue| queue.load(Relaxed) == inode) else {
+            return;
+        };
+        let place = self.flow_place(hash).or_else(|| {
+            self.flow_places(hash)
+                .find(|place| place.load(Relaxed) == 0)
+        });
+        let place = place.unwrap_or(&self.flows[hash as usize % MAX_FLOWS]);
+        let tag = hash & !FLOW_QUEUE;
+        place.store(tag | (at as u32 + 1), Relaxed);
     }
 
-    /// The queue that a flow's answers go to, as far as it was learned.
+    /// The place among the queues that a flow's answers go to, as far as it was learned. There may be none there any more.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
-        match self.flows[hash as usize & 255].load(Relaxed) {
-            0 => None,
-            known => Some(known as usize - 1),
-        }
+        let known = self.flow_place(hash)?.load(Relaxed);
+        ((known & FLOW_QUEUE) as usize).checked_sub(1)
     }
 
     /// How many queues are attached.

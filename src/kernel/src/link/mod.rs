@@ -134,7 +134,9 @@ impl Link for InterfaceState {
                 let hash = flow_hash(packet, self.is_tap());
                 match self.known_queue(hash) {
                     Some(known) if known < n => known,
-                    _ => ((hash as u64 * n as u64) >> 32) as usize,
+                    // The kernel's core corrects what is beyond the queues (`netdev_cap_txqueue`).
+                    Some(_) => 0,
+                    None => ((hash as u64 * n as u64) >> 32) as usize,
                 }
             }
         };

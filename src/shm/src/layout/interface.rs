@@ -12,6 +12,9 @@ use std::sync::atomic::{
 /// Most queues of one interface (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;
 
+/// Flows that an interface remembers. The kernel remembers 4096, for some seconds.
+pub const MAX_FLOWS: usize = 256;
+
 /// [`InterfaceState::deleted`]: the deletion has begun.
 pub const GOING: u32 = 2;
 /// [`InterfaceState::deleted`]: the deletion is complete.
@@ -61,8 +64,8 @@ pub struct InterfaceState {
     _pad: AtomicU16,
     /// NUL-terminated.
     pub name: [AtomicU8; 16],
-    /// Flow hash to queue, 1 + index; answers follow the queue that wrote.
-    pub flows: [AtomicU16; 256],
+    /// Flows that were written: bits of the hash, and 1 + the index of the queue, see [`crate::queues`].
+    pub flows: [AtomicU32; MAX_FLOWS],
     /// Tunnels (inode of the bell).
     pub queues: [AtomicU64; MAX_QUEUES],
     /// Counters as in `ip -s link`.

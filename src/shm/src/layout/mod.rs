@@ -5,7 +5,7 @@ mod interface;
 mod net;
 mod tunnel;
 
-pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_QUEUES};
+pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_FLOWS, MAX_QUEUES};
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};
 
