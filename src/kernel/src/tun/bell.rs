@@ -120,6 +120,7 @@ pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<
     if tunnel.wants_space.swap(0, Relaxed) == 0 {
         return;
     }
+    tunnel.told_of_space.fetch_add(1, Relaxed);
     // A pipe that is given a size, the one it has too, wakes its writers' queue alone. Whoever waits in it looks again:
     // for room it is there, for a packet it sleeps on.
     let size = sys::fcntl(fd, F_GETPIPE_SZ, 0);

@@ -364,6 +364,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
+    /// How often everybody has been woken who was told that there is no room.
+    pub fn told_of_room(&self) -> u32 {
+        self.state.told_of_space.load(Relaxed)
+    }
+
     /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);

@@ -51,7 +51,8 @@ pub struct TunnelState {
     pub signals: AtomicU32,
     /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
-    _pad: AtomicU32,
+    /// How often who was told so has been woken.
+    pub told_of_space: AtomicU32,
     /// Name given to TUNSETIFF.
     pub requested_name: [AtomicU8; 16],
     /// Name of the interface, follows a rename.

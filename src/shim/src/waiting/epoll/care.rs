@@ -83,6 +83,14 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
     let events = registration.events();
     match (state, registration.mark()) {
         (_, mark::DEAD | mark::SPENT) => None,
+        // The link came up before the deletion, and put it on the ready list.
+        (State::Error, mark::FRESH | mark::QUIET)
+            if events & WOKEN_BY_DELETION == 0
+                && events & OUT != 0
+                && registration.has_been_woken() =>
+        {
+            Some(mark::PLAIN)
+        }
         // Nobody puts it on the ready list; where it stands there, the kernel reports it.
         (State::Error, mark::FRESH) if events & WOKEN_BY_DELETION == 0 => Some(mark::QUIET),
         (State::Error, mark) if mark < mark::GONE && events & WOKEN_BY_DELETION == 0 => None,
@@ -163,6 +171,9 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
         if registration.never_ends() {
             found.is_false = true;
             found.nap_at_most(MOMENT);
+        }
+        if matches!(state, State::Quiet(_)) && registration.mark() == mark::QUIET {
+            registration.is_told_of_no_room();
         }
         let events = registration.events();
         let waits = registration.mark() == mark::QUIET || registration.is_fixed();

@@ -67,6 +67,8 @@ pub struct Registration {
     /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
+    /// [`Tunnel::told_of_room`] when it was last told that there is no room.
+    woken: AtomicU32,
 }
 
 /// A number that is the tunnel's for a moment.
@@ -95,6 +97,7 @@ static TABLE: [Registration; PLACES] = [const {
         listed: AtomicU32::new(0),
         fixed: AtomicU32::new(0),
         data: AtomicU64::new(0),
+        woken: AtomicU32::new(0),
     }
 }; PLACES];
 /// Places beyond have never been used.
@@ -261,6 +264,18 @@ impl Registration {
         }
     }
 
+    /// It is told that there is no room.
+    pub fn is_told_of_no_room(&self) {
+        if let Some(tunnel) = self.descriptor().and_then(table::hold) {
+            self.woken.store(tunnel.told_of_room(), Relaxed);
+        }
+    }
+    /// Has it been woken since?
+    pub fn has_been_woken(&self) -> bool {
+        let tunnel = self.descriptor().and_then(table::hold);
+        tunnel.is_some_and(|tunnel| tunnel.told_of_room() != self.woken.load(Relaxed))
+    }
+
     pub fn state(&self) -> State {
         self.readiness().map_or(State::Plain, State::of)
     }
@@ -339,6 +354,7 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         r.events.store(event.events, Relaxed);
         r.data.store(event.u64, Relaxed);
         r.fixed.store(0, Relaxed);
+        r.is_told_of_no_room();
         let ready = mark >= mark::GONE && r.look() & (event.events | ERR) != 0;
         r.set_listed(ready);
         r.set_mark(mark);

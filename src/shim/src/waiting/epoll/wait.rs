@@ -14,7 +14,11 @@ use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
 /// Does only this process know of something to report?
 fn has_listed(instance: u32, depth: usize) -> bool {
     registrations::of(instance).any(|r| match r.target() {
-        Target::Epoll(inner) => depth < DEEPEST && has_listed(inner, depth + 1),
+        // A single shot that was fired tells nothing, nor does an edge that was told.
+        Target::Epoll(inner) => {
+            let told = r.events() & EDGE != 0 && r.mark() == mark::FRESH;
+            r.events() & IN != 0 && !told && depth < DEEPEST && has_listed(inner, depth + 1)
+        }
         Target::Tunnel(_) => {
             r.mark() >= mark::GONE && r.is_listed() && r.look() & (r.events() | ERR) != 0
         }
@@ -28,24 +32,53 @@ pub fn is_ready(epoll: c_int) -> bool {
 
 fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     let found = look_at(instance);
-    let kernel = epoll.is_none_or(|epoll| {
-        let mut asked = [pollfd {
-            fd: epoll,
-            events: libc::POLLIN,
-            revents: 0,
-        }];
-        errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
-    });
     if has_listed(instance, 0) {
         return true;
     }
-    if !kernel {
+    if epoll.is_some_and(|epoll| !is_ready_to_kernel(epoll)) {
         return false;
     }
     // An edge or a single shot that nobody has taken stands there although the link went down since.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
-    !(only_false(instance) && (found.is_false || alone()))
+    let is_true = !(only_false(instance) && (found.is_false || alone()));
+    if let Some(epoll) = epoll.filter(|_| !is_true) {
+        drop_false(instance, epoll);
+    }
+    is_true
+}
+
+fn is_ready_to_kernel(epoll: c_int) -> bool {
+    let mut asked = [pollfd {
+        fd: epoll,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
+}
+
+/// What stands on the ready list for room that is not there any more is looked at: it leaves the list, and comes back when
+/// there is room.
+fn drop_false(instance: u32, epoll: c_int) {
+    for registration in registrations::of(instance) {
+        let may_stand_there = matches!(registration.target(), Target::Tunnel(_))
+            && registration.mark() == mark::PLAIN
+            && registration.events() & (EDGE | SHOT) != 0
+            && registration.events() & OUT != 0
+            && matches!(registration.state(), State::Quiet(_));
+        if !may_stand_there || registration.is_fixed() {
+            continue;
+        }
+        if !is_ready_to_kernel(epoll) {
+            return;
+        }
+        let quiet = told(registration.events(), mark::QUIET);
+        if modify(Some(epoll), registration, quiet) && !registration.is_fixed() {
+            registration.ask_for_room();
+            registration.is_told_of_no_room();
+            registration.set_mark(mark::QUIET);
+        }
+    }
 }
 
 /// Everything that the kernel can report of these registrations is the room that is not there.
@@ -54,7 +87,9 @@ fn only_false(instance: u32) -> bool {
         // What only this process can report is not what the kernel reports.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
         Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
-        Target::Epoll(_) => false,
+        Target::Epoll(inner) => {
+            r.events() & IN == 0 || !is_instance_ready(inner, instances::number_of(inner))
+        }
     })
 }
 
@@ -188,7 +223,13 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                         }
                         told
                     }
-                    Target::Epoll(_) => 0,
+                    Target::Epoll(_) => {
+                        // A single shot that was fired for nothing is armed again.
+                        if registration.events() & SHOT != 0 {
+                            modify(Some(epoll), registration, registration.events());
+                        }
+                        0
+                    }
                 };
             }
         }
