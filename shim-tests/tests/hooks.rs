@@ -124,7 +124,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_fstat"], "isfdtype"),
     (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
     (&["SYS_openat"], "opendir"),
-    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
+    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its
+    // own.
     (
         &[],
         "fopen fopen64 freopen freopen64 fdopen fclose fileno fileno_unlocked",

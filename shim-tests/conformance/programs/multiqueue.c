@@ -1,4 +1,5 @@
-/* Several queues of one interface. Which flow goes to which queue is the driver's business: sums and predicates only. */
+/* Several queues of one interface. Which flow goes to which queue is the driver's business: sums
+   and predicates only. */
 #include "driver.h"
 
 static unsigned char buf[2048];

@@ -24,7 +24,8 @@ macro_rules! host {
                 }
                 // SAFETY: the C library's function of this name has this type.
                 let call: unsafe extern "C" fn($($t),*) -> c_int = unsafe { std::mem::transmute(found) };
-                // SAFETY: the arguments are the program's own for this call, or ours in their place.
+                // SAFETY: the arguments are the program's own for this call, or ours in their
+                // place.
                 unsafe { call($($v),*) }
             }
         )*

@@ -110,7 +110,8 @@ macro_rules! hooks {
 /// Calls the C library's function with the caller's arguments.
 macro_rules! real {
     ($name:ident ( $($arg:expr),* )) => {
-        // SAFETY: the arguments are the caller's own, or in their place ones for which the same contract holds.
+        // SAFETY: the arguments are the caller's own, or in their place ones for which the same
+        // contract holds.
         unsafe { ($name.real())($($arg),*) }
     };
 }

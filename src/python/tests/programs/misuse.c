@@ -1,7 +1,7 @@
-/* misuse.c - memtun.h used as it must not be: each call fails with an errno, a kind and a sentence, and nothing crashes.
+/* misuse.c - memtun.h used as it must not be: each call fails with an errno, a kind and a
+ * sentence, and nothing crashes.
  *
- * Run without the shim, linked with the library. Says nothing when all is well.
- */
+ * Run without the shim, linked with the library. Says nothing when all is well. */
 #include "memtun.h"
 
 #include <errno.h>

@@ -155,7 +155,8 @@ hooks! {
         replacing(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
-        // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
+        // libc opens it in the child, past us; where the machine has the device, that would be the
+        // machine's.
         if route::before(libc::AT_FDCWD, path) == Route::Device {
             log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
             libc::ENODEV

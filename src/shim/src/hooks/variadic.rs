@@ -157,8 +157,8 @@ mod x86_64 {
         ($name:ident, $fixed:literal, $list:literal, $sister:path) => {
             #[no_mangle]
             unsafe extern "C" fn $name() -> ! {
-                // SAFETY: saves what the ABI passes in registers, in the room that it makes and takes back; the stack is
-                // aligned to 16 at the call.
+                // SAFETY: saves what the ABI passes in registers, in the room that it makes and
+                // takes back; the stack is aligned to 16 at the call.
                 unsafe {
                     core::arch::asm!(
                         concat!(".if . - ", stringify!($name)),
