@@ -60,7 +60,8 @@ fn expected(source: &str) -> Errors {
 /// Those that the compiler gives.
 fn given(case: &Path, libraries: &[String]) -> (Errors, String) {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    // A folder of its own: the compiler replaces what it writes, and as root that could be a device.
+    // A folder of its own: the compiler replaces what it writes, and as root that could be a
+    // device.
     let made = TempDir::new(&std::env::temp_dir(), 0o700, None);
     let output = Command::new(rustc)
         .args(["--edition=2021", "--crate-type=lib", "--emit=metadata"])
