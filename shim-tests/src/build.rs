@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::requests;
 
-/// How a program is compiled. libc offers other names for the same calls in each: `open` and `read` here, `open64`,
-/// `__open64_2` and `__read_chk` there.
+/// How a program is compiled. libc offers other names for the same calls in each: `open` and `read`
+/// here, `open64`, `__open64_2` and `__read_chk` there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// `-O0`.
@@ -99,8 +99,9 @@ fn target_dir() -> &'static Path {
     })
 }
 
-/// The profile that this test was built with, and its directory in cargo's target directory: the tests hold the shim of
-/// their own build. Without optimisation it is too slow for their time limits, so that one is left out.
+/// The profile that this test was built with, and its directory in cargo's target directory: the
+/// tests hold the shim of their own build. Without optimisation it is too slow for their time
+/// limits, so that one is left out.
 fn profile() -> String {
     let test = std::env::current_exe().expect("this program has a path");
     let directory = test
@@ -117,7 +118,8 @@ fn profile() -> String {
 pub fn shim() -> &'static Shim {
     static SHIM: OnceLock<Result<Shim, String>> = OnceLock::new();
     let made = SHIM.get_or_init(|| {
-        // Whoever has just built them (scripts/test) says so, and each test program starts the sooner.
+        // Whoever has just built them (scripts/test) says so, and each test program starts the
+        // sooner.
         if std::env::var_os("MEMTUN_TEST_BUILT").is_none() {
             let packages = ["-p", "memtun-shim", "-p", "memtun-cli"];
             let mut cargo = cargo();
@@ -203,7 +205,8 @@ pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> Pat
     })
 }
 
-/// Compiles `users/NAME.c` and gives the path of the executable, which finds the library by LD_LIBRARY_PATH if it uses it.
+/// Compiles `users/NAME.c` and gives the path of the executable, which finds the library by
+/// LD_LIBRARY_PATH if it uses it.
 pub fn user_program(name: &str) -> PathBuf {
     static PROGRAMS: Made<String, PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, name.to_owned(), || {
@@ -212,7 +215,8 @@ pub fn user_program(name: &str) -> PathBuf {
         let place = format!("-L{}", place.display());
         let flags = ["-O2", "-D_GNU_SOURCE"];
         let library = [&place, "-lmemtun"];
-        // The library has open(2) and others, too: without being told, the linker would have a program load it.
+        // The library has open(2) and others, too: without being told, the linker would have a
+        // program load it.
         let text = fs::read_to_string(&source).unwrap_or_default();
         let is_driver = text.contains("#include \"memtun.h\"");
         let behind = if is_driver { &library[..] } else { &[] };

@@ -1,4 +1,5 @@
-//! docs/fidelity.md: what of the kernel's driver memtun has, from the table of requests and the list of known differences.
+//! docs/fidelity.md: what of the kernel's driver memtun has, from the table of requests and the
+//! list of known differences.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! What the tests have in common that stop, kill, interrupt and corrupt: programs in `hostile/` under the shim in one net,
-//! and what they said.
+//! What the tests have in common that stop, kill, interrupt and corrupt: programs in `hostile/`
+//! under the shim in one net, and what they said.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -93,8 +93,8 @@ impl Stage {
         program
     }
 
-    /// A command under the shim in a net, whose standard error is kept in this stage. It has no capability: the real device
-    /// is never what it finds.
+    /// A command under the shim in a net, whose standard error is kept in this stage. It has no
+    /// capability: the real device is never what it finds.
     pub fn shimmed(&self, net: &Path, program: impl AsRef<OsStr>) -> Command {
         let drop = [
             "--bounding-set=-all",

@@ -1,11 +1,13 @@
-//! What a test did not do, told where people look. libtest knows only tests that passed, and hides what those print.
+//! What a test did not do, told where people look. libtest knows only tests that passed, and hides
+//! what those print.
 //!
 //! Tests of other crates include this file by its path.
 
 use std::io::Write as _;
 
-/// Says that the calling test, or the part of it that is named, did not run: on standard error itself, and in the file
-/// `$MEMTUN_TEST_NOT_RUN`, from which `scripts/test` makes its last lines. `what` is what is not known because of it.
+/// Says that the calling test, or the part of it that is named, did not run: on standard error
+/// itself, and in the file `$MEMTUN_TEST_NOT_RUN`, from which `scripts/test` makes its last lines.
+/// `what` is what is not known because of it.
 pub fn not_run(what: &str, why: &str) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test");

@@ -88,7 +88,8 @@ const MEMBERS: &[(&str, &str)] = &[
     ("struct iwreq", "ifr_name"),
 ];
 
-/// What the table says of a row's number, its argument's type, and the interface in it: an expression of C, and its value.
+/// What the table says of a row's number, its argument's type, and the interface in it: an
+/// expression of C, and its value.
 fn facts(row: &Request) -> Vec<(String, usize)> {
     let mut facts = vec![(format!("(unsigned){}", row.name), row.number as usize)];
     let (Argument::In(t) | Argument::Out(t) | Argument::InOut(t)) = row.argument else {

@@ -1,5 +1,5 @@
-//! The two sides a program runs on: the kernel's driver in a network namespace of its own, and the shim as a user
-//! without privileges.
+//! The two sides a program runs on: the kernel's driver in a network namespace of its own, and the
+//! shim as a user without privileges.
 
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
@@ -174,8 +174,9 @@ impl UnderShim {
         command
     }
 
-    /// Runs the program under the shim, as nobody when the tests run as root. Panics when the program could have used
-    /// the real device instead, and when it left something behind in its net.
+    /// Runs the program under the shim, as nobody when the tests run as root. Panics when the
+    /// program could have used the real device instead, and when it left something behind in
+    /// its net.
     pub fn run(&self) -> Finished {
         self.run_under(&[])
     }
@@ -207,8 +208,9 @@ impl UnderShim {
         );
     }
 
-    /// What is still in the net: interfaces that `memtun ls` lists, and then every file that belongs to an interface or
-    /// a tunnel. A process that was killed cannot clear up behind itself, so `ls` comes first: who looks, clears up.
+    /// What is still in the net: interfaces that `memtun ls` lists, and then every file that
+    /// belongs to an interface or a tunnel. A process that was killed cannot clear up behind
+    /// itself, so `ls` comes first: who looks, clears up.
     pub fn leftovers(&self) -> Vec<String> {
         let mut command = self.command();
         command

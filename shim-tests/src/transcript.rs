@@ -16,7 +16,8 @@ pub struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Panics on a line without a label and on a label that occurs twice: both are mistakes of the program.
+    /// Panics on a line without a label and on a label that occurs twice: both are mistakes of the
+    /// program.
     pub fn parse(text: &'a str) -> Transcript<'a> {
         let mut parsed = Transcript {
             order: Vec::new(),
@@ -117,9 +118,9 @@ fn parse_known(text: &str) -> impl Iterator<Item = [&str; 5]> {
         })
 }
 
-/// Compares, and gives a report of everything that is not equal and not allowed. A difference is allowed with the two
-/// answers that are known: another answer of either side is reported, and so is a difference that does not show, so that the
-/// list cannot outlive its reasons.
+/// Compares, and gives a report of everything that is not equal and not allowed. A difference is
+/// allowed with the two answers that are known: another answer of either side is reported, and so
+/// is a difference that does not show, so that the list cannot outlive its reasons.
 pub fn compare(
     expected_name: &str,
     expected: &str,

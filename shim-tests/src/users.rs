@@ -1,11 +1,12 @@
 //! One machine with several users, of whom one means harm.
 //!
-//! A [`Machine`] is a mount namespace with a `/dev/shm` of its own, so that hostile nets meet nobody but the test; in it run
-//! `users/*`: a program under the shim, and drivers in C and Python. It takes root to be several users; where that is
-//! missing, each test says on standard error that it did not run.
+//! A [`Machine`] is a mount namespace with a `/dev/shm` of its own, so that hostile nets meet
+//! nobody but the test; in it run `users/*`: a program under the shim, and drivers in C and Python.
+//! It takes root to be several users; where that is missing, each test says on standard error that
+//! it did not run.
 //!
-//! What an attack must not do is the same everywhere: kill a victim by a signal, hold it up longer than [`SOON`], touch
-//! what is not memtun's ([`tree`]).
+//! What an attack must not do is the same everywhere: kill a victim by a signal, hold it up longer
+//! than [`SOON`], touch what is not memtun's ([`tree`]).
 
 use std::fs::File;
 use std::io;
@@ -270,8 +271,8 @@ fn private_shared_memory() -> io::Result<()> {
     mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
 }
 
-/// Copies files that others are to read or run. By another process: while we have a program open to write it, a child
-/// that another test starts has it open as well, and nobody can run it.
+/// Copies files that others are to read or run. By another process: while we have a program open to
+/// write it, a child that another test starts has it open as well, and nobody can run it.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp")
         .args(["-r", "--no-preserve=all"])

@@ -54,8 +54,8 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// Runs `command` in its own process group for at most `limit`. Output goes through files in `dir`, so that a
-/// descendant that keeps them open cannot hold up the test.
+/// Runs `command` in its own process group for at most `limit`. Output goes through files in `dir`,
+/// so that a descendant that keeps them open cannot hold up the test.
 pub fn run(command: &mut Command, dir: &Path, limit: Duration) -> io::Result<Finished> {
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
     let mut child = command
@@ -82,7 +82,8 @@ pub fn run(command: &mut Command, dir: &Path, limit: Duration) -> io::Result<Fin
 
 /// True when the child has ended (it is not reaped yet), false when the time is over.
 pub fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
-    // SAFETY: pidfd_open takes two integers; the child is not reaped yet, so the pid is still its own.
+    // SAFETY: pidfd_open takes two integers; the child is not reaped yet, so the pid is still its
+    // own.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id() as libc::c_long, 0) }
         as libc::c_int;
     if pidfd < 0 {
@@ -111,7 +112,8 @@ pub fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
     result
 }
 
-/// Kills what is left of the group. The child is not reaped yet, so the group id cannot belong to anybody else.
+/// Kills what is left of the group. The child is not reaped yet, so the group id cannot belong to
+/// anybody else.
 fn kill_group(child: &Child) {
     // SAFETY: kill takes two integers.
     unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };

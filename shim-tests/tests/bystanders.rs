@@ -1,7 +1,7 @@
 //! Programs that have nothing to do with tunnels run under the shim as they do without it.
 //!
-//! Each runs twice in equal directories. Status, output and error output must be the same to the byte, and the
-//! net that the shim was offered must not have been made.
+//! Each runs twice in equal directories. Status, output and error output must be the same to the
+//! byte, and the net that the shim was offered must not have been made.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -34,11 +34,13 @@ impl Bystander {
         }
     }
 
-    /// Runs `program` in an empty directory named `work`, so that it prints the same paths each time.
+    /// Runs `program` in an empty directory named `work`, so that it prints the same paths each
+    /// time.
     fn once(&self, program: &Path, args: &[OsString], shim: bool) -> Output {
         let _ = std::fs::remove_dir_all(self.world.dir().join("work"));
         let work = self.world.make_dir("work");
-        // `env` is the program that the world starts; the shim comes with the variables it is given.
+        // `env` is the program that the world starts; the shim comes with the variables it is
+        // given.
         let mut command = self.world.bystander("coreutils", "env");
         if shim {
             let mut preload = OsString::from("LD_PRELOAD=");

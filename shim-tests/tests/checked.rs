@@ -1,7 +1,9 @@
-//! valgrind's memcheck, AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer find nothing in the
-//! conformance programs under the shim that they do not find on the kernel's driver, and no program ends in another way.
+//! valgrind's memcheck, AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer find
+//! nothing in the conformance programs under the shim that they do not find on the kernel's driver,
+//! and no program ends in another way.
 //!
-//! A few programs are tried each time; with `MEMTUN_TEST_CHECKERS=all` all of them, which takes ten minutes.
+//! A few programs are tried each time; with `MEMTUN_TEST_CHECKERS=all` all of them, which takes ten
+//! minutes.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -43,7 +45,8 @@ const ADDRESS: Checker = Checker {
         "-fsanitize=address,undefined",
         "-fno-omit-frame-pointer",
     ],
-    // The library is in front of the sanitizer's, which would refuse that. Nobody is there to trace for the leak check.
+    // The library is in front of the sanitizer's, which would refuse that. Nobody is there to trace
+    // for the leak check.
     words: &[
         "env",
         "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:use_sigaltstack=0",
@@ -60,9 +63,10 @@ const THREAD: Checker = Checker {
     sample: &["blocking_close", "multiqueue"],
 };
 
-/// memcheck's reports are paragraphs; each stands for the line of the program that it concerns. What concerns none is a
-/// report of its own. So are warnings. A pointer to nothing at all that a program gives away on purpose is an argument of a
-/// system call there, of which memcheck mentions some, and an access here.
+/// memcheck's reports are paragraphs; each stands for the line of the program that it concerns.
+/// What concerns none is a report of its own. So are warnings. A pointer to nothing at all that a
+/// program gives away on purpose is an argument of a system call there, of which memcheck mentions
+/// some, and an access here.
 fn of_memcheck(program: &str, said: &str) -> Reports {
     let place = format!("({program}.c:");
     let mut found = Reports::new();
@@ -100,8 +104,9 @@ fn of_memcheck(program: &str, said: &str) -> Reports {
     found
 }
 
-/// A sanitizer's reports begin with a line that names them; each stands for the line of the program's that led to it, by the
-/// outermost frame of the first stack: the library's own frames are in between under the shim.
+/// A sanitizer's reports begin with a line that names them; each stands for the line of the
+/// program's that led to it, by the outermost frame of the first stack: the library's own frames
+/// are in between under the shim.
 fn of_sanitizer(program: &str, said: &str) -> Reports {
     let place = format!("/{program}.c:");
     let line_of = |line: &str| {

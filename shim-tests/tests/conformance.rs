@@ -1,5 +1,5 @@
-//! Every program of `conformance/programs/`: on the kernel as recorded, under the shim as on the kernel, in both variants.
-//! `cargo test -p shim-tests kernel::` runs the first without a shim.
+//! Every program of `conformance/programs/`: on the kernel as recorded, under the shim as on the
+//! kernel, in both variants. `cargo test -p shim-tests kernel::` runs the first without a shim.
 
 macro_rules! programs {
     ($($name:ident)*) => {

@@ -1,8 +1,10 @@
-//! The examples of `cookbook/`, each by its own command, as an ordinary user and within a time limit.
+//! The examples of `cookbook/`, each by its own command, as an ordinary user and within a time
+//! limit.
 //!
-//! They run in a copy of what a checkout has after `cargo build --release`, where a user without privileges can read it and
-//! nobody can write. The Rust examples are built there by whoever runs the tests, since a Rust toolchain often lies where
-//! only its owner can go; what was built then runs as the ordinary user.
+//! They run in a copy of what a checkout has after `cargo build --release`, where a user without
+//! privileges can read it and nobody can write. The Rust examples are built there by whoever runs
+//! the tests, since a Rust toolchain often lies where only its owner can go; what was built then
+//! runs as the ordinary user.
 
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
@@ -81,7 +83,8 @@ impl Checkout {
         }
         let release = scratch.0.join("target/release");
         fs::create_dir_all(&release).expect("target/release");
-        // Not by this process: another test's child could hold a copy open for writing when it is to be executed.
+        // Not by this process: another test's child could hold a copy open for writing when it is
+        // to be executed.
         let mut built = Command::new("cp");
         built.args([&shim().library, &shim().command]);
         prepare(built.arg(&release));
@@ -103,7 +106,8 @@ impl Checkout {
         self.path().join("shim-tests/cookbook").join(name)
     }
 
-    /// Builds an example's crate with the workspace's own versions of what it needs, and gives the executable of this kind.
+    /// Builds an example's crate with the workspace's own versions of what it needs, and gives the
+    /// executable of this kind.
     fn cargo(&self, example: &str, arguments: &[&str], kind: &str) -> PathBuf {
         let dir = self.example(example);
         fs::copy(self.path().join("Cargo.lock"), dir.join("Cargo.lock")).expect("a lock file");
@@ -125,8 +129,8 @@ impl Checkout {
         made.unwrap_or_else(|| panic!("cargo made none: {messages}"))
     }
 
-    /// Runs a command as an ordinary user, without anything of our environment. Fails unless it succeeds and leaves nothing in
-    /// its temporary directory.
+    /// Runs a command as an ordinary user, without anything of our environment. Fails unless it
+    /// succeeds and leaves nothing in its temporary directory.
     fn run(&self, command: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Finished {
         let scratch = Scratch::new(&format!("run-{:?}", std::thread::current().id()));
         let temporary = scratch.0.join("tmp");

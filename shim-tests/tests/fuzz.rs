@@ -1,9 +1,10 @@
-//! Random bits in every file of a net, lock words included, under traffic of programs and drivers: nothing crashes, no call
-//! hangs, and a net that is made anew works.
+//! Random bits in every file of a net, lock words included, under traffic of programs and drivers:
+//! nothing crashes, no call hangs, and a net that is made anew works.
 //!
-//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release), `MEMTUN_FUZZ_SEED` gives the same flips again,
-//! if not the same moments.
+//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release), `MEMTUN_FUZZ_SEED`
+//! gives the same flips again, if not the same moments.
 
+use memtun::Sending;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
@@ -43,7 +44,8 @@ fn corrupt(net: &Path, random: &mut Random, undo: &mut Vec<(File, u64, [u8; 8])>
         return;
     };
     for _ in 0..8 {
-        // The structs are shorter than a page; in the tunnels' first words are the lock and the ring.
+        // The structs are shorter than a page; in the tunnels' first words are the lock and the
+        // ring.
         let at = match random.below(10) {
             0..=4 => random.below(256),
             5..=8 => random.below(HEAD),
@@ -114,7 +116,12 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
             (what, _) = ("fault", net.fault(&fault));
         }
         (_, 4) => (what, _) = ("reset", net.reset()),
-        (_, 5) => (what, _) = ("wait_interface", net.wait_interface("none", time).map(drop)),
+        (_, 5) => {
+            (what, _) = (
+                "wait_interface",
+                net.wait_interface_within("none", time).map(drop),
+            )
+        }
         (Some(i), 6) if random.below(20) == 0 => (what, _) = ("delete", i.delete()),
         (Some(i), 7) => {
             let mtu = 68 + random.below(3000) as u32;
@@ -129,7 +136,7 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
         (Some(i), 10 | 11) => {
             what = "recv";
             for _ in 0..50 {
-                if i.recv(time).is_err() {
+                if i.recv_within(time).is_err() {
                     break;
                 }
             }
@@ -137,7 +144,10 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
         (Some(i), _) => {
             what = "inject";
             for _ in 0..20 {
-                if i.inject_raw(&packet, None, time).is_err() {
+                if i.inject_with(&packet, Sending::new().within(time))
+                    .map_err(|e| e.errno())
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -160,7 +170,7 @@ fn a_driver() {
     };
     let mut random = Random::seeded("MEMTUN_FUZZ_SEED");
     loop {
-        let Ok(net) = Net::open(&dir) else {
+        let Ok(net) = Net::create(&dir) else {
             std::thread::yield_now();
             continue;
         };

@@ -1,4 +1,5 @@
-//! The table of hooks against what the library exports, and against the names that libc has for the same calls.
+//! The table of hooks against what the library exports, and against the names that libc has for the
+//! same calls.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, CStr, CString};
@@ -24,7 +25,8 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("exit", "runs destructors, and so the library's"),
 ];
 
-/// What libc's syscall() does about each hooked call: the numbers by which the same call is made, or why there is none.
+/// What libc's syscall() does about each hooked call: the numbers by which the same call is made,
+/// or why there is none.
 const BY_NUMBER: &[(&[&str], &str)] = &[
     (
         &["SYS_open"],
@@ -122,7 +124,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_fstat"], "isfdtype"),
     (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
     (&["SYS_openat"], "opendir"),
-    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
+    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its
+    // own.
     (
         &[],
         "fopen fopen64 freopen freopen64 fdopen fclose fileno fileno_unlocked",
@@ -164,7 +167,8 @@ fn exports(library: &str) -> BTreeSet<String> {
 /// The table of hooks, as the library tells it.
 fn table(library: &str) -> BTreeSet<String> {
     let path = CString::new(library).expect("a path");
-    // SAFETY: RTLD_LOCAL, so that this process is not interposed; the function is asked for by its exact type.
+    // SAFETY: RTLD_LOCAL, so that this process is not interposed; the function is asked for by its
+    // exact type.
     unsafe {
         let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!handle.is_null(), "{library} cannot be loaded");
@@ -266,7 +270,8 @@ fn every_hooked_call_has_its_hook_by_number_too() {
     }
 }
 
-/// What `libc-functions.txt` says: the version of glibc that it was made for, and each function with its decision.
+/// What `libc-functions.txt` says: the version of glibc that it was made for, and each function
+/// with its decision.
 fn decisions() -> (String, Vec<(String, String)>) {
     let path = build::crate_dir().join("libc-functions.txt");
     let text = std::fs::read_to_string(path).expect("the list of libc's functions");

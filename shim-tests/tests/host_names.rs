@@ -1,4 +1,5 @@
-//! The host has an interface of the same name: what belongs to the net is never asked of it, and never changed on it.
+//! The host has an interface of the same name: what belongs to the net is never asked of it, and
+//! never changed on it.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +9,8 @@ use shim_tests::build;
 use shim_tests::sides::TempDir;
 use shim_tests::watchdog::{self, Finished};
 
-/// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty, or drops privileges.
+/// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty,
+/// or drops privileges.
 const SCRIPT: &str = "
 ip tuntap add mode tap dev tun0; ip link set tun0 mtu 1300; ip addr add 10.77.0.1/24 dev tun0; ip link set tun0 up
 ip tuntap add mode tap dev other0; ip addr add 10.78.0.1/24 dev other0; ip link set other0 up
@@ -19,7 +21,8 @@ test \"$before\" = \"$(ip -o addr show; ip -o link show)\" || { echo the host wa
 
 const DROP: &str = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all";
 
-/// Runs the program as root of a namespace, or without privileges in it; None where there are no namespaces.
+/// Runs the program as root of a namespace, or without privileges in it; None where there are no
+/// namespaces.
 fn run(privileged: bool) -> Option<Finished> {
     let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
     let program = build::process_program("same_name", dir.path());

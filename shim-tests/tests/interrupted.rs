@@ -1,7 +1,9 @@
-//! Calls on a tunnel that are interrupted at each of their instructions: by handlers that use another tunnel, by jumps out
-//! of the call, by the end of the process in every way. The tunnel works at once afterwards.
+//! Calls on a tunnel that are interrupted at each of their instructions: by handlers that use
+//! another tunnel, by jumps out of the call, by the end of the process in every way. The tunnel
+//! works at once afterwards.
 //!
-//! `MEMTUN_STEPS=1` looks at every instruction, which takes minutes; else one in so many, a prime number.
+//! `MEMTUN_STEPS=1` looks at every instruction, which takes minutes; else one in so many, a prime
+//! number.
 #![cfg(target_arch = "x86_64")]
 
 use std::time::Duration;

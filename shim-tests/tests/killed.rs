@@ -1,7 +1,8 @@
-//! Programs that are killed at random moments of everything they do with tunnels: a fresh program works in their net
-//! afterwards, and nothing of them is left.
+//! Programs that are killed at random moments of everything they do with tunnels: a fresh program
+//! works in their net afterwards, and nothing of them is left.
 //!
-//! `MEMTUN_KILLS` says how many (default 200; 2,000 and more before a release), `MEMTUN_KILLS_SEED` repeats a choice.
+//! `MEMTUN_KILLS` says how many (default 200; 2,000 and more before a release), `MEMTUN_KILLS_SEED`
+//! repeats a choice.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -14,7 +15,8 @@ use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 const LIMIT: Duration = Duration::from_secs(20);
 const PEERS: usize = 6;
 
-/// Who is alive shows in locks that the kernel takes back when the last process of a peer is gone, its children too.
+/// Who is alive shows in locks that the kernel takes back when the last process of a peer is gone,
+/// its children too.
 fn wait_until_all_are_gone(net: &Net) {
     let limit = Instant::now() + LIMIT;
     while !net.tunnels().expect("a look").is_empty() {

@@ -1,6 +1,6 @@
-//! Owner and group of an interface count for programs without the permission "net_admin", as the kernel's count for programs
-//! without CAP_NET_ADMIN. The kernel was asked for each of these (240 of them, on Linux 6.18): each of owner and group that is
-//! set has to match.
+//! Owner and group of an interface count for programs without the permission "net_admin", as the
+//! kernel's count for programs without CAP_NET_ADMIN. The kernel was asked for each of these (240
+//! of them, on Linux 6.18): each of owner and group that is set has to match.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,7 @@
-//! Processes in unusual places: without the device, without a file system, with a full one, cancelled, spawned, killed.
+//! Processes in unusual places: without the device, without a file system, with a full one,
+//! cancelled, spawned, killed.
 
+use memtun::Sending;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -60,7 +62,8 @@ impl Stage {
         self.run(&mut command)
     }
 
-    /// Runs a shell script in a mount namespace of its own; `$DROP` starts a program unprivileged and shimmed.
+    /// Runs a shell script in a mount namespace of its own; `$DROP` starts a program unprivileged
+    /// and shimmed.
     fn in_mount_namespace(&self, script: &str) -> Option<Finished> {
         let drop = format!("{} env LD_PRELOAD={}", DROP.join(" "), self.library());
         let mut command = Command::new("unshare");
@@ -180,7 +183,8 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     let empty = stage.0.join("empty");
     fs::create_dir(&empty).expect("a directory");
     let library = stage.library();
-    // As root it is real root with nothing but what chroot and setuid want; else root of a user namespace.
+    // As root it is real root with nothing but what chroot and setuid want; else root of a user
+    // namespace.
     let mut command = if memtun_sys::effective_uid() == 0 {
         let mut command = Command::new("setpriv");
         command.args([
@@ -201,10 +205,10 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     std::thread::scope(|scope| {
         let running = scope.spawn(|| stage.run(&mut command));
         let interface = net
-            .wait_interface("root0", Some(LIMIT))
+            .wait_interface_within("root0", LIMIT)
             .expect("the interface");
         interface
-            .inject(&[0x45; 77], None, Some(LIMIT))
+            .inject_with(&[0x45; 77], Sending::new().within(LIMIT))
             .expect("room");
         let finished = running.join().expect("no panic");
         succeeded(&finished);
@@ -436,7 +440,8 @@ print(os.getpid()); import sys; sys.stdout.flush()";
         "_exit without close"
     );
     let killed = run("os.kill(os.getpid(), 9)");
-    // Net::temporary sweeps on its way, as does the next program that makes a net; another test may be at it just now.
+    // Net::temporary sweeps on its way, as does the next program that makes a net; another test may
+    // be at it just now.
     let limit = std::time::Instant::now() + LIMIT;
     while !private_nets(&pid(&killed)).is_empty() {
         assert!(std::time::Instant::now() < limit, "swept after SIGKILL");

@@ -1,7 +1,8 @@
 //! Real programs, as their packagers built them, on a tun device that needs no privileges.
 //!
-//! What this driver puts into one end must come out where it should: one packet, then a hundred of growing
-//! size, whole and in order. `MEMTUN_ON=kernel unshare -Urn` runs the same on the kernel's own driver.
+//! What this driver puts into one end must come out where it should: one packet, then a hundred of
+//! growing size, whole and in order. `MEMTUN_ON=kernel unshare -Urn` runs the same on the kernel's
+//! own driver.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -140,7 +141,8 @@ fn tinc_keys(world: &World, name: &str, i: usize, port: u16) -> String {
     world.make_dir(&format!("{name}/hosts"));
     // Only the second one calls, when the first one listens.
     let connect = if i == 0 { "" } else { "ConnectTo = alpha\n" };
-    // With path MTU discovery, packets over the size found so far go by TCP and overtake each other.
+    // With path MTU discovery, packets over the size found so far go by TCP and overtake each
+    // other.
     let config = format!(
         "Name = {name}\nInterface = tinc{name}\nDevice = /dev/net/tun\n{connect}\
          AddressFamily = ipv4\nBindToAddress = 127.0.0.1 {port}\nPMTUDiscovery = no\nPingInterval = 3600\n"
@@ -249,7 +251,8 @@ fn n2n_edges_through_a_supernode(link: Link) {
     let mut supernode = world.command("n2n", "supernode");
     supernode.args(["-l", &port.to_string()]);
     let _supernode = world.start(supernode);
-    // It runs /sbin/ifconfig in a shell, and reads back the hardware address that this child has set.
+    // It runs /sbin/ifconfig in a shell, and reads back the hardware address that this child has
+    // set.
     let mut edges = [1, 2].map(|n| {
         let mut edge = world.command("n2n net-tools", "edge");
         edge.args(["-d", &format!("edge{n}"), "-a", &format!("10.9.0.{n}")]);

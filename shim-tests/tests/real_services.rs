@@ -71,7 +71,8 @@ fn tayga_translates_between_ipv6_and_ipv4(link: Link) {
     let end = world.end("nat64");
     let end = end.as_ref();
 
-    // 2001:db8:64::/96 stands for all of IPv4: 192.0.2.7 is ::c000:207. 2001:db8:1::10 is 192.168.255.10.
+    // 2001:db8:64::/96 stands for all of IPv4: 192.0.2.7 is ::c000:207. 2001:db8:1::10 is
+    // 192.168.255.10.
     let (host6, peer6) = ("[2001:db8:1::10]:4000", "[2001:db8:64::c000:207]:53");
     let (host4, peer4) = ("192.168.255.10:4000", "192.0.2.7:53");
     udp_in_udp_out(end, (host6, peer6), (host4, peer4), (b"query", b"query"));

@@ -1,5 +1,6 @@
-//! Processes that are stopped while they hold a lock of the net stop nobody: drivers keep their timeouts, listing, deleting
-//! and other programs' calls go on, who shares a tunnel with them gets an error after a second and a sentence in the log.
+//! Processes that are stopped while they hold a lock of the net stop nobody: drivers keep their
+//! timeouts, listing, deleting and other programs' calls go on, who shares a tunnel with them gets
+//! an error after a second and a sentence in the log.
 //!
 //! `MEMTUN_STOPS` says how many random stops there are (default 30; 200 and more before a release).
 
@@ -15,10 +16,12 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Timeouts of a driver's, in milliseconds.
 const ALL: [u64; 4] = [0, 1, 50, 1000];
 
-/// What a program is told that will be stopped: its calls may take long, and what it says of that is not looked at.
+/// What a program is told that will be stopped: its calls may take long, and what it says of that
+/// is not looked at.
 const VICTIM: [(&str, &str); 2] = [("MEMTUN_LOG", "off"), ("PEER_LIMIT_MS", "1000000")];
 
-/// Another program in the same net, on an interface of its own: none of its calls may take two seconds.
+/// Another program in the same net, on an interface of its own: none of its calls may take two
+/// seconds.
 fn bystander(stage: &Stage, net: &Net, peer: &std::path::Path) -> Process {
     let mut command = stage.shimmed(net.path(), peer);
     Process::start(command.args(["w", "other0"]).env("PEER_LIMIT_MS", "2000"))
@@ -54,7 +57,7 @@ fn random_stops_stop_nobody() {
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, &name]).envs(VICTIM));
         if ["t", "w"].contains(&pattern) {
-            net.wait_interface(&name, Some(LIMIT))
+            net.wait_interface_within(&name, LIMIT)
                 .expect("the program's interface");
         }
         memtun_sys::nap(Duration::from_micros(random.below(8000)));
@@ -110,7 +113,7 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, "st0"]).envs(VICTIM));
         // It is in its loop, not still being loaded.
-        net.wait_interface("st0", Some(LIMIT))
+        net.wait_interface_within("st0", LIMIT)
             .expect("the program's interface");
         let held = hold(&net, victim.0.id() as i32, lock, "st0");
         // Not before: the net's lock is taken from a holder that is as slow as this one was.
@@ -158,12 +161,13 @@ fn who_shares_a_tunnel_with_a_stopped_holder_gets_an_error_and_a_sentence() {
         let mut command = stage.shimmed(net.path(), &sharers);
         let mut program = Process::start(command.arg("st0").env("PEER_LIMIT_MS", "1300"));
         let interface = net
-            .wait_interface("st0", Some(LIMIT))
+            .wait_interface_within("st0", LIMIT)
             .expect("the interface");
         let held = hold(&net, program.0.id() as i32, lock, "st0");
         let limit = Instant::now() + LIMIT;
         let mut said = String::new();
-        // The second process says what it got; of reads EAGAIN says nothing, so the log's sentence is what counts.
+        // The second process says what it got; of reads EAGAIN says nothing, so the log's sentence
+        // is what counts.
         while !said.contains("does not go on")
             || lock == Lock::Interface && !said.contains("sharer: write")
         {

@@ -1,6 +1,7 @@
-//! Several programs that read, fork, exec and are killed at random while packets are injected: every packet is read once,
-//! still queued, or counted as discarded; nothing is left in the net.
+//! Several programs that read, fork, exec and are killed at random while packets are injected:
+//! every packet is read once, still queued, or counted as discarded; nothing is left in the net.
 
+use memtun::{Sending, Timeout};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
@@ -71,7 +72,8 @@ fn start(program: &Path, net: &Net, name: &str, marks: &Path, seed: u64) -> Chil
         .expect("the command setpriv, of Debian's util-linux")
 }
 
-/// One program's life: packets are injected until the random moment at which it is killed. What became of them.
+/// One program's life: packets are injected until the random moment at which it is killed. What
+/// became of them.
 fn live(
     program: &Path,
     net: &Net,
@@ -90,7 +92,7 @@ fn live(
     marks.set_len(NUMBERS).expect("its length");
     let mut child = start(program, net, name, &marks_path, random.below(1 << 30));
     let interface = net
-        .wait_interface(name, Some(Duration::from_secs(20)))
+        .wait_interface_within(name, Duration::from_secs(20))
         .expect("the program's interface");
     let (mut accepted, mut refused) = (0u64, 0u64);
     let killed_at = Instant::now() + Duration::from_millis(random.below(400));
@@ -99,7 +101,10 @@ fn live(
         for _ in 0..burst {
             let packet = numbered(accepted as u32, 8 + random.below(1400) as usize);
             let patience = Duration::from_millis(random.below(3));
-            match interface.inject_raw(&packet, None, Some(patience)) {
+            match interface
+                .inject_with(&packet, Sending::new().within(patience))
+                .map_err(|e| e.errno())
+            {
                 Ok(()) => accepted += 1,
                 Err(e) if e.0 == libc::EAGAIN => refused += 1,
                 Err(e) => panic!(
@@ -108,7 +113,7 @@ fn live(
                 ),
             }
         }
-        while interface.recv(Some(Duration::ZERO)).is_ok() {}
+        while interface.recv_within(Timeout::NOW).is_ok() {}
     }
     assert!(
         child.try_wait().expect("wait").is_none(),
@@ -123,8 +128,9 @@ fn live(
     )
 }
 
-/// Waits for the last forked reader to go (they die with their parent) and adds up. How many packets nobody read: they were
-/// still queued, or in the hands of a process that was killed, taken out of the queue and not marked yet.
+/// Waits for the last forked reader to go (they die with their parent) and adds up. How many
+/// packets nobody read: they were still queued, or in the hands of a process that was killed, taken
+/// out of the queue and not marked yet.
 fn account(interface: &Interface, marks: &File, accepted: u64, refused: u64) -> u64 {
     let limit = Instant::now() + Duration::from_secs(20);
     while !interface.is_gone() {
@@ -192,7 +198,8 @@ fn nothing_is_lost_when_programs_are_killed_at_random() {
         lives.len()
     );
     assert!(lives.len() > 10 && packets > 10_000, "too little happened");
-    // Each life ends with one killed parent and the readers that it forked, which are killed as well, some at random before.
+    // Each life ends with one killed parent and the readers that it forked, which are killed as
+    // well, some at random before.
     assert!(
         in_hand <= 64 * lives.len() as u64,
         "{in_hand} of {packets} packets are unaccounted for"

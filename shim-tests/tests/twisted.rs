@@ -1,8 +1,8 @@
 //! Twisted's own tun and tap tests, from PyPI, without `CAP_NET_ADMIN`.
 //!
-//! An ordinary user's run of them on the kernel says `PASSED (skips=16, successes=102)`: every test of the
-//! real device is skipped. Under the shim those must run and pass, but for four that send and receive through
-//! the kernel's own sockets over the tunnel.
+//! An ordinary user's run of them on the kernel says `PASSED (skips=16, successes=102)`: every test
+//! of the real device is skipped. Under the shim those must run and pass, but for four that send
+//! and receive through the kernel's own sockets over the tunnel.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -55,7 +55,8 @@
 #define MEMTUN_HOST_LEN 64
 
 /*
- What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as MEMTUN_KIND_OTHER.
+ What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as
+ MEMTUN_KIND_OTHER.
  */
 typedef enum {
     /*
@@ -137,8 +138,9 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
- With weak declarations (MEMTUN_WEAK) the function's address says whether the library is there at all.
+ Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or
+ loaded. With weak declarations (MEMTUN_WEAK) the function's address says whether the library is
+ there at all.
  */
 MEMTUN_API int memtun_active(void);
 
@@ -148,43 +150,45 @@ MEMTUN_API int memtun_active(void);
 MEMTUN_API const char *memtun_version(void);
 
 /*
- What the calling thread's last failed call said: a sentence with the remedy, without a full stop or
- newline. Empty when none has failed. The text is valid until this thread's next call of the library, or
- its end; do not free it.
+ What the calling thread's last failed call said: a sentence with the remedy, without a full stop
+ or newline. Empty when none has failed. The text is valid until this thread's next call of the
+ library, or its end; do not free it.
  */
 MEMTUN_API const char *memtun_error_text(void);
 
 /*
- The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as EAGAIN is
- that of a packet that did not come and of a queue that stayed full.
+ The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as
+ EAGAIN is that of a packet that did not come and of a queue that stayed full.
  */
 MEMTUN_API int memtun_error_kind(void);
 
 /*
- How many packets the calling thread's last failed call told of, if its kind was MEMTUN_KIND_LOST; else 0.
+ How many packets the calling thread's last failed call told of, if its kind was
+ MEMTUN_KIND_LOST; else 0.
  */
 MEMTUN_API uint64_t memtun_error_lost(void);
 
 /*
- Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the calling
- process's own net, in which it opens its tunnels when it runs under the shim. The handle is valid until
- memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to
- it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN:
- what is in it is damaged, or another version's.
+ Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the
+ calling process's own net, in which it opens its tunnels when it runs under the shim. The handle
+ is valid until memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another
+ user's, or others may write to it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it
+ can be neither reached nor made. EUCLEAN: what is in it is damaged, or another version's.
  */
 MEMTUN_API memtun_net *memtun_net_open(const char *dir);
 
 /*
- Joins the net of the user with this number, and of no other: how root joins another user's. What is made
- in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user.
- EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+ Joins the net of the user with this number, and of no other: how root joins another user's. What
+ is made in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root
+ nor that user. EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as
+ memtun_net_open.
  */
 MEMTUN_API memtun_net *memtun_net_open_of_user(const char *dir, uid_t owner);
 
 /*
- A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
- this one and those made from it. Nets of processes that were killed are removed on the way. The handle is
- valid until memtun_net_close.
+ A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its
+ handles: this one and those made from it. Nets of processes that were killed are removed on the
+ way. The handle is valid until memtun_net_close.
  */
 MEMTUN_API memtun_net *memtun_net_open_temporary(void);
 
@@ -199,8 +203,8 @@ MEMTUN_API void memtun_net_close(memtun_net *net);
 MEMTUN_API ssize_t memtun_net_path(const memtun_net *net, char *buf, size_t buf_len);
 
 /*
- Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
- open no more.
+ Removes the net's directory with all that is in it, now. Programs in it keep their descriptors
+ but can open no more.
  */
 MEMTUN_API int memtun_net_remove(memtun_net *net);
 
@@ -221,9 +225,9 @@ MEMTUN_API int memtun_net_take_back(memtun_net *net, const char *spec);
 MEMTUN_API int memtun_net_permit(memtun_net *net, const char *operation);
 
 /*
- Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
- Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
- owner and group the program is not, changing one by requests on sockets.
+ Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as
+ well. Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces,
+ attaching to one whose owner and group the program is not, changing one by requests on sockets.
  */
 MEMTUN_API int memtun_net_deny(memtun_net *net, const char *operation);
 
@@ -233,7 +237,8 @@ MEMTUN_API int memtun_net_deny(memtun_net *net, const char *operation);
 MEMTUN_API int memtun_net_permits(const memtun_net *net, const char *operation);
 
 /*
- Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+ Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that
+ name.
  */
 MEMTUN_API int memtun_net_had_interface(const memtun_net *net, const char *name);
 
@@ -243,36 +248,36 @@ MEMTUN_API int memtun_net_had_interface(const memtun_net *net, const char *name)
 MEMTUN_API int memtun_net_set_send_buffer_size(memtun_net *net, uint32_t bytes);
 
 /*
- Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch programs
- that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+ Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch
+ programs that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
  */
 MEMTUN_API int memtun_net_set_name_suffix(memtun_net *net, const char *suffix);
 
 /*
- Takes back every fault, grants every permission, lifts the limit of the send buffer and the suffix of
- names.
+ Takes back every fault, grants every permission, lifts the limit of the send buffer and the
+ suffix of names.
  */
 MEMTUN_API int memtun_net_reset(memtun_net *net);
 
 /*
  Waits up to timeout_ms until an interface of this name exists. The handle is valid until
- memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
- EINVAL: no interface can have that name.
+ memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in
+ time. EINVAL: no interface can have that name.
  */
 MEMTUN_API memtun_interface *memtun_interface_open(memtun_net *net, const char *name, int timeout_ms);
 
 /*
- Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
- is not touched. NULL is fine.
+ Closes an interface's handle; subscribers and receivers that came from it stay valid, the
+ interface itself is not touched. NULL is fine.
  */
 MEMTUN_API void memtun_interface_close(memtun_interface *interface);
 
 /*
- Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
- begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
- stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down, or has no
- carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is
- refused is not queued.
+ Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A
+ TAP's frame begins with the destination address. ethertype 0: from the packet. -EAGAIN
+ (MEMTUN_KIND_FULL): the queue stayed full, or whoever captures it behind, for the whole time.
+ -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program
+ attached. -ENODEV: the interface is gone. What is refused is not queued.
  */
 MEMTUN_API
 int memtun_interface_inject(memtun_interface *interface,
@@ -282,7 +287,8 @@ int memtun_interface_inject(memtun_interface *interface,
                             int timeout_ms);
 
 /*
- As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
+ As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in
+ front.
  */
 MEMTUN_API
 int memtun_interface_deliver(memtun_interface *interface,
@@ -291,8 +297,8 @@ int memtun_interface_deliver(memtun_interface *interface,
                              int timeout_ms);
 
 /*
- As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
- refused. For a driver whose language wants to look at signals in between.
+ As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not
+ counted as refused. For a driver whose language wants to look at signals in between.
  */
 MEMTUN_API
 int memtun_interface_offer(memtun_interface *interface,
@@ -324,9 +330,9 @@ int memtun_interface_offer_udp(memtun_interface *interface,
                                int timeout_ms);
 
 /*
- Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
- 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
- or too long. Else as memtun_interface_inject.
+ Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host
+ NULL: 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP
+ address, two families, or too long. Else as memtun_interface_inject.
  */
 MEMTUN_API
 int memtun_interface_send_udp(memtun_interface *interface,
@@ -339,8 +345,8 @@ int memtun_interface_send_udp(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
- for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
+ Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host
+ has room for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
  */
 MEMTUN_API
 int memtun_udp_source(const char *src_host,
@@ -366,20 +372,20 @@ MEMTUN_API int memtun_interface_set_mtu(memtun_interface *interface, uint32_t mt
 MEMTUN_API int memtun_interface_set_txqueuelen(memtun_interface *interface, uint32_t packets);
 
 /*
- Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
- any.
+ Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER;
+ (uid_t)-1 for any.
  */
 MEMTUN_API int memtun_interface_set_owner(memtun_interface *interface, uid_t uid);
 
 /*
- Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
- (gid_t)-1 for any.
+ Sets the group whose members may attach where programs lack the permission "net_admin", as
+ TUNSETGROUP; (gid_t)-1 for any.
  */
 MEMTUN_API int memtun_interface_set_group(memtun_interface *interface, gid_t gid);
 
 /*
- Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
- TUN has none.
+ Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros.
+ -EOPNOTSUPP: a TUN has none.
  */
 MEMTUN_API int memtun_interface_set_mac(memtun_interface *interface, const uint8_t *mac);
 
@@ -399,10 +405,11 @@ MEMTUN_API int memtun_interface_set_carrier(memtun_interface *interface, int on)
 MEMTUN_API int memtun_interface_delete(memtun_interface *interface);
 
 /*
- The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
- cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
- handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
- what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
+ The next packet that the program wrote: its length in bytes, which may be more than buf_len
+ (then it is cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in
+ time. -ENOBUFS: this handle was overtaken and lost packets, memtun_error_lost of them; the next
+ call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
+ wrote has been received.
  */
 MEMTUN_API
 ssize_t memtun_interface_recv(memtun_interface *interface,
@@ -412,9 +419,10 @@ ssize_t memtun_interface_recv(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
- bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
- -EAGAIN says what was passed over, as for its port or checksum.
+ The next UDP datagram that the program sends to host (NULL: any) and port: the length of its
+ payload in bytes, which may be more than buf_len (then it is cut). Errors as
+ memtun_interface_recv; the sentence of -EAGAIN says what was passed over, as for its port or
+ checksum.
  */
 MEMTUN_API
 ssize_t memtun_interface_recv_udp(memtun_interface *interface,
@@ -425,14 +433,15 @@ ssize_t memtun_interface_recv_udp(memtun_interface *interface,
                                   int timeout_ms);
 
 /*
- A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
- until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
+ A reader of its own of everything the program writes, from the oldest packet kept. The handle is
+ valid until memtun_subscriber_close, also when the interface's is closed or the interface is
+ gone.
  */
 MEMTUN_API memtun_subscriber *memtun_subscriber_open(memtun_interface *interface);
 
 /*
- As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
- 1970. Both it and ethertype may be NULL.
+ As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written,
+ nanoseconds since 1970. Both it and ethertype may be NULL.
  */
 MEMTUN_API
 ssize_t memtun_subscriber_recv(memtun_subscriber *subscriber,
@@ -448,9 +457,9 @@ ssize_t memtun_subscriber_recv(memtun_subscriber *subscriber,
 MEMTUN_API void memtun_subscriber_close(memtun_subscriber *subscriber);
 
 /*
- A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
- oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
- or the interface is gone.
+ A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port,
+ from the oldest packet kept. The handle is valid until memtun_receiver_close, also when the
+ interface's is closed or the interface is gone.
  */
 MEMTUN_API
 memtun_receiver *memtun_receiver_open(memtun_interface *interface,
@@ -458,9 +467,9 @@ memtun_receiver *memtun_receiver_open(memtun_interface *interface,
                                       uint16_t port);
 
 /*
- The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
- src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
- where it came from and may be NULL. Errors as memtun_interface_recv.
+ The next datagram: the length of its payload in bytes, which may be more than buf_len (then it
+ is cut). src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address),
+ and src_port say where it came from and may be NULL. Errors as memtun_interface_recv.
  */
 MEMTUN_API
 ssize_t memtun_receiver_recv(memtun_receiver *receiver,
@@ -477,8 +486,8 @@ ssize_t memtun_receiver_recv(memtun_receiver *receiver,
 MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
 
 /*
- The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
- tunnels (attached or not). Members are only ever added. A text that is returned.
+ The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded,
+ interfaces, tunnels (attached or not). Members are only ever added. A text that is returned.
  */
 MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t buf_len);
 
@@ -489,15 +498,16 @@ MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t 
 MEMTUN_API ssize_t memtun_interface_describe(const memtun_interface *interface, char *buf, size_t buf_len);
 
 /*
- A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
- hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
- memtun_net_describe.
+ A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first,
+ data in hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else
+ as memtun_net_describe.
  */
 MEMTUN_API ssize_t memtun_net_describe_tunnel(const memtun_net *net, uint64_t id, char *buf, size_t buf_len);
 
 /*
- One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
- UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+ One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 >
+ 10.0.0.1:7 UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text
+ that is returned.
  */
 MEMTUN_API
 ssize_t memtun_packet_describe(const void *packet,
@@ -508,36 +518,38 @@ ssize_t memtun_packet_describe(const void *packet,
                                size_t buf_len);
 
 /*
- The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
- library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
- returned.
+ The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or
+ this very library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it.
+ A text that is returned.
  */
 MEMTUN_API ssize_t memtun_library_path(char *buf, size_t buf_len);
 
 /*
- The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
- /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
- others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
- devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
- what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
- link, a device that is no absolute path or has ".." or ':' in it. Else as memtun_library_path.
+ The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL
+ behind it, as in /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list
+ without memtun; MEMTUN_NET and others of memtun's. link: "up" or "down" for new interfaces,
+ NULL: as the program inherits it. devices: special devices instead of /dev/net/tun, up to a
+ NULL; NULL: as the program inherits them. What has no value takes back what is said of another
+ net: it is to be set where the program would inherit one. -EINVAL: another word for
+ link, a device that is no absolute path or has ".." or ':' in it. Bytes that are returned as a
+ text is, with NULs among them. Else as memtun_library_path.
  */
 MEMTUN_API
-ssize_t memtun_program_environment(const memtun_net *net,
-                                   const char *link,
-                                   const char *const *devices,
-                                   const char *preloaded,
-                                   char *buf,
-                                   size_t buf_len);
+ssize_t memtun_net_environment(const memtun_net *net,
+                               const char *link,
+                               const char *const *devices,
+                               const char *preloaded,
+                               char *buf,
+                               size_t buf_len);
 
 /*
- Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
- directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
- will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
- NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
- capabilities, so that the system would start it without the library, on the machine's own devices.
- -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
- memtun_net_describe.
+ Looks at a program before it is started under the library, in PATH (path, NULL: this process's)
+ and from a directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about
+ what the library will not see of it (static, Go, raw system calls); notes; preload, its
+ LD_PRELOAD, where preloaded (or NULL) would be the list without memtun. -EPERM, unless force is
+ 1: it is set-uid, set-gid or has file capabilities, so that the system would start it without
+ the library, on the machine's own devices. -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an
+ interpreter of it, cannot be executed. Else as memtun_net_describe.
  */
 MEMTUN_API
 ssize_t memtun_program_examine(const char *program,

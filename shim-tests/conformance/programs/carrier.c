@@ -1,4 +1,5 @@
-/* Carrier: IFF_NO_CARRIER and TUNSETCARRIER. RUNNING follows late (up to a second), so it is waited for. */
+/* Carrier: IFF_NO_CARRIER and TUNSETCARRIER. RUNNING follows late (up to a second), so it is waited
+   for. */
 #include "driver.h"
 
 static unsigned char buf[256];

@@ -1,5 +1,6 @@
-/* What a look at an instance does to what stands on its ready list: looked at while there is no room it leaves the list, and
- * comes back with the link; what nobody has looked at stays there, also when the interface is deleted. */
+/* What a look at an instance does to what stands on its ready list: looked at while there is no
+ * room it leaves the list, and comes back with the link; what nobody has looked at stays there,
+ * also when the interface is deleted. */
 #include "epoll_roads.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)
@@ -77,7 +78,8 @@ static void fired_outer(void)
     close(outer);
 }
 
-/* Who waits for room alone is not woken by the deletion, and hears of it where the link has come up before. */
+/* Who waits for room alone is not woken by the deletion, and hears of it where the link has come up
+ * before. */
 static void deleted(int mode)
 {
     static const char *const courses[] = { "down", "up", "up, looked at", "up and down", "down, looked at", "looked at, up",

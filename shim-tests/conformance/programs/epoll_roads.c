@@ -1,5 +1,6 @@
-/* An epoll instance by any road: another descriptor of it, a child, a message, another epoll, poll and select; registered
- * while the link is down, before somebody waits or while somebody sleeps; in every mode. */
+/* An epoll instance by any road: another descriptor of it, a child, a message, another epoll, poll
+ * and select; registered while the link is down, before somebody waits or while somebody sleeps; in
+ * every mode. */
 #include "epoll_roads.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)

@@ -1,4 +1,5 @@
-/* epoll_roads.h - the modes of a registration, a process that gets descriptors, and somebody who sleeps. */
+/* epoll_roads.h - the modes of a registration, a process that gets descriptors, and somebody who
+ * sleeps. */
 #ifndef EPOLL_ROADS_H
 #define EPOLL_ROADS_H
 #include "epolls.h"

@@ -1,5 +1,5 @@
-/* An epoll instance that two processes have: what the one registers, changes or takes out holds for the other, which waits.
- * It is shared by a fork or by a message, before anything is registered. */
+/* An epoll instance that two processes have: what the one registers, changes or takes out holds for
+ * the other, which waits. It is shared by a fork or by a message, before anything is registered. */
 #include "epoll_roads.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)
@@ -159,7 +159,8 @@ static void other_waits(enum how how, int mode)
     part(&o, text, e, fd);
 }
 
-/* Both wait in turn: a single shot that the one got is fired for the other, too, and so is an edge. */
+/* Both wait in turn: a single shot that the one got is fired for the other, too, and so is an edge.
+ * */
 static void both_wait(enum how how, int mode)
 {
     int e, fd;

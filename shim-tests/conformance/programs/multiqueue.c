@@ -1,4 +1,5 @@
-/* Several queues of one interface. Which queue a flow gets by itself is the driver's business: sums and predicates only. */
+/* Several queues of one interface. Which queue a flow gets by itself is the driver's business: sums
+   and predicates only. */
 #include "multiqueue.h"
 
 static unsigned get_iff(int fd)

@@ -1,5 +1,5 @@
-/* Which packets are one flow, and where its answers go once the program has written of it. Which queue a flow gets by itself
- * depends on a secret. */
+/* Which packets are one flow, and where its answers go once the program has written of it. Which
+ * queue a flow gets by itself depends on a secret. */
 #include "multiqueue.h"
 
 /* A frame under construction; `tap` puts an Ethernet header in front. */

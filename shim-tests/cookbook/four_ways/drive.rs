@@ -1,6 +1,8 @@
-//! The scenario in Rust: drive PROGRAM PACKETS. The packets are written as text, as packets.py shows a capture.
+//! The scenario in Rust: drive PROGRAM PACKETS. The packets are written as text, as packets.py
+//! shows a capture.
 
 use memtun::{Capture, Direction, Interface, Net, Permission, UnderShim};
+use memtun::{Sending, Timeout};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -12,17 +14,19 @@ const SOON: Option<Duration> = Some(Duration::from_secs(5));
 fn exchange(tun: &Interface, port: u16, to: u16, data: &str) -> memtun::Result<()> {
     let from = SocketAddr::from(([10, 9, 0, 2], port));
     let to = SocketAddr::from(([10, 0, 0, 1], to));
-    let from = tun.send_udp(data.as_bytes(), to, Some(from), SOON)?;
+    let from = tun.send_udp_with(
+        data.as_bytes(),
+        to,
+        Sending::new().source(from).within(SOON),
+    )?;
     println!("{from} > {to} {data}");
-    let (answer, sender) = tun
-        .receive_udp(Some(from.ip()), from.port())
-        .recv_from(SOON)?;
+    let (answer, sender) = tun.receive_udp(from).recv_from_within(SOON)?;
     println!("{sender} > {from} {}", String::from_utf8_lossy(&answer));
     Ok(())
 }
 
 fn scenario(net: &Net) -> Result<(), Box<dyn Error>> {
-    let tun = net.wait_interface("tun0", SOON)?;
+    let tun = net.wait_interface_within("tun0", SOON)?;
     println!("{} is there", tun.name());
     exchange(&tun, 4001, 7, "ping")?;
     net.fault(&"write=EINTR@1".parse()?)?;
@@ -43,7 +47,7 @@ fn scenario(net: &Net) -> Result<(), Box<dyn Error>> {
 fn packets(mut capture: Capture) -> memtun::Result<String> {
     let mut text = String::new();
     loop {
-        let packet = match capture.next(Some(Duration::ZERO)) {
+        let packet = match capture.recv_within(Timeout::NOW) {
             Err(e) if e.errno().name() == Some("EAGAIN") => return Ok(text),
             packet => packet?,
         };

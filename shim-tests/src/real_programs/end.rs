@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Longest wait for anything that a healthy program does at once. Generous: two cores may be building.
+/// Longest wait for anything that a healthy program does at once. Generous: two cores may be
+/// building.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// The rest of the world, as seen from one interface.

@@ -50,7 +50,8 @@ impl Path {
         }
     }
 
-    /// Repeats a probe until it comes out, then another one, so that no copy of the first is still under way.
+    /// Repeats a probe until it comes out, then another one, so that no copy of the first is still
+    /// under way.
     fn probe(&self, into: &dyn End, out: &dyn End, from: SocketAddr, to: SocketAddr) {
         let end = Instant::now() + SOON;
         for round in 0..2 {

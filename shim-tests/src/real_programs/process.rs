@@ -43,7 +43,8 @@ impl Program {
     /// What it has printed so far.
     pub fn output(&mut self) -> String {
         let mut text = Vec::new();
-        // The program writes through the same open file description, in append mode: moving it is harmless.
+        // The program writes through the same open file description, in append mode: moving it is
+        // harmless.
         let _ = self.log.seek(SeekFrom::Start(0));
         let _ = self.log.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()

@@ -1,6 +1,8 @@
-//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this file.
+//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this
+//! file.
 
 use memtun::NetOptions;
+use memtun::Sending;
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,7 +19,7 @@ impl ShimEnd {
     pub fn wait(net: &Path, name: &str) -> Result<Self, String> {
         let net = joined(net).map_err(|e| e.to_string())?;
         let iface = net
-            .wait_interface(name, Some(SOON))
+            .wait_interface_within(name, SOON)
             .map_err(|e| e.to_string())?;
         let packets = RefCell::new(iface.subscribe());
         Ok(Self { iface, packets })
@@ -31,7 +33,7 @@ fn joined(net: &Path) -> memtun::Result<memtun::Net> {
         // Root says whose net it joins.
         let owner = std::fs::metadata(net).map(|found| found.uid());
         let options = owner.map_or(NetOptions::new(), |uid| NetOptions::new().owner(uid));
-        match options.existing(net) {
+        match options.open(net) {
             Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
             joined => return joined,
         }
@@ -46,13 +48,13 @@ impl End for ShimEnd {
     }
 
     fn put(&self, packet: &[u8]) {
-        if let Err(error) = self.iface.inject(packet, None, Some(SOON)) {
+        if let Err(error) = self.iface.inject_with(packet, Sending::new().within(SOON)) {
             panic!("inject of {} bytes: {error}", packet.len());
         }
     }
 
     fn take(&self, timeout: Duration) -> Option<Vec<u8>> {
-        let packet = self.packets.borrow_mut().recv(Some(timeout));
+        let packet = self.packets.borrow_mut().recv_within(timeout);
         match packet {
             Ok(packet) => Some(packet.data),
             Err(error) if error.errno().0 == libc::EAGAIN => None,

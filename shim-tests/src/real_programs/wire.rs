@@ -59,7 +59,8 @@ pub fn payload(number: usize, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + number * 13) as u8).collect()
 }
 
-/// Source, destination and payload of a UDP packet whose checksums are right; `None` for anything else.
+/// Source, destination and payload of a UDP packet whose checksums are right; `None` for anything
+/// else.
 pub fn read_udp(packet: &[u8]) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
     let sliced = SlicedPacket::from_ip(packet).ok()?;
     let (from, to): (IpAddr, IpAddr) = match &sliced.net {

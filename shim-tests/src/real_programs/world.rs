@@ -230,8 +230,8 @@ impl World {
     }
 }
 
-/// Whoever wakes for nothing when the link comes up shows it the sooner the more often that happens, and the longer he
-/// takes to look.
+/// Whoever wakes for nothing when the link comes up shows it the sooner the more often that
+/// happens, and the longer he takes to look.
 fn flap(end: &dyn End) {
     const TURNS: usize = 150;
     let done = AtomicBool::new(false);

@@ -3,7 +3,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// Runs a program and kills it when it has made so many system calls. True when it had ended before that.
+/// Runs a program and kills it when it has made so many system calls. True when it had ended before
+/// that.
 #[allow(
     clippy::zombie_processes,
     reason = "one that has ended by itself was waited for by number"

@@ -1,4 +1,5 @@
-//! Files and directories of several users: made, given away, compared, and mapped as an attacker does.
+//! Files and directories of several users: made, given away, compared, and mapped as an attacker
+//! does.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -52,8 +53,8 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the contents: equal as long as nobody has
-/// touched it.
+/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the
+/// contents: equal as long as nobody has touched it.
 pub fn tree(path: &Path) -> Vec<String> {
     let Ok(st) = fs::symlink_metadata(path) else {
         return vec![format!("{}: not there", path.display())];
@@ -151,7 +152,8 @@ impl Page {
     /// A word of it.
     pub fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset % 4 == 0 && offset < PAGE);
-        // SAFETY: aligned and within the mapping, which lives as long as the value; anybody may write to it at any time.
+        // SAFETY: aligned and within the mapping, which lives as long as the value; anybody may
+        // write to it at any time.
         unsafe { &*self.0.byte_add(offset).cast() }
     }
 

@@ -140,7 +140,8 @@ impl Machine {
     }
 }
 
-/// The test that every test program that uses [`Way::Rust`] has: it is ignored, and calls [`answer_in_rust`].
+/// The test that every test program that uses [`Way::Rust`] has: it is ignored, and calls
+/// [`answer_in_rust`].
 const IN_RUST: &str = "a_driver_in_rust";
 
 /// What stands behind "net DIR: ", to the end of the line, DIR included.
@@ -161,7 +162,7 @@ pub fn answer_in_rust() {
         Ok(uid) => NetOptions::new().owner(uid),
         Err(_) => NetOptions::new(),
     };
-    match options.open(net) {
+    match options.create(true).open(net) {
         Ok(_) => println!("join: ok"),
         Err(e) => println!("join: {} {e}", e.errno().0),
     }

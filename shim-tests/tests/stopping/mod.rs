@@ -1,10 +1,12 @@
 //! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
 
-use memtun_shm::layout::{InterfaceState, NetState, TunnelState};
+use memtun::{Sending, Timeout};
+use memtun_shm::layout::{InterfaceState, NetState, State, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::mem::offset_of;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,8 @@ impl Longest {
         answer
     }
 
-    /// Every verb of a driver's that leaves the interface in being; with these timeouts in milliseconds where it has one.
+    /// Every verb of a driver's that leaves the interface in being; with these timeouts in
+    /// milliseconds where it has one.
     pub fn verbs(&mut self, net: &Net, name: &str, timeouts: &[u64]) {
         let known = self.time("interface".into(), SOON, || net.interface(name));
         self.time("interfaces".into(), SOON, || drop(net.interfaces()));
@@ -40,24 +43,26 @@ impl Longest {
                 let _ = self.time(format!("{what} {ms} ms"), time + NOISE, call);
             };
             timed("wait_interface", &mut || {
-                net.wait_interface("none", Some(time)).map(drop)
+                net.wait_interface_within("none", time).map(drop)
             });
             let Ok(Some(interface)) = &known else {
                 continue;
             };
             timed("inject", &mut || {
-                interface.inject(&[0x45; 60], None, Some(time))
+                interface.inject_with(&[0x45; 60], Sending::new().within(time))
             });
             timed("send_udp", &mut || {
                 let to = "10.0.0.1:7".parse().expect("an address");
-                interface.send_udp(b"x", to, None, Some(time)).map(drop)
+                interface
+                    .send_udp_with(b"x", to, Sending::new().within(time))
+                    .map(drop)
             });
-            let nobody = interface.receive_udp(None, 9);
-            timed("receive_udp", &mut || nobody.recv(Some(time)).map(drop));
+            let nobody = interface.receive_udp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9)));
+            timed("receive_udp", &mut || nobody.recv_within(time).map(drop));
             // Whatever the program wrote is taken first: then there is something to wait for.
             let limit = Instant::now() + SOON;
-            while interface.recv(Some(Duration::ZERO)).is_ok() && Instant::now() < limit {}
-            timed("recv", &mut || interface.recv(Some(time)).map(drop));
+            while interface.recv_within(Timeout::NOW).is_ok() && Instant::now() < limit {}
+            timed("recv", &mut || interface.recv_within(time).map(drop));
         }
         let Ok(Some(interface)) = &known else { return };
         self.time("info".into(), SOON, || interface.info());
@@ -74,7 +79,8 @@ impl Longest {
         self.time("reset".into(), SOON, || drop(net.reset()));
     }
 
-    /// The command: in other processes, which start in some ten milliseconds. At the end the interface is deleted.
+    /// The command: in other processes, which start in some ten milliseconds. At the end the
+    /// interface is deleted.
     pub fn commands(&mut self, net: &Net, stage: &Stage, name: &str) {
         let send = ["--timeout", "1", name, "10.0.0.1:7", "x"];
         let verbs: [(&str, &[&str], Duration); 3] = [
@@ -163,9 +169,9 @@ fn holds(file: &File, at: usize, tid: i32) -> bool {
 /// The files that hold the locks of this kind now, and where in them.
 fn files(net: &Net, lock: Lock, name: &str) -> (Vec<File>, usize) {
     let (wanted, at) = match lock {
-        Lock::Tunnel => (".memtun-tunnel-", offset_of!(TunnelState, lock)),
-        Lock::Interface => (name, offset_of!(InterfaceState, lock)),
-        Lock::Net => (".memtun-net-state", offset_of!(NetState, lock)),
+        Lock::Tunnel => (".memtun-tunnel-", TunnelState::LOCK_AT),
+        Lock::Interface => (name, InterfaceState::LOCK_AT),
+        Lock::Net => (".memtun-net-state", NetState::LOCK_AT),
     };
     let entries = fs::read_dir(net.path()).into_iter().flatten().flatten();
     let found = entries

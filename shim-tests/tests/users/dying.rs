@@ -1,5 +1,5 @@
-//! Nets whose makers were killed, wherever they were, go; nets in which somebody lives stay, also where `/proc` does not show
-//! who.
+//! Nets whose makers were killed, wherever they were, go; nets in which somebody lives stay, also
+//! where `/proc` does not show who.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,8 @@ fn containers_that_share_shm_leave_each_others_living_nets_alone() {
             let go = m.home(uid).join("go");
             make_fifo(&go, uid);
             let wait = format!("read go < {}", go.display());
-            // Without a tunnel, with one, with only an interface: what the command holds keeps the net.
+            // Without a tunnel, with one, with only an interface: what the command holds keeps the
+            // net.
             let alone = format!("echo ready; {wait}; exec {program} open");
             let accompanied =
                 format!("{program} open ready wait & {wait}; {program} open; kill $!");

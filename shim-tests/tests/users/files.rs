@@ -1,5 +1,5 @@
-//! Nets whose files are something else than they should be: another kind of file, a link to somebody else's, cut, of another
-//! version, full of rubbish. Errors come of it, within their time.
+//! Nets whose files are something else than they should be: another kind of file, a link to
+//! somebody else's, cut, of another version, full of rubbish. Errors come of it, within their time.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,7 +9,8 @@ use std::process::Command;
 
 use shim_tests::users::*;
 
-/// The files of a net, by the beginning of their names. The last one is only planted: it is gone when it is made.
+/// The files of a net, by the beginning of their names. The last one is only planted: it is gone
+/// when it is made.
 const FILES: [&str; 7] = [
     ".memtun-net-state",
     ".memtun-tunnel-",
@@ -91,7 +92,8 @@ fn find(net: &Path, begin: &str) -> PathBuf {
     net.join(name.unwrap_or_else(|| format!("{begin}7")))
 }
 
-/// Puts something else in the place of a file. `roots`: a directory of root's with a file "precious".
+/// Puts something else in the place of a file. `roots`: a directory of root's with a file
+/// "precious".
 fn befall(file: &Path, fate: Fate, roots: &Path) {
     // Of a FIFO there is nothing to keep.
     let regular = fs::symlink_metadata(file).is_ok_and(|st| st.is_file());
@@ -185,7 +187,8 @@ fn life(m: &Machine, uid: u32, net: &Path) -> Vec<Command> {
     ]
 }
 
-/// What there is in root's directory. A name less for a file that has several changes it, too, and harms nobody.
+/// What there is in root's directory. A name less for a file that has several changes it, too, and
+/// harms nobody.
 fn facts(roots: &Path) -> Vec<(String, u32, u32, i64, u64)> {
     let fact = |name: String| {
         let path = roots.join(&name);
@@ -200,7 +203,8 @@ fn is_unusable(file: &str, fate: Fate) -> bool {
     file == FILES[0] && !matches!(fate, Fate::RubbishBehindTheHeader | Fate::OpenToEverybody)
 }
 
-/// A process of Mallory's with a lock on somebody's file, which takes no more than leave to read it.
+/// A process of Mallory's with a lock on somebody's file, which takes no more than leave to read
+/// it.
 fn holder(m: &Machine, file: &Path) -> Running {
     let mut command = m.command(MALLORY, "flock");
     command.arg("-s").arg(file);

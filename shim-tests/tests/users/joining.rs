@@ -1,5 +1,5 @@
-//! A net is joined only if its directory is real, the caller's own and closed to others. What is refused is left alone, and
-//! the sentence is the same wherever it is asked for.
+//! A net is joined only if its directory is real, the caller's own and closed to others. What is
+//! refused is left alone, and the sentence is the same wherever it is asked for.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,8 +10,8 @@ use shim_tests::users::*;
 const NOT_YOURS: i32 = libc::EPERM;
 const NO_DIRECTORY: i32 = libc::ENOTDIR;
 
-/// Asserts that a user is refused by every way, with this errno and one sentence in which these words stand, and that
-/// everything stays as it was in the places where harm could be done.
+/// Asserts that a user is refused by every way, with this errno and one sentence in which these
+/// words stand, and that everything stays as it was in the places where harm could be done.
 #[track_caller]
 fn refused(
     m: &Machine,

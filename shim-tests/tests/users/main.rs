@@ -1,4 +1,5 @@
-//! What one user can do to another: nothing. Several users on one machine, see [`shim_tests::users`].
+//! What one user can do to another: nothing. Several users on one machine, see
+//! [`shim_tests::users`].
 //!
 //! | module | subject |
 //! |---|---|

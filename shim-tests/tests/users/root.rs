@@ -1,4 +1,5 @@
-//! Root in a user's net, on purpose: what it makes there is the user's, and where the user leads it, it does not go.
+//! Root in a user's net, on purpose: what it makes there is the user's, and where the user leads
+//! it, it does not go.
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt};
@@ -6,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use memtun_shm::layout::NetState;
+use memtun_shm::layout::{NetState, State};
 use shim_tests::users::*;
 
-const LOCK: usize = std::mem::offset_of!(NetState, lock);
+const LOCK: usize = NetState::LOCK_AT;
 const RENAME: usize = std::mem::offset_of!(NetState, rename);
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 
@@ -152,7 +153,8 @@ fn a_bell_that_is_a_link_is_not_rung() {
     });
 }
 
-/// Swaps the net for a link to root's directory as soon as root waits for the net's lock, and lets it go on.
+/// Swaps the net for a link to root's directory as soon as root waits for the net's lock, and lets
+/// it go on.
 fn swap_amid_a_call(page: &Page, net: &Path, target: &Path, over: &AtomicBool) {
     let lock = page.word(LOCK);
     while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {
@@ -245,8 +247,8 @@ fn files_that_are_swapped_amid_their_making_are_not_given_away() {
         make_dir(&net, MALLORY, 0o700);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // Whatever is being made becomes root's file, by either kind of link. Hard links are as where
-            // fs.protected_hardlinks is 0.
+            // Whatever is being made becomes root's file, by either kind of link. Hard links are as
+            // where fs.protected_hardlinks is 0.
             scope.spawn(|| {
                 let mut hard = false;
                 while !over.load(SeqCst) {

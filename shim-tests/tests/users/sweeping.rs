@@ -1,5 +1,5 @@
-//! Nets that nobody named: what lies about in `/dev/shm` under their names is swept if it is one's own and dead, and is
-//! else not looked at.
+//! Nets that nobody named: what lies about in `/dev/shm` under their names is swept if it is one's
+//! own and dead, and is else not looked at.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use memtun_shm::layout::NetState;
+use memtun_shm::layout::{NetState, State};
 use shim_tests::users::*;
 
 /// Where the net's lock is in its state.
-const LOCK: usize = std::mem::offset_of!(NetState, lock);
+const LOCK: usize = NetState::LOCK_AT;
 /// Bit of a lock that somebody sleeps on.
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 
@@ -33,7 +33,8 @@ fn mallorys_net(m: &Machine, path: &Path) {
     set_mode(&state(path), 0o666);
 }
 
-/// A victim's everyday life: a program of its own, a program under the command. Both make a net that nobody named.
+/// A victim's everyday life: a program of its own, a program under the command. Both make a net
+/// that nobody named.
 #[track_caller]
 pub fn everyday_life(m: &Machine, uid: u32) {
     let program = m.run(&mut m.program(uid, None, &["open", "attach=tun0", "write"]));
@@ -88,7 +89,8 @@ fn a_net_of_another_user_by_our_name_writes_nothing_into_us() {
         page.word(LOCK).store(held, SeqCst);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // Let the victim in as soon as it waits; then put addresses where a list's pointers would be.
+            // Let the victim in as soon as it waits; then put addresses where a list's pointers
+            // would be.
             scope.spawn(|| {
                 let lock = page.word(LOCK);
                 while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {

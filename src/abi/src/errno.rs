@@ -1,4 +1,5 @@
 //! Error numbers, with the names of errno(3).
+#![forbid(unsafe_code)]
 
 use std::fmt;
 

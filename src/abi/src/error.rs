@@ -1,4 +1,5 @@
 //! The driver's errors: an errno for programs, a sentence for people.
+#![forbid(unsafe_code)]
 
 use crate::{Errno, ErrorKind};
 use std::fmt;

@@ -1,4 +1,6 @@
-//! Flags of an interface and of TUNSETIFF, and the sizes of headers (linux/if_tun.h, linux/if_arp.h, linux/if_ether.h).
+//! Flags of an interface and of TUNSETIFF, and the sizes of headers (linux/if_tun.h,
+//! linux/if_arp.h, linux/if_ether.h).
+#![forbid(unsafe_code)]
 
 /// Layer 3 interface.
 pub const IFF_TUN: u32 = 0x0001;

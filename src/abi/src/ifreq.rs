@@ -1,4 +1,5 @@
 //! `struct ifreq` of linux/if.h.
+#![forbid(unsafe_code)]
 
 use crate::Name;
 
@@ -38,7 +39,8 @@ impl IfReq {
     pub fn set_int(&mut self, value: i32) {
         self.0[16..20].copy_from_slice(&value.to_ne_bytes());
     }
-    /// Writes a name as the kernel's strcpy does: bytes behind its NUL keep what they held; the last byte is zero.
+    /// Writes a name as the kernel's strcpy does: bytes behind its NUL keep what they held; the
+    /// last byte is zero.
     pub fn set_name(&mut self, name: &Name) {
         let bytes = name.as_bytes();
         self.0[..bytes.len()].copy_from_slice(bytes);

@@ -1,5 +1,6 @@
-//! What sort of thing went wrong, for programs that decide by it: the errno alone does not say whether a packet came too late or a
-//! queue stayed full.
+//! What sort of thing went wrong, for programs that decide by it: the errno alone does not say
+//! whether a packet came too late or a queue stayed full.
+#![forbid(unsafe_code)]
 
 use crate::Errno;
 
@@ -37,7 +38,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The sort of most errors with this number. Where the number has a second meaning, whoever makes the error names its kind.
+    /// The sort of most errors with this number. Where the number has a second meaning, whoever
+    /// makes the error names its kind.
     pub(crate) fn of(errno: Errno) -> ErrorKind {
         match errno.0 {
             libc::EAGAIN => ErrorKind::Timeout,

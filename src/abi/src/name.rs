@@ -1,4 +1,5 @@
 //! Interface names (IFNAMSIZ, `dev_valid_name` of net/core/dev.c).
+#![forbid(unsafe_code)]
 
 use crate::Errno;
 use std::fmt;
@@ -49,8 +50,9 @@ impl Name {
         &self.bytes
     }
 
-    /// May an interface have this name? Not empty, not "." or "..", no '/', ':' or white space (the kernel's table counts
-    /// 0xa0 as white space), and not the two directories of /proc/sys/net/ipv4/conf.
+    /// May an interface have this name? Not empty, not "." or "..", no '/', ':' or white space (the
+    /// kernel's table counts 0xa0 as white space), and not the two directories of
+    /// /proc/sys/net/ipv4/conf.
     pub fn is_valid(&self) -> bool {
         let name = self.as_bytes();
         // An interface is a file of its name beside memtun's own.
@@ -62,7 +64,8 @@ impl Name {
                 .any(|b| matches!(b, b'/' | b':' | 0x09..=0x0d | b' ' | 0xa0))
     }
 
-    /// The two sides of the one "%d" of a pattern; None for a plain name, EINVAL for any other use of '%'.
+    /// The two sides of the one "%d" of a pattern; None for a plain name, EINVAL for any other use
+    /// of '%'.
     pub fn pattern(&self) -> Result<Option<Sides<'_>>, Errno> {
         let name = self.as_bytes();
         match name.iter().position(|b| *b == b'%') {

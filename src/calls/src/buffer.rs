@@ -1,8 +1,10 @@
 //! The buffers of read(2), write(2) and their relatives.
+#![forbid(unsafe_code)]
 
 use crate::memory::{in_user_space, Memory};
 use memtun_abi::Errno;
 use memtun_kernel::tun::{Sink, Source};
+use memtun_shm::SharedBytes;
 use std::ops::Range;
 
 const EFAULT: Errno = Errno(libc::EFAULT);
@@ -39,6 +41,10 @@ impl<M: Memory> Sink for Buffer<M> {
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         self.memory.write(self.at + offset, data)
     }
+    #[inline]
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        self.memory.write_shared(self.at + offset, data)
+    }
 }
 
 impl<M: Memory> Source for Buffer<M> {
@@ -49,6 +55,10 @@ impl<M: Memory> Source for Buffer<M> {
     #[inline]
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         self.memory.read(self.at + offset, room)
+    }
+    #[inline]
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        self.memory.read_shared(self.at + offset, room)
     }
 }
 
@@ -61,8 +71,8 @@ pub struct Vector<M: Memory> {
 }
 
 impl<M: Memory> Vector<M> {
-    /// `array` is where `count` elements of `struct iovec` lie. EINVAL for a bad count or total, EFAULT for an array that is
-    /// not readable or an element outside user space.
+    /// `array` is where `count` elements of `struct iovec` lie. EINVAL for a bad count or total,
+    /// EFAULT for an array that is not readable or an element outside user space.
     pub fn new(memory: M, array: usize, count: i32) -> Result<Vector<M>, Errno> {
         /// UIO_MAXIOV.
         const MOST: usize = 1024;
@@ -96,7 +106,8 @@ impl<M: Memory> Vector<M> {
         Ok((at, len))
     }
 
-    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part of the range it is.
+    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part
+    /// of the range it is.
     fn pieces(
         &self,
         offset: usize,
@@ -131,6 +142,11 @@ impl<M: Memory> Sink for Vector<M> {
             self.memory.write(at, &data[part])
         })
     }
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, data.len(), |at, part| {
+            self.memory.write_shared(at, data.part(part))
+        })
+    }
 }
 
 impl<M: Memory> Source for Vector<M> {
@@ -140,6 +156,11 @@ impl<M: Memory> Source for Vector<M> {
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         self.pieces(offset, room.len(), |at, part| {
             self.memory.read(at, &mut room[part])
+        })
+    }
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        self.pieces(offset, room.len(), |at, part| {
+            self.memory.read_shared(at, room.part(part))
         })
     }
 }

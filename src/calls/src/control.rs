@@ -1,4 +1,6 @@
-//! fcntl(2), the offsets and flags of preadv2(2) and its relatives, and calls that are made for other kinds of files.
+//! fcntl(2), the offsets and flags of preadv2(2) and its relatives, and calls that are made for
+//! other kinds of files.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 
@@ -42,8 +44,8 @@ pub fn check_offset(offset: i64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The same of preadv2(2) and pwritev2(2), where -1 is the file's own, and their flags: the kernel takes those that hold for
-/// any file.
+/// The same of preadv2(2) and pwritev2(2), where -1 is the file's own, and their flags: the kernel
+/// takes those that hold for any file.
 pub fn check_offset_and_flags(offset: i64, flags: i32) -> Result<(), Errno> {
     const KNOWN: i32 =
         libc::RWF_HIPRI | libc::RWF_DSYNC | libc::RWF_SYNC | libc::RWF_NOWAIT | libc::RWF_APPEND;
@@ -56,8 +58,8 @@ pub fn check_offset_and_flags(offset: i64, flags: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A call for another kind of file. (Every socket call, lseek, mmap, fsync, ftruncate ... gets the driver's errors from the
-/// kernel, because a FIFO refuses it alike.)
+/// A call for another kind of file. (Every socket call, lseek, mmap, fsync, ftruncate ... gets the
+/// driver's errors from the kernel, because a FIFO refuses it alike.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     /// splice(2), tee(2), sendfile(2), copy_file_range(2), from a tunnel or to one.
@@ -68,7 +70,8 @@ pub enum Misfit {
     Allocate,
     /// posix_fadvise(2).
     Advise,
-    /// flock(2): the lock of the bell is the tunnel's life; the driver's own file may be locked by anybody.
+    /// flock(2): the lock of the bell is the tunnel's life; the driver's own file may be locked by
+    /// anybody.
     Lock,
     /// truncate(2) of the device's path.
     Truncate,

@@ -1,5 +1,6 @@
-//! The special devices of a program, and what stat(2) and access(2) say of them: character devices 10:200 that everybody may
-//! read and write.
+//! The special devices of a program, and what stat(2) and access(2) say of them: character devices
+//! 10:200 that everybody may read and write.
+#![forbid(unsafe_code)]
 
 use crate::memory::Memory;
 use memtun_abi::Errno;
@@ -16,7 +17,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// The device of this path. None when the path is not absolute, names nothing, or has a ".." in it.
+    /// The device of this path. None when the path is not absolute, names nothing, or has a ".." in
+    /// it.
     pub fn new(path: &[u8]) -> Option<Device> {
         settings::device(path).map(|parts| Device {
             path: parts.flatten().copied().collect(),
@@ -181,7 +183,8 @@ macro_rules! bytes {
 }
 bytes!(u16, u32, u64, i32, i64);
 
-/// access(2) of a device: everybody may read and write, nobody execute. EINVAL for a mode that is none.
+/// access(2) of a device: everybody may read and write, nobody execute. EINVAL for a mode that is
+/// none.
 pub fn access(mode: i32) -> Result<(), Errno> {
     match mode {
         _ if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => Err(Errno(libc::EINVAL)),

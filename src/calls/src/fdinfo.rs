@@ -1,5 +1,6 @@
-//! /proc/PID/fdinfo/N of a tunnel: as the kernel has it for the driver's own descriptors (`tun_chr_show_fdinfo`), not as it
-//! has it for the FIFO behind one.
+//! /proc/PID/fdinfo/N of a tunnel: as the kernel has it for the driver's own descriptors
+//! (`tun_chr_show_fdinfo`), not as it has it for the FIFO behind one.
+#![forbid(unsafe_code)]
 
 use memtun_abi::{Errno, Name};
 use memtun_shm::layout::{Attachment, TunnelState};
@@ -14,7 +15,8 @@ pub fn may_be(path: &[u8]) -> bool {
     path.last().is_some_and(u8::is_ascii_digit)
 }
 
-/// The link of the same descriptor, `/proc/PID/fd/N`, for the path of its fdinfo. ENOENT for a path of another kind.
+/// The link of the same descriptor, `/proc/PID/fd/N`, for the path of its fdinfo. ENOENT for a path
+/// of another kind.
 pub fn link_of(path: &[u8]) -> Result<PathBuf, Errno> {
     const OTHER: Errno = Errno(libc::ENOENT);
     let slash = path.iter().rposition(|b| *b == b'/').ok_or(OTHER)?;
@@ -34,8 +36,9 @@ impl Text {
         &self.bytes[..self.bytes.len() - self.left]
     }
 
-    /// What the kernel says of the bell (`of_bell`), as it would of the tunnel. `inode` is the device's, `mount` the mount
-    /// that the device is in, None where that is not known. ENOSPC when it does not fit.
+    /// What the kernel says of the bell (`of_bell`), as it would of the tunnel. `inode` is the
+    /// device's, `mount` the mount that the device is in, None where that is not known. ENOSPC
+    /// when it does not fit.
     pub fn new(
         of_bell: &[u8],
         tunnel: &TunnelState,

@@ -1,5 +1,6 @@
-//! Whose interface a name or an index is, and the lists of <net/if.h>. A name that the net knows, or knew, is never asked of
-//! the host, which may have another interface of that name.
+//! Whose interface a name or an index is, and the lists of <net/if.h>. A name that the net knows,
+//! or knew, is never asked of the host, which may have another interface of that name.
+#![forbid(unsafe_code)]
 
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::{Local, NetDir};

@@ -1,7 +1,12 @@
 //! The memory of the program that makes the call.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 use memtun_kernel::tun::Argument;
+use memtun_shm::SharedBytes;
+
+/// Bytes that go by way of a buffer at once.
+const STEP: usize = 2048;
 
 /// Memory of a program. Addresses are the program's own.
 pub trait Memory {
@@ -9,8 +14,29 @@ pub trait Memory {
     fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno>;
     /// Stores `from` at an address. EFAULT when that is not writable, all of it.
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno>;
-    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not readable; ENAMETOOLONG when
-    /// it is longer than `room`.
+    /// [`Memory::read`] into shared memory, which nothing can borrow: by way of a buffer, unless
+    /// there is a better one.
+    fn read_shared(&self, at: usize, into: SharedBytes<'_>) -> Result<(), Errno> {
+        let mut buffer = [0; STEP];
+        for begin in (0..into.len()).step_by(STEP) {
+            let piece = into.part(begin..begin + STEP);
+            let some = &mut buffer[..piece.len()];
+            self.read(at + begin, some)?;
+            piece.store(some);
+        }
+        Ok(())
+    }
+    /// [`Memory::write`] from shared memory, likewise.
+    fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
+        let mut buffer = [0; STEP];
+        for begin in (0..from.len()).step_by(STEP) {
+            let n = from.part(begin..begin + STEP).copy_to(&mut buffer);
+            self.write(at + begin, &buffer[..n])?;
+        }
+        Ok(())
+    }
+    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not
+    /// readable; ENAMETOOLONG when it is longer than `room`.
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
 }
 
@@ -21,12 +47,19 @@ impl<M: Memory> Memory for &M {
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
         (**self).write(at, from)
     }
+    fn read_shared(&self, at: usize, into: SharedBytes<'_>) -> Result<(), Errno> {
+        (**self).read_shared(at, into)
+    }
+    fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
+        (**self).write_shared(at, from)
+    }
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
         (**self).string(at, room)
     }
 }
 
-/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
+/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces
+/// are opt-in).
 pub const USER_SPACE: usize = (1 << 47) - 4096;
 
 /// Does the range lie in user space, as `access_ok` of the kernel asks?

@@ -1,4 +1,6 @@
-//! Does a path lead to a special device? As the kernel would resolve it, also where /dev/net does not exist.
+//! Does a path lead to a special device? As the kernel would resolve it, also where /dev/net does
+//! not exist.
+#![forbid(unsafe_code)]
 
 use crate::device::Device;
 use memtun_abi::Errno;
@@ -8,13 +10,14 @@ use std::ffi::CStr;
 
 /// The file system as the program sees it. Nothing here changes it.
 pub trait Paths {
-    /// The target of the symbolic link at `path`, as readlinkat(2) finds it for the program; cut to `room`. An error where
-    /// there is no link.
+    /// The target of the symbolic link at `path`, as readlinkat(2) finds it for the program; cut to
+    /// `room`. An error where there is no link.
     fn link<'r>(&self, dir: i32, path: &CStr, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
-    /// The path of the directory that a relative path begins in: of a descriptor of the program's, or of its working
-    /// directory for AT_FDCWD.
+    /// The path of the directory that a relative path begins in: of a descriptor of the program's,
+    /// or of its working directory for AT_FDCWD.
     fn directory<'r>(&self, dir: i32, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
-    /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its own.
+    /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its
+    /// own.
     fn may_hold_tunnels(&self) -> bool;
 }
 
@@ -30,7 +33,8 @@ pub enum Route {
 }
 
 impl Route {
-    /// What a call fails with that makes something at this path (mknod); None where the host makes it.
+    /// What a call fails with that makes something at this path (mknod); None where the host makes
+    /// it.
     pub fn refuses_to_make(self) -> Option<Errno> {
         match self {
             Route::Device => Some(Errno(libc::EEXIST)),
@@ -40,8 +44,9 @@ impl Route {
     }
 }
 
-/// Where a path leads, before the call is made. Only paths whose last component is a device's name, or that may be a
-/// descriptor's, are resolved; a symbolic link of another name is found by [`after`].
+/// Where a path leads, before the call is made. Only paths whose last component is a device's name,
+/// or that may be a descriptor's, are resolved; a symbolic link of another name is found by
+/// [`after`].
 #[inline]
 pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
@@ -64,8 +69,8 @@ pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> 
     }
 }
 
-/// Where a path leads, after the host's call failed: a symbolic link of any name may lead to a device that the host does not
-/// have.
+/// Where a path leads, after the host's call failed: a symbolic link of any name may lead to a
+/// device that the host does not have.
 #[cold]
 pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let mut room = [0u8; 1024];
@@ -79,7 +84,8 @@ pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> R
     }
 }
 
-/// Errors of the host's open(2) after which [`after`] has to be asked: the device is not there, or not allowed.
+/// Errors of the host's open(2) after which [`after`] has to be asked: the device is not there, or
+/// not allowed.
 pub fn is_missing(failed: Errno) -> bool {
     [
         libc::ENOENT,
@@ -97,7 +103,8 @@ pub fn canonical<'d>(devices: &'d [Device], path: &[u8]) -> Option<&'d [u8]> {
     same_name.or(devices.first()).map(|d| d.path.as_slice())
 }
 
-/// What readlink(2) shows instead of a link's target: the device's path instead of a bell's. None: the target itself.
+/// What readlink(2) shows instead of a link's target: the device's path instead of a bell's. None:
+/// the target itself.
 pub fn shown<'d>(devices: &'d [Device], target: &[u8]) -> Option<&'d [u8]> {
     NetDir::inode_of_bell_path(target)?;
     devices.first().map(|d| d.path.as_slice())
@@ -110,8 +117,8 @@ fn looks_like_descriptor(path: &[u8]) -> bool {
         && path.windows(4).any(|w| w == b"/fd/")
 }
 
-/// Does the path, all symbolic links followed, name one of the devices? Components that do not exist are accepted where a
-/// device's own path leads through them.
+/// Does the path, all symbolic links followed, name one of the devices? Components that do not
+/// exist are accepted where a device's own path leads through them.
 fn leads_to_device(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> bool {
     resolve(paths, devices, dir, path).unwrap_or(false)
 }

@@ -1,7 +1,9 @@
 //! What poll(2), select(2) and epoll(7) say of a tunnel, and what is asked of its bell for that.
 //!
-//! The bell is a FIFO: always writable, and never in error. A tunnel is writable only while its link is up, nothing but an error
-//! while it is unattached, and not writable either while whoever captures is behind by the whole log.
+//! The bell is a FIFO: always writable, and never in error. A tunnel is writable only while its
+//! link is up, nothing but an error while it is unattached, and not writable either while whoever
+//! captures is behind by the whole log.
+#![forbid(unsafe_code)]
 
 use libc::c_short;
 use memtun_kernel::tun::Readiness;
@@ -50,8 +52,8 @@ impl State {
         }
     }
 
-    /// Of the bits that the program asks poll(2) for, those that the bell is asked for. None: the bell is not asked, the
-    /// answer is POLLERR.
+    /// Of the bits that the program asks poll(2) for, those that the bell is asked for. None: the
+    /// bell is not asked, the answer is POLLERR.
     pub fn question(self, events: c_short) -> Option<c_short> {
         match self {
             State::Plain => Some(events),
@@ -61,8 +63,8 @@ impl State {
     }
 }
 
-/// A tunnel's readiness in the bits of poll(2): those that are told to whoever asks for them, and POLLERR, which is told
-/// unasked.
+/// A tunnel's readiness in the bits of poll(2): those that are told to whoever asks for them, and
+/// POLLERR, which is told unasked.
 pub fn bits(now: Readiness) -> c_short {
     let bits = [
         (now.error, libc::POLLERR),

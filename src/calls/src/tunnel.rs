@@ -1,4 +1,6 @@
-//! What the calls do on a tunnel: open, read, write, ioctl and fcntl, beside what the driver itself does.
+//! What the calls do on a tunnel: open, read, write, ioctl and fcntl, beside what the driver itself
+//! does.
+#![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
@@ -30,8 +32,9 @@ pub fn open<P: Nets>(nets: &P, flags: i32) -> Result<(Fd, Tunnel<P::Net>), Errno
     }
 }
 
-/// May a descriptor with these flags of open(2) transfer data, when `forbidden` is the access mode (O_RDONLY, O_WRONLY) that
-/// does not have this direction? Access mode 3 is for ioctl only, O_PATH not even for that.
+/// May a descriptor with these flags of open(2) transfer data, when `forbidden` is the access mode
+/// (O_RDONLY, O_WRONLY) that does not have this direction? Access mode 3 is for ioctl only, O_PATH
+/// not even for that.
 #[inline]
 pub fn may_transfer(open_flags: i32, forbidden: i32) -> Result<(), Errno> {
     let mode = open_flags & libc::O_ACCMODE;
@@ -46,7 +49,8 @@ pub fn may_transfer(open_flags: i32, forbidden: i32) -> Result<(), Errno> {
 pub enum Attempt {
     /// So many bytes were given to the program.
     Done(usize),
-    /// Nothing is queued. The program waits on the bell, unless that has O_NONBLOCK, and goes on with [`read_again`].
+    /// Nothing is queued. The program waits on the bell, unless that has O_NONBLOCK, and goes on
+    /// with [`read_again`].
     Wait(Pause),
 }
 
@@ -60,7 +64,8 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Before a wait for a packet. EFAULT when the interface was deleted since the look that found none.
+    /// Before a wait for a packet. EFAULT when the interface was deleted since the look that found
+    /// none.
     #[inline]
     fn begin<N: Deref<Target = NetDir>>(
         tunnel: &Tunnel<N>,
@@ -87,8 +92,8 @@ impl Pause {
     }
 }
 
-/// Takes a packet if there is one. `fd` is a descriptor of the bell in the calling process; in the program itself it is the one
-/// that is read.
+/// Takes a packet if there is one. `fd` is a descriptor of the bell in the calling process; in the
+/// program itself it is the one that is read.
 #[inline]
 pub fn read<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
@@ -106,8 +111,8 @@ pub fn read<N: Deref<Target = NetDir>>(
     }
 }
 
-/// The bell rang, and the pause was ended: tries again. Where another reader was quicker, or it is not the bell that rings,
-/// `is_same` says whether the descriptor is still this tunnel's.
+/// The bell rang, and the pause was ended: tries again. Where another reader was quicker, or it is
+/// not the bell that rings, `is_same` says whether the descriptor is still this tunnel's.
 pub fn read_again<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     fd: i32,
@@ -142,8 +147,8 @@ pub fn write<N: Deref<Target = NetDir>>(
     tunnel.write(&source?)
 }
 
-/// A read or write of no elements: the kernel returns before it asks the driver, but not before it looks at the access mode.
-/// `forbidden` as in [`may_transfer`].
+/// A read or write of no elements: the kernel returns before it asks the driver, but not before it
+/// looks at the access mode. `forbidden` as in [`may_transfer`].
 pub fn transfer_nothing<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     forbidden: i32,
@@ -166,7 +171,8 @@ pub fn ioctl<N: Deref<Target = NetDir>>(
     tunnel.ioctl(fd, request, argument, options, local)
 }
 
-/// Does this request, which the kernel handles for every descriptor, change the status flags? Then [`status_flags_changed`].
+/// Does this request, which the kernel handles for every descriptor, change the status flags? Then
+/// [`status_flags_changed`].
 pub fn changes_status_flags(request: u32) -> bool {
     [libc::FIONBIO as u32, libc::FIOASYNC as u32].contains(&request)
 }
@@ -181,7 +187,8 @@ pub trait Descriptor {
     fn own(&self);
 }
 
-/// The status flags of a tunnel's descriptor may have changed: keeps what the driver sees, and what O_ASYNC needs.
+/// The status flags of a tunnel's descriptor may have changed: keeps what the driver sees, and what
+/// O_ASYNC needs.
 pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     descriptor: &impl Descriptor,
@@ -206,7 +213,8 @@ pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     tunnel.set_signals(flags & libc::O_ASYNC != 0);
 }
 
-/// What F_GETFL gives: the bell, whose flags these are, is open for both directions whatever the program asked for.
+/// What F_GETFL gives: the bell, whose flags these are, is open for both directions whatever the
+/// program asked for.
 pub fn status_flags<N: Deref<Target = NetDir>>(tunnel: &Tunnel<N>, of_bell: i32) -> i32 {
     of_bell & !libc::O_ACCMODE | tunnel.open_flags() & libc::O_ACCMODE
 }

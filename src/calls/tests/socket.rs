@@ -1,5 +1,5 @@
-//! What a request on a socket means, for a back end that has neither a process nor a host: its memory is a vector, its host a
-//! list of names.
+//! What a request on a socket means, for a back end that has neither a process nor a host: its
+//! memory is a vector, its host a list of names.
 
 use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::request::option_of;
@@ -44,7 +44,8 @@ impl Memory for Bytes {
     }
 }
 
-/// A socket of this family; None for a file. The host has the interfaces eth0 and tun0, each with an address.
+/// A socket of this family; None for a file. The host has the interfaces eth0 and tun0, each with
+/// an address.
 struct Fake(Option<i32>);
 
 impl Socket for Fake {
@@ -135,7 +136,8 @@ fn whose_interface_it_is_decides_who_answers() {
     assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");
     assert_eq!(of("tun0", inet, SIOCGIFCONF), "host, addresses");
     assert_eq!(of("tun0", inet, SIOCGPGRP), "host");
-    // Memory that cannot be read is the host's to complain of, unless it would complain of a privilege.
+    // Memory that cannot be read is the host's to complain of, unless it would complain of a
+    // privilege.
     let short = Bytes::with(&named("tun0").0[..39]);
     assert_eq!(outcome(&dir, &INET, &short, SIOCGIFMTU), "host, named");
     assert_eq!(outcome(&dir, &INET, &short, SIOCSIFMTU), "EFAULT");

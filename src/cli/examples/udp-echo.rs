@@ -1,7 +1,8 @@
-//! An ordinary tun program: attaches to an interface and answers UDP datagrams over IPv4 with the same payload, to whoever
-//! sent them. It knows nothing of memtun.
+//! An ordinary tun program: attaches to an interface and answers UDP datagrams over IPv4 with the
+//! same payload, to whoever sent them. It knows nothing of memtun.
 //!
-//! `udp-echo NAME [COUNT]`: ends after COUNT packets, else never. A name that begins with "tap" is a tap.
+//! `udp-echo NAME [COUNT]`: ends after COUNT packets, else never. A name that begins with "tap" is
+//! a tap.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};

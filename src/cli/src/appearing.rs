@@ -1,4 +1,5 @@
 //! Waiting for a file that somebody will make.
+#![forbid(unsafe_code)]
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,8 +9,9 @@ use std::path::Path;
 pub struct Watch(OwnedFd);
 
 impl Watch {
-    /// From now on it is readable when something was made in the directory that the path leads to, or, as long as there is
-    /// none, in the nearest one above it. None where the system has no watches left.
+    /// From now on it is readable when something was made in the directory that the path leads to,
+    /// or, as long as there is none, in the nearest one above it. None where the system has no
+    /// watches left.
     pub fn on(path: &Path) -> Option<Watch> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let path = std::path::absolute(path).ok()?;

@@ -1,10 +1,12 @@
 //! `send-udp` and `recv-udp`: datagrams to and from a program, without a network.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
 use crate::options::InterfaceArgs;
 use crate::output::Output;
-use crate::values::{self, Listen};
+use crate::values;
 use clap::Args;
+use memtun::Sending;
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -42,7 +44,7 @@ pub struct ReceiveArgs {
     verbose: bool,
     /// Destination that the program sends to
     #[arg(value_name = "[HOST:]PORT", value_parser = values::listen)]
-    at: Listen,
+    at: SocketAddr,
 }
 
 /// `memtun send-udp`
@@ -59,7 +61,11 @@ pub fn send(args: SendArgs) -> Outcome {
     )?;
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
-    let source = interface.send_udp(&payload, args.to, args.from, end.left())?;
+    let source = interface.send_udp_with(
+        &payload,
+        args.to,
+        Sending::new().source(args.from).within(end.left()),
+    )?;
     let mut out = Output::new();
     out.line(source)?;
     out.flush()?;
@@ -81,12 +87,12 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
 pub fn receive(args: &ReceiveArgs) -> Outcome {
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
-    let receiver = interface.receive_udp(args.at.host, args.at.port);
+    let receiver = interface.receive_udp(args.at);
     let mut out = Output::new();
     let wanted = args.skip.saturating_add(args.count);
     let mut received = 0;
     while received < wanted {
-        match receiver.recv_from(end.left()) {
+        match receiver.recv_from_within(end.left()) {
             Ok((payload, source)) => {
                 received += 1;
                 if received <= args.skip {

@@ -1,7 +1,9 @@
 //! Something that happens once, and waiting for what happens first.
+#![forbid(unsafe_code)]
 
 use crate::failure::{plain, Failure};
 use memtun::Deadline;
+use memtun::Timeout;
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -24,10 +26,7 @@ impl Event {
 
     /// Has it happened?
     pub fn is_set(&self) -> bool {
-        wait(
-            [self.as_fd()],
-            Deadline::after(Some(std::time::Duration::ZERO)),
-        )
+        wait([self.as_fd()], Deadline::after(Timeout::NOW))
     }
 }
 

@@ -1,7 +1,8 @@
 //! One-line errors and exit statuses.
 //!
-//! 0 done; 1 it did not happen (time over, queue full, interface gone); 2 bad input. `run` gives the program's own status,
-//! or 126 and 127 as env(1).
+//! 0 done; 1 it did not happen (time over, queue full, interface gone); 2 bad input. `run` gives
+//! the program's own status, or 126 and 127 as env(1).
+#![forbid(unsafe_code)]
 
 use std::fmt::Display;
 use std::io;
@@ -91,7 +92,8 @@ pub fn plain(e: &io::Error) -> String {
     }
 }
 
-/// One line to standard error. What came from outside may hold anything; a terminal sees no control bytes.
+/// One line to standard error. What came from outside may hold anything; a terminal sees no control
+/// bytes.
 pub fn say(text: &str) {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

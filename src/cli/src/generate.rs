@@ -1,4 +1,5 @@
 //! Shell completions and man pages, made from the same definitions as the command line.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;

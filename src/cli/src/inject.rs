@@ -1,4 +1,6 @@
-//! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
+//! `inject`: packets from a file into an interface, as fast as the program reads or as they once
+//! came.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
 use crate::options::InterfaceArgs;
@@ -7,6 +9,7 @@ use crate::packet_file::PacketFile;
 use crate::progress::Progress;
 use clap::Args;
 use memtun::Interface;
+use memtun::Sending;
 use memtun_packets::{fit, other_length, Fit, Frame, LinkType};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,10 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Inject packets from a file into an interface
 ///
-/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd, hexdump -C, od -tx1, tcpdump -x
-/// and tshark -x write them, in which offset 0 begins a packet. Ethernet, raw IP, Linux cooked and loopback captures
-/// fit both kinds of interface: a tun gets the IP packets in them, a tap gets an Ethernet header where there is none. Of a
-/// file that memtun captured, only what went to the program on that interface is injected.
+/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd,
+/// hexdump -C, od -tx1, tcpdump -x and tshark -x write them, in which offset 0 begins a packet.
+/// Ethernet, raw IP, Linux cooked and loopback captures fit both kinds of interface: a tun gets the
+/// IP packets in them, a tap gets an Ethernet header where there is none. Of a file that memtun
+/// captured, only what went to the program on that interface is injected.
 #[derive(Args)]
 pub struct InjectArgs {
     #[command(flatten)]
@@ -88,7 +92,8 @@ impl Replay<'_> {
         }
     }
 
-    /// Injects everything. `between` is called before each packet with the time to wait, and says whether to go on.
+    /// Injects everything. `between` is called before each packet with the time to wait, and says
+    /// whether to go on.
     pub fn all(
         &mut self,
         file: &mut PacketFile,
@@ -142,8 +147,12 @@ impl Replay<'_> {
         let fit = fit(frame.link, &frame.data, self.interface.is_tap());
         let done =
             match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
-                Fit::Whole(data) => self.interface.inject(data, None, self.patience),
-                Fit::Ip(data) => self.interface.deliver(data, self.patience),
+                Fit::Whole(data) => self
+                    .interface
+                    .inject_with(data, Sending::new().within(self.patience)),
+                Fit::Ip(data) => self
+                    .interface
+                    .deliver_with(data, Sending::new().within(self.patience)),
                 Fit::NotIp => {
                     self.not_ip += 1;
                     return Ok(());
@@ -156,7 +165,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the same.
+    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the
+    /// same.
     fn doubt(&mut self, frame: &Frame) {
         if self.doubted || frame.link != LinkType::AS_IT_IS {
             return;

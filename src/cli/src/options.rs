@@ -1,4 +1,5 @@
 //! The options that verbs have in common: which net, which interface, for how long.
+#![forbid(unsafe_code)]
 
 use crate::failure::Failure;
 use crate::stop::Stop;
@@ -22,7 +23,8 @@ pub struct NetArgs {
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
-    /// User whose net it is, a name or a number: how root joins another user's, instead of $MEMTUN_NET_OWNER
+    /// User whose net it is, a name or a number: how root joins another user's, instead of
+    /// $MEMTUN_NET_OWNER
     #[arg(
         long,
         value_name = "USER",
@@ -60,7 +62,7 @@ impl NetArgs {
 
     /// The net, which must exist.
     pub fn existing(&self) -> Result<Net, Failure> {
-        Ok(self.options().existing(self.named()?)?)
+        Ok(self.options().open(self.named()?)?)
     }
 
     /// The net, made if it is missing.
@@ -70,7 +72,7 @@ impl NetArgs {
 
     /// The same by another path.
     pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
-        Ok(self.options().open(dir)?)
+        Ok(self.options().create(true).open(dir)?)
     }
 
     /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
@@ -80,7 +82,7 @@ impl NetArgs {
             // Before the look, so that what comes after it is seen.
             let watch = appearing::Watch::on(dir);
             let enough = until.is_over() || stop.is_some_and(Stop::is_due);
-            match self.options().existing(dir) {
+            match self.options().open(dir) {
                 Err(e) if e.errno().0 != libc::ENOENT => return Err(e.into()),
                 Err(_) if enough => return Ok(None),
                 Err(_) => {
@@ -139,6 +141,6 @@ impl InterfaceArgs {
         // A name that can't be one is wrong at once, not when the time is over.
         let _: memtun::Name = self.interface.parse()?;
         let net = self.net.wait(until)?;
-        Ok(net.wait_interface(&self.interface, until.left())?)
+        Ok(net.wait_interface_within(&self.interface, until.left())?)
     }
 }

@@ -1,4 +1,5 @@
 //! Standard output, also when nobody reads it to the end.
+#![forbid(unsafe_code)]
 
 use crate::failure::Failure;
 use serde::Serialize;

@@ -1,4 +1,5 @@
 //! A file of packets by its path, with errors that name it.
+#![forbid(unsafe_code)]
 
 use crate::failure::{plain, Failure};
 use memtun_packets::{Error, Frame, Reader};

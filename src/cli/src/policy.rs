@@ -1,4 +1,5 @@
 //! `fault`, `deny`, `permit`, `reset`: calls that fail on purpose, while the program runs.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;
@@ -10,8 +11,9 @@ use std::process::ExitCode;
 
 /// Make calls fail, or list the faults and the permissions taken away
 ///
-/// SPEC is OPERATION[:REQUEST]=ERRNO[@WHEN]: the operation is open, read, write, ioctl or close; WHEN counts calls from now:
-/// N, N-M or N-. Without it every call fails until the fault is taken back.
+/// SPEC is OPERATION[:REQUEST]=ERRNO[@WHEN]: the operation is open, read, write, ioctl or close;
+/// WHEN counts calls from now: N, N-M or N-. Without it every call fails until the fault is taken
+/// back.
 #[derive(Args)]
 pub struct FaultArgs {
     #[command(flatten)]
@@ -27,10 +29,11 @@ pub struct FaultArgs {
     faults: Vec<Fault>,
 }
 
-/// Take permissions away: open or ioctl then fails with EPERM, and without net_admin what the kernel asks CAP_NET_ADMIN for
+/// Take permissions away: open or ioctl then fails with EPERM, and without net_admin what the
+/// kernel asks CAP_NET_ADMIN for
 ///
-/// Without net_admin programs make no interfaces, attach only to those whose owner and group they are (memtun set --user,
-/// --group), and change none.
+/// Without net_admin programs make no interfaces, attach only to those whose owner and group they
+/// are (memtun set --user, --group), and change none.
 #[derive(Args)]
 pub struct DenyArgs {
     #[command(flatten)]
@@ -50,7 +53,8 @@ pub struct PermitArgs {
     permissions: Vec<Permission>,
 }
 
-/// Take back every fault, grant every permission, lift the limit of the send buffer and the renaming
+/// Take back every fault, grant every permission, lift the limit of the send buffer and the
+/// renaming
 #[derive(Args)]
 pub struct ResetArgs {
     #[command(flatten)]

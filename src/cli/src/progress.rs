@@ -1,4 +1,5 @@
 //! Progress of a long job, on a terminal only.
+#![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

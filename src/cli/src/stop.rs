@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One order may come twice, from the terminal and from a timeout(1) or sudo(8) that passes it on. Nobody asks for the second
-/// time as soon as that.
+/// One order may come twice, from the terminal and from a timeout(1) or sudo(8) that passes it on.
+/// Nobody asks for the second time as soon as that.
 const ECHO_MS: u64 = 100;
 
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
@@ -51,8 +51,8 @@ impl Stop {
         let begun = Instant::now();
         for signal in SIGNALS {
             let stop = self.clone();
-            // SAFETY: the action asks for the time, which is safe in a handler, touches atomics, writes to an eventfd by a
-            // bare system call, and nothing else.
+            // SAFETY: the action asks for the time, which is safe in a handler, touches atomics,
+            // writes to an eventfd by a bare system call, and nothing else.
             let caught = unsafe {
                 signal_hook::low_level::register(signal, move || {
                     let Stop(state) = &stop;

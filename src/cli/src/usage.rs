@@ -1,10 +1,12 @@
 //! A command line that says nothing, or something wrong.
+#![forbid(unsafe_code)]
 
 use crate::failure::say;
 use clap::Command;
 use std::process::ExitCode;
 
-/// Help and version go to standard output; a wrong command line is one line that says where to look.
+/// Help and version go to standard output; a wrong command line is one line that says where to
+/// look.
 pub fn report(e: &clap::Error, command: &Command) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(e.kind(), DisplayHelp | DisplayVersion) {

@@ -1,7 +1,8 @@
 //! Values as people type them.
+#![forbid(unsafe_code)]
 
 use memtun::launch::settings::{self, DEVICE_REMEDY};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,25 +39,12 @@ pub fn source(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Which datagrams to receive.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Listen {
-    /// To this address; None: to any.
-    pub host: Option<IpAddr>,
-    /// To this port.
-    pub port: u16,
-}
-
-/// `[HOST:]PORT`.
-pub fn listen(text: &str) -> Result<Listen, String> {
-    let port_alone = text.parse().ok().map(|port| Listen { host: None, port });
-    let both = || {
-        text.parse::<SocketAddr>().ok().map(|a| Listen {
-            host: Some(a.ip()),
-            port: a.port(),
-        })
-    };
-    let answer = port_alone.or_else(both).filter(|l| l.port != 0);
+/// `[HOST:]PORT`: which datagrams to receive; without a host those to any, which :: stands for.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    let any = |port: u16| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let port_alone = text.parse().ok().map(any);
+    let both = || text.parse::<SocketAddr>().ok();
+    let answer = port_alone.or_else(both).filter(|to| to.port() != 0);
     answer.ok_or_else(|| {
         "give a port from 1 to 65535, or an address and a port, as 10.0.0.1:7 or [fd00::1]:7".into()
     })
@@ -71,7 +59,8 @@ fn bare_address(text: &str) -> Option<IpAddr> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct User(pub Option<u32>);
 
-/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is nobody, as for --net.
+/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is
+/// nobody, as for --net.
 pub fn user(text: &str) -> Result<User, String> {
     if text.is_empty() {
         return Ok(User(None));
@@ -154,17 +143,11 @@ mod tests {
     fn listening_places() {
         assert_eq!(
             listen("7"),
-            Ok(Listen {
-                host: None,
-                port: 7
-            })
+            Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 7)))
         );
         assert_eq!(
             listen("10.0.0.1:7"),
-            Ok(Listen {
-                host: "10.0.0.1".parse().ok(),
-                port: 7
-            })
+            Ok("10.0.0.1:7".parse().expect("an address"))
         );
         for bad in ["0", "70000", "10.0.0.1:0", ":7", "tun0"] {
             assert!(listen(bad).is_err(), "{bad}");

@@ -1,4 +1,5 @@
-//! How `capture` ends: with everything that was complete, at once, and never because of an output that nobody reads.
+//! How `capture` ends: with everything that was complete, at once, and never because of an output
+//! that nobody reads.
 
 mod common;
 
@@ -16,7 +17,7 @@ struct Writers {
 
 impl Writers {
     fn new(net: &Path, interfaces: usize) -> Writers {
-        let system = MemoryIoSystem::new(&Net::open(net).unwrap());
+        let system = MemoryIoSystem::new(&Net::create(net).unwrap());
         system.register_special_device("/dev/net/tun", TunnelClass);
         let attach = |i| {
             let fd = system.open("/dev/net/tun", libc::O_RDWR, 0).unwrap();
@@ -53,7 +54,7 @@ fn capture(net: &Path, arguments: &[&str], out: Stdio) -> Child {
 }
 
 fn net_is_captured(net: &Path) -> bool {
-    Net::existing(net).is_ok_and(|net| net.dir().is_captured())
+    Net::open(net).is_ok_and(|net| net.dir().is_captured())
 }
 
 /// Ends it; how long that took.

@@ -1,5 +1,5 @@
-//! What programs under `memtun run` execute in their turn: sanitizers, libraries that wrappers preload, sandboxes, and what
-//! runs past the library.
+//! What programs under `memtun run` execute in their turn: sanitizers, libraries that wrappers
+//! preload, sandboxes, and what runs past the library.
 
 mod common;
 
@@ -7,7 +7,8 @@ use common::*;
 use std::path::Path;
 use std::process::Command;
 
-/// Attaches an interface, says its name and what is preloaded, and runs a command as system(3) does.
+/// Attaches an interface, says its name and what is preloaded, and runs a command as system(3)
+/// does.
 const TUNNEL: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>
@@ -126,7 +127,8 @@ fn a_sanitizer_that_is_linked_statically_is_not_taken_for_the_program() {
             doctor.out
         );
         if sanitizer == "leak" {
-            // gcc's own static runtime fails its checks at the start, with nothing preloaded as well.
+            // gcc's own static runtime fails its checks at the start, with nothing preloaded as
+            // well.
             continue;
         }
         let run = run(&[text(&program)]).ok();
@@ -139,7 +141,8 @@ fn started(command: &[&str]) -> Done {
     run(command).ok()
 }
 
-/// Like umockdev's and socket_wrapper's: a library with an open of its own that goes to libc by a handle.
+/// Like umockdev's and socket_wrapper's: a library with an open of its own that goes to libc by a
+/// handle.
 const PAST: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,5 @@
-//! Packets in and out: `send-udp`, `recv-udp`, `inject`, `capture`, and what `ls` and `show` say of it.
+//! Packets in and out: `send-udp`, `recv-udp`, `inject`, `capture`, and what `ls` and `show` say of
+//! it.
 
 mod common;
 

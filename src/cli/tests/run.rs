@@ -467,7 +467,8 @@ fn a_program_without_its_dynamic_linker_is_said_to_be_one() {
     assert!(doctor.out.contains(says) && doctor.status == Some(1));
 }
 
-/// What the loader starts without the library does not start: it would be on the machine's own devices.
+/// What the loader starts without the library does not start: it would be on the machine's own
+/// devices.
 #[test]
 fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
     let scratch = Scratch::new();
@@ -497,7 +498,8 @@ fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
     }
 }
 
-/// The instruction itself, as the crate rustix has it, in a program or in a library of it; not what libgcc compares with.
+/// The instruction itself, as the crate rustix has it, in a program or in a library of it; not what
+/// libgcc compares with.
 #[test]
 fn raw_system_calls_in_the_code_are_seen() {
     let scratch = Scratch::new();
@@ -537,7 +539,8 @@ fn raw_system_calls_in_the_code_are_seen() {
             assert!(doctor.out.contains(says) && doctor.status == Some(1));
         }
     }
-    // Without optimisation the number is an argument, and what is known is the name of the function.
+    // Without optimisation the number is an argument, and what is known is the name of the
+    // function.
     let wrapper = |name: &str| {
         let call = if cfg!(target_arch = "aarch64") {
             "register long x8 __asm__(\"x8\") = n; __asm__ volatile (\"svc #0\" :: \"r\"(x8) : \"x0\", \"memory\");"
@@ -585,7 +588,8 @@ fn raw_system_calls_in_the_code_are_seen() {
             &["its library", "libraw.so makes raw system calls (read)"],
         );
     }
-    // Of the programs that everybody has none is accused wrongly; the standard library of Rust and libgcc are in them.
+    // Of the programs that everybody has none is accused wrongly; the standard library of Rust and
+    // libgcc are in them.
     for program in [
         "bash",
         "python3",

@@ -1,18 +1,64 @@
 //! Until when somebody waits, and how long a sleeper goes without looking around.
+#![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 
-/// How long a sleeper goes without looking whether the program is still alive: a killed program cannot wake anybody.
+/// How long a sleeper goes without looking whether the program is still alive: a killed program
+/// cannot wake anybody.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(50);
+
+/// How long a call of a driver's waits: five seconds, unless told otherwise.
+///
+/// ```
+/// use memtun::Timeout;
+/// use std::time::Duration;
+/// assert_eq!(Timeout::default(), Timeout::from(Duration::from_secs(5)));
+/// assert_eq!(Timeout::from(None), Timeout::FOREVER);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(Option<Duration>);
+
+impl Timeout {
+    /// Does not wait.
+    pub const NOW: Timeout = Timeout(Some(Duration::ZERO));
+    /// Waits as long as it takes.
+    pub const FOREVER: Timeout = Timeout(None);
+    /// What a call has that is told nothing.
+    pub const DEFAULT: Timeout = Timeout(Some(Duration::from_secs(5)));
+
+    /// As a duration; None for ever.
+    pub fn duration(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Timeout {
+        Timeout::DEFAULT
+    }
+}
+
+impl From<Duration> for Timeout {
+    fn from(time: Duration) -> Timeout {
+        Timeout(Some(time))
+    }
+}
+
+/// None for ever.
+impl From<Option<Duration>> for Timeout {
+    fn from(time: Option<Duration>) -> Timeout {
+        Timeout(time)
+    }
+}
 
 /// A moment until which somebody waits, or never.
 ///
 /// ```
 /// use memtun::Deadline;
 /// use std::time::Duration;
-/// let soon = Deadline::after(Some(Duration::from_secs(5)));
+/// let soon = Deadline::after(Duration::from_secs(5));
 /// assert!(!soon.is_over() && soon.left() <= Some(Duration::from_secs(5)));
-/// assert_eq!(Deadline::after(None), Deadline::NEVER);
+/// assert_eq!(Deadline::after(memtun::Timeout::FOREVER), Deadline::NEVER);
 /// assert_eq!(Deadline::NEVER.left(), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +68,14 @@ impl Deadline {
     /// The one that does not come.
     pub const NEVER: Deadline = Deadline(None);
 
-    /// The moment that lies so far ahead; None, or more than the clock can tell, for never.
-    pub fn after(timeout: Option<Duration>) -> Deadline {
+    /// The moment that lies so far ahead; never where that is more than the clock can tell.
+    pub fn after(timeout: impl Into<Timeout>) -> Deadline {
+        let timeout = timeout.into().duration();
         Deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// The time until then, zero when it is over; None for ever. As the methods of this crate want a timeout.
+    /// The time until then, zero when it is over; None for ever. As the methods of this crate want
+    /// a timeout.
     pub fn left(self) -> Option<Duration> {
         self.0
             .map(|end| end.saturating_duration_since(Instant::now()))
@@ -38,8 +86,8 @@ impl Deadline {
         self.left() == Some(Duration::ZERO)
     }
 
-    /// Time for the next sleep of somebody who looks around in between for what nobody announces; None when the deadline is
-    /// over.
+    /// Time for the next sleep of somebody who looks around in between for what nobody announces;
+    /// None when the deadline is over.
     pub fn nap(self) -> Option<Duration> {
         match self.left() {
             None => Some(LOOK_AROUND),

@@ -1,9 +1,10 @@
 //! An in-memory `/dev/net/tun`.
 //!
-//! A [`Net`] is a directory that processes join; in it stand [`Interface`]s with the tunnels that programs have opened.
-//! The program's side is a tunnel: what the preloaded `libmemtun.so` puts in place of the kernel's
-//! driver, and what [`MemoryIoSystem`] gives to Rust code without any preloading. The driver's side, whoever plays the
-//! rest of the world, is [`Net`] and [`Interface`]: packets in, packets out, permissions and faults.
+//! A [`Net`] is a directory that processes join; in it stand [`Interface`]s with the tunnels that
+//! programs have opened. The program's side is a tunnel: what the preloaded `libmemtun.so` puts in
+//! place of the kernel's driver, and what [`MemoryIoSystem`] gives to Rust code without any
+//! preloading. The driver's side, whoever plays the rest of the world, is [`Net`] and
+//! [`Interface`]: packets in, packets out, permissions and faults.
 //!
 //! ```
 //! use memtun::{IoSystem, MemoryIoSystem, Net};
@@ -20,7 +21,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `deadline` | [`Deadline`]: until when somebody waits |
+//! | `deadline` | [`Timeout`] and [`Deadline`]: how long somebody waits |
 //! | `driver` | what a test holds: [`Net`], [`Interface`], [`Capture`], snapshots, errors |
 //! | [`packet`] | datagrams built and parsed |
 //! | [`launch`] | [`UnderShim`]: programs under the shim, from Rust; what can be known of them before they start |
@@ -36,11 +37,11 @@ mod io;
 pub mod launch;
 pub mod packet;
 
-pub use deadline::Deadline;
+pub use deadline::{Deadline, Timeout};
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
 pub use driver::interface::{
-    Interface, InterfaceInfo, Packet, ReceiveCounters, Subscriber, TransmitCounters, TunnelInfo,
-    UdpReceiver,
+    Interface, InterfaceInfo, Packet, ReceiveCounters, Sending, Subscriber, TransmitCounters,
+    TunnelInfo, UdpReceiver,
 };
 pub use driver::json;
 pub use driver::net::{Net, NetInfo, NetOptions};
@@ -53,8 +54,8 @@ pub use memtun_kernel::{Fault, Operation, Permission};
 
 use memtun_kernel::NetDir;
 
-/// What was exhausted and how to have more of it, where a file of a net or its mapping could not be made for this. None where
-/// the number says all that is known.
+/// What was exhausted and how to have more of it, where a file of a net or its mapping could not be
+/// made for this. None where the number says all that is known.
 pub fn cause(errno: Errno) -> Option<String> {
     let cause = memtun_kernel::Cause(errno);
     cause.is_known().then(|| cause.to_string())

@@ -1,5 +1,6 @@
 //! Capturing: whole, in order, in both directions, and nobody waits for a capturer that is no more.
 
+use memtun::Sending;
 mod common;
 
 use common::{FRAME, WAIT};
@@ -37,7 +38,7 @@ fn opened(system: &MemoryIoSystem, name: &str, flags: u32, open: i32) -> (i32, I
     system
         .ioctl(fd, TUNSETIFF, &ifreq(name, flags | IFF_NO_PI))
         .expect("TUNSETIFF");
-    let interface = system.net().wait_interface(name, Some(WAIT));
+    let interface = system.net().wait_interface_within(name, WAIT);
     (fd, interface.expect("the interface"))
 }
 
@@ -52,7 +53,7 @@ fn number(packet: &[u8]) -> u32 {
 }
 
 fn everything(capture: &mut Capture) -> Vec<Captured> {
-    std::iter::from_fn(|| match capture.next(NOW) {
+    std::iter::from_fn(|| match capture.recv_within(NOW) {
         Ok(packet) => Some(packet),
         Err(e) if e.errno().0 == libc::EAGAIN => None,
         Err(e) => panic!("{e}"),
@@ -90,13 +91,14 @@ fn both_directions_in_the_order_of_question_and_answer() {
         scope.spawn(|| {
             for i in 0..QUESTIONS {
                 let len = 60 + i as usize % 1000;
-                let injected = interface.inject(&numbered(i, len), None, Some(WAIT));
+                let injected =
+                    interface.inject_with(&numbered(i, len), Sending::new().within(WAIT));
                 injected.expect("room");
             }
         });
         let (mut asked, mut answered, mut time) = (0, 0, 0);
         while answered < QUESTIONS {
-            let packet = capture.next(Some(WAIT)).expect("a packet");
+            let packet = capture.recv_within(WAIT).expect("a packet");
             assert_eq!(packet.refused, None);
             assert_eq!(packet.ethertype, 0x0800);
             assert_eq!((packet.tap, packet.mtu), (false, 1500));
@@ -129,14 +131,16 @@ fn order_holds_across_interfaces() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for i in 0..PACKETS {
-                interface.inject(&numbered(i, 60), None, NOW).expect("room");
+                interface
+                    .inject_with(&numbered(i, 60), Sending::new().within(NOW))
+                    .expect("room");
                 let packet = system.read(from, 100).expect("a packet");
                 system.write(to, &packet).expect("forwarded");
             }
         });
         for i in 0..PACKETS {
             for (name, direction) in [("c0", Inbound), ("c1", Outbound)] {
-                let packet = capture.next(Some(WAIT)).expect("a packet");
+                let packet = capture.recv_within(WAIT).expect("a packet");
                 let found = (
                     packet.interface.to_string(),
                     packet.direction,
@@ -161,7 +165,7 @@ fn a_million_small_packets_in_a_tight_loop_are_all_there() {
             }
         });
         for i in 0..PACKETS {
-            let packet = capture.next(Some(WAIT)).expect("a packet");
+            let packet = capture.recv_within(WAIT).expect("a packet");
             assert_eq!(number(&packet.data), i);
         }
         assert_eq!(capture.lost(1001), 0);
@@ -177,13 +181,14 @@ fn injected_packets_beyond_a_log_are_all_there() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for i in 0..PACKETS {
-                let injected = interface.inject(&numbered(i, 1400), None, Some(WAIT));
+                let injected =
+                    interface.inject_with(&numbered(i, 1400), Sending::new().within(WAIT));
                 injected.expect("room");
                 while system.read(fd, 2000).is_ok() {}
             }
         });
         for i in 0..PACKETS {
-            let packet = capture.next(Some(WAIT)).expect("a packet");
+            let packet = capture.recv_within(WAIT).expect("a packet");
             assert_eq!((number(&packet.data), packet.direction), (i, Inbound));
             assert!(packet.tap && packet.mac.is_some());
         }
@@ -230,7 +235,9 @@ fn refused_packets_are_there_with_their_errors() {
     let mut capture = net.capture().expect("a capture");
     let write = |packet: &[u8]| system.write(fd, packet).expect_err("refused").0;
     let inject = |packet: &[u8]| {
-        let refused = interface.inject(packet, None, NOW).expect_err("refused");
+        let refused = interface
+            .inject_with(packet, Sending::new().within(NOW))
+            .expect_err("refused");
         refused.errno().0
     };
     net.fault(&"write=EINTR@1".parse().expect("a fault"))
@@ -242,7 +249,9 @@ fn refused_packets_are_there_with_their_errors() {
     assert_eq!(write(&[0x15; 60]), libc::EINVAL);
     assert_eq!(inject(&numbered(3, 1501)), libc::EMSGSIZE);
     interface.set_txqueuelen(1).expect("a length");
-    interface.inject(&numbered(4, 60), None, NOW).expect("room");
+    interface
+        .inject_with(&numbered(4, 60), Sending::new().within(NOW))
+        .expect("room");
     assert_eq!(inject(&numbered(5, 60)), libc::EAGAIN);
     interface.set_up(false).expect("down");
     assert_eq!(write(&numbered(6, 60)), libc::EIO);
@@ -267,9 +276,12 @@ fn refused_packets_are_there_with_their_errors() {
     assert_eq!(found, expected);
     // Who subscribes gets what the program wrote, and nothing else.
     let subscriber = interface.subscribe();
-    assert_eq!(number(&subscriber.recv(NOW).expect("the last").data), 8);
     assert_eq!(
-        subscriber.recv(NOW).expect_err("nothing").errno(),
+        number(&subscriber.recv_within(NOW).expect("the last").data),
+        8
+    );
+    assert_eq!(
+        subscriber.recv_within(NOW).expect_err("nothing").errno(),
         Errno(libc::EAGAIN)
     );
 }
@@ -283,7 +295,7 @@ fn a_subscriber_counts_only_what_the_program_wrote() {
     const PACKETS: u32 = 10_000;
     for i in 0..PACKETS {
         interface
-            .inject(&numbered(i, 1400), None, NOW)
+            .inject_with(&numbered(i, 1400), Sending::new().within(NOW))
             .expect("room");
         system.read(fd, 2000).expect("a packet");
         system.write(fd, &numbered(i, 1400)).expect("write");
@@ -293,7 +305,7 @@ fn a_subscriber_counts_only_what_the_program_wrote() {
     }
     let (mut next, mut lost) = (0, 0);
     loop {
-        match late.recv(NOW) {
+        match late.recv_within(NOW) {
             Ok(packet) => {
                 assert_eq!(number(&packet.data), next);
                 next += 1;
@@ -330,7 +342,7 @@ fn one_interface_alone_can_be_captured() {
     }
     assert!(began.elapsed() < Duration::from_secs(4));
     interface
-        .inject(&numbered(77, 60), None, NOW)
+        .inject_with(&numbered(77, 60), Sending::new().within(NOW))
         .expect("room");
     for fd in [other, later, fd] {
         system.close(fd).expect("close");
@@ -370,7 +382,7 @@ fn a_capturer_that_does_not_read_is_told_what_it_lost() {
         (4..10).contains(&waited.as_secs()),
         "once, not for each packet: {waited:?}"
     );
-    let told = capture.next(NOW).expect_err("overtaken");
+    let told = capture.recv_within(NOW).expect_err("overtaken");
     assert_eq!(told.errno(), Errno(libc::ENOBUFS));
     let lost = capture.lost(1001) as u32;
     let found = everything(&mut capture);
@@ -385,8 +397,8 @@ fn a_net_that_is_removed_ends_a_capture() {
     let mut capture = system.net().capture().expect("a capture");
     system.write(fd, FRAME).expect("write");
     system.net().clone().remove().expect("removed");
-    assert_eq!(capture.next(Some(WAIT)).expect("the packet").data, FRAME);
-    let end = capture.next(Some(WAIT)).expect_err("the end");
+    assert_eq!(capture.recv_within(WAIT).expect("the packet").data, FRAME);
+    let end = capture.recv_within(WAIT).expect_err("the end");
     assert_eq!(end.errno(), Errno(libc::ENODEV));
 }
 
@@ -396,7 +408,7 @@ const CAPTURE_HERE: &str = "MEMTUN_TEST_CAPTURE_HERE";
 #[test]
 fn as_a_capturer_of_another_process() {
     if let Some(dir) = std::env::var_os(CAPTURE_HERE) {
-        let _capture = Net::existing(dir).expect("the net").capture();
+        let _capture = Net::open(dir).expect("the net").capture();
         println!("\ncapturing: {}", _capture.is_ok());
         std::thread::sleep(WAIT);
     }
@@ -512,7 +524,7 @@ fn a_backlog_of_many_interfaces_is_merged_in_bounded_memory() {
             let mut next = [0; INTERFACES];
             let began = Instant::now();
             for n in 0..EACH as usize * INTERFACES {
-                let packet = capture.next(NOW).expect("a packet");
+                let packet = capture.recv_within(NOW).expect("a packet");
                 assert!(packet.time_ns >= time, "in the order of time");
                 time = packet.time_ns;
                 let name = packet.interface.to_string();
@@ -547,7 +559,7 @@ fn order_holds_through_a_thousand_interfaces() {
             }
         });
         for i in 0..PACKETS {
-            let packet = capture.next(Some(WAIT)).expect("a packet");
+            let packet = capture.recv_within(WAIT).expect("a packet");
             assert_eq!(number(&packet.data), i);
         }
     });
@@ -560,7 +572,7 @@ fn a_loss_is_told_behind_what_was_before_it() {
     let (other, _) = attached(&system, "c1", IFF_TUN);
     let mut capture = system.net().capture().expect("a capture");
     system.write(fd, &numbered(0, 60)).expect("write");
-    capture.next(NOW).expect("the first");
+    capture.recv_within(NOW).expect("the first");
     system.write(other, &numbered(1, 60)).expect("write");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
@@ -572,7 +584,7 @@ fn a_loss_is_told_behind_what_was_before_it() {
     system.write(other, &numbered(2, 60)).expect("write");
     let mut seen = Vec::new();
     loop {
-        match capture.next(NOW) {
+        match capture.recv_within(NOW) {
             Ok(packet) if packet.interface.to_string() == "c1" => {
                 seen.push(number(&packet.data).to_string());
             }
@@ -606,7 +618,7 @@ fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
     }
     let (later, _) = attached(&system, "c3", IFF_TUN);
     system.write(later, &numbered(77, 60)).expect("write");
-    let found: Vec<u32> = std::iter::from_fn(|| capture.next(Some(WAIT)).ok())
+    let found: Vec<u32> = std::iter::from_fn(|| capture.recv_within(WAIT).ok())
         .map(|p| number(&p.data))
         .collect();
     assert_eq!(found, [0, 1, 2, 3, 4]);
@@ -618,11 +630,12 @@ fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
 
 const STOP_HERE: &str = "MEMTUN_TEST_STOP_HERE";
 
-/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a writer in a write may be.
+/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a
+/// writer in a write may be.
 #[test]
 fn as_a_writer_that_is_stopped() {
     if let Some(dir) = std::env::var_os(STOP_HERE) {
-        let net = Net::existing(dir).expect("the net");
+        let net = Net::open(dir).expect("the net");
         let name = "c0".parse().expect("a name");
         let state = net.dir().open_interface(&name).expect("a look");
         let state = state.expect("the interface");
@@ -654,11 +667,11 @@ fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
     let (told, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut capture = net.capture().expect("a capture");
-        let first = capture.next(Some(WAIT)).expect("what was written before");
+        let first = capture.recv_within(WAIT).expect("what was written before");
         told.send(number(&first.data)).expect("heard");
-        let second = capture.next(Some(WAIT)).expect("of another interface");
+        let second = capture.recv_within(WAIT).expect("of another interface");
         capture.stop().expect("stopped");
-        let end = capture.next(Some(WAIT)).expect_err("the end").errno().0;
+        let end = capture.recv_within(WAIT).expect_err("the end").errno().0;
         assert_eq!(end, libc::EAGAIN);
         drop(capture);
         told.send(number(&second.data)).expect("heard");
@@ -737,7 +750,7 @@ fn who_waited_in_vain_does_not_take_the_others_packets_away() {
     system.write(fd, &numbered(0, 1400)).expect("at once");
     assert!(began.elapsed() - waited < Duration::from_secs(1));
     assert!(refuses(system.write(quick, &numbered(0, 1400))));
-    assert!(capture.next(NOW).is_err(), "told of the loss");
+    assert!(capture.recv_within(NOW).is_err(), "told of the loss");
     everything(&mut capture);
     assert!(capture.lost(interface.index()) > 0);
     assert!(!refuses(system.write(quick, &numbered(0, 1400))));
@@ -753,7 +766,9 @@ fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
     for (timeout, least) in [(0, 0), (300, 300)] {
         let began = Instant::now();
         let timeout = Duration::from_millis(timeout);
-        let refused = interface.inject(&long, None, Some(timeout)).err();
+        let refused = interface
+            .inject_with(&long, Sending::new().within(timeout))
+            .err();
         let took = began.elapsed();
         let least = Duration::from_millis(least);
         assert!(
@@ -769,10 +784,14 @@ fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
     // A full queue is refused in time as well, though there is no room to show that.
     everything(&mut capture);
     interface.set_txqueuelen(1).expect("a length");
-    interface.inject(&long, None, NOW).expect("room");
+    interface
+        .inject_with(&long, Sending::new().within(NOW))
+        .expect("room");
     fill(&system, fd);
     let began = Instant::now();
-    assert!(interface.inject(&long, None, NOW).is_err());
+    assert!(interface
+        .inject_with(&long, Sending::new().within(NOW))
+        .is_err());
     assert!(began.elapsed() < Duration::from_millis(200));
     let found = everything(&mut capture);
     assert!(found.iter().all(|p| p.refused.is_none()));
@@ -781,7 +800,11 @@ fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
     system.read(fd, 100).expect("the first");
     fill(&system, fd);
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| interface.inject(&long, None, Some(WAIT)).is_ok());
+        let waiting = scope.spawn(|| {
+            interface
+                .inject_with(&long, Sending::new().within(WAIT))
+                .is_ok()
+        });
         std::thread::sleep(Duration::from_millis(100));
         everything(&mut capture);
         assert!(waiting.join().expect("no panic"));

@@ -1,7 +1,9 @@
-//! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
+//! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo
+//! build --release -p memtun-shim.
 
 use memtun::launch::{examine, Examined, Start};
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
+use memtun::Timeout;
 use memtun::{
     find_library, ifreq, IoSystem, MemoryIoSystem, Net, NetOptions, TunnelClass, UnderShim,
 };
@@ -99,7 +101,7 @@ fn a_wait_for_an_interface_ends_with_the_program() {
         let mut program = shell(&net, script);
         let begun = std::time::Instant::now();
         let absent = net
-            .wait_interface_of(&mut program, "tun0", None)
+            .wait_interface_of_within(&mut program, "tun0", Timeout::FOREVER)
             .expect_err("nobody makes it");
         assert_eq!(absent.errno().0, libc::ENODEV);
         assert!(absent.to_string().contains(how), "{absent}");
@@ -107,11 +109,7 @@ fn a_wait_for_an_interface_ends_with_the_program() {
     }
     let mut program = shell(&net, "exec sleep 100");
     let late = net
-        .wait_interface_of(
-            &mut program,
-            "tun0",
-            Some(std::time::Duration::from_millis(120)),
-        )
+        .wait_interface_of_within(&mut program, "tun0", std::time::Duration::from_millis(120))
         .expect_err("it makes none");
     assert!(late.to_string().contains("in time"), "{late}");
     program.kill().expect("it runs");
@@ -130,7 +128,7 @@ fn a_program_that_made_its_interface_and_ended_did_not_end_before_that() {
     }
     let mut program = shell(&net, "exit 3");
     let absent = net
-        .wait_interface_of(&mut program, "tun0", None)
+        .wait_interface_of_within(&mut program, "tun0", Timeout::FOREVER)
         .expect_err("it is gone");
     assert_eq!(absent.errno().0, libc::ENODEV);
     let text = absent.to_string();
@@ -139,7 +137,7 @@ fn a_program_that_made_its_interface_and_ended_did_not_end_before_that() {
         "{text}"
     );
     assert!(text.ends_with("ended with status 3"), "{text}");
-    let late = net.wait_interface("tun0", Some(std::time::Duration::ZERO));
+    let late = net.wait_interface_within("tun0", std::time::Duration::ZERO);
     let text = late.map(drop).expect_err("it is gone").to_string();
     assert!(text.ends_with("one was made, and is gone"), "{text}");
 }
@@ -186,13 +184,17 @@ fn a_program_is_told_whose_net_it_is_where_that_was_said() {
     let scratch = Scratch::new();
     let uid = memtun_sys::effective_uid();
     let dir = scratch.0.join("net");
-    let net = NetOptions::new().owner(uid).open(&dir).expect("a net");
+    let net = NetOptions::new()
+        .owner(uid)
+        .create(true)
+        .open(&dir)
+        .expect("a net");
     assert_eq!(net.owner(), Some(uid));
     let mut command = Command::new("sh");
     command.under(&net).expect("sh can run under the shim");
     let told = uid.to_string();
     assert_eq!(value(&command, "MEMTUN_NET_OWNER"), Some(OsStr::new(&told)));
-    assert_eq!(Net::open(&dir).expect("the net").owner(), None);
+    assert_eq!(Net::create(&dir).expect("the net").owner(), None);
 }
 
 #[test]
@@ -347,7 +349,8 @@ fn prints_the_library() {
 fn copy_of_this_program(dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).expect("a directory of our own");
     let to = dir.join("test");
-    // Not by this process: another test's child could hold the copy open for writing when it is to be executed.
+    // Not by this process: another test's child could hold the copy open for writing when it is to
+    // be executed.
     let mut cp = Command::new("cp");
     cp.arg(std::env::current_exe().expect("this program"))
         .arg(&to);

@@ -1,5 +1,7 @@
-//! The same tests against the in-memory system and the kernel's: whoever writes against the trait cannot tell them apart.
+//! The same tests against the in-memory system and the kernel's: whoever writes against the trait
+//! cannot tell them apart.
 
+use memtun::{Sending, Timeout};
 mod common;
 
 use common::{in_namespace, FRAME, WAIT};
@@ -16,7 +18,8 @@ fn memory() -> MemoryIoSystem {
     system
 }
 
-/// What both systems do. `up` gives the interface 10.9.0.1/24 and sets it up, where that is not so already.
+/// What both systems do. `up` gives the interface 10.9.0.1/24 and sets it up, where that is not so
+/// already.
 fn behaves_like_a_tun(system: &dyn IoSystem, up: impl Fn(&str)) {
     fn errno<T>(e: i32) -> Result<T, Errno> {
         Err(Errno(e))
@@ -86,7 +89,10 @@ fn behaves_like_a_tun(system: &dyn IoSystem, up: impl Fn(&str)) {
     let answer =
         memtun::packet::build(to, SocketAddr::new(host, 4000), b"outward").expect("a packet");
     assert_eq!(system.write(fd, &answer), Ok(answer.len()));
-    assert_eq!(receiver.recv(Some(WAIT)).expect("the answer"), b"outward");
+    assert_eq!(
+        receiver.recv_within(WAIT.into()).expect("the answer"),
+        b"outward"
+    );
     system.close(fd).expect("close");
     assert_eq!(system.write(fd, &answer), errno(libc::EBADF), "after close");
 }
@@ -100,7 +106,8 @@ fn the_memory_system_behaves_like_a_tun() {
 fn the_kernel_behaves_like_a_tun() {
     in_namespace("the_kernel_behaves_like_a_tun", || {
         behaves_like_a_tun(&RealSystem, |name| {
-            // Router solicitations would stand in the queue. Without IPv6 in the kernel there are none.
+            // Router solicitations would stand in the queue. Without IPv6 in the kernel there are
+            // none.
             let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
             for args in [
                 vec!["addr", "add", "10.9.0.1/24", "dev", name],
@@ -176,9 +183,11 @@ fn a_tunnel_tells_what_the_seed_tells() {
     );
     let interface = system
         .net()
-        .wait_interface("abcdefghijkl123", Some(WAIT))
+        .wait_interface_within("abcdefghijkl123", WAIT)
         .expect("the interface");
-    interface.deliver(&[0x45; 20], Some(WAIT)).expect("room");
+    interface
+        .deliver_with(&[0x45; 20], Sending::new().within(WAIT))
+        .expect("room");
     let (frame, ethertype) = &interface.read_buffer()[0];
     assert_eq!((frame.len(), *ethertype), (34, 0x0800), "framed for a TAP");
     let read = system.read(fd, 100).expect("the frame");
@@ -220,9 +229,11 @@ fn faults_strike_when_they_should_and_lose_nothing() {
     set("write=ENOBUFS@2-3");
     let interface = system
         .net()
-        .wait_interface("f0", Some(WAIT))
+        .wait_interface_within("f0", WAIT)
         .expect("the interface");
-    interface.inject(FRAME, None, None).expect("room");
+    interface
+        .inject_with(FRAME, Sending::new().within(Timeout::FOREVER))
+        .expect("room");
     assert_eq!(system.read(fd, 100), Err(Errno(libc::EINTR)));
     assert_eq!(
         system.read(fd, 100).as_deref(),

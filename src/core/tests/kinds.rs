@@ -1,6 +1,7 @@
 //! The kind of an error says what its number leaves open.
 
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::Sending;
 use memtun::{ifreq, ErrorKind, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::time::Duration;
 
@@ -28,16 +29,23 @@ fn attached(system: &MemoryIoSystem, name: &str, kind: u32) -> i32 {
 fn two_meanings_of_one_number_are_two_kinds() {
     let system = system();
     let net = system.net();
-    let absent = net.wait_interface("tun0", NOW).expect_err("too early");
+    let absent = net
+        .wait_interface_within("tun0", NOW)
+        .expect_err("too early");
     assert_eq!(absent.errno().0, libc::ENODEV);
     assert_eq!(absent.kind(), ErrorKind::Timeout);
     let fd = attached(&system, "tun0", IFF_TUN);
-    let tun = net.wait_interface("tun0", NOW).expect("tun0");
-    let nothing = tun.recv(NOW).expect_err("it wrote nothing");
+    let tun = net.wait_interface_within("tun0", NOW).expect("tun0");
+    let nothing = tun.recv_within(NOW).expect_err("it wrote nothing");
     tun.set_txqueuelen(1).expect("a short queue");
-    tun.inject(&PACKET, None, NOW).expect("room for one");
-    let full = tun.inject(&PACKET, None, NOW).expect_err("room for one");
-    let offered = tun.offer(&PACKET, None, NOW).expect_err("room for one");
+    tun.inject_with(&PACKET, Sending::new().within(NOW))
+        .expect("room for one");
+    let full = tun
+        .inject_with(&PACKET, Sending::new().within(NOW))
+        .expect_err("room for one");
+    let offered = tun
+        .offer(&PACKET, Sending::new().within(NOW))
+        .expect_err("room for one");
     for e in [&nothing, &full, &offered] {
         assert_eq!(e.errno().0, libc::EAGAIN);
     }
@@ -45,7 +53,7 @@ fn two_meanings_of_one_number_are_two_kinds() {
     assert_eq!(full.kind(), ErrorKind::Full);
     assert_eq!(offered.kind(), ErrorKind::Full);
     system.close(fd).expect("its end");
-    let gone = tun.recv(NOW).expect_err("it is gone");
+    let gone = tun.recv_within(NOW).expect_err("it is gone");
     assert_eq!(gone.errno().0, libc::ENODEV);
     assert_eq!(gone.kind(), ErrorKind::Gone);
 }
@@ -54,8 +62,15 @@ fn two_meanings_of_one_number_are_two_kinds() {
 fn other_numbers_have_their_kind() {
     let system = system();
     let _fd = attached(&system, "tun0", IFF_TUN);
-    let tun = system.net().wait_interface("tun0", NOW).expect("tun0");
-    let kind = |data: &[u8]| tun.inject(data, None, NOW).expect_err("refused").kind();
+    let tun = system
+        .net()
+        .wait_interface_within("tun0", NOW)
+        .expect("tun0");
+    let kind = |data: &[u8]| {
+        tun.inject_with(data, Sending::new().within(NOW))
+            .expect_err("refused")
+            .kind()
+    };
     assert_eq!(kind(&[]), ErrorKind::Invalid);
     assert_eq!(kind(&[0x45; 1501]), ErrorKind::TooLarge);
     tun.set_up(false).expect("down");
@@ -70,7 +85,7 @@ fn a_tap_gets_another_hardware_address_and_a_tun_has_none() {
     let _tun = attached(&system, "tun0", IFF_TUN);
     let _tap = attached(&system, "tap0", IFF_TAP);
     let [tun, tap] =
-        ["tun0", "tap0"].map(|name| system.net().wait_interface(name, NOW).expect(name));
+        ["tun0", "tap0"].map(|name| system.net().wait_interface_within(name, NOW).expect(name));
     let mac = [2, 0, 0, 0, 0, 7];
     tap.set_mac(mac).expect("a new address");
     assert_eq!(tap.info().mac, Some(mac));
@@ -84,7 +99,10 @@ fn a_tap_gets_another_hardware_address_and_a_tun_has_none() {
 fn the_carrier_is_known_while_the_link_is_down() {
     let system = system();
     let _fd = attached(&system, "tun0", IFF_TUN);
-    let tun = system.net().wait_interface("tun0", NOW).expect("tun0");
+    let tun = system
+        .net()
+        .wait_interface_within("tun0", NOW)
+        .expect("tun0");
     tun.set_up(false).expect("down");
     assert!(tun.info().carrier);
     tun.set_carrier(false).expect("no carrier");
@@ -95,8 +113,11 @@ fn the_carrier_is_known_while_the_link_is_down() {
 fn without_a_carrier_a_packet_is_refused_and_counted() {
     let system = system();
     let _fd = attached(&system, "tun0", IFF_TUN);
-    let tun = system.net().wait_interface("tun0", NOW).expect("tun0");
-    let inject = || tun.inject(&PACKET, None, NOW);
+    let tun = system
+        .net()
+        .wait_interface_within("tun0", NOW)
+        .expect("tun0");
+    let inject = || tun.inject_with(&PACKET, Sending::new().within(NOW));
     tun.set_carrier(false).expect("no carrier");
     let refused = inject().expect_err("refused");
     assert_eq!(refused.kind(), ErrorKind::LinkDown);

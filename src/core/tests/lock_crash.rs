@@ -1,6 +1,7 @@
-//! Processes that share locks and are killed at random moments: what a lock guards is whole or is repaired, the locks are
-//! taken from the dead, and nobody hangs. `MEMTUN_CRASH_KILLS` says how many are killed (default 300; 2000 and more before
-//! a release), `MEMTUN_CRASH_SEED` repeats a run.
+//! Processes that share locks and are killed at random moments: what a lock guards is whole or is
+//! repaired, the locks are taken from the dead, and nobody hangs. `MEMTUN_CRASH_KILLS` says how
+//! many are killed (default 300; 2000 and more before a release), `MEMTUN_CRASH_SEED` repeats a
+//! run.
 
 mod common;
 
@@ -19,9 +20,8 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 6;
 const PAIRS: usize = 3;
 
-/// Two numbers that are equal whenever the lock is free, and a third that is in between: a holder that finds them unequal
-/// came while another one was at work, or after one that died.
-#[derive(Default)]
+/// Two numbers that are equal whenever the lock is free, and a third that is in between: a holder
+/// that finds them unequal came while another one was at work, or after one that died.
 struct Guarded {
     lock: Lock,
     first: AtomicU64,
@@ -30,7 +30,6 @@ struct Guarded {
     at_work: AtomicU64,
 }
 
-#[derive(Default)]
 struct Table {
     /// Nest in this order, as the net's, an interface's and a tunnel's do.
     outer: Lock,

@@ -1,5 +1,5 @@
-//! Processes of two PID namespaces that share a lock and have the same ids: nobody is taken for somebody else, whoever is
-//! killed. `MEMTUN_CRASH_KILLS` says how many are killed (default 200).
+//! Processes of two PID namespaces that share a lock and have the same ids: nobody is taken for
+//! somebody else, whoever is killed. `MEMTUN_CRASH_KILLS` says how many are killed (default 200).
 
 mod common;
 
@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 const WORKER_ID: u32 = 2;
 const NO_NAMESPACES: i32 = 77;
 
-#[derive(Default)]
 struct Table {
     lock: Lock,
     /// Namespace and id of who is at work.
@@ -49,7 +48,8 @@ fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
         for _ in 0..5000 {
             std::hint::spin_loop();
         }
-        // Who was taken for dead finds another one's mark, or none: whoever came repaired what was not broken.
+        // Who was taken for dead finds another one's mark, or none: whoever came repaired what was
+        // not broken.
         if table.at_work.swap(0, SeqCst) != mark {
             table.broken.fetch_add(1, Relaxed);
         }

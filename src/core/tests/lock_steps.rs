@@ -1,5 +1,5 @@
-//! The lock of a net between any two instructions: what a signal handler may do there, and what is left when a process is
-//! killed, stopped or replaced there.
+//! The lock of a net between any two instructions: what a signal handler may do there, and what is
+//! left when a process is killed, stopped or replaced there.
 #![cfg(target_arch = "x86_64")]
 
 mod common;
@@ -14,8 +14,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// Locks as a net's files have them: of the net, of an interface, of a tunnel, in the order in which they nest.
-#[derive(Default)]
+/// Locks as a net's files have them: of the net, of an interface, of a tunnel, in the order in
+/// which they nest.
 struct Locks {
     outer: Lock,
     middle: Lock,
@@ -83,8 +83,8 @@ impl Locks {
     }
 }
 
-/// A dead holder is found in some 20 ms, and a busy machine may add to that; a lock that is never let go would be waited for
-/// without end.
+/// A dead holder is found in some 20 ms, and a busy machine may add to that; a lock that is never
+/// let go would be waited for without end.
 const SOON: Duration = Duration::from_secs(1);
 
 /// A debug build has very many instructions.
@@ -182,7 +182,8 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
             if step < at {
                 return true;
             }
-            lock::before_fork();
+            // SAFETY: no guard was leaked.
+            unsafe { lock::before_fork() };
             // SAFETY: see `child`; this child goes on where the handler interrupted its parent.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
@@ -192,7 +193,8 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
             false
         });
         if std::process::id() != parent {
-            // What it began it has ended. It takes the lock again, for which it waits for nobody but its parent's call.
+            // What it began it has ended. It takes the lock again, for which it waits for nobody
+            // but its parent's call.
             let again = locks.take(&locks.inner, dir, Patience::Program).is_ok();
             // SAFETY: ends the process.
             unsafe { libc::_exit((!again || lock::holds_any()).into()) };
@@ -273,7 +275,8 @@ fn a_process_that_is_stopped_at_any_instruction_keeps_its_lock_and_stops_nobody_
         let locks = Locks::shared();
         stepped(Stack::Own, || locks.call(dir), &mut |_| true)
     };
-    // One lock for each instruction, so that all of them are tried at the same time. A debug build has very many.
+    // One lock for each instruction, so that all of them are tried at the same time. A debug build
+    // has very many.
     let cases: Vec<_> = (0..count)
         .step_by(count.div_ceil(300))
         .filter_map(|at| {

@@ -1,5 +1,6 @@
 //! The inbound queue and the outbound log at their limits.
 
+use memtun::Sending;
 mod common;
 
 use common::{FRAME, WAIT};
@@ -17,7 +18,7 @@ fn attached(flags: u32) -> (MemoryIoSystem, i32, Interface) {
     let fd = open(&system, flags);
     let interface = system
         .net()
-        .wait_interface("q0", Some(WAIT))
+        .wait_interface_within("q0", WAIT)
         .expect("the interface");
     (system, fd, interface)
 }
@@ -48,7 +49,11 @@ fn the_queue_holds_txqueuelen_packets_and_refuses_aloud() {
     for (flags, limit) in [(IFF_TUN, 500), (IFF_TAP, 1000)] {
         let (system, fd, interface) = attached(flags);
         let accepted = (0..limit + 20)
-            .filter(|i| interface.inject(&numbered(*i, 60), None, NOW).is_ok())
+            .filter(|i| {
+                interface
+                    .inject_with(&numbered(*i, 60), Sending::new().within(NOW))
+                    .is_ok()
+            })
             .count();
         assert_eq!(accepted as u32, limit);
         assert_eq!(interface.info().tx.dropped, 20, "each refusal is counted");
@@ -65,7 +70,7 @@ fn five_hundred_of_the_largest_packets_fit() {
     interface.set_mtu(65535).expect("an mtu");
     for i in 0..500 {
         interface
-            .inject(&numbered(i, 65535), None, NOW)
+            .inject_with(&numbered(i, 65535), Sending::new().within(NOW))
             .expect("room");
     }
     for i in 0..500 {
@@ -85,7 +90,10 @@ fn sizes_of_all_kinds_go_round_the_ring_many_times() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
         let len = 5 + (seed >> 40) as usize % if seed >> 62 == 0 { 65000 } else { 1500 };
         if seed >> 33 & 3 != 0 {
-            if interface.inject(&numbered(sent, len), None, NOW).is_ok() {
+            if interface
+                .inject_with(&numbered(sent, len), Sending::new().within(NOW))
+                .is_ok()
+            {
                 sent += 1;
             }
         } else {
@@ -109,7 +117,9 @@ fn sizes_of_all_kinds_go_round_the_ring_many_times() {
 fn a_shorter_queue_keeps_the_oldest() {
     let (system, fd, interface) = attached(IFF_TUN);
     for i in 0..10 {
-        interface.inject(&numbered(i, 60), None, NOW).expect("room");
+        interface
+            .inject_with(&numbered(i, 60), Sending::new().within(NOW))
+            .expect("room");
     }
     interface.set_txqueuelen(5).expect("a length");
     let read: Vec<u32> = std::iter::from_fn(|| system.read(fd, 100).ok())
@@ -119,7 +129,7 @@ fn a_shorter_queue_keeps_the_oldest() {
     interface.set_txqueuelen(0).expect("a length");
     assert_eq!(
         interface
-            .inject(FRAME, None, NOW)
+            .inject_with(FRAME, Sending::new().within(NOW))
             .expect_err("no room")
             .errno(),
         Errno(libc::EAGAIN)
@@ -130,9 +140,12 @@ fn a_shorter_queue_keeps_the_oldest() {
 fn an_injector_waits_for_room() {
     let (system, fd, interface) = attached(IFF_TUN);
     interface.set_txqueuelen(1).expect("a length");
-    interface.inject(&numbered(0, 60), None, NOW).expect("room");
+    interface
+        .inject_with(&numbered(0, 60), Sending::new().within(NOW))
+        .expect("room");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| interface.inject(&numbered(1, 60), None, Some(WAIT)));
+        let waiting =
+            scope.spawn(|| interface.inject_with(&numbered(1, 60), Sending::new().within(WAIT)));
         while system.read(fd, 100).is_err() {}
         waiting
             .join()
@@ -146,17 +159,21 @@ fn an_injector_waits_for_room() {
 fn a_packet_that_is_only_offered_is_counted_when_it_is_taken() {
     let (system, fd, interface) = attached(IFF_TUN);
     interface.set_txqueuelen(1).expect("a length");
-    interface.offer(&numbered(0, 60), None, NOW).expect("room");
+    interface
+        .offer(&numbered(0, 60), Sending::new().within(NOW))
+        .expect("room");
     for _ in 0..3 {
-        let full = interface.offer(&numbered(1, 60), None, NOW);
+        let full = interface.offer(&numbered(1, 60), Sending::new().within(NOW));
         assert_eq!(full.expect_err("full").errno(), Errno(libc::EAGAIN));
     }
     assert_eq!(interface.info().tx.dropped, 0, "nothing is refused yet");
-    let full = interface.inject(&numbered(1, 60), None, NOW);
+    let full = interface.inject_with(&numbered(1, 60), Sending::new().within(NOW));
     assert_eq!(full.expect_err("full").errno(), Errno(libc::EAGAIN));
     assert_eq!(interface.info().tx.dropped, 1);
     assert_eq!(number(&system.read(fd, 100).expect("the first")), 0);
-    interface.offer_ip(&numbered(2, 60), NOW).expect("room");
+    interface
+        .offer_ip(&numbered(2, 60), Sending::new().within(NOW))
+        .expect("room");
     assert_eq!(number(&system.read(fd, 100).expect("the second")), 2);
 }
 
@@ -165,7 +182,7 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     let (system, fd, interface) = attached(IFF_TUN);
     let address = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address");
     let (from, to) = (address("10.0.0.1:1"), address("10.0.0.9:7"));
-    let receiver = interface.receive_udp(Some(to.ip()), to.port());
+    let receiver = interface.receive_udp(to);
     let mut wrong = memtun::packet::build(from, to, b"x").expect("a packet");
     *wrong.last_mut().expect("the payload") ^= 1;
     let other = memtun::packet::build(from, address("10.0.0.9:53"), b"x").expect("a packet");
@@ -177,7 +194,7 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
     let words = "q0: no datagram to 10.0.0.9:7 in time; passed over: 2 datagrams to port 53, \
                  1 with a wrong IP checksum, 1 with a wrong UDP checksum";
     for _ in 0..2 {
-        let late = receiver.recv(NOW).expect_err("nothing for it");
+        let late = receiver.recv_within(NOW).expect_err("nothing for it");
         assert_eq!(
             (late.errno(), late.to_string().as_str()),
             (Errno(libc::EAGAIN), words)
@@ -189,8 +206,8 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
             &memtun::packet::build(from, to, b"right").expect("a packet"),
         )
         .expect("write");
-    assert_eq!(receiver.recv(NOW).expect("a datagram"), b"right");
-    let late = receiver.recv(NOW).expect_err("nothing more");
+    assert_eq!(receiver.recv_within(NOW).expect("a datagram"), b"right");
+    let late = receiver.recv_within(NOW).expect_err("nothing more");
     assert_eq!(late.to_string(), "q0: no datagram to 10.0.0.9:7 in time");
 }
 
@@ -226,7 +243,7 @@ fn what_cannot_be_injected_is_said() {
     let (_system, _fd, interface) = attached(IFF_TUN);
     let errno = |frame: &[u8]| {
         interface
-            .inject(frame, None, NOW)
+            .inject_with(frame, Sending::new().within(NOW))
             .expect_err("refused")
             .errno()
             .0
@@ -246,7 +263,7 @@ fn every_subscriber_sees_every_packet_once() {
     let (mut one, mut other) = (interface.subscribe(), interface.subscribe());
     system.write(fd, &numbered(1, 1400)).expect("write");
     for subscriber in [&mut one, &mut other] {
-        let read: Vec<u32> = std::iter::from_fn(|| subscriber.recv(NOW).ok())
+        let read: Vec<u32> = std::iter::from_fn(|| subscriber.recv_within(NOW).ok())
             .map(|p| number(&p.data))
             .collect();
         assert_eq!(read, [0, 1]);
@@ -261,7 +278,7 @@ fn a_subscriber_that_is_overtaken_is_told_how_many_it_lost() {
     for i in 0..WRITTEN {
         system.write(fd, &numbered(i, 1400)).expect("write");
     }
-    let told = late.recv(NOW).expect_err("overtaken");
+    let told = late.recv_within(NOW).expect_err("overtaken");
     assert_eq!(told.errno(), Errno(libc::ENOBUFS));
     let lost = told.lost() as u32;
     let (number_lost, next) = (
@@ -274,10 +291,10 @@ fn a_subscriber_that_is_overtaken_is_told_how_many_it_lost() {
         "{text}"
     );
     for i in lost..WRITTEN {
-        assert_eq!(number(&late.recv(NOW).expect("a packet").data), i);
+        assert_eq!(number(&late.recv_within(NOW).expect("a packet").data), i);
     }
     assert_eq!(
-        late.recv(NOW).expect_err("nothing left").errno(),
+        late.recv_within(NOW).expect_err("nothing left").errno(),
         Errno(libc::EAGAIN)
     );
 }
@@ -293,7 +310,7 @@ fn subscribers_without_a_lock_never_see_a_torn_packet() {
                 scope.spawn(move || {
                     let (mut next, mut lost) = (0, 0u64);
                     while next < WRITTEN {
-                        match subscriber.recv(Some(WAIT)) {
+                        match subscriber.recv_within(WAIT) {
                             Ok(packet) => {
                                 let n = number(&packet.data);
                                 assert_eq!(packet.data.len(), 600 + n as usize % 900);
@@ -328,12 +345,19 @@ fn a_packet_larger_than_anything_is_refused_and_the_log_stays_whole() {
         system.write(fd, &vec![0x45; 9 << 20]),
         Err(Errno(libc::ENOBUFS))
     );
-    assert_eq!(number(&interface.recv(NOW).expect("the first").data), 1);
+    assert_eq!(
+        number(&interface.recv_within(NOW).expect("the first").data),
+        1
+    );
     system
         .write(fd, &numbered(2, 4_700_000))
         .expect("as large as the kernel takes");
     assert_eq!(
-        interface.recv(NOW).expect("the large one").data.len(),
+        interface
+            .recv_within(NOW)
+            .expect("the large one")
+            .data
+            .len(),
         4_700_000
     );
 }
@@ -346,7 +370,9 @@ fn a_flow_stays_on_one_queue_and_answers_follow() {
     let peer = address(9);
     let packet = |port| memtun::packet::build(address(port), peer, b"x").expect("a packet");
     for port in 1..=64 {
-        interface.inject(&packet(port), None, NOW).expect("room");
+        interface
+            .inject_with(&packet(port), Sending::new().within(NOW))
+            .expect("room");
     }
     let count = |fd| std::iter::from_fn(|| system.read(fd, 100).ok()).count();
     let (a, b) = (count(first), count(second));
@@ -354,7 +380,9 @@ fn a_flow_stays_on_one_queue_and_answers_follow() {
     for (port, fd) in [(1000, first), (1001, second), (1002, first), (1003, second)] {
         let answer = memtun::packet::build(peer, address(port), b"x").expect("a packet");
         system.write(fd, &answer).expect("write");
-        interface.inject(&packet(port), None, NOW).expect("room");
+        interface
+            .inject_with(&packet(port), Sending::new().within(NOW))
+            .expect("room");
         assert_eq!(
             system.read(fd, 100).as_deref(),
             Ok(&packet(port)[..]),
@@ -381,8 +409,8 @@ fn a_net_that_is_removed_leaves_nothing() {
     assert!(!path.exists());
 }
 
-/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes, however
-/// long the program takes between any two instructions of its TUNSETIFF.
+/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone"
+/// while one comes, however long the program takes between any two instructions of its TUNSETIFF.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
@@ -409,7 +437,7 @@ fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
                 }
                 if now != answered.load(SeqCst) {
                     let found = net.interface("q0").expect("a look");
-                    match found.map(|found| found.inject(FRAME, None, NOW)) {
+                    match found.map(|found| found.inject_with(FRAME, Sending::new().within(NOW))) {
                         Some(Ok(())) => drop(taken.fetch_add(1, SeqCst)),
                         Some(Err(e)) if e.errno().0 != libc::EAGAIN => refused.push(e.to_string()),
                         _ => (),
@@ -450,7 +478,9 @@ fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
 fn what_a_closed_tunnel_did_not_read_is_counted_by_the_net_alone() {
     let (system, fd, interface) = attached(IFF_TUN);
     for i in 0..7 {
-        interface.inject(&numbered(i, 60), None, NOW).expect("room");
+        interface
+            .inject_with(&numbered(i, 60), Sending::new().within(NOW))
+            .expect("room");
     }
     system.close(fd).expect("close");
     assert!(interface.is_gone());

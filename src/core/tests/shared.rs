@@ -6,6 +6,7 @@ use common::WAIT;
 use memtun::packet as udp;
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
 use memtun::{ifreq, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ fn attached() -> (MemoryIoSystem, i32, Interface) {
     system
         .ioctl(fd, TUNSETIFF, &ifreq("s0", IFF_TUN | IFF_NO_PI))
         .expect("TUNSETIFF");
-    let interface = system.net().wait_interface("s0", Some(WAIT));
+    let interface = system.net().wait_interface_within("s0", WAIT);
     (system, fd, interface.expect("the interface"))
 }
 
@@ -40,8 +41,8 @@ fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
     udp::build(from, ([10, 1, 2, 3], port).into(), payload).expect("a datagram")
 }
 
-/// Runs `wait` in a thread and `look` beside it, which must not take longer than a moment; until `look` is done `wait` has
-/// nothing to wait for.
+/// Runs `wait` in a thread and `look` beside it, which must not take longer than a moment; until
+/// `look` is done `wait` has nothing to wait for.
 fn beside_a_wait(wait: impl FnOnce() + Send, look: impl Fn()) {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(wait);
@@ -75,18 +76,18 @@ fn a_look_beside_a_wait_does_not_wait() {
     let nothing =
         |e: Option<memtun::Error>| assert_eq!(e.expect("nothing").errno().0, libc::EAGAIN);
     beside_a_wait(
-        || times_out(|t| interface.recv(t)),
-        || nothing(interface.recv(NOW).err()),
+        || times_out(|t| interface.recv_within(t)),
+        || nothing(interface.recv_within(NOW).err()),
     );
     let subscriber = interface.subscribe();
     beside_a_wait(
-        || times_out(|t| subscriber.recv(t)),
-        || nothing(subscriber.recv(NOW).err()),
+        || times_out(|t| subscriber.recv_within(t)),
+        || nothing(subscriber.recv_within(NOW).err()),
     );
-    let receiver = interface.receive_udp(None, 9);
+    let receiver = interface.receive_udp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9)));
     beside_a_wait(
-        || times_out(|t| receiver.recv(t)),
-        || nothing(receiver.recv(NOW).err()),
+        || times_out(|t| receiver.recv_within(t)),
+        || nothing(receiver.recv_within(NOW).err()),
     );
 }
 
@@ -101,7 +102,7 @@ fn a_look_sees_what_was_written_before_it_while_others_wait() {
                 scope.spawn(|| {
                     let mut taken = Vec::new();
                     while !end.load(SeqCst) {
-                        if let Ok(packet) = interface.recv(Some(Duration::from_millis(20))) {
+                        if let Ok(packet) = interface.recv_within(Duration::from_millis(20)) {
                             taken.push(number(&packet.data));
                         }
                     }
@@ -112,12 +113,12 @@ fn a_look_sees_what_was_written_before_it_while_others_wait() {
         let mut all = Vec::new();
         for i in 0..ROUNDS {
             system.write(fd, &numbered(i)).expect("write");
-            match interface.recv(NOW) {
+            match interface.recv_within(NOW) {
                 Ok(packet) => all.push(number(&packet.data)),
                 Err(e) => assert_eq!(e.errno().0, libc::EAGAIN),
             }
             // Whoever has it: nothing is left.
-            let left = interface.recv(NOW).err().map(|e| e.errno().0);
+            let left = interface.recv_within(NOW).err().map(|e| e.errno().0);
             assert_eq!(left, Some(libc::EAGAIN), "packet {i} was not seen");
         }
         end.store(true, SeqCst);
@@ -139,7 +140,7 @@ fn threads_share_a_flood_without_a_loss_or_a_double() {
             .map(|_| {
                 scope.spawn(|| {
                     let taken = std::iter::from_fn(|| {
-                        let packet = subscriber.recv(Some(Duration::from_millis(500)));
+                        let packet = subscriber.recv_within(Duration::from_millis(500));
                         packet.ok().map(|p| number(&p.data))
                     });
                     let taken: Vec<u32> = taken.collect();
@@ -169,10 +170,10 @@ fn other_datagrams_do_not_keep_a_receiver_beyond_its_time() {
                 system.write(fd, &other).expect("write");
             }
         });
-        let receiver = interface.receive_udp(None, 5);
+        let receiver = interface.receive_udp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 5)));
         for _ in 0..20 {
             let began = Instant::now();
-            let none = receiver.recv(Some(Duration::from_millis(50)));
+            let none = receiver.recv_within(Duration::from_millis(50));
             assert!(none.is_err());
             assert!(began.elapsed() < Duration::from_millis(500));
         }

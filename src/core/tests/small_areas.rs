@@ -1,5 +1,7 @@
-//! Queue and log of a process that may make only short files: their areas are smaller, and all else is the same.
+//! Queue and log of a process that may make only short files: their areas are smaller, and all else
+//! is the same.
 
+use memtun::Sending;
 mod common;
 
 use common::FRAME;
@@ -48,7 +50,7 @@ fn attached() -> (MemoryIoSystem, i32, memtun::Interface) {
     system
         .ioctl(fd, TUNSETIFF, &ifreq("s0", IFF_TUN | IFF_NO_PI))
         .expect("TUNSETIFF");
-    let interface = system.net().wait_interface("s0", NOW).expect("it");
+    let interface = system.net().wait_interface_within("s0", NOW).expect("it");
     (system, fd, interface)
 }
 
@@ -80,7 +82,13 @@ fn the_queue_and_the_log_go_round_in_a_short_file() {
             interface.set_mtu(65535).expect("an mtu");
             let (mut seed, mut injected, mut read, mut full) = (1, 0, 0, 0);
             for _ in 0..30_000 {
-                match interface.inject_raw(&numbered(injected, length(&mut seed)), None, NOW) {
+                match interface
+                    .inject_with(
+                        &numbered(injected, length(&mut seed)),
+                        Sending::new().within(NOW),
+                    )
+                    .map_err(|e| e.errno())
+                {
                     Ok(()) => injected += 1,
                     Err(e) => {
                         assert_eq!(e, Errno(libc::EAGAIN));
@@ -112,7 +120,7 @@ fn the_queue_and_the_log_go_round_in_a_short_file() {
                     continue;
                 }
                 for _ in 0..2 {
-                    match interface.recv(NOW) {
+                    match interface.recv_within(NOW) {
                         Ok(packet) => {
                             assert!(packet.data[5..].iter().all(|b| *b == 0x45));
                             assert!(number(&packet.data) >= next);
@@ -176,7 +184,7 @@ fn a_tunnel_that_is_attached_again_gives_back_what_it_had() {
                     .ioctl(fd, TUNSETIFF, &ifreq("s0", IFF_TUN | IFF_NO_PI))
                     .expect("TUNSETIFF");
                 system.write(fd, FRAME).expect("write");
-                let interface = system.net().wait_interface("s0", NOW).expect("it");
+                let interface = system.net().wait_interface_within("s0", NOW).expect("it");
                 interface.delete().expect("delete");
             }
             assert!(before - left() < 20 << 20, "{before} and {}", left());

@@ -1,5 +1,6 @@
 //! Waiting for a change of the net: whoever waits is woken, and looks at what it alone knows of.
 
+use memtun::Timeout;
 mod common;
 
 use common::WAIT;
@@ -26,7 +27,7 @@ fn attached(system: &MemoryIoSystem, name: &str) -> i32 {
 }
 
 fn now(net: &Net) -> u32 {
-    net.wait_change(0, Some(Duration::ZERO))
+    net.wait_change(0, Timeout::NOW)
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn a_tunnel_that_takes_up_a_persistent_interface_is_a_change() {
     system.close(fd).expect("close");
     let seen = now(system.net());
     attached(&system, "w0");
-    assert_ne!(system.net().wait_change(seen, Some(WAIT)), seen);
+    assert_ne!(system.net().wait_change(seen, WAIT), seen);
 }
 
 #[test]
@@ -51,12 +52,12 @@ fn a_capturer_that_waits_for_something_else_is_woken() {
     let mut capture = system.net().capture().expect("a capture");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            capture.next_while(Some(NEVER_THAT_LONG), |_| {
+            capture.recv_while(NEVER_THAT_LONG, |_| {
                 asleep.store(true, SeqCst);
                 !enough.load(SeqCst)
             })
         });
-        let end = Deadline::after(Some(WAIT));
+        let end = Deadline::after(WAIT);
         while !asleep.load(SeqCst) {
             assert!(!end.is_over(), "it does not ask");
             std::thread::yield_now();

@@ -1,4 +1,5 @@
 //! Why the machine refused what the driver of the kernel would have given, and what to do about it.
+#![forbid(unsafe_code)]
 
 use crate::{sys, Errno};
 use std::fmt;

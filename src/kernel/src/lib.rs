@@ -9,8 +9,9 @@
 //! | [`settings`] | nothing: the variables of a program's environment that memtun reads |
 //! | [`missing`] | nothing: what memtun does not have, said once for each interface |
 //!
-//! Nothing here knows of hooks, of a test's driver, or of the program's memory: a program's buffers are a
-//! [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument), its descriptors a [`Local`](net::Local).
+//! Nothing here knows of hooks, of a test's driver, or of the program's memory: a program's buffers
+//! are a [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument), its
+//! descriptors a [`Local`](net::Local).
 
 mod cause;
 pub mod link;

@@ -1,5 +1,6 @@
-//! What memtun does not have, asked about an interface of the net: one line each at level `warn`, so that whoever sees his
-//! program fail sees why.
+//! What memtun does not have, asked about an interface of the net: one line each at level `warn`,
+//! so that whoever sees his program fail sees why.
+#![forbid(unsafe_code)]
 
 use crate::request::{Answer, Request, SocketOption};
 use crate::shm::layout::InterfaceState;
@@ -7,7 +8,8 @@ use crate::shm::load_name;
 use crate::Errno;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What has been said: what was asked and the interface's index. When it is full, the rest is not said.
+/// What has been said: what was asked and the interface's index. When it is full, the rest is not
+/// said.
 static SAID: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
 /// The bit that tells an option's number from a request's.

@@ -1,4 +1,5 @@
 //! Sentences of the log that are not said again at once.
+#![forbid(unsafe_code)]
 
 use crate::sys;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,6 +1,6 @@
-//! The variables by which the library is told what to do: their names, and what may stand in them. Whoever composes an
-//! environment and whoever reads it, the preloaded library above all, know them from here. Nothing here allocates, so that the
-//! library can ask between fork and exec.
+//! The variables by which the library is told what to do: their names, and what may stand in them.
+//! Whoever composes an environment and whoever reads it, the preloaded library above all, know them
+//! from here. Nothing here allocates, so that the library can ask between fork and exec.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,8 @@ use log::LevelFilter;
 
 /// Directory of the net.
 pub const NET: &str = "MEMTUN_NET";
-/// The net that the first process of a tree chose: where it equals [`NET`], whoever makes the net makes it private.
+/// The net that the first process of a tree chose: where it equals [`NET`], whoever makes the net
+/// makes it private.
 pub const TREE: &str = "MEMTUN_TREE";
 /// Number of the user whose net it is. Empty for one's own.
 pub const OWNER: &str = "MEMTUN_NET_OWNER";
@@ -29,8 +30,8 @@ pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG];
 /// The device where [`DEVICES`] says nothing.
 pub const DEFAULT_DEVICE: &[u8] = b"/dev/net/tun";
 
-/// Can this be a special device? Its path without empty and "." components, each behind a slash; None for one that is not
-/// absolute, leads up or holds what separates devices.
+/// Can this be a special device? Its path without empty and "." components, each behind a slash;
+/// None for one that is not absolute, leads up or holds what separates devices.
 pub fn device(path: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
     let parts = path.split(|b| *b == b'/');
     let parts = parts.filter(|part| !part.is_empty() && *part != b".");
@@ -86,8 +87,8 @@ pub fn owner(setting: &[u8]) -> Option<u32> {
     std::str::from_utf8(setting).ok()?.parse().ok()
 }
 
-/// `DEVICE:INODE:PATH`: the directory that the net's path led to, where the program was started. In a sandbox it may lead
-/// elsewhere.
+/// `DEVICE:INODE:PATH`: the directory that the net's path led to, where the program was started. In
+/// a sandbox it may lead elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// Device of the directory.

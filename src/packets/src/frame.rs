@@ -1,4 +1,5 @@
 //! A packet of a file, and what gives them one after the other.
+#![forbid(unsafe_code)]
 
 use crate::input::Error;
 use crate::link::LinkType;

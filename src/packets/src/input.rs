@@ -1,4 +1,5 @@
 //! Reading that ends in a sentence, and numbers of either byte order.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io::{self, Read};

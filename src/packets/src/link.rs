@@ -1,4 +1,5 @@
 //! What the first bytes of a captured packet are, and what a tun or a tap takes of it.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 
@@ -87,7 +88,8 @@ fn untag(data: &[u8]) -> (Option<u16>, &[u8]) {
     )
 }
 
-/// The length that an IP packet gives itself, where that is not the length it has; a frame may be padded.
+/// The length that an IP packet gives itself, where that is not the length it has; a frame may be
+/// padded.
 pub fn other_length(data: &[u8], tap: bool) -> Option<(usize, usize)> {
     let payload = match tap {
         true => match untag(data) {

@@ -1,4 +1,5 @@
 //! Which format a file has, and its packets.
+#![forbid(unsafe_code)]
 
 use crate::frame::{Frame, Packets};
 use crate::input::{read_up_to, Error};
@@ -11,7 +12,8 @@ pub struct Reader(Option<Box<dyn Packets>>);
 impl Reader {
     /// Looks at the first bytes of the input.
     ///
-    /// Errors: those of the input; a sentence for what is none of the formats, and for a header that makes no sense.
+    /// Errors: those of the input; a sentence for what is none of the formats, and for a header
+    /// that makes no sense.
     pub fn new(input: impl Read + Send + 'static) -> Result<Reader, Error> {
         let mut input = BufReader::with_capacity(1 << 16, input);
         let mut magic = [0; 4];
@@ -66,7 +68,8 @@ fn compressed(magic: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Could a text begin so? Formats of captures that begin with letters are named with their letters all the same.
+/// Could a text begin so? Formats of captures that begin with letters are named with their letters
+/// all the same.
 fn is_text(magic: &[u8]) -> bool {
     const CAPTURES: [&[u8]; 4] = [b"snoo", b"btsn", b"GMBU", b"TRSN"];
     magic

@@ -23,7 +23,7 @@ def test_a_datagram_goes_there_and_back(echo) -> None:
 def test_python_knows_every_member_of_the_record(echo) -> None:
     tun = echo()
     with tun._handle as pointer:
-        described = json.loads(_library.text("memtun_describe_interface", pointer))
+        described = json.loads(_library.text("memtun_interface_describe", pointer))
     counters = {f"{side}_{name}" for side in ("rx", "tx") for name in described.pop(side)}
     (tunnel,) = described["tunnels"]
     assert counters | {"capture_refused"} == {f.name for f in fields(m.Counters)}

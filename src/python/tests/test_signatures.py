@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import header
@@ -35,6 +36,8 @@ VALUES = {
     "const void *": ctypes.c_char_p,
     "const uint8_t *": ctypes.c_char_p,
     "void *": ctypes.c_void_p,
+    # An array of texts, as its address.
+    "const char *const *": ctypes.c_void_p,
 }
 
 # What Python does with handles of its own: a subscriber and a receiver have places that no other reader moves.
@@ -68,6 +71,13 @@ def differences(told: dict[str, tuple[Any, list[Any]]], declared: header.Header)
 def test_the_package_calls_the_functions_as_the_header_declares_them() -> None:
     assert list(differences(_library._FUNCTIONS, DECLARED)) == []
     assert set(DECLARED.functions) - set(_library._FUNCTIONS) == NOT_CALLED
+
+
+def test_no_module_calls_what_is_not_declared() -> None:
+    package = Path(_library.__file__).parent
+    call = re.compile(r'\b(?:call|pointer|text|filled|Handle)\([^"()]*"(memtun_\w+)"')
+    found = {name for file in package.glob("*.py") for name in call.findall(file.read_text())}
+    assert len(found) > 20 and found - set(_library._FUNCTIONS) == set()
 
 
 def test_what_clears_up_after_a_killed_driver_calls_them_so_too() -> None:

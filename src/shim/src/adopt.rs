@@ -1,4 +1,5 @@
 //! Tunnels and epoll instances that this process got from somebody else.
+#![forbid(unsafe_code)]
 
 use crate::config;
 use crate::table;
@@ -8,8 +9,10 @@ use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
+use std::os::fd::AsFd;
 
-/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
+/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters
+/// it.
 pub fn adopt(fd: i32) {
     if let Ok(st) = sys::fstat(fd) {
         adopt_as(fd, &st);
@@ -31,7 +34,8 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     {
         return;
     }
-    // The path tells the net, which may be another process tree's; without /proc it can only be our own.
+    // The path tells the net, which may be another process tree's; without /proc it can only be our
+    // own.
     let mut buf = [0u8; 1024];
     let foreign = match sys::path_of_fd(fd, &mut buf).map(NetDir::inode_of_bell_path) {
         Ok(Some((dir, inode))) if inode == st.st_ino => Some(dir),
@@ -64,7 +68,7 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     };
     sandbox::look_for_inherited();
     let joined = Tunnel::join(net, st.st_ino).and_then(|tunnel| {
-        tunnel.status_flags_are(sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0));
+        tunnel.status_flags_are(sys::status_flags(fd).unwrap_or(0));
         table::enter(fd, tunnel)
     });
     match joined {
@@ -82,7 +86,7 @@ pub fn adopt_inherited() {
         0,
     )
     .and_then(|dir| {
-        sys::each_entry(dir.raw(), |entry| {
+        sys::each_entry(dir.as_fd(), |entry| {
             let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
                 return true;
             };

@@ -1,4 +1,5 @@
-//! The driver's side for C. `memtun.h` is made from these files by cbindgen: what their documentation says is the contract.
+//! The driver's side for C. `memtun.h` is made from these files by cbindgen: what their
+//! documentation says is the contract.
 //!
 //! | module | subject |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | `program` | programs that a driver is about to start |
 //! | `last_error` | the sentence and the kind of an error |
 //!
-//! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its sentence and its
-//! kind for `memtun_error_text` and `memtun_error_kind`.
+//! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its
+//! sentence and its kind for `memtun_error_text` and `memtun_error_kind`.
 
 mod describe;
 mod interface;
@@ -40,8 +41,9 @@ pub const MEMTUN_TIMEOUT_FOREVER: c_int = -1;
 #[expect(dead_code, reason = "for memtun.h")]
 pub const MEMTUN_HOST_LEN: size_t = 64;
 
-/// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
-/// With weak declarations (MEMTUN_WEAK) the function's address says whether the library is there at all.
+/// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or
+/// loaded. With weak declarations (MEMTUN_WEAK) the function's address says whether the library is
+/// there at all.
 #[no_mangle]
 pub extern "C" fn memtun_active() -> c_int {
     config::get().is_some_and(|c| c.library.is_some()) as c_int
@@ -53,8 +55,8 @@ pub extern "C" fn memtun_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The name of a hook by its place in the table, NULL beyond the last: so that a test can compare the table
-/// with what the library exports. Not part of memtun.h.
+/// The name of a hook by its place in the table, NULL beyond the last: so that a test can compare
+/// the table with what the library exports. Not part of memtun.h.
 #[no_mangle]
 pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
     let hooks = crate::hooks::FAMILIES.iter().copied().flatten();
@@ -183,7 +185,8 @@ fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
     uaccess::write(to, &value).map_err(bad_memory)
 }
 
-/// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without the NUL.
+/// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without
+/// the NUL.
 fn give_text(text: impl AsRef<[u8]>, buf: *mut c_char, len: size_t) -> Answer<usize> {
     let text = text.as_ref();
     if len > 0 {

@@ -1,4 +1,5 @@
 //! The special device as this machine has it, or would have it.
+#![forbid(unsafe_code)]
 
 use crate::config;
 use memtun_calls::device::{is_device, DeviceStat};

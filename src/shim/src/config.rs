@@ -1,4 +1,5 @@
-//! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
+//! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs
+//! change their environment.
 
 use memtun_calls::device::Device;
 use memtun_core::launch::preload::{self, PRELOAD};
@@ -13,9 +14,11 @@ use std::os::unix::ffi::OsStringExt;
 pub struct Config {
     /// MEMTUN_NET, or the name of the process tree's private net.
     pub net: Vec<u8>,
-    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as whoever started this program saw it.
+    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as whoever started this program
+    /// saw it.
     pub place: Option<(u64, u64)>,
-    /// The net was named by nobody, but chosen by the first process of the tree: it goes with the last one.
+    /// The net was named by nobody, but chosen by the first process of the tree: it goes with the
+    /// last one.
     pub private: bool,
     /// This is the process that chose it.
     pub chosen: bool,
@@ -66,8 +69,8 @@ fn owner() -> Option<u32> {
     uid
 }
 
-/// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
-/// threads.
+/// Reads the environment; chooses and exports the private net's name. Called once, in the
+/// constructor, before there are threads.
 pub fn init() {
     let log = variable(settings::LOG);
     crate::logging::init(settings::log_level(&log.unwrap_or_default()));

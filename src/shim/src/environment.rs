@@ -1,5 +1,6 @@
-//! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
-//! library and find the net. Nothing here allocates but [`init`]: exec may be called in a vfork child or after fork.
+//! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`)
+//! must still load the library and find the net. Nothing here allocates but [`init`]: exec may be
+//! called in a vfork child or after fork.
 
 use crate::config::{self, Config};
 use crate::target::Target;
@@ -13,15 +14,16 @@ const SMALL: usize = 256;
 /// How the entry of [`PRELOAD`] begins.
 const ENTRY: &[u8] = b"LD_PRELOAD=";
 
-/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of this one and
-/// `is_in_force` finds that calls do not come here. Called once, in the constructor, after [`config::init`].
+/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of
+/// this one and `is_in_force` finds that calls do not come here. Called once, in the constructor,
+/// after [`config::init`].
 pub fn init(is_in_force: impl FnOnce() -> bool) {
     let Some(library) = config::get().and_then(|config| config.library.as_ref()) else {
         return;
     };
     let list = config::variable(PRELOAD).unwrap_or_default();
-    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
-    // not get it.
+    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have
+    // no hook, as system(3), must not get it.
     if let Some(rest) = preload::for_children(&list).and_then(|rest| CString::new(rest).ok()) {
         config::export(PRELOAD, &rest);
     }
@@ -34,7 +36,8 @@ pub fn init(is_in_force: impl FnOnce() -> bool) {
     }
 }
 
-/// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
+/// An environment with what was missing added. Lives until the call that takes it returns (or never
+/// returns).
 pub struct Environment {
     entries: [*const c_char; SMALL],
     preload: [u8; 4096],
@@ -159,7 +162,8 @@ impl Environment {
         }
     }
 
-    /// `given` if nothing is missing in it (the usual case), else a copy with the library and the settings added.
+    /// `given` if nothing is missing in it (the usual case), else a copy with the library and the
+    /// settings added.
     ///
     /// # Safety
     /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
@@ -227,8 +231,8 @@ impl Environment {
         Some(place.cast())
     }
 
-    /// The runtimes that the program wants, others that somebody has put there, this library, and what else there was. None
-    /// when the list would be longer than any sensible one.
+    /// The runtimes that the program wants, others that somebody has put there, this library, and
+    /// what else there was. None when the list would be longer than any sensible one.
     fn preload_entry(
         &mut self,
         list: &[u8],

@@ -29,7 +29,8 @@ pub fn give<T: TryInto<isize>>(answer: Result<T, Errno>) -> isize {
     }
 }
 
-/// Runs our own code for a hook. A panic in it, which is a bug of ours, must not reach the program: EIO and a log line.
+/// Runs our own code for a hook. A panic in it, which is a bug of ours, must not reach the program:
+/// EIO and a log line.
 #[inline]
 pub fn fence<T>(ours: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     catch_unwind(AssertUnwindSafe(ours)).unwrap_or(Err(Errno(libc::EIO)))

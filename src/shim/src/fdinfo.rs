@@ -1,5 +1,5 @@
-//! /proc/PID/fdinfo/N of a tunnel takes the place of the bell's. Looked at after the open, when the kernel has found out where
-//! the path leads.
+//! /proc/PID/fdinfo/N of a tunnel takes the place of the bell's. Looked at after the open, when the
+//! kernel has found out where the path leads.
 
 use crate::table::{self, OwnTunnels};
 use crate::{chardev, net};
@@ -9,9 +9,10 @@ use memtun_calls::fdinfo::{link_of, may_be, Text};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::TunnelState;
 use memtun_sys::{self as sys, Fd};
+use std::os::fd::AsFd;
 
-/// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the tunnel's. `path` only to see that
-/// it cannot be.
+/// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the
+/// tunnel's. `path` only to see that it cannot be.
 pub fn replace(fd: c_int, path: &[u8]) {
     if !may_be(path) || !table::any() && net::current().is_none() {
         return;
@@ -60,8 +61,12 @@ fn rewritten(fd: c_int, tunnel: &TunnelState) -> Result<Text, Errno> {
 fn put(text: &[u8], fd: c_int) -> Result<(), Errno> {
     let file: Fd = sys::memory_file(c"fdinfo", libc::MFD_CLOEXEC)?;
     sys::write(file.raw(), text)?;
-    sys::rewind(file.raw())?;
-    let cloexec = sys::fcntl(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
-    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
-    sys::duplicate_onto(file.raw(), fd, flags)
+    sys::rewind(file.as_fd())?;
+    let flags = if sys::closes_on_exec(fd)? {
+        libc::O_CLOEXEC
+    } else {
+        0
+    };
+    // SAFETY: the program has just got it, for the file whose place this one takes.
+    unsafe { sys::duplicate_onto(file.raw(), fd, flags) }
 }

@@ -1,9 +1,11 @@
 //! Descriptors that stopped being tunnels unseen.
 //!
-//! The table is kept by hooks, and not every close or dup2 meets one: libc has calls of its own, and a program may make a
-//! system call by hand. So where it costs nothing (a call that fails, a bell that rang for nothing, a rare call, and every
-//! so many reads and writes) the descriptor itself is looked at. One that is no bell any more is forgotten, and the call
-//! is made anew on what the descriptor is now.
+//! The table is kept by hooks, and not every close or dup2 meets one: libc has calls of its own,
+//! and a program may make a system call by hand. So where it costs nothing (a call that fails, a
+//! bell that rang for nothing, a rare call, and every so many reads and writes) the descriptor
+//! itself is looked at. One that is no bell any more is forgotten, and the call is made anew on
+//! what the descriptor is now.
+#![forbid(unsafe_code)]
 
 use crate::closing;
 use crate::errno;
@@ -13,7 +15,8 @@ use crate::table::{self, Held};
 use memtun_abi::Errno;
 use memtun_sys::quiet::{may, Extra};
 
-/// The descriptor is no tunnel: make the call on what it is. No error of the kernel's has this number (MAX_ERRNO).
+/// The descriptor is no tunnel: make the call on what it is. No error of the kernel's has this
+/// number (MAX_ERRNO).
 pub const FOREIGN: Errno = Errno(4095);
 
 /// [`FOREIGN`] when the descriptor is not this tunnel's any more, which is forgotten then.
@@ -30,7 +33,8 @@ pub fn check(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     Err(FOREIGN)
 }
 
-/// Is the descriptor a tunnel, and truly so? For calls that are rare enough to look at it each time.
+/// Is the descriptor a tunnel, and truly so? For calls that are rare enough to look at it each
+/// time.
 #[inline]
 pub fn is_tunnel(fd: i32) -> bool {
     table::is_tunnel(fd) && is_still_tunnel(fd)
@@ -61,8 +65,9 @@ pub fn is_new(fd: i32) {
     }
 }
 
-/// A call has failed in a process that ends, because its tunnel has gone already. (`extern "C"` never unwinds: the frames
-/// between the program and a wait have nothing to clean up when the thread is cancelled there.)
+/// A call has failed in a process that ends, because its tunnel has gone already. (`extern "C"`
+/// never unwinds: the frames between the program and a wait have nothing to clean up when the
+/// thread is cancelled there.)
 #[cold]
 extern "C" fn stay() {
     errno::keep(process::left);

@@ -5,9 +5,10 @@ use crate::{errno, foreign, net, process};
 
 /// Registers it. Called once, in the constructor, after [`process::init`].
 pub fn init() {
-    // At once in the child of a fork: the next to ask whose memory it is may already be a vfork child of that child, and must
-    // not be taken for it. The page that is wiped is for children of clone(2), which run no handlers.
-    // SAFETY: handlers that make system calls and stores; they allocate nothing and take no lock.
+    // At once in the child of a fork: the next to ask whose memory it is may already be a vfork
+    // child of that child, and must not be taken for it. The page that is wiped is for children
+    // of clone(2), which run no handlers. SAFETY: handlers that make system calls and stores;
+    // they allocate nothing and take no lock.
     unsafe { pthread_atfork(Some(before), None, Some(after)) };
 }
 
@@ -17,7 +18,8 @@ extern "C" fn before() {
         epoll::before_fork();
         Ok(())
     });
-    memtun_shm::lock::before_fork();
+    // SAFETY: no guard is ever leaked but by a jump, over mappings that stay.
+    unsafe { memtun_shm::lock::before_fork() };
 }
 
 extern "C" fn after() {

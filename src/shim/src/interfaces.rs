@@ -1,4 +1,5 @@
 //! The net's interfaces for <net/if.h> and <ifaddrs.h>.
+#![forbid(unsafe_code)]
 
 use crate::errno::fence;
 use crate::net;

@@ -5,9 +5,9 @@ use crate::{foreign, net, process};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
-/// The process ends: its tunnels go now, not when somebody looks, and with the last process its private net. What cannot be
-/// done now, or is forbidden in a sandbox, is left to the next process that makes a net. May be called in a signal handler or
-/// after fork: nothing is allocated.
+/// The process ends: its tunnels go now, not when somebody looks, and with the last process its
+/// private net. What cannot be done now, or is forbidden in a sandbox, is left to the next process
+/// that makes a net. May be called in a signal handler or after fork: nothing is allocated.
 pub fn leave() {
     if net::current().is_none() && !table::any() || !may(Extra::Files) || !process::owns_memory() {
         return;
@@ -18,7 +18,8 @@ pub fn leave() {
     for fd in table::bound_in(0, u32::MAX) {
         if let Some(tunnel) = table::hold(fd) {
             tunnel.is_alone_soon();
-            let _ = sys::close(fd);
+            // SAFETY: a descriptor of the program's, which ends.
+            let _ = unsafe { sys::close(fd) };
             tunnel.closed(&OwnTunnels);
         }
     }

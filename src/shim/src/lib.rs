@@ -1,6 +1,7 @@
 //! `libmemtun.so`: an in-memory `/dev/net/tun` for unmodified programs.
 //!
-//! What a call on a tunnel means is in `memtun_calls`; here is whose call it is, and how it comes and goes.
+//! What a call on a tunnel means is in `memtun_calls`; here is whose call it is, and how it comes
+//! and goes.
 //!
 //! | module | subject |
 //! |---|---|
@@ -24,8 +25,8 @@
 //! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
-//! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
-//! no threads, and errno is libc's on the way through.
+//! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that
+//! an ordinary call takes, no threads, and errno is libc's on the way through.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!(
@@ -63,7 +64,8 @@ mod valgrind;
 mod waiting;
 mod watch;
 
-/// Runs when the library is loaded, before the program's own constructors and before it has threads.
+/// Runs when the library is loaded, before the program's own constructors and before it has
+/// threads.
 extern "C" fn load() {
     errno::keep(|| {
         for family in hooks::FAMILIES {

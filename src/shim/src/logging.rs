@@ -1,4 +1,6 @@
-//! Log lines to standard error, by system call and without allocating. Never on a path that a foreign descriptor takes.
+//! Log lines to standard error, by system call and without allocating. Never on a path that a
+//! foreign descriptor takes.
+#![forbid(unsafe_code)]
 
 use log::{LevelFilter, Log, Metadata, Record};
 use std::fmt::Write;
@@ -43,7 +45,8 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
-/// Sets the level and quietens the panic message: a panic of ours is one log line, not a backtrace in the program's output.
+/// Sets the level and quietens the panic message: a panic of ours is one log line, not a backtrace
+/// in the program's output.
 pub fn init(level: LevelFilter) {
     let _ = log::set_logger(&StandardError);
     log::set_max_level(level);

@@ -22,8 +22,8 @@ pub fn current() -> Option<&'static NetDir> {
     unsafe { NET.load(Acquire).as_ref() }
 }
 
-/// Gives a net to the process for the rest of its life. Not to the allocator: a net may be joined where nothing can be
-/// allocated, between fork and exec.
+/// Gives a net to the process for the rest of its life. Not to the allocator: a net may be joined
+/// where nothing can be allocated, between fork and exec.
 pub fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let place = sys::map_private(size_of::<NetDir>(), protection)?.cast::<NetDir>();
@@ -94,7 +94,8 @@ pub fn join() -> Result<&'static NetDir, Errno> {
     }
 }
 
-/// A sandbox that has a /dev/shm of its own has another net by the same name, and so has a program that outlives its net.
+/// A sandbox that has a /dev/shm of its own has another net by the same name, and so has a program
+/// that outlives its net.
 fn say_if_elsewhere() {
     static TOLD: AtomicBool = AtomicBool::new(false);
     let place = config::get().and_then(|config| Some((config, config.place?)));
@@ -145,9 +146,9 @@ pub fn attend() {
     }
 }
 
-/// The process is about to have children. The first process of a tree that has no name for its net makes it now: it must be
-/// a member before one of them leaves as the last. The one that chose the name may have become another program before it
-/// had a child (`env`, `nohup`, `exec`).
+/// The process is about to have children. The first process of a tree that has no name for its net
+/// makes it now: it must be a member before one of them leaves as the last. The one that chose the
+/// name may have become another program before it had a child (`env`, `nohup`, `exec`).
 pub fn before_children() {
     let Some(config) = config::get() else { return };
     if config.private && config.library.is_some() && current().is_none() {
@@ -170,8 +171,8 @@ pub fn is_gone() -> bool {
     current().is_some_and(NetDir::is_gone)
 }
 
-/// The net again, after its directory was removed under this process. The old mapping stays, tunnels of this process may be
-/// in it.
+/// The net again, after its directory was removed under this process. The old mapping stays,
+/// tunnels of this process may be in it.
 pub fn join_anew() -> Result<&'static NetDir, Errno> {
     NET.store(std::ptr::null_mut(), Release);
     join()

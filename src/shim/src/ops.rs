@@ -1,5 +1,5 @@
-//! The calls of this process on its tunnels: finds the tunnel, looks whether the descriptor is still its own, and hands the
-//! call to `memtun_calls`, which knows what it means.
+//! The calls of this process on its tunnels: finds the tunnel, looks whether the descriptor is
+//! still its own, and hands the call to `memtun_calls`, which knows what it means.
 
 use crate::closing::closed;
 use crate::config;
@@ -39,7 +39,8 @@ impl Nets for OwnNet {
 /// Opens a special device: its descriptor.
 pub fn open(flags: c_int) -> Result<c_int, Errno> {
     let (fd, tunnel) = calls::open(&OwnNet, flags)?;
-    // In a vfork child the descriptor is its own, but the table is its parent's; the next image adopts it.
+    // In a vfork child the descriptor is its own, but the table is its parent's; the next image
+    // adopts it.
     if process::owns_memory() {
         foreign::is_new(fd.raw());
         table::enter(fd.raw(), tunnel)?;
@@ -219,13 +220,13 @@ struct Number(c_int);
 
 impl Descriptor for Number {
     fn status_flags(&self) -> Result<i32, Errno> {
-        sys::fcntl(self.0, libc::F_GETFL, 0)
+        sys::status_flags(self.0)
     }
     fn owner(&self) -> Result<i32, Errno> {
-        sys::fcntl(self.0, libc::F_GETOWN, 0)
+        sys::signal_owner(self.0)
     }
     fn own(&self) {
-        let _ = sys::fcntl(self.0, libc::F_SETOWN, sys::getpid() as usize);
+        let _ = sys::set_signal_owner(self.0, sys::getpid());
     }
 }
 
@@ -244,7 +245,8 @@ pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
     hold(fd).map_or(flags, |tunnel| calls::status_flags(&tunnel, flags))
 }
 
-/// `new` has become another descriptor of `old` (or of something that is no tunnel): what it was before ends.
+/// `new` has become another descriptor of `old` (or of something that is no tunnel): what it was
+/// before ends.
 pub fn duplicated(old: c_int, new: c_int) {
     if old == new || !process::owns_memory() {
         return;

@@ -18,7 +18,8 @@ pub fn init() {
     let Ok(page) = sys::map_private(4096, libc::PROT_READ | libc::PROT_WRITE) else {
         return;
     };
-    // SAFETY: advice on our own mapping. Before Linux 4.14 it is refused, and the cached id is then compared only.
+    // SAFETY: advice on our own mapping. Before Linux 4.14 it is refused, and the cached id is then
+    // compared only.
     unsafe {
         sys::syscall(
             libc::SYS_madvise,
@@ -29,7 +30,8 @@ pub fn init() {
     let _ = owns_memory();
 }
 
-/// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not change them.
+/// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not
+/// change them.
 pub fn owns_memory() -> bool {
     let page = PAGE.load(Relaxed);
     if page.is_null() || !may(Extra::Process) {
@@ -50,13 +52,15 @@ pub fn owns_memory() -> bool {
 /// The thread that ends the process, 0 while none does.
 static LEAVER: AtomicI32 = AtomicI32::new(0);
 
-/// Does this process end? Its other threads are about to be killed, and do not see that their tunnels are gone already.
+/// Does this process end? Its other threads are about to be killed, and do not see that their
+/// tunnels are gone already.
 #[inline]
 pub fn is_leaving() -> bool {
     LEAVER.load(Relaxed) != 0
 }
 
-/// A call on a tunnel of a process that ends: another thread's does not come back, or late where the end takes its time.
+/// A call on a tunnel of a process that ends: another thread's does not come back, or late where
+/// the end takes its time.
 #[cold]
 pub fn left() -> Errno {
     const TURNS: usize = 100;

@@ -1,8 +1,9 @@
 //! The functions behind our hooks, and the macro that declares hooks.
 //!
-//! A hook is declared once, with redhook, in one of the families under `hooks`. Its real function is looked up when the
-//! library is loaded, all of them: a lookup at the first call may come in a signal handler or between fork and exec. A
-//! call that comes even before (another library's constructor, a sanitizer) looks up its own function.
+//! A hook is declared once, with redhook, in one of the families under `hooks`. Its real function
+//! is looked up when the library is loaded, all of them: a lookup at the first call may come in a
+//! signal handler or between fork and exec. A call that comes even before (another library's
+//! constructor, a sanitizer) looks up its own function.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
 
@@ -47,8 +48,8 @@ pub fn next(name: &CStr) -> *mut c_void {
     unsafe { dlsym(RTLD_NEXT, name.as_ptr()) }
 }
 
-/// Declares hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the body, `real!(NAME(...))`
-/// calls the C library's function. Also makes the family's table, `HOOKS`.
+/// Declares hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the body,
+/// `real!(NAME(...))` calls the C library's function. Also makes the family's table, `HOOKS`.
 macro_rules! hooks {
     ($(fn $name:ident ( $($v:ident : $t:ty),* ) -> $r:ty => $hook:ident $body:block)*) => {
         $(
@@ -109,7 +110,8 @@ macro_rules! hooks {
 /// Calls the C library's function with the caller's arguments.
 macro_rules! real {
     ($name:ident ( $($arg:expr),* )) => {
-        // SAFETY: the arguments are the caller's own, or in their place ones for which the same contract holds.
+        // SAFETY: the arguments are the caller's own, or in their place ones for which the same
+        // contract holds.
         unsafe { ($name.real())($($arg),*) }
     };
 }

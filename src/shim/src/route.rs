@@ -1,4 +1,5 @@
 //! Does a path of this program lead to a special device?
+#![forbid(unsafe_code)]
 
 use crate::config::{self, Config};
 use crate::{table, uaccess};
@@ -28,8 +29,8 @@ impl Paths for Own {
     }
 }
 
-/// Looks at a path before the call is made. A symbolic link of another name than the device's is found by [`after`]. NULL
-/// and unreadable paths are the kernel's to refuse.
+/// Looks at a path before the call is made. A symbolic link of another name than the device's is
+/// found by [`after`]. NULL and unreadable paths are the kernel's to refuse.
 #[inline]
 pub fn before(dir: i32, path: *const c_char) -> Route {
     look(
@@ -47,7 +48,8 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     )
 }
 
-/// Looks again after the host's call failed: a symbolic link of any name to a device that does not exist.
+/// Looks again after the host's call failed: a symbolic link of any name to a device that does not
+/// exist.
 #[cold]
 pub fn after(dir: i32, path: *const c_char) -> Route {
     look(

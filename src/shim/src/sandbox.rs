@@ -1,12 +1,13 @@
-//! The program forbids itself system calls (seccomp(2)): which of ours are among them is read in its filter, so that nothing
-//! is given up that is still allowed.
+//! The program forbids itself system calls (seccomp(2)): which of ours are among them is read in
+//! its filter, so that nothing is given up that is still allowed.
 
 use crate::{table, uaccess};
 use libc::{c_long, c_ulong, sock_filter, sock_fprog};
 use memtun_sys as sys;
 use memtun_sys::quiet::{self, Extra};
 
-/// What is looked for in a filter: a call with the arguments that it is made with, as far as they are known.
+/// What is looked for in a filter: a call with the arguments that it is made with, as far as they
+/// are known.
 const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (
         Extra::Futex,
@@ -79,8 +80,9 @@ pub fn enter<T: PartialEq + From<i8>>(
     answer
 }
 
-/// A tunnel came to this process from another one, over an exec perhaps, and with it a filter that nobody here has seen.
-/// What the loader and this library have done by now is allowed; the rest is not tried.
+/// A tunnel came to this process from another one, over an exec perhaps, and with it a filter that
+/// nobody here has seen. What the loader and this library have done by now is allowed; the rest is
+/// not tried.
 pub fn look_for_inherited() {
     let mut status = [0u8; 2048];
     let read = sys::open(c"/proc/self/status", libc::O_RDONLY | libc::O_CLOEXEC, 0)
@@ -109,7 +111,8 @@ const AUDIT_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const AUDIT_ARCH: u32 = 0xc000_00b7;
 
-/// Does a filter let a call pass? One that the kernel would refuse, or that this does not understand, says no.
+/// Does a filter let a call pass? One that the kernel would refuse, or that this does not
+/// understand, says no.
 fn allows(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> bool {
     matches!(
         answer(program, number, args),
@@ -119,7 +122,8 @@ fn allows(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> bool {
 
 /// Runs a filter (classic BPF, as far as seccomp has it): its action.
 fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> {
-    // struct seccomp_data: number, architecture, instruction pointer, six arguments; by words of 32 bits.
+    // struct seccomp_data: number, architecture, instruction pointer, six arguments; by words of 32
+    // bits.
     let mut data = [0u32; 16];
     data[0] = number as u32;
     data[1] = AUDIT_ARCH;

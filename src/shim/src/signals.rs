@@ -1,8 +1,10 @@
-//! Signals that an access to memory can be answered with, and that this library handles without the program's seeing it:
-//! SIGBUS, which the kernel sends when somebody has cut a file of the net, from the first mapping on; and SIGSEGV, by which a
-//! bad pointer of the program's becomes EFAULT, from the first tunnel on. From then on the kernel has our handler, with the
-//! flags and the mask of the program's, and what the program says of the signal is kept here: its action, which is run for
-//! what is not ours, and whether it blocks the signal, which would turn an access into the process's end.
+//! Signals that an access to memory can be answered with, and that this library handles without the
+//! program's seeing it: SIGBUS, which the kernel sends when somebody has cut a file of the net,
+//! from the first mapping on; and SIGSEGV, by which a bad pointer of the program's becomes EFAULT,
+//! from the first tunnel on. From then on the kernel has our handler, with the flags and the mask
+//! of the program's, and what the program says of the signal is kept here: its action, which is run
+//! for what is not ours, and whether it blocks the signal, which would turn an access into the
+//! process's end.
 
 use crate::errno;
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS, SIGSEGV};
@@ -20,15 +22,16 @@ pub struct Signal {
     number: c_int,
     /// Our handler is in place.
     watched: AtomicBool,
-    /// The program's action. A new one goes to the next place, so that a handler that reads at the same moment has a whole
-    /// one.
+    /// The program's action. A new one goes to the next place, so that a handler that reads at the
+    /// same moment has a whole one.
     current: AtomicUsize,
     wishes: UnsafeCell<[MaybeUninit<sigaction>; WISHES]>,
     /// Other signals for which the program wants this one blocked while their handler runs.
     blocked_with: AtomicU64,
 }
 const WISHES: usize = 16;
-// SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1 others.
+// SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1
+// others.
 unsafe impl Sync for Signal {}
 
 static SIGNALS: [Signal; 2] = [Signal::new(SIGBUS), Signal::new(SIGSEGV)];
@@ -74,13 +77,15 @@ impl Signal {
     /// The program wants this from now on.
     pub fn set_wish(&self, action: sigaction) {
         let next = self.current.load(Relaxed).wrapping_add(1);
-        // SAFETY: see `Sync`; two threads that set an action at the same time have no order in the kernel either.
+        // SAFETY: see `Sync`; two threads that set an action at the same time have no order in the
+        // kernel either.
         unsafe { (*self.wishes.get())[next % WISHES].write(action) };
         self.current.store(next, Release);
     }
 
-    /// The action that the kernel is to have for what the program wants. A handler's flags and mask are the program's: which
-    /// stack it runs on, what it interrupts and what it blocks is the kernel's affair.
+    /// The action that the kernel is to have for what the program wants. A handler's flags and mask
+    /// are the program's: which stack it runs on, what it interrupts and what it blocks is the
+    /// kernel's affair.
     pub fn kernels_action(&self) -> sigaction {
         let wish = self.wish();
         let mut ours = no_action();
@@ -97,7 +102,8 @@ impl Signal {
         ours
     }
 
-    /// The kernel has our handler from now on; what the program had set has been kept by [`Signal::set_wish`].
+    /// The kernel has our handler from now on; what the program had set has been kept by
+    /// [`Signal::set_wish`].
     pub fn begin(&self) {
         if let Ok(old) = sys::change_mask(libc::SIG_UNBLOCK, bit(self.number)) {
             BLOCKED.with(|blocked| blocked.set(blocked.get() | old & bit(self.number)));
@@ -178,7 +184,8 @@ unsafe extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c
     errno::keep(|| {
         // SAFETY: the kernel gives a siginfo_t.
         let from_access = unsafe { (*info).si_code } > 0;
-        // SAFETY: the arguments are the handler's own; a signal that an access caused has its address.
+        // SAFETY: the arguments are the handler's own; a signal that an access caused has its
+        // address.
         if from_access && unsafe { ours(number, (*info).si_addr() as usize, context) } {
             return;
         }
@@ -228,7 +235,8 @@ fn block(number: c_int, context: *mut c_void) {
     );
 }
 
-/// The action of another signal as the kernel may have it: its handler must not run with a watched signal blocked.
+/// The action of another signal as the kernel may have it: its handler must not run with a watched
+/// signal blocked.
 pub fn open_action(number: c_int, action: &sigaction) -> sigaction {
     let mut open = *action;
     for signal in all_watched() {
@@ -255,7 +263,8 @@ pub fn show(set: &mut sigset_t, bits: u64) {
     change(set, bits, 0);
 }
 
-/// A change of the thread's signal mask as the kernel may have it, and which watched signals counted as blocked before.
+/// A change of the thread's signal mask as the kernel may have it, and which watched signals
+/// counted as blocked before.
 pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, u64) {
     BLOCKED.with(|blocked| {
         let before = blocked.get();

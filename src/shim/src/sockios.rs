@@ -1,4 +1,5 @@
-//! Requests about interfaces on ordinary sockets, and options that name one: the calls of this process.
+//! Requests about interfaces on ordinary sockets, and options that name one: the calls of this
+//! process.
 
 use crate::errno::{self, fence};
 use crate::net;
@@ -109,7 +110,8 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-/// setsockopt(2): what an option that names an interface is refused with; None when it is the host's.
+/// setsockopt(2): what an option that names an interface is refused with; None when it is the
+/// host's.
 #[inline]
 pub fn refusal(
     level: c_int,

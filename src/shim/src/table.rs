@@ -1,8 +1,9 @@
 //! Which descriptors of this process are tunnels: a cache of what the kernel knows.
 //!
-//! One word per descriptor number, so that a call on any other descriptor costs one load and a branch: no lock, no system
-//! call, and safe in a signal handler. The words lead to slots that count their users and are reused, never unmapped, so
-//! that a thread that is still in a call on a descriptor that another one closes holds valid memory.
+//! One word per descriptor number, so that a call on any other descriptor costs one load and a
+//! branch: no lock, no system call, and safe in a signal handler. The words lead to slots that
+//! count their users and are reused, never unmapped, so that a thread that is still in a call on a
+//! descriptor that another one closes holds valid memory.
 
 use crate::process;
 use memtun_abi::Errno;
@@ -25,8 +26,8 @@ const NUMBERS: usize = 1 << 20;
 const SLOTS_PER_CHUNK: usize = 64;
 const CHUNKS: usize = 4096;
 
-/// Numbers whose words lie in one piece, which is mapped when the first of them is a tunnel: a process without one has none,
-/// which counts where memory is locked.
+/// Numbers whose words lie in one piece, which is mapped when the first of them is a tunnel: a
+/// process without one has none, which counts where memory is locked.
 const PIECE: usize = 4096;
 static WORDS: [AtomicPtr<AtomicU32>; NUMBERS / PIECE] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; NUMBERS / PIECE];
@@ -63,7 +64,8 @@ fn slot(index: u32) -> Option<&'static Slot> {
     if chunk.is_null() {
         return None;
     }
-    // SAFETY: a chunk is a mapping of SLOTS_PER_CHUNK zeroed slots (a valid state: free) that is never unmapped.
+    // SAFETY: a chunk is a mapping of SLOTS_PER_CHUNK zeroed slots (a valid state: free) that is
+    // never unmapped.
     Some(unsafe { &*chunk.add(index % SLOTS_PER_CHUNK) })
 }
 
@@ -139,7 +141,8 @@ unsafe fn held_tunnel(index: u32) -> &'static ProcessTunnel {
 }
 
 impl Held {
-    /// Waits a moment for the calls of other threads that are under way on it, but for those that wait themselves.
+    /// Waits a moment for the calls of other threads that are under way on it, but for those that
+    /// wait themselves.
     pub fn is_alone_soon(&self) -> bool {
         const TRIES: usize = 500;
         (0..TRIES).any(|n| {
@@ -235,8 +238,9 @@ fn is_alone(tunnel: &ProcessTunnel) -> bool {
     let Some(slot) = all.take_while(exists).find_map(find) else {
         return false;
     };
-    // Whoever becomes a user counts among them first. Who was no call that is under way, and is one now, may have been
-    // counted there already and not be among the users any more: the changes tell.
+    // Whoever becomes a user counts among them first. Who was no call that is under way, and is one
+    // now, may have been counted there already and not be among the users any more: the changes
+    // tell.
     let changes = || (slot.changes.load(SeqCst), tunnel.held_up().1);
     let before = changes();
     let others = slot.names.load(SeqCst) + slot.waiting.load(SeqCst) + tunnel.held_up().0;
@@ -277,14 +281,17 @@ pub fn hold(fd: i32) -> Option<Held> {
     }
 }
 
-/// Enters a tunnel that is new in this process under a descriptor. EMFILE when the number is beyond what can be tracked.
+/// Enters a tunnel that is new in this process under a descriptor. EMFILE when the number is beyond
+/// what can be tracked.
 pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     // Now, because the program may forbid itself system calls next.
     crate::watch::guard();
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
+    // SAFETY: every call that has the tunnel has it by a `Held`, which is counted in its slot.
+    let tunnel = unsafe { tunnel.alone_when(is_alone) };
     // SAFETY: `claim` gave this slot to us alone.
-    unsafe { (*slot.tunnel.get()).write(tunnel.alone_when(is_alone)) };
+    unsafe { (*slot.tunnel.get()).write(tunnel) };
     slot.names.store(0, Relaxed);
     slot.waiting.store(0, Relaxed);
     slot.some_fd.store(fd as u32, Relaxed);
@@ -342,7 +349,8 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The descriptor is closed or about to be: its tunnel, held. Not for a vfork child, whose table is its parent's.
+/// The descriptor is closed or about to be: its tunnel, held. Not for a vfork child, whose table is
+/// its parent's.
 pub fn unbind(fd: i32) -> Option<Held> {
     if word(fd) == 0 || !process::owns_memory() {
         return None;

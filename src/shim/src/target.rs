@@ -1,7 +1,8 @@
-//! What an exec is about to start: does it run past the library, and does it want a sanitizer's runtime in front of it?
+//! What an exec is about to start: does it run past the library, and does it want a sanitizer's
+//! runtime in front of it?
 //!
-//! An exec may come in a vfork child or between fork and exec of a threaded program: nothing here allocates or locks. The look
-//! costs an open and a few reads; it never makes an exec fail.
+//! An exec may come in a vfork child or between fork and exec of a threaded program: nothing here
+//! allocates or locks. The look costs an open and a few reads; it never makes an exec fail.
 
 use crate::config;
 use crate::uaccess;
@@ -124,7 +125,8 @@ fn look(first: Fd, name: &[u8]) -> Target {
     target
 }
 
-/// Looks at one file. The length of its interpreter's path, which stands in `interpreter` then, if it is a script.
+/// Looks at one file. The length of its interpreter's path, which stands in `interpreter` then, if
+/// it is a script.
 #[inline(never)]
 fn examine(
     fd: c_int,

@@ -1,14 +1,16 @@
 //! The program's memory.
 //!
-//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. In a process with a tunnel
-//! that crash is caught, see [`guard`] and `signals`: no system call is made that the program did not make. In other
-//! processes the program's handlers are left alone; there the pages are tried before they are touched, by system calls
-//! that change nothing. That is for paths and for requests on interfaces, never for a packet.
+//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash.
+//! In a process with a tunnel that crash is caught, see [`guard`] and `signals`: no system call is
+//! made that the program did not make. In other processes the program's handlers are left alone;
+//! there the pages are tried before they are touched, by system calls that change nothing. That is
+//! for paths and for requests on interfaces, never for a packet.
 
 use crate::signals::guarded;
 use crate::valgrind;
 use memtun_abi::Errno;
 use memtun_calls::{in_user_space, Memory, USER_SPACE};
+use memtun_shm::SharedBytes;
 use memtun_sys::{guard, syscall};
 
 const PAGE: usize = 4096;
@@ -33,9 +35,10 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
     len
 }
 
-/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with
-/// MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows the first, which also costs least; but
-/// valgrind would have something to say of it, so it is spared that.
+/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL);
+/// madvise with MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows
+/// the first, which also costs least; but valgrind would have something to say of it, so it is
+/// spared that.
 fn try_page(page: usize, access: Access) -> bool {
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
@@ -55,7 +58,8 @@ fn try_page(page: usize, access: Access) -> bool {
         }
     } else {
         let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
-        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes
+        // nothing.
         if unsafe { syscall(libc::SYS_rt_sigprocmask, args) } == -(libc::EFAULT as isize) {
             return false;
         }
@@ -63,12 +67,14 @@ fn try_page(page: usize, access: Access) -> bool {
     access == Access::Read
         || match advise(MADV_POPULATE_WRITE) {
             0 => true,
-            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be
+            // believed.
             refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
         }
 }
 
-/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
+/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it
+/// does.
 fn populate_is_known() -> bool {
     // SAFETY: an empty range.
     unsafe { syscall(libc::SYS_madvise, [PAGE, 0, 23, 0, 0, 0]) == 0 }
@@ -77,17 +83,33 @@ fn populate_is_known() -> bool {
 /// Copies into the program's memory; as far as it goes, then EFAULT.
 #[inline]
 pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
-    if !in_user_space(to, data.len()) {
+    // SAFETY: as many bytes are borrowed.
+    unsafe { copy_from(to, data.as_ptr() as usize, data.len()) }
+}
+
+/// The same from shared memory.
+#[inline]
+fn copy_out_shared(to: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+    // SAFETY: as many bytes are mapped; who else writes them may do so.
+    unsafe { copy_from(to, data.address(), data.len()) }
+}
+
+/// # Safety
+/// So many bytes at `from` can be read.
+#[inline]
+unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
+    if !in_user_space(to, len) {
         return Err(EFAULT);
     }
     let most = if guarded() {
-        data.len()
+        len
     } else {
-        accessible(to, data.len(), Access::Write)
+        accessible(to, len, Access::Write)
     };
-    // SAFETY: memory of the program's, which it gave us to be written.
-    let left = unsafe { guard::copy(to, data.as_ptr() as usize, most) };
-    if left == 0 && most == data.len() {
+    // SAFETY: memory of the program's, which it gave us to be written; what is read is the caller's
+    // contract.
+    let left = unsafe { guard::copy(to, from, most) };
+    if left == 0 && most == len {
         Ok(())
     } else {
         Err(EFAULT)
@@ -97,13 +119,26 @@ pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
 /// Copies from the program's memory, all of it or EFAULT.
 #[inline]
 pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
-    if !in_user_space(from, room.len())
-        || !guarded() && accessible(from, room.len(), Access::Read) < room.len()
-    {
+    // SAFETY: `room` is ours.
+    unsafe { copy_to(from, room.as_mut_ptr() as usize, room.len()) }
+}
+
+/// The same into shared memory.
+#[inline]
+fn copy_in_shared(from: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+    // SAFETY: as many bytes are mapped; whoever reads them reckons with others' stores.
+    unsafe { copy_to(from, room.address(), room.len()) }
+}
+
+/// # Safety
+/// So many bytes at `to` may be written.
+#[inline]
+unsafe fn copy_to(from: usize, to: usize, len: usize) -> Result<(), Errno> {
+    if !in_user_space(from, len) || !guarded() && accessible(from, len, Access::Read) < len {
         return Err(EFAULT);
     }
-    // SAFETY: `room` is ours.
-    match unsafe { guard::copy(room.as_mut_ptr() as usize, from, room.len()) } {
+    // SAFETY: the caller's contract.
+    match unsafe { guard::copy(to, from, len) } {
         0 => Ok(()),
         _ => Err(EFAULT),
     }
@@ -155,10 +190,12 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
         } else {
             return Err(EFAULT);
         };
-        let found = guard::string_length(start + length, some).ok_or(EFAULT)?;
+        // SAFETY: the program's memory, tried above or caught.
+        let found = unsafe { guard::string_length(start + length, some) }.ok_or(EFAULT)?;
         length += found;
         if found < some {
-            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the caller's argument.
+            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the
+            // caller's argument.
             return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) });
         }
     }
@@ -181,6 +218,14 @@ impl Memory for OwnMemory {
     #[inline]
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
         copy_out(at, from)
+    }
+    #[inline]
+    fn read_shared(&self, at: usize, into: SharedBytes<'_>) -> Result<(), Errno> {
+        copy_in_shared(at, into)
+    }
+    #[inline]
+    fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
+        copy_out_shared(at, from)
     }
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
         let text = c_string(at as *const libc::c_char)?;

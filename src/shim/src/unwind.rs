@@ -1,8 +1,8 @@
 //! `_dl_find_object` for libgcc's unwinder, which build.rs links into the library.
 //!
-//! libgcc calls it to find the unwind table of an address. glibc has it from version 2.35 on; asked of glibc it would be the
-//! only thing for which the library could not be loaded by 2.34. This one is hidden, so that nobody else's unwinder meets it,
-//! and slower, which a panic of ours may be.
+//! libgcc calls it to find the unwind table of an address. glibc has it from version 2.35 on; asked
+//! of glibc it would be the only thing for which the library could not be loaded by 2.34. This one
+//! is hidden, so that nobody else's unwinder meets it, and slower, which a panic of ours may be.
 
 use libc::{c_int, c_void, dl_phdr_info, size_t};
 
@@ -24,7 +24,8 @@ struct Search {
 
 /// Of one loaded object: its extent and its PT_GNU_EH_FRAME, if the address lies in it.
 unsafe extern "C" fn look(info: *mut dl_phdr_info, _: size_t, search: *mut c_void) -> c_int {
-    // SAFETY: dl_iterate_phdr gives an object whose program headers are mapped, and what `find_object` gave it.
+    // SAFETY: dl_iterate_phdr gives an object whose program headers are mapped, and what
+    // `find_object` gave it.
     let (info, search, headers) = unsafe {
         let info = &*info;
         let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
@@ -75,7 +76,8 @@ unsafe extern "C" fn find_object(address: *mut c_void, found: *mut Found) -> c_i
     0
 }
 
-// An exported symbol would be everybody's, which Rust has no word against: hidden, it is the library's own.
+// An exported symbol would be everybody's, which Rust has no word against: hidden, it is the
+// library's own.
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
     ".globl _dl_find_object",

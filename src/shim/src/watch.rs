@@ -1,4 +1,6 @@
-//! Which signals the kernel gives to this library, and from when on; what it does with them is in `signals`.
+//! Which signals the kernel gives to this library, and from when on; what it does with them is in
+//! `signals`.
+#![forbid(unsafe_code)]
 
 use crate::{errno, host, process, signals};
 use libc::{c_int, sigaction as Action};
@@ -9,8 +11,8 @@ pub fn init() {
     truncated::handled_by(|| watch(libc::SIGBUS));
 }
 
-/// The process has a tunnel now, or is a driver: from here on a bad pointer is found by touching what it points to. (Where
-/// nothing is mapped yet SIGBUS is not watched either.)
+/// The process has a tunnel now, or is a driver: from here on a bad pointer is found by touching
+/// what it points to. (Where nothing is mapped yet SIGBUS is not watched either.)
 pub fn guard() {
     if !signals::guarded() && process::owns_memory() {
         errno::keep(|| {
@@ -48,7 +50,8 @@ pub fn set(kept: &signals::Signal) -> bool {
     host::sigaction(kept.number(), &kept.kernels_action(), unwanted) == 0
 }
 
-/// The process executes another program: what it ignores or blocks must be ignored or blocked there as well.
+/// The process executes another program: what it ignores or blocks must be ignored or blocked there
+/// as well.
 pub fn before_exec() {
     let unwanted: *mut Action = std::ptr::null_mut();
     for kept in signals::all_watched().filter(|kept| kept.wish().sa_sigaction == libc::SIG_IGN) {

@@ -1,18 +1,31 @@
 //! Shared memory: the files of a net, their layout, locks and packet areas.
 
+mod area;
+mod below;
+#[cfg(not(loom))]
+mod capture;
+#[cfg(not(loom))]
 pub mod layout;
 pub mod lock;
 pub mod log;
+#[cfg(not(loom))]
 mod map;
+#[cfg(test)]
+mod model;
+#[cfg(not(loom))]
 mod queues;
 pub mod ring;
+mod sync;
 mod thread;
+#[cfg(not(loom))]
 pub mod truncated;
+mod word;
 
-pub use map::Mapped;
+pub use area::SharedBytes;
+#[cfg(not(loom))]
+pub use map::{InterfaceGuard, Locked, Mapped, TunnelGuard};
 
 use memtun_abi::{Errno, Name};
-use memtun_sys as sys;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Copies a NUL-terminated name out of shared memory.

@@ -1,36 +1,31 @@
-//! A lock in shared memory that survives the death of its holder, and that nobody waits for without end.
+//! A lock in shared memory that survives the death of its holder, and that nobody waits for without
+//! end.
 //!
-//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with FUTEX_WAITERS beside it
-//! below, and above it the token of its process. The lower half is a futex of the kernel's, which marks it FUTEX_OWNER_DIED
-//! once it saw the holder die, see `thread`. The kernel hears of one lock per thread. So who has waited for a while
-//! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
-//! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
+//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with
+//! FUTEX_WAITERS beside it below, and above it the token of its process. The lower half is a futex
+//! of the kernel's, which marks it FUTEX_OWNER_DIED once it saw the holder die, see `thread`. The
+//! kernel hears of one lock per thread. So who has waited for a while asks whether the process of
+//! the token still lives: for outer locks of locks that nest, and where thread ids of other PID
+//! namespaces say nothing. A holder that lives and does not run is waited for as long as the
+//! [`Patience`] says.
+#![forbid(unsafe_code)]
 
 use super::thread::{self, Thread};
-use crate::{sys, Errno};
+use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};
+use crate::sync::AtomicU32;
+use crate::{below, Errno};
 use std::marker::PhantomData;
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-#[cfg(not(target_endian = "little"))]
-compile_error!("the futex is the first half of a lock's word");
-
 pub use super::thread::{before_fork, forked, holds_any, init, leaving};
-
-const WAITERS: u32 = 0x8000_0000;
-const OWNER_DIED: u32 = 0x4000_0000;
-const TID: u32 = 0x3fff_ffff;
-/// The word but for the waiters: who holds it.
-const HOLDER: u64 = !(WAITERS as u64);
 
 /// How long a call of the program's waits for a lock.
 const PROGRAM: Duration = Duration::from_secs(1);
 /// How long somebody waits who can do without.
 const BRIEF: Duration = Duration::from_millis(20);
-/// A holder that runs gets this much, also from a driver that has no time: the copy of a packet, and a time slice.
+/// A holder that runs gets this much, also from a driver that has no time: the copy of a packet,
+/// and a time slice.
 const GRACE: Duration = Duration::from_millis(2);
 /// How long one sleep is: then the holder is looked at.
 const SLICE: Duration = Duration::from_millis(10);
@@ -73,9 +68,11 @@ impl Patience {
 }
 
 impl Patience {
-    /// How often to let others run before going to sleep. On a busy machine each may take some milliseconds.
+    /// How often to let others run before going to sleep. On a busy machine each may take some
+    /// milliseconds.
     fn yields(self) -> u32 {
         match self {
+            _ if cfg!(loom) => 0,
             Patience::Program | Patience::Driver(None) => 2,
             Patience::Brief | Patience::Driver(Some(_)) | Patience::Glance => 0,
         }
@@ -83,11 +80,15 @@ impl Patience {
 }
 
 /// A lock. Zeroed memory is a free one.
+///
+/// Safe code cannot make one, only find it in a file that is mapped, where it stays at its place: a
+/// thread remembers the locks that it holds by their addresses.
 #[repr(C)]
-#[derive(Default)]
+#[cfg_attr(loom, derive(Default))]
 pub struct Lock {
-    word: AtomicU64,
-    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
+    word: Word,
+    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does
+    /// not let go.
     turn: AtomicU32,
     _reserved: u32,
 }
@@ -106,10 +107,11 @@ enum Taken {
 }
 
 impl Lock {
-    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees the state.
+    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees
+    /// the state.
     ///
-    /// EAGAIN when this very thread holds it (it is in a signal handler), or when its holder lives and did not let go in
-    /// time: it is stopped, or has left the call by a jump.
+    /// EAGAIN when this very thread holds it (it is in a signal handler), or when its holder lives
+    /// and did not let go in time: it is stopped, or has left the call by a jump.
     #[inline]
     pub fn lock<'a, P: Peers>(
         &'a self,
@@ -117,7 +119,7 @@ impl Lock {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<Guard<'a>, Errno> {
-        if thread::holds(self, Thread::current().tid) {
+        if thread::holds(&self.word, Thread::current().tid) {
             return Err(Errno(libc::EAGAIN));
         }
         let guard = match self.attempt(0, 0, peers.token()) {
@@ -133,14 +135,15 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Takes a lock whose state is whole after every step that is made under it: its holder may be replaced when it does not
-    /// let go, and a signal handler over a call that holds it goes on as if it had it itself.
+    /// Takes a lock whose state is whole after every step that is made under it: its holder may be
+    /// replaced when it does not let go, and a signal handler over a call that holds it goes on
+    /// as if it had it itself.
     pub fn lock_in_turn<'a, P: Peers>(
         &'a self,
         peers: &P,
         patience: Patience,
     ) -> Result<Guard<'a>, Errno> {
-        if thread::holds(self, Thread::current().tid) {
+        if thread::holds(&self.word, Thread::current().tid) {
             return Ok(Guard::nothing());
         }
         let guard = match self.attempt(0, 0, peers.token()) {
@@ -151,29 +154,25 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
+    /// Does the calling thread hold it, or is it about to take it or has just let it go below a
+    /// signal handler?
     pub fn is_mine(&self) -> bool {
-        thread::remembers(self)
-    }
-
-    /// The lower half of the word, for the kernel.
-    fn futex(&self) -> &AtomicU32 {
-        // SAFETY: the first four of these eight bytes, aligned. Only the kernel accesses them as half a word.
-        unsafe { &*self.word.as_ptr().cast::<AtomicU32>() }
+        thread::remembers(&self.word)
     }
 
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
     #[inline(always)]
     fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
-        // Who announces what it does not get is in danger, see below: not where that can be seen before.
+        // Who announces what it does not get is in danger, see below: not where that can be seen
+        // before.
         if self.word.load(Relaxed) != expected {
             return None;
         }
         let thread = Thread::current();
         let mine = held_by(thread, token);
         // Before the word changes: a signal handler that comes in between must find the lock here.
-        let place = thread::push(self, thread.tid, mine)?;
-        let before = thread.announce(self.futex().as_ptr());
+        let place = thread::push(&self.word, thread.tid, mine)?;
+        let before = thread.announce(self.word.announced());
         let taken = self
             .word
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
@@ -184,8 +183,8 @@ impl Lock {
                     self.wake();
                 }
             }
-            // Not while waiting: the kernel must not take the word of a thread with the same id in another PID namespace
-            // for this one's.
+            // Not while waiting: the kernel must not take the word of a thread with the same id in
+            // another PID namespace for this one's.
             thread.restore(before);
             thread::pop(place);
             return None;
@@ -212,7 +211,8 @@ impl Lock {
         patience: Patience,
         take_after: Option<Duration>,
     ) -> Result<(Guard<'_>, Taken), Errno> {
-        const SPINS: u32 = 64;
+        // A round more is a possibility more for loom.
+        const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
         let patient = SPINS + patience.yields();
         let waiters = WAITERS as u64;
         let mut keep = 0;
@@ -242,15 +242,16 @@ impl Lock {
                 std::hint::spin_loop();
                 continue;
             } else if round < patient {
-                // Holders keep a lock for the time of a copy: who was woken by one of them, often while it still holds the
-                // lock, does better to let it finish than to go to sleep.
-                sys::yield_now();
+                // Holders keep a lock for the time of a copy: who was woken by one of them, often
+                // while it still holds the lock, does better to let it finish than
+                // to go to sleep.
+                below::yield_now();
                 continue;
             }
             if thread::is_full() {
                 return Err(Errno(libc::EAGAIN));
             }
-            let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+            let now = below::now_ns(libc::CLOCK_MONOTONIC);
             let end = *end.get_or_insert_with(|| patience.end(now));
             let turn = self.turn.load(Relaxed);
             if held && holding.has_gone(word & HOLDER, turn, now, take_after, peers) {
@@ -277,20 +278,21 @@ impl Lock {
                 continue;
             }
             let time = Duration::from_nanos(end - now).min(SLICE);
-            let _ = sys::futex_wait(self.futex(), waited as u32, Some(time));
+            self.word.sleep(waited as u32, time);
             // Others may sleep as well: whoever takes the lock now must wake one of them.
             keep = waiters;
             round = patient;
         }
     }
 
-    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken from a holder that did not
-    /// run. Does somebody wait?
+    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken
+    /// from a holder that did not run. Does somebody wait?
     #[inline]
     fn unlock(&self, mine: u64) -> bool {
         let mut word = mine;
         while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
-            // Marked by mistake: a thread with the same id in another PID namespace was killed where it had announced it.
+            // Marked by mistake: a thread with the same id in another PID namespace was killed
+            // where it had announced it.
             let marked = mine >> 32 << 32 | OWNER_DIED as u64;
             if now & HOLDER != mine && now & HOLDER != marked {
                 return false;
@@ -302,23 +304,7 @@ impl Lock {
 
     #[cold]
     fn wake(&self) {
-        sys::futex_wake(self.futex(), 1);
-    }
-
-    /// Does this stand in its word?
-    pub(super) fn is_held_by(&self, mine: u64) -> bool {
-        self.word.load(Relaxed) & HOLDER == mine
-    }
-
-    /// As the kernel does for a dead holder: the thread will not come back to what it did under the lock.
-    pub(super) fn give_up(&self, mine: u64) {
-        let (waiters, died) = (WAITERS as u64, OWNER_DIED as u64);
-        let given = |word| (word & HOLDER == mine).then_some(word & waiters | died);
-        if let Ok(before) = self.word.fetch_update(SeqCst, Relaxed, given) {
-            if before & waiters != 0 {
-                sys::futex_wake(self.futex(), 1);
-            }
-        }
+        self.word.wake_one();
     }
 }
 
@@ -332,10 +318,11 @@ struct Holding {
 }
 
 impl Holding {
-    /// The kernel says that the holder died. May its process live all the same? Then a thread of it ended with the lock, or
-    /// another PID namespace's thread of the same id was killed and this one is at work.
+    /// The kernel says that the holder died. May its process live all the same? Then a thread of it
+    /// ended with the lock, or another PID namespace's thread of the same id was killed and
+    /// this one is at work.
     fn may_live(&mut self, holder: u64, turn: u32, peers: &dyn Peers) -> bool {
-        let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+        let now = below::now_ns(libc::CLOCK_MONOTONIC);
         if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
             *self = Holding {
                 holder,
@@ -415,11 +402,13 @@ impl Drop for Guard<'_> {
             thread.restore(self.before);
             thread::pop(self.place);
             if waited {
-                // Not while it is announced: this thread may lose the processor here, and be killed.
+                // Not while it is announced: this thread may lose the processor here, and be
+                // killed.
                 lock.wake();
             }
         }
     }
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(std::mem::size_of::<Lock>() == 16 && std::mem::align_of::<Lock>() == 8);

@@ -1,23 +1,30 @@
 //! A file of a net in memory.
 
-use super::layout::State;
-use super::truncated;
-use crate::sys::{self, Fd};
-use crate::Errno;
+use super::area::{Area, Home};
+use super::layout::{InterfaceState, NetState, State, TunnelState};
+#[cfg(doc)]
+use super::lock::Lock;
+use super::lock::{Guard, Patience, Peers};
+use super::log::{self, Log, Reader, Writer};
+use super::ring::{self, Queue, Ring};
+use super::{thread, truncated, Errno};
+use memtun_sys::{self as sys, Fd};
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// The part of the address space that is left which one area may take, where that is limited; there are two for each
-/// tunnel. Those of many tunnels take a quarter of the limit together, and the program has the rest: from then on areas are
-/// as small as they can be.
+/// The part of the address space that is left which one area may take, where that is limited; there
+/// are two for each tunnel. Those of many tunnels take a quarter of the limit together, and the
+/// program has the rest: from then on areas are as small as they can be.
 const SHARE: usize = 32;
 
 /// A mapped file that begins with a `S`; unmapped with the value.
 ///
-/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few times where the process that
-/// made it may have only so much address space (RLIMIT_AS) or only such short files (RLIMIT_FSIZE). The length of the file
-/// says which, so that all who map it agree, and it never changes: no call on a tunnel has to map anything.
+/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few
+/// times where the process that made it may have only so much address space (RLIMIT_AS) or only
+/// such short files (RLIMIT_FSIZE). The length of the file says which, so that all who map it
+/// agree, and it never changes: no call on a tunnel has to map anything.
 pub struct Mapped<S: State> {
     base: *mut u8,
     /// How often the area was halved.
@@ -25,7 +32,8 @@ pub struct Mapped<S: State> {
     state: PhantomData<S>,
 }
 
-// SAFETY: the mapping is shared memory; every field behind it is atomic or guarded by a process-shared lock.
+// SAFETY: the mapping is shared memory; every field behind it is atomic or guarded by a
+// process-shared lock.
 unsafe impl<S: State> Send for Mapped<S> {}
 // SAFETY: as above.
 unsafe impl<S: State> Sync for Mapped<S> {}
@@ -52,13 +60,17 @@ impl<S: State> Mapped<S> {
         Self::halved(length).is_some()
     }
 
-    /// Maps a new, empty file, which gets its length and its header; the memory of the head and of the first part of the
-    /// area is reserved.
+    /// Maps a new, empty file, which gets its length and its header; the memory of the head and of
+    /// the first part of the area is reserved. EEXIST when it is not empty: others may have it
+    /// mapped.
     pub fn create(fd: &Fd) -> Result<Mapped<S>, Errno> {
+        if sys::fstat(fd.raw())?.st_size != 0 {
+            return Err(Errno(libc::EEXIST));
+        }
         let mapped = Self::map_what_is_allowed(fd)?;
         let length = Self::length(mapped.halved) as u64;
         let first = S::HEAD + S::FIRST;
-        sys::set_length(fd.raw(), length, first as u64)?;
+        sys::set_length(fd.as_fd(), length, first as u64)?;
         // SAFETY: this lies in the new mapping.
         unsafe { sys::reserve(mapped.base, first)? };
         mapped.header().init(S::KIND, length);
@@ -68,7 +80,8 @@ impl<S: State> Mapped<S> {
         Ok(mapped)
     }
 
-    /// Maps the file, which has no length yet, with as large an area as the limits of the process allow.
+    /// Maps the file, which has no length yet, with as large an area as the limits of the process
+    /// allow.
     fn map_what_is_allowed(fd: &Fd) -> Result<Mapped<S>, Errno> {
         let area = |halved| S::AREA >> halved;
         let addresses = sys::address_space_left();
@@ -82,13 +95,14 @@ impl<S: State> Mapped<S> {
             .find(fits)
             .unwrap_or(Self::MOST_HALVED);
         let map = |halved| {
-            let base = sys::map_shared(fd.raw(), Self::length(halved))?;
+            let base = sys::map_shared(fd.as_fd(), Self::length(halved))?;
             Ok(Self::at(base, halved))
         };
         map(halved).or_else(|_| map(Self::MOST_HALVED))
     }
 
-    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what it should be.
+    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what
+    /// it should be.
     pub fn map(fd: &Fd, size: u64) -> Result<Mapped<S>, (Errno, &'static str)> {
         let damaged = |why| (Errno(libc::EUCLEAN), why);
         let Some(halved) = Self::halved(size) else {
@@ -98,7 +112,7 @@ impl<S: State> Mapped<S> {
                 "was truncated, or belongs to another version of memtun"
             }));
         };
-        let base = sys::map_shared(fd.raw(), Self::length(halved)).map_err(|e| (e, ""))?;
+        let base = sys::map_shared(fd.as_fd(), Self::length(halved)).map_err(|e| (e, ""))?;
         let mapped = Self::at(base, halved);
         match mapped.header().complaint(S::KIND, size) {
             None => Ok(mapped),
@@ -123,7 +137,10 @@ impl<S: State> Mapped<S> {
     }
 
     /// Gives up the value but keeps the mapping: for owners that store one word in an atomic.
-    pub fn into_word(self) -> *mut u8 {
+    ///
+    /// # Safety
+    /// The word is for [`Mapped::from_word`] alone, and nothing else.
+    pub unsafe fn into_word(self) -> *mut u8 {
         // A mapping begins at a page: what the number leaves free tells how long it is.
         let word = self.base.wrapping_add(self.halved as usize);
         std::mem::forget(self);
@@ -133,7 +150,8 @@ impl<S: State> Mapped<S> {
     /// The counterpart of [`Mapped::into_word`].
     ///
     /// # Safety
-    /// `word` must come from `into_word` of the same type, and be dropped only once, when nobody uses it any more.
+    /// `word` must come from `into_word` of the same type, and be dropped only once, when nobody
+    /// uses it any more.
     #[inline]
     pub unsafe fn from_word(word: *mut u8) -> Mapped<S> {
         let halved = word as usize & (sys::PAGE - 1);
@@ -144,77 +162,158 @@ impl<S: State> Mapped<S> {
         }
     }
 
-    /// Bytes of the packet area.
+    /// The packet area.
     #[inline]
-    pub fn area_size(&self) -> usize {
-        S::AREA >> self.halved
+    fn packet_area(&self) -> Area<'_> {
+        // SAFETY: so many bytes are mapped behind the head, page-aligned, as long as the value
+        // lives; `truncated` handles SIGBUS.
+        unsafe { Area::at(self.base.add(S::HEAD), S::AREA >> self.halved) }
     }
 
-    /// A range of the packet area as raw memory, if it lies within.
-    #[inline]
-    pub fn area(&self, offset: usize, len: usize) -> Option<*mut u8> {
-        if offset.checked_add(len)? > self.area_size() {
-            return None;
-        }
-        // SAFETY: so many bytes are mapped behind the head.
-        Some(unsafe { self.base.add(S::HEAD + offset) })
-    }
-
-    /// Makes sure that the packet area has memory behind its first `upto` bytes; `reserved` remembers how far that has
-    /// been done by whichever process. In steps that double, so that an idle queue stays small. ENOSPC when the file
-    /// system is full.
-    #[inline]
-    pub fn reserve(&self, reserved: &AtomicU64, upto: usize) -> Result<(), Errno> {
-        if upto <= reserved.load(Relaxed) as usize {
-            return Ok(());
-        }
-        self.grow(reserved, upto)
-    }
-
-    #[cold]
-    fn grow(&self, reserved: &AtomicU64, upto: usize) -> Result<(), Errno> {
-        if upto > self.area_size() {
-            return Err(Errno(libc::ENOBUFS));
-        }
-        let least = upto.next_multiple_of(sys::PAGE);
-        self.grow_to(reserved, self.next_size(reserved, upto))
-            .or_else(|_| self.grow_to(reserved, least))
-    }
-
-    /// How much is reserved next when `upto` bytes are wanted.
-    pub fn next_size(&self, reserved: &AtomicU64, upto: usize) -> usize {
-        const SMALLEST: usize = 32 << 10;
-        const LARGEST: usize = 1 << 20;
-        let have = reserved.load(Relaxed) as usize;
-        (have + have.clamp(SMALLEST, LARGEST))
-            .max(upto)
-            .next_multiple_of(sys::PAGE)
-            .min(self.area_size())
-    }
-
-    /// Reserves the first `goal` bytes, or nothing. ENOSPC when the file system is full.
-    pub fn grow_to(&self, reserved: &AtomicU64, goal: usize) -> Result<(), Errno> {
-        let have = (reserved.load(Relaxed) as usize).min(self.area_size());
-        let at = self
-            .area(have, goal.saturating_sub(have))
-            .ok_or(Errno(libc::ENOBUFS))?;
-        // SAFETY: the range lies in this mapping, as `area` has checked.
-        unsafe { sys::reserve(at, goal - have)? };
-        reserved.store(goal as u64, Relaxed);
-        Ok(())
+    /// Does the calling thread hold the lock, or is it about to take it or has just let it go below
+    /// a signal handler?
+    pub fn is_lock_mine(&self) -> bool {
+        S::lock(self).is_mine()
     }
 }
+
+impl Mapped<NetState> {
+    /// The net's lock, see [`Lock::lock_in_turn`].
+    pub fn lock_in_turn<P: Peers>(
+        &self,
+        peers: &P,
+        patience: Patience,
+    ) -> Result<Guard<'_>, Errno> {
+        self.lock.lock_in_turn(peers, patience)
+    }
+}
+
+impl Mapped<InterfaceState> {
+    /// The outbound log, for somebody who reads it without the lock.
+    #[inline]
+    pub fn log(&self) -> Reader<'_, Self> {
+        Reader::new(self)
+    }
+
+    /// The interface's lock, see [`Lock::lock`].
+    #[inline]
+    pub fn lock<P: Peers>(
+        &self,
+        peers: &P,
+        patience: Patience,
+        repair: impl FnOnce(),
+    ) -> Result<InterfaceGuard<'_>, Errno> {
+        let locked = self.lock.lock(peers, patience, repair);
+        locked.map(|guard| Locked {
+            state: self,
+            _guard: guard,
+        })
+    }
+}
+
+impl Mapped<TunnelState> {
+    /// The tunnel's lock, see [`Lock::lock`].
+    #[inline]
+    pub fn lock<P: Peers>(
+        &self,
+        peers: &P,
+        patience: Patience,
+        repair: impl FnOnce(),
+    ) -> Result<TunnelGuard<'_>, Errno> {
+        let locked = self.lock.lock(peers, patience, repair);
+        locked.map(|guard| Locked {
+            state: self,
+            _guard: guard,
+        })
+    }
+}
+
+impl Home for Mapped<InterfaceState> {
+    type Words = Log;
+    #[inline]
+    fn words(&self) -> &Log {
+        &self.log
+    }
+    #[inline]
+    fn area(&self) -> Area<'_> {
+        self.packet_area()
+    }
+}
+
+impl Home for Mapped<TunnelState> {
+    type Words = Ring;
+    #[inline]
+    fn words(&self) -> &Ring {
+        &self.ring
+    }
+    #[inline]
+    fn area(&self) -> Area<'_> {
+        self.packet_area()
+    }
+}
+
+/// A file whose lock the calling thread holds while the value lives.
+///
+/// Whoever was taken for dead, or left by a jump, has such a value and not the lock any more: a
+/// change that he still makes may be lost or tear what another one does, within the file, and
+/// whoever reads it bears that.
+#[must_use]
+pub struct Locked<'m, S: State> {
+    state: &'m Mapped<S>,
+    _guard: Guard<'m>,
+}
+
+/// Holds an interface's lock: its outbound log can be written.
+pub type InterfaceGuard<'m> = Locked<'m, InterfaceState>;
+/// Holds a tunnel's lock: its inbound queue can be filled and emptied.
+pub type TunnelGuard<'m> = Locked<'m, TunnelState>;
+
+impl<S: State> Deref for Locked<'_, S> {
+    type Target = Mapped<S>;
+    #[inline]
+    fn deref(&self) -> &Mapped<S> {
+        self.state
+    }
+}
+
+impl Locked<'_, TunnelState> {
+    /// The inbound queue.
+    #[inline]
+    pub fn queue(&self) -> Queue<'_, Mapped<TunnelState>> {
+        Queue::new(self.state)
+    }
+}
+
+impl Locked<'_, InterfaceState> {
+    /// The outbound log, to be written.
+    #[inline]
+    pub fn log_writer(&self) -> Writer<'_, Mapped<InterfaceState>> {
+        Writer::new(self.state)
+    }
+
+    /// Would a packet of `len` bytes overwrite what the capturer has not read? Then the number that
+    /// its cursor has to reach.
+    pub fn log_blocked(&self, len: usize) -> Option<u64> {
+        let oldest = self.log_writer().oldest_after(len)?;
+        self.state.is_unread_before(oldest).then_some(oldest)
+    }
+}
+
+const _: () = assert!(InterfaceState::AREA < log::MOST_BYTES);
+const _: () = assert!(TunnelState::AREA < ring::MOST_BYTES);
 
 impl<S: State> Deref for Mapped<S> {
     type Target = S;
     fn deref(&self) -> &S {
-        // SAFETY: `base` is a mapping of at least HEAD bytes, page-aligned, that holds a valid S (zeroed or initialised).
+        // SAFETY: `base` is a mapping of at least HEAD bytes, page-aligned, that holds a valid S
+        // (zeroed or initialised).
         unsafe { &*(self.base as *const S) }
     }
 }
 
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
+        thread::forget_those_in(self.base as usize..self.base as usize + S::HEAD);
         truncated::forget(self.base as usize);
         // SAFETY: nobody borrows from this value any more.
         unsafe { sys::unmap(self.base, Self::length(self.halved)) };

@@ -1,4 +1,5 @@
 //! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
+#![forbid(unsafe_code)]
 
 use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
 use memtun_abi::Errno;
@@ -69,7 +70,8 @@ impl InterfaceState {
         }
     }
 
-    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's lock.
+    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's
+    /// lock.
     pub fn switch_queue(&self, inode: u64, attach: bool) -> Result<(), Errno> {
         self.remove_queue(inode);
         if attach {
@@ -95,8 +97,8 @@ impl InterfaceState {
             .find(|place| is_it(place.load(Relaxed)))
     }
 
-    /// A queue is attached no more, and so many were: the driver forgets the flows of a place behind all that are left
-    /// (`tun_flow_delete_by_queue`), and only those.
+    /// A queue is attached no more, and so many were: the driver forgets the flows of a place
+    /// behind all that are left (`tun_flow_delete_by_queue`), and only those.
     fn forget_flows(&self, attached: usize) {
         for flow in &self.flows {
             if (flow.load(Relaxed) & FLOW_QUEUE) as usize == attached + 1 {
@@ -105,8 +107,8 @@ impl InterfaceState {
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there (`tun_flow_update`). One that is detached
-    /// teaches nothing.
+    /// The program wrote a packet of this flow through this queue: answers go there
+    /// (`tun_flow_update`). One that is detached teaches nothing.
     pub fn learn_flow(&self, hash: u32, inode: u64) {
         let (attached, _) = self.counts();
         let mut queues = self.queues[..attached].iter();
@@ -122,7 +124,8 @@ impl InterfaceState {
         place.store(tag | (at as u32 + 1), Relaxed);
     }
 
-    /// The place among the queues that a flow's answers go to, as far as it was learned. There may be none there any more.
+    /// The place among the queues that a flow's answers go to, as far as it was learned. There may
+    /// be none there any more.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
         let known = self.flow_place(hash)?.load(Relaxed);
         ((known & FLOW_QUEUE) as usize).checked_sub(1)

@@ -1,36 +1,48 @@
 //! The inbound queue: a bounded ring of packets in a tunnel's file.
 //!
-//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so that each change of
-//! the queue is one store: a process killed at any instruction leaves either the old queue or the new one. Every record
-//! is contiguous; where one does not fit before the end of the area, a marker sends the reader to the beginning. The end is
-//! that of the memory behind the area where the file system has no more: there is no place for a marker then, and none is
+//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so
+//! that each change of the queue is one store: a process killed at any instruction leaves either
+//! the old queue or the new one. Every record is contiguous; where one does not fit before the end
+//! of the area, a marker sends the reader to the beginning. The end is that of the memory behind
+//! the area where the file system has no more: there is no place for a marker then, and none is
 //! needed, because the queue does not grow as long as its packets go round.
+//!
+//! Who holds the tunnel's lock has a [`Queue`], and nobody else has.
+#![forbid(unsafe_code)]
 
-use super::layout::{State, TunnelState};
-use super::Mapped;
+use crate::area::{Area, Home, SharedBytes};
+use crate::sync::AtomicU64;
 use crate::Errno;
-use std::sync::atomic::{
-    AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const UNIT: usize = 16;
+/// In place of a length: the record stands at the beginning of the area.
 const WRAP: u32 = u32::MAX;
 
 /// Most packets that a queue can count; a longer txqueuelen acts as this.
 pub const MAX_PACKETS: u32 = (1 << 20) - 1;
 
-const _: () = assert!(TunnelState::AREA / UNIT < 1 << 22);
+/// Bytes that the largest area may have: places are counted in 22 bits.
+#[cfg(not(loom))]
+pub(crate) const MOST_BYTES: usize = UNIT << 22;
 
-/// In front of every packet.
+/// Where the queue stands in its area.
 #[repr(C)]
-struct Record {
-    len: AtomicU32,
-    ethertype: AtomicU32,
-    _reserved: u64,
+#[derive(Default)]
+pub struct Ring {
+    /// Head, tail and count in one word.
+    ends: AtomicU64,
+    /// Bytes of the area that have memory behind them.
+    pub(crate) reserved: AtomicU64,
 }
 
-const _: () = assert!(std::mem::size_of::<Record>() == UNIT);
+impl Ring {
+    /// Packets in the queue now.
+    #[inline]
+    pub fn queued(&self) -> u32 {
+        Ends::unpack(self.ends.load(Acquire)).count
+    }
+}
 
 /// Head, tail, count, unpacked.
 #[derive(Clone, Copy, Default)]
@@ -55,56 +67,126 @@ impl Ends {
     }
 }
 
+/// What stands in front of a packet, in the first of two words: its length, and its ethertype above
+/// that.
+#[derive(Clone, Copy)]
+struct Record {
+    len: u32,
+    ethertype: u16,
+}
+
+impl Record {
+    const END: Record = Record {
+        len: WRAP,
+        ethertype: 0,
+    };
+
+    #[inline]
+    fn unpack(word: u64) -> Record {
+        Record {
+            len: word as u32,
+            ethertype: (word >> 32) as u16,
+        }
+    }
+    #[inline]
+    fn pack(self) -> u64 {
+        (self.ethertype as u64) << 32 | self.len as u64
+    }
+    /// Units of the record and its packet.
+    #[inline]
+    fn units(self) -> u32 {
+        1 + self.len.div_ceil(UNIT as u32)
+    }
+}
+
 /// A packet at the head of the queue.
-pub struct Packet<'a> {
+#[derive(Clone, Copy)]
+pub struct Packet<'m> {
     /// Its bytes, in shared memory.
-    pub data: &'a [u8],
+    pub data: SharedBytes<'m>,
     /// Host byte order.
     pub ethertype: u16,
 }
 
-/// All of these want the tunnel's lock held.
-impl Mapped<TunnelState> {
+/// The queue of a tunnel whose lock is held.
+pub struct Queue<'m, Q>(&'m Q);
+
+impl<Q> Clone for Queue<'_, Q> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Q> Copy for Queue<'_, Q> {}
+
+impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
+    /// For who holds the lock.
+    #[inline]
+    pub(crate) fn new(queued: &'m Q) -> Self {
+        Queue(queued)
+    }
+
+    #[inline]
+    fn ring(self) -> &'m Ring {
+        self.0.words()
+    }
+
+    #[inline]
+    fn area(self) -> Area<'m> {
+        self.0.area()
+    }
+
     /// Packets in the queue.
     #[inline]
-    pub fn queued(&self) -> u32 {
-        Ends::unpack(self.ring.load(Acquire)).count
+    pub fn queued(self) -> u32 {
+        self.ring().queued()
     }
 
     /// Units of the area.
     #[inline]
-    fn units(&self) -> u32 {
-        (self.area_size() / UNIT) as u32
+    fn units(self) -> u32 {
+        (self.area().len() / UNIT) as u32
     }
 
-    /// A range of the area, if memory is behind it.
+    /// Bytes of the area that have memory behind them, as far as anybody says the truth.
     #[inline]
-    fn kept(&self, offset: usize, len: usize) -> Option<*mut u8> {
-        let place = self.area(offset, len)?;
-        (offset + len <= self.ring_reserved.load(Relaxed) as usize).then_some(place)
+    fn kept(self) -> usize {
+        self.ring().reserved.load(Relaxed) as usize
     }
 
+    /// The word of a record, if memory is behind it.
     #[inline]
-    fn record(&self, at: u32) -> Option<&Record> {
-        let place = self.kept(at as usize * UNIT, UNIT)?;
-        // SAFETY: 16 aligned bytes within the mapping; Record is all atomics, and any bit pattern is valid.
-        Some(unsafe { &*(place as *const Record) })
+    fn record(self, at: u32) -> Option<&'m AtomicU64> {
+        let [word, _] = self.area().words(at as usize * UNIT, self.kept())?;
+        Some(word)
     }
 
-    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is read, ENOSPC when the
-    /// file system is full and reading would not help, EMSGSIZE when no queue could hold it.
+    /// The packet of a record, if memory is behind it.
     #[inline]
-    pub fn push(&self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
+    fn packet(self, at: u32, len: u32) -> Option<SharedBytes<'m>> {
+        let offset = (at as usize + 1) * UNIT;
+        self.area().bytes(offset, len as usize, self.kept())
+    }
+
+    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is
+    /// read, ENOSPC when the file system is full and reading would not help, EMSGSIZE when no
+    /// queue could hold it.
+    #[inline]
+    pub fn push(self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
         let full = Err(Errno(libc::EAGAIN));
-        let mut ends = Ends::unpack(self.ring.load(Relaxed));
+        let mut ends = Ends::unpack(self.ring().ends.load(Relaxed));
         if ends.count >= limit.min(MAX_PACKETS) {
             return full;
         }
         if ends.count == 0 {
             ends = Ends::default();
         }
-        let need = (1 + data.len().div_ceil(UNIT)) as u32;
-        let upto = |units: u32| units as usize * UNIT;
+        // A packet that is longer than its record can say finds no place below.
+        let record = Record {
+            len: data.len() as u32,
+            ethertype,
+        };
+        let need = record.units();
         let mut at = ends.tail;
         if ends.count > 0 && ends.tail <= ends.head {
             if ends.tail + need > ends.head {
@@ -113,7 +195,8 @@ impl Mapped<TunnelState> {
         } else {
             let fits = ends.tail + need <= self.units();
             let grown = if fits {
-                self.reserve(&self.ring_reserved, upto(ends.tail + need))
+                let upto = (ends.tail + need) as usize * UNIT;
+                self.area().reserve(&self.ring().reserved, upto)
             } else {
                 Err(Errno(libc::EMSGSIZE))
             };
@@ -125,21 +208,19 @@ impl Mapped<TunnelState> {
                     return full;
                 }
                 if let Some(marker) = self.record(ends.tail) {
-                    marker.len.store(WRAP, Relaxed);
+                    marker.store(Record::END.pack(), Relaxed);
                 }
                 at = 0;
             }
         }
-        let from = upto(at);
-        let (Some(record), Some(place)) = (self.record(at), self.kept(from + UNIT, data.len()))
-        else {
+        let offset = at as usize * UNIT;
+        let room = self.area().record(offset, data.len(), self.kept());
+        let Some(([word, _], place)) = room else {
             return full;
         };
-        record.len.store(data.len() as u32, Relaxed);
-        record.ethertype.store(ethertype as u32, Relaxed);
-        // SAFETY: `place` has room for `data` within the mapping, reserved above; no reader looks beyond the tail.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) };
-        self.ring.store(
+        word.store(record.pack(), Relaxed);
+        place.store(data);
+        self.ring().ends.store(
             Ends {
                 head: ends.head,
                 tail: at + need,
@@ -151,106 +232,103 @@ impl Mapped<TunnelState> {
         Ok(())
     }
 
-    /// Where the record at the head really begins, with its length; None when the ring is empty or damaged.
+    /// Where the record at the head really begins, and what it says; None when the ring is empty or
+    /// damaged.
     #[inline]
-    fn first(&self, ends: Ends) -> Option<(u32, u32, u16)> {
+    fn first(self, ends: Ends) -> Option<(u32, Record)> {
         if ends.count == 0 {
             return None;
         }
-        let mut at = ends.head;
-        let mut record = self.record(at);
-        if record.is_none_or(|r| r.len.load(Relaxed) == WRAP) {
-            at = 0;
-            record = self.record(0);
+        let read = |at| Some(Record::unpack(self.record(at)?.load(Relaxed)));
+        match read(ends.head) {
+            Some(record) if record.len != WRAP => Some((ends.head, record)),
+            _ => Some((0, read(0)?)),
         }
-        let record = record?;
-        Some((
-            at,
-            record.len.load(Relaxed),
-            record.ethertype.load(Relaxed) as u16,
-        ))
     }
 
-    /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a packet whose copying
-    /// failed as well. None when there is none.
+    /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a
+    /// packet whose copying failed as well. None when there is none.
     #[inline]
-    pub fn pop<T>(&self, take: impl FnOnce(Packet<'_>) -> T) -> Option<T> {
-        let ends = Ends::unpack(self.ring.load(Acquire));
-        let (at, len, ethertype) = match self.first(ends) {
-            Some(found) => found,
-            None => {
-                self.clear();
-                return None;
-            }
-        };
-        let Some(place) = self.kept((at as usize + 1) * UNIT, len as usize) else {
+    pub fn pop<T>(self, take: impl FnOnce(Packet<'m>) -> T) -> Option<T> {
+        let ends = Ends::unpack(self.ring().ends.load(Acquire));
+        let Some((at, record)) = self.first(ends) else {
             self.clear();
             return None;
         };
-        // SAFETY: within the mapping; the lock keeps writers of records away until the tail moves past them.
-        let data = unsafe { std::slice::from_raw_parts(place, len as usize) };
-        let taken = take(Packet { data, ethertype });
-        let head = at + 1 + len.div_ceil(UNIT as u32);
+        let Some(data) = self.packet(at, record.len) else {
+            self.clear();
+            return None;
+        };
+        let taken = take(Packet {
+            data,
+            ethertype: record.ethertype,
+        });
         let left = Ends {
-            head,
+            head: at + record.units(),
             tail: ends.tail,
             count: ends.count - 1,
         };
-        self.ring
+        self.ring()
+            .ends
             .store(if left.count == 0 { 0 } else { left.pack() }, Release);
         Some(taken)
     }
 
     /// Drops everything; how many packets that were.
-    pub fn clear(&self) -> u32 {
+    pub fn clear(self) -> u32 {
         let count = self.queued();
-        self.ring.store(0, Release);
+        self.ring().ends.store(0, Release);
         count
     }
 
     /// Drops the newest packets until `limit` are left; how many were dropped.
-    pub fn shrink(&self, limit: u32) -> u32 {
-        let ends = Ends::unpack(self.ring.load(Acquire));
+    pub fn shrink(self, limit: u32) -> u32 {
+        let ends = Ends::unpack(self.ring().ends.load(Acquire));
         if ends.count <= limit {
             return 0;
         }
         let mut cursor = ends;
+        // A damaged ring may lead around for ever, and out of the area.
+        let mut units = 0;
         for _ in 0..limit {
-            let Some((at, len, _)) = self.first(cursor) else {
+            let Some((at, record)) = self.first(cursor) else {
                 break;
             };
-            cursor.head = at + 1 + len.div_ceil(UNIT as u32);
+            units += record.units();
+            if units > self.units() {
+                break;
+            }
+            cursor.head = at + record.units();
         }
         let kept = Ends {
             head: ends.head,
             tail: cursor.head,
             count: limit,
         };
-        self.ring
+        self.ring()
+            .ends
             .store(if limit == 0 { 0 } else { kept.pack() }, Release);
         ends.count - limit
     }
 
     /// The packets in order, oldest first, without removing them.
-    pub fn peek_all(&self) -> Vec<(Vec<u8>, u16)> {
-        let mut cursor = Ends::unpack(self.ring.load(Acquire));
+    pub fn peek_all(self) -> Vec<(Vec<u8>, u16)> {
+        let mut cursor = Ends::unpack(self.ring().ends.load(Acquire));
         let mut packets = Vec::new();
         // A damaged ring may lead around for ever.
         let mut units = 0;
-        while let Some((at, len, ethertype)) = self.first(cursor) {
-            units += 1 + len.div_ceil(UNIT as u32);
+        while let Some((at, record)) = self.first(cursor) {
+            units += record.units();
             if units > self.units() {
                 break;
             }
-            let Some(place) = self.kept((at as usize + 1) * UNIT, len as usize) else {
+            let Some(data) = self.packet(at, record.len) else {
                 break;
             };
-            // SAFETY: as in `pop`.
-            packets.push((
-                unsafe { std::slice::from_raw_parts(place, len as usize) }.to_vec(),
-                ethertype,
-            ));
-            cursor.head = at + 1 + len.div_ceil(UNIT as u32);
+            let mut copied = Vec::new();
+            data.append_to(&mut copied);
+            packets.push((copied, record.ethertype));
+            cursor.head = at + record.units();
             cursor.count -= 1;
         }
         packets

@@ -1,12 +1,16 @@
-//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its locks itself.
+//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its
+//! locks itself.
 //!
-//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for every thread. Of that list
-//! only the entry for an operation that is pending is used here: it names one lock, and the kernel marks that lock
-//! FUTEX_OWNER_DIED when the thread ends, is killed or executes another program. No list is built, so no pointer stands in
-//! shared memory.
+//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for
+//! every thread. Of that list only the entry for an operation that is pending is used here: it
+//! names one lock, and the kernel marks that lock FUTEX_OWNER_DIED when the thread ends, is killed
+//! or executes another program. No list is built, so no pointer stands in shared memory.
 
-use super::lock::Lock;
-use crate::sys;
+#[cfg(not(loom))]
+use super::truncated::is_mapped;
+use super::word::Word;
+use crate::below::{gettid, now_ns};
+use memtun_sys as sys;
 use std::cell::Cell;
 use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
 use std::time::Duration;
@@ -19,28 +23,24 @@ static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
 /// The head's `futex_offset`: from a list entry to its lock word.
 static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
 const UNKNOWN: isize = isize::MIN;
-/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder is found dead by
-/// [`super::lock::Peers::is_alive`] alone.
+/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder
+/// is found dead by [`super::lock::Peers::is_alive`] alone.
 const NONE: isize = isize::MIN + 1;
 
-/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word, `robust_prev`, the head.
+/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word,
+/// `robust_prev`, the head.
 const TID_FROM_HEAD: isize = -16;
 /// From the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
 
+#[cfg(not(loom))]
 thread_local! {
     /// What this thread holds. Without a destructor: locks are taken while threads end.
-    static HELD: Held = const { Held {
-        count: Cell::new(0),
-        tid: Cell::new(0),
-        places: [const { Place {
-            lock: Cell::new(std::ptr::null()),
-            stack: Cell::new(0),
-            mine: Cell::new(0),
-            refused: Cell::new(0),
-        } }; MOST],
-        held_at_fork: Cell::new(0),
-    } };
+    static HELD: Held = const { Held::nothing() };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static HELD: Held = Held::nothing();
 }
 
 struct Held {
@@ -55,7 +55,7 @@ struct Held {
 /// A lock that is held, or about to be taken or let go.
 struct Place {
     /// Null from `count` on, and where a signal handler interrupts `push` or `pop`.
-    lock: Cell<*const Lock>,
+    lock: Cell<*const Word>,
     /// The stack pointer when it was taken.
     stack: Cell<usize>,
     /// What stands in the lock's word when it is held.
@@ -65,6 +65,21 @@ struct Place {
 }
 
 impl Held {
+    const fn nothing() -> Held {
+        Held {
+            count: Cell::new(0),
+            tid: Cell::new(0),
+            places: [const {
+                Place {
+                    lock: Cell::new(std::ptr::null()),
+                    stack: Cell::new(0),
+                    mine: Cell::new(0),
+                    refused: Cell::new(0),
+                }
+            }; MOST],
+            held_at_fork: Cell::new(0),
+        }
+    }
     fn places(&self) -> &[Place] {
         &self.places[..self.count.get().min(MOST)]
     }
@@ -92,8 +107,9 @@ fn thread_pointer() -> isize {
     pointer
 }
 
-/// Finds out how the C library keeps its threads, with one system call. Done at the first lock otherwise; the preloaded
-/// library does it when it is loaded, before a program may forbid itself system calls.
+/// Finds out how the C library keeps its threads, with one system call. Done at the first lock
+/// otherwise; the preloaded library does it when it is loaded, before a program may forbid itself
+/// system calls.
 #[cold]
 pub fn init() {
     let (mut head, mut length) = (0isize, 0usize);
@@ -110,8 +126,9 @@ pub fn init() {
     if answer != 0 || head == 0 || length < 24 {
         return HEAD.store(NONE, Relaxed);
     }
-    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands inside the thread's
-    // descriptor, whose words in front of it are readable. Which libc this is shows in the thread's id.
+    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands
+    // inside the thread's descriptor, whose words in front of it are readable. Which libc this
+    // is shows in the thread's id.
     let (tid, offset) = unsafe {
         (
             *((head + TID_FROM_HEAD) as *const u32),
@@ -119,7 +136,7 @@ pub fn init() {
         )
     };
     let near = (head - thread_pointer()).unsigned_abs() < 1 << 16;
-    if !near || tid != sys::gettid() as u32 {
+    if !near || tid != gettid() as u32 {
         return HEAD.store(NONE, Relaxed);
     }
     FUTEX_OFFSET.store(offset, Relaxed);
@@ -139,6 +156,12 @@ impl Thread {
     /// The caller.
     #[inline]
     pub fn current() -> Thread {
+        if cfg!(loom) {
+            return Thread {
+                tid: gettid() as u32,
+                pending: std::ptr::null_mut(),
+            };
+        }
         let mut at = HEAD.load(Acquire);
         if at == UNKNOWN {
             init();
@@ -146,13 +169,14 @@ impl Thread {
         }
         if at == NONE {
             return Thread {
-                tid: sys::gettid() as u32,
+                tid: gettid() as u32,
                 pending: std::ptr::null_mut(),
             };
         }
         let head = thread_pointer() + at;
-        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in every thread of this C
-        // library. Only this thread uses them, and the kernel once it is dead.
+        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
+        // every thread of this C library. Only this thread uses them, and the kernel once
+        // it is dead.
         unsafe {
             Thread {
                 tid: *((head + TID_FROM_HEAD) as *const u32),
@@ -161,14 +185,16 @@ impl Thread {
         }
     }
 
-    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is. What was pending before.
+    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is.
+    /// What was pending before.
     #[inline]
     pub fn announce(self, word: *const u32) -> usize {
         if self.pending.is_null() {
             return 0;
         }
         let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
-        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not optimised away.
+        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not
+        // optimised away.
         let before = unsafe {
             let before = self.pending.read_volatile();
             self.pending.write_volatile(entry);
@@ -182,7 +208,7 @@ impl Thread {
     #[inline]
     pub fn has_become_another(self) -> bool {
         if self.pending.is_null() {
-            return self.tid != sys::gettid() as u32;
+            return self.tid != gettid() as u32;
         }
         const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
         // SAFETY: see `current`.
@@ -224,15 +250,16 @@ const PATIENCE_WITH_MYSELF: Duration = Duration::from_secs(1);
 /// Bytes that a signal puts on the stack at the very least, with the red zone.
 const SIGNAL_FRAME: usize = 1024;
 
-/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler, unless the frame that took it
-/// has been left by a jump: then nobody will ever let it go, and it is given up here.
+/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler,
+/// unless the frame that took it has been left by a jump: then nobody will ever let it go, and it
+/// is given up here.
 #[inline]
-pub fn holds(lock: &Lock, tid: u32) -> bool {
+pub fn holds(lock: &Word, tid: u32) -> bool {
     HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
 }
 
 #[cold]
-fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
+fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     if held.tid.get() != tid {
         held.forget();
         return false;
@@ -241,7 +268,8 @@ fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
     let Some(at) = places.position(|place| std::ptr::eq(place.lock.get(), lock)) else {
         return false;
     };
-    // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
+    // A call takes a lock once. Who comes back for it from the same depth or above is not in a
+    // handler over that call.
     let place = &held.places[at];
     let left = stack_pointer() + SIGNAL_FRAME > place.stack.get() && !on_alternate_stack(None);
     if left || was_refused_for_long(place) {
@@ -251,10 +279,11 @@ fn holds_one(held: &Held, lock: &Lock, tid: u32) -> bool {
     true
 }
 
-/// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
-/// child, which has its parent's thread for its own, took the lock and was killed.
+/// A handler that has been refused a lock for so long does not let the call below it go on. Or
+/// there is no handler: a vfork(2) child, which has its parent's thread for its own, took the lock
+/// and was killed.
 fn was_refused_for_long(place: &Place) -> bool {
-    let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+    let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
     if since == 0 {
         place.refused.set(now);
@@ -268,7 +297,7 @@ pub fn holds_any() -> bool {
 }
 
 /// Is this lock among those that the thread remembers?
-pub(super) fn remembers(lock: &Lock) -> bool {
+pub(super) fn remembers(lock: &Word) -> bool {
     HELD.with(|held| {
         let mut places = held.places().iter();
         places.any(|place| std::ptr::eq(place.lock.get(), lock))
@@ -280,18 +309,21 @@ pub(super) fn is_full() -> bool {
     HELD.with(|held| held.count.get() >= MOST)
 }
 
-/// Remembers a lock; where. None when there is no room for another, which only a tower of signal handlers can need.
+/// Remembers a lock; where. None when there is no room for another, which only a tower of signal
+/// handlers can need.
 ///
-/// A handler may come between any two of these steps, remember locks of its own behind this one, and forget them again.
+/// A handler may come between any two of these steps, remember locks of its own behind this one,
+/// and forget them again.
 #[inline]
-pub(super) fn push(lock: &Lock, tid: u32, mine: u64) -> Option<usize> {
+pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
     HELD.with(|held| {
         let count = held.count.get();
         let place = held.places.get(count)?;
         place.stack.set(stack_pointer());
         held.tid.set(tid);
         compiler_fence(SeqCst);
-        // Now the place is ours, and empty: it is filled after that, because a handler had it before.
+        // Now the place is ours, and empty: it is filled after that, because a handler had it
+        // before.
         held.count.set(count + 1);
         compiler_fence(SeqCst);
         place.stack.set(stack_pointer());
@@ -318,12 +350,16 @@ pub(super) fn pop(place: usize) {
     });
 }
 
-/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold locks. A child that
-/// returns from the handler has to know what of it was its parent's.
-pub fn before_fork() {
+/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold
+/// locks. A child that returns from the handler has to know what of it was its parent's.
+///
+/// # Safety
+/// The thread has not leaked a guard of a lock whose memory is gone.
+pub unsafe fn before_fork() {
     HELD.with(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
-            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it had borrowed.
+            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it
+            // has borrowed; that the frame still has it is the caller's contract.
             let lock = unsafe { place.lock.get().as_ref() };
             u32::from(lock.is_some_and(|lock| lock.is_held_by(place.mine.get()))) << at
         });
@@ -342,9 +378,12 @@ pub fn forked() {
     HELD.with(Held::forget);
 }
 
-/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
-/// if their holder had died.
-pub fn leaving(stack: usize) {
+/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken
+/// in them are given up, as if their holder had died.
+///
+/// # Safety
+/// No guard of those frames is used again.
+pub unsafe fn leaving(stack: usize) {
     HELD.with(|held| {
         let first = held.places().iter().position(|p| p.stack.get() < stack);
         if let Some(first) = first {
@@ -355,12 +394,16 @@ pub fn leaving(stack: usize) {
     });
 }
 
-/// Gives up the locks from this place on.
+/// Gives up the locks from this place on. Who took them has leaked their guards, and may not have
+/// kept their memory: then nothing is mapped there any more.
 fn give_up(held: &Held, from: usize) {
-    for place in held.places()[from..].iter().rev() {
-        // SAFETY: as in `before_fork`.
-        if let Some(lock) = unsafe { place.lock.get().as_ref() } {
-            lock.give_up(place.mine.get());
+    for (at, place) in held.places().iter().enumerate().skip(from).rev() {
+        let lock = place.lock.get();
+        if at == from || is_mapped(lock as usize) {
+            // SAFETY: the caller has the first; the others stand in files that are mapped.
+            if let Some(lock) = unsafe { lock.as_ref() } {
+                lock.give_up(place.mine.get());
+            }
         }
         place.lock.set(std::ptr::null());
     }
@@ -368,8 +411,26 @@ fn give_up(held: &Held, from: usize) {
     Thread::current().restore(0);
 }
 
-/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves
-/// nothing else.
+#[cfg(loom)]
+fn is_mapped(_: usize) -> bool {
+    true
+}
+
+/// Memory from an address on is about to be unmapped. This thread remembers no lock in it: the
+/// guard was leaked.
+#[cfg(not(loom))]
+pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
+    HELD.with(|held| {
+        for place in held.places() {
+            if memory.contains(&(place.lock.get() as usize)) {
+                place.lock.set(std::ptr::null());
+            }
+        }
+    });
+}
+
+/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A
+/// jump within it leaves nothing else.
 fn on_alternate_stack(stack: Option<usize>) -> bool {
     let mut alternate = libc::stack_t {
         ss_sp: std::ptr::null_mut(),

@@ -1,10 +1,11 @@
 //! Files that are cut under a mapping.
 //!
-//! Whoever owns a net's files can make them shorter, and the kernel answers an access behind the new end with SIGBUS. A
-//! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
-//! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
+//! Whoever owns a net's files can make them shorter, and the kernel answers an access behind the
+//! new end with SIGBUS. A process of a net handles that signal: a mapping that has lost its file
+//! becomes plain memory of zeroes, in which nothing is attached and nothing queued, and whose
+//! header is not memtun's. The access goes on, and calls fail with an error.
 
-use crate::sys::{self, guard};
+use memtun_sys::{self as sys, guard};
 use std::sync::atomic::{
     AtomicPtr, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -15,7 +16,8 @@ const SLOTS: usize = 1 << 13;
 const FREE: usize = 0;
 const LEFT: usize = 1;
 
-/// Each word is the address of a mapping, a whole page's, with its length in units of [`UNIT`] in the low bits.
+/// Each word is the address of a mapping, a whole page's, with its length in units of [`UNIT`] in
+/// the low bits.
 static MAPPINGS: [AtomicUsize; SLOTS] = [const { AtomicUsize::new(FREE) }; SLOTS];
 
 const UNIT: usize = 1 << 14;
@@ -86,23 +88,36 @@ pub(super) fn forget(base: usize) {
     }
 }
 
-/// An access to this address was answered with SIGBUS. True when it lay in a mapping of ours, and can be made again now.
-/// May be called in a signal handler.
-pub fn mend(address: usize) -> bool {
+/// Does a mapping begin with the page of this address?
+pub(super) fn is_mapped(address: usize) -> bool {
+    let base = address & !LOW;
+    let first = slot_of(base);
+    let mut slots = (0..SLOTS).map(|i| MAPPINGS[(first + i) % SLOTS].load(Acquire));
+    let found = slots.find(|word| *word == FREE || word & !LOW == base && *word != LEFT);
+    base != 0 && found.is_some_and(|word| word != FREE)
+}
+
+/// An access to this address was answered with SIGBUS. True when it lay in a mapping of ours, and
+/// can be made again now. May be called in a signal handler.
+///
+/// # Safety
+/// It must be so: what stands in the mapping is lost.
+pub unsafe fn mend(address: usize) -> bool {
     for slot in &MAPPINGS {
         let word = slot.load(Acquire);
         let (base, length) = (word & !LOW, length_of(word & LOW));
         if base == 0 || !(base..base + length).contains(&address) {
             continue;
         }
-        // SAFETY: the words are made by `watch` alone: a mapping of ours of that length, whose contents are gone.
+        // SAFETY: the words are made by `watch` alone: a mapping of ours of that length, whose
+        // contents are gone.
         return unsafe { sys::map_zeroes_over(base as *mut u8, length) }.is_ok();
     }
     false
 }
 
-/// Handles SIGBUS with sigaction(2), and leaves what is not ours to whoever handled it before. For drivers: programs under
-/// the preloaded library have its own way.
+/// Handles SIGBUS with sigaction(2), and leaves what is not ours to whoever handled it before. For
+/// drivers: programs under the preloaded library have its own way.
 fn install() {
     static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -111,8 +126,8 @@ fn install() {
         info: *mut libc::siginfo_t,
         context: *mut libc::c_void,
     ) {
-        // SAFETY: the kernel gives a siginfo_t; its code is positive when the signal comes from an access, and then there is
-        // an address.
+        // SAFETY: the kernel gives a siginfo_t; its code is positive when the signal comes from an
+        // access, and then there is an address.
         let mended = unsafe {
             (*info).si_code > 0
                 && (!guard::is_touch(context) && mend((*info).si_addr() as usize)
@@ -158,7 +173,8 @@ pub unsafe fn pass_on(
     match action.map_or(libc::SIG_DFL, |a| a.sa_sigaction) {
         libc::SIG_IGN if !from_access => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // As without a handler: an access is made again and ends the process, a signal that was sent is sent again.
+            // As without a handler: an access is made again and ends the process, a signal that was
+            // sent is sent again.
             sys::default_action(signal);
             if !from_access {
                 sys::raise(signal);

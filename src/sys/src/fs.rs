@@ -1,99 +1,12 @@
 //! Files, descriptors and directories.
 
-use super::{check, syscall};
+use super::{check, syscall, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// A descriptor that is closed with the value, by system call.
-#[derive(Debug)]
-pub struct Fd(i32);
-
-impl Fd {
-    /// Takes over an open descriptor.
-    pub fn from_raw(fd: i32) -> Fd {
-        Fd(fd)
-    }
-    /// The number.
-    pub fn raw(&self) -> i32 {
-        self.0
-    }
-    /// Gives the descriptor away without closing it.
-    pub fn into_raw(self) -> i32 {
-        let fd = self.0;
-        std::mem::forget(self);
-        fd
-    }
-}
-
-impl Drop for Fd {
-    fn drop(&mut self) {
-        let _ = close(self.0);
-    }
-}
-
-/// A path with its terminating NUL in a fixed buffer: no allocation below a hook.
-#[derive(Clone)]
-pub struct PathBuf {
-    bytes: [u8; PathBuf::CAPACITY],
-    len: usize,
-}
-
-impl PathBuf {
-    const CAPACITY: usize = 1024;
-
-    /// `parts` one after the other. ENAMETOOLONG when they do not fit.
-    pub fn concat(parts: &[&[u8]]) -> Result<PathBuf, Errno> {
-        let mut path = PathBuf {
-            bytes: [0; PathBuf::CAPACITY],
-            len: 0,
-        };
-        for part in parts {
-            path.push(part)?;
-        }
-        Ok(path)
-    }
-    /// Appends bytes as they are.
-    pub fn push(&mut self, part: &[u8]) -> Result<(), Errno> {
-        let end = self.len + part.len();
-        if end >= PathBuf::CAPACITY {
-            return Err(Errno(libc::ENAMETOOLONG));
-        }
-        self.bytes[self.len..end].copy_from_slice(part);
-        self.bytes[end] = 0;
-        self.len = end;
-        Ok(())
-    }
-    /// Appends a number in decimal digits.
-    pub fn push_number(&mut self, number: u64) -> Result<(), Errno> {
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push(&digits[at..])
-    }
-    /// Cuts the path to `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.len = len.min(self.len);
-        self.bytes[self.len] = 0;
-    }
-    /// The bytes without the NUL.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-    /// As a C string; bytes behind an inner NUL are not seen.
-    pub fn cstr(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
-    }
-}
-
-/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC are the caller's).
+/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC
+/// are the caller's).
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat(libc::AT_FDCWD, path, flags, mode)
 }
@@ -114,11 +27,12 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
             ],
         )
     };
-    check(answer).map(|fd| Fd(fd as i32))
+    Fd::made(answer)
 }
 
-/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to attach an interface,
-/// as the kernel needs no descriptor for that: the soft limit is raised for the moment of the call.
+/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to
+/// attach an interface, as the kernel needs no descriptor for that: the soft limit is raised for
+/// the moment of the call.
 pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat_internal(libc::AT_FDCWD, path, flags, mode)
 }
@@ -154,19 +68,6 @@ fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Err
     }
 }
 
-/// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened while others of ours
-/// were open. EMFILE when the process may have no more.
-pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
-    let close_on_exec = fcntl(fd.raw(), libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
-    let command = if close_on_exec {
-        libc::F_DUPFD_CLOEXEC
-    } else {
-        libc::F_DUPFD
-    };
-    let other = fcntl(fd.raw(), command, 0).map(Fd)?;
-    Ok(if other.raw() < fd.raw() { other } else { fd })
-}
-
 pub(super) fn prlimit(
     resource: i32,
     new: Option<&libc::rlimit64>,
@@ -176,12 +77,6 @@ pub(super) fn prlimit(
     let old = old.map_or(0, |l| l as *mut _ as usize);
     // SAFETY: both pointers are NULL or point to a live rlimit64.
     check(unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, new, old, 0, 0]) }).map(drop)
-}
-
-/// close(2).
-pub fn close(fd: i32) -> Result<(), Errno> {
-    // SAFETY: no memory is touched; whoever calls owns the descriptor.
-    check(unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
 }
 
 /// read(2).
@@ -206,19 +101,6 @@ pub fn write(fd: i32, buf: &[u8]) -> Result<usize, Errno> {
     })
 }
 
-/// fstat(2).
-pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
-    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: the kernel writes one struct stat; zeroed is a valid value of it in any case.
-    unsafe {
-        check(syscall(
-            libc::SYS_fstat,
-            [fd as usize, st.as_mut_ptr() as usize, 0, 0, 0, 0],
-        ))?;
-        Ok(st.assume_init())
-    }
-}
-
 /// fstatat(2).
 pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
     let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
@@ -235,18 +117,6 @@ pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
         check(syscall(libc::SYS_newfstatat, args))?;
         Ok(st.assume_init())
     }
-}
-
-/// fcntl(2) with an integer argument.
-pub fn fcntl(fd: i32, command: i32, arg: usize) -> Result<i32, Errno> {
-    // SAFETY: used with commands whose argument is an integer; no memory is touched.
-    check(unsafe {
-        syscall(
-            libc::SYS_fcntl,
-            [fd as usize, command as usize, arg, 0, 0, 0],
-        )
-    })
-    .map(|n| n as i32)
 }
 
 /// The family of a socket (SO_DOMAIN). ENOTSOCK for what is none.
@@ -269,76 +139,13 @@ pub fn socket_family(fd: i32) -> Result<i32, Errno> {
     .map(|_| family)
 }
 
-/// Who gets the signals of a descriptor (F_GETOWN_EX).
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Owner {
-    kind: i32,
-    pid: i32,
-}
-
-const F_SETOWN_EX: usize = 15;
-const F_GETOWN_EX: usize = 16;
-
-/// The owner of a descriptor. ESRCH when there is none that this process can name.
-pub fn owner_of(fd: i32) -> Result<Owner, Errno> {
-    let mut owner = Owner { kind: 0, pid: 0 };
-    // SAFETY: a struct f_owner_ex of our own, which the kernel fills.
-    check(unsafe {
-        syscall(
-            libc::SYS_fcntl,
-            [fd as usize, F_GETOWN_EX, &raw mut owner as usize, 0, 0, 0],
-        )
-    })?;
-    if owner.pid == 0 {
-        return Err(Errno(libc::ESRCH));
-    }
-    Ok(owner)
-}
-
-/// F_SETOWN_EX.
-pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
-    // SAFETY: a struct f_owner_ex of the caller's, which the kernel reads.
-    check(unsafe {
-        syscall(
-            libc::SYS_fcntl,
-            [
-                fd as usize,
-                F_SETOWN_EX,
-                owner as *const Owner as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    })
-    .map(drop)
-}
-
-/// Another number for a descriptor, where programs do not expect one: high and close-on-exec.
-pub fn duplicate_high(fd: i32) -> Result<i32, Errno> {
-    const HIGH: usize = 512;
-    fcntl(fd, libc::F_DUPFD_CLOEXEC, HIGH)
-}
-
-/// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing of, and have something of
-/// its own there.
-pub fn is_fifo(fd: i32, inode: u64) -> bool {
-    fstat(fd).is_ok_and(|st| st.st_ino == inode && is_kind(&st, libc::S_IFIFO))
-}
-
-/// Is it a file of this kind (S_IFREG, S_IFDIR ...)?
-pub fn is_kind(st: &libc::stat, kind: u32) -> bool {
-    st.st_mode & libc::S_IFMT == kind
-}
-
 /// flock(2).
-pub fn flock(fd: i32, operation: i32) -> Result<(), Errno> {
+pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
     check(unsafe {
         syscall(
             libc::SYS_flock,
-            [fd as usize, operation as usize, 0, 0, 0, 0],
+            [fd.as_raw_fd() as usize, operation as usize, 0, 0, 0, 0],
         )
     })
     .map(drop)
@@ -406,9 +213,9 @@ pub fn linkat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
 }
 
 /// fchown(2), also of a descriptor that was opened with O_PATH.
-pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
     let args = [
-        fd as usize,
+        fd.as_raw_fd() as usize,
         c"".as_ptr() as usize,
         uid as usize,
         gid as usize,
@@ -420,9 +227,15 @@ pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<(), Errno> {
 }
 
 /// fchmod(2): a file's mode whatever the umask was.
-pub fn fchmod(fd: i32, mode: u32) -> Result<(), Errno> {
+pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
-    check(unsafe { syscall(libc::SYS_fchmod, [fd as usize, mode as usize, 0, 0, 0, 0]) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_fchmod,
+            [fd.as_raw_fd() as usize, mode as usize, 0, 0, 0, 0],
+        )
+    })
+    .map(drop)
 }
 
 /// renameat2(2) within a directory: fails with EEXIST instead of replacing.
@@ -451,44 +264,6 @@ pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
         Err(Errno(libc::EINVAL)) => rename(0),
         answer => answer,
     }
-}
-
-/// What fcntl(2) knows of a range of bytes.
-fn byte_lock(fd: i32, command: i32, first: u64, count: u64) -> Result<libc::flock64, Errno> {
-    let mut lock = libc::flock64 {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: first as i64,
-        l_len: count as i64,
-        l_pid: 0,
-    };
-    // SAFETY: the kernel reads and writes one struct flock.
-    check(unsafe {
-        syscall(
-            libc::SYS_fcntl,
-            [
-                fd as usize,
-                command as usize,
-                &mut lock as *mut _ as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    })?;
-    Ok(lock)
-}
-
-/// Locks a range of bytes for the open file description (F_OFD_SETLK); they need not exist. EAGAIN when another one has a
-/// lock in it.
-pub fn lock_bytes(fd: i32, first: u64, count: u64) -> Result<(), Errno> {
-    byte_lock(fd, libc::F_OFD_SETLK, first, count).map(drop)
-}
-
-/// Has another open file description a lock in this range (F_OFD_GETLK)?
-pub fn bytes_are_locked(fd: i32, first: u64, count: u64) -> Result<bool, Errno> {
-    byte_lock(fd, libc::F_OFD_GETLK, first, count)
-        .map(|found| found.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 /// access(2) by the effective ids of the caller, as far as the kernel's old call tells.
@@ -527,9 +302,10 @@ pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
     readlinkat(libc::AT_FDCWD, link.cstr(), buf)
 }
 
-/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS. EFBIG when
-/// RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer would be SIGXFSZ.
-pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
+/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a
+/// SIGBUS. EFBIG when RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer
+/// would be SIGXFSZ.
+pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), Errno> {
     let mut limit = libc::rlimit64 {
         rlim_cur: 0,
         rlim_max: 0,
@@ -550,12 +326,12 @@ pub fn set_length(fd: i32, length: u64, reserve: u64) -> Result<(), Errno> {
     let set = unsafe {
         check(syscall(
             libc::SYS_ftruncate,
-            [fd as usize, length as usize, 0, 0, 0, 0],
+            [fd.as_raw_fd() as usize, length as usize, 0, 0, 0, 0],
         ))
         .and_then(|_| {
             match check(syscall(
                 libc::SYS_fallocate,
-                [fd as usize, 0, 0, reserve as usize, 0, 0],
+                [fd.as_raw_fd() as usize, 0, 0, reserve as usize, 0, 0],
             )) {
                 // A file system without fallocate: the mapping's populate call reserves instead.
                 Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
@@ -620,22 +396,11 @@ pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
             [name.as_ptr() as usize, flags as usize, 0, 0, 0, 0],
         )
     };
-    check(answer).map(|fd| Fd(fd as i32))
+    Fd::made(answer)
 }
 
-/// dup3(2): `new` becomes another number of `old`.
-pub fn duplicate_onto(old: i32, new: i32, flags: i32) -> Result<(), Errno> {
-    // SAFETY: no memory is touched.
-    check(unsafe {
-        syscall(
-            libc::SYS_dup3,
-            [old as usize, new as usize, flags as usize, 0, 0, 0],
-        )
-    })
-    .map(drop)
-}
-
-/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the kernel does not say.
+/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the
+/// kernel does not say.
 pub fn mount_id(path: &CStr) -> Option<u64> {
     // SAFETY: plain numbers, for which zero is valid.
     let mut x: libc::statx = unsafe { std::mem::zeroed() };
@@ -658,25 +423,26 @@ pub fn mount_id(path: &CStr) -> Option<u64> {
 }
 
 /// lseek(2) to the beginning.
-pub fn rewind(fd: i32) -> Result<(), Errno> {
+pub fn rewind(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no memory is touched.
     check(unsafe {
         syscall(
             libc::SYS_lseek,
-            [fd as usize, 0, libc::SEEK_SET as usize, 0, 0, 0],
+            [fd.as_raw_fd() as usize, 0, libc::SEEK_SET as usize, 0, 0, 0],
         )
     })
     .map(drop)
 }
 
-/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it answers false.
-pub fn each_entry(fd: i32, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
+/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it
+/// answers false.
+pub fn each_entry(fd: BorrowedFd<'_>, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
     #[repr(align(8))]
     struct Buffer([u8; 4096]);
     let mut buf = Buffer([0; 4096]);
     loop {
         let args = [
-            fd as usize,
+            fd.as_raw_fd() as usize,
             buf.0.as_mut_ptr() as usize,
             buf.0.len(),
             0,

@@ -1,12 +1,14 @@
 //! Touching memory that may not be there.
 //!
-//! The kernel answers a system call with EFAULT where an access from user space is a signal. The functions here make such
-//! accesses at known instructions; whoever handles SIGSEGV and SIGBUS calls [`land`] first, and an access that failed goes on
-//! at a landing that tells so. No system call is made, so this works in a sandbox. Where nobody handles the signals, a bad
-//! address ends the process as any other access does.
+//! The kernel answers a system call with EFAULT where an access from user space is a signal. The
+//! functions here make such accesses at known instructions; whoever handles SIGSEGV and SIGBUS
+//! calls [`land`] first, and an access that failed goes on at a landing that tells so. No system
+//! call is made, so this works in a sandbox. Where nobody handles the signals, a bad address ends
+//! the process as any other access does.
 //!
-//! The blocks of a copy move all their pointers together, behind the last access: after a fault the rest is done again byte
-//! by byte from the last whole block, and ends at the byte that cannot be accessed, as the kernel's copies do.
+//! The blocks of a copy move all their pointers together, behind the last access: after a fault the
+//! rest is done again byte by byte from the last whole block, and ends at the byte that cannot be
+//! accessed, as the kernel's copies do.
 
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
@@ -263,17 +265,22 @@ extern "C" {
 /// Copies forward as far as it goes; how many bytes are left.
 ///
 /// # Safety
-/// Nobody else may own what is written.
+/// Nobody else may own what is written. All of it can be accessed, or somebody handles the signals
+/// as the module says.
 #[inline]
 pub unsafe fn copy(to: usize, from: usize, n: usize) -> usize {
     // SAFETY: the caller's contract; what cannot be accessed is caught.
     unsafe { memtun_guard_copy(to, from, n) }
 }
 
-/// Bytes before the NUL, `most` when there is none among so many; None when one of them cannot be read.
+/// Bytes before the NUL, `most` when there is none among so many; None when one of them cannot be
+/// read.
+///
+/// # Safety
+/// The bytes can be read, or somebody handles the signals as the module says.
 #[inline]
-pub fn string_length(at: usize, most: usize) -> Option<usize> {
-    // SAFETY: only reads; what cannot be accessed is caught.
+pub unsafe fn string_length(at: usize, most: usize) -> Option<usize> {
+    // SAFETY: only reads; what cannot be accessed is caught, as the caller vouches for.
     match unsafe { memtun_guard_length(at, most) } {
         usize::MAX => None,
         length => Some(length),
@@ -289,8 +296,9 @@ pub unsafe fn touch(at: usize) -> bool {
     unsafe { memtun_guard_touch(at) == 0 }
 }
 
-/// An access of these functions was answered with a signal: the thread that made it goes on where they say that it failed.
-/// False when the access was somebody else's. `context` is the third argument of a signal handler.
+/// An access of these functions was answered with a signal: the thread that made it goes on where
+/// they say that it failed. False when the access was somebody else's. `context` is the third
+/// argument of a signal handler.
 ///
 /// # Safety
 /// It must be the handler's own, of SIGSEGV or SIGBUS.

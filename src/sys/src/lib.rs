@@ -1,20 +1,29 @@
 //! System calls as the kernel offers them, without libc's wrappers.
 //!
-//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read` from here would
-//! come back through the hook that is being served. So everything that touches descriptors, files or mappings goes to
-//! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
+//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read`
+//! from here would come back through the hook that is being served. So everything that touches
+//! descriptors, files or mappings goes to the kernel directly and returns `Result<_, Errno>`; errno
+//! is never touched.
 
+mod fd;
 mod fs;
 pub mod guard;
+mod kept;
 mod limits;
 mod mem;
+mod path;
 pub mod quiet;
 mod raw;
+mod stat;
 
+pub use fd::*;
 pub use fs::*;
+pub use kept::KeptFifo;
 pub use limits::*;
 pub use mem::*;
+pub use path::PathBuf;
 pub use raw::syscall;
+pub use stat::*;
 
 use memtun_abi::Errno;
 use quiet::{may, Extra};
@@ -28,7 +37,8 @@ fn check(answer: isize) -> Result<usize, Errno> {
     }
 }
 
-/// The caller's process id as the kernel has it now, never cached (a vfork child differs from its parent here).
+/// The caller's process id as the kernel has it now, never cached (a vfork child differs from its
+/// parent here).
 pub fn getpid() -> i32 {
     // SAFETY: getpid(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
@@ -49,7 +59,8 @@ pub fn default_action(signal: i32) {
     unsafe { syscall(libc::SYS_rt_sigaction, args) };
 }
 
-/// Changes the calling thread's signal mask (rt_sigprocmask(2)), signal N as bit N-1; what it was before.
+/// Changes the calling thread's signal mask (rt_sigprocmask(2)), signal N as bit N-1; what it was
+/// before.
 pub fn change_mask(how: i32, signals: u64) -> Result<u64, Errno> {
     let mut before = 0u64;
     let args = [
@@ -121,7 +132,8 @@ pub fn is_in_group(group: u32) -> bool {
         return true;
     }
     let groups = |room: *mut u32, n: usize| {
-        // SAFETY: the kernel stores at most `n` numbers, for which there is room; none where `n` is 0.
+        // SAFETY: the kernel stores at most `n` numbers, for which there is room; none where `n` is
+        // 0.
         check(unsafe { syscall(libc::SYS_getgroups, [n, room as usize, 0, 0, 0, 0]) })
     };
     let mut few = [0u32; 64];
@@ -169,7 +181,8 @@ pub fn now_ns(clock: libc::clockid_t) -> u64 {
         libc::CLOCK_REALTIME if !may(Extra::Clock) => libc::CLOCK_REALTIME_COARSE,
         fine => fine,
     };
-    // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
+    // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe
+    // and not interposed.
     unsafe { libc::clock_gettime(clock, &mut t) };
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }

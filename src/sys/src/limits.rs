@@ -25,11 +25,12 @@ pub fn longest_file() -> u64 {
     limit(libc::RLIMIT_FSIZE).rlim_max
 }
 
-/// Bytes of address space that the process may have, and those of them that it may still take; None when that is not
-/// limited.
+/// Bytes of address space that the process may have, and those of them that it may still take; None
+/// when that is not limited.
 pub fn address_space_left() -> Option<(usize, usize)> {
     let limit = soft_limit(libc::RLIMIT_AS)?;
-    // Where /proc is not there the process may be anything: half of what it may have is a guess that leaves it something.
+    // Where /proc is not there the process may be anything: half of what it may have is a guess
+    // that leaves it something.
     let used = address_space_used().unwrap_or(limit / 2);
     Some((limit as usize, limit.saturating_sub(used) as usize))
 }
@@ -43,7 +44,8 @@ fn address_space_used() -> Option<u64> {
     Some(pages * PAGE as u64)
 }
 
-/// Bytes that a file system has, and bytes that are free for the caller. None when it has no limit, or nobody can tell.
+/// Bytes that a file system has, and bytes that are free for the caller. None when it has no limit,
+/// or nobody can tell.
 pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
     let mut found = std::mem::MaybeUninit::<libc::statfs>::zeroed();
     let args = [
@@ -54,7 +56,8 @@ pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
         0,
         0,
     ];
-    // SAFETY: the path is NUL-terminated and the kernel writes one struct statfs; zeroed is a valid value of it in any case.
+    // SAFETY: the path is NUL-terminated and the kernel writes one struct statfs; zeroed is a valid
+    // value of it in any case.
     let found = unsafe {
         check(syscall(libc::SYS_statfs, args)).ok()?;
         found.assume_init()

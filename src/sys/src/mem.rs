@@ -3,21 +3,26 @@
 use super::quiet::{may, Extra};
 use super::{check, guard, syscall};
 use crate::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. ENOMEM when RLIMIT_AS, or
-/// RLIMIT_MEMLOCK after mlockall(2), leaves no room for it.
+/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. ENOMEM
+/// when RLIMIT_AS, or RLIMIT_MEMLOCK after mlockall(2), leaves no room for it.
 ///
-/// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it, whether or not there is memory behind
-/// it yet. A mapping that begins as one page, is unlocked and is lengthened then stays as it would have been without.
-pub fn map_shared(fd: i32, len: usize) -> Result<*mut u8, Errno> {
+/// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it, whether or not
+/// there is memory behind it yet. A mapping that begins as one page, is unlocked and is lengthened
+/// then stays as it would have been without.
+pub fn map_shared(fd: BorrowedFd<'_>, len: usize) -> Result<*mut u8, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and what comes then concerns
-    // it alone.
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and
+    // what comes then concerns it alone.
     unsafe {
-        let page = syscall(libc::SYS_mmap, [0, PAGE, protection, flags, fd as usize, 0]);
+        let page = syscall(
+            libc::SYS_mmap,
+            [0, PAGE, protection, flags, fd.as_raw_fd() as usize, 0],
+        );
         let page = new_mapping(page)?;
         if len <= PAGE {
             return Ok(page);
@@ -63,17 +68,17 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     .map_err(|_| Errno(libc::ENOMEM))
 }
 
-/// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with it the locks on it, when
-/// the descriptor is closed. A forked child has no such mapping.
-pub fn map_reference(fd: i32) -> Result<*mut u8, Errno> {
+/// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with
+/// it the locks on it, when the descriptor is closed. A forked child has no such mapping.
+pub fn map_reference(fd: BorrowedFd<'_>) -> Result<*mut u8, Errno> {
     let flags = libc::MAP_SHARED as usize;
     let none = libc::PROT_NONE as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and the advice concerns it
-    // alone.
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and
+    // the advice concerns it alone.
     unsafe {
         let at = new_mapping(syscall(
             libc::SYS_mmap,
-            [0, PAGE, none, flags, fd as usize, 0],
+            [0, PAGE, none, flags, fd.as_raw_fd() as usize, 0],
         ))?;
         let advice = libc::MADV_DONTFORK as usize;
         let args = [at as usize, PAGE, advice, 0, 0, 0];
@@ -109,11 +114,13 @@ pub unsafe fn unmap(at: *mut u8, len: usize) {
     unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
 }
 
-/// Makes the kernel back a range of a shared file mapping with real pages, so that touching it cannot be a SIGBUS.
-/// ENOSPC when the file system has no room. Needs no descriptor: it works after chroot and setuid.
+/// Makes the kernel back a range of a shared file mapping with real pages, so that touching it
+/// cannot be a SIGBUS. ENOSPC when the file system has no room. Needs no descriptor: it works after
+/// chroot and setuid.
 ///
 /// # Safety
-/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see [`guard`]).
+/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see
+/// [`guard`]).
 pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     const MADV_POPULATE_WRITE: usize = 23;
     let start = at as usize & !(PAGE - 1);
@@ -140,8 +147,9 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     }
 }
 
-/// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a signal (EINTR), a change
-/// of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller looks again in each case.
+/// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a
+/// signal (EINTR), a change of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller
+/// looks again in each case.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<(), Errno> {
     if !may(Extra::Futex) {
         for _ in 0..1000 {
@@ -193,8 +201,8 @@ pub fn futex_wake(word: &AtomicU32, most: i32) {
     unsafe { syscall(libc::SYS_futex, args) };
 }
 
-/// An address that nothing can be stored at: a page of this process that may only be read. (Who watches a program's memory
-/// takes such a page for a buffer like any other.)
+/// An address that nothing can be stored at: a page of this process that may only be read. (Who
+/// watches a program's memory takes such a page for a buffer like any other.)
 pub fn unwritable_page() -> Result<usize, Errno> {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     match PAGE.load(Relaxed) {
@@ -208,8 +216,8 @@ pub fn unwritable_page() -> Result<usize, Errno> {
     }
 }
 
-/// Blocks until a FIFO is readable, without taking anything out of it: the kernel waits in read(2) with all that belongs
-/// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
+/// Blocks until a FIFO is readable, without taking anything out of it: the kernel waits in read(2)
+/// with all that belongs to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
 pub fn wait_readable(fd: i32) -> Result<(), Errno> {
     // SAFETY: the kernel fails with EFAULT instead of storing.
     match check(unsafe {

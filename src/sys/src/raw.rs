@@ -3,13 +3,14 @@
 /// One system call; the kernel's answer, a negative errno on failure.
 ///
 /// # Safety
-/// The arguments must satisfy the contract of that system call: pointers must be valid for what it reads and writes.
+/// The arguments must satisfy the contract of that system call: pointers must be valid for what it
+/// reads and writes.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     let answer: isize;
-    // SAFETY: the x86-64 convention: number in rax, arguments in rdi rsi rdx r10 r8 r9; rcx and r11 are clobbered. What
-    // the call does to memory is the caller's contract.
+    // SAFETY: the x86-64 convention: number in rax, arguments in rdi rsi rdx r10 r8 r9; rcx and r11
+    // are clobbered. What the call does to memory is the caller's contract.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -26,13 +27,14 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
 /// One system call; the kernel's answer, a negative errno on failure.
 ///
 /// # Safety
-/// The arguments must satisfy the contract of that system call: pointers must be valid for what it reads and writes.
+/// The arguments must satisfy the contract of that system call: pointers must be valid for what it
+/// reads and writes.
 #[cfg(target_arch = "aarch64")]
 #[inline]
 pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     let answer: isize;
-    // SAFETY: the AArch64 convention: number in x8, arguments in x0 to x5, answer in x0. What the call does to memory is
-    // the caller's contract.
+    // SAFETY: the AArch64 convention: number in x8, arguments in x0 to x5, answer in x0. What the
+    // call does to memory is the caller's contract.
     unsafe {
         core::arch::asm!(
             "svc 0",

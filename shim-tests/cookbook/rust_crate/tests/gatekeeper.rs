@@ -1,4 +1,5 @@
-//! Shows an integration test that starts the crate's own binary under the shim, in a fresh net for each test:
+//! Shows an integration test that starts the crate's own binary under the shim, in a fresh net for
+//! each test:
 //!
 //!     (cd ../../.. && cargo build --release -p memtun-shim)       # once
 //!     cargo test
@@ -6,6 +7,7 @@
 //! No environment variable is needed, and the tests run side by side.
 
 use memtun::{Interface, Net, Permission, UnderShim};
+use memtun::{Sending, Timeout};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,7 +28,9 @@ impl Gatekeeper {
             .expect("can run under the shim")
             .spawn()
             .expect("starts");
-        let tun = net.wait_interface("tun0", SOON).expect("attaches to tun0");
+        let tun = net
+            .wait_interface_within("tun0", SOON)
+            .expect("attaches to tun0");
         Gatekeeper { program, tun }
     }
 
@@ -34,12 +38,14 @@ impl Gatekeeper {
     fn send(&self, port: u16, data: &[u8]) -> SocketAddr {
         let to = SocketAddr::from(([10, 0, 0, 1], port));
         let from = SocketAddr::from(([10, 0, 0, 2], 40000 + port));
-        self.tun.send_udp(data, to, Some(from), SOON).expect("sent")
+        self.tun
+            .send_udp_with(data, to, Sending::new().source(from).within(SOON))
+            .expect("sent")
     }
 
     fn answer(&self, to: SocketAddr) -> Vec<u8> {
-        let receiver = self.tun.receive_udp(Some(to.ip()), to.port());
-        receiver.recv(SOON).expect("an answer")
+        let receiver = self.tun.receive_udp(to);
+        receiver.recv_within(SOON).expect("an answer")
     }
 }
 
@@ -58,11 +64,11 @@ fn open_ports_are_echoed_and_others_are_not() {
     let friend = keeper.send(7, b"hello");
     assert_eq!(keeper.answer(friend), b"hello");
     // The program takes packets in order: by now it has dropped the first.
-    let only = keeper.tun.recv(Some(Duration::ZERO)).expect("a packet");
+    let only = keeper.tun.recv_within(Timeout::NOW).expect("a packet");
     assert_eq!(&only.data[28..], b"hello");
     keeper
         .tun
-        .recv(Some(Duration::ZERO))
+        .recv_within(Timeout::NOW)
         .expect_err("there was only one");
 }
 

@@ -1,6 +1,6 @@
-//! tokio-echo INTERFACE: sends every IP packet back to where it came from, as tokio's users write it: one task that reads
-//! and one that writes, both on the runtime's epoll instance, which the runtime's threads register with through one
-//! descriptor and wait on through another.
+//! tokio-echo INTERFACE: sends every IP packet back to where it came from, as tokio's users write
+//! it: one task that reads and one that writes, both on the runtime's epoll instance, which the
+//! runtime's threads register with through one descriptor and wait on through another.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;

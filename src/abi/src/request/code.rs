@@ -1,4 +1,5 @@
 //! Numbers of requests from their parts, as the macros of asm-generic/ioctl.h.
+#![forbid(unsafe_code)]
 
 use super::CType;
 

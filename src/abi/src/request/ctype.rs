@@ -1,4 +1,5 @@
 //! C types that arguments of requests point to, with their sizes on 64-bit machines.
+#![forbid(unsafe_code)]
 
 /// A type of C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 //! Rows by number, by name, and by the descriptor that a request is made on.
+#![forbid(unsafe_code)]
 
 use super::ctype::IFREQ;
 use super::row::{Answer, Argument, Named, Need, On, Request};
@@ -31,8 +32,8 @@ pub const fn is_of_socket(number: u32) -> bool {
     matches!(number >> 8, 0x89 | 0x8b)
 }
 
-/// The row of a request on a socket of this family: the family's own before every other. One without a row names its
-/// interface first, as nearly all do.
+/// The row of a request on a socket of this family: the family's own before every other. One
+/// without a row names its interface first, as nearly all do.
 pub fn on_socket(number: u32, family: i32) -> &'static Request {
     let rows = || {
         REQUESTS

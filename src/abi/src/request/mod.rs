@@ -1,5 +1,7 @@
-//! Requests of ioctl(2) on tunnels and about interfaces: one table, from which dispatch, the fault grammar, the lines about
-//! what is missing, docs/fidelity.md and the walk of the conformance suite come.
+//! Requests of ioctl(2) on tunnels and about interfaces: one table, from which dispatch, the fault
+//! grammar, the lines about what is missing, docs/fidelity.md and the walk of the conformance suite
+//! come.
+#![forbid(unsafe_code)]
 
 mod code;
 mod ctype;

@@ -1,4 +1,5 @@
 //! Options of setsockopt(2) that name an interface.
+#![forbid(unsafe_code)]
 
 use super::row::{Answer, Named};
 

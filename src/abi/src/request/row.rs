@@ -1,15 +1,18 @@
 //! What a row of the table says.
+#![forbid(unsafe_code)]
 
 use super::ctype::CType;
 
-/// One request on one kind of descriptor. A request that means something else on another kind has a second row.
+/// One request on one kind of descriptor. A request that means something else on another kind has a
+/// second row.
 #[derive(Debug)]
 pub struct Request {
     /// The macro's name.
     pub name: &'static str,
     /// The macro's number.
     pub number: u32,
-    /// How many numbers from `number` on are the same request; 1 but for those that drivers number themselves.
+    /// How many numbers from `number` on are the same request; 1 but for those that drivers number
+    /// themselves.
     pub count: u32,
     /// What the third argument is.
     pub argument: Argument,

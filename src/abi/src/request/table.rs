@@ -1,4 +1,5 @@
 //! The table.
+#![forbid(unsafe_code)]
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
@@ -8,8 +9,9 @@ use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
 use super::row::{Need, On, Request};
 use libc::{EADDRNOTAVAIL, EINVAL, ENOTTY, EOPNOTSUPP};
 
-/// One row: documentation, name, number from its parts (where the name is new), how many numbers (where more than one); the
-/// argument, descriptor, permission, where the interface is named, what memtun does.
+/// One row: documentation, name, number from its parts (where the name is new), how many numbers
+/// (where more than one); the argument, descriptor, permission, where the interface is named, what
+/// memtun does.
 macro_rules! requests {
     ($(
         #[doc = $doc:literal]

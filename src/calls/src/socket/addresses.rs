@@ -1,5 +1,6 @@
-//! SIOCGIFCONF: the host's interfaces whose names are the net's are taken out. Interfaces of the net have no addresses, so
-//! none is put in.
+//! SIOCGIFCONF: the host's interfaces whose names are the net's are taken out. Interfaces of the
+//! net have no addresses, so none is put in.
+#![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
 use crate::memory::Memory;

@@ -1,4 +1,5 @@
 //! A request on a socket, as it comes from a back end.
+#![forbid(unsafe_code)]
 
 use crate::interfaces::is_known;
 use crate::memory::{Memory, Place};

@@ -1,5 +1,7 @@
-//! ioctl(2): what an interface of the net answers is decided by [`memtun_kernel::NetDir::interface_ioctl`]; here it is decided whether it is
-//! asked: whose interface it is, permissions and faults, families, aliases, and what is left to the host.
+//! ioctl(2): what an interface of the net answers is decided by
+//! [`memtun_kernel::NetDir::interface_ioctl`]; here it is decided whether it is asked: whose
+//! interface it is, permissions and faults, families, aliases, and what is left to the host.
+#![forbid(unsafe_code)]
 
 use super::addresses;
 use super::call::{Socket, SocketCall};
@@ -54,7 +56,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             return host();
         }
         match (self.can_be_read(row, family), row.need) {
-            // Before it says EFAULT the host asks for a privilege that the program needs for its own interfaces only.
+            // Before it says EFAULT the host asks for a privilege that the program needs for its
+            // own interfaces only.
             (Err(e), Need::NetAdmin) => return Err(e),
             (Err(_), _) => return host(),
             (Ok(()), Need::NetAdmin) => net.permit_check(Permission::NetAdmin)?,
@@ -106,8 +109,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         answer
     }
 
-    /// The kernel reads the whole of an argument before it looks at any of it; on a socket that the request is not for, an
-    /// ifreq.
+    /// The kernel reads the whole of an argument before it looks at any of it; on a socket that the
+    /// request is not for, an ifreq.
     fn can_be_read(&self, row: &Request, family: i32) -> Result<(), Errno> {
         use request::Argument::{In, InOut};
         let size = match row.argument {
@@ -118,7 +121,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             .read(self.arg, &mut [0; request::LARGEST][..size])
     }
 
-    /// The name or index that the request is about; None for one without, or where the memory cannot be read.
+    /// The name or index that the request is about; None for one without, or where the memory
+    /// cannot be read.
     fn named(&self, row: &Request) -> Option<Result<Name, u32>> {
         match row.interface {
             Named::Nowhere | Named::Own => None,

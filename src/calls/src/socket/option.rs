@@ -1,4 +1,6 @@
-//! setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the host's of the same name.
+//! setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the
+//! host's of the same name.
+#![forbid(unsafe_code)]
 
 use crate::interfaces::{by_index, by_name, Whose};
 use crate::memory::Memory;

@@ -1,7 +1,9 @@
-//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls alone.
+//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls
+//! alone.
 
 #![forbid(unsafe_code)]
 
+use memtun::Sending;
 mod program;
 
 use memtun::Net;
@@ -146,7 +148,9 @@ fn packets_go_in_and_out() {
         libc::POLLOUT
     );
     let interface = net.interface("tun0").expect("a net").expect("tun0");
-    interface.inject(&PACKET, None, SOON).expect("injected");
+    interface
+        .inject_with(&PACKET, Sending::new().within(SOON))
+        .expect("injected");
     assert_eq!(
         program.poll(fd, libc::POLLIN | libc::POLLOUT),
         libc::POLLIN | libc::POLLOUT
@@ -164,7 +168,9 @@ fn packets_go_in_and_out() {
     assert_eq!(program.ram.get(Ram::START), PACKET);
 
     // A packet that cannot be stored is gone, and the driver says nothing of it.
-    interface.inject(&PACKET, None, SOON).expect("injected");
+    interface
+        .inject_with(&PACKET, Sending::new().within(SOON))
+        .expect("injected");
     assert_eq!(
         program.read(fd, Ram::HOLE - 4, 100),
         Ok(Attempt::Done(PACKET.len()))
@@ -179,7 +185,7 @@ fn packets_go_in_and_out() {
         program.write(fd, Ram::START, PACKET.len()),
         Ok(PACKET.len())
     );
-    assert_eq!(interface.recv(SOON).expect("written").data, PACKET);
+    assert_eq!(interface.recv_within(SOON).expect("written").data, PACKET);
     assert_eq!(program.write(fd, Ram::HOLE - 4, PACKET.len()), Err(EFAULT));
     assert_eq!(program.write(fd, usize::MAX - 4, PACKET.len()), Err(EFAULT));
 }
@@ -201,9 +207,11 @@ fn vectors_gather_and_scatter() {
     let n = elements(&[(Ram::START, 8), (Ram::HOLE, 0), (Ram::START + 100, 12)]);
     let vector = Vector::new(&program.ram, array, n);
     assert_eq!(tunnel::write(&at.tunnel, vector), Ok(PACKET.len()));
-    assert_eq!(interface.recv(SOON).expect("written").data, PACKET);
+    assert_eq!(interface.recv_within(SOON).expect("written").data, PACKET);
 
-    interface.inject(&PACKET, None, SOON).expect("injected");
+    interface
+        .inject_with(&PACKET, Sending::new().within(SOON))
+        .expect("injected");
     let n = elements(&[(Ram::START + 200, 3), (Ram::START + 300, 100)]);
     let mut vector = Vector::new(&program.ram, array, n).expect("good elements");
     let read = tunnel::read(&at.tunnel, at.bell.raw(), &mut vector);
@@ -478,7 +486,7 @@ fn a_net_that_was_removed_is_made_anew() {
     let fd = program.open(libc::O_RDWR).expect("a tunnel in a new net");
     assert!(first.is_gone() && !program.at(fd).tunnel.net().is_gone());
     program.close(fd);
-    let again = Net::open(std::ffi::OsStr::from_bytes(first.path())).expect("the new net");
+    let again = Net::create(std::ffi::OsStr::from_bytes(first.path())).expect("the new net");
     drop(program);
     again.remove().expect("removed");
 }

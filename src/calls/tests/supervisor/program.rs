@@ -1,5 +1,5 @@
-//! A program as a supervisor of system calls sees it: memory with holes, descriptors in a map, a file system of links. It is no
-//! process, and nothing is preloaded.
+//! A program as a supervisor of system calls sees it: memory with holes, descriptors in a map, a
+//! file system of links. It is no process, and nothing is preloaded.
 
 use memtun_abi::Errno;
 use memtun_calls::device::Device;

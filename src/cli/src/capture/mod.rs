@@ -1,5 +1,7 @@
 //! `capture`: what goes through the interfaces of a net, live, as pcapng or in lines for people.
+#![forbid(unsafe_code)]
 
+use memtun::Timeout;
 mod running;
 mod sink;
 mod spool;
@@ -14,18 +16,20 @@ use sink::{Missing, Sink};
 use spool::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Capture packets, live, until SIGINT
 ///
-/// Begins with the packets that are still kept; from then on every packet is captured, also those that were refused, with
-/// the error as a comment. Directions are the program's: inbound is what it reads, outbound what it writes. Without -w each
-/// packet is a line, its time counted from the first one. A net is captured by one at a time. Whoever reads the output must
-/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does not
-/// want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
+/// Begins with the packets that are still kept; from then on every packet is captured, also those
+/// that were refused, with the error as a comment. Directions are the program's: inbound is what it
+/// reads, outbound what it writes. Without -w each packet is a line, its time counted from the
+/// first one. A net is captured by one at a time. Whoever reads the output must keep up: a program
+/// that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does
+/// not want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
 ///
-/// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at once, and so does an
-/// output that nobody reads; then it says how many packets were not written, and the exit status is not 0.
+/// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at
+/// once, and so does an output that nobody reads; then it says how many packets were not written,
+/// and the exit status is not 0.
 #[derive(Args)]
 pub struct CaptureArgs {
     #[command(flatten)]
@@ -70,8 +74,8 @@ fn begin(net: &Net, interface: Option<Name>) -> Result<Capture, Failure> {
     })
 }
 
-/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had come before that. No
-/// target: in lines.
+/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had
+/// come before that. No target: in lines.
 fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result<(), Failure> {
     let in_lines = target.is_none();
     let target = target.unwrap_or(Target::Standard);
@@ -92,10 +96,10 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
             complaint = shared.with_capture(Capture::stop).err();
         }
         let next = shared.with_capture(|capture| match &drained {
-            Some(described) if !stopping => capture.next_while(None, |capture| {
+            Some(described) if !stopping => capture.recv_while(Timeout::FOREVER, |capture| {
                 !shared.stop.is_due() && capture.interfaces().eq(described.iter().copied())
             }),
-            _ => capture.next(Some(Duration::ZERO)),
+            _ => capture.recv_within(Timeout::NOW),
         });
         match next {
             Ok(packet) => {

@@ -1,5 +1,6 @@
-//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else keeps the command from
-//! ending when it is told to.
+//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else
+//! keeps the command from ending when it is told to.
+#![forbid(unsafe_code)]
 
 use super::spool::{Ledger, Target};
 use crate::event::{self, Event};
@@ -151,7 +152,7 @@ impl Running {
         self.net.wake();
         let (mut progress, mut since) = (shared.progress(), Instant::now());
         while !self.ended.is_set() {
-            let look = Deadline::after(Some(shared.standstill() / LOOKS));
+            let look = Deadline::after(shared.standstill() / LOOKS);
             event::wait([ended, self.stop.urgent()], look);
             if let Some(signal) = self.stop.is_urgent() {
                 let text = format!("{} packets were not written", shared.unwritten());

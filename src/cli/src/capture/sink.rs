@@ -1,4 +1,5 @@
 //! Where captured packets go: a pcapng file, or lines for people.
+#![forbid(unsafe_code)]
 
 use super::spool::Spool;
 use crate::failure::{say, Failure};
@@ -145,7 +146,8 @@ impl Sink {
         self.interfaces.iter().map(|seen| seen.index).collect()
     }
 
-    /// Ends the file, and says how many packets are not in it: `missing` has that by the interface's index.
+    /// Ends the file, and says how many packets are not in it: `missing` has that by the
+    /// interface's index.
     pub fn end(&mut self, missing: &HashMap<u32, Missing>, now_ns: u64) -> Result<(), Failure> {
         for (number, seen) in self.interfaces.iter().enumerate() {
             // Under an earlier name it is the same interface.

@@ -1,4 +1,5 @@
 //! Where a capture's bytes go, and how many packets have arrived there.
+#![forbid(unsafe_code)]
 
 use crate::event::wait_writable;
 use crate::failure::Failure;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 /// So much is written at once.
 const ENOUGH: usize = 1 << 18;
 
-/// The same for what is no file: a pipe takes as much at once or nothing (PIPE_BUF), so that it is known what is in it.
+/// The same for what is no file: a pipe takes as much at once or nothing (PIPE_BUF), so that it is
+/// known what is in it.
 const PIECE: usize = 4096;
 
 /// What one thread does and another looks at.
@@ -72,8 +74,8 @@ impl Target {
         status.is_ok_and(|st| rustix::fs::FileType::from_raw_mode(st.st_mode).is_file())
     }
 
-    /// Waits for the reader of a FIFO, also when it is time to stop: whoever looks after this thread does not wait for it for
-    /// ever.
+    /// Waits for the reader of a FIFO, also when it is time to stop: whoever looks after this
+    /// thread does not wait for it for ever.
     pub fn open(self, ledger: Arc<Ledger>) -> Result<Spool, Failure> {
         let shown = self.shown();
         let piece = if self.is_file() { ENOUGH } else { PIECE };

@@ -5,9 +5,9 @@ use memtun::launch::library_obstacle;
 use memtun::launch::preload::PRELOAD;
 use memtun::launch::settings::{NET, OWNER};
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun::{Sending, Timeout};
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 /// The hidden verb that looks whether the library is loaded.
 pub const PROBE: &str = "is-library-loaded";
@@ -64,7 +64,8 @@ fn room() -> Option<String> {
     None
 }
 
-/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows here.
+/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows
+/// here.
 fn tunnel() -> Option<String> {
     let fail = |e: &dyn std::fmt::Display| {
         Some(format!(
@@ -96,8 +97,8 @@ fn tunnel() -> Option<String> {
         Err(e) => return fail(&format_args!("{}: {e}", net.path().display())),
     };
     let sent = net
-        .wait_interface("tun0", Some(Duration::ZERO))
-        .and_then(|tun| tun.inject(&[0x45; 20], None, None));
+        .wait_interface_within("tun0", Timeout::NOW)
+        .and_then(|tun| tun.inject_with(&[0x45; 20], Sending::new().within(Timeout::FOREVER)));
     if let Err(e) = sent {
         return fail(&e);
     }
@@ -108,8 +109,9 @@ fn tunnel() -> Option<String> {
     }
 }
 
-/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line in /proc/self/maps would
-/// not do: the dynamic linker leaves one behind when it has failed to map the rest.
+/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line
+/// in /proc/self/maps would not do: the dynamic linker leaves one behind when it has failed to map
+/// the rest.
 pub fn probe() -> Outcome {
     // SAFETY: a NUL-terminated name, looked up in all that is loaded.
     let active = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"memtun_active".as_ptr()) };

@@ -1,4 +1,5 @@
 //! `set` and `delete`: what an administrator does to an interface under the program.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::InterfaceArgs;
@@ -23,10 +24,12 @@ pub struct SetArgs {
     /// Link carrier, on or off
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     carrier: Option<Carrier>,
-    /// User who may attach where programs lack net_admin (memtun deny), a name or a number; '' for any
+    /// User who may attach where programs lack net_admin (memtun deny), a name or a number; '' for
+    /// any
     #[arg(long, value_name = "USER", value_parser = values::user)]
     user: Option<User>,
-    /// Group whose members may attach where programs lack net_admin, a name or a number; '' for any
+    /// Group whose members may attach where programs lack net_admin, a name or a number; '' for
+    /// any
     #[arg(long, value_name = "GROUP", value_parser = values::group)]
     group: Option<User>,
     /// Another name

@@ -1,4 +1,5 @@
 //! `ls`: the interfaces of a net in columns that people know.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;

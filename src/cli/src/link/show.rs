@@ -1,4 +1,5 @@
 //! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
+#![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;

@@ -1,13 +1,14 @@
 //! `run --inject`: packets for the program as soon as it has an interface.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
 use crate::inject::Replay;
 use crate::packet_file::PacketFile;
 use crate::stop::Stop;
+use memtun::Timeout;
 use memtun::{Deadline, Interface, Net};
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// A file that is to be injected.
 pub struct Injection {
@@ -83,7 +84,7 @@ impl Running {
 }
 
 fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
-    let mut seen = net.wait_change(0, Some(Duration::ZERO));
+    let mut seen = net.wait_change(0, Timeout::NOW);
     loop {
         let last = stop.is_due();
         let attached = net
@@ -97,13 +98,13 @@ fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
         if last {
             return None;
         }
-        seen = net.wait_change(seen, None);
+        seen = net.wait_change(seen, Timeout::FOREVER);
     }
 }
 
 /// Waits until packets can be injected; false when that will not be.
 fn wait_ready(net: &Net, interface: &Interface, stop: &Stop) -> bool {
-    let mut seen = net.wait_change(0, Some(Duration::ZERO));
+    let mut seen = net.wait_change(0, Timeout::NOW);
     loop {
         let info = interface.info();
         if stop.is_due() || interface.is_gone() {

@@ -1,8 +1,10 @@
 //! Did anybody load the library while the program ran?
 //!
-//! The dynamic linker opens a preloaded library at each start of a program; a watch on the file sees that. It needs no help
-//! from the program's side, and so works where there is none. Other runs at the same time open the file as well: then
-//! a program that did not is passed over, but none is accused wrongly.
+//! The dynamic linker opens a preloaded library at each start of a program; a watch on the file
+//! sees that. It needs no help from the program's side, and so works where there is none. Other
+//! runs at the same time open the file as well: then a program that did not is passed over, but
+//! none is accused wrongly.
+#![forbid(unsafe_code)]
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::mem::MaybeUninit;

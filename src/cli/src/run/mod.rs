@@ -24,8 +24,8 @@ use std::time::Duration;
 
 /// Run a program with an in-memory /dev/net/tun
 ///
-/// The exit status is the program's own, 128+N when signal N ended it, 127 when it was not found and 126 when it could not
-/// be executed.
+/// The exit status is the program's own, 128+N when signal N ended it, 127 when it was not found
+/// and 126 when it could not be executed.
 #[derive(Args)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -33,7 +33,8 @@ pub struct RunArgs {
     /// Special device, instead of /dev/net/tun; may be given several times
     #[arg(long = "device", value_name = "PATH", value_parser = values::device)]
     devices: Vec<PathBuf>,
-    /// Is a new interface up, as if the administrator had said so, or down, as the kernel leaves it? [default: up]
+    /// Is a new interface up, as if the administrator had said so, or down, as the kernel leaves
+    /// it? [default: up]
     #[arg(long, value_name = "up|down", hide_possible_values = true)]
     link: Option<LinkState>,
     /// Make a persistent tun interface before the program starts
@@ -51,7 +52,8 @@ pub struct RunArgs {
     /// Longest write in bytes, ENOBUFS beyond
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     send_buffer_size: Option<u32>,
-    /// Replace the end of every requested name, to catch programs that ignore the name they are given
+    /// Replace the end of every requested name, to catch programs that ignore the name they are
+    /// given
     #[arg(long, value_name = "SUFFIX")]
     rename: Option<String>,
     /// Capture all interfaces into a pcapng file
@@ -60,7 +62,8 @@ pub struct RunArgs {
     /// Inject the packets of a file into the first interface that the program attaches to
     #[arg(long, value_name = "FILE")]
     inject: Option<PathBuf>,
-    /// Start also a program that the system starts without the library, on the machine's own devices
+    /// Start also a program that the system starts without the library, on the machine's own
+    /// devices
     #[arg(long)]
     force: bool,
     /// The program and its arguments
@@ -138,7 +141,8 @@ pub fn run(args: RunArgs) -> Outcome {
     Ok(ended.exit_code())
 }
 
-/// A program that cannot be started is 127 when there is none, else 126, as env(1) has it; so is one that must not be.
+/// A program that cannot be started is 127 when there is none, else 126, as env(1) has it; so is
+/// one that must not be.
 fn look_at(program: &OsStr, force: bool) -> Result<Examined, Failure> {
     let start = Start {
         program,
@@ -228,10 +232,10 @@ fn has_tunnels(net: &Net) -> bool {
     net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty())
 }
 
-/// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
-/// given it and knows nothing of the net.
+/// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also
+/// be held by one that was given it and knows nothing of the net.
 fn left_behind(net: &Net) -> Vec<String> {
-    let end = Deadline::after(Some(LAST_MOMENT));
+    let end = Deadline::after(LAST_MOMENT);
     loop {
         let found = inhabitants::of_net(net.path());
         let given = found.is_empty() && has_tunnels(net);

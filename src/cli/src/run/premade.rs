@@ -1,9 +1,10 @@
 //! Interfaces that are there before the program is, as `ip tuntap add` makes them.
+#![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
+use memtun::Timeout;
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, TunnelClass};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// `NAME[=ADDR/LEN]`
 #[derive(Clone, Debug)]
@@ -53,8 +54,7 @@ pub fn make(net: &Net, wanted: &[Premade], kind: u32, up: bool) -> Result<(), Fa
         made.map(|_| ())
             .and(closed)
             .map_err(|e| failure(&name, e))?;
-        net.wait_interface(&name, Some(Duration::ZERO))?
-            .set_up(up)?;
+        net.wait_interface_within(&name, Timeout::NOW)?.set_up(up)?;
         if let Some((address, length)) = address {
             say(&format!("{name}: addresses are not supported yet, going on without {address}/{length}; send to any address"));
         }

@@ -22,8 +22,8 @@ const FORWARDED: &[i32] = &[
 pub struct Signals(SignalsInfo<WithOrigin>);
 
 impl Signals {
-    /// From now on they are caught. Those that this command was started to ignore, as by nohup(1), stay ignored, also for
-    /// the program.
+    /// From now on they are caught. Those that this command was started to ignore, as by nohup(1),
+    /// stay ignored, also for the program.
     pub fn catch() -> Result<Signals, Failure> {
         let caught = FORWARDED
             .iter()
@@ -70,7 +70,8 @@ pub fn run(mut command: Command, program: &OsStr, mut signals: Signals) -> Resul
     let mut child = command.spawn().map_err(|e| not_started(program, &e))?;
     let pid = Pid::from_child(&child);
     loop {
-        // One thread looks after both: a signal cannot go to a process id that has just been given to somebody else.
+        // One thread looks after both: a signal cannot go to a process id that has just been given
+        // to somebody else.
         for origin in signals.0.wait() {
             if origin.signal == SIGCHLD {
                 if let Some(status) = child

@@ -228,7 +228,8 @@ pub fn compiled(scratch: &Scratch, name: &str, source: &str, options: &[&str]) -
     if made.as_ref().is_ok_and(|made| made.status.success()) {
         return Some(program);
     }
-    // A compiler that makes an empty program with these options has a word about the source, which is the test's fault.
+    // A compiler that makes an empty program with these options has a word about the source, which
+    // is the test's fault.
     let empty = scratch.write(&format!("{name}-empty.c"), "int main(void) { return 0; }");
     let mut works = Command::new("cc");
     works.arg("-o").arg(&program).arg(&empty).args(options);

@@ -1,4 +1,6 @@
-//! A net as a driver has joined it: what [`Net`](crate::Net) and everything that it gives out hold together.
+//! A net as a driver has joined it: what [`Net`](crate::Net) and everything that it gives out hold
+//! together.
+#![forbid(unsafe_code)]
 
 use crate::sys;
 use memtun_kernel::net::{Local, NetDir};

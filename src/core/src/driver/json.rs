@@ -1,4 +1,5 @@
 //! JSON as the command, C and Python have it: on one line, or for people as well.
+#![forbid(unsafe_code)]
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};

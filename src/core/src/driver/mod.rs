@@ -1,4 +1,5 @@
 //! What a test holds: the outside of a net and of its interfaces.
+#![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod interface;

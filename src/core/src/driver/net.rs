@@ -1,7 +1,8 @@
 //! The driver's side of a net.
+#![forbid(unsafe_code)]
 
 use super::joined::Joined;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Timeout};
 use crate::{
     sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
 };
@@ -20,7 +21,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
+/// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the
+/// same net.
 #[derive(Clone)]
 pub struct Net(Arc<Joined>);
 
@@ -30,21 +32,27 @@ fn base_directory() -> Vec<u8> {
 }
 
 impl Net {
-    /// Joins the net in `dir`; it is made if missing (mode 0700), its parent is not.
-    /// Errors name the directory and the remedy: ENOENT, EACCES, ENOSPC; EPERM for one that belongs to another user or that
-    /// others may write in, see [`NetOptions`]; ENOTDIR for a link; EUCLEAN for one that is damaged or of another version of
-    /// memtun.
+    /// Joins the net that there is in `dir`.
+    ///
+    /// # Errors
+    /// They name the directory and the remedy. ENOENT: there is no net. EACCES: it cannot be
+    /// reached. EPERM: it belongs to another user, or others may write in it, see
+    /// [`NetOptions`]. ENOTDIR: it is a link. EUCLEAN: it is damaged, or of another version
+    /// of memtun.
     pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
         NetOptions::new().open(dir)
     }
 
-    /// Joins a net that exists.
-    pub fn existing(dir: impl AsRef<Path>) -> Result<Net> {
-        NetOptions::new().existing(dir)
+    /// Joins the net in `dir`, and makes it if there is none (mode 0700; its parent is not made).
+    ///
+    /// # Errors
+    /// As [`Net::open`]; ENOSPC: there is no room for it.
+    pub fn create(dir: impl AsRef<Path>) -> Result<Net> {
+        NetOptions::new().create(true).open(dir)
     }
 
-    /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
-    /// Nets of processes that were killed are swept on the way.
+    /// A fresh net that is removed with the last clone of this value. In /dev/shm, else
+    /// $XDG_RUNTIME_DIR, else $TMPDIR. Nets of processes that were killed are swept on the way.
     pub fn temporary() -> Result<Net> {
         let base = base_directory();
         temporary::sweep(&base);
@@ -64,6 +72,7 @@ impl Net {
         PathBuf::from(OsString::from_vec(base_directory()))
     }
 
+    #[doc(hidden)]
     /// A net that the calling process itself has tunnels in: `local` knows their descriptors.
     pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
         Net::new(dir, local, false)
@@ -78,6 +87,7 @@ impl Net {
         self.0.path()
     }
 
+    #[doc(hidden)]
     /// The files behind it.
     pub fn dir(&self) -> &NetDir {
         self.0.dir()
@@ -125,8 +135,18 @@ impl Net {
         Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
 
-    /// Waits until an interface of this name exists. ENODEV when the time (None: for ever) is over.
-    pub fn wait_interface(&self, name: &str, timeout: Option<Duration>) -> Result<Interface> {
+    /// Waits until an interface of this name exists, five seconds at most. ENODEV when the time is
+    /// over.
+    pub fn wait_interface(&self, name: &str) -> Result<Interface> {
+        self.wait_interface_within(name, Timeout::DEFAULT)
+    }
+
+    /// [`Net::wait_interface`] with another patience than five seconds.
+    pub fn wait_interface_within(
+        &self,
+        name: &str,
+        timeout: impl Into<Timeout>,
+    ) -> Result<Interface> {
         let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         let wanted: Name = name.parse()?;
@@ -156,9 +176,9 @@ impl Net {
         }
     }
 
-    /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
-    /// most `timeout` (None: for ever). The answer for the next call.
-    pub fn wait_change(&self, seen: u32, timeout: Option<Duration>) -> u32 {
+    /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier
+    /// answer (0 at first), at most `timeout`. The answer for the next call.
+    pub fn wait_change(&self, seen: u32, timeout: impl Into<Timeout>) -> u32 {
         let end = Deadline::after(timeout);
         let state = &**self.0.dir();
         loop {
@@ -173,8 +193,8 @@ impl Net {
         }
     }
 
-    /// Wakes everybody who waits for a change of the net, as if there had been one: they look again, also at what they alone
-    /// know of.
+    /// Wakes everybody who waits for a change of the net, as if there had been one: they look
+    /// again, also at what they alone know of.
     pub fn wake(&self) {
         self.0.dir().announce();
     }
@@ -235,7 +255,8 @@ impl Net {
             .collect())
     }
 
-    /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
+    /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as
+    /// well.
     pub fn deny(&self, what: Permission) {
         self.0.dir().denied.fetch_or(what as u32, SeqCst);
     }
@@ -279,7 +300,8 @@ impl Net {
         self.0.dir().list_faults()
     }
 
-    /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+    /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the
+    /// renaming.
     pub fn reset(&self) -> Result<()> {
         let state = &**self.0.dir();
         self.0
@@ -292,7 +314,8 @@ impl Net {
         self.set_rename("")
     }
 
-    /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
+    /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for
+    /// the kernel's: no limit.
     pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
         self.0
             .dir()
@@ -300,8 +323,9 @@ impl Net {
             .store(bytes.unwrap_or(0), Relaxed);
     }
 
-    /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is "123"), to catch programs that
-    /// ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+    /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is
+    /// "123"), to catch programs that ignore the name that TUNSETIFF gives back. Empty: the
+    /// kernel's naming.
     pub fn set_rename(&self, suffix: &str) -> Result<()> {
         let name = Name::new(suffix).filter(|n| {
             suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%')
@@ -318,13 +342,15 @@ impl Net {
         self.0.dir().discarded.load(Relaxed)
     }
 
-    /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
+    /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no
+    /// interface.
     pub fn is_idle(&self) -> Result<bool> {
         Ok(self.tunnels()?.is_empty() && self.interfaces()?.is_empty())
     }
 
-    /// Removes the net: memtun's files, and the directory. Programs that still run in it keep their descriptors but can open
-    /// no more. ENOTEMPTY when the directory holds something else, which stays.
+    /// Removes the net: memtun's files, and the directory. Programs that still run in it keep their
+    /// descriptors but can open no more. ENOTEMPTY when the directory holds something else,
+    /// which stays.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
         self.0.dir().let_capturer_find(self.0.local());
@@ -342,7 +368,8 @@ impl Net {
     }
 }
 
-/// A net as a whole; a snapshot. As JSON it is what `memtun_describe` gives; members are only ever added.
+/// A net as a whole; a snapshot. As JSON it is what `memtun_net_describe` gives; members are only
+/// ever added.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct NetInfo {
@@ -366,15 +393,17 @@ pub struct NetInfo {
 
 /// How a net is joined, where it is not one's own.
 ///
-/// A net belongs to one user: its directory must be real, owned by the caller's effective user and closed to others, else
-/// joining it is EPERM. Root may join another user's net, when it says whose.
+/// A net belongs to one user: its directory must be real, owned by the caller's effective user and
+/// closed to others, else joining it is EPERM. Root may join another user's net, when it says
+/// whose.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetOptions {
     owner: Option<u32>,
+    create: bool,
 }
 
 impl NetOptions {
-    /// As [`Net::open`] and [`Net::existing`] have it.
+    /// As [`Net::open`] has it.
     pub fn new() -> NetOptions {
         NetOptions::default()
     }
@@ -385,14 +414,19 @@ impl NetOptions {
         self
     }
 
-    /// [`Net::open`] with these options.
-    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
-        self.join(dir.as_ref(), Create::Named)
+    /// Is the net made where there is none? No, unless told so.
+    pub fn create(mut self, create: bool) -> NetOptions {
+        self.create = create;
+        self
     }
 
-    /// [`Net::existing`] with these options.
-    pub fn existing(self, dir: impl AsRef<Path>) -> Result<Net> {
-        self.join(dir.as_ref(), Create::Never)
+    /// Joins the net in `dir` with these options. Errors as [`Net::open`].
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
+        let how = match self.create {
+            true => Create::Named,
+            false => Create::Never,
+        };
+        self.join(dir.as_ref(), how)
     }
 
     fn join(self, dir: &Path, create: Create) -> Result<Net> {

@@ -1,19 +1,19 @@
-//! I/O systems: one trait, the in-memory one and the real one, so that code can be written against either, as
-//! Twisted's `_IInputOutputSystem`.
+//! I/O systems: one trait, the in-memory one and the real one, so that code can be written against
+//! either, as Twisted's `_IInputOutputSystem`.
 
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
+use crate::{Sending, Timeout};
 use memtun_abi::error::Result as DriverResult;
-use memtun_abi::request;
+use memtun_abi::request::{self, Answer, On};
 use memtun_abi::uapi::IfReq;
 use memtun_kernel::net::Local;
 use memtun_kernel::policy::Policy;
 use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Tunnel};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Errno>;
 
@@ -25,8 +25,8 @@ pub trait IoSystem {
     fn read(&self, fd: i32, limit: usize) -> Result<Vec<u8>>;
     /// write(2): bytes written.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize>;
-    /// ioctl(2): `args` is the struct behind the argument (or the argument itself as a native-endian int where the request
-    /// takes one); the struct as it is afterwards.
+    /// ioctl(2): `args` is the struct behind the argument (or the argument itself as a
+    /// native-endian int where the request takes one); the struct as it is afterwards.
     fn ioctl(&self, fd: i32, request: u32, args: &[u8]) -> Result<Vec<u8>>;
     /// close(2).
     fn close(&self, fd: i32) -> Result<()>;
@@ -43,24 +43,29 @@ pub trait IoSystem {
 
 /// A socket-like receiver.
 pub trait DatagramReceiver {
-    /// The next datagram's payload. EAGAIN when the time (None: for ever) is over.
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>>;
+    /// The next datagram's payload, five seconds waited for. EAGAIN when the time is over.
+    fn recv(&mut self) -> DriverResult<Vec<u8>> {
+        self.recv_within(Timeout::DEFAULT)
+    }
+
+    /// [`DatagramReceiver::recv`] with another patience.
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>>;
 }
 
 impl DatagramReceiver for UdpReceiver {
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>> {
-        UdpReceiver::recv(self, timeout)
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>> {
+        UdpReceiver::recv_within(self, timeout)
     }
 }
 
 impl DatagramReceiver for UdpSocket {
-    fn recv(&mut self, timeout: Option<Duration>) -> DriverResult<Vec<u8>> {
+    fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>> {
         let fail = |e: std::io::Error| {
             crate::Error::new(e.raw_os_error().unwrap_or(libc::EIO), e.to_string())
         };
-        self.set_nonblocking(timeout == Some(Duration::ZERO))
+        self.set_nonblocking(timeout == Timeout::NOW)
             .map_err(fail)?;
-        self.set_read_timeout(timeout.filter(|t| !t.is_zero()))
+        self.set_read_timeout(timeout.duration().filter(|t| !t.is_zero()))
             .map_err(fail)?;
         let mut buf = vec![0; 65536];
         let n = UdpSocket::recv(self, &mut buf).map_err(fail)?;
@@ -91,7 +96,8 @@ pub trait DeviceClass: Send + Sync {
 
 /// An open special device.
 pub trait SpecialDevice: Send + Sync {
-    /// The kernel's descriptor behind it, which poll(2) understands; None to be given a number without readiness.
+    /// The kernel's descriptor behind it, which poll(2) understands; None to be given a number
+    /// without readiness.
     fn descriptor(&self) -> Option<i32>;
     /// read(2).
     fn read(&self, limit: usize) -> Result<Vec<u8>>;
@@ -103,7 +109,8 @@ pub trait SpecialDevice: Send + Sync {
     fn close(&self) {}
 }
 
-/// An in-memory system: paths registered as special devices, nothing else. `MemoryIOSystem` of the seed.
+/// An in-memory system: paths registered as special devices, nothing else. `MemoryIOSystem` of the
+/// seed.
 pub struct MemoryIoSystem {
     net: Net,
     devices: Mutex<HashMap<String, Arc<dyn DeviceClass>>>,
@@ -199,7 +206,8 @@ impl IoSystem for MemoryIoSystem {
         self.device(fd)?.ioctl(request, args)
     }
 
-    /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches any.
+    /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches
+    /// any.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
         let attached = self
             .net
@@ -213,8 +221,8 @@ impl IoSystem for MemoryIoSystem {
             )
         })?;
         self.net
-            .wait_interface(&name, Some(Duration::ZERO))?
-            .send_udp(datagram, address, None, Some(Duration::ZERO))
+            .wait_interface_within(&name, Timeout::NOW)?
+            .send_udp_with(datagram, address, Sending::new().within(Timeout::NOW))
     }
 
     fn receive_udp(
@@ -233,8 +241,8 @@ impl IoSystem for MemoryIoSystem {
             .map_err(gone)?;
         let interface = self
             .net
-            .wait_interface(&name.to_string(), Some(Duration::ZERO))?;
-        Ok(Box::new(interface.receive_udp(Some(host), port)))
+            .wait_interface_within(&name.to_string(), Timeout::NOW)?;
+        Ok(Box::new(interface.receive_udp(SocketAddr::new(host, port))))
     }
 }
 
@@ -252,7 +260,8 @@ impl DeviceClass for TunnelClass {
         let (fd, tunnel) = Tunnel::open(net, flags)?;
         Ok(Arc::new(OpenTunnel {
             fd: Mutex::new(Some(fd)),
-            tunnel: tunnel.alone_when(Tunnel::counts_one_call),
+            // SAFETY: all that is done on it here is counted: read, write and ioctl.
+            tunnel: unsafe { tunnel.alone_when(Tunnel::counts_one_call) },
         }))
     }
 }
@@ -339,7 +348,10 @@ impl SpecialDevice for OpenTunnel {
             .ioctl(fd, request, &mut arg, AttachOptions { link_up: true }, &me)?
         {
             Ioctl::Done(_) => Ok(arg.0),
-            Ioctl::Generic => generic_ioctl(fd, request, arg.0),
+            Ioctl::Generic => match &*locked(&self.fd) {
+                Some(fd) => known_ioctl(fd, request, &arg.0),
+                None => Err(Errno(libc::EBADF)),
+            },
         }
     }
 
@@ -349,7 +361,8 @@ impl SpecialDevice for OpenTunnel {
     }
 }
 
-/// An ioctl argument in memory of our own; shorter than the kernel's struct is fine, the rest is zero.
+/// An ioctl argument in memory of our own; shorter than the kernel's struct is fine, the rest is
+/// zero.
 struct Bytes(Vec<u8>);
 
 impl Argument for Bytes {
@@ -377,21 +390,23 @@ impl Argument for Bytes {
     }
 }
 
-fn generic_ioctl(fd: i32, request: u32, args: Vec<u8>) -> Result<Vec<u8>> {
+/// An ioctl of [`is_known`]'s.
+fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     let mut memory = [0u8; 1024];
     let n = args.len().min(memory.len());
     memory[..n].copy_from_slice(&args[..n]);
     let arg = if request::is_by_value(request) {
-        Bytes(args.clone()).value()
+        Bytes(args.to_vec()).value()
     } else {
         memory.as_mut_ptr() as usize
     };
-    // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own, more than any struct of
-    // the tun driver's.
+    // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own,
+    // more than any struct of a request that is known; and none of these structs holds an
+    // address that the kernel writes to.
     let answer = unsafe {
         sys::syscall(
             libc::SYS_ioctl,
-            [fd as usize, request as usize, arg, 0, 0, 0],
+            [fd.raw() as usize, request as usize, arg, 0, 0, 0],
         )
     };
     if answer < 0 {
@@ -400,28 +415,54 @@ fn generic_ioctl(fd: i32, request: u32, args: Vec<u8>) -> Result<Vec<u8>> {
     Ok(memory[..if n == 0 { IfReq::SIZE } else { n }].to_vec())
 }
 
-/// The kernel's own files and devices.
+/// The kernel's own files and devices: paths that were opened here, by the numbers that the kernel
+/// gave them, and the requests of the tun driver. EBADF for any other number, EINVAL for any other
+/// request.
 pub struct RealSystem;
+
+/// What the process has opened by [`RealSystem`]. Kept open while a call is under way.
+static OPENED: Mutex<BTreeMap<i32, Arc<Fd>>> = Mutex::new(BTreeMap::new());
+
+fn opened(fd: i32) -> Result<Arc<Fd>> {
+    locked(&OPENED).get(&fd).cloned().ok_or(Errno(libc::EBADF))
+}
+
+/// A request whose argument is a number, or memory of a size that is known and that holds no
+/// address to be written to.
+fn is_known(request: u32) -> bool {
+    // Of those that every descriptor knows, only what takes a number or an int is answered as for
+    // any other file.
+    request::on_tunnel(request)
+        .is_some_and(|row| row.on != On::Any || !matches!(row.answer, Answer::Refused(..)))
+}
 
 impl IoSystem for RealSystem {
     fn open(&self, path: &str, flags: i32, mode: u32) -> Result<i32> {
         let path = std::ffi::CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
-        sys::open(&path, flags, mode).map(Fd::into_raw)
+        let opened = sys::open(&path, flags, mode)?;
+        let fd = opened.raw();
+        locked(&OPENED).insert(fd, Arc::new(opened));
+        Ok(fd)
     }
     fn read(&self, fd: i32, limit: usize) -> Result<Vec<u8>> {
         let mut buf = vec![0u8; limit];
-        let n = sys::read(fd, &mut buf)?;
+        let n = sys::read(opened(fd)?.raw(), &mut buf)?;
         buf.truncate(n);
         Ok(buf)
     }
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize> {
-        sys::write(fd, data)
+        sys::write(opened(fd)?.raw(), data)
     }
     fn ioctl(&self, fd: i32, request: u32, args: &[u8]) -> Result<Vec<u8>> {
-        generic_ioctl(fd, request, args.to_vec())
+        let file = opened(fd)?;
+        if !is_known(request) {
+            return Err(Errno(libc::EINVAL));
+        }
+        known_ioctl(&file, request, args)
     }
     fn close(&self, fd: i32) -> Result<()> {
-        sys::close(fd)
+        let closed = locked(&OPENED).remove(&fd);
+        closed.map(drop).ok_or(Errno(libc::EBADF))
     }
     /// From a socket of the host; its routes decide which tunnel it reaches.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {

@@ -1,5 +1,5 @@
-//! Why the system would start a program without the library, or the library would not see what it does. Allocates nothing, so
-//! that the preloaded library can ask between fork and exec.
+//! Why the system would start a program without the library, or the library would not see what it
+//! does. Allocates nothing, so that the preloaded library can ask between fork and exec.
 
 use super::elf::{self, Kind, Machine};
 use crate::sys;
@@ -31,7 +31,8 @@ pub enum Bypass {
 }
 
 impl Bypass {
-    /// Would it have rights on the machine that its caller does not have? Such a program is not started.
+    /// Would it have rights on the machine that its caller does not have? Such a program is not
+    /// started.
     pub fn touches_host(self) -> bool {
         matches!(self, Bypass::SetUid | Bypass::SetGid | Bypass::Capabilities)
     }
@@ -65,8 +66,8 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// Does the file that is open here run past the library? `name` is its last path component, `start` its first bytes.
-/// Allocates nothing, so that it can be asked between fork and exec.
+/// Does the file that is open here run past the library? `name` is its last path component, `start`
+/// its first bytes. Allocates nothing, so that it can be asked between fork and exec.
 pub fn bypass(fd: i32, name: &[u8], start: &[u8]) -> Option<Bypass> {
     privileges(fd).or_else(|| of_kind(&elf::kind(fd, start), name))
 }
@@ -108,7 +109,8 @@ fn of_kind(kind: &Kind<'_>, name: &[u8]) -> Option<Bypass> {
     (!known).then_some(Bypass::Linker)
 }
 
-/// Will the system start it in secure-execution mode, ld.so(8)? As security/commoncap.c decides that.
+/// Will the system start it in secure-execution mode, ld.so(8)? As security/commoncap.c decides
+/// that.
 fn privileges(fd: i32) -> Option<Bypass> {
     let st = sys::fstat(fd).ok()?;
     // SAFETY: these ask for numbers only.

@@ -1,9 +1,10 @@
 //! System calls in an executable's code.
 //!
-//! The two bytes of `syscall` also stand inside of other instructions: libgcc's unwinder compares with a signal frame's
-//! code, for one. So the code in front of each pair is taken apart, far enough that wrong starts have found their way into
-//! step, and only a pair that is an instruction counts. The number of the call is what was last put into the register for
-//! it. aarch64 has fixed places for instructions, where nothing has to be taken apart.
+//! The two bytes of `syscall` also stand inside of other instructions: libgcc's unwinder compares
+//! with a signal frame's code, for one. So the code in front of each pair is taken apart, far
+//! enough that wrong starts have found their way into step, and only a pair that is an instruction
+//! counts. The number of the call is what was last put into the register for it. aarch64 has fixed
+//! places for instructions, where nothing has to be taken apart.
 
 /// A system call in code: its number and its second argument, where they are constants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,7 +78,8 @@ mod x86_64 {
         (at == place).then_some(call)
     }
 
-    /// What an instruction does to the registers of the number (0, rax) and the second argument (6, rsi).
+    /// What an instruction does to the registers of the number (0, rax) and the second argument (6,
+    /// rsi).
     fn follow(instruction: &[u8], call: &mut Call, pushed: &mut Option<u32>) {
         let (rex, rest) = match instruction {
             [rex @ 0x40..=0x4f, rest @ ..] => (*rex, rest),
@@ -281,7 +283,8 @@ mod x86_64 {
 mod aarch64 {
     use super::Call;
 
-    /// Finds the system calls in a piece of code, from `from` on. Code starts at a multiple of four.
+    /// Finds the system calls in a piece of code, from `from` on. Code starts at a multiple of
+    /// four.
     pub fn each_call(code: &[u8], from: usize, mut each: impl FnMut(Call)) {
         const SVC: u32 = 0xd400_0001;
         let words = |code: &'_ [u8]| -> Vec<u32> {
@@ -308,8 +311,8 @@ mod aarch64 {
     }
 }
 
-/// A call by which a program opens, uses or waits for a tunnel, by its name. What else a program does without libc (futexes,
-/// memory, the size of a terminal) is none of memtun's business.
+/// A call by which a program opens, uses or waits for a tunnel, by its name. What else a program
+/// does without libc (futexes, memory, the size of a terminal) is none of memtun's business.
 pub fn name(call: Call) -> Option<&'static str> {
     let number = call.number?;
     if libc::c_long::from(number) == libc::SYS_ioctl {

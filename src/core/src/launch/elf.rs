@@ -1,5 +1,6 @@
-//! What an executable's file says about itself, elf(5). Nothing here allocates or takes a lock: the preloaded library looks
-//! at a program between fork and exec.
+//! What an executable's file says about itself, elf(5). Nothing here allocates or takes a lock: the
+//! preloaded library looks at a program between fork and exec.
+#![forbid(unsafe_code)]
 
 use crate::sys;
 use std::fmt;
@@ -189,7 +190,8 @@ impl Image<'_> {
         self.note(b"Go\0\0", 4)
     }
 
-    /// Has it a note of this owner, whose name is padded with NUL to a multiple of four bytes, and type 1?
+    /// Has it a note of this owner, whose name is padded with NUL to a multiple of four bytes, and
+    /// type 1?
     pub fn has_note(&self, owner: &[u8]) -> bool {
         self.note(owner, 1)
     }
@@ -219,7 +221,8 @@ impl Image<'_> {
         segment.offset.checked_add(address - segment.address)
     }
 
-    /// The names in the dynamic section, each of at most 255 bytes. `each` says whether it wants more.
+    /// The names in the dynamic section, each of at most 255 bytes. `each` says whether it wants
+    /// more.
     pub fn each_name(&self, mut each: impl FnMut(Entry, &[u8]) -> bool) {
         let Some(segment) = self.of(PT_DYNAMIC).next() else {
             return;
@@ -252,7 +255,8 @@ impl Image<'_> {
         }
     }
 
-    /// The parts of the file that are code: its sections, or where it has none its executable segments.
+    /// The parts of the file that are code: its sections, or where it has none its executable
+    /// segments.
     pub fn code(&self) -> Vec<(u64, u64)> {
         const SHT_PROGBITS: u32 = 1;
         const SHF_EXECINSTR: u64 = 4;
@@ -274,8 +278,9 @@ impl Image<'_> {
         found
     }
 
-    /// Is a sanitizer's runtime in the file itself (`-static-libasan`, and what clang and rustc do unasked)? Its entry points
-    /// are defined in one of the symbol tables then, and only named there where it is a library.
+    /// Is a sanitizer's runtime in the file itself (`-static-libasan`, and what clang and rustc do
+    /// unasked)? Its entry points are defined in one of the symbol tables then, and only named
+    /// there where it is a library.
     pub fn has_sanitizer(&self) -> bool {
         let mut found = false;
         self.each_defined(|name| {

@@ -1,4 +1,5 @@
 //! The environment of a program that is to run under the library.
+#![forbid(unsafe_code)]
 
 use super::preload::{self, PRELOAD};
 use crate::{Error, Net, Result};
@@ -24,8 +25,9 @@ pub struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The variables to set. An empty one takes back what is said of another net: it is to be set where the program would
-    /// inherit one, and not removed, since a library around this process would put it back.
+    /// The variables to set. An empty one takes back what is said of another net: it is to be set
+    /// where the program would inherit one, and not removed, since a library around this
+    /// process would put it back.
     ///
     /// Errors: ENOENT the net's path is not absolute, and there is no working directory.
     pub fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
@@ -49,7 +51,8 @@ impl Environment<'_> {
             variables.push((PLACE, OsString::from_vec(place.written())));
         }
         if self.net.is_private() {
-            // A process that outlives the net, and opens the device then, makes one that goes with it again.
+            // A process that outlives the net, and opens the device then, makes one that goes with
+            // it again.
             variables.push((TREE, dir.clone().into()));
         }
         if let Some(up) = self.link_up {
@@ -64,8 +67,8 @@ impl Environment<'_> {
     }
 }
 
-/// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes come before it, which
-/// accept no other place.
+/// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes
+/// come before it, which accept no other place.
 pub fn preload_list(runtimes: &[String], library: &Path, list: &OsStr) -> OsString {
     let runtimes = runtimes.iter().map(|name| name.as_bytes());
     let library = library.as_os_str().as_bytes();

@@ -1,6 +1,8 @@
-//! What can be known of a program before it starts: does it start at all, would it touch the machine itself, and will the
-//! library see what it does? One guard with one set of sentences: the command, [`UnderShim`](crate::UnderShim), Python and C
-//! ask it. What of it the preloaded library asks about what the program executes in its turn stands in `bypass`.
+//! What can be known of a program before it starts: does it start at all, would it touch the
+//! machine itself, and will the library see what it does? One guard with one set of sentences: the
+//! command, [`UnderShim`](crate::UnderShim), Python and C ask it. What of it the preloaded library
+//! asks about what the program executes in its turn stands in `bypass`.
+#![forbid(unsafe_code)]
 
 use super::bypass::{bypass, is_linker};
 use super::elf::{self, Entry, Image, Kind};
@@ -26,7 +28,8 @@ pub struct Examined {
     pub warnings: Vec<String>,
     /// What may be of interest.
     pub notes: Vec<String>,
-    /// Sanitizers' runtimes that it is linked with, which must stand in front of the library in LD_PRELOAD.
+    /// Sanitizers' runtimes that it is linked with, which must stand in front of the library in
+    /// LD_PRELOAD.
     pub runtimes: Vec<String>,
 }
 

@@ -1,4 +1,5 @@
-//! Processes that run in a net, and waiting for the end of processes that are nobody's children here.
+//! Processes that run in a net, and waiting for the end of processes that are nobody's children
+//! here.
 
 use crate::{Deadline, Net};
 use memtun_kernel::settings::NET;
@@ -17,7 +18,8 @@ pub struct Inhabitant {
     pub name: String,
 }
 
-/// Those that were started in the net of this directory, however far they have removed themselves from their parents.
+/// Those that were started in the net of this directory, however far they have removed themselves
+/// from their parents.
 pub fn of_net(dir: &Path) -> Vec<Inhabitant> {
     let Ok(dir) = std::path::absolute(dir) else {
         return Vec::new();
@@ -38,8 +40,8 @@ pub fn of_net(dir: &Path) -> Vec<Inhabitant> {
     found.collect()
 }
 
-/// Waits until one of these processes has ended, or for a moment where there are none, or the system does not say so
-/// (Linux before 5.3).
+/// Waits until one of these processes has ended, or for a moment where there are none, or the
+/// system does not say so (Linux before 5.3).
 pub fn wait_for_an_end(processes: &[Inhabitant], until: Deadline) {
     let pidfds: Option<Vec<OwnedFd>> = processes.iter().map(|p| pidfd(p.pid)).collect();
     match pidfds.filter(|pidfds| !pidfds.is_empty()) {
@@ -78,7 +80,8 @@ fn wait_readable<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadl
     }
 }
 
-/// Wakes those who wait for changes of a net when one of some processes has ended. Ends with the value.
+/// Wakes those who wait for changes of a net when one of some processes has ended. Ends with the
+/// value.
 pub(super) struct Watch {
     /// Closing it ends the thread.
     stop: Option<UnixStream>,

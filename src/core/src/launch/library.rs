@@ -1,4 +1,5 @@
 //! Where `libmemtun.so` is.
+#![forbid(unsafe_code)]
 
 use super::bypass::is_noexec;
 use super::elf::{self, Kind};
@@ -41,20 +42,21 @@ const INSTALLED: &[&str] = &[
     "/usr/lib/aarch64-linux-gnu",
 ];
 
-/// The library's path. `MEMTUN_LIBRARY` if that is set; else the first of these places that has one:
+/// The library's path. `MEMTUN_LIBRARY` if that is set; else the first of these places that has
+/// one:
 ///
 /// 1. the copy that this process itself was preloaded with;
 /// 2. the directory of this executable, unless cargo built it there, and `../lib` from it;
-/// 3. `target/release`, `target/quick` and `target/debug` of the directories above this executable, which for an integration
-///    test in `target/debug/deps` are its own, and then of the checkout that this crate was compiled in; of these the file
-///    that was built last;
+/// 3. `target/release`, `target/quick` and `target/debug` of the directories above this executable,
+///    which for an integration test in `target/debug/deps` are its own, and then of the checkout
+///    that this crate was compiled in; of these the file that was built last;
 /// 4. the directory of a `memtun` command in `PATH`, and `../lib` from it;
 /// 5. `/usr/local/lib`, `/usr/lib` and their like.
 ///
 /// What another user could have put into such a place is passed over.
 ///
-/// Errors: ENOENT with the places that were looked at and the remedy; EINVAL when the library's path has a space or colon in
-/// it, which LD_PRELOAD cannot express.
+/// Errors: ENOENT with the places that were looked at and the remedy; EINVAL when the library's
+/// path has a space or colon in it, which LD_PRELOAD cannot express.
 pub fn find() -> Result<PathBuf> {
     let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
@@ -64,7 +66,8 @@ pub fn find() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// The same for a process that has the library in it already, as `own`: `MEMTUN_LIBRARY`, what it was preloaded with, or that.
+/// The same for a process that has the library in it already, as `own`: `MEMTUN_LIBRARY`, what it
+/// was preloaded with, or that.
 pub fn of(own: Result<PathBuf>) -> Result<PathBuf> {
     let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
@@ -193,7 +196,8 @@ struct Search {
 
 impl Search {
     fn new() -> Search {
-        // An executable's owner could have put anything into it: a container's root trusts a checkout of its user's.
+        // An executable's owner could have put anything into it: a container's root trusts a
+        // checkout of its user's.
         let executable = fs::metadata("/proc/self/exe").map(|meta| meta.uid());
         let trusted = [Some(0), Some(sys::effective_uid()), executable.ok()];
         Search {

@@ -4,26 +4,31 @@
 //! |---|---|
 //! | `library` | where `libmemtun.so` is, and can it be loaded from there |
 //! | [`settings`] | the variables that the library reads: names, and what may stand in them |
-//! | [`preload`] | `LD_PRELOAD`: which libraries, in which order |
+//! | `preload` | `LD_PRELOAD`: which libraries, in which order |
 //! | `environment` | what a program must find to run under the library in a net |
 //! | `guard` | what can be known of a program before it starts, in sentences |
-//! | `program`, [`script`] | from the name of a command to the files that run |
-//! | [`bypass`] | what makes a program run without the library, or past it |
-//! | [`elf`] | what an executable's file says about itself |
+//! | `program`, `script` | from the name of a command to the files that run |
+//! | `bypass` | what makes a program run without the library, or past it |
+//! | `elf` | what an executable's file says about itself |
 //! | `code`, `raw` | system calls in its code, past libc |
-//! | [`inhabitants`] | processes that run in a net |
+//! | `inhabitants` | processes that run in a net |
 //! | `wait` | waiting for its interface, as long as it runs |
 
+#[doc(hidden)]
 pub mod bypass;
 mod code;
+#[doc(hidden)]
 pub mod elf;
 mod environment;
 mod guard;
+#[doc(hidden)]
 pub mod inhabitants;
 mod library;
+#[doc(hidden)]
 pub mod preload;
 mod program;
 mod raw;
+#[doc(hidden)]
 pub mod script;
 mod wait;
 
@@ -45,41 +50,42 @@ use std::process::Command;
 /// ```no_run
 /// use memtun::{Net, UnderShim};
 /// use std::process::Command;
-/// use std::time::Duration;
 ///
-/// let soon = Some(Duration::from_secs(5));
 /// let net = Net::temporary()?;
 /// let mut vpn = Command::new("./myvpn").args(["--dev", "tun0"]).under(&net)?.spawn()?;
-/// let tun = net.wait_interface_of(&mut vpn, "tun0", soon)?;
-/// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap(), None, soon)?;
-/// assert_eq!(tun.receive_udp(Some(source.ip()), source.port()).recv(soon)?, b"ping");
+/// let tun = net.wait_interface_of(&mut vpn, "tun0")?;
+/// let source = tun.send_udp(b"ping", "10.0.0.1:7".parse().unwrap())?;
+/// assert_eq!(tun.receive_udp(source).recv()?, b"ping");
 /// vpn.kill()?;
 /// vpn.wait()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is found without any
-/// environment variable in a checkout that has run `cargo build --release -p memtun-shim`, and in an installation; see
-/// [`find_library`].
+/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is
+/// found without any environment variable in a checkout that has run `cargo build --release -p
+/// memtun-shim`, and in an installation; see [`find_library`].
 pub trait UnderShim {
-    /// Puts the program under the shim and into the net. Say it last: it looks at the program as the command would start it
-    /// now, and a later `env_clear` would undo it.
+    /// Puts the program under the shim and into the net. Say it last: it looks at the program as
+    /// the command would start it now, and a later `env_clear` would undo it.
     ///
-    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`; for a net that was
-    /// joined with [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
+    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and
+    /// `MEMTUN_NET`; for a net that was joined with
+    /// [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
     ///
-    /// What the library will not see, as a static program or one of Go, is started all the same, with a line on standard error.
+    /// What the library will not see, as a static program or one of Go, is started all the same,
+    /// with a line on standard error.
     ///
-    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM set-uid, set-gid or with
-    /// file capabilities: the system would start it without the library, on the machine's own devices; EINVAL the library's
-    /// path cannot be preloaded.
+    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM
+    /// set-uid, set-gid or with file capabilities: the system would start it without the
+    /// library, on the machine's own devices; EINVAL the library's path cannot be preloaded.
     fn under(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine itself.
+    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine
+    /// itself.
     fn under_by_force(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel leaves them
-    /// (`MEMTUN_LINK`)? Up unless told otherwise.
+    /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel
+    /// leaves them (`MEMTUN_LINK`)? Up unless told otherwise.
     fn link_up(&mut self, up: bool) -> &mut Command;
 
     /// Special devices instead of /dev/net/tun (`MEMTUN_DEVICES`).

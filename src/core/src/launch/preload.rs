@@ -1,5 +1,5 @@
-//! `LD_PRELOAD`: which libraries stand in it, and in which order they must. Nothing here allocates, so that the library can
-//! ask between fork and exec.
+//! `LD_PRELOAD`: which libraries stand in it, and in which order they must. Nothing here allocates,
+//! so that the library can ask between fork and exec.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,8 @@ pub fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     entries.filter(|entry| !entry.is_empty())
 }
 
-/// The last component of a path. Entries are compared by it: the linker may have found them on a search path.
+/// The last component of a path. Entries are compared by it: the linker may have found them on a
+/// search path.
 pub fn file(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
@@ -31,8 +32,8 @@ pub fn is_sanitizer(library: &[u8]) -> bool {
     RUNTIMES.iter().any(|known| library.starts_with(known))
 }
 
-/// What was put in front of the library for one program: a bare name of a sanitizer's runtime. Whoever names one by its path
-/// means it for all.
+/// What was put in front of the library for one program: a bare name of a sanitizer's runtime.
+/// Whoever names one by its path means it for all.
 fn is_for_one(entry: &[u8]) -> bool {
     !entry.contains(&b'/') && is_sanitizer(entry)
 }
@@ -42,7 +43,8 @@ pub fn find<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
     entries(list).find(|entry| file(entry) == file(library))
 }
 
-/// Is the library the first of this list, behind sanitizers only, and are the runtimes there that the program wants?
+/// Is the library the first of this list, behind sanitizers only, and are the runtimes there that
+/// the program wants?
 pub fn is_in_order<'a>(
     list: &[u8],
     library: &[u8],
@@ -54,7 +56,8 @@ pub fn is_in_order<'a>(
         && runtimes.all(|wanted| front.clone().any(|entry| file(entry) == wanted))
 }
 
-/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
+/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to
+/// those behind them.
 pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
     let mut others = entries(list).filter(|entry| !is_sanitizer(file(entry)));
     others.next().filter(|first| file(first) != file(library))
@@ -71,8 +74,8 @@ pub fn for_children(list: &[u8]) -> Option<&[u8]> {
     (rest.len() < list.len() && !rest.is_empty()).then_some(rest)
 }
 
-/// The entries of a list with the library in it: the runtimes that the program wants, others that somebody has put there for
-/// all, the library under this path, and what else there was.
+/// The entries of a list with the library in it: the runtimes that the program wants, others that
+/// somebody has put there for all, the library under this path, and what else there was.
 pub fn in_order<'a>(
     list: &'a [u8],
     library: &'a [u8],

@@ -1,4 +1,5 @@
-//! From the name of a command to the files that run, as execvp(3), the kernel's `#!` and env(1) find them.
+//! From the name of a command to the files that run, as execvp(3), the kernel's `#!` and env(1)
+//! find them.
 
 use super::bypass::is_noexec;
 use super::script::{split_string, FirstLine, DEFAULT_PATH, FIRST_LINE, SCRIPT_DEPTH};
@@ -48,7 +49,8 @@ impl Step {
 
 /// The files that will be executed.
 ///
-/// Errors: ENOENT, EACCES, ELOOP, ENOEXEC as execve(2) will give them, for the command or an interpreter.
+/// Errors: ENOENT, EACCES, ELOOP, ENOEXEC as execve(2) will give them, for the command or an
+/// interpreter.
 pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
     let mut search = Search {
         path: start

@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The C library and its companions, whose system calls are the ones behind the hooks, and runtimes that make theirs on purpose
-/// where no program should notice.
+/// The C library and its companions, whose system calls are the ones behind the hooks, and runtimes
+/// that make theirs on purpose where no program should notice.
 const OF_SYSTEM: &[&str] = &[
     "libc.",
     "ld-linux",
@@ -34,7 +34,8 @@ const OF_SYSTEM: &[&str] = &[
     "linux-vdso",
 ];
 
-/// The note by which a program is known that has this crate in it, elf(5): two lengths, the type, the owner.
+/// The note by which a program is known that has this crate in it, elf(5): two lengths, the type,
+/// the owner.
 #[used]
 #[link_section = ".note.memtun"]
 static NOTE: ([u32; 3], [u8; 8]) = ([7, 0, 1], *b"memtun\0\0");
@@ -42,7 +43,8 @@ static NOTE: ([u32; 3], [u8; 8]) = ([7, 0, 1], *b"memtun\0\0");
 /// More libraries than programs have; what is beyond is not looked at.
 const LIBRARIES: usize = 128;
 
-/// The names of the calls by which a program or one of its libraries (None: itself) could use a tunnel past the hooks.
+/// The names of the calls by which a program or one of its libraries (None: itself) could use a
+/// tunnel past the hooks.
 pub fn calls_of(
     image: &Image<'_>,
     path: &Path,
@@ -75,7 +77,8 @@ pub fn calls_of(
     found
 }
 
-/// What was found in a file, as long as it is the same one: a test starts its program again and again.
+/// What was found in a file, as long as it is the same one: a test starts its program again and
+/// again.
 static KNOWN: Mutex<Option<HashMap<[i64; 5], Vec<&'static str>>>> = Mutex::new(None);
 
 fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
@@ -114,21 +117,24 @@ fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
         names.extend(code::name(call));
     });
     if unknown {
-        // Without optimisation the number is an argument of a function of the crate, whose callers are known by their names.
+        // Without optimisation the number is an argument of a function of the crate, whose callers
+        // are known by their names.
         image.each_defined(|symbol| names.extend(of_rustix(symbol)));
     }
     // Whoever only writes tells of a crash.
     if names.iter().all(|name| ["write", "writev"].contains(name)) {
         names.clear();
     }
-    // Found by its symbols, which are many: looked for only where it matters. Its calls cannot be told from the program's.
+    // Found by its symbols, which are many: looked for only where it matters. Its calls cannot be
+    // told from the program's.
     if !names.is_empty() && image.has_sanitizer() {
         names.clear();
     }
     names.into_iter().collect()
 }
 
-/// The system call that a function of rustix is for, which calls it by itself: `rustix::backend::io::syscalls::read`.
+/// The system call that a function of rustix is for, which calls it by itself:
+/// `rustix::backend::io::syscalls::read`.
 fn of_rustix(symbol: &[u8]) -> Option<&'static str> {
     let after = |text: &'static [u8], in_: &'_ [u8]| {
         let at = in_.windows(text.len()).position(|part| part == text)?;
@@ -259,8 +265,8 @@ fn configured(file: &Path, places: &mut Vec<PathBuf>, depth: usize) {
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
-#[path = "../../../../shim-tests/src/not_run.rs"]
 #[allow(dead_code)]
+#[path = "../../../../shim-tests/src/not_run.rs"]
 mod not_run;
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -268,7 +274,8 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Of a library that is full of system calls, and of constants and jump tables that look like them.
+    /// Of a library that is full of system calls, and of constants and jump tables that look like
+    /// them.
     #[test]
     fn as_many_instructions_are_found_as_a_disassembler_finds() {
         let maps = fs::read_to_string("/proc/self/maps").expect("of this process");

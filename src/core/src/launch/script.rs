@@ -21,8 +21,9 @@ pub struct FirstLine<'a> {
 }
 
 impl<'a> FirstLine<'a> {
-    /// Of a file that starts so; None when it is no script. As the kernel reads it (fs/binfmt_script.c): blanks and tabs are
-    /// trimmed, and nothing else, also not the carriage return of a line that was written elsewhere. Allocates nothing.
+    /// Of a file that starts so; None when it is no script. As the kernel reads it
+    /// (fs/binfmt_script.c): blanks and tabs are trimmed, and nothing else, also not the
+    /// carriage return of a line that was written elsewhere. Allocates nothing.
     pub fn parse(start: &'a [u8]) -> Option<FirstLine<'a>> {
         let line = start.strip_prefix(b"#!")?;
         let line = trim(line.split(|b| *b == b'\n').next()?);

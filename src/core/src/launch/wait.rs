@@ -1,26 +1,32 @@
 //! Waiting for what a program is to do, no longer than there is somebody who can do it.
+#![forbid(unsafe_code)]
 
 use super::inhabitants::{self, Watch};
-use crate::{Deadline, Error, ErrorKind, Interface, Net, Result};
+use crate::{Deadline, Error, ErrorKind, Interface, Net, Result, Timeout};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
-use std::time::Duration;
 
 impl Net {
-    /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but only as long as it, or
-    /// something that it has left behind in the net, runs.
+    /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but
+    /// only as long as it, or something that it has left behind in the net, runs.
     ///
-    /// Errors: ENODEV when the time (None: for ever) is over, or, with the program's status in the sentence, when it has ended
-    /// before its TUNSETIFF, or so soon after it that the interface was not seen; ECHILD when its end has been waited for by other means.
-    pub fn wait_interface_of(
+    /// Errors: ENODEV when the time is over, or, with the program's status in the sentence, when it
+    /// has ended before its TUNSETIFF, or so soon after it that the interface was not seen;
+    /// ECHILD when its end has been waited for by other means.
+    pub fn wait_interface_of(&self, program: &mut Child, name: &str) -> Result<Interface> {
+        self.wait_interface_of_within(program, name, Timeout::DEFAULT)
+    }
+
+    /// [`Net::wait_interface_of`] with another patience than five seconds.
+    pub fn wait_interface_of_within(
         &self,
         program: &mut Child,
         name: &str,
-        timeout: Option<Duration>,
+        timeout: impl Into<Timeout>,
     ) -> Result<Interface> {
         let end = Deadline::after(timeout);
         let mut watch = None;
-        let mut seen = self.wait_change(0, Some(Duration::ZERO));
+        let mut seen = self.wait_change(0, Timeout::NOW);
         loop {
             // Looked at in this order: it may make the interface just before its end.
             let status = program.try_wait().map_err(|e| {
@@ -29,7 +35,7 @@ impl Net {
             })?;
             let behind = status.map(|_| inhabitants::of_net(self.path()));
             let over = end.is_over();
-            let absent = match self.wait_interface(name, Some(Duration::ZERO)) {
+            let absent = match self.wait_interface_within(name, Timeout::NOW) {
                 Err(e) if e.errno().0 == libc::ENODEV => e,
                 answer => return answer,
             };

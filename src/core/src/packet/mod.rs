@@ -1,4 +1,5 @@
 //! UDP datagrams over IPv4, IPv6 and Ethernet, built and parsed with etherparse.
+#![forbid(unsafe_code)]
 
 use crate::Error;
 use etherparse::{
@@ -29,8 +30,8 @@ pub fn source_for(destination: SocketAddr, source: Option<SocketAddr>) -> Socket
     }
 }
 
-/// An IP packet with this datagram in it, checksums right, time to live 64. EINVAL when the families differ or the payload
-/// does not fit into one datagram.
+/// An IP packet with this datagram in it, checksums right, time to live 64. EINVAL when the
+/// families differ or the payload does not fit into one datagram.
 pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Result<Vec<u8>> {
     let too_long = || {
         Error::new(
@@ -79,7 +80,8 @@ pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Res
     Ok(packet)
 }
 
-/// The ethertype of a packet: from the frame, or from the version nibble (0 when that is neither 4 nor 6).
+/// The ethertype of a packet: from the frame, or from the version nibble (0 when that is neither 4
+/// nor 6).
 pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
     match (tap, packet.first().map(|b| b >> 4)) {
         (true, _) => packet
@@ -103,6 +105,7 @@ pub fn ethernet(ip_packet: &[u8]) -> Vec<u8> {
 
 /// A datagram found in a packet.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Datagram<'a> {
     /// From.
     pub source: SocketAddr,
@@ -114,6 +117,7 @@ pub struct Datagram<'a> {
 
 /// Why the kernel drops a datagram on its way to the socket, in the order in which it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flaw {
     /// IPv4 header.
     IpChecksum,
@@ -127,6 +131,7 @@ pub enum Flaw {
 
 /// What a packet is to somebody who receives datagrams.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Found<'a> {
     /// A datagram.
     Datagram(Datagram<'a>),
@@ -138,7 +143,8 @@ pub enum Found<'a> {
     Other,
 }
 
-/// The datagram in a packet; None for anything else: other protocols, fragments, wrong lengths or checksums.
+/// The datagram in a packet; None for anything else: other protocols, fragments, wrong lengths or
+/// checksums.
 pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
     match find(packet, ethertype, tap) {
         Found::Datagram(datagram) => Some(datagram),
@@ -225,7 +231,8 @@ fn udp_flaw(udp: &UdpSlice<'_>, from: IpAddr, to: IpAddr, room: usize) -> Option
     (sum.ok() != Some(header.checksum)).then_some(Flaw::UdpChecksum)
 }
 
-/// One line about a packet, as far as it can be understood: `IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes`.
+/// One line about a packet, as far as it can be understood: `IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5
+/// bytes`.
 pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
     let sliced = match (tap, ethertype) {
         (true, _) => LaxSlicedPacket::from_ethernet(packet).ok(),
@@ -283,7 +290,8 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
 mod tests {
     use super::*;
 
-    /// A datagram of two bytes that was changed at some place; its IP checksum made right again if `mend`.
+    /// A datagram of two bytes that was changed at some place; its IP checksum made right again if
+    /// `mend`.
     fn found(version: u8, mend: bool, change: impl Fn(&mut Vec<u8>)) -> Option<Flaw> {
         let (from, to) = match version {
             4 => ("10.0.0.1:1", "10.0.0.9:7"),

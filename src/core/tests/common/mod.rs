@@ -18,8 +18,8 @@ pub const WAIT: Duration = Duration::from_secs(20);
 /// A packet that a tun without packet information accepts.
 pub const FRAME: &[u8] = &[0x45; 60];
 
-/// Runs a test of this program in a network namespace of its own, where the real /dev/net/tun works: the program is started
-/// again there for this one test.
+/// Runs a test of this program in a network namespace of its own, where the real /dev/net/tun
+/// works: the program is started again there for this one test.
 pub fn in_namespace(test: &str, run: impl FnOnce()) {
     const INSIDE: &str = "MEMTUN_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {

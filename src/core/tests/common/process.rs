@@ -34,7 +34,8 @@ impl<T: Sync> Shared<T> {
 impl<T> Deref for Shared<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: mapped, page-aligned, and zero is a valid value, which the caller of `zeroed` vouches for.
+        // SAFETY: mapped, page-aligned, and zero is a valid value, which the caller of `zeroed`
+        // vouches for.
         unsafe { &*self.0 }
     }
 }
@@ -54,7 +55,8 @@ pub struct Child {
 
 /// Runs `run` in a forked child, which exits with its answer, or with 101 when it panics.
 pub fn child(run: impl FnOnce() -> i32) -> Child {
-    // SAFETY: the child runs on a copy of this thread alone; glibc's allocator and standard error work there.
+    // SAFETY: the child runs on a copy of this thread alone; glibc's allocator and standard error
+    // work there.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", Error::last_os_error());
     if pid == 0 {

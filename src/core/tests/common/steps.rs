@@ -1,11 +1,13 @@
-//! Code that is run one instruction at a time, with a signal handler in between (the trap flag of x86-64).
+//! Code that is run one instruction at a time, with a signal handler in between (the trap flag of
+//! x86-64).
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 
-/// What runs between two instructions, with the number of those before. False: the rest runs at full speed.
+/// What runs between two instructions, with the number of those before. False: the rest runs at
+/// full speed.
 pub type Between<'a> = &'a mut dyn FnMut(usize) -> bool;
 
 thread_local! {
@@ -22,7 +24,8 @@ extern "C" fn on_trap(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
             return false;
         };
         let steps = STEPS.replace(STEPS.get() + 1);
-        // SAFETY: `stepped` keeps it alive while the trap flag is set, and the kernel clears that flag in handlers.
+        // SAFETY: `stepped` keeps it alive while the trap flag is set, and the kernel clears that
+        // flag in handlers.
         let answer = catch_unwind(AssertUnwindSafe(|| unsafe { (*between)(steps) }));
         // A panic must not leave the handler; it goes on behind `stepped`.
         answer.unwrap_or_else(|panic| {
@@ -59,7 +62,8 @@ pub fn stepped(stack: Stack, code: impl FnOnce(), between: Between<'_>) -> usize
         },
         ss_size: memory.len(),
     };
-    // SAFETY: the action is filled in; the handler is one for SA_SIGINFO; the stack outlives its use.
+    // SAFETY: the action is filled in; the handler is one for SA_SIGINFO; the stack outlives its
+    // use.
     unsafe {
         libc::sigaltstack(&alternate, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();

@@ -1,11 +1,13 @@
 //! Which packets are of one flow (`__skb_get_hash_symmetric` and its dissector).
 //!
-//! The kernel's hash has a secret, so which queue a flow gets by itself cannot be the same. Which packets are one flow can: what
-//! a program has written decides where the answers go.
+//! The kernel's hash has a secret, so which queue a flow gets by itself cannot be the same. Which
+//! packets are one flow can: what a program has written decides where the answers go.
+#![forbid(unsafe_code)]
 
 use crate::uapi::ETH_HLEN;
 
-/// What the kernel hashes. Addresses and ports are sorted, each for itself, so that both directions are the same.
+/// What the kernel hashes. Addresses and ports are sorted, each for itself, so that both directions
+/// are the same.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 struct Flow {
     ethertype: u16,
@@ -33,9 +35,11 @@ enum Next {
     End,
 }
 
-/// A number that is the same for all packets of a flow, in both directions, and not zero.
-pub fn flow_hash(packet: &[u8], ethernet: bool) -> u32 {
-    let flow = Flow::of(packet, ethernet);
+/// A number that is the same for all packets of a flow, in both directions, and not zero. `byte`
+/// gives the packet's bytes, None from its end on.
+#[inline(never)]
+pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
+    let flow = Flow::of(&byte, ethernet);
     let [a, b] = flow.addresses;
     let words = [
         u64::from(flow.ethertype) << 8 | u64::from(flow.protocol),
@@ -52,12 +56,27 @@ pub fn flow_hash(packet: &[u8], ethernet: bool) -> u32 {
     ((mixed ^ mixed >> 32) as u32).max(1)
 }
 
-fn bytes<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
-    data.get(at..at + N)?.try_into().ok()
+/// A packet from one of its headers on.
+#[derive(Clone, Copy)]
+struct Data<'a> {
+    byte: &'a dyn Fn(usize) -> Option<u8>,
+    start: usize,
 }
 
-fn word(data: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes(data, at)?))
+impl Data<'_> {
+    fn byte(&self, at: usize) -> Option<u8> {
+        (self.byte)(self.start + at)
+    }
+    fn bytes<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = self.byte(at + i)?;
+        }
+        Some(bytes)
+    }
+    fn word(&self, at: usize) -> Option<u16> {
+        self.bytes(at).map(u16::from_be_bytes)
+    }
 }
 
 fn sorted<T: Ord>(a: T, b: T) -> [T; 2] {
@@ -69,21 +88,20 @@ fn sorted<T: Ord>(a: T, b: T) -> [T; 2] {
 }
 
 impl Flow {
-    fn of(packet: &[u8], ethernet: bool) -> Flow {
+    fn of(byte: &dyn Fn(usize) -> Option<u8>, ethernet: bool) -> Flow {
         let mut flow = Flow::default();
         // What is cut off ends the search, and what was found counts.
-        let _ = flow.dissect(packet, ethernet);
+        let _ = flow.dissect(Data { byte, start: 0 }, ethernet);
         flow
     }
 
-    fn dissect(&mut self, packet: &[u8], ethernet: bool) -> Option<()> {
-        let mut data = packet;
+    fn dissect(&mut self, mut data: Data, ethernet: bool) -> Option<()> {
         self.ethertype = if ethernet {
-            let ethertype = word(data, ETH_HLEN - 2)?;
-            data = &data[ETH_HLEN..];
+            let ethertype = data.word(ETH_HLEN - 2)?;
+            data.start += ETH_HLEN;
             ethertype
         } else {
-            match data.first()? >> 4 {
+            match data.byte(0)? >> 4 {
                 6 => IPV6,
                 _ => IPV4,
             }
@@ -104,80 +122,80 @@ impl Flow {
                 }
                 Next::End => return None,
             };
-            data = data.get(length..)?;
+            data.start += length;
             next = behind;
         }
         None
     }
 
     /// A header that its ethertype names: what is behind it, and its length.
-    fn link(&mut self, data: &[u8]) -> Option<(Next, usize)> {
+    fn link(&mut self, data: Data) -> Option<(Next, usize)> {
         match self.ethertype {
             IPV4 => {
-                let length = usize::from(data.first()? & 15) * 4;
-                let (from, to) = (bytes::<4>(data, 12)?, bytes::<4>(data, 16)?);
+                let length = usize::from(data.byte(0)? & 15) * 4;
+                let (from, to) = (data.bytes::<4>(12)?, data.bytes::<4>(16)?);
                 if length < 20 {
                     return None;
                 }
                 let wide = |address| u128::from(u32::from_be_bytes(address));
-                self.protocol = data[9];
+                self.protocol = data.byte(9)?;
                 self.addresses = sorted(wide(from), wide(to));
                 // Fragments have no ports, the first one neither.
-                let is_fragment = word(data, 6)? & 0x3fff != 0;
+                let is_fragment = data.word(6)? & 0x3fff != 0;
                 let next = if is_fragment {
                     Next::End
                 } else {
-                    Next::Protocol(data[9])
+                    Next::Protocol(self.protocol)
                 };
                 Some((next, length))
             }
             IPV6 => {
-                let (from, to) = (bytes::<16>(data, 8)?, bytes::<16>(data, 24)?);
-                self.protocol = data[6];
+                let (from, to) = (data.bytes::<16>(8)?, data.bytes::<16>(24)?);
+                self.protocol = data.byte(6)?;
                 self.addresses = sorted(u128::from_be_bytes(from), u128::from_be_bytes(to));
-                Some((Next::Protocol(data[6]), 40))
+                Some((Next::Protocol(self.protocol), 40))
             }
-            tag if VLAN.contains(&tag) => Some((Next::Ethertype(word(data, 2)?), 4)),
-            PPPOE => match word(data, 6)? {
+            tag if VLAN.contains(&tag) => Some((Next::Ethertype(data.word(2)?), 4)),
+            PPPOE => match data.word(6)? {
                 0x0021 => Some((Next::Ethertype(IPV4), 8)),
                 0x0057 => Some((Next::Ethertype(IPV6), 8)),
                 _ => None,
             },
-            ETHERNET => Some((Next::Ethertype(word(data, ETH_HLEN - 2)?), ETH_HLEN)),
+            ETHERNET => Some((Next::Ethertype(data.word(ETH_HLEN - 2)?), ETH_HLEN)),
             _ => None,
         }
     }
 
     /// The same of one that its IP protocol names. Some(None): it is the last one.
-    fn network(&mut self, data: &[u8]) -> Option<Option<(Next, usize)>> {
+    fn network(&mut self, data: Data) -> Option<Option<(Next, usize)>> {
         let is_ipv6 = self.ethertype == IPV6;
         let found = match i32::from(self.protocol) {
             libc::IPPROTO_IPIP => (Next::Ethertype(IPV4), 0),
             libc::IPPROTO_IPV6 => (Next::Ethertype(IPV6), 0),
             libc::IPPROTO_HOPOPTS | libc::IPPROTO_ROUTING | libc::IPPROTO_DSTOPTS if is_ipv6 => {
-                let [next, length] = bytes(data, 0)?;
+                let [next, length] = data.bytes(0)?;
                 (Next::Protocol(next), (usize::from(length) + 1) * 8)
             }
             libc::IPPROTO_FRAGMENT if is_ipv6 => {
-                self.protocol = bytes::<8>(data, 0)?[0];
+                self.protocol = data.bytes::<8>(0)?[0];
                 (Next::End, 8)
             }
             libc::IPPROTO_GRE => {
-                let flags = word(data, 0)?;
+                let flags = data.word(0)?;
                 // Version 0 without routing.
                 if flags & 0x4007 != 0 {
                     return Some(None);
                 }
                 let optional = [0x8000, 0x2000, 0x1000].iter();
                 let length = 4 + 4 * optional.filter(|bit| flags & **bit != 0).count();
-                (Next::Ethertype(word(data, 2)?), length)
+                (Next::Ethertype(data.word(2)?), length)
             }
             _ => return Some(None),
         };
         Some(Some(found))
     }
 
-    fn ports(&mut self, data: &[u8]) -> Option<()> {
+    fn ports(&mut self, data: Data) -> Option<()> {
         const DCCP: i32 = 33;
         let at = match i32::from(self.protocol) {
             libc::IPPROTO_TCP | libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE => 0,
@@ -185,7 +203,7 @@ impl Flow {
             libc::IPPROTO_AH => 4,
             _ => return None,
         };
-        self.ports = sorted(word(data, at)?, word(data, at + 2)?);
+        self.ports = sorted(data.word(at)?, data.word(at + 2)?);
         Some(())
     }
 }

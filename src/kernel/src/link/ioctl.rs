@@ -1,4 +1,6 @@
-//! Requests for an interface on a socket (net/core/dev_ioctl.c), and those of them that a tunnel answers, too.
+//! Requests for an interface on a socket (net/core/dev_ioctl.c), and those of them that a tunnel
+//! answers, too.
+#![forbid(unsafe_code)]
 
 use super::Link;
 use crate::missing;
@@ -12,8 +14,8 @@ use crate::{Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
-    /// Answers the request `number`, whose row is `row`, about an interface of this net. Wants the net's lock. Permissions,
-    /// faults, families of sockets and aliases are the caller's.
+    /// Answers the request `number`, whose row is `row`, about an interface of this net. Wants the
+    /// net's lock. Permissions, faults, families of sockets and aliases are the caller's.
     pub fn interface_ioctl(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -84,7 +86,8 @@ fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(),
     Ok(())
 }
 
-/// SIOCGIFHWADDR, as dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
+/// SIOCGIFHWADDR, as dev_get_mac_address: an address where there is one, else zeroes; what is
+/// behind stays.
 pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq) {
     ifreq.set_flags(interface.link_type.load(Relaxed) as u16);
     if interface.is_tap() {
@@ -94,7 +97,8 @@ pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq
     }
 }
 
-/// SIOCSIFHWADDR. EOPNOTSUPP for a tun, EINVAL for an address of another type, EADDRNOTAVAIL for one that no card has.
+/// SIOCSIFHWADDR. EOPNOTSUPP for a tun, EINVAL for an address of another type, EADDRNOTAVAIL for
+/// one that no card has.
 pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) -> Result<(), Errno> {
     if !interface.is_tap() {
         return Err(Errno(libc::EOPNOTSUPP));

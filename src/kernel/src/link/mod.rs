@@ -1,4 +1,6 @@
-//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
+//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and
+//! drivers/net/tun.c for them.
+#![forbid(unsafe_code)]
 
 mod flow;
 pub(crate) mod ioctl;
@@ -35,7 +37,8 @@ const SETTABLE: u32 = (libc::IFF_UP
 pub trait Link {
     /// Sets what a new device of this kind has.
     fn set_defaults(&self, tun_flags: u32, ifindex: u32, up: bool);
-    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group that is set has to match.
+    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group
+    /// that is set has to match.
     fn is_open_to_caller(&self) -> bool;
     /// Sets the hardware address of a tap.
     fn set_mac(&self, mac: [u8; 6]) -> Result<(), Errno>;
@@ -45,7 +48,8 @@ pub trait Link {
     fn set_mtu(&self, mtu: i64) -> Result<(), Errno>;
     /// Longest frame that the host may send: the mtu, for a tap with its Ethernet header.
     fn largest_frame(&self) -> usize;
-    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at least one unit.
+    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at
+    /// least one unit.
     fn is_writable(&self) -> bool;
     /// The queue for a packet (`tun_automq_select_queue`). None when no queue is attached.
     fn select_queue(&self, packet: &[u8]) -> Option<u64>;
@@ -75,7 +79,8 @@ impl Link for InterfaceState {
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {
-            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be predictable.
+            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be
+            // predictable.
             let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC)
                 ^ (sys::getpid() as u64) << 40
                 ^ (ifindex as u64) << 20;
@@ -131,7 +136,7 @@ impl Link for InterfaceState {
             0 => return None,
             1 => 0,
             n => {
-                let hash = flow_hash(packet, self.is_tap());
+                let hash = flow_hash(|at| packet.get(at).copied(), self.is_tap());
                 match self.known_queue(hash) {
                     Some(known) if known < n => known,
                     // The kernel's core corrects what is beyond the queues (`netdev_cap_txqueue`).
@@ -169,8 +174,8 @@ impl NetDir {
         interface.txqueuelen.store(packets, Relaxed);
         for inode in interface.queue_inodes() {
             let tunnel = self.tunnel(inode)?;
-            let _lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
-            let dropped = tunnel.shrink(packets) as u64;
+            let lock = self.lock_tunnel(inode, &tunnel, Patience::Brief)?;
+            let dropped = lock.queue().shrink(packets) as u64;
             interface.stats.tx_dropped.fetch_add(dropped, Relaxed);
             self.with_bell(inode, local, |fd| bell::packets_taken(&tunnel, fd, false));
         }

@@ -1,4 +1,5 @@
 //! What capturing leaves in the directory; see [`crate::Capture`].
+#![forbid(unsafe_code)]
 
 use super::{claim, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
 use crate::shm::layout::InterfaceState;
@@ -7,6 +8,7 @@ use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::{Errno, Name};
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 impl NetDir {
@@ -32,8 +34,9 @@ impl NetDir {
         lives
     }
 
-    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The capturer's own lock is
-    /// held meanwhile, so that nobody becomes the capturer in between. False when nobody can tell whether it lives.
+    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The
+    /// capturer's own lock is held meanwhile, so that nobody becomes the capturer in between.
+    /// False when nobody can tell whether it lives.
     pub fn strike_off_dead_capturer(&self) -> bool {
         if !may(Extra::Files) {
             return false;
@@ -44,20 +47,21 @@ impl NetDir {
         let Ok((fd, _)) = opened else {
             return false;
         };
-        if sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
+        if sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
             self.capturing.store(0, SeqCst);
             // A child that was forked meanwhile must not keep it.
-            let _ = sys::flock(fd.raw(), libc::LOCK_UN);
+            let _ = sys::flock(fd.as_fd(), libc::LOCK_UN);
         }
         true
     }
 
-    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
+    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one.
+    /// Wants the net's lock.
     pub fn become_capturer(&self) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;
         dir.create_plain(CAPTURER)?;
         let (fd, _) = dir.open(CAPTURER, libc::O_RDWR, libc::S_IFREG)?;
-        sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
+        sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).map_err(|e| match e.0 {
             libc::EAGAIN => Errno(libc::EBUSY),
             _ => e,
         })?;
@@ -150,8 +154,9 @@ impl NetDir {
         })
     }
 
-    /// The interfaces with their inodes, those that are kept for the capturer included, as far as `wanted` says so of an
-    /// inode and a name (None for one that is kept). Wants the net's lock.
+    /// The interfaces with their inodes, those that are kept for the capturer included, as far as
+    /// `wanted` says so of an inode and a name (None for one that is kept). Wants the net's
+    /// lock.
     pub fn capturable(
         &self,
         mut wanted: impl FnMut(u64, Option<Name>) -> bool,

@@ -1,14 +1,18 @@
-//! A net's directory, open and verified. Everything in it is reached from its descriptor: no path is resolved anew, no link
-//! is followed, and kind and owner of each file are those of the descriptor that is used.
+//! A net's directory, open and verified. Everything in it is reached from its descriptor: no path
+//! is resolved anew, no link is followed, and kind and owner of each file are those of the
+//! descriptor that is used.
 //!
-//! The descriptor lives for one operation. A program may close every number that it does not know, so none is kept; the
-//! directory is opened again by its path, and is the same by device and inode or not at all.
+//! The descriptor lives for one operation. A program may close every number that it does not know,
+//! so none is kept; the directory is opened again by its path, and is the same by device and inode
+//! or not at all.
+#![forbid(unsafe_code)]
 
 use crate::shm::layout::State;
 use crate::shm::Mapped;
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 
 /// Which directory it is, and whose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +95,8 @@ const OPEN: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 const FILE: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 impl Directory {
-    /// Opens a directory that nobody has verified yet. `owner`: whose it is to be, where that is not the caller.
+    /// Opens a directory that nobody has verified yet. `owner`: whose it is to be, where that is
+    /// not the caller.
     pub fn verify(path: &CStr, owner: Option<u32>) -> Result<Directory, Refusal> {
         Directory::verify_at(libc::AT_FDCWD, path, owner)
     }
@@ -188,7 +193,8 @@ impl Directory {
             .is_ok_and(|st| (st.st_dev, st.st_ino) == (self.id.device, self.id.inode))
     }
 
-    /// Opens a file of the net. EUCLEAN when it is of another kind (S_IFREG, S_IFIFO) or of another owner.
+    /// Opens a file of the net. EUCLEAN when it is of another kind (S_IFREG, S_IFIFO) or of another
+    /// owner.
     pub fn open(&self, name: &CStr, flags: i32, kind: u32) -> Result<(Fd, libc::stat), Errno> {
         let unlike = Errno(libc::EUCLEAN);
         let fd = match sys::openat_internal(self.raw(), name, flags | FILE, 0) {
@@ -217,7 +223,7 @@ impl Directory {
     pub fn create<S: State>(&self, name: &CStr) -> Result<Mapped<S>, Errno> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
         let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
-        let made = sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)
+        let made = sys::flock(fd.as_fd(), libc::LOCK_SH | libc::LOCK_NB)
             .and_then(|()| self.adopt(&fd))
             .and_then(|()| Mapped::create(&fd));
         if made.is_err() {
@@ -239,8 +245,8 @@ impl Directory {
     /// Makes a FIFO and opens it with `flags`. Wants a name that nobody else uses.
     pub fn create_fifo(&self, name: &CStr, flags: i32) -> Result<(Fd, u64), Errno> {
         sys::mkfifoat(self.raw(), name, 0o600)?;
-        // In our own directory nobody else can have put a link there. The flag would be seen by F_GETFL, so it is used only
-        // where it is needed.
+        // In our own directory nobody else can have put a link there. The flag would be seen by
+        // F_GETFL, so it is used only where it is needed.
         let own = self.id.uid == sys::effective_uid();
         let flags = flags | if own { 0 } else { libc::O_NOFOLLOW };
         let made = match sys::openat_internal_as(self.raw(), name, flags) {
@@ -262,7 +268,7 @@ impl Directory {
                 return Err(Errno(libc::EUCLEAN));
             }
             if flags & libc::O_PATH == 0 {
-                sys::flock(fd.raw(), libc::LOCK_SH | libc::LOCK_NB)?;
+                sys::flock(fd.as_fd(), libc::LOCK_SH | libc::LOCK_NB)?;
             }
             self.adopt(&fd)?;
             Ok((fd, st.st_ino))
@@ -275,13 +281,13 @@ impl Directory {
 
     /// A new file gets its mode, whatever the umask is, and is given to the net's owner.
     fn adopt(&self, fd: &Fd) -> Result<(), Errno> {
-        match sys::fchmod(fd.raw(), 0o600) {
+        match sys::fchmod(fd.as_fd(), 0o600) {
             // Opened with O_PATH.
             Ok(()) | Err(Errno(libc::EBADF)) => {}
             Err(e) => return Err(e),
         }
         if self.id.uid != sys::effective_uid() {
-            sys::fchown(fd.raw(), self.id.uid, self.id.gid)?;
+            sys::fchown(fd.as_fd(), self.id.uid, self.id.gid)?;
         }
         Ok(())
     }
@@ -314,8 +320,8 @@ impl Directory {
 
     /// Calls `each` with every name, until it answers false.
     pub fn each_entry(&self, each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
-        sys::rewind(self.raw())?;
-        sys::each_entry(self.raw(), each)
+        sys::rewind(self.fd.as_fd())?;
+        sys::each_entry(self.fd.as_fd(), each)
     }
 
     /// Removes the directory itself, which must be empty and still at this path.

@@ -1,4 +1,5 @@
 //! Names of the files in a net's directory, which [`super`] shows together.
+#![forbid(unsafe_code)]
 
 use std::ffi::CStr;
 

@@ -1,13 +1,14 @@
 //! How much history an interface keeps.
 //!
-//! Nobody may have asked for it yet, so it is what a file system gives when nothing else wants its room: the last quarter
-//! is left alone (the last 64 MiB of a large one), for packets that wait to be read, for interfaces to come and for whatever
-//! else is there. An interface that came late therefore finds room for what it needs, however much the first ones wrote.
-//! Room that comes back later is used again.
+//! Nobody may have asked for it yet, so it is what a file system gives when nothing else wants its
+//! room: the last quarter is left alone (the last 64 MiB of a large one), for packets that wait to
+//! be read, for interfaces to come and for whatever else is there. An interface that came late
+//! therefore finds room for what it needs, however much the first ones wrote. Room that comes back
+//! later is used again.
+#![forbid(unsafe_code)]
 
 use super::NetDir;
-use crate::shm::layout::InterfaceState;
-use crate::shm::Mapped;
+use crate::shm::InterfaceGuard;
 use crate::sys;
 use crate::sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,20 +21,18 @@ const LEFT_ALONE: u64 = 64 << 20;
 const A_WHILE: Duration = Duration::from_millis(100);
 
 impl NetDir {
-    /// Gives an interface's log memory for its first `upto` bytes and some more, if there is room for history. Wants the
-    /// interface's lock.
+    /// Gives an interface's log memory for its first `upto` bytes and some more, if there is room
+    /// for history.
     #[cold]
-    pub fn grow_log(&self, interface: &Mapped<InterfaceState>, upto: usize) {
+    pub fn grow_log(&self, interface: &InterfaceGuard<'_>, upto: usize) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);
         let found_full = interface.log_found_full.load(Relaxed);
         if found_full != 0 && now.saturating_sub(found_full) < A_WHILE.as_nanos() as u64 {
             return;
         }
-        let reserved = &interface.log_reserved;
-        let have = reserved.load(Relaxed);
-        let goal = interface.next_size(reserved, upto);
-        let grown = goal as u64 - have <= self.room_for_history()
-            && interface.grow_to(reserved, goal).is_ok();
+        let grown = interface
+            .log_writer()
+            .grow(upto, |more| more <= self.room_for_history());
         let found = if grown { 0 } else { now.max(1) };
         interface.log_found_full.store(found, Relaxed);
     }

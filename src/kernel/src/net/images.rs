@@ -1,5 +1,6 @@
-//! Members between two program images: exec(2) takes a process's locks, and the library takes them again in the new image.
-//! Meanwhile a word with its process id says that it is on its way.
+//! Members between two program images: exec(2) takes a process's locks, and the library takes them
+//! again in the new image. Meanwhile a word with its process id says that it is on its way.
+#![forbid(unsafe_code)]
 
 use crate::shm::layout::{NetState, BETWEEN_IMAGES};
 use crate::sys::{self, Fd};

@@ -1,4 +1,5 @@
 //! Interfaces: finding, making, deleting and renaming them, and what their links tell.
+#![forbid(unsafe_code)]
 
 use super::{interface_file, numbered, temporary_name, Directory, Local, NetDir, LINK};
 use crate::shm::layout::{Attachment, InterfaceState, GOING, GONE};
@@ -49,7 +50,8 @@ impl NetDir {
             }
         }
         if interface.is_orphan() {
-            // Its maker died between publishing the name and attaching, or with the detachment half done.
+            // Its maker died between publishing the name and attaching, or with the detachment half
+            // done.
             self.delete_interface(&interface, local);
         }
         Ok((!interface.is_going()).then_some(interface))
@@ -80,8 +82,8 @@ impl NetDir {
         Ok(found)
     }
 
-    /// Publishes a new interface under its name when `fill` has made it complete. Wants the net's lock. EEXIST when
-    /// somebody was faster.
+    /// Publishes a new interface under its name when `fill` has made it complete. Wants the net's
+    /// lock. EEXIST when somebody was faster.
     pub fn create_interface(
         &self,
         name: &Name,
@@ -115,8 +117,8 @@ impl NetDir {
         }
     }
 
-    /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
-    /// net's lock.
+    /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits
+    /// is woken. Wants the net's lock.
     pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         let claimed = interface
             .deleted
@@ -126,8 +128,9 @@ impl NetDir {
         }
     }
 
-    /// What belongs to a deletion that has begun. Every step may be made twice; the name goes when the rest is done, so that
-    /// whoever finds it finishes what somebody left who died. Wants the net's lock.
+    /// What belongs to a deletion that has begun. Every step may be made twice; the name goes when
+    /// the rest is done, so that whoever finds it finishes what somebody left who died. Wants
+    /// the net's lock.
     fn finish_deletion(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
@@ -136,16 +139,18 @@ impl NetDir {
             let locked = self.lock_tunnel(inode, &tunnel, Patience::Brief);
             tunnel.attachment.store(Attachment::None as u32, Release);
             tunnel.deletions.fetch_add(1, Release);
-            if locked.is_ok() {
-                self.discard(&tunnel);
+            if let Ok(locked) = &locked {
+                self.discard(locked);
             }
-            // Without the lock there may be a byte too many in the bell, which the next reader takes out.
+            // Without the lock there may be a byte too many in the bell, which the next reader
+            // takes out.
             let own = local.descriptor(inode).is_some();
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd, own));
         }
         self.take_name_away(interface);
         {
-            // Nobody writes into a log that the capturer has read to its end; a writer that does not go on is not waited for.
+            // Nobody writes into a log that the capturer has read to its end; a writer that does
+            // not go on is not waited for.
             let captured = self.is_captured();
             let _lock = captured.then(|| self.lock_interface(interface, Patience::Brief));
             interface.deleted.store(GONE, Release);
@@ -155,8 +160,8 @@ impl NetDir {
         if let (Ok(dir), Ok(link)) = (self.open_dir(), link) {
             let _ = dir.unlink(link.cstr());
         }
-        interface.log_event.fetch_add(1, SeqCst);
-        interface.log_ring();
+        interface.log.announce();
+        interface.log.ring();
         self.forget_numbers();
         self.announce();
     }
@@ -176,7 +181,8 @@ impl NetDir {
         }
     }
 
-    /// The name that a pattern gives: that with the lowest free number; a plain name is one. Wants the net's lock.
+    /// The name that a pattern gives: that with the lowest free number; a plain name is one. Wants
+    /// the net's lock.
     fn expand(&self, pattern: &Name, local: &dyn Local) -> Result<Name, Errno> {
         let Some((prefix, suffix)) = pattern.pattern()? else {
             return Ok(*pattern);
@@ -191,7 +197,8 @@ impl NetDir {
         Err(Errno(libc::ENFILE))
     }
 
-    /// Gives an interface another name, or the one that a pattern gives. Wants the net's lock. EEXIST when it is taken.
+    /// Gives an interface another name, or the one that a pattern gives. Wants the net's lock.
+    /// EEXIST when it is taken.
     pub fn rename_interface(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -232,7 +239,8 @@ impl NetDir {
         Ok(())
     }
 
-    /// The FIFO on which somebody can wait for the link of an interface to come up or the interface to go.
+    /// The FIFO on which somebody can wait for the link of an interface to come up or the interface
+    /// to go.
     pub fn open_link_bell(&self, interface: &InterfaceState) -> Result<Fd, Errno> {
         let name = numbered(LINK, interface.ifindex.load(Relaxed) as u64)?;
         let dir = self.open_dir()?;
@@ -297,9 +305,10 @@ impl NetDir {
     }
 }
 
-/// Takes a file from under its name, to one that nobody else knows, if it is still the one that is meant: `is_it` sees what
-/// it holds, None when that is damaged. Whoever was stopped before this finds another interface under the name, made by who
-/// took the net's lock from it; that one gets its name back. ENODEV then.
+/// Takes a file from under its name, to one that nobody else knows, if it is still the one that is
+/// meant: `is_it` sees what it holds, None when that is damaged. Whoever was stopped before this
+/// finds another interface under the name, made by who took the net's lock from it; that one gets
+/// its name back. ENODEV then.
 fn take_file(
     dir: &Directory,
     name: &CStr,

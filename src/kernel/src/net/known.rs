@@ -1,5 +1,6 @@
-//! Names and indices that belong to this net although its interfaces of that name may be gone: what the host says of an
-//! interface with the same name is about something else.
+//! Names and indices that belong to this net although its interfaces of that name may be gone: what
+//! the host says of an interface with the same name is about something else.
+#![forbid(unsafe_code)]
 
 use super::{NetDir, FIRST_IFINDEX};
 use crate::shm::layout::KNOWN_NAMES;
@@ -28,7 +29,8 @@ impl NetDir {
             .any(|found| found == wanted)
     }
 
-    /// May an interface of this net have had this index? (One that a program chose by TUNSETIFINDEX is not counted.)
+    /// May an interface of this net have had this index? (One that a program chose by TUNSETIFINDEX
+    /// is not counted.)
     pub fn knows_index(&self, ifindex: u32) -> bool {
         (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
     }

@@ -1,14 +1,16 @@
 //! Who is alive in a net: whoever holds a lock in it.
 //!
-//! A process has a token, a number, and a lock on the byte of that number in the net's state file (F_OFD_SETLK; the file is
-//! not that long). The lock belongs to an open file description, which a mapping keeps alive without a descriptor: a program
-//! that closes every descriptor does not lose it, a killed process loses it at once, a new program image begins without. It
-//! holds across PID namespaces, where process ids say nothing.
+//! A process has a token, a number, and a lock on the byte of that number in the net's state file
+//! (F_OFD_SETLK; the file is not that long). The lock belongs to an open file description, which a
+//! mapping keeps alive without a descriptor: a program that closes every descriptor does not lose
+//! it, a killed process loses it at once, a new program image begins without. It holds across PID
+//! namespaces, where process ids say nothing.
 
 use super::directory::Directory;
 use super::files::STATE;
 use crate::sys::{self, Fd};
 use crate::Errno;
+use std::os::fd::AsFd;
 use std::sync::atomic::{
     AtomicPtr, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
@@ -20,7 +22,8 @@ const MEMBERS: u32 = 1 << 20;
 /// First token of a visitor: of a driver that joined a net of others'.
 const VISITORS: u32 = 1 << 31;
 const END: u32 = u32::MAX;
-/// The token of a process that could not get one, after chroot(2) for example: nobody can tell whether it lives.
+/// The token of a process that could not get one, after chroot(2) for example: nobody can tell
+/// whether it lives.
 const NAMELESS: u32 = 1;
 
 /// The calling process's life in a net.
@@ -38,7 +41,7 @@ impl Life {
         if sys::fstat(fd.raw())?.st_nlink == 0 {
             return Err(Errno(libc::ENOENT));
         }
-        let mapping = sys::map_reference(fd.raw())?;
+        let mapping = sys::map_reference(fd.as_fd())?;
         let old = self.mapping.swap(mapping, Release);
         debug_assert!(old.is_null());
         self.token.store(token, Release);
@@ -95,7 +98,7 @@ fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
         let token = first + (seed >> 32) as u32 % (end - first);
-        match sys::lock_bytes(fd.raw(), token.into(), 1) {
+        match sys::lock_bytes(fd.as_fd(), token.into(), 1) {
             // Somebody has that number, or locks all of them because it removes the net.
             Err(Errno(libc::EAGAIN | libc::EACCES)) => {
                 if sys::fstat(fd.raw())?.st_nlink == 0 {
@@ -116,15 +119,16 @@ pub fn is_alive(dir: &Directory, token: u32) -> Option<bool> {
         return (token != NAMELESS).then_some(false);
     }
     let (fd, _) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG).ok()?;
-    sys::bytes_are_locked(fd.raw(), token.into(), 1).ok()
+    sys::bytes_are_locked(fd.as_fd(), token.into(), 1).ok()
 }
 
 /// Is there a member?
 pub fn has_members(state: &Fd) -> bool {
-    sys::bytes_are_locked(state.raw(), MEMBERS.into(), (VISITORS - MEMBERS).into()).unwrap_or(true)
+    sys::bytes_are_locked(state.as_fd(), MEMBERS.into(), (VISITORS - MEMBERS).into())
+        .unwrap_or(true)
 }
 
 /// Keeps every member away, as long as the descriptor is open. EAGAIN when there is one.
 pub fn exclude_members(state: &Fd) -> Result<(), Errno> {
-    sys::lock_bytes(state.raw(), MEMBERS.into(), (VISITORS - MEMBERS).into())
+    sys::lock_bytes(state.as_fd(), MEMBERS.into(), (VISITORS - MEMBERS).into())
 }

@@ -12,8 +12,9 @@
 //! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
-//! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is gone, also by SIGKILL,
-//! and clears up; nobody has to run for that. A net that was made private goes with its last member.
+//! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is
+//! gone, also by SIGKILL, and clears up; nobody has to run for that. A net that was made private
+//! goes with its last member.
 
 mod captured;
 mod directory;
@@ -35,7 +36,7 @@ pub use sweep::sweep_base;
 use crate::cause::Cause;
 use crate::shm::layout::{InterfaceState, NetState};
 use crate::shm::lock::{Guard, Patience, Peers};
-use crate::shm::Mapped;
+use crate::shm::{InterfaceGuard, Mapped};
 use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd, PathBuf};
 use crate::{Errno, Error, Name};
@@ -45,12 +46,15 @@ use life::Life;
 pub use moved::Refused;
 use place::Place;
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
+/// First index that is given out: above those of a host's own interfaces, which stay visible to the
+/// program.
 const FIRST_IFINDEX: u32 = 1001;
 
-/// What the calling process knows of itself. A tunnel that it holds needs no system call to be known alive.
+/// What the calling process knows of itself. A tunnel that it holds needs no system call to be
+/// known alive.
 pub trait Local {
     /// Does this process hold a descriptor of the tunnel? None when it cannot tell.
     fn descriptor(&self, inode: u64) -> Option<i32>;
@@ -254,49 +258,51 @@ impl NetDir {
         }
     }
 
-    /// The process is about to execute another program, and is no member until that has been loaded. The net is kept for it
-    /// for a moment. Allocates nothing.
+    /// The process is about to execute another program, and is no member until that has been
+    /// loaded. The net is kept for it for a moment. Allocates nothing.
     pub fn before_exec(&self) {
         if self.private && self.life.is_member() {
             images::leaving(&self.state.between_images);
         }
     }
 
-    /// The net's lock: names and lifetimes stand still while it is held, unless a holder does not go on.
+    /// The net's lock: names and lifetimes stand still while it is held, unless a holder does not
+    /// go on.
     pub fn lock(&self) -> Result<Guard<'_>, Errno> {
         self.lock_for(Patience::Program)
     }
 
     /// [`NetDir::lock`] with another patience.
     pub fn lock_for(&self, patience: Patience) -> Result<Guard<'_>, Errno> {
-        self.state.lock.lock_in_turn(self, patience)
+        self.state.lock_in_turn(self, patience)
     }
 
     /// An interface's lock: its outbound log and its list of queues.
     #[inline]
     pub fn lock_interface<'i>(
         &self,
-        interface: &'i InterfaceState,
+        interface: &'i Mapped<InterfaceState>,
         patience: Patience,
-    ) -> Result<Guard<'i>, Errno> {
+    ) -> Result<InterfaceGuard<'i>, Errno> {
         // Each change is complete with one store: nothing is to be repaired.
-        let locked = interface.lock.lock(self, patience, || {});
+        let locked = interface.lock(self, patience, || {});
         if locked.is_err() {
-            self.complain(patience, &interface.name, &interface.lock);
+            self.complain(patience, &interface.name, interface.is_lock_mine());
         }
         locked
     }
 
-    /// Says why a call of the program's fails that should not. Once in a while: the program may try again at once.
+    /// Says why a call of the program's fails that should not, unless it is held up by the very
+    /// thread that makes it. Once in a while: the program may try again at once.
     #[cold]
     pub fn complain(
         &self,
         patience: Patience,
         name: &[std::sync::atomic::AtomicU8; 16],
-        lock: &crate::shm::lock::Lock,
+        by_itself: bool,
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if patience != Patience::Program || lock.is_mine() || !crate::seldom::is_due(&LAST) {
+        if patience != Patience::Program || by_itself || !crate::seldom::is_due(&LAST) {
             return;
         }
         log::warn!(
@@ -305,7 +311,8 @@ impl NetDir {
         );
     }
 
-    /// Makes something that has its name only at the end: again when somebody who clears up took it for left behind.
+    /// Makes something that has its name only at the end: again when somebody who clears up took it
+    /// for left behind.
     fn make<T>(&self, mut make: impl FnMut(&Directory) -> Result<T, Errno>) -> Result<T, Errno> {
         const TRIES: usize = 16;
         let dir = self.open_dir()?;
@@ -337,7 +344,8 @@ impl NetDir {
         Some((&path[..at], inode))
     }
 
-    /// Calls `each` with the names of the interfaces, in the directory's order, until it answers false.
+    /// Calls `each` with the names of the interfaces, in the directory's order, until it answers
+    /// false.
     pub fn each_name(&self, mut each: impl FnMut(Name) -> bool) -> Result<(), Errno> {
         self.open_dir()?
             .each_entry(|entry| match Name::new(entry.to_bytes()) {
@@ -347,9 +355,11 @@ impl NetDir {
     }
 }
 
-/// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody cleared up meanwhile.
+/// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody
+/// cleared up meanwhile.
 fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Errno> {
-    // Held until the state is there: nobody takes the mark of a net that is being made for one that was left behind.
+    // Held until the state is there: nobody takes the mark of a net that is being made for one that
+    // was left behind.
     let _mark = match create {
         Create::Private => Some(hold_mark(dir)?),
         _ => None,
@@ -366,15 +376,15 @@ fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Err
 fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     dir.create_plain(PRIVATE)?;
     let (mark, _) = dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG)?;
-    let locked = sys::flock(mark.raw(), libc::LOCK_SH | libc::LOCK_NB);
+    let locked = sys::flock(mark.as_fd(), libc::LOCK_SH | libc::LOCK_NB);
     if locked.is_err() || sys::fstat(mark.raw())?.st_nlink == 0 {
         return Err(Errno(libc::ENOENT));
     }
     Ok(mark)
 }
 
-/// Does a path look like a private net's? A hint that costs one system call, for processes that may have nothing to do with
-/// it.
+/// Does a path look like a private net's? A hint that costs one system call, for processes that may
+/// have nothing to do with it.
 pub fn seems_private(dir: &[u8]) -> bool {
     PathBuf::concat(&[dir, b"/", PRIVATE.to_bytes()])
         .is_ok_and(|path| sys::access(path.cstr(), 0).is_ok())
@@ -412,7 +422,8 @@ fn number_of(kind: &[u8], entry: &CStr) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The name of an interface's file. EUCLEAN for one that stands in damaged memory: it may lead out of the directory.
+/// The name of an interface's file. EUCLEAN for one that stands in damaged memory: it may lead out
+/// of the directory.
 fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
     if !name.is_valid() {
         return Err(Errno(libc::EUCLEAN));
@@ -420,11 +431,12 @@ fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
     PathBuf::concat(&[name.as_bytes()])
 }
 
-/// Takes the exclusive flock(2) on a file of this kind, which nobody holds then; it is held with the descriptor. None for a
-/// file of another kind, or none at all: that is nobody's. An error when somebody holds it, or nobody can tell.
+/// Takes the exclusive flock(2) on a file of this kind, which nobody holds then; it is held with
+/// the descriptor. None for a file of another kind, or none at all: that is nobody's. An error when
+/// somebody holds it, or nobody can tell.
 fn claim(dir: &Directory, name: &CStr, kind: u32) -> Result<Option<Fd>, Errno> {
     match dir.open(name, libc::O_RDONLY, kind) {
-        Ok((fd, _)) => sys::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
+        Ok((fd, _)) => sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
         Err(Errno(libc::ENOENT | libc::EUCLEAN)) => Ok(None),
         Err(e) => Err(e),
     }
@@ -442,7 +454,8 @@ fn temporary_name() -> Result<PathBuf, Errno> {
     Ok(name)
 }
 
-/// Is this the first process of a net to tell of something that has this number? Yes where there is no such net.
+/// Is this the first process of a net to tell of something that has this number? Yes where there is
+/// no such net.
 pub fn says_first(path: &[u8], number: u64) -> bool {
     let make = || {
         let name = numbered(SAID, number).ok()?;

@@ -1,5 +1,6 @@
-//! Processes that cannot reach their net any more: by limits, or because they became another user or got another root
-//! directory since they joined it.
+//! Processes that cannot reach their net any more: by limits, or because they became another user
+//! or got another root directory since they joined it.
+#![forbid(unsafe_code)]
 
 use super::place::Place;
 use super::NetDir;
@@ -27,8 +28,9 @@ impl Refused {
 }
 
 impl NetDir {
-    /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
-    /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
+    /// What a call of the program's fails with when an operation on the net's files has failed so,
+    /// after one sentence that says why. A process that may not use its net any more is to the
+    /// kernel's driver one without CAP_NET_ADMIN.
     #[cold]
     pub fn refused(&self, call: Refused, failed: Errno) -> Errno {
         static LAST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];

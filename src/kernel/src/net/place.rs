@@ -1,4 +1,5 @@
 //! Who and where a process is.
+#![forbid(unsafe_code)]
 
 use crate::sys;
 

@@ -1,4 +1,5 @@
 //! Clearing up a whole net, and removing it. Only memtun's own files are removed.
+#![forbid(unsafe_code)]
 
 use super::captured::is_capturer_alive;
 use super::{
@@ -10,10 +11,12 @@ use crate::shm::Mapped;
 use crate::sys;
 use crate::{Errno, Name};
 use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
-    /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the living tunnels.
+    /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the
+    /// living tunnels.
     pub fn sweep(&self, local: &dyn Local) -> Result<Vec<u64>, Errno> {
         let captured = self.capturer_lives();
         let dir = self.open_dir()?;
@@ -61,8 +64,9 @@ impl NetDir {
         Ok(living)
     }
 
-    /// The calling process leaves a private net, which goes if it was the last member and no descriptor of a tunnel is left
-    /// anywhere. Nobody is asked for a lock and nothing is allocated: a process may end in any way. True when it is gone.
+    /// The calling process leaves a private net, which goes if it was the last member and no
+    /// descriptor of a tunnel is left anywhere. Nobody is asked for a lock and nothing is
+    /// allocated: a process may end in any way. True when it is gone.
     pub fn leave_private(&self) -> bool {
         self.life.end();
         self.remove_if_deserted()
@@ -76,8 +80,8 @@ impl NetDir {
         remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
     }
 
-    /// Removes the net now, whoever uses it. ENOTEMPTY with a name when the directory holds something that is not memtun's:
-    /// that stays, and the directory with it.
+    /// Removes the net now, whoever uses it. ENOTEMPTY with a name when the directory holds
+    /// something that is not memtun's: that stays, and the directory with it.
     pub fn remove(&self) -> Result<(), (Errno, Option<CString>)> {
         let plain = |e| (e, None);
         let dir = self.open_dir().map_err(plain)?;
@@ -88,15 +92,15 @@ impl NetDir {
     }
 }
 
-/// Removes the private nets of this user in a directory like /dev/shm in which nobody lives. `prefix`: what their names
-/// begin with.
+/// Removes the private nets of this user in a directory like /dev/shm in which nobody lives.
+/// `prefix`: what their names begin with.
 pub fn sweep_base(base: &CStr, prefix: &[u8]) {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY;
     let Ok(parent) = sys::open_internal(base, flags, 0) else {
         return;
     };
     let mut names: Vec<CString> = Vec::new();
-    let _ = sys::each_entry(parent.raw(), |entry| {
+    let _ = sys::each_entry(parent.as_fd(), |entry| {
         if is_chosen_name(entry.to_bytes(), prefix) {
             names.push(entry.to_owned());
         }
@@ -122,14 +126,15 @@ fn is_chosen_name(name: &[u8], prefix: &[u8]) -> bool {
     })
 }
 
-/// Removes the files of a private net in which nobody lives. True when the directory may go, which is empty then unless
-/// somebody put something else there.
+/// Removes the files of a private net in which nobody lives. True when the directory may go, which
+/// is empty then unless somebody put something else there.
 fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     let (state, _) = match dir.open(STATE, libc::O_RDWR, libc::S_IFREG) {
         Ok(opened) => opened,
         Err(Errno(libc::ENOENT)) => {
-            // Its maker may have died before the state was there; one that lives begins anew. The mark comes first: without
-            // it nothing here is ours but a directory with nothing in it.
+            // Its maker may have died before the state was there; one that lives begins anew. The
+            // mark comes first: without it nothing here is ours but a directory with
+            // nothing in it.
             let marked = dir.inode(PRIVATE).is_ok();
             let mut empty = true;
             dir.each_entry(|entry| {
@@ -144,7 +149,8 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     if dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG).is_err() {
         return Ok(false);
     }
-    // As long as this descriptor is open nobody becomes a member. Who has left for another image has said so before.
+    // As long as this descriptor is open nobody becomes a member. Who has left for another image
+    // has said so before.
     if life::exclude_members(&state).is_err()
         || images::is_any_on_the_way(&state)
         || is_capturer_alive(dir)
@@ -173,10 +179,12 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
         let mut found = false;
         other = None;
         let mut failed = Ok(());
-        // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
+        // Removing while reading may skip entries: again from the beginning until a pass finds
+        // nothing.
         dir.each_entry(|entry| {
             if entry == PRIVATE {
-                // The last one: who is killed before that leaves a net that is still known to be nobody's.
+                // The last one: who is killed before that leaves a net that is still known to be
+                // nobody's.
                 return true;
             }
             if !is_ours(dir, entry) {
@@ -199,7 +207,8 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     Ok(other)
 }
 
-/// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.
+/// Removes the mark of a private net, unless somebody makes a net there. True when there is none
+/// any more.
 fn remove_mark(dir: &Directory) -> bool {
     let is_missing = |name| matches!(dir.inode(name), Err(Errno(libc::ENOENT)));
     match claim(dir, PRIVATE, libc::S_IFREG) {
@@ -209,7 +218,8 @@ fn remove_mark(dir: &Directory) -> bool {
     }
 }
 
-/// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
+/// Is this one of the files that memtun makes? An interface's file by what it holds: its name says
+/// nothing.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry == STATE || entry == CAPTURER || entry == PRIVATE {
         return true;

@@ -1,7 +1,8 @@
 //! Nets without a name of their own: where they are made and what they are called.
 //!
-//! `BASE/memtun-UID-PID-RANDOM`. The name is for people: what makes such a net go with its last member is a mark in it, see
-//! [`crate::net`].
+//! `BASE/memtun-UID-PID-RANDOM`. The name is for people: what makes such a net go with its last
+//! member is a mark in it, see [`crate::net`].
+#![forbid(unsafe_code)]
 
 use crate::sys::{self, PathBuf};
 use crate::Errno;

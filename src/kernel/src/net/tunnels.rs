@@ -1,16 +1,18 @@
 //! Tunnels: making one, knowing that it is alive, clearing up after a dead one.
+#![forbid(unsafe_code)]
 
 use super::{claim, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL};
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
-use crate::shm::lock::{Guard, Patience};
-use crate::shm::{load_name, Mapped};
+use crate::shm::lock::Patience;
+use crate::shm::{load_name, Mapped, TunnelGuard};
 use crate::sys::{self, Fd};
 use crate::tun::bell;
 use crate::Errno;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 impl NetDir {
-    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked, published; its state.
+    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked,
+    /// published; its state.
     pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
         let (bell, inode, state) = self.make(|dir| {
             let temporary = temporary_name()?;
@@ -53,14 +55,14 @@ impl NetDir {
         inode: u64,
         tunnel: &'t Mapped<TunnelState>,
         patience: Patience,
-    ) -> Result<Guard<'t>, Errno> {
-        let locked = tunnel.lock.lock(self, patience, || {
+    ) -> Result<TunnelGuard<'t>, Errno> {
+        let locked = tunnel.lock(self, patience, || {
             if let Ok(fd) = self.open_bell(inode) {
                 bell::repair(tunnel, fd.raw());
             }
         });
         if locked.is_err() {
-            self.complain(patience, &tunnel.name, &tunnel.lock);
+            self.complain(patience, &tunnel.name, tunnel.is_lock_mine());
         }
         locked
     }
@@ -106,13 +108,18 @@ impl NetDir {
         tunnel: &Mapped<TunnelState>,
         local: &dyn Local,
     ) {
-        // Also when somebody holds the interface's lock and does not go on: the queue is gone, whoever counts it.
+        // Also when somebody holds the interface's lock and does not go on: the queue is gone,
+        // whoever counts it.
         let _interface_lock = self.lock_interface(interface, Patience::Brief);
         interface.remove_queue(inode);
-        let _lock = self.lock_tunnel(inode, tunnel, Patience::Brief);
+        let locked = self.lock_tunnel(inode, tunnel, Patience::Brief);
         tunnel.attachment.store(Attachment::None as u32, Release);
-        self.discard(tunnel);
-        drop(_lock);
+        match &locked {
+            Ok(locked) => self.discard(locked),
+            // Its file goes, with what is in it.
+            Err(_) => self.discarded(tunnel, tunnel.ring.queued()),
+        }
+        drop(locked);
         drop(_interface_lock);
         if interface.queue_count() == 0 {
             if interface.is_persistent() {
@@ -123,10 +130,14 @@ impl NetDir {
         }
     }
 
-    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's driver.
-    pub fn discard(&self, tunnel: &Mapped<TunnelState>) {
-        let lost = tunnel.clear() as u64;
-        self.discarded.fetch_add(lost, Relaxed);
+    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's
+    /// driver.
+    pub fn discard(&self, tunnel: &TunnelGuard<'_>) {
+        self.discarded(tunnel, tunnel.queue().clear());
+    }
+
+    fn discarded(&self, tunnel: &TunnelState, lost: u32) {
+        self.discarded.fetch_add(lost.into(), Relaxed);
         if tunnel.room_waiters.load(SeqCst) != 0 {
             tunnel.room_event.fetch_add(1, SeqCst);
             sys::futex_wake_all(&tunnel.room_event);

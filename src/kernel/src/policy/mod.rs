@@ -1,6 +1,8 @@
 //! Permissions and faults: how a test makes a program's calls fail on purpose.
 //!
-//! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
+//! They stand in the net's shared state, so that they can be changed while the program runs, from
+//! any process.
+#![forbid(unsafe_code)]
 
 use crate::request;
 use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
@@ -13,6 +15,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// Calls that faults can be set on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Operation {
     /// Opening a special device.
     Open = 1,
@@ -34,20 +37,22 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("close", Operation::Close),
 ];
 
-/// Where no request is that concerns a tunnel or an interface: behind those of files, before those of terminals, by which
-/// FIONBIO stands. A decimal number in here is a hexadecimal one that lacks its 0x.
+/// Where no request is that concerns a tunnel or an interface: behind those of files, before those
+/// of terminals, by which FIONBIO stands. A decimal number in here is a hexadecimal one that lacks
+/// its 0x.
 const FREE: Range<u32> = 0x100..0x5400;
 
 /// What a net permits: `MemoryIOSystem.permissions` of the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Permission {
     /// Opening special devices.
     Open = 1,
     /// ioctl on tunnels, and on any socket about an interface of the net.
     Ioctl = 2,
-    /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to somebody else's (TUNSETOWNER, TUNSETGROUP), and
-    /// changing them by requests on sockets.
+    /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to somebody else's
+    /// (TUNSETOWNER, TUNSETGROUP), and changing them by requests on sockets.
     NetAdmin = 4,
 }
 
@@ -81,10 +86,12 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`, `ioctl:TUNSETIFF=EBUSY@1`,
-/// `open=ENOENT`. WHEN counts the calls of that operation from the moment the fault is set: `N`, `N-M` or `N-` (from the
-/// Nth on); without it every call fails until the fault is taken back. REQUEST and ERRNO may be numbers, as `ioctl:0x8916=5`.
+/// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`,
+/// `ioctl:TUNSETIFF=EBUSY@1`, `open=ENOENT`. WHEN counts the calls of that operation from the
+/// moment the fault is set: `N`, `N-M` or `N-` (from the Nth on); without it every call fails until
+/// the fault is taken back. REQUEST and ERRNO may be numbers, as `ioctl:0x8916=5`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Fault {
     /// The call.
     pub operation: Operation,

@@ -1,4 +1,5 @@
 //! The third argument of a request, as the program gives it.
+#![forbid(unsafe_code)]
 
 use crate::Errno;
 

@@ -1,4 +1,5 @@
 //! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
+#![forbid(unsafe_code)]
 
 use super::argument::Argument;
 use super::Tunnel;
@@ -42,7 +43,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let flags = ifreq.flags() as u32;
         let wanted = ifreq.name();
         let name = self.policy_name(&wanted);
-        /// Others make interfaces meanwhile only where this process was taken for stopped, or a handler interrupts it.
+        /// Others make interfaces meanwhile only where this process was taken for stopped, or a
+        /// handler interrupts it.
         const TRIES: usize = 8;
         let mut attached = self.attach(fd, &name, flags, options, local);
         for _ in 1..TRIES {
@@ -60,7 +62,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         arg.store(&ifreq.0)
     }
 
-    /// The seed gives every interface another name than the requested one, to catch programs that ignore the answer.
+    /// The seed gives every interface another name than the requested one, to catch programs that
+    /// ignore the answer.
     fn policy_name(&self, wanted: &Name) -> Name {
         let suffix = load_name(&self.net.rename);
         let suffix = suffix.as_bytes();
@@ -111,7 +114,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(Errno(libc::EBUSY));
                 }
                 if interface.queue_count() == 0 {
-                    // A persistent device takes the framing of whoever comes first again; its send buffer starts anew.
+                    // A persistent device takes the framing of whoever comes first again; its send
+                    // buffer starts anew.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
                     interface
                         .tun_flags
@@ -127,7 +131,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(interface)
     }
 
-    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process for stopped.
+    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process
+    /// for stopped.
     fn add_to(&self, interface: &Mapped<InterfaceState>, fd: i32) -> Result<(), Errno> {
         let _lock = self.net.lock_interface(interface, Patience::Program)?;
         let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
@@ -144,13 +149,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(())
     }
 
-    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The tunnel is ready before
-    /// the interface names it: whoever finds it there can use it.
+    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The
+    /// tunnel is ready before the interface names it: whoever finds it there can use it.
     fn become_queue(&self, interface: &InterfaceState, fd: i32) -> Result<(), Errno> {
-        let _lock = self
+        let lock = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
-        self.state.clear();
+        lock.queue().clear();
         bell::silence(&self.state, fd, false);
         store_name(&self.state.name, &load_name(&interface.name));
         self.state
@@ -270,7 +275,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let _interface = self.net.lock_interface(&interface, Patience::Program)?;
         interface.switch_queue(self.inode, attach)?;
-        let _tunnel = self
+        let tunnel = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let state = if attach {
@@ -280,7 +285,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.state.attachment.store(state as u32, Release);
         if !attach {
-            self.net.discard(&self.state);
+            self.net.discard(&tunnel);
             bell::silence(&self.state, fd, false);
         }
         Ok(())

@@ -1,12 +1,12 @@
-//! The interface of a tunnel as this process has it mapped, and how it is replaced under calls that go on; see
-//! [`Retired`](super::retired::Retired).
+//! The interface of a tunnel as this process has it mapped, and how it is replaced under calls that
+//! go on; see [`Retired`](super::retired::Retired).
 
-use super::{InterfaceRef, Tunnel};
+use super::borrowed::InterfaceRef;
+use super::Tunnel;
 use crate::net::NetDir;
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::Errno;
-use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
     AtomicU32,
@@ -16,12 +16,12 @@ use std::sync::atomic::{
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// First use in this process, or the tunnel was attached anew since.
     #[cold]
-    pub(super) fn find_interface(&self) -> Result<InterfaceRef, Errno> {
+    pub(super) fn find_interface(&self) -> Result<InterfaceRef<'_>, Errno> {
         self.retired.wait_for_change();
         let word = self.interface.load(SeqCst);
         if !word.is_null() {
             // SAFETY: as in `interface`.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            let interface = unsafe { InterfaceRef::of_word(word) };
             if self.is_current(&interface) {
                 return Ok(interface);
             }
@@ -41,29 +41,35 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         interface.ifindex.load(Relaxed) == self.state.ifindex.load(Relaxed) && !interface.is_going()
     }
 
-    /// Another thread may be in the middle of a call on the interface before: its mapping stays until none is. Calls that
-    /// begin now wait for the new one.
-    pub(super) fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef {
-        let word = interface.into_word();
+    /// Another thread may be in the middle of a call on the interface before: its mapping stays
+    /// until none is. Calls that begin now wait for the new one.
+    pub(super) fn set_interface(&self, interface: Mapped<InterfaceState>) -> InterfaceRef<'_> {
+        // SAFETY: it is kept for `from_word`.
+        let word = unsafe { interface.into_word() };
         self.retired.change(|| {
             self.retired
                 .push(self.interface.swap(std::ptr::null_mut(), SeqCst));
             self.retired.free(|| (self.alone)(self));
             self.retired.push(self.interface.swap(word, SeqCst));
         });
-        // SAFETY: just made by `into_word`.
-        ManuallyDrop::new(unsafe { Mapped::from_word(word) })
+        // SAFETY: just made by `into_word`, and retired only when no call can have it any more.
+        unsafe { InterfaceRef::of_word(word) }
     }
 
-    /// Says how to find out whether the calling thread's call is the only one on this tunnel in this process, but for those
-    /// that wait: [`Tunnel::held_up`] says how many wait here. In the order of SeqCst a call counts before it begins, and a
-    /// wait no more before it ends.
-    pub fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
+    /// Says how to find out whether the calling thread's call is the only one on this tunnel in
+    /// this process, but for those that wait: [`Tunnel::held_up`] says how many wait here. In
+    /// the order of SeqCst a call counts before it begins, and a wait no more before it ends.
+    ///
+    /// # Safety
+    /// Where it says so, no other thread has an [`InterfaceRef`] of this tunnel's, and the calling
+    /// one uses none that it got before: the mapping is ended.
+    pub unsafe fn alone_when(mut self, alone: fn(&Self) -> bool) -> Self {
         self.alone = alone;
         self
     }
 
-    /// Calls that wait here for the tunnel's new interface, and a number that is another one when one of them has gone on.
+    /// Calls that wait here for the tunnel's new interface, and a number that is another one when
+    /// one of them has gone on.
     pub fn held_up(&self) -> (u32, u32) {
         self.retired.waiting()
     }

@@ -1,9 +1,11 @@
-//! What stands in front of a packet on the program's side: packet information and vnet header, and the checks of
-//! `tun_get_user` and `tun_put_user` in their order.
+//! What stands in front of a packet on the program's side: packet information and vnet header, and
+//! the checks of `tun_get_user` and `tun_put_user` in their order.
+#![forbid(unsafe_code)]
 
 use super::vnet::VnetHeader;
 use crate::shm::layout::InterfaceState;
 use crate::shm::ring::Packet;
+use crate::shm::SharedBytes;
 use crate::uapi::*;
 use crate::Errno;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,8 +20,11 @@ pub trait Sink {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Stores `data` at `offset`, which lies within. EFAULT when the program's memory is not writable there.
+    /// Stores `data` at `offset`, which lies within. EFAULT when the program's memory is not
+    /// writable there.
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno>;
+    /// The same from shared memory.
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno>;
 }
 
 /// Memory of the program that a write reads.
@@ -30,8 +35,11 @@ pub trait Source {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Fills `room` from `offset` on; the range lies within. EFAULT when the program's memory is not readable there.
+    /// Fills `room` from `offset` on; the range lies within. EFAULT when the program's memory is
+    /// not readable there.
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno>;
+    /// The same into shared memory.
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno>;
 }
 
 impl Sink for [u8] {
@@ -40,6 +48,10 @@ impl Sink for [u8] {
     }
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         self[offset..offset + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        data.copy_to(&mut self[offset..offset + data.len()]);
         Ok(())
     }
 }
@@ -51,6 +63,9 @@ impl Sink for &mut [u8] {
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno> {
         Sink::put(*self, offset, data)
     }
+    fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
+        Sink::put_shared(*self, offset, data)
+    }
 }
 
 impl Source for &[u8] {
@@ -59,6 +74,10 @@ impl Source for &[u8] {
     }
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno> {
         room.copy_from_slice(&self[offset..offset + room.len()]);
+        Ok(())
+    }
+    fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
+        room.store(&self[offset..offset + room.len()]);
         Ok(())
     }
 }
@@ -98,7 +117,8 @@ impl Framing {
         }
     }
 
-    /// Gives a packet to a reader: bytes given. The packet is lost also when this fails, as in the kernel.
+    /// Gives a packet to a reader: bytes given. The packet is lost also when this fails, as in the
+    /// kernel.
     #[inline]
     pub fn give(&self, packet: &Packet<'_>, sink: &mut impl Sink) -> Result<usize, Errno> {
         let room = sink.len();
@@ -128,8 +148,9 @@ impl Framing {
             }
         }
         let some = packet.data.len().min(room - at);
-        // A payload that the program's memory cannot take is not an error of the driver's (the iterator just stops).
-        let _ = sink.put(at, &packet.data[..some]);
+        // A payload that the program's memory cannot take is not an error of the driver's (the
+        // iterator just stops).
+        let _ = sink.put_shared(at, packet.data.first(some));
         Ok(at + some)
     }
 
@@ -182,20 +203,23 @@ impl Written {
         self.len -= n;
     }
 
-    /// The ethertype that the host sees; EINVAL where the driver cannot tell (a tun without packet information looks at
-    /// the version nibble, and at nothing else).
+    /// The ethertype that the host sees; EINVAL where the driver cannot tell (a tun without packet
+    /// information looks at the version nibble, and at nothing else).
     #[inline]
-    pub fn ethertype(&self, packet: &[u8]) -> Result<u16, Errno> {
+    pub fn ethertype(&self, packet: SharedBytes<'_>) -> Result<u16, Errno> {
         if self.tap {
-            let proto = u16::from_be_bytes([packet[12], packet[13]]);
-            // eth_type_trans: below 1536 it is an 802.3 length; ETH_P_802_2, or ETH_P_802_3 for raw IPX.
+            // Never shorter than its Ethernet header.
+            let byte = |at| packet.get(at).unwrap_or(0);
+            let proto = u16::from_be_bytes([byte(12), byte(13)]);
+            // eth_type_trans: below 1536 it is an 802.3 length; ETH_P_802_2, or ETH_P_802_3 for raw
+            // IPX.
             return Ok(match proto {
                 1536.. => proto,
-                _ if packet.get(14..16) == Some(&[0xff, 0xff]) => 0x0001,
+                _ if packet.get(14) == Some(0xff) && packet.get(15) == Some(0xff) => 0x0001,
                 _ => 0x0004,
             });
         }
-        match (self.proto, packet.first().map(|b| b >> 4)) {
+        match (self.proto, packet.get(0).map(|b| b >> 4)) {
             (Some(proto), _) => Ok(proto),
             (None, Some(4)) => Ok(ETH_P_IP),
             (None, Some(6)) => Ok(ETH_P_IPV6),
@@ -205,7 +229,7 @@ impl Written {
 
     /// Does the vnet header fit the packet behind it?
     #[inline]
-    pub fn check_vnet(&self, packet: &[u8]) -> Result<(), Errno> {
+    pub fn check_vnet(&self, packet: SharedBytes<'_>) -> Result<(), Errno> {
         match &self.vnet {
             None => Ok(()),
             Some(header) => header.check(packet),

@@ -1,4 +1,5 @@
 //! The requests of the tun descriptor (`__tun_chr_ioctl`).
+#![forbid(unsafe_code)]
 
 use super::argument::Argument;
 use super::attach::AttachOptions;
@@ -23,12 +24,13 @@ const INVALID: Errno = Errno(libc::EINVAL);
 pub enum Ioctl {
     /// Done, with this return value.
     Done(i32),
-    /// A request that the kernel handles for every descriptor (FIONBIO, FIOCLEX ...): make it on the bell.
+    /// A request of any descriptor: make it on the bell.
     Generic,
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request count.
+    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request
+    /// count.
     pub fn ioctl(
         &self,
         fd: i32,
@@ -37,7 +39,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        // First of all, as a security module of the kernel would: a fault may be set on any request.
+        // First of all, as a security module of the kernel would: a fault may be set on any
+        // request.
         self.net.permit_check(Permission::Ioctl)?;
         self.net.fault_check(Operation::Ioctl, request)?;
         let row = request::on_tunnel(request);
@@ -212,7 +215,8 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(bytes))
 }
 
-/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and
+/// comparisons.
 fn namespace() -> Result<i32, Errno> {
     const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;

@@ -3,6 +3,7 @@
 mod argument;
 mod attach;
 pub mod bell;
+mod borrowed;
 mod current;
 mod frame;
 mod ioctl;
@@ -12,6 +13,7 @@ mod vnet;
 
 pub use argument::Argument;
 pub use attach::AttachOptions;
+pub use borrowed::InterfaceRef;
 pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
@@ -27,7 +29,6 @@ use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::tun::room::{Refusal, Wait};
 use crate::{Errno, Name, Operation, Permission};
-use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{
     fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
@@ -39,8 +40,8 @@ use std::sync::atomic::{
 pub enum Read {
     /// So many bytes were given to the program.
     Done(usize),
-    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of deletions, for
-    /// [`Tunnel::deleted_since`].
+    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of
+    /// deletions, for [`Tunnel::deleted_since`].
     Empty(u32),
 }
 
@@ -55,7 +56,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The link is down: [`Tunnel::link_bell`] tells when it comes up.
     pub link_down: bool,
-    /// Not writable because whoever captures is behind: nobody tells when it has read, look again after a moment.
+    /// Not writable because whoever captures is behind: nobody tells when it has read, look again
+    /// after a moment.
     pub capturer_behind: bool,
 }
 
@@ -68,7 +70,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     interface: AtomicPtr<u8>,
     /// The mappings that were current before and may still be in use.
     retired: Retired,
-    /// Is the calling thread's call the only one on this tunnel in this process, but for those that wait?
+    /// Is the calling thread's call the only one on this tunnel in this process, but for those
+    /// that wait?
     alone: fn(&Self) -> bool,
     /// Calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,
@@ -76,12 +79,9 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     never_blocks: AtomicBool,
 }
 
-/// A borrowed mapping of an interface.
-pub type InterfaceRef = ManuallyDrop<Mapped<InterfaceState>>;
-
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that make no sense on a
-    /// device get the kernel's errors.
+    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that
+    /// make no sense on a device get the kernel's errors.
     pub fn open(net: N, flags: i32) -> Result<(Fd, Self), Errno> {
         net.permit_check(Permission::Open)?;
         net.fault_check(Operation::Open, 0)?;
@@ -113,7 +113,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         ))
     }
 
-    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of its bell.
+    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of
+    /// its bell.
     pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
         let state = net.tunnel(inode)?;
         Ok(Tunnel {
@@ -164,15 +165,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// The interface that the tunnel is attached to. EBADFD when it is not.
     #[inline]
-    pub fn interface(&self) -> Result<InterfaceRef, Errno> {
+    pub fn interface(&self) -> Result<InterfaceRef<'_>, Errno> {
         if self.attachment() == Attachment::None {
             return Err(Errno(libc::EBADFD));
         }
         let word = self.interface.load(SeqCst);
         if !word.is_null() {
-            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any more (see
-            // `set_interface`) and in drop.
-            let interface = ManuallyDrop::new(unsafe { Mapped::<InterfaceState>::from_word(word) });
+            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any
+            // more (see `set_interface`) and in drop.
+            let interface = unsafe { InterfaceRef::of_word(word) };
             if self.is_current(&interface) {
                 return Ok(interface);
             }
@@ -180,7 +181,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.find_interface()
     }
 
-    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
+    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the
+    /// program read from.
     #[inline]
     pub fn read(&self, fd: i32, sink: &mut impl Sink) -> Result<Read, Errno> {
         let interface = self.interface()?;
@@ -189,12 +191,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return Ok(Read::Done(0));
         }
         let deletions = self.state.deletions.load(Acquire);
-        let _lock = self
+        let lock = self
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let framing = frame::Framing::of(&interface);
-        let read = self
-            .state
+        let read = lock
+            .queue()
             .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
         let Some(given) = read else {
             // The interface may have been deleted since the look above.
@@ -215,7 +217,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(Read::Done(n))
     }
 
-    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
+    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to
+    /// it.
     pub fn repair(&self, fd: i32) {
         if let Ok(_lock) = self
             .net
@@ -225,20 +228,20 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked fails with EFAULT, as the
-    /// kernel's does.
+    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked
+    /// fails with EFAULT, as the kernel's does.
     pub fn deleted_since(&self, deletions: u32) -> bool {
         self.state.deletions.load(Acquire) != deletions
     }
 
-    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the capturer; one with
-    /// O_NONBLOCK gets EAGAIN. See `memtun::Capture`.
+    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the
+    /// capturer; one with O_NONBLOCK gets EAGAIN. See `memtun::Capture`.
     #[inline]
     pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
         let interface = self.interface()?;
         match self.append(&interface, source) {
             Ok(captured) => {
-                interface.log_ring();
+                interface.log.ring();
                 if captured {
                     self.net.ring_capturer();
                 }
@@ -268,7 +271,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let packet = frame::Framing::of(interface).take(source)?;
         let stats = &interface.stats;
         let room = self.net.lock_log(interface, packet.len, self.wait());
-        let (_lock, captured) = room.map_err(|refusal| match refusal.behind {
+        let (lock, captured) = room.map_err(|refusal| match refusal.behind {
             // Waiting would not help.
             true if !interface.is_up() => Refusal {
                 errno: Errno(libc::EIO),
@@ -276,31 +279,33 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             },
             _ => refusal,
         })?;
-        interface.log_append(Sort::Written, packet.len, |room| {
-            let refused = |e| {
-                stats.rx_dropped.fetch_add(1, Relaxed);
-                e
-            };
-            source.copy(packet.offset, room).map_err(refused)?;
-            packet.check_vnet(room).inspect_err(|_| {
-                stats.rx_frame_errors.fetch_add(1, Relaxed);
+        lock.log_writer()
+            .append(Sort::Written, packet.len, |room| {
+                let refused = |e| {
+                    stats.rx_dropped.fetch_add(1, Relaxed);
+                    e
+                };
+                source.copy_shared(packet.offset, room).map_err(refused)?;
+                packet.check_vnet(room).inspect_err(|_| {
+                    stats.rx_frame_errors.fetch_add(1, Relaxed);
+                })?;
+                let ethertype = packet.ethertype(room).map_err(refused)?;
+                if !interface.is_up() {
+                    return Err(refused(Errno(libc::EIO)));
+                }
+                if interface.attached.load(Relaxed) > 1 {
+                    let hash = crate::link::flow_hash(|at| room.get(at), interface.is_tap());
+                    interface.learn_flow(hash, self.inode);
+                }
+                Ok(ethertype)
             })?;
-            let ethertype = packet.ethertype(room).map_err(refused)?;
-            if !interface.is_up() {
-                return Err(refused(Errno(libc::EIO)));
-            }
-            if interface.attached.load(Relaxed) > 1 {
-                interface.learn_flow(crate::link::flow_hash(room, interface.is_tap()), self.inode);
-            }
-            Ok(ethertype)
-        })?;
         count(&stats.rx_packets, 1, true);
         count(&stats.rx_bytes, packet.len as u64, true);
         Ok(captured)
     }
 
-    /// The capturer sees also what the program could not write; as the network would see it, or whole if its headers
-    /// cannot be told.
+    /// The capturer sees also what the program could not write; as the network would see it, or
+    /// whole if its headers cannot be told.
     #[cold]
     fn capture_refused(
         &self,
@@ -317,13 +322,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         if captured {
             // Bytes that cannot be read are not there to be captured.
-            let _ = interface.log_append(Sort::WriteRefused(refused), len, |room| {
-                source.copy(offset, room)?;
-                Ok(packet.and_then(|p| p.ethertype(room).ok()).unwrap_or(0))
-            });
+            let _ = lock
+                .log_writer()
+                .append(Sort::WriteRefused(refused), len, |room| {
+                    source.copy_shared(offset, room)?;
+                    Ok(packet.and_then(|p| p.ethertype(room).ok()).unwrap_or(0))
+                });
         }
         drop(lock);
-        interface.log_ring();
+        interface.log.ring();
         self.net.ring_capturer();
     }
 
@@ -331,7 +338,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Wait::of_flags(self.open_flags())
     }
 
-    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
+    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when
+    /// the link comes up.
     pub fn readiness(&self) -> Readiness {
         let now = self.glance();
         if now.writable || now.error || now.capturer_behind {
@@ -357,7 +365,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let capturer_behind = !detached && self.net.is_capturer_behind(&interface);
         Readiness {
             error: false,
-            readable: self.state.queued() > 0,
+            readable: self.state.ring.queued() > 0,
             writable: (detached || interface.is_writable()) && !capturer_behind,
             link_down: !interface.is_up(),
             capturer_behind,
@@ -369,13 +377,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.told_of_space.load(Relaxed)
     }
 
-    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
+    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a
+    /// burst.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);
     }
 
-    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared memory then; what stands
-    /// there alone proves nothing.
+    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared
+    /// memory then; what stands there alone proves nothing.
     #[inline]
     fn never_blocks(&self) -> bool {
         self.never_blocks.load(Relaxed) && self.open_flags() & libc::O_NONBLOCK != 0
@@ -392,8 +401,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.signals.load(Relaxed) & bell::SIGNALS != 0
     }
 
-    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not. Look again after this
-    /// whether there is a reason to.
+    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not.
+    /// Look again after this whether there is a reason to.
     pub fn sleeps(&self) -> bool {
         let sleeps = self.has_signals();
         if sleeps {
@@ -424,7 +433,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
+    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its
+    /// interface goes.
     pub fn link_bell(&self) -> Result<Fd, Errno> {
         if !may(Extra::Files) {
             return Err(Errno(libc::EPERM));
@@ -440,9 +450,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(fd)
     }
 
-    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
-    /// it unless it is persistent. False while others hold it, and in a sandbox that the process has entered: whoever looks
-    /// next clears up.
+    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends,
+    /// and its interface with it unless it is persistent. False while others hold it, and in a
+    /// sandbox that the process has entered: whoever looks next clears up.
     pub fn closed(&self, local: &dyn crate::net::Local) -> bool {
         if !may(Extra::Files) {
             // A process that forbids itself everything; whoever looks next finds the tunnel dead.
@@ -456,7 +466,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 }
 
-/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the locked instruction.
+/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the
+/// locked instruction.
 #[inline]
 fn count(counter: &AtomicU64, n: u64, alone: bool) {
     if alone {

@@ -1,8 +1,8 @@
 //! Mappings of interfaces that a tunnel was attached to before.
 //!
-//! A call takes the tunnel's mapping without counting that, which would cost as much as the rest of it. So a mapping that was
-//! replaced is unmapped when it is known that no call is under way that began before: when the thread that asks is alone,
-//! while those that begin are made to wait.
+//! A call takes the tunnel's mapping without counting that, which would cost as much as the rest of
+//! it. So a mapping that was replaced is unmapped when it is known that no call is under way that
+//! began before: when the thread that asks is alone, while those that begin are made to wait.
 
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// More than these only accumulate while a call does not come to its end.
 const PLACES: usize = 8;
 
-/// How often a thread lets others go on, and for how long. Calls are short, but whoever makes them may have lost the processor
-/// in the middle of one.
+/// How often a thread lets others go on, and for how long. Calls are short, but whoever makes them
+/// may have lost the processor in the middle of one.
 const TRIES: usize = 50;
 const NAP: Duration = Duration::from_micros(200);
 
@@ -38,7 +38,8 @@ impl Retired {
         self.changing.fetch_sub(1, SeqCst);
     }
 
-    /// Waits for a change by another thread to end; not for ever, because a signal handler may have interrupted it.
+    /// Waits for a change by another thread to end; not for ever, because a signal handler may have
+    /// interrupted it.
     pub fn wait_for_change(&self) {
         if self.changing.load(SeqCst) == 0 {
             return;
@@ -74,7 +75,8 @@ impl Retired {
         let _ = self.words.iter().find(is_free);
     }
 
-    /// Unmaps what was kept if no call can be using it: `alone` says that all others began later or wait.
+    /// Unmaps what was kept if no call can be using it: `alone` says that all others began later or
+    /// wait.
     pub fn free(&self, alone: impl Fn() -> bool) {
         let words = self
             .words
@@ -93,7 +95,8 @@ impl Retired {
             if !is_safe {
                 self.push(word);
             } else if !word.is_null() {
-                // SAFETY: from `into_word`, taken out of its place by this thread alone, and no call has it.
+                // SAFETY: from `into_word`, taken out of its place by this thread alone, and no
+                // call has it.
                 drop(unsafe { Mapped::<InterfaceState>::from_word(word) });
             }
         }

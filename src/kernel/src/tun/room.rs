@@ -1,9 +1,10 @@
 //! The writers' side: room in a log that is captured.
+#![forbid(unsafe_code)]
 
 use crate::net::NetDir;
 use crate::shm::layout::InterfaceState;
-use crate::shm::lock::{holds_any, Guard, Patience};
-use crate::shm::Mapped;
+use crate::shm::lock::{holds_any, Patience};
+use crate::shm::{InterfaceGuard, Mapped};
 use crate::{sys, Errno};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
@@ -76,7 +77,8 @@ impl Wait {
 pub struct Refusal {
     /// What the writer is told.
     pub errno: Errno,
-    /// Because the capturer is behind by the whole log. It is counted, and there is no room to show it in the capture.
+    /// Because the capturer is behind by the whole log. It is counted, and there is no room to
+    /// show it in the capture.
     pub behind: bool,
 }
 
@@ -97,18 +99,19 @@ impl Refusal {
 }
 
 impl NetDir {
-    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. Waits for
-    /// the capturer as long as `wait` says; EAGAIN then. EBADFD when somebody captures and the interface is gone.
+    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody
+    /// captures. Waits for the capturer as long as `wait` says; EAGAIN then. EBADFD when
+    /// somebody captures and the interface is gone.
     #[inline]
     pub fn lock_log<'i>(
         &self,
         interface: &'i Mapped<InterfaceState>,
         len: usize,
         wait: Wait,
-    ) -> Result<(Guard<'i>, bool), Refusal> {
+    ) -> Result<(InterfaceGuard<'i>, bool), Refusal> {
         let lock = self.lock_interface(interface, wait.for_lock())?;
-        if let Some(upto) = interface.log_wants(len) {
-            self.grow_log(interface, upto);
+        if let Some(upto) = lock.log_writer().wants(len) {
+            self.grow_log(&lock, upto);
         }
         if self.is_captured() {
             self.make_room(interface, lock, len, wait)
@@ -121,16 +124,16 @@ impl NetDir {
     fn make_room<'i>(
         &self,
         interface: &'i Mapped<InterfaceState>,
-        mut lock: Guard<'i>,
+        mut lock: InterfaceGuard<'i>,
         len: usize,
         wait: Wait,
-    ) -> Result<(Guard<'i>, bool), Refusal> {
+    ) -> Result<(InterfaceGuard<'i>, bool), Refusal> {
         let mut end = None;
         loop {
             if interface.is_going() {
                 return Err(Errno(libc::EBADFD).into());
             }
-            let Some(number) = interface.log_blocked(len) else {
+            let Some(number) = lock.log_blocked(len) else {
                 return Ok((lock, true));
             };
             if matches!(wait, Wait::Glance) {
@@ -174,7 +177,7 @@ impl NetDir {
 
     /// Is a tunnel of this interface not writable because the capturer is behind?
     #[inline]
-    pub fn is_capturer_behind(&self, interface: &Mapped<InterfaceState>) -> bool {
+    pub fn is_capturer_behind(&self, interface: &InterfaceState) -> bool {
         if !self.is_captured() || !interface.is_capturer_behind() {
             return false;
         }
@@ -182,10 +185,11 @@ impl NetDir {
         self.is_captured() && interface.is_capturer_behind()
     }
 
-    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock. Where nobody can tell, as
-    /// after chroot(2), it is not waited for longer than [`PATIENCE`].
+    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock.
+    /// Where nobody can tell, as after chroot(2), it is not waited for longer than
+    /// [`PATIENCE`].
     #[cold]
-    fn look_after_capturer(&self, interface: &Mapped<InterfaceState>) {
+    fn look_after_capturer(&self, interface: &InterfaceState) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);
         let looked = interface.capturer_looked.load(Relaxed);
         let is_due = looked > now || now - looked >= LOOK.as_nanos() as u64;

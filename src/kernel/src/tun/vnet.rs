@@ -1,7 +1,9 @@
-//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its longer forms): what the
-//! driver refuses. It looks at offsets and sizes, hardly ever at the packet: a header may well say TCP over IPv4 in front of
-//! something else.
+//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its
+//! longer forms): what the driver refuses. It looks at offsets and sizes, hardly ever at the
+//! packet: a header may well say TCP over IPv4 in front of something else.
+#![forbid(unsafe_code)]
 
+use crate::shm::SharedBytes;
 use crate::uapi::{ETH_HLEN, VNET_HDR_SIZE};
 use crate::Errno;
 
@@ -28,7 +30,8 @@ const TCP_CHECK: usize = 16;
 const UDP_CHECK: usize = 6;
 /// UDP_MAX_SEGMENTS.
 const MOST_SEGMENTS: usize = 128;
-/// The kernel counts where a checksum starts in 16 bits, from so many bytes before the packet (NET_SKB_PAD).
+/// The kernel counts where a checksum starts in 16 bits, from so many bytes before the packet
+/// (NET_SKB_PAD).
 const HEADROOM: usize = 64;
 /// A segment size that the kernel keeps for itself.
 const GSO_BY_FRAGS: u16 = 0xffff;
@@ -42,7 +45,8 @@ pub(super) struct VnetHeader {
     gso_size: u16,
     csum_start: u16,
     csum_offset: u16,
-    /// Offsets of the outer transport header and the inner network header; None where the header is too short for them.
+    /// Offsets of the outer transport header and the inner network header; None where the header
+    /// is too short for them.
     tunnel: Option<(u16, u16)>,
 }
 
@@ -80,7 +84,7 @@ impl VnetHeader {
     }
 
     /// The checks of `virtio_net_hdr_tnl_to_skb`.
-    pub fn check(&self, packet: &[u8]) -> Result<(), Errno> {
+    pub fn check(&self, packet: SharedBytes<'_>) -> Result<(), Errno> {
         let tunnel = self.gso_type & GSO_UDP_TUNNEL;
         if tunnel == 0 {
             return self.check_plain(packet, self.gso_type);
@@ -122,7 +126,7 @@ impl VnetHeader {
     }
 
     /// The checks of `virtio_net_hdr_to_skb`.
-    fn check_plain(&self, packet: &[u8], gso_type: u8) -> Result<(), Errno> {
+    fn check_plain(&self, packet: SharedBytes<'_>, gso_type: u8) -> Result<(), Errno> {
         let kind = gso_type & !GSO_ECN;
         let (network, transport) = match (gso_type, kind) {
             (0, _) => (IPV4, 0),

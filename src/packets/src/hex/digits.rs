@@ -1,4 +1,5 @@
 //! Bytes as two digits each.
+#![forbid(unsafe_code)]
 
 /// Adds the bytes that a word of digits stands for.
 pub(super) fn digits(word: &[u8], found: &mut Vec<u8>) -> Result<(), String> {

@@ -1,7 +1,10 @@
-//! Dumps with offsets. A line is an offset, bytes, and perhaps the same as text; offset 0 begins a packet.
+//! Dumps with offsets. A line is an offset, bytes, and perhaps the same as text; offset 0 begins a
+//! packet.
 //!
-//! What the bytes are and what the text beside them, each tool decides by its own columns. The next line's offset says how many
-//! bytes there were; where that is not known (on the last line), groups of a like width, one space apart, are bytes.
+//! What the bytes are and what the text beside them, each tool decides by its own columns. The next
+//! line's offset says how many bytes there were; where that is not known (on the last line), groups
+//! of a like width, one space apart, are bytes.
+#![forbid(unsafe_code)]
 
 use super::digits::digits;
 use crate::frame::LONGEST;
@@ -10,7 +13,8 @@ use crate::frame::LONGEST;
 struct Line<'a> {
     /// Digits of the offset.
     offset: &'a [u8],
-    /// Bases that they may be meant in: od writes seven digits, octal unless told otherwise, `xxd -d` decimal ones.
+    /// Bases that they may be meant in: od writes seven digits, octal unless told otherwise, `xxd
+    /// -d` decimal ones.
     radixes: &'static [u32],
     /// A colon behind it says that it is one.
     colon: bool,
@@ -21,7 +25,8 @@ fn is_hex(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// None for a line that does not begin with an offset of three digits or more, which are those that text2pcap believes.
+/// None for a line that does not begin with an offset of three digits or more, which are those that
+/// text2pcap believes.
 fn apart(line: &[u8]) -> Option<Line<'_>> {
     let line = line.trim_ascii();
     let end = line.iter().position(u8::is_ascii_whitespace);
@@ -44,8 +49,8 @@ fn apart(line: &[u8]) -> Option<Line<'_>> {
     })
 }
 
-/// Does a dump begin with this line? Without a colon only where what follows is bytes by themselves: a packet may begin with
-/// zeros, too.
+/// Does a dump begin with this line? Without a colon only where what follows is bytes by
+/// themselves: a packet may begin with zeros, too.
 pub fn is_start(line: &[u8]) -> bool {
     let Some(line) = apart(line) else {
         return false;
@@ -66,7 +71,8 @@ pub fn is_of_words(line: &[u8]) -> bool {
     apart(line).is_some_and(|line| !line.colon && line.offset == b"0000000") && !is_start(line)
 }
 
-/// Why the first line of a dump cannot be read as bytes in their order: `xxd -b` and `xxd -e` look like other dumps.
+/// Why the first line of a dump cannot be read as bytes in their order: `xxd -b` and `xxd -e` look
+/// like other dumps.
 pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
     let line = apart(line).filter(|line| line.colon)?;
     let rest = line.rest.trim_ascii_start();
@@ -137,7 +143,8 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Takes a line. A packet, when this line begins the next one. Lines without an offset are other people's words.
+    /// Takes a line. A packet, when this line begins the next one. Lines without an offset are
+    /// other people's words.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, String> {
         if line.trim_ascii() == b"*" && !self.packet.is_empty() {
             self.repeated = true;

@@ -1,4 +1,5 @@
 //! Reading hexadecimal text.
+#![forbid(unsafe_code)]
 
 use super::digits::digits;
 use super::dump::{is_of_words, is_otherwise, is_start, Dump};

@@ -1,4 +1,5 @@
 //! Writing one packet a line.
+#![forbid(unsafe_code)]
 
 use std::io::{self, Write};
 

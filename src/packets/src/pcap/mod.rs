@@ -1,4 +1,5 @@
 //! Classic pcap (draft-ietf-opsawg-pcap).
+#![forbid(unsafe_code)]
 
 pub(crate) mod read;
 mod write;

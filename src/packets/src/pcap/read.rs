@@ -1,4 +1,5 @@
 //! Reading pcap: either byte order, micro- and nanoseconds.
+#![forbid(unsafe_code)]
 
 use crate::frame::{self, Frame, LONGEST};
 use crate::input::{read_whole, Error, Order};

@@ -1,4 +1,5 @@
 //! Writing pcap: little-endian, nanoseconds.
+#![forbid(unsafe_code)]
 
 use crate::frame::LONGEST;
 use crate::link::LinkType;
@@ -17,7 +18,8 @@ impl<W: Write> Writer<W> {
         Ok(Writer { output })
     }
 
-    /// Writes a packet: when it came, in nanoseconds since the epoch, and its bytes. Of the seconds pcap keeps 32 bits.
+    /// Writes a packet: when it came, in nanoseconds since the epoch, and its bytes. Of the seconds
+    /// pcap keeps 32 bits.
     pub fn packet(&mut self, time_ns: u64, data: &[u8]) -> io::Result<()> {
         let seconds = (time_ns / 1_000_000_000) as u32;
         let fraction = (time_ns % 1_000_000_000) as u32;

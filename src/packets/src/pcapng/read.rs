@@ -1,5 +1,6 @@
-//! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution, packets in all three
-//! kinds of blocks; other blocks are passed over.
+//! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution,
+//! packets in all three kinds of blocks; other blocks are passed over.
+#![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, OBSOLETE_PACKET, SECTION, SIMPLE_PACKET};
 use crate::frame::{self, Frame, LONGEST};
@@ -45,7 +46,8 @@ impl<R: Read> Packets<R> {
         }
     }
 
-    /// Reads one block: its type and its body. None at the end of the file; no body for one that is of no interest.
+    /// Reads one block: its type and its body. None at the end of the file; no body for one that is
+    /// of no interest.
     fn block(&mut self) -> Result<Option<(u32, Vec<u8>)>, Error> {
         self.block += 1;
         let what = format!("block {}", self.block);
@@ -148,7 +150,8 @@ impl<R: Read> Packets<R> {
                 (9, [resolution, ..]) => {
                     let exponent = u32::from(resolution & 0x7f);
                     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                    // Finer than 128 bits can say is finer than 64 bits of ticks reach: all of them within the first nanosecond.
+                    // Finer than 128 bits can say is finer than 64 bits of ticks reach: all of them
+                    // within the first nanosecond.
                     interface.ticks = base.saturating_pow(exponent);
                 }
                 (14, value) => {

@@ -1,4 +1,6 @@
-//! Writing pcapng: one section, an interface block per interface, nanoseconds, directions, comments, statistics.
+//! Writing pcapng: one section, an interface block per interface, nanoseconds, directions,
+//! comments, statistics.
+#![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, INTERFACE_STATISTICS, SECTION};
 use crate::frame::LONGEST;
@@ -27,7 +29,8 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
 }
 
-/// Longest packet: more than any interface carries. Zero for "no limit" is not understood by every reader of pipes.
+/// Longest packet: more than any interface carries. Zero for "no limit" is not understood by every
+/// reader of pipes.
 const SNAPLEN: u32 = LONGEST;
 
 impl<W: Write> Writer<W> {
@@ -98,7 +101,8 @@ impl<W: Write> Writer<W> {
         written
     }
 
-    /// Says how many packets of an interface are in the file, and how many are missing, if that is known.
+    /// Says how many packets of an interface are in the file, and how many are missing, if that is
+    /// known.
     pub fn statistics(
         &mut self,
         interface: u32,

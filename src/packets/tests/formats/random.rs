@@ -1,5 +1,6 @@
-//! Whatever a file holds, reading it ends, and in a sentence if not well; what is written is read again. Random bytes, good
-//! files that were damaged, and random packets: [`CASES`] of each, or as many as there is time for in `MEMTUN_FUZZ_SECONDS`.
+//! Whatever a file holds, reading it ends, and in a sentence if not well; what is written is read
+//! again. Random bytes, good files that were damaged, and random packets: [`CASES`] of each, or as
+//! many as there is time for in `MEMTUN_FUZZ_SECONDS`.
 
 use super::frames;
 use memtun_packets::{fit, hex, other_length, pcap, pcapng, LinkType, LONGEST};

@@ -88,7 +88,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         [c_char_p, c_size_t, c_uint16, c_int, c_char_p, c_size_t],
     ),
     "memtun_library_path": (c_ssize_t, [c_char_p, c_size_t]),
-    "memtun_program_environment": (
+    "memtun_net_environment": (
         c_ssize_t,
         [c_void_p, c_char_p, c_void_p, c_char_p, c_char_p, c_size_t],
     ),

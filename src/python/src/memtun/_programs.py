@@ -48,7 +48,7 @@ def environment(
         encoded = [_library.c_text(os.fsdecode(device), "device") for device in devices]
         paths = (ctypes.c_char_p * (len(encoded) + 1))(*encoded)
     block = _library.filled(
-        "memtun_program_environment",
+        "memtun_net_environment",
         *(net, None if link is None else _library.c_text(link, "link"), paths),
         os.fsencode(variables.get("LD_PRELOAD", "")),
     )

@@ -1,7 +1,7 @@
-/* misuse.c - memtun.h used as it must not be: each call fails with an errno, a kind and a sentence, and nothing crashes.
+/* misuse.c - memtun.h used as it must not be: each call fails with an errno, a kind and a
+ * sentence, and nothing crashes.
  *
- * Run without the shim, linked with the library. Says nothing when all is well.
- */
+ * Run without the shim, linked with the library. Says nothing when all is well. */
 #include "memtun.h"
 
 #include <errno.h>
@@ -57,6 +57,7 @@ static void without_a_handle(void)
     FAILS(memtun_net_set_name_suffix(NULL, ""), EINVAL, INVALID);
     FAILS(memtun_net_reset(NULL), EINVAL, INVALID);
     FAILS(memtun_net_describe(NULL, room, sizeof room), EINVAL, INVALID);
+    FAILS(memtun_net_environment(NULL, NULL, NULL, NULL, room, sizeof room), EINVAL, INVALID);
     FAILS(memtun_net_describe_tunnel(NULL, 1, room, sizeof room), EINVAL, INVALID);
     MAKES_NONE(memtun_net_open_of_user(NULL, 0), EINVAL, INVALID);
     MAKES_NONE(memtun_interface_open(NULL, "tun0", MEMTUN_TIMEOUT_DEFAULT), EINVAL, INVALID);
@@ -102,6 +103,7 @@ static void with_bad_values(memtun_net *net)
     FAILS(memtun_net_deny(net, "everything"), EINVAL, INVALID);
     FAILS(memtun_net_set_name_suffix(net, "a/b"), EINVAL, INVALID);
     FAILS(memtun_net_had_interface(net, "a/b"), EINVAL, INVALID);
+    FAILS(memtun_net_environment(net, "sideways", NULL, NULL, room, sizeof room), EINVAL, INVALID);
     FAILS(memtun_net_describe_tunnel(net, 1, room, sizeof room), ENOENT, NOT_FOUND);
     MAKES_NONE(memtun_interface_open(net, "a/b", MEMTUN_TIMEOUT_FOREVER), EINVAL, INVALID);
     MAKES_NONE(memtun_interface_open(net, NULL, 0), EFAULT, OTHER);

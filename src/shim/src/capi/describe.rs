@@ -1,4 +1,5 @@
-//! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
+//! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls
+//! --json`.
 
 use super::interface::{interface_of, InterfaceHandle};
 use super::net::{net_of, NetHandle};
@@ -31,8 +32,8 @@ struct WaitingPacket {
     data: String,
 }
 
-/// The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
-/// tunnels (attached or not). Members are only ever added. A text that is returned.
+/// The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded,
+/// interfaces, tunnels (attached or not). Members are only ever added. A text that is returned.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe(
     net: *const NetHandle,
@@ -62,9 +63,9 @@ pub extern "C" fn memtun_interface_describe(
     })
 }
 
-/// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
-/// hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
-/// memtun_net_describe.
+/// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first,
+/// data in hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else
+/// as memtun_net_describe.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe_tunnel(
     net: *const NetHandle,
@@ -92,8 +93,9 @@ pub extern "C" fn memtun_net_describe_tunnel(
     })
 }
 
-/// One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
-/// UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+/// One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 >
+/// 10.0.0.1:7 UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text
+/// that is returned.
 // Contract: `packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_packet_describe(
@@ -118,6 +120,6 @@ pub unsafe extern "C" fn memtun_packet_describe(
 fn waiting(net: &Net, id: u64) -> Result<Vec<(Vec<u8>, u16)>, Errno> {
     let dir = net.dir();
     let tunnel = dir.tunnel(id)?;
-    let _lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
-    Ok(tunnel.peek_all())
+    let lock = dir.lock_tunnel(id, &tunnel, Patience::Brief)?;
+    Ok(lock.queue().peek_all())
 }

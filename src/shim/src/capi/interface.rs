@@ -4,9 +4,10 @@ use super::net::{net_of, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::packet as udp;
+use memtun_core::Sending;
 use memtun_core::{Interface, UdpReceiver};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 /// An interface of a net.
@@ -16,18 +17,18 @@ pub struct InterfaceHandle {
     receivers: Mutex<Receivers>,
 }
 
-/// By host (None: any) and port.
-type Receivers = HashMap<(Option<IpAddr>, u16), Arc<UdpReceiver>>;
+/// By the address that they are bound to.
+type Receivers = HashMap<SocketAddr, Arc<UdpReceiver>>;
 
 impl InterfaceHandle {
     /// The receiver of one address. Whoever waits at it has left the map to the others.
-    pub(super) fn receiver(&self, host: Option<IpAddr>, port: u16) -> Arc<UdpReceiver> {
+    pub(super) fn receiver(&self, to: SocketAddr) -> Arc<UdpReceiver> {
         let mut receivers = self
             .receivers
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let made = || Arc::new(self.interface.receive_udp(host, port));
-        receivers.entry((host, port)).or_insert_with(made).clone()
+        let made = || Arc::new(self.interface.receive_udp(to));
+        receivers.entry(to).or_insert_with(made).clone()
     }
 }
 
@@ -36,8 +37,8 @@ pub(super) fn interface_of<'a>(handle: *const InterfaceHandle) -> Answer<&'a Int
 }
 
 /// Waits up to timeout_ms until an interface of this name exists. The handle is valid until
-/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
-/// EINVAL: no interface can have that name.
+/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in
+/// time. EINVAL: no interface can have that name.
 #[no_mangle]
 pub extern "C" fn memtun_interface_open(
     net: *mut NetHandle,
@@ -45,7 +46,7 @@ pub extern "C" fn memtun_interface_open(
     timeout_ms: c_int,
 ) -> *mut InterfaceHandle {
     handle(|| {
-        let interface = net_of(net)?.wait_interface(text(name)?, time(timeout_ms))?;
+        let interface = net_of(net)?.wait_interface_within(text(name)?, time(timeout_ms))?;
         Ok(InterfaceHandle {
             interface,
             receivers: Mutex::default(),
@@ -53,8 +54,8 @@ pub extern "C" fn memtun_interface_open(
     })
 }
 
-/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
-/// is not touched. NULL is fine.
+/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the
+/// interface itself is not touched. NULL is fine.
 // Contract: `iface` comes from `memtun_interface_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle) {
@@ -62,11 +63,11 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
-/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
-/// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
-/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down, or has no
-/// carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is
-/// refused is not queued.
+/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A
+/// TAP's frame begins with the destination address. ethertype 0: from the packet. -EAGAIN
+/// (MEMTUN_KIND_FULL): the queue stayed full, or whoever captures it behind, for the whole time.
+/// -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: over the mtu. -ENOTCONN: no program
+/// attached. -ENODEV: the interface is gone. What is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(
@@ -80,11 +81,15 @@ pub unsafe extern "C" fn memtun_interface_inject(
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.inject(frame, ethertype, time(timeout_ms))
+        interface_of(interface)?.inject_with(
+            frame,
+            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
+        )
     })
 }
 
-/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
+/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in
+/// front.
 // Contract: `ip_packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_deliver(
@@ -96,12 +101,12 @@ pub unsafe extern "C" fn memtun_interface_deliver(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
-        interface_of(interface)?.deliver(packet, time(timeout_ms))
+        interface_of(interface)?.deliver_with(packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
-/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
-/// refused. For a driver whose language wants to look at signals in between.
+/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not
+/// counted as refused. For a driver whose language wants to look at signals in between.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_offer(
@@ -115,7 +120,10 @@ pub unsafe extern "C" fn memtun_interface_offer(
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
         let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.offer(frame, ethertype, time(timeout_ms))
+        interface_of(interface)?.offer(
+            frame,
+            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
+        )
     })
 }
 
@@ -131,7 +139,7 @@ pub unsafe extern "C" fn memtun_interface_offer_ip(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(ip_packet, len) }?;
-        interface_of(interface)?.offer_ip(packet, time(timeout_ms))
+        interface_of(interface)?.offer_ip(packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
@@ -151,7 +159,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
-        interface_of(interface)?.offer_ip(&packet, time(timeout_ms))
+        interface_of(interface)?.offer_ip(&packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
@@ -172,7 +180,8 @@ fn source(
     Ok(udp::source_for(destination, given))
 }
 
-/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the arguments that they have in common.
+/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the
+/// arguments that they have in common.
 ///
 /// # Safety
 /// `data` points to `len` readable bytes.
@@ -191,9 +200,9 @@ unsafe fn datagram(
     udp::build(from, to, data)
 }
 
-/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
-/// 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
-/// or too long. Else as memtun_interface_inject.
+/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host
+/// NULL: 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP
+/// address, two families, or too long. Else as memtun_interface_inject.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_send_udp(
@@ -209,12 +218,12 @@ pub unsafe extern "C" fn memtun_interface_send_udp(
     status(|| {
         // SAFETY: the caller's contract.
         let packet = unsafe { datagram(src_host, src_port, dst_host, dst_port, data, len) }?;
-        interface_of(interface)?.deliver(&packet, time(timeout_ms))
+        interface_of(interface)?.deliver_with(&packet, Sending::new().within(time(timeout_ms)))
     })
 }
 
-/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
-/// for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
+/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host
+/// has room for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_udp_source(
     src_host: *const c_char,
@@ -252,22 +261,22 @@ pub extern "C" fn memtun_interface_set_txqueuelen(
     status(|| interface_of(interface)?.set_txqueuelen(packets))
 }
 
-/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
-/// any.
+/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER;
+/// (uid_t)-1 for any.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_owner(interface: *mut InterfaceHandle, uid: uid_t) -> c_int {
     status(|| interface_of(interface)?.set_owner((uid != uid_t::MAX).then_some(uid)))
 }
 
-/// Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
-/// (gid_t)-1 for any.
+/// Sets the group whose members may attach where programs lack the permission "net_admin", as
+/// TUNSETGROUP; (gid_t)-1 for any.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_group(interface: *mut InterfaceHandle, gid: gid_t) -> c_int {
     status(|| interface_of(interface)?.set_group((gid != gid_t::MAX).then_some(gid)))
 }
 
-/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
-/// TUN has none.
+/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros.
+/// -EOPNOTSUPP: a TUN has none.
 // Contract: `mac` points to 6 readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_set_mac(

@@ -13,7 +13,8 @@ thread_local! {
     static KIND: Cell<c_int> = const { Cell::new(Kind::None as c_int) };
 }
 
-/// What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as MEMTUN_KIND_OTHER.
+/// What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as
+/// MEMTUN_KIND_OTHER.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum Kind {
@@ -76,23 +77,24 @@ pub fn keep(error: &Error) {
     let _ = KIND.try_with(|last| last.set(kind(error.kind()) as c_int));
 }
 
-/// What the calling thread's last failed call said: a sentence with the remedy, without a full stop or
-/// newline. Empty when none has failed. The text is valid until this thread's next call of the library, or
-/// its end; do not free it.
+/// What the calling thread's last failed call said: a sentence with the remedy, without a full stop
+/// or newline. Empty when none has failed. The text is valid until this thread's next call of the
+/// library, or its end; do not free it.
 #[no_mangle]
 pub extern "C" fn memtun_error_text() -> *const c_char {
     LAST.try_with(|last| last.as_ptr() as *const c_char)
         .unwrap_or(c"".as_ptr())
 }
 
-/// The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as EAGAIN is
-/// that of a packet that did not come and of a queue that stayed full.
+/// The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as
+/// EAGAIN is that of a packet that did not come and of a queue that stayed full.
 #[no_mangle]
 pub extern "C" fn memtun_error_kind() -> c_int {
     KIND.try_with(Cell::get).unwrap_or(Kind::None as c_int)
 }
 
-/// How many packets the calling thread's last failed call told of, if its kind was MEMTUN_KIND_LOST; else 0.
+/// How many packets the calling thread's last failed call told of, if its kind was
+/// MEMTUN_KIND_LOST; else 0.
 #[no_mangle]
 pub extern "C" fn memtun_error_lost() -> u64 {
     LOST.try_with(Cell::get).unwrap_or(0)

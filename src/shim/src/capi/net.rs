@@ -19,11 +19,11 @@ pub(super) fn net_of<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
     Ok(&behind(handle)?.0)
 }
 
-/// Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the calling
-/// process's own net, in which it opens its tunnels when it runs under the shim. The handle is valid until
-/// memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to
-/// it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN:
-/// what is in it is damaged, or another version's.
+/// Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the
+/// calling process's own net, in which it opens its tunnels when it runs under the shim. The handle
+/// is valid until memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another
+/// user's, or others may write to it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it
+/// can be neither reached nor made. EUCLEAN: what is in it is damaged, or another version's.
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
@@ -46,13 +46,14 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
             let dir = crate::net::for_driver()?;
             return Ok(NetHandle(Net::of_process(dir, Box::new(OwnTunnels))));
         }
-        Net::open(Path::new(OsStr::from_bytes(dir))).map(NetHandle)
+        Net::create(Path::new(OsStr::from_bytes(dir))).map(NetHandle)
     })
 }
 
-/// Joins the net of the user with this number, and of no other: how root joins another user's. What is made
-/// in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user.
-/// EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+/// Joins the net of the user with this number, and of no other: how root joins another user's. What
+/// is made in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root
+/// nor that user. EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as
+/// memtun_net_open.
 #[no_mangle]
 pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *mut NetHandle {
     handle(|| {
@@ -62,16 +63,16 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
             return Err(Error::new(libc::EINVAL, sentence));
         }
         let dir = uaccess::c_string(dir).map_err(super::bad_memory)?;
-        let options = NetOptions::new().owner(owner);
+        let options = NetOptions::new().owner(owner).create(true);
         options
             .open(Path::new(OsStr::from_bytes(dir)))
             .map(NetHandle)
     })
 }
 
-/// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
-/// this one and those made from it. Nets of processes that were killed are removed on the way. The handle is
-/// valid until memtun_net_close.
+/// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its
+/// handles: this one and those made from it. Nets of processes that were killed are removed on the
+/// way. The handle is valid until memtun_net_close.
 #[no_mangle]
 pub extern "C" fn memtun_net_open_temporary() -> *mut NetHandle {
     handle(|| {
@@ -98,8 +99,8 @@ pub extern "C" fn memtun_net_path(
     length(|| give_text(net_of(net)?.path().as_os_str().as_bytes(), buf, buf_len))
 }
 
-/// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
-/// open no more.
+/// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors
+/// but can open no more.
 #[no_mangle]
 pub extern "C" fn memtun_net_remove(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.clone().remove())
@@ -133,9 +134,9 @@ pub extern "C" fn memtun_net_permit(net: *mut NetHandle, operation: *const c_cha
     })
 }
 
-/// Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
-/// Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
-/// owner and group the program is not, changing one by requests on sockets.
+/// Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as
+/// well. Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces,
+/// attaching to one whose owner and group the program is not, changing one by requests on sockets.
 #[no_mangle]
 pub extern "C" fn memtun_net_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {
@@ -153,7 +154,8 @@ pub extern "C" fn memtun_net_permits(net: *const NetHandle, operation: *const c_
     })
 }
 
-/// Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+/// Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that
+/// name.
 #[no_mangle]
 pub extern "C" fn memtun_net_had_interface(net: *const NetHandle, name: *const c_char) -> c_int {
     verdict(|| net_of(net)?.had_interface(text(name)?))
@@ -168,15 +170,15 @@ pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u3
     })
 }
 
-/// Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch programs
-/// that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+/// Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch
+/// programs that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
 #[no_mangle]
 pub extern "C" fn memtun_net_set_name_suffix(net: *mut NetHandle, suffix: *const c_char) -> c_int {
     status(|| net_of(net)?.set_rename(text(suffix)?))
 }
 
-/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the suffix of
-/// names.
+/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the
+/// suffix of names.
 #[no_mangle]
 pub extern "C" fn memtun_net_reset(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.reset())

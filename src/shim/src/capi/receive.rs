@@ -4,7 +4,7 @@ use super::interface::{interface_of, InterfaceHandle};
 use super::{behind, close, give, give_bytes, give_text, handle, host, length, time, Answer};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::{Subscriber, UdpReceiver};
-use std::net::IpAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// Reads everything that the program writes, with a place of its own.
 pub struct SubscriberHandle(Subscriber);
@@ -12,17 +12,18 @@ pub struct SubscriberHandle(Subscriber);
 /// Reads the datagrams to one address, with a place of its own.
 pub struct ReceiverHandle(UdpReceiver);
 
-fn any_or(host_text: *const c_char) -> Answer<Option<IpAddr>> {
+fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
     if host_text.is_null() {
-        return Ok(None);
+        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     }
-    host(host_text).map(Some)
+    Ok(SocketAddr::new(host(host_text)?, port))
 }
 
-/// The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
-/// cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
-/// handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
-/// what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
+/// The next packet that the program wrote: its length in bytes, which may be more than buf_len
+/// (then it is cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in
+/// time. -ENOBUFS: this handle was overtaken and lost packets, memtun_error_lost of them; the next
+/// call goes on in the middle of what is kept. -ENODEV: the interface is gone, and all that it
+/// wrote has been received.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv(
     interface: *mut InterfaceHandle,
@@ -32,15 +33,16 @@ pub extern "C" fn memtun_interface_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = interface_of(interface)?.recv(time(timeout_ms))?;
+        let packet = interface_of(interface)?.recv_within(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give_bytes(&packet.data, buf, buf_len)
     })
 }
 
-/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
-/// bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
-/// -EAGAIN says what was passed over, as for its port or checksum.
+/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its
+/// payload in bytes, which may be more than buf_len (then it is cut). Errors as
+/// memtun_interface_recv; the sentence of -EAGAIN says what was passed over, as for its port or
+/// checksum.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv_udp(
     interface: *mut InterfaceHandle,
@@ -51,22 +53,24 @@ pub extern "C" fn memtun_interface_recv_udp(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let host = any_or(host)?;
         let interface = behind(interface)?;
-        let payload = interface.receiver(host, port).recv(time(timeout_ms))?;
+        let payload = interface
+            .receiver(bound(host, port)?)
+            .recv_within(time(timeout_ms))?;
         give_bytes(&payload, buf, buf_len)
     })
 }
 
-/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
-/// until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
+/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is
+/// valid until memtun_subscriber_close, also when the interface's is closed or the interface is
+/// gone.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_open(interface: *mut InterfaceHandle) -> *mut SubscriberHandle {
     handle(|| Ok(SubscriberHandle(interface_of(interface)?.subscribe())))
 }
 
-/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
-/// 1970. Both it and ethertype may be NULL.
+/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written,
+/// nanoseconds since 1970. Both it and ethertype may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_recv(
     subscriber: *mut SubscriberHandle,
@@ -77,7 +81,7 @@ pub extern "C" fn memtun_subscriber_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let packet = behind(subscriber)?.0.recv(time(timeout_ms))?;
+        let packet = behind(subscriber)?.0.recv_within(time(timeout_ms))?;
         give(packet.ethertype, ethertype)?;
         give(packet.time_ns, time_ns)?;
         give_bytes(&packet.data, buf, buf_len)
@@ -92,9 +96,9 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
     unsafe { close(subscriber) }
 }
 
-/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
-/// oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
-/// or the interface is gone.
+/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port,
+/// from the oldest packet kept. The handle is valid until memtun_receiver_close, also when the
+/// interface's is closed or the interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_open(
     interface: *mut InterfaceHandle,
@@ -102,14 +106,14 @@ pub extern "C" fn memtun_receiver_open(
     port: u16,
 ) -> *mut ReceiverHandle {
     handle(|| {
-        let receiver = interface_of(interface)?.receive_udp(any_or(host)?, port);
+        let receiver = interface_of(interface)?.receive_udp(bound(host, port)?);
         Ok(ReceiverHandle(receiver))
     })
 }
 
-/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
-/// src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
-/// where it came from and may be NULL. Errors as memtun_interface_recv.
+/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it
+/// is cut). src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address),
+/// and src_port say where it came from and may be NULL. Errors as memtun_interface_recv.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_recv(
     receiver: *mut ReceiverHandle,
@@ -121,7 +125,7 @@ pub extern "C" fn memtun_receiver_recv(
     timeout_ms: c_int,
 ) -> ssize_t {
     length(|| {
-        let (payload, source) = behind(receiver)?.0.recv_from(time(timeout_ms))?;
+        let (payload, source) = behind(receiver)?.0.recv_from_within(time(timeout_ms))?;
         if !src_host.is_null() {
             give_text(source.ip().to_string(), src_host, src_host_len)?;
         }

@@ -10,7 +10,8 @@ use libc::{c_int, c_uint, FILE};
 
 const CLOSE_RANGE_UNSHARE: c_int = 2;
 
-/// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (One of ours closes itself.)
+/// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (One of ours
+/// closes itself.)
 fn tunnel_of(file: *mut FILE) -> Option<c_int> {
     if file.is_null() || !any() || stream::descriptor(file).is_some() {
         return None;

@@ -1,4 +1,5 @@
-//! Calls for files on a disk: locks, room and lengths. They would show what a tunnel's descriptor really is.
+//! Calls for files on a disk: locks, room and lengths. They would show what a tunnel's descriptor
+//! really is.
 
 use crate::errno;
 use crate::foreign::is_tunnel;

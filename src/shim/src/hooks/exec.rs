@@ -1,4 +1,5 @@
-//! The exec family: the new image finds the library and the net. execl, execlp and execle are in `variadic`.
+//! The exec family: the new image finds the library and the net. execl, execlp and execle are in
+//! `variadic`.
 
 use crate::environment::{self, Environment};
 use crate::errno;
@@ -21,7 +22,8 @@ fn replacing(
     failed
 }
 
-/// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
+/// Runs an exec with the completed environment. Usually nothing is missing, and little stack is
+/// used.
 fn with(
     target: Option<Target>,
     environment: Strings,
@@ -98,7 +100,8 @@ fn before_spawn() {
     });
 }
 
-/// The process runs a shell with its own environment, inside libc. What was taken out of it (clearenv(3)) is put back.
+/// The process runs a shell with its own environment, inside libc. What was taken out of it
+/// (clearenv(3)) is put back.
 fn before_shell() {
     before_spawn();
     let Some(shell) = at(c"/bin/sh".as_ptr()) else {
@@ -111,7 +114,8 @@ fn before_shell() {
 }
 
 fn own() -> Strings {
-    // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised way.
+    // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised
+    // way.
     unsafe { std::ptr::addr_of!(environ).read() }
 }
 
@@ -151,7 +155,8 @@ hooks! {
         replacing(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
-        // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
+        // libc opens it in the child, past us; where the machine has the device, that would be the
+        // machine's.
         if route::before(libc::AT_FDCWD, path) == Route::Device {
             log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
             libc::ENODEV

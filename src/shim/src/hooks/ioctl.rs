@@ -17,7 +17,8 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
     }
 }
 
-/// A request on a tunnel, or on what has taken its place. Apart, so that a foreign one needs no room for it.
+/// A request on a tunnel, or on what has taken its place. Apart, so that a foreign one needs no
+/// room for it.
 #[inline(never)]
 fn ours(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int + Copy) -> c_int {
     or_host(ops::ioctl(fd, request, arg, real), || {

@@ -1,4 +1,5 @@
-//! Names and indices of interfaces. libc asks the kernel with calls of its own for these, past our `ioctl`.
+//! Names and indices of interfaces. libc asks the kernel with calls of its own for these, past our
+//! `ioctl`.
 
 use crate::errno;
 use crate::interfaces::{self, Answer};
@@ -56,8 +57,9 @@ hooks! {
     }
 }
 
-/// Takes entries out of getifaddrs(3)'s list whose names are the net's. freeifaddrs(3) frees the first element, which is
-/// one block with all others, so that one must stay the first: its successor takes its place.
+/// Takes entries out of getifaddrs(3)'s list whose names are the net's. freeifaddrs(3) frees the
+/// first element, which is one block with all others, so that one must stay the first: its
+/// successor takes its place.
 ///
 /// # Safety
 /// `list` is what getifaddrs has stored.
@@ -90,11 +92,12 @@ unsafe fn drop_known(list: &mut *mut ifaddrs) {
     }
 }
 
-/// The host's list without names that are the net's, and the net's interfaces behind it. if_freenameindex(3) frees each name and the array, so they are of
-/// libc's allocator.
+/// The host's list without names that are the net's, and the net's interfaces behind it.
+/// if_freenameindex(3) frees each name and the array, so they are of libc's allocator.
 fn joined(host: *mut if_nameindex_t, ours: &[(u32, memtun_abi::Name)]) -> *mut if_nameindex_t {
     let mut count = 0;
-    // SAFETY: libc's list ends with index 0 and a NULL name; it is ours to resize, as the caller's would be to free.
+    // SAFETY: libc's list ends with index 0 and a NULL name; it is ours to resize, as the caller's
+    // would be to free.
     unsafe {
         let mut at = 0;
         while (*host.add(at)).if_index != 0 {

@@ -41,7 +41,8 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
 
 pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
-        let _ = memtun_sys::close(fd);
+        // SAFETY: opened for the program just now, which has not seen it.
+        let _ = unsafe { memtun_sys::close(fd) };
     }
     errno::give(fence(|| ops::open(flags))) as c_int
 }
@@ -57,7 +58,8 @@ fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_in
     }
 }
 
-/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
+/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an
+/// open.)
 fn opened_device(fd: c_int) -> bool {
     memtun_sys::fstat(fd).is_ok_and(|st| is_device(&st))
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
@@ -156,8 +158,9 @@ extern "C" fn note() -> c_int {
     -1
 }
 
-/// Does a call of open(2) in this program come here? Another library that was preloaded in front of us may have a function of
-/// that name; some pass on to the next one, others to libc. Asked in the constructor, before there are threads.
+/// Does a call of open(2) in this program come here? Another library that was preloaded in front of
+/// us may have a function of that name; some pass on to the next one, others to libc. Asked in the
+/// constructor, before there are threads.
 pub fn is_in_force() -> bool {
     // SAFETY: a NUL-terminated name, looked up as the program's own calls are.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"open".as_ptr()) };
@@ -180,7 +183,8 @@ pub fn is_in_force() -> bool {
         slot.store(real, Relaxed);
     }
     if fd >= 0 {
-        let _ = memtun_sys::close(fd);
+        // SAFETY: opened here just now.
+        let _ = unsafe { memtun_sys::close(fd) };
     }
     NOTED.load(Relaxed)
 }

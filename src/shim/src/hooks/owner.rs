@@ -1,5 +1,6 @@
-//! Whose the device is, who may use it, when it was used and where it lies: of a tunnel as of the device's path. The bell keeps
-//! its mode and its owner, on which other processes of the net depend, and the machine's own device keeps everything.
+//! Whose the device is, who may use it, when it was used and where it lies: of a tunnel as of the
+//! device's path. The bell keeps its mode and its owner, on which other processes of the net
+//! depend, and the machine's own device keeps everything.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -50,7 +51,8 @@ fn resolved(path: *const c_char, room: *mut c_char, found: *mut c_char) -> *mut 
     let Some(device) = errno::keep(|| canonical(path)) else {
         return found;
     };
-    // SAFETY: room for PATH_MAX bytes of the caller's, which a device's path fits in; or libc's own, which the caller frees.
+    // SAFETY: room for PATH_MAX bytes of the caller's, which a device's path fits in; or libc's
+    // own, which the caller frees.
     unsafe {
         let place = if room.is_null() {
             libc::malloc(device.len() + 1).cast::<c_char>()

@@ -1,4 +1,5 @@
-//! Signal actions and masks by syscall(2), as far as SIGBUS is concerned: the kernel's own structures.
+//! Signal actions and masks by syscall(2), as far as SIGBUS is concerned: the kernel's own
+//! structures.
 
 use super::signal;
 use crate::{errno, signals, uaccess};

@@ -15,8 +15,8 @@ fn adopt(message: *const msghdr) {
         if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {
             return;
         }
-        // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen bytes in all, and the
-        // CMSG macros stay within.
+        // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen
+        // bytes in all, and the CMSG macros stay within.
         unsafe {
             let mut control = libc::CMSG_FIRSTHDR(&header);
             while !control.is_null() {

@@ -1,7 +1,7 @@
 //! Reading and writing.
 //!
-//! What a hook calls here is `extern "C"`: such a function never unwinds into its caller, so no frame between the program
-//! and the blocking read has anything to clean up.
+//! What a hook calls here is `extern "C"`: such a function never unwinds into its caller, so no
+//! frame between the program and the blocking read has anything to clean up.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
@@ -19,9 +19,10 @@ use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::control;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-/// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
-/// blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes nothing out of the bell. It is made here,
-/// where no frame of ours has anything to clean up, so that cancelling the thread can unwind through it.
+/// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be
+/// written: the kernel blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes
+/// nothing out of the bell. It is made here, where no frame of ours has anything to clean up, so
+/// that cancelling the thread can unwind through it.
 macro_rules! blocking_read {
     ($fd:expr, $sink:expr) => {{
         let mut attempt = first_attempt($fd, $sink);

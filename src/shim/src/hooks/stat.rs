@@ -1,4 +1,5 @@
-//! stat(2) and access(2): the device is a character device that may be opened, also where it does not exist.
+//! stat(2) and access(2): the device is a character device that may be opened, also where it does
+//! not exist.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -20,8 +21,8 @@ fn done(answer: Result<(), Errno>) -> c_int {
     errno::give(answer.map(|()| 0)) as c_int
 }
 
-/// A call that only looks at a path; `follow` as the call follows a link in the last place. The host answers first: then it
-/// has read the path, which needs no trying.
+/// A call that only looks at a path; `follow` as the call follows a link in the last place. The
+/// host answers first: then it has read the path, which needs no trying.
 #[inline]
 fn look(
     dir: c_int,

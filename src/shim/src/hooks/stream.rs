@@ -1,8 +1,8 @@
 //! Streams (stdio) of a tunnel.
 //!
-//! libc reads and writes a stream's descriptor with calls of its own, past our hooks. So a stream of a tunnel is one with
-//! functions of ours behind it (fopencookie(3)); it has no descriptor as far as libc is concerned, and fileno(3) is hooked
-//! to give it.
+//! libc reads and writes a stream's descriptor with calls of its own, past our hooks. So a stream
+//! of a tunnel is one with functions of ours behind it (fopencookie(3)); it has no descriptor as
+//! far as libc is concerned, and fileno(3) is hooked to give it.
 
 use super::open::ours;
 use super::rw;
@@ -72,7 +72,8 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
-    let closed = closing::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
+    // SAFETY: the stream's own, which is closed.
+    let closed = closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     forget(fd);
     closed
 }
@@ -115,14 +116,15 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
     file
 }
 
-/// The program was started with a tunnel as its standard input, output or error: libc's streams of those, which would read and
-/// write it past the hooks, are replaced before anybody has used them.
+/// The program was started with a tunnel as its standard input, output or error: libc's streams of
+/// those, which would read and write it past the hooks, are replaced before anybody has used them.
 pub fn stand_in() {
     /// As large as libc makes them on a device.
     const SIZE: usize = 4096;
     static mut BUFFERS: [[c_char; SIZE]; 2] = [[0; SIZE]; 2];
     let modes = [c"r", c"w", c"w"];
-    // SAFETY: libc's variables and two buffers of our own, in the constructor, where there is one thread.
+    // SAFETY: libc's variables and two buffers of our own, in the constructor, where there is one
+    // thread.
     unsafe {
         let streams = [&raw mut stdin, &raw mut stdout, &raw mut stderr];
         for (fd, (stream, mode)) in streams.into_iter().zip(modes).enumerate() {
@@ -161,8 +163,9 @@ const SEEN_ERROR: c_int = 0x20;
 const READ: usize = 8;
 const READ_END: usize = 16;
 
-/// fread(3) from an unbuffered stream of a tunnel, where libc would ask for one byte at a time, and a packet would be cut to
-/// that. An ordinary stream reads straight into the caller's memory, and so does this one. None when it is not so.
+/// fread(3) from an unbuffered stream of a tunnel, where libc would ask for one byte at a time, and
+/// a packet would be cut to that. An ordinary stream reads straight into the caller's memory, and
+/// so does this one. None when it is not so.
 #[inline]
 fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> Option<size_t> {
     let fd = descriptor(file)?;
@@ -196,7 +199,8 @@ fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) 
     }
 }
 
-/// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc flushes.
+/// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc
+/// flushes.
 pub fn flush_all() {
     for stream in STREAMS.iter().filter(|_| COUNT.load(Relaxed) != 0) {
         let file = stream.file.load(Acquire);
@@ -259,7 +263,8 @@ fn opening(
     file
 }
 
-/// freopen(3) to the device: the stream keeps a descriptor that libc knows, so only fileno and ioctl work on it.
+/// freopen(3) to the device: the stream keeps a descriptor that libc knows, so only fileno and
+/// ioctl work on it.
 fn reopening(
     path: *const c_char,
     mode: *const c_char,
@@ -275,28 +280,29 @@ fn reopening(
     }
     let file = host(c"/dev/null".as_ptr());
     if !file.is_null() {
-        // SAFETY: an open stream; plain descriptors of ours and the stream's.
+        // SAFETY: an open stream, whose descriptor is replaced.
         unsafe {
             let number = libc::fileno(file);
-            if memtun_sys::syscall(libc::SYS_dup3, [fd as usize, number as usize, 0, 0, 0, 0]) >= 0
-            {
+            if memtun_sys::duplicate_onto(fd, number, 0).is_ok() {
                 ops::duplicated(fd, number);
             }
         }
     }
-    closing::close(fd, || memtun_sys::close(fd).map_or(-1, |()| 0));
+    // SAFETY: opened here, and the stream has a number of its own.
+    closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     file
 }
 
-/// Where glibc keeps a stream's descriptor and its wide half (`_fileno` and `_wide_data` of `struct _IO_FILE` on 64-bit
-/// machines; programs know that struct since putc was a macro).
+/// Where glibc keeps a stream's descriptor and its wide half (`_fileno` and `_wide_data` of `struct
+/// _IO_FILE` on 64-bit machines; programs know that struct since putc was a macro).
 const FILENO: usize = 112;
 const WIDE: usize = 160;
 /// More than the wide half takes, zeroed as a new one is.
 const WIDE_SIZE: usize = 512;
 
-/// Makes libc see an ordinary stream in one of ours, with its descriptor: freopen(3) puts the new file under that number,
-/// and makes it ordinary in truth. A stream with functions behind it has no wide half; the new one is never freed.
+/// Makes libc see an ordinary stream in one of ours, with its descriptor: freopen(3) puts the new
+/// file under that number, and makes it ordinary in truth. A stream with functions behind it has no
+/// wide half; the new one is never freed.
 fn as_ordinary(file: *mut FILE, fd: c_int) {
     // SAFETY: a stream of the caller's, whose layout is above.
     unsafe {

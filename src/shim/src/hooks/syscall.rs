@@ -1,5 +1,5 @@
-//! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
-//! right on x86-64 and aarch64.
+//! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is
+//! variadic; seven words are right on x86-64 and aarch64.
 
 use super::{
     close, disk, dup, exec, ioctl, names, open, owner, rawsignal, readlink, receive, rw, sandbox,
@@ -157,8 +157,8 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     Some(answer as c_long)
 }
 
-/// The calls that wait for descriptors. The kernel's own take the size of a signal set, and its ppoll and pselect6 say what
-/// is left of the time.
+/// The calls that wait for descriptors. The kernel's own take the size of a signal set, and its
+/// ppoll and pselect6 say what is left of the time.
 ///
 /// # Safety
 /// The caller's arguments for that very call.
@@ -230,7 +230,8 @@ impl Until {
     }
 }
 
-/// io_submit(2), which the kernel would carry out on the bell: requests before the first on a tunnel are submitted.
+/// io_submit(2), which the kernel would carry out on the bell: requests before the first on a
+/// tunnel are submitted.
 ///
 /// # Safety
 /// The caller's arguments for that very call.

@@ -1,5 +1,5 @@
-//! Calls for terminals and sockets that are requests of ioctl(2) below: on a tunnel they get the driver's error for a request
-//! that it does not know, which is EBADFD while it is unattached.
+//! Calls for terminals and sockets that are requests of ioctl(2) below: on a tunnel they get the
+//! driver's error for a request that it does not know, which is EBADFD while it is unattached.
 
 use crate::errno;
 use crate::foreign::is_tunnel;

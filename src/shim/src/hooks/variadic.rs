@@ -1,6 +1,7 @@
-//! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with its relatives. What they
-//! call is libc's own, past our hooks, so each is made one of its sisters that take the arguments in a list. And those sisters,
-//! as far as they write on a descriptor themselves.
+//! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with
+//! its relatives. What they call is libc's own, past our hooks, so each is made one of its sisters
+//! that take the arguments in a list. And those sisters, as far as they write on a descriptor
+//! themselves.
 //!
 //! Only on x86-64 so far; elsewhere these pass without us.
 
@@ -15,12 +16,14 @@ extern "C" {
     fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
 }
 
-/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
+/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long
+/// text is several writes.
 fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
     /// st_blksize of the device.
     const PIECE: usize = 4096;
     let mut text = std::ptr::null_mut::<c_char>();
-    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
+    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to
+    // free.
     unsafe {
         let n = vasprintf(&mut text, format, arguments);
         let mut done = 0;
@@ -46,7 +49,8 @@ fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
     }
 }
 
-/// backtrace_symbols_fd(3): each line is a write, which the driver refuses unless it happens to look like a packet.
+/// backtrace_symbols_fd(3): each line is a write, which the driver refuses unless it happens to
+/// look like a packet.
 fn print_frames(fd: c_int, frames: *const *mut c_void, count: c_int) {
     // SAFETY: the caller's frames; the array of lines is one block of libc's.
     unsafe {
@@ -105,7 +109,8 @@ const fn own(name: &'static std::ffi::CStr) -> Hook {
     }
 }
 
-/// The register arguments and the list of the rest (`va_list` of the System V ABI), as `va_start` would make it.
+/// The register arguments and the list of the rest (`va_list` of the System V ABI), as `va_start`
+/// would make it.
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::*;
@@ -142,17 +147,18 @@ mod x86_64 {
         }
     }
 
-    /// A function whose arguments behind the first `$fixed` bytes of registers become a list, given to `$sister` in the
-    /// register behind them.
+    /// A function whose arguments behind the first `$fixed` bytes of registers become a list, given
+    /// to `$sister` in the register behind them.
     ///
-    /// The function has no arguments and no locals in Rust's eyes, so that its code is the assembly, and before it at most the
-    /// two instructions that keep a frame pointer (`-C force-frame-pointers`), which are taken back.
+    /// The function has no arguments and no locals in Rust's eyes, so that its code is the
+    /// assembly, and before it at most the two instructions that keep a frame pointer (`-C
+    /// force-frame-pointers`), which are taken back.
     macro_rules! variadic {
         ($name:ident, $fixed:literal, $list:literal, $sister:path) => {
             #[no_mangle]
             unsafe extern "C" fn $name() -> ! {
-                // SAFETY: saves what the ABI passes in registers, in the room that it makes and takes back; the stack is
-                // aligned to 16 at the call.
+                // SAFETY: saves what the ABI passes in registers, in the room that it makes and
+                // takes back; the stack is aligned to 16 at the call.
                 unsafe {
                     core::arch::asm!(
                         concat!(".if . - ", stringify!($name)),
@@ -224,8 +230,8 @@ mod x86_64 {
     /// Arguments of a program that need no mapping.
     const SMALL: usize = 256;
 
-    /// Calls with the arguments up to the NULL as an array, and the one behind it if it is wanted. Allocates nothing, as exec
-    /// must not.
+    /// Calls with the arguments up to the NULL as an array, and the one behind it if it is wanted.
+    /// Allocates nothing, as exec must not.
     ///
     /// # Safety
     /// The list has a NULL, and an argument behind it if `behind`.

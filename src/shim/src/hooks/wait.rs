@@ -29,8 +29,8 @@ fn polling(
     if any() || epoll::knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
     }
-    // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what is not so. Then the wait
-    // may take its time once more.
+    // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what
+    // is not so. Then the wait may take its time once more.
     let answer = host();
     if answer > 0 && (any() || epoll::knows_tunnels()) && corrected(fds, n) == 0 {
         return polled(fds, n, deadline(), mask);
@@ -80,8 +80,8 @@ enum Needs {
     Care,
 }
 
-// What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame between the program and the
-// wait has anything to clean up when the thread is cancelled there.
+// What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame
+// between the program and the wait has anything to clean up when the thread is cancelled there.
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
@@ -268,8 +268,8 @@ extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) 
     crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
 }
 
-/// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may be registered while this
-/// sleeps.
+/// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may
+/// be registered while this sleeps.
 #[inline(always)]
 fn epolling(
     epoll: c_int,
@@ -285,7 +285,8 @@ fn epolling(
     if epoll_concerns(epoll) {
         return epoll_waited(epoll, events, n, deadline(), mask);
     }
-    // Without a tunnel nobody can register one but after opening it, and then the wait may take its time once more.
+    // Without a tunnel nobody can register one but after opening it, and then the wait may take its
+    // time once more.
     let known = if any() { Some(deadline()) } else { None };
     let answer = host();
     if answer <= 0 || !epoll_concerns(epoll) {

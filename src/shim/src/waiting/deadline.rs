@@ -1,4 +1,5 @@
 //! Until when a wait lasts, and the host's wait for so long.
+#![forbid(unsafe_code)]
 
 use crate::host;
 use libc::{c_int, nfds_t, pollfd, sigset_t, timespec};

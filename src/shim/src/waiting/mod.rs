@@ -1,7 +1,7 @@
 //! poll, select and epoll where the bell alone cannot tell the truth.
 //!
-//! A FIFO is always writable, and never in error; what a tunnel is then, and what the bell is asked for, says
-//! `memtun_calls::readiness`. Each module uses only those above it in this table.
+//! A FIFO is always writable, and never in error; what a tunnel is then, and what the bell is asked
+//! for, says `memtun_calls::readiness`. Each module uses only those above it in this table.
 //!
 //! | module | subject |
 //! |---|---|

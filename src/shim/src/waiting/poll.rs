@@ -1,6 +1,7 @@
-//! poll(2) where the bell alone cannot tell the truth. For tunnels in such a state the question to the kernel is changed (what
-//! cannot be is not asked for) and the link's own FIFO is asked beside it, so that the call still sleeps in the kernel and
-//! wakes at the moment.
+//! poll(2) where the bell alone cannot tell the truth. For tunnels in such a state the question to
+//! the kernel is changed (what cannot be is not asked for) and the link's own FIFO is asked beside
+//! it, so that the call still sleeps in the kernel and wakes at the moment.
+#![forbid(unsafe_code)]
 
 use super::deadline::{host_ppoll, Deadline, NOW};
 use super::epoll;
@@ -15,8 +16,8 @@ pub fn needs_care(fds: &[pollfd]) -> bool {
         .any(|p| state(p.fd) != State::Plain || epoll::concerns_truly(p.fd))
 }
 
-/// After the kernel's answer: an interface deleted during the wait rang the bell, but there is nothing to read; an epoll
-/// instance may be ready for what is not so. How many are ready.
+/// After the kernel's answer: an interface deleted during the wait rang the bell, but there is
+/// nothing to read; an epoll instance may be ready for what is not so. How many are ready.
 pub fn correct(fds: &mut [pollfd]) -> usize {
     let mut ready = 0;
     for p in fds {

@@ -66,7 +66,8 @@ pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
     // SAFETY: bound descriptors below `n` are bits of the sets.
     let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
     let in_sets = |fd: c_int| sets.iter().any(|set| asked(fd, set));
-    // Who asks for the state of one is woken later, as if it had been told: only those that the program asks about.
+    // Who asks for the state of one is woken later, as if it had been told: only those that the
+    // program asks about.
     table::bound_in(0, n.max(1) as u32 - 1).any(|fd| in_sets(fd) && state(fd) != State::Plain)
         // An epoll instance may become ready for what is not so while the call sleeps.
         || epoll::numbers_below(n).any(in_sets)
@@ -75,7 +76,8 @@ pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
 const WORD: usize = usize::BITS as usize;
 
 /// # Safety
-/// The set holds this bit. Not FD_ISSET, whose fortified form aborts beyond 1024: programs use larger sets.
+/// The set holds this bit. Not FD_ISSET, whose fortified form aborts beyond 1024: programs use
+/// larger sets.
 unsafe fn bit(set: *mut fd_set, fd: c_int) -> bool {
     // SAFETY: the caller's contract.
     unsafe { *set.cast::<usize>().add(fd as usize / WORD) & 1 << (fd as usize % WORD) != 0 }

@@ -1,5 +1,6 @@
-//! Who sleeps on tunnels with O_ASYNC: a byte that another process puts into the bell is a signal, too, so it puts one there
-//! without a packet only where somebody has to be woken.
+//! Who sleeps on tunnels with O_ASYNC: a byte that another process puts into the bell is a signal,
+//! too, so it puts one there without a packet only where somebody has to be woken.
+#![forbid(unsafe_code)]
 
 use crate::table::{self, bound_in};
 use libc::c_int;
@@ -8,7 +9,8 @@ use libc::c_int;
 #[derive(Clone, Copy, Default)]
 pub struct Asleep([Option<(c_int, u64)>; 8]);
 
-/// Before the states of the descriptors are looked at. Costs nothing much where nobody uses O_ASYNC.
+/// Before the states of the descriptors are looked at. Costs nothing much where nobody uses
+/// O_ASYNC.
 pub fn on(fds: impl Iterator<Item = c_int>) -> Asleep {
     let mut asleep = Asleep([None; 8]);
     let mut places = asleep.0.iter_mut();
@@ -30,7 +32,8 @@ pub fn below(n: c_int) -> Asleep {
 }
 
 impl Asleep {
-    /// The wait is over. (Not a destructor: a thread that is cancelled in its wait leaves through this frame.)
+    /// The wait is over. (Not a destructor: a thread that is cancelled in its wait leaves through
+    /// this frame.)
     pub fn awake(self) {
         for (fd, inode) in self.0.into_iter().flatten() {
             if let Some(tunnel) = table::hold(fd).filter(|t| t.inode() == inode) {

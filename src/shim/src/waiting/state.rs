@@ -1,8 +1,10 @@
 //! How the descriptors of this process must be asked about, and the FIFO of a link.
+#![forbid(unsafe_code)]
 
 use crate::table;
 use libc::{c_int, pollfd, timespec};
 use memtun_sys as sys;
+use memtun_sys::KeptFifo;
 
 pub use memtun_calls::readiness::{State, Why};
 
@@ -26,22 +28,20 @@ pub fn state(fd: c_int) -> State {
     table::hold(fd).map_or(State::Plain, |t| State::of(t.readiness()))
 }
 
-/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after chroot or setuid, when it
-/// cannot be opened any more.
+/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after
+/// chroot or setuid, when it cannot be opened any more.
 pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     let low = table::hold(fd)?.link_bell().ok()?;
     let st = sys::fstat(low.raw()).ok()?;
-    let high = sys::duplicate_high(low.raw()).ok()?;
-    Some(LinkBell {
-        fd: high,
-        inode: st.st_ino,
-    })
+    let kept = KeptFifo::none_yet(st.st_ino);
+    let fd = kept.keep(sys::duplicate_high(low.raw()).ok()?);
+    Some(LinkBell { fd, _kept: kept })
 }
 
 /// Closed with the value, if the program has not closed it or put something of its own there.
 pub struct LinkBell {
     fd: c_int,
-    inode: u64,
+    _kept: KeptFifo,
 }
 
 impl LinkBell {
@@ -51,14 +51,6 @@ impl LinkBell {
             fd: self.fd,
             events: libc::POLLIN,
             revents: 0,
-        }
-    }
-}
-
-impl Drop for LinkBell {
-    fn drop(&mut self) {
-        if sys::is_fifo(self.fd, self.inode) {
-            let _ = sys::close(self.fd);
         }
     }
 }

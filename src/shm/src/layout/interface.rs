@@ -2,6 +2,7 @@
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
+use crate::log::Log;
 use memtun_abi::uapi::{IFF_PERSIST, IFF_TUN};
 use memtun_sys::PAGE;
 use std::sync::atomic::{
@@ -24,16 +25,19 @@ pub const GONE: u32 = 1;
 #[repr(C)]
 pub struct InterfaceState {
     /// See [`Header`].
-    pub header: Header,
+    pub(crate) header: Header,
     /// Guards the outbound log and the list of queues.
-    pub lock: Lock,
+    pub(crate) lock: Lock,
     /// As in if_nametoindex(3).
     pub ifindex: AtomicU32,
-    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and nothing is written to the log.
+    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and
+    /// nothing is written to the log.
     pub deleted: AtomicU32,
-    /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF; IFF_PERSIST.
+    /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF;
+    /// IFF_PERSIST.
     pub tun_flags: AtomicU32,
-    /// IFF_UP, IFF_POINTOPOINT ... as SIOCGIFFLAGS, without IFF_RUNNING, which follows from the rest.
+    /// IFF_UP, IFF_POINTOPOINT ... as SIOCGIFFLAGS, without IFF_RUNNING, which follows from the
+    /// rest.
     pub if_flags: AtomicU32,
     /// Bytes, without Ethernet header.
     pub mtu: AtomicU32,
@@ -64,47 +68,39 @@ pub struct InterfaceState {
     _pad: AtomicU16,
     /// NUL-terminated.
     pub name: [AtomicU8; 16],
-    /// Flows that were written: bits of the hash, and 1 + the index of the queue, see [`crate::queues`].
+    /// Flows that were written: bits of the hash, and 1 + the index of the queue, see
+    /// [`crate::queues`].
     pub flows: [AtomicU32; MAX_FLOWS],
     /// Tunnels (inode of the bell).
     pub queues: [AtomicU64; MAX_QUEUES],
     /// Counters as in `ip -s link`.
     pub stats: Stats,
-    /// Outbound log: place and number of the oldest packet kept, see [`crate::log`].
-    pub log_head: AtomicU64,
-    /// Place and number of the next packet.
-    pub log_tail: AtomicU64,
-    /// Bytes of the log's area that have memory behind them.
-    pub log_reserved: AtomicU64,
-    /// Futex: rises with every packet, and with deletion.
-    pub log_event: AtomicU32,
-    /// Sleepers on `log_event`, see [`NetState::waiters`](super::NetState::waiters).
-    pub log_waiters: AtomicU32,
-    /// Packets among the log's records that the program wrote with success.
-    pub log_written: AtomicU64,
-    /// Where somebody who was overtaken can go on: a late record that begins in each eighth of it.
-    pub log_marks: [AtomicU64; 8],
-    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
-    /// while [`NetState::capturing`](super::NetState::capturing).
+    /// The outbound log.
+    pub log: Log,
+    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads
+    /// this log; counts only while [`NetState::capturing`](super::NetState::capturing).
     pub capture_cursor: AtomicU64,
-    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this; `u64::MAX` when none does.
+    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this;
+    /// `u64::MAX` when none does.
     pub capture_wanted: AtomicU64,
     /// Futex: rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
     _pad_capture: AtomicU32,
     /// The file is `.memtun-gone-NUMBER` since it was deleted under a capturer; 0: it has no name.
     pub gone_number: AtomicU64,
-    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it reads again nobody who
-    /// may overwrite waits for it.
+    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it
+    /// reads again nobody who may overwrite waits for it.
     pub capture_given_up: AtomicU64,
-    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while `capture_wanted` is set.
+    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while
+    /// `capture_wanted` is set.
     pub capture_behind_since: AtomicU64,
     /// When somebody who must not wait last looked whether the capturer lives, in the same clock.
     pub capturer_looked: AtomicU64,
-    /// Packets that were refused because the capturer was behind by the whole log, and refused ones that could not be shown
-    /// to it for the same reason.
+    /// Packets that were refused because the capturer was behind by the whole log, and refused
+    /// ones that could not be shown to it for the same reason.
     pub capture_refused: AtomicU64,
-    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in nanoseconds; 0 when it had.
+    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in
+    /// nanoseconds; 0 when it had.
     pub log_found_full: AtomicU64,
 }
 
@@ -169,6 +165,6 @@ impl InterfaceState {
 /// More than the largest packet that the kernel's driver was seen to accept (4.7 MB).
 const LOG_AREA: usize = 8 << 20;
 
-// On a full file system an interface goes on in the room that it has from the beginning: any packet that a network carries
-// can be written.
-state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log_reserved));
+// On a full file system an interface goes on in the room that it has from the beginning: any packet
+// that a network carries can be written.
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));

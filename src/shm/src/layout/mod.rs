@@ -1,5 +1,5 @@
-//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or guarded by the lock
-//! beside them, because other processes map the same pages.
+//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or
+//! guarded by the lock beside them, because other processes map the same pages.
 
 mod interface;
 mod net;
@@ -9,6 +9,7 @@ pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_FLOWS, MAX_QUEUES};
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};
 
+use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Changes with every change of a struct in this folder.
@@ -41,14 +42,15 @@ pub struct Header {
     kind: AtomicU32,
     /// Length of the file.
     length: AtomicU64,
-    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that machine's byte order.
+    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that
+    /// machine's byte order.
     machine: AtomicU32,
     _reserved: u32,
 }
 
 impl Header {
     /// Fills the header of a new file.
-    pub fn init(&self, kind: Kind, length: u64) {
+    pub(crate) fn init(&self, kind: Kind, length: u64) {
         use std::sync::atomic::Ordering::Relaxed;
         self.version.store(VERSION, Relaxed);
         self.kind.store(kind as u32, Relaxed);
@@ -57,7 +59,8 @@ impl Header {
         self.magic.store(MAGIC, Relaxed);
     }
 
-    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it.
+    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of
+    /// memtun made it.
     pub fn of_bytes(bytes: &[u8]) -> Option<u32> {
         let kind = bytes.get(12..16)?;
         let made_by_memtun = bytes.get(..8)? == MAGIC.to_ne_bytes();
@@ -89,7 +92,8 @@ const SMALLEST: usize = 128 << 10;
 /// A state struct that a file of a net begins with.
 ///
 /// # Safety
-/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are valid when zeroed.
+/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are
+/// valid when zeroed.
 pub unsafe trait State {
     /// Kind in the header.
     const KIND: Kind;
@@ -101,8 +105,12 @@ pub unsafe trait State {
     const SMALLEST_AREA: usize;
     /// Bytes of the packet area that have memory behind them from the beginning; whole pages.
     const FIRST: usize;
+    /// Where in the file the lock stands, for whoever looks at it or damages it from outside.
+    const LOCK_AT: usize;
     /// The header.
     fn header(&self) -> &Header;
+    /// The lock.
+    fn lock(&self) -> &Lock;
     /// Bytes of the packet area that have memory behind them.
     fn reserved(&self) -> Option<&AtomicU64>;
 }
@@ -110,15 +118,20 @@ pub unsafe trait State {
 /// Implements [`State`].
 macro_rules! state {
     ($type:ty, $kind:expr, area $area:expr, at least $smallest:expr, first $first:expr, $reserved:expr) => {
-        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
+        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of
+        // both.
         unsafe impl State for $type {
             const KIND: Kind = $kind;
             const HEAD: usize = memtun_sys::PAGE;
             const AREA: usize = $area;
             const SMALLEST_AREA: usize = $smallest;
             const FIRST: usize = $first;
+            const LOCK_AT: usize = std::mem::offset_of!($type, lock);
             fn header(&self) -> &Header {
                 &self.header
+            }
+            fn lock(&self) -> &Lock {
+                &self.lock
             }
             fn reserved(&self) -> Option<&AtomicU64> {
                 let reserved: fn(&$type) -> Option<&AtomicU64> = $reserved;

@@ -28,10 +28,10 @@ pub struct FaultSlot {
 #[repr(C)]
 pub struct NetState {
     /// See [`Header`].
-    pub header: Header,
-    /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one operation on a file, or
-    /// one store: its holder may be replaced.
-    pub lock: Lock,
+    pub(crate) header: Header,
+    /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one
+    /// operation on a file, or one store: its holder may be replaced.
+    pub(crate) lock: Lock,
     /// Index of the next interface.
     pub next_ifindex: AtomicU32,
     /// Bits of `Permission` that are taken away.
@@ -40,33 +40,37 @@ pub struct NetState {
     pub faulty: AtomicU32,
     /// Longest packet that a write may carry, 0 for no limit (the seed's SEND_BUFFER_SIZE).
     pub send_buffer_size: AtomicU32,
-    /// All "tun0", "tun1" ... below this number are attached in process `number_owner`; the second for "tap". Zeroed when an
-    /// interface goes or a tunnel is closed, so that the lowest free number is found without looking at each.
+    /// All "tun0", "tun1" ... below this number are attached in process `number_owner`; the second
+    /// for "tap". Zeroed when an interface goes or a tunnel is closed, so that the lowest free
+    /// number is found without looking at each.
     pub numbers_taken: [AtomicU32; 2],
     /// See `numbers_taken`.
     pub number_owner: [AtomicU32; 2],
     /// Futex: rises with every change of the set of interfaces.
     pub changes: AtomicU32,
-    /// Sleepers on `changes`. One that is killed stays counted, which costs a needless wake-up call each time.
+    /// Sleepers on `changes`. One that is killed stays counted, which costs a needless wake-up
+    /// call each time.
     pub waiters: AtomicU32,
-    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the kernel's naming.
+    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the
+    /// kernel's naming.
     pub rename: [AtomicU8; 16],
     /// Packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
-    /// Members that become another program and have no lock meanwhile: the process id, and the time of its going in
-    /// milliseconds modulo 2^32. See `NetDir::before_exec`.
+    /// Members that become another program and have no lock meanwhile: the process id, and the
+    /// time of its going in milliseconds modulo 2^32. See `NetDir::before_exec`.
     pub between_images: [AtomicU64; BETWEEN_IMAGES],
-    /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed leaves it, see
-    /// `NetDir::capturer_lives`.
+    /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed
+    /// leaves it, see `NetDir::capturer_lives`.
     pub capturing: AtomicU32,
     /// Futex: 1 while the capturer sleeps, 0 once there is something to capture.
     pub capture_asleep: AtomicU32,
-    /// Rises when registrations of an epoll instance are changed that several processes have; the uppermost bit: one has been
-    /// received from another process, and its sender does not know.
+    /// Rises when registrations of an epoll instance are changed that several processes have; the
+    /// uppermost bit: one has been received from another process, and its sender does not know.
     pub epoll_changes: AtomicU64,
     /// The faults.
     pub faults: [FaultSlot; FAULT_SLOTS],
-    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see `NetDir::knows`.
+    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
+    /// `NetDir::knows`.
     pub known_names: [AtomicU32; KNOWN_NAMES],
 }
 

@@ -2,6 +2,7 @@
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
+use crate::ring::Ring;
 use memtun_sys::PAGE;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
 
@@ -21,16 +22,17 @@ pub enum Attachment {
 #[repr(C)]
 pub struct TunnelState {
     /// See [`Header`].
-    pub header: Header,
+    pub(crate) header: Header,
     /// Guards the inbound queue, the bell and the attachment.
-    pub lock: Lock,
+    pub(crate) lock: Lock,
     /// [`Attachment`]
     pub attachment: AtomicU32,
     /// Interface it is attached to.
     pub ifindex: AtomicU32,
     /// Flags of open(2), access mode included.
     pub open_flags: AtomicU32,
-    /// Rises when an interface is deleted under the tunnel: a read that began before fails with EFAULT.
+    /// Rises when an interface is deleted under the tunnel: a read that began before fails with
+    /// EFAULT.
     pub deletions: AtomicU32,
     /// Flags that TUNSETIFF asked for.
     pub requested_flags: AtomicU32,
@@ -46,10 +48,11 @@ pub struct TunnelState {
     pub room_waiters: AtomicU32,
     /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
     pub last_read: AtomicU32,
-    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
-    /// the bell.
+    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps
+    /// meanwhile: see the bell.
     pub signals: AtomicU32,
-    /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
+    /// 1: somebody was told that it is not writable, and wants to hear when the link comes up
+    /// (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
     /// How often who was told so has been woken.
     pub told_of_space: AtomicU32,
@@ -57,13 +60,11 @@ pub struct TunnelState {
     pub requested_name: [AtomicU8; 16],
     /// Name of the interface, follows a rename.
     pub name: [AtomicU8; 16],
-    /// Inbound ring: head, tail and count in one word, see [`crate::ring`].
-    pub ring: AtomicU64,
-    /// Bytes of the ring's area that have memory behind them.
-    pub ring_reserved: AtomicU64,
+    /// The inbound queue.
+    pub ring: Ring,
 }
 
 /// Room for 500 packets of the largest IP size with their record headers.
 const RING_AREA: usize = 32 << 20;
 
-state!(TunnelState, Kind::Tunnel, area RING_AREA, at least super::SMALLEST, first 2 * PAGE, |s| Some(&s.ring_reserved));
+state!(TunnelState, Kind::Tunnel, area RING_AREA, at least super::SMALLEST, first 2 * PAGE, |s| Some(&s.ring.reserved));

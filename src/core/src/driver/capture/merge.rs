@@ -1,15 +1,18 @@
 //! The logs of all interfaces as one sequence.
 //!
-//! Nothing is read ahead: of each log only the time of its next record is known, and a packet is copied when it is its turn.
-//! So a capture needs memory for one packet and a word per interface, and a packet costs O(log n).
+//! Nothing is read ahead: of each log only the time of its next record is known, and a packet is
+//! copied when it is its turn. So a capture needs memory for one packet and a word per interface,
+//! and a packet costs O(log n).
 //!
-//! What happened before is found before. A program may write to one interface because of what it saw on another, so the
-//! packet with the earliest time may be given only when no earlier one can be found any more in a log that was empty at the
-//! last look. That is known without a look at all logs for each packet: first it is noted how far each log goes
-//! ([`Merge::note`]), then the empty ones are looked at again ([`Merge::look`]). Of a record that was noted, everything
-//! earlier was in its log before that second look began, however many interfaces a program goes through. So all that was
-//! noted can be given in the order of time; the rest has to wait for the next round. The further a capture is behind, the
-//! more a round is worth.
+//! What happened before is found before. A program may write to one interface because of what it
+//! saw on another, so the packet with the earliest time may be given only when no earlier one can
+//! be found any more in a log that was empty at the last look. That is known without a look at all
+//! logs for each packet: first it is noted how far each log goes ([`Merge::note`]), then the empty
+//! ones are looked at again ([`Merge::look`]). Of a record that was noted, everything earlier was
+//! in its log before that second look began, however many interfaces a program goes through. So all
+//! that was noted can be given in the order of time; the rest has to wait for the next round. The
+//! further a capture is behind, the more a round is worth.
+#![forbid(unsafe_code)]
 
 use super::record::{Captured, Direction};
 use crate::Name;
@@ -47,17 +50,18 @@ pub(super) enum Found {
 }
 
 impl Tap {
-    /// From the oldest record that is kept. Of a log that is not older than the capture (`first` is false) every record is
-    /// wanted.
+    /// From the oldest record that is kept. Of a log that is not older than the capture (`first` is
+    /// false) every record is wanted.
     ///
-    /// Takes no lock, which a stopped process may hold. From the first statement on nobody overwrites what is not read
-    /// yet, but for one who has just asked for that: what he overwrites was overwritten before the capture began.
+    /// Takes no lock, which a stopped process may hold. From the first statement on nobody
+    /// overwrites what is not read yet, but for one who has just asked for that: what he
+    /// overwrites was overwritten before the capture began.
     pub(super) fn new(inode: u64, state: Mapped<InterfaceState>, first: bool) -> Tap {
         let cursor = || {
             if first {
-                state.log_cursor(true)
+                state.log().cursor(true)
             } else {
-                state.log_cursor_from_start()
+                state.log().cursor_from_start()
             }
         };
         state.capture_from(cursor().number());
@@ -83,7 +87,7 @@ impl Tap {
 
     /// Is there anything that the capture does not know yet?
     pub(super) fn has_news(&self) -> bool {
-        self.state.log_next().number() > self.cursor.number() || self.is_gone()
+        self.state.log.next().number() > self.cursor.number() || self.is_gone()
     }
 
     /// Nobody waits any more for what is in this log.
@@ -106,7 +110,7 @@ impl Tap {
 
     /// How far the log goes, as far as it is wanted.
     fn end(&self) -> u64 {
-        self.state.log_next().number().min(self.limit)
+        self.state.log.next().number().min(self.limit)
     }
 
     /// When the next record was written; None when there is none.
@@ -114,7 +118,7 @@ impl Tap {
         if self.cursor.number() >= self.limit {
             return None;
         }
-        let time = self.state.log_peek(&self.cursor)?;
+        let time = self.state.log().peek(&self.cursor)?;
         Some(time.max(self.latest))
     }
 
@@ -123,11 +127,12 @@ impl Tap {
         let state = &self.state;
         let index = self.index();
         let mut data = Vec::new();
-        let mut entry = state.log_read(&mut self.cursor, &mut data);
+        let mut entry = state.log().read(&mut self.cursor, &mut data);
         if self.fresh && matches!(entry, Entry::Lost(_)) && !state.capture_given_up() {
-            // Overwritten by the one who had asked before the capture began; all that is kept now is still wanted.
-            self.cursor = state.log_cursor(true);
-            entry = state.log_read(&mut self.cursor, &mut data);
+            // Overwritten by the one who had asked before the capture began; all that is kept now
+            // is still wanted.
+            self.cursor = state.log().cursor(true);
+            entry = state.log().read(&mut self.cursor, &mut data);
         }
         let name = load_name(&state.name);
         match entry {
@@ -191,7 +196,8 @@ impl Merge {
             }
             let found = tap.read();
             match tap.peek() {
-                // As a rule it stays where it is: a program writes several packets before another does.
+                // As a rule it stays where it is: a program writes several packets before another
+                // does.
                 Some(time) => *head = Reverse((time, place)),
                 None => {
                     tap.listed = false;
@@ -214,8 +220,9 @@ impl Merge {
         }
     }
 
-    /// Looks again at what was empty. Interfaces that have ended and been read are dropped; `ended` gets the number of the
-    /// file that was kept for them. False when there is nothing anywhere.
+    /// Looks again at what was empty. Interfaces that have ended and been read are dropped; `ended`
+    /// gets the number of the file that was kept for them. False when there is nothing
+    /// anywhere.
     pub(super) fn look(&mut self, ended: impl Fn(u64)) -> bool {
         let mut any_finished = false;
         for (place, tap) in self.taps.iter_mut().enumerate().filter(|(_, t)| !t.listed) {

@@ -1,27 +1,31 @@
 //! Capturing: every packet of a net, in both directions, in order, none lost.
 //!
-//! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
-//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by
-//! all of that, a packet that is still to be captured has no place to go, and "no packet is lost" meets "a program never
-//! blocks that did not ask for it". Both hold, because the tunnel then is what a socket with a full send buffer is:
+//! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and
+//! what is refused goes into the interfaces' logs as well. A log holds up to 8 MiB, less on a full
+//! file system. When the capturer is behind by all of that, a packet that is still to be captured
+//! has no place to go, and "no packet is lost" meets "a program never blocks that did not ask for
+//! it". Both hold, because the tunnel then is what a socket with a full send buffer is:
 //!
-//! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
-//!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
-//!   of its own thread which holds a lock, and an injector whose timeout is over. What was so refused is not in the
-//!   capture; [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how much it is.
-//! - Who may block waits, with no lock held. A capturer that lives and does not read is waited for once, for five seconds;
-//!   then what it has not read is overwritten, and it is told how many packets it lost ([`Capture::lost`]).
-//! - Nobody waits for a capturer that is no more: all who wait, and those who are refused, look every moment whether it
-//!   lives.
+//! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and
+//!   epoll do not find the tunnel writable until the capturer has read a quarter of the log. So
+//!   does a write in a signal handler that interrupted a call of its own thread which holds a lock,
+//!   and an injector whose timeout is over. What was so refused is not in the capture;
+//!   [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how much it is.
+//! - Who may block waits, with no lock held. A capturer that lives and does not read is waited for
+//!   once, for five seconds; then what it has not read is overwritten, and it is told how many
+//!   packets it lost ([`Capture::lost`]).
+//! - Nobody waits for a capturer that is no more: all who wait, and those who are refused, look
+//!   every moment whether it lives.
 //!
 //! `room` is the writers' side of this, `merge` puts the logs in order.
+#![forbid(unsafe_code)]
 
 mod merge;
 mod record;
 
 pub use record::{Captured, CapturedLink, Direction};
 
-use crate::deadline::{self, Deadline};
+use crate::deadline::{self, Deadline, Timeout};
 use crate::sys::{self, Fd};
 use crate::{Errno, Error, ErrorKind, Name, Net};
 use memtun_abi::error::{Context, Result};
@@ -29,25 +33,30 @@ use memtun_shm::load_name;
 use merge::{Found, Merge, Tap};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::atomic::{
     fence,
     Ordering::{Relaxed, SeqCst},
 };
 use std::time::{Duration, Instant};
 
-/// How often a capturer that has nothing to do looks whether programs are still alive: that takes longer than
-/// what others look at.
+/// How often a capturer that has nothing to do looks whether programs are still alive: that takes
+/// longer than what others look at.
 const LOOK_AROUND: Duration = deadline::LOOK_AROUND.saturating_mul(10);
 
-/// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
+/// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists
+/// in a net at a time.
 ///
-/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it waits, up to five seconds, and
-/// then packets are lost; or it is refused with EAGAIN if it does not want to wait. So what goes on in the thread that reads must not depend on much being written meanwhile.
+/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it
+/// waits, up to five seconds, and then packets are lost; or it is refused with EAGAIN if it does
+/// not want to wait. So what goes on in the thread that reads must not depend on much being written
+/// meanwhile.
 pub struct Capture {
     net: Net,
     lock: Fd,
     only: Option<Name>,
-    /// [`NetState::changes`](memtun_shm::layout::NetState) at the last look, None before the first.
+    /// [`NetState::changes`](memtun_shm::layout::NetState) at the last look, None before the
+    /// first.
     seen: Option<u32>,
     merge: Merge,
     /// Interfaces that are none of our business, by inode and name.
@@ -60,8 +69,8 @@ pub struct Capture {
 }
 
 impl Net {
-    /// Captures every packet from the oldest that is kept, of the interfaces that are there and of those to come.
-    /// EBUSY when somebody captures this net already.
+    /// Captures every packet from the oldest that is kept, of the interfaces that are there and of
+    /// those to come. EBUSY when somebody captures this net already.
     pub fn capture(&self) -> Result<Capture> {
         Capture::begin(self, None)
     }
@@ -119,20 +128,28 @@ impl Capture {
         })
     }
 
-    /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees everything that was
-    /// complete before the call. In the order of things within an interface, by time among several.
+    /// The next packet, waiting five seconds for it. In the order of things within an interface, by
+    /// time among several.
     ///
-    /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
-    /// next call goes on; ENODEV the net was removed and everything in it has been read.
-    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Captured> {
-        self.next_while(timeout, |_| true)
+    /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see
+    /// [`Capture::lost`], and the next call goes on; ENODEV the net was removed and everything
+    /// in it has been read.
+    pub fn recv(&mut self) -> Result<Captured> {
+        self.recv_within(Timeout::DEFAULT)
     }
 
-    /// The same for somebody who waits for other things as well: `goes_on` is asked before each sleep, and with each
-    /// change of the net ([`Net::wake`] makes one). EAGAIN also when it says no.
-    pub fn next_while(
+    /// [`Capture::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees
+    /// everything that was complete before the call.
+    pub fn recv_within(&mut self, timeout: impl Into<Timeout>) -> Result<Captured> {
+        self.recv_while(timeout, |_| true)
+    }
+
+    /// The same for somebody who waits for other things as well: `goes_on` is asked before each
+    /// sleep, and with each change of the net ([`Net::wake`] makes one). EAGAIN also when it
+    /// says no.
+    pub fn recv_while(
         &mut self,
-        timeout: Option<Duration>,
+        timeout: impl Into<Timeout>,
         goes_on: impl Fn(&Capture) -> bool,
     ) -> Result<Captured> {
         let end = Deadline::after(timeout);
@@ -168,8 +185,9 @@ impl Capture {
         }
     }
 
-    /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
-    /// that. When there is no more of it, [`Capture::next`] says EAGAIN at once.
+    /// From now on only what was complete before this call is given, and nobody waits for this
+    /// capture any more than for that. When there is no more of it, [`Capture::recv`] says
+    /// EAGAIN at once.
     pub fn stop(&mut self) -> Result<()> {
         let looked = self.look();
         self.stopped = true;
@@ -178,8 +196,8 @@ impl Capture {
         looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
     }
 
-    /// Packets that are complete and that [`Capture::next`] has not given yet; after [`Capture::stop`], that it will still
-    /// give. Waits for nobody.
+    /// Packets that are complete and that [`Capture::recv`] has not given yet; after
+    /// [`Capture::stop`], that it will still give. Waits for nobody.
     pub fn backlog(&self) -> u64 {
         self.merge.backlog()
     }
@@ -189,8 +207,9 @@ impl Capture {
         self.lost.get(&index).copied().unwrap_or(0)
     }
 
-    /// Packets of an interface, by its index, that were refused since the capture began because it was behind: O_NONBLOCK
-    /// writes and impatient injectors got EAGAIN. They are not in the capture.
+    /// Packets of an interface, by its index, that were refused since the capture began because it
+    /// was behind: O_NONBLOCK writes and impatient injectors got EAGAIN. They are not in the
+    /// capture.
     pub fn refused(&self, index: u32) -> u64 {
         self.merge.refused(index)
     }
@@ -219,11 +238,12 @@ impl Capture {
             for tap in self.merge.taps() {
                 self.net.joined().look_after(&tap.state);
             }
-            // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
+            // A private net that only waited for us: the lock is let go for that, and nobody else
+            // wants it there.
             if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {
-                let _ = sys::flock(self.lock.raw(), libc::LOCK_UN);
+                let _ = sys::flock(self.lock.as_fd(), libc::LOCK_UN);
                 if !dir.remove_if_deserted() {
-                    let _ = sys::flock(self.lock.raw(), libc::LOCK_EX | libc::LOCK_NB);
+                    let _ = sys::flock(self.lock.as_fd(), libc::LOCK_EX | libc::LOCK_NB);
                 }
             }
         }
@@ -273,7 +293,8 @@ impl Capture {
         Ok(())
     }
 
-    /// Looks at every interface, those that are new included. False when nothing is left to be read.
+    /// Looks at every interface, those that are new included. False when nothing is left to be
+    /// read.
     fn gather(&mut self) -> Result<bool> {
         self.merge.note();
         if !self.stopped {

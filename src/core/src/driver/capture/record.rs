@@ -1,4 +1,5 @@
 //! What a capture gives: packets, and the interfaces that they are of.
+#![forbid(unsafe_code)]
 
 use crate::{Errno, Name};
 

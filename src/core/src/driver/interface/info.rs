@@ -1,4 +1,6 @@
-//! Snapshots of interfaces and tunnels: plain values, and what follows from them. `record` gives them their JSON form.
+//! Snapshots of interfaces and tunnels: plain values, and what follows from them. `record` gives
+//! them their JSON form.
+#![forbid(unsafe_code)]
 
 use crate::Name;
 use memtun_abi::uapi;
@@ -64,8 +66,8 @@ pub struct InterfaceInfo {
     pub rx: ReceiveCounters,
     /// What the program read: the host transmits it.
     pub tx: TransmitCounters,
-    /// Packets that were refused (EAGAIN) because whoever captured was behind, and refused ones that the capture could
-    /// not show for that reason.
+    /// Packets that were refused (EAGAIN) because whoever captured was behind, and refused ones
+    /// that the capture could not show for that reason.
     pub capture_refused: u64,
     /// Its tunnels.
     pub tunnels: Vec<TunnelInfo>,
@@ -99,7 +101,7 @@ impl TunnelInfo {
             requested_name: (mode != 0).then(|| load_name(&state.requested_name)),
             mode,
             open_flags: state.open_flags.load(Relaxed),
-            queued: state.queued(),
+            queued: state.ring.queued(),
         }
     }
     /// Opened without O_NONBLOCK.

@@ -1,8 +1,10 @@
 //! Packets toward the program.
+#![forbid(unsafe_code)]
 
 use super::queue::Queue;
+use super::sending::Sending;
 use super::Interface;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Timeout};
 use crate::packet as udp;
 use crate::sys;
 use crate::{Errno, Error, ErrorKind};
@@ -14,41 +16,45 @@ use memtun_kernel::tun::room::{Refusal, Wait};
 use memtun_shm::layout::Attachment;
 use memtun_shm::lock::Patience;
 use memtun_shm::log::Sort;
+use memtun_shm::InterfaceGuard;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Interface {
-    /// Puts a frame as it is into the program's read queue; when this returns it is readable. `ethertype` None takes it
-    /// from the packet. Waits up to `timeout` (None: for ever) while the queue is full or whoever captures is behind.
+    /// Puts a frame as it is into the program's read queue; when this returns it is readable. Waits
+    /// five seconds while the queue is full or whoever captures is behind.
     ///
-    /// Errors: EAGAIN the queue stayed full, or there was no room in the capture; ENETDOWN link down, or no carrier; EMSGSIZE over the mtu; EINVAL no frame at all; ENOTCONN no
-    /// program attached; ENODEV interface gone; ENOSPC no memory left for the net. A packet that is refused is not queued.
-    pub fn inject(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        timeout: Option<Duration>,
-    ) -> Result<()> {
-        self.inject_raw(frame, ethertype, timeout)
+    /// # Errors
+    /// EAGAIN: the queue stayed full, or there was no room in the capture. ENETDOWN: the link is
+    /// down, or has no carrier. EMSGSIZE: over the mtu. EINVAL: no frame at all. ENOTCONN: no
+    /// program attached. ENODEV: the interface is gone. ENOSPC: no memory left for the net. A
+    /// packet that is refused is not queued.
+    pub fn inject(&self, frame: &[u8]) -> Result<()> {
+        self.inject_with(frame, Sending::new())
+    }
+
+    /// [`Interface::inject`] with options.
+    pub fn inject_with(&self, frame: &[u8], how: Sending) -> Result<()> {
+        self.put(frame, how.ethertype, how.timeout)
+            .map_err(|(refusal, wait)| {
+                self.refused(frame, how.ethertype, refusal, wait);
+                refusal.errno
+            })
             .map_err(|e| self.why_not(e))
     }
 
-    /// [`Interface::inject`] for one turn of a longer wait: whoever has to look at something else in between comes again with
-    /// a packet that found no room in time, so that one is not refused yet and nowhere counted.
-    pub fn offer(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        turn: Option<Duration>,
-    ) -> Result<()> {
-        self.put(frame, ethertype, turn)
+    /// [`Interface::inject_with`] for one turn of a longer wait: whoever has to look at something
+    /// else in between comes again with a packet that found no room in time, so that one is not
+    /// refused yet and nowhere counted.
+    pub fn offer(&self, frame: &[u8], how: Sending) -> Result<()> {
+        self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
                 if refusal.behind {
                     // Counted where it was found out.
                     self.state.capture_refused.fetch_sub(1, Relaxed);
                 } else if !refusal.is_full_queue() {
-                    self.refused(frame, ethertype, refusal, wait);
+                    self.refused(frame, how.ethertype, refusal, wait);
                 }
                 refusal.errno
             })
@@ -56,11 +62,11 @@ impl Interface {
     }
 
     /// The same for an IP packet, as [`Interface::deliver`].
-    pub fn offer_ip(&self, ip_packet: &[u8], turn: Option<Duration>) -> Result<()> {
+    pub fn offer_ip(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
-            self.offer(&udp::ethernet(ip_packet), None, turn)
+            self.offer(&udp::ethernet(ip_packet), how)
         } else {
-            self.offer(ip_packet, None, turn)
+            self.offer(ip_packet, how)
         }
     }
 
@@ -86,31 +92,17 @@ impl Interface {
         }
     }
 
-    /// [`Interface::inject`] without the sentence.
-    pub fn inject_raw(
-        &self,
-        frame: &[u8],
-        ethertype: Option<u16>,
-        timeout: Option<Duration>,
-    ) -> std::result::Result<(), Errno> {
-        self.put(frame, ethertype, timeout)
-            .map_err(|(refusal, wait)| {
-                self.refused(frame, ethertype, refusal, wait);
-                refusal.errno
-            })
-    }
-
     /// Puts it in, or says why not and how long the refusal may take.
     #[inline]
     fn put(
         &self,
         frame: &[u8],
         ethertype: Option<u16>,
-        timeout: Option<Duration>,
+        timeout: Timeout,
     ) -> std::result::Result<(), (Refusal, Wait)> {
         // A look at the clock costs as much as the packet: only whoever has to wait takes one.
         let mut answer = match timeout {
-            Some(Duration::ZERO) => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
+            Timeout::NOW => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
             _ => self.try_inject(frame, ethertype, Wait::Glance),
         };
         if answer.is_ok() {
@@ -131,7 +123,8 @@ impl Interface {
     }
 
     fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
-        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes nothing.
+        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes
+        // nothing.
         let dropped = match refusal.errno.0 {
             libc::EAGAIN | libc::ENOTCONN => true,
             libc::ENETDOWN => self.state.is_up(),
@@ -146,19 +139,20 @@ impl Interface {
                 return;
             };
             if captured {
-                self.capture(Sort::InjectRefused(refusal.errno), frame, ethertype);
+                self.capture(&lock, Sort::InjectRefused(refusal.errno), frame, ethertype);
             }
             drop(lock);
             dir.ring_capturer();
         }
     }
 
-    /// A record for the capturer. Wants the interface's lock.
-    fn capture(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+    /// A record for the capturer.
+    fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
-        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
-        let _ = self.state.log_append(sort, frame.len(), |room| {
-            room.copy_from_slice(frame);
+        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as
+        // that.
+        let _ = lock.log_writer().append(sort, frame.len(), |room| {
+            room.store(frame);
             Ok(ethertype)
         });
     }
@@ -176,7 +170,7 @@ impl Interface {
             .map_err(|_| Errno(libc::ENODEV))?;
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
-        if tunnel.queued() >= self.state.txqueuelen.load(Relaxed) {
+        if tunnel.ring.queued() >= self.state.txqueuelen.load(Relaxed) {
             if let Some(time) = end.nap() {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
@@ -228,9 +222,10 @@ impl Interface {
                 _ => refusal,
             })?;
         let pushed = self.push(queue, frame, ethertype, wait.for_lock());
-        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        // What the program answers comes behind it: nobody writes while the interface's lock is
+        // held.
         if captured && pushed.is_ok() {
-            self.capture(Sort::Injected, frame, Some(ethertype));
+            self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
         drop(lock);
         dir.ring_capturer();
@@ -246,7 +241,7 @@ impl Interface {
         patience: Patience,
     ) -> std::result::Result<(), Errno> {
         let state = &**self.state;
-        let _lock = self
+        let lock = self
             .net
             .dir()
             .lock_tunnel(queue.inode, &queue.tunnel, patience)?;
@@ -255,18 +250,18 @@ impl Interface {
         {
             return Err(Errno(libc::ENODEV));
         }
-        let limit = state.txqueuelen.load(Relaxed);
+        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
         if !bell::will_ring(&queue.tunnel) {
-            return queue.tunnel.push(frame, ethertype, limit);
+            return inbound.push(frame, ethertype, limit);
         }
-        if queue.tunnel.queued() >= limit {
+        if inbound.queued() >= limit {
             return Err(Errno(libc::EAGAIN));
         }
-        // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
-        // packet without a bell would lie there unheard.
+        // The bell first: who is killed in between leaves one that rings for nothing, which the
+        // next reader puts right; a packet without a bell would lie there unheard.
         let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
-        let pushed = queue.tunnel.push(frame, ethertype, limit);
+        let pushed = inbound.push(frame, ethertype, limit);
         if pushed.is_err() {
             bell::packets_taken(&queue.tunnel, bell, false);
         }

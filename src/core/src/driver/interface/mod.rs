@@ -1,4 +1,5 @@
 //! The driver's side of one interface: packets in and out, datagrams, link settings.
+#![forbid(unsafe_code)]
 
 mod info;
 mod inject;
@@ -6,12 +7,15 @@ mod passed;
 mod queue;
 mod receive;
 mod record;
+mod sending;
 
 use queue::Queue;
 
 pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
+pub use sending::Sending;
 
+use crate::deadline::Timeout;
 use crate::driver::joined::Joined;
 use crate::packet as udp;
 use crate::{Errno, Error, Name};
@@ -22,16 +26,17 @@ use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
 use memtun_shm::{load_name, Mapped};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
-/// An interface of a net, from the outside. Stays usable for reading what was written after the interface is gone.
+/// An interface of a net, from the outside. Stays usable for reading what was written after the
+/// interface is gone.
 pub struct Interface {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
-    /// The queue that was injected into first: on most interfaces the only one, found without a lock.
+    /// The queue that was injected into first: on most interfaces the only one, found without a
+    /// lock.
     first: OnceLock<Arc<Queue>>,
     queues: Mutex<Vec<Arc<Queue>>>,
     reader: Subscriber,
@@ -65,7 +70,8 @@ impl Interface {
         self.state.is_tap()
     }
 
-    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is on record.
+    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is
+    /// on record.
     pub fn is_gone(&self) -> bool {
         if !self.state.is_gone() {
             self.net.look_after(&self.state);
@@ -73,39 +79,45 @@ impl Interface {
         self.state.is_gone()
     }
 
-    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
-    /// ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors as [`Interface::inject`].
-    pub fn deliver(&self, ip_packet: &[u8], timeout: Option<Duration>) -> Result<()> {
+    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from
+    /// 00:00:00:00:00:00 to ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors
+    /// as [`Interface::inject`].
+    pub fn deliver(&self, ip_packet: &[u8]) -> Result<()> {
+        self.deliver_with(ip_packet, Sending::new())
+    }
+
+    /// [`Interface::deliver`] with options.
+    pub fn deliver_with(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
-            self.inject(&udp::ethernet(ip_packet), None, timeout)
+            self.inject_with(&udp::ethernet(ip_packet), how)
         } else {
-            self.inject(ip_packet, None, timeout)
+            self.inject_with(ip_packet, how)
         }
     }
 
-    /// Sends a datagram to the program: from `source`, or 10.1.2.3:21345 (fd00:1:2::3 for IPv6) as in the seed; from where
-    /// is returned. A port 0 in `source` means 21345. Checksums are right. Errors as [`Interface::inject`], and EINVAL when
-    /// the addresses are of different families or the datagram is too long.
-    pub fn send_udp(
+    /// Sends a datagram to the program, with right checksums, from 10.1.2.3:21345 (fd00:1:2::3 for
+    /// IPv6) as in the seed; from where is returned. Errors as [`Interface::inject`], and
+    /// EINVAL when the datagram is too long.
+    pub fn send_udp(&self, datagram: &[u8], destination: SocketAddr) -> Result<SocketAddr> {
+        self.send_udp_with(datagram, destination, Sending::new())
+    }
+
+    /// [`Interface::send_udp`] with options. EINVAL also when the source is of another family.
+    pub fn send_udp_with(
         &self,
         datagram: &[u8],
         destination: SocketAddr,
-        source: Option<SocketAddr>,
-        timeout: Option<Duration>,
+        how: Sending,
     ) -> Result<SocketAddr> {
-        let source = udp::source_for(destination, source);
-        self.deliver(&udp::build(source, destination, datagram)?, timeout)?;
+        let source = udp::source_for(destination, how.source);
+        self.deliver_with(&udp::build(source, destination, datagram)?, how)?;
         Ok(source)
     }
 
-    /// Datagrams that the program sends to this host (None: any) and port, from the oldest packet kept.
-    pub fn receive_udp(&self, host: Option<IpAddr>, port: u16) -> UdpReceiver {
-        UdpReceiver {
-            packets: self.subscribe(),
-            host,
-            port,
-            passed: Mutex::default(),
-        }
+    /// Datagrams that the program sends to this address, from the oldest packet kept. As for
+    /// bind(2), 0.0.0.0 is every IPv4 address, and :: every address.
+    pub fn receive_udp(&self, to: SocketAddr) -> UdpReceiver {
+        UdpReceiver::new(self.subscribe(), to)
     }
 
     /// A reader of its own of everything the program writes, from the oldest packet kept.
@@ -113,9 +125,15 @@ impl Interface {
         Subscriber::new(self.net.clone(), self.state.clone())
     }
 
-    /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
-    pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
-        self.reader.recv(timeout)
+    /// The next packet that the program wrote, each once per `Interface` value. See
+    /// [`Subscriber::recv`].
+    pub fn recv(&self) -> Result<Packet> {
+        self.reader.recv()
+    }
+
+    /// [`Interface::recv`] with another patience than five seconds.
+    pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Packet> {
+        self.reader.recv_within(timeout)
     }
 
     /// All that is known of it. Looks at the processes, as [`Interface::is_gone`].
@@ -176,7 +194,8 @@ impl Interface {
         })
     }
 
-    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a group's address or zeros.
+    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a
+    /// group's address or zeros.
     pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
         self.change("set mac", |interface, _| interface.set_mac(mac))
     }
@@ -189,7 +208,8 @@ impl Interface {
         })
     }
 
-    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP); None for any.
+    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP);
+    /// None for any.
     pub fn set_group(&self, gid: Option<u32>) -> Result<()> {
         self.change("set group", |interface, _| {
             interface.group.store(id(gid)?, Relaxed);
@@ -210,7 +230,8 @@ impl Interface {
         })
     }
 
-    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
+    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached
+    /// again.
     pub fn delete(&self) -> Result<()> {
         self.change("delete", |interface, local| {
             self.net.dir().delete_interface(interface, local);
@@ -218,13 +239,14 @@ impl Interface {
         })
     }
 
-    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's `readBuffer`).
+    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's
+    /// `readBuffer`).
     pub fn read_buffer(&self) -> Vec<(Vec<u8>, u16)> {
         let dir = self.net.dir();
         let queued = |inode| {
             let tunnel = dir.tunnel(inode).ok()?;
-            let _lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
-            Some(tunnel.peek_all())
+            let lock = dir.lock_tunnel(inode, &tunnel, Patience::Brief).ok()?;
+            Some(lock.queue().peek_all())
         };
         self.state
             .queue_inodes()

@@ -1,4 +1,5 @@
 //! What a receiver of datagrams has passed over, for whoever has waited in vain.
+#![forbid(unsafe_code)]
 
 use crate::packet::{Flaw, Found};
 use std::fmt;
@@ -26,14 +27,15 @@ pub(super) struct PassedOver {
 }
 
 impl PassedOver {
-    /// Counts what is not for the receiver of this host and port. What is no datagram at all counts for nothing.
-    pub(super) fn add(&mut self, found: &Found<'_>, host: Option<IpAddr>, port: u16) {
+    /// Counts what is not for the receiver of this address. What is no datagram at all counts for
+    /// nothing.
+    pub(super) fn add(&mut self, found: &Found<'_>, wanted: SocketAddr) {
         match found {
             Found::Datagram(datagram) | Found::Flawed(_, datagram) => {
                 let to: SocketAddr = datagram.destination;
-                if to.port() != port {
+                if to.port() != wanted.port() {
                     self.elsewhere += count(&mut self.ports, to.port());
-                } else if host.is_some_and(|h| h != to.ip()) {
+                } else if !takes(wanted.ip(), to.ip()) {
                     self.elsewhere += count(&mut self.hosts, to.ip());
                 } else if let Found::Flawed(flaw, _) = found {
                     let counts = FLAWS.iter().zip(&mut self.flawed);
@@ -42,9 +44,19 @@ impl PassedOver {
                         .for_each(|(_, n)| *n += 1);
                 }
             }
-            Found::Fragment(to) if host.is_none_or(|h| h == *to) => self.fragments += 1,
+            Found::Fragment(to) if takes(wanted.ip(), *to) => self.fragments += 1,
             Found::Fragment(_) | Found::Other => {}
         }
+    }
+}
+
+/// Does a socket that is bound to one address get what is sent to another? The unspecified ones are
+/// any of their family, and that of IPv6 is any at all.
+pub(super) fn takes(bound: IpAddr, to: IpAddr) -> bool {
+    match bound {
+        IpAddr::V4(any) if any.is_unspecified() => to.is_ipv4(),
+        IpAddr::V6(any) if any.is_unspecified() => true,
+        one => one == to,
     }
 }
 
@@ -61,8 +73,8 @@ fn count<T: PartialEq>(known: &mut Vec<(T, u64)>, what: T) -> u64 {
     0
 }
 
-/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum". Empty when
-/// nothing was.
+/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP
+/// checksum". Empty when nothing was.
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -109,23 +121,23 @@ mod tests {
     fn each_reason_is_told_with_its_number() {
         let mut passed = PassedOver::default();
         assert_eq!(passed.to_string(), "");
-        let host = Some("10.0.0.9".parse().expect("an address"));
-        passed.add(&to("10.0.0.9:53"), host, 7);
+        let wanted: SocketAddr = "10.0.0.9:7".parse().expect("an address");
+        passed.add(&to("10.0.0.9:53"), wanted);
         assert_eq!(passed.to_string(), "; passed over: 1 datagram to port 53");
-        passed.add(&to("10.0.0.8:53"), host, 7);
-        passed.add(&to("10.0.0.8:7"), host, 7);
+        passed.add(&to("10.0.0.8:53"), wanted);
+        passed.add(&to("10.0.0.8:7"), wanted);
         let Found::Datagram(damaged) = to("10.0.0.9:7") else {
             unreachable!()
         };
-        passed.add(&Found::Flawed(Flaw::UdpChecksum, damaged), host, 7);
+        passed.add(&Found::Flawed(Flaw::UdpChecksum, damaged), wanted);
         let Found::Datagram(damaged) = to("10.0.0.9:7") else {
             unreachable!()
         };
-        passed.add(&Found::Flawed(Flaw::IpChecksum, damaged), host, 7);
+        passed.add(&Found::Flawed(Flaw::IpChecksum, damaged), wanted);
         for port in 100..110 {
-            passed.add(&to(&format!("10.0.0.9:{port}")), host, 7);
+            passed.add(&to(&format!("10.0.0.9:{port}")), wanted);
         }
-        passed.add(&Found::Other, host, 7);
+        passed.add(&Found::Other, wanted);
         assert_eq!(
             passed.to_string(),
             "; passed over: 2 datagrams to port 53, 1 to port 100, 1 to port 101, 1 to port 102, 1 to host 10.0.0.8, \

@@ -1,11 +1,12 @@
 //! A tunnel's queue as an injector holds it.
+#![forbid(unsafe_code)]
 
 use crate::driver::joined::Joined;
 use crate::{sys, Errno};
 use memtun_kernel::net::NetDir;
 use memtun_shm::layout::TunnelState;
 use memtun_shm::Mapped;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use memtun_sys::KeptFifo;
 
 /// A tunnel that packets are injected into.
 pub(super) struct Queue {
@@ -13,17 +14,8 @@ pub(super) struct Queue {
     pub(super) inode: u64,
     /// Its state.
     pub(super) tunnel: Mapped<TunnelState>,
-    /// A descriptor of its bell, -1 before the first use.
-    kept: AtomicI32,
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        let kept = *self.kept.get_mut();
-        if kept >= 0 && sys::is_fifo(kept, self.inode) {
-            let _ = sys::close(kept);
-        }
-    }
+    /// A descriptor of its bell.
+    kept: KeptFifo,
 }
 
 impl Queue {
@@ -33,19 +25,18 @@ impl Queue {
         Ok(Queue {
             inode,
             tunnel,
-            kept: AtomicI32::new(-1),
+            kept: KeptFifo::none_yet(inode),
         })
     }
 
-    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
-    /// lock.
+    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is
+    /// kept, high and close-on-exec, and looked at before each use because the process may have
+    /// closed it unknowingly. Wants the tunnel's lock.
     pub(super) fn bell(&self, net: &Joined) -> Result<i32, Errno> {
         if let Some(own) = net.local().descriptor(self.inode) {
             return Ok(own);
         }
-        let kept = self.kept.load(Relaxed);
-        if kept >= 0 && sys::is_fifo(kept, self.inode) {
+        if let Some(kept) = self.kept.number() {
             return Ok(kept);
         }
         // Not ours any more: whoever has the number now keeps it.
@@ -53,11 +44,6 @@ impl Queue {
             .dir()
             .open_bell(self.inode)
             .map_err(|_| Errno(libc::ENODEV))?;
-        let kept = match sys::duplicate_high(fd.raw()) {
-            Ok(high) => high,
-            Err(_) => fd.into_raw(),
-        };
-        self.kept.store(kept, Relaxed);
-        Ok(kept)
+        Ok(self.kept.keep(sys::duplicate_high(fd.raw()).unwrap_or(fd)))
     }
 }

@@ -1,17 +1,16 @@
 //! Packets from the program: subscribers of the outbound log, and receivers of datagrams.
+#![forbid(unsafe_code)]
 
-use super::passed::PassedOver;
-use crate::deadline::Deadline;
+use super::passed::{takes, PassedOver};
+use crate::deadline::{Deadline, Timeout};
 use crate::driver::joined::Joined;
 use crate::packet::{self as udp, Found};
-use crate::sys;
-use crate::{Errno, Error, ErrorKind};
+use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::SeqCst;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ pub struct Packet {
     pub time_ns: u64,
 }
 
-/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
-/// for another's wait.
+/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one
+/// of them, and nobody waits for another's wait.
 pub struct Subscriber {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
@@ -45,17 +44,24 @@ enum Look {
 
 impl Subscriber {
     pub(super) fn new(net: Arc<Joined>, state: Arc<Mapped<InterfaceState>>) -> Subscriber {
-        let cursor = Mutex::new(state.log_cursor(false));
+        let cursor = Mutex::new(state.log().cursor(false));
         Subscriber { net, state, cursor }
     }
 
-    /// The next packet, waiting up to `timeout` (None: for ever). With a timeout of zero it sees every packet whose write
-    /// was complete before the call, unless another thread got it.
+    /// The next packet, waiting five seconds for it.
     ///
-    /// Errors: EAGAIN nothing in time; ENOBUFS this subscriber was overtaken and so many packets are lost to it
-    /// ([`Error::lost`]), the next call goes on with the middle of what is kept; ENODEV the interface is gone and everything it wrote has been read;
-    /// EUCLEAN its file was cut short or overwritten.
-    pub fn recv(&self, timeout: Option<Duration>) -> Result<Packet> {
+    /// # Errors
+    /// EAGAIN: nothing in time. ENOBUFS: this subscriber was overtaken and so many packets are lost
+    /// to it ([`Error::lost`]); the next call goes on with the middle of what is kept. ENODEV:
+    /// the interface is gone and everything it wrote has been read. EUCLEAN: its file was cut
+    /// short or overwritten.
+    pub fn recv(&self) -> Result<Packet> {
+        self.recv_within(Timeout::DEFAULT)
+    }
+
+    /// [`Subscriber::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees
+    /// every packet whose write was complete before the call, unless another thread got it.
+    pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Packet> {
         self.recv_until(Deadline::after(timeout))
     }
 
@@ -70,7 +76,8 @@ impl Subscriber {
         }
     }
 
-    /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
+    /// EAGAIN when the time is over and everything before the record of number `due` has been
+    /// looked at.
     fn give_up_after(&self, end: Deadline, due: u64) -> Result<()> {
         if !end.is_over() || self.lock().number() < due {
             return Ok(());
@@ -95,7 +102,7 @@ impl Subscriber {
         let mut data = Vec::new();
         let (entry, next, expected) = {
             let mut cursor = self.lock();
-            let entry = self.state.log_read(&mut cursor, &mut data);
+            let entry = self.state.log().read(&mut cursor, &mut data);
             (entry, cursor.number(), cursor.expected())
         };
         let name = || load_name(&self.state.name);
@@ -129,60 +136,72 @@ impl Subscriber {
     /// Sleeps until there is a record of number `next`, or a moment has passed.
     fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
-        state.log_waiters.fetch_add(1, SeqCst);
-        let seen = state.log_event.load(SeqCst);
-        let mut timed_out = false;
-        if state.log_next().number() <= next && !state.is_gone() {
-            timed_out =
-                sys::futex_wait(&state.log_event, seen, Some(time)) == Err(Errno(libc::ETIMEDOUT));
-        }
-        state.log_waiters.fetch_sub(1, SeqCst);
-        if timed_out {
+        let nothing_new = || state.log.next().number() <= next && !state.is_gone();
+        if state.log.sleep(time, nothing_new) {
             self.net.look_after(state);
         }
     }
 }
 
-/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters. Threads
-/// may share one, as a [`Subscriber`].
+/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it
+/// really filters. Threads may share one, as a [`Subscriber`].
 pub struct UdpReceiver {
-    pub(super) packets: Subscriber,
-    pub(super) host: Option<IpAddr>,
-    pub(super) port: u16,
-    pub(super) passed: Mutex<PassedOver>,
+    packets: Subscriber,
+    to: SocketAddr,
+    passed: Mutex<PassedOver>,
 }
 
 impl UdpReceiver {
+    pub(super) fn new(packets: Subscriber, to: SocketAddr) -> UdpReceiver {
+        UdpReceiver {
+            packets,
+            to,
+            passed: Mutex::default(),
+        }
+    }
+
     /// The next datagram's payload. Errors as [`Subscriber::recv`].
-    pub fn recv(&self, timeout: Option<Duration>) -> Result<Vec<u8>> {
-        self.recv_from(timeout).map(|(payload, _)| payload)
+    pub fn recv(&self) -> Result<Vec<u8>> {
+        self.recv_within(Timeout::DEFAULT)
     }
 
-    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum or
-    /// length are not datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
-    pub fn recv_from(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
-        self.next(timeout).map_err(|e| match e.errno().0 {
-            libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
-            _ => e,
-        })
+    /// [`UdpReceiver::recv`] with another patience than five seconds.
+    pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Vec<u8>> {
+        self.recv_from_within(timeout).map(|(payload, _)| payload)
     }
 
-    fn next(&self, timeout: Option<Duration>) -> Result<(Vec<u8>, SocketAddr)> {
-        let end = Deadline::after(timeout);
-        // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
-        let due = self.packets.state.log_next().number();
+    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong
+    /// checksum or length are not datagrams here, as for a socket. The sentence of EAGAIN says
+    /// what has been passed over since the last one.
+    pub fn recv_from(&self) -> Result<(Vec<u8>, SocketAddr)> {
+        self.recv_from_within(Timeout::DEFAULT)
+    }
+
+    /// [`UdpReceiver::recv_from`] with another patience than five seconds.
+    pub fn recv_from_within(&self, timeout: impl Into<Timeout>) -> Result<(Vec<u8>, SocketAddr)> {
+        self.next(Deadline::after(timeout))
+            .map_err(|e| match e.errno().0 {
+                libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
+                _ => e,
+            })
+    }
+
+    fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
+        // A program that writes other things faster than they are looked at must not keep the
+        // caller beyond its time.
+        let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
         loop {
             let packet = self.packets.recv_until(end)?;
             let found = udp::find(&packet.data, packet.ethertype, tap);
             if let Found::Datagram(datagram) = &found {
                 let to = datagram.destination;
-                if to.port() == self.port && self.host.is_none_or(|h| h == to.ip()) {
+                if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {
                     *self.passed() = PassedOver::default();
                     return Ok((datagram.payload.to_vec(), datagram.source));
                 }
             }
-            self.passed().add(&found, self.host, self.port);
+            self.passed().add(&found, self.to);
             self.packets.give_up_after(end, due)?;
         }
     }
@@ -196,10 +215,10 @@ impl UdpReceiver {
     /// What is said to whoever has waited in vain.
     fn in_vain(&self) -> String {
         let name = load_name(&self.packets.state.name);
-        let port = self.port;
-        let to = self.host.map_or(format!("port {port}"), |h| {
-            SocketAddr::new(h, port).to_string()
-        });
+        let to = match self.to {
+            to if to.ip().is_unspecified() => format!("port {}", to.port()),
+            to => to.to_string(),
+        };
         format!("{name}: no datagram to {to} in time{}", self.passed())
     }
 }

@@ -1,4 +1,6 @@
-//! The record of an interface and of a tunnel: the one form of both for the command, C and Python. Members are only ever added.
+//! The record of an interface and of a tunnel: the one form of both for the command, C and Python.
+//! Members are only ever added.
+#![forbid(unsafe_code)]
 
 use super::info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 use serde::{Serialize, Serializer};

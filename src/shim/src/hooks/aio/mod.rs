@@ -1,8 +1,9 @@
 //! POSIX asynchronous I/O on tunnels (aio(7)).
 //!
-//! libc's own runs in helper threads that make system calls inside libc, past every hook. For a tunnel this is the same
-//! once more: a program that asks for asynchronous I/O asks for helper threads, so here, and only here, the library has
-//! some. As libc's, they carry out the requests on one descriptor one after the other; they live while there are any.
+//! libc's own runs in helper threads that make system calls inside libc, past every hook. For a
+//! tunnel this is the same once more: a program that asks for asynchronous I/O asks for helper
+//! threads, so here, and only here, the library has some. As libc's, they carry out the requests on
+//! one descriptor one after the other; they live while there are any.
 //!
 //! | module | subject |
 //! |---|---|

@@ -18,8 +18,8 @@ pub struct Event {
 
 pub type Main = extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// Starts a thread that nobody joins. It takes no signals but the C library's own and those of memory, which are ours to
-/// handle.
+/// Starts a thread that nobody joins. It takes no signals but the C library's own and those of
+/// memory, which are ours to handle.
 pub fn start(main: Main, argument: *mut c_void) -> bool {
     const MEMORY: u64 = 1 << (libc::SIGBUS - 1) | 1 << (libc::SIGSEGV - 1);
     const OPEN: u64 = MEMORY | 1 << (32 - 1) | 1 << (33 - 1);
@@ -34,7 +34,8 @@ pub fn start(main: Main, argument: *mut c_void) -> bool {
 fn start_as_is(main: Main, argument: *mut c_void, given: *const libc::pthread_attr_t) -> bool {
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     let mut own = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: places of our own; the program's attributes are valid as long as the request is, which is libc's rule too.
+    // SAFETY: places of our own; the program's attributes are valid as long as the request is,
+    // which is libc's rule too.
     unsafe {
         if !given.is_null() {
             return libc::pthread_create(thread.as_mut_ptr(), given, main, argument) == 0;

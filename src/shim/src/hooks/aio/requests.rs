@@ -16,8 +16,8 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-/// glibc's struct aiocb on 64-bit machines. What libc keeps to itself is written as libc does, so that aio_error and
-/// aio_return are its own.
+/// glibc's struct aiocb on 64-bit machines. What libc keeps to itself is written as libc does, so
+/// that aio_error and aio_return are its own.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Control {
@@ -77,11 +77,12 @@ static ORDER: AtomicU32 = AtomicU32::new(0);
 
 /// The process whose requests stand here: a child of fork(2) has no helpers.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-/// 0, or the process that holds it. None of this is async-signal-safe in libc either, but for aio_suspend, which takes no
-/// lock here.
+/// 0, or the process that holds it. None of this is async-signal-safe in libc either, but for
+/// aio_suspend, which takes no lock here.
 static LOCK: AtomicU32 = AtomicU32::new(0);
 
-/// Copies word by word. ThreadSanitizer sees what libc's memcpy does, but not the lock of this library under which that is.
+/// Copies word by word. ThreadSanitizer sees what libc's memcpy does, but not the lock of this
+/// library under which that is.
 ///
 /// # Safety
 /// Both are valid for a `T` of whole words.
@@ -169,7 +170,8 @@ impl Drop for Locked {
 }
 
 pub fn error_place<'a>(control: *const Control) -> &'a AtomicI32 {
-    // SAFETY: a request of the program's, which it leaves alone while it is in progress; an aligned int.
+    // SAFETY: a request of the program's, which it leaves alone while it is in progress; an aligned
+    // int.
     unsafe { AtomicI32::from_ptr(std::ptr::addr_of!((*control).error).cast_mut()) }
 }
 
@@ -289,7 +291,8 @@ fn carry_out(given: &Given) -> (ssize_t, c_int) {
         offset,
         ..
     } = given.control;
-    // SAFETY: the program's arguments for these calls, which it leaves alone while the request is in progress.
+    // SAFETY: the program's arguments for these calls, which it leaves alone while the request is
+    // in progress.
     let value = unsafe {
         let at = match given.operation {
             READ => rw::my_pread64(fd, buffer, size, offset),

@@ -68,8 +68,8 @@ const MOMENT: u64 = 2_000_000;
 /// The real aio_suspend on what is not ours, or a sleep.
 type Host = extern "C" fn(*const *const Control, c_int, *const timespec) -> c_int;
 
-/// aio_suspend(3) when a request of ours may be in the list. No frame here has anything to clean up: the thread may be
-/// cancelled while it waits.
+/// aio_suspend(3) when a request of ours may be in the list. No frame here has anything to clean
+/// up: the thread may be cancelled while it waits.
 pub extern "C" fn suspend(
     array: *const *const Control,
     count: c_int,
@@ -128,7 +128,8 @@ extern "C" fn wait(list: List, time: *const timespec, all: bool, host: Host) -> 
     answer
 }
 
-/// What libc may be asked to wait for: its own requests. Ours, of which it knows nothing, look done to it.
+/// What libc may be asked to wait for: its own requests. Ours, of which it knows nothing, look done
+/// to it.
 #[inline(never)]
 extern "C" fn gather(list: List, what: Look, theirs: &mut [*const Control; 64]) -> c_int {
     let mut count = 0;

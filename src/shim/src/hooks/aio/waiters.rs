@@ -44,7 +44,8 @@ pub fn forget_waiters() {
 /// A request is done.
 pub fn wake_waiters() {
     for waiter in WAITERS.iter().filter(|w| w.state.load(Acquire) == WAITS) {
-        // SAFETY: initialised before it waits; a post too many wakes the next user of the place once for nothing.
+        // SAFETY: initialised before it waits; a post too many wakes the next user of the place
+        // once for nothing.
         unsafe { libc::sem_post(waiter.semaphore.get().cast()) };
     }
 }

@@ -1,4 +1,6 @@
-//! Epoll instances that this process got from somebody else: what is registered stands in /proc/self/fdinfo.
+//! Epoll instances that this process got from somebody else: what is registered stands in
+//! /proc/self/fdinfo.
+#![forbid(unsafe_code)]
 
 use super::registrations::{
     self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, SHOT_LEFT_OUT,
@@ -26,7 +28,8 @@ pub fn is_epoll(fd: c_int) -> bool {
     sys::path_of_fd(fd, &mut link) == Ok(b"anon_inode:[eventpoll]")
 }
 
-/// A descriptor has arrived, by exec or in a message: enters what it has registered, if it is an epoll's.
+/// A descriptor has arrived, by exec or in a message: enters what it has registered, if it is an
+/// epoll's.
 #[cold]
 pub fn adopt(fd: c_int) {
     if !crate::process::owns_memory() || !is_epoll(fd) {
@@ -45,7 +48,8 @@ pub fn adopt(fd: c_int) {
     }
 }
 
-/// Brings what is known of shared instances in line with the kernel, if another process has changed some.
+/// Brings what is known of shared instances in line with the kernel, if another process has changed
+/// some.
 #[inline]
 pub fn catch_up() {
     if sharing::is_behind() {
@@ -253,7 +257,8 @@ fn enter(epoll: c_int, line: &Line) {
     }
 }
 
-/// How many descriptors are registered with this datum, or at all? None where that cannot be looked at.
+/// How many descriptors are registered with this datum, or at all? None where that cannot be looked
+/// at.
 pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     let mut count = 0;
     if !may(Extra::Files) {

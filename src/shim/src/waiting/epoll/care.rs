@@ -1,17 +1,16 @@
 //! What the kernel is told of a registration, brought in line with the state of its tunnel.
+#![forbid(unsafe_code)]
 
+use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, told, Registration, Target, EDGE, EXCLUSIVE, OUT, SHOT, WOKEN_BY_DELETION,
 };
-use super::{adopt, instances, sharing};
+use super::{adopt, sharing};
 use crate::errno;
 use crate::host;
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
-
-/// The kernel nests instances no deeper (EP_MAX_NESTS).
-pub const DEEPEST: usize = 5;
 
 /// What a look at the registrations of one epoll descriptor found.
 #[derive(Default)]
@@ -71,7 +70,8 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
         call(libc::EPOLL_CTL_MOD)
     };
     if refused != 0 && refused != libc::ENOENT {
-        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by it.
+        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by
+        // it.
         registration.fix();
     }
     sharing::changed(epoll);
@@ -160,7 +160,8 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             }
             if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
             {
-                // Its number is another file's now: what the kernel cannot be told is reported from here.
+                // Its number is another file's now: what the kernel cannot be told is reported from
+                // here.
                 registration.set_listed(true);
                 registration.set_mark(mark::SPENT);
             } else if !registration.is_fixed() || next == mark::GONE {

@@ -1,8 +1,12 @@
-//! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
+//! What the calls on epoll instances do to what is known of them, and when waiting on one needs
+//! care.
+#![forbid(unsafe_code)]
 
-use super::care::{modify, DEEPEST};
+use super::adopt;
+use super::care::modify;
+use super::instances::{self, DEEPEST};
 use super::registrations::{self, mark, told_to_others, Target, EDGE, EXCLUSIVE, OUT, SHOT};
-use super::{adopt, instances, sharing};
+use super::sharing;
 use crate::errno;
 use crate::table;
 use crate::waiting::state::{state, State, Why};
@@ -30,7 +34,8 @@ pub fn closed_range(first: u32, last: u32) {
     instances::closed_range(first, last, registrations::instance_ended);
 }
 
-/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls that do not say so.
+/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls
+/// that do not say so.
 pub fn concerns_truly(fd: c_int) -> bool {
     if !concerns(fd) {
         return false;
@@ -172,7 +177,8 @@ fn control_known(
             }
         }
     } else {
-        // The driver is asked only by a call that succeeds: who is told that there is no room is woken when there is.
+        // The driver is asked only by a call that succeeds: who is told that there is no room is
+        // woken when there is.
         tunnel.readiness();
         registrations::ring_for_edges(instance);
     }
@@ -195,7 +201,8 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge has to look.
+/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge
+/// has to look.
 pub fn refused(fd: c_int) {
     if !registrations::any() || state(fd) != State::Quiet(Why::Capturer) {
         return;
@@ -215,8 +222,8 @@ pub fn refused(fd: c_int) {
     }
 }
 
-/// The process is about to become another program: what it left out of a registration that carries no sign of that is put
-/// in again.
+/// The process is about to become another program: what it left out of a registration that carries
+/// no sign of that is put in again.
 pub fn before_exec() {
     if !registrations::any() {
         return;
@@ -226,7 +233,7 @@ pub fn before_exec() {
         let Some(epoll) = instances::number_of(registration.instance()).filter(|_| quiet) else {
             continue;
         };
-        let stays = memtun_sys::fcntl(epoll, libc::F_GETFD, 0) == Ok(0);
+        let stays = memtun_sys::closes_on_exec(epoll) == Ok(false);
         if stays && modify(Some(epoll), registration, registration.events()) {
             registration.set_mark(mark::FRESH);
         }

@@ -1,15 +1,17 @@
 //! Which descriptors are the same epoll instance.
 //!
-//! Registrations belong to an instance, and a program may have several descriptors of it: it registers through one and
-//! waits through another (every program on tokio or mio does). The kernel has no cheap way to compare two descriptors, so
-//! the instance of each number is kept from its birth on, copied with each duplicate, and forgotten when the number is
-//! closed.
+//! Registrations belong to an instance, and a program may have several descriptors of it: it
+//! registers through one and waits through another (every program on tokio or mio does). The kernel
+//! has no cheap way to compare two descriptors, so the instance of each number is kept from its
+//! birth on, copied with each duplicate, and forgotten when the number is closed.
 
 use crate::process;
 use libc::c_int;
 use memtun_sys as sys;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+/// The kernel nests instances no deeper (EP_MAX_NESTS).
+pub const DEEPEST: usize = 5;
 /// Descriptors beyond are instances of their own: duplicates of them are not known as such.
 const NUMBERS: usize = 1 << 16;
 /// 1 + instance, and [`SHARED`]; 0 for a number that has never been an epoll descriptor's.
@@ -163,8 +165,8 @@ pub fn first_numbers() -> impl Iterator<Item = c_int> {
     numbers_below(c_int::MAX).filter(|fd| number_of(of(*fd)) == Some(*fd))
 }
 
-/// Another number that is the same open instance as this one, for which only the kernel is asked: both came from somebody
-/// else. None where kcmp(2) is not allowed.
+/// Another number that is the same open instance as this one, for which only the kernel is asked:
+/// both came from somebody else. None where kcmp(2) is not allowed.
 pub fn sibling(epoll: c_int) -> Option<c_int> {
     const KCMP_FILE: usize = 0;
     let me = sys::getpid() as usize;

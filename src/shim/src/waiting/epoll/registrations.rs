@@ -1,5 +1,7 @@
 //! The registrations of tunnels, and of other epoll instances, that this process knows.
+#![forbid(unsafe_code)]
 
+use super::instances::DEEPEST;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
 use libc::{c_int, epoll_event};
@@ -8,6 +10,7 @@ use memtun_kernel::net::Local;
 use memtun_kernel::tun::{Readiness, Tunnel};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use memtun_sys::KeptFifo;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -16,14 +19,14 @@ use std::sync::atomic::{
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 pub const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`); others find out only
-/// where they stand on epoll's ready list.
+/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`);
+/// others find out only where they stand on epoll's ready list.
 pub const WOKEN_BY_DELETION: u32 = IN | (libc::EPOLLPRI | libc::EPOLLRDBAND) as u32;
 pub const SHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EDGE: u32 = libc::EPOLLET as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
-/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never reports it, and a process
-/// that inherits the instance sees what was asked.
+/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never
+/// reports it, and a process that inherits the instance sees what was asked.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
 /// The same for EPOLLONESHOT: a bit without a meaning, which the kernel keeps.
 pub const SHOT_LEFT_OUT: u32 = 1 << 11;
@@ -32,7 +35,8 @@ pub const SHOT_LEFT_OUT: u32 = 1 << 11;
 pub mod mark {
     /// What the program asked.
     pub const PLAIN: u32 = 0;
-    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared yet.
+    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared
+    /// yet.
     pub const FRESH: u32 = 1;
     /// The same without EPOLLOUT.
     pub const QUIET: u32 = 2;
@@ -40,7 +44,8 @@ pub mod mark {
     pub const GONE: u32 = 3;
     /// Nothing: registered while unattached, without a wait queue.
     pub const DEAD: u32 = 4;
-    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks by itself.
+    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks
+    /// by itself.
     pub const SPENT: u32 = 5;
 }
 
@@ -58,13 +63,15 @@ pub struct Registration {
     key: AtomicU64,
     /// The tunnel's inode, 0 for an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its number here.
+    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its
+    /// number here.
     own: AtomicI32,
     events: AtomicU32,
     mark: AtomicU32,
     /// 1: on the ready list, for what only we can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know that it is a single shot.
+    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know
+    /// that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
     /// [`Tunnel::told_of_room`] when it was last told that there is no room.
@@ -72,19 +79,10 @@ pub struct Registration {
 }
 
 /// A number that is the tunnel's for a moment.
-pub struct Lent {
-    fd: c_int,
-    inode: u64,
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Another thread may have closed a range of numbers, and have something of its own there.
-        if sys::is_fifo(self.fd, self.inode) {
-            let _ = sys::close(self.fd);
-        }
-    }
-}
+///
+/// Another thread may have closed a range of numbers meanwhile, and have something of its own
+/// there.
+pub struct Lent(#[allow(dead_code)] KeptFifo);
 
 const PLACES: usize = 2048;
 static TABLE: [Registration; PLACES] = [const {
@@ -105,7 +103,8 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Registrations of tunnels in the table.
 static TUNNELS: AtomicUsize = AtomicUsize::new(0);
 
-/// A registered number that is closed in this process, while the target lives: no number that can be asked for.
+/// A registered number that is closed in this process, while the target lives: no number that can
+/// be asked for.
 const CLOSED: u32 = 1 << 31;
 
 fn key(instance: u32, number: u32) -> u64 {
@@ -138,8 +137,9 @@ impl Registration {
             self.key.store(key(instance, number | CLOSED), Release);
         }
     }
-    /// The number that was registered is free: gives it to the tunnel for the time of a call. The kernel knows a
-    /// registration by the file and its number, and looks the number up in the caller's table.
+    /// The number that was registered is free: gives it to the tunnel for the time of a call. The
+    /// kernel knows a registration by the file and its number, and looks the number up in the
+    /// caller's table.
     pub fn lend_number(&self) -> Option<Lent> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
@@ -149,12 +149,9 @@ impl Registration {
             return None;
         }
         let number = self.number();
-        let got = sys::fcntl(self.descriptor()?, libc::F_DUPFD_CLOEXEC, number as usize);
-        let lent = Lent {
-            fd: got.ok()?,
-            inode,
-        };
-        (lent.fd == number).then_some(lent)
+        let lent = KeptFifo::none_yet(inode);
+        let got = lent.keep(sys::duplicate_from(self.descriptor()?, number, true).ok()?);
+        (got == number).then_some(Lent(lent))
     }
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {
@@ -200,7 +197,8 @@ impl Registration {
     pub fn take_listed(&self) -> bool {
         self.listed.swap(0, Relaxed) != 0
     }
-    /// A single shot was fired: nothing is asked any more, as in the kernel's registration (EP_PRIVATE_BITS).
+    /// A single shot was fired: nothing is asked any more, as in the kernel's registration
+    /// (EP_PRIVATE_BITS).
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
     }
@@ -238,7 +236,8 @@ impl Registration {
             return None;
         };
         match self.descriptor() {
-            // An edge is not looked at again until something happens, and then nobody has been told that there is no room.
+            // An edge is not looked at again until something happens, and then nobody has been told
+            // that there is no room.
             Some(fd) if self.events() & EDGE != 0 && self.mark() == mark::PLAIN => {
                 table::hold(fd).map(|tunnel| tunnel.glance())
             }
@@ -247,7 +246,8 @@ impl Registration {
                 let net = crate::net::existing()?;
                 match Tunnel::join(net, inode) {
                     Ok(tunnel) => Some(tunnel.readiness()),
-                    // The last descriptor anywhere is closed, and with it the kernel's registration.
+                    // The last descriptor anywhere is closed, and with it the kernel's
+                    // registration.
                     Err(_) => {
                         self.forget();
                         None
@@ -301,8 +301,9 @@ pub fn told(events: u32, mark: u32) -> u32 {
     }
 }
 
-/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance that other processes have: they
-/// see that the event is for nothing, and a single shot is not fired by it.
+/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance
+/// that other processes have: they see that the event is for nothing, and a single shot is not
+/// fired by it.
 pub fn told_to_others(events: u32) -> u32 {
     match events {
         // The kernel knows few bits of exclusive ones.
@@ -392,8 +393,8 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
     }
 }
 
-/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the tunnel has another, in any
-/// process.
+/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the
+/// tunnel has another, in any process.
 pub fn number_closed(fd: c_int) {
     if !any() {
         return;
@@ -403,7 +404,8 @@ pub fn number_closed(fd: c_int) {
         .for_each(Registration::number_is_away);
 }
 
-/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it is the same registration.
+/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it
+/// is the same registration.
 pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
@@ -411,9 +413,10 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     }
 }
 
-/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell each event anew.
+/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell
+/// each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
-    depth < super::care::DEEPEST
+    depth < DEEPEST
         && all().any(|r| {
             r.target() == Target::Epoll(instance)
                 && (r.events() & EDGE != 0 || tells_edges(r.instance(), depth + 1))
@@ -423,7 +426,7 @@ fn tells_edges(instance: u32, depth: usize) -> bool {
 fn ring_always(instance: u32, depth: usize) {
     for registration in of(instance) {
         match registration.target() {
-            Target::Epoll(inner) if depth < super::care::DEEPEST => ring_always(inner, depth + 1),
+            Target::Epoll(inner) if depth < DEEPEST => ring_always(inner, depth + 1),
             Target::Epoll(_) => {}
             Target::Tunnel(_) => {
                 if let Some(tunnel) = registration.descriptor().and_then(table::hold) {
@@ -434,7 +437,8 @@ fn ring_always(instance: u32, depth: usize) {
     }
 }
 
-/// Something was registered in an instance: where somebody up there waits for edges, each packet has to be one.
+/// Something was registered in an instance: where somebody up there waits for edges, each packet
+/// has to be one.
 pub fn ring_for_edges(instance: u32) {
     if tells_edges(instance, 0) {
         ring_always(instance, 0);

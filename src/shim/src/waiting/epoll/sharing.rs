@@ -1,8 +1,10 @@
-//! Instances that other processes have, too: what those register, change or take out is read from the kernel once their doing
-//! has been counted in the net.
+//! Instances that other processes have, too: what those register, change or take out is read from
+//! the kernel once their doing has been counted in the net.
 //!
-//! An instance is shared after a fork, and once it has come from somebody else. Its sender does not see that it went: whoever
-//! receives one says so in the net, and from then on every instance of the net counts as shared.
+//! An instance is shared after a fork, and once it has come from somebody else. Its sender does not
+//! see that it went: whoever receives one says so in the net, and from then on every instance of
+//! the net counts as shared.
+#![forbid(unsafe_code)]
 
 use super::instances;
 use crate::{net, process};
@@ -27,13 +29,15 @@ fn is_shared(epoll: c_int, count: u64) -> bool {
     count & PASSED != 0 || instances::is_shared(epoll)
 }
 
-/// Has another process changed what an instance holds since this one last looked? Before it acts on what it knows.
+/// Has another process changed what an instance holds since this one last looked? Before it acts on
+/// what it knows.
 #[inline]
 pub fn is_behind() -> bool {
     instances::any() && counter().is_some_and(|c| c.load(Acquire) != SEEN.load(Relaxed))
 }
 
-/// Takes the instances for which `read` has to find out what is registered, and notes that it is known.
+/// Takes the instances for which `read` has to find out what is registered, and notes that it is
+/// known.
 #[cold]
 pub fn catch_up(read: impl Fn(c_int)) {
     let Some(counter) = counter().filter(|_| process::owns_memory()) else {
@@ -49,8 +53,9 @@ pub fn catch_up(read: impl Fn(c_int)) {
     SEEN.store(count, Release);
 }
 
-/// Registrations of this instance are about to be changed, or have been: other processes are to look. Both times: the change
-/// itself wakes who sleeps there, and who looks before it has to look again.
+/// Registrations of this instance are about to be changed, or have been: other processes are to
+/// look. Both times: the change itself wakes who sleeps there, and who looks before it has to look
+/// again.
 pub fn changed(epoll: c_int) {
     let Some(counter) = counter() else { return };
     let before = counter.load(Relaxed);
@@ -69,7 +74,8 @@ pub fn arrived(epoll: c_int) {
     }
 }
 
-/// A call that changes registrations of this instance, while nobody reads them anew. None needed where it is not shared.
+/// A call that changes registrations of this instance, while nobody reads them anew. None needed
+/// where it is not shared.
 pub fn hold(epoll: c_int) -> Option<Turn> {
     let shared = counter().is_some_and(|c| is_shared(epoll, c.load(Relaxed)));
     shared.then(Turn::take)
@@ -84,7 +90,8 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for another thread, but not without end: the holder may be what a signal handler has interrupted.
+    /// Waits for another thread, but not without end: the holder may be what a signal handler has
+    /// interrupted.
     fn take() -> Turn {
         const TURNS: usize = 1000;
         let me = sys::gettid();

@@ -1,11 +1,13 @@
 //! Waiting: what only this process can report, and what the kernel reports that is not so.
+#![forbid(unsafe_code)]
 
 use super::adopt;
-use super::care::{look, look_at, modify, DEEPEST};
+use super::care::{look, look_at, modify};
+use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
-use super::{instances, sharing};
+use super::sharing;
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
@@ -25,7 +27,8 @@ fn has_listed(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is checked.
+/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is
+/// checked.
 pub fn is_ready(epoll: c_int) -> bool {
     is_instance_ready(instances::of(epoll), Some(epoll))
 }
@@ -38,7 +41,8 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     if epoll.is_some_and(|epoll| !is_ready_to_kernel(epoll)) {
         return false;
     }
-    // An edge or a single shot that nobody has taken stands there although the link went down since.
+    // An edge or a single shot that nobody has taken stands there although the link went down
+    // since.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
     let is_true = !(only_false(instance) && (found.is_false || alone()));
@@ -57,8 +61,8 @@ fn is_ready_to_kernel(epoll: c_int) -> bool {
     errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
 }
 
-/// What stands on the ready list for room that is not there any more is looked at: it leaves the list, and comes back when
-/// there is room.
+/// What stands on the ready list for room that is not there any more is looked at: it leaves the
+/// list, and comes back when there is room.
 fn drop_false(instance: u32, epoll: c_int) {
     for registration in registrations::of(instance) {
         let may_stand_there = matches!(registration.target(), Target::Tunnel(_))
@@ -99,8 +103,9 @@ fn fired(epoll: c_int, registration: &Registration) {
     sharing::changed(epoll);
 }
 
-/// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
-/// a single shot once. (The mark of such a registration says whether it was told.)
+/// What an instance says of one that is registered in it, which has something that only we can
+/// report, or not: an edge once, a single shot once. (The mark of such a registration says whether
+/// it was told.)
 fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32 {
     let events = registration.events();
     let was_told = registration.mark() == mark::FRESH;
@@ -241,7 +246,8 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
-/// Is this event of the kernel's a part of one that stands among ours? Only where one registration alone has its datum.
+/// Is this event of the kernel's a part of one that stands among ours? Only where one registration
+/// alone has its datum.
 fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
     let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
@@ -254,7 +260,8 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     }
 }
 
-/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
+/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a
+/// buffer.
 pub fn wait(
     epoll: c_int,
     events: &mut [epoll_event],

@@ -1,0 +1,7 @@
+//! The atomics of what `loom` runs: locks, rings and logs.
+#![forbid(unsafe_code)]
+
+#[cfg(loom)]
+pub use loom::sync::atomic::{fence, AtomicU32, AtomicU64};
+#[cfg(not(loom))]
+pub use std::sync::atomic::{fence, AtomicU32, AtomicU64};

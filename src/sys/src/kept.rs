@@ -1,0 +1,55 @@
+//! A descriptor that is kept where the program may close it.
+
+use super::{close, is_fifo, Fd};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+/// A descriptor of a FIFO in a process whose program may close any number, and open something else
+/// under it. Looked at before each use; closed with the value if it is still the same.
+#[derive(Debug)]
+pub struct KeptFifo {
+    /// -1 for none.
+    fd: AtomicI32,
+    inode: u64,
+}
+
+impl KeptFifo {
+    /// None yet, of the FIFO of this inode.
+    pub fn none_yet(inode: u64) -> KeptFifo {
+        KeptFifo {
+            fd: AtomicI32::new(-1),
+            inode,
+        }
+    }
+
+    /// The FIFO's inode.
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Its number, if it is still the FIFO.
+    pub fn number(&self) -> Option<RawFd> {
+        let fd = self.fd.load(Relaxed);
+        (fd >= 0 && is_fifo(fd, self.inode)).then_some(fd)
+    }
+
+    /// Keeps this one from now on, in place of another one. Its number.
+    pub fn keep(&self, fd: Fd) -> RawFd {
+        let fd = fd.into_raw();
+        self.end(self.fd.swap(fd, Relaxed));
+        fd
+    }
+
+    fn end(&self, fd: RawFd) {
+        if fd >= 0 && is_fifo(fd, self.inode) {
+            // SAFETY: it was given to this value, and nobody has put something else there.
+            let _ = unsafe { close(fd) };
+        }
+    }
+}
+
+impl Drop for KeptFifo {
+    fn drop(&mut self) {
+        self.end(self.fd.load(Relaxed));
+    }
+}

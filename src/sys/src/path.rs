@@ -1,0 +1,67 @@
+//! Paths without an allocation.
+#![forbid(unsafe_code)]
+
+use crate::Errno;
+use std::ffi::CStr;
+
+/// A path with its terminating NUL in a fixed buffer: no allocation below a hook.
+#[derive(Clone)]
+pub struct PathBuf {
+    bytes: [u8; PathBuf::CAPACITY],
+    len: usize,
+}
+
+impl PathBuf {
+    const CAPACITY: usize = 1024;
+
+    /// `parts` one after the other. ENAMETOOLONG when they do not fit.
+    pub fn concat(parts: &[&[u8]]) -> Result<PathBuf, Errno> {
+        let mut path = PathBuf {
+            bytes: [0; PathBuf::CAPACITY],
+            len: 0,
+        };
+        for part in parts {
+            path.push(part)?;
+        }
+        Ok(path)
+    }
+    /// Appends bytes as they are.
+    pub fn push(&mut self, part: &[u8]) -> Result<(), Errno> {
+        let end = self.len + part.len();
+        if end >= PathBuf::CAPACITY {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        self.bytes[self.len..end].copy_from_slice(part);
+        self.bytes[end] = 0;
+        self.len = end;
+        Ok(())
+    }
+    /// Appends a number in decimal digits.
+    pub fn push_number(&mut self, number: u64) -> Result<(), Errno> {
+        let mut digits = [0u8; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(&digits[at..])
+    }
+    /// Cuts the path to `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = len.min(self.len);
+        self.bytes[self.len] = 0;
+    }
+    /// The bytes without the NUL.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+    /// As a C string; bytes behind an inner NUL are not seen.
+    pub fn cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}

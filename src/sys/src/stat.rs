@@ -1,0 +1,28 @@
+//! What stands behind a descriptor.
+
+use super::{check, syscall};
+use crate::Errno;
+
+/// fstat(2).
+pub fn fstat(fd: i32) -> Result<libc::stat, Errno> {
+    let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel writes one struct stat; zeroed is a valid value of it in any case.
+    unsafe {
+        check(syscall(
+            libc::SYS_fstat,
+            [fd as usize, st.as_mut_ptr() as usize, 0, 0, 0, 0],
+        ))?;
+        Ok(st.assume_init())
+    }
+}
+
+/// Is this still the FIFO of that inode? A program may have closed a number that it knew nothing
+/// of, and have something of its own there.
+pub fn is_fifo(fd: i32, inode: u64) -> bool {
+    fstat(fd).is_ok_and(|st| st.st_ino == inode && is_kind(&st, libc::S_IFIFO))
+}
+
+/// Is it a file of this kind (S_IFREG, S_IFDIR ...)?
+pub fn is_kind(st: &libc::stat, kind: u32) -> bool {
+    st.st_mode & libc::S_IFMT == kind
+}
