@@ -26,13 +26,13 @@ fn polling(
     if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    if any() || epoll::knows_tunnels() {
+    if any() || knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
     }
     // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what
     // is not so. Then the wait may take its time once more.
     let answer = host();
-    if answer > 0 && (any() || epoll::knows_tunnels()) && corrected(fds, n) == 0 {
+    if answer > 0 && (any() || knows_tunnels()) && corrected(fds, n) == 0 {
         return polled(fds, n, deadline(), mask);
     }
     answer
@@ -82,6 +82,16 @@ enum Needs {
 
 // What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame
 // between the program and the wait has anything to clean up when the thread is cancelled there.
+
+#[inline]
+fn knows_tunnels() -> bool {
+    epoll::may_know_tunnels() && epoll_knows_tunnels()
+}
+
+#[inline(never)]
+extern "C" fn epoll_knows_tunnels() -> bool {
+    epoll::knows_tunnels()
+}
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
@@ -350,7 +360,7 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 select_carefully(n, r, w, x, time)
@@ -364,7 +374,7 @@ hooks! {
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 // SAFETY: the caller's sets of `n` bits.

@@ -47,6 +47,12 @@ pub fn concerns_truly(fd: c_int) -> bool {
     is_epoll
 }
 
+/// May there be tunnels that are registered? For whoever asks [`knows_tunnels`] then.
+#[inline]
+pub fn may_know_tunnels() -> bool {
+    registrations::any() || instances::any()
+}
+
 /// Are tunnels registered, of this process or of others?
 #[inline]
 pub fn knows_tunnels() -> bool {

@@ -37,7 +37,7 @@ pub use adopt::adopt;
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
-    is_target, knows_tunnels, refused,
+    is_target, knows_tunnels, may_know_tunnels, refused,
 };
 pub use instances::numbers_below;
 pub use registrations::{number_closed as tunnel_closed, tunnel_ended};
