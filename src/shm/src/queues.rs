@@ -1,4 +1,4 @@
-//! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
+//! The queues of an interface: which tunnels are attached to it, and which queue each flow goes to.
 #![forbid(unsafe_code)]
 
 use crate::layout::{InterfaceState, MAX_QUEUES};
@@ -6,22 +6,23 @@ use memtun_abi::Errno;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl InterfaceState {
-    /// Attached and detached queues; never more than there is room for, whatever stands in memory.
+    /// Returns the numbers of attached and of detached queues. Together they are never more than
+    /// there is room for, whatever stands in memory.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let attached = (self.attached.load(Acquire) as usize).min(MAX_QUEUES);
         let detached = self.detached.load(Acquire) as usize;
         (attached, detached.min(MAX_QUEUES - attached))
     }
-    /// Queues, attached or not.
+    /// Returns the number of queues, attached or not.
     pub fn queue_count(&self) -> usize {
         let (attached, detached) = self.counts();
         attached + detached
     }
-    /// Neither attached, detached nor persistent: it should not be there any more.
+    /// Is the interface left over? It is when it has no queue and is not persistent.
     pub fn is_orphan(&self) -> bool {
         self.queue_count() == 0 && !self.is_persistent()
     }
-    /// The queues, attached ones first; a snapshot.
+    /// Returns the inodes of the queues' bells, attached ones first, as they were at one moment.
     pub fn queue_inodes(&self) -> impl Iterator<Item = u64> {
         let n = self.queue_count();
         let inodes: [u64; MAX_QUEUES] = std::array::from_fn(|i| self.queues[i].load(Relaxed));
@@ -32,7 +33,11 @@ impl InterfaceState {
         self.queue_inodes().position(|i| i == inode)
     }
 
-    /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
+    /// Adds an attached queue. The caller holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn add_queue(&self, inode: u64) -> Result<(), Errno> {
         let (attached, detached) = self.counts();
         if attached + detached >= MAX_QUEUES {
@@ -45,7 +50,7 @@ impl InterfaceState {
         Ok(())
     }
 
-    /// Takes a queue off. Wants the interface's lock.
+    /// Removes a queue, attached or not. The caller holds the interface's lock.
     pub fn remove_queue(&self, inode: u64) {
         let (attached, detached) = self.counts();
         let queues = &self.queues[..attached + detached];
@@ -64,8 +69,12 @@ impl InterfaceState {
         }
     }
 
-    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's
-    /// lock.
+    /// Moves a queue between the attached and the detached ones, as TUNSETQUEUE does. The caller
+    /// holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn switch_queue(&self, inode: u64, attach: bool) -> Result<(), Errno> {
         self.remove_queue(inode);
         if attach {
@@ -84,15 +93,15 @@ impl InterfaceState {
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there
-    /// (`tun_flow_update`).
+    /// Learns that the program wrote a packet with this flow hash through the queue of this inode,
+    /// so that answers go there (`tun_flow_update`).
     pub fn learn_flow(&self, hash: u32, inode: u64) {
         if let Some(at) = self.position(inode) {
             self.flows[hash as usize & 255].store(at as u16 + 1, Relaxed);
         }
     }
 
-    /// The queue that a flow's answers go to, as far as it was learned.
+    /// Returns the index of the queue to which a flow's answers go, if it has been learned.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
         match self.flows[hash as usize & 255].load(Relaxed) {
             0 => None,
@@ -100,7 +109,7 @@ impl InterfaceState {
         }
     }
 
-    /// How many queues are attached.
+    /// Returns the number of attached queues.
     #[inline]
     pub fn attached_queues(&self) -> usize {
         self.counts().0

@@ -1,10 +1,13 @@
-//! Which queue a packet belongs to (`tun_get_hash`, `__skb_get_hash_symmetric`).
+//! The hash that decides which queue a packet belongs to (`tun_get_hash`,
+//! `__skb_get_hash_symmetric`).
 #![forbid(unsafe_code)]
 
 use crate::uapi::ETH_HLEN;
 
-/// A hash of addresses, protocol and ports that is the same in both directions, as the kernel's
-/// symmetric flow hash. `byte` gives the packet's bytes, None from its end on.
+/// Hashes the addresses, the protocol and the ports of a packet. The hash is the same in both
+/// directions, like the kernel's symmetric flow hash. `byte` returns the packet's byte at an
+/// offset, or None behind its end. `ethernet` says whether the packet begins with an Ethernet
+/// header.
 #[inline(never)]
 pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
     let start = if ethernet { ETH_HLEN } else { 0 };
