@@ -1,4 +1,4 @@
-//! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
+//! The queues of an interface: which tunnels are attached to it, and which queue each flow goes to.
 #![forbid(unsafe_code)]
 
 use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
@@ -14,29 +14,34 @@ const FLOW_QUEUE: u32 = 0x1ff;
 const FLOW_PLACES: usize = 16;
 
 impl InterfaceState {
-    /// Attached and detached queues; never more than there is room for, whatever stands in memory.
+    /// Returns the numbers of attached and of detached queues. Together they are never more than
+    /// there is room for, whatever stands in memory.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let attached = (self.attached.load(Acquire) as usize).min(MAX_QUEUES);
         let detached = self.detached.load(Acquire) as usize;
         (attached, detached.min(MAX_QUEUES - attached))
     }
-    /// Queues, attached or not.
+    /// Returns the number of queues, attached or not.
     pub fn queue_count(&self) -> usize {
         let (attached, detached) = self.counts();
         attached + detached
     }
-    /// Neither attached, detached nor persistent: it should not be there any more.
+    /// Is the interface left over? It is when it has no queue and is not persistent.
     pub fn is_orphan(&self) -> bool {
         self.queue_count() == 0 && !self.is_persistent()
     }
-    /// The queues, attached ones first; a snapshot.
+    /// Returns the inodes of the queues' bells, attached ones first, as they were at one moment.
     pub fn queue_inodes(&self) -> impl Iterator<Item = u64> {
         let n = self.queue_count();
         let inodes: [u64; MAX_QUEUES] = std::array::from_fn(|i| self.queues[i].load(Relaxed));
         inodes.into_iter().take(n)
     }
 
-    /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
+    /// Adds an attached queue. The caller holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn add_queue(&self, inode: u64) -> Result<(), Errno> {
         let (attached, detached) = self.counts();
         if attached + detached >= MAX_QUEUES {
@@ -49,7 +54,7 @@ impl InterfaceState {
         Ok(())
     }
 
-    /// Takes a queue off. Wants the interface's lock.
+    /// Removes a queue, attached or not. The caller holds the interface's lock.
     pub fn remove_queue(&self, inode: u64) {
         let (attached, detached) = self.counts();
         let queues = &self.queues[..attached + detached];
@@ -70,8 +75,12 @@ impl InterfaceState {
         }
     }
 
-    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's
-    /// lock.
+    /// Moves a queue between the attached and the detached ones, as TUNSETQUEUE does. The caller
+    /// holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn switch_queue(&self, inode: u64, attach: bool) -> Result<(), Errno> {
         self.remove_queue(inode);
         if attach {
@@ -107,8 +116,8 @@ impl InterfaceState {
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there
-    /// (`tun_flow_update`). One that is detached teaches nothing.
+    /// Learns that the program wrote a packet with this flow hash through the queue of this inode,
+    /// so that answers go there (`tun_flow_update`). A detached queue teaches nothing.
     pub fn learn_flow(&self, hash: u32, inode: u64) {
         let (attached, _) = self.counts();
         let mut queues = self.queues[..attached].iter();
@@ -124,14 +133,14 @@ impl InterfaceState {
         place.store(tag | (at as u32 + 1), Relaxed);
     }
 
-    /// The place among the queues that a flow's answers go to, as far as it was learned. There may
-    /// be none there any more.
+    /// Returns the index of the queue to which a flow's answers go, if it has been learned. There
+    /// may be no queue with that index any more.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
         let known = self.flow_place(hash)?.load(Relaxed);
         ((known & FLOW_QUEUE) as usize).checked_sub(1)
     }
 
-    /// How many queues are attached.
+    /// Returns the number of attached queues.
     #[inline]
     pub fn attached_queues(&self) -> usize {
         self.counts().0

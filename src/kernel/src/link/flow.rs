@@ -35,8 +35,10 @@ enum Next {
     End,
 }
 
-/// A number that is the same for all packets of a flow, in both directions, and not zero. `byte`
-/// gives the packet's bytes, None from its end on.
+/// Hashes what makes a packet one of its flow. The hash is the same in both directions, like the
+/// kernel's symmetric flow hash, and never 0. `byte` returns the packet's byte at an
+/// offset, or None behind its end. `ethernet` says whether the packet begins with an Ethernet
+/// header.
 #[inline(never)]
 pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
     let flow = Flow::of(&byte, ethernet);
