@@ -3,6 +3,7 @@
 //! somebody else's. Each program of `cases` tries it under `#![forbid(unsafe_code)]`; the compiler
 //! gives the errors that stand beside the lines, and no other.
 
+use shim_tests::sides::TempDir;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,9 +60,13 @@ fn expected(source: &str) -> Errors {
 /// The errors that the compiler gives.
 fn given(case: &Path, libraries: &[String]) -> (Errors, String) {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    // A folder of its own: the compiler replaces what it writes, and as root that could be a
+    // device.
+    let made = TempDir::new(&std::env::temp_dir(), 0o700, None);
     let output = Command::new(rustc)
         .args(["--edition=2021", "--crate-type=lib", "--emit=metadata"])
-        .args(["--error-format=short", "-o", "/dev/null"])
+        .args(["--error-format=short", "--out-dir"])
+        .arg(made.path())
         .args(libraries)
         .arg(case)
         .output()

@@ -67,7 +67,7 @@ struct Policy {
     denied: Vec<String>,
 }
 
-/// `memtun fault`
+/// Runs `memtun fault`.
 pub fn fault(args: &FaultArgs) -> Outcome {
     if args.faults.is_empty() && args.take_back.is_empty() {
         return list(&args.net.existing()?, args.json);
@@ -112,7 +112,7 @@ fn list(net: &Net, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun deny`
+/// Runs `memtun deny`.
 pub fn deny(args: &DenyArgs) -> Outcome {
     let net = args.net.open()?;
     args.permissions
@@ -121,7 +121,7 @@ pub fn deny(args: &DenyArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun permit`
+/// Runs `memtun permit`.
 pub fn permit(args: &PermitArgs) -> Outcome {
     let net = args.net.existing()?;
     args.permissions
@@ -130,7 +130,7 @@ pub fn permit(args: &PermitArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun reset`
+/// Runs `memtun reset`.
 pub fn reset(args: &ResetArgs) -> Outcome {
     args.net.existing()?.reset()?;
     Ok(ExitCode::SUCCESS)

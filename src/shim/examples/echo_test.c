@@ -1,10 +1,11 @@
-/* echo_test.c - a test in C, in one process: the code under test on one side of a tunnel, the test on the other.
+/* echo_test.c - a test in C, in one process: the code under test on one side of a tunnel, the
+ * test on the other.
  *
  *     cc -Wall -I src/shim -o echo_test src/shim/examples/echo_test.c
+ *
  *     memtun run -- ./echo_test
  *
- * Nothing is linked: memtun's functions are weak and come from the preloaded library.
- */
+ * Nothing is linked: memtun's functions are weak and come from the preloaded library. */
 #define MEMTUN_WEAK
 #include "memtun.h"
 

@@ -1,5 +1,6 @@
 //! What happens around fork(2).
 
+use crate::waiting::epoll;
 use crate::{errno, foreign, net, process};
 
 /// Registers the handlers. It is called once, in the constructor, after [`process::init`].
@@ -14,6 +15,7 @@ pub fn init() {
 extern "C" fn before() {
     let _ = errno::fence(|| {
         errno::keep(net::before_children);
+        epoll::before_fork();
         Ok(())
     });
     // SAFETY: a guard is leaked only by a jump, and the mapping of its lock stays.
@@ -27,6 +29,7 @@ extern "C" fn after() {
         errno::keep(|| {
             process::forked();
             net::forked();
+            epoll::forked();
             foreign::look_at(0, i32::MAX);
         });
         Ok(())

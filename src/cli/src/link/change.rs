@@ -1,4 +1,4 @@
-//! `set` and `delete`: what an administrator does to an interface under the program.
+//! `set` and `delete`: what an administrator does to an interface while the program uses it.
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
@@ -56,7 +56,7 @@ enum Carrier {
     Off,
 }
 
-/// `memtun set`
+/// Runs `memtun set`.
 pub fn set(args: &SetArgs) -> Outcome {
     let nothing = args.state.is_none()
         && args.mtu.is_none()
@@ -95,7 +95,7 @@ pub fn set(args: &SetArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun delete`
+/// Runs `memtun delete`.
 pub fn delete(args: &DeleteArgs) -> Outcome {
     args.interface.wait(args.interface.deadline())?.delete()?;
     Ok(ExitCode::SUCCESS)

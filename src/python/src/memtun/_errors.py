@@ -27,7 +27,7 @@ class ErrorKind(enum.IntEnum):
     LOST = 5
     """The reader was overtaken; :attr:`PacketsLostError.lost` says by how many packets."""
     LINK_DOWN = 6
-    """The link is down."""
+    """The link is down, or has no carrier."""
     FULL = 7
     """The read queue stayed full, or the capturer stayed behind."""
     NOT_ATTACHED = 8

@@ -30,7 +30,7 @@ pub enum Kind {
     Gone = 4,
     /// The reader was overtaken; memtun_error_lost says by how many packets.
     Lost = 5,
-    /// The link is down.
+    /// The link is down, or has no carrier.
     LinkDown = 6,
     /// The read queue stayed full, or the capturer stayed behind.
     Full = 7,

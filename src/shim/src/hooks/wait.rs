@@ -27,14 +27,14 @@ fn polling(
     if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    if any() || epoll::knows_tunnels() {
+    if any() || knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
     }
     // Another thread may open a tunnel while this call sleeps, and an epoll instance may then be
     // ready for an event that the tunnel does not have. In that case the wait may take its whole
     // time once more.
     let answer = host();
-    if answer > 0 && any() && corrected(fds, n) == 0 {
+    if answer > 0 && (any() || knows_tunnels()) && corrected(fds, n) == 0 {
         return polled(fds, n, deadline(), mask);
     }
     answer
@@ -86,6 +86,16 @@ enum Needs {
 // The functions below are `extern "C"`: such a function never unwinds into its caller, so that no
 // frame between the program and the wait has anything to clean up when the thread is cancelled
 // there.
+
+#[inline]
+fn knows_tunnels() -> bool {
+    epoll::may_know_tunnels() && epoll_knows_tunnels()
+}
+
+#[inline(never)]
+extern "C" fn epoll_knows_tunnels() -> bool {
+    epoll::knows_tunnels()
+}
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
@@ -356,7 +366,7 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 select_carefully(n, r, w, x, time)
@@ -370,7 +380,7 @@ hooks! {
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 // SAFETY: the sets are the caller's and have `n` bits.

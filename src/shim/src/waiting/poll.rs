@@ -69,15 +69,17 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     None => nap = nap.or(Some(MOMENT)),
                 }
             } else if epoll::concerns_truly(p.fd) {
+                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
+                    p.revents = p.events & IN;
+                    errors += 1;
+                }
+                // The epoll instances are looked at first, because that may find something to be
+                // waited for now.
                 let mut found = epoll::look(p.fd);
                 links.append(&mut found.links);
                 nap = nap.or(found.nap);
                 if found.is_false {
                     question.fd = -1;
-                }
-                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
-                    p.revents = p.events & IN;
-                    errors += 1;
                 }
             }
         }

@@ -66,7 +66,9 @@ pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
     // SAFETY: the bound descriptors below `n` are bits of the sets.
     let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
     let in_sets = |fd: c_int| sets.iter().any(|set| asked(fd, set));
-    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| state(fd) != State::Plain && in_sets(fd))
+    // Who asks for the state of a tunnel is woken later as if the program had been told of it, so
+    // only the tunnels that the program asks about are looked at.
+    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| in_sets(fd) && state(fd) != State::Plain)
         // An epoll instance may become ready for an event that is none while the call sleeps.
         || epoll::numbers_below(n).any(in_sets)
 }

@@ -32,7 +32,7 @@ pub struct TransmitCounters {
     pub packets: u64,
     /// Length of these packets in bytes, as the program read them.
     pub bytes: u64,
-    /// Number of packets that found no room in a queue, or no program attached.
+    /// Number of packets that found no room in a queue, no program attached or no carrier.
     pub dropped: u64,
 }
 

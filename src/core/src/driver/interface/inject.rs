@@ -29,7 +29,7 @@ impl Interface {
     /// A packet that is refused is not queued.
     ///
     /// - EAGAIN: the queue stayed full, or there was no room in the capture.
-    /// - ENETDOWN: the link is down.
+    /// - ENETDOWN: the link is down, or has no carrier.
     /// - EMSGSIZE: the frame is longer than the MTU.
     /// - EINVAL: the bytes are no frame at all.
     /// - ENOTCONN: no program is attached.
@@ -92,6 +92,7 @@ impl Interface {
                 "whoever captures it is behind by the whole log; let it read"
             }
             libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+            libc::ENETDOWN if self.state.is_up() => "it has no carrier",
             libc::ENETDOWN => "its link is down; set it up first",
             libc::EMSGSIZE => "the packet is larger than the mtu",
             libc::EINVAL => "the packet is shorter than a header",
@@ -139,7 +140,14 @@ impl Interface {
     }
 
     fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
-        if [libc::EAGAIN, libc::ENOTCONN].contains(&refusal.errno.0) {
+        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes
+        // nothing.
+        let dropped = match refusal.errno.0 {
+            libc::EAGAIN | libc::ENOTCONN => true,
+            libc::ENETDOWN => self.state.is_up(),
+            _ => false,
+        };
+        if dropped {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
         let dir = self.net.dir();
@@ -209,6 +217,9 @@ impl Interface {
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
         let found;
         let queue = match self.first.get().filter(|queue| queue.inode == inode) {
             Some(first) => first,

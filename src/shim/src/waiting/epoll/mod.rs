@@ -20,6 +20,7 @@
 //! | [`instances`] | which descriptors are the same instance |
 //! | [`registrations`] | what is registered in them, as far as this process knows |
 //! | [`adopt`] | the same, where somebody else has registered it |
+//! | [`sharing`] | when that is read, because others have changed it |
 //! | [`care`] | what the kernel is told of a registration |
 //! | [`control`] | epoll_ctl, and when waiting needs care |
 //! | [`wait`] | epoll_wait, and what is true of the kernel's answers |
@@ -29,14 +30,16 @@ mod care;
 mod control;
 mod instances;
 mod registrations;
+mod sharing;
 mod wait;
 
 pub use adopt::adopt;
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
-    is_target, knows_tunnels, refused,
+    is_target, knows_tunnels, may_know_tunnels, refused,
 };
 pub use instances::numbers_below;
 pub use registrations::{number_closed as tunnel_closed, tunnel_ended};
+pub use sharing::{before_fork, forked};
 pub use wait::{correct, is_ready, wait};

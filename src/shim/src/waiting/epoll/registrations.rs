@@ -28,6 +28,8 @@ pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
 /// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never
 /// reports it, and a process that inherits the instance sees what was asked.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
+/// The same for EPOLLONESHOT: a bit without a meaning, which the kernel keeps.
+pub const SHOT_LEFT_OUT: u32 = 1 << 11;
 
 /// What the kernel has been told.
 pub mod mark {
@@ -68,9 +70,12 @@ pub struct Registration {
     mark: AtomicU32,
     /// 1: on the ready list, for what only we can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told.
+    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know
+    /// that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
+    /// [`Tunnel::told_of_room`] when it was last told that there is no room.
+    woken: AtomicU32,
 }
 
 /// A number that is the tunnel's for a moment.
@@ -90,6 +95,7 @@ static TABLE: [Registration; PLACES] = [const {
         listed: AtomicU32::new(0),
         fixed: AtomicU32::new(0),
         data: AtomicU64::new(0),
+        woken: AtomicU32::new(0),
     }
 }; PLACES];
 /// Places beyond have never been used.
@@ -157,6 +163,11 @@ impl Registration {
     pub fn events(&self) -> u32 {
         self.events.load(Relaxed)
     }
+    /// The program asks something else.
+    pub fn ask(&self, events: u32, data: u64) {
+        self.events.store(events, Relaxed);
+        self.data.store(data, Relaxed);
+    }
     pub fn data(&self) -> u64 {
         self.data.load(Relaxed)
     }
@@ -172,6 +183,13 @@ impl Registration {
     pub fn fix(&self) {
         self.fixed.store(1, Relaxed);
     }
+    /// It is a single shot that the kernel goes on reporting: only who made it can tell the kernel.
+    pub fn never_ends(&self) -> bool {
+        self.fixed.load(Relaxed) == 2
+    }
+    pub fn fix_with_shot_hidden(&self, hidden: bool) {
+        self.fixed.store(1 + hidden as u32, Relaxed);
+    }
     pub fn is_listed(&self) -> bool {
         self.listed.load(Relaxed) != 0
     }
@@ -183,6 +201,10 @@ impl Registration {
     /// (EP_PRIVATE_BITS).
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
+    }
+    /// May the kernel not know that it is a single shot ([`told_to_others`])?
+    pub fn may_hide_shot(&self) -> bool {
+        self.mark() == mark::FRESH && self.events() & SHOT != 0
     }
     pub fn set_listed(&self, listed: bool) {
         self.listed.store(listed as u32, Relaxed);
@@ -242,6 +264,18 @@ impl Registration {
         }
     }
 
+    /// It is told that there is no room.
+    pub fn is_told_of_no_room(&self) {
+        if let Some(tunnel) = self.descriptor().and_then(table::hold) {
+            self.woken.store(tunnel.told_of_room(), Relaxed);
+        }
+    }
+    /// Has it been woken since?
+    pub fn has_been_woken(&self) -> bool {
+        let tunnel = self.descriptor().and_then(table::hold);
+        tunnel.is_some_and(|tunnel| tunnel.told_of_room() != self.woken.load(Relaxed))
+    }
+
     pub fn state(&self) -> State {
         self.readiness().map_or(State::Plain, State::of)
     }
@@ -254,6 +288,29 @@ impl Registration {
 
 fn used() -> &'static [Registration] {
     &TABLE[..USED.load(Acquire).min(PLACES)]
+}
+
+/// What the kernel is told of a registration with this mark.
+pub fn told(events: u32, mark: u32) -> u32 {
+    match mark {
+        mark::PLAIN | mark::FRESH => events,
+        // The kernel knows few bits of exclusive ones.
+        mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
+        mark::QUIET => events & !OUT | OUT_LEFT_OUT,
+        _ => 0,
+    }
+}
+
+/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance
+/// that other processes have: they see that the event is for nothing, and a single shot is not
+/// fired by it.
+pub fn told_to_others(events: u32) -> u32 {
+    match events {
+        // The kernel knows few bits of exclusive ones.
+        _ if events & EXCLUSIVE != 0 || events & OUT == 0 => events,
+        _ if events & SHOT != 0 => events & !SHOT | OUT_LEFT_OUT | SHOT_LEFT_OUT,
+        _ => events | OUT_LEFT_OUT,
+    }
 }
 
 /// Are there registrations of tunnels?
@@ -298,6 +355,7 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         r.events.store(event.events, Relaxed);
         r.data.store(event.u64, Relaxed);
         r.fixed.store(0, Relaxed);
+        r.is_told_of_no_room();
         let ready = mark >= mark::GONE && r.look() & (event.events | ERR) != 0;
         r.set_listed(ready);
         r.set_mark(mark);
