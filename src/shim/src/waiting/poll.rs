@@ -73,8 +73,8 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     p.revents = p.events & IN;
                     errors += 1;
                 }
-                // The epoll instances are looked at first, because that may find something to be
-                // waited for now.
+                // This comes after the question whether the instance is ready, which may have found
+                // something that has to be waited for now.
                 let mut found = epoll::look(p.fd);
                 links.append(&mut found.links);
                 nap = nap.or(found.nap);
