@@ -3,23 +3,14 @@
  * their instructions counted.
  *
  *   bulk         32 packets in, then 32 read
- *
  *   bulk-udp     the same, the driver's side building the headers and checksums
- *
  *   bulk-edge    the same on a descriptor registered edge-triggered, read until EAGAIN
- *
  *   bulk-out     32 packets written, then 32 received
- *
  *   single       one packet in, one read
- *
  *   single-poll  one packet in, poll, one read
- *
  *   roundtrip    a second process, blocked in read, answers each packet; both on one CPU
- *
  *   roundtrip-2  the same on two CPUs
- *
  *   bell         no packet: one byte into a FIFO and out again, which is what wakes a reader
- *
  *   bell-poll    the same with poll in between */
 #include "bench.h"
 

@@ -70,7 +70,7 @@ pub struct InterfaceState {
     pub name: [AtomicU8; 16],
     /// The flows that the program wrote: in each word bits of the flow's hash, and 1 + the index of
     /// the queue that last wrote a packet of it, which gets the answers; 0 for none. See
-    /// [`crate::queues`].
+    /// the module `queues`.
     pub flows: [AtomicU32; MAX_FLOWS],
     /// The queues: each is the inode of a tunnel's bell.
     pub queues: [AtomicU64; MAX_QUEUES],
