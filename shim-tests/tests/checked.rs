@@ -75,8 +75,10 @@ fn of_memcheck(program: &str, said: &str) -> Reports {
     let mut end = |paragraph: &mut Vec<&str>| {
         let of_program = paragraph.iter().find_map(|line| line.split_once(&place));
         let text = paragraph.join("\n");
+        // A thread other than the first has its number in front.
         let on_purpose = paragraph
-            .get(1)
+            .iter()
+            .find(|line| line.starts_with("at "))
             .is_some_and(|frame| frame.contains(": memtun_guard_"))
             && text.contains("is not stack'd, malloc'd or (recently) free'd");
         match (of_program, paragraph.first()) {
