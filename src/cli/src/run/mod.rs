@@ -52,7 +52,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     send_buffer_size: Option<u32>,
     /// Replace the end of every requested name, to catch programs that ignore the name they are given
-    #[arg(long, value_name = "SUFFIX")]
+    #[arg(long, visible_alias = "name-suffix", value_name = "SUFFIX")]
     rename: Option<String>,
     /// Capture all interfaces into a pcapng file
     #[arg(long, value_name = "FILE")]
@@ -187,7 +187,7 @@ fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
         net.set_send_buffer_size(args.send_buffer_size);
     }
     if let Some(suffix) = &args.rename {
-        net.set_rename(suffix)?;
+        net.set_name_suffix(suffix)?;
     }
     Ok(())
 }

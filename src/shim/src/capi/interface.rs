@@ -294,7 +294,7 @@ pub extern "C" fn memtun_interface_set_name(
     interface: *mut InterfaceHandle,
     name: *const c_char,
 ) -> c_int {
-    status(|| interface_of(interface)?.rename(text(name)?))
+    status(|| interface_of(interface)?.set_name(text(name)?))
 }
 
 /// Sets the carrier on (1) or off (0).

@@ -109,8 +109,8 @@ impl Interface {
         Ok(source)
     }
 
-    /// Datagrams that the program sends to this address, from the oldest packet kept. As for bind(2), 0.0.0.0 is every IPv4
-    /// address, and :: every address.
+    /// Datagrams that the program sends to this address, from the oldest packet kept. As for bind(2), 0.0.0.0 is any IPv4
+    /// address, and :: any address.
     pub fn receive_udp(&self, to: SocketAddr) -> UdpReceiver {
         UdpReceiver::new(self.subscribe(), to)
     }
@@ -209,8 +209,8 @@ impl Interface {
         })
     }
 
-    /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
-    pub fn rename(&self, name: &str) -> Result<()> {
+    /// Renames it. EEXIST when the name is taken, EINVAL when it cannot be one.
+    pub fn set_name(&self, name: &str) -> Result<()> {
         let name: Name = name.parse()?;
         if name.pattern().is_err() {
             let text =
