@@ -38,9 +38,10 @@ pub extern "C" fn memtun_interface_recv(
     })
 }
 
-/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
-/// bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
-/// -EAGAIN says what was passed over, as for its port or checksum.
+/// The next UDP datagram that the program sends to host and port: the length of its payload in bytes, which may
+/// be more than buf_len (then it is cut). As for bind(2), host 0.0.0.0 is any IPv4 address, and :: any address,
+/// as is NULL. Errors as memtun_interface_recv; the sentence of -EAGAIN says what was passed over, as for its
+/// port or checksum.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv_udp(
     interface: *mut InterfaceHandle,
@@ -93,9 +94,9 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
     unsafe { close(subscriber) }
 }
 
-/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
-/// oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
-/// or the interface is gone.
+/// A reader of its own of the UDP datagrams that the program sends to host and port, from the oldest packet
+/// kept; hosts as for memtun_interface_recv_udp. The handle is valid until memtun_receiver_close, also when the
+/// interface's is closed or the interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_open(
     interface: *mut InterfaceHandle,
