@@ -244,15 +244,15 @@ class Interface:
 
     def receive_udp(self, host: Optional[Host] = None, port: Optional[int] = None) -> Receiver:
         """Receives the datagrams that the program sends to this host and port, from the oldest packet kept.
-        Without a host, as ``receive_udp(port=7)``, to any; None or "" says the same."""
+        Without a host, as ``receive_udp(port=7)``, to any; None, "" or "::" say the same, and "0.0.0.0" is any
+        of IPv4."""
         if port is None:
             raise TypeError("receive_udp() needs a port")
         return Receiver(self._handle, any_host(host), port_number(port), self._hopeless)
 
     def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
         """The next packet that the program wrote; each once, from the oldest kept when the interface was
-        asked for. Else as
-        :meth:`Subscriber.recv`."""
+        asked for. Else as :meth:`Subscriber.recv`."""
         return self._subscriber.recv(timeout=timeout)
 
     def subscribe(self) -> Subscriber:

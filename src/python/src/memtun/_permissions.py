@@ -17,7 +17,7 @@ class Permissions(MutableSet[str]):
     """The live set of a net's permissions, out of ``"open"``, ``"ioctl"`` and ``"net_admin"``. Taking one away
     makes that call fail with EPERM from then on, in programs that run as well; without ``"net_admin"`` what the
     kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose owner and group the program is not
-    (``Link.owner``, ``Link.group``), changing one by requests on sockets."""
+    (``Interface.owner``, ``Interface.group``), changing one by requests on sockets."""
 
     def __init__(self, net: Handle) -> None:
         self._net = net
