@@ -585,7 +585,7 @@ fn a_loss_is_told_behind_what_was_before_it() {
     let mut seen = Vec::new();
     loop {
         match capture.recv_within(NOW) {
-            Ok(packet) if packet.interface.to_string() == "c1" => {
+            Ok(packet) if packet.interface == "c1" => {
                 seen.push(number(&packet.data).to_string());
             }
             Ok(_) => {}
@@ -839,7 +839,7 @@ fn a_signal_handler_that_interrupted_a_call_does_not_wait_for_a_capturer() {
     let (fd, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
     let mut capture = net.capture().expect("a capture");
     let filled = fill(&system, quick);
-    let inode = net.tunnels().expect("tunnels")[1].inode;
+    let inode = net.tunnels().expect("tunnels")[1].id;
     let tunnel = net.dir().tunnel(inode).expect("the second");
     // As a read that is interrupted in the moment in which it holds the tunnel's lock.
     let lock = net.dir().lock_tunnel(inode, &tunnel, Patience::Program);

@@ -36,6 +36,7 @@ fn two_meanings_of_one_number_are_two_kinds() {
     assert_eq!(absent.kind(), ErrorKind::Timeout);
     let fd = attached(&system, "tun0", IFF_TUN);
     let tun = net.wait_interface_within("tun0", NOW).expect("tun0");
+    assert_eq!(tun.name(), "tun0");
     let nothing = tun.recv_within(NOW).expect_err("it wrote nothing");
     tun.set_txqueuelen(1).expect("a short queue");
     tun.inject_with(&PACKET, Sending::new().within(NOW))

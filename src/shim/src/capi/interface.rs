@@ -63,6 +63,14 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
+fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
+    let how = Sending::new().within(time(timeout_ms));
+    match ethertype {
+        0 => how,
+        said => how.ethertype(said),
+    }
+}
+
 /// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
 /// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
 /// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
@@ -79,11 +87,7 @@ pub unsafe extern "C" fn memtun_interface_inject(
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.inject_with(
-            frame,
-            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
-        )
+        interface_of(interface)?.inject_with(frame, sending(ethertype, timeout_ms))
     })
 }
 
@@ -117,11 +121,7 @@ pub unsafe extern "C" fn memtun_interface_offer(
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.offer(
-            frame,
-            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
-        )
+        interface_of(interface)?.offer(frame, sending(ethertype, timeout_ms))
     })
 }
 

@@ -76,8 +76,8 @@ pub struct InterfaceInfo {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TunnelInfo {
-    /// Inode of the bell.
-    pub inode: u64,
+    /// Its number in the net, as in JSON; the inode of its bell.
+    pub id: u64,
     /// Name of the interface, None while unattached.
     pub name: Option<Name>,
     /// Name given to TUNSETIFF, None before.
@@ -95,7 +95,7 @@ impl TunnelInfo {
         let attached = state.attachment.load(Acquire) != Attachment::None as u32;
         let mode = state.requested_flags.load(Relaxed);
         TunnelInfo {
-            inode,
+            id: inode,
             name: attached.then(|| load_name(&state.name)),
             requested_name: (mode != 0).then(|| load_name(&state.requested_name)),
             mode,

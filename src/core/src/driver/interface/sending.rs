@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 ///
 /// ```
 /// use memtun::{Sending, Timeout};
-/// let how = Sending::new().source("10.0.0.9:4000".parse::<std::net::SocketAddr>().unwrap()).within(Timeout::NOW);
+/// let how = Sending::new().source("10.0.0.9:4000".parse().unwrap()).within(Timeout::NOW);
 /// assert_ne!(how, Sending::default());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,15 +24,15 @@ impl Sending {
         Sending::default()
     }
 
-    /// Ethertype of the packet information that a tun's program reads, host byte order; usually (None) taken from the packet.
-    pub fn ethertype(mut self, ethertype: impl Into<Option<u16>>) -> Sending {
-        self.ethertype = ethertype.into();
+    /// Ethertype of the packet information that a tun's program reads, host byte order; usually taken from the packet.
+    pub fn ethertype(mut self, ethertype: u16) -> Sending {
+        self.ethertype = Some(ethertype);
         self
     }
 
-    /// Where a datagram comes from; usually (None) 10.1.2.3:21345, or fd00:1:2::3 for IPv6, as in the seed. Port 0 means 21345.
-    pub fn source(mut self, source: impl Into<Option<SocketAddr>>) -> Sending {
-        self.source = source.into();
+    /// Where a datagram comes from; usually 10.1.2.3:21345, or fd00:1:2::3 for IPv6, as in the seed. Port 0 means 21345.
+    pub fn source(mut self, source: SocketAddr) -> Sending {
+        self.source = Some(source);
         self
     }
 
