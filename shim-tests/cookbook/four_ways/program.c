@@ -1,9 +1,8 @@
-/* program.c - the program that four drivers test: an ordinary tun program that answers UDP datagrams over IPv4.
+/* program.c - the program that four drivers test: an ordinary tun program that answers UDP
+ * datagrams over IPv4.
  *
- * port 7   the same payload
- * port 13  how often a write was interrupted
- * port 22  what came of opening the device once more
- */
+ * port 7   the same payload port 13  how often a write was interrupted port 22  what came of
+ * opening the device once more */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
