@@ -180,6 +180,19 @@ fn ordinary_user() -> Command {
     setpriv
 }
 
+/// What the documentation shows in a language: all of it is to compile as it stands there.
+fn snippets(language: &str) -> Vec<String> {
+    let root = crate_dir().parent().expect("the workspace");
+    let texts = ["README.md", "shim-tests/cookbook/README.md"]
+        .map(|name| fs::read_to_string(root.join(name)).expect("in every checkout"));
+    let begin = format!("\n```{language}\n");
+    texts
+        .iter()
+        .flat_map(|text| text.split(&begin).skip(1))
+        .map(|rest| rest.split("\n```").next().unwrap_or(rest).to_owned())
+        .collect()
+}
+
 const PYTEST: &str = "pytest==8.4.2";
 
 /// Path of pytest's packages, which are installed once and which the system's Python can import
@@ -244,6 +257,22 @@ fn c_program() {
 }
 
 #[test]
+fn c_of_the_documentation_compiles() {
+    let snippets = snippets("c");
+    assert_eq!(snippets.len(), 1);
+    let scratch = Scratch::new("snippets");
+    let file = scratch.0.join("snippet.c");
+    for snippet in snippets {
+        let body = format!("int main(void) {{\nchar answer[100];\n{snippet}\n}}\n");
+        fs::write(&file, format!("#include <memtun.h>\n{body}")).expect("our own");
+        let mut cc = Command::new("cc");
+        cc.args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"])
+            .arg(crate_dir().join("../src/shim"));
+        prepare(cc.arg(&file));
+    }
+}
+
+#[test]
 fn rust_crate() {
     let checkout = Checkout::new("rust");
     let test = checkout.cargo(
@@ -253,6 +282,22 @@ fn rust_crate() {
     );
     let done = checkout.run(&test, &[], &[]);
     assert!(done.stdout.contains("3 passed"), "{}", done.stdout);
+
+    // What the documentation shows, in a crate that has what it needs.
+    let snippets = snippets("rust");
+    assert_eq!(snippets.len(), 2);
+    let mut test = "#![allow(unused)]\nuse memtun::*;\nuse std::process::Command;\n".to_owned();
+    for (i, snippet) in snippets.iter().enumerate() {
+        let result = "std::result::Result<(), Box<dyn std::error::Error>>";
+        test += &format!("fn snippet_{i}() -> {result} {{\n{snippet}\nOk(())\n}}\n");
+    }
+    let file = checkout.example("rust_crate").join("tests/snippets.rs");
+    fs::write(&file, test).expect("our own");
+    checkout.cargo(
+        "rust_crate",
+        &["test", "--test", "snippets", "--no-run"],
+        "test",
+    );
 }
 
 #[test]

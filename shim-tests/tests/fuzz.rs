@@ -134,7 +134,7 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
             what = "read_buffer, info";
             drop((i.read_buffer(), i.info(), i.is_gone()));
         }
-        (Some(i), 9) => (what, _) = ("rename", i.rename(name)),
+        (Some(i), 9) => (what, _) = ("set_name", i.set_name(name)),
         (Some(i), 10 | 11) => {
             what = "recv";
             for _ in 0..50 {

@@ -75,7 +75,7 @@ static void everything(void)
     say("fault_take_back", memtun_net_take_back(net, "write=EINTR@1"));
     say("deny", memtun_net_deny(net, "open"));
     say("permit", memtun_net_permit(net, "open"));
-    say("set_rename", memtun_net_set_name_suffix(net, ""));
+    say("set_name_suffix", memtun_net_set_name_suffix(net, ""));
     with_the_interface();
     say("reset", memtun_net_reset(net));
 }

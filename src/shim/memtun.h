@@ -430,10 +430,11 @@ ssize_t memtun_interface_recv(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- Takes the next UDP datagram that the program sends to host (NULL: any) and port. Returns the
- length of its payload in bytes, which may be more than buf_len (then it is cut). The errors are
- those of memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over,
- for example because of their port or checksum.
+ Takes the next UDP datagram that the program sends to host and port. As for bind(2), host
+ 0.0.0.0 is any IPv4 address, and :: any address, as is NULL. Returns the length of its payload
+ in bytes, which may be more than buf_len (then it is cut). The errors are those of
+ memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over, for
+ example because of their port or checksum.
  */
 MEMTUN_API
 ssize_t memtun_interface_recv_udp(memtun_interface *interface,
@@ -469,8 +470,9 @@ MEMTUN_API void memtun_subscriber_close(memtun_subscriber *subscriber);
 
 /*
  Makes a reader, with a position of its own, of the UDP datagrams that the program sends to host
- (NULL: any) and port, from the oldest packet that is kept. The handle is valid until
- memtun_receiver_close, also after the interface's handle is closed or the interface is gone.
+ and port, from the oldest packet that is kept; host is as for memtun_interface_recv_udp. The
+ handle is valid until memtun_receiver_close, also after the interface's handle is closed or the
+ interface is gone.
  */
 MEMTUN_API
 memtun_receiver *memtun_receiver_open(memtun_interface *interface,
@@ -579,3 +581,24 @@ ssize_t memtun_program_examine(const char *program,
 #endif  // __cplusplus
 
 #endif  /* MEMTUN_H */
+
+/*
+ Names of before, for programs that were written with them. Each is the function above that it stands for.
+ */
+#define memtun_iface memtun_interface
+#define memtun_interface(net, name, timeout_ms) memtun_interface_open(net, name, timeout_ms)
+#define memtun_iface_close memtun_interface_close
+#define memtun_inject memtun_interface_inject
+#define memtun_deliver memtun_interface_deliver
+#define memtun_recv memtun_interface_recv
+#define memtun_send_udp memtun_interface_send_udp
+#define memtun_receive_udp memtun_interface_recv_udp
+#define memtun_fault memtun_net_fault
+#define memtun_permit memtun_net_permit
+#define memtun_deny memtun_net_deny
+#define memtun_link_set_up memtun_interface_set_up
+#define memtun_link_set_mtu memtun_interface_set_mtu
+#define memtun_link_set_txqlen memtun_interface_set_txqueuelen
+#define memtun_link_set_name memtun_interface_set_name
+#define memtun_link_set_carrier memtun_interface_set_carrier
+#define memtun_link_del memtun_interface_delete

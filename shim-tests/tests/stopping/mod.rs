@@ -74,8 +74,10 @@ impl Longest {
         });
         self.time("set_up".into(), SOON, || drop(interface.set_up(false)));
         self.time("set_up".into(), SOON, || drop(interface.set_up(true)));
-        self.time("rename".into(), SOON, || drop(interface.rename("renamed")));
-        self.time("rename".into(), SOON, || drop(interface.rename(name)));
+        self.time("rename".into(), SOON, || {
+            drop(interface.set_name("renamed"))
+        });
+        self.time("rename".into(), SOON, || drop(interface.set_name(name)));
         self.time("reset".into(), SOON, || drop(net.reset()));
     }
 

@@ -54,17 +54,14 @@ pub fn send(args: SendArgs) -> Outcome {
         None => standard_input()?,
     };
     // The datagram is checked before anything is waited for.
-    memtun::packet::build(
-        memtun::packet::source_for(args.to, args.from),
-        args.to,
-        &payload,
-    )?;
+    let from = memtun::packet::source_for(args.to, args.from);
+    memtun::packet::build(from, args.to, &payload)?;
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
     let source = interface.send_udp_with(
         &payload,
         args.to,
-        Sending::new().source(args.from).within(end.left()),
+        Sending::new().source(from).within(end.left()),
     )?;
     let mut out = Output::new();
     out.line(source)?;

@@ -132,11 +132,9 @@ impl Replay<'_> {
     fn one(&mut self, frame: &Frame) -> Result<(), Failure> {
         self.frames += 1;
         self.read += frame.data.len() as u64;
-        if frame
-            .interface
-            .as_deref()
-            .is_some_and(|name| name != self.interface.name().to_string())
-        {
+        // As the capture wrote it: what is not UTF-8 is escaped there.
+        let own = self.interface.name().to_string();
+        if frame.interface.as_deref().is_some_and(|name| name != own) {
             self.elsewhere += 1;
             return Ok(());
         }

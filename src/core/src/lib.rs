@@ -28,6 +28,9 @@
 //! | `io` | [`IoSystem`]: [`MemoryIoSystem`] beside [`RealSystem`] |
 //! | [`json`] | snapshots and other values as JSON |
 
+// Whatever a public item speaks of can be named by those who use it.
+#![warn(unnameable_types)]
+
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!("memtun works on Linux with glibc: its locks and the preloaded library need both");
 
@@ -46,7 +49,8 @@ pub use driver::interface::{
 pub use driver::json;
 pub use driver::net::{Net, NetInfo, NetOptions};
 pub use io::{
-    ifreq, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice, TunnelClass,
+    ifreq, DatagramReceiver, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice,
+    TunnelClass,
 };
 pub use launch::{find_library, UnderShim};
 pub use memtun_abi::{uapi, Errno, Error, ErrorKind, Name, Result};
@@ -57,6 +61,7 @@ use memtun_kernel::NetDir;
 /// A sentence that says which resource was exhausted, and how to get more of it, when a file of a
 /// net or its mapping could not be made for this reason. It is `None` where the errno says all that
 /// is known.
+#[doc(hidden)]
 pub fn cause(errno: Errno) -> Option<String> {
     let cause = memtun_kernel::Cause(errno);
     cause.is_known().then(|| cause.to_string())

@@ -588,7 +588,7 @@ fn a_loss_is_told_behind_what_was_before_it() {
     let mut seen = Vec::new();
     loop {
         match capture.recv_within(NOW) {
-            Ok(packet) if packet.interface.to_string() == "c1" => {
+            Ok(packet) if packet.interface == "c1" => {
                 seen.push(number(&packet.data).to_string());
             }
             Ok(_) => {}
@@ -846,7 +846,7 @@ fn a_signal_handler_that_interrupted_a_call_does_not_wait_for_a_capturer() {
     let (fd, _) = opened(&system, "c0", IFF_TUN | IFF_MULTI_QUEUE, 0);
     let mut capture = net.capture().expect("a capture");
     let filled = fill(&system, quick);
-    let inode = net.tunnels().expect("tunnels")[1].inode;
+    let inode = net.tunnels().expect("tunnels")[1].id;
     let tunnel = net.dir().tunnel(inode).expect("the second");
     // The lock is held as by a read that is interrupted in the moment in which it holds the
     // tunnel's lock.

@@ -162,7 +162,7 @@ fn permissions_come_and_go() {
 #[test]
 fn a_tunnel_tells_what_the_seed_tells() {
     let system = memory();
-    system.net().set_rename("123").expect("a suffix");
+    system.net().set_name_suffix("123").expect("a suffix");
     let fd = system.open(DEVICE, libc::O_RDWR, 0).expect("open");
     let answer = system
         .ioctl(fd, TUNSETIFF, &ifreq("abcdefghijklmno", IFF_TAP))

@@ -36,6 +36,7 @@ fn two_meanings_of_one_number_are_two_kinds() {
     assert_eq!(absent.kind(), ErrorKind::Timeout);
     let fd = attached(&system, "tun0", IFF_TUN);
     let tun = net.wait_interface_within("tun0", NOW).expect("tun0");
+    assert_eq!(tun.name(), "tun0");
     let nothing = tun.recv_within(NOW).expect_err("it wrote nothing");
     tun.set_txqueuelen(1).expect("a short queue");
     tun.inject_with(&PACKET, Sending::new().within(NOW))
@@ -59,6 +60,24 @@ fn two_meanings_of_one_number_are_two_kinds() {
 }
 
 #[test]
+fn a_net_that_was_removed_is_gone() {
+    let net = Net::temporary().expect("a net");
+    let other = Net::open(net.path()).expect("the same net");
+    other.remove().expect("its end");
+    let errors = [
+        net.wait_interface_within("tun0", NOW).map(drop),
+        net.interfaces().map(drop),
+        net.tunnels().map(drop),
+    ];
+    for e in errors.map(|answer| answer.expect_err("there is no net")) {
+        assert_eq!((e.errno().0, e.kind()), (libc::ENOENT, ErrorKind::Gone));
+        assert!(e.to_string().ends_with("the net was removed"), "{e}");
+    }
+    let never = Net::open(net.path()).expect_err("there is no net");
+    assert_eq!(never.kind(), ErrorKind::NotFound);
+}
+
+#[test]
 fn other_numbers_have_their_kind() {
     let system = system();
     let _fd = attached(&system, "tun0", IFF_TUN);
@@ -75,7 +94,7 @@ fn other_numbers_have_their_kind() {
     assert_eq!(kind(&[0x45; 1501]), ErrorKind::TooLarge);
     tun.set_up(false).expect("down");
     assert_eq!(kind(&PACKET), ErrorKind::LinkDown);
-    let renamed = tun.rename("a/b").expect_err("no name");
+    let renamed = tun.set_name("a/b").expect_err("no name");
     assert_eq!(renamed.kind(), ErrorKind::Invalid);
 }
 

@@ -212,6 +212,29 @@ fn what_a_receiver_has_passed_over_is_said_to_whoever_waits_in_vain() {
 }
 
 #[test]
+fn a_receiver_of_any_address_says_which_it_has_waited_for() {
+    let (system, fd, interface) = attached(IFF_TUN);
+    let address = |text: &str| text.parse::<std::net::SocketAddr>().expect("an address");
+    let (from, to) = (address("[fd00::1]:1"), address("[fd00::9]:7"));
+    let six = memtun::packet::build(from, to, b"six").expect("a packet");
+    system.write(fd, &six).expect("write");
+    let in_vain = |to: &str| {
+        let late = interface.receive_udp(address(to)).recv_within(NOW);
+        late.expect_err("nothing for it").to_string()
+    };
+    assert_eq!(
+        in_vain("0.0.0.0:7"),
+        "q0: no datagram to 0.0.0.0:7 in time; passed over: 1 datagram to host fd00::9"
+    );
+    assert_eq!(
+        in_vain("[::]:53"),
+        "q0: no datagram to port 53 in time; passed over: 1 datagram to port 7"
+    );
+    let any = interface.receive_udp(address("[::]:7"));
+    assert_eq!(any.recv_within(NOW).expect("a datagram"), b"six");
+}
+
+#[test]
 fn what_a_link_cannot_be_is_said_with_what_it_can() {
     for (kind, most) in [(IFF_TUN, 65535), (IFF_TAP, 65521)] {
         let (_system, _fd, interface) = attached(kind);
@@ -230,11 +253,11 @@ fn what_a_link_cannot_be_is_said_with_what_it_can() {
             ("a%", "one %d"),
             ("a%d%d", "one %d"),
         ] {
-            let refused = interface.rename(wrong).expect_err("no name");
+            let refused = interface.set_name(wrong).expect_err("no name");
             assert_eq!(refused.errno(), Errno(libc::EINVAL));
             assert!(refused.to_string().contains(why), "{refused}");
         }
-        interface.rename("q%d").expect("a pattern");
+        interface.set_name("q%d").expect("a pattern");
     }
 }
 

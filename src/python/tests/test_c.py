@@ -45,6 +45,21 @@ def test_the_example_without_memtun_says_how_to_start_it(example: Path) -> None:
     assert done.returncode == 77 and "memtun run" in done.stderr
 
 
+@pytest.mark.parametrize("compiler", ["cc", "c++"])
+@pytest.mark.parametrize("weak", [False, True])
+def test_names_of_before_are_the_same_functions(tmp_path: Path, memtun: m.Net, compiler: str, weak: bool) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    program, source = tmp_path / "old_names", Path(__file__).parent / "programs" / "old_names.c"
+    library = _library.find().parent
+    linked = ["-DMEMTUN_WEAK"] if weak else ["-L", library, "-lmemtun", f"-Wl,-rpath,{library}"]
+    language = ["-x", "c++"] if compiler == "c++" else []
+    command = [compiler, "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, *language, source, *linked]
+    subprocess.run(command, check=True)
+    done = memtun.run([program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "all is well\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     "what, spec, struck",
     [

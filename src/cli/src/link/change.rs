@@ -87,7 +87,7 @@ pub fn set(args: &SetArgs) -> Outcome {
         interface.set_group(group.0)?;
     }
     if let Some(name) = &args.name {
-        interface.rename(name)?;
+        interface.set_name(name)?;
     }
     if let Some(state) = args.state {
         interface.set_up(state == State::Up)?;

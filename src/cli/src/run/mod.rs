@@ -54,7 +54,7 @@ pub struct RunArgs {
     send_buffer_size: Option<u32>,
     /// Replace the end of every requested name, to catch programs that ignore the name they are
     /// given
-    #[arg(long, value_name = "SUFFIX")]
+    #[arg(long, visible_alias = "name-suffix", value_name = "SUFFIX")]
     rename: Option<String>,
     /// Capture all interfaces into a pcapng file
     #[arg(long, value_name = "FILE")]
@@ -191,7 +191,7 @@ fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
         net.set_send_buffer_size(args.send_buffer_size);
     }
     if let Some(suffix) = &args.rename {
-        net.set_rename(suffix)?;
+        net.set_name_suffix(suffix)?;
     }
     Ok(())
 }

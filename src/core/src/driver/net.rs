@@ -108,9 +108,16 @@ impl Net {
         &self.0
     }
 
-    fn fail(&self, what: &str) -> impl FnOnce(Errno) -> String {
+    /// The error of a call that failed. The files of a net are missing only where somebody has
+    /// removed it.
+    fn fail(&self, what: &str) -> impl FnOnce(Errno) -> Error {
         let text = format!("net {}: {what}", self.path().display());
-        move |e| format!("{text}: {}", Cause(e))
+        move |e| match e.0 {
+            libc::ENOENT => {
+                Error::new(e.0, format!("{text}: the net was removed")).of_kind(ErrorKind::Gone)
+            }
+            _ => Error::new(e.0, format!("{text}: {}", Cause(e))),
+        }
     }
 
     /// The interface of this name; `None` if there is none now.
@@ -131,12 +138,13 @@ impl Net {
             Ok(_lock) => dir.find_interface(&name, self.0.local()),
             Err(_) => dir.look_up(&name),
         };
-        let found = found.context(|e| match e.0 {
-            libc::EUCLEAN => format!(
-                "net {}: {name} is not an interface of this version of memtun; remove it",
-                self.path().display()
-            ),
-            _ => format!("net {}: {name}: {}", self.path().display(), Cause(e)),
+        let found = found.map_err(|e| match e.0 {
+            libc::EUCLEAN => {
+                let net = self.path().display();
+                let what = format!("{name} is not an interface of this version of memtun");
+                Error::new(e.0, format!("net {net}: {what}; remove it"))
+            }
+            _ => self.fail(&name.to_string())(e),
         })?;
         Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
@@ -145,6 +153,7 @@ impl Net {
     ///
     /// # Errors
     /// - ENODEV: the time is over.
+    /// - ENOENT: the net was removed.
     pub fn wait_interface(&self, name: &str) -> Result<Interface> {
         self.wait_interface_within(name, Timeout::DEFAULT)
     }
@@ -231,7 +240,7 @@ impl Net {
             infos.sort_by_key(|i| i.index);
             Ok(infos)
         });
-        listed.context(self.fail("cannot list"))
+        listed.map_err(self.fail("cannot list"))
     }
 
     /// A snapshot of all that is known of the net.
@@ -261,7 +270,7 @@ impl Net {
         let living = dir
             .lock()
             .and_then(|_lock| dir.sweep(self.0.local()))
-            .context(self.fail("cannot list"))?;
+            .map_err(self.fail("cannot list"))?;
         Ok(living
             .into_iter()
             .filter_map(|i| Some(TunnelInfo::new(i, &dir.tunnel(i).ok()?)))
@@ -308,7 +317,7 @@ impl Net {
             .dir()
             .lock()
             .map(|_lock| self.0.dir().take_back(Some(fault)));
-        Ok(gone.context(self.fail("cannot change faults"))? > 0)
+        Ok(gone.map_err(self.fail("cannot change faults"))? > 0)
     }
 
     /// The faults that may still strike.
@@ -324,10 +333,10 @@ impl Net {
             .dir()
             .lock()
             .map(|_lock| self.0.dir().take_back(None))
-            .context(self.fail("cannot reset"))?;
+            .map_err(self.fail("cannot reset"))?;
         state.denied.store(0, SeqCst);
         state.send_buffer_size.store(0, Relaxed);
-        self.set_rename("")
+        self.set_name_suffix("")
     }
 
     /// Sets the longest write in bytes that programs may make; a longer one fails with ENOBUFS.
@@ -343,7 +352,7 @@ impl Net {
     /// Replaces the end of every requested name by `suffix`, to catch programs that ignore the name
     /// that TUNSETIFF gives back. The suffix has at most 12 bytes; that of Twisted's
     /// `MemoryIOSystem` is "123". An empty one restores the kernel's naming.
-    pub fn set_rename(&self, suffix: &str) -> Result<()> {
+    pub fn set_name_suffix(&self, suffix: &str) -> Result<()> {
         let name = Name::new(suffix).filter(|n| {
             suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%')
         });

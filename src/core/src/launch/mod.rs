@@ -3,7 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `library` | where `libmemtun.so` is, and whether it can be loaded from there |
-//! | [`settings`] | the variables that the library reads: names, and what may stand in them |
+//! | `settings` | the variables that the library reads: names, and what may stand in them |
 //! | `preload` | `LD_PRELOAD`: which libraries, in which order |
 //! | `environment` | what a program must find to run under the library in a net |
 //! | `guard` | what can be known of a program before it starts, in sentences |
@@ -32,9 +32,13 @@ mod raw;
 pub mod script;
 mod wait;
 
+#[doc(hidden)]
 pub use environment::{devices, preload_list, Environment};
 pub use guard::{examine, Examined};
-pub use library::{find as find_library, obstacle as library_obstacle, of as library_of};
+pub use library::find as find_library;
+#[doc(hidden)]
+pub use library::{obstacle as library_obstacle, of as library_of};
+#[doc(hidden)]
 pub use memtun_kernel::settings;
 pub use program::Start;
 

@@ -100,7 +100,7 @@ class NotPermittedError(Error, PermissionError):
 
 
 class GoneError(Error):
-    """ENODEV: the interface is gone."""
+    """ENODEV: the interface is gone. ENOENT: the net is."""
 
     kind = ErrorKind.GONE
 

@@ -252,7 +252,7 @@ class Interface:
     def receive_udp(self, host: Optional[Host] = None, port: Optional[int] = None) -> Receiver:
         """Receives the datagrams that the program sends to this host and port, from the oldest
         packet that is kept. Without a host, as in ``receive_udp(port=7)``, it receives those to
-        any host; None and "" mean the same."""
+        any host; None, "" and "::" mean the same, and "0.0.0.0" is any of IPv4."""
         if port is None:
             raise TypeError("receive_udp() needs a port")
         return Receiver(self._handle, any_host(host), port_number(port), self._hopeless)

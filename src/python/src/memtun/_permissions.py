@@ -18,7 +18,7 @@ class Permissions(MutableSet[str]):
     one away makes that call fail with EPERM from then on, in programs that are already running
     as well. Without ``"net_admin"`` the operations fail for which the kernel demands
     CAP_NET_ADMIN: making interfaces, attaching to an interface whose owner and group the program
-    is not (``Link.owner``, ``Link.group``), and changing an interface by requests on sockets."""
+    is not (``Interface.owner``, ``Interface.group``), and changing an interface by requests on sockets."""
 
     def __init__(self, net: Handle) -> None:
         self._net = net

@@ -78,7 +78,7 @@ pub extern "C" fn memtun_net_describe_tunnel(
     length(|| {
         let net = net_of(net)?;
         let tunnels = net.tunnels()?;
-        let info = tunnels.iter().find(|t| t.inode == id);
+        let info = tunnels.iter().find(|t| t.id == id);
         let waiting = waiting(net, id).map_err(|e| Error::new(e.0, format!("tunnel {id}: {e}")));
         let closed = || Error::new(libc::ENOENT, format!("tunnel {id}: it is closed"));
         let tunnel = info.ok_or_else(closed)?;

@@ -64,6 +64,14 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
+fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
+    let how = Sending::new().within(time(timeout_ms));
+    match ethertype {
+        0 => how,
+        said => how.ethertype(said),
+    }
+}
+
 /// Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
 /// read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
 /// the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
@@ -82,11 +90,7 @@ pub unsafe extern "C" fn memtun_interface_inject(
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.inject_with(
-            frame,
-            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
-        )
+        interface_of(interface)?.inject_with(frame, sending(ethertype, timeout_ms))
     })
 }
 
@@ -122,11 +126,7 @@ pub unsafe extern "C" fn memtun_interface_offer(
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        let ethertype = (ethertype != 0).then_some(ethertype);
-        interface_of(interface)?.offer(
-            frame,
-            Sending::new().ethertype(ethertype).within(time(timeout_ms)),
-        )
+        interface_of(interface)?.offer(frame, sending(ethertype, timeout_ms))
     })
 }
 
@@ -303,7 +303,7 @@ pub extern "C" fn memtun_interface_set_name(
     interface: *mut InterfaceHandle,
     name: *const c_char,
 ) -> c_int {
-    status(|| interface_of(interface)?.rename(text(name)?))
+    status(|| interface_of(interface)?.set_name(text(name)?))
 }
 
 /// Sets the carrier of the link on (1) or off (0).

@@ -180,7 +180,7 @@ pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u3
 /// kernel's naming.
 #[no_mangle]
 pub extern "C" fn memtun_net_set_name_suffix(net: *mut NetHandle, suffix: *const c_char) -> c_int {
-    status(|| net_of(net)?.set_rename(text(suffix)?))
+    status(|| net_of(net)?.set_name_suffix(text(suffix)?))
 }
 
 /// Takes back every fault, grants every permission, and removes the limit of the send buffer and

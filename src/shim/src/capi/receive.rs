@@ -39,10 +39,11 @@ pub extern "C" fn memtun_interface_recv(
     })
 }
 
-/// Takes the next UDP datagram that the program sends to host (NULL: any) and port. Returns the
-/// length of its payload in bytes, which may be more than buf_len (then it is cut). The errors are
-/// those of memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over,
-/// for example because of their port or checksum.
+/// Takes the next UDP datagram that the program sends to host and port. As for bind(2), host
+/// 0.0.0.0 is any IPv4 address, and :: any address, as is NULL. Returns the length of its payload
+/// in bytes, which may be more than buf_len (then it is cut). The errors are those of
+/// memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over, for
+/// example because of their port or checksum.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv_udp(
     interface: *mut InterfaceHandle,
@@ -97,8 +98,9 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
 }
 
 /// Makes a reader, with a position of its own, of the UDP datagrams that the program sends to host
-/// (NULL: any) and port, from the oldest packet that is kept. The handle is valid until
-/// memtun_receiver_close, also after the interface's handle is closed or the interface is gone.
+/// and port, from the oldest packet that is kept; host is as for memtun_interface_recv_udp. The
+/// handle is valid until memtun_receiver_close, also after the interface's handle is closed or the
+/// interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_open(
     interface: *mut InterfaceHandle,

@@ -78,8 +78,8 @@ pub struct InterfaceInfo {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TunnelInfo {
-    /// Inode of the tunnel's bell, which is the number of the tunnel in its net.
-    pub inode: u64,
+    /// Number of the tunnel in its net, as in JSON: the inode of its bell.
+    pub id: u64,
     /// Name of the interface; `None` while the tunnel is unattached.
     pub name: Option<Name>,
     /// Name that the program gave to TUNSETIFF; `None` before that call.
@@ -97,7 +97,7 @@ impl TunnelInfo {
         let attached = state.attachment.load(Acquire) != Attachment::None as u32;
         let mode = state.requested_flags.load(Relaxed);
         TunnelInfo {
-            inode,
+            id: inode,
             name: attached.then(|| load_name(&state.name)),
             requested_name: (mode != 0).then(|| load_name(&state.requested_name)),
             mode,

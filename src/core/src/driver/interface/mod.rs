@@ -251,7 +251,7 @@ impl Interface {
     /// # Errors
     /// - EEXIST: the name is taken.
     /// - EINVAL: it is no valid name of an interface.
-    pub fn rename(&self, name: &str) -> Result<()> {
+    pub fn set_name(&self, name: &str) -> Result<()> {
         let name: Name = name.parse()?;
         if name.pattern().is_err() {
             let text =

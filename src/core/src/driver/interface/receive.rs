@@ -10,7 +10,7 @@ use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -235,7 +235,9 @@ impl UdpReceiver {
     fn in_vain(&self) -> String {
         let name = load_name(&self.packets.state.name);
         let to = match self.to {
-            to if to.ip().is_unspecified() => format!("port {}", to.port()),
+            // :: is any address of either family. For 0.0.0.0 what goes to IPv6 is passed over, so
+            // the sentence names that one.
+            to if to.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => format!("port {}", to.port()),
             to => to.to_string(),
         };
         format!("{name}: no datagram to {to} in time{}", self.passed())

@@ -72,7 +72,7 @@ struct TunnelRecord {
 impl Serialize for TunnelInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let record = TunnelRecord {
-            id: self.inode,
+            id: self.id,
             name: self.name.map(|name| name.to_string()),
             requested_name: self.requested_name.map(|name| name.to_string()),
             mode: self.mode,
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_members_of_the_record() {
         let tunnel = TunnelInfo {
-            inode: 7,
+            id: 7,
             name: "tap0".parse().ok(),
             requested_name: "tap%d".parse().ok(),
             mode: 0x1002,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 ///
 /// ```
 /// use memtun::{Sending, Timeout};
-/// let how = Sending::new().source("10.0.0.9:4000".parse::<std::net::SocketAddr>().unwrap()).within(Timeout::NOW);
+/// let how = Sending::new().source("10.0.0.9:4000".parse().unwrap()).within(Timeout::NOW);
 /// assert_ne!(how, Sending::default());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,16 +26,16 @@ impl Sending {
     }
 
     /// Ethertype in host byte order for the packet information that the program of a TUN reads. By
-    /// default (`None`) it is taken from the packet.
-    pub fn ethertype(mut self, ethertype: impl Into<Option<u16>>) -> Sending {
-        self.ethertype = ethertype.into();
+    /// default it is taken from the packet.
+    pub fn ethertype(mut self, ethertype: u16) -> Sending {
+        self.ethertype = Some(ethertype);
         self
     }
 
-    /// Source address of a datagram. By default (`None`) it is 10.1.2.3:21345, or fd00:1:2::3 for
+    /// Source address of a datagram. By default it is 10.1.2.3:21345, or fd00:1:2::3 for
     /// IPv6, as in Twisted's `MemoryIOSystem.sendUDP`. Port 0 means 21345.
-    pub fn source(mut self, source: impl Into<Option<SocketAddr>>) -> Sending {
-        self.source = source.into();
+    pub fn source(mut self, source: SocketAddr) -> Sending {
+        self.source = Some(source);
         self
     }
 
