@@ -188,20 +188,30 @@ fn a_cursor_that_is_made_while_packets_come_misses_none_without_saying_so() {
 
 #[test]
 fn whoever_sees_a_packet_counted_without_the_lock_sees_all_of_it() {
+    static SEEN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     model(3, || {
         let packets = Arc::new(Packets::new(4));
         let theirs = packets.clone();
         let producer = thread::spawn(move || {
             theirs.queue().push(&packet(7, 24), 1, 10).expect("room");
         });
-        if packets.ring.queued() > 0 {
-            let seen = packets.queue().peek_all();
-            assert_eq!(seen, [(packet(7, 24), 1)]);
-        }
+        // A thread of its own, and one look: loom lets the thread that made the words, or has yielded since it saw them, see
+        // no old ones.
+        let watched = packets.clone();
+        let watcher = thread::spawn(move || {
+            if watched.ring.queued() > 0 {
+                let seen = watched.queue().peek_all();
+                assert_eq!(seen, [(packet(7, 24), 1)]);
+                SEEN.fetch_add(1, Relaxed);
+            }
+        });
+        watcher.join().expect("the watcher");
         producer.join().expect("the producer");
         assert_eq!(popped(packets.queue()), Some(packet(7, 24)));
         assert_eq!(popped(packets.queue()), None);
     });
+    // Without loom it is chance.
+    assert!(SEEN.load(Relaxed) > 0 || cfg!(not(loom)));
 }
 
 #[cfg(not(miri))]
