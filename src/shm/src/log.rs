@@ -294,10 +294,14 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     /// A cursor at the oldest packet kept: of those that the program wrote, or of everything.
     pub fn cursor(self, everything: bool) -> Cursor {
         loop {
-            let tail = self.log().next();
+            // In this order the tail is never the older one of the two.
             let head = self.log().oldest();
+            let tail = self.log().next();
             let expected = if everything || tail.number() == 0 {
                 Some(head.number())
+            } else if head.number() == tail.number() {
+                // Nothing is kept; what stands there may be the next record in the making.
+                None
             } else {
                 self.resolve(head).map(|(_, r)| r.written().load(Relaxed))
             };
@@ -504,7 +508,9 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         let place = self.place(tail, need)?;
         let head = self.head_after(tail, place, need);
         if head.0 != log.head.load(Relaxed) {
-            log.head.store(head.0, Relaxed);
+            // Released: the record that it leads to was appended before. The fence: what is stored into its range from now on
+            // comes behind it.
+            log.head.store(head.0, Release);
             fence(Release);
         }
         // The lock keeps other writers away, and the head has passed the range, so that a subscriber that still copies from

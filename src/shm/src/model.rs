@@ -187,6 +187,31 @@ fn a_cursor_that_is_made_while_packets_come_misses_none_without_saying_so() {
 }
 
 #[test]
+fn a_cursor_that_is_made_while_the_oldest_are_overwritten_counts_from_where_it_is() {
+    model(1, || {
+        // Room for one packet.
+        let logged = Arc::new(Written::new(3));
+        logged.append(1, 16).expect("room");
+        let (theirs, watched) = (logged.clone(), logged.clone());
+        let writer = thread::spawn(move || {
+            for number in 2..=3 {
+                theirs.append(number, 16).expect("room");
+            }
+        });
+        let reader = thread::spawn(move || {
+            let cursor = watched.reader().cursor(false);
+            // Nothing but what the program wrote.
+            assert_eq!(
+                cursor.expected().unwrap_or(cursor.number()),
+                cursor.number()
+            );
+        });
+        reader.join().expect("the reader");
+        writer.join().expect("the writer");
+    });
+}
+
+#[test]
 fn whoever_sees_a_packet_counted_without_the_lock_sees_all_of_it() {
     static SEEN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     model(3, || {
