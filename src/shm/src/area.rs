@@ -16,7 +16,7 @@ pub struct Area<'m> {
     len: usize,
 }
 
-/// Bytes that other processes may write at the same time.
+/// Bytes that other processes may write at the same time. They stay with the thread that holds the lock.
 #[derive(Clone, Copy)]
 pub struct SharedBytes<'m> {
     memory: Memory<'m>,
@@ -204,11 +204,6 @@ mod real {
         at: *mut u8,
         mapping: PhantomData<&'m AtomicU64>,
     }
-
-    // SAFETY: shared memory, accessed by atomics and by copies that bear others' stores.
-    unsafe impl Send for Memory<'_> {}
-    // SAFETY: as above.
-    unsafe impl Sync for Memory<'_> {}
 
     impl<'m> Area<'m> {
         /// The area that begins here.

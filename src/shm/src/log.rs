@@ -19,6 +19,7 @@ use crate::below::now_ns;
 use crate::sync::{fence, AtomicU32, AtomicU64};
 use crate::Errno;
 use memtun_sys::PAGE;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
 
@@ -428,8 +429,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     }
 }
 
-/// The log of an interface whose lock is held.
-pub struct Writer<'m, L>(Reader<'m, L>);
+/// The log of an interface whose lock is held, by the thread that holds it.
+pub struct Writer<'m, L>(Reader<'m, L>, PhantomData<*const ()>);
 
 impl<L> Clone for Writer<'_, L> {
     fn clone(&self) -> Self {
@@ -443,7 +444,7 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
     /// For who holds the lock.
     #[inline]
     pub(crate) fn new(logged: &'m L) -> Self {
-        Writer(Reader(logged))
+        Writer(Reader(logged), PhantomData)
     }
 
     #[inline]

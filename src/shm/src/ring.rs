@@ -12,6 +12,7 @@
 use crate::area::{Area, Home, SharedBytes};
 use crate::sync::AtomicU64;
 use crate::Errno;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const UNIT: usize = 16;
@@ -106,8 +107,8 @@ pub struct Packet<'m> {
     pub ethertype: u16,
 }
 
-/// The queue of a tunnel whose lock is held.
-pub struct Queue<'m, Q>(&'m Q);
+/// The queue of a tunnel whose lock is held, by the thread that holds it.
+pub struct Queue<'m, Q>(&'m Q, PhantomData<*const ()>);
 
 impl<Q> Clone for Queue<'_, Q> {
     fn clone(&self) -> Self {
@@ -121,7 +122,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// For who holds the lock.
     #[inline]
     pub(crate) fn new(queued: &'m Q) -> Self {
-        Queue(queued)
+        Queue(queued, PhantomData)
     }
 
     #[inline]
