@@ -151,6 +151,15 @@ impl Lock {
         thread::remembers(&self.word)
     }
 
+    /// Was a guard of it leaked by a thread of this process? To be asked when nobody borrows the lock. That thread remembers
+    /// it, and the kernel looks at it when the thread ends.
+    #[cfg(not(loom))]
+    pub(super) fn is_leaked(&self) -> bool {
+        let tid = self.word.load(Relaxed) as u32 & TID;
+        let others = tid != 0 && tid != Thread::current().tid;
+        self.is_mine() || others && memtun_sys::has_thread(tid as i32)
+    }
+
     /// Takes the lock if its word is `expected`, keeping the bits `keep`.
     #[inline(always)]
     fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {

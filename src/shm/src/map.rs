@@ -7,7 +7,7 @@ use super::lock::Lock;
 use super::lock::{Guard, Patience, Peers};
 use super::log::{self, Log, Reader, Writer};
 use super::ring::{self, Queue, Ring};
-use super::{thread, truncated, Errno};
+use super::{truncated, Errno};
 use memtun_sys::{self as sys, Fd};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// as small as they can be.
 const SHARE: usize = 32;
 
-/// A mapped file that begins with a `S`; unmapped with the value.
+/// A mapped file that begins with a `S`; unmapped with the value, unless a guard of its lock was leaked.
 ///
 /// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few times where the process that
 /// made it may have only so much address space (RLIMIT_AS) or only such short files (RLIMIT_FSIZE). The length of the file
@@ -304,7 +304,10 @@ impl<S: State> Deref for Mapped<S> {
 
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
-        thread::forget_those_in(self.base as usize..self.base as usize + S::HEAD);
+        if S::lock(self).is_leaked() {
+            // Memory that somebody else gets at this address must not be taken for the lock.
+            return;
+        }
         truncated::forget(self.base as usize);
         // SAFETY: nobody borrows from this value any more.
         unsafe { sys::unmap(self.base, Self::length(self.halved)) };

@@ -403,18 +403,6 @@ fn is_mapped(_: usize) -> bool {
     true
 }
 
-/// Memory from an address on is about to be unmapped. This thread remembers no lock in it: the guard was leaked.
-#[cfg(not(loom))]
-pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
-    HELD.with(|held| {
-        for place in held.places() {
-            if memory.contains(&(place.lock.get() as usize)) {
-                place.lock.set(std::ptr::null());
-            }
-        }
-    });
-}
-
 /// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves
 /// nothing else.
 fn on_alternate_stack(stack: Option<usize>) -> bool {

@@ -86,6 +86,16 @@ pub fn raise(signal: i32) {
     unsafe { syscall(libc::SYS_tgkill, args) };
 }
 
+/// Is this the id of a thread of the calling process's? True where that must not be asked.
+pub fn has_thread(tid: i32) -> bool {
+    if !may(Extra::Threads) || !may(Extra::Process) {
+        return true;
+    }
+    let args = [getpid() as usize, tid as usize, 0, 0, 0, 0];
+    // SAFETY: signal 0 is none; no memory is touched.
+    check(unsafe { syscall(libc::SYS_tgkill, args) }).is_ok()
+}
+
 /// Lets others run (sched_yield(2)).
 pub fn yield_now() {
     if !may(Extra::Yield) {

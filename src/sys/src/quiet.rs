@@ -35,10 +35,13 @@ pub enum Extra {
     Poll = 1 << 9,
     /// epoll_ctl(2) where a link goes down or comes up. Else what the kernel reports of it is corrected.
     Control = 1 << 10,
+    /// tgkill(2) without a signal, to see whether a thread of this process holds a lock whose file is unmapped. Else that is
+    /// believed, and the memory stays mapped.
+    Threads = 1 << 11,
 }
 
 /// All of them.
-pub const EVERYTHING: u32 = (1 << 11) - 1;
+pub const EVERYTHING: u32 = (1 << 12) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 
