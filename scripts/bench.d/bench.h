@@ -1,7 +1,8 @@
 /* What the benchmark programs share: a clock, a watchdog, and one tunnel seen from both ends.
  *
- * Every program runs unchanged on the kernel's driver (inside a fresh network namespace) and under memtun. The far
- * end of the tunnel is then a UDP socket of the kernel's, or the driver interface of the preloaded library. */
+ * Every program runs unchanged on the kernel's driver (inside a fresh network namespace) and
+ * under memtun. The far end of the tunnel is then a UDP socket of the kernel's, or the driver
+ * interface of the preloaded library. */
 #ifndef BENCH_H
 #define BENCH_H
 #define _GNU_SOURCE
@@ -146,8 +147,9 @@ static inline struct driver driver_join(const char *name)
     return d;
 }
 
-/* A datagram from the host to the program or back, `length` bytes with its headers. The UDP checksum is left out, as
- * IPv4 allows: then an exchange of the addresses is all that an answer needs. */
+/* A datagram from the host to the program or back, `length` bytes with its headers. The UDP
+ * checksum is left out, as IPv4 allows: then an exchange of the addresses is all that an answer
+ * needs. */
 static inline void make_packet(unsigned char *packet, size_t length, int to_program)
 {
     const char *source = to_program ? HOST_IP : PROGRAM_IP, *target = to_program ? PROGRAM_IP : HOST_IP;
@@ -179,7 +181,8 @@ static inline void driver_send(struct driver *d, const unsigned char *packet, si
         die("sendto");
 }
 
-/* The same from a payload, so that memtun too has the headers to build and the checksums to compute. */
+/* The same from a payload, so that memtun too has the headers to build and the checksums to
+   compute. */
 static inline void driver_send_udp(struct driver *d, const unsigned char *packet, size_t length)
 {
     if (!d->iface) {

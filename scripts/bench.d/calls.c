@@ -1,5 +1,5 @@
-/* calls OPERATION COUNT [tunnel]: COUNT calls on a descriptor that is not a tunnel, for counting their instructions.
- * With `tunnel`, one is open at the time. Prints whether memtun is there. */
+/* calls OPERATION COUNT [tunnel]: COUNT calls on a descriptor that is not a tunnel, for counting
+ * their instructions. With `tunnel`, one is open at the time. Prints whether memtun is there. */
 #include "bench.h"
 
 #include <poll.h>

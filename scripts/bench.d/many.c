@@ -1,7 +1,7 @@
-/* many COUNT NAME: opens COUNT tunnels in one process and keeps them. The driver chooses their numbers if NAME says so
- * ("tun%d"); otherwise they are appended ("many" gives many0, many1, ...).
- * Prints "started", "one" and "all FIRST LAST" (median nanoseconds of the first and the last twenty) and waits for a
- * line after each, so that its memory can be looked at from outside. */
+/* many COUNT NAME: opens COUNT tunnels in one process and keeps them. The driver chooses their
+ * numbers if NAME says so ("tun%d"); otherwise they are appended ("many" gives many0, many1, ...).
+ * Prints "started", "one" and "all FIRST LAST" (median nanoseconds of the first and the last
+ * twenty) and waits for a line after each, so that its memory can be looked at from outside. */
 #include "bench.h"
 
 #include <sys/resource.h>

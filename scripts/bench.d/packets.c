@@ -1,5 +1,6 @@
-/* packets KIND LENGTH SECONDS: nanoseconds per packet through one tunnel, on the kernel or under memtun.
- * packets KIND LENGTH COUNTx: the same for so many packets (and warming up), to have their instructions counted.
+/* packets KIND LENGTH SECONDS: nanoseconds per packet through one tunnel, on the kernel or under
+ * memtun. packets KIND LENGTH COUNTx: the same for so many packets (and warming up), to have
+ * their instructions counted.
  *
  *   bulk         32 packets in, then 32 read
  *   bulk-udp     the same, the driver's side building the headers and checksums
@@ -10,8 +11,7 @@
  *   roundtrip    a second process, blocked in read, answers each packet; both on one CPU
  *   roundtrip-2  the same on two CPUs
  *   bell         no packet: one byte into a FIFO and out again, which is what wakes a reader
- *   bell-poll    the same with poll in between
- */
+ *   bell-poll    the same with poll in between */
 #include "bench.h"
 
 #include <poll.h>
@@ -173,8 +173,9 @@ static void answer(int ready, int cpu)
     }
 }
 
-/* For so long, or until so many packets have passed if that is not 0. One process alone is measured by its CPU time, which
- * others on the machine disturb less; two wait for each other, and for them the wall clock counts. */
+/* For so long, or until so many packets have passed if that is not 0. One process alone is measured
+ * by its CPU time, which others on the machine disturb less; two wait for each other, and for them
+ * the wall clock counts. */
 static double measure(struct bench *b, const struct kind *kind, double seconds, long count)
 {
     clockid_t clock = kind->cpus ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID;

@@ -1,4 +1,5 @@
-/* spawn COUNT LIBRARY PROGRAM: median nanoseconds from fork to wait, without and with LIBRARY preloaded, in turns. */
+/* spawn COUNT LIBRARY PROGRAM: median nanoseconds from fork to wait, without and with LIBRARY
+   preloaded, in turns. */
 #include "bench.h"
 
 #include <spawn.h>

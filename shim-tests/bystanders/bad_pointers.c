@@ -1,5 +1,5 @@
-/* A bad pointer is EFAULT from the kernel, also where a page was good a moment ago. Rust's standard library asks
- * statx(0, NULL, 0, mask, NULL) on purpose. */
+/* A bad pointer is EFAULT from the kernel, also where a page was good a moment ago. Rust's standard
+ * library asks statx(0, NULL, 0, mask, NULL) on purpose. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

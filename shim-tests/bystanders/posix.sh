@@ -1,5 +1,6 @@
 #!/bin/sh
-# What every shell can do with descriptors: pipes, here-documents, redirections, subshells, background jobs.
+# What every shell can do with descriptors: pipes, here-documents, redirections, subshells,
+# background jobs.
 set -e
 printf 'one\ntwo\nthree\n' | sort -r | tr a-z A-Z
 cat <<EOF

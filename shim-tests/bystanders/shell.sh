@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The same and what only bash has: coprocesses, process substitution, /dev/tcp errors, numbered descriptors.
+# The same and what only bash has: coprocesses, process substitution, /dev/tcp errors, numbered
+# descriptors.
 set -e
 . "${BASH_SOURCE%/*}/posix.sh"
 exec {fd}<>both

@@ -1,4 +1,5 @@
-/* Threads that open, duplicate, read, write, poll and close descriptors while others fork and exec. */
+/* Threads that open, duplicate, read, write, poll and close descriptors while others fork and exec.
+   */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

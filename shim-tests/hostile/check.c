@@ -1,5 +1,5 @@
-/* Does a fresh tunnel work in this net? Opens and attaches one, drives it from the same process, ten packets each way.
- * Usage: check NET */
+/* Does a fresh tunnel work in this net? Opens and attaches one, drives it from the same process,
+ * ten packets each way. Usage: check NET */
 #define MEMTUN_WEAK
 #include "memtun.h"
 #include <errno.h>

@@ -1,7 +1,9 @@
-/* A program that does one thing with tunnels over and over until somebody kills it. Usage: peer PATTERN INTERFACE
+/* A program that does one thing with tunnels over and over until somebody kills it. Usage: peer
+ * PATTERN INTERFACE
  *
- * Every call is timed: one that takes longer than PEER_LIMIT_MS (default 3000) is said on standard error and ends the
- * program with status 9. Nothing here blocks by itself: the tunnels are O_NONBLOCK. */
+ * Every call is timed: one that takes longer than PEER_LIMIT_MS (default 3000) is said on
+ * standard error and ends the program with status 9. Nothing here blocks by itself: the tunnels
+ * are O_NONBLOCK. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

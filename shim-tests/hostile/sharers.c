@@ -1,5 +1,6 @@
-/* Two processes that share a tunnel and talk through it all the time. Prints the id of the second, then a line for each of
- * its calls that fails. A call longer than PEER_LIMIT_MS ends it with status 9. Usage: sharers INTERFACE */
+/* Two processes that share a tunnel and talk through it all the time. Prints the id of the second,
+ * then a line for each of its calls that fails. A call longer than PEER_LIMIT_MS ends it with
+ * status 9. Usage: sharers INTERFACE */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

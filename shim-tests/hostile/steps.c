@@ -1,13 +1,16 @@
-/* Calls on a tunnel that are run one instruction at a time (the trap flag of x86-64), with something in between that a
- * program may do there. Usage: steps MODE CALL [STRIDE]
+/* Calls on a tunnel that are run one instruction at a time (the trap flag of x86-64), with
+ * something in between that a program may do there. Usage: steps MODE CALL [STRIDE]
  *
- *   MODE  a handler at each instruction:  w writes on another tunnel   o opens, attaches, writes and closes another
+ *   MODE  a handler at each instruction:
+ *         w writes on another tunnel   o opens, attaches, writes and closes another
  *         at one instruction after another, each in a new call:
- *         j siglongjmp out   k SIGKILL (in a child)   e exec (in a child)   v SIGKILL (in a vfork child)
- *         r fork, and the child returns from the handler
+ *         j siglongjmp out   k SIGKILL (in a child)   e exec (in a child)
+ *         v SIGKILL (in a vfork child)   r fork, and the child returns from the handler
  *   CALL  w write   r read   a open, attach, close
  *   STRIDE  only every so many instructions
- * After each the tunnels are used again, by this process and by another one: that must work at once. */
+ *
+ * After each the tunnels are used again, by this process and by another one: that must work at
+ * once. */
 #define _GNU_SOURCE
 #define MEMTUN_WEAK
 #include "memtun.h"
@@ -72,7 +75,8 @@ static void on_trap(int signal, siginfo_t *info, void *context)
     (void)signal, (void)info;
     int e = errno, stop = 0;
     long at = step++;
-    /* The kernel's clock in user space begins anew when a tick comes, and each round would take longer than that. */
+    /* The kernel's clock in user space begins anew when a tick comes, and each round would take
+       longer than that. */
     unsigned long here = ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP], clock = getauxval(AT_SYSINFO_EHDR);
     if ((mode == 'w' || mode == 'o') && here - clock < 4 * 4096)
         return;
@@ -119,7 +123,8 @@ static __attribute__((noinline)) void stepped(void)
     __asm__ volatile("pushfq; andq $-257, (%%rsp); popfq" ::: "memory", "cc");
 }
 
-/* A read says EAGAIN also when there is nothing, so the descriptor tells of the queue: a driver of our own fills it. */
+/* A read says EAGAIN also when there is nothing, so the descriptor tells of the queue: a driver of
+   our own fills it. */
 static int can_be_read(void)
 {
     static memtun_interface *driver;
@@ -135,8 +140,8 @@ static void expect_soon(const char *who)
 {
     long begun = now_ms();
     int fd;
-    /* A vfork child has its parent's thread for its own. Who comes back to a lock of its own is taken for a handler, and is
-     * refused for a second. */
+    /* A vfork child has its parent's thread for its own. Who comes back to a lock of its own is
+     * taken for a handler, and is refused for a second. */
     while (mode == 'v' && now_ms() - begun < 1500 && (!writes(tunnel) || !can_be_read()))
         ;
     if (mode == 'v')
@@ -145,7 +150,8 @@ static void expect_soon(const char *who)
         failed(who);
     if (!can_be_read())
         failed(who);
-    /* An interface of a call that was left by a jump is still attached: its descriptor was never given to anybody. */
+    /* An interface of a call that was left by a jump is still attached: its descriptor was never
+       given to anybody. */
     if (call == 'a' && mode != 'j') {
         fd = attach("again");
         if (fd < 0)
@@ -228,7 +234,8 @@ int main(int argc, char **argv)
         printf("%ld instructions, %d failures\n", step, failures);
         return failures != 0 || step < 100;
     }
-    /* How many there are: they are more when something was left behind, which is then found by the call's own length. */
+    /* How many there are: they are more when something was left behind, which is then found by the
+       call's own length. */
     char wanted = mode;
     mode = 0;
     stepped();

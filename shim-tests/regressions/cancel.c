@@ -1,4 +1,5 @@
-/* Cancels threads that block in read, readv, poll and select on a tunnel: their cleanup runs, and the tunnel goes on working. */
+/* Cancels threads that block in read, readv, poll and select on a tunnel: their cleanup runs, and
+   the tunnel goes on working. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/if_tun.h>

@@ -1,4 +1,5 @@
-/* Opens and attaches, then gives up the file system and, if it may, its user; all of it must go on working. */
+/* Opens and attaches, then gives up the file system and, if it may, its user; all of it must go on
+   working. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

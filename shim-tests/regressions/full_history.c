@@ -1,4 +1,5 @@
-/* Many interfaces on a small file system that nobody reads: every write succeeds, also when not a byte is left. */
+/* Many interfaces on a small file system that nobody reads: every write succeeds, also when not a
+   byte is left. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +97,8 @@ int main(int argc, char **argv)
     if (kept < 20)
         fail("the last keeps little", kept);
 
-    /* The queue takes what it has room for, tells when it has none, and goes on when something was read. */
+    /* The queue takes what it has room for, tells when it has none, and goes on when something was
+       read. */
     memtun_interface *iface = memtun_interface_open(net, "full11", 1000);
     int injected = 0, answer, read_back = 0;
     for (int round = 0; round < 50; round++) {

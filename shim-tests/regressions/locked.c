@@ -1,4 +1,5 @@
-/* Tunnels of a program that locks all the memory it gets: they neither need a limit nor hold more than without. */
+/* Tunnels of a program that locks all the memory it gets: they neither need a limit nor hold more
+   than without. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>

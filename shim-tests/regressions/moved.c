@@ -1,5 +1,6 @@
-/* A process that opens and attaches, and then becomes another user, gets another root directory or goes into another user
- * namespace: what it has goes on working, and what it asks for now gets the kernel's EPERM or succeeds. */
+/* A process that opens and attaches, and then becomes another user, gets another root directory or
+ * goes into another user namespace: what it has goes on working, and what it asks for now gets the
+ * kernel's EPERM or succeeds. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* One descriptor is attached again and again while other threads use it: what it was attached to before takes no room. */
+/* One descriptor is attached again and again while other threads use it: what it was attached to
+   before takes no room. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* An interface of the net, and one of the host, with the same name: tun0. Says what each call makes of the name. */
+/* An interface of the net, and one of the host, with the same name: tun0. Says what each call makes
+   of the name. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

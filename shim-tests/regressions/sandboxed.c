@@ -1,4 +1,5 @@
-/* A program that lets the kernel kill it for a system call that has to do with memory or files goes on writing. */
+/* A program that lets the kernel kill it for a system call that has to do with memory or files goes
+   on writing. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-//! Building the shim, the command and the C programs, each once per test process.
+//! Builds the shim, the command and the C programs, each once per test process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::requests;
 
-/// How a program is compiled. libc offers other names for the same calls in each: `open` and `read` here, `open64`,
-/// `__open64_2` and `__read_chk` there.
+/// How a program is compiled. libc has other names for the same calls in each variant: `open` and
+/// `read` in the first, `open64`, `__open64_2` and `__read_chk` in the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
-    /// `-O0`.
+    /// Compiled with `-O0`.
     Plain,
-    /// `-O2 -D_FORTIFY_SOURCE=2 -D_FILE_OFFSET_BITS=64`.
+    /// Compiled with `-O2 -D_FORTIFY_SOURCE=2 -D_FILE_OFFSET_BITS=64`.
     Fortified,
 }
 
 impl Variant {
-    /// Both, in the order in which they are tried.
+    /// Both variants, in the order in which they are tried.
     pub const ALL: [Variant; 2] = [Variant::Plain, Variant::Fortified];
 
     fn flags(self) -> &'static [&'static str] {
@@ -37,12 +37,12 @@ impl Variant {
     }
 }
 
-/// What `cargo build` made of the workspace.
+/// The files that `cargo build` made of the workspace.
 #[derive(Debug)]
 pub struct Shim {
-    /// `libmemtun.so`.
+    /// Path of `libmemtun.so`.
     pub library: PathBuf,
-    /// The `memtun` command.
+    /// Path of the `memtun` command.
     pub command: PathBuf,
 }
 
@@ -51,7 +51,7 @@ pub fn crate_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A program of `regressions/`, compiled into a folder.
+/// Compiles `regressions/NAME.c` into a folder and returns the path of the executable.
 pub fn process_program(name: &str, folder: &Path) -> PathBuf {
     let program = folder.join(name);
     let built = Command::new("cc")
@@ -78,7 +78,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Cargo's target directory of the workspace.
+/// The target directory of the workspace.
 fn target_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
@@ -99,8 +99,9 @@ fn target_dir() -> &'static Path {
     })
 }
 
-/// The profile that this test was built with, and its directory in cargo's target directory: the tests hold the shim of
-/// their own build. Without optimisation it is too slow for their time limits, so that one is left out.
+/// The profile that this test was built with, and its directory in cargo's target directory,
+/// because the tests use the shim of their own build. The debug profile is replaced: without
+/// optimisation the shim is too slow for the time limits of the tests.
 fn profile() -> String {
     let test = std::env::current_exe().expect("this program has a path");
     let directory = test
@@ -113,11 +114,12 @@ fn profile() -> String {
     }
 }
 
-/// Builds the shim and the command, once; panics each time when that failed.
+/// Builds the shim and the command once. It panics each time if that failed.
 pub fn shim() -> &'static Shim {
     static SHIM: OnceLock<Result<Shim, String>> = OnceLock::new();
     let made = SHIM.get_or_init(|| {
-        // Whoever has just built them (scripts/test) says so, and each test program starts the sooner.
+        // A caller that has just built them, as scripts/test has, sets this variable, and each test
+        // program starts sooner.
         if std::env::var_os("MEMTUN_TEST_BUILT").is_none() {
             let packages = ["-p", "memtun-shim", "-p", "memtun-cli"];
             let mut cargo = cargo();
@@ -138,7 +140,7 @@ pub fn shim() -> &'static Shim {
         .unwrap_or_else(|why| panic!("the shim does not build:\n{why}"))
 }
 
-/// Names of all programs in `conformance/programs/`, sorted.
+/// The names of all programs in `conformance/programs/`, sorted.
 pub fn program_names() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(crate_dir().join("conformance/programs"))
         .expect("conformance/programs/")
@@ -159,7 +161,7 @@ pub fn program_names() -> Vec<String> {
 
 type Made<K, V> = OnceLock<Mutex<HashMap<K, Arc<OnceLock<V>>>>>;
 
-/// The value of `key`, made once however many tests ask for it at the same time.
+/// The value of `key`, which is made once however many tests ask for it at the same time.
 pub(crate) fn once_per<K, V, F>(all: &'static Made<K, V>, key: K, make: F) -> V
 where
     K: Eq + std::hash::Hash,
@@ -176,7 +178,7 @@ where
     cell.get_or_init(make).clone()
 }
 
-/// Compiles `conformance/programs/NAME.c` and gives the path of the executable.
+/// Compiles `conformance/programs/NAME.c` and returns the path of the executable.
 pub fn program(name: &str, variant: Variant) -> PathBuf {
     static PROGRAMS: Made<(String, Variant), PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, (name.to_owned(), variant), || {
@@ -192,7 +194,7 @@ pub fn program(name: &str, variant: Variant) -> PathBuf {
     })
 }
 
-/// Compiles `conformance/programs/NAME.c` for a checker, with its flags.
+/// Compiles `conformance/programs/NAME.c` for a checker, with the checker's flags.
 pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> PathBuf {
     static PROGRAMS: Made<(String, &str), PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, (name.to_owned(), checker), || {
@@ -203,7 +205,8 @@ pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> Pat
     })
 }
 
-/// Compiles `users/NAME.c` and gives the path of the executable, which finds the library by LD_LIBRARY_PATH if it uses it.
+/// Compiles `users/NAME.c` and returns the path of the executable. If it uses the library, it finds
+/// it by LD_LIBRARY_PATH.
 pub fn user_program(name: &str) -> PathBuf {
     static PROGRAMS: Made<String, PathBuf> = OnceLock::new();
     once_per(&PROGRAMS, name.to_owned(), || {
@@ -212,7 +215,8 @@ pub fn user_program(name: &str) -> PathBuf {
         let place = format!("-L{}", place.display());
         let flags = ["-O2", "-D_GNU_SOURCE"];
         let library = [&place, "-lmemtun"];
-        // The library has open(2) and others, too: without being told, the linker would have a program load it.
+        // The library defines open(2) and others, too, so the linker would make every program load
+        // it unless it is told otherwise.
         let text = fs::read_to_string(&source).unwrap_or_default();
         let is_driver = text.contains("#include \"memtun.h\"");
         let behind = if is_driver { &library[..] } else { &[] };
@@ -225,7 +229,7 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
     fs::create_dir_all(&dir).expect("target/shim-tests");
     let done = dir.join(name);
     let fresh = dir.join(format!("{name}.{}", std::process::id()));
-    // In one step, as another test process may be compiling.
+    // The file gets its name in one step, because another test process may be compiling.
     let made = dir.join(format!("{name}.{}.requests", std::process::id()));
     fs::write(&made, requests::header()).expect("the table of requests");
     fs::rename(&made, dir.join("requests.h")).expect("the table of requests");
@@ -259,7 +263,7 @@ fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBu
         "{} compiles with warnings:\n{messages}",
         source.display()
     );
-    // Another test process may be running the old one: replace it in one step.
+    // The old program is replaced in one step, because another test process may be running it.
     fs::rename(&fresh, &done).expect("the compiled program");
     done
 }

@@ -1,4 +1,5 @@
-//! What the tests ask for: a program's transcript in one world, and whether it is that of the other.
+//! What the tests ask for: the transcript of a program in one world, and whether it is that of the
+//! other world.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,7 +21,7 @@ fn transcript_of(program: &str, side: &str, run: Finished) -> String {
     run.stdout
 }
 
-/// What the program prints on the kernel's driver; run once per test process.
+/// What the program prints on the kernel's driver. It is run once per test process.
 fn kernel_transcript(program: &str, variant: Variant) -> Arc<str> {
     type Made =
         OnceLock<Mutex<std::collections::HashMap<(String, Variant), Arc<OnceLock<Arc<str>>>>>>;
@@ -41,8 +42,8 @@ fn fail(program: &str, what: &str, report: &str) -> ! {
     panic!("{program}: {what}\n{report}")
 }
 
-/// The program does on this machine's kernel what was recorded, in both variants. With `MEMTUN_RECORD=1` the record is
-/// rewritten first.
+/// Asserts that the program prints on this machine's kernel what was recorded, in both variants.
+/// With `MEMTUN_RECORD=1` the record is rewritten first.
 pub fn assert_kernel_is_as_recorded(program: &str) {
     if let Some(why) = sides::kernel_missing() {
         not_run(
@@ -73,7 +74,8 @@ pub fn assert_kernel_is_as_recorded(program: &str) {
     }
 }
 
-/// The program prints under the shim what it prints on the kernel, and leaves nothing behind in its net.
+/// Asserts that the program prints under the shim what it prints on the kernel, and leaves nothing
+/// behind in its net.
 pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     let expected: Arc<str> = match sides::kernel_missing() {
         None => kernel_transcript(program, variant),
@@ -88,7 +90,8 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     let shim = UnderShim::new(&build::program(program, variant));
     let run = shim.run();
     let left = shim.leftovers();
-    // A program that ended early has printed something all the same: show where it parted from the kernel.
+    // A program that ended early has still printed something, so the report shows where it parted
+    // from the kernel.
     let differences = transcript::compare(
         "kernel",
         &expected,
@@ -110,7 +113,8 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     );
 }
 
-/// Every file in `conformance/programs/` is in `listed`, and the other way round; every record and known difference has a program.
+/// Asserts that `listed` has exactly the files in `conformance/programs/`, and that every record
+/// and every known difference has a program.
 pub fn assert_listed(listed: &[&str]) {
     let mut sorted = listed.to_vec();
     sorted.sort_unstable();

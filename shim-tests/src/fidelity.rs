@@ -1,4 +1,5 @@
-//! docs/fidelity.md: what of the kernel's driver memtun has, from the table of requests and the list of known differences.
+//! Makes docs/fidelity.md, which shows what memtun has of the kernel's driver, from the table of
+//! requests and the list of known differences.
 
 use std::fmt::Write as _;
 
@@ -149,7 +150,7 @@ fn differences(page: &mut String) {
     page.push('\n');
 }
 
-/// The page.
+/// The text of the page.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
     page += TUNNEL;

@@ -1,5 +1,5 @@
-//! What the tests have in common that stop, kill, interrupt and corrupt: programs in `hostile/` under the shim in one net,
-//! and what they said.
+//! What the tests share that stop, kill, interrupt and corrupt: programs in `hostile/` under the
+//! shim in one net, and what they printed.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use crate::build;
 
-/// What `hostile/peer.c` can do over and over.
+/// The patterns of calls that `hostile/peer.c` can repeat.
 pub const PATTERNS: [&str; 9] = ["o", "a", "m", "p", "f", "x", "w", "t", "l"];
 
-/// A pseudo-random sequence: the seed is printed, so that a failure can be run again.
+/// A pseudo-random sequence. The seed is printed, so that a failure can be run again.
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 
 impl Random {
-    /// Seeded by `variable` if that is set; says how to run the same again.
+    /// A sequence whose seed is in the environment variable `variable` if that is set. It prints
+    /// how to run the same again.
     pub fn seeded(variable: &str) -> Random {
         let seed = number(variable, u64::from(std::process::id()) << 20 | 1);
         eprintln!("{variable}={seed}");
@@ -42,24 +43,24 @@ impl Random {
         self.bits() % limit
     }
 
-    /// One of these.
+    /// One of these values.
     pub fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len() as u64) as usize]
     }
 }
 
-/// A number from the environment.
+/// A number from the environment; `default` if the variable is not set.
 pub fn number(variable: &str, default: u64) -> u64 {
     let value = std::env::var(variable).ok();
     value.and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// A directory with compiled programs and with what they say, removed at the end.
+/// A directory with compiled programs and with what they print, removed at the end.
 #[derive(Debug)]
 pub struct Stage(PathBuf, Cell<usize>);
 
 impl Stage {
-    /// An empty one.
+    /// A stage in an empty directory.
     pub fn new(name: &str) -> Stage {
         let name = format!("memtun-hostile-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -67,12 +68,12 @@ impl Stage {
         Stage(path, Cell::new(0))
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Compiles `hostile/NAME.c`.
+    /// Compiles `hostile/NAME.c` and returns the path of the executable.
     pub fn program(&self, name: &str) -> PathBuf {
         let program = self.0.join(name);
         let source = build::crate_dir().join(format!("hostile/{name}.c"));
@@ -93,8 +94,8 @@ impl Stage {
         program
     }
 
-    /// A command under the shim in a net, whose standard error is kept in this stage. It has no capability: the real device
-    /// is never what it finds.
+    /// A command under the shim in a net, whose standard error is kept in this stage. It has no
+    /// capability, so that it never finds the real device.
     pub fn shimmed(&self, net: &Path, program: impl AsRef<OsStr>) -> Command {
         let drop = [
             "--bounding-set=-all",
@@ -131,7 +132,7 @@ impl Stage {
         file.expect("a file for what programs say")
     }
 
-    /// What was said on standard error since the last look.
+    /// What was printed on standard error since the last look.
     pub fn said(&self) -> String {
         let text = fs::read(self.0.join("stderr")).unwrap_or_default();
         let new = &text[self.1.replace(text.len())..];
@@ -145,24 +146,24 @@ impl Drop for Stage {
     }
 }
 
-/// A process that is killed and waited for with the value.
+/// A process that is killed and waited for when the value is dropped.
 #[derive(Debug)]
 pub struct Process(pub Child);
 
 impl Process {
-    /// Starts it.
+    /// Starts the process.
     pub fn start(command: &mut Command) -> Process {
         let child = command.spawn();
         Process(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: i32) {
         // SAFETY: kill takes two integers; the child is not waited for yet, so the id is its own.
         unsafe { libc::kill(self.0.id() as i32, signal) };
     }
 
-    /// Its exit status. Panics when it has not ended after `limit`.
+    /// The exit status of the process. It panics when the process has not ended after `limit`.
     pub fn ended(&mut self, limit: Duration) -> std::process::ExitStatus {
         if let Some(status) = self.0.try_wait().expect("a look") {
             return status;

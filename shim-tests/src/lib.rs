@@ -1,5 +1,5 @@
-//! Conformance of memtun with Linux: the same programs run on the kernel's own tun driver and under the shim, and what
-//! they print must be equal.
+//! Conformance of memtun with Linux: the same programs run on the kernel's own tun driver and under
+//! the shim, and what they print must be equal.
 //!
 //! | part | what it is |
 //! |---|---|
@@ -15,10 +15,11 @@
 //! | `bystanders/` | programs that have nothing to do with tunnels, and must not notice the library |
 //! | `real-programs/`, [`real_programs`], `tests/real_*.rs` | programs that others wrote, unmodified |
 //!
-//! The modules follow a program's way: [`build`] makes it and the shim, [`sides`] runs it on the kernel (`unshare -Urn`)
-//! or under the shim (as a user without any privilege), [`watchdog`] ends it if it hangs, and [`transcript`] compares.
-//! Where user namespaces are missing, the recorded transcripts stand in for the kernel, and every test says so ([`not_run`];
-//! `scripts/test` ends with the list).
+//! The modules follow a program's way: [`build`] makes it and the shim, [`sides`] runs it on the
+//! kernel (`unshare -Urn`) or under the shim (as a user without any privilege), [`watchdog`] ends
+//! it if it hangs, and [`transcript`] compares. Where user namespaces are missing, the recorded
+//! transcripts stand in for the kernel, and every test says so ([`not_run`]; `scripts/test` ends
+//! with the list).
 
 pub mod build;
 pub mod conformance;

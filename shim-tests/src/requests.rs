@@ -1,4 +1,4 @@
-//! memtun's table of requests for C: what the conformance program that walks it includes.
+//! Makes memtun's table of requests for C, which the conformance program that walks it includes.
 
 use std::fmt::Write as _;
 
@@ -64,7 +64,7 @@ fn row(r: &Request) -> String {
     )
 }
 
-/// The table as an array of C.
+/// The table as an array in C.
 pub fn header() -> String {
     let mut text = TYPES.to_owned();
     text.extend(REQUESTS.iter().map(row));
@@ -78,7 +78,7 @@ const INCLUDES: &[&str] = &[
     "linux/filter.h", "linux/if_vlan.h", "linux/ipv6.h", "linux/wireless.h",
 ];
 
-/// Where the structs name their interface.
+/// The member of each struct that names an interface.
 const MEMBERS: &[(&str, &str)] = &[
     ("struct ifreq", "ifr_name"),
     ("struct rtentry", "rt_dev"),
@@ -88,7 +88,8 @@ const MEMBERS: &[(&str, &str)] = &[
     ("struct iwreq", "ifr_name"),
 ];
 
-/// What the table says of a row's number, its argument's type, and the interface in it: an expression of C, and its value.
+/// What the table says of a row's number, of its argument's type, and of the interface in it, as
+/// pairs of an expression in C and its value.
 fn facts(row: &Request) -> Vec<(String, usize)> {
     let mut facts = vec![(format!("(unsigned){}", row.name), row.number as usize)];
     let (Argument::In(t) | Argument::Out(t) | Argument::InOut(t)) = row.argument else {
@@ -106,7 +107,7 @@ fn facts(row: &Request) -> Vec<(String, usize)> {
     facts
 }
 
-/// A program that prints what the headers say of each row, one value a line.
+/// A C program that prints what the headers say of each row, one value per line.
 pub fn program_of_macros() -> String {
     let mut text = String::new();
     for include in INCLUDES {

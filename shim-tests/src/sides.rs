@@ -1,5 +1,5 @@
-//! The two sides a program runs on: the kernel's driver in a network namespace of its own, and the shim as a user
-//! without privileges.
+//! The two sides on which a program runs: the kernel's driver in a network namespace of its own,
+//! and the shim as a user without privileges.
 
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
@@ -12,24 +12,24 @@ use std::time::Duration;
 use crate::build::{self, Variant};
 use crate::watchdog::{self, Finished};
 
-/// Programs end themselves after 20 seconds; this is for those that cannot.
+/// Limit for programs that cannot end themselves after 20 seconds, as they should.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Who runs the programs under the shim when the tests run as root.
+/// The user who runs the programs under the shim when the tests run as root.
 const NOBODY: u32 = 65534;
 
-/// What `--real-device` exits with when the real device refuses.
+/// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// The one file of a net that stays while the net does.
+/// The one file of a net that stays while the net exists.
 const NET_STATE: &str = ".memtun-net-state";
 
-/// A directory of its own that goes away with the value.
+/// A directory that is removed with the value.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// A new one with this mode, of that user.
+    /// Makes a directory with this mode, which belongs to that user.
     pub fn new(parent: &Path, mode: u32, owner: Option<u32>) -> TempDir {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let serial = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl TempDir {
         TempDir(path)
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -60,7 +60,8 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Removes what the tests' own environment might tell the program, and says which side it is on.
+/// Removes what the tests' own environment might tell the program, and tells it which side it is
+/// on.
 fn clean(command: &mut Command, side: &str) {
     command
         .env_clear()
@@ -69,7 +70,8 @@ fn clean(command: &mut Command, side: &str) {
     command.env("SHIM_TESTS_SIDE", side).current_dir("/");
 }
 
-/// IPv6 off, because its neighbour and multicast messages are packets that nobody sent.
+/// Turns IPv6 off in the namespace, because its neighbour and multicast messages are packets that
+/// nobody sent.
 const IN_NAMESPACE: &str =
     "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null; exec \"$@\"";
 
@@ -90,12 +92,12 @@ pub fn on_the_kernel(program: &Path) -> Finished {
     in_namespace(&[], program, None)
 }
 
-/// The same under a checker: the words in front of the program.
+/// The same as [`on_the_kernel`] under a checker; `checker` are the words in front of the program.
 pub fn on_the_kernel_under(checker: &[&str], program: &Path) -> Finished {
     in_namespace(checker, program, None)
 }
 
-/// Why this machine cannot run programs on the kernel's driver, if it cannot.
+/// Why this machine cannot run programs on the kernel's driver; `None` if it can.
 pub fn kernel_missing() -> Option<&'static str> {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
     REASON
@@ -117,7 +119,7 @@ pub fn kernel_missing() -> Option<&'static str> {
         .as_deref()
 }
 
-/// A program under the shim: copies that an unprivileged user can read, and a net of its own.
+/// A program under the shim, with copies that an unprivileged user can read, and a net of its own.
 #[derive(Debug)]
 pub struct UnderShim {
     stage: TempDir,
@@ -164,7 +166,7 @@ impl UnderShim {
                 "--inh-caps=-all",
                 "--ambient-caps=-all",
             ]);
-            // `env` sets the preload variable behind setpriv, which is not to be shimmed itself.
+            // `env` sets the preload variable after setpriv, which itself must not be shimmed.
             setpriv.arg("env");
             setpriv
         } else {
@@ -174,13 +176,15 @@ impl UnderShim {
         command
     }
 
-    /// Runs the program under the shim, as nobody when the tests run as root. Panics when the program could have used
-    /// the real device instead, and when it left something behind in its net.
+    /// Runs the program under the shim, as nobody when the tests run as root. Panics when the
+    /// program could have used the real device instead, and when it left something behind in
+    /// its net.
     pub fn run(&self) -> Finished {
         self.run_under(&[])
     }
 
-    /// The same under a checker: the words in front of the program.
+    /// The same as [`UnderShim::run`] under a checker; `checker` are the words in front of the
+    /// program.
     pub fn run_under(&self, checker: &[&str]) -> Finished {
         self.assert_real_device_is_out_of_reach();
         let mut command = self.command();
@@ -207,8 +211,9 @@ impl UnderShim {
         );
     }
 
-    /// What is still in the net: interfaces that `memtun ls` lists, and then every file that belongs to an interface or
-    /// a tunnel. A process that was killed cannot clear up behind itself, so `ls` comes first: who looks, clears up.
+    /// What is still in the net: interfaces that `memtun ls` lists, and then every file that
+    /// belongs to an interface or a tunnel. A process that was killed cannot clear up behind
+    /// itself, so `ls` comes first, because it clears up.
     pub fn leftovers(&self) -> Vec<String> {
         let mut command = self.command();
         command

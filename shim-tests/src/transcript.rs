@@ -1,4 +1,4 @@
-//! Transcripts: lines `label: result`, compared by label.
+//! Transcripts, which are lines `label: result` and are compared by label.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +16,8 @@ pub struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// Panics on a line without a label and on a label that occurs twice: both are mistakes of the program.
+    /// Parses a transcript. It panics on a line without a label and on a label that occurs twice,
+    /// because both are mistakes of the program.
     pub fn parse(text: &'a str) -> Transcript<'a> {
         let mut parsed = Transcript {
             order: Vec::new(),
@@ -39,18 +40,18 @@ impl<'a> Transcript<'a> {
 /// What a line says on both sides, and why it differs.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// On the kernel's driver.
+    /// The result on the kernel's driver.
     pub kernel: String,
-    /// Under the shim.
+    /// The result under the shim.
     pub memtun: String,
-    /// Why.
+    /// Why they differ.
     pub reason: String,
 }
 
-/// Lines of one program that differ, by label.
+/// Lines of one program that may differ, by label.
 pub type Allowed = BTreeMap<String, Known>;
 
-/// How a line that one side does not print stands in a report and in `known-differences.txt`.
+/// How a line that one side does not print is shown in a report and in `known-differences.txt`.
 const NO_LINE: &str = "(no such line)";
 
 /// One line of `known-differences.txt`.
@@ -58,9 +59,9 @@ const NO_LINE: &str = "(no such line)";
 pub struct Difference {
     /// The program that prints the line.
     pub program: String,
-    /// The line's label.
+    /// The label of the line.
     pub label: String,
-    /// What it says.
+    /// What the line says on both sides.
     pub known: Known,
 }
 
@@ -97,13 +98,17 @@ pub fn known_differences(program: &str) -> Allowed {
         .collect()
 }
 
-/// Programs that `known-differences.txt` mentions.
+/// The programs that `known-differences.txt` mentions.
 pub fn programs_with_known_differences() -> BTreeSet<String> {
     let all = all_known_differences().iter();
     all.map(|d| d.program.clone()).collect()
 }
 
-/// `program | label | the kernel's answer | memtun's answer | reason`; `#` starts a comment line.
+/// Parses lines `program
+/// label
+/// the kernel's answer
+/// memtun's answer
+/// reason`; `#` starts a comment line.
 fn parse_known(text: &str) -> impl Iterator<Item = [&str; 5]> {
     text.lines()
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
@@ -117,9 +122,9 @@ fn parse_known(text: &str) -> impl Iterator<Item = [&str; 5]> {
         })
 }
 
-/// Compares, and gives a report of everything that is not equal and not allowed. A difference is allowed with the two
-/// answers that are known: another answer of either side is reported, and so is a difference that does not show, so that the
-/// list cannot outlive its reasons.
+/// Compares two transcripts and reports everything that is not equal and not allowed. A difference
+/// is allowed with the two answers that are known: another answer of either side is reported, and
+/// so is a known difference that does not show, so that the list cannot outlive its reasons.
 pub fn compare(
     expected_name: &str,
     expected: &str,
@@ -189,7 +194,7 @@ fn recorded_path(program: &str) -> PathBuf {
         .join(format!("{program}.txt"))
 }
 
-/// The recorded transcript of the kernel's driver.
+/// The recorded transcript of the kernel's driver; `None` if there is none.
 pub fn recorded(program: &str) -> Option<String> {
     fs::read_to_string(recorded_path(program)).ok()
 }

@@ -1,11 +1,12 @@
-//! One machine with several users, of whom one means harm.
+//! One machine with several users, one of whom means harm.
 //!
-//! A [`Machine`] is a mount namespace with a `/dev/shm` of its own, so that hostile nets meet nobody but the test; in it run
-//! `users/*`: a program under the shim, and drivers in C and Python. It takes root to be several users; where that is
-//! missing, each test says on standard error that it did not run.
+//! A [`Machine`] is a mount namespace with a `/dev/shm` of its own, so that hostile nets meet
+//! nobody but the test; in it run `users/*`: a program under the shim, and drivers in C and Python.
+//! It takes root to be several users; where that is missing, each test says on standard error that
+//! it did not run.
 //!
-//! What an attack must not do is the same everywhere: kill a victim by a signal, hold it up longer than [`SOON`], touch
-//! what is not memtun's ([`tree`]).
+//! An attack must never kill a victim by a signal, hold it up longer than [`SOON`], or touch what
+//! is not memtun's ([`tree`]).
 
 use std::fs::File;
 use std::io;
@@ -32,27 +33,27 @@ pub use ways::{answer_in_rust, Refusal, Way};
 pub const ROOT: u32 = 0;
 /// An ordinary user.
 pub const ALICE: u32 = 1234;
-/// Another one, who attacks: Debian's nobody.
+/// Another user, who attacks; it is Debian's nobody.
 pub const MALLORY: u32 = 65534;
 
-/// Longest time that anything may take a victim.
+/// The longest time that anything may take a victim.
 pub const SOON: Duration = Duration::from_secs(5);
 
-/// Where memtun makes nets that nobody has named.
+/// The directory in which memtun makes nets that nobody has named.
 pub const SHM: &str = "/dev/shm";
 
-/// A process id that is nobody's, as that of a dead maker in the name of a net.
+/// A process id that no process has, for a dead maker in the name of a net.
 pub const NOBODYS_PID: u32 = 4_194_000;
 
-/// One test's machine, of which [`on_a_machine`] makes the calling thread a part.
+/// The machine of one test; [`on_a_machine`] makes the calling thread a part of it.
 pub struct Machine {
     stage: TempDir,
 }
 
-/// Runs a test on a machine of its own, or says why not.
+/// Runs a test on a machine of its own, or says why it cannot.
 pub fn on_a_machine(test: impl FnOnce(&Machine) + Send) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    // A namespace is entered by a thread, which must not run another test afterwards.
+    // A thread enters a namespace, and must not run another test afterwards.
     let ended = std::thread::scope(|scope| {
         scope
             .spawn(|| match Machine::enter() {
@@ -68,7 +69,7 @@ pub fn on_a_machine(test: impl FnOnce(&Machine) + Send) {
 
 impl Machine {
     fn enter() -> Result<Machine, String> {
-        // SAFETY: no arguments, cannot fail.
+        // SAFETY: the call has no arguments and cannot fail.
         let uid = unsafe { libc::geteuid() };
         if uid != ROOT {
             return Err(format!(
@@ -92,7 +93,7 @@ impl Machine {
         self.stage.path()
     }
 
-    /// A directory of a user's own, in which others may look.
+    /// The directory of a user, in which others may look.
     pub fn home(&self, uid: u32) -> PathBuf {
         let home = Path::new(SHM).join(format!("home-{uid}"));
         if !home.exists() {
@@ -101,7 +102,7 @@ impl Machine {
         home
     }
 
-    /// A command of a user's, with a clean environment.
+    /// A command that a user runs, with a clean environment.
     pub fn command(&self, uid: u32, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
@@ -115,14 +116,14 @@ impl Machine {
         command
     }
 
-    /// The `memtun` command of a user's.
+    /// The `memtun` command as a user runs it.
     pub fn memtun(&self, uid: u32, arguments: &[&str]) -> Command {
         let mut command = self.command(uid, self.stage().join("memtun"));
         command.args(arguments);
         command
     }
 
-    /// `users/program.c` under the shim: these steps, in this net or in one of its own.
+    /// `users/program.c` under the shim with these steps, in this net or in one of its own.
     pub fn program(&self, uid: u32, net: Option<&Path>, steps: &[&str]) -> Command {
         let mut command = self.command(uid, self.stage().join("program"));
         command
@@ -134,7 +135,7 @@ impl Machine {
         command
     }
 
-    /// `users/driver.c`: a net's directory, the owner or `-`, and what to do in it.
+    /// `users/driver.c` with a net's directory, the owner or `-`, and these steps.
     pub fn driver(&self, uid: u32, dir: &Path, owner: Option<u32>, steps: &[&str]) -> Command {
         let mut command = self.command(uid, self.stage().join("driver"));
         command
@@ -145,7 +146,7 @@ impl Machine {
         command
     }
 
-    /// Runs a victim's command. It must end soon, and not by a signal.
+    /// Runs a victim's command, which must end soon and not by a signal.
     #[track_caller]
     pub fn run(&self, command: &mut Command) -> Finished {
         let finished = self.run_anyhow(command);
@@ -155,13 +156,13 @@ impl Machine {
         finished
     }
 
-    /// Runs a command; for those that collect what is wrong, see [`harm`].
+    /// Runs a command, however it ends; for tests that collect what is wrong, see [`harm`].
     pub fn run_anyhow(&self, command: &mut Command) -> Finished {
         let dir = TempDir::new(self.stage(), 0o700, None);
         watchdog::run(command, dir.path(), SOON).unwrap_or_else(|e| panic!("{command:?}: {e}"))
     }
 
-    /// Starts a program that says when it is ready, and waits for that.
+    /// Starts a program that prints when it is ready, and waits for that.
     #[track_caller]
     pub fn start(&self, command: &mut Command) -> Running {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -182,31 +183,31 @@ impl Machine {
     }
 }
 
-/// What an attack has done to a victim that ended like this, if it has.
+/// The harm that an attack has done to a victim that ended like this; `None` if there is none.
 pub fn harm(finished: &Finished) -> Option<String> {
     let said = |word: &str| finished.stderr.contains(word) || finished.stdout.contains(word);
     match finished.ended.code() {
         None => Some(finished.ended.to_string()),
-        // What a shell and `memtun run` say of a program that a signal ended.
+        // A shell and `memtun run` give such a status for a program that a signal ended.
         Some(code) if code >= 128 => Some(format!("{}: ended by a signal", finished.ended)),
         Some(_) if said("bug in memtun") => Some("a panic was caught".into()),
         Some(_) => None,
     }
 }
 
-/// A program in the background, which is killed with its handle.
+/// A program in the background, which is killed with the value.
 pub struct Running {
     child: Child,
     output: PathBuf,
 }
 
 impl Running {
-    /// What it has printed so far.
+    /// What the program has printed so far.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 
-    /// Waits until it has printed something.
+    /// Waits until the program has printed `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + SOON;
@@ -221,7 +222,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end: what an attack has done to it, if it has.
+    /// Waits for the program's end. Returns the harm that an attack has done to it, if any.
     pub fn ends(mut self) -> Option<String> {
         let end = Instant::now() + SOON;
         loop {
@@ -239,29 +240,30 @@ impl Running {
         }
     }
 
-    /// Kills it with everything that it has started.
+    /// Kills the program and everything that it has started.
     pub fn kill(self) {}
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SAFETY: no pointers. The group is this child's, which is not reaped yet.
+        // SAFETY: the call takes no pointers, and the group is this child's, which is not reaped
+        // yet.
         unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
         let _ = self.child.wait();
     }
 }
 
-/// A `/dev/shm` that only the calling thread and its children see.
+/// Gives the calling thread and its children a `/dev/shm` that only they see.
 fn private_shared_memory() -> io::Result<()> {
     let mount = |source: &std::ffi::CStr, target: &std::ffi::CStr, flags, options: *const _| {
         let source = source.as_ptr();
-        // SAFETY: NUL-terminated strings, which the kernel only reads.
+        // SAFETY: the strings are NUL-terminated, and the kernel only reads them.
         match unsafe { libc::mount(source, target.as_ptr(), source, flags, options) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: it takes flags; the thread's own view of the file system becomes separate.
+    // SAFETY: the call takes flags; it separates the thread's own view of the file system.
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -270,8 +272,9 @@ fn private_shared_memory() -> io::Result<()> {
     mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
 }
 
-/// Copies files that others are to read or run. By another process: while we have a program open to write it, a child
-/// that another test starts has it open as well, and nobody can run it.
+/// Copies files that others are to read or run. Another process does it: while this one has a
+/// program open for writing, a child that another test starts has it open as well, and nobody can
+/// run it.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp")
         .args(["-r", "--no-preserve=all"])

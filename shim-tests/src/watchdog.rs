@@ -1,4 +1,4 @@
-//! Running a command that cannot outlive its time.
+//! Runs a command that cannot outlive its time.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 /// How a command ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// By itself.
+    /// The command ended by itself.
     Exited(ExitStatus),
     /// Its process group was killed after this time.
     TimedOut(Duration),
 }
 
 impl Ended {
-    /// Whether it exited with status 0.
+    /// Did it exit with status 0?
     pub fn success(&self) -> bool {
         matches!(self, Ended::Exited(status) if status.success())
     }
 
-    /// Its exit status, unless a signal or the watchdog ended it.
+    /// Its exit status; `None` if a signal or the watchdog ended it.
     pub fn code(&self) -> Option<i32> {
         match self {
             Ended::Exited(status) => status.code(),
@@ -43,19 +43,19 @@ impl std::fmt::Display for Ended {
     }
 }
 
-/// A finished command.
+/// The result of a command that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// How the command ended.
     pub ended: Ended,
-    /// Its standard output, also what came before it was killed.
+    /// Its standard output, including what came before it was killed.
     pub stdout: String,
     /// Its standard error.
     pub stderr: String,
 }
 
-/// Runs `command` in its own process group for at most `limit`. Output goes through files in `dir`, so that a
-/// descendant that keeps them open cannot hold up the test.
+/// Runs `command` in a process group of its own for at most `limit`. Its output goes through files
+/// in `dir`, so that a descendant that keeps them open cannot hold up the test.
 pub fn run(command: &mut Command, dir: &Path, limit: Duration) -> io::Result<Finished> {
     let (out, err) = (dir.join("stdout"), dir.join("stderr"));
     let mut child = command
@@ -80,9 +80,11 @@ pub fn run(command: &mut Command, dir: &Path, limit: Duration) -> io::Result<Fin
     })
 }
 
-/// True when the child has ended (it is not reaped yet), false when the time is over.
+/// Waits for the end of a child. Returns true when it has ended (it is not reaped yet), and false
+/// when the time is over.
 pub fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
-    // SAFETY: pidfd_open takes two integers; the child is not reaped yet, so the pid is still its own.
+    // SAFETY: pidfd_open takes two integers, and the child is not reaped yet, so the process id is
+    // still its own.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id() as libc::c_long, 0) }
         as libc::c_int;
     if pidfd < 0 {
@@ -111,7 +113,8 @@ pub fn wait_at_most(child: &Child, limit: Duration) -> io::Result<bool> {
     result
 }
 
-/// Kills what is left of the group. The child is not reaped yet, so the group id cannot belong to anybody else.
+/// Kills what is left of the group. The child is not reaped yet, so the group id cannot belong to
+/// anybody else.
 fn kill_group(child: &Child) {
     // SAFETY: kill takes two integers.
     unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };

@@ -1,5 +1,6 @@
-/* A tun program for the stress test: reads numbered packets from its interface, marks each in a shared file, answers some,
- * and forks readers that share the queue and end in every way. Usage: worker INTERFACE MARKS SEED */
+/* A tun program for the stress test: reads numbered packets from its interface, marks each in a
+ * shared file, answers some, and forks readers that share the queue and end in every way. Usage:
+ * worker INTERFACE MARKS SEED */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

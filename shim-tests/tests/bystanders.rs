@@ -1,7 +1,7 @@
 //! Programs that have nothing to do with tunnels run under the shim as they do without it.
 //!
-//! Each runs twice in equal directories. Status, output and error output must be the same to the byte, and the
-//! net that the shim was offered must not have been made.
+//! Each runs twice in equal directories. Status, output and error output must be the same to the
+//! byte, and the net that the shim was offered must not have been made.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use shim_tests::real_programs::{Link, Watchdog, World};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A script or a source file, where the programs can read it.
+/// Path of a script or a source file in a place where the programs can read it.
 fn file(world: &World, name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bystanders");
     world.reachable(&dir).join(name)
@@ -34,11 +34,13 @@ impl Bystander {
         }
     }
 
-    /// Runs `program` in an empty directory named `work`, so that it prints the same paths each time.
+    /// Runs `program` in an empty directory named `work`, so that it prints the same paths each
+    /// time.
     fn once(&self, program: &Path, args: &[OsString], shim: bool) -> Output {
         let _ = std::fs::remove_dir_all(self.world.dir().join("work"));
         let work = self.world.make_dir("work");
-        // `env` is the program that the world starts; the shim comes with the variables it is given.
+        // The world starts `env` as the program, which starts the shim by the variables that it is
+        // given.
         let mut command = self.world.bystander("coreutils", "env");
         if shim {
             let mut preload = OsString::from("LD_PRELOAD=");
@@ -85,7 +87,7 @@ impl Bystander {
         plain
     }
 
-    /// The same, and the program must be happy with itself.
+    /// Asserts that the program does the same in both runs, and that it succeeds.
     fn same_and_well(&self, program: impl AsRef<Path>, args: &[&dyn AsRef<std::ffi::OsStr>]) {
         let plain = self.same(program, args);
         assert!(plain.status.success(), "{plain:?}");
@@ -146,7 +148,7 @@ fn gcc_compiles_and_links() {
 fn cargo_builds_and_runs_a_crate() {
     let _watchdog = Watchdog::new("cargo", LIMIT);
     let mut it = Bystander::new("cargo", "cargo");
-    // rustup keeps its toolchains in the home directory of whoever installed them.
+    // rustup keeps its toolchains in the home directory of the user who installed them.
     it.world = it.world.as_we_are();
     let script = "set -e; export HOME=$1 CARGO_TERM_QUIET=true CARGO_TARGET_DIR=target
         \"$0\" init --name small --vcs none . && \"$0\" build --offline && ./target/debug/small";
@@ -194,7 +196,8 @@ fn address_sanitizer_in_front_of_the_shim() {
     it.same_and_well(program, &[]);
 }
 
-/// Without its own place in `LD_PRELOAD` it must be told that being second is fine.
+/// Behind the shim in `LD_PRELOAD` the sanitizer's runtime must be told that the second place is
+/// fine.
 #[test]
 fn address_sanitizer_behind_the_shim() {
     let _watchdog = Watchdog::new("asan behind", LIMIT);
@@ -209,7 +212,7 @@ fn address_sanitizer_still_finds_the_bug() {
     let _watchdog = Watchdog::new("asan bug", LIMIT);
     let it = Bystander::new("asan-bug", "gcc libc6-dev");
     let program = gcc(&it.world, "use_after_free.c", &["-fsanitize=address"]);
-    // Addresses and process numbers differ from run to run: the verdict does not.
+    // Addresses and process ids differ from run to run, but the verdict does not.
     let script = "ASAN_OPTIONS=verify_asan_link_order=0 \"$0\" 2>&1 | grep -o 'ERROR.*free'; exit $PIPESTATUS";
     let plain = it.same("bash", &[&"-c", &script, &program]);
     assert!(String::from_utf8_lossy(&plain.stdout).contains("heap-use-after-free"));
@@ -223,7 +226,7 @@ fn thread_sanitizer_sees_no_race_in_the_shim() {
     it.same_and_well("setarch", &[&"-R", &program]);
 }
 
-/// A static program never meets the shim. That is no error, and changes nothing for it.
+/// A static program never meets the shim. That is no error, and changes nothing for the program.
 #[test]
 fn a_static_program_is_left_alone() {
     let _watchdog = Watchdog::new("static", LIMIT);

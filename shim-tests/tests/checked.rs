@@ -1,7 +1,9 @@
-//! valgrind's memcheck, AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer find nothing in the
-//! conformance programs under the shim that they do not find on the kernel's driver, and no program ends in another way.
+//! valgrind's memcheck, AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer find
+//! nothing in the conformance programs under the shim that they do not find on the kernel's driver,
+//! and no program ends in another way.
 //!
-//! A few programs are tried each time; with `MEMTUN_TEST_CHECKERS=all` all of them, which takes ten minutes.
+//! A few programs are tried each time. With `MEMTUN_TEST_CHECKERS=all` all of them are, which takes
+//! ten minutes.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -9,21 +11,22 @@ use std::process::Command;
 use shim_tests::build;
 use shim_tests::sides::{self, UnderShim};
 
-/// Programs that no checker survives, because the checker's own system calls are forbidden in them.
+/// Programs that run under no checker, because they forbid themselves system calls that the checker
+/// needs.
 const NOT_UNDER_A_CHECKER: &[&str] = &["sandbox"];
 
-/// What was found, by what names it in both worlds, in the checker's own words.
+/// What a checker found, in its own words, by a name that is the same in both worlds.
 type Reports = BTreeMap<String, String>;
 
 struct Checker {
     name: &'static str,
-    /// How programs are compiled.
+    /// The flags with which programs are compiled.
     flags: &'static [&'static str],
-    /// What stands in front of a program.
+    /// The words in front of a program.
     words: &'static [&'static str],
-    /// What it has found, in words that are the same in both worlds.
+    /// Makes of a checker's output the reports, in words that are the same in both worlds.
     found: fn(program: &str, said: &str) -> Reports,
-    /// Tried each time.
+    /// Programs that are tried each time.
     sample: &'static [&'static str],
 }
 
@@ -43,7 +46,8 @@ const ADDRESS: Checker = Checker {
         "-fsanitize=address,undefined",
         "-fno-omit-frame-pointer",
     ],
-    // The library is in front of the sanitizer's, which would refuse that. Nobody is there to trace for the leak check.
+    // The library stands in front of the sanitizer's, which would refuse that place. No tracer is
+    // there for the leak check.
     words: &[
         "env",
         "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:use_sigaltstack=0",
@@ -60,9 +64,10 @@ const THREAD: Checker = Checker {
     sample: &["blocking_close", "multiqueue"],
 };
 
-/// memcheck's reports are paragraphs; each stands for the line of the program that it concerns. What concerns none is a
-/// report of its own. So are warnings. A pointer to nothing at all that a program gives away on purpose is an argument of a
-/// system call there, of which memcheck mentions some, and an access here.
+/// Reads memcheck's reports, which are paragraphs. Each stands for the line of the program that it
+/// concerns; a paragraph that concerns no line, or is a warning, is a report of its own. A pointer
+/// to nothing that a program passes on purpose is an argument of a system call on the kernel, of
+/// which memcheck mentions some, and an access under the shim.
 fn of_memcheck(program: &str, said: &str) -> Reports {
     let place = format!("({program}.c:");
     let mut found = Reports::new();
@@ -100,8 +105,9 @@ fn of_memcheck(program: &str, said: &str) -> Reports {
     found
 }
 
-/// A sanitizer's reports begin with a line that names them; each stands for the line of the program's that led to it, by the
-/// outermost frame of the first stack: the library's own frames are in between under the shim.
+/// Reads a sanitizer's reports, each of which begins with a line that names it. A report stands for
+/// the line of the program that led to it, which is in the outermost frame of the first stack,
+/// because under the shim the library's own frames are in between.
 fn of_sanitizer(program: &str, said: &str) -> Reports {
     let place = format!("/{program}.c:");
     let line_of = |line: &str| {

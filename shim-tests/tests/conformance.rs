@@ -1,5 +1,6 @@
-//! Every program of `conformance/programs/`: on the kernel as recorded, under the shim as on the kernel, in both variants.
-//! `cargo test -p shim-tests kernel::` runs the first without a shim.
+//! Checks every program of `conformance/programs/` in both variants: on the kernel it does what is
+//! recorded, and under the shim what it does on the kernel. `cargo test -p shim-tests kernel::`
+//! runs the first part without a shim.
 
 macro_rules! programs {
     ($($name:ident)*) => {
@@ -23,8 +24,8 @@ macro_rules! programs {
 
 programs! {
     aio blocking blocking_close blocking_signals by_number carrier deletion descriptor_reuse epoll_et epoll_lt epoll_odd epoll_rare
-    epoll_roads epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork
-    lifetime_scm link_wakes multiqueue net_admin notsocket offload opening other_ioctls otherwise paths persist pi
+    epoll_looks epoll_roads epoll_shared epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork
+    lifetime_scm link_wakes multiqueue multiqueue_flows net_admin notsocket offload opening other_ioctls otherwise paths persist pi
     poll queue rare_ioctls read requests sandbox select sigbus sigio sigio_owner sigsegv sockalias sockioctl sockname stdio tap
     tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
     write_order

@@ -1,8 +1,10 @@
-//! The examples of `cookbook/`, each by its own command, as an ordinary user and within a time limit.
+//! Runs the examples of `cookbook/`, each by its own command, as an ordinary user and within a time
+//! limit.
 //!
-//! They run in a copy of what a checkout has after `cargo build --release`, where a user without privileges can read it and
-//! nobody can write. The Rust examples are built there by whoever runs the tests, since a Rust toolchain often lies where
-//! only its owner can go; what was built then runs as the ordinary user.
+//! They run in a copy of what a checkout has after `cargo build --release`, where a user without
+//! privileges can read it and nobody can write. The user who runs the tests builds the Rust
+//! examples there, since a Rust toolchain often lies where only its owner can go; the ordinary user
+//! then runs what was built.
 
 use std::fs;
 use std::os::unix::fs::{chown, PermissionsExt};
@@ -18,15 +20,15 @@ use shim_tests::watchdog::{self, Finished};
 const LIMIT: Duration = Duration::from_secs(120);
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
 
-/// Whom root becomes: Debian's nobody.
+/// The user that root becomes, which is Debian's nobody.
 const NOBODY: u32 = 65534;
 
 fn is_root() -> bool {
-    // SAFETY: no arguments, cannot fail.
+    // SAFETY: the call has no arguments and cannot fail.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Holds a directory of its own while it lives.
+/// A directory that is removed with the value.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -46,7 +48,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs something that only prepares, as whoever we are.
+/// Runs a command that only prepares, as the user who runs the tests.
 fn prepare(command: &mut Command) -> Finished {
     let logs = Scratch::new(&format!("prepare-{:?}", std::thread::current().id()));
     let done = watchdog::run(command, &logs.0, BUILD_LIMIT).expect("starts");
@@ -60,7 +62,7 @@ fn prepare(command: &mut Command) -> Finished {
     done
 }
 
-/// The checkout's copy: the sources and what is built of them.
+/// A copy of the checkout: the sources and what is built of them.
 struct Checkout(Scratch);
 
 impl Checkout {
@@ -81,7 +83,8 @@ impl Checkout {
         }
         let release = scratch.0.join("target/release");
         fs::create_dir_all(&release).expect("target/release");
-        // Not by this process: another test's child could hold a copy open for writing when it is to be executed.
+        // Another process makes the copy: while this one had it open for writing, a child of
+        // another test could hold it open as well when it is to be executed.
         let mut built = Command::new("cp");
         built.args([&shim().library, &shim().command]);
         prepare(built.arg(&release));
@@ -90,7 +93,7 @@ impl Checkout {
         checkout
     }
 
-    /// Whatever the caller's umask.
+    /// Lets everybody read the copy, whatever the caller's umask is.
     fn open_to_all(&self) {
         prepare(Command::new("chmod").args(["-R", "a+rX"]).arg(self.path()));
     }
@@ -103,7 +106,8 @@ impl Checkout {
         self.path().join("shim-tests/cookbook").join(name)
     }
 
-    /// Builds an example's crate with the workspace's own versions of what it needs, and gives the executable of this kind.
+    /// Builds an example's crate with the workspace's own versions of its dependencies, and returns
+    /// the executable of this kind.
     fn cargo(&self, example: &str, arguments: &[&str], kind: &str) -> PathBuf {
         let dir = self.example(example);
         fs::copy(self.path().join("Cargo.lock"), dir.join("Cargo.lock")).expect("a lock file");
@@ -125,8 +129,8 @@ impl Checkout {
         made.unwrap_or_else(|| panic!("cargo made none: {messages}"))
     }
 
-    /// Runs a command as an ordinary user, without anything of our environment. Fails unless it succeeds and leaves nothing in
-    /// its temporary directory.
+    /// Runs a command as an ordinary user, without anything of the tests' environment. It panics
+    /// unless the command succeeds and leaves nothing in its temporary directory.
     fn run(&self, command: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Finished {
         let scratch = Scratch::new(&format!("run-{:?}", std::thread::current().id()));
         let temporary = scratch.0.join("tmp");
@@ -178,7 +182,8 @@ fn ordinary_user() -> Command {
 
 const PYTEST: &str = "pytest==8.4.2";
 
-/// pytest's packages, installed once; the system's Python can import them from here.
+/// Path of pytest's packages, which are installed once and which the system's Python can import
+/// from there.
 fn pytest() -> &'static Path {
     static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
     PACKAGES.get_or_init(|| {

@@ -1,8 +1,8 @@
-//! Random bits in every file of a net, lock words included, under traffic of programs and drivers: nothing crashes, no call
-//! hangs, and a net that is made anew works.
+//! Changes random bits in every file of a net, lock words included, while programs and drivers use
+//! the net: nothing crashes, no call hangs, and a net that is made anew works.
 //!
-//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release), `MEMTUN_FUZZ_SEED` gives the same flips again,
-//! if not the same moments.
+//! `MEMTUN_FUZZ_SECONDS` says for how long (default 6; 60 before a release). `MEMTUN_FUZZ_SEED`
+//! gives the same changes again, but not at the same moments.
 
 use memtun::Sending;
 use std::fs::{self, File};
@@ -16,14 +16,16 @@ use memtun::{Fault, Interface, Net};
 use shim_tests::build;
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 
-/// Longest call of a driver's that gave no time, or as good as none.
+/// The longest time of a driver's call that names no timeout or a short one.
 const LIMIT: Duration = Duration::from_secs(3);
-/// Interfaces of the programs.
+/// Names of the programs' interfaces.
 const NAMES: [&str; 4] = ["fz0", "fz1", "fz2", "mq0"];
-/// Says to a process of this test program that it is a driver in this net.
+/// This variable tells a process of this test program that it is a driver in the net of this
+/// directory.
 const DRIVER: &str = "MEMTUN_FUZZ_DRIVER";
 
-/// Changes something in a file of the net. Most of it is put back, so that traffic goes on.
+/// Changes something in a file of the net. Most changes are taken back later, so that traffic goes
+/// on.
 fn corrupt(net: &Path, random: &mut Random, undo: &mut Vec<(File, u64, [u8; 8])>) {
     const HEAD: u64 = 4096;
     let Ok(entries) = fs::read_dir(net) else {
@@ -44,7 +46,8 @@ fn corrupt(net: &Path, random: &mut Random, undo: &mut Vec<(File, u64, [u8; 8])>
         return;
     };
     for _ in 0..8 {
-        // The structs are shorter than a page; in the tunnels' first words are the lock and the ring.
+        // The structs are shorter than a page; the first words of a tunnel's file are the lock and
+        // the ring.
         let at = match random.below(10) {
             0..=4 => random.below(256),
             5..=8 => random.below(HEAD),
@@ -99,7 +102,7 @@ fn cut(net: &Path, random: &mut Random) {
     }
 }
 
-/// One call of a driver's, timed. Errors are expected, hanging is not.
+/// Makes one call of a driver's and measures its time. Errors are expected, and hanging is not.
 fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
     let begun = Instant::now();
     let time = Some(Duration::from_millis(*random.of(&[0, 1, 20])));
@@ -153,7 +156,7 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
         }
         _ => {}
     }
-    // Fifty calls with a time of 20 ms.
+    // One verb makes up to fifty calls with a timeout of 20 ms.
     assert!(
         begun.elapsed() < LIMIT,
         "SLOW: {what} took {:?}",
@@ -161,7 +164,7 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
     );
 }
 
-/// A driver of its own: what crashes is one process.
+/// A driver in a process of its own, so that a crash ends only that process.
 #[test]
 fn a_driver() {
     let Some(dir) = std::env::var_os(DRIVER) else {
@@ -199,7 +202,7 @@ fn driver(net: &Path, stage: &Stage, seed: u64) -> Process {
     Process::start(&mut command)
 }
 
-/// Ended by anything but its own will: which signal.
+/// The signal that ended the process, unless it ended by its own will.
 fn crash(status: std::process::ExitStatus) -> Option<i32> {
     let crashes = [
         libc::SIGSEGV,
@@ -212,7 +215,7 @@ fn crash(status: std::process::ExitStatus) -> Option<i32> {
     status.signal().filter(|s| crashes.contains(s))
 }
 
-/// One net's life under fire.
+/// One net's life while its files are changed. Returns the number of changes.
 fn round(stage: &Stage, peer: &Path, random: &mut Random, time: Duration, cuts: bool) -> u64 {
     let net = Net::temporary().expect("a net");
     let path = net.path().to_owned();
@@ -248,7 +251,8 @@ fn round(stage: &Stage, peer: &Path, random: &mut Random, time: Duration, cuts: 
         }
         for process in peers.iter_mut().chain(&mut drivers) {
             if let Some(status) = process.0.try_wait().expect("a look") {
-                // Status 0 to 3: the program could not go on, for an error that it was given.
+                // With status 0 to 3 the program says that it could not go on because of an error
+                // that it got.
                 let fine = status.code().is_some_and(|code| code < 4) && crash(status).is_none();
                 assert!(fine, "{status}\n{}", stage.said());
                 *process = start_peer(random);
@@ -275,7 +279,7 @@ fn round(stage: &Stage, peer: &Path, random: &mut Random, time: Duration, cuts: 
             }
         }
     }
-    // Nobody hangs: whoever is told to end does so, driver and program alike.
+    // Nobody hangs: every driver and program ends when it is told to.
     for process in peers
         .iter_mut()
         .chain(&mut drivers)
@@ -292,7 +296,7 @@ fn round(stage: &Stage, peer: &Path, random: &mut Random, time: Duration, cuts: 
         assert!(crash(status).is_none(), "{status}\n{}", stage.said());
     }
     drop(net);
-    // What is left of a damaged net is a directory that can be removed.
+    // A damaged net leaves a directory that can be removed.
     if path.exists() {
         fs::remove_dir_all(&path).expect("the rest of the net");
     }

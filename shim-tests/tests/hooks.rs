@@ -1,4 +1,5 @@
-//! The table of hooks against what the library exports, and against the names that libc has for the same calls.
+//! Compares the table of hooks with what the library exports, and with the names that libc has for
+//! the same calls.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_int, CStr, CString};
@@ -6,7 +7,7 @@ use std::process::Command;
 
 use shim_tests::build;
 
-/// Names of libc that look like siblings of a hook but need none.
+/// Names of libc that look like relatives of a hook but need no hook.
 const NOT_NEEDED: &[(&str, &str)] = &[
     ("__close_nocancel", "GLIBC_PRIVATE: libc's own"),
     ("__fcntl64_nocancel", "GLIBC_PRIVATE: libc's own"),
@@ -24,7 +25,8 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("exit", "runs destructors, and so the library's"),
 ];
 
-/// What libc's syscall() does about each hooked call: the numbers by which the same call is made, or why there is none.
+/// What libc's syscall() does about each hooked call: the numbers by which the same call is made,
+/// or why there is none.
 const BY_NUMBER: &[(&[&str], &str)] = &[
     (
         &["SYS_open"],
@@ -115,14 +117,15 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_statfs"], "statfs statfs64 __statfs statvfs statvfs64"),
     (&["SYS_fstatfs"], "fstatfs fstatfs64 fstatvfs fstatvfs64"),
     (&["SYS_chdir"], "chdir"),
-    // No number: made of other calls.
+    // These have no number, because they are made of other calls.
     (&["SYS_ioctl"], "isatty tcgetattr tcsetattr tcdrain tcflush tcflow tcsendbreak tcgetpgrp tcsetpgrp tcgetsid"),
     (&["SYS_ioctl"], "ttyname ttyname_r __ttyname_r_chk ptsname ptsname_r __ptsname_r_chk grantpt unlockpt sockatmark"),
     (&["SYS_read", "SYS_write"], "eventfd_read eventfd_write"),
     (&["SYS_fstat"], "isfdtype"),
     (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
     (&["SYS_openat"], "opendir"),
-    // No number: streams, jumps, lists and processes are libc's, and the calls below them are its own.
+    // These have no number: streams, jumps, lists and processes are libc's, and the calls below
+    // them are its own.
     (
         &[],
         "fopen fopen64 freopen freopen64 fdopen fclose fileno fileno_unlocked",
@@ -135,7 +138,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),
     (&[], "fread fread_unlocked __fread_chk __fread_unlocked_chk"),
     (&[], "syscall"),
-    // No number: the helper threads are libc's.
+    // These have no number, because the helper threads are libc's.
     (
         &[],
         "aio_read aio_read64 aio_write aio_write64 aio_fsync aio_fsync64 aio_cancel aio_cancel64",
@@ -143,7 +146,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "aio_suspend aio_suspend64 lio_listio lio_listio64"),
 ];
 
-/// Dynamic symbols that a library defines.
+/// The dynamic symbols that a library defines.
 fn exports(library: &str) -> BTreeSet<String> {
     let listed = Command::new("nm")
         .args(["-D", "--defined-only", library])
@@ -161,10 +164,11 @@ fn exports(library: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The table of hooks, as the library tells it.
+/// The table of hooks as the library tells it.
 fn table(library: &str) -> BTreeSet<String> {
     let path = CString::new(library).expect("a path");
-    // SAFETY: RTLD_LOCAL, so that this process is not interposed; the function is asked for by its exact type.
+    // SAFETY: with RTLD_LOCAL the library does not interpose this process's calls, and the function
+    // is called with its exact type.
     unsafe {
         let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!handle.is_null(), "{library} cannot be loaded");
@@ -179,7 +183,7 @@ fn table(library: &str) -> BTreeSet<String> {
     }
 }
 
-/// `__open64_2` and its like without what they add to the plain name.
+/// The plain name in names such as `__open64_2`, without what they add to it.
 fn plain(name: &str) -> &str {
     let mut name = name.trim_start_matches('_');
     for suffix in ["_chk", "_2", "v2", "_time64", "_nocancel", "64"] {
@@ -222,7 +226,7 @@ fn every_name_that_libc_has_for_a_hooked_call_is_hooked() {
         .map(|h| plain(h))
         .filter(|s| !s.is_empty())
         .collect();
-    // SAFETY: an address in libc and room for one Dl_info.
+    // SAFETY: the address is in libc, and there is room for one Dl_info.
     let libc_path = unsafe {
         let mut info = std::mem::zeroed::<libc::Dl_info>();
         assert_ne!(libc::dladdr(libc::open as *const _, &mut info), 0);
@@ -266,7 +270,8 @@ fn every_hooked_call_has_its_hook_by_number_too() {
     }
 }
 
-/// What `libc-functions.txt` says: the version of glibc that it was made for, and each function with its decision.
+/// What `libc-functions.txt` says: the version of glibc that it was made for, and each function
+/// with its decision.
 fn decisions() -> (String, Vec<(String, String)>) {
     let path = build::crate_dir().join("libc-functions.txt");
     let text = std::fs::read_to_string(path).expect("the list of libc's functions");
@@ -295,7 +300,8 @@ fn decisions() -> (String, Vec<(String, String)>) {
     (version, decided)
 }
 
-/// Functions that a library offers to programs: no data, and nothing that is libc's own affair.
+/// The functions that a library offers to programs, without data and without what is libc's own
+/// affair.
 fn functions(library: &str) -> BTreeSet<String> {
     let listed = Command::new("nm")
         .args(["-D", "--defined-only", library])
@@ -318,10 +324,10 @@ fn functions(library: &str) -> BTreeSet<String> {
 #[test]
 fn every_function_of_libc_is_decided() {
     let (recorded, decided) = decisions();
-    // SAFETY: a string of libc's that stays.
+    // SAFETY: the string is libc's and stays.
     let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
     let is_recorded = version.to_str() == Ok(recorded.as_str());
-    // SAFETY: an address in libc and room for one Dl_info.
+    // SAFETY: the address is in libc, and there is room for one Dl_info.
     let libc_path = unsafe {
         let mut info = std::mem::zeroed::<libc::Dl_info>();
         assert_ne!(libc::dladdr(libc::open as *const _, &mut info), 0);
@@ -330,7 +336,7 @@ fn every_function_of_libc_is_decided() {
             .into_owned()
     };
     let mut exported = functions(&libc_path);
-    // Older ones have their threads, timers and resolver in libraries beside.
+    // Older versions of glibc have threads, timers and the resolver in libraries of their own.
     for other in [
         "libresolv.so.2",
         "libpthread.so.0",

@@ -1,4 +1,5 @@
-//! The host has an interface of the same name: what belongs to the net is never asked of it, and never changed on it.
+//! The host has an interface with the name of one in the net. The host is never asked about what
+//! belongs to the net, and is never changed by it.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +9,8 @@ use shim_tests::build;
 use shim_tests::sides::TempDir;
 use shim_tests::watchdog::{self, Finished};
 
-/// A namespace as the host: tun0 and other0 with addresses, and the shim on top. `$KEEP` is empty, or drops privileges.
+/// Makes of a namespace a host that has tun0 and other0 with addresses, and runs the shim on it.
+/// `$KEEP` is empty, or drops privileges.
 const SCRIPT: &str = "
 ip tuntap add mode tap dev tun0; ip link set tun0 mtu 1300; ip addr add 10.77.0.1/24 dev tun0; ip link set tun0 up
 ip tuntap add mode tap dev other0; ip addr add 10.78.0.1/24 dev other0; ip link set other0 up
@@ -19,7 +21,8 @@ test \"$before\" = \"$(ip -o addr show; ip -o link show)\" || { echo the host wa
 
 const DROP: &str = "setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all";
 
-/// Runs the program as root of a namespace, or without privileges in it; None where there are no namespaces.
+/// Runs the program as root of a namespace, or without privileges in it. It is `None` where there
+/// are no namespaces.
 fn run(privileged: bool) -> Option<Finished> {
     let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
     let program = build::process_program("same_name", dir.path());
@@ -113,14 +116,14 @@ const REFUSED: &str = " SIOCSIFADDR ENODEV
 
 fn check(privileged: bool) {
     let Some(run) = run(privileged) else { return };
-    // getifaddrs has an entry of the link and one of the address, and what IPv6 adds.
+    // getifaddrs has an entry for the link and one for the address; IPv6 may add another.
     let said = run.stdout.replace(" getifaddrs 3\n", " getifaddrs 2\n");
     let expected = [
         BEFORE, ATTACHED, FILTERS, CHANGES, CHANGES, GONE, REFUSED, REFUSED,
     ]
     .concat();
     assert_eq!(said, expected);
-    // What memtun does not have is said once each.
+    // Each request that memtun does not have is reported once.
     let mut warnings: Vec<&str> = run
         .stderr
         .lines()

@@ -1,7 +1,9 @@
-//! Calls on a tunnel that are interrupted at each of their instructions: by handlers that use another tunnel, by jumps out
-//! of the call, by the end of the process in every way. The tunnel works at once afterwards.
+//! Interrupts calls on a tunnel at each of their instructions: by handlers that use another tunnel,
+//! by jumps out of the call, and by every kind of end of the process. The tunnel works at once
+//! afterwards.
 //!
-//! `MEMTUN_STEPS=1` looks at every instruction, which takes minutes; else one in so many, a prime number.
+//! `MEMTUN_STEPS=1` looks at every instruction, which takes minutes. By default it looks at one of
+//! so many, a prime number.
 #![cfg(target_arch = "x86_64")]
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use shim_tests::hostile::{number, Process, Stage};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs `hostile/steps.c` for one mode, on each call with its stride.
+/// Runs `hostile/steps.c` in one mode, on each call with its stride.
 fn steps(mode: &str, calls: &[(&str, u64)]) {
     let stage = Stage::new(&format!("steps-{mode}"));
     let _ = build::shim();

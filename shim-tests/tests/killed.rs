@@ -1,7 +1,8 @@
-//! Programs that are killed at random moments of everything they do with tunnels: a fresh program works in their net
-//! afterwards, and nothing of them is left.
+//! Kills programs at random moments of everything that they do with tunnels. A fresh program works
+//! in their net afterwards, and nothing of them is left.
 //!
-//! `MEMTUN_KILLS` says how many (default 200; 2,000 and more before a release), `MEMTUN_KILLS_SEED` repeats a choice.
+//! `MEMTUN_KILLS` says how many programs are killed (default 200; 2,000 and more before a release),
+//! and `MEMTUN_KILLS_SEED` repeats the choices.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -14,7 +15,8 @@ use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 const LIMIT: Duration = Duration::from_secs(20);
 const PEERS: usize = 6;
 
-/// Who is alive shows in locks that the kernel takes back when the last process of a peer is gone, its children too.
+/// Waits until no process of the programs is left. Locks show that, because the kernel takes them
+/// back when the last process of a peer, its children included, is gone.
 fn wait_until_all_are_gone(net: &Net) {
     let limit = Instant::now() + LIMIT;
     while !net.tunnels().expect("a look").is_empty() {
@@ -46,7 +48,7 @@ fn a_net_is_clean_and_works_after_random_kills() {
     let net = Net::temporary().expect("a net");
     let start = |random: &mut Random| {
         let pattern = *random.of(&PATTERNS);
-        // Few names, so that they meet; one is of a multi-queue interface.
+        // There are few names, so that programs meet; one is that of a multi-queue interface.
         let name = if pattern == "m" {
             "mq0"
         } else {
@@ -83,7 +85,7 @@ fn a_net_is_clean_and_works_after_random_kills() {
     let status = Process::start(stage.shimmed(net.path(), &check).arg(net.path())).ended(LIMIT);
     assert!(status.success(), "{status}\n{}", stage.said());
     let interfaces = net.interfaces().expect("a list");
-    // One that was made persistent stays, as the kernel's does.
+    // An interface that was made persistent stays, as on the kernel.
     for left in &interfaces {
         assert!(
             left.tunnels.is_empty() && left.tun_flags & memtun::uapi::IFF_PERSIST != 0,
@@ -113,7 +115,7 @@ fn what_a_link_leaves_whose_interface_is_gone_is_swept() {
     let net = Net::temporary().expect("a net");
     let left = net.path().join(".memtun-link-4711");
     let name = std::ffi::CString::new(left.to_str().expect("UTF-8")).expect("no NUL");
-    // SAFETY: a NUL-terminated path.
+    // SAFETY: the path is NUL-terminated.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     assert!(net.interfaces().expect("a list").is_empty());
     let left = files(net.path());

@@ -1,6 +1,6 @@
-//! Owner and group of an interface count for programs without the permission "net_admin", as the kernel's count for programs
-//! without CAP_NET_ADMIN. The kernel was asked for each of these (240 of them, on Linux 6.18): each of owner and group that is
-//! set has to match.
+//! Owner and group of an interface count for programs without the permission "net_admin", as they
+//! do on the kernel for programs without CAP_NET_ADMIN. The kernel was asked about each of these
+//! cases (240 of them, on Linux 6.18): each of owner and group that is set has to match.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use shim_tests::build;
 use shim_tests::sides::TempDir;
 use shim_tests::watchdog;
 
-/// Prints a line for each owner and group.
+/// Prints a line for each pair of owner and group.
 const SCRIPT: &str = "
 m() { $MEMTUN \"$@\" --net $NET; }
 $MEMTUN run --net $NET --tun own0 -- true
@@ -45,7 +45,7 @@ fn owner_and_group_count_without_net_admin() {
         let from = library.parent().expect("a folder").join(file);
         fs::copy(from, dir.path().join(file)).expect("a copy that anybody reads");
     }
-    // As root another user with other groups can be taken; else they are the caller's own.
+    // Root can run the programs as another user with other groups; else both are the caller's own.
     let (user, groups) = if root {
         ("65534".to_owned(), vec!["65534", "300", "400"])
     } else {

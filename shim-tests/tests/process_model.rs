@@ -1,4 +1,5 @@
-//! Processes in unusual places: without the device, without a file system, with a full one, cancelled, spawned, killed.
+//! Processes in unusual situations: without the device, without a file system, with a full one,
+//! cancelled, spawned or killed.
 
 use memtun::Sending;
 use std::ffi::OsStr;
@@ -46,7 +47,7 @@ impl Stage {
         watchdog::run(command, &self.0, LIMIT).expect("the program starts")
     }
 
-    /// Runs a command line unprivileged under the shim.
+    /// Runs a command line without privileges under the shim.
     fn shimmed(&self, settings: &[&str], line: &[&OsStr]) -> Finished {
         let mut command = Command::new(DROP[0]);
         command
@@ -61,7 +62,8 @@ impl Stage {
         self.run(&mut command)
     }
 
-    /// Runs a shell script in a mount namespace of its own; `$DROP` starts a program unprivileged and shimmed.
+    /// Runs a shell script in a mount namespace of its own. `$DROP` in it starts a program without
+    /// privileges and under the shim.
     fn in_mount_namespace(&self, script: &str) -> Option<Finished> {
         let drop = format!("{} env LD_PRELOAD={}", DROP.join(" "), self.library());
         let mut command = Command::new("unshare");
@@ -181,7 +183,8 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     let empty = stage.0.join("empty");
     fs::create_dir(&empty).expect("a directory");
     let library = stage.library();
-    // As root it is real root with nothing but what chroot and setuid want; else root of a user namespace.
+    // When the tests run as root, the program is real root with only the capabilities that chroot
+    // and setuid need; else it is root of a user namespace.
     let mut command = if memtun_sys::effective_uid() == 0 {
         let mut command = Command::new("setpriv");
         command.args([
@@ -275,7 +278,7 @@ fn a_process_that_moves_keeps_what_it_has_and_is_told_why_it_gets_no_more() {
         let mut command = match (how, is_root) {
             ("unshare", _) | (_, true) => Command::new("setpriv"),
             ("chroot", false) => Command::new("unshare"),
-            // Who is not root cannot become somebody else.
+            // A user other than root cannot become another user.
             (_, false) => continue,
         };
         match how {
@@ -303,7 +306,7 @@ fn a_process_that_moves_keeps_what_it_has_and_is_told_why_it_gets_no_more() {
             assert_eq!(sentences, usize::from(!said.is_empty()), "{how}");
         }
         assert!(finished.stderr.contains(said), "{}", finished.stderr);
-        // What the process could not clear up is cleared up by whoever looks.
+        // The next look at the net clears up what the process could not clear up.
         assert!(net.is_idle().expect("a look"), "{how}");
     }
 }
@@ -395,7 +398,7 @@ print(out.stdout + out.stderr, end='')
     );
 }
 
-/// Nets of process trees under /dev/shm that belong to a process of this test.
+/// The nets of process trees under /dev/shm that belong to a process of this test.
 fn private_nets(of: &str) -> Vec<String> {
     let names = fs::read_dir(
         Net::temporary()
@@ -437,7 +440,8 @@ print(os.getpid()); import sys; sys.stdout.flush()";
         "_exit without close"
     );
     let killed = run("os.kill(os.getpid(), 9)");
-    // Net::temporary sweeps on its way, as does the next program that makes a net; another test may be at it just now.
+    // Net::temporary removes dead nets, and so does the next program that makes a net. Another test
+    // may be doing it just now.
     let limit = std::time::Instant::now() + LIMIT;
     while !private_nets(&pid(&killed)).is_empty() {
         assert!(std::time::Instant::now() < limit, "swept after SIGKILL");
@@ -469,7 +473,7 @@ fn a_net_is_kept_while_its_only_process_becomes_another_program() {
     let script = format!("{MAKE}; exec {SEE}");
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Trees of the same user that come and go, and sweep.
+        // Process trees of the same user come and go, and remove dead nets.
         scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 drop(Net::temporary().expect("a net"));

@@ -1,7 +1,8 @@
-//! Real programs, as their packagers built them, on a tun device that needs no privileges.
+//! Runs real programs, as their packagers built them, on a tun device that needs no privileges.
 //!
-//! What this driver puts into one end must come out where it should: one packet, then a hundred of growing
-//! size, whole and in order. `MEMTUN_ON=kernel unshare -Urn` runs the same on the kernel's own driver.
+//! What this driver puts into one end must come out where it should: one packet, then a hundred of
+//! growing size, whole and in order. `MEMTUN_ON=kernel unshare -Urn` runs the same on the kernel's
+//! own driver.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -134,13 +135,14 @@ fn tinc_routes_between_two_daemons(link: Link) {
     check_ipv4_and_ipv6(&path);
 }
 
-/// Writes one daemon's configuration, and gives its host file with the public key.
+/// Writes the configuration of one daemon, and returns its host file with the public key.
 fn tinc_keys(world: &World, name: &str, i: usize, port: u16) -> String {
     world.make_dir(name);
     world.make_dir(&format!("{name}/hosts"));
-    // Only the second one calls, when the first one listens.
+    // Only the second daemon connects, when the first one listens.
     let connect = if i == 0 { "" } else { "ConnectTo = alpha\n" };
-    // With path MTU discovery, packets over the size found so far go by TCP and overtake each other.
+    // With path MTU discovery, packets over the size that is found so far go by TCP and overtake
+    // each other.
     let config = format!(
         "Name = {name}\nInterface = tinc{name}\nDevice = /dev/net/tun\n{connect}\
          AddressFamily = ipv4\nBindToAddress = 127.0.0.1 {port}\nPMTUDiscovery = no\nPingInterval = 3600\n"
@@ -178,7 +180,8 @@ fn fastd_with_its_own_handshake(link: Link) {
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
         let (secret, public) = (&keys[i].0, &keys[1 - i].1);
-        // Only the second one calls: a handshake that finds nobody is repeated 20 seconds later.
+        // Only the second daemon connects, because a handshake that finds nobody is repeated only
+        // 20 seconds later.
         let remote = match i {
             0 => String::new(),
             _ => format!("remote 127.0.0.1:{};", ports[0]),
@@ -207,7 +210,7 @@ fn quicktun_over_raw_udp(link: Link) {
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
         let mut quicktun = world.command("quicktun", "quicktun");
-        // The names with which Debian's ifupdown starts it.
+        // These are the variables with which Debian's ifupdown starts it.
         quicktun
             .env("IFACE", format!("quick{i}"))
             .env("IF_QT_TUN_MODE", "1")
@@ -249,7 +252,8 @@ fn n2n_edges_through_a_supernode(link: Link) {
     let mut supernode = world.command("n2n", "supernode");
     supernode.args(["-l", &port.to_string()]);
     let _supernode = world.start(supernode);
-    // It runs /sbin/ifconfig in a shell, and reads back the hardware address that this child has set.
+    // The program runs /sbin/ifconfig in a shell, and reads back the hardware address that this
+    // child has set.
     let mut edges = [1, 2].map(|n| {
         let mut edge = world.command("n2n net-tools", "edge");
         edge.args(["-d", &format!("edge{n}"), "-a", &format!("10.9.0.{n}")]);
@@ -275,7 +279,7 @@ fn ssh_forwards_a_tunnel(link: Link) {
     let _watchdog = Watchdog::new("ssh", LIMIT);
     let world = World::new("ssh", link);
     if world.is_kernel() {
-        // Root in a user namespace of one user cannot setgroups(), which sshd insists on.
+        // In a user namespace with one user root cannot call setgroups(), which sshd insists on.
         return;
     }
     let whoami = output(world.bystander("coreutils", "whoami")).stdout;
@@ -335,7 +339,8 @@ fn boringtun_speaks_wireguard(link: Link) {
     let keys = [wireguard_keys(&world), wireguard_keys(&world)];
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
-        // An ordinary user has no /var/run/wireguard: the daemon takes a connected socket instead.
+        // An ordinary user has no /var/run/wireguard, so the daemon gets a connected socket
+        // instead.
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let fd = theirs.as_raw_fd();
         let mut daemon = world.command("boringtun-cli (crates.io)", &boringtun);
@@ -367,7 +372,7 @@ fn boringtun_speaks_wireguard(link: Link) {
             ports[1 - i]
         );
         wireguard_set(&ours, &settings);
-        // The daemon ends when its socket does.
+        // The daemon ends when its socket is closed.
         (program, ours)
     });
     let path = Path::new(world.end("wg0"), world.end("wg1"), Carries::Packets);
@@ -384,7 +389,7 @@ fn wireguard_set(mut uapi: &UnixStream, settings: &str) {
     assert_eq!(String::from_utf8_lossy(&reply[..len]), "errno=0\n\n");
 }
 
-/// Private and public key in hexadecimal, as the UAPI wants them.
+/// Private and public key in hexadecimal, as the UAPI takes them.
 fn wireguard_keys(world: &World) -> (String, String) {
     let pem = world.file("key.pem", "");
     let mut genkey = world.bystander("openssl", "openssl");
@@ -397,7 +402,7 @@ fn wireguard_keys(world: &World) -> (String, String) {
         pkey.args(["pkey", "-outform", "DER", "-in"])
             .arg(&pem)
             .args(args);
-        // Both DER forms end in the 32 bytes of the key.
+        // Both DER forms end with the 32 bytes of the key.
         let der = output(pkey).stdout;
         der[der.len() - 32..]
             .iter()
@@ -408,7 +413,7 @@ fn wireguard_keys(world: &World) -> (String, String) {
 }
 
 fn boringtun() -> PathBuf {
-    // Two installations at once get in each other's way.
+    // Two installations at the same time get in each other's way.
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
     let install = || {
         let root = target_dir().join("real-programs");
@@ -428,12 +433,12 @@ fn boringtun() -> PathBuf {
     INSTALLED.get_or_init(install).clone()
 }
 
-/// Runs cargo, which does nothing when the program is there already.
+/// Runs cargo, which does nothing when the program is installed already.
 fn cargo(args: &[&str], root: &FilePath) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(args).arg("--root").arg(root);
     cargo.env("CARGO_TARGET_DIR", root.join("build"));
-    // Nobody measures it here, and a fresh machine waits for it.
+    // Nobody measures the program here, and a fresh machine has to wait for the build.
     cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
     cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");

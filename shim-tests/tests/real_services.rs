@@ -1,4 +1,5 @@
-//! Real programs with one tun interface, which translate or answer what this driver puts in.
+//! Runs real programs with one tun interface, which translate or answer the packets that this
+//! driver sends.
 //!
 //! `MEMTUN_ON=kernel unshare -Urn` runs the same on the kernel's own driver.
 
@@ -30,7 +31,7 @@ fn next(end: &dyn End, what: &str) -> Vec<u8> {
         .unwrap_or_else(|| panic!("no packet: {what}"))
 }
 
-/// Puts in a UDP datagram, and takes out one with these addresses and this payload.
+/// Sends a UDP datagram, and expects one with these addresses and this payload.
 fn udp_in_udp_out(end: &dyn End, put: (&str, &str), take: (&str, &str), payloads: (&[u8], &[u8])) {
     end.put(&wire::udp(at(put.0), at(put.1), payloads.0));
     let what = format!("{} to {}, {} bytes", take.0, take.1, payloads.1.len());
@@ -41,7 +42,7 @@ fn udp_in_udp_out(end: &dyn End, put: (&str, &str), take: (&str, &str), payloads
     );
 }
 
-/// Puts in an echo request, and takes out the reply (or the translated request).
+/// Sends an echo request, and expects the reply (or the translated request).
 fn ping(end: &dyn End, put: (&str, &str), take: (&str, &str, u8), payload: &[u8]) {
     end.put(&wire::ping(ip(put.0), ip(put.1), 7, payload));
     let echo = wire::read_echo(&next(end, "an echo packet"));
@@ -71,7 +72,8 @@ fn tayga_translates_between_ipv6_and_ipv4(link: Link) {
     let end = world.end("nat64");
     let end = end.as_ref();
 
-    // 2001:db8:64::/96 stands for all of IPv4: 192.0.2.7 is ::c000:207. 2001:db8:1::10 is 192.168.255.10.
+    // 2001:db8:64::/96 stands for all of IPv4: 192.0.2.7 is ::c000:207. 2001:db8:1::10 is
+    // 192.168.255.10.
     let (host6, peer6) = ("[2001:db8:1::10]:4000", "[2001:db8:64::c000:207]:53");
     let (host4, peer4) = ("192.168.255.10:4000", "192.0.2.7:53");
     udp_in_udp_out(end, (host6, peer6), (host4, peer4), (b"query", b"query"));
@@ -116,11 +118,11 @@ fn smoltcp_answers_pings_and_echoes_udp(link: Link) {
     let _watchdog = Watchdog::new("smoltcp", Duration::from_secs(600));
     let world = World::new("smoltcp", link);
     if link == Link::DownAtFirst {
-        // It panics when it writes to an interface that is down.
+        // The program panics when it writes to an interface that is down.
         return;
     }
     if world.is_kernel() {
-        // The administrator goes first.
+        // The administrator sets the interface up first.
         let mut ip = Command::new("sh");
         ip.args(["-c", "ip tuntap add smol0 mode tun && ip link set smol0 up"]);
         assert!(ip.status().is_ok_and(|status| status.success()));
@@ -189,7 +191,7 @@ fn tokio_answers_udp(link: Link) {
     }
 }
 
-/// A program of `real-programs`, built.
+/// Path of a program of `real-programs`, which is built if need be.
 fn built(name: &str) -> PathBuf {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -1,4 +1,4 @@
-//! memtun's table of requests says what the headers of libc and the kernel say.
+//! Checks that memtun's table of requests says what the headers of libc and the kernel say.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,6 @@
-//! Processes that are stopped while they hold a lock of the net stop nobody: drivers keep their timeouts, listing, deleting
-//! and other programs' calls go on, who shares a tunnel with them gets an error after a second and a sentence in the log.
+//! Processes that are stopped while they hold a lock of the net stop nobody: drivers keep their
+//! timeouts, and listing, deleting and other programs' calls go on. A process that shares a tunnel
+//! with a stopped one gets an error after a second, and a sentence in the log.
 //!
 //! `MEMTUN_STOPS` says how many random stops there are (default 30; 200 and more before a release).
 
@@ -12,13 +13,15 @@ use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 use stopping::{hold, Lock, Longest};
 
 const LIMIT: Duration = Duration::from_secs(20);
-/// Timeouts of a driver's, in milliseconds.
+/// The timeouts of a driver's calls, in milliseconds.
 const ALL: [u64; 4] = [0, 1, 50, 1000];
 
-/// What a program is told that will be stopped: its calls may take long, and what it says of that is not looked at.
+/// Environment of a program that will be stopped: its calls may take long, and what it says about
+/// that is not looked at.
 const VICTIM: [(&str, &str); 2] = [("MEMTUN_LOG", "off"), ("PEER_LIMIT_MS", "1000000")];
 
-/// Another program in the same net, on an interface of its own: none of its calls may take two seconds.
+/// Another program in the same net, on an interface of its own. None of its calls may take two
+/// seconds.
 fn bystander(stage: &Stage, net: &Net, peer: &std::path::Path) -> Process {
     let mut command = stage.shimmed(net.path(), peer);
     Process::start(command.args(["w", "other0"]).env("PEER_LIMIT_MS", "2000"))
@@ -49,7 +52,7 @@ fn random_stops_stop_nobody() {
         } else {
             *random.of(&PATTERNS)
         };
-        // A name of its own: children of the last one may outlive it for a moment.
+        // The name is a new one, because children of the last program may outlive it for a moment.
         let name = format!("st{stop}");
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, &name]).envs(VICTIM));
@@ -66,7 +69,7 @@ fn random_stops_stop_nobody() {
         still_runs(&mut other, &stage);
         victim.signal(libc::SIGCONT);
         if pattern == "t" && stop % 10 != 0 {
-            // It goes on where it was.
+            // The program goes on where it was.
             let interface = net
                 .interface(&name)
                 .expect("a look")
@@ -109,11 +112,12 @@ fn a_stopped_holder_of_each_lock_stops_nobody() {
         let net = Net::temporary().expect("a net");
         let mut command = stage.shimmed(net.path(), &peer);
         let mut victim = Process::start(command.args([pattern, "st0"]).envs(VICTIM));
-        // It is in its loop, not still being loaded.
+        // The program is in its loop by now, and not still being loaded.
         net.wait_interface_within("st0", LIMIT)
             .expect("the program's interface");
         let held = hold(&net, victim.0.id() as i32, lock, "st0");
-        // Not before: the net's lock is taken from a holder that is as slow as this one was.
+        // The other program is started only now, because the net's lock is taken from a holder that
+        // is as slow as this one was.
         let mut other = bystander(&stage, &net, &peer);
         let mut longest = Longest::default();
         longest.verbs(&net, "st0", &ALL);
@@ -163,7 +167,8 @@ fn who_shares_a_tunnel_with_a_stopped_holder_gets_an_error_and_a_sentence() {
         let held = hold(&net, program.0.id() as i32, lock, "st0");
         let limit = Instant::now() + LIMIT;
         let mut said = String::new();
-        // The second process says what it got; of reads EAGAIN says nothing, so the log's sentence is what counts.
+        // The second process says what it got. EAGAIN from a read says nothing, so the sentence in
+        // the log is what counts.
         while !said.contains("does not go on")
             || lock == Lock::Interface && !said.contains("sharer: write")
         {

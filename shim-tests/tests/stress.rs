@@ -1,5 +1,5 @@
-//! Several programs that read, fork, exec and are killed at random while packets are injected: every packet is read once,
-//! still queued, or counted as discarded; nothing is left in the net.
+//! Several programs read, fork, exec and are killed at random while packets are injected. Every
+//! packet is read once, still queued, or counted as discarded, and nothing is left in the net.
 
 use memtun::{Sending, Timeout};
 use std::fs::File;
@@ -14,10 +14,10 @@ use shim_tests::build;
 
 const PROGRAMS: usize = 3;
 const TIME: Duration = Duration::from_secs(24);
-/// Most packets in the life of one program.
+/// Largest number of packets in the life of one program.
 const NUMBERS: u64 = 4 << 20;
 
-/// A pseudo-random sequence: the seed is printed, so that a failure can be run again.
+/// A pseudo-random sequence. The seed is printed, so that a failure can be run again.
 struct Random(u64);
 
 impl Random {
@@ -50,7 +50,7 @@ fn numbered(number: u32, len: usize) -> Vec<u8> {
 }
 
 fn start(program: &Path, net: &Net, name: &str, marks: &Path, seed: u64) -> Child {
-    // Never to be satisfied by the real device: no capability in the child.
+    // The child has no capability, so that the real device can never be what it opens.
     let drop = [
         "--bounding-set=-all",
         "--inh-caps=-all",
@@ -72,7 +72,8 @@ fn start(program: &Path, net: &Net, name: &str, marks: &Path, seed: u64) -> Chil
         .expect("the command setpriv, of Debian's util-linux")
 }
 
-/// One program's life: packets are injected until the random moment at which it is killed. What became of them.
+/// The life of one program: packets are injected until the random moment at which it is killed.
+/// Returns what became of them.
 fn live(
     program: &Path,
     net: &Net,
@@ -127,8 +128,9 @@ fn live(
     )
 }
 
-/// Waits for the last forked reader to go (they die with their parent) and adds up. How many packets nobody read: they were
-/// still queued, or in the hands of a process that was killed, taken out of the queue and not marked yet.
+/// Waits for the last forked reader to end (the readers die with their parent) and adds up. Returns
+/// the number of packets that nobody read: they were still queued, or a process that was killed had
+/// taken them out of the queue and not marked them yet.
 fn account(interface: &Interface, marks: &File, accepted: u64, refused: u64) -> u64 {
     let limit = Instant::now() + Duration::from_secs(20);
     while !interface.is_gone() {
@@ -196,7 +198,8 @@ fn nothing_is_lost_when_programs_are_killed_at_random() {
         lives.len()
     );
     assert!(lives.len() > 10 && packets > 10_000, "too little happened");
-    // Each life ends with one killed parent and the readers that it forked, which are killed as well, some at random before.
+    // Each life ends with one killed parent and the readers that it forked, which are killed as
+    // well, some of them earlier at random.
     assert!(
         in_hand <= 64 * lives.len() as u64,
         "{in_hand} of {packets} packets are unaccounted for"

@@ -1,8 +1,8 @@
-//! Twisted's own tun and tap tests, from PyPI, without `CAP_NET_ADMIN`.
+//! Runs Twisted's own tun and tap tests, from PyPI, without `CAP_NET_ADMIN`.
 //!
-//! An ordinary user's run of them on the kernel says `PASSED (skips=16, successes=102)`: every test of the
-//! real device is skipped. Under the shim those must run and pass, but for four that send and receive through
-//! the kernel's own sockets over the tunnel.
+//! When an ordinary user runs them on the kernel, they end with `PASSED (skips=16, successes=102)`:
+//! every test of the real device is skipped. Under the shim those must run and pass, except four
+//! that send and receive through the kernel's own sockets over the tunnel.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const DEVICE_TESTS: [&str; 8] = [
     "test_send",
     "test_writeEBADF",
 ];
-/// They bind a socket to the kernel's address of the interface (172.16.0.1, 172.16.1.1).
+/// Tests that bind a socket to the kernel's address of the interface (172.16.0.1, 172.16.1.1).
 const NEED_SOCKETS: [&str; 2] = ["test_receive", "test_send"];
 
 fn run(mut command: Command) -> String {
@@ -38,7 +38,7 @@ fn run(mut command: Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A virtual environment with Twisted in it, made once.
+/// Path of a virtual environment with Twisted in it, which is made once.
 fn environment() -> PathBuf {
     let dir = target_dir().join("real-programs/twisted");
     let python = dir.join("bin/python");
@@ -60,7 +60,7 @@ fn environment() -> PathBuf {
     dir
 }
 
-/// "Class.test" to result, from trial's verbose report.
+/// Maps "Class.test" to its result, from trial's verbose report.
 fn results(report: &str) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
     let mut class = "";
@@ -107,7 +107,7 @@ fn device_tests_of_twisted_pass_without_privileges() {
     println!("{passed} of {} tests of {MODULE} pass", results.len());
 }
 
-/// What Twisted asks of an administrator before its device tests.
+/// Does what Twisted asks an administrator to do before its device tests.
 fn make_taps() {
     for (name, net, pi) in [
         ("tap-twtest", "172.16.0", ""),

@@ -1,10 +1,11 @@
 /* driver.c - a driver of somebody's net: driver DIR|- OWNER|- STEP...
  *
- * DIR `-` is the net of the process itself. OWNER `-` is nobody in particular. Answers are lines "step: ok" or
- * "step: ERRNO SENTENCE".
+ * DIR `-` is the net of the process itself. OWNER `-` is nobody in particular. Answers are lines
+ * "step: ok" or "step: ERRNO SENTENCE".
  *
  *     join            nothing more than joining, which comes first always
- *     everything      all that a driver can do with the net and its interface tun0, waiting at most 5 ms for each thing
+ *     everything      all that a driver can do with the net and its interface tun0, waiting at most
+ *                     5 ms for each thing
  *     deny, remove
  *     ready           says so, for whoever waits for it
  *     wait, nap       sleeps until somebody kills it, or for a moment

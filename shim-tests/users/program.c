@@ -1,12 +1,14 @@
-/* program.c - what a program does with a tunnel, step by step: each argument is a step, each answer a line "step: ok" or
- * "step: ERRNO". Whatever fails, the next step is tried as well: an attack shows where nobody expects it.
+/* program.c - what a program does with a tunnel, step by step: each argument is a step, each answer
+ * a line "step: ok" or "step: ERRNO". Whatever fails, the next step is tried as well: an attack
+ * shows where nobody expects it.
  *
  *     open            opens the device, without blocking
  *     attach=NAME     TUNSETIFF
  *     persist, write, read, poll, close
  *     lookup=NAME     if_nametoindex
  *     cycle=N         opens, attaches to tun%d, writes and closes, N times
- *     env             a program with an empty environment opens the device: "env: ok" or its exit status
+ *     env             a program with an empty environment opens the device: "env: ok" or its exit
+ *                     status
  *     ready           says so, for whoever waits for it
  *     wait, nap       sleeps until somebody kills it, or for a moment
  *     kill            kills itself

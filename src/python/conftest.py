@@ -1,4 +1,5 @@
-"""Tests run in a checkout without an installation as well: with this checkout's sources and its release build."""
+"""Lets tests run in a checkout without an installation, too, with the sources of this checkout
+and its release build."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ if not _installed:
     if importlib.util.find_spec("memtun") is None:
         source = str(Path(__file__).parent / "src")
         sys.path.insert(0, source)
-        # For the pytests that tests of the plugin start.
+        # The pytest processes that tests of the plugin start need this as well.
         os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
     pytest_plugins.append("memtun.pytest_plugin")
 

@@ -40,22 +40,23 @@
 #endif
 
 /*
- How long in milliseconds other languages wait in a call that names no time.
+ How long in milliseconds a call waits that names no time, in the other languages' interfaces.
  */
 #define MEMTUN_TIMEOUT_DEFAULT 5000
 
 /*
- A time in milliseconds that never ends; every negative one does as well.
+ A time in milliseconds that never ends. Every negative time means the same.
  */
 #define MEMTUN_TIMEOUT_FOREVER -1
 
 /*
- Room in bytes for any IP address as text, with its NUL.
+ Size in bytes of a buffer for any IP address as text, with its NUL.
  */
 #define MEMTUN_HOST_LEN 64
 
 /*
- What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as MEMTUN_KIND_OTHER.
+ What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as
+ MEMTUN_KIND_OTHER.
  */
 typedef enum {
     /*
@@ -63,7 +64,7 @@ typedef enum {
      */
     MEMTUN_KIND_NONE = 0,
     /*
-     Something else: the errno says what.
+     It is something else, and the errno says what.
      */
     MEMTUN_KIND_OTHER = 1,
     /*
@@ -83,11 +84,11 @@ typedef enum {
      */
     MEMTUN_KIND_LOST = 5,
     /*
-     The link is down.
+     The link is down, or has no carrier.
      */
     MEMTUN_KIND_LINK_DOWN = 6,
     /*
-     The read queue stayed full, or whoever captures stayed behind.
+     The read queue stayed full, or the capturer stayed behind.
      */
     MEMTUN_KIND_FULL = 7,
     /*
@@ -95,7 +96,7 @@ typedef enum {
      */
     MEMTUN_KIND_NOT_ATTACHED = 8,
     /*
-     The packet is larger than the mtu.
+     The packet is larger than the MTU.
      */
     MEMTUN_KIND_TOO_LARGE = 9,
     /*
@@ -123,12 +124,12 @@ typedef struct memtun_interface memtun_interface;
 typedef struct memtun_net memtun_net;
 
 /*
- Reads the datagrams to one address, with a place of its own.
+ A reader of the datagrams to one address, with a position of its own.
  */
 typedef struct memtun_receiver memtun_receiver;
 
 /*
- Reads everything that the program writes, with a place of its own.
+ A reader of everything that the program writes, with a position of its own.
  */
 typedef struct memtun_subscriber memtun_subscriber;
 
@@ -137,8 +138,9 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
- With weak declarations (MEMTUN_WEAK) the function's address says whether the library is there at all.
+ Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or
+ loaded. With weak declarations (MEMTUN_WEAK) the address of this function says whether the
+ library is there at all.
  */
 MEMTUN_API int memtun_active(void);
 
@@ -148,70 +150,75 @@ MEMTUN_API int memtun_active(void);
 MEMTUN_API const char *memtun_version(void);
 
 /*
- What the calling thread's last failed call said: a sentence with the remedy, without a full stop or
- newline. Empty when none has failed. The text is valid until this thread's next call of the library, or
- its end; do not free it.
+ The sentence of the calling thread's last failed call, with the remedy, without a full stop or
+ newline. It is empty when none has failed. The text is valid until this thread's next call of
+ the library, or until its end; do not free it.
  */
 MEMTUN_API const char *memtun_error_text(void);
 
 /*
- The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as EAGAIN is
- that of a packet that did not come and of a queue that stayed full.
+ The kind of the calling thread's last failed call, a memtun_kind. It tells apart what the errno
+ does not: EAGAIN stands both for a packet that did not come and for a queue that stayed full.
  */
 MEMTUN_API int memtun_error_kind(void);
 
 /*
- How many packets the calling thread's last failed call told of, if its kind was MEMTUN_KIND_LOST; else 0.
+ The number of packets that the reader lost in the calling thread's last failed call, if its kind
+ was MEMTUN_KIND_LOST; else 0.
  */
 MEMTUN_API uint64_t memtun_error_lost(void);
 
 /*
- Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the calling
- process's own net, in which it opens its tunnels when it runs under the shim. The handle is valid until
- memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to
- it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN:
- what is in it is damaged, or another version's.
+ Joins a net. Its directory is made if it is missing (mode 0700), the parent directory is not.
+ dir NULL: the calling process's own net, in which it opens its tunnels when it runs under the
+ shim. The handle is valid until memtun_net_close. ENODEV: dir is NULL and the process has no
+ net. EPERM: the directory belongs to another user, or others may write to it. ENOTDIR: it is a
+ file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN: its
+ contents are damaged, or were made by another version.
  */
 MEMTUN_API memtun_net *memtun_net_open(const char *dir);
 
 /*
- Joins the net of the user with this number, and of no other: how root joins another user's. What is made
- in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user.
- EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+ Joins the net of the user with this number, and of no other: this is how root joins another
+ user's net. What is made in it belongs to that user. EPERM: the net belongs to somebody else, or
+ the caller is neither root nor that user. EINVAL: dir is NULL; MEMTUN_NET_OWNER says whose the
+ process's own net is. Otherwise this is as memtun_net_open.
  */
 MEMTUN_API memtun_net *memtun_net_open_of_user(const char *dir, uid_t owner);
 
 /*
- A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
- this one and those made from it. Nets of processes that were killed are removed on the way. The handle is
- valid until memtun_net_close.
+ Makes a net in /dev/shm, else in $XDG_RUNTIME_DIR, else in $TMPDIR. It is removed with the last
+ of its handles: this one and those made from it. Nets that killed processes have left there are
+ removed as well. The handle is valid until memtun_net_close.
  */
 MEMTUN_API memtun_net *memtun_net_open_temporary(void);
 
 /*
- Closes a net's handle. Interfaces that came from it stay valid. NULL is fine.
+ Closes a net's handle. Interfaces that came from it stay valid. NULL is allowed.
  */
 MEMTUN_API void memtun_net_close(memtun_net *net);
 
 /*
- The net's directory, as MEMTUN_NET wants it, as text: see "Texts that are returned" above.
+ The net's directory in the form that MEMTUN_NET takes, as text: see "Texts that are returned"
+ above.
  */
 MEMTUN_API ssize_t memtun_net_path(const memtun_net *net, char *buf, size_t buf_len);
 
 /*
- Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
- open no more.
+ Removes the net's directory with all that is in it, now. Programs in it keep their descriptors
+ but cannot open more.
  */
 MEMTUN_API int memtun_net_remove(memtun_net *net);
 
 /*
- Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
- "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
+ Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",
+ "ioctl:TUNSETIFF=EBUSY@1" or "open=ENOENT" (until it is taken back). -EINVAL: it is no such
+ fault. -ENOSPC: 64 are set already.
  */
 MEMTUN_API int memtun_net_fault(memtun_net *net, const char *spec);
 
 /*
- Takes a fault back: 1, or 0 when it was not set any more.
+ Takes a fault back. Returns 1, or 0 when it was not set any more.
  */
 MEMTUN_API int memtun_net_take_back(memtun_net *net, const char *spec);
 
@@ -221,9 +228,10 @@ MEMTUN_API int memtun_net_take_back(memtun_net *net, const char *spec);
 MEMTUN_API int memtun_net_permit(memtun_net *net, const char *operation);
 
 /*
- Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
- Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
- owner and group the program is not, changing one by requests on sockets.
+ Takes a permission away. Without "open" or "ioctl" that operation fails with EPERM from now on,
+ in programs that are already running as well. Without "net_admin" the operations fail for which
+ the kernel demands CAP_NET_ADMIN: making interfaces, attaching to an interface whose owner and
+ group the program is not, and changing an interface by requests on sockets.
  */
 MEMTUN_API int memtun_net_deny(memtun_net *net, const char *operation);
 
@@ -233,45 +241,50 @@ MEMTUN_API int memtun_net_deny(memtun_net *net, const char *operation);
 MEMTUN_API int memtun_net_permits(const memtun_net *net, const char *operation);
 
 /*
- Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+ Has the net an interface of this name, or had it one? 1 or 0. -EINVAL: no interface can have
+ that name.
  */
 MEMTUN_API int memtun_net_had_interface(const memtun_net *net, const char *name);
 
 /*
- Sets the longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
+ Sets the longest write in bytes; a longer one fails with ENOBUFS. 0: there is no limit, as in
+ the kernel.
  */
 MEMTUN_API int memtun_net_set_send_buffer_size(memtun_net *net, uint32_t bytes);
 
 /*
- Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch programs
- that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+ Sets the suffix (at most 12 bytes) that replaces the end of every name that a program asks for,
+ to catch programs that ignore the name that TUNSETIFF gives back. An empty one restores the
+ kernel's naming.
  */
 MEMTUN_API int memtun_net_set_name_suffix(memtun_net *net, const char *suffix);
 
 /*
- Takes back every fault, grants every permission, lifts the limit of the send buffer and the suffix of
- names.
+ Takes back every fault, grants every permission, and removes the limit of the send buffer and
+ the suffix of names.
  */
 MEMTUN_API int memtun_net_reset(memtun_net *net);
 
 /*
  Waits up to timeout_ms until an interface of this name exists. The handle is valid until
- memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
- EINVAL: no interface can have that name.
+ memtun_interface_close, also after the net's handle is closed or the interface is gone. ENODEV:
+ there was none in time. EINVAL: no interface can have that name.
  */
 MEMTUN_API memtun_interface *memtun_interface_open(memtun_net *net, const char *name, int timeout_ms);
 
 /*
- Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
- is not touched. NULL is fine.
+ Closes an interface's handle. Subscribers and receivers that came from it stay valid, and the
+ interface itself is not touched. NULL is allowed.
  */
 MEMTUN_API void memtun_interface_close(memtun_interface *interface);
 
 /*
- Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
- begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
- stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
- the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
+ Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
+ read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
+ the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
+ for the whole time. -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is
+ larger than the MTU. -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet
+ that is refused is not queued.
  */
 MEMTUN_API
 int memtun_interface_inject(memtun_interface *interface,
@@ -281,7 +294,8 @@ int memtun_interface_inject(memtun_interface *interface,
                             int timeout_ms);
 
 /*
- As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
+ The same as memtun_interface_inject for an IP packet of len bytes; a TAP gets an Ethernet header
+ in front.
  */
 MEMTUN_API
 int memtun_interface_deliver(memtun_interface *interface,
@@ -290,8 +304,9 @@ int memtun_interface_deliver(memtun_interface *interface,
                              int timeout_ms);
 
 /*
- As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
- refused. For a driver whose language wants to look at signals in between.
+ The same as memtun_interface_inject for one turn of a longer wait: a packet that finds no room
+ in time is not counted as refused. This is for a driver whose language has to look at signals in
+ between.
  */
 MEMTUN_API
 int memtun_interface_offer(memtun_interface *interface,
@@ -301,7 +316,7 @@ int memtun_interface_offer(memtun_interface *interface,
                            int timeout_ms);
 
 /*
- As memtun_interface_deliver, for one turn of a longer wait: see memtun_interface_offer.
+ The same as memtun_interface_deliver for one turn of a longer wait: see memtun_interface_offer.
  */
 MEMTUN_API
 int memtun_interface_offer_ip(memtun_interface *interface,
@@ -310,7 +325,7 @@ int memtun_interface_offer_ip(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- As memtun_interface_send_udp, for one turn of a longer wait: see memtun_interface_offer.
+ The same as memtun_interface_send_udp for one turn of a longer wait: see memtun_interface_offer.
  */
 MEMTUN_API
 int memtun_interface_offer_udp(memtun_interface *interface,
@@ -323,9 +338,10 @@ int memtun_interface_offer_udp(memtun_interface *interface,
                                int timeout_ms);
 
 /*
- Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
- 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
- or too long. Else as memtun_interface_inject.
+ Sends one UDP datagram with len bytes of data and right checksums to the program. src_host NULL:
+ the source is 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: it is 21345.
+ -EINVAL: a host is no IP address, the two are of different families, or the data is too long.
+ Otherwise this is as memtun_interface_inject.
  */
 MEMTUN_API
 int memtun_interface_send_udp(memtun_interface *interface,
@@ -338,8 +354,9 @@ int memtun_interface_send_udp(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
- for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
+ The address that memtun_interface_send_udp sends from, given the same src_host, src_port and
+ dst_host. host has room for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be
+ NULL.
  */
 MEMTUN_API
 int memtun_udp_source(const char *src_host,
@@ -355,30 +372,31 @@ int memtun_udp_source(const char *src_host,
 MEMTUN_API int memtun_interface_set_up(memtun_interface *interface, int up);
 
 /*
- Sets the largest packet in bytes: 68 to 65535, to 65521 for a TAP.
+ Sets the MTU, the length of the largest packet in bytes: 68 to 65535, at most 65521 for a TAP.
  */
 MEMTUN_API int memtun_interface_set_mtu(memtun_interface *interface, uint32_t mtu);
 
 /*
- Sets how many packets each read queue holds; of a queue that gets shorter the oldest stay.
+ Sets the number of packets that each read queue holds. In a queue that becomes shorter the
+ oldest packets stay.
  */
 MEMTUN_API int memtun_interface_set_txqueuelen(memtun_interface *interface, uint32_t packets);
 
 /*
- Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
- any.
+ Sets the user who may attach when programs lack the permission "net_admin", as TUNSETOWNER does;
+ (uid_t)-1 allows any user.
  */
 MEMTUN_API int memtun_interface_set_owner(memtun_interface *interface, uid_t uid);
 
 /*
- Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
- (gid_t)-1 for any.
+ Sets the group whose members may attach when programs lack the permission "net_admin", as
+ TUNSETGROUP does; (gid_t)-1 allows any group.
  */
 MEMTUN_API int memtun_interface_set_group(memtun_interface *interface, gid_t gid);
 
 /*
- Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
- TUN has none.
+ Sets the hardware address of a TAP to the 6 bytes at mac. -EADDRNOTAVAIL: it is a multicast
+ address or all zeros. -EOPNOTSUPP: the interface is a TUN, which has none.
  */
 MEMTUN_API int memtun_interface_set_mac(memtun_interface *interface, const uint8_t *mac);
 
@@ -388,7 +406,7 @@ MEMTUN_API int memtun_interface_set_mac(memtun_interface *interface, const uint8
 MEMTUN_API int memtun_interface_set_name(memtun_interface *interface, const char *name);
 
 /*
- Sets the carrier on (1) or off (0).
+ Sets the carrier of the link on (1) or off (0).
  */
 MEMTUN_API int memtun_interface_set_carrier(memtun_interface *interface, int on);
 
@@ -398,10 +416,11 @@ MEMTUN_API int memtun_interface_set_carrier(memtun_interface *interface, int on)
 MEMTUN_API int memtun_interface_delete(memtun_interface *interface);
 
 /*
- The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
- cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
- handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
- what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
+ Takes the next packet that the program wrote. Returns its length in bytes, which may be more
+ than buf_len (then the packet is cut). ethertype may be NULL. Each handle sees every packet
+ once. -EAGAIN: there was none in time. -ENOBUFS: the program overtook this handle, which lost as
+ many packets as memtun_error_lost says; the next call goes on in the middle of what is kept.
+ -ENODEV: the interface is gone, and all that the program wrote to it has been received.
  */
 MEMTUN_API
 ssize_t memtun_interface_recv(memtun_interface *interface,
@@ -411,9 +430,10 @@ ssize_t memtun_interface_recv(memtun_interface *interface,
                               int timeout_ms);
 
 /*
- The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
- bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
- -EAGAIN says what was passed over, as for its port or checksum.
+ Takes the next UDP datagram that the program sends to host (NULL: any) and port. Returns the
+ length of its payload in bytes, which may be more than buf_len (then it is cut). The errors are
+ those of memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over,
+ for example because of their port or checksum.
  */
 MEMTUN_API
 ssize_t memtun_interface_recv_udp(memtun_interface *interface,
@@ -424,14 +444,15 @@ ssize_t memtun_interface_recv_udp(memtun_interface *interface,
                                   int timeout_ms);
 
 /*
- A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
- until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
+ Makes a reader, with a position of its own, of everything that the program writes, from the
+ oldest packet that is kept. The handle is valid until memtun_subscriber_close, also after the
+ interface's handle is closed or the interface is gone.
  */
 MEMTUN_API memtun_subscriber *memtun_subscriber_open(memtun_interface *interface);
 
 /*
- As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
- 1970. Both it and ethertype may be NULL.
+ The same as memtun_interface_recv at the subscriber's own position. time_ns is the time at which
+ the packet was written, in nanoseconds since 1970. Both it and ethertype may be NULL.
  */
 MEMTUN_API
 ssize_t memtun_subscriber_recv(memtun_subscriber *subscriber,
@@ -442,14 +463,14 @@ ssize_t memtun_subscriber_recv(memtun_subscriber *subscriber,
                                int timeout_ms);
 
 /*
- Closes a subscriber. NULL is fine.
+ Closes a subscriber. NULL is allowed.
  */
 MEMTUN_API void memtun_subscriber_close(memtun_subscriber *subscriber);
 
 /*
- A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
- oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
- or the interface is gone.
+ Makes a reader, with a position of its own, of the UDP datagrams that the program sends to host
+ (NULL: any) and port, from the oldest packet that is kept. The handle is valid until
+ memtun_receiver_close, also after the interface's handle is closed or the interface is gone.
  */
 MEMTUN_API
 memtun_receiver *memtun_receiver_open(memtun_interface *interface,
@@ -457,9 +478,10 @@ memtun_receiver *memtun_receiver_open(memtun_interface *interface,
                                       uint16_t port);
 
 /*
- The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
- src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
- where it came from and may be NULL. Errors as memtun_interface_recv.
+ Takes the next datagram. Returns the length of its payload in bytes, which may be more than
+ buf_len (then it is cut). src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough
+ for any address), and src_port get the address that it came from, and may be NULL. The errors
+ are those of memtun_interface_recv.
  */
 MEMTUN_API
 ssize_t memtun_receiver_recv(memtun_receiver *receiver,
@@ -471,32 +493,34 @@ ssize_t memtun_receiver_recv(memtun_receiver *receiver,
                              int timeout_ms);
 
 /*
- Closes a receiver. NULL is fine.
+ Closes a receiver. NULL is allowed.
  */
 MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
 
 /*
- The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
- tunnels (attached or not). Members are only ever added. A text that is returned.
+ The net as a JSON object with the members path, permissions, faults, send_buffer_size,
+ name_suffix, discarded, interfaces and tunnels (attached or not). Members are only ever added. A
+ text that is returned.
  */
 MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t buf_len);
 
 /*
- An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as
- memtun_net_describe.
+ An interface as a JSON object. When it is gone ("gone": true) the object shows it as it was
+ then. Otherwise this is as memtun_net_describe.
  */
 MEMTUN_API ssize_t memtun_interface_describe(const memtun_interface *interface, char *buf, size_t buf_len);
 
 /*
- A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
- hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
- memtun_net_describe.
+ A tunnel as a JSON object, with the packets that wait to be read by the program ("read_buffer",
+ oldest first, data in hexadecimal). id is the tunnel's id from memtun_net_describe. -ENOENT: the
+ tunnel is closed. Otherwise this is as memtun_net_describe.
  */
 MEMTUN_API ssize_t memtun_net_describe_tunnel(const memtun_net *net, uint64_t id, char *buf, size_t buf_len);
 
 /*
- One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
- UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+ One line of text about a packet of len bytes, as far as it can be understood, such as "IPv4
+ 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes". tap says whether it is an Ethernet frame (1) or an IP
+ packet (0). ethertype 0: it is taken from the packet. A text that is returned.
  */
 MEMTUN_API
 ssize_t memtun_packet_describe(const void *packet,
@@ -507,20 +531,21 @@ ssize_t memtun_packet_describe(const void *packet,
                                size_t buf_len);
 
 /*
- The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
- library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
- returned.
+ The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, else what this process was preloaded
+ with, else this very library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot
+ express the path. A text that is returned.
  */
 MEMTUN_API ssize_t memtun_library_path(char *buf, size_t buf_len);
 
 /*
- The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
- /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
- others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
- devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
- what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
- link, a device that is no absolute path or has ".." or ':' in it. Bytes that are returned as a text is, with NULs
- among them. Else as memtun_library_path.
+ The variables that put a program into the net and under the library: NAME=VALUE, each with a NUL
+ behind it, as in /proc/self/environ. They are LD_PRELOAD, where preloaded (or NULL) would be the
+ list without memtun, MEMTUN_NET and others of memtun's. link: "up" or "down" for new interfaces;
+ NULL: as the program inherits it. devices: special devices in place of /dev/net/tun, ended by a
+ NULL; NULL: as the program inherits them. A variable without a value takes back what is said of
+ another net; it has to be set where the program would inherit one. -EINVAL: link is another
+ word, or a device is no absolute path or has ".." or ':' in it. Bytes that are returned as a
+ text is, with NULs among them. Otherwise this is as memtun_library_path.
  */
 MEMTUN_API
 ssize_t memtun_net_environment(const memtun_net *net,
@@ -531,12 +556,13 @@ ssize_t memtun_net_environment(const memtun_net *net,
                                size_t buf_len);
 
 /*
- Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
- directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
- will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
- NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
- capabilities, so that the system would start it without the library, on the machine's own devices.
- -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
+ Looks at a program before it is started under the library. It is looked for in PATH (path, NULL:
+ this process's) and from a directory (dir, NULL: this process's). The answer is a JSON object:
+ file; warnings, sentences about what the library will not see of it (static, Go, raw system
+ calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
+ memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities, so that the
+ system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
+ -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as
  memtun_net_describe.
  */
 MEMTUN_API

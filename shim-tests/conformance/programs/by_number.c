@@ -1,4 +1,5 @@
-/* Calls by number, through libc's syscall(): what has a hook by its name has it by its number too. */
+/* Calls by number, through libc's syscall(): what has a hook by its name has it by its number too.
+   */
 #include "driver.h"
 #include <linux/aio_abi.h>
 

@@ -1,4 +1,5 @@
-/* A number that was a tunnel becomes something else, and the other way round: calls go to what is there now. */
+/* A number that was a tunnel becomes something else, and the other way round: calls go to what is
+   there now. */
 #include "driver.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)

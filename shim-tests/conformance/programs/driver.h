@@ -1,10 +1,10 @@
 /* driver.h - the far side of the interface, in the same process as the program under test.
  *
- * On the kernel it is an AF_PACKET socket bound to the interface (SOCK_DGRAM for a tun, SOCK_RAW for a tap), under the
- * shim the functions of memtun.h. Link state and mtu go through SIOC* on an ordinary socket in both worlds.
- * Results are 0, a length, or a negative errno. A packet that drv_send() accepted is in the queue when it returns, and
- * drv_recv() sees every packet whose write() has returned.
- */
+ * On the kernel it is an AF_PACKET socket bound to the interface (SOCK_DGRAM for a tun, SOCK_RAW
+ * for a tap), under the shim the functions of memtun.h. Link state and mtu go through SIOC* on
+ * an ordinary socket in both worlds. Results are 0, a length, or a negative errno. A packet that
+ * drv_send() accepted is in the queue when it returns, and drv_recv() sees every packet whose
+ * write() has returned. */
 #ifndef DRIVER_H
 #define DRIVER_H
 #include "harness.h"
@@ -142,7 +142,8 @@ HELPER driver drv_attach(const char *name)
             die("memtun_net_open");
         if (!(d.iface = memtun_interface_open(net, name, 2000)))
             die("memtun_interface_open");
-        /* A socket sees what is written after it was bound; a memtun handle also what was kept from before. */
+        /* A socket sees what is written after it was bound; a memtun handle also what was kept from
+           before. */
         for (ssize_t n = 0; n >= 0 || n == -ENOBUFS;)
             n = memtun_interface_recv(d.iface, buf, sizeof buf, NULL, 0);
     } else {
@@ -163,7 +164,8 @@ HELPER void drv_detach(driver *d)
         close(d->sock);
 }
 
-/* A full queue drops the packet, as the network would: memtun reports what the kernel keeps to itself. */
+/* A full queue drops the packet, as the network would: memtun reports what the kernel keeps to
+   itself. */
 HELPER int drv_send(driver *d, const void *data, size_t len, unsigned ethertype)
 {
     if (d->iface) {

@@ -1,5 +1,6 @@
-/* What is easily forgotten of an epoll instance: numbers that are closed and used again, one datum for several, edges and
- * single shots over a link that goes down, calls that fail, tunnels that only others hold. */
+/* What is easily forgotten of an epoll instance: numbers that are closed and used again, one datum
+ * for several, edges and single shots over a link that goes down, calls that fail, tunnels that
+ * only others hold. */
 #include "epolls.h"
 #include <sys/eventfd.h>
 

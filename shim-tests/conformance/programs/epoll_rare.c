@@ -1,6 +1,6 @@
-/* Epoll where a registration is not on the ready list when something happens, and where its number is closed: who asked for
- * what when the interface is deleted, a single shot that was fired, the number taken by another file, edges through a nested
- * instance. */
+/* Epoll where a registration is not on the ready list when something happens, and where its number
+ * is closed: who asked for what when the interface is deleted, a single shot that was fired, the
+ * number taken by another file, edges through a nested instance. */
 #include "epolls.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)
@@ -62,7 +62,8 @@ static void deleted(const char *road, int i, int up, int waits_before)
     close(outer);
 }
 
-/* The number that was registered is closed while another is left, and free or another file's when the link comes up. */
+/* The number that was registered is closed while another is left, and free or another file's when
+   the link comes up. */
 static void closed(const char *road, unsigned bits, int taken)
 {
     char text[160];
@@ -108,7 +109,8 @@ static void closed(const char *road, unsigned bits, int taken)
     close(ep);
 }
 
-/* A nested instance that is registered edge-triggered: each packet is told, also one behind another. */
+/* A nested instance that is registered edge-triggered: each packet is told, also one behind
+   another. */
 static void nested_edges(const char *road, int added_first)
 {
     char text[160];

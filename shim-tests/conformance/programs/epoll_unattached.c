@@ -1,6 +1,6 @@
-/* An epoll registration made before TUNSETIFF has no wait queue: it is looked at while it is on epoll's ready list
- * (where POLLERR has put it), and when that look finds nothing, no packet ever wakes it again. EPOLL_CTL_MOD is one more
- * look; only EPOLL_CTL_DEL and ADD give it a life. */
+/* An epoll registration made before TUNSETIFF has no wait queue: it is looked at while it is on
+ * epoll's ready list (where POLLERR has put it), and when that look finds nothing, no packet ever
+ * wakes it again. EPOLL_CTL_MOD is one more look; only EPOLL_CTL_DEL and ADD give it a life. */
 #include "epolls.h"
 
 static char label[100];
@@ -44,7 +44,8 @@ static void looked_at_while_down(const char *name, unsigned trigger)
     close(fd);
 }
 
-/* Nobody waits between TUNSETIFF and the first packet: the registration is still on the ready list. */
+/* Nobody waits between TUNSETIFF and the first packet: the registration is still on the ready list.
+   */
 static void not_looked_at(const char *name, unsigned trigger, int wait_before)
 {
     int ep = ep_make(), fd = MUST(open(DEVICE, O_RDWR | O_NONBLOCK));
@@ -67,7 +68,8 @@ static void not_looked_at(const char *name, unsigned trigger, int wait_before)
     close(fd);
 }
 
-/* A registration through a dup made before is as dead; one made after attaching is alive beside it. */
+/* A registration through a dup made before is as dead; one made after attaching is alive beside it.
+   */
 static void two_instances(void)
 {
     int early = ep_make(), late = ep_make(), fd = MUST(open(DEVICE, O_RDWR | O_NONBLOCK));

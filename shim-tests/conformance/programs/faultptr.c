@@ -1,4 +1,5 @@
-/* Pointers that cannot be read or written: EFAULT, never a signal, and what has happened all the same. */
+/* Pointers that cannot be read or written: EFAULT, never a signal, and what has happened all the
+   same. */
 #include "driver.h"
 
 /* An ifreq in memory that can be read but not written. */

@@ -1,4 +1,5 @@
-/* File operations that make no sense on a tun, in both states; and those that work although one would not think so. */
+/* File operations that make no sense on a tun, in both states; and those that work although one
+   would not think so. */
 #include "driver.h"
 #include <sys/file.h>
 #include <sys/sendfile.h>

@@ -1,4 +1,5 @@
-/* The generic FIO* requests and descriptor flags: they never reach the driver, so they work in every state. */
+/* The generic FIO* requests and descriptor flags: they never reach the driver, so they work in
+   every state. */
 #include "driver.h"
 #include <linux/fs.h>
 

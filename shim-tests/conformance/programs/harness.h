@@ -1,9 +1,10 @@
-/* harness.h - what every conformance program shares: labelled lines, a watchdog, children, waiting for a fact.
+/* harness.h - what every conformance program shares: labelled lines, a watchdog, children,
+ * waiting for a fact.
  *
- * A program prints lines "label: result" on standard output; a label occurs once per program and has no ": ". The
- * transcript on the kernel's driver and the one under the shim must be equal, so nothing is printed that may differ between two runs
- * (absolute interface indexes, inodes, random addresses, process ids): print a predicate instead.
- */
+ * A program prints lines "label: result" on standard output; a label occurs once per program and
+ * has no ": ". The transcript on the kernel's driver and the one under the shim must be equal,
+ * so nothing is printed that may differ between two runs (absolute interface indexes, inodes,
+ * random addresses, process ids): print a predicate instead. */
 #ifndef HARNESS_H
 #define HARNESS_H
 #ifndef _GNU_SOURCE
@@ -57,7 +58,8 @@ HELPER void die(const char *what)
 
 #define MUST(expr) ({ long must_ = (long)(expr); if (must_ == -1) die(#expr); must_; })
 
-/* "--real-device" asks only whether this user may create an interface on the real driver: 0 yes, 77 no. */
+/* "--real-device" asks only whether this user may create an interface on the real driver: 0 yes, 77
+   no. */
 HELPER int real_device(void)
 {
     struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI };
@@ -65,7 +67,8 @@ HELPER int real_device(void)
     return fd >= 0 && ioctl(fd, TUNSETIFF, &ifr) == 0 ? 0 : 77;
 }
 
-/* First thing in main(). SHIM_TESTS_SIDE guards against a run by hand that would touch the machine's own interfaces. */
+/* First thing in main(). SHIM_TESTS_SIDE guards against a run by hand that would touch the
+   machine's own interfaces. */
 HELPER void start(int argc, char **argv)
 {
     const char *side = getenv("SHIM_TESTS_SIDE");

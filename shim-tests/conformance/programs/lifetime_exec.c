@@ -61,7 +61,8 @@ static void images(void)
     drv_detach(&d);
 }
 
-/* A program that knows nothing of tun devices holds the interface, and gives it back when it ends. */
+/* A program that knows nothing of tun devices holds the interface, and gives it back when it ends.
+   */
 static void innocent(void)
 {
     gate hold;
@@ -101,7 +102,8 @@ static void replaced(void)
     say("gone with it", "%d", exists("lx2"));
 }
 
-/* An environment made by hand loses the preload variable unless the exec family is asked to keep it. */
+/* An environment made by hand loses the preload variable unless the exec family is asked to keep
+   it. */
 static void without_environment(void)
 {
     char number[20], side[40];

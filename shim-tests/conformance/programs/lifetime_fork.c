@@ -1,4 +1,5 @@
-/* How long an interface lives: close, dup, fork, exit, kill. "Gone" is asked at once, never after a while. */
+/* How long an interface lives: close, dup, fork, exit, kill. "Gone" is asked at once, never after a
+   while. */
 #include "driver.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)
@@ -110,7 +111,8 @@ static void attached_in_a_child(void)
     say("gone with the parent's", "%d", exists("lf3"));
 }
 
-/* Opened and attached in a child that ends without close: exit, SIGKILL, seen while it is a zombie. */
+/* Opened and attached in a child that ends without close: exit, SIGKILL, seen while it is a zombie.
+   */
 static void ended(const char *how, int by_signal)
 {
     char text[80];

@@ -1,4 +1,5 @@
-/* A link that goes down and up wakes nobody who waits for a packet, however he waits; the packet then does. */
+/* A link that goes down and up wakes nobody who waits for a packet, however he waits; the packet
+   then does. */
 #include "epolls.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)

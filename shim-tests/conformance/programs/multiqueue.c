@@ -1,22 +1,6 @@
-/* Several queues of one interface. Which flow goes to which queue is the driver's business: sums and predicates only. */
-#include "driver.h"
-
-static unsigned char buf[2048];
-#define MQ (IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE)
-
-static int queue(int fd, int flags)
-{
-    struct ifreq ifr = { .ifr_flags = flags };
-    return ioctl(fd, TUNSETQUEUE, &ifr);
-}
-
-static int drain(int fd)
-{
-    int n = 0;
-    while (read(fd, buf, sizeof buf) >= 0)
-        n++;
-    return n;
-}
+/* Several queues of one interface. Which queue a flow gets by itself is the driver's business: sums
+   and predicates only. */
+#include "multiqueue.h"
 
 static unsigned get_iff(int fd)
 {

@@ -1,5 +1,5 @@
-/* A program without CAP_NET_ADMIN: what it may make, attach to and change. Under the shim a program is as with it, until the
- * net takes the permission "net_admin" away. */
+/* A program without CAP_NET_ADMIN: what it may make, attach to and change. Under the shim a program
+ * is as with it, until the net takes the permission "net_admin" away. */
 #include "driver.h"
 #include <linux/capability.h>
 #include <linux/sockios.h>

@@ -1,4 +1,5 @@
-/* open(2) of the device: flags, access modes and the errors that come before the driver is asked. */
+/* open(2) of the device: flags, access modes and the errors that come before the driver is asked.
+   */
 #include "driver.h"
 
 static void try_open(const char *label, int flags)

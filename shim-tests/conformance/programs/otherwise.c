@@ -1,5 +1,5 @@
-/* Calls of libc that are made of others inside it, on a descriptor and on the path of a tunnel: terminals, owners, times, file
- * systems, and what a device is not. */
+/* Calls of libc that are made of others inside it, on a descriptor and on the path of a tunnel:
+ * terminals, owners, times, file systems, and what a device is not. */
 #include "driver.h"
 #include <dirent.h>
 #include <execinfo.h>
@@ -94,8 +94,8 @@ static void kinds(int fd)
     CALL(fexecve(fd, args, args));
 }
 
-/* Changes that change nothing, for on the kernel it is the machine's own device. Under the shim the bell must not become one
- * that nobody can join. */
+/* Changes that change nothing, for on the kernel it is the machine's own device. Under the shim the
+ * bell must not become one that nobody can join. */
 static void modes(int fd)
 {
     struct stat st;

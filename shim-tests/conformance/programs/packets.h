@@ -16,7 +16,8 @@ HELPER uint16_t ip_checksum(const unsigned char *p, size_t len)
     return ~sum;
 }
 
-/* An IPv4/UDP datagram of `len` bytes in all (at least 28), 10.9.0.1:1000 to 10.9.0.2:`port`; payload 00 01 02 ... */
+/* An IPv4/UDP datagram of `len` bytes in all (at least 28), 10.9.0.1:1000 to 10.9.0.2:`port`;
+   payload 00 01 02 ... */
 HELPER unsigned char *udp4(unsigned char *p, size_t len, unsigned port)
 {
     memset(p, 0, 28);

@@ -22,7 +22,8 @@ static void bpf(int fd)
     SHOW("TUNSETFILTEREBPF not a program", ioctl(fd, TUNSETFILTEREBPF, &other));
 }
 
-/* A request that returns a descriptor of the network namespace; the kernel asks for privileges that a user may lack. */
+/* A request that returns a descriptor of the network namespace; the kernel asks for privileges that
+   a user may lack. */
 static void space(const char *label, int fd, unsigned long request, void *argument)
 {
     char link[64], target[100] = "";

@@ -1,5 +1,5 @@
-/* A walk over memtun's table of requests: each with NULL, a bad pointer, an argument of which the last byte is missing, and a
- * good one, on every kind of descriptor that it is for. */
+/* A walk over memtun's table of requests: each with NULL, a bad pointer, an argument of which the
+ * last byte is missing, and a good one, on every kind of descriptor that it is for. */
 #include "driver.h"
 #include "requests.h"
 #include <linux/fs.h>
@@ -60,8 +60,8 @@ static void probe(const char *kind, int fd, unsigned number, void *pointer)
     result(got, errno);
 }
 
-/* A good argument; twice, over zeroes and over ones, where the request writes something: then it is seen what. (TUNSETIFF with
- * all flags set wants root of the machine.) */
+/* A good argument; twice, over zeroes and over ones, where the request writes something: then it is
+ * seen what. (TUNSETIFF with all flags set wants root of the machine.) */
 static void good(const char *kind, const struct request *row, int fd, unsigned number, const char *name)
 {
     static unsigned char before[ROOM];
@@ -88,7 +88,8 @@ static void good(const char *kind, const struct request *row, int fd, unsigned n
         }
 }
 
-/* What memtun does not have: its answer is the table's. The kernel is not asked, it would do something. */
+/* What memtun does not have: its answer is the table's. The kernel is not asked, it would do
+   something. */
 static void absent(const struct request *row, int fd, const char *name)
 {
     fill(row, argument, 0, name);
@@ -126,8 +127,8 @@ static void finish_line(const struct request *row, unsigned number, const char *
     *line = 0;
 }
 
-/* Requests that the kernel permits to root of the machine only, those that it has only if it was built so, and the one whose
- * answer tells where another descriptor's file is. */
+/* Requests that the kernel permits to root of the machine only, those that it has only if it was
+ * built so, and the one whose answer tells where another descriptor's file is. */
 static int depends_on_machine(const struct request *row)
 {
     return row->number == SIOCSIFTXQLEN || row->number == SIOCSIFMAP || row->number >> 8 == 0x8b || row->number == FICLONE;

@@ -1,5 +1,5 @@
-/* Programs that forbid themselves every system call but those that the driver needs: the strict mode, and filters that kill
- * or refuse. Nothing else may be needed once the tunnel is there. */
+/* Programs that forbid themselves every system call but those that the driver needs: the strict
+ * mode, and filters that kill or refuse. Nothing else may be needed once the tunnel is there. */
 #include "driver.h"
 #include <stddef.h>
 #include <linux/filter.h>

@@ -1,4 +1,5 @@
-/* SIGBUS with a tunnel open: the program's own handler, mask and files that are cut are its own affair. */
+/* SIGBUS with a tunnel open: the program's own handler, mask and files that are cut are its own
+   affair. */
 #include "driver.h"
 #include <setjmp.h>
 #include <sys/mman.h>

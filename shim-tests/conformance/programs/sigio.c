@@ -4,7 +4,8 @@
 static unsigned char buf[2048];
 static sigset_t both;
 
-/* The next pending SIGIO or real-time signal; signals are blocked, so that nothing is lost and nothing races. */
+/* The next pending SIGIO or real-time signal; signals are blocked, so that nothing is lost and
+   nothing races. */
 static void show_signal(const char *label, int fd, int wait_ms)
 {
     char text[160];

@@ -1,4 +1,5 @@
-/* Signal-driven input through duplicates, with other owners, and when another process deletes the interface. */
+/* Signal-driven input through duplicates, with other owners, and when another process deletes the
+   interface. */
 #include "driver.h"
 #include <sys/resource.h>
 

@@ -1,5 +1,5 @@
-/* SIGSEGV with a tunnel open: handlers, stacks, masks and ends are the program's own affair, and a bad pointer that is given
- * to a tunnel is EFAULT and no signal. */
+/* SIGSEGV with a tunnel open: handlers, stacks, masks and ends are the program's own affair, and a
+ * bad pointer that is given to a tunnel is EFAULT and no signal. */
 #include "driver.h"
 #include <setjmp.h>
 #include <spawn.h>

@@ -1,4 +1,5 @@
-/* Names with a colon (aliases of an interface's addresses) in requests on sockets of several families, and in <net/if.h>. */
+/* Names with a colon (aliases of an interface's addresses) in requests on sockets of several
+   families, and in <net/if.h>. */
 #include "driver.h"
 #include <linux/sockios.h>
 

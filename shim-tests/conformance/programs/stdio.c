@@ -1,5 +1,5 @@
-/* A tunnel behind a FILE: libc's own reads and writes, which do not go through the program's symbols. (Those without
- * a buffer are in variadic.c.) */
+/* A tunnel behind a FILE: libc's own reads and writes, which do not go through the program's
+ * symbols. (Those without a buffer are in variadic.c.) */
 #include "driver.h"
 
 static unsigned char buf[2048];

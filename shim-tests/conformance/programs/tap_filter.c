@@ -4,7 +4,8 @@
 
 static unsigned char buf[2048];
 static const char *const exact = "\x02\x00\x00\x00\x01\x01", *const other = "\x02\x00\x00\x00\x02\x02",
-                  *const group = "\x01\x00\x5e\x00\x00\x05", *const other_group = "\x01\x00\x5e\x00\x00\x63";
+                  *const group = "\x01\x00\x5e\x00\x00\x05",
+                  *const other_group = "\x01\x00\x5e\x00\x00\x63";
 
 static int arrives(int fd, driver *d, const char *to)
 {

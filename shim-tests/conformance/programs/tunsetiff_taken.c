@@ -1,4 +1,5 @@
-/* TUNSETIFF when something is there already: the same descriptor, the same name; and TUNGETIFF in every state. */
+/* TUNSETIFF when something is there already: the same descriptor, the same name; and TUNGETIFF in
+   every state. */
 #include "driver.h"
 
 static int try_as(const char *name, int flags)

@@ -1,4 +1,5 @@
-/* What goes on working after privileges are dropped, with an interface that was attached before or is one's own. */
+/* What goes on working after privileges are dropped, with an interface that was attached before or
+   is one's own. */
 #include "driver.h"
 #include <linux/capability.h>
 

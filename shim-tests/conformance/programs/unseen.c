@@ -1,6 +1,7 @@
-/* Descriptors that are closed or replaced without any function of libc's that could be noticed: libc's own calls inside
- * daemon(3) and its like, and system calls made by hand. Afterwards every call goes to what is there; one that cannot know
- * yet (a write that would need no kernel) does so after a bounded number of tries. */
+/* Descriptors that are closed or replaced without any function of libc's that could be noticed:
+ * libc's own calls inside daemon(3) and its like, and system calls made by hand. Afterwards every
+ * call goes to what is there; one that cannot know yet (a write that would need no kernel) does so
+ * after a bounded number of tries. */
 #include "driver.h"
 #include <mqueue.h>
 #include <pty.h>

@@ -1,5 +1,5 @@
-/* Functions with any number of arguments: dprintf(3), and execl(3) with its relatives, with few and many arguments of all
- * kinds. And a stream without a buffer. */
+/* Functions with any number of arguments: dprintf(3), and execl(3) with its relatives, with few and
+ * many arguments of all kinds. And a stream without a buffer. */
 #include "driver.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)

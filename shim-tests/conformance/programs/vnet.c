@@ -49,7 +49,8 @@ static struct virtio_net_hdr plain;
 static int fd;
 static driver d;
 
-/* A write of the header with these fields and the packet of `len` bytes that is already at buf + 10. */
+/* A write of the header with these fields and the packet of `len` bytes that is already at buf +
+   10. */
 static void write_with(const char *label, struct virtio_net_hdr header, size_t len)
 {
     char text[100];

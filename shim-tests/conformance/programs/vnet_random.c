@@ -1,6 +1,7 @@
-/* Some thousand vnet headers in front of as many packets, from a seed: which writes the driver takes. A line holds 100
- * answers: "." for a write that was taken, "I" for EINVAL, "F" for EFAULT, "?" for anything else. Fields are mostly right
- * and a little wrong, because random ones are refused at the first check. VNET_CASE=LINE:COLUMN (from 0) shows a case. */
+/* Some thousand vnet headers in front of as many packets, from a seed: which writes the driver
+ * takes. A line holds 100 answers: "." for a write that was taken, "I" for EINVAL, "F" for EFAULT,
+ * "?" for anything else. Fields are mostly right and a little wrong, because random ones are
+ * refused at the first check. VNET_CASE=LINE:COLUMN (from 0) shows a case. */
 #include "driver.h"
 #include <linux/virtio_net.h>
 

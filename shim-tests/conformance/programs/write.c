@@ -1,4 +1,5 @@
-/* write(2) on a tun without headers: what is accepted, what arrives on the far side, and the order of the checks. */
+/* write(2) on a tun without headers: what is accepted, what arrives on the far side, and the order
+   of the checks. */
 #include "driver.h"
 
 static unsigned char buf[262144];

@@ -1,4 +1,5 @@
-/* Which error a refused write gets when several apply: the order of the checks, with the link down and up. */
+/* Which error a refused write gets when several apply: the order of the checks, with the link down
+   and up. */
 #include "driver.h"
 #include <linux/virtio_net.h>
 

@@ -1,7 +1,7 @@
-/* shout.c - the program under test: answers every IPv4 UDP datagram, in upper case. It knows nothing of memtun.
+/* shout.c - the program under test: answers every IPv4 UDP datagram, in upper case. It knows
+ * nothing of memtun.
  *
- *     ./shout tun0
- */
+ *     ./shout tun0 */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>

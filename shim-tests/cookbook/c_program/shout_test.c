@@ -1,12 +1,15 @@
-/* shout_test.c - shows a test in C that needs cc and nothing else: it links with no library and knows no path.
+/* shout_test.c - shows a test in C that needs cc and nothing else: it links with no library and
+ * knows no path.
  *
  *     cc -Wall -o shout shout.c
+ *
  *     cc -Wall -I ../../../src/shim -o shout_test shout_test.c
+ *
  *     memtun run -- ./shout_test
  *
- * With MEMTUN_WEAK, memtun's functions are weak: without the preloaded library the test still links and starts, and says
- * that it was skipped. The program that it starts inherits the library and the net.
- */
+ * With MEMTUN_WEAK, memtun's functions are weak: without the preloaded library the test still
+ * links and starts, and says that it was skipped. The program that it starts inherits the
+ * library and the net. */
 #define MEMTUN_WEAK
 #include "memtun.h"
 

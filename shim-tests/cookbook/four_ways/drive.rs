@@ -1,7 +1,8 @@
-//! The scenario in Rust: drive PROGRAM PACKETS. The packets are written as text, as packets.py shows a capture.
+//! The scenario in Rust: `drive PROGRAM PACKETS`. The packets are written as text, in the form in
+//! which packets.py shows a capture.
 
-use memtun::{Sending, Timeout};
 use memtun::{Capture, Direction, Interface, Net, Permission, UnderShim};
+use memtun::{Sending, Timeout};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,15 +10,17 @@ use std::time::Duration;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(5));
 
-/// A datagram from 10.9.0.2:port to a port of the program, and its answer.
+/// Sends a datagram from 10.9.0.2:port to a port of the program, and checks the answer.
 fn exchange(tun: &Interface, port: u16, to: u16, data: &str) -> memtun::Result<()> {
     let from = SocketAddr::from(([10, 9, 0, 2], port));
     let to = SocketAddr::from(([10, 0, 0, 1], to));
-    let from = tun.send_udp_with(data.as_bytes(), to, Sending::new().source(from).within(SOON))?;
+    let from = tun.send_udp_with(
+        data.as_bytes(),
+        to,
+        Sending::new().source(from).within(SOON),
+    )?;
     println!("{from} > {to} {data}");
-    let (answer, sender) = tun
-        .receive_udp(from)
-        .recv_from_within(SOON)?;
+    let (answer, sender) = tun.receive_udp(from).recv_from_within(SOON)?;
     println!("{sender} > {from} {}", String::from_utf8_lossy(&answer));
     Ok(())
 }
@@ -40,7 +43,7 @@ fn scenario(net: &Net) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What was captured, a line per packet.
+/// Returns what was captured, with one line per packet.
 fn packets(mut capture: Capture) -> memtun::Result<String> {
     let mut text = String::new();
     loop {

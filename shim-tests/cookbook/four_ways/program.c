@@ -1,4 +1,5 @@
-/* program.c - the program that four drivers test: an ordinary tun program that answers UDP datagrams over IPv4.
+/* program.c - the program that four drivers test: an ordinary tun program that answers UDP
+ * datagrams over IPv4.
  *
  * port 7   the same payload
  * port 13  how often a write was interrupted

@@ -1,6 +1,7 @@
 #!/bin/sh
-# ci.sh - shows a job for CI in shell: starts a program under the shim, sends it datagrams, checks the answers, and leaves nothing
-# behind however it ends. It needs no privileges and no services: memtun in PATH, and the program.
+# ci.sh - shows a job for CI in shell: starts a program under the shim, sends it datagrams, checks
+# the answers, and leaves nothing behind however it ends. It needs no privileges and no services:
+# memtun in PATH, and the program.
 #
 #     ./ci.sh ./shout            # the program of ../c_program; put your own here
 set -eu
@@ -26,7 +27,8 @@ memtun doctor "$program"
 memtun run -- "$program" tun0 >"$MEMTUN_NET.log" 2>&1 &
 job=$!
 
-# says PORT DATA EXPECTED: a datagram from PORT, and what must come back. Both verbs wait for the interface.
+# says PORT DATA EXPECTED: a datagram from PORT, and what must come back. Both verbs wait for the
+# interface.
 says() {
     memtun send-udp --from "10.9.0.2:$1" tun0 10.9.0.1:7 "$2" >/dev/null
     answer=$(memtun recv-udp tun0 "10.9.0.2:$1")

@@ -1,4 +1,5 @@
-//! The driver's side on the kernel's own tun driver: a packet socket bound to the interface.
+//! The driver's side on the kernel's own tun driver: a packet socket that is bound to the
+//! interface.
 
 use std::ffi::CString;
 use std::io;
@@ -15,7 +16,7 @@ pub struct KernelEnd {
     ethernet: bool,
 }
 
-/// No addresses, no router solicitations: the only packets are the test's.
+/// Turns off addresses and router solicitations, so that the only packets are the test's.
 pub fn quiet_namespace() {
     for scope in ["all", "default"] {
         let path = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
@@ -52,7 +53,7 @@ fn wait_for_index(name: &str) -> Option<i32> {
     let c_name = CString::new(name).ok()?;
     let end = Instant::now() + SOON;
     while Instant::now() < end {
-        // SAFETY: a NUL-terminated string that lives across the call.
+        // SAFETY: the string is NUL-terminated and lives across the call.
         let index = unsafe { libc::if_nametoindex(c_name.as_ptr()) };
         if index != 0 {
             return i32::try_from(index).ok();
@@ -63,7 +64,7 @@ fn wait_for_index(name: &str) -> Option<i32> {
 }
 
 fn packet_socket(index: i32) -> io::Result<OwnedFd> {
-    // SAFETY: no pointers.
+    // SAFETY: the call takes no pointers.
     let fd = unsafe {
         libc::socket(
             libc::AF_PACKET,
@@ -74,7 +75,7 @@ fn packet_socket(index: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a descriptor that this function just made and nobody else has.
+    // SAFETY: this function just made the descriptor, and nobody else has it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let address = address(index, libc::ETH_P_ALL as u16);
     // SAFETY: the address is a complete sockaddr_ll and its size is given.
@@ -176,7 +177,7 @@ impl End for KernelEnd {
                     &mut from_len,
                 )
             };
-            // What this end put in is seen by packet sockets too.
+            // Packet sockets also see what this end has sent.
             if len >= 0 && from.sll_pkttype != libc::PACKET_OUTGOING {
                 buffer.truncate(len as usize);
                 return Some(buffer);

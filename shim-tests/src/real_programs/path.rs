@@ -1,4 +1,5 @@
-//! Two ends with programs in between: what goes in here comes out there, whole and in order.
+//! Two ends with programs in between: what goes in at one end comes out at the other, whole and in
+//! order.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -9,9 +10,9 @@ use super::{wire, End, SOON};
 /// How the packets of a [`Path`] look on its ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Carries {
-    /// IP packets, for tun.
+    /// The ends carry IP packets, as a TUN does.
     Packets,
-    /// Ethernet frames, for tap.
+    /// The ends carry Ethernet frames, as a TAP does.
     Frames,
 }
 
@@ -22,10 +23,11 @@ pub struct Path {
     carries: Carries,
 }
 
-/// In flight at a time: well below what a UDP socket between the programs holds.
+/// Number of packets in flight at a time: well below what a UDP socket between the programs holds.
 const WINDOW: usize = 24;
 const BURST: usize = 100;
-/// With every program's overhead still below 1,500 bytes.
+/// Length of the largest payload in bytes: with every program's overhead it is still below 1,500
+/// bytes.
 const LARGEST: usize = 1300;
 
 impl Path {
@@ -45,12 +47,14 @@ impl Path {
         let packet = wire::udp(from, to, payload);
         match self.carries {
             Carries::Packets => packet,
-            // A bridge between the ends learns who is where.
+            // The frame has the sender's address, so that a bridge between the ends learns who is
+            // where.
             Carries::Frames => wire::frame([2, 0, 0, 0, 0, from.port() as u8], &packet),
         }
     }
 
-    /// Repeats a probe until it comes out, then another one, so that no copy of the first is still under way.
+    /// Repeats a probe until it comes out, and then sends another one, so that no copy of the first
+    /// is still under way.
     fn probe(&self, into: &dyn End, out: &dyn End, from: SocketAddr, to: SocketAddr) {
         let end = Instant::now() + SOON;
         for round in 0..2 {
@@ -71,7 +75,7 @@ impl Path {
         while out.take(Duration::from_millis(50)).is_some() {}
     }
 
-    /// One packet, then a burst of growing size, in both directions.
+    /// Checks one packet and then a burst of growing size, in both directions.
     pub fn check(&self, near: &str, far: &str) {
         let (near, far) = (address(near), address(far));
         self.check_one_way(&*self.near, &*self.far, near, far);
@@ -120,7 +124,7 @@ fn expect_next(out: &dyn End, under_way: &mut VecDeque<(usize, Vec<u8>)>) {
 
 fn address(text: &str) -> SocketAddr {
     let host: IpAddr = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
-    // Two ports, so that no program can mistake an echo for the packet.
+    // The two ports differ, so that no program can mistake an echo for the packet.
     let last = match host {
         IpAddr::V4(host) => host.octets()[3],
         IpAddr::V6(host) => host.octets()[15],

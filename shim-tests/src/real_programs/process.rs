@@ -1,4 +1,4 @@
-//! A program under test: started quietly, logged, and gone when its handle is.
+//! A program under test: started quietly, logged, and ended with its handle.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Process groups to end when a watchdog gives up.
+/// Process groups that a watchdog ends when it gives up.
 static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
-/// Ends every program that is still there.
+/// Ends every program that still runs.
 pub(super) fn end_all() {
     for group in RUNNING.lock().unwrap().iter() {
-        // SAFETY: no pointers; groups of children that are not reaped yet.
+        // SAFETY: the call takes no pointers, and the groups are of children that are not reaped
+        // yet.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
 }
@@ -40,16 +41,17 @@ impl Program {
         Self { name, child, log }
     }
 
-    /// What it has printed so far.
+    /// What the program has printed so far.
     pub fn output(&mut self) -> String {
         let mut text = Vec::new();
-        // The program writes through the same open file description, in append mode: moving it is harmless.
+        // The program writes through the same open file description, but in append mode, so it does
+        // no harm to move the offset.
         let _ = self.log.seek(SeekFrom::Start(0));
         let _ = self.log.read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Waits until it has printed `text`.
+    /// Waits until the program has printed `text`.
     pub fn wait_output(&mut self, text: &str, timeout: Duration) {
         let end = Instant::now() + timeout;
         while !self.output().contains(text) {
@@ -59,20 +61,21 @@ impl Program {
         }
     }
 
-    /// Panics when it has ended.
+    /// Panics when the program has ended.
     pub fn must_run(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {
             panic!("{} ended: {status}", self.name);
         }
     }
 
-    /// The process id.
+    /// Process id of the program.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
     fn signal(&self, signal: i32) {
-        // SAFETY: no pointers. The group is this program's own, and not reaped yet.
+        // SAFETY: the call takes no pointers. The group is this program's own and is not reaped
+        // yet.
         unsafe { libc::kill(-self.pid(), signal) };
     }
 }
@@ -85,7 +88,8 @@ impl Drop for Program {
         while self.child.try_wait().ok().flatten().is_none() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Also for children that outlived their parent: an emptied group makes this ESRCH.
+        // The signal is also for children that outlived their parent; a group that is empty makes
+        // this ESRCH.
         self.signal(libc::SIGKILL);
         let status = self.child.wait();
         RUNNING.lock().unwrap().retain(|&pid| pid != self.pid());

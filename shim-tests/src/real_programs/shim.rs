@@ -1,4 +1,4 @@
-//! The driver's side under the shim. Every use of the `memtun` crate by these tests is in this file.
+//! The driver's side under the shim. These tests use the `memtun` crate only in this file.
 
 use memtun::NetOptions;
 use memtun::Sending;
@@ -25,11 +25,11 @@ impl ShimEnd {
     }
 }
 
-/// The net that the program makes: what root made would be closed to an ordinary user.
+/// The net, which the program makes: a net that root made would be closed to an ordinary user.
 fn joined(net: &Path) -> memtun::Result<memtun::Net> {
     let end = Instant::now() + SOON;
     loop {
-        // Root says whose net it joins.
+        // Root has to say whose net it joins.
         let owner = std::fs::metadata(net).map(|found| found.uid());
         let options = owner.map_or(NetOptions::new(), |uid| NetOptions::new().owner(uid));
         match options.open(net) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 
-/// IP protocol version to ethertype. Panics on what is no IP packet.
+/// The ethertype for the version of an IP packet. It panics when the bytes are no IP packet.
 pub fn ethertype_of_ip(packet: &[u8]) -> u16 {
     match packet.first().map(|byte| byte >> 4) {
         Some(4) => 0x0800,
@@ -45,7 +45,7 @@ pub fn ping(from: IpAddr, to: IpAddr, seq: u16, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The packet in an Ethernet frame to everybody, which a bridge floods.
+/// The packet in an Ethernet frame to the broadcast address, which a bridge floods.
 pub fn frame(source: [u8; 6], packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![0xff; 6];
     frame.extend_from_slice(&source);
@@ -59,7 +59,8 @@ pub fn payload(number: usize, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + number * 13) as u8).collect()
 }
 
-/// Source, destination and payload of a UDP packet whose checksums are right; `None` for anything else.
+/// Source, destination and payload of a UDP packet whose checksums are right; `None` for anything
+/// else.
 pub fn read_udp(packet: &[u8]) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
     let sliced = SlicedPacket::from_ip(packet).ok()?;
     let (from, to): (IpAddr, IpAddr) = match &sliced.net {

@@ -1,4 +1,4 @@
-//! Where the programs run: under the shim without privileges, or on the kernel's driver.
+//! The places where programs run: under the shim without privileges, or on the kernel's driver.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -16,10 +16,11 @@ use super::shim::ShimEnd;
 use super::End;
 use crate::build;
 
-/// The ordinary user that root becomes: Debian's nobody.
+/// The ordinary user that root becomes, which is Debian's nobody.
 const NOBODY: u32 = 65534;
 
-/// A directory of files for one test, and a `/dev/net/tun` for its programs. Both go with it.
+/// A directory of files for one test, and a `/dev/net/tun` for its programs. Both are removed with
+/// the value.
 pub struct World {
     dir: PathBuf,
     kernel: bool,
@@ -27,17 +28,18 @@ pub struct World {
     link: Link,
 }
 
-/// How a new interface's link is, and what becomes of it.
+/// The state of a new interface's link, and what is done to it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Link {
-    /// Up from the start, or as soon as somebody sees it.
+    /// The link is up from the start, or as soon as the test sees it.
     Up,
-    /// Down; then it goes up and down many times while every processor is busy, and stays up.
+    /// The link is down; then it goes up and down many times while every processor is busy, and
+    /// stays up.
     DownAtFirst,
 }
 
 impl World {
-    /// An empty world. `name` is for the eyes of whoever finds a left-over directory.
+    /// An empty world. `name` helps whoever finds a left-over directory.
     pub fn new(name: &str, link: Link) -> Self {
         let kernel = std::env::var_os("MEMTUN_ON").is_some_and(|on| on == "kernel");
         if kernel {
@@ -59,13 +61,15 @@ impl World {
         world
     }
 
-    /// For programs that live where only their owner can go, such as a Rust toolchain.
+    /// Lets programs run as the caller. This is for programs that live where only their owner can
+    /// go, such as a Rust toolchain.
     pub fn as_we_are(mut self) -> Self {
         self.as_we_are = true;
         self
     }
 
-    /// On the kernel's own driver? For the few facts that differ by nature.
+    /// Does this world use the kernel's own driver? This is for the few facts that differ by
+    /// nature.
     pub fn is_kernel(&self) -> bool {
         self.kernel
     }
@@ -88,7 +92,7 @@ impl World {
         path
     }
 
-    /// Writes a file that belongs to the programs.
+    /// Writes a file that belongs to the programs, and returns its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.join(name);
         fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -96,7 +100,8 @@ impl World {
         path
     }
 
-    /// A copy that the programs can reach: the checkout may be below root's home directory.
+    /// Makes a copy that the programs can reach, because the checkout may be below root's home
+    /// directory.
     pub fn copy(&self, original: &Path) -> PathBuf {
         let name = original.file_name().expect("a path with a file name");
         let path = self.dir.join(name);
@@ -105,7 +110,8 @@ impl World {
         path
     }
 
-    /// The original where the programs can read it, else a copy of the file or the tree.
+    /// The path of the original if the programs can read it, else that of a copy of the file or the
+    /// tree.
     pub fn reachable(&self, original: &Path) -> PathBuf {
         let may = |path: &Path, bit: u32| {
             fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit == bit)
@@ -133,7 +139,7 @@ impl World {
     }
 
     fn drops_privileges(&self) -> bool {
-        // SAFETY: no arguments, cannot fail.
+        // SAFETY: the call has no arguments and cannot fail.
         !self.kernel && !self.as_we_are && unsafe { libc::geteuid() } == 0
     }
 
@@ -151,7 +157,7 @@ impl World {
         self.with_variables(package, program.as_ref(), &variables)
     }
 
-    /// The same without a tun device.
+    /// The same as [`World::command`] without a tun device.
     pub fn bystander(&self, package: &str, program: impl AsRef<Path>) -> Command {
         self.with_variables(package, program.as_ref(), &[])
     }
@@ -163,7 +169,8 @@ impl World {
                 program.display()
             )
         });
-        // `env` sets the variables last: setpriv, still root, is none of the shim's business.
+        // `env` sets the variables last, so that setpriv, which is still root, runs without the
+        // shim.
         let mut command = Command::new("env");
         if self.drops_privileges() {
             command = Command::new("setpriv");
@@ -183,7 +190,7 @@ impl World {
         command
     }
 
-    /// The shim, where an unprivileged program can load it.
+    /// Path of the shim in a place where an unprivileged program can load it.
     pub fn library(&self) -> PathBuf {
         let copy = self.dir.join("libmemtun.so");
         if !copy.exists() {
@@ -192,7 +199,7 @@ impl World {
         copy
     }
 
-    /// Starts a program.
+    /// Starts a program in this world.
     pub fn start(&self, command: Command) -> Program {
         let name = command
             .get_args()
@@ -215,7 +222,7 @@ impl World {
         Program::start(name, command, log)
     }
 
-    /// Waits for an interface, and gives its far side.
+    /// Waits for an interface and returns its far side.
     pub fn end(&self, name: &str) -> Box<dyn End> {
         let found: Result<Box<dyn End>, String> = if self.kernel {
             KernelEnd::wait(name).map(|end| Box::new(end) as Box<dyn End>)
@@ -230,8 +237,8 @@ impl World {
     }
 }
 
-/// Whoever wakes for nothing when the link comes up shows it the sooner the more often that happens, and the longer he
-/// takes to look.
+/// Sets the link up and down many times. A program that wakes for nothing when the link comes up
+/// shows it sooner, the more often that happens and the longer the program takes to look.
 fn flap(end: &dyn End) {
     const TURNS: usize = 150;
     let done = AtomicBool::new(false);
@@ -267,7 +274,7 @@ fn variable(name: &str, value: &Path) -> OsString {
     variable
 }
 
-/// The build directory: this test is `target/PROFILE/deps/NAME`.
+/// The build directory, because this test is `target/PROFILE/deps/NAME`.
 pub fn target_dir() -> PathBuf {
     let exe = std::env::current_exe().expect("the test's own path");
     exe.ancestors().nth(3).expect("target/PROFILE/deps").into()
@@ -295,12 +302,12 @@ pub fn free_tcp_port() -> u16 {
     socket.local_addr().expect("bound").port()
 }
 
-/// Ends the whole test process, programs first, if the test is still at it after `limit`.
+/// Ends the whole test process, programs first, if the test still runs after `limit`.
 #[must_use]
 pub struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {
-    /// Starts to watch. `name` is what is printed when time is up.
+    /// Starts to watch. `name` is printed when the time is over.
     pub fn new(name: &str, limit: Duration) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let (name, seen) = (name.to_owned(), done.clone());

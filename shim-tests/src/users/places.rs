@@ -1,4 +1,5 @@
-//! Files and directories of several users: made, given away, compared, and mapped as an attacker does.
+//! Makes files and directories of several users, gives them away, compares them, and maps them as
+//! an attacker does.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,26 +10,26 @@ use std::sync::atomic::AtomicU32;
 
 use super::ROOT;
 
-/// Makes a directory of a user's.
+/// Makes a directory that belongs to a user.
 pub fn make_dir(path: &Path, uid: u32, mode: u32) {
     fs::create_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     give(path, uid);
     set_mode(path, mode);
 }
 
-/// Makes a file of a user's.
+/// Makes a file that belongs to a user.
 pub fn make_file(path: &Path, uid: u32, mode: u32, contents: &[u8]) {
     fs::write(path, contents).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     give(path, uid);
     set_mode(path, mode);
 }
 
-/// Gives a file to a user, without following it.
+/// Gives a file to a user; a symbolic link is not followed.
 pub fn give(path: &Path, uid: u32) {
     lchown(path, Some(uid), Some(uid)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }
 
-/// Gives a directory with all that is in it to a user.
+/// Gives a directory and everything in it to a user.
 pub fn give_all(dir: &Path, uid: u32) {
     give(dir, uid);
     for name in names(dir) {
@@ -42,7 +43,7 @@ pub fn set_mode(path: &Path, mode: u32) {
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }
 
-/// The names in a directory, sorted; none when it is not there.
+/// The names in a directory, sorted; empty when there is no directory.
 pub fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
@@ -52,8 +53,8 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the contents: equal as long as nobody has
-/// touched it.
+/// Everything at and below a path, with owner, mode, kind, links, times and the beginning of the
+/// contents. Two answers are equal as long as nobody has touched it.
 pub fn tree(path: &Path) -> Vec<String> {
     let Ok(st) = fs::symlink_metadata(path) else {
         return vec![format!("{}: not there", path.display())];
@@ -70,7 +71,7 @@ pub fn tree(path: &Path) -> Vec<String> {
         st.mode(),
         st.uid(),
         st.gid(),
-        // A directory's count, size and times follow from what is in it.
+        // The count, the size and the times of a directory follow from its contents.
         if st.is_dir() { 0 } else { st.nlink() },
         if st.is_dir() { 0 } else { st.size() },
         st.rdev(),
@@ -96,7 +97,7 @@ fn file_contents(path: &Path) -> Vec<u8> {
     begin
 }
 
-/// What somebody has touched there since [`tree`] was asked, if anything.
+/// What somebody has touched there since [`tree`] gave `before`; `None` if nothing.
 pub fn touched(path: &Path, before: &[String]) -> Option<String> {
     let after = tree(path);
     let only = |these: &[String], those: &[String], sign: &str| {
@@ -107,7 +108,7 @@ pub fn touched(path: &Path, before: &[String]) -> Option<String> {
     (!difference.is_empty()).then(|| format!("{} was touched:\n{difference}", path.display()))
 }
 
-/// Asserts that nobody has touched anything there since [`tree`] was asked.
+/// Asserts that nobody has touched anything there since [`tree`] gave `before`.
 #[track_caller]
 pub fn assert_untouched(path: &Path, before: &[String]) {
     if let Some(difference) = touched(path, before) {
@@ -115,30 +116,30 @@ pub fn assert_untouched(path: &Path, before: &[String]) {
     }
 }
 
-/// Nets of process trees in a directory, and whatever else looks like one.
+/// The nets of process trees in a directory, and everything else that is named like one.
 pub fn private_nets(base: &Path) -> Vec<String> {
     let mut found = names(base);
     found.retain(|name| name.starts_with("memtun-"));
     found
 }
 
-/// The first page of a file, as an attacker maps it.
+/// The first page of a file, mapped as an attacker maps it.
 pub struct Page(*mut libc::c_void);
 
-// SAFETY: what is behind it is used as atomics only.
+// SAFETY: the memory behind it is used as atomics only.
 unsafe impl Sync for Page {}
 
 const PAGE: usize = 4096;
 
 impl Page {
-    /// Maps it.
+    /// Maps the first page of a file.
     pub fn of(path: &Path) -> Page {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .open(path)
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        // SAFETY: a fresh mapping; the file is not shortened while the test uses it.
+        // SAFETY: the mapping is fresh, and the file is not shortened while the test uses it.
         let base = unsafe {
             let both = libc::PROT_READ | libc::PROT_WRITE;
             let fd = file.as_raw_fd();
@@ -148,14 +149,15 @@ impl Page {
         Page(base)
     }
 
-    /// A word of it.
+    /// A word of the page, at an offset in bytes.
     pub fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset % 4 == 0 && offset < PAGE);
-        // SAFETY: aligned and within the mapping, which lives as long as the value; anybody may write to it at any time.
+        // SAFETY: the word is aligned and within the mapping, which lives as long as the value;
+        // anybody may write to it at any time.
         unsafe { &*self.0.byte_add(offset).cast() }
     }
 
-    /// Wakes who sleeps on a word.
+    /// Wakes everybody who sleeps on a word.
     pub fn wake(&self, offset: usize) {
         let word: *const AtomicU32 = self.word(offset);
         // SAFETY: FUTEX_WAKE looks only at the address.
@@ -165,18 +167,18 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: our own mapping; words were borrowed from this value.
+        // SAFETY: the mapping is our own, and words were borrowed from this value.
         unsafe { libc::munmap(self.0, PAGE) };
     }
 }
 
-/// Makes a FIFO, a socket's relative for whoever opens without looking.
+/// Makes a FIFO, which blocks a victim that opens it without looking.
 pub fn make_fifo(path: &Path, uid: u32) {
     make_node(path, libc::S_IFIFO | 0o666, 0);
     give(path, uid);
 }
 
-/// Makes a device: what opening it does is the driver's business.
+/// Makes a device; what opening it does is up to its driver.
 pub fn make_null_device(path: &Path) {
     make_node(path, libc::S_IFCHR | 0o666, libc::makedev(1, 3));
     set_mode(path, 0o666);
@@ -184,7 +186,7 @@ pub fn make_null_device(path: &Path) {
 
 fn make_node(path: &Path, mode: u32, device: libc::dev_t) {
     let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL");
-    // SAFETY: a NUL-terminated string.
+    // SAFETY: the name is a NUL-terminated string.
     let made = unsafe { libc::mknod(name.as_ptr(), mode, device) };
     assert_eq!(
         made,

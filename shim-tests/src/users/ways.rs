@@ -1,4 +1,4 @@
-//! The ways to join a net, which all say the same.
+//! The ways to join a net, all of which answer the same.
 
 use std::path::Path;
 
@@ -12,34 +12,35 @@ use crate::build;
 pub enum Way {
     /// A program under the shim opens the device.
     Shim,
-    /// `memtun run`.
+    /// The command `memtun run`.
     Run,
-    /// `memtun ls`, which makes no net.
+    /// The command `memtun ls`, which makes no net.
     Ls,
-    /// `memtun_net_open` and `memtun_net_open_of_user`.
+    /// The C functions `memtun_net_open` and `memtun_net_open_of_user`.
     C,
-    /// `memtun.Net`.
+    /// The Python class `memtun.Net`.
     Python,
-    /// `memtun::NetOptions`.
+    /// The Rust type `memtun::NetOptions`.
     Rust,
 }
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Way; 6] = [Way::Shim, Way::Run, Way::Ls, Way::C, Way::Python, Way::Rust];
 }
 
-/// A net that was not joined.
+/// The error of a net that was not joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// errno; the command gives none.
+    /// The errno; `None` for the command, which gives none.
     pub errno: Option<i32>,
-    /// What people read.
+    /// The sentence that people read.
     pub sentence: String,
 }
 
 impl Machine {
-    /// Joins a net, and leaves it again. Err for what an attack did to the victim.
+    /// Joins a net, and leaves it again. The outer error is the harm that an attack did to the
+    /// victim.
     pub fn join(
         &self,
         way: Way,
@@ -118,7 +119,7 @@ impl Machine {
         }))
     }
 
-    /// The Python package, where anybody can read it.
+    /// Path of the Python package in a place where anybody can read it.
     fn python(&self) -> std::path::PathBuf {
         let place = self.stage().join("python");
         if !place.exists() {
@@ -129,7 +130,7 @@ impl Machine {
         place
     }
 
-    /// The test program that runs, where anybody can run it.
+    /// Path of the running test program in a place where anybody can run it.
     fn test_program(&self) -> std::path::PathBuf {
         let place = self.stage().join("in-rust");
         if !place.exists() {
@@ -140,10 +141,11 @@ impl Machine {
     }
 }
 
-/// The test that every test program that uses [`Way::Rust`] has: it is ignored, and calls [`answer_in_rust`].
+/// Name of the test that every test program has which uses [`Way::Rust`]. It is ignored, and calls
+/// [`answer_in_rust`].
 const IN_RUST: &str = "a_driver_in_rust";
 
-/// What stands behind "net DIR: ", to the end of the line, DIR included.
+/// The part of the line behind "net DIR: ", DIR included.
 fn sentence(said: &str) -> String {
     let mut lines = said
         .lines()
@@ -151,10 +153,10 @@ fn sentence(said: &str) -> String {
     lines.next_back().unwrap_or(said).trim_end().to_owned()
 }
 
-/// Joins the net that the environment names, and says what came of it.
+/// Joins the net that the environment names, and prints what came of it.
 pub fn answer_in_rust() {
     let (Ok(net), Ok(owner)) = (std::env::var("NET"), std::env::var("OWNER")) else {
-        // All tests, the ignored ones as well.
+        // All tests are run, the ignored ones as well, and nothing is asked for.
         return;
     };
     let options = match owner.parse() {

@@ -1,5 +1,5 @@
-//! Files of a net as another process would leave them that stores what it likes: each is refused, or what is done with it
-//! ends, with an answer.
+//! Damages the files of a net as another process would that stores what it likes. Each file is
+//! refused, or every use of it ends with an answer.
 
 use super::holds;
 use memtun_shm::layout::{InterfaceState, State, TunnelState};
@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-/// The only process: whoever else stands in a lock is dead.
+/// Says that there is only this process, so that every other holder of a lock is dead.
 struct Alone;
 
 impl Peers for Alone {
@@ -26,7 +26,7 @@ impl Peers for Alone {
     }
 }
 
-/// A store of a word somewhere, or a new length.
+/// A change of a file: a word that is stored somewhere, or a new length.
 #[derive(Clone, Debug)]
 enum Damage {
     Word(u64, u64),
@@ -36,7 +36,7 @@ enum Damage {
 fn damage(head: u64, of_use: u64) -> impl Strategy<Value = Damage> {
     let at = prop_oneof![
         2 => 0..head,
-        // Where the words of rings and logs are.
+        // The words of rings and logs are here.
         4 => of_use.saturating_sub(160)..of_use,
         3 => 4096..4096 + 2048u64,
     ];
@@ -66,7 +66,7 @@ fn apply(file: &File, damage: &Damage) {
     }
 }
 
-/// The file as somebody maps it who comes later.
+/// Maps the file as a process does that comes later.
 fn map_again<S: State>(file: &File) -> Option<Mapped<S>> {
     let fd = Fd::from(file.as_fd().try_clone_to_owned().expect("a descriptor"));
     let size = file.metadata().expect("a length").len();
@@ -109,7 +109,7 @@ fn use_log(interface: &Mapped<InterfaceState>) {
     let read = || {
         let mut cursor = interface.log().cursor(true);
         let mut data = Vec::new();
-        // As many as there may ever be.
+        // This is the largest number that there may ever be.
         for _ in 0..1000 {
             let _ = interface.log().peek(&cursor);
             if interface.log().read(&mut cursor, &mut data) == Entry::Empty {
@@ -167,7 +167,7 @@ fn a_damaged_queue_gives_answers() {
 #[test]
 fn a_damaged_log_gives_answers() {
     let of_use = size_of::<InterfaceState>() as u64;
-    // The log's words are before those of the capturer.
+    // The words of the log stand in front of those of the capturer.
     let words = std::mem::offset_of!(InterfaceState, log) as u64 + 160;
     let cases = (vec(0..100usize, 0..6), vec(damage(of_use, words), 0..12));
     holds(cases, |(lengths, damages)| {

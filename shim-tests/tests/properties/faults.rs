@@ -1,4 +1,4 @@
-//! Any sentence where a fault is expected.
+//! Gives any sentence where a fault is expected.
 
 use super::holds;
 use memtun::Fault;

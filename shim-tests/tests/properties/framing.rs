@@ -1,4 +1,5 @@
-//! Packet information and vnet headers of any content, in front of any packet, in buffers of any length.
+//! Puts packet information and vnet headers of any content in front of any packet, in buffers of
+//! any length.
 
 use super::holds;
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, TUNSETIFF, TUNSETVNETHDRSZ};
@@ -23,7 +24,7 @@ impl Framing {
         self.vnet.unwrap_or(0) as usize + if self.pi { 4 } else { 0 }
     }
 
-    /// An open tunnel with an interface of this kind.
+    /// An open tunnel that is attached to an interface of this kind.
     fn attached(&self) -> (MemoryIoSystem, i32) {
         let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
         system.register_special_device("/dev/net/tun", TunnelClass);
@@ -51,7 +52,7 @@ fn framing() -> impl Strategy<Value = Framing> {
     })
 }
 
-/// Bytes of which many are small, as fields of headers are.
+/// Bytes of which many are small, as the fields of headers are.
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![Just(0), 0..8u8, any::<u8>()], 0..most)
 }
@@ -104,7 +105,7 @@ fn what_is_given_is_headers_and_packet_cut_to_the_buffer() {
             let read = system.read(fd, room);
             if room == 0 {
                 prop_assert_eq!(read, Ok(Vec::new()));
-                // Nothing was taken.
+                // The failed read took nothing out of the queue.
                 system.read(fd, 1000).expect("the packet");
                 continue;
             }

@@ -1,9 +1,10 @@
-//! Random bytes at every seam where somebody else's come in: requests of a tunnel, headers in front of packets, files of a net
-//! that another process has damaged, faults that a user wrote. Nothing panics, crashes or hangs, every answer is one of the
-//! kernel's, and what can be known of it is so.
+//! Puts random bytes in every place where bytes of somebody else's come in: requests of a tunnel,
+//! headers in front of packets, files of a net that another process has damaged, and faults that a
+//! user wrote. Nothing panics, crashes or hangs, every answer is one of the kernel's, and what can
+//! be known about it is true.
 //!
-//! `MEMTUN_FUZZ_SECONDS` says for how long each is tried (default 3; 60 before a release), `MEMTUN_FUZZ_SEED` gives the same
-//! cases again.
+//! `MEMTUN_FUZZ_SECONDS` says for how long each property is tried (default 3; 60 before a release),
+//! and `MEMTUN_FUZZ_SEED` gives the same cases again.
 
 mod damaged;
 mod faults;
@@ -15,7 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use shim_tests::hostile::{number, Random};
 use std::time::{Duration, Instant};
 
-/// Tries a property until the time is over; a case that fails is made as small as it can be.
+/// Tries a property until the time is over. A case that fails is made as small as it can be.
 fn holds<S: Strategy>(cases: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let mut random = Random::seeded("MEMTUN_FUZZ_SEED");
     let end = Instant::now() + Duration::from_secs(number("MEMTUN_FUZZ_SECONDS", 3));

@@ -1,4 +1,4 @@
-//! Any request with any argument, on tunnels in any state.
+//! Makes any request with any argument, on tunnels in any state.
 
 use super::holds;
 use memtun::{uapi, Errno, Net};
@@ -103,7 +103,7 @@ fn every_request_has_an_answer_of_the_kernels() {
             let count = tunnels.len();
             let answer = match step {
                 Step::Open(flags) if count < 4 => {
-                    // What is made by open(2) of other kinds is not asked of a device.
+                    // Opens that make other kinds of descriptors are not asked of a device.
                     open(flags & !libc::O_PATH).map(|opened| tunnels.push(opened))
                 }
                 Step::Open(_) => Ok(()),
@@ -121,7 +121,8 @@ fn every_request_has_an_answer_of_the_kernels() {
                     if let (Ok(Ioctl::Done(made)), uapi::SIOCGSKNS | uapi::TUNGETDEVNETNS) =
                         (&answer, request)
                     {
-                        // SAFETY: these two requests make a descriptor, for whoever asked.
+                        // SAFETY: these two requests make a new descriptor, which belongs to the
+                        // caller.
                         drop(unsafe { Fd::from_raw(*made) });
                     }
                     answer.map(drop)

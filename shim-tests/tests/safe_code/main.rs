@@ -1,6 +1,7 @@
-//! What safe code cannot do with the library and its internals: write through a number, touch a queue or a log without its
-//! lock, make a lock that is held anew, close a descriptor of somebody else's. Each program of `cases` tries, under
-//! `#![forbid(unsafe_code)]`; the compiler gives the errors that stand beside the lines, and no other.
+//! Checks what safe code cannot do with the library and its internals: write through a number,
+//! touch a queue or a log without its lock, make a lock anew that is held, or close a descriptor of
+//! somebody else's. Each program of `cases` tries it under `#![forbid(unsafe_code)]`; the compiler
+//! gives the errors that stand beside the lines, and no other.
 
 use shim_tests::sides::TempDir;
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::process::Command;
 
 const CRATES: [&str; 4] = ["memtun", "memtun-kernel", "memtun-shm", "memtun-sys"];
 
-/// The libraries of this build, as options for the compiler.
+/// The libraries of this build, as options of the compiler.
 fn libraries() -> Vec<String> {
     let cargo = std::env::var_os("CARGO").expect("cargo runs this test");
     let mut command = Command::new(cargo);
@@ -45,10 +46,10 @@ fn libraries() -> Vec<String> {
     options
 }
 
-/// Lines with an error and its code.
+/// Numbers of the lines with an error, and the code of the error.
 type Errors = BTreeSet<(usize, String)>;
 
-/// Those that stand beside the lines: `//~ E0133`.
+/// The errors that stand beside the lines, as `//~ E0133`.
 fn expected(source: &str) -> Errors {
     let lines = source.lines().enumerate();
     lines
@@ -56,10 +57,11 @@ fn expected(source: &str) -> Errors {
         .collect()
 }
 
-/// Those that the compiler gives.
+/// The errors that the compiler gives.
 fn given(case: &Path, libraries: &[String]) -> (Errors, String) {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    // A folder of its own: the compiler replaces what it writes, and as root that could be a device.
+    // A folder of its own: the compiler replaces what it writes, and as root that could be a
+    // device.
     let made = TempDir::new(&std::env::temp_dir(), 0o700, None);
     let output = Command::new(rustc)
         .args(["--edition=2021", "--crate-type=lib", "--emit=metadata"])

@@ -1,4 +1,4 @@
-//! A process stopped exactly where it holds a lock, and what everybody else's calls take meanwhile.
+//! Stops a process exactly where it holds a lock, and measures everybody else's calls meanwhile.
 
 use memtun::{Sending, Timeout};
 use memtun_shm::layout::{InterfaceState, NetState, State, TunnelState};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use memtun::{Net, Result};
 use shim_tests::hostile::{Process, Stage};
 
-/// What a busy machine with two processors adds to a timeout.
+/// The time that a busy machine with two processors may add to a timeout.
 const NOISE: Duration = Duration::from_millis(100);
-/// What listing, deleting and other calls without a timeout may take.
+/// The time that listing, deleting and other calls without a timeout may take.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The longest call of each kind, and how long it may be.
+/// The longest time of each kind of call, and its limit.
 #[derive(Default)]
 pub struct Longest(BTreeMap<String, (Duration, Duration)>);
 
@@ -31,7 +31,8 @@ impl Longest {
         answer
     }
 
-    /// Every verb of a driver's that leaves the interface in being; with these timeouts in milliseconds where it has one.
+    /// Makes every call of a driver's that leaves the interface in being, with each of these
+    /// timeouts in milliseconds where the call has one.
     pub fn verbs(&mut self, net: &Net, name: &str, timeouts: &[u64]) {
         let known = self.time("interface".into(), SOON, || net.interface(name));
         self.time("interfaces".into(), SOON, || drop(net.interfaces()));
@@ -58,7 +59,7 @@ impl Longest {
             });
             let nobody = interface.receive_udp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9)));
             timed("receive_udp", &mut || nobody.recv_within(time).map(drop));
-            // Whatever the program wrote is taken first: then there is something to wait for.
+            // What the program wrote is taken first, so that there is something to wait for.
             let limit = Instant::now() + SOON;
             while interface.recv_within(Timeout::NOW).is_ok() && Instant::now() < limit {}
             timed("recv", &mut || interface.recv_within(time).map(drop));
@@ -78,7 +79,8 @@ impl Longest {
         self.time("reset".into(), SOON, || drop(net.reset()));
     }
 
-    /// The command: in other processes, which start in some ten milliseconds. At the end the interface is deleted.
+    /// Runs the command, in other processes, which start in some ten milliseconds. At the end the
+    /// interface is deleted.
     pub fn commands(&mut self, net: &Net, stage: &Stage, name: &str) {
         let send = ["--timeout", "1", name, "10.0.0.1:7", "x"];
         let verbs: [(&str, &[&str], Duration); 3] = [
@@ -86,7 +88,7 @@ impl Longest {
             ("ls", &[], SOON),
             ("delete", &[name], SOON),
         ];
-        // One that is not there is waited for.
+        // The command waits for an interface that does not exist.
         let there = matches!(net.interface(name), Ok(Some(_)));
         for (verb, arguments, may) in verbs {
             if verb == "delete" && !there {
@@ -105,7 +107,7 @@ impl Longest {
         );
     }
 
-    /// Panics when a call took longer than it may.
+    /// Panics when a call took longer than its limit.
     pub fn check(&self) {
         let over: Vec<_> = self
             .0
@@ -125,7 +127,7 @@ impl fmt::Display for Longest {
     }
 }
 
-/// Which lock a process is to hold when it is stopped.
+/// The lock that a process is to hold when it is stopped.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Lock {
     Tunnel,
@@ -133,7 +135,7 @@ pub enum Lock {
     Net,
 }
 
-/// A process that stands still until this is dropped.
+/// A process that is stopped until the value is dropped.
 pub struct Held(i32);
 
 impl Drop for Held {
@@ -157,14 +159,14 @@ fn wait_for_stop(pid: i32) {
     );
 }
 
-/// Does this thread hold the lock in this file? `at`: where its word stands.
+/// Does this thread hold the lock in this file? `at` is the offset of its word.
 fn holds(file: &File, at: usize, tid: i32) -> bool {
     const TID: u32 = 0x3fff_ffff;
     let mut word = [0; 4];
     file.read_exact_at(&mut word, at as u64).is_ok() && u32::from_ne_bytes(word) & TID == tid as u32
 }
 
-/// The files that hold the locks of this kind now, and where in them.
+/// The files that have the locks of this kind now, and the offset of the lock in them.
 fn files(net: &Net, lock: Lock, name: &str) -> (Vec<File>, usize) {
     let (wanted, at) = match lock {
         Lock::Tunnel => (".memtun-tunnel-", TunnelState::LOCK_AT),
@@ -178,9 +180,10 @@ fn files(net: &Net, lock: Lock, name: &str) -> (Vec<File>, usize) {
     (found.collect(), at)
 }
 
-/// Lets a process go on instruction by instruction until it holds this lock, and keeps it there.
+/// Runs a process instruction by instruction until it holds this lock, and keeps it there.
 pub fn hold(net: &Net, pid: i32, lock: Lock, name: &str) -> Held {
-    /// A look at the directory costs more than many instructions.
+    /// Number of instructions between two looks at the directory, which cost more than many
+    /// instructions.
     const STEPS: u32 = 256;
     let limit = Instant::now() + Duration::from_secs(60);
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Nets whose makers were killed, wherever they were, go; nets in which somebody lives stay, also where `/proc` does not show
-//! who.
+//! Nets whose makers were killed, at whatever moment, are removed. Nets in which somebody lives
+//! stay, even where `/proc` does not show who lives there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn whoever_was_killed_leaves_nothing() {
         let file = m.home(ALICE).join("capture.pcapng");
         killed(&["--tun", "x0", "--capture", file.to_str().expect("UTF-8")]);
         made("a command that captures", 1);
-        // Between mkdir and the first file.
+        // The maker died between mkdir and its first file.
         make_dir(&dead_net_of(ALICE), ALICE, 0o700);
         made("a maker that had not got far", 1);
     });
@@ -51,7 +51,7 @@ fn whoever_was_killed_leaves_nothing() {
 #[test]
 fn a_capturer_keeps_a_net_whose_maker_was_killed() {
     on_a_machine(|m| {
-        // With an interface that it has not read to the end.
+        // The capturer has an interface that it has not read to the end.
         let script = "echo $MEMTUN_NET; echo ready; exec sleep 100";
         let mut run =
             m.start(&mut m.memtun(ALICE, &["run", "--tun", "x0", "--", "sh", "-c", script]));
@@ -84,7 +84,8 @@ fn a_maker_that_is_killed_at_any_system_call_leaves_nothing() {
             let mut program = m.program(ALICE, None, &["open", "attach=tun0", "persist", "close"]);
             let ended = killed_at_call(&mut program, calls);
             let left = private_nets(Path::new(SHM)).len();
-            // Each sweeps what the one before has left, unless it died before or amid that.
+            // Each program removes the net that the one before has left, unless it died before or
+            // during that.
             assert!(left <= 3, "killed at call {calls}: {left} nets lie about");
             nets += left;
             if ended {
@@ -100,7 +101,7 @@ fn a_maker_that_is_killed_at_any_system_call_leaves_nothing() {
     });
 }
 
-/// A container: a PID namespace of its own, in which `/proc` shows only what is in it.
+/// A container: a PID namespace of its own, in which `/proc` shows only its own processes.
 fn in_a_container(m: &Machine, uid: u32, command: &[&str]) -> std::process::Command {
     let mut outside = m.command(ROOT, "unshare");
     outside.args(["--pid", "--fork", "--kill-child", "--mount-proc", "setpriv"]);
@@ -122,7 +123,8 @@ fn containers_that_share_shm_leave_each_others_living_nets_alone() {
             let go = m.home(uid).join("go");
             make_fifo(&go, uid);
             let wait = format!("read go < {}", go.display());
-            // Without a tunnel, with one, with only an interface: what the command holds keeps the net.
+            // The lives are one without a tunnel, one with a tunnel, and one with only an
+            // interface. What the command holds keeps the net.
             let alone = format!("echo ready; {wait}; exec {program} open");
             let accompanied =
                 format!("{program} open ready wait & {wait}; {program} open; kill $!");

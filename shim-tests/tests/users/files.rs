@@ -1,5 +1,6 @@
-//! Nets whose files are something else than they should be: another kind of file, a link to somebody else's, cut, of another
-//! version, full of rubbish. Errors come of it, within their time.
+//! Nets whose files are something else than they should be: another kind of file, a link to
+//! somebody else's file, cut short, of another version, or full of rubbish. Every use of them ends
+//! with an error in time.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,7 +10,8 @@ use std::process::Command;
 
 use shim_tests::users::*;
 
-/// The files of a net, by the beginning of their names. The last one is only planted: it is gone when it is made.
+/// The files of a net, by the beginning of their names. The last one exists only while another file
+/// is being made, so the tests plant it.
 const FILES: [&str; 7] = [
     ".memtun-net-state",
     ".memtun-tunnel-",
@@ -20,7 +22,7 @@ const FILES: [&str; 7] = [
     ".memtun-new-1-1-1",
 ];
 
-/// What becomes of a file.
+/// What is done to a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     LinkToRootsFile,
@@ -56,13 +58,13 @@ const FATES: [Fate; 14] = [
     Fate::RubbishBehindTheHeader,
 ];
 
-/// Bytes of the header that every state file begins with; the version is its third word.
+/// Number of bytes of the header that every state file begins with; the version is its third word.
 const HEADER: usize = 32;
 const VERSION: usize = 8;
-/// As much of a state file as its fields take.
+/// Number of bytes that the fields of a state file take.
 const HEAD: usize = 4096;
 
-/// Bytes that nobody would have written, the same in every run.
+/// Bytes that nobody would have written, the same ones in every run.
 fn rubbish(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
@@ -80,20 +82,21 @@ fn living_net(m: &Machine) -> (PathBuf, Running) {
     make_dir(&net, MALLORY, 0o700);
     let steps = ["open", "attach=tun0", "poll", "ready", "wait"];
     let mut program = m.program(MALLORY, Some(&net), &steps);
-    // Down, so that somebody waits for the link.
+    // The interface is down, so that somebody waits for the link.
     let program = m.start(program.env("MEMTUN_LINK", "down"));
     (net, program)
 }
 
-/// The file of a net with this beginning; it need not be there.
+/// The file of a net whose name begins like this; the file need not exist.
 fn find(net: &Path, begin: &str) -> PathBuf {
     let name = names(net).into_iter().find(|name| name.starts_with(begin));
     net.join(name.unwrap_or_else(|| format!("{begin}7")))
 }
 
-/// Puts something else in the place of a file. `roots`: a directory of root's with a file "precious".
+/// Puts something else in the place of a file. `roots` is a directory of root's with a file
+/// "precious".
 fn befall(file: &Path, fate: Fate, roots: &Path) {
-    // Of a FIFO there is nothing to keep.
+    // A FIFO has no contents to keep.
     let regular = fs::symlink_metadata(file).is_ok_and(|st| st.is_file());
     let mut bytes = vec![0; HEAD];
     let mut len = 0;
@@ -147,7 +150,7 @@ fn befall(file: &Path, fate: Fate, roots: &Path) {
     }
 }
 
-/// Everything that somebody does with a net, one command after the other, the removal last.
+/// The commands of a user who does everything with a net, one after the other, the removal last.
 fn life(m: &Machine, uid: u32, net: &Path) -> Vec<Command> {
     let owner = (uid != MALLORY).then_some(MALLORY);
     let dir = net.to_str().expect("UTF-8");
@@ -185,7 +188,8 @@ fn life(m: &Machine, uid: u32, net: &Path) -> Vec<Command> {
     ]
 }
 
-/// What there is in root's directory. A name less for a file that has several changes it, too, and harms nobody.
+/// The facts about root's directory. The number of links is left out, because removing one name of
+/// a file that has several changes it and harms nobody.
 fn facts(roots: &Path) -> Vec<(String, u32, u32, i64, u64)> {
     let fact = |name: String| {
         let path = roots.join(&name);
@@ -195,12 +199,13 @@ fn facts(roots: &Path) -> Vec<(String, u32, u32, i64, u64)> {
     names(roots).into_iter().map(fact).collect()
 }
 
-/// Is the net's state such that nobody can use it?
+/// Is the net's state such that nobody can use the net?
 fn is_unusable(file: &str, fate: Fate) -> bool {
     file == FILES[0] && !matches!(fate, Fate::RubbishBehindTheHeader | Fate::OpenToEverybody)
 }
 
-/// A process of Mallory's with a lock on somebody's file, which takes no more than leave to read it.
+/// A process of Mallory's that holds a lock on somebody's file, for which it needs only the
+/// permission to read it.
 fn holder(m: &Machine, file: &Path) -> Running {
     let mut command = m.command(MALLORY, "flock");
     command.arg("-s").arg(file);
@@ -211,7 +216,8 @@ fn nothing_comes_of_it_but_errors(m: &Machine, victim: u32) {
     let roots = Path::new(SHM).join("roots");
     make_dir(&roots, ROOT, 0o755);
     let precious = roots.join("precious");
-    // Empty, so that a byte in it is seen, and locked, as a living tunnel's bell is.
+    // The file is empty, so that a byte in it would be noticed, and it is locked as the bell of a
+    // living tunnel is.
     make_file(&precious, ROOT, 0o644, b"");
     let _holder = holder(m, &precious);
     let mut wrong = Vec::new();
@@ -242,7 +248,7 @@ fn nothing_comes_of_it_but_errors(m: &Machine, victim: u32) {
                 if facts(&roots) != before.0 {
                     wrong.push(format!("{name}: {:?} became {:?}", before.0, facts(&roots)));
                 }
-                // It may be gone: the directory is not Alice's.
+                // The file may be gone, because the directory is not Alice's.
                 let now = alices.then(|| fs::read(&path).ok());
                 if now != before.1 && now != Some(None) {
                     wrong.push(format!("{name}: Alice's file was written to"));

@@ -1,5 +1,5 @@
-//! A net is joined only if its directory is real, the caller's own and closed to others. What is refused is left alone, and
-//! the sentence is the same wherever it is asked for.
+//! A net is joined only if its directory is a real one, the caller's own and closed to others. A
+//! net that is refused is left alone, and the sentence is the same in every language.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,8 +10,8 @@ use shim_tests::users::*;
 const NOT_YOURS: i32 = libc::EPERM;
 const NO_DIRECTORY: i32 = libc::ENOTDIR;
 
-/// Asserts that a user is refused by every way, with this errno and one sentence in which these words stand, and that
-/// everything stays as it was in the places where harm could be done.
+/// Asserts that a user is refused in every way, with this errno and one sentence that has these
+/// words, and that everything stays as it was in the places where harm could be done.
 #[track_caller]
 fn refused(
     m: &Machine,
@@ -20,7 +20,7 @@ fn refused(
     words: &[&str],
     places: &[&Path],
 ) {
-    // Some ways make a path plainer before anybody looks.
+    // Some ways make a path plainer before they look at it.
     let shown = dir.to_str().expect("UTF-8");
     let plain = shown.trim_end_matches(['/', '.']);
     let before: Vec<_> = places.iter().map(|place| tree(place)).collect();
@@ -71,7 +71,7 @@ fn refused(
     );
 }
 
-/// Asserts that a user joins by every way.
+/// Asserts that a user may join in every way.
 #[track_caller]
 fn welcome(m: &Machine, uid: u32, dir: &Path, owner: Option<u32>) {
     for way in Way::ALL {
@@ -94,10 +94,10 @@ fn ones_own_net_is_joined() {
         let net = net_of(m, ALICE);
         welcome(m, ALICE, &net, None);
         welcome(m, ALICE, &net, Some(ALICE));
-        // Others may look.
+        // The net is still joined when others may look into it.
         set_mode(&net, 0o755);
         welcome(m, ALICE, &net, None);
-        // Where the directory above is reached by a link is its owner's business.
+        // It is up to its owner whether the directory above is reached by a link.
         symlink(m.home(ALICE), m.home(ALICE).join("alias")).expect("a link");
         welcome(m, ALICE, &m.home(ALICE).join("alias/net"), None);
         let new = m.home(ALICE).join("new");
@@ -110,7 +110,7 @@ fn ones_own_net_is_joined() {
 
 #[test]
 fn a_net_that_another_user_made_before_is_refused() {
-    // The README's own example is /dev/shm/mynet: whoever comes first, has it.
+    // The README's own example is /dev/shm/mynet, and whoever comes first has it.
     on_a_machine(|m| {
         let net = Path::new(SHM).join("mynet");
         m.run(&mut m.program(MALLORY, Some(&net), &["open"]));
@@ -209,7 +209,7 @@ fn root_joins_a_users_net_only_when_it_says_whose() {
             &["user 0"],
             &[&roots],
         );
-        // A user's net that is not there is made by the user.
+        // In all these ways a missing net of a user's is made for that user.
         for way in Way::ALL {
             let new = m.home(MALLORY).join("new");
             let joined = m.join(way, ROOT, &new, Some(MALLORY)).expect("no harm");
@@ -230,14 +230,14 @@ fn who_the_owner_is_can_be_said_by_name_and_is_told_to_programs() {
         let program = m.stage().join("program");
         let shown = program.to_str().expect("UTF-8");
         let run = ["run", "--net", dir, "--owner", "nobody", "--", shown];
-        // Also to a program that is started with an empty environment.
+        // The same holds for a program that is started with an empty environment.
         let run = m.run(&mut m.memtun(ROOT, &[&run[..], &["open", "attach=tun0", "env"]].concat()));
         assert_eq!(
             run.stdout, "open: ok\nattach: ok\nenv: ok\n",
             "{}",
             run.stderr
         );
-        // The shim takes numbers; what it cannot understand is not as if nothing had been said.
+        // The shim takes numbers, and a value that it cannot understand must not count as none.
         for bad in [
             "nobody",
             "-1",
@@ -258,7 +258,7 @@ fn who_the_owner_is_can_be_said_by_name_and_is_told_to_programs() {
                 refused.stderr
             );
         }
-        // Empty is as if nothing had been said.
+        // An empty value counts as none.
         let mut program = m.program(MALLORY, Some(&net), &["open"]);
         let joined = m.run(program.env("MEMTUN_NET_OWNER", ""));
         assert_eq!(joined.stdout, "open: ok\n", "{}", joined.stderr);

@@ -1,4 +1,5 @@
-//! What one user can do to another: nothing. Several users on one machine, see [`shim_tests::users`].
+//! What one user can do to another on the same machine is nothing. See [`shim_tests::users`] for
+//! the machine with several users.
 //!
 //! | module | subject |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Root in a user's net, on purpose: what it makes there is the user's, and where the user leads it, it does not go.
+//! Root uses a user's net on purpose. What it makes there belongs to the user, and it does not go
+//! where the user wants to lead it.
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt};
@@ -22,14 +23,14 @@ fn roots_own(m: &Machine) -> PathBuf {
     own
 }
 
-/// A program of root's in the user's net.
+/// A program that root runs in the user's net.
 fn program(m: &Machine, net: &Path, steps: &[&str]) -> std::process::Command {
     let mut command = m.program(ROOT, Some(net), steps);
     command.env("MEMTUN_NET_OWNER", MALLORY.to_string());
     command
 }
 
-/// A living program of the user's, with `tun0`.
+/// A living program of the user's, which has `tun0`.
 fn users_program(m: &Machine, net: &Path) -> Running {
     m.start(&mut m.program(
         MALLORY,
@@ -38,7 +39,7 @@ fn users_program(m: &Machine, net: &Path) -> Running {
     ))
 }
 
-/// Whose the files in a net are.
+/// The owners of the files in a net.
 fn owners(net: &Path) -> Vec<(String, u32, u32)> {
     let of = |name: String| {
         let st = fs::symlink_metadata(net.join(&name)).ok()?;
@@ -69,11 +70,11 @@ fn what_root_makes_is_the_users() {
             "wait",
         ];
         let mut roots = program(m, &net, &steps);
-        // Down, so that somebody waits for the link: one more file.
+        // The interface is down, so that somebody waits for the link, which makes one more file.
         let roots = m.start(roots.env("MEMTUN_LINK", "down"));
         assert!(names(&net).len() >= 4, "{:?}", names(&net));
         all_are_the_users(&net);
-        // Each side uses what the other has made.
+        // Each side uses what the other one has made.
         let users =
             m.run(&mut m.program(MALLORY, Some(&net), &["open", "attach=tun1", "lookup=tun0"]));
         assert_eq!(
@@ -133,7 +134,7 @@ fn a_bell_that_is_a_link_is_not_rung() {
         fs::remove_file(&bell).expect("the user's own file");
         symlink(&victim, &bell).expect("a link");
         give(&bell, MALLORY);
-        // So that the tunnel seems to live.
+        // The lock makes the tunnel seem to live.
         let mut holder = m.command(MALLORY, "flock");
         let script = "echo ready; exec sleep 1000";
         let _holder = m.start(holder.arg("-s").arg(&victim).args(["sh", "-c", script]));
@@ -152,7 +153,8 @@ fn a_bell_that_is_a_link_is_not_rung() {
     });
 }
 
-/// Swaps the net for a link to root's directory as soon as root waits for the net's lock, and lets it go on.
+/// Replaces the net by a link to root's directory as soon as root waits for the net's lock, and
+/// then lets root go on.
 fn swap_amid_a_call(page: &Page, net: &Path, target: &Path, over: &AtomicBool) {
     let lock = page.word(LOCK);
     while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {
@@ -175,12 +177,12 @@ fn a_net_that_becomes_a_link_leads_nowhere() {
             make_dir(&net, MALLORY, 0o700);
             m.run(&mut m.program(MALLORY, Some(&net), &["open"]));
             let page = Page::of(&net.join(".memtun-net-state"));
-            // Names of files that root makes end as the user wishes.
+            // The names of files that root makes end as the user wishes.
             for (at, four) in b"aaaaaaaa.sh\0\0\0\0\0".chunks(4).enumerate() {
                 let four = u32::from_ne_bytes(four.try_into().expect("four bytes"));
                 page.word(RENAME + 4 * at).store(four, SeqCst);
             }
-            // Held from when root has joined.
+            // The lock is held from the moment when root has joined.
             let steps = [
                 "open",
                 "ready",
@@ -245,8 +247,8 @@ fn files_that_are_swapped_amid_their_making_are_not_given_away() {
         make_dir(&net, MALLORY, 0o700);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // Whatever is being made becomes root's file, by either kind of link. Hard links are as where
-            // fs.protected_hardlinks is 0.
+            // Every file that is being made becomes root's file, by either kind of link. Hard links
+            // work as where fs.protected_hardlinks is 0.
             scope.spawn(|| {
                 let mut hard = false;
                 while !over.load(SeqCst) {

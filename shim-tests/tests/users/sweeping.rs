@@ -1,5 +1,5 @@
-//! Nets that nobody named: what lies about in `/dev/shm` under their names is swept if it is one's own and dead, and is
-//! else not looked at.
+//! Nets that nobody named: what lies in `/dev/shm` under such a name is removed if it is the user's
+//! own and dead, and is otherwise not looked at.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,21 +10,21 @@ use std::time::{Duration, Instant};
 use memtun_shm::layout::{NetState, State};
 use shim_tests::users::*;
 
-/// Where the net's lock is in its state.
+/// Offset of the net's lock in its state.
 const LOCK: usize = NetState::LOCK_AT;
-/// Bit of a lock that somebody sleeps on.
+/// The bit in a lock's word that says that somebody sleeps on it.
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 
 fn state(net: &Path) -> PathBuf {
     net.join(".memtun-net-state")
 }
 
-/// What a net of a user's is called whose maker is dead.
+/// Path of a net of a user's whose maker is dead.
 pub fn dead_net_of(uid: u32) -> PathBuf {
     Path::new(SHM).join(format!("memtun-{uid}-{NOBODYS_PID}-1"))
 }
 
-/// A net that Mallory has made and opened to everybody.
+/// Makes a net of Mallory's that is open to everybody.
 fn mallorys_net(m: &Machine, path: &Path) {
     let made = Path::new(SHM).join("made-by-mallory");
     m.run(&mut m.program(MALLORY, Some(&made), &["open"]));
@@ -33,7 +33,8 @@ fn mallorys_net(m: &Machine, path: &Path) {
     set_mode(&state(path), 0o666);
 }
 
-/// A victim's everyday life: a program of its own, a program under the command. Both make a net that nobody named.
+/// Runs what a victim runs every day: a program of its own, and a program under the command. Both
+/// make a net that nobody named.
 #[track_caller]
 pub fn everyday_life(m: &Machine, uid: u32) {
     let program = m.run(&mut m.program(uid, None, &["open", "attach=tun0", "write"]));
@@ -43,7 +44,8 @@ pub fn everyday_life(m: &Machine, uid: u32) {
     assert!(run.ended.success(), "{}", run.stderr);
 }
 
-/// Asserts that everyday life sweeps whatever there is. Of the killed, some may still be dying.
+/// Asserts that everyday life removes whatever there is. Some of the killed processes may still be
+/// dying.
 #[track_caller]
 pub fn swept(m: &Machine, uid: u32, what: &str) {
     let end = Instant::now() + SOON;
@@ -64,7 +66,7 @@ fn a_net_of_another_user_by_our_name_holds_nobody_up() {
         for victim in [ALICE, ROOT] {
             let planted = dead_net_of(victim);
             mallorys_net(m, &planted);
-            // Held by a process that lives for ever.
+            // The lock is held by a process that lives for ever.
             Page::of(&state(&planted)).word(LOCK).store(1, SeqCst);
             let before = tree(&planted);
             everyday_life(m, victim);
@@ -78,7 +80,7 @@ fn a_net_of_another_user_by_our_name_writes_nothing_into_us() {
     on_a_machine(|m| {
         let planted = dead_net_of(ROOT);
         mallorys_net(m, &planted);
-        // So that there is time between lock and unlock.
+        // There are many files, so that time passes between lock and unlock.
         for number in 0..20_000 {
             let name = format!(".a-long-name-that-nobody-minds-{number}");
             make_file(&planted.join(name), MALLORY, 0o600, b"");
@@ -88,7 +90,8 @@ fn a_net_of_another_user_by_our_name_writes_nothing_into_us() {
         page.word(LOCK).store(held, SeqCst);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // Let the victim in as soon as it waits; then put addresses where a list's pointers would be.
+            // Lets the victim in as soon as it waits, and then puts addresses where the pointers of
+            // a list would be.
             scope.spawn(|| {
                 let lock = page.word(LOCK);
                 while !over.load(SeqCst) && lock.load(SeqCst) & WAITERS == 0 {
@@ -117,7 +120,7 @@ fn a_link_by_our_name_leads_nowhere() {
     on_a_machine(|m| {
         let private = Path::new(SHM).join("roots-private");
         make_dir(&private, ROOT, 0o700);
-        // Longer than the names of interfaces, which would keep a net in being.
+        // The name is longer than those of interfaces, which would keep a net in being.
         make_file(
             &private.join("customer database.sqlite"),
             ROOT,
@@ -135,7 +138,8 @@ fn a_link_by_our_name_leads_nowhere() {
         everyday_life(m, ROOT);
         assert_untouched(&private, &before);
 
-        // First a net with its lock held; when root waits there, the link is turned round.
+        // The link leads first to a net with its lock held; when root waits there, the link is
+        // turned round.
         let own = Path::new(SHM).join("mallorys");
         mallorys_net(m, &own);
         let (link, turned) = (dead_net_of(ROOT), Path::new(SHM).join("turned"));
@@ -166,7 +170,8 @@ fn a_link_by_our_name_leads_nowhere() {
 
 #[test]
 fn a_net_that_becomes_a_link_while_we_live_in_it_is_not_removed_through_it() {
-    // Where everybody may rename what is another's: a $TMPDIR that is not sticky.
+    // The directory lets everybody rename what belongs to another user: it is a $TMPDIR that is not
+    // sticky.
     on_a_machine(|m| {
         set_mode(Path::new(SHM), 0o755);
         let base = Path::new(SHM).join("everybodys");
@@ -231,7 +236,7 @@ fn other_things_by_our_name_hold_nobody_up() {
 
 #[test]
 fn what_a_net_is_called_says_nothing() {
-    // A net by a name with a date in it counted as private, and was emptied.
+    // A net by a name with a date in it once counted as private, and was emptied.
     on_a_machine(|m| {
         let net = m.home(ALICE).join("memtun-2026-39999-25");
         make_dir(&net, ALICE, 0o700);
@@ -251,7 +256,8 @@ fn what_a_net_is_called_says_nothing() {
             }
         }
 
-        // Nor where private nets are: what has not been made as one is not swept.
+        // The same holds where private nets are: a directory that was not made as one is not
+        // removed.
         let net = dead_net_of(ALICE);
         m.run(&mut m.program(ALICE, Some(&net), &["open", "attach=tun1", "persist"]));
         make_file(&net.join("notes.txt"), ALICE, 0o600, b"precious");
@@ -274,7 +280,7 @@ fn a_users_own_files_survive_the_removal_of_a_net() {
                 "the sentence names one of them: {said:?}"
             );
         };
-        // By a driver, of a net with something of each kind in it.
+        // A driver removes a net that has a file of each kind in it.
         let net = m.home(ALICE).join("net");
         m.run(&mut m.program(ALICE, Some(&net), &["open", "attach=tun0", "persist"]));
         make_file(&net.join("notes.txt"), ALICE, 0o600, b"precious");
@@ -287,7 +293,7 @@ fn a_users_own_files_survive_the_removal_of_a_net() {
             removed.stdout
         );
 
-        // By `memtun run`, of the net that it made.
+        // `memtun run` removes the net that it made.
         let script = "echo precious > $MEMTUN_NET/notes.txt; echo $MEMTUN_NET";
         let run = m.run(&mut m.memtun(ALICE, &["run", "--tun", "tun0", "--", "sh", "-c", script]));
         assert_eq!(run.ended.code(), Some(0), "the program's own status");
@@ -295,7 +301,7 @@ fn a_users_own_files_survive_the_removal_of_a_net() {
         let before = tree(&net.join("notes.txt"));
         only_notes(net, &run.stderr, &before);
 
-        // By the next one, of a net whose maker was killed.
+        // The next program removes a net whose maker was killed.
         let script = "echo precious > $MEMTUN_NET/notes.txt; echo $MEMTUN_NET; kill -9 $PPID";
         let run =
             m.run_anyhow(&mut m.memtun(ALICE, &["run", "--tun", "tun0", "--", "sh", "-c", script]));

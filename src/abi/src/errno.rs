@@ -25,7 +25,8 @@ names! {
 }
 
 impl Errno {
-    /// The number of a name like "EAGAIN" (EWOULDBLOCK and ENOTSUP are accepted as well).
+    /// Returns the number of a name like "EAGAIN". The second names EWOULDBLOCK, ENOTSUP and
+    /// EDEADLOCK are accepted as well. None means that the name is unknown.
     pub fn from_name(name: &str) -> Option<Errno> {
         match name {
             "EWOULDBLOCK" => Some(Errno(libc::EAGAIN)),
@@ -38,7 +39,7 @@ impl Errno {
         }
     }
 
-    /// The name, if errno(3) has one.
+    /// Returns the name, if errno(3) has one for the number.
     pub fn name(self) -> Option<&'static str> {
         NAMES.iter().find(|(_, e)| *e == self.0).map(|(n, _)| *n)
     }

@@ -1,10 +1,10 @@
-//! The driver's errors: an errno for programs, a sentence for people.
+//! The driver's errors: an errno for programs, and a sentence for people.
 #![forbid(unsafe_code)]
 
 use crate::{Errno, ErrorKind};
 use std::fmt;
 
-/// What went wrong, to which thing, and what to do about it.
+/// Says what went wrong, with which thing, and what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     errno: Errno,
@@ -12,11 +12,11 @@ pub struct Error {
     kind: ErrorKind,
 }
 
-/// The driver's results.
+/// The result of a function of the driver.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error with its sentence.
+    /// Makes an error with its sentence. The kind is the one of most errors with this number.
     pub fn new(errno: i32, text: impl Into<String>) -> Error {
         Error {
             errno: Errno(errno),
@@ -25,17 +25,18 @@ impl Error {
         }
     }
 
-    /// The same, of another kind than most errors with its number.
+    /// Returns the same error with another kind than most errors with its number have.
     pub fn of_kind(self, kind: ErrorKind) -> Error {
         Error { kind, ..self }
     }
 
-    /// What sort of thing went wrong.
+    /// Returns the kind of the error, for programs that decide by it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// How many packets a subscriber has lost that was overtaken (ENOBUFS); 0 in other errors.
+    /// Returns how many packets a subscriber has lost that was overtaken (ENOBUFS); 0 for other
+    /// errors.
     pub fn lost(&self) -> u64 {
         match self.kind {
             ErrorKind::Lost { count } => count,
@@ -43,7 +44,7 @@ impl Error {
         }
     }
 
-    /// The error number.
+    /// Returns the error number.
     pub fn errno(&self) -> Errno {
         self.errno
     }
@@ -64,9 +65,13 @@ impl From<Error> for std::io::Error {
     }
 }
 
-/// Adds the thing that an errno is about.
+/// Adds to an errno what it is about.
 pub trait Context<T> {
     /// Turns an errno into an [`Error`] with the sentence that `text` makes.
+    ///
+    /// # Errors
+    ///
+    /// The error with the same number, when `self` is one.
     fn context(self, text: impl FnOnce(Errno) -> String) -> Result<T>;
 }
 

@@ -1,53 +1,54 @@
-//! Flags of an interface and of TUNSETIFF, and the sizes of headers (linux/if_tun.h, linux/if_arp.h, linux/if_ether.h).
+//! Flags of an interface and of TUNSETIFF, and sizes of headers (linux/if_tun.h, linux/if_arp.h,
+//! linux/if_ether.h).
 #![forbid(unsafe_code)]
 
-/// Layer 3 interface.
+/// The interface is a TUN, which carries IP packets.
 pub const IFF_TUN: u32 = 0x0001;
-/// Layer 2 interface.
+/// The interface is a TAP, which carries Ethernet frames.
 pub const IFF_TAP: u32 = 0x0002;
-/// Receive path through NAPI.
+/// Written packets are received through NAPI.
 pub const IFF_NAPI: u32 = 0x0010;
-/// Fragments through NAPI.
+/// NAPI takes the fragments of written packets.
 pub const IFF_NAPI_FRAGS: u32 = 0x0020;
-/// A new interface has no carrier.
+/// A new interface begins without a carrier.
 pub const IFF_NO_CARRIER: u32 = 0x0040;
-/// Several queues.
+/// The interface may have several queues.
 pub const IFF_MULTI_QUEUE: u32 = 0x0100;
-/// Queue is attached.
+/// TUNSETQUEUE attaches the queue.
 pub const IFF_ATTACH_QUEUE: u32 = 0x0200;
-/// Queue is detached.
+/// TUNSETQUEUE detaches the queue, or TUNGETIFF says that it is detached.
 pub const IFF_DETACH_QUEUE: u32 = 0x0400;
-/// Interface survives its last close.
+/// The interface survives its last close.
 pub const IFF_PERSIST: u32 = 0x0800;
-/// No 4-byte packet information.
+/// Packets have no packet information in front, which has 4 bytes.
 pub const IFF_NO_PI: u32 = 0x1000;
-/// TUNGETIFF's bit for "no filter attached": the same value as IFF_NO_PI.
+/// TUNGETIFF says with this bit that no filter is attached. It has the same value as IFF_NO_PI.
 pub const IFF_NOFILTER: u32 = 0x1000;
-/// Accepted, without effect.
+/// The flag is accepted and has no effect.
 pub const IFF_ONE_QUEUE: u32 = 0x2000;
-/// Virtio header in front of packets.
+/// Packets have a virtio header in front.
 pub const IFF_VNET_HDR: u32 = 0x4000;
-/// Fail when the interface exists.
+/// TUNSETIFF fails when the interface exists.
 pub const IFF_TUN_EXCL: u32 = 0x8000;
-/// What TUNGETFEATURES says.
+/// The flags that TUNGETFEATURES returns.
 pub const FEATURES: u32 = 0x7173;
 
-/// Bits of IFF_* that an interface keeps from TUNSETIFF.
+/// The flags of TUNSETIFF that an interface keeps.
 pub const KEPT_FLAGS: u32 =
     IFF_NAPI | IFF_NAPI_FRAGS | IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR | IFF_MULTI_QUEUE;
 
-/// Packet information flag: the packet was cut.
+/// Flag of the packet information: the packet was cut.
 pub const TUN_PKT_STRIP: u16 = 1;
-/// Bytes of the packet information header.
+/// Length of the packet information in bytes.
 pub const PI_SIZE: usize = 4;
-/// Bytes of an Ethernet header.
+/// Length of an Ethernet header in bytes.
 pub const ETH_HLEN: usize = 14;
-/// Smallest virtio_net_hdr.
+/// Length of the shortest virtio_net_hdr in bytes.
 pub const VNET_HDR_SIZE: i32 = 10;
 
-/// ARPHRD_NONE: a tun.
+/// Link type of a TUN.
 pub const ARPHRD_NONE: u16 = 0xfffe;
-/// ARPHRD_ETHER: a tap.
+/// Link type of a TAP.
 pub const ARPHRD_ETHER: u16 = 1;
 
 /// Ethertype of IPv4.

@@ -1,10 +1,10 @@
-//! What sort of thing went wrong, for programs that decide by it: the errno alone does not say whether a packet came too late or a
-//! queue stayed full.
+//! The kind of an error, for programs that decide by it: the errno alone does not say whether a
+//! packet came too late or a queue stayed full.
 #![forbid(unsafe_code)]
 
 use crate::Errno;
 
-/// The sort of an [`Error`](crate::Error). More may be added.
+/// The kind of an [`Error`](crate::Error). More kinds may be added.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -12,33 +12,34 @@ pub enum ErrorKind {
     Timeout,
     /// It cannot happen any more: every program that could do it has ended.
     Ended,
-    /// The interface, or the net, is gone.
+    /// The interface or the net is gone.
     Gone,
     /// The reader was overtaken.
     Lost {
-        /// So many packets are lost to it.
+        /// Number of packets that the reader has lost.
         count: u64,
     },
-    /// The link is down.
+    /// The link is down, or has no carrier.
     LinkDown,
-    /// The read queue stayed full, or whoever captures stayed behind.
+    /// The program's inbound queue stayed full, or whoever captures stayed behind.
     Full,
     /// No program is attached to the interface.
     NotAttached,
-    /// The packet is larger than the mtu.
+    /// The packet is longer than the mtu allows.
     TooLarge,
     /// The caller may not do it.
     Denied,
     /// The value can never be right.
     Invalid,
-    /// There is no such thing.
+    /// There is no thing of that name.
     NotFound,
-    /// What the errno says.
+    /// None of the other kinds: the errno says what went wrong.
     Other,
 }
 
 impl ErrorKind {
-    /// The sort of most errors with this number. Where the number has a second meaning, whoever makes the error names its kind.
+    /// Returns the kind of most errors with this number. Where the number has a second meaning,
+    /// whoever makes the error names its kind.
     pub(crate) fn of(errno: Errno) -> ErrorKind {
         match errno.0 {
             libc::EAGAIN => ErrorKind::Timeout,

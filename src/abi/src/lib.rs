@@ -1,5 +1,6 @@
-//! The words of Linux that memtun speaks: error numbers, interface names, `struct ifreq`, the requests of the tun driver and
-//! of sockets about interfaces. Plain values without system calls and without memory of others.
+//! The words of Linux that memtun speaks: error numbers, interface names, `struct ifreq`, and the
+//! requests of the tun driver and of sockets about interfaces. They are plain values, which make no
+//! system calls and use nobody's memory.
 
 #![forbid(unsafe_code)]
 

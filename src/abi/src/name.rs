@@ -1,4 +1,4 @@
-//! Interface names (IFNAMSIZ, `dev_valid_name` of net/core/dev.c).
+//! Names of interfaces (IFNAMSIZ, and `dev_valid_name` of net/core/dev.c).
 #![forbid(unsafe_code)]
 
 use crate::Errno;
@@ -11,11 +11,11 @@ pub struct Name {
     len: u8,
 }
 
-/// What stands before and after the number in a pattern.
+/// The bytes before and after the number in a pattern.
 pub type Sides<'a> = (&'a [u8], &'a [u8]);
 
 impl Name {
-    /// From the 16 bytes of an ifreq: up to the first NUL, at most 15.
+    /// Makes a name from the 16 bytes of an ifreq: up to the first NUL, at most 15 bytes.
     pub fn from_ifreq(bytes: &[u8; 16]) -> Name {
         let len = bytes.iter().take(15).position(|b| *b == 0).unwrap_or(15);
         let mut name = Name {
@@ -26,7 +26,8 @@ impl Name {
         name
     }
 
-    /// A name or pattern as typed by a person. None when longer than 15 bytes.
+    /// Makes a name or a pattern from what a person typed. None means that it is longer than 15
+    /// bytes or contains a NUL.
     pub fn new(name: impl AsRef<[u8]>) -> Option<Name> {
         let name = name.as_ref();
         let mut bytes = [0u8; 16];
@@ -40,21 +41,23 @@ impl Name {
         })
     }
 
-    /// The bytes without padding.
+    /// Returns the bytes of the name without padding.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
     }
 
-    /// 16 bytes, padded with NULs.
+    /// Returns the name as 16 bytes, padded with NULs.
     pub fn padded(&self) -> &[u8; 16] {
         &self.bytes
     }
 
-    /// May an interface have this name? Not empty, not "." or "..", no '/', ':' or white space (the kernel's table counts
-    /// 0xa0 as white space), and not the two directories of /proc/sys/net/ipv4/conf.
+    /// May an interface have this name? It must not be empty, "." or "..", nor contain '/', ':' or
+    /// white space (the kernel's table counts 0xa0 as white space), nor be one of the two
+    /// directories of /proc/sys/net/ipv4/conf.
     pub fn is_valid(&self) -> bool {
         let name = self.as_bytes();
-        // An interface is a file of its name beside memtun's own.
+        // An interface is a file of its name beside memtun's own files, so it cannot have a name
+        // like theirs.
         !name.is_empty()
             && !name.starts_with(b".memtun-")
             && ![b".".as_slice(), b"..", b"all", b"default"].contains(&name)
@@ -63,7 +66,11 @@ impl Name {
                 .any(|b| matches!(b, b'/' | b':' | 0x09..=0x0d | b' ' | 0xa0))
     }
 
-    /// The two sides of the one "%d" of a pattern; None for a plain name, EINVAL for any other use of '%'.
+    /// Returns the two sides of the one "%d" in a pattern, or None for a plain name.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for any other use of '%'.
     pub fn pattern(&self) -> Result<Option<Sides<'_>>, Errno> {
         let name = self.as_bytes();
         match name.iter().position(|b| *b == b'%') {
@@ -78,9 +85,9 @@ impl Name {
         }
     }
 
-    /// The name that a pattern gives for a number; None when it would be too long.
+    /// Returns the name that a pattern gives for a number; None when it would be too long.
     pub fn numbered(prefix: &[u8], number: u32, suffix: &[u8]) -> Option<Name> {
-        // Ten digits are the longest that a u32 has. No allocation: this is called below hooks.
+        // A u32 has at most ten digits. Nothing is allocated, because this is called below hooks.
         let mut digits = [0u8; 10];
         let mut at = digits.len();
         let mut rest = number;
@@ -99,7 +106,8 @@ impl Name {
         Some(name)
     }
 
-    /// Appends bytes. None when the name would be longer than 15, or would contain a NUL.
+    /// Appends bytes. None means that the name would be longer than 15 bytes, or would contain a
+    /// NUL.
     fn push(&mut self, part: &[u8]) -> Option<()> {
         let begin = self.len as usize;
         let place = self.bytes.get_mut(begin..begin + part.len())?;
@@ -108,7 +116,7 @@ impl Name {
         (self.len < 16 && !part.contains(&0)).then_some(())
     }
 
-    /// The number that this name has in a pattern, if it was made from it.
+    /// Returns the number that this name has in a pattern, if the name was made from it.
     pub fn number_in(&self, prefix: &[u8], suffix: &[u8]) -> Option<u32> {
         let digits = self.as_bytes().strip_prefix(prefix)?.strip_suffix(suffix)?;
         let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
@@ -117,7 +125,8 @@ impl Name {
 }
 
 impl fmt::Display for Name {
-    /// Bytes that are not printable ASCII are escaped, as terminals must not see them.
+    /// Bytes that are not UTF-8, and control characters, are escaped, because terminals must not
+    /// see them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match std::str::from_utf8(self.as_bytes()) {
             Ok(text) if !text.chars().any(char::is_control) => f.write_str(text),

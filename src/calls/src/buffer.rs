@@ -10,10 +10,10 @@ use std::ops::Range;
 const EFAULT: Errno = Errno(libc::EFAULT);
 const EINVAL: Errno = Errno(libc::EINVAL);
 
-/// Most bytes of one call (MAX_RW_COUNT of the kernel).
+/// Number of bytes that one call transfers at most (MAX_RW_COUNT of the kernel).
 const MAX_RW_COUNT: usize = 0x7fff_f000;
 
-/// A buffer of read(2) or write(2).
+/// A buffer of read(2) or write(2) in the program's memory.
 pub struct Buffer<M: Memory> {
     memory: M,
     at: usize,
@@ -21,6 +21,11 @@ pub struct Buffer<M: Memory> {
 }
 
 impl<M: Memory> Buffer<M> {
+    /// Makes a buffer of `len` bytes from the program's address `at` on; a longer one is cut to
+    /// what one call transfers.
+    ///
+    /// # Errors
+    ///
     /// EFAULT for a range outside user space.
     #[inline]
     pub fn new(memory: M, at: usize, len: usize) -> Result<Buffer<M>, Errno> {
@@ -62,7 +67,7 @@ impl<M: Memory> Source for Buffer<M> {
     }
 }
 
-/// The elements of readv(2) or writev(2).
+/// The buffers of readv(2) or writev(2), in the order of their array.
 pub struct Vector<M: Memory> {
     memory: M,
     array: usize,
@@ -71,10 +76,15 @@ pub struct Vector<M: Memory> {
 }
 
 impl<M: Memory> Vector<M> {
-    /// `array` is where `count` elements of `struct iovec` lie. EINVAL for a bad count or total, EFAULT for an array that is
-    /// not readable or an element outside user space.
+    /// Makes the buffers from the array of `count` elements of `struct iovec` at the program's
+    /// address `array`.
+    ///
+    /// # Errors
+    ///
+    /// - EINVAL for a bad count or a bad total length.
+    /// - EFAULT for an array that is not readable, or for an element outside user space.
     pub fn new(memory: M, array: usize, count: i32) -> Result<Vector<M>, Errno> {
-        /// UIO_MAXIOV.
+        /// UIO_MAXIOV of the kernel.
         const MOST: usize = 1024;
         let count = usize::try_from(count).ok().filter(|n| *n <= MOST);
         let mut vector = Vector {
@@ -96,7 +106,7 @@ impl<M: Memory> Vector<M> {
         Ok(vector)
     }
 
-    /// An iovec is a pointer and a size_t.
+    /// Reads one element of the array, which is a pointer and a size_t.
     fn element(&self, i: usize) -> Result<(usize, usize), Errno> {
         const WORD: usize = size_of::<usize>();
         let mut words = [[0u8; WORD]; 2];
@@ -106,7 +116,8 @@ impl<M: Memory> Vector<M> {
         Ok((at, len))
     }
 
-    /// Calls `each` with every piece of `len` bytes from `offset` on: its address, and which part of the range it is.
+    /// Calls `each` with every piece of the `len` bytes from `offset` on: with its address, and
+    /// with the part of the range that it is.
     fn pieces(
         &self,
         offset: usize,

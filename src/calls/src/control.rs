@@ -1,4 +1,5 @@
-//! fcntl(2), the offsets and flags of preadv2(2) and its relatives, and calls that are made for other kinds of files.
+//! What fcntl(2) does on a tunnel, the offsets and flags of preadv2(2) and its relatives, and calls
+//! that are made for other kinds of files.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -9,33 +10,39 @@ const EINVAL: Errno = Errno(libc::EINVAL);
 /// What fcntl(2) does on a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// What it does on the bell.
+    /// It does on the tunnel what it does on the bell.
     Host,
-    /// The same, and the new number is another descriptor of the tunnel.
+    /// It does what it does on the bell, and the new number is another descriptor of the tunnel.
     Duplicates,
-    /// The same, and the answer goes through [`status_flags`](crate::tunnel::status_flags).
+    /// It does what it does on the bell, and the answer goes through
+    /// [`status_flags`](crate::tunnel::status_flags).
     StatusFlags,
-    /// The same, and then [`status_flags_changed`](crate::tunnel::status_flags_changed).
+    /// It does what it does on the bell, and then the back end calls
+    /// [`status_flags_changed`](crate::tunnel::status_flags_changed).
     ChangesStatusFlags,
-    /// It fails, and the bell is not asked.
+    /// It fails with this errno, and the bell is not asked.
     Refused(Errno),
 }
 
-/// What a command of fcntl(2) does, with its argument.
+/// Returns what a command of fcntl(2) does with its argument.
 pub fn fcntl(command: i32, argument: usize) -> Control {
     match command {
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => Control::Duplicates,
         libc::F_GETFL => Control::StatusFlags,
         libc::F_SETFL if argument as i32 & libc::O_DIRECT != 0 => Control::Refused(EINVAL),
         libc::F_SETFL => Control::ChangesStatusFlags,
-        // What the bell is does not show.
+        // These commands would show that the bell is a FIFO.
         libc::F_GETPIPE_SZ | libc::F_SETPIPE_SZ => Control::Refused(EBADF),
         libc::F_SETLEASE => Control::Refused(EINVAL),
         _ => Control::Host,
     }
 }
 
-/// The offset of pread(2) and pwrite(2) means nothing on a tunnel, but a negative one is refused.
+/// Checks the offset of pread(2) and pwrite(2), which means nothing on a tunnel.
+///
+/// # Errors
+///
+/// EINVAL when the offset is negative.
 pub fn check_offset(offset: i64) -> Result<(), Errno> {
     if offset < 0 {
         return Err(EINVAL);
@@ -43,8 +50,13 @@ pub fn check_offset(offset: i64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The same of preadv2(2) and pwritev2(2), where -1 is the file's own, and their flags: the kernel takes those that hold for
-/// any file.
+/// Checks the offset of preadv2(2) and pwritev2(2), where -1 means the file's own, and their flags,
+/// of which the kernel accepts those that are for any file.
+///
+/// # Errors
+///
+/// - EOPNOTSUPP for an unknown flag.
+/// - EINVAL for a negative offset other than -1.
 pub fn check_offset_and_flags(offset: i64, flags: i32) -> Result<(), Errno> {
     const KNOWN: i32 =
         libc::RWF_HIPRI | libc::RWF_DSYNC | libc::RWF_SYNC | libc::RWF_NOWAIT | libc::RWF_APPEND;
@@ -57,11 +69,12 @@ pub fn check_offset_and_flags(offset: i64, flags: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A call for another kind of file. (Every socket call, lseek, mmap, fsync, ftruncate ... gets the driver's errors from the
-/// kernel, because a FIFO refuses it alike.)
+/// A call that is for another kind of file. (Other such calls, like every socket call, lseek, mmap,
+/// fsync and ftruncate, get the driver's errors from the kernel, because a FIFO refuses them in the
+/// same way.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// splice(2), tee(2), sendfile(2), copy_file_range(2), from a tunnel or to one.
+    /// splice(2), tee(2), sendfile(2) or copy_file_range(2), from a tunnel or to one.
     Splice,
     /// vmsplice(2), which is for pipes.
     Vmsplice,
@@ -69,16 +82,21 @@ pub enum Misfit {
     Allocate,
     /// posix_fadvise(2).
     Advise,
-    /// flock(2): the lock of the bell is the tunnel's life; the driver's own file may be locked by anybody.
+    /// flock(2). The lock on the bell says that the tunnel is alive, so the program's lock must not
+    /// be taken there; the driver's own file may be locked by anybody.
     Lock,
-    /// truncate(2) of the device's path.
+    /// truncate(2) with the device's path.
     Truncate,
-    /// Its path as a directory.
+    /// A call that uses the device's path as a directory.
     Directory,
 }
 
 impl Misfit {
-    /// What the program gets.
+    /// Returns what the program gets.
+    ///
+    /// # Errors
+    ///
+    /// The errno with which the kernel refuses the call on the driver's descriptor.
     pub fn answer(self) -> Result<(), Errno> {
         match self {
             Misfit::Splice | Misfit::Truncate => Err(EINVAL),

@@ -1,5 +1,5 @@
-//! The special devices of a program, and what stat(2) and access(2) say of them: character devices 10:200 that everybody may
-//! read and write.
+//! The special devices of a program, and what stat(2) and access(2) report about them: they are
+//! character devices 10:200 that everybody may read and write.
 #![forbid(unsafe_code)]
 
 use crate::memory::Memory;
@@ -10,21 +10,22 @@ use std::mem::offset_of;
 const MAJOR: u32 = 10;
 const MINOR: u32 = 200;
 
-/// A special device.
+/// A special device, which a program opens to get a tunnel.
 pub struct Device {
-    /// Normalised absolute path.
+    /// Absolute path, without empty and "." components.
     pub path: Vec<u8>,
 }
 
 impl Device {
-    /// The device of this path. None when the path is not absolute, names nothing, or has a ".." in it.
+    /// Makes the device of this path. None means that the path is not absolute, names nothing, or
+    /// contains "..".
     pub fn new(path: &[u8]) -> Option<Device> {
         settings::device(path).map(|parts| Device {
             path: parts.flatten().copied().collect(),
         })
     }
 
-    /// Last component of the path.
+    /// Returns the last component of the path.
     pub fn name(&self) -> &[u8] {
         self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
     }
@@ -39,7 +40,7 @@ pub fn is_device(st: &libc::stat) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DeviceStat {
     device: u64,
-    /// Inode.
+    /// Inode of the device.
     pub inode: u64,
     links: u64,
     mode: u32,
@@ -48,17 +49,18 @@ pub struct DeviceStat {
     size: i64,
     block: i64,
     blocks: i64,
-    /// Seconds and nanoseconds of the last access, change of contents and change of state.
+    /// Seconds and nanoseconds of the last access, the last change of contents and the last change
+    /// of state.
     times: [(i64, i64); 3],
 }
 
 impl DeviceStat {
-    /// The host's device.
+    /// Takes over what the host reports about its own device.
     pub fn of(st: &libc::stat) -> DeviceStat {
         DeviceStat {
             device: st.st_dev,
             inode: st.st_ino,
-            // Narrower on some machines.
+            // The type is narrower on some machines.
             #[allow(clippy::unnecessary_cast)]
             links: st.st_nlink as u64,
             mode: st.st_mode,
@@ -76,7 +78,8 @@ impl DeviceStat {
         }
     }
 
-    /// Where the host has none: what a file system of devices would show, the same at every call.
+    /// Returns what is shown where the host has no device: what a file system of devices would
+    /// show, the same at every call.
     pub fn imagined() -> DeviceStat {
         DeviceStat {
             device: libc::makedev(0, 5),
@@ -92,7 +95,11 @@ impl DeviceStat {
         }
     }
 
-    /// Fills a `struct stat` of the program's.
+    /// Fills a `struct stat` at the address `at` of the program's memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not writable.
     pub fn store(&self, memory: &impl Memory, at: usize) -> Result<(), Errno> {
         let mut room = [0u8; size_of::<libc::stat>()];
         macro_rules! fill {
@@ -122,7 +129,11 @@ impl DeviceStat {
         memory.write(at, &room)
     }
 
-    /// Fills a `struct statx` of the program's.
+    /// Fills a `struct statx` at the address `at` of the program's memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not writable.
     pub fn store_x(&self, memory: &impl Memory, at: usize) -> Result<(), Errno> {
         let mut room = [0u8; size_of::<libc::statx>()];
         macro_rules! fill {
@@ -161,7 +172,8 @@ impl DeviceStat {
     }
 }
 
-/// Puts a field into the bytes of a struct. `_field` only says that the value has the field's type.
+/// Puts a field into the bytes of a struct. `_field` only ensures that the value has the field's
+/// type.
 fn put<S, T: Bytes>(room: &mut [u8], at: usize, _field: impl Fn(&S) -> T, value: T) {
     value.put(&mut room[at..at + size_of::<T>()]);
 }
@@ -182,7 +194,12 @@ macro_rules! bytes {
 }
 bytes!(u16, u32, u64, i32, i64);
 
-/// access(2) of a device: everybody may read and write, nobody execute. EINVAL for a mode that is none.
+/// Answers access(2) for a device: everybody may read and write it, and nobody may execute it.
+///
+/// # Errors
+///
+/// - EACCES when the mode asks for execution.
+/// - EINVAL for bits that are no mode.
 pub fn access(mode: i32) -> Result<(), Errno> {
     match mode {
         _ if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 => Err(Errno(libc::EINVAL)),

@@ -1,5 +1,5 @@
-//! /proc/PID/fdinfo/N of a tunnel: as the kernel has it for the driver's own descriptors (`tun_chr_show_fdinfo`), not as it
-//! has it for the FIFO behind one.
+//! The text of /proc/PID/fdinfo/N for a tunnel: as the kernel shows it for the driver's own
+//! descriptors (`tun_chr_show_fdinfo`), and not as it shows it for the FIFO behind one.
 #![forbid(unsafe_code)]
 
 use memtun_abi::{Errno, Name};
@@ -9,13 +9,17 @@ use memtun_sys::PathBuf;
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Can a file of this path be a descriptor's fdinfo? Its name is a number.
+/// Can a file of this path be a descriptor's fdinfo? The name of one ends in a digit.
 #[inline]
 pub fn may_be(path: &[u8]) -> bool {
     path.last().is_some_and(u8::is_ascii_digit)
 }
 
-/// The link of the same descriptor, `/proc/PID/fd/N`, for the path of its fdinfo. ENOENT for a path of another kind.
+/// Returns the link of the same descriptor, `/proc/PID/fd/N`, for the path of its fdinfo.
+///
+/// # Errors
+///
+/// ENOENT for a path of another kind.
 pub fn link_of(path: &[u8]) -> Result<PathBuf, Errno> {
     const OTHER: Errno = Errno(libc::ENOENT);
     let slash = path.iter().rposition(|b| *b == b'/').ok_or(OTHER)?;
@@ -23,20 +27,25 @@ pub fn link_of(path: &[u8]) -> Result<PathBuf, Errno> {
     PathBuf::concat(&[task, b"/fd", &path[slash..]])
 }
 
-/// What the kernel says of a tunnel, up to 1024 bytes.
+/// The text of a tunnel's fdinfo, up to 1024 bytes.
 pub struct Text {
     bytes: [u8; 1024],
     left: usize,
 }
 
 impl Text {
-    /// The text.
+    /// Returns the text.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.bytes.len() - self.left]
     }
 
-    /// What the kernel says of the bell (`of_bell`), as it would of the tunnel. `inode` is the device's, `mount` the mount
-    /// that the device is in, None where that is not known. ENOSPC when it does not fit.
+    /// Makes the tunnel's text from the one that the kernel shows for the bell (`of_bell`). `inode`
+    /// is the device's, and `mount` the id of the mount that the device is in, or None where that
+    /// is not known.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC when the text does not fit.
     pub fn new(
         of_bell: &[u8],
         tunnel: &TunnelState,
@@ -69,7 +78,8 @@ impl Text {
                     None => room.write_all(line),
                 },
                 b"ino:" => writeln!(room, "ino:\t{inode}"),
-                // The lock that holds the tunnel in being.
+                // This is the lock that says that the tunnel is alive, which the driver's file does
+                // not have.
                 b"lock:" if line.windows(5).any(|w| w == b"FLOCK") => Ok(()),
                 _ => room.write_all(line),
             };

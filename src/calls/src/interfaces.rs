@@ -1,5 +1,6 @@
-//! Whose interface a name or an index is, and the lists of <net/if.h>. A name that the net knows, or knew, is never asked of
-//! the host, which may have another interface of that name.
+//! To whom a name or an index of an interface belongs, and the lists of <net/if.h>. The host is
+//! never asked about a name that the net knows or knew, because it may have another interface of
+//! that name.
 #![forbid(unsafe_code)]
 
 use memtun_abi::{Errno, Name};
@@ -8,17 +9,17 @@ use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Whose interface a name or index is.
+/// Says to whom a name or an index of an interface belongs.
 pub enum Whose {
-    /// The net's.
+    /// It belongs to this interface of the net.
     Ours(Mapped<InterfaceState>),
-    /// It was the net's.
+    /// It belonged to an interface of the net that is gone.
     Gone,
-    /// Only the host can know.
+    /// The net does not know it, so only the host can.
     Host,
 }
 
-/// Whose interface has this name? Wants the net's lock.
+/// Says to whom this name belongs. The caller holds the net's lock.
 pub fn by_name(net: &NetDir, name: &Name, local: &dyn Local) -> Whose {
     match net.find_interface(name, local) {
         Ok(Some(interface)) => Whose::Ours(interface),
@@ -27,7 +28,11 @@ pub fn by_name(net: &NetDir, name: &Name, local: &dyn Local) -> Whose {
     }
 }
 
-/// Whose interface has this index? Wants the net's lock.
+/// Says to whom this index belongs. The caller holds the net's lock.
+///
+/// # Errors
+///
+/// What reading the net's directory fails with.
 pub fn by_index(net: &NetDir, index: u32, local: &dyn Local) -> Result<Whose, Errno> {
     Ok(match net.find_by_index(index, local)? {
         Some(interface) => Whose::Ours(interface),
@@ -36,31 +41,37 @@ pub fn by_index(net: &NetDir, index: u32, local: &dyn Local) -> Result<Whose, Er
     })
 }
 
-/// The interface's name in one that may be of an alias of its address: up to the colon.
+/// Returns the interface's name in a name that may be the label of an alias: the part before the
+/// colon.
 pub fn without_alias(name: &Name) -> Name {
     let bytes = name.as_bytes();
     let end = bytes.iter().position(|b| *b == b':');
     Name::new(&bytes[..end.unwrap_or(bytes.len())]).unwrap_or_default()
 }
 
-/// Is a name that the host has the net's? The label of an alias counts as its interface.
+/// Does a name of an interface of the host belong to the net? The label of an alias counts as its
+/// interface.
 pub fn is_known(net: &NetDir, name: &[u8]) -> bool {
     Name::new(name).is_some_and(|name| net.knows(&without_alias(&name)))
 }
 
-/// What the net says of a name or an index.
+/// What the net answers about a name or an index.
 pub enum Answer<T> {
-    /// It is this.
+    /// The net has the interface, and this is the answer.
     Is(T),
-    /// There was one; the host's is another.
+    /// The net had it; an interface of the host is another one.
     Gone,
-    /// The host knows.
+    /// The net does not know it, so the host must be asked.
     Ask,
 }
 
-/// if_nametoindex(3)
+/// Answers if_nametoindex(3).
+///
+/// # Errors
+///
+/// What locking the net fails with.
 pub fn index_of(net: &NetDir, name: &[u8], local: &dyn Local) -> Result<Answer<u32>, Errno> {
-    // Longer ones libc refuses itself.
+    // libc itself refuses longer names.
     let Some(name) = Name::new(name) else {
         return Ok(Answer::Ask);
     };
@@ -72,7 +83,11 @@ pub fn index_of(net: &NetDir, name: &[u8], local: &dyn Local) -> Result<Answer<u
     })
 }
 
-/// if_indextoname(3)
+/// Answers if_indextoname(3).
+///
+/// # Errors
+///
+/// What locking the net or reading its directory fails with.
 pub fn name_of(net: &NetDir, index: u32, local: &dyn Local) -> Result<Answer<Name>, Errno> {
     let _lock = net.lock()?;
     Ok(match by_index(net, index, local)? {
@@ -82,7 +97,11 @@ pub fn name_of(net: &NetDir, index: u32, local: &dyn Local) -> Result<Answer<Nam
     })
 }
 
-/// if_nameindex(3): the interfaces of the net, by index.
+/// Returns the interfaces of the net by ascending index, for if_nameindex(3).
+///
+/// # Errors
+///
+/// What locking the net or reading its directory fails with.
 pub fn all(net: &NetDir, local: &dyn Local) -> Result<Vec<(u32, Name)>, Errno> {
     let _lock = net.lock()?;
     let (mut names, mut found) = (Vec::new(), Vec::new());

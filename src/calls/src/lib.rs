@@ -1,10 +1,12 @@
 //! What a system call on a tunnel, a device path, an interface or a socket means, for any back end.
 //!
-//! A back end is whoever has the program's call in its hands: the preloaded library, in whose process the program's memory
-//! is plain memory, or a supervisor of system calls, which reads it from outside. What differs between them is behind
-//! [`Memory`] (the program's memory), [`Paths`](path::Paths) (what it sees of the file system), [`Nets`](tunnel::Nets) (which
-//! net it is in), [`Descriptor`](tunnel::Descriptor), [`Socket`](socket::Socket) and `Local` (its descriptors). Nothing here knows of libc's hooks, of
-//! its errno, or of a table of one process.
+//! A back end is whoever has the program's call in its hands: the preloaded library, in whose
+//! process the program's memory is plain memory, or a supervisor of system calls, which reads that
+//! memory from outside. What differs between them is behind traits: [`Memory`] (the program's
+//! memory), [`Paths`](path::Paths) (what it sees of the file system), [`Nets`](tunnel::Nets) (which
+//! net it is in), and [`Descriptor`](tunnel::Descriptor), [`Socket`](socket::Socket) and `Local`
+//! (its descriptors). Nothing here knows of libc's hooks, of its errno, or of a table of one
+//! process.
 //!
 //! | module | subject |
 //! |---|---|

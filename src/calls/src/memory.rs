@@ -5,16 +5,29 @@ use memtun_abi::Errno;
 use memtun_kernel::tun::Argument;
 use memtun_shm::SharedBytes;
 
-/// Bytes that go by way of a buffer at once.
+/// Number of bytes that are copied through a buffer at once.
 const STEP: usize = 2048;
 
-/// Memory of a program. Addresses are the program's own.
+/// The memory of a program. Addresses are the program's own.
 pub trait Memory {
-    /// Fills `into` from an address. EFAULT when that is not readable, all of it.
+    /// Fills `into` from an address.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when any of that memory is not readable.
     fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno>;
-    /// Stores `from` at an address. EFAULT when that is not writable, all of it.
+    /// Stores `from` at an address.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when any of that memory is not writable.
     fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno>;
-    /// [`Memory::read`] into shared memory, which nothing can borrow: by way of a buffer, unless there is a better one.
+    /// Does the same as [`Memory::read`], into shared memory. Nothing can borrow that, so the bytes
+    /// go through a buffer unless the implementation has a better way.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when any of the program's memory is not readable.
     fn read_shared(&self, at: usize, into: SharedBytes<'_>) -> Result<(), Errno> {
         let mut buffer = [0; STEP];
         for begin in (0..into.len()).step_by(STEP) {
@@ -25,7 +38,11 @@ pub trait Memory {
         }
         Ok(())
     }
-    /// [`Memory::write`] from shared memory, likewise.
+    /// Does the same as [`Memory::write`], from shared memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when any of the program's memory is not writable.
     fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
         let mut buffer = [0; STEP];
         for begin in (0..from.len()).step_by(STEP) {
@@ -34,8 +51,12 @@ pub trait Memory {
         }
         Ok(())
     }
-    /// The NUL-terminated string at an address, without its NUL, in `room`. EFAULT when it is not readable; ENAMETOOLONG when
-    /// it is longer than `room`.
+    /// Reads the NUL-terminated string at an address into `room`, and returns it without its NUL.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when it is not readable.
+    /// - ENAMETOOLONG when it is longer than `room`.
     fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
 }
 
@@ -57,10 +78,11 @@ impl<M: Memory> Memory for &M {
     }
 }
 
-/// End of user space (TASK_SIZE_MAX of 47 bits, whose last page is nobody's; larger address spaces are opt-in).
+/// End of user space: TASK_SIZE_MAX with 47 bits, whose last page is never mapped. Larger address
+/// spaces are opt-in.
 pub const USER_SPACE: usize = (1 << 47) - 4096;
 
-/// Does the range lie in user space, as `access_ok` of the kernel asks?
+/// Does the range lie in user space, as `access_ok` of the kernel checks?
 #[inline]
 pub fn in_user_space(start: usize, len: usize) -> bool {
     start.checked_add(len).is_some_and(|end| end <= USER_SPACE)
@@ -68,9 +90,9 @@ pub fn in_user_space(start: usize, len: usize) -> bool {
 
 /// An address in a program's memory, as the argument of a request.
 pub struct Place<'m, M: Memory> {
-    /// Whose memory.
+    /// Memory of the program.
     pub memory: &'m M,
-    /// Where, or the argument itself.
+    /// Address in that memory, or the argument itself where it is a number.
     pub at: usize,
 }
 

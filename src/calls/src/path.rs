@@ -1,4 +1,5 @@
-//! Does a path lead to a special device? As the kernel would resolve it, also where /dev/net does not exist.
+//! Does a path lead to a special device? Paths are resolved as the kernel would resolve them, even
+//! where /dev/net does not exist.
 #![forbid(unsafe_code)]
 
 use crate::device::Device;
@@ -9,29 +10,40 @@ use std::ffi::CStr;
 
 /// The file system as the program sees it. Nothing here changes it.
 pub trait Paths {
-    /// The target of the symbolic link at `path`, as readlinkat(2) finds it for the program; cut to `room`. An error where
-    /// there is no link.
+    /// Reads the target of the symbolic link at `path` into `room`, as readlinkat(2) reads it for
+    /// the program; a longer target is cut.
+    ///
+    /// # Errors
+    ///
+    /// What readlinkat(2) fails with, for example EINVAL where there is something else than a link.
     fn link<'r>(&self, dir: i32, path: &CStr, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
-    /// The path of the directory that a relative path begins in: of a descriptor of the program's, or of its working
-    /// directory for AT_FDCWD.
+    /// Reads the path of the directory in which a relative path begins into `room`: the one of the
+    /// program's descriptor `dir`, or its working directory for AT_FDCWD.
+    ///
+    /// # Errors
+    ///
+    /// EBADF when the descriptor is not open.
     fn directory<'r>(&self, dir: i32, room: &'r mut [u8]) -> Result<&'r [u8], Errno>;
-    /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its own.
+    /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its
+    /// own.
     fn may_hold_tunnels(&self) -> bool;
 }
 
-/// Whose path it is.
+/// Says to whom a path belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// A special device's.
+    /// The path leads to a special device.
     Device,
-    /// A special device's with a slash behind it, which only a directory may have.
+    /// The path leads to a special device and has a slash behind it, which only a directory may
+    /// have.
     NotADirectory,
-    /// The host's.
+    /// The path belongs to the host.
     Host,
 }
 
 impl Route {
-    /// What a call fails with that makes something at this path (mknod); None where the host makes it.
+    /// Returns what a call fails with that makes something at this path (mknod); None where the
+    /// host makes it.
     pub fn refuses_to_make(self) -> Option<Errno> {
         match self {
             Route::Device => Some(Errno(libc::EEXIST)),
@@ -41,8 +53,8 @@ impl Route {
     }
 }
 
-/// Where a path leads, before the call is made. Only paths whose last component is a device's name, or that may be a
-/// descriptor's, are resolved; a symbolic link of another name is found by [`after`].
+/// Says where a path leads, before the call is made. Only paths that end in a device's name, or
+/// that may be a descriptor's, are resolved. A symbolic link of another name is found by [`after`].
 #[inline]
 pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
@@ -65,8 +77,8 @@ pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> 
     }
 }
 
-/// Where a path leads, after the host's call failed: a symbolic link of any name may lead to a device that the host does not
-/// have.
+/// Says where a path leads, after the host's call failed: a symbolic link of any name may lead to a
+/// device that the host does not have.
 #[cold]
 pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let mut room = [0u8; 1024];
@@ -80,7 +92,8 @@ pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> R
     }
 }
 
-/// Errors of the host's open(2) after which [`after`] has to be asked: the device is not there, or not allowed.
+/// Did the host's open(2) fail because the device is not there or not allowed? After such an error
+/// [`after`] has to be asked.
 pub fn is_missing(failed: Errno) -> bool {
     [
         libc::ENOENT,
@@ -92,33 +105,35 @@ pub fn is_missing(failed: Errno) -> bool {
     .contains(&failed.0)
 }
 
-/// The path of the device that a path leads to, given that it leads to one.
+/// Returns the path of the device to which a path leads, given that it leads to one.
 pub fn canonical<'d>(devices: &'d [Device], path: &[u8]) -> Option<&'d [u8]> {
     let same_name = devices.iter().find(|d| path.ends_with(d.name()));
     same_name.or(devices.first()).map(|d| d.path.as_slice())
 }
 
-/// What readlink(2) shows instead of a link's target: the device's path instead of a bell's. None: the target itself.
+/// Returns what readlink(2) shows instead of a link's target: the device's path instead of a
+/// bell's. None means that it shows the target itself.
 pub fn shown<'d>(devices: &'d [Device], target: &[u8]) -> Option<&'d [u8]> {
     NetDir::inode_of_bell_path(target)?;
     devices.first().map(|d| d.path.as_slice())
 }
 
-/// /proc/self/fd/N and its relatives may lead to a bell: a new open of it is a new tunnel.
+/// Does the path look like /proc/self/fd/N or a relative of it? Such a path may lead to a bell, and
+/// opening it makes a new tunnel.
 fn looks_like_descriptor(path: &[u8]) -> bool {
     (path.starts_with(b"/proc/") || path.starts_with(b"/dev/"))
         && path.last().is_some_and(u8::is_ascii_digit)
         && path.windows(4).any(|w| w == b"/fd/")
 }
 
-/// Does the path, all symbolic links followed, name one of the devices? Components that do not exist are accepted where a
-/// device's own path leads through them.
+/// Does the path name one of the devices when all symbolic links are followed? Components that do
+/// not exist are accepted where a device's own path leads through them.
 fn leads_to_device(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> bool {
     resolve(paths, devices, dir, path).unwrap_or(false)
 }
 
 fn resolve(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Result<bool, Errno> {
-    /// The kernel follows no more links (MAXSYMLINKS).
+    /// Number of links that the kernel follows at most (MAXSYMLINKS).
     const MOST_LINKS: usize = 40;
     let equal = |p: &[u8]| devices.iter().any(|d| d.path == p);
     if equal(path) {
@@ -159,7 +174,7 @@ fn resolve(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Res
                         if links > MOST_LINKS {
                             return Ok(false);
                         }
-                        // A descriptor's link: its target is final, and may be a bell.
+                        // This may be a descriptor's link: its target is final, and may be a bell.
                         if NetDir::inode_of_bell_path(target).is_some()
                             && remaining.bytes().is_empty()
                         {
@@ -185,7 +200,7 @@ fn resolve(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Res
     Ok(equal(done.bytes()))
 }
 
-/// Is this path a device's, or a directory above one?
+/// Is this path a device's, or that of a directory above one?
 fn on_the_way(path: &[u8], devices: &[Device]) -> bool {
     devices.iter().any(|d| {
         d.path

@@ -1,7 +1,8 @@
-//! What poll(2), select(2) and epoll(7) say of a tunnel, and what is asked of its bell for that.
+//! What poll(2), select(2) and epoll(7) report about a tunnel, and what its bell is asked for that.
 //!
-//! The bell is a FIFO: always writable, and never in error. A tunnel is writable only while its link is up, nothing but an error
-//! while it is unattached, and not writable either while whoever captures is behind by the whole log.
+//! The bell is a FIFO: it is always writable, and never in error. A tunnel is writable only while
+//! its link is up and whoever captures is not behind by the whole log. While it is unattached, it
+//! has an error and nothing else.
 #![forbid(unsafe_code)]
 
 use libc::c_short;
@@ -12,30 +13,30 @@ pub const IN: c_short = libc::POLLIN | libc::POLLRDNORM;
 /// Bits of poll(2) that say "writable".
 pub const OUT: c_short = libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND;
 
-/// How a descriptor must be asked about.
+/// How poll(2) must ask about a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// The kernel's answer is right: no tunnel, or one whose link is up.
+    /// The kernel's answer is right: the descriptor is no tunnel, or one whose link is up.
     Plain,
-    /// Not writable for now.
+    /// The tunnel is not writable for now.
     Quiet(Why),
-    /// Unattached.
+    /// The tunnel is unattached, which is an error.
     Error,
 }
 
 /// Why a tunnel is not writable, which decides how its becoming writable is noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
-    /// The link is down: the link's FIFO tells.
+    /// The link is down. The link's FIFO tells when it comes up.
     Link,
-    /// The send buffer has no room for anything: nothing changes by itself.
+    /// The send buffer has no room for anything. Nothing changes by itself.
     Buffer,
-    /// Whoever captures is behind: somebody has to look.
+    /// Whoever captures is behind. Somebody has to look again after a while.
     Capturer,
 }
 
 impl State {
-    /// Of a tunnel.
+    /// Returns the state of a tunnel with this readiness.
     pub fn of(now: Readiness) -> State {
         match now {
             Readiness { error: true, .. } => State::Error,
@@ -51,8 +52,8 @@ impl State {
         }
     }
 
-    /// Of the bits that the program asks poll(2) for, those that the bell is asked for. None: the bell is not asked, the
-    /// answer is POLLERR.
+    /// Returns for which of the bits that the program asks poll(2) the bell is asked. None means
+    /// that the bell is not asked, because the answer is POLLERR.
     pub fn question(self, events: c_short) -> Option<c_short> {
         match self {
             State::Plain => Some(events),
@@ -62,8 +63,8 @@ impl State {
     }
 }
 
-/// A tunnel's readiness in the bits of poll(2): those that are told to whoever asks for them, and POLLERR, which is told
-/// unasked.
+/// Returns a tunnel's readiness in the bits of poll(2): those that are reported to whoever asks for
+/// them, and POLLERR, which is reported unasked.
 pub fn bits(now: Readiness) -> c_short {
     let bits = [
         (now.error, libc::POLLERR),
@@ -74,23 +75,23 @@ pub fn bits(now: Readiness) -> c_short {
     told.fold(0, |all, (_, bit)| all | bit)
 }
 
-/// The same in the bits of epoll(7), which have the same numbers.
+/// Returns a tunnel's readiness in the bits of epoll(7), which have the same numbers.
 pub fn epoll_bits(now: Readiness) -> u32 {
     u32::from(bits(now) as u16)
 }
 
-/// What of [`bits`] poll(2) reports to who has asked for `events`.
+/// Returns which of [`bits`] poll(2) reports to a program that has asked for `events`.
 pub fn reported(bits: c_short, events: c_short) -> c_short {
     bits & (events | libc::POLLERR)
 }
 
-/// select(2)'s three sets, readable, writable and exceptional, in the bits of poll(2).
+/// The three sets of select(2), readable, writable and exceptional, in the bits of poll(2).
 pub mod select {
     use libc::c_short;
 
-    /// What a descriptor in each set is asked for.
+    /// The bits that a descriptor in each set is asked for.
     pub const ASK: [c_short; 3] = [libc::POLLIN, libc::POLLOUT, libc::POLLPRI];
-    /// What of the answer counts for each set.
+    /// The bits of the answer that count for each set.
     pub const COUNTS: [c_short; 3] = [
         libc::POLLIN | libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLHUP | libc::POLLERR,
         libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND | libc::POLLERR,

@@ -1,4 +1,5 @@
-//! What the calls do on a tunnel: open, read, write, ioctl and fcntl, beside what the driver itself does.
+//! What calls do on a tunnel besides what the driver itself does: open, read, write, ioctl and
+//! fcntl.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -11,19 +12,32 @@ use std::sync::atomic::Ordering::Relaxed;
 const EBADF: Errno = Errno(libc::EBADF);
 const EFAULT: Errno = Errno(libc::EFAULT);
 
-/// The nets of a program.
+/// Gives access to the net of a program.
 pub trait Nets {
     /// A joined net.
     type Net: Deref<Target = NetDir>;
-    /// The program's net, made if need be.
+    /// Joins the program's net, which is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The errno of [`NetDir::join`].
     fn join(&self) -> Result<Self::Net, Errno>;
     /// Has the directory of that net been removed?
     fn is_gone(&self) -> bool;
-    /// Another net in its place.
+    /// Joins another net in the place of one that was removed.
+    ///
+    /// # Errors
+    ///
+    /// The errno of [`NetDir::join`].
     fn join_anew(&self) -> Result<Self::Net, Errno>;
 }
 
-/// Opens a special device: the bell, which is the tunnel's descriptor, and the tunnel.
+/// Opens a special device. Returns the bell, which is the tunnel's descriptor and belongs to the
+/// caller, and the tunnel.
+///
+/// # Errors
+///
+/// What joining the net or [`Tunnel::open`] fails with.
 pub fn open<P: Nets>(nets: &P, flags: i32) -> Result<(Fd, Tunnel<P::Net>), Errno> {
     match Tunnel::open(nets.join()?, flags) {
         Err(Errno(libc::ENOENT)) if nets.is_gone() => Tunnel::open(nets.join_anew()?, flags),
@@ -31,8 +45,13 @@ pub fn open<P: Nets>(nets: &P, flags: i32) -> Result<(Fd, Tunnel<P::Net>), Errno
     }
 }
 
-/// May a descriptor with these flags of open(2) transfer data, when `forbidden` is the access mode (O_RDONLY, O_WRONLY) that
-/// does not have this direction? Access mode 3 is for ioctl only, O_PATH not even for that.
+/// May a descriptor with these flags of open(2) transfer data, when `forbidden` is the access mode
+/// (O_RDONLY, O_WRONLY) that does not have this direction? Access mode 3 allows only ioctl, and
+/// O_PATH not even that.
+///
+/// # Errors
+///
+/// EBADF when it may not.
 #[inline]
 pub fn may_transfer(open_flags: i32, forbidden: i32) -> Result<(), Errno> {
     let mode = open_flags & libc::O_ACCMODE;
@@ -42,26 +61,28 @@ pub fn may_transfer(open_flags: i32, forbidden: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// One attempt to read.
+/// What one attempt to read found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// So many bytes were given to the program.
+    /// This many bytes were given to the program.
     Done(usize),
-    /// Nothing is queued. The program waits on the bell, unless that has O_NONBLOCK, and goes on with [`read_again`].
+    /// Nothing is queued. The program waits on the bell, unless that has O_NONBLOCK, and goes on
+    /// with [`read_again`].
     Wait(Pause),
 }
 
-/// A read that waits.
+/// The state of a read that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     deletions: u32,
     rounds: u32,
-    /// Counted among those who sleep.
+    /// Is the thread counted among those that sleep?
     counted: bool,
 }
 
 impl Pause {
-    /// Before a wait for a packet. EFAULT when the interface was deleted since the look that found none.
+    /// Begins to wait for a packet. EFAULT says that the interface was deleted since the look that
+    /// found no packet.
     #[inline]
     fn begin<N: Deref<Target = NetDir>>(
         tunnel: &Tunnel<N>,
@@ -80,7 +101,7 @@ impl Pause {
         })
     }
 
-    /// The wait is over, however it ended. Once for each pause.
+    /// Ends the wait, whatever ended it. The caller must call this once for each pause.
     pub fn end<N: Deref<Target = NetDir>>(&self, tunnel: &Tunnel<N>) {
         if self.counted {
             tunnel.awake();
@@ -88,8 +109,15 @@ impl Pause {
     }
 }
 
-/// Takes a packet if there is one. `fd` is a descriptor of the bell in the calling process; in the program itself it is the one
-/// that is read.
+/// Takes an inbound packet if there is one. `fd` is a descriptor of the bell in the calling
+/// process; in the program itself it is the one that is read.
+///
+/// # Errors
+///
+/// - EBADF when the access mode does not allow reading.
+/// - EAGAIN when nothing is queued and the descriptor has O_NONBLOCK and O_ASYNC.
+/// - EFAULT when the interface was deleted meanwhile.
+/// - What [`Tunnel::read`] fails with.
 #[inline]
 pub fn read<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
@@ -99,7 +127,7 @@ pub fn read<N: Deref<Target = NetDir>>(
     may_transfer(tunnel.open_flags(), libc::O_WRONLY)?;
     match tunnel.read(fd, sink)? {
         Read::Done(n) => Ok(Attempt::Done(n)),
-        // Even a read that finds nothing signals on a FIFO with O_ASYNC.
+        // On a FIFO with O_ASYNC even a read that finds nothing would raise a signal.
         Read::Empty(_) if tunnel.has_signals() && tunnel.open_flags() & libc::O_NONBLOCK != 0 => {
             Err(Errno(libc::EAGAIN))
         }
@@ -107,8 +135,14 @@ pub fn read<N: Deref<Target = NetDir>>(
     }
 }
 
-/// The bell rang, and the pause was ended: tries again. Where another reader was quicker, or it is not the bell that rings,
-/// `is_same` says whether the descriptor is still this tunnel's.
+/// Tries again after the bell rang and the pause was ended. Where another reader was quicker, or
+/// something else rings, `is_same` says whether the descriptor is still this tunnel's.
+///
+/// # Errors
+///
+/// - EFAULT when the interface was deleted while the read waited.
+/// - The errno of `sink` or `is_same`.
+/// - What [`Tunnel::read`] fails with.
 pub fn read_again<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     fd: i32,
@@ -116,7 +150,8 @@ pub fn read_again<N: Deref<Target = NetDir>>(
     sink: Result<impl Sink, Errno>,
     is_same: impl FnOnce() -> Result<(), Errno>,
 ) -> Result<Attempt, Errno> {
-    /// So often nobody else is quicker: the bell holds what is not ours.
+    /// Number of rounds in which another reader may be quicker. After more the bell must hold bytes
+    /// that are not memtun's.
     const MANY: u32 = 8;
     if tunnel.deleted_since(pause.deletions) {
         return Err(EFAULT);
@@ -133,7 +168,14 @@ pub fn read_again<N: Deref<Target = NetDir>>(
     }
 }
 
-/// write(2) and its relatives.
+/// Carries out write(2) and its relatives with an outbound packet, and returns how many bytes were
+/// written.
+///
+/// # Errors
+///
+/// - EBADF when the access mode does not allow writing.
+/// - The errno of `source`.
+/// - What [`Tunnel::write`] fails with.
 #[inline]
 pub fn write<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
@@ -143,8 +185,12 @@ pub fn write<N: Deref<Target = NetDir>>(
     tunnel.write(&source?)
 }
 
-/// A read or write of no elements: the kernel returns before it asks the driver, but not before it looks at the access mode.
-/// `forbidden` as in [`may_transfer`].
+/// Carries out a read or write of no elements: the kernel returns before it asks the driver, but
+/// not before it checks the access mode. `forbidden` is the one of [`may_transfer`].
+///
+/// # Errors
+///
+/// EBADF when the access mode does not allow the transfer.
 pub fn transfer_nothing<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     forbidden: i32,
@@ -152,7 +198,11 @@ pub fn transfer_nothing<N: Deref<Target = NetDir>>(
     may_transfer(tunnel.open_flags(), forbidden).map(|()| 0)
 }
 
-/// ioctl(2). `fd` as for [`read`].
+/// Carries out ioctl(2). `fd` is the same as for [`read`].
+///
+/// # Errors
+///
+/// EBADF for a descriptor with O_PATH, and what [`Tunnel::ioctl`] fails with.
 pub fn ioctl<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     fd: i32,
@@ -167,22 +217,32 @@ pub fn ioctl<N: Deref<Target = NetDir>>(
     tunnel.ioctl(fd, request, argument, options, local)
 }
 
-/// Does this request, which the kernel handles for every descriptor, change the status flags? Then [`status_flags_changed`].
+/// Does this request, which the kernel handles for every descriptor, change the status flags? If
+/// so, the back end calls [`status_flags_changed`] after it.
 pub fn changes_status_flags(request: u32) -> bool {
     [libc::FIONBIO as u32, libc::FIOASYNC as u32].contains(&request)
 }
 
-/// A descriptor of the program's, as fcntl(2) knows it.
+/// A descriptor of the program, as fcntl(2) knows it.
 pub trait Descriptor {
-    /// F_GETFL.
+    /// Returns the status flags (F_GETFL).
+    ///
+    /// # Errors
+    ///
+    /// What fcntl(2) fails with.
     fn status_flags(&self) -> Result<i32, Errno>;
-    /// F_GETOWN: who gets its signals, 0 for nobody.
+    /// Returns who gets the descriptor's signals, 0 for nobody (F_GETOWN).
+    ///
+    /// # Errors
+    ///
+    /// What fcntl(2) fails with.
     fn owner(&self) -> Result<i32, Errno>;
-    /// F_SETOWN: the program itself gets them.
+    /// Makes the program itself get the descriptor's signals (F_SETOWN).
     fn own(&self);
 }
 
-/// The status flags of a tunnel's descriptor may have changed: keeps what the driver sees, and what O_ASYNC needs.
+/// Takes over the status flags of a tunnel's descriptor, which may have changed: what the driver
+/// sees of them, and what O_ASYNC needs.
 pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     tunnel: &Tunnel<N>,
     descriptor: &impl Descriptor,
@@ -197,7 +257,7 @@ pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     let now = before & KEPT | flags & !KEPT;
     state.open_flags.store(now as u32, Relaxed);
     if (before ^ now) & libc::O_ASYNC == 0 {
-        // The driver is told of changes only; O_ASYNC in open(2) is none.
+        // The driver is told of changes only, and O_ASYNC in open(2) is none.
         return;
     }
     // The driver makes the caller the owner if there is none (f_setown in tun_chr_fasync).
@@ -207,7 +267,8 @@ pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     tunnel.set_signals(flags & libc::O_ASYNC != 0);
 }
 
-/// What F_GETFL gives: the bell, whose flags these are, is open for both directions whatever the program asked for.
+/// Returns what F_GETFL gives. The flags are those of the bell (`of_bell`), which is open for both
+/// directions whatever the program asked for, so the access mode is replaced.
 pub fn status_flags<N: Deref<Target = NetDir>>(tunnel: &Tunnel<N>, of_bell: i32) -> i32 {
     of_bell & !libc::O_ACCMODE | tunnel.open_flags() & libc::O_ACCMODE
 }

@@ -1,5 +1,5 @@
-//! What a request on a socket means, for a back end that has neither a process nor a host: its memory is a vector, its host a
-//! list of names.
+//! What a request on a socket means, for a back end that has neither a process nor a host: its
+//! memory is a vector, and its host a list of names.
 
 use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::request::option_of;
@@ -12,7 +12,7 @@ use memtun_kernel::net::{Create, Join, NetDir, NoTunnels};
 use std::sync::Mutex;
 
 const EFAULT: Errno = Errno(libc::EFAULT);
-/// Where the argument lies.
+/// Address at which the argument lies.
 const ARG: usize = 64;
 
 struct Bytes(Mutex<Vec<u8>>);
@@ -44,7 +44,8 @@ impl Memory for Bytes {
     }
 }
 
-/// A socket of this family; None for a file. The host has the interfaces eth0 and tun0, each with an address.
+/// A socket of this family, or a file for None. The host has the interfaces eth0 and tun0, each
+/// with an address.
 struct Fake(Option<i32>);
 
 impl Socket for Fake {
@@ -69,7 +70,7 @@ fn named(name: &str) -> IfReq {
     request
 }
 
-/// A net with the interface tun0, which stays.
+/// Makes a net with the interface tun0, which lives as long as the system does.
 fn net() -> (Net, MemoryIoSystem, NetDir) {
     let net = Net::temporary().expect("a net");
     let system = MemoryIoSystem::new(&net);
@@ -135,7 +136,8 @@ fn whose_interface_it_is_decides_who_answers() {
     assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");
     assert_eq!(of("tun0", inet, SIOCGIFCONF), "host, addresses");
     assert_eq!(of("tun0", inet, SIOCGPGRP), "host");
-    // Memory that cannot be read is the host's to complain of, unless it would complain of a privilege.
+    // The host reports memory that cannot be read, unless it would complain about a missing
+    // privilege instead.
     let short = Bytes::with(&named("tun0").0[..39]);
     assert_eq!(outcome(&dir, &INET, &short, SIOCGIFMTU), "host, named");
     assert_eq!(outcome(&dir, &INET, &short, SIOCSIFMTU), "EFAULT");
@@ -159,7 +161,7 @@ fn what_the_host_says_of_the_nets_names_is_taken_back() {
         Err(Errno(libc::ENODEV))
     );
     assert_eq!(after("eth0", SIOCGIFNAME, After::Name, Ok(0)), Ok(0));
-    // A list of three, then only its length.
+    // The first list has three elements; then only the length of the list is asked.
     let list = ["tun0", "eth0", "tun0:1"]
         .map(|name| named(name).0)
         .concat();

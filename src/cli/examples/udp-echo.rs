@@ -1,7 +1,8 @@
-//! An ordinary tun program: attaches to an interface and answers UDP datagrams over IPv4 with the same payload, to whoever
-//! sent them. It knows nothing of memtun.
+//! An ordinary tun program: it attaches to an interface, and answers UDP datagrams over IPv4 with
+//! the same payload, to whoever sent them. It knows nothing of memtun.
 //!
-//! `udp-echo NAME [COUNT]`: ends after COUNT packets, else never. A name that begins with "tap" is a tap.
+//! `udp-echo NAME [COUNT]` ends after COUNT packets, or never. An interface whose name begins with
+//! "tap" becomes a TAP.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -43,7 +44,7 @@ fn main() -> io::Result<()> {
             continue;
         }
         let ip = &mut packet[header..length];
-        // Both checksums stay right: addresses and ports only change places.
+        // Both checksums stay right, because addresses and ports only change places.
         for (a, b, n) in [(12, 16, 4), (20, 22, 2)] {
             for i in 0..n {
                 ip.swap(a + i, b + i);
@@ -54,7 +55,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// As a good program does: again when a signal came in between.
+/// Repeats a call that a signal interrupted, as a good program does.
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {

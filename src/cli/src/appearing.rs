@@ -5,12 +5,13 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A watch on the directory nearest to a path.
+/// A watch on the directory that is nearest to a path.
 pub struct Watch(OwnedFd);
 
 impl Watch {
-    /// From now on it is readable when something was made in the directory that the path leads to, or, as long as there is
-    /// none, in the nearest one above it. None where the system has no watches left.
+    /// Makes a descriptor that becomes readable when something is made in the directory of the
+    /// path, or, as long as there is no such directory, in the nearest one above it. None means
+    /// that the system has no watches left.
     pub fn on(path: &Path) -> Option<Watch> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let path = std::path::absolute(path).ok()?;

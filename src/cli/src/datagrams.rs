@@ -47,13 +47,13 @@ pub struct ReceiveArgs {
     at: SocketAddr,
 }
 
-/// `memtun send-udp`
+/// Runs `memtun send-udp`.
 pub fn send(args: SendArgs) -> Outcome {
     let payload = match args.data {
         Some(data) => data.into_vec(),
         None => standard_input()?,
     };
-    // Looked at before anything is waited for.
+    // The datagram is checked before anything is waited for.
     memtun::packet::build(
         memtun::packet::source_for(args.to, args.from),
         args.to,
@@ -72,7 +72,8 @@ pub fn send(args: SendArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A datagram's worth of standard input; what is longer is refused later, without reading it all.
+/// Reads standard input, up to what a datagram may have. More is refused later, without reading it
+/// all.
 fn standard_input() -> Result<Vec<u8>, Failure> {
     let mut payload = Vec::new();
     let read = std::io::stdin()
@@ -83,7 +84,7 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     Ok(payload)
 }
 
-/// `memtun recv-udp`
+/// Runs `memtun recv-udp`.
 pub fn receive(args: &ReceiveArgs) -> Outcome {
     let end = args.interface.deadline();
     let interface = args.interface.wait(end)?;
@@ -106,7 +107,7 @@ pub fn receive(args: &ReceiveArgs) -> Outcome {
                 // Whoever reads a pipe wants each datagram when it comes.
                 out.flush()?;
             }
-            // Overtaken: packets are lost to us, those after them are not.
+            // The reader was overtaken: some packets are lost, but those after them are not.
             Err(e) if e.errno().0 == libc::ENOBUFS => say(&e.to_string()),
             Err(e) if e.errno().0 == libc::EAGAIN => {
                 return Err(Failure::not_done(format!(

@@ -7,11 +7,11 @@ use memtun::Timeout;
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Something that has happened, or will: for whoever waits with [`wait`].
+/// Something that has happened or will happen, for whoever waits with [`wait`].
 pub struct Event(OwnedFd);
 
 impl Event {
-    /// One that has not happened.
+    /// Makes an event that has not happened.
     pub fn new() -> Result<Event, Failure> {
         let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let failure =
@@ -19,12 +19,13 @@ impl Event {
         made.map(Event).map_err(failure)
     }
 
-    /// It has happened. Can be said in a signal handler: one system call, which touches no errno.
+    /// Makes the event happen. A signal handler may call this: it makes one system call, which does
+    /// not touch errno.
     pub fn set(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Has it happened?
+    /// Has the event happened?
     pub fn is_set(&self) -> bool {
         wait([self.as_fd()], Deadline::after(Timeout::NOW))
     }
@@ -36,7 +37,8 @@ impl AsFd for Event {
     }
 }
 
-/// Waits until there is something to read from one of these. False when the time was over before.
+/// Waits until there is something to read from one of the descriptors. Returns false when the time
+/// was over before.
 pub fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadline) -> bool {
     let entries = fds
         .into_iter()
@@ -44,7 +46,7 @@ pub fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadline) 
     poll_until(&mut entries.collect::<Vec<_>>(), until)
 }
 
-/// Waits until this can be written to, or never will be.
+/// Waits until the descriptor can be written to, or never will be.
 pub fn wait_writable(fd: BorrowedFd<'_>) {
     let mut entry = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
     poll_until(&mut entry, Deadline::NEVER);

@@ -1,35 +1,36 @@
-//! One-line errors and exit statuses.
+//! Errors of one line, and exit statuses.
 //!
-//! 0 done; 1 it did not happen (time over, queue full, interface gone); 2 bad input. `run` gives the program's own status,
-//! or 126 and 127 as env(1).
+//! The status is 0 when it is done; 1 when it did not happen (time over, queue full, interface
+//! gone); 2 for bad input. `run` gives the program's own status, or 126 and 127 like env(1).
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-/// Why the command ends, and how.
+/// Says why the command ends, and with which exit status.
 #[derive(Debug)]
 pub struct Failure {
     status: u8,
     text: String,
 }
 
-/// What a verb comes to.
+/// The result of a verb.
 pub type Outcome = Result<ExitCode, Failure>;
 
 impl Failure {
-    /// What was given cannot be used: the thing and the remedy, one line.
+    /// Makes a failure for something that was given and cannot be used; the text is one line with
+    /// the thing and the remedy.
     pub fn bad_input(text: impl Into<String>) -> Failure {
         Failure::with_status(2, text)
     }
 
-    /// What was asked for did not happen.
+    /// Makes a failure for something that was asked for and did not happen.
     pub fn not_done(text: impl Into<String>) -> Failure {
         Failure::with_status(1, text)
     }
 
-    /// Another exit status.
+    /// Makes a failure with another exit status.
     pub fn with_status(status: u8, text: impl Into<String>) -> Failure {
         Failure {
             status,
@@ -37,7 +38,8 @@ impl Failure {
         }
     }
 
-    /// An operation on a file or stream.
+    /// Makes a failure of an operation on a file or stream. A pipe without a reader is a silent
+    /// success.
     pub fn io(what: impl Display, e: &io::Error) -> Failure {
         if e.kind() == io::ErrorKind::BrokenPipe {
             return Failure {
@@ -48,7 +50,7 @@ impl Failure {
         Failure::bad_input(format!("{what}: {}", plain(e)))
     }
 
-    /// The same about a part of what was asked for.
+    /// Adds to the text which part of what was asked for it is about.
     pub fn about(self, what: impl Display) -> Failure {
         Failure {
             text: format!("{what}: {}", self.text),
@@ -56,7 +58,8 @@ impl Failure {
         }
     }
 
-    /// Says it on standard error. A reader that has had enough is no error.
+    /// Writes the text to standard error, and returns the exit status. A reader that has had enough
+    /// is no error, so nothing is written for it.
     pub fn report(self) -> ExitCode {
         if !self.text.is_empty() {
             say(&self.text);
@@ -83,7 +86,7 @@ impl From<memtun::Error> for Failure {
     }
 }
 
-/// An error's sentence without "(os error N)".
+/// Returns an error's sentence without "(os error N)".
 pub fn plain(e: &io::Error) -> String {
     let text = e.to_string();
     match text.rsplit_once(" (os error ") {
@@ -92,7 +95,8 @@ pub fn plain(e: &io::Error) -> String {
     }
 }
 
-/// One line to standard error. What came from outside may hold anything; a terminal sees no control bytes.
+/// Writes one line to standard error. What came from outside may hold anything, so control
+/// characters are escaped before a terminal sees them.
 pub fn say(text: &str) {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What the definitions do not know, in roff.
+/// What the definitions of the command line do not say, in roff.
 const MAIN: &str = r#".SH ENVIRONMENT
 .TP
 \fBMEMTUN_NET\fR
@@ -59,7 +59,7 @@ pub struct ManArgs {
     directory: PathBuf,
 }
 
-/// `memtun completions`
+/// Runs `memtun completions`.
 pub fn completions(args: &CompletionsArgs, mut command: Command) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "memtun", &mut script);
@@ -69,7 +69,7 @@ pub fn completions(args: &CompletionsArgs, mut command: Command) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun man`
+/// Runs `memtun man`.
 pub fn man(args: &ManArgs, command: &Command) -> Outcome {
     let directory = &args.directory;
     std::fs::create_dir_all(directory)

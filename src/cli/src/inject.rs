@@ -1,4 +1,5 @@
-//! `inject`: packets from a file into an interface, as fast as the program reads or as they once came.
+//! `inject`: packets from a file into an interface, as fast as the program reads them or with their
+//! original spacing.
 #![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure, Outcome};
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Inject packets from a file into an interface
 ///
-/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd, hexdump -C, od -tx1, tcpdump -x
-/// and tshark -x write them, in which offset 0 begins a packet. Ethernet, raw IP, Linux cooked and loopback captures
-/// fit both kinds of interface: a tun gets the IP packets in them, a tap gets an Ethernet header where there is none. Of a
-/// file that memtun captured, only what went to the program on that interface is injected.
+/// FILE is pcap, pcapng or text in hexadecimal: one packet a line, or dumps with offsets as xxd,
+/// hexdump -C, od -tx1, tcpdump -x and tshark -x write them, in which offset 0 begins a packet.
+/// Ethernet, raw IP, Linux cooked and loopback captures fit both kinds of interface: a tun gets the
+/// IP packets in them, a tap gets an Ethernet header where there is none. Of a file that memtun
+/// captured, only what went to the program on that interface is injected.
 #[derive(Args)]
 pub struct InjectArgs {
     #[command(flatten)]
@@ -32,7 +34,7 @@ pub struct InjectArgs {
     file: PathBuf,
 }
 
-/// `memtun inject`
+/// Runs `memtun inject`.
 pub fn inject(args: &InjectArgs) -> Outcome {
     let mut file = PacketFile::open(&args.file)?;
     let interface = args.interface.wait(args.interface.deadline())?;
@@ -50,29 +52,29 @@ pub fn inject(args: &InjectArgs) -> Outcome {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// A file on its way into an interface.
+/// A file whose packets are being injected into an interface.
 pub struct Replay<'a> {
     interface: &'a Interface,
-    /// How long to wait for room; None for ever.
+    /// How long to wait for room in the program's queue; None means for ever.
     patience: Option<Duration>,
-    /// When the first packet was injected, and its time in the file.
+    /// When the first packet was injected, and its time in the file in nanoseconds since the epoch.
     began: Option<(Instant, i128)>,
     pace: bool,
-    /// Packets and bytes injected.
+    /// Numbers of packets and bytes that were injected.
     injected: (u64, u64),
-    /// Bytes of packets seen.
+    /// Number of bytes of the packets that were read.
     read: u64,
     frames: u64,
     not_ip: u64,
     sent_by_program: u64,
     elsewhere: u64,
     cut_short: u64,
-    /// A word has been said about a packet whose length is not what it says.
+    /// Has a message been written about a packet that is not as long as it claims to be?
     doubted: bool,
 }
 
 impl Replay<'_> {
-    /// `patience` is how long a full queue may stay full.
+    /// Makes a replay. `patience` is how long a full queue may stay full.
     pub fn new(interface: &Interface, pace: bool, patience: Option<Duration>) -> Replay<'_> {
         Replay {
             interface,
@@ -90,7 +92,8 @@ impl Replay<'_> {
         }
     }
 
-    /// Injects everything. `between` is called before each packet with the time to wait, and says whether to go on.
+    /// Injects all packets of the file. `between` is called before each packet with the time to
+    /// wait, and returns whether to go on.
     pub fn all(
         &mut self,
         file: &mut PacketFile,
@@ -106,7 +109,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// How long until a packet is due.
+    /// Returns how long it is until a packet is due.
     fn wait(&mut self, frame: &Frame) -> Result<Duration, Failure> {
         if !self.pace {
             return Ok(Duration::ZERO);
@@ -117,7 +120,7 @@ impl Replay<'_> {
             ));
         };
         let (start, first) = *self.began.get_or_insert((Instant::now(), time));
-        // Captures may go back in time; such packets are due at once.
+        // The times in a capture may go back; such packets are due at once.
         let offset = u64::try_from((time - first).max(0)).unwrap_or(u64::MAX);
         let due = start.checked_add(Duration::from_nanos(offset));
         Ok(due.map_or(Duration::MAX, |due| {
@@ -162,7 +165,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Text may have been broken into lines by whoever made it. Such packets may be meant all the same.
+    /// Warns once about a packet that is not as long as it claims to be: whoever made the text may
+    /// have broken it into lines. The packet is injected all the same, because it may be meant so.
     fn doubt(&mut self, frame: &Frame) {
         if self.doubted || frame.link != LinkType::AS_IT_IS {
             return;
@@ -182,7 +186,7 @@ impl Replay<'_> {
         ));
     }
 
-    /// What has been done, in a sentence.
+    /// Returns in a sentence what has been done.
     pub fn summary(&self) -> String {
         let (packets, bytes) = self.injected;
         let mut text = format!(

@@ -23,7 +23,8 @@ pub struct NetArgs {
         hide_env_values = true
     )]
     dir: Option<PathBuf>,
-    /// User whose net it is, a name or a number: how root joins another user's, instead of $MEMTUN_NET_OWNER
+    /// User whose net it is, a name or a number: how root joins another user's, instead of
+    /// $MEMTUN_NET_OWNER
     #[arg(
         long,
         value_name = "USER",
@@ -36,12 +37,12 @@ pub struct NetArgs {
 }
 
 impl NetArgs {
-    /// The directory, if one was named.
+    /// Returns the directory of the net, if one was named.
     pub fn dir(&self) -> Option<&PathBuf> {
         self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty())
     }
 
-    /// Whose the net is, if that was said.
+    /// Returns the user whose net it is, if one was named.
     pub fn owner(&self) -> Option<u32> {
         self.owner.and_then(|user| user.0)
     }
@@ -59,26 +60,28 @@ impl NetArgs {
             .ok_or_else(|| Failure::bad_input("no net: give --net DIR or set MEMTUN_NET"))
     }
 
-    /// The net, which must exist.
+    /// Opens the net, which must exist.
     pub fn existing(&self) -> Result<Net, Failure> {
         Ok(self.options().open(self.named()?)?)
     }
 
-    /// The net, made if it is missing.
+    /// Opens the net, and makes it if it is missing.
     pub fn open(&self) -> Result<Net, Failure> {
         self.open_at(self.named()?)
     }
 
-    /// The same by another path.
+    /// Opens the net by another path, and makes it if it is missing.
     pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
         Ok(self.options().create(true).open(dir)?)
     }
 
-    /// The net, waiting for somebody to make it; None when it is time to stop, or the time is over.
+    /// Opens the net, waiting for somebody to make it. Returns None when it is time to stop or the
+    /// time is over.
     pub fn wait_until(&self, stop: Option<&Stop>, until: Deadline) -> Result<Option<Net>, Failure> {
         let dir = self.named()?;
         loop {
-            // Before the look, so that what comes after it is seen.
+            // The watch is made before the net is looked for, so that what happens after that is
+            // seen.
             let watch = appearing::Watch::on(dir);
             let enough = until.is_over() || stop.is_some_and(Stop::is_due);
             match self.options().open(dir) {
@@ -86,7 +89,8 @@ impl NetArgs {
                 Err(_) if enough => return Ok(None),
                 Err(_) => {
                     let events = watch.iter().map(AsFd::as_fd);
-                    // Not every file system says what others do in it.
+                    // Not every file system reports what others do in it, so the wait is not longer
+                    // than a nap.
                     event::wait(
                         events.chain(stop.map(Stop::due)),
                         Deadline::after(until.nap()),
@@ -125,19 +129,19 @@ pub struct InterfaceArgs {
 }
 
 impl InterfaceArgs {
-    /// How long to wait; None for ever.
+    /// Returns how long to wait; None means for ever.
     pub fn patience(&self) -> Option<Duration> {
         self.timeout.0
     }
 
-    /// When patience ends.
+    /// Returns the moment at which the wait ends.
     pub fn deadline(&self) -> Deadline {
         Deadline::after(self.timeout.0)
     }
 
     /// Waits for the interface.
     pub fn wait(&self, until: Deadline) -> Result<Interface, Failure> {
-        // A name that can't be one is wrong at once, not when the time is over.
+        // A name that no interface can have is wrong at once, and not when the time is over.
         let _: memtun::Name = self.interface.parse()?;
         let net = self.net.wait(until)?;
         Ok(net.wait_interface_within(&self.interface, until.left())?)

@@ -1,15 +1,15 @@
-//! Standard output, also when nobody reads it to the end.
+//! Standard output, whose reader may stop before the end.
 #![forbid(unsafe_code)]
 
 use crate::failure::Failure;
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 
-/// Standard output, buffered. Ends with [`Output::flush`].
+/// Standard output with a buffer. The last call must be [`Output::flush`].
 pub struct Output(BufWriter<Stdout>);
 
 impl Output {
-    /// Takes it for the rest of the command.
+    /// Takes standard output for the rest of the command.
     pub fn new() -> Output {
         Output(BufWriter::new(io::stdout()))
     }
@@ -24,12 +24,12 @@ impl Output {
         writeln!(self.0, "{text}").map_err(|e| complain(&e))
     }
 
-    /// Writes a value as JSON, readable by people too.
+    /// Writes a value as JSON that people can read, too.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(memtun::json::pretty(value))
     }
 
-    /// Everything written must be out before the command says that it is done.
+    /// Flushes the buffer, so that everything is out before the command reports success.
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|e| complain(&e))
     }

@@ -1,4 +1,4 @@
-//! A file of packets by its path, with errors that name it.
+//! A file of packets by its path, whose errors name it.
 #![forbid(unsafe_code)]
 
 use crate::failure::{plain, Failure};
@@ -11,7 +11,7 @@ use std::path::Path;
 pub struct PacketFile {
     shown: String,
     packets: Reader,
-    /// Bytes of the file; None for a pipe.
+    /// Length of the file in bytes; None for a pipe.
     pub size: Option<u64>,
 }
 
@@ -35,7 +35,7 @@ impl PacketFile {
         })
     }
 
-    /// The next packet; None at the end.
+    /// Returns the next packet, or None at the end.
     pub fn next(&mut self) -> Result<Option<Frame>, Failure> {
         let frame = self.packets.next().transpose();
         frame.map_err(|e| complain(&self.shown, &e))

@@ -11,8 +11,9 @@ use std::process::ExitCode;
 
 /// Make calls fail, or list the faults and the permissions taken away
 ///
-/// SPEC is OPERATION[:REQUEST]=ERRNO[@WHEN]: the operation is open, read, write, ioctl or close; WHEN counts calls from now:
-/// N, N-M or N-. Without it every call fails until the fault is taken back.
+/// SPEC is OPERATION[:REQUEST]=ERRNO[@WHEN]: the operation is open, read, write, ioctl or close;
+/// WHEN counts calls from now: N, N-M or N-. Without it every call fails until the fault is taken
+/// back.
 #[derive(Args)]
 pub struct FaultArgs {
     #[command(flatten)]
@@ -28,10 +29,11 @@ pub struct FaultArgs {
     faults: Vec<Fault>,
 }
 
-/// Take permissions away: open or ioctl then fails with EPERM, and without net_admin what the kernel asks CAP_NET_ADMIN for
+/// Take permissions away: open or ioctl then fails with EPERM, and without net_admin what the
+/// kernel asks CAP_NET_ADMIN for
 ///
-/// Without net_admin programs make no interfaces, attach only to those whose owner and group they are (memtun set --user,
-/// --group), and change none.
+/// Without net_admin programs make no interfaces, attach only to those whose owner and group they
+/// are (memtun set --user, --group), and change none.
 #[derive(Args)]
 pub struct DenyArgs {
     #[command(flatten)]
@@ -51,7 +53,8 @@ pub struct PermitArgs {
     permissions: Vec<Permission>,
 }
 
-/// Take back every fault, grant every permission, lift the limit of the send buffer and the renaming
+/// Take back every fault, grant every permission, lift the limit of the send buffer and the
+/// renaming
 #[derive(Args)]
 pub struct ResetArgs {
     #[command(flatten)]
@@ -64,7 +67,7 @@ struct Policy {
     denied: Vec<String>,
 }
 
-/// `memtun fault`
+/// Runs `memtun fault`.
 pub fn fault(args: &FaultArgs) -> Outcome {
     if args.faults.is_empty() && args.take_back.is_empty() {
         return list(&args.net.existing()?, args.json);
@@ -109,7 +112,7 @@ fn list(net: &Net, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun deny`
+/// Runs `memtun deny`.
 pub fn deny(args: &DenyArgs) -> Outcome {
     let net = args.net.open()?;
     args.permissions
@@ -118,7 +121,7 @@ pub fn deny(args: &DenyArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun permit`
+/// Runs `memtun permit`.
 pub fn permit(args: &PermitArgs) -> Outcome {
     let net = args.net.existing()?;
     args.permissions
@@ -127,7 +130,7 @@ pub fn permit(args: &PermitArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun reset`
+/// Runs `memtun reset`.
 pub fn reset(args: &ResetArgs) -> Outcome {
     args.net.existing()?.reset()?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! Progress of a long job, on a terminal only.
+//! The progress of a long job, which is shown on a terminal only.
 #![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(200);
 
-/// A line on standard error that is written over.
+/// A line on standard error that is overwritten with each report.
 pub struct Progress {
-    /// None when nobody looks.
+    /// Time of the last report; None when standard error is no terminal.
     shown: Option<Instant>,
-    /// Bytes of the whole, if known.
+    /// Number of bytes of the whole job, if known.
     size: Option<u64>,
     dirty: bool,
 }
 
 impl Progress {
-    /// Shows something only where standard error is a terminal.
+    /// Makes a progress that is shown only where standard error is a terminal. `size` is the number
+    /// of bytes of the whole job.
     pub fn on_terminal(size: Option<u64>) -> Progress {
         let shown = std::io::stderr().is_terminal().then(Instant::now);
         Progress {
@@ -26,7 +27,7 @@ impl Progress {
         }
     }
 
-    /// So much is done; a sentence, and bytes.
+    /// Reports what is done, as a sentence and as a number of bytes.
     pub fn show(&mut self, text: &str, bytes: u64) {
         let Some(shown) = &mut self.shown else { return };
         if shown.elapsed() < EVERY {

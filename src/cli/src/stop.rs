@@ -8,28 +8,29 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One order may come twice, from the terminal and from a timeout(1) or sudo(8) that passes it on. Nobody asks for the second
-/// time as soon as that.
+/// Milliseconds within which a second signal counts as the same order. An order may come twice,
+/// from the terminal and from a timeout(1) or sudo(8) that passes it on; nobody asks a second time
+/// as soon as that.
 const ECHO_MS: u64 = 100;
 
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Set once it is time to end. Clones are the same.
+/// Says whether it is time to end. All clones share one state.
 #[derive(Clone)]
 pub struct Stop(Arc<State>);
 
 struct State {
     due: AtomicBool,
-    /// When the first signal came, in milliseconds; 0 for never.
+    /// When the first signal came, in milliseconds since `listen`; 0 for never.
     heard: AtomicU64,
     /// The signal that came when it was time already; 0 for none.
     again: AtomicI32,
-    /// For those who wait until it is time, and until it is urgent.
+    /// The events for those who wait until it is time, and until it is urgent.
     events: [Event; 2],
 }
 
 impl Stop {
-    /// It is not time yet.
+    /// Makes a value that says that it is not time yet.
     pub fn new() -> Result<Stop, Failure> {
         Ok(Stop(Arc::new(State {
             due: AtomicBool::new(false),
@@ -39,20 +40,20 @@ impl Stop {
         })))
     }
 
-    /// With SIGINT, SIGTERM or SIGHUP it is time.
+    /// Makes a value that says that it is time once SIGINT, SIGTERM or SIGHUP comes.
     pub fn on_signals() -> Result<Stop, Failure> {
         let stop = Stop::new()?;
         stop.listen()?;
         Ok(stop)
     }
 
-    /// From now on signals count as well.
+    /// Makes SIGINT, SIGTERM and SIGHUP count from now on.
     pub fn listen(&self) -> Result<(), Failure> {
         let begun = Instant::now();
         for signal in SIGNALS {
             let stop = self.clone();
-            // SAFETY: the action asks for the time, which is safe in a handler, touches atomics, writes to an eventfd by a
-            // bare system call, and nothing else.
+            // SAFETY: the action reads the clock, which is safe in a handler, touches atomics, and
+            // writes to an eventfd by a bare system call; it does nothing else.
             let caught = unsafe {
                 signal_hook::low_level::register(signal, move || {
                     let Stop(state) = &stop;
@@ -75,28 +76,28 @@ impl Stop {
         Ok(())
     }
 
-    /// It is time.
+    /// Says that it is time now.
     pub fn now(&self) {
         self.0.due.store(true, SeqCst);
         self.0.events[0].set();
     }
 
-    /// Is it time?
+    /// Is it time to end?
     pub fn is_due(&self) -> bool {
         self.0.due.load(SeqCst)
     }
 
-    /// Readable once it is time.
+    /// Returns a descriptor that is readable once it is time.
     pub fn due(&self) -> BorrowedFd<'_> {
         self.0.events[0].as_fd()
     }
 
-    /// The signal that came although it was time already.
+    /// Returns the signal that came although it was time already, if one did.
     pub fn is_urgent(&self) -> Option<i32> {
         Some(self.0.again.load(SeqCst)).filter(|signal| *signal != 0)
     }
 
-    /// Readable once it is urgent.
+    /// Returns a descriptor that is readable once it is urgent.
     pub fn urgent(&self) -> BorrowedFd<'_> {
         self.0.events[1].as_fd()
     }

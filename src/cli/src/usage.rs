@@ -1,11 +1,12 @@
-//! A command line that says nothing, or something wrong.
+//! A command line without a verb, or with something wrong in it.
 #![forbid(unsafe_code)]
 
 use crate::failure::say;
 use clap::Command;
 use std::process::ExitCode;
 
-/// Help and version go to standard output; a wrong command line is one line that says where to look.
+/// Writes help and version to standard output, or one line that says what is wrong and where to
+/// look. Returns the exit status.
 pub fn report(e: &clap::Error, command: &Command) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(e.kind(), DisplayHelp | DisplayVersion) {
@@ -19,7 +20,7 @@ pub fn report(e: &clap::Error, command: &Command) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The sentences of one of clap's messages: everything in front of the usage, joined.
+/// Joins the sentences of one of clap's messages: everything before the usage.
 pub fn one_line(text: &str, verb: Option<&str>) -> String {
     let sentences = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let sentences = sentences

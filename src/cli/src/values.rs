@@ -1,4 +1,4 @@
-//! Values as people type them.
+//! Values as people type them. The errors are ends of sentences about the value.
 #![forbid(unsafe_code)]
 
 use memtun::launch::settings::{self, DEVICE_REMEDY};
@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A time to wait; None is for ever.
+/// How long to wait; None means for ever.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeout(pub Option<Duration>);
 
-/// Seconds, with a fraction if need be, or "forever".
+/// Parses seconds, which may have a fraction, or "forever".
 pub fn timeout(text: &str) -> Result<Timeout, String> {
     if text == "forever" {
         return Ok(Timeout(None));
@@ -24,13 +24,14 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
         .ok_or_else(|| "give seconds such as 0.5, or forever".into())
 }
 
-/// `HOST:PORT`, an IPv6 host in brackets. Names are not looked up: there is no resolver in a net.
+/// Parses `HOST:PORT`, with an IPv6 host in brackets. Names are not looked up, because there is no
+/// resolver in a net.
 pub fn endpoint(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "give an address and a port, as 10.0.0.1:7 or [fd00::1]:7".into())
 }
 
-/// Where a datagram comes from: an endpoint, or an address alone.
+/// Parses where a datagram comes from: an endpoint, or an address alone, whose port becomes 0.
 pub fn source(text: &str) -> Result<SocketAddr, String> {
     let bare = || bare_address(text).map(|ip| SocketAddr::new(ip, 0));
     let answer = text.parse().ok().or_else(bare);
@@ -39,7 +40,8 @@ pub fn source(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// `[HOST:]PORT`: which datagrams to receive; without a host those to any, which :: stands for.
+/// Parses which datagrams to receive, `[HOST:]PORT`. Without a host those to any host are meant,
+/// which :: stands for.
 pub fn listen(text: &str) -> Result<SocketAddr, String> {
     let any = |port: u16| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     let port_alone = text.parse().ok().map(any);
@@ -55,16 +57,17 @@ fn bare_address(text: &str) -> Option<IpAddr> {
     inner.unwrap_or(text).parse().ok()
 }
 
-/// A user or group by number; None where nothing was said.
+/// A user or group by number; None when an empty value was given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct User(pub Option<u32>);
 
-/// A user's name or number; a name may be looked up anywhere that nsswitch.conf(5) says. Empty is nobody, as for --net.
+/// Parses a user's name or number. A name may be looked up anywhere that nsswitch.conf(5) says.
+/// Empty means nobody, as for --net.
 pub fn user(text: &str) -> Result<User, String> {
     if text.is_empty() {
         return Ok(User(None));
     }
-    // The highest is no user's: to chown(2) it says that the owner stays.
+    // The highest number is no user's: chown(2) takes it to mean that the owner stays.
     if let Some(uid) = text.parse().ok().filter(|uid| *uid != u32::MAX) {
         return Ok(User(Some(uid)));
     }
@@ -78,7 +81,7 @@ pub fn user(text: &str) -> Result<User, String> {
     }
 }
 
-/// A group's name or number, as [`user`].
+/// Parses a group's name or number, like [`user`].
 pub fn group(text: &str) -> Result<User, String> {
     if text.is_empty() {
         return Ok(User(None));
@@ -96,7 +99,7 @@ pub fn group(text: &str) -> Result<User, String> {
     }
 }
 
-/// The path of a special device, as MEMTUN_DEVICES takes it.
+/// Parses the path of a special device, as MEMTUN_DEVICES accepts it.
 pub fn device(text: &str) -> Result<PathBuf, String> {
     match settings::device(text.as_bytes()) {
         Some(_) => Ok(PathBuf::from(text)),

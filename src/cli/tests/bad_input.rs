@@ -1,4 +1,4 @@
-//! Bad input ends in one line that names the thing and the remedy, and status 2; nothing panics.
+//! Bad input ends in one line that names the thing and the remedy, and in status 2; nothing panics.
 
 mod common;
 

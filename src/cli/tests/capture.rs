@@ -1,4 +1,5 @@
-//! How `capture` ends: with everything that was complete, at once, and never because of an output that nobody reads.
+//! How `capture` ends: at once, with everything that was complete, and even when nobody reads its
+//! output.
 
 mod common;
 
@@ -40,7 +41,7 @@ impl Writers {
     }
 }
 
-/// A capture that has begun.
+/// Starts a capture, and returns when it has begun.
 fn capture(net: &Path, arguments: &[&str], out: Stdio) -> Child {
     let mut command = memtun();
     command.arg("capture").args(arguments);
@@ -56,7 +57,7 @@ fn net_is_captured(net: &Path) -> bool {
     Net::open(net).is_ok_and(|net| net.dir().is_captured())
 }
 
-/// Ends it; how long that took.
+/// Ends a capture by SIGINT, and returns how long that took.
 fn interrupt(child: Child) -> (Done, Duration) {
     let began = Instant::now();
     signal(child.id(), libc::SIGINT);
@@ -64,7 +65,7 @@ fn interrupt(child: Child) -> (Done, Duration) {
     (done, began.elapsed())
 }
 
-/// Whole packets in a file of ours that may be cut.
+/// Counts the whole packets in a file that memtun wrote and that may be cut.
 fn packets(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let Some(head) = bytes.get(..8) {
@@ -79,7 +80,7 @@ fn packets(mut bytes: &[u8]) -> usize {
     count
 }
 
-/// The number in front of these words.
+/// Returns the number in front of these words.
 fn number_in(text: &str, words: &str) -> usize {
     let at = text.find(words).unwrap_or_else(|| panic!("{text}"));
     let number = text[..at].split_whitespace().next_back();
@@ -89,7 +90,8 @@ fn number_in(text: &str, words: &str) -> usize {
 #[test]
 fn a_backlog_of_many_interfaces_is_written_at_once_on_sigint() {
     const INTERFACES: usize = 25;
-    // All that 25 logs of 8 MiB hold; and as much of it as a disk may get in a test.
+    // The first case writes as much as 25 logs of 8 MiB hold, and the second one as much as a disk
+    // may get in a test.
     for (rounds, to_null) in [(5500, true), (1000, false)] {
         let scratch = Scratch::new();
         let net = scratch.path("net");
@@ -142,7 +144,7 @@ fn a_second_sigint_ends_it_without_a_moment_more() {
     writers.write(1000);
     std::thread::sleep(Duration::from_millis(300));
     signal(child.id(), libc::SIGINT);
-    // The same order, passed on by somebody else: not a second one.
+    // This is the same order, passed on by somebody else, and not a second one.
     std::thread::sleep(Duration::from_millis(20));
     signal(child.id(), libc::SIGINT);
     std::thread::sleep(Duration::from_millis(180));
@@ -194,7 +196,7 @@ fn a_fifo_is_written_once_somebody_reads_it_and_not_waited_for() {
     let net = scratch.path("net");
     let fifo = scratch.path("fifo");
     let name = std::ffi::CString::new(fifo.to_str().unwrap()).unwrap();
-    // SAFETY: a path of ours.
+    // SAFETY: mkfifo(3) reads the path, which is NUL-terminated.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let writers = Writers::new(&net, 1);
     let path = fifo.to_str().unwrap();
@@ -216,7 +218,7 @@ fn run_ends_although_nobody_reads_its_capture() {
     let scratch = Scratch::new();
     let fifo = scratch.path("fifo");
     let name = std::ffi::CString::new(fifo.to_str().unwrap()).unwrap();
-    // SAFETY: a path of ours.
+    // SAFETY: mkfifo(3) reads the path, which is NUL-terminated.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     let began = Instant::now();
     let run = memtun()

@@ -1,5 +1,5 @@
-//! What programs under `memtun run` execute in their turn: sanitizers, libraries that wrappers preload, sandboxes, and what
-//! runs past the library.
+//! What programs under `memtun run` execute in their turn: sanitizers, libraries that wrappers
+//! preload, sandboxes, and programs that the library cannot see.
 
 mod common;
 
@@ -7,7 +7,8 @@ use common::*;
 use std::path::Path;
 use std::process::Command;
 
-/// Attaches an interface, says its name and what is preloaded, and runs a command as system(3) does.
+/// A program that attaches an interface, prints its name and what is preloaded, and runs a command
+/// with system(3).
 const TUNNEL: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,9 +25,10 @@ int main(int c, char **v) {
 }
 "#;
 
-/// Without the rights to make a tunnel of the machine's, also where root runs the tests.
+/// Makes the command without the rights to make a tunnel of the machine's, even where root runs the
+/// tests.
 fn unprivileged() -> Command {
-    // SAFETY: asks for a number only.
+    // SAFETY: geteuid(2) touches no memory.
     if unsafe { libc::geteuid() } != 0 {
         return memtun();
     }
@@ -81,12 +83,12 @@ fn a_program_with_a_sanitizer_starts_however_it_is_started() {
             vec![text(&plain), program],
         ] {
             let run = run(&starter).ok();
-            // What it starts itself is not told of the runtime.
+            // The programs that it starts itself do not have the runtime in their environment.
             let expected = format!("tun0 {library}");
             let told = run.out.lines().filter(|line| *line == expected).count();
             assert!(told >= 1, "{starter:?}: {}", run.out);
         }
-        // The other way round: it starts programs with another sanitizer, and without one.
+        // In this case the program starts programs with another sanitizer, and without one.
         let others = format!("{}; env -u NOTHING {}", text(&plain), text(&plain));
         let run = run(&[program, &others]).ok();
         assert_eq!(run.out.lines().count(), 3, "{}", run.out);
@@ -126,7 +128,8 @@ fn a_sanitizer_that_is_linked_statically_is_not_taken_for_the_program() {
             doctor.out
         );
         if sanitizer == "leak" {
-            // gcc's own static runtime fails its checks at the start, with nothing preloaded as well.
+            // gcc's own static runtime fails its checks at the start, even when nothing is
+            // preloaded.
             continue;
         }
         let run = run(&[text(&program)]).ok();
@@ -139,7 +142,8 @@ fn started(command: &[&str]) -> Done {
     run(command).ok()
 }
 
-/// Like umockdev's and socket_wrapper's: a library with an open of its own that goes to libc by a handle.
+/// A library that has its own open, which goes to libc by a handle, as umockdev's and
+/// socket_wrapper's do.
 const PAST: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -166,7 +170,7 @@ fn a_library_that_is_preloaded_in_front_hides_no_tunnel_or_is_named() {
                 .env_remove("MEMTUN_NET"),
         )
     };
-    // Nobody under the library has started it, so that nobody could put it first.
+    // Nobody under the library has started this program, so nobody could put the library first.
     let warned = directly(&past);
     assert!(
         warned
@@ -180,9 +184,9 @@ fn a_library_that_is_preloaded_in_front_hides_no_tunnel_or_is_named() {
         "{}",
         warned.err
     );
-    // What passes calls on is no obstacle.
+    // A library that passes calls on is no obstacle.
     assert!(directly(&next).ok().out.starts_with("tun0 "));
-    // Wrappers under `run` are put behind.
+    // Under `run` the wrapper's library is put behind.
     for library in [&past, &next] {
         let shell = format!(
             "LD_PRELOAD={}:$LD_PRELOAD {}",
@@ -258,7 +262,7 @@ fn what_a_shell_executes_past_the_library_is_named_once() {
             .env("MEMTUN_LOG", "error"),
     );
     assert_eq!(quiet.err, "");
-    // SAFETY: asks for a number only.
+    // SAFETY: geteuid(2) touches no memory.
     if unsafe { libc::geteuid() } == 0 {
         let copy = "cp /bin/true $0 && chown 65534 $0 && chmod 4755 $0 && $0 && $0";
         let program = scratch.path("lifted");
@@ -286,7 +290,7 @@ fn a_net_that_is_not_the_drivers_is_said_to_be_another() {
         "{}",
         run.err
     );
-    // Another net, named on purpose, is that.
+    // A net that was named on purpose is the one that is meant.
     let shell = format!("MEMTUN_NET={} \"$0\"", scratch.path("net").display());
     cli(["run", "--", "sh", "-c", &shell, text(&program)]).ok();
     let sandbox = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev"];

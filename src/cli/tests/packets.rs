@@ -1,4 +1,5 @@
-//! Packets in and out: `send-udp`, `recv-udp`, `inject`, `capture`, and what `ls` and `show` say of it.
+//! Packets in and out: `send-udp`, `recv-udp`, `inject`, `capture`, and what `ls` and `show` report
+//! about them.
 
 mod common;
 
@@ -37,7 +38,7 @@ fn a_datagram_is_answered() {
         echo.cli(&["recv-udp", "--verbose", "tun0", "99"]).ok().out,
         "10.0.0.1:7 again\n"
     );
-    // Another host's datagrams are not ours; the first one is passed over.
+    // Datagrams to another host are not received, and the first one is skipped.
     echo.cli(&["recv-udp", "--timeout", "0", "tun0", "192.0.2.1:99"])
         .fails(
             1,
@@ -172,12 +173,12 @@ fn hexadecimal_text_is_injected() {
     );
 }
 
-/// As the tools of this machine write them, two packets in one file.
+/// The file holds two packets, as the tools write them.
 #[test]
 fn a_packet_that_was_broken_into_lines_is_told_of_once() {
     let scratch = Scratch::new();
     let echo = Running::echo(&scratch, "tun0", &[]);
-    // As xxd -p and od -An write it.
+    // The lines have the lengths that xxd -p and od -An give them.
     for width in [60, 32] {
         let digits = DATAGRAM.replace([' ', '\n'], "");
         let lines: Vec<_> = digits.as_bytes().chunks(width).collect();
@@ -236,7 +237,7 @@ fn dumps_with_offsets_are_injected() {
 fn packets_are_injected_with_their_spacing() {
     let scratch = Scratch::new();
     let echo = Running::echo(&scratch, "tun0", &[]);
-    // Big-endian pcap with nanoseconds, Ethernet; 300 ms apart.
+    // The file is a big-endian pcap with nanoseconds and Ethernet; its packets are 300 ms apart.
     let mut pcap: Vec<u8> = [0xa1b2_3c4d_u32, 0x0002_0004, 0, 0, 65535, 1]
         .iter()
         .flat_map(|n| n.to_be_bytes())
@@ -290,7 +291,7 @@ fn a_capture_ends_in_order_and_is_read_again() {
     }
     echo.cli(&["recv-udp", "--count", "2", "tun0", "21345"])
         .ok();
-    // Live: nobody has to end it for the packets to be in the file.
+    // The capture is live: nobody has to end it for the packets to be in the file.
     let has = |word: &[u8]| {
         std::fs::read(&file)
             .unwrap_or_default()
@@ -301,7 +302,7 @@ fn a_capture_ends_in_order_and_is_read_again() {
     signal(capture.id(), libc::SIGINT);
     finish(capture).ok();
     check_with_tshark(&file, &["in", "out", "in", "out"]);
-    // What the program had sent is not sent to it.
+    // What the program had sent is not injected.
     let again = echo.cli(&["inject", "tun0", file.to_str().unwrap()]).ok();
     assert!(
         again.out.contains("left out that the program had sent"),
@@ -310,7 +311,7 @@ fn a_capture_ends_in_order_and_is_read_again() {
     );
 }
 
-/// Wireshark reads the file without a warning, if it is there.
+/// Checks that Wireshark reads the file without a warning, where it is installed.
 fn check_with_tshark(file: &std::path::Path, directions: &[&str]) {
     let tshark = Command::new("tshark")
         .arg("-r")
@@ -374,7 +375,7 @@ fn a_reader_that_has_enough_is_no_error() {
     finish(capture).ok();
 }
 
-/// The packets of a capture of ours: direction and comment.
+/// Returns the packets of a capture that memtun wrote, each with its direction and its comment.
 fn packets(bytes: &[u8]) -> Vec<(&'static str, Option<String>)> {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let half = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap()) as usize;

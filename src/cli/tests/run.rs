@@ -1,4 +1,4 @@
-//! `memtun run`: statuses, signals, nets, and what it says of programs that cannot work.
+//! `memtun run`: statuses, signals, nets, and what it says about programs that cannot work.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::*;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The net that a program under `run` was in, printed by it.
+/// Returns the net in which a program under `run` was, and which it has printed.
 fn net_of(out: &str) -> PathBuf {
     PathBuf::from(out.lines().next().expect("the program printed its net"))
 }
@@ -98,7 +98,7 @@ fn who_is_killed_takes_the_program_along() {
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
     };
     until("the program has gone", || !alive());
-    // The next one that makes a net of its own sweeps what was left.
+    // The next run that makes a net of its own removes what was left.
     cli(["run", "--", "true"]).ok();
 }
 
@@ -156,7 +156,7 @@ fn a_named_net_stays() {
 #[test]
 fn the_owner_of_the_net_is_told_by_number() {
     let scratch = Scratch::new();
-    // SAFETY: no arguments, cannot fail.
+    // SAFETY: geteuid(2) has no arguments and cannot fail.
     let uid = unsafe { libc::geteuid() };
     let told = |owner: &str| {
         let net = scratch.path("net");
@@ -170,7 +170,7 @@ fn the_owner_of_the_net_is_told_by_number() {
         assert_eq!(told("root"), "0\n");
     }
     assert_eq!(told(""), "\n", "nothing was said");
-    // For the net that MEMTUN_NET names; a fresh one is the caller's own.
+    // The owner is the one of the net that MEMTUN_NET names; a fresh net is the caller's own.
     done(
         memtun()
             .env("MEMTUN_NET_OWNER", "0")
@@ -190,7 +190,7 @@ fn processes_left_behind_are_reported() {
         run.out.lines().nth(1).unwrap().parse().unwrap(),
         libc::SIGKILL,
     );
-    // Also one that has no tunnel.
+    // A process without a tunnel is named as well.
     let run = cli([
         "run",
         "--",
@@ -200,7 +200,7 @@ fn processes_left_behind_are_reported() {
     ])
     .fails(0, &["left behind", "still run in this net", "sleep ("]);
     signal(run.out.trim().parse().unwrap(), libc::SIGKILL);
-    // One that was told to end is not worth a word.
+    // A process that was told to end is not named.
     let script = "\"$0\" tun0 & sleep 0.2; kill $!";
     cli(["run", "--", "sh", "-c", script, echo.to_str().unwrap()]).ok();
 }
@@ -325,7 +325,7 @@ fn a_limit_is_named_where_it_strikes() {
             1,
             "the hard limit RLIMIT_FSIZE (ulimit -f) is 100000",
         ),
-        // So little is enough.
+        // This little address space is enough.
         ("--as=30000000", &tun, 0, ""),
         ("--as=40000000", &echo, 0, ""),
         (
@@ -376,7 +376,7 @@ fn programs_that_cannot_be_shimmed_are_named_before_they_start() {
         .fails(3, &["the interpreter of", "linked statically"]);
 }
 
-/// Each of these is what `run` says before it starts nothing, and what `doctor` says.
+/// Each of these sentences is what `run` says before it starts nothing, and what `doctor` says.
 #[test]
 fn run_and_doctor_agree_on_what_cannot_be_started() {
     let scratch = Scratch::new();
@@ -430,7 +430,7 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
         let doctor = cli(["doctor", program]);
         assert_eq!(doctor.status, Some(1), "{program}");
         assert_eq!(format!("memtun: {}", doctor.out), run.err);
-        // They are right: the system does not start it either.
+        // The refusal is right: the system does not start the program either.
         assert!(!Command::new(program)
             .output()
             .is_ok_and(|o| o.status.success()));
@@ -451,7 +451,7 @@ fn run_and_doctor_agree_on_what_cannot_be_started() {
     }
 }
 
-/// The system's own word for it, "No such file or directory", is about a file that is there.
+/// The system's own message, "No such file or directory", is about a file that is there.
 #[test]
 fn a_program_without_its_dynamic_linker_is_said_to_be_one() {
     let scratch = Scratch::new();
@@ -467,11 +467,12 @@ fn a_program_without_its_dynamic_linker_is_said_to_be_one() {
     assert!(doctor.out.contains(says) && doctor.status == Some(1));
 }
 
-/// What the loader starts without the library does not start: it would be on the machine's own devices.
+/// A program that the loader starts without the library is not started, because it would use the
+/// machine's own devices.
 #[test]
 fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
     let scratch = Scratch::new();
-    // SAFETY: asks for a number only.
+    // SAFETY: geteuid(2) touches no memory.
     if unsafe { libc::geteuid() } != 0 {
         return not_run("files of another user", "only root can give one away");
     }
@@ -490,14 +491,15 @@ fn a_program_that_would_touch_the_machine_is_refused_unless_it_is_forced() {
         assert_eq!(doctor.status, Some(1));
         assert!(doctor.out.contains(says), "{}", doctor.out);
         run(&["--force"]).fails(0, &[says]);
-        // Whoever gains nothing loads the library.
+        // A process that cannot gain privileges loads the library.
         let mut shell = Command::new("setpriv");
         shell.args(["--no-new-privs", env!("CARGO_BIN_EXE_memtun"), "run", "--"]);
         done(shell.arg(&program).env("MEMTUN_LIBRARY", library())).ok();
     }
 }
 
-/// The instruction itself, as the crate rustix has it, in a program or in a library of it; not what libgcc compares with.
+/// The instruction itself is found, as the crate rustix has it, in a program or in a library of it;
+/// the bytes with which libgcc compares are not taken for it.
 #[test]
 fn raw_system_calls_in_the_code_are_seen() {
     let scratch = Scratch::new();
@@ -537,7 +539,8 @@ fn raw_system_calls_in_the_code_are_seen() {
             assert!(doctor.out.contains(says) && doctor.status == Some(1));
         }
     }
-    // Without optimisation the number is an argument, and what is known is the name of the function.
+    // Without optimisation the number is an argument, and the name of the function is what is
+    // known.
     let wrapper = |name: &str| {
         let call = if cfg!(target_arch = "aarch64") {
             "register long x8 __asm__(\"x8\") = n; __asm__ volatile (\"svc #0\" :: \"r\"(x8) : \"x0\", \"memory\");"
@@ -585,7 +588,8 @@ fn raw_system_calls_in_the_code_are_seen() {
             &["its library", "libraw.so makes raw system calls (read)"],
         );
     }
-    // Of the programs that everybody has none is accused wrongly; the standard library of Rust and libgcc are in them.
+    // No program that everybody has is accused wrongly; some of them contain the standard library
+    // of Rust and libgcc.
     for program in [
         "bash",
         "python3",
@@ -624,7 +628,7 @@ fn nothing_is_started_with_what_is_not_the_library() {
 #[test]
 fn a_program_that_did_not_load_the_library_is_reported() {
     let scratch = Scratch::new();
-    // A copy of the library that wants another one, which is nowhere.
+    // This is a copy of the library that needs another library, which is nowhere.
     let library = scratch.write("libmemtun.so", "");
     let mut bytes = std::fs::read(self::library()).unwrap();
     let wanted = bytes.windows(10).position(|b| b == b"libc.so.6\0");
@@ -659,7 +663,7 @@ fn doctor_finds_nothing_against_an_ordinary_program() {
     assert_eq!(cli(["doctor", "no-such-command-anywhere"]).status, Some(1));
 }
 
-/// As root this drops everything first; an ordinary user has nothing to drop.
+/// Root drops all privileges first; an ordinary user has none to drop.
 #[test]
 fn an_ordinary_user_needs_nothing() {
     let scratch = Scratch::new();
@@ -671,7 +675,7 @@ fn an_ordinary_user_needs_nothing() {
     ] {
         std::fs::copy(from, scratch.path(name)).unwrap();
     }
-    // SAFETY: asks for a number only.
+    // SAFETY: geteuid(2) touches no memory.
     let root = unsafe { libc::geteuid() } == 0;
     let drop = [
         "--reuid=65534",

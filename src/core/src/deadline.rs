@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a sleeper goes without looking whether the program is still alive: a killed program cannot wake anybody.
+/// How long a sleeper goes without looking whether the program is still alive: a killed program
+/// cannot wake anybody.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(50);
 
-/// How long a call of a driver's waits: five seconds, unless told otherwise.
+/// How long a call of a driver's waits. It is five seconds unless the caller says otherwise.
 ///
 /// ```
 /// use memtun::Timeout;
@@ -18,14 +19,14 @@ pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(50);
 pub struct Timeout(Option<Duration>);
 
 impl Timeout {
-    /// Does not wait.
+    /// A call with this timeout does not wait: it answers with what is there now.
     pub const NOW: Timeout = Timeout(Some(Duration::ZERO));
-    /// Waits as long as it takes.
+    /// A call with this timeout waits as long as it takes.
     pub const FOREVER: Timeout = Timeout(None);
-    /// What a call has that is told nothing.
+    /// The timeout of a call whose caller named none: five seconds.
     pub const DEFAULT: Timeout = Timeout(Some(Duration::from_secs(5)));
 
-    /// As a duration; None for ever.
+    /// The timeout as a duration; `None` means for ever.
     pub fn duration(self) -> Option<Duration> {
         self.0
     }
@@ -43,7 +44,7 @@ impl From<Duration> for Timeout {
     }
 }
 
-/// None for ever.
+/// `None` means for ever.
 impl From<Option<Duration>> for Timeout {
     fn from(time: Option<Duration>) -> Timeout {
         Timeout(time)
@@ -64,28 +65,30 @@ impl From<Option<Duration>> for Timeout {
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// The one that does not come.
+    /// The deadline that never comes.
     pub const NEVER: Deadline = Deadline(None);
 
-    /// The moment that lies so far ahead; never where that is more than the clock can tell.
+    /// The moment that lies `timeout` ahead; [`Deadline::NEVER`] where the clock cannot express
+    /// that moment.
     pub fn after(timeout: impl Into<Timeout>) -> Deadline {
         let timeout = timeout.into().duration();
         Deadline(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// The time until then, zero when it is over; None for ever. As the methods of this crate want a timeout.
+    /// The time until the deadline, in the form that the methods of this crate take as a timeout:
+    /// zero when the deadline is over, `None` when it never comes.
     pub fn left(self) -> Option<Duration> {
         self.0
             .map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// Has it come?
+    /// Is the deadline over?
     pub fn is_over(self) -> bool {
         self.left() == Some(Duration::ZERO)
     }
 
-    /// Time for the next sleep of somebody who looks around in between for what nobody announces; None when the deadline is
-    /// over.
+    /// How long somebody may sleep who has to look around between sleeps for what nobody announces;
+    /// `None` when the deadline is over.
     pub fn nap(self) -> Option<Duration> {
         match self.left() {
             None => Some(LOOK_AROUND),
@@ -93,7 +96,7 @@ impl Deadline {
         }
     }
 
-    /// The moment; None for never.
+    /// The moment itself; `None` when it never comes.
     pub(crate) fn instant(self) -> Option<Instant> {
         self.0
     }

@@ -1,9 +1,10 @@
 //! An in-memory `/dev/net/tun`.
 //!
-//! A [`Net`] is a directory that processes join; in it stand [`Interface`]s with the tunnels that programs have opened.
-//! The program's side is a tunnel: what the preloaded `libmemtun.so` puts in place of the kernel's
-//! driver, and what [`MemoryIoSystem`] gives to Rust code without any preloading. The driver's side, whoever plays the
-//! rest of the world, is [`Net`] and [`Interface`]: packets in, packets out, permissions and faults.
+//! A [`Net`] is a directory that processes join; in it are [`Interface`]s with the tunnels that
+//! programs have opened. The program's side is a tunnel: the preloaded `libmemtun.so` puts it in
+//! place of the kernel's driver, and [`MemoryIoSystem`] gives it to Rust code without any
+//! preloading. The driver's side plays the rest of the world: [`Net`] and [`Interface`] send
+//! packets in, take packets out, and set permissions and faults.
 //!
 //! ```
 //! use memtun::{IoSystem, MemoryIoSystem, Net};
@@ -53,8 +54,9 @@ pub use memtun_kernel::{Fault, Operation, Permission};
 
 use memtun_kernel::NetDir;
 
-/// What was exhausted and how to have more of it, where a file of a net or its mapping could not be made for this. None where
-/// the number says all that is known.
+/// A sentence that says which resource was exhausted, and how to get more of it, when a file of a
+/// net or its mapping could not be made for this reason. It is `None` where the errno says all that
+/// is known.
 pub fn cause(errno: Errno) -> Option<String> {
     let cause = memtun_kernel::Cause(errno);
     cause.is_known().then(|| cause.to_string())

@@ -1,4 +1,5 @@
-//! Capturing: whole, in order, in both directions, and nobody waits for a capturer that is no more.
+//! Capturing gives every packet whole, in order and in both directions, and nobody waits for a
+//! capturer that has ended.
 
 use memtun::Sending;
 mod common;
@@ -26,7 +27,7 @@ fn attached(system: &MemoryIoSystem, name: &str, flags: u32) -> (i32, Interface)
     opened(system, name, flags, libc::O_NONBLOCK)
 }
 
-/// A program that waits for a capturer.
+/// A program's tunnel that waits for a capturer.
 fn patient(system: &MemoryIoSystem, name: &str) -> (i32, Interface) {
     opened(system, name, IFF_TUN, 0)
 }
@@ -201,7 +202,7 @@ fn a_program_that_is_gone_at_once_is_captured() {
     let net = system.net();
     let mut capture = net.capture().expect("a capture");
     for i in 0..50 {
-        // Always the same name and index; the third without a packet.
+        // The name and the index are always the same, and every third interface has no packet.
         let (fd, interface) = attached(&system, "c0", IFF_TUN);
         if i % 3 != 2 {
             system.write(fd, &numbered(i, 60)).expect("write");
@@ -274,7 +275,7 @@ fn refused_packets_are_there_with_their_errors() {
         (Outbound, None, 60),
     ];
     assert_eq!(found, expected);
-    // Who subscribes gets what the program wrote, and nothing else.
+    // A subscriber gets what the program wrote, and nothing else.
     let subscriber = interface.subscribe();
     assert_eq!(
         number(&subscriber.recv_within(NOW).expect("the last").data),
@@ -320,7 +321,8 @@ fn a_subscriber_counts_only_what_the_program_wrote() {
         }
     }
     assert_eq!(next, PACKETS);
-    // In the middle of what is kept: some 2,900 packets of the program's.
+    // The subscriber goes on in the middle of what is kept, which is some 2,900 packets of the
+    // program's.
     let kept = PACKETS - lost;
     assert!((900..2500).contains(&kept), "{kept} were left");
 }
@@ -335,7 +337,7 @@ fn one_interface_alone_can_be_captured() {
     let (later, _) = attached(&system, "c2", IFF_TUN);
     everything(&mut capture);
     let began = Instant::now();
-    // Nobody reads those; more than a log's length.
+    // Nobody reads these packets, which are more than a log's length.
     for i in 0..10_000 {
         system.write(other, &numbered(i, 1400)).expect("write");
         system.write(later, &numbered(i, 1400)).expect("write");
@@ -404,7 +406,7 @@ fn a_net_that_is_removed_ends_a_capture() {
 
 const CAPTURE_HERE: &str = "MEMTUN_TEST_CAPTURE_HERE";
 
-/// Not a test of its own: the other process of those below.
+/// This is not a test of its own, but the other process of the tests below.
 #[test]
 fn as_a_capturer_of_another_process() {
     if let Some(dir) = std::env::var_os(CAPTURE_HERE) {
@@ -440,7 +442,7 @@ fn nobody_waits_for_a_capturer_that_was_killed() {
     assert!(net.capture().is_err(), "it captures");
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            // Two logs' length: it has to wait.
+            // This is the length of two logs, so the program has to wait.
             for i in 0..12_000 {
                 system.write(fd, &numbered(i, 1400)).expect("write");
             }
@@ -474,7 +476,7 @@ fn what_a_killed_capturer_left_is_swept() {
     assert!(hidden_files(net).is_empty(), "{:?}", hidden_files(net));
 }
 
-/// What the process holds in memory of its own, in KiB.
+/// The size in KiB of the memory that the process has for itself.
 fn anonymous_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find(|line| line.starts_with("RssAnon:"));
@@ -509,7 +511,8 @@ fn a_backlog_of_many_interfaces_is_merged_in_bounded_memory() {
                 .map(|i| attached(&system, &format!("c{i}"), IFF_TUN).0)
                 .collect();
             let mut capture = system.net().capture().expect("a capture");
-            // One is far behind the others in time: what it holds back may not be kept in memory.
+            // One interface is far behind the others in time; what it holds back must not be kept
+            // in memory.
             for i in 0..EACH {
                 system.write(fds[0], &numbered(i, 1400)).expect("write");
             }
@@ -576,7 +579,7 @@ fn a_loss_is_told_behind_what_was_before_it() {
     system.write(other, &numbered(1, 60)).expect("write");
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
-        // It waits, and at last gives up.
+        // The program waits, and gives up in the end.
         for i in 0..8000 {
             system.write(fd, &numbered(i, 1400)).expect("write");
         }
@@ -611,7 +614,7 @@ fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
     system.write(late, &numbered(4, 60)).expect("write");
     capture.stop().expect("stopped");
     assert_eq!(capture.backlog(), 5);
-    // A program that goes on neither lengthens it nor waits for it.
+    // A program that goes on writing neither lengthens what is given nor waits for it.
     let began = Instant::now();
     for i in 0..5000 {
         system.write(late, &numbered(5 + i, 1400)).expect("write");
@@ -630,7 +633,8 @@ fn a_capture_that_is_stopped_gives_what_was_complete_and_no_more() {
 
 const STOP_HERE: &str = "MEMTUN_TEST_STOP_HERE";
 
-/// Not a test of its own: a process that is stopped while it holds the lock of an interface, as a writer in a write may be.
+/// This is not a test of its own, but a process that is stopped while it holds the lock of an
+/// interface, as a writer may be during a write.
 #[test]
 fn as_a_writer_that_is_stopped() {
     if let Some(dir) = std::env::var_os(STOP_HERE) {
@@ -661,7 +665,7 @@ fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut lines = out.lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "locked: true"));
-    // SAFETY: a signal to a child that has not been waited for.
+    // SAFETY: the child has not been waited for, so the process id is still its own.
     unsafe { libc::kill(child.id() as i32, libc::SIGSTOP) };
     let (told, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -681,7 +685,7 @@ fn a_writer_that_is_stopped_in_a_write_does_not_hold_up_a_capture() {
     assert_eq!(heard.recv_timeout(moment), Ok(1));
     child.kill().expect("killed");
     child.wait().expect("gone");
-    // The lock comes back from the dead.
+    // The lock is taken back from the dead process.
     system.write(fd, &numbered(2, 60)).expect("write");
 }
 
@@ -695,7 +699,8 @@ fn refuses(answer: Result<usize, Errno>) -> bool {
     }
 }
 
-/// Writes until the capturer is behind by the whole log; how many packets that were.
+/// Writes until the capturer is behind by the whole log. Returns the number of packets that were
+/// written.
 fn fill(system: &MemoryIoSystem, fd: i32) -> u32 {
     let filled = (0..20_000).find(|i| refuses(system.write(fd, &numbered(*i, 1400))));
     filled.expect("a log has an end")
@@ -718,9 +723,10 @@ fn a_write_that_may_not_block_is_refused_and_nothing_is_lost() {
     assert!(found.iter().map(|p| number(&p.data)).eq(0..filled));
     assert!(found.iter().all(|p| p.refused.is_none()));
     assert_eq!(capture.lost(interface.index()), 0);
-    // It has read: there is room.
+    // The capturer has read, so there is room.
     system.write(fd, &numbered(0, 1400)).expect("room");
-    // Another reason to refuse is not waited for either, though there is no room to show it.
+    // A packet that is refused for another reason does not wait either, though there is no room to
+    // show it.
     fill(&system, fd);
     let began = Instant::now();
     interface.set_up(false).expect("down");
@@ -728,7 +734,7 @@ fn a_write_that_may_not_block_is_refused_and_nothing_is_lost() {
     assert_eq!(refused, Err(Errno(libc::EIO)));
     interface.set_up(true).expect("up");
     assert!(began.elapsed() < Duration::from_millis(500));
-    // The next capture begins to count anew.
+    // The next capture begins to count from zero.
     drop(capture);
     let capture = system.net().capture().expect("the next");
     assert_eq!(capture.refused(interface.index()), 0);
@@ -745,7 +751,7 @@ fn who_waited_in_vain_does_not_take_the_others_packets_away() {
     system.write(fd, &numbered(0, 1400)).expect("in the end");
     let waited = began.elapsed();
     assert!((4..8).contains(&waited.as_secs()), "{waited:?}");
-    // It overwrites from now on, the other does not.
+    // This descriptor overwrites from now on, and the other one does not.
     system.write(fd, &numbered(0, 1400)).expect("at once");
     assert!(began.elapsed() - waited < Duration::from_secs(1));
     assert!(refuses(system.write(quick, &numbered(0, 1400))));
@@ -780,7 +786,8 @@ fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
     }
     assert!(refuses(system.read(fd, 100).map(|p| p.len())), "not queued");
     assert_eq!(interface.info().capture_refused, 3);
-    // A full queue is refused in time as well, though there is no room to show that.
+    // A packet that finds the queue full is refused in time as well, though there is no room to
+    // show that.
     everything(&mut capture);
     interface.set_txqueuelen(1).expect("a length");
     interface
@@ -795,7 +802,7 @@ fn an_injector_waits_for_a_capturer_no_longer_than_it_wants() {
     let found = everything(&mut capture);
     assert!(found.iter().all(|p| p.refused.is_none()));
     assert!((filled - 5..filled + 5).contains(&(found.len() as u32)));
-    // Who waits goes on as soon as there is room.
+    // A waiting injector goes on as soon as there is room.
     system.read(fd, 100).expect("the first");
     fill(&system, fd);
     std::thread::scope(|scope| {
@@ -841,7 +848,8 @@ fn a_signal_handler_that_interrupted_a_call_does_not_wait_for_a_capturer() {
     let filled = fill(&system, quick);
     let inode = net.tunnels().expect("tunnels")[1].inode;
     let tunnel = net.dir().tunnel(inode).expect("the second");
-    // As a read that is interrupted in the moment in which it holds the tunnel's lock.
+    // The lock is held as by a read that is interrupted in the moment in which it holds the
+    // tunnel's lock.
     let lock = net.dir().lock_tunnel(inode, &tunnel, Patience::Program);
     let began = Instant::now();
     assert!(refuses(system.write(fd, &numbered(0, 1400))));

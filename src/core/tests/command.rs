@@ -1,4 +1,5 @@
-//! `UnderShim`: programs that a Rust test starts under the shim. They want the library built: cargo build --release -p memtun-shim.
+//! `UnderShim`: programs that a Rust test starts under the shim. The tests need the library, which
+//! `cargo build --release -p memtun-shim` builds.
 
 use memtun::launch::{examine, Examined, Start};
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 mod common;
 
-/// A directory that goes with the value.
+/// A directory that is removed with the value.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -94,7 +95,7 @@ fn a_wait_for_an_interface_ends_with_the_program() {
     for (script, how) in [
         ("exit 3", "ended with status 3 before TUNSETIFF"),
         ("kill -9 $$", "was ended by signal 9 before TUNSETIFF"),
-        // What is left behind is waited for.
+        // A process that the program leaves behind is waited for.
         ("sleep 0.3 &", "ended with status 0 before TUNSETIFF"),
     ] {
         let mut program = shell(&net, script);
@@ -235,7 +236,7 @@ fn a_relative_program_is_looked_for_where_it_will_run() {
     assert_eq!(errno, libc::EACCES, "{text}");
 }
 
-/// An ELF file of this machine with one program header of this kind.
+/// An ELF file for this machine with one program header of this kind.
 fn elf(kind: u8) -> [u8; 120] {
     let mut elf = [0u8; 120];
     elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -271,7 +272,7 @@ fn what_the_library_cannot_see_is_a_warning_with_the_remedy() {
     let program = scratch.file("foreign", &foreign, 0o755);
     let warnings = examined(&program).warnings;
     assert!(warnings[0].contains("is built for s390x"), "{warnings:?}");
-    // They start all the same.
+    // Programs with a warning start all the same.
     let net = Net::temporary().expect("a net");
     Command::new(&program).under(&net).expect("a warning only");
 }
@@ -293,7 +294,7 @@ fn another_users_set_uid_program_is_refused_with_the_remedy() {
     let net = Net::temporary().expect("a net");
     let mut command = Command::new(&program);
     command.under_by_force(&net).expect("it is wanted");
-    // A script's bits count for nothing, those of its interpreter do.
+    // The bits of a script itself have no effect, and those of its interpreter have one.
     let line = format!("#!{}\n", program.display());
     let script = scratch.file("script", line.as_bytes(), 0o755);
     let (errno, text) = refusal(&mut Command::new(&script));
@@ -320,7 +321,8 @@ fn a_script_with_dos_line_endings_is_refused_with_the_remedy() {
     }
 }
 
-/// Runs a test of this program in a copy of it elsewhere, with nothing in the environment.
+/// Runs a test of this program in a copy of the program elsewhere, with an empty environment, and
+/// returns what it printed.
 fn copy_says(exe: &Path, variables: &[(&str, &Path)]) -> String {
     let mut copy = Command::new(exe);
     copy.args([
@@ -348,7 +350,8 @@ fn prints_the_library() {
 fn copy_of_this_program(dir: &Path) -> PathBuf {
     fs::create_dir_all(dir).expect("a directory of our own");
     let to = dir.join("test");
-    // Not by this process: another test's child could hold the copy open for writing when it is to be executed.
+    // Another process makes the copy: while this one had it open for writing, a child of another
+    // test could hold it open as well when it is to be executed.
     let mut cp = Command::new("cp");
     cp.arg(std::env::current_exe().expect("this program"))
         .arg(&to);

@@ -1,11 +1,11 @@
-//! The seam for other special devices than a tunnel.
+//! The interface for special devices of other kinds than a tunnel.
 
 use memtun::{DeviceClass, Errno, IoSystem, MemoryIoSystem, Net, SpecialDevice};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-/// Gives back what was written, newest first, and counts its closings.
+/// A device that gives back what was written, newest first, and counts how often it is closed.
 struct Stack {
     stored: Mutex<VecDeque<Vec<u8>>>,
     closed: Arc<AtomicUsize>,

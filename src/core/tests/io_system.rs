@@ -1,4 +1,5 @@
-//! The same tests against the in-memory system and the kernel's: whoever writes against the trait cannot tell them apart.
+//! The same tests against the in-memory system and the kernel's. Code that is written against the
+//! trait cannot tell them apart.
 
 use memtun::{Sending, Timeout};
 mod common;
@@ -17,7 +18,8 @@ fn memory() -> MemoryIoSystem {
     system
 }
 
-/// What both systems do. `up` gives the interface 10.9.0.1/24 and sets it up, where that is not so already.
+/// What both systems do. `up` gives the interface 10.9.0.1/24 and sets it up, where the system does
+/// not do that by itself.
 fn behaves_like_a_tun(system: &dyn IoSystem, up: impl Fn(&str)) {
     fn errno<T>(e: i32) -> Result<T, Errno> {
         Err(Errno(e))
@@ -104,7 +106,8 @@ fn the_memory_system_behaves_like_a_tun() {
 fn the_kernel_behaves_like_a_tun() {
     in_namespace("the_kernel_behaves_like_a_tun", || {
         behaves_like_a_tun(&RealSystem, |name| {
-            // Router solicitations would stand in the queue. Without IPv6 in the kernel there are none.
+            // Router solicitations would stand in the queue. The file is missing where the kernel
+            // has no IPv6, and then there are none.
             let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
             for args in [
                 vec!["addr", "add", "10.9.0.1/24", "dev", name],

@@ -108,3 +108,27 @@ fn the_carrier_is_known_while_the_link_is_down() {
     tun.set_carrier(false).expect("no carrier");
     assert!(!tun.info().carrier);
 }
+
+#[test]
+fn without_a_carrier_a_packet_is_refused_and_counted() {
+    let system = system();
+    let _fd = attached(&system, "tun0", IFF_TUN);
+    let tun = system
+        .net()
+        .wait_interface_within("tun0", NOW)
+        .expect("tun0");
+    let inject = || tun.inject_with(&PACKET, Sending::new().within(NOW));
+    tun.set_carrier(false).expect("no carrier");
+    let refused = inject().expect_err("refused");
+    assert_eq!(refused.kind(), ErrorKind::LinkDown);
+    assert!(refused.to_string().contains("has no carrier"), "{refused}");
+    assert_eq!(tun.info().tx.dropped, 1);
+    // A link that is down takes nothing, and counts nothing.
+    tun.set_up(false).expect("down");
+    let refused = inject().expect_err("refused");
+    assert!(refused.to_string().contains("link is down"), "{refused}");
+    assert_eq!(tun.info().tx.dropped, 1);
+    tun.set_up(true).expect("up");
+    tun.set_carrier(true).expect("a carrier");
+    inject().expect("taken");
+}

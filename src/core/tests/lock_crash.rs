@@ -1,6 +1,7 @@
-//! Processes that share locks and are killed at random moments: what a lock guards is whole or is repaired, the locks are
-//! taken from the dead, and nobody hangs. `MEMTUN_CRASH_KILLS` says how many are killed (default 300; 2000 and more before
-//! a release), `MEMTUN_CRASH_SEED` repeats a run.
+//! Processes that share locks are killed at random moments: what a lock guards is whole or is
+//! repaired, the locks are taken from the dead, and nobody hangs. `MEMTUN_CRASH_KILLS` says how
+//! many processes are killed (default 300; 2000 and more before a release), and `MEMTUN_CRASH_SEED`
+//! repeats a run.
 
 mod common;
 
@@ -19,18 +20,18 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 6;
 const PAIRS: usize = 3;
 
-/// Two numbers that are equal whenever the lock is free, and a third that is in between: a holder that finds them unequal
-/// came while another one was at work, or after one that died.
+/// Two numbers that are equal whenever the lock is free, and a third one between them. A holder
+/// that finds them unequal came while another one was at work, or after one that died.
 struct Guarded {
     lock: Lock,
     first: AtomicU64,
     second: AtomicU64,
-    /// Bit of the worker that is at work.
+    /// One bit for each worker that is at work.
     at_work: AtomicU64,
 }
 
 struct Table {
-    /// Nest in this order, as the net's, an interface's and a tunnel's do.
+    /// These locks nest in this order, as those of the net, an interface and a tunnel do.
     outer: Lock,
     pairs: [Guarded; PAIRS],
     calls: AtomicU64,
@@ -44,7 +45,8 @@ impl Table {
     fn change(&self, pair: &Guarded, dir: &NetDir, worker: usize) {
         let begun = Instant::now();
         let repair = || {
-            // The dead one's half is taken back: the state is whole again before anybody sees it.
+            // What the dead holder has half done is taken back, so the state is whole again before
+            // anybody sees it.
             pair.first.store(pair.second.load(Relaxed), Relaxed);
             pair.at_work.store(0, Relaxed);
             self.repairs.fetch_add(1, Relaxed);
@@ -74,7 +76,7 @@ impl Table {
     fn work(&self, dir: &NetDir, worker: usize, mut random: Random) {
         while !self.over.load(Relaxed) {
             let pair = random.below(PAIRS as u64) as usize;
-            // Most calls hold one lock; some hold all of them.
+            // Most calls hold one lock, and some hold all of them.
             match random.below(8) {
                 0 => {
                     let outer = self.outer.lock_in_turn(dir, Patience::Driver(Some(WAIT)));
@@ -87,7 +89,7 @@ impl Table {
         }
     }
 
-    /// Holds the first while it takes another.
+    /// Holds the first lock while it takes another one.
     fn change_nested(&self, dir: &NetDir, worker: usize, pair: usize) {
         if pair == 0 {
             return self.change(&self.pairs[0], dir, worker);
@@ -141,7 +143,7 @@ fn no_state_is_torn_and_nobody_hangs_when_holders_are_killed() {
     let mut random = Random(seed);
     let net = Net::temporary().expect("a net");
     let dir = net.dir();
-    // SAFETY: locks and atomics, which are valid when zero.
+    // SAFETY: the table consists of locks and atomics, which are valid when zero.
     let table: Shared<Table> = unsafe { Shared::zeroed() };
     let start = |worker: usize, seed: u64| -> Child {
         child(|| {
@@ -158,7 +160,7 @@ fn no_state_is_torn_and_nobody_hangs_when_holders_are_killed() {
             worker
                 .get_or_insert_with(|| start(number, random.below(u64::MAX >> 40) << 20 | victims));
         }
-        // Somebody gets on: the state is not only untouched.
+        // Workers make progress: an untouched state alone would prove nothing.
         let calls = table.calls.load(Relaxed);
         let limit = Instant::now() + WAIT;
         let more = calls + random.below(200);

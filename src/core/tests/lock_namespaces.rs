@@ -1,5 +1,6 @@
-//! Processes of two PID namespaces that share a lock and have the same ids: nobody is taken for somebody else, whoever is
-//! killed. `MEMTUN_CRASH_KILLS` says how many are killed (default 200).
+//! Processes of two PID namespaces share a lock and have the same ids. Nobody is taken for somebody
+//! else, whichever of them is killed. `MEMTUN_CRASH_KILLS` says how many processes are killed
+//! (default 200).
 
 mod common;
 
@@ -14,13 +15,13 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// Both processes of a namespace are to have one of these ids: the first is 1.
+/// The id that the worker of each namespace is to have; the first process of a namespace has 1.
 const WORKER_ID: u32 = 2;
 const NO_NAMESPACES: i32 = 77;
 
 struct Table {
     lock: Lock,
-    /// Namespace and id of who is at work.
+    /// Namespace and id of the process that is at work.
     at_work: AtomicU32,
     calls: [AtomicU64; 2],
     killed: AtomicU64,
@@ -44,11 +45,12 @@ fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
         if table.at_work.swap(mark, SeqCst) != 0 {
             table.broken.fetch_add(1, Relaxed);
         }
-        // Long enough for others to wake up and come in, if they may.
+        // This is long enough for others to wake up and come in, if the lock lets them.
         for _ in 0..5000 {
             std::hint::spin_loop();
         }
-        // Who was taken for dead finds another one's mark, or none: whoever came repaired what was not broken.
+        // A holder that was taken for dead finds another process's mark, or none: the other one
+        // repaired what was not broken.
         if table.at_work.swap(0, SeqCst) != mark {
             table.broken.fetch_add(1, Relaxed);
         }
@@ -56,16 +58,19 @@ fn work(table: &Table, dir: &NetDir, space: usize) -> i32 {
     }
 }
 
-/// Process 1 of a namespace: starts a worker with the same id whenever it has killed the last one.
+/// Process 1 of a namespace, which starts a worker with the same id whenever it has killed the last
+/// one.
 fn first(table: &Table, dir: &NetDir, space: usize, kills: u64) -> i32 {
     while table.killed.load(SeqCst) < kills {
-        // The next id is one more; only root may say so, and it is counted when it does not work.
+        // The next id is one more than this. Only root may set it, and a worker that gets another
+        // id is counted.
         let last = (WORKER_ID - 1).to_string();
         let _ = std::fs::write("/proc/sys/kernel/ns_last_pid", last);
         let worker = child(|| {
             lock::forked();
             dir.forked();
-            // Two threads: whoever is left takes a lock at once that was wrongly said to be free.
+            // There are two threads, so that the one that is left at once takes a lock that was
+            // wrongly said to be free.
             std::thread::scope(|scope| {
                 scope.spawn(|| work(table, dir, space));
                 work(table, dir, space)
@@ -106,7 +111,7 @@ fn the_same_ids_in_two_pid_namespaces_are_not_the_same_holder() {
     let kills = std::env::var("MEMTUN_CRASH_KILLS").ok();
     let kills = kills.and_then(|k| k.parse().ok()).unwrap_or(200);
     let net = Net::temporary().expect("a net");
-    // SAFETY: a lock and atomics, which are valid when zero.
+    // SAFETY: the table consists of a lock and atomics, which are valid when zero.
     let table: Shared<Table> = unsafe { Shared::zeroed() };
     let spaces = [0, 1].map(|space| namespace(&table, net.dir(), space, kills));
     for space in spaces {
@@ -130,7 +135,7 @@ fn the_same_ids_in_two_pid_namespaces_are_not_the_same_holder() {
         "two held the lock at the same time"
     );
     assert!(repairs > kills / 20, "the kills miss what they are to hit");
-    // Where the ids differ nothing is shown.
+    // A run in which the ids differ shows nothing.
     let same = killed - table.other_ids.load(Relaxed).min(killed);
     assert!(
         same > killed / 2 || memtun_sys::effective_uid() != 0,

@@ -1,5 +1,5 @@
-//! The lock of a net between any two instructions: what a signal handler may do there, and what is left when a process is
-//! killed, stopped or replaced there.
+//! The lock of a net between any two instructions: what a signal handler may do there, and what is
+//! left when a process is killed, stopped or replaced there.
 #![cfg(target_arch = "x86_64")]
 
 mod common;
@@ -14,20 +14,21 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// Locks as a net's files have them: of the net, of an interface, of a tunnel, in the order in which they nest.
+/// Locks as the files of a net have them: those of the net, an interface and a tunnel, in the order
+/// in which they nest.
 struct Locks {
     outer: Lock,
     middle: Lock,
     inner: Lock,
     other: Lock,
-    /// Threads of control that believe that they hold `inner`.
+    /// Number of threads that believe that they hold `inner`.
     inside: AtomicU32,
     repairs: AtomicU32,
 }
 
 impl Locks {
     fn shared() -> Shared<Locks> {
-        // SAFETY: locks and atomics, which are valid when zero.
+        // SAFETY: the value consists of locks and atomics, which are valid when zero.
         unsafe { Shared::zeroed() }
     }
 
@@ -42,7 +43,7 @@ impl Locks {
         })
     }
 
-    /// What a call on a tunnel does.
+    /// Takes and releases the locks that a call on a tunnel takes.
     fn call(&self, dir: &NetDir) {
         let guard = self
             .take(&self.inner, dir, Patience::Program)
@@ -52,7 +53,7 @@ impl Locks {
         drop(guard);
     }
 
-    /// What TUNSETIFF does.
+    /// Takes and releases the locks that TUNSETIFF takes.
     fn nested_call(&self, dir: &NetDir) {
         let _outer = self
             .outer
@@ -64,7 +65,7 @@ impl Locks {
         self.call(dir);
     }
 
-    /// Every lock is free, or its holder is dead: it is had within 50 ms.
+    /// Checks that every lock is free, or that its holder is dead, so that it is taken soon.
     fn are_had_soon(&self, dir: &NetDir, when: &str) {
         for (name, lock) in [
             ("outer", &self.outer),
@@ -82,14 +83,14 @@ impl Locks {
     }
 }
 
-/// A dead holder is found in some 20 ms, and a busy machine may add to that; a lock that is never let go would be waited for
-/// without end.
+/// Limit for taking such a lock. A dead holder is found in some 20 ms, and a busy machine may add
+/// to that; a lock that is never released would be waited for without end.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A debug build has very many instructions.
+/// Every STRIDE-th instruction is looked at, because a debug build has very many.
 const STRIDE: usize = if cfg!(debug_assertions) { 61 } else { 1 };
 
-/// The child of a fork(2) does what the preloaded library does there.
+/// Does in the child of a fork(2) what the preloaded library does there.
 fn forked(dir: &NetDir) {
     lock::forked();
     dir.forked();
@@ -154,7 +155,7 @@ fn a_child_that_a_handler_forks_takes_locks() {
             forked(dir);
             let other = locks.take(&locks.other, dir, Patience::Program).is_ok();
             let begun = Instant::now();
-            // Its parent may hold it, and waits.
+            // The parent may hold the lock while it waits.
             let patience = Patience::Driver(Some(Duration::from_millis(1)));
             let same = locks.take(&locks.inner, dir, patience);
             let known = matches!(same, Ok(_) | Err(Errno(libc::EAGAIN)));
@@ -183,7 +184,7 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
             }
             // SAFETY: no guard was leaked.
             unsafe { lock::before_fork() };
-            // SAFETY: see `child`; this child goes on where the handler interrupted its parent.
+            // SAFETY: as for `child`; this child goes on where the handler interrupted its parent.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
                 forked(dir);
@@ -192,9 +193,10 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
             false
         });
         if std::process::id() != parent {
-            // What it began it has ended. It takes the lock again, for which it waits for nobody but its parent's call.
+            // The child has ended the call that it was forked in. It takes the lock again, for
+            // which it waits for nobody but its parent's call.
             let again = locks.take(&locks.inner, dir, Patience::Program).is_ok();
-            // SAFETY: ends the process.
+            // SAFETY: the call takes a number and ends the process.
             unsafe { libc::_exit((!again || lock::holds_any()).into()) };
         }
         let Some(pid) = returns else { break };
@@ -208,7 +210,7 @@ fn a_child_that_returns_from_the_handler_leaves_the_lock_usable() {
     assert!(at > 20, "{at}");
 }
 
-/// Runs a nested call in a child for each of its instructions, and ends it there.
+/// Runs a nested call in one child for each of its instructions, and ends the child there.
 fn ended_at_each_instruction(end: fn(), expected: fn(std::process::ExitStatus) -> bool) -> usize {
     let net = Net::temporary().expect("a net");
     let dir = net.dir();
@@ -247,7 +249,7 @@ fn ended_at_each_instruction(end: fn(), expected: fn(std::process::ExitStatus) -
 fn a_process_that_is_killed_at_any_instruction_leaves_no_lock_behind() {
     ended_at_each_instruction(
         || {
-            // SAFETY: ends the process.
+            // SAFETY: the call takes numbers and ends the process.
             unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
         },
         |ended| ended.signal() == Some(libc::SIGKILL),
@@ -259,7 +261,7 @@ fn a_process_that_executes_another_program_at_any_instruction_leaves_no_lock_beh
     fn execute() {
         let program = c"/bin/true";
         let arguments = [program.as_ptr(), std::ptr::null()];
-        // SAFETY: NUL-terminated strings in a list that a null pointer ends.
+        // SAFETY: the strings are NUL-terminated, and a null pointer ends the list.
         unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
     }
     ended_at_each_instruction(execute, |ended| ended.code() == Some(0));
@@ -273,7 +275,8 @@ fn a_process_that_is_stopped_at_any_instruction_keeps_its_lock_and_stops_nobody_
         let locks = Locks::shared();
         stepped(Stack::Own, || locks.call(dir), &mut |_| true)
     };
-    // One lock for each instruction, so that all of them are tried at the same time. A debug build has very many.
+    // Each instruction has a lock of its own, so that all of them are tried at the same time. A
+    // debug build has very many instructions.
     let cases: Vec<_> = (0..count)
         .step_by(count.div_ceil(300))
         .filter_map(|at| {
@@ -291,7 +294,7 @@ fn a_process_that_is_stopped_at_any_instruction_keeps_its_lock_and_stops_nobody_
                 };
                 stepped(Stack::Own, work, &mut |step| {
                     if step == at {
-                        // SAFETY: stops the process.
+                        // SAFETY: the call takes a number and stops the process.
                         unsafe { libc::raise(libc::SIGSTOP) };
                     }
                     step < at
@@ -318,7 +321,8 @@ fn a_process_that_is_stopped_at_any_instruction_keeps_its_lock_and_stops_nobody_
                         locks.inside.fetch_add(1, SeqCst);
                     }
                     stopped.signal(libc::SIGCONT);
-                    // Who could take it keeps it until the other one has given up.
+                    // A process that could take the lock keeps it until the stopped one has given
+                    // up.
                     assert_eq!(
                         stopped.ended(WAIT).code(),
                         Some(0),

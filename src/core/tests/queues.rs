@@ -33,7 +33,7 @@ fn open(system: &MemoryIoSystem, flags: u32) -> i32 {
     fd
 }
 
-/// A packet of `len` bytes that says which one it is.
+/// A packet of `len` bytes that begins with its number.
 fn numbered(number: u32, len: usize) -> Vec<u8> {
     let mut packet = vec![0x45; len];
     packet[1..5].copy_from_slice(&number.to_be_bytes());
@@ -409,15 +409,16 @@ fn a_net_that_is_removed_leaves_nothing() {
     assert!(!path.exists());
 }
 
-/// A queue that an interface names is ready: neither "no program is attached" nor "it is gone" while one comes, however
-/// long the program takes between any two instructions of its TUNSETIFF.
+/// A queue that an interface names is ready. However long the program takes between any two
+/// instructions of its TUNSETIFF, a driver gets neither "no program is attached" nor "it is gone"
+/// while a queue is being attached.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
     use common::steps::{stepped, Stack};
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-    /// One instruction in so many is looked at: each look takes 20 ms.
+    /// Every SAMPLE-th instruction is looked at, because each look takes 20 ms.
     const SAMPLE: usize = 97;
     let system = MemoryIoSystem::new(&Net::temporary().expect("a net"));
     system.register_special_device("/dev/net/tun", TunnelClass);
@@ -501,7 +502,7 @@ fn a_persistent_interface_without_its_program_has_no_carrier() {
         .expect("TUNSETPERSIST");
     let running = || interface.info().flags & libc::IFF_RUNNING as u32 != 0;
     assert!(running());
-    // As when the program is killed: nobody says goodbye. The number stays taken.
+    // As when the program is killed, nothing announces the end, and the number stays taken.
     // SAFETY: nobody uses the descriptor any more.
     assert_eq!(unsafe { libc::dup2(0, fd) }, fd);
     assert!(!running());

@@ -1,4 +1,5 @@
-//! One handle, many threads: each packet goes to one of them, and nobody waits for another's wait.
+//! Threads share one handle: each packet goes to one of them, and no thread waits for another
+//! thread's wait.
 
 mod common;
 
@@ -41,8 +42,8 @@ fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
     udp::build(from, ([10, 1, 2, 3], port).into(), payload).expect("a datagram")
 }
 
-/// Runs `wait` in a thread and `look` beside it, which must not take longer than a moment; until `look` is done `wait` has
-/// nothing to wait for.
+/// Runs `wait` in a thread and `look` beside it. `look` must not take longer than a moment, and
+/// until it is done `wait` has nothing to wait for.
 fn beside_a_wait(wait: impl FnOnce() + Send, look: impl Fn()) {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(wait);
@@ -56,7 +57,7 @@ fn beside_a_wait(wait: impl FnOnce() + Send, look: impl Fn()) {
     });
 }
 
-/// A wait of this length must end neither earlier nor much later.
+/// Length of a wait, which must end neither earlier nor much later.
 const SECONDS: Duration = Duration::from_millis(1500);
 
 fn times_out<T>(recv: impl FnOnce(Option<Duration>) -> memtun::Result<T>) {
@@ -117,7 +118,7 @@ fn a_look_sees_what_was_written_before_it_while_others_wait() {
                 Ok(packet) => all.push(number(&packet.data)),
                 Err(e) => assert_eq!(e.errno().0, libc::EAGAIN),
             }
-            // Whoever has it: nothing is left.
+            // Whichever thread has the packet, nothing is left.
             let left = interface.recv_within(NOW).err().map(|e| e.errno().0);
             assert_eq!(left, Some(libc::EAGAIN), "packet {i} was not seen");
         }

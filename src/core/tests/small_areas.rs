@@ -1,4 +1,5 @@
-//! Queue and log of a process that may make only short files: their areas are smaller, and all else is the same.
+//! The queue and the log of a process that may make only short files: their areas are smaller, and
+//! everything else is the same.
 
 use memtun::Sending;
 mod common;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// Runs a test of this program again with a limit, set for good.
+/// Runs a test of this program again in a process with a lasting limit.
 fn limited(test: &str, resource: u32, bytes: u64, run: impl FnOnce()) {
     const INSIDE: &str = "MEMTUN_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
@@ -63,7 +64,7 @@ fn number(packet: &[u8]) -> u32 {
     u32::from_be_bytes([packet[1], packet[2], packet[3], packet[4]])
 }
 
-/// A length that is another one each time.
+/// A pseudo-random length, another one each time.
 fn length(seed: &mut u64) -> usize {
     *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
     5 + (*seed >> 40) as usize % if *seed >> 61 == 0 { 65000 } else { 3000 }
@@ -109,7 +110,7 @@ fn the_queue_and_the_log_go_round_in_a_short_file() {
             assert_eq!(injected, read);
             assert!(full > 0);
 
-            // Everything that is written is either received or told to be lost.
+            // Every packet that is written is either received or reported as lost.
             let (mut next, mut lost) = (0, 0);
             for i in 0..30_000 {
                 system
@@ -132,7 +133,7 @@ fn the_queue_and_the_log_go_round_in_a_short_file() {
                 }
             }
             assert!(lost > 0 && next > 29_000);
-            // Nobody could hold this one.
+            // No log of this size could hold this packet.
             assert_eq!(
                 system.write(fd, &vec![0x45; 300 << 10]),
                 Err(Errno(libc::ENOBUFS))
@@ -160,7 +161,7 @@ fn a_thousand_tunnels_fit_into_little_address_space() {
                     .expect("TUNSETIFF");
                 system.write(fd, &vec![0x45; 65535]).expect("write");
             }
-            // And the program has the larger part of it for itself.
+            // The program has the larger part of the memory for itself.
             let mut own = Vec::<u8>::new();
             own.try_reserve_exact(256 << 20).expect("memory");
         },

@@ -1,4 +1,5 @@
-//! Waiting for a change of the net: whoever waits is woken, and looks at what it alone knows of.
+//! Waiting for a change of the net: every waiter is woken, and looks again at what only it knows
+//! of.
 
 use memtun::Timeout;
 mod common;
@@ -9,7 +10,8 @@ use memtun::{ifreq, Deadline, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// Longer than a sleeper goes without looking around, which must not be what wakes it.
+/// Longer than a sleeper goes without looking around, because the look must not be what ends the
+/// wait.
 const NEVER_THAT_LONG: Duration = Duration::from_secs(60);
 
 fn system() -> MemoryIoSystem {

@@ -1,14 +1,16 @@
-//! Why the machine refused what the driver of the kernel would have given, and what to do about it.
+//! Why the machine refused what the kernel's own driver would have given, and what can be done
+//! about it.
 #![forbid(unsafe_code)]
 
 use crate::{sys, Errno};
 use std::fmt;
 
-/// The sentence behind an errno of a file operation or a mapping. Allocates nothing.
+/// Explains an errno that a file operation or a mapping of a net failed with, for a message to the
+/// user. Displaying it allocates nothing.
 pub struct Cause(pub Errno);
 
 impl Cause {
-    /// Is there more to say than the errno's name?
+    /// Is there more to say about this errno than its name?
     pub fn is_known(&self) -> bool {
         matches!(
             self.0 .0,

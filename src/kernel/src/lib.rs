@@ -6,11 +6,12 @@
 //! | [`link`] | `struct net_device` and net/core/dev.c: flags, mtu, queues |
 //! | [`tun`] | drivers/net/tun.c: open, attach, read, write, requests, readiness |
 //! | [`policy`] | what a test takes away: permissions and faults |
-//! | [`settings`] | nothing: the variables of a program's environment that memtun reads |
-//! | [`missing`] | nothing: what memtun does not have, said once for each interface |
+//! | [`settings`] | none: the variables of a program's environment that memtun reads |
+//! | [`missing`] | none: what memtun does not support, logged once for each interface |
 //!
-//! Nothing here knows of hooks, of a test's driver, or of the program's memory: a program's buffers are a
-//! [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument), its descriptors a [`Local`](net::Local).
+//! Nothing here knows of hooks, of a test's driver, or of the program's memory. A program's buffers
+//! appear as a [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument),
+//! and its descriptors as a [`Local`](net::Local).
 
 mod cause;
 pub mod link;

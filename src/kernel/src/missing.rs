@@ -1,5 +1,5 @@
-//! What memtun does not have, asked about an interface of the net: one line each at level `warn`, so that whoever sees his
-//! program fail sees why.
+//! Answers for what memtun does not support when a program asks it of an interface of the net. Each
+//! is logged once at level `warn`, so that whoever sees the program fail sees why.
 #![forbid(unsafe_code)]
 
 use crate::request::{Answer, Request, SocketOption};
@@ -8,10 +8,11 @@ use crate::shm::load_name;
 use crate::Errno;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What has been said: what was asked and the interface's index. When it is full, the rest is not said.
+/// What has been logged: each word holds the number of what was asked and the interface's index.
+/// When the table is full, nothing more is logged.
 static SAID: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
-/// The bit that tells an option's number from a request's.
+/// The bit that distinguishes a socket option's number from a request's.
 const OPTION: u32 = 1 << 31;
 
 fn is_new(what: u32, interface: &InterfaceState) -> bool {
@@ -32,7 +33,8 @@ fn say(interface: &InterfaceState, what: std::fmt::Arguments<'_>, errno: Errno) 
     errno
 }
 
-/// A request whose row says [`Answer::Absent`]: the errno for it. `number` is the program's.
+/// Logs a request whose row says [`Answer::Absent`], and returns the errno that the program gets.
+/// `number` is the number that the program gave.
 #[cold]
 pub fn request(interface: &InterfaceState, row: &Request, number: u32) -> Errno {
     let errno = errno_of(row.answer);
@@ -43,7 +45,7 @@ pub fn request(interface: &InterfaceState, row: &Request, number: u32) -> Errno 
     }
 }
 
-/// A socket option.
+/// Logs a socket option that is not supported, and returns the errno that the program gets.
 #[cold]
 pub fn option(interface: &InterfaceState, option: &SocketOption) -> Errno {
     let errno = errno_of(option.answer);

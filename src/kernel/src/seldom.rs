@@ -1,11 +1,11 @@
-//! Sentences of the log that are not said again at once.
+//! Log messages that are not repeated at once.
 #![forbid(unsafe_code)]
 
 use crate::sys;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Has it been a while since this was said?
+/// Have five seconds passed since this message was last logged? If so, the time is noted.
 pub(crate) fn is_due(last_said: &AtomicU64) -> bool {
     let now = sys::now_ns(libc::CLOCK_MONOTONIC);
     let last = last_said.load(Relaxed);

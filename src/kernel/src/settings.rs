@@ -1,36 +1,39 @@
-//! The variables by which the library is told what to do: their names, and what may stand in them. Whoever composes an
-//! environment and whoever reads it, the preloaded library above all, know them from here. Nothing here allocates, so that the
-//! library can ask between fork and exec.
+//! The environment variables that tell the library what to do: their names, and the values that
+//! they may have. Whoever composes an environment and whoever reads it, above all the preloaded
+//! library, takes them from here. Reading allocates nothing, so that the library can do it between
+//! fork and exec.
 
 #![forbid(unsafe_code)]
 
 use log::LevelFilter;
 
-/// Directory of the net.
+/// Path of the net's directory.
 pub const NET: &str = "MEMTUN_NET";
-/// The net that the first process of a tree chose: where it equals [`NET`], whoever makes the net makes it private.
+/// The net that the first process of a tree of processes chose. Where it equals [`NET`], a process
+/// that makes the net makes it private.
 pub const TREE: &str = "MEMTUN_TREE";
-/// Number of the user whose net it is. Empty for one's own.
+/// Number of the user whose net it is. Empty means the caller's own.
 pub const OWNER: &str = "MEMTUN_NET_OWNER";
-/// Which directory the net's path leads to, see [`Place`].
+/// Identifies the directory that the net's path leads to, see [`Place`].
 pub const PLACE: &str = "MEMTUN_NET_PLACE";
-/// Special devices, see [`devices`].
+/// Paths of the special devices, see [`devices`].
 pub const DEVICES: &str = "MEMTUN_DEVICES";
-/// Is a new interface up, see [`link`]?
+/// Says whether a new interface is up, see [`link`].
 pub const LINK: &str = "MEMTUN_LINK";
-/// What is logged, see [`log_level`].
+/// Says what is logged, see [`log_level`].
 pub const LOG: &str = "MEMTUN_LOG";
-/// Where the library is; read by those who look for it.
+/// Path of the library, for those who look for it.
 pub const LIBRARY: &str = "MEMTUN_LIBRARY";
 
-/// What a new program image must find, in this order.
+/// The variables that a new program image must find, in this order.
 pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG];
 
-/// The device where [`DEVICES`] says nothing.
+/// The special device that there is where [`DEVICES`] says nothing.
 pub const DEFAULT_DEVICE: &[u8] = b"/dev/net/tun";
 
-/// Can this be a special device? Its path without empty and "." components, each behind a slash; None for one that is not
-/// absolute, leads up or holds what separates devices.
+/// Can this path be a special device? Returns the path in pieces, without empty and "." components,
+/// each name behind a slash. None means that the path is not absolute, contains "..", or contains
+/// the colon that separates devices or a NUL.
 pub fn device(path: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
     let parts = path.split(|b| *b == b'/');
     let parts = parts.filter(|part| !part.is_empty() && *part != b".");
@@ -41,17 +44,18 @@ pub fn device(path: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
     is_one.then(|| parts.flat_map(|part| [b"/".as_slice(), part]))
 }
 
-/// What [`device`] wants, for the end of a sentence that refuses one.
+/// What [`device`] wants, as the end of a sentence that refuses a path.
 pub const DEVICE_REMEDY: &str = "give an absolute path without \"..\" and ':'";
 
-/// `PATH[:PATH...]`: the paths as they were written.
+/// Splits `PATH[:PATH...]` into the paths as they were written.
 pub fn devices(setting: &[u8]) -> impl Iterator<Item = &[u8]> {
     setting
         .split(|b| *b == b':')
         .filter(|path| !path.is_empty())
 }
 
-/// `up` or `down`; empty says nothing, which is up. None for anything else.
+/// Reads `up` or `down` as whether a new interface is up. Empty says nothing, which means up. None
+/// is returned for anything else.
 pub fn link(setting: &[u8]) -> Option<bool> {
     match setting {
         b"up" | b"" => Some(true),
@@ -60,7 +64,7 @@ pub fn link(setting: &[u8]) -> Option<bool> {
     }
 }
 
-/// What [`link`] reads.
+/// Returns the word that [`link`] reads back.
 pub fn link_word(up: bool) -> &'static str {
     if up {
         "up"
@@ -69,7 +73,7 @@ pub fn link_word(up: bool) -> &'static str {
     }
 }
 
-/// `off`, `error`, `warn`, `info`, `debug` or `trace`; anything else is `warn`.
+/// Reads `off`, `error`, `warn`, `info`, `debug` or `trace`; anything else means `warn`.
 pub fn log_level(setting: &[u8]) -> LevelFilter {
     match setting {
         b"off" => LevelFilter::Off,
@@ -81,25 +85,25 @@ pub fn log_level(setting: &[u8]) -> LevelFilter {
     }
 }
 
-/// The number of a user; None for anything else.
+/// Reads the number of a user; None for anything else.
 pub fn owner(setting: &[u8]) -> Option<u32> {
     std::str::from_utf8(setting).ok()?.parse().ok()
 }
 
-/// `DEVICE:INODE:PATH`: the directory that the net's path led to, where the program was started. In a sandbox it may lead
-/// elsewhere.
+/// `DEVICE:INODE:PATH`: the directory that the net's path led to where the program was started. In
+/// a sandbox the same path may lead elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
-    /// Device of the directory.
+    /// Device number of the directory.
     pub device: u64,
-    /// Its inode.
+    /// Inode of the directory.
     pub inode: u64,
-    /// Its path.
+    /// Path of the directory.
     pub path: &'a [u8],
 }
 
 impl<'a> Place<'a> {
-    /// None for what is not one.
+    /// Reads the value of the variable; None for a value that does not have that form.
     pub fn parse(setting: &'a [u8]) -> Option<Place<'a>> {
         let mut parts = setting.splitn(3, |b| *b == b':');
         let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
@@ -112,7 +116,7 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// As it stands in the variable.
+    /// Returns the value as it stands in the variable.
     pub fn written(&self) -> Vec<u8> {
         let numbers = format!("{}:{}:", self.device, self.inode);
         [numbers.as_bytes(), self.path].concat()

@@ -1,32 +1,33 @@
-//! A packet of a file, and what gives them one after the other.
+//! A packet of a file, and the trait of what yields packets one after the other.
 #![forbid(unsafe_code)]
 
 use crate::input::Error;
 use crate::link::LinkType;
 use std::sync::Arc;
 
-/// Longest packet that is believed, in bytes; as in Wireshark.
+/// Length in bytes of the longest packet that is accepted, as in Wireshark.
 pub const LONGEST: u32 = 262_144;
 
-/// A packet of a file.
+/// A packet that was read from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What its first bytes are.
+    /// What the first bytes of the packet are.
     pub link: LinkType,
-    /// Nanoseconds since the epoch; None where the file has no times.
+    /// Time of the packet in nanoseconds since the epoch; None where the file has no times.
     pub time_ns: Option<i128>,
-    /// The bytes that were kept of it.
+    /// The bytes of the packet that the file has kept.
     pub data: Vec<u8>,
-    /// Some of it was not kept.
+    /// Is a part of the packet missing in the file?
     pub cut_short: bool,
-    /// The program had sent it, says memtun itself, which captured it.
+    /// Did the program send it (outbound)? Only memtun itself, as the maker of the file, can say
+    /// so.
     pub sent_by_program: bool,
-    /// Interface that it was captured on, if memtun captured it.
+    /// Interface on which it was captured, if memtun captured it.
     pub interface: Option<Arc<str>>,
 }
 
-/// A format's reader.
+/// The reader of one format.
 pub(crate) trait Packets: Send {
-    /// The next packet; None at the end.
+    /// Returns the next packet, or None at the end.
     fn next(&mut self) -> Result<Option<Frame>, Error>;
 }

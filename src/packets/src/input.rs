@@ -1,16 +1,17 @@
-//! Reading that ends in a sentence, and numbers of either byte order.
+//! Reading whose errors are sentences, and numbers of either byte order.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io::{self, Read};
 
-/// Why a file of packets cannot be read any further.
+/// Says why a file of packets cannot be read any further.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The input itself failed.
     Io(io::Error),
-    /// What is wrong, and where in the file: a sentence without its subject, which is the file.
+    /// The contents are wrong: what is wrong, and where in the file. The sentence lacks its
+    /// subject, which is the file.
     Malformed(String),
 }
 
@@ -50,7 +51,7 @@ impl From<&str> for Error {
     }
 }
 
-/// Fills the buffer as far as the input goes. How many bytes that were.
+/// Fills the buffer as far as the input goes, and returns how many bytes there were.
 pub(crate) fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -64,7 +65,8 @@ pub(crate) fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result
     Ok(filled)
 }
 
-/// Fills the buffer; false when the input had ended, an error when it ends in the middle.
+/// Fills the buffer. Returns false when the input had ended before, and an error when it ends in
+/// the middle of the buffer.
 pub(crate) fn read_whole(
     input: &mut impl Read,
     buffer: &mut [u8],
@@ -77,7 +79,7 @@ pub(crate) fn read_whole(
     }
 }
 
-/// Byte order of a file.
+/// The byte order of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
     Little,

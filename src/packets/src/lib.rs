@@ -1,8 +1,8 @@
-//! Files of packets: pcap, pcapng and hexadecimal text, read and written. Bytes in, bytes out: nothing here opens a file or
-//! knows of a net.
+//! Files of packets: pcap, pcapng and hexadecimal text, read and written. Bytes go in and come out:
+//! nothing here opens a file or knows of a net.
 //!
-//! Read and written here rather than with a crate: captures come through pipes and from strangers, in either byte order,
-//! with any time resolution, and a wrong byte must end in one sentence.
+//! This crate reads and writes the formats itself: captures come through pipes and from strangers,
+//! in either byte order and with any time resolution, and a wrong byte must end in one sentence.
 //!
 //! | module | subject |
 //! |---|---|

@@ -1,29 +1,29 @@
-//! What the first bytes of a captured packet are, and what a tun or a tap takes of it.
+//! What the first bytes of a captured packet are, and what a TUN or a TAP takes of it.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
-/// LINKTYPE_* of a capture file (tcpdump.org/linktypes).
+/// Kind of link of a capture file: a LINKTYPE_* number (tcpdump.org/linktypes).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkType(pub u32);
 
 impl LinkType {
-    /// BSD loopback: four bytes of address family.
+    /// BSD loopback: four bytes of address family come before the IP packet.
     const NULL: LinkType = LinkType(0);
-    /// Ethernet.
+    /// The packet is an Ethernet frame.
     pub const ETHERNET: LinkType = LinkType(1);
-    /// IP, version in the first byte.
+    /// The packet is an IP packet, with the version in its first byte.
     pub const RAW: LinkType = LinkType(101);
     const LOOP: LinkType = LinkType(108);
     const LINUX_SLL: LinkType = LinkType(113);
     const IPV4: LinkType = LinkType(228);
     const IPV6: LinkType = LinkType(229);
     const LINUX_SLL2: LinkType = LinkType(276);
-    /// Whatever the interface takes: nobody said what it is.
+    /// The packet is whatever the interface takes, because the file does not say what it is.
     pub const AS_IT_IS: LinkType = LinkType(u32::MAX);
 }
 
-/// DLT_RAW as some systems number it.
+/// Numbers of DLT_RAW on some systems.
 const OTHER_RAW: [u32; 2] = [12, 14];
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -32,11 +32,11 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// A packet as an interface takes it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fit<'a> {
-    /// A frame or packet as the interface has it.
+    /// The interface takes the whole frame or packet as it is.
     Whole(&'a [u8]),
-    /// An IP packet.
+    /// The interface takes this IP packet.
     Ip(&'a [u8]),
-    /// Something that this interface cannot carry.
+    /// This interface cannot carry the packet.
     NotIp,
 }
 
@@ -53,7 +53,11 @@ impl fmt::Display for UnknownLink {
 
 impl std::error::Error for UnknownLink {}
 
-/// What a tun or tap takes of a captured packet.
+/// Returns what a TUN, or a TAP if `tap` is true, takes of a captured packet.
+///
+/// # Errors
+///
+/// [`UnknownLink`] when the kind of link is not understood.
 pub fn fit(link: LinkType, data: &[u8], tap: bool) -> Result<Fit<'_>, UnknownLink> {
     let (ethertype, payload) = match link {
         LinkType::AS_IT_IS => return Ok(Fit::Whole(data)),
@@ -76,7 +80,7 @@ fn ethertype_at(data: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(data.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// Ethertype and payload of an Ethernet frame, behind its VLAN tags.
+/// Returns the ethertype and the payload of an Ethernet frame, behind its VLAN tags.
 fn untag(data: &[u8]) -> (Option<u16>, &[u8]) {
     let mut at = 12;
     while let Some(0x8100 | 0x88a8) = ethertype_at(data, at) {
@@ -88,7 +92,8 @@ fn untag(data: &[u8]) -> (Option<u16>, &[u8]) {
     )
 }
 
-/// The length that an IP packet gives itself, where that is not the length it has; a frame may be padded.
+/// Returns the length that an IP packet claims and the one that it has, both in bytes, where they
+/// differ. The Ethernet frame of a TAP may be longer than its packet, because it may be padded.
 pub fn other_length(data: &[u8], tap: bool) -> Option<(usize, usize)> {
     let payload = match tap {
         true => match untag(data) {
@@ -100,21 +105,22 @@ pub fn other_length(data: &[u8], tap: bool) -> Option<(usize, usize)> {
     let have = payload.len();
     let said = match payload.first().map(|b| b >> 4) {
         Some(4) => usize::from(ethertype_at(payload, 2)?),
-        // A payload of 0 is one whose length stands elsewhere.
+        // A payload length of 0 means that the length stands elsewhere.
         Some(6) => 40 + Some(usize::from(ethertype_at(payload, 4)?)).filter(|n| *n > 0)?,
         _ => return None,
     };
     (said > have || said < have && !tap).then_some((said, have))
 }
 
-/// An IP packet without the padding of a short Ethernet frame.
+/// Returns the IP packet without the padding of a short Ethernet frame.
 fn ip(data: &[u8]) -> Fit<'_> {
     let length = match data.first().map(|b| b >> 4) {
         Some(4) => ethertype_at(data, 2).map(usize::from),
         Some(6) => ethertype_at(data, 4).map(|n| 40 + usize::from(n)),
         _ => return Fit::NotIp,
     };
-    // A length of zero, or one beyond what there is, is for the program to see as it is.
+    // A length of zero, or one beyond the end of the packet, is left for the program to see as it
+    // is.
     match length {
         Some(n) if n >= 20 && n < data.len() => Fit::Ip(&data[..n]),
         _ => Fit::Ip(data),

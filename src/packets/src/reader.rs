@@ -1,4 +1,4 @@
-//! Which format a file has, and its packets.
+//! Which format a file has, and reading its packets.
 #![forbid(unsafe_code)]
 
 use crate::frame::{Frame, Packets};
@@ -6,13 +6,16 @@ use crate::input::{read_up_to, Error};
 use crate::{hex, pcap, pcapng};
 use std::io::{BufReader, Read};
 
-/// The packets of a file in any format, in the order of the file. Ends after an error.
+/// Yields the packets of a file in any format, in the order of the file. It ends after an error.
 pub struct Reader(Option<Box<dyn Packets>>);
 
 impl Reader {
-    /// Looks at the first bytes of the input.
+    /// Finds the format from the first bytes of the input.
     ///
-    /// Errors: those of the input; a sentence for what is none of the formats, and for a header that makes no sense.
+    /// # Errors
+    ///
+    /// - [`Error::Io`] when the input fails.
+    /// - [`Error::Malformed`] when the input has none of the formats, or its header makes no sense.
     pub fn new(input: impl Read + Send + 'static) -> Result<Reader, Error> {
         let mut input = BufReader::with_capacity(1 << 16, input);
         let mut magic = [0; 4];
@@ -55,7 +58,8 @@ impl Iterator for Reader {
     }
 }
 
-/// The tool that unpacks a file with these first bytes.
+/// Returns the tool that unpacks a file with these first bytes, if they are those of a compressed
+/// file.
 fn compressed(magic: &[u8]) -> Option<&'static str> {
     match magic {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -67,7 +71,8 @@ fn compressed(magic: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Could a text begin so? Formats of captures that begin with letters are named with their letters all the same.
+/// Could a text begin with these bytes? Formats of captures that begin with letters are not taken
+/// for text, so that the message names their letters.
 fn is_text(magic: &[u8]) -> bool {
     const CAPTURES: [&[u8]; 4] = [b"snoo", b"btsn", b"GMBU", b"TRSN"];
     magic

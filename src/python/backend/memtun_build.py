@@ -29,8 +29,8 @@ Settings = "dict[str, Any] | None"
 
 
 def project() -> dict[str, dict[str, Any]]:
-    """The tables of pyproject.toml whose values are strings or lists of them, which Python writes as TOML does.
-    (tomllib came with Python 3.11.)"""
+    """The tables of pyproject.toml whose values are strings or lists of strings, which Python
+    writes as TOML does. (tomllib came with Python 3.11.)"""
     tables: dict[str, dict[str, Any]] = {}
     table: dict[str, Any] = {}
     key, text = "", ""
@@ -54,7 +54,7 @@ def project() -> dict[str, dict[str, Any]]:
 
 
 def version() -> str:
-    """The workspace's."""
+    """The version of the workspace."""
     manifest = ROOT / "Cargo.toml"
     if not (ROOT / "src/shim/Cargo.toml").is_file():
         raise SystemExit(
@@ -66,7 +66,7 @@ def version() -> str:
 
 
 def build() -> tuple[Path, Path]:
-    """The command and the library, freshly made."""
+    """Builds the command and the library and returns their paths."""
     command = ["cargo", "build", "--release", "--locked", "-p", "memtun-shim", "-p", "memtun-cli"]
     try:
         subprocess.run(command, cwd=ROOT, check=True)
@@ -74,19 +74,20 @@ def build() -> tuple[Path, Path]:
         raise SystemExit("cargo is missing; install Rust 1.85 or later from https://rustup.rs") from None
     except subprocess.CalledProcessError as e:
         raise SystemExit(f"{' '.join(command)}: exit status {e.returncode}") from None
-    # The target directory may be relative to where cargo was started.
+    # The target directory may be relative to the directory in which cargo was started.
     made = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
     return made / "memtun", made / "libmemtun.so"
 
 
 def platform_tag(*binaries: Path) -> str:
-    """manylinux_2_N: the newest symbol version of glibc that the binaries ask for says which systems can load them."""
+    """The tag manylinux_2_N: the newest symbol version of glibc that the binaries need says
+    which systems can load them."""
     asked = [int(n) for b in binaries for n in re.findall(rb"GLIBC_2\.(\d+)", b.read_bytes())]
     return f"manylinux_2_{max([17, *asked])}_{platform.machine()}"
 
 
 def metadata(version: str) -> str:
-    """METADATA."""
+    """The text of METADATA."""
     tables = project()
     about = tables["project"]
     lines = [
@@ -106,13 +107,13 @@ def metadata(version: str) -> str:
 
 
 def entry_points() -> str:
-    """entry_points.txt"""
+    """The text of entry_points.txt."""
     points = project()["project.entry-points.pytest11"]
     return "[pytest11]\n" + "".join(f"{name} = {target}\n" for name, target in points.items())
 
 
 class Wheel:
-    """A wheel being written."""
+    """A wheel that is being written."""
 
     def __init__(self, directory: str, tag: str) -> None:
         self.version = version()
@@ -123,16 +124,17 @@ class Wheel:
 
     @property
     def info(self) -> str:
-        """Its .dist-info."""
+        """Name of the wheel's .dist-info directory."""
         return f"memtun-{self.version}.dist-info"
 
     @property
     def data(self) -> str:
-        """Its .data."""
+        """Name of the wheel's .data directory."""
         return f"memtun-{self.version}.data"
 
     def add(self, name: str, content: bytes, mode: int = 0o644) -> None:
-        """A file. All have the same date, so that the same sources make the same wheel."""
+        """Adds a file. All files have the same date, so that the same sources make the same
+        wheel."""
         entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
         entry.external_attr = (stat.S_IFREG | mode) << 16
         entry.compress_type = zipfile.ZIP_DEFLATED
@@ -141,7 +143,7 @@ class Wheel:
         self._record.append(f"{name},sha256={digest},{len(content)}")
 
     def finish(self) -> str:
-        """With the metadata, closed; its file name."""
+        """Adds the metadata, closes the wheel and returns its file name."""
         self.add(f"{self.info}/METADATA", metadata(self.version).encode())
         self.add(f"{self.info}/entry_points.txt", entry_points().encode())
         for name in project()["project"]["license-files"]:
@@ -163,7 +165,7 @@ def _with_binaries(directory: str) -> Wheel:
 
 
 def build_wheel(directory: str, settings: Settings = None, metadata_directory: str | None = None) -> str:
-    """The wheel."""
+    """Builds the wheel and returns its file name (PEP 517)."""
     wheel = _with_binaries(directory)
     source = HERE / "src"
     for path in sorted(source.rglob("*")):
@@ -173,14 +175,15 @@ def build_wheel(directory: str, settings: Settings = None, metadata_directory: s
 
 
 def build_editable(directory: str, settings: Settings = None, metadata_directory: str | None = None) -> str:
-    """A wheel that leads to this checkout's sources."""
+    """Builds a wheel that leads to the sources of this checkout, and returns its file name (PEP
+    660)."""
     wheel = _with_binaries(directory)
     wheel.add("memtun.pth", f"{HERE / 'src'}\n".encode())
     return wheel.finish()
 
 
 def build_sdist(directory: str, settings: Settings = None) -> str:
-    """Not offered: the Rust workspace is the source."""
+    """Refuses: no source distribution is offered, because the Rust workspace is the source."""
     raise SystemExit("there is no source distribution; build a wheel: pip wheel ./src/python")
 
 

@@ -16,7 +16,7 @@ Echo = Callable[..., "memtun_package.Interface"]
 
 @pytest.fixture
 def echo(memtun: memtun_package.Net) -> Echo:
-    """Starts the program that sends datagrams back; its interface."""
+    """Starts the program that sends datagrams back, and returns its interface."""
 
     def start(name: str = "tun0", *arguments: str, **keywords: object) -> memtun_package.Interface:
         memtun.popen([sys.executable, str(ECHO), name, *arguments], **keywords)
@@ -27,7 +27,7 @@ def echo(memtun: memtun_package.Net) -> Echo:
 
 @pytest.fixture
 def command(pytester: pytest.Pytester, installed: bool):
-    """The command line of a pytest on a test file."""
+    """The command line of a pytest process on a test file."""
     plugin = [] if installed else ["-p", "memtun.pytest_plugin"]
     header = (
         "import fcntl, os, signal, struct, sys\nimport pytest\n"
@@ -58,7 +58,7 @@ def run(pytester: pytest.Pytester, command):
 
 @pytest.fixture
 def start(command) -> Callable[..., subprocess.Popen[bytes]]:
-    """Starts it, in a process group of its own."""
+    """Starts that command in a process group of its own."""
 
     def begin(source: str, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

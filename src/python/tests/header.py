@@ -1,4 +1,5 @@
-"""What memtun.h declares, for tests. The header is generated and so regular: whatever this does not understand is an error."""
+"""Parses what memtun.h declares, for tests. The header is generated and so regular: whatever
+this does not understand is an error."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def _parameters(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def parse(text: str) -> Header:
-    """All that a header declares."""
+    """Everything that a header declares."""
     constants = {name: int(value) for name, value in re.findall(r"^#define (MEMTUN_\w+) (-?\d+)$", text, re.MULTILINE)}
     text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
     text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
@@ -72,5 +73,5 @@ def parse(text: str) -> Header:
 
 
 def read() -> Header:
-    """memtun.h."""
+    """Everything that memtun.h declares."""
     return parse(PATH.read_text())

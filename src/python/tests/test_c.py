@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compile
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    """The example, built with cc and nothing else."""
+    """Path of the example, built with cc and nothing else."""
     program = tmp_path / "echo_test"
     command = ["cc", "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, SHIM / "examples/echo_test.c"]
     subprocess.run(command, check=True)
@@ -28,7 +28,7 @@ def example(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Path:
-    """The program that makes each call that can be made to fail."""
+    """Path of the program that makes each call that can be made to fail."""
     program = tmp_path / "calls"
     source = Path(__file__).parent / "programs" / "calls.c"
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-I", SHIM, "-o", program, source], check=True)
@@ -73,7 +73,7 @@ def test_every_operation_fails_as_a_c_driver_says(
     if during.keys() == after.keys() and "TUNSETIFF" not in struck:
         assert during == {**after, **dict.fromkeys(struck, error)}
     else:
-        # What comes after the one that failed has no tunnel or no interface.
+        # The calls after the one that failed have no tunnel or no interface.
         assert [during[name] for name in struck] == [error]
 
 

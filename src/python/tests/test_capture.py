@@ -86,7 +86,7 @@ def test_a_program_that_never_blocks_waits_for_a_capture_as_for_a_buffer(
         woke = json.loads(app.stdout.readline())
         assert set(woke) == EVERY_WAY
         assert all(answer for answer, _ in woke.values()), woke
-        # A quarter of the log is read first.
+        # They wake only after a quarter of the log has been read.
         assert all(0 <= at - continued < 0.5 for _, at in woke.values()), (woke, continued)
         refused = tun.counters.capture_refused
         go_on(app)
@@ -95,7 +95,7 @@ def test_a_program_that_never_blocks_waits_for_a_capture_as_for_a_buffer(
         os.kill(said.pid, signal.SIGINT)
         _, text = said.communicate(timeout=20)
     assert f"tun0: {refused} packets were refused".encode() in text
-    # One more than filled it: the program's last.
+    # There is one packet more than those that filled the log, which is the program's last one.
     assert (tmp_path / "file.pcapng").read_bytes().count(b"\x45" + bytes(1399)) == found["written"] + 1
 
 

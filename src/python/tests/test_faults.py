@@ -14,7 +14,7 @@ import memtun as m
 
 
 def number(call) -> int:
-    """The errno that a call fails with."""
+    """The errno with which a call fails."""
     with pytest.raises(OSError) as failed:
         call()
     return failed.value.errno
@@ -59,7 +59,7 @@ def test_permissions_are_a_live_set(memtun: m.Net) -> None:
     assert attach() >= 0
     memtun.permissions.clear()
     assert not memtun.permissions
-    # Another handle of the same net sees the same.
+    # Another handle of the same net shows the same.
     assert list(m.Net(memtun.path).permissions) == []
 
 
@@ -109,7 +109,8 @@ FIONBIO, SIOCGIFNAME, SIOCGIFFLAGS, SIOCSIFADDR = 0x5421, 0x8910, 0x8913, 0x8916
 
 
 def calls() -> dict[str, int]:
-    """Every call that a fault can be set on, once, but for TUNSETIFF; what each gave. Done with a second tunnel."""
+    """Makes every call once that a fault can be set on, except TUNSETIFF. Returns what each
+    gave. It uses a second tunnel."""
     gave: dict[str, int] = {}
 
     def call(name: str, function, *arguments) -> object:
@@ -130,7 +131,7 @@ def calls() -> dict[str, int]:
         index = socket.if_nametoindex("calls0")
         call("SIOCGIFNAME", fcntl.ioctl, sock, SIOCGIFNAME, struct.pack("16si20x", b"", index))
         call("SIOCGIFFLAGS", fcntl.ioctl, sock, SIOCGIFFLAGS, request)
-        # Not handled by memtun, but about its interface.
+        # memtun does not handle this request, but it is about memtun's interface.
         call("SIOCSIFADDR", fcntl.ioctl, sock, SIOCSIFADDR, request)
         call("of the host", fcntl.ioctl, sock, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
     if other is not None:

@@ -1,4 +1,5 @@
-"""Whatever is given, one exception with a sentence comes back: no crash, no hang, no silently different value."""
+"""Whatever value is given, one exception with a sentence is raised: no crash, no hang, and no
+value that is silently different."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""scripts/install, and what the crates hold: the release build, as users and packagers have it."""
+"""Tests of scripts/install and of the contents of the crates: the release build as users and
+packagers get it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[3]
 LICENCES = ("LICENSE-APACHE", "LICENSE-MIT")
 
-# Nothing of this process's package and library is to be found.
+# With this environment nothing of this process's package and library is found.
 CLEAN = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MEMTUN_LIBRARY", "LD_PRELOAD")}
 OFFLINE = {**CLEAN, "CARGO_NET_OFFLINE": "true"}
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="no cargo"
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation under a DESTDIR."""
+    """Path of an installation under a DESTDIR."""
     if not os.access(CHECKOUT / "target", os.W_OK) and "CARGO_TARGET_DIR" not in os.environ:
         pytest.skip("the checkout is somebody else's")
     stage = tmp_path_factory.mktemp("install")

@@ -1,5 +1,5 @@
-"""Never a false green: whatever a marked test does, and whoever runs it, it is one test with its outcome, and
-every other test is reported."""
+"""A marked test never passes falsely: whatever it does, and whatever runs it, it is one test
+with its outcome, and every other test is reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-# What a test can do, the outcomes of its reports, and what its report shows.
+# Tests that do everything that a test can do. The outcomes of their reports, and what their reports
+# show, are below.
 SOURCE = '''
 import asyncio, ctypes, faulthandler, multiprocessing, threading, time, unittest
 import memtun as m
@@ -193,7 +194,7 @@ def test_last(module_fixture, session_fixture):
 '''
 
 P, F, S, X = "passed", "failed", "skipped", "error"
-# Of a test that has passed and whose end has failed there are two.
+# A test that has passed and whose teardown has failed has two outcomes.
 OUTCOMES = {
     "test_first": [P],
     "test_passes": [P],
@@ -211,7 +212,7 @@ OUTCOMES = {
     "test_its_copy_goes_on": [P],
     "test_leaves_a_daemonic_thread_behind": [P],
     "test_leaves_a_thread_behind": [P, X],
-    # pytest, too, needs some of it at its end.
+    # pytest, too, needs some of these descriptors at its end.
     "test_closes_everything": [P, X],
     "test_dies_in_setup": [X],
     "test_dies_in_teardown": [P, X],
@@ -250,7 +251,7 @@ SHOWN = [
     '*File "*", line * in broken_after',
     "the test's process under the shim, after its test: ended by SIGSEGV",
 ]
-# One of each sort.
+# One test of each sort.
 CORE = (
     "test_first or test_passes or test_times_out_by_ or test_is_killed or test_leaves_with_0 or test_dies_in or "
     "test_interrupts_itself or test_prints_a_lot or test_parameters or test_skipped or test_expected or TestCase or test_last"
@@ -270,7 +271,8 @@ NEEDED = {"-n": "xdist", "--cov": "pytest_cov", "--forked": "pytest_forked", "--
 
 
 def needs(*arguments: str) -> None:
-    """The plugins that a run is about; the versions that scripts/test installs."""
+    """Skips the test unless the plugins that the run is about are installed; the versions are
+    those that scripts/test installs."""
     for name in ["pytest_timeout", *(NEEDED[a] for a in arguments if a in NEEDED)]:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"needs {name}")
@@ -281,7 +283,7 @@ def in_xml(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for case in xml.etree.ElementTree.parse(path).iter("testcase"):
         kinds = [{"failure": F, "error": X, "skipped": S}[e.tag] for e in case if e.tag in ("failure", "error", "skipped")]
-        # A test that has passed and whose end has failed is one case with an error in it.
+        # A test that has passed and whose teardown has failed is one case with an error in it.
         found.setdefault(case.attrib["name"], []).extend(kinds or [P])
     return found
 
@@ -320,7 +322,7 @@ def test_every_test_has_its_outcome(run, way: str, pytester: pytest.Pytester) ->
     summary = in_summary(result.stdout.str())
     summary |= {"test_skipped": [S]}
     assert {name: sorted(found) for name, found in summary.items()} == expected
-    # An error after a success replaces it there.
+    # An error after a success replaces the success there.
     recorded = {name: sorted(set(found) - ({P} if X in found else set())) for name, found in in_xml(pytester.path / "out.xml").items()}
     assert recorded == {name: sorted(set(found) - ({P} if X in found else set())) for name, found in expected.items()}
     if outcomes is OUTCOMES:
@@ -465,7 +467,7 @@ def test_it(memtun, n):
 def test_after():
     pass
 """
-    # Not captured where it is a conversation; and each process reads all of a pipe.
+    # Output is not captured where a user types; and each process reads everything in a pipe.
     result = run(source, "-k", "0", stdin=b"p word\nc\n")
     result.assert_outcomes(passed=1, deselected=2)
     result.stdout.fnmatch_lines(["*'the word is 0'*"])
@@ -649,7 +651,8 @@ def test_what_it_logs_comes_into_the_file(run, pytester: pytest.Pytester) -> Non
 
 
 def test_reporters_of_other_plugins(run, pytester: pytest.Pytester) -> None:
-    """They ask for the terminal and how outcomes are called, and write files of the whole run."""
+    """These plugins ask for the terminal and for the names of outcomes, and write files about
+    the whole run."""
     (pytester.path / "reporter.py").write_text(
         """
 import pytest

@@ -197,7 +197,7 @@ def test_a_net_is_joined_as_its_owners(tmp_path: Path) -> None:
 
 
 def test_who_owns_a_net_is_not_told_to_programs_of_another() -> None:
-    # As it stands around a program under `memtun run --net DIR --owner USER`.
+    # This is the environment of a program under `memtun run --net DIR --owner USER`.
     with m.Net() as net:
         variables = net.environment({"MEMTUN_NET": "/home/user/net", "MEMTUN_NET_OWNER": "1234"})
     assert (variables["MEMTUN_NET"], variables["MEMTUN_NET_OWNER"]) == (str(net.path), "")

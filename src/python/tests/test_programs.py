@@ -1,4 +1,4 @@
-"""What is known of a program before it starts."""
+"""Tests of what is known of a program before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A handle that threads share: nobody waits for another's wait (memtun.h promises that handles may be shared)."""
+"""Threads share a handle: no thread waits for another thread's wait (memtun.h promises that
+handles may be shared)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ MOMENT = 0.4
 
 
 def beside(wait: Callable[[], object], look: Callable[[], object]) -> float:
-    """How long `look` takes while another thread is in `wait`."""
+    """Time in seconds that `look` takes while another thread is in `wait`."""
     waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
     time.sleep(0.2)
@@ -45,7 +46,7 @@ def test_calls_of_the_c_interface_do_not_wait_for_each_other(echo, memtun: m.Net
         assert beside(lambda: recv(buffer, 1500), lambda: recv(other, 0)) < MOMENT
         assert beside(lambda: receive_udp(1, buffer, 1500), lambda: receive_udp(1, other, 0)) < MOMENT
         assert beside(lambda: receive_udp(1, buffer, 1500), lambda: receive_udp(2, other, 0)) < MOMENT
-        # Another port's datagram arrives while somebody waits at the first.
+        # A datagram to another port arrives while somebody waits at the first.
         tun.send_udp(b"for two", ("10.0.0.1", 7), source=("10.5.0.1", 2))
         got: list[int] = []
         beside(lambda: receive_udp(1, buffer, 1500), lambda: got.append(receive_udp(2, other, 10_000)))

@@ -1,4 +1,5 @@
-"""What the package tells ctypes of the library is what memtun.h declares: a wrong type there is a wrong number here."""
+"""The package must tell ctypes about the library's functions what memtun.h declares, because a
+wrong type gives wrong numbers."""
 
 from __future__ import annotations
 
@@ -32,27 +33,28 @@ VALUES = {
     "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
     "const char *": ctypes.c_char_p,
     "char *": ctypes.c_char_p,
-    # Packets and addresses are bytes objects; what the library fills is an array of its own.
+    # Packets and addresses are bytes objects; the library fills arrays of the package.
     "const void *": ctypes.c_char_p,
     "const uint8_t *": ctypes.c_char_p,
     "void *": ctypes.c_void_p,
-    # An array of texts, as its address.
+    # An array of texts is passed as its address.
     "const char *const *": ctypes.c_void_p,
 }
 
-# What Python does with handles of its own: a subscriber and a receiver have places that no other reader moves.
+# Python has its own objects for these: a subscriber and a receiver have positions that no other
+# reader moves.
 NOT_CALLED = {"memtun_interface_recv", "memtun_interface_recv_udp"}
 
 
 def of_c(text: str) -> Any:
-    """The type for ctypes; a handle's is an address."""
+    """The ctypes type for a type of C; a handle is an address."""
     if re.fullmatch(r"(const )?(\w+) \*", text) and text.removeprefix("const ")[:-2] in DECLARED.handles:
         return ctypes.c_void_p
     return VALUES[text]
 
 
 def differences(told: dict[str, tuple[Any, list[Any]]], declared: header.Header) -> Iterator[str]:
-    """Where they differ, in words."""
+    """The differences between the two, in words."""
     for name, (result, parameters) in told.items():
         function = declared.functions.get(name)
         if function is None:
@@ -110,13 +112,13 @@ def test_the_library_exports_what_the_header_declares() -> None:
         check=True,
     ).stdout.splitlines()
     exported = {line.split("@")[0].split()[0] for line in listed if line.startswith("memtun_")}
-    # A test of the library itself asks for that one.
+    # A test of the library itself uses that function.
     assert exported - {"memtun_hook_name"} == set(DECLARED.functions)
 
 
 def test_kinds_and_times_are_those_of_the_header() -> None:
     kinds = {f"MEMTUN_KIND_{kind.name}": int(kind) for kind in m.ErrorKind}
-    # Python has no error where there is none.
+    # Python has no error for this kind.
     assert {**kinds, "MEMTUN_KIND_NONE": 0} == DECLARED.kinds
     assert m.DEFAULT_TIMEOUT * 1000 == DECLARED.constants["MEMTUN_TIMEOUT_DEFAULT"]
     assert DECLARED.constants["MEMTUN_TIMEOUT_FOREVER"] < 0
@@ -130,7 +132,7 @@ def test_names_in_the_header_have_one_pattern() -> None:
     for name, function in functions.items():
         first = function.types[:1]
         if first and first[0].removeprefix("const ").removesuffix(" *") in handles:
-            # What a handle is made from comes first, too.
+            # The handle that an object is made from also comes first.
             noun = first[0].removeprefix("const ").removesuffix(" *")
             assert name.startswith(f"{noun}_") or "_open" in name, name
             assert function.names[0] == noun.removeprefix("memtun_"), name

@@ -1,4 +1,5 @@
-"""What users import: its names have a pattern, its options have names, and what was called otherwise is still there."""
+"""Checks what users import: its names have a pattern, its options have names, and older names
+still exist."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import pytest
 
 import memtun as m
 
-# The names of before, and what they are called now.
+# The older names, and what they are called now.
 OLD = {
     "Bypass": "BypassWarning",
     "Ended": "EndedError",
@@ -125,7 +126,7 @@ def test_the_kind_is_the_librarys_and_not_the_numbers() -> None:
     assert type(made) is m.FullError and made.errno == 11 and made.kind is m.ErrorKind.FULL
     lost = error(105, m.ErrorKind.LOST, "lost", 7)
     assert isinstance(lost, m.PacketsLostError) and lost.lost == 7
-    # One that this package does not know yet.
+    # The package does not know this kind yet.
     assert m.ErrorKind(4711) is m.ErrorKind.OTHER
     again = pickle.loads(pickle.dumps(lost))
     assert (again.kind, again.lost, again.errno) == (m.ErrorKind.LOST, 7, 105)

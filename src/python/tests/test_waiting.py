@@ -1,4 +1,5 @@
-"""Waits end when they should: with their time, with a signal, and when nobody is left who could end them."""
+"""Waits end when they should: when their time is over, at a signal, and when nobody is left who
+could end them."""
 
 from __future__ import annotations
 
@@ -113,7 +114,8 @@ def test_times(memtun: m.Net) -> None:
         for wrong in ("5", b"5", [5]):
             with pytest.raises(TypeError, match="number of seconds or None"):
                 wait(memtun, tun, wrong)
-    # Three refused packets for each way in and each time, and not one for each turn.
+    # There are three refused packets for each way to send and each timeout, and not one for each
+    # turn.
     assert tun.counters.tx_dropped == 3 * 6
 
 
@@ -279,7 +281,7 @@ def until_gone(call: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("call", INTO_THE_VOID)
 def test_the_moment_in_which_an_interface_goes_is_enough_to_say_why(memtun: m.Net, call: str) -> None:
-    # The tunnel goes a moment before the status is there.
+    # The tunnel ends a moment before the status is known.
     script = (
         "import fcntl, os, struct, sys, time",
         "fd = os.open('/dev/net/tun', os.O_RDWR)",
@@ -298,7 +300,7 @@ def test_the_moment_in_which_an_interface_goes_is_enough_to_say_why(memtun: m.Ne
 
 
 def datagram(port: int, payload: bytes = b"", wrong: int = 0) -> bytes:
-    """From 10.0.0.1 to 10.0.0.9; without a checksum, or with a wrong one."""
+    """A datagram from 10.0.0.1 to 10.0.0.9, without a checksum or with a wrong one."""
     udp = b"\x00\x07" + port.to_bytes(2, "big") + (8 + len(payload)).to_bytes(2, "big") + wrong.to_bytes(2, "big")
     packet = bytearray(ipv4(udp + payload))
     packet[9], packet[12:16], packet[16:20] = 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 9])

@@ -1,4 +1,5 @@
-"""The wheel, built from this checkout without a network and installed into an empty virtual environment."""
+"""Builds the wheel from this checkout without a network, and installs it into an empty virtual
+environment."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="no cargo")
 
-# Nothing of this process's package and library is to be found.
+# With this environment nothing of this process's package and library is found.
 CLEAN = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MEMTUN_LIBRARY", "LD_PRELOAD")}
 
 
@@ -34,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin directory of a virtual environment with nothing but the wheel."""
+    """Path of the bin directory of a virtual environment that has only the wheel."""
     directory = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", directory], env=CLEAN, check=True)
     pip = [directory / "bin/python", "-m", "pip", "install", "--quiet", "--no-index", wheel]

@@ -1,10 +1,11 @@
-/* echo_test.c - a test in C, in one process: the code under test on one side of a tunnel, the test on the other.
+/* echo_test.c - a test in C, in one process: the code under test on one side of a tunnel, the
+ * test on the other.
  *
  *     cc -Wall -I src/shim -o echo_test src/shim/examples/echo_test.c
+ *
  *     memtun run -- ./echo_test
  *
- * Nothing is linked: memtun's functions are weak and come from the preloaded library.
- */
+ * Nothing is linked: memtun's functions are weak and come from the preloaded library. */
 #define MEMTUN_WEAK
 #include "memtun.h"
 
@@ -50,7 +51,7 @@ static int echo_once(int fd)
     ssize_t n = read(fd, packet, sizeof packet);
     if (n < 28)
         return n < 0 ? -errno : -EBADMSG;
-    /* Addresses and ports change places; the sums over them stay the same. */
+    /* Addresses and ports change places; the checksums over them stay the same. */
     unsigned char *udp = packet + 4 * (packet[0] & 15);
     swap(packet + 12, packet + 16, 4);
     swap(udp, udp + 2, 2);

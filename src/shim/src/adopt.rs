@@ -1,4 +1,4 @@
-//! Tunnels and epoll instances that this process got from somebody else.
+//! Tunnels and epoll instances that this process got from another process.
 #![forbid(unsafe_code)]
 
 use crate::config;
@@ -11,14 +11,15 @@ use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
 use std::os::fd::AsFd;
 
-/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters it.
+/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters
+/// it into the table if it is.
 pub fn adopt(fd: i32) {
     if let Ok(st) = sys::fstat(fd) {
         adopt_as(fd, &st);
     }
 }
 
-/// An object without a name in any file system, as an epoll instance is?
+/// Has the file no name in any file system, as an epoll instance has none?
 fn is_anonymous(st: &libc::stat) -> bool {
     st.st_mode & libc::S_IFMT == 0
 }
@@ -33,7 +34,8 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     {
         return;
     }
-    // The path tells the net, which may be another process tree's; without /proc it can only be our own.
+    // The path tells the net, which may be that of another process tree. Without /proc only this
+    // process's own net can be found.
     let mut buf = [0u8; 1024];
     let foreign = match sys::path_of_fd(fd, &mut buf).map(NetDir::inode_of_bell_path) {
         Ok(Some((dir, inode))) if inode == st.st_ino => Some(dir),
@@ -52,7 +54,7 @@ fn adopt_as(fd: i32, st: &libc::stat) {
                 net::leak(net).map_err(|e| Error::new(e.0, "no memory for another net"))
             });
             match joined {
-                // Each net is mapped once per descriptor that comes from it; that is rare.
+                // Each net is mapped once per descriptor that comes from it, which is rare.
                 Ok(net) => net,
                 Err(e) => {
                     return log::warn!("descriptor {fd} is a tunnel that cannot be joined: {e}")
@@ -75,7 +77,7 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     }
 }
 
-/// Enters the tunnels and epoll instances that this process was started with.
+/// Enters the tunnels and epoll instances that this process was started with into the table.
 pub fn adopt_inherited() {
     let mut waiting = [-1; 64];
     let scanned = sys::open(
@@ -89,7 +91,7 @@ pub fn adopt_inherited() {
                 return true;
             };
             let Ok(st) = sys::fstat(fd) else { return true };
-            // Epoll instances when the tunnels are known that they have registered.
+            // Epoll instances are entered after the tunnels, because they may have registered them.
             match waiting.iter_mut().find(|place| **place < 0) {
                 Some(place) if is_anonymous(&st) => *place = fd,
                 _ => adopt_as(fd, &st),

@@ -1,4 +1,5 @@
-//! The driver's side for C. `memtun.h` is made from these files by cbindgen: what their documentation says is the contract.
+//! The driver's side for C. cbindgen makes `memtun.h` from these files, so their documentation is
+//! the contract.
 //!
 //! | module | subject |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | `program` | programs that a driver is about to start |
 //! | `last_error` | the sentence and the kind of an error |
 //!
-//! Errors are negative errno; functions that return a handle give NULL and errno. Each leaves its sentence and its
-//! kind for `memtun_error_text` and `memtun_error_kind`.
+//! An error is a negative errno; a function that returns a handle returns NULL and sets errno. Each
+//! error leaves its sentence and its kind for `memtun_error_text` and `memtun_error_kind`.
 
 mod describe;
 mod interface;
@@ -28,20 +29,21 @@ use std::time::Duration;
 
 type Answer<T> = Result<T, Error>;
 
-/// How long in milliseconds other languages wait in a call that names no time.
+/// How long in milliseconds a call waits that names no time, in the other languages' interfaces.
 #[expect(dead_code, reason = "for memtun.h")]
 pub const MEMTUN_TIMEOUT_DEFAULT: c_int = 5000;
 
-/// A time in milliseconds that never ends; every negative one does as well.
+/// A time in milliseconds that never ends. Every negative time means the same.
 #[expect(dead_code, reason = "for memtun.h")]
 pub const MEMTUN_TIMEOUT_FOREVER: c_int = -1;
 
-/// Room in bytes for any IP address as text, with its NUL.
+/// Size in bytes of a buffer for any IP address as text, with its NUL.
 #[expect(dead_code, reason = "for memtun.h")]
 pub const MEMTUN_HOST_LEN: size_t = 64;
 
-/// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or loaded.
-/// With weak declarations (MEMTUN_WEAK) the function's address says whether the library is there at all.
+/// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or
+/// loaded. With weak declarations (MEMTUN_WEAK) the address of this function says whether the
+/// library is there at all.
 #[no_mangle]
 pub extern "C" fn memtun_active() -> c_int {
     config::get().is_some_and(|c| c.library.is_some()) as c_int
@@ -53,8 +55,8 @@ pub extern "C" fn memtun_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The name of a hook by its place in the table, NULL beyond the last: so that a test can compare the table
-/// with what the library exports. Not part of memtun.h.
+/// The name of a hook by its index in the table, NULL beyond the last one, so that a test can
+/// compare the table with what the library exports. It is not part of memtun.h.
 #[no_mangle]
 pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
     let hooks = crate::hooks::FAMILIES.iter().copied().flatten();
@@ -64,7 +66,7 @@ pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
     hook.map_or(std::ptr::null(), |hook| hook.name.as_ptr())
 }
 
-/// Runs a driver's call. Its error's sentence is kept for this thread.
+/// Runs a driver's call, and keeps the sentence of its error for this thread.
 fn answered<T>(ours: impl FnOnce() -> Answer<T>) -> Result<T, Errno> {
     match fence(|| Ok(ours())) {
         Ok(Ok(value)) => Ok(value),
@@ -85,7 +87,7 @@ fn status(ours: impl FnOnce() -> Answer<()>) -> c_int {
     errno::keep(|| answered(ours).map_or_else(|e| -e.0, |()| 0))
 }
 
-/// An answer of yes or no.
+/// Runs a call that answers yes (1) or no (0).
 fn verdict(ours: impl FnOnce() -> Answer<bool>) -> c_int {
     errno::keep(|| answered(ours).map_or_else(|e| -e.0, c_int::from))
 }
@@ -104,10 +106,10 @@ fn handle<T>(ours: impl FnOnce() -> Answer<T>) -> *mut T {
     }
 }
 
-/// Ends a handle.
+/// Frees the value behind a handle.
 ///
 /// # Safety
-/// `handle` is NULL or one that [`handle`] made, and is not used afterwards.
+/// `handle` is NULL or a pointer that [`handle`] made, and is not used afterwards.
 unsafe fn close<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: the caller's contract.
@@ -118,13 +120,14 @@ unsafe fn close<T>(handle: *mut T) {
     }
 }
 
-/// The thing behind a handle.
+/// The value behind a handle; EINVAL for NULL.
 fn behind<'a, T>(handle: *const T) -> Answer<&'a T> {
-    // SAFETY: NULL, or a handle that this interface made and that is not closed yet (memtun.h).
+    // SAFETY: the pointer is NULL, or a handle that this interface made and that is not closed yet,
+    // as memtun.h demands.
     unsafe { handle.as_ref() }.ok_or_else(|| Error::new(libc::EINVAL, "the handle is NULL"))
 }
 
-/// Waiting time; None, for every negative number, for ever.
+/// A waiting time in milliseconds; `None`, which means for ever, for every negative number.
 fn time(timeout_ms: c_int) -> Option<Duration> {
     (timeout_ms >= 0).then(|| Duration::from_millis(timeout_ms as u64))
 }
@@ -159,7 +162,7 @@ fn address(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
 /// The bytes that a caller gave.
 ///
 /// # Safety
-/// `data` points to `len` readable bytes (memtun.h says so), or is NULL with `len` 0.
+/// `data` points to `len` readable bytes, as memtun.h demands, or is NULL with `len` 0.
 unsafe fn bytes<'a>(data: *const c_void, len: size_t) -> Answer<&'a [u8]> {
     match (data.is_null(), len) {
         (_, 0) => Ok(&[]),
@@ -169,13 +172,13 @@ unsafe fn bytes<'a>(data: *const c_void, len: size_t) -> Answer<&'a [u8]> {
     }
 }
 
-/// Hands bytes to the caller, as many as fit; how many there were.
+/// Copies as many bytes as fit into the caller's buffer. Returns the number of bytes in `data`.
 fn give_bytes(data: &[u8], buf: *mut c_void, len: size_t) -> Answer<usize> {
     uaccess::copy_out(buf as usize, &data[..data.len().min(len)]).map_err(bad_memory)?;
     Ok(data.len())
 }
 
-/// Hands a number to the caller, unless it does not want it.
+/// Stores a number for the caller, unless the caller gave NULL.
 fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
     if to.is_null() {
         return Ok(());
@@ -183,7 +186,8 @@ fn give<T: Copy>(value: T, to: *mut T) -> Answer<()> {
     uaccess::write(to, &value).map_err(bad_memory)
 }
 
-/// Hands text to the caller as snprintf(3) does: cut and NUL-terminated; its whole length without the NUL.
+/// Copies text into the caller's buffer as snprintf(3) does: cut to the buffer and NUL-terminated.
+/// Returns the length of the whole text without the NUL.
 fn give_text(text: impl AsRef<[u8]>, buf: *mut c_char, len: size_t) -> Answer<usize> {
     let text = text.as_ref();
     if len > 0 {

@@ -1,11 +1,11 @@
-//! The special device as this machine has it, or would have it.
+//! The special device as this machine has it, or would have it if it had one.
 #![forbid(unsafe_code)]
 
 use crate::config;
 use memtun_calls::device::{is_device, DeviceStat};
 use memtun_sys as sys;
 
-/// What stat(2) says of it.
+/// What stat(2) says of the device.
 pub fn device() -> DeviceStat {
     for device in config::get().map_or(&[][..], |c| &c.devices) {
         let path = sys::PathBuf::concat(&[&device.path]);
@@ -18,7 +18,7 @@ pub fn device() -> DeviceStat {
     DeviceStat::imagined()
 }
 
-/// The mount that it is in, or that it would be in.
+/// The mount that the device is in, or that it would be in.
 pub fn mount() -> Option<u64> {
     let device = config::get()?.devices.first()?;
     let mut path = sys::PathBuf::concat(&[&device.path]).ok()?;

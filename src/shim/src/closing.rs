@@ -29,25 +29,26 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
     }
 }
 
-/// A descriptor of this tunnel is closed: perhaps it was the last.
+/// Called after a descriptor of this tunnel was closed, which perhaps was the last one.
 pub fn closed(tunnel: &Held) {
     if tunnel.closed(&OwnTunnels) {
         epoll::tunnel_ended(tunnel.inode());
     }
 }
 
-/// A descriptor was closed or replaced unseen: its tunnel may have ended with it.
+/// Called when a descriptor was closed or replaced unseen: its tunnel may have ended with it.
 pub fn lost(fd: c_int, tunnel: &Held) {
     epoll::tunnel_closed(fd);
     closed(tunnel);
 }
 
-/// Closes a range of descriptors with `real`, which must succeed for the tunnels in it to end.
+/// Closes a range of descriptors with `real`; the tunnels in it end only if that succeeds.
 pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
     if !process::owns_memory() {
         return real();
     }
-    // Bound again where the call fails, so nothing is forgotten; a range has few tunnels.
+    // The tunnels are unbound here and bound again if the call fails, so nothing is forgotten. A
+    // range seldom has more than a few tunnels.
     let mut tunnels: [Option<(c_int, Held)>; 32] = [const { None }; 32];
     let mut more = false;
     for (n, fd) in table::bound_in(first, last).enumerate() {
@@ -63,7 +64,8 @@ pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c
                 let _ = table::bind(fd, &tunnel);
             } else {
                 if more {
-                    // SAFETY: the program closes it.
+                    // SAFETY: the program closes this descriptor, so nothing of it uses the
+                    // descriptor any more.
                     let _ = unsafe { sys::close(fd) };
                 }
                 epoll::tunnel_closed(fd);
@@ -72,7 +74,8 @@ pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c
         }
     });
     if more {
-        // The rest of a range with many tunnels, and at last the range itself.
+        // The next turn closes the rest of a range with many tunnels, and the last turn the range
+        // itself.
         return close_range(first, last, flags, real_again(first, last, flags));
     }
     answer

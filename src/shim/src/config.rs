@@ -1,4 +1,5 @@
-//! What the environment says, read once, when the library is loaded (DESIGN.md 4.1): programs change their environment.
+//! The settings in the environment. They are read once, when the library is loaded, because
+//! programs change their environment.
 
 use memtun_calls::device::Device;
 use memtun_core::launch::preload::{self, PRELOAD};
@@ -11,45 +12,50 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The settings of this process.
 pub struct Config {
-    /// MEMTUN_NET, or the name of the process tree's private net.
+    /// The net's directory: MEMTUN_NET, or the one that was chosen for the private net of the
+    /// process tree.
     pub net: Vec<u8>,
-    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as whoever started this program saw it.
+    /// MEMTUN_NET_PLACE: device and inode of the net's directory, as the process that started this
+    /// program saw it.
     pub place: Option<(u64, u64)>,
-    /// The net was named by nobody, but chosen by the first process of the tree: it goes with the last one.
+    /// True when nobody named the net, but the first process of the tree chose it; such a net is
+    /// removed with the last process.
     pub private: bool,
-    /// This is the process that chose it.
+    /// True in the process that chose the net.
     pub chosen: bool,
-    /// MEMTUN_NET_OWNER: whose net root joins.
+    /// MEMTUN_NET_OWNER: the user whose net root joins.
     pub owner: Option<u32>,
-    /// MEMTUN_DEVICES.
+    /// MEMTUN_DEVICES: the special devices.
     pub devices: Vec<Device>,
-    /// MEMTUN_LINK.
+    /// MEMTUN_LINK: is a new interface up?
     pub link_up: bool,
-    /// `MEMTUN_...=...` as they were, for children that are started with another environment.
+    /// The entries `MEMTUN_...=...` as they were, for children that are started with another
+    /// environment.
     pub environment: Vec<CString>,
-    /// Path of this library as LD_PRELOAD had it; None when it was loaded otherwise.
+    /// Path of this library as LD_PRELOAD had it; `None` when it was loaded in another way.
     pub library: Option<CString>,
 }
 
 static CONFIG: OnceBox<Config> = OnceBox::new();
 
-/// None before the constructor has run: then everything is passed through.
+/// The settings; `None` before the constructor has run, and then every call is passed through.
 #[inline]
 pub fn get() -> Option<&'static Config> {
     CONFIG.get()
 }
 
-/// A variable of the environment as it is now. Only in the constructor.
+/// Value of a variable in the environment as it is now. Only the constructor may call this.
 pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsStringExt::into_vec)
 }
 
-/// Changes the environment of this process, for its children. Only in the constructor.
+/// Changes the environment of this process, for its children. Only the constructor may call this.
 pub fn export(name: &str, value: &CStr) {
     let Ok(name) = CString::new(name) else {
         return;
     };
-    // SAFETY: NUL-terminated strings; the constructor runs before the program has threads.
+    // SAFETY: the strings are NUL-terminated, and the constructor runs before the program has
+    // threads.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
 
@@ -66,8 +72,8 @@ fn owner() -> Option<u32> {
     uid
 }
 
-/// Reads the environment; chooses and exports the private net's name. Called once, in the constructor, before there are
-/// threads.
+/// Reads the environment; chooses and exports the private net's name. It is called once, in the
+/// constructor, before there are threads.
 pub fn init() {
     let log = variable(settings::LOG);
     crate::logging::init(settings::log_level(&log.unwrap_or_default()));
@@ -82,7 +88,8 @@ pub fn init() {
     let library = library();
     let chosen = given.is_none();
     let private = chosen || variable(settings::TREE).as_ref() == Some(&net);
-    // A driver that only loads the library has children of its own business.
+    // The net's name is not exported by a driver that only loads the library, because its children
+    // may have nothing to do with the net.
     if given.as_ref() != Some(&net) && library.is_some() {
         if let Ok(value) = CString::new(net.clone()) {
             export(settings::NET, &value);
@@ -124,7 +131,8 @@ fn place(net: &[u8]) -> Option<(u64, u64)> {
     Some((place.device, place.inode))
 }
 
-/// A net's directory as children with another working directory find it.
+/// The net's directory as an absolute path, so that children with another working directory find
+/// it.
 fn absolute(dir: &[u8]) -> Vec<u8> {
     let mut buf = [0u8; 1024];
     let here = match dir.first() {
@@ -158,18 +166,19 @@ fn devices(setting: Option<Vec<u8>>) -> Vec<Device> {
     devices
 }
 
-/// This library's path, as the dynamic linker has it.
+/// This library's path as the dynamic linker has it.
 pub fn own_path() -> Option<&'static CStr> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: an address in this library, and room for one Dl_info.
+    // SAFETY: the address is in this library, and `info` has room for one Dl_info.
     let found = unsafe { libc::dladdr(init as *const libc::c_void, info.as_mut_ptr()) };
-    // SAFETY: zeroed is a valid Dl_info; dladdr filled it when it says so.
+    // SAFETY: zeroes are a valid Dl_info, and dladdr fills it when it says so.
     let info = unsafe { info.assume_init() };
-    // SAFETY: a NUL-terminated string of the dynamic linker's, which stays as long as the library.
+    // SAFETY: the name is a NUL-terminated string of the dynamic linker's, which stays as long as
+    // the library is loaded.
     (found != 0 && !info.dli_fname.is_null()).then(|| unsafe { CStr::from_ptr(info.dli_fname) })
 }
 
-/// The entry of LD_PRELOAD that is this library.
+/// The entry of LD_PRELOAD that names this library.
 fn library() -> Option<CString> {
     let path = own_path()?;
     let list = variable(PRELOAD)?;

@@ -1,5 +1,6 @@
-//! The environment of a new program image: one that was made by hand (openvpn's scripts, `env={}`) must still load the
-//! library and find the net. Nothing here allocates but [`init`]: exec may be called in a vfork child or after fork.
+//! The environment of a new program image. Even when it was made by hand (openvpn's scripts,
+//! `env={}`), the image must load the library and find the net. Only [`init`] allocates here,
+//! because exec may be called in a vfork child or after fork.
 
 use crate::config::{self, Config};
 use crate::target::Target;
@@ -8,20 +9,21 @@ use memtun_core::launch::preload::{self, PRELOAD};
 use memtun_sys as sys;
 use std::ffi::CString;
 
-/// Entries that fit without a mapping.
+/// Number of entries that fit without a mapping.
 const SMALL: usize = 256;
-/// How the entry of [`PRELOAD`] begins.
+/// The first bytes of the entry of [`PRELOAD`].
 const ENTRY: &[u8] = b"LD_PRELOAD=";
 
-/// Puts this process's own LD_PRELOAD right, and says so where another library stands in front of this one and
-/// `is_in_force` finds that calls do not come here. Called once, in the constructor, after [`config::init`].
+/// Puts this process's own LD_PRELOAD right. It logs a warning where another library stands in
+/// front of this one and `is_in_force` finds that calls do not come here. It is called once, in the
+/// constructor, after [`config::init`].
 pub fn init(is_in_force: impl FnOnce() -> bool) {
     let Some(library) = config::get().and_then(|config| config.library.as_ref()) else {
         return;
     };
     let list = config::variable(PRELOAD).unwrap_or_default();
-    // A sanitizer's runtime in front of us was for this program; what it starts by ways that have no hook, as system(3), must
-    // not get it.
+    // A sanitizer's runtime in front of this library was for this program. Programs that it starts
+    // in ways that have no hook, such as system(3), must not get it.
     if let Some(rest) = preload::for_children(&list).and_then(|rest| CString::new(rest).ok()) {
         config::export(PRELOAD, &rest);
     }
@@ -34,7 +36,8 @@ pub fn init(is_in_force: impl FnOnce() -> bool) {
     }
 }
 
-/// An environment with what was missing added. Lives until the call that takes it returns (or never returns).
+/// An environment to which the missing entries were added. It lives until the call that takes it
+/// returns (or never returns).
 pub struct Environment {
     entries: [*const c_char; SMALL],
     preload: [u8; 4096],
@@ -50,13 +53,13 @@ unsafe fn bytes<'a>(s: *const c_char) -> &'a [u8] {
     unsafe { std::ffi::CStr::from_ptr(s) }.to_bytes()
 }
 
-/// What an environment holds of ours.
+/// The entries of an environment that concern memtun.
 struct Contents<'a> {
-    /// Its entries.
+    /// Number of entries in the environment.
     count: usize,
-    /// The LD_PRELOAD entry's place and list.
+    /// Index of the LD_PRELOAD entry, and its list.
     preload: Option<(usize, &'a [u8])>,
-    /// Bits of the settings that are there.
+    /// One bit for each of the settings that is there.
     present: u32,
 }
 
@@ -91,7 +94,7 @@ unsafe fn contents<'a>(config: &Config, given: *const *const c_char) -> Contents
     found
 }
 
-/// Is there nothing to add to this environment?
+/// Is nothing missing in this environment?
 ///
 /// # Safety
 /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
@@ -114,13 +117,14 @@ pub unsafe fn is_complete(given: *const *const c_char, target: &Target) -> bool 
         })
 }
 
-/// Puts what is missing into the process's own environment, by libc's functions.
+/// Adds the missing entries to the process's own environment, with libc's functions.
 pub fn put_back() {
     let Some(config) = config::get() else { return };
     let Some(library) = &config.library else {
         return;
     };
-    // SAFETY: C strings; the settings live as long as the process, as putenv(3) wants it.
+    // SAFETY: the arguments are C strings, and the settings live as long as the process, as
+    // putenv(3) demands.
     unsafe {
         let list = libc::getenv(c"LD_PRELOAD".as_ptr());
         let list = if list.is_null() { b"" } else { bytes(list) };
@@ -146,7 +150,7 @@ pub fn put_back() {
 }
 
 impl Environment {
-    /// A place to build one in.
+    /// An empty environment, in which a complete one can be built.
     #[allow(
         clippy::new_without_default,
         reason = "large: to be made only where it is used"
@@ -159,7 +163,8 @@ impl Environment {
         }
     }
 
-    /// `given` if nothing is missing in it (the usual case), else a copy with the library and the settings added.
+    /// `given` if nothing is missing in it (the usual case), else a copy to which the library and
+    /// the settings are added.
     ///
     /// # Safety
     /// `given` is NULL or a NULL-terminated array of C strings, as execve(2) wants it.
@@ -193,11 +198,11 @@ impl Environment {
         let Some(room) = self.room(count + config.environment.len() + 2) else {
             return given;
         };
-        // SAFETY: `room` holds that many pointers; `given` has `count` entries.
+        // SAFETY: `room` has room for that many pointers, and `given` has `count` entries.
         unsafe { std::ptr::copy_nonoverlapping(given, room, count) };
         let mut end = count;
         let put = |at: usize, entry: *const c_char| {
-            // SAFETY: at most `count + settings + 1` entries are put, and one more for the NULL.
+            // SAFETY: at most `count + settings + 1` entries are stored, and one more for the NULL.
             unsafe { *room.add(at) = entry };
         };
         if !loaded {
@@ -227,8 +232,9 @@ impl Environment {
         Some(place.cast())
     }
 
-    /// The runtimes that the program wants, others that somebody has put there, this library, and what else there was. None
-    /// when the list would be longer than any sensible one.
+    /// The LD_PRELOAD entry: the runtimes that the program wants, other runtimes that somebody has
+    /// put there, this library, and the rest of the list. It is `None` when the list would be
+    /// longer than any sensible one.
     fn preload_entry(
         &mut self,
         list: &[u8],
@@ -253,7 +259,7 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         if let Some((place, size)) = self.large {
-            // SAFETY: our own mapping; the call that used it has returned.
+            // SAFETY: the mapping is our own, and the call that used it has returned.
             unsafe { sys::unmap(place, size) };
         }
     }

@@ -1,5 +1,5 @@
-//! /proc/PID/fdinfo/N of a tunnel takes the place of the bell's. Looked at after the open, when the kernel has found out where
-//! the path leads.
+//! Replaces /proc/PID/fdinfo/N of a bell by the tunnel's. The file is looked at after the open,
+//! when the kernel has found out where the path leads.
 
 use crate::table::{self, OwnTunnels};
 use crate::{chardev, net};
@@ -11,8 +11,8 @@ use memtun_shm::layout::TunnelState;
 use memtun_sys::{self as sys, Fd};
 use std::os::fd::AsFd;
 
-/// A path was opened: if it is the fdinfo of a tunnel, the number leads to a file with the tunnel's. `path` only to see that
-/// it cannot be.
+/// Called after a path was opened: if it is the fdinfo of a tunnel, the descriptor is made to lead
+/// to a file with the tunnel's text. `path` is used only to see quickly that it cannot be one.
 pub fn replace(fd: c_int, path: &[u8]) {
     if !may_be(path) || !table::any() && net::current().is_none() {
         return;
@@ -22,7 +22,7 @@ pub fn replace(fd: c_int, path: &[u8]) {
     }
 }
 
-/// The tunnel's fdinfo where `fd` is the bell's; any error where it is something else.
+/// The tunnel's text where `fd` is the fdinfo of a bell; any error where it is something else.
 fn text(fd: c_int) -> Result<Text, Errno> {
     const OTHER: Errno = Errno(libc::ENOENT);
     let st = sys::fstat(fd)?;
@@ -45,7 +45,7 @@ fn text(fd: c_int) -> Result<Text, Errno> {
     }
 }
 
-/// What the kernel says of the bell, as it would of the tunnel.
+/// The kernel's text about the bell, changed to what the kernel would say of the tunnel.
 fn rewritten(fd: c_int, tunnel: &TunnelState) -> Result<Text, Errno> {
     let mut read = [0u8; 768];
     let n = sys::read(fd, &mut read)?;
@@ -57,7 +57,7 @@ fn rewritten(fd: c_int, tunnel: &TunnelState) -> Result<Text, Errno> {
     )
 }
 
-/// A file with this text takes the number.
+/// Makes the descriptor lead to a file with this text.
 fn put(text: &[u8], fd: c_int) -> Result<(), Errno> {
     let file: Fd = sys::memory_file(c"fdinfo", libc::MFD_CLOEXEC)?;
     sys::write(file.raw(), text)?;
@@ -67,6 +67,6 @@ fn put(text: &[u8], fd: c_int) -> Result<(), Errno> {
     } else {
         0
     };
-    // SAFETY: the program has just got it, for the file whose place this one takes.
+    // SAFETY: the program has just got this descriptor, for the file whose place this one takes.
     unsafe { sys::duplicate_onto(file.raw(), fd, flags) }
 }

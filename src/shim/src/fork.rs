@@ -1,21 +1,24 @@
 //! What happens around fork(2).
 
+use crate::waiting::epoll;
 use crate::{errno, foreign, net, process};
 
-/// Registers it. Called once, in the constructor, after [`process::init`].
+/// Registers the handlers. It is called once, in the constructor, after [`process::init`].
 pub fn init() {
-    // At once in the child of a fork: the next to ask whose memory it is may already be a vfork child of that child, and must
-    // not be taken for it. The page that is wiped is for children of clone(2), which run no handlers.
-    // SAFETY: handlers that make system calls and stores; they allocate nothing and take no lock.
+    // The handler runs at once in the child of a fork, because the next caller that asks whose
+    // memory this is may already be a vfork child of that child, and must not be taken for it. The
+    // page that is wiped is for children of clone(2), which run no handlers.
+    // SAFETY: the handlers make system calls and stores; they allocate nothing and take no lock.
     unsafe { pthread_atfork(Some(before), None, Some(after)) };
 }
 
 extern "C" fn before() {
     let _ = errno::fence(|| {
         errno::keep(net::before_children);
+        epoll::before_fork();
         Ok(())
     });
-    // SAFETY: no guard is ever leaked but by a jump, over mappings that stay.
+    // SAFETY: a guard is leaked only by a jump, and the mapping of its lock stays.
     unsafe { memtun_shm::lock::before_fork() };
 }
 
@@ -26,6 +29,7 @@ extern "C" fn after() {
         errno::keep(|| {
             process::forked();
             net::forked();
+            epoll::forked();
             foreign::look_at(0, i32::MAX);
         });
         Ok(())

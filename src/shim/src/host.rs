@@ -1,5 +1,5 @@
-//! Functions of the C library that are called below their hooks. Each is looked up when the library is loaded, as those
-//! behind the hooks are, and at the first call if that comes before.
+//! Functions of the C library that are called below their hooks. Like those behind the hooks they
+//! are looked up when the library is loaded, or at the first call if that comes earlier.
 
 use crate::errno;
 use crate::real::next;
@@ -7,8 +7,8 @@ use libc::{c_int, epoll_event, nfds_t, pollfd, sigaction as Action, sigset_t, ti
 use std::ffi::{c_void, CStr};
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-/// Declares them. Like the hooks these are thin: a thread may be cancelled in the call, and no frame here has anything to
-/// clean up.
+/// Declares such functions. Like the hooks they are thin: a thread may be cancelled in the call,
+/// and no frame here has anything to clean up.
 macro_rules! host {
     ($($(#[$doc:meta])* fn $name:ident ( $($v:ident : $t:ty),* ) -> c_int;)*) => {
         $(
@@ -24,7 +24,8 @@ macro_rules! host {
                 }
                 // SAFETY: the C library's function of this name has this type.
                 let call: unsafe extern "C" fn($($t),*) -> c_int = unsafe { std::mem::transmute(found) };
-                // SAFETY: the arguments are the program's own for this call, or ours in their place.
+                // SAFETY: the arguments are the program's own for this call, or this library's in
+                // their place.
                 unsafe { call($($v),*) }
             }
         )*
@@ -36,7 +37,7 @@ macro_rules! host {
             $(pub static $name: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());)*
         }
 
-        /// Looks all of them up. Called once, in the constructor.
+        /// Looks all of them up. It is called once, in the constructor.
         pub fn init() {
             $(find(&slots::$name, name_of(concat!(stringify!($name), "\0")));)*
         }

@@ -1,6 +1,7 @@
 //! `libmemtun.so`: an in-memory `/dev/net/tun` for unmodified programs.
 //!
-//! What a call on a tunnel means is in `memtun_calls`; here is whose call it is, and how it comes and goes.
+//! The crate `memtun_calls` knows what a call on a tunnel means; this crate finds out whose call it
+//! is, and passes it on and back.
 //!
 //! | module | subject |
 //! |---|---|
@@ -15,17 +16,18 @@
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `environment` | what a new program image must find |
-//! | `target` | what that image is |
+//! | `target` | what kind of program that image is |
 //! | `uaccess` | the program's memory, without crashing on bad pointers |
-//! | `valgrind` | is it there? |
+//! | `valgrind` | is the program run by valgrind? |
 //! | `config`, `net`, `process` | settings; the nets of this process; whose memory this is |
 //! | `signals`, `watch` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means; from when on this library handles them |
 //! | `sandbox` | which of our own system calls the program has forbidden |
 //! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
 //!
-//! Rules below the hooks: raw system calls, no locks of this process, no allocation on a path that an ordinary call takes,
-//! no threads, and errno is libc's on the way through.
+//! Rules for everything below the hooks: it makes raw system calls, takes no lock of this process,
+//! allocates nothing on a path that an ordinary call takes, and starts no threads; and a call that
+//! is passed on to libc leaves errno as libc has set it.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!(
@@ -63,7 +65,8 @@ mod valgrind;
 mod waiting;
 mod watch;
 
-/// Runs when the library is loaded, before the program's own constructors and before it has threads.
+/// Runs when the library is loaded, before the program's own constructors and before it has
+/// threads.
 extern "C" fn load() {
     errno::keep(|| {
         for family in hooks::FAMILIES {
@@ -88,7 +91,7 @@ extern "C" fn load() {
     });
 }
 
-/// Runs when the process exits by returning from main or exit(3).
+/// Runs when the process exits by returning from main or by exit(3).
 extern "C" fn unload() {
     let _ = errno::fence(|| {
         hooks::stream::flush_all();

@@ -1,4 +1,5 @@
-//! Log lines to standard error, by system call and without allocating. Never on a path that a foreign descriptor takes.
+//! Writes log lines to standard error by a system call and without allocating. A call on a foreign
+//! descriptor never comes here.
 #![forbid(unsafe_code)]
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -6,7 +7,8 @@ use std::fmt::Write;
 
 struct StandardError;
 
-/// A line of at most 512 bytes, written in one go so that lines of several processes do not mix.
+/// A line of at most 512 bytes. It is written in one go, so that lines of several processes do not
+/// mix.
 struct Line {
     bytes: [u8; 512],
     len: usize,
@@ -44,7 +46,8 @@ impl Log for StandardError {
     fn flush(&self) {}
 }
 
-/// Sets the level and quietens the panic message: a panic of ours is one log line, not a backtrace in the program's output.
+/// Sets the level, and replaces the panic message: a panic in this library is one log line, not a
+/// backtrace in the program's output.
 pub fn init(level: LevelFilter) {
     let _ = log::set_logger(&StandardError);
     log::set_max_level(level);

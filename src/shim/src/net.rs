@@ -10,24 +10,25 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Release},
 };
 
-/// The net that this process is in.
+/// The net that this process is in; null until the process has used it.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Every net that this process has joined; one more than fits is not followed over a fork.
+/// Every net that this process has joined. A net for which there is no place is not told of a fork.
 static JOINED: [AtomicPtr<NetDir>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
-/// The net if this process has used it.
+/// The net of this process; `None` if the process has not used it yet.
 pub fn current() -> Option<&'static NetDir> {
-    // SAFETY: null, or a mapping that `leak` filled and that stays.
+    // SAFETY: the pointer is null, or leads to a mapping that `leak` filled and that stays.
     unsafe { NET.load(Acquire).as_ref() }
 }
 
-/// Gives a net to the process for the rest of its life. Not to the allocator: a net may be joined where nothing can be
-/// allocated, between fork and exec.
+/// Keeps a net for the rest of the process's life. Its memory does not come from the allocator,
+/// because a net may be joined between fork and exec, where nothing can be allocated.
 pub fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let place = sys::map_private(size_of::<NetDir>(), protection)?.cast::<NetDir>();
-    // SAFETY: a page-aligned mapping of our own with room for one, which is never unmapped.
+    // SAFETY: the mapping is our own and page-aligned, has room for one `NetDir`, and is never
+    // unmapped.
     let net: &'static NetDir = unsafe {
         place.write(net);
         &*place
@@ -48,7 +49,7 @@ fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
     let place = std::ptr::from_ref(fresh).cast_mut();
     match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
         Ok(_) => Ok(fresh),
-        // SAFETY: as in `current`.
+        // SAFETY: the pointer leads to a mapping that `leak` filled and that stays.
         Err(first) => Ok(unsafe { &*first }),
     }
 }
@@ -70,7 +71,7 @@ fn making(config: &Config) -> Create {
     }
 }
 
-/// The net, made if need be: the program opens a special device.
+/// The net of this process, which is made if need be, because the program opens a special device.
 pub fn join() -> Result<&'static NetDir, Errno> {
     if let Some(net) = current() {
         say_if_elsewhere();
@@ -94,7 +95,9 @@ pub fn join() -> Result<&'static NetDir, Errno> {
     }
 }
 
-/// A sandbox that has a /dev/shm of its own has another net by the same name, and so has a program that outlives its net.
+/// Warns once if the net is not the one in which the program was started. A sandbox that has a
+/// /dev/shm of its own has another net by the same name, and so has a program that outlives its
+/// net.
 fn say_if_elsewhere() {
     static TOLD: AtomicBool = AtomicBool::new(false);
     let place = config::get().and_then(|config| Some((config, config.place?)));
@@ -112,7 +115,7 @@ fn say_if_elsewhere() {
     }
 }
 
-/// The net for a driver in this process, made if need be.
+/// The net for a driver in this process, which is made if need be.
 pub fn for_driver() -> Result<NetDir, Error> {
     let none = || Error::new(libc::ENODEV, "this process has no net of its own");
     let config = config::get().ok_or_else(none)?;
@@ -129,7 +132,7 @@ pub fn for_driver() -> Result<NetDir, Error> {
     NetDir::join(&config.net, how)
 }
 
-/// The net if it is there: somebody asks for an interface.
+/// The net if it is there already, because somebody asks for an interface.
 pub fn existing() -> Option<&'static NetDir> {
     if let Some(net) = current() {
         return Some(net);
@@ -138,16 +141,18 @@ pub fn existing() -> Option<&'static NetDir> {
     keep(net).ok()
 }
 
-/// The library was loaded: a process of a private net keeps it in being from the beginning.
+/// Called when the library was loaded: a process of a private net keeps the net in being from the
+/// beginning.
 pub fn attend() {
     if config::get().is_some_and(|c| !c.chosen && netdir::seems_private(&c.net)) {
         existing();
     }
 }
 
-/// The process is about to have children. The first process of a tree that has no name for its net makes it now: it must be
-/// a member before one of them leaves as the last. The one that chose the name may have become another program before it
-/// had a child (`env`, `nohup`, `exec`).
+/// Called when the process is about to have children. The first process of a tree whose net nobody
+/// named makes the net now, because it must be a member before one of the children leaves as the
+/// last member. The process that chose the name may have become another program before it had a
+/// child (`env`, `nohup`, `exec`).
 pub fn before_children() {
     let Some(config) = config::get() else { return };
     if config.private && config.library.is_some() && current().is_none() {
@@ -155,10 +160,10 @@ pub fn before_children() {
     }
 }
 
-/// The process is the child of a fork(2).
+/// Called in the child of a fork(2).
 pub fn forked() {
     for slot in &JOINED {
-        // SAFETY: as in `current`.
+        // SAFETY: the pointer is null, or leads to a mapping that `leak` filled and that stays.
         if let Some(net) = unsafe { slot.load(Acquire).as_ref() } {
             net.forked();
         }
@@ -170,8 +175,8 @@ pub fn is_gone() -> bool {
     current().is_some_and(NetDir::is_gone)
 }
 
-/// The net again, after its directory was removed under this process. The old mapping stays, tunnels of this process may be
-/// in it.
+/// Joins the net again after its directory was removed under this process. The old mapping stays,
+/// because tunnels of this process may be in it.
 pub fn join_anew() -> Result<&'static NetDir, Errno> {
     NET.store(std::ptr::null_mut(), Release);
     join()

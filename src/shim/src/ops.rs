@@ -1,5 +1,5 @@
-//! The calls of this process on its tunnels: finds the tunnel, looks whether the descriptor is still its own, and hands the
-//! call to `memtun_calls`, which knows what it means.
+//! The calls of this process on its tunnels. Each finds the tunnel, checks whether the descriptor
+//! is still its own, and hands the call to `memtun_calls`, which knows what the call means.
 
 use crate::closing::closed;
 use crate::config;
@@ -36,10 +36,11 @@ impl Nets for OwnNet {
     }
 }
 
-/// Opens a special device: its descriptor.
+/// Opens a special device. Returns the new descriptor.
 pub fn open(flags: c_int) -> Result<c_int, Errno> {
     let (fd, tunnel) = calls::open(&OwnNet, flags)?;
-    // In a vfork child the descriptor is its own, but the table is its parent's; the next image adopts it.
+    // The descriptor is a vfork child's own, but the table is its parent's. The next program image
+    // adopts the descriptor.
     if process::owns_memory() {
         foreign::is_new(fd.raw());
         table::enter(fd.raw(), tunnel)?;
@@ -47,7 +48,10 @@ pub fn open(flags: c_int) -> Result<c_int, Errno> {
     Ok(fd.into_raw())
 }
 
-/// The tunnel behind a descriptor; EBADF when another thread has just closed it.
+/// The tunnel behind a descriptor.
+///
+/// # Errors
+/// - EBADF: another thread has just closed the descriptor.
 fn hold(fd: c_int) -> Result<Held, Errno> {
     if process::is_leaving() {
         return Err(process::left());
@@ -55,15 +59,15 @@ fn hold(fd: c_int) -> Result<Held, Errno> {
     table::hold(fd).ok_or(EBADF)
 }
 
-/// One attempt to read.
+/// The result of one attempt to read.
 pub enum Attempt {
-    /// What the call returns.
+    /// The call is done and returns this.
     Done(Result<usize, Errno>),
-    /// Nothing is queued. The tunnel is held; wait and go on with [`after_wait`].
+    /// Nothing is queued. The tunnel is held; the caller waits and goes on with [`after_wait`].
     Wait(Waiting),
 }
 
-/// A read that waits.
+/// A read that waits for a packet.
 #[derive(Clone, Copy)]
 pub struct Waiting {
     held: u32,
@@ -99,15 +103,15 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Waited {
-    /// The bell rang.
+    /// The wait ended because the bell rang.
     Rang,
-    /// With errno, as a wait for a bell may.
+    /// The wait ended with an errno that a wait for a bell may have.
     Failed,
-    /// As no wait for a bell ends: the descriptor is something else.
+    /// The wait ended as no wait for a bell ends, so the descriptor is something else.
     Oddly,
 }
 
-/// The wait is over: tries again.
+/// Tries to read again after a wait.
 pub fn after_wait(
     fd: c_int,
     waiting: Waiting,
@@ -116,7 +120,8 @@ pub fn after_wait(
 ) -> Attempt {
     let mut again = None;
     let done = fence(|| {
-        // SAFETY: suspended by `try_read`, and resumed here once; suspended anew below.
+        // SAFETY: `try_read` suspended the tunnel, and it is resumed here once; below it is
+        // suspended anew.
         let tunnel = unsafe { Held::resume(waiting.held) };
         waiting.pause.end(&tunnel);
         if waited == Waited::Oddly && tunnel.still(fd) {
@@ -131,7 +136,7 @@ pub fn after_wait(
             _ => Err(Errno(errno::get())),
         };
         if !tunnel.still(fd) {
-            // Closed by another thread while we were in the call: the call kept the tunnel alive.
+            // Another thread closed the descriptor during the call, which kept the tunnel alive.
             closed(&tunnel);
         }
         match answer? {
@@ -167,7 +172,8 @@ pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
     }))
 }
 
-/// Nothing to transfer. `forbidden` is the access mode that does not have this direction.
+/// The answer of a read or write of no bytes. `forbidden` is the access mode that does not have
+/// this direction.
 pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
     errno::give(fence(|| {
         let tunnel = hold(fd)?;
@@ -209,7 +215,7 @@ pub fn ioctl(
     }
 }
 
-/// A terminal's request: the driver does not know it.
+/// The answer to a terminal's request, which the driver does not know.
 pub fn no_terminal(fd: c_int) -> c_int {
     ioctl(fd, libc::TCGETS, std::ptr::null_mut(), || 0)
 }
@@ -229,7 +235,7 @@ impl Descriptor for Number {
     }
 }
 
-/// The status flags of a descriptor may have changed.
+/// Called when the status flags of a descriptor may have changed.
 pub fn flags_changed(fd: c_int) {
     if !quiet::may(Extra::Flags) {
         return;
@@ -239,12 +245,13 @@ pub fn flags_changed(fd: c_int) {
     }
 }
 
-/// F_GETFL, for which the bell says `flags`.
+/// The answer of F_GETFL, given the `flags` of the bell.
 pub fn status_flags(fd: c_int, flags: c_int) -> c_int {
     hold(fd).map_or(flags, |tunnel| calls::status_flags(&tunnel, flags))
 }
 
-/// `new` has become another descriptor of `old` (or of something that is no tunnel): what it was before ends.
+/// Called when `new` has become another descriptor of `old` (or of something that is no tunnel):
+/// what it was before ends.
 pub fn duplicated(old: c_int, new: c_int) {
     if old == new || !process::owns_memory() {
         return;

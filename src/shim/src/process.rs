@@ -1,4 +1,4 @@
-//! What this process is: whether the memory that we see is its own, and whether it ends.
+//! Facts about this process: whether the memory that it sees is its own, and whether it is ending.
 
 use memtun_abi::Errno;
 use memtun_sys as sys;
@@ -9,16 +9,18 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-/// A page that the kernel zeroes in a forked child, but not in one that shares our memory.
+/// A page that the kernel zeroes in a forked child, but not in one that shares this process's
+/// memory.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Sets the page up. Called once, in the constructor.
+/// Sets the page up. It is called once, in the constructor.
 pub fn init() {
     const MADV_WIPEONFORK: usize = 18;
     let Ok(page) = sys::map_private(4096, libc::PROT_READ | libc::PROT_WRITE) else {
         return;
     };
-    // SAFETY: advice on our own mapping. Before Linux 4.14 it is refused, and the cached id is then compared only.
+    // SAFETY: the advice concerns our own mapping. Before Linux 4.14 it is refused, and then only
+    // the cached id is compared.
     unsafe {
         sys::syscall(
             libc::SYS_madvise,
@@ -29,13 +31,14 @@ pub fn init() {
     let _ = owns_memory();
 }
 
-/// False in a child of vfork(2) or clone(CLONE_VM): it sees its parent's tables, and must not change them.
+/// False in a child of vfork(2) or clone(CLONE_VM), which sees its parent's tables and must not
+/// change them.
 pub fn owns_memory() -> bool {
     let page = PAGE.load(Relaxed);
     if page.is_null() || !may(Extra::Process) {
         return true;
     }
-    // SAFETY: a mapping that stays for the life of the process.
+    // SAFETY: the mapping stays for the life of the process.
     let cached = unsafe { &*page };
     let pid = sys::getpid() as u32;
     match cached.load(Relaxed) {
@@ -47,16 +50,18 @@ pub fn owns_memory() -> bool {
     }
 }
 
-/// The thread that ends the process, 0 while none does.
+/// Id of the thread that ends the process; 0 while none does.
 static LEAVER: AtomicI32 = AtomicI32::new(0);
 
-/// Does this process end? Its other threads are about to be killed, and do not see that their tunnels are gone already.
+/// Is this process ending? Its other threads are about to be killed, and must not see that their
+/// tunnels have ended already.
 #[inline]
 pub fn is_leaving() -> bool {
     LEAVER.load(Relaxed) != 0
 }
 
-/// A call on a tunnel of a process that ends: another thread's does not come back, or late where the end takes its time.
+/// The answer of a call on a tunnel while the process ends. For another thread than the one that
+/// ends the process the call does not return, or returns late if the end takes its time.
 #[cold]
 pub fn left() -> Errno {
     const TURNS: usize = 100;
@@ -67,12 +72,12 @@ pub fn left() -> Errno {
     Errno(libc::EBADF)
 }
 
-/// The calling thread ends the process.
+/// Says that the calling thread ends the process.
 pub fn leaves() {
     LEAVER.store(sys::gettid(), SeqCst);
 }
 
-/// The process is the child of a fork(2): what ends is its parent.
+/// Called in the child of a fork(2), because the process that may be ending is its parent.
 pub fn forked() {
     LEAVER.store(0, Relaxed);
 }

@@ -1,22 +1,23 @@
 //! The functions behind our hooks, and the macro that declares hooks.
 //!
-//! A hook is declared once, with redhook, in one of the families under `hooks`. Its real function is looked up when the
-//! library is loaded, all of them: a lookup at the first call may come in a signal handler or between fork and exec. A
-//! call that comes even before (another library's constructor, a sanitizer) looks up its own function.
+//! Each hook is declared once, in one of the families under `hooks`, with redhook. All real
+//! functions are looked up when the library is loaded, because a lookup at the first call might
+//! come in a signal handler or between fork and exec. A call that comes even earlier (from another
+//! library's constructor or a sanitizer) looks up its own function.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
 
 /// One line of the table of hooks.
 pub struct Hook {
-    /// The C name that is exported.
+    /// The C name under which the hook is exported.
     pub name: &'static CStr,
     /// Looks up the real function.
     pub resolve: fn(),
 }
 
-/// What a function returns when the C library does not have it; errno is ENOSYS.
+/// The value that a function returns when the C library does not have it; errno is then ENOSYS.
 pub trait Failure {
-    /// The value.
+    /// The value that says that the call failed.
     const FAILED: Self;
 }
 
@@ -40,22 +41,23 @@ extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
-/// The next definition of a symbol after ours, or null.
+/// The next definition of a symbol behind this library's; null if there is none.
 pub fn next(name: &CStr) -> *mut c_void {
     const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
-    // SAFETY: the name is NUL-terminated; dlsym has no other preconditions.
+    // SAFETY: the name is NUL-terminated, and dlsym has no other preconditions.
     unsafe { dlsym(RTLD_NEXT, name.as_ptr()) }
 }
 
-/// Declares hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the body, `real!(NAME(...))`
-/// calls the C library's function. Also makes the family's table, `HOOKS`.
+/// Declares the hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the
+/// body, `real!(NAME(...))` calls the C library's function. The macro also makes the family's
+/// table, `HOOKS`.
 macro_rules! hooks {
     ($(fn $name:ident ( $($v:ident : $t:ty),* ) -> $r:ty => $hook:ident $body:block)*) => {
         $(
             redhook::hook! { unsafe fn $name ( $($v : $t),* ) -> $r => $hook $body }
 
             impl $name {
-                /// The real function.
+                /// The C library's function.
                 #[inline(always)]
                 #[allow(dead_code)]
                 fn real(&self) -> unsafe extern "C" fn($($t),*) -> $r {
@@ -82,7 +84,8 @@ macro_rules! hooks {
 
                 unsafe extern "C" fn early($($v : $t),*) -> $r {
                     Self::resolve();
-                    // SAFETY: the caller's arguments, unchanged, for the function that it meant.
+                    // SAFETY: these are the caller's arguments, unchanged, for the function that it
+                    // meant.
                     unsafe { ($name.real())($($v),*) }
                 }
 
@@ -109,7 +112,8 @@ macro_rules! hooks {
 /// Calls the C library's function with the caller's arguments.
 macro_rules! real {
     ($name:ident ( $($arg:expr),* )) => {
-        // SAFETY: the arguments are the caller's own, or in their place ones for which the same contract holds.
+        // SAFETY: the arguments are the caller's own, or others in their place for which the same
+        // contract holds.
         unsafe { ($name.real())($($arg),*) }
     };
 }

@@ -29,8 +29,8 @@ impl Paths for Own {
     }
 }
 
-/// Looks at a path before the call is made. A symbolic link of another name than the device's is found by [`after`]. NULL
-/// and unreadable paths are the kernel's to refuse.
+/// Looks at a path before the call is made. [`after`] finds a symbolic link that has another name
+/// than the device. The kernel refuses NULL and unreadable paths.
 #[inline]
 pub fn before(dir: i32, path: *const c_char) -> Route {
     look(
@@ -39,7 +39,8 @@ pub fn before(dir: i32, path: *const c_char) -> Route {
     )
 }
 
-/// The same after the host has made a call that changes nothing, and has not said EFAULT.
+/// The same as [`before`], but after the host has made a call that changes nothing and has not
+/// failed with EFAULT, so that the path is known to be readable.
 #[inline]
 pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     look(
@@ -48,7 +49,8 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     )
 }
 
-/// Looks again after the host's call failed: a symbolic link of any name to a device that does not exist.
+/// Looks again after the host's call failed. This finds a symbolic link of any name to a device
+/// that does not exist.
 #[cold]
 pub fn after(dir: i32, path: *const c_char) -> Route {
     look(

@@ -1,12 +1,13 @@
-//! The program forbids itself system calls (seccomp(2)): which of ours are among them is read in its filter, so that nothing
-//! is given up that is still allowed.
+//! The program forbids itself system calls (seccomp(2)). Its filter is read to find which calls of
+//! this library are among them, so that nothing is given up that is still allowed.
 
 use crate::{table, uaccess};
 use libc::{c_long, c_ulong, sock_filter, sock_fprog};
 use memtun_sys as sys;
 use memtun_sys::quiet::{self, Extra};
 
-/// What is looked for in a filter: a call with the arguments that it is made with, as far as they are known.
+/// The calls that are looked for in a filter, with the arguments that they are made with, as far as
+/// these are known.
 const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (
         Extra::Futex,
@@ -50,7 +51,7 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Threads, libc::SYS_tgkill, [0; 3]),
 ];
 
-/// prctl(PR_SET_SECCOMP) or seccomp(2): `host` makes the call.
+/// prctl(PR_SET_SECCOMP) or seccomp(2); `host` makes the call.
 pub fn enter<T: PartialEq + From<i8>>(
     mode: c_ulong,
     program: usize,
@@ -65,13 +66,15 @@ pub fn enter<T: PartialEq + From<i8>>(
         libc::SECCOMP_MODE_FILTER => forbidden_by(program),
         _ => return host(),
     };
-    // What is mapped at the first use must be there.
+    // Everything that would be mapped at its first use must be mapped before the filter is in
+    // force.
     for fd in table::bound_in(0, u32::MAX) {
         if let Some(tunnel) = table::hold(fd) {
             tunnel.prepare();
         }
     }
-    // Before: other threads are in the same sandbox at the same moment.
+    // The calls are given up before the filter is in force, because other threads are in the same
+    // sandbox at the same moment.
     let before = quiet::forbid(forbidden);
     let answer = host();
     if answer == T::from(-1) {
@@ -80,8 +83,9 @@ pub fn enter<T: PartialEq + From<i8>>(
     answer
 }
 
-/// A tunnel came to this process from another one, over an exec perhaps, and with it a filter that nobody here has seen.
-/// What the loader and this library have done by now is allowed; the rest is not tried.
+/// Called when a tunnel came to this process from another one, perhaps over an exec, and with it a
+/// filter that this process has not seen. What the loader and this library have done by now is
+/// allowed; the other calls are not tried.
 pub fn look_for_inherited() {
     let mut status = [0u8; 2048];
     let read = sys::open(c"/proc/self/status", libc::O_RDONLY | libc::O_CLOEXEC, 0)
@@ -92,9 +96,9 @@ pub fn look_for_inherited() {
     }
 }
 
-/// What of ours a filter does not allow.
+/// The calls of this library that a filter does not allow, as bits.
 fn forbidden_by(program: usize) -> u32 {
-    // SAFETY: plain numbers and a pointer that is not followed here.
+    // SAFETY: plain numbers are read, and a pointer that is not followed here.
     let Ok(program) = (unsafe { uaccess::read(program as *const sock_fprog) }) else {
         return 0;
     };
@@ -110,7 +114,8 @@ const AUDIT_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const AUDIT_ARCH: u32 = 0xc000_00b7;
 
-/// Does a filter let a call pass? One that the kernel would refuse, or that this does not understand, says no.
+/// Does a filter let a call pass? The answer is no for a filter that the kernel would refuse, or
+/// that this function does not understand.
 fn allows(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> bool {
     matches!(
         answer(program, number, args),
@@ -118,9 +123,10 @@ fn allows(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> bool {
     )
 }
 
-/// Runs a filter (classic BPF, as far as seccomp has it): its action.
+/// Runs a filter (classic BPF, as far as seccomp has it). Returns its action.
 fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> {
-    // struct seccomp_data: number, architecture, instruction pointer, six arguments; by words of 32 bits.
+    // The filter's input is struct seccomp_data in words of 32 bits: number, architecture,
+    // instruction pointer and six arguments.
     let mut data = [0u32; 16];
     data[0] = number as u32;
     data[1] = AUDIT_ARCH;
@@ -130,9 +136,9 @@ fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> 
     }
     let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; 16]);
     let mut at = 0usize;
-    // Jumps lead forward only.
+    // The loop ends, because jumps lead forward only.
     while at < usize::from(program.len) {
-        // SAFETY: plain numbers.
+        // SAFETY: an instruction is plain numbers.
         let op = unsafe { uaccess::read(program.filter.cast_const().wrapping_add(at)) }.ok()?;
         let sock_filter { code, jt, jf, k } = op;
         at += 1;
@@ -151,7 +157,7 @@ fn answer(program: &sock_fprog, number: c_long, args: &[u64; 3]) -> Option<u32> 
             0x04 | 0x0c => a = a.wrapping_add(operand),
             0x14 | 0x1c => a = a.wrapping_sub(operand),
             0x24 | 0x2c => a = a.wrapping_mul(operand),
-            // A division by zero ends the filter with 0, which kills.
+            // A division by zero ends the filter with 0, which kills the process.
             0x34 | 0x3c => a = a.checked_div(operand)?,
             0x44 | 0x4c => a |= operand,
             0x54 | 0x5c => a &= operand,

@@ -1,8 +1,11 @@
-//! Signals that an access to memory can be answered with, and that this library handles without the program's seeing it:
-//! SIGBUS, which the kernel sends when somebody has cut a file of the net, from the first mapping on; and SIGSEGV, by which a
-//! bad pointer of the program's becomes EFAULT, from the first tunnel on. From then on the kernel has our handler, with the
-//! flags and the mask of the program's, and what the program says of the signal is kept here: its action, which is run for
-//! what is not ours, and whether it blocks the signal, which would turn an access into the process's end.
+//! Signals that an access to memory can be answered with, and that this library handles without the
+//! program's seeing it. They are SIGBUS, which the kernel sends when somebody has cut a file of the
+//! net, and which is handled from the first mapping on; and SIGSEGV, by which a bad pointer of the
+//! program's becomes EFAULT, and which is handled from the first tunnel on. From then on the kernel
+//! has this library's handler, with the flags and the mask of the program's. What the program wants
+//! of the signal is kept here: its action, which runs for accesses that are not this library's, and
+//! whether it blocks the signal, because a blocked signal would turn an access into the end of the
+//! process.
 
 use crate::errno;
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS, SIGSEGV};
@@ -18,28 +21,31 @@ use std::sync::atomic::{
 /// A signal that this library can handle.
 pub struct Signal {
     number: c_int,
-    /// Our handler is in place.
+    /// Is this library's handler in place?
     watched: AtomicBool,
-    /// The program's action. A new one goes to the next place, so that a handler that reads at the same moment has a whole
-    /// one.
+    /// Index of the program's action. A new action goes to the next place, so that a handler that
+    /// reads at the same moment sees a whole one.
     current: AtomicUsize,
     wishes: UnsafeCell<[MaybeUninit<sigaction>; WISHES]>,
-    /// Other signals for which the program wants this one blocked while their handler runs.
+    /// Other signals, as bits, for which the program wants this one blocked while their handler
+    /// runs.
     blocked_with: AtomicU64,
 }
 const WISHES: usize = 16;
-// SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1 others.
+// SAFETY: a place is written before `current` leads to it, and is used again only after WISHES - 1
+// others.
 unsafe impl Sync for Signal {}
 
 static SIGNALS: [Signal; 2] = [Signal::new(SIGBUS), Signal::new(SIGSEGV)];
 
-/// Is any of them watched?
+/// Is any of the signals watched?
 static WATCHING: AtomicBool = AtomicBool::new(false);
-/// Both are.
+/// Are both signals watched?
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Those that the program blocks in this thread, as far as it knows; signal N is bit N-1.
+    /// The watched signals that this thread blocks, as far as the program knows; signal N is bit
+    /// N-1.
     static BLOCKED: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -54,33 +60,35 @@ impl Signal {
         }
     }
 
-    /// Its number.
+    /// Number of the signal.
     pub fn number(&self) -> c_int {
         self.number
     }
 
-    /// Is our handler in place?
+    /// Is this library's handler in place?
     pub fn is_watched(&self) -> bool {
         self.watched.load(Relaxed)
     }
 
-    /// What the program wants.
+    /// The action that the program wants for this signal.
     pub fn wish(&self) -> sigaction {
         let at = self.current.load(Acquire) % WISHES;
-        // SAFETY: zeroed is a valid action, SIG_DFL; so is what `set_wish` has written.
+        // SAFETY: zeroes are a valid action, SIG_DFL, and so is what `set_wish` has written.
         unsafe { (*self.wishes.get())[at].assume_init() }
     }
 
-    /// The program wants this from now on.
+    /// Keeps the action that the program wants from now on.
     pub fn set_wish(&self, action: sigaction) {
         let next = self.current.load(Relaxed).wrapping_add(1);
-        // SAFETY: see `Sync`; two threads that set an action at the same time have no order in the kernel either.
+        // SAFETY: see `Sync`; two threads that set an action at the same time have no order in the
+        // kernel either.
         unsafe { (*self.wishes.get())[next % WISHES].write(action) };
         self.current.store(next, Release);
     }
 
-    /// The action that the kernel is to have for what the program wants. A handler's flags and mask are the program's: which
-    /// stack it runs on, what it interrupts and what it blocks is the kernel's affair.
+    /// The action that the kernel is to have for what the program wants. A handler's flags and mask
+    /// are the program's, because the kernel decides by them which stack it runs on, what it
+    /// interrupts and what it blocks.
     pub fn kernels_action(&self) -> sigaction {
         let wish = self.wish();
         let mut ours = no_action();
@@ -97,7 +105,8 @@ impl Signal {
         ours
     }
 
-    /// The kernel has our handler from now on; what the program had set has been kept by [`Signal::set_wish`].
+    /// Says that the kernel has this library's handler from now on; [`Signal::set_wish`] has kept
+    /// what the program had set.
     pub fn begin(&self) {
         if let Ok(old) = sys::change_mask(libc::SIG_UNBLOCK, bit(self.number)) {
             BLOCKED.with(|blocked| blocked.set(blocked.get() | old & bit(self.number)));
@@ -110,7 +119,7 @@ impl Signal {
     }
 }
 
-/// A signal's bit in a set.
+/// The bit of a signal in a set.
 pub const fn bit(number: c_int) -> u64 {
     1 << ((number - 1) & 63)
 }
@@ -119,7 +128,7 @@ fn is_handler(action: &sigaction) -> bool {
     ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
-/// SIG_DFL without flags.
+/// The action SIG_DFL without flags.
 pub fn no_action() -> sigaction {
     // SAFETY: zeroes are a valid action.
     unsafe { std::mem::zeroed() }
@@ -130,7 +139,8 @@ fn empty_set() -> sigset_t {
     unsafe { std::mem::zeroed() }
 }
 
-/// glibc's sigset_t: an array of words, bit N-1 for signal N; the first is the kernel's set.
+/// The kernel's set, which is the first word of glibc's sigset_t: an array of words with bit N-1
+/// for signal N.
 fn word(set: &sigset_t) -> u64 {
     // SAFETY: a set has at least one word.
     unsafe { std::ptr::from_ref(set).cast::<u64>().read() }
@@ -139,7 +149,7 @@ fn word(set: &sigset_t) -> u64 {
 /// Adds signals to a set, and takes some out.
 fn change(set: &mut sigset_t, add: u64, remove: u64) {
     let now = word(set) & !remove | add;
-    // SAFETY: as in `word`.
+    // SAFETY: a set has at least one word.
     unsafe { std::ptr::from_mut(set).cast::<u64>().write(now) };
 }
 
@@ -165,7 +175,7 @@ pub fn watched(number: c_int) -> Option<&'static Signal> {
     of(number).filter(|signal| signal.is_watched())
 }
 
-/// Those that are watched.
+/// The signals that are watched.
 pub fn all_watched() -> impl Iterator<Item = &'static Signal> {
     SIGNALS.iter().filter(|signal| signal.is_watched())
 }
@@ -176,16 +186,18 @@ fn watched_bits() -> u64 {
 
 unsafe extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     errno::keep(|| {
-        // SAFETY: the kernel gives a siginfo_t.
+        // SAFETY: the kernel gives the handler a siginfo_t.
         let from_access = unsafe { (*info).si_code } > 0;
-        // SAFETY: the arguments are the handler's own; a signal that an access caused has its address.
+        // SAFETY: the arguments are the handler's own, and a signal that an access caused has the
+        // address of that access.
         if from_access && unsafe { ours(number, (*info).si_addr() as usize, context) } {
             return;
         }
         let Some(signal) = of(number) else { return };
         let blocked = BLOCKED.with(Cell::get) & bit(number) != 0;
         if blocked && !from_access {
-            // Pending, as the program wants it: for sigwait(3), or until it lets the signal in.
+            // The signal stays pending, as the program wants it: for sigwait(3), or until the
+            // program unblocks it.
             block(number, context);
             let args = [sys::getpid() as usize, number as usize, 0, 0, 0, 0];
             // SAFETY: kill(2) touches no memory.
@@ -200,24 +212,24 @@ unsafe extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c
         }
         // The kernel ends a process whose access is answered with a signal that it blocks.
         let action = Some(&action).filter(|_| !blocked);
-        // SAFETY: the handler's own arguments.
+        // SAFETY: these are the handler's own arguments.
         unsafe { truncated::pass_on(number, info, context, action) };
     });
 }
 
-/// Was the access ours, and can the thread go on?
+/// Was the access made by this library, and can the thread go on?
 ///
 /// # Safety
 /// The arguments must be those of a signal handler that runs now, for an access.
 unsafe fn ours(number: c_int, address: usize, context: *mut c_void) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: the arguments are those of a signal handler that runs now, which the caller promises.
     unsafe {
         number == SIGBUS && !guard::is_touch(context) && truncated::mend(address)
             || guard::land(context)
     }
 }
 
-/// The signal is blocked from now on, also once the handler has returned.
+/// Blocks the signal from now on, also after the handler has returned.
 fn block(number: c_int, context: *mut c_void) {
     let _ = sys::change_mask(libc::SIG_BLOCK, bit(number));
     // SAFETY: the third argument of a handler is the interrupted thread's ucontext_t.
@@ -228,7 +240,8 @@ fn block(number: c_int, context: *mut c_void) {
     );
 }
 
-/// The action of another signal as the kernel may have it: its handler must not run with a watched signal blocked.
+/// The action of another signal in the form that the kernel may have: its handler must not run with
+/// a watched signal blocked.
 pub fn open_action(number: c_int, action: &sigaction) -> sigaction {
     let mut open = *action;
     for signal in all_watched() {
@@ -242,7 +255,7 @@ pub fn open_action(number: c_int, action: &sigaction) -> sigaction {
     open
 }
 
-/// The watched signals that are missing in the mask of this signal's action only because of us.
+/// The watched signals that the mask of this signal's action lacks only because of this library.
 pub fn opened(number: c_int) -> u64 {
     let with = |signal: &&Signal| signal.blocked_with.load(Relaxed) & bit(number) != 0;
     all_watched()
@@ -255,7 +268,8 @@ pub fn show(set: &mut sigset_t, bits: u64) {
     change(set, bits, 0);
 }
 
-/// A change of the thread's signal mask as the kernel may have it, and which watched signals counted as blocked before.
+/// A change of the thread's signal mask in the form that the kernel may have, and the watched
+/// signals that counted as blocked before.
 pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, u64) {
     BLOCKED.with(|blocked| {
         let before = blocked.get();
@@ -276,7 +290,8 @@ pub fn open_mask(how: c_int, set: Option<&sigset_t>) -> (sigset_t, u64) {
     })
 }
 
-/// The process executes another program, which inherits what the calling thread blocks.
+/// Called before the process executes another program, which inherits the signals that the calling
+/// thread blocks.
 pub fn block_for_exec() {
     let bits = BLOCKED.with(Cell::get);
     if bits != 0 {
@@ -284,7 +299,7 @@ pub fn block_for_exec() {
     }
 }
 
-/// It did not.
+/// Called when the exec failed.
 pub fn unblock_after_exec() {
     let bits = BLOCKED.with(Cell::get);
     if bits != 0 {

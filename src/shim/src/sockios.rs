@@ -1,4 +1,5 @@
-//! Requests about interfaces on ordinary sockets, and options that name one: the calls of this process.
+//! The calls of this process that concern an interface but not a tunnel: requests about interfaces
+//! on ordinary sockets, and socket options that name an interface.
 
 use crate::errno::{self, fence};
 use crate::net;
@@ -23,10 +24,10 @@ struct Descriptor(c_int);
 
 impl Descriptor {
     /// # Safety
-    /// `arg` points to what the request wants, of our own.
+    /// `arg` points to memory of our own that the request takes.
     unsafe fn ask(&self, request: u32, arg: usize) -> bool {
         let args = [self.0 as usize, request as usize, arg, 0, 0, 0];
-        // SAFETY: the caller's contract.
+        // SAFETY: the memory is what the request takes, which the caller promises.
         unsafe { sys::syscall(libc::SYS_ioctl, args) == 0 }
     }
 }
@@ -44,7 +45,7 @@ impl Socket for Descriptor {
     fn host_has(&self, name: &Name) -> bool {
         let mut ifreq = IfReq::default();
         ifreq.set_name(name);
-        // SAFETY: an ifreq of our own.
+        // SAFETY: the ifreq is our own.
         unsafe { self.ask(SIOCGIFINDEX, ifreq.0.as_mut_ptr() as usize) }
     }
 
@@ -55,7 +56,7 @@ impl Socket for Descriptor {
                 ifcu_buf: list.as_mut_ptr().cast(),
             },
         };
-        // SAFETY: an ifconf and a list of our own, whose length it says.
+        // SAFETY: the ifconf and its list are our own, and it says the length of the list.
         if !unsafe { self.ask(SIOCGIFCONF, &raw mut conf as usize) } {
             return Err(Errno(libc::EINVAL));
         }
@@ -79,7 +80,7 @@ fn call<'c>(
     }
 }
 
-/// Handles a request that names an interface of the net; everything else is the host's.
+/// Handles a request that names an interface of the net; `host` makes every other one.
 #[cold]
 #[inline(never)]
 pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
@@ -109,7 +110,8 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-/// setsockopt(2): what an option that names an interface is refused with; None when it is the host's.
+/// setsockopt(2): the error with which an option that names an interface is refused; `None` when
+/// the host is to answer.
 #[inline]
 pub fn refusal(
     level: c_int,

@@ -1,8 +1,9 @@
 //! Which descriptors of this process are tunnels: a cache of what the kernel knows.
 //!
-//! One word per descriptor number, so that a call on any other descriptor costs one load and a branch: no lock, no system
-//! call, and safe in a signal handler. The words lead to slots that count their users and are reused, never unmapped, so
-//! that a thread that is still in a call on a descriptor that another one closes holds valid memory.
+//! There is one word per descriptor number, so that a call on any other descriptor costs one load
+//! and a branch: no lock and no system call, and it is safe in a signal handler. The words lead to
+//! slots, which count their users and are reused but never unmapped. So a thread that is still in a
+//! call on a descriptor that another thread closes holds valid memory.
 
 use crate::process;
 use memtun_abi::Errno;
@@ -20,39 +21,41 @@ use std::sync::atomic::{
 /// A tunnel of this process.
 pub type ProcessTunnel = Tunnel<&'static NetDir>;
 
-/// fs.nr_open's default: no descriptor is larger unless the administrator raised it.
+/// The default of fs.nr_open: no descriptor is larger unless the administrator raised it.
 const NUMBERS: usize = 1 << 20;
 const SLOTS_PER_CHUNK: usize = 64;
 const CHUNKS: usize = 4096;
 
-/// Numbers whose words lie in one piece, which is mapped when the first of them is a tunnel: a process without one has none,
-/// which counts where memory is locked.
+/// Number of descriptors whose words lie in one piece. A piece is mapped when the first of its
+/// descriptors is a tunnel, so that a process without a tunnel has none; that counts where memory
+/// is locked.
 const PIECE: usize = 4096;
 static WORDS: [AtomicPtr<AtomicU32>; NUMBERS / PIECE] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; NUMBERS / PIECE];
 static SLOTS: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-/// Descriptors that are bound now.
+/// Number of descriptors that are bound now.
 static BOUND: AtomicU32 = AtomicU32::new(0);
-/// No bound descriptor number is larger.
+/// Upper bound of the bound descriptors' numbers.
 static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1 << 31;
 
 struct Slot {
-    /// Descriptors and calls that use it; CLAIMED while it is filled or emptied.
+    /// Number of descriptors and calls that use the tunnel; CLAIMED while the slot is filled or
+    /// emptied.
     users: AtomicU32,
-    /// Of the users, those that are descriptors.
+    /// Number of the users that are descriptors.
     names: AtomicU32,
-    /// Rises when a descriptor is none any more, or a call has waited.
+    /// Rises when a descriptor stops being this tunnel's, or a call has waited.
     changes: AtomicU32,
-    /// Of the users, the calls that wait.
+    /// Number of the users that are calls which wait.
     waiting: AtomicU32,
-    /// A descriptor number bound to it, as far as known: for ringing its bell.
+    /// A descriptor bound to the tunnel, as far as known, for ringing its bell.
     some_fd: AtomicU32,
-    /// Calls made on it, roughly: see [`Held::is_due`].
+    /// Number of calls made on the tunnel, roughly: see [`Held::is_due`].
     calls: AtomicU32,
-    /// The file system of its bell; 0 when that could not be told.
+    /// The file system of the tunnel's bell; 0 when that could not be found out.
     device: AtomicU64,
     tunnel: UnsafeCell<MaybeUninit<ProcessTunnel>>,
 }
@@ -63,11 +66,12 @@ fn slot(index: u32) -> Option<&'static Slot> {
     if chunk.is_null() {
         return None;
     }
-    // SAFETY: a chunk is a mapping of SLOTS_PER_CHUNK zeroed slots (a valid state: free) that is never unmapped.
+    // SAFETY: a chunk is a mapping of SLOTS_PER_CHUNK zeroed slots (which is a valid state: free)
+    // that is never unmapped.
     Some(unsafe { &*chunk.add(index % SLOTS_PER_CHUNK) })
 }
 
-/// The place of a descriptor's word, if there is one.
+/// The place of a descriptor's word; `None` if its piece is not mapped.
 #[inline(always)]
 fn place(fd: i32) -> Option<&'static AtomicU32> {
     let piece = WORDS.get(fd as u32 as usize / PIECE)?.load(Acquire);
@@ -78,7 +82,10 @@ fn place(fd: i32) -> Option<&'static AtomicU32> {
     Some(unsafe { &*piece.add(fd as u32 as usize % PIECE) })
 }
 
-/// The same, made if need be. EMFILE for a number beyond what can be tracked.
+/// The place of a descriptor's word, which is mapped if need be.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
 fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     let piece = WORDS
         .get(fd as u32 as usize / PIECE)
@@ -90,7 +97,7 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
             .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
             .is_err()
         {
-            // SAFETY: our own mapping that nobody has seen.
+            // SAFETY: the mapping is our own, and nobody has seen it.
             unsafe { sys::unmap(fresh.cast(), size) };
         }
     }
@@ -115,7 +122,7 @@ pub fn any() -> bool {
     BOUND.load(Relaxed) != 0
 }
 
-/// A tunnel in use by a call.
+/// A tunnel that a call uses.
 pub struct Held {
     index: u32,
 }
@@ -139,7 +146,8 @@ unsafe fn held_tunnel(index: u32) -> &'static ProcessTunnel {
 }
 
 impl Held {
-    /// Waits a moment for the calls of other threads that are under way on it, but for those that wait themselves.
+    /// Waits a moment for other threads' calls on the tunnel to end, except those that wait
+    /// themselves. Returns whether this call is then the only one.
     pub fn is_alone_soon(&self) -> bool {
         const TRIES: usize = 500;
         (0..TRIES).any(|n| {
@@ -149,11 +157,11 @@ impl Held {
             is_alone(self)
         })
     }
-    /// Is the descriptor still this tunnel?
+    /// Is the descriptor still this tunnel, as far as the table knows?
     pub fn still(&self, fd: i32) -> bool {
         word(fd) == self.index + 1
     }
-    /// Is the descriptor this tunnel's bell? The kernel is asked.
+    /// Is the descriptor this tunnel's bell? This asks the kernel.
     pub fn is_behind(&self, fd: i32) -> bool {
         let device = slot(self.index).map_or(0, |slot| slot.device.load(Relaxed));
         match sys::fstat(fd) {
@@ -162,11 +170,12 @@ impl Held {
                     && sys::is_kind(&st, libc::S_IFIFO)
                     && (device == 0 || device == st.st_dev)
             }
-            // A filter may forbid the look, which says nothing.
+            // A filter may forbid the question, and that error says nothing about the descriptor.
             Err(e) => e != Errno(libc::EBADF),
         }
     }
-    /// True once in some hundred calls: time to see whether the descriptor is still what it was.
+    /// True once in some hundred calls, when it is time to check whether the descriptor is still
+    /// what it was.
     #[inline]
     pub fn is_due(&self) -> bool {
         const OFTEN: u32 = 256;
@@ -177,7 +186,7 @@ impl Held {
             calls % OFTEN == 0
         })
     }
-    /// Counts this use until [`Held::resume`]: for a call that leaves Rust in between.
+    /// Keeps this use counted until [`Held::resume`], for a call that leaves Rust in between.
     pub fn suspend(self) -> u32 {
         let index = self.index;
         if let Some(slot) = slot(index) {
@@ -187,7 +196,7 @@ impl Held {
         index
     }
     /// # Safety
-    /// `index` must come from `suspend`, once.
+    /// `index` must come from `suspend`, and be resumed only once.
     pub unsafe fn resume(index: u32) -> Held {
         if let Some(slot) = slot(index) {
             slot.waiting.fetch_sub(1, SeqCst);
@@ -207,14 +216,15 @@ impl Drop for Held {
 #[inline]
 fn release(index: u32) {
     let Some(slot) = slot(index) else { return };
-    // The last user claims the slot in the same step: free and filled at once it must never be.
+    // The last user claims the slot in the same step, because a slot must never be free and filled
+    // at once.
     let leave = |users| Some(if users == 1 { CLAIMED } else { users - 1 });
     if slot.users.fetch_update(AcqRel, Acquire, leave) == Ok(1) {
         empty(slot);
     }
 }
 
-/// [`release`] for a descriptor.
+/// Does what [`release`] does, for a descriptor.
 fn release_name(index: u32) {
     if let Some(slot) = slot(index) {
         slot.names.fetch_sub(1, SeqCst);
@@ -227,7 +237,7 @@ fn release_name(index: u32) {
 fn is_alone(tunnel: &ProcessTunnel) -> bool {
     let find = |index| {
         let slot = slot(index)?;
-        // The address alone is looked at: the slot may be another tunnel's, or empty.
+        // Only the address is looked at, because the slot may be another tunnel's, or empty.
         std::ptr::eq(slot.tunnel.get().cast(), tunnel).then_some(slot)
     };
     let all = 0..(CHUNKS * SLOTS_PER_CHUNK) as u32;
@@ -235,8 +245,9 @@ fn is_alone(tunnel: &ProcessTunnel) -> bool {
     let Some(slot) = all.take_while(exists).find_map(find) else {
         return false;
     };
-    // Whoever becomes a user counts among them first. Who was no call that is under way, and is one now, may have been
-    // counted there already and not be among the users any more: the changes tell.
+    // A new user is counted in `users` before anything else. A descriptor or a waiting call may
+    // have left the users while it is still counted in `others`, so that a new call goes unnoticed;
+    // `changes` shows that.
     let changes = || (slot.changes.load(SeqCst), tunnel.held_up().1);
     let before = changes();
     let others = slot.names.load(SeqCst) + slot.waiting.load(SeqCst) + tunnel.held_up().0;
@@ -245,7 +256,7 @@ fn is_alone(tunnel: &ProcessTunnel) -> bool {
 
 #[cold]
 fn empty(slot: &'static Slot) {
-    // SAFETY: no users, and CLAIMED keeps others away.
+    // SAFETY: the slot has no users, and CLAIMED keeps others away.
     unsafe { (*slot.tunnel.get()).assume_init_drop() };
     slot.users.store(FREE, Release);
 }
@@ -258,7 +269,7 @@ pub fn hold(fd: i32) -> Option<Held> {
         let slot = slot(index)?;
         let users = slot.users.load(Relaxed);
         if users == FREE || users & CLAIMED != 0 {
-            // Closed by another thread at this moment.
+            // Another thread may have closed the descriptor at this moment.
             if word(fd) != index + 1 {
                 continue;
             }
@@ -277,15 +288,18 @@ pub fn hold(fd: i32) -> Option<Held> {
     }
 }
 
-/// Enters a tunnel that is new in this process under a descriptor. EMFILE when the number is beyond what can be tracked.
+/// Enters a tunnel that is new in this process under a descriptor.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
 pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
-    // Now, because the program may forbid itself system calls next.
+    // The signals are watched now, because the program may forbid itself system calls next.
     crate::watch::guard();
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
     // SAFETY: every call that has the tunnel has it by a `Held`, which is counted in its slot.
     let tunnel = unsafe { tunnel.alone_when(is_alone) };
-    // SAFETY: `claim` gave this slot to us alone.
+    // SAFETY: `claim` gave this slot to this call alone.
     unsafe { (*slot.tunnel.get()).write(tunnel) };
     slot.names.store(0, Relaxed);
     slot.waiting.store(0, Relaxed);
@@ -293,7 +307,7 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     slot.calls.store(0, Relaxed);
     let device = sys::fstat(fd).map_or(0, |st| st.st_dev);
     slot.device.store(device, Relaxed);
-    // The first user is this call; bind adds the descriptor.
+    // The first user is this call; `bind` adds the descriptor.
     slot.users.store(1, Release);
     let held = Held { index };
     bind(fd, &held)
@@ -308,7 +322,7 @@ fn claim() -> Result<u32, Errno> {
                 .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
                 .is_err()
             {
-                // SAFETY: our own mapping that nobody has seen.
+                // SAFETY: the mapping is our own, and nobody has seen it.
                 unsafe { sys::unmap(fresh.cast(), size) };
             }
         }
@@ -344,7 +358,8 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The descriptor is closed or about to be: its tunnel, held. Not for a vfork child, whose table is its parent's.
+/// Forgets a descriptor that is closed or about to be. Returns its tunnel, held. A vfork child must
+/// not call this, because the table is its parent's.
 pub fn unbind(fd: i32) -> Option<Held> {
     if word(fd) == 0 || !process::owns_memory() {
         return None;
@@ -360,7 +375,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
     held
 }
 
-/// The descriptor has stopped being this tunnel. False when that is known already.
+/// Forgets that the descriptor is this tunnel. Returns false when that is known already.
 pub fn unbind_from(fd: i32, tunnel: &Held) -> bool {
     let Some(word) = place(fd) else {
         return false;
@@ -375,7 +390,7 @@ pub fn unbind_from(fd: i32, tunnel: &Held) -> bool {
     gone
 }
 
-/// Descriptors in a range that are tunnels, lowest first.
+/// The descriptors in a range that are tunnels, lowest first.
 pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
     let last = last.min(HIGHEST.load(Relaxed)).min(NUMBERS as u32 - 1);
     let first = if any() { first } else { u32::MAX };
@@ -384,7 +399,7 @@ pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
         .filter(|fd| is_tunnel(*fd))
 }
 
-/// This process's descriptors, for the core.
+/// This process's descriptors, for the crates that look for local tunnels.
 pub struct OwnTunnels;
 
 impl Local for OwnTunnels {
@@ -405,7 +420,7 @@ impl Local for OwnTunnels {
                 let index = (chunk * SLOTS_PER_CHUNK + i) as u32;
                 let mut fd = slot.some_fd.load(Relaxed) as i32;
                 if word(fd) != index + 1 {
-                    // That number was closed; another may be left.
+                    // That descriptor was closed; another one of the tunnel may be left.
                     let Some(other) = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)
                     else {
                         continue;
@@ -414,7 +429,7 @@ impl Local for OwnTunnels {
                     slot.some_fd.store(fd as u32, Relaxed);
                 }
                 let Some(held) = hold(fd) else { continue };
-                // What is rung must be the bell: nobody else's file gets a byte.
+                // The descriptor that is rung must be the bell, so that no other file gets a byte.
                 if held.inode() == inode && held.index == index && held.is_behind(fd) {
                     return Some(fd);
                 }

@@ -1,7 +1,9 @@
-//! What an exec is about to start: does it run past the library, and does it want a sanitizer's runtime in front of it?
+//! The program that an exec is about to start: does it run past the library, and does it want a
+//! sanitizer's runtime in front of the library?
 //!
-//! An exec may come in a vfork child or between fork and exec of a threaded program: nothing here allocates or locks. The look
-//! costs an open and a few reads; it never makes an exec fail.
+//! An exec may come in a vfork child, or between fork and exec of a threaded program, so nothing
+//! here allocates or locks. The look costs an open and a few reads, and it never makes an exec
+//! fail.
 
 use crate::config;
 use crate::uaccess;
@@ -14,7 +16,7 @@ use memtun_kernel::net as netdir;
 use memtun_sys::{self as sys, Fd};
 use std::ffi::CStr;
 
-/// Names of libraries that must stand in front of this one.
+/// Names of the libraries that must stand in front of this one.
 #[derive(Clone, Copy)]
 pub struct Target {
     names: [[u8; 48]; 2],
@@ -27,7 +29,7 @@ impl Target {
         count: 0,
     };
 
-    /// The program behind a path, as execveat(2) finds it.
+    /// Looks at the program behind a path, as execveat(2) finds it.
     pub fn at(dir: c_int, path: *const c_char) -> Target {
         let Ok(name) = uaccess::c_string(path) else {
             return Target::UNKNOWN;
@@ -41,7 +43,7 @@ impl Target {
         open(dir, path).map_or(Target::UNKNOWN, |fd| look(fd, name))
     }
 
-    /// The program that execvp(3) finds by this name.
+    /// Looks at the program that execvp(3) finds by this name.
     pub fn in_path(file: *const c_char) -> Target {
         let Ok(name) = uaccess::c_string(file) else {
             return Target::UNKNOWN;
@@ -53,7 +55,7 @@ impl Target {
         let path = unsafe { libc::getenv(c"PATH".as_ptr()) };
         let path = match path.is_null() {
             true => DEFAULT_PATH.as_bytes(),
-            // SAFETY: a NUL-terminated string of the environment.
+            // SAFETY: the value is a NUL-terminated string of the environment.
             false => unsafe { CStr::from_ptr(path) }.to_bytes(),
         };
         for dir in path.split(|b| *b == b':') {
@@ -71,7 +73,7 @@ impl Target {
         Target::UNKNOWN
     }
 
-    /// The program that is open here.
+    /// Looks at the program that is open as `fd`.
     pub fn of_fd(fd: c_int) -> Target {
         let mut target = Target::UNKNOWN;
         let mut buf = [0; 128];
@@ -80,7 +82,7 @@ impl Target {
         target
     }
 
-    /// Sanitizers' runtimes that it is linked with.
+    /// Names of the sanitizers' runtimes that the program is linked with.
     pub fn runtimes(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let named = |name: &'_ [u8; 48]| name.iter().position(|b| *b == 0).unwrap_or(name.len());
         self.names[..self.count]
@@ -89,14 +91,15 @@ impl Target {
     }
 }
 
-/// The string that these bytes were taken from.
+/// The C string that these bytes were taken from.
 fn terminated(bytes: &[u8]) -> Option<&CStr> {
-    // SAFETY: `uaccess::c_string` has seen the NUL behind them.
+    // SAFETY: `uaccess::c_string` has seen the NUL behind the bytes.
     let whole = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len() + 1) };
     CStr::from_bytes_with_nul(whole).ok()
 }
 
-/// What may be executed but not read shows at least its mode. A FIFO is not waited for.
+/// Opens a program. One that may be executed but not read shows at least its mode. A FIFO is not
+/// waited for.
 fn open(dir: c_int, path: &CStr) -> Option<Fd> {
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = sys::openat(dir, path, flags | libc::O_RDONLY, 0);
@@ -124,7 +127,8 @@ fn look(first: Fd, name: &[u8]) -> Target {
     target
 }
 
-/// Looks at one file. The length of its interpreter's path, which stands in `interpreter` then, if it is a script.
+/// Looks at one file. If it is a script, the path of its interpreter is put into `interpreter`, and
+/// the length of that path is returned.
 #[inline(never)]
 fn examine(
     fd: c_int,
@@ -169,7 +173,7 @@ fn examine(
     None
 }
 
-/// Once for a file and a net is enough.
+/// Is this the first look at this file in this net? One warning for both is enough.
 fn is_first(st: &libc::stat) -> bool {
     let number = st.st_ino.rotate_left(24) ^ st.st_dev;
     config::get().is_none_or(|config| netdir::says_first(&config.net, number))

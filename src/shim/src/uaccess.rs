@@ -1,9 +1,10 @@
-//! The program's memory.
+//! Access to the program's memory.
 //!
-//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash. In a process with a tunnel
-//! that crash is caught, see [`guard`] and `signals`: no system call is made that the program did not make. In other
-//! processes the program's handlers are left alone; there the pages are tried before they are touched, by system calls
-//! that change nothing. That is for paths and for requests on interfaces, never for a packet.
+//! A system call that is given a bad pointer fails with EFAULT; a copy in user space would crash.
+//! In a process with a tunnel that crash is caught (see [`guard`] and `signals`), and no system
+//! call is made that the program did not make. In other processes the program's handlers are left
+//! alone; there the pages are tried, by system calls that change nothing, before they are touched.
+//! That happens for paths and for requests on interfaces, never for a packet.
 
 use crate::signals::guarded;
 use crate::valgrind;
@@ -21,7 +22,7 @@ enum Access {
     Write,
 }
 
-/// Pages from `start` on that can be accessed, up to `len` bytes: how many bytes.
+/// Number of bytes from `start` on, up to `len`, that can be accessed.
 #[cold]
 fn accessible(start: usize, len: usize, access: Access) -> usize {
     let mut page = start & !(PAGE - 1);
@@ -34,16 +35,17 @@ fn accessible(start: usize, len: usize, access: Access) -> usize {
     len
 }
 
-/// rt_sigprocmask with an impossible `how` reads the set first (EFAULT) and then refuses (EINVAL); madvise with
-/// MADV_POPULATE_WRITE fails for a page that may not be written. Every sandbox allows the first, which also costs least; but
-/// valgrind would have something to say of it, so it is spared that.
+/// Can this page be accessed? rt_sigprocmask with an impossible `how` reads the set first (EFAULT)
+/// and then refuses (EINVAL); madvise with MADV_POPULATE_WRITE fails for a page that may not be
+/// written. Every sandbox allows the first, which also costs least. Valgrind would complain about
+/// it, so under valgrind it is not made.
 fn try_page(page: usize, access: Access) -> bool {
     const NO_SUCH_HOW: usize = 0x7fff;
     const SET_SIZE: usize = 8;
     const MADV_POPULATE_READ: usize = 22;
     const MADV_POPULATE_WRITE: usize = 23;
     if page == 0 {
-        // NULL would mean "no set" to rt_sigprocmask.
+        // rt_sigprocmask takes NULL for "no set", so NULL is refused here.
         return false;
     }
     let advise = |advice| {
@@ -56,7 +58,8 @@ fn try_page(page: usize, access: Access) -> bool {
         }
     } else {
         let args = [NO_SUCH_HOW, page, 0, SET_SIZE, 0, 0];
-        // SAFETY: reads 8 bytes of a page, or fails with EFAULT; the impossible `how` changes nothing.
+        // SAFETY: the call reads 8 bytes of a page, or fails with EFAULT; the impossible `how`
+        // changes nothing.
         if unsafe { syscall(libc::SYS_rt_sigprocmask, args) } == -(libc::EFAULT as isize) {
             return false;
         }
@@ -64,33 +67,37 @@ fn try_page(page: usize, access: Access) -> bool {
     access == Access::Read
         || match advise(MADV_POPULATE_WRITE) {
             0 => true,
-            // Before Linux 5.14 the advice is unknown, and whether the page is writable has to be believed.
+            // Before Linux 5.14 the advice is unknown, and the page has to be taken for writable.
             refused => refused == -(libc::EINVAL as isize) && !populate_is_known(),
         }
 }
 
-/// Does this kernel know MADV_POPULATE_WRITE? Asked with no page at all, which is always fine if it does.
+/// Does this kernel know MADV_POPULATE_WRITE? It is asked with no page at all, which never fails if
+/// it does.
 fn populate_is_known() -> bool {
-    // SAFETY: an empty range.
+    // SAFETY: the range is empty.
     unsafe { syscall(libc::SYS_madvise, [PAGE, 0, 23, 0, 0, 0]) == 0 }
 }
 
-/// Copies into the program's memory; as far as it goes, then EFAULT.
+/// Copies into the program's memory as far as that can be written.
+///
+/// # Errors
+/// - EFAULT: not all of it can be written.
 #[inline]
 pub fn copy_out(to: usize, data: &[u8]) -> Result<(), Errno> {
-    // SAFETY: as many bytes are borrowed.
+    // SAFETY: `data` borrows as many bytes.
     unsafe { copy_from(to, data.as_ptr() as usize, data.len()) }
 }
 
-/// The same from shared memory.
+/// The same as [`copy_out`] from shared memory.
 #[inline]
 fn copy_out_shared(to: usize, data: SharedBytes<'_>) -> Result<(), Errno> {
-    // SAFETY: as many bytes are mapped; who else writes them may do so.
+    // SAFETY: as many bytes are mapped, and others may write them at the same time.
     unsafe { copy_from(to, data.address(), data.len()) }
 }
 
 /// # Safety
-/// So many bytes at `from` can be read.
+/// That many bytes at `from` can be read.
 #[inline]
 unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
     if !in_user_space(to, len) {
@@ -101,7 +108,8 @@ unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
     } else {
         accessible(to, len, Access::Write)
     };
-    // SAFETY: memory of the program's, which it gave us to be written; what is read is the caller's contract.
+    // SAFETY: the destination is memory that the program gave to be written, and the caller
+    // promises that the source can be read.
     let left = unsafe { guard::copy(to, from, most) };
     if left == 0 && most == len {
         Ok(())
@@ -110,62 +118,70 @@ unsafe fn copy_from(to: usize, from: usize, len: usize) -> Result<(), Errno> {
     }
 }
 
-/// Copies from the program's memory, all of it or EFAULT.
+/// Copies from the program's memory.
+///
+/// # Errors
+/// - EFAULT: not all of it can be read.
 #[inline]
 pub fn copy_in(from: usize, room: &mut [u8]) -> Result<(), Errno> {
-    // SAFETY: `room` is ours.
+    // SAFETY: `room` is borrowed for writing.
     unsafe { copy_to(from, room.as_mut_ptr() as usize, room.len()) }
 }
 
-/// The same into shared memory.
+/// The same as [`copy_in`] into shared memory.
 #[inline]
 fn copy_in_shared(from: usize, room: SharedBytes<'_>) -> Result<(), Errno> {
-    // SAFETY: as many bytes are mapped; whoever reads them reckons with others' stores.
+    // SAFETY: as many bytes are mapped, and whoever reads them reckons with others' stores.
     unsafe { copy_to(from, room.address(), room.len()) }
 }
 
 /// # Safety
-/// So many bytes at `to` may be written.
+/// That many bytes at `to` may be written.
 #[inline]
 unsafe fn copy_to(from: usize, to: usize, len: usize) -> Result<(), Errno> {
     if !in_user_space(from, len) || !guarded() && accessible(from, len, Access::Read) < len {
         return Err(EFAULT);
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller promises that the destination may be written.
     match unsafe { guard::copy(to, from, len) } {
         0 => Ok(()),
         _ => Err(EFAULT),
     }
 }
 
-/// A value of a plain C type from the program's memory.
+/// Reads a value of a plain C type from the program's memory.
 ///
 /// # Safety
 /// Any bit pattern must be a valid `T`.
 pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
-    // SAFETY: the bytes of `value`, zeroed, are a valid slice.
+    // SAFETY: the bytes of `value`, which are zeroed, are a valid slice.
     let bytes =
         unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
     copy_in(from as usize, bytes)?;
-    // SAFETY: the caller's contract.
+    // SAFETY: any bit pattern is a valid `T`, which the caller promises.
     Ok(unsafe { value.assume_init() })
 }
 
 /// Stores a value of a plain C type into the program's memory.
 pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
-    // SAFETY: the bytes of a live value; padding is copied as it is.
+    // SAFETY: these are the bytes of a live value; padding is copied as it is.
     let bytes =
         unsafe { std::slice::from_raw_parts((value as *const T).cast::<u8>(), size_of::<T>()) };
     copy_out(to as usize, bytes)
 }
 
-/// The bytes of a C string of the program's, without the NUL. EFAULT, or ENAMETOOLONG from 4096 on.
+/// The bytes of a C string of the program's, without the NUL.
+///
+/// # Errors
+/// - EFAULT: the string cannot be read.
+/// - ENAMETOOLONG: it has 4096 bytes or more.
 pub fn c_string<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
     string(from, guarded())
 }
 
-/// The same of a string that the kernel has just read: it needs no trying.
+/// The same as [`c_string`] for a string that the kernel has just read, so that its pages need no
+/// trying.
 pub fn c_string_that_was_read<'a>(from: *const libc::c_char) -> Result<&'a [u8], Errno> {
     string(from, true)
 }
@@ -176,7 +192,7 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
     let room = USER_SPACE.checked_sub(start).ok_or(EFAULT)?.min(MOST);
     let mut length = 0;
     while length < room {
-        // Else one page at a time.
+        // Otherwise one page is looked at at a time.
         let some = if at_once {
             room
         } else if accessible(start + length, 1, Access::Read) == 1 {
@@ -184,11 +200,12 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
         } else {
             return Err(EFAULT);
         };
-        // SAFETY: the program's memory, tried above or caught.
+        // SAFETY: the program's memory was tried above, or a fault in it is caught.
         let found = unsafe { guard::string_length(start + length, some) }.ok_or(EFAULT)?;
         length += found;
         if found < some {
-            // SAFETY: all bytes from `start` to here are readable; the string lives as long as the caller's argument.
+            // SAFETY: all bytes from `start` to here are readable, and the string lives as long as
+            // the caller's argument.
             return Ok(unsafe { std::slice::from_raw_parts(start as *const u8, length) });
         }
     }
@@ -199,7 +216,7 @@ fn string<'a>(from: *const libc::c_char, at_once: bool) -> Result<&'a [u8], Errn
     })
 }
 
-/// The program's memory, which is this process's.
+/// The program's memory, which is this process's own.
 #[derive(Clone, Copy)]
 pub struct OwnMemory;
 

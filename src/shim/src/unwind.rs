@@ -1,8 +1,9 @@
 //! `_dl_find_object` for libgcc's unwinder, which build.rs links into the library.
 //!
-//! libgcc calls it to find the unwind table of an address. glibc has it from version 2.35 on; asked of glibc it would be the
-//! only thing for which the library could not be loaded by 2.34. This one is hidden, so that nobody else's unwinder meets it,
-//! and slower, which a panic of ours may be.
+//! libgcc calls this function to find the unwind table of an address. glibc has it from version
+//! 2.35 on, and would be asked for it alone in a library that version 2.34 can load otherwise. This
+//! one is hidden, so that no other unwinder finds it. It is slower, which does not matter for a
+//! panic in this library.
 
 use libc::{c_int, c_void, dl_phdr_info, size_t};
 
@@ -22,9 +23,10 @@ struct Search {
     found: Option<(usize, usize, usize)>,
 }
 
-/// Of one loaded object: its extent and its PT_GNU_EH_FRAME, if the address lies in it.
+/// Looks at one loaded object: notes its extent and its PT_GNU_EH_FRAME if the address lies in it.
 unsafe extern "C" fn look(info: *mut dl_phdr_info, _: size_t, search: *mut c_void) -> c_int {
-    // SAFETY: dl_iterate_phdr gives an object whose program headers are mapped, and what `find_object` gave it.
+    // SAFETY: dl_iterate_phdr passes an object whose program headers are mapped, and the pointer
+    // that `find_object` gave it.
     let (info, search, headers) = unsafe {
         let info = &*info;
         let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
@@ -51,13 +53,14 @@ unsafe extern "C" fn look(info: *mut dl_phdr_info, _: size_t, search: *mut c_voi
     1
 }
 
-/// 0 and the object that an address belongs to, -1 without one that has unwind tables.
+/// Finds the object that an address belongs to. Returns 0, or -1 when no object with unwind tables
+/// has it.
 unsafe extern "C" fn find_object(address: *mut c_void, found: *mut Found) -> c_int {
     let mut search = Search {
         address: address as usize,
         found: None,
     };
-    // SAFETY: `look` is called before this returns only, with a pointer to `search`.
+    // SAFETY: `look` is called only before this call returns, with a pointer to `search`.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
     let Some((start, end, table)) = search.found else {
         return -1;
@@ -70,12 +73,13 @@ unsafe extern "C" fn find_object(address: *mut c_void, found: *mut Found) -> c_i
         eh_frame: table as *mut c_void,
         reserved: [0; 7],
     };
-    // SAFETY: the unwinder gives room for one.
+    // SAFETY: the unwinder gives room for one value.
     unsafe { found.write(answer) };
     0
 }
 
-// An exported symbol would be everybody's, which Rust has no word against: hidden, it is the library's own.
+// Any other library's unwinder could be bound to an exported symbol, and Rust has no attribute
+// against that. A symbol that is written in assembly can be hidden.
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
     ".globl _dl_find_object",

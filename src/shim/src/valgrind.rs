@@ -1,6 +1,8 @@
-//! Is the program run by valgrind? Its tools look at system calls' arguments, and report what is strange on purpose.
+//! Is the program run by valgrind? Valgrind's tools look at the arguments of system calls, and
+//! would report those that this library makes strange on purpose.
 
-/// Asks as `RUNNING_ON_VALGRIND` of valgrind.h does: instructions that do nothing, and that valgrind knows.
+/// Asks as `RUNNING_ON_VALGRIND` of valgrind.h does, by instructions that do nothing and that
+/// valgrind recognises.
 #[cfg(target_arch = "x86_64")]
 pub fn is_watching() -> bool {
     const RUNNING_ON_VALGRIND: usize = 0x1001;
@@ -16,7 +18,8 @@ pub fn is_watching() -> bool {
     answer != 0
 }
 
-/// Asks as `RUNNING_ON_VALGRIND` of valgrind.h does: instructions that do nothing, and that valgrind knows.
+/// Asks as `RUNNING_ON_VALGRIND` of valgrind.h does, by instructions that do nothing and that
+/// valgrind recognises.
 #[cfg(target_arch = "aarch64")]
 pub fn is_watching() -> bool {
     const RUNNING_ON_VALGRIND: usize = 0x1001;

@@ -1,17 +1,19 @@
-//! Which signals the kernel gives to this library, and from when on; what it does with them is in `signals`.
+//! Which signals the kernel gives to this library, and from when on; `signals` says what the
+//! library does with them.
 #![forbid(unsafe_code)]
 
 use crate::{errno, host, process, signals};
 use libc::{c_int, sigaction as Action};
 use memtun_shm::truncated;
 
-/// Says how this library handles SIGBUS. Called once, in the constructor.
+/// Tells the other crates how this library handles SIGBUS. It is called once, in the constructor.
 pub fn init() {
     truncated::handled_by(|| watch(libc::SIGBUS));
 }
 
-/// The process has a tunnel now, or is a driver: from here on a bad pointer is found by touching what it points to. (Where
-/// nothing is mapped yet SIGBUS is not watched either.)
+/// Called when the process has a tunnel or is a driver: from here on a bad pointer is found by
+/// touching what it points to. (SIGBUS is watched here as well, because it is not yet where nothing
+/// is mapped.)
 pub fn guard() {
     if !signals::guarded() && process::owns_memory() {
         errno::keep(|| {
@@ -21,7 +23,7 @@ pub fn guard() {
     }
 }
 
-/// Sets our handler for a signal.
+/// Sets this library's handler for a signal.
 fn watch(number: c_int) {
     let Some(kept) = signals::of(number).filter(|kept| !kept.is_watched()) else {
         return;
@@ -32,24 +34,25 @@ fn watch(number: c_int) {
         return;
     }
     signals::show(&mut before.sa_mask, signals::opened(number));
-    // Before the handler can run.
+    // The program's action is kept before the handler can run.
     kept.set_wish(before);
     if set(kept) {
         kept.begin();
-        // The handlers of the others must not run with this one blocked.
+        // The handlers of the other signals must not run with this one blocked.
         for other in signals::all_watched() {
             set(other);
         }
     }
 }
 
-/// Gives the kernel our handler as the program's action wants it.
+/// Gives the kernel this library's handler in the form that the program's action wants.
 pub fn set(kept: &signals::Signal) -> bool {
     let unwanted: *mut Action = std::ptr::null_mut();
     host::sigaction(kept.number(), &kept.kernels_action(), unwanted) == 0
 }
 
-/// The process executes another program: what it ignores or blocks must be ignored or blocked there as well.
+/// Called before the process executes another program, where a signal that this one ignores or
+/// blocks must be ignored or blocked as well.
 pub fn before_exec() {
     let unwanted: *mut Action = std::ptr::null_mut();
     for kept in signals::all_watched().filter(|kept| kept.wish().sa_sigaction == libc::SIG_IGN) {
@@ -60,7 +63,7 @@ pub fn before_exec() {
     signals::block_for_exec();
 }
 
-/// It did not.
+/// Called when the exec failed.
 pub fn after_exec() {
     errno::keep(|| {
         for kept in signals::all_watched() {

@@ -1,7 +1,8 @@
 //! The packet area of a file, behind its head: memory that other processes write at the same time.
 //!
-//! Nothing of it is ever lent as a slice. Words of records are atomics; packets are copied in and out by [`SharedBytes`], by a
-//! function that the compiler cannot see into, so that to it a byte that changes meanwhile is any byte and nothing worse.
+//! No part of it is ever lent as a slice. The words of records are atomics. Packets are copied in
+//! and out by [`SharedBytes`], with a function that the compiler cannot see into: to the compiler,
+//! a byte that changes meanwhile is any byte and nothing worse.
 
 use crate::sync::AtomicU64;
 use crate::Errno;
@@ -9,33 +10,35 @@ use memtun_sys::PAGE;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The area. Nobody outside of this crate can name it.
+/// The packet area of a mapped file. Nobody outside of this crate can name it.
 #[derive(Clone, Copy)]
 pub struct Area<'m> {
     memory: Memory<'m>,
     len: usize,
 }
 
-/// Bytes that other processes may write at the same time. They stay with the thread that holds the lock.
+/// A range of bytes that other processes may write at the same time. It stays with the thread that
+/// holds the lock.
 #[derive(Clone, Copy)]
 pub struct SharedBytes<'m> {
     memory: Memory<'m>,
     len: usize,
 }
 
-/// What has an area, and words that say what stands in it. Nobody outside of this crate can name it: what it gives is for who
-/// holds a lock, or reckons with those who do.
+/// Something that has a packet area, and words that say what stands in it. Nobody outside of this
+/// crate can name it: what it gives is for callers that hold a lock, or that expect changes by
+/// those who do.
 pub trait Home {
-    /// The words.
+    /// Type of the words that describe the area.
     type Words;
-    /// The words.
+    /// Returns the words that describe the area.
     fn words(&self) -> &Self::Words;
-    /// The area.
+    /// Returns the area.
     fn area(&self) -> Area<'_>;
 }
 
 impl<'m> Area<'m> {
-    /// Bytes of it.
+    /// Length of the area in bytes.
     #[inline]
     pub(crate) fn len(self) -> usize {
         self.len
@@ -48,7 +51,8 @@ impl<'m> Area<'m> {
         end.is_some_and(|end| end <= self.len.min(kept))
     }
 
-    /// So many words at an offset that is a multiple of 8, if they lie within the first `kept` bytes.
+    /// Returns `N` words at an offset that is a multiple of 8, if they lie within the first `kept`
+    /// bytes.
     #[inline]
     pub(crate) fn words<const N: usize>(
         self,
@@ -58,7 +62,7 @@ impl<'m> Area<'m> {
         (offset % 8 == 0 && self.has(offset, N * 8, kept)).then(|| self.memory.words(offset))
     }
 
-    /// A range, if it lies within the first `kept` bytes.
+    /// Returns a range, if it lies within the first `kept` bytes.
     #[inline]
     pub(crate) fn bytes(self, offset: usize, len: usize, kept: usize) -> Option<SharedBytes<'m>> {
         self.has(offset, len, kept).then(|| SharedBytes {
@@ -67,7 +71,8 @@ impl<'m> Area<'m> {
         })
     }
 
-    /// So many words, and so many bytes behind them.
+    /// Returns `N` words at an offset that is a multiple of 8 and the `len` bytes behind them, if
+    /// all lie within the first `kept` bytes.
     #[inline]
     pub(crate) fn record<const N: usize>(
         self,
@@ -82,8 +87,14 @@ impl<'m> Area<'m> {
         })
     }
 
-    /// Makes sure that there is memory behind the first `upto` bytes; `reserved` remembers how far that has been done by
-    /// whichever process. In steps that double, so that an idle queue stays small. ENOSPC when the file system is full.
+    /// Makes sure that there is memory behind the first `upto` bytes. `reserved` records how far
+    /// that has been done, by whichever process. The steps double, so that an idle queue stays
+    /// small.
+    ///
+    /// # Errors
+    ///
+    /// - ENOSPC when the file system is full.
+    /// - ENOBUFS when the area is shorter than `upto` bytes.
     #[inline]
     pub fn reserve(self, reserved: &AtomicU64, upto: usize) -> Result<(), Errno> {
         if upto <= reserved.load(Relaxed) as usize {
@@ -102,7 +113,7 @@ impl<'m> Area<'m> {
             .or_else(|_| self.grow_to(reserved, least))
     }
 
-    /// How much is reserved next when `upto` bytes are wanted.
+    /// Returns how many bytes are to be reserved next when `upto` bytes are wanted.
     pub fn next_size(self, reserved: &AtomicU64, upto: usize) -> usize {
         const SMALLEST: usize = 32 << 10;
         const LARGEST: usize = 1 << 20;
@@ -113,7 +124,12 @@ impl<'m> Area<'m> {
             .map_or(self.len, |size| size.min(self.len))
     }
 
-    /// Reserves the first `goal` bytes, or nothing. ENOSPC when the file system is full.
+    /// Reserves the first `goal` bytes, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// - ENOSPC when the file system is full.
+    /// - ENOBUFS when the area is shorter than `goal` bytes.
     pub fn grow_to(self, reserved: &AtomicU64, goal: usize) -> Result<(), Errno> {
         let have = (reserved.load(Relaxed) as usize).min(self.len);
         let more = goal.saturating_sub(have);
@@ -127,19 +143,19 @@ impl<'m> Area<'m> {
 }
 
 impl<'m> SharedBytes<'m> {
-    /// How many.
+    /// Length of the range in bytes.
     #[inline]
     pub fn len(self) -> usize {
         self.len
     }
 
-    /// None at all?
+    /// Is the range empty?
     #[inline]
     pub fn is_empty(self) -> bool {
         self.len == 0
     }
 
-    /// Those of a range, as far as there are any.
+    /// Returns the bytes of a range within this one, as far as there are any.
     #[inline]
     pub fn part(self, range: Range<usize>) -> SharedBytes<'m> {
         let end = range.end.min(self.len);
@@ -150,7 +166,7 @@ impl<'m> SharedBytes<'m> {
         }
     }
 
-    /// The first `n` of them, or all that there are.
+    /// Returns the first `n` bytes, or all if there are fewer.
     #[inline]
     pub fn first(self, n: usize) -> SharedBytes<'m> {
         SharedBytes {
@@ -159,13 +175,13 @@ impl<'m> SharedBytes<'m> {
         }
     }
 
-    /// One byte as it is now, if there are so many.
+    /// Reads one byte as it is now; None behind the end.
     #[inline]
     pub fn get(self, at: usize) -> Option<u8> {
         (at < self.len).then(|| self.memory.byte(at))
     }
 
-    /// Fills the beginning of `room`; how many bytes were copied.
+    /// Fills the beginning of `room`, and returns how many bytes were copied.
     #[inline]
     pub fn copy_to(self, room: &mut [u8]) -> usize {
         let n = self.len.min(room.len());
@@ -173,13 +189,13 @@ impl<'m> SharedBytes<'m> {
         n
     }
 
-    /// The bytes, copied behind those that are in `buf`.
+    /// Appends a copy of the bytes to `buf`.
     #[inline]
     pub fn append_to(self, buf: &mut Vec<u8>) {
         self.memory.append(self.len, buf);
     }
 
-    /// Stores the beginning of `data`, as far as there is room.
+    /// Stores the beginning of `data`, as much as there is room for.
     #[inline]
     pub fn store(self, data: &[u8]) {
         let n = self.len.min(data.len());
@@ -198,7 +214,7 @@ mod real {
     use std::marker::PhantomData;
     use std::sync::atomic::AtomicU8;
 
-    /// Mapped memory from an address on; how much of it there is, is known beside it and checked there.
+    /// Mapped memory from an address on. Its length is known beside it, and checked there.
     #[derive(Clone, Copy)]
     pub(crate) struct Memory<'m> {
         at: *mut u8,
@@ -206,11 +222,11 @@ mod real {
     }
 
     impl<'m> Area<'m> {
-        /// The area that begins here.
+        /// Makes the area that begins at this address and has `len` bytes.
         ///
         /// # Safety
-        /// So many bytes must be mapped, shared and writable, for the lifetime, at an address that is a multiple of 8, in a
-        /// process that handles SIGBUS.
+        /// For the lifetime, `len` bytes must be mapped, shared and writable, at an address that is
+        /// a multiple of 8, in a process that handles SIGBUS.
         #[inline]
         pub unsafe fn at(at: *mut u8, len: usize) -> Area<'m> {
             let mapping = PhantomData;
@@ -222,7 +238,8 @@ mod real {
     }
 
     impl SharedBytes<'_> {
-        /// Where they begin, for a copy into memory that may not be there (see `memtun_sys::guard`).
+        /// Returns the address of the first byte, for a copy into memory that may not be there (see
+        /// `memtun_sys::guard`).
         #[inline]
         pub fn address(self) -> usize {
             self.memory.at as usize
@@ -240,7 +257,8 @@ mod real {
 
         #[inline]
         pub fn words<const N: usize>(self, offset: usize) -> &'m [AtomicU64; N] {
-            // SAFETY: `Area` has checked that as many aligned words lie within what is mapped for the lifetime.
+            // SAFETY: `Area` has checked that this many aligned words lie within what is mapped for
+            // the lifetime.
             unsafe { &*self.at.add(offset).cast::<[AtomicU64; N]>() }
         }
 
@@ -252,14 +270,16 @@ mod real {
 
         #[inline]
         pub fn load(self, room: &mut [u8]) {
-            // SAFETY: as many bytes are mapped, and the room is borrowed.
+            // SAFETY: the caller has checked that this many bytes are mapped, and `room` is
+            // borrowed exclusively.
             unsafe { copy(room.as_mut_ptr(), self.at, room.len(), Shared::From) };
         }
 
         #[inline]
         pub fn append(self, len: usize, buf: &mut Vec<u8>) {
             buf.reserve(len);
-            // SAFETY: as many bytes are mapped, there is room for them in the buffer, and what was copied is filled.
+            // SAFETY: the caller has checked that this many bytes are mapped, `reserve` made room
+            // for them in the buffer, and the copy has filled what `set_len` adds.
             unsafe {
                 copy(buf.as_mut_ptr().add(buf.len()), self.at, len, Shared::From);
                 buf.set_len(buf.len() + len);
@@ -268,51 +288,56 @@ mod real {
 
         #[inline]
         pub fn store(self, data: &[u8]) {
-            // SAFETY: as many bytes are mapped; who else writes them is borne by all who read.
+            // SAFETY: the caller has checked that this many bytes are mapped; every reader allows
+            // for other writers.
             unsafe { copy(self.at, data.as_ptr(), data.len(), Shared::To) };
         }
 
         #[inline]
         pub fn reserve(self, len: usize) -> Result<(), Errno> {
-            // SAFETY: `Area` has checked that the range is mapped; the process handles SIGBUS.
+            // SAFETY: `Area` has checked that the range is mapped, and its contract says that the
+            // process handles SIGBUS.
             unsafe { sys::reserve(self.at, len) }
         }
     }
 
-    /// The side of a copy that is shared.
+    /// Which side of a copy is shared memory.
     enum Shared {
         From,
         To,
     }
 
-    /// Copies bytes one of whose sides is shared.
+    /// Copies bytes from or to shared memory.
     ///
-    /// libc's memcpy(3), but by an address that the compiler has to look up: it cannot know what is called, and so assumes
-    /// nothing of what others store meanwhile.
+    /// This calls memcpy(3) of libc by an address that the compiler has to look up. So the compiler
+    /// cannot know which function is called, and assumes nothing about what others store meanwhile.
     ///
     /// # Safety
-    /// Both ranges must be valid and apart from each other, one of them for this caller alone.
+    /// Both ranges must be valid and must not overlap, and one of them must belong to this caller
+    /// alone.
     #[cfg(not(miri))]
     #[inline]
     unsafe fn copy(to: *mut u8, from: *const u8, n: usize, _: Shared) {
         use std::ffi::c_void;
         type Copy = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void;
         static COPY: Copy = libc::memcpy;
-        // SAFETY: the function's contract is the caller's.
+        // SAFETY: the caller guarantees what memcpy(3) requires.
         unsafe { std::ptr::read_volatile(&COPY)(to.cast(), from.cast(), n) };
     }
 
-    /// The same in miri, by whole words: to it a word that is read as such and stored by bytes is an error. Areas and what
-    /// stands in them begin at whole words.
+    /// Copies in miri by whole words, because miri reports an error when memory that is accessed as
+    /// a word is stored by bytes. Areas, and what stands in them, begin at whole words.
     ///
     /// # Safety
-    /// As above; the one that is shared is valid to the end of its last word.
+    /// The same as for the other `copy`; besides, the shared side must be valid to the end of its
+    /// last word.
     #[cfg(miri)]
     unsafe fn copy(to: *mut u8, from: *const u8, n: usize, shared: Shared) {
         let word = |at: *mut u8| at.cast::<u64>();
         for i in (0..n).step_by(8) {
             let some = (n - i).min(8);
-            // SAFETY: the caller's contract: a word is read or stored where it is shared, bytes where it is not.
+            // SAFETY: the caller guarantees that both ranges are valid: the shared side is accessed
+            // by words, the other one by bytes.
             unsafe {
                 let (mut bytes, from) = ([0; 8], from.add(i).cast_mut());
                 match shared {
@@ -372,7 +397,7 @@ mod model {
             self.words[at / 8].load(Relaxed).to_ne_bytes()[at % 8]
         }
 
-        /// Packets begin at a whole word, and nobody tears one.
+        /// Packets begin at a whole word, and nobody stores part of one.
         pub fn load(self, room: &mut [u8]) {
             for (chunk, word) in room.chunks_mut(8).zip(&self.words[self.from / 8..]) {
                 chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes()[..chunk.len()]);

@@ -1,6 +1,7 @@
 //! What locks and logs ask of the kernel.
 //!
-//! `loom` runs them without a kernel: threads that it starts, a futex of its own making, and time that stands still.
+//! `loom` runs them without a kernel: on threads that it starts, with a futex that is modelled
+//! here, and with a clock that stands still.
 #![forbid(unsafe_code)]
 
 #[cfg(not(loom))]
@@ -17,7 +18,7 @@ mod model {
     use std::time::Duration;
 
     loom::lazy_static! {
-        /// One queue of sleepers for every futex.
+        /// The sleepers of every futex, in one queue.
         static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
@@ -32,12 +33,12 @@ mod model {
         LAST.fetch_add(1, SeqCst) + 1
     }
 
-    /// A number of the calling thread's.
+    /// Returns a number that identifies the calling thread.
     pub fn gettid() -> i32 {
         ID.with(|id| *id as i32)
     }
 
-    /// Time stands still: nobody's patience ends, and nobody is found dead.
+    /// Returns always the same time, so that nobody's patience ends and nobody is found dead.
     pub fn now_ns(_clock: libc::clockid_t) -> u64 {
         1
     }
@@ -52,7 +53,7 @@ mod model {
         if !is_expected() {
             return Err(Errno(libc::EAGAIN));
         }
-        // Without an end: a wake-up that is lost is a deadlock, which loom finds.
+        // There is no time limit, so that a lost wake-up is a deadlock, which loom finds.
         drop(sleepers.wait(guard).unwrap());
         Ok(())
     }
@@ -61,7 +62,7 @@ mod model {
         wait(|| word.load(SeqCst) == expected)
     }
 
-    /// The futex that is the lower half of a word.
+    /// Sleeps on the futex that is the lower half of a word.
     pub fn half_wait(word: &AtomicU64, expected: u32) -> Result<(), Errno> {
         wait(|| word.load(SeqCst) as u32 == expected)
     }
@@ -72,7 +73,8 @@ mod model {
         sleepers.notify_all();
     }
 
-    /// Wakes one who sleeps on half a word; a test has one such word.
+    /// Wakes one thread that sleeps on half a word. A test has one such word, so it need not be
+    /// named.
     pub fn half_wake() {
         let (lock, sleepers) = &*SLEEPERS;
         let _guard = lock.lock().unwrap();

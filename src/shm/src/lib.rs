@@ -1,4 +1,4 @@
-//! Shared memory: the files of a net, their layout, locks and packet areas.
+//! The shared memory of a net: its files, their layout, locks and packet areas.
 
 mod area;
 mod below;

@@ -1,10 +1,13 @@
-//! A lock in shared memory that survives the death of its holder, and that nobody waits for without end.
+//! A lock in shared memory that survives the death of its holder, and that nobody waits for without
+//! end.
 //!
-//! One word of 64 bits, so that who holds it changes in one step: 0, or the holder's thread id with FUTEX_WAITERS beside it
-//! below, and above it the token of its process. The lower half is a futex of the kernel's, which marks it FUTEX_OWNER_DIED
-//! once it saw the holder die, see `thread`. The kernel hears of one lock per thread. So who has waited for a while
-//! asks whether the process of the token still lives: for outer locks of locks that nest, and where thread ids of other PID
-//! namespaces say nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
+//! The lock is one word of 64 bits, so that its holder changes in one step. The word is 0, or it
+//! holds the holder's thread id and FUTEX_WAITERS in its lower half and the token of the holder's
+//! process in its upper half. The lower half is a futex of the kernel's, which marks it
+//! FUTEX_OWNER_DIED once it has seen the holder die, see `thread`. The kernel is told of one lock
+//! per thread. So a thread that has waited for a while asks whether the process of the token still
+//! lives: for the outer ones of nested locks, and where thread ids of other PID namespaces say
+//! nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 #![forbid(unsafe_code)]
 
 use super::thread::{self, Thread};
@@ -19,33 +22,34 @@ pub use super::thread::{before_fork, forked, holds_any, init, leaving};
 
 /// How long a call of the program's waits for a lock.
 const PROGRAM: Duration = Duration::from_secs(1);
-/// How long somebody waits who can do without.
+/// How long a caller waits that can do without the lock.
 const BRIEF: Duration = Duration::from_millis(20);
-/// A holder that runs gets this much, also from a driver that has no time: the copy of a packet, and a time slice.
+/// How long a holder that runs is given even by a driver that has no time: enough for the copy of a
+/// packet, and a time slice.
 const GRACE: Duration = Duration::from_millis(2);
-/// How long one sleep is: then the holder is looked at.
+/// How long one sleep lasts, after which the holder is examined.
 const SLICE: Duration = Duration::from_millis(10);
-/// After this time the net's lock is taken from a holder that lives.
+/// How long a holder that lives may keep the net's lock before it is taken from him.
 const TAKE_AFTER: Duration = Duration::from_millis(300);
 
-/// What a lock needs to know of the processes that share it.
+/// What a lock needs to know about the processes that share it.
 pub trait Peers {
-    /// The calling process; not 0.
+    /// Returns the token of the calling process, which is not 0.
     fn token(&self) -> u32;
-    /// Does the process of a token live? None when nobody can tell.
+    /// Does the process of this token live? None means that nobody can tell.
     fn is_alive(&self, token: u32) -> Option<bool>;
 }
 
-/// How long to wait for a holder that lives.
+/// How long a thread waits for a lock whose holder lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Patience {
-    /// A call of the program's: a second.
+    /// A call of the program's waits for a second.
     Program,
-    /// Something that can be left out: 20 ms.
+    /// Something that can be left out waits for 20 ms.
     Brief,
-    /// A driver's: as long as it says, or for ever.
+    /// A driver waits as long as it says, or for ever.
     Driver(Option<Duration>),
-    /// That of somebody who will ask again at once and then wait.
+    /// Does not wait: the caller will ask again at once and then wait.
     Glance,
 }
 
@@ -64,7 +68,8 @@ impl Patience {
 }
 
 impl Patience {
-    /// How often to let others run before going to sleep. On a busy machine each may take some milliseconds.
+    /// Returns how often the thread lets others run before it goes to sleep. On a busy machine each
+    /// time may take some milliseconds.
     fn yields(self) -> u32 {
         match self {
             _ if cfg!(loom) => 0,
@@ -74,20 +79,21 @@ impl Patience {
     }
 }
 
-/// A lock. Zeroed memory is a free one.
+/// A lock in shared memory. Zeroed memory is a free lock.
 ///
-/// Safe code cannot make one, only find it in a file that is mapped, where it stays at its place: a thread remembers the
-/// locks that it holds by their addresses.
+/// Safe code cannot make one, but only find it in a mapped file, where it stays in its place: a
+/// thread remembers the locks that it holds by their addresses.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub struct Lock {
     word: Word,
-    /// Rises when it is taken in turn: a holder that lets go and comes back is not one that does not let go.
+    /// Count of the times that the lock was taken in turn. It distinguishes a holder that lets go
+    /// and comes back from one that does not let go.
     turn: AtomicU32,
     _reserved: u32,
 }
 
-/// What stands in the word of a lock that is held.
+/// Returns the word of a lock that this thread of the process with this token holds.
 fn held_by(thread: Thread, token: u32) -> u64 {
     (token as u64) << 32 | thread.tid as u64
 }
@@ -96,15 +102,19 @@ fn held_by(thread: Thread, token: u32) -> u64 {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Free,
-    /// The last holder died with it, or was taken to be gone.
+    /// The last holder died with the lock, or was taken to be gone.
     Dead,
 }
 
 impl Lock {
-    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees the state.
+    /// Takes the lock. When the last holder died with it, `repair` runs before anybody else sees
+    /// the state.
     ///
-    /// EAGAIN when this very thread holds it (it is in a signal handler), or when its holder lives and did not let go in
-    /// time: it is stopped, or has left the call by a jump.
+    /// # Errors
+    ///
+    /// EAGAIN when the calling thread holds the lock already, because it runs a signal handler; or
+    /// when the holder lives and did not let go in time, because it is stopped or has left the call
+    /// by a jump.
     #[inline]
     pub fn lock<'a, P: Peers>(
         &'a self,
@@ -128,8 +138,13 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Takes a lock whose state is whole after every step that is made under it: its holder may be replaced when it does not
-    /// let go, and a signal handler over a call that holds it goes on as if it had it itself.
+    /// Takes a lock whose state is consistent after every step that is made under it. Its holder
+    /// may be replaced when it does not let go, and a signal handler over a call that holds the
+    /// lock goes on as if it held the lock itself.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the holder lives and did not let go in time.
     pub fn lock_in_turn<'a, P: Peers>(
         &'a self,
         peers: &P,
@@ -146,13 +161,15 @@ impl Lock {
         Ok(guard)
     }
 
-    /// Does the calling thread hold it, or is it about to take it or has just let it go below a signal handler?
+    /// Does the calling thread hold the lock? The answer is yes also in a signal handler that
+    /// interrupts the thread while it takes the lock or lets it go.
     pub fn is_mine(&self) -> bool {
         thread::remembers(&self.word)
     }
 
-    /// Was a guard of it leaked by a thread of this process? To be asked when nobody borrows the lock. That thread remembers
-    /// it, and the kernel looks at it when the thread ends.
+    /// Was a guard of this lock leaked by a thread of this process? The caller knows that nobody
+    /// borrows the lock. A thread that leaked a guard remembers the lock, and the kernel looks at
+    /// the lock's word when that thread ends.
     #[cfg(not(loom))]
     pub(super) fn is_leaked(&self) -> bool {
         let tid = self.word.load(Relaxed) as u32 & TID;
@@ -160,16 +177,18 @@ impl Lock {
         self.is_mine() || others && memtun_sys::has_thread(tid as i32)
     }
 
-    /// Takes the lock if its word is `expected`, keeping the bits `keep`.
+    /// Takes the lock if its word is `expected`, and keeps the bits `keep` in the new word.
     #[inline(always)]
     fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
-        // Who announces what it does not get is in danger, see below: not where that can be seen before.
+        // A thread that announces a lock which it does not get is in danger, see below, so it
+        // announces none that it can see it will not get.
         if self.word.load(Relaxed) != expected {
             return None;
         }
         let thread = Thread::current();
         let mine = held_by(thread, token);
-        // Before the word changes: a signal handler that comes in between must find the lock here.
+        // The lock is remembered before the word changes: a signal handler that comes in between
+        // must find it.
         let place = thread::push(&self.word, thread.tid, mine)?;
         let before = thread.announce(self.word.announced());
         let taken = self
@@ -177,13 +196,14 @@ impl Lock {
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
         if taken.is_err() || thread.has_become_another() {
             if taken.is_ok() && !thread::was_held_at_fork(place) {
-                // The child of a handler's fork has come here in its parent's name.
+                // This is the child of a fork that a signal handler made, and it has taken the lock
+                // in its parent's name.
                 if self.unlock(mine) {
                     self.wake();
                 }
             }
-            // Not while waiting: the kernel must not take the word of a thread with the same id in another PID namespace
-            // for this one's.
+            // Nothing is announced while waiting: the kernel must not take the word of a thread
+            // with the same id in another PID namespace for this thread's.
             thread.restore(before);
             thread::pop(place);
             return None;
@@ -210,7 +230,7 @@ impl Lock {
         patience: Patience,
         take_after: Option<Duration>,
     ) -> Result<(Guard<'_>, Taken), Errno> {
-        // A round more is a possibility more for loom.
+        // One round more would multiply the orders that loom has to try.
         const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
         let patient = SPINS + patience.yields();
         let waiters = WAITERS as u64;
@@ -241,8 +261,9 @@ impl Lock {
                 std::hint::spin_loop();
                 continue;
             } else if round < patient {
-                // Holders keep a lock for the time of a copy: who was woken by one of them, often while it still holds the
-                // lock, does better to let it finish than to go to sleep.
+                // Holders keep a lock for the time of a copy. A thread that was woken by a holder,
+                // often while that still holds the lock, does better to let it finish than to go to
+                // sleep.
                 below::yield_now();
                 continue;
             }
@@ -277,19 +298,20 @@ impl Lock {
             }
             let time = Duration::from_nanos(end - now).min(SLICE);
             self.word.sleep(waited as u32, time);
-            // Others may sleep as well: whoever takes the lock now must wake one of them.
+            // Other threads may sleep as well, so whoever takes the lock now must wake one of them.
             keep = waiters;
             round = patient;
         }
     }
 
-    /// Lets go of the lock, if this still stands in its word: it may have been given up, or taken from a holder that did not
-    /// run. Does somebody wait?
+    /// Releases the lock if its word still says `mine`; it may have been given up, or taken from a
+    /// holder that did not run. Returns whether somebody waits.
     #[inline]
     fn unlock(&self, mine: u64) -> bool {
         let mut word = mine;
         while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
-            // Marked by mistake: a thread with the same id in another PID namespace was killed where it had announced it.
+            // The kernel has marked the word by mistake: a thread with the same id in another PID
+            // namespace was killed where it had announced it.
             let marked = mine >> 32 << 32 | OWNER_DIED as u64;
             if now & HOLDER != mine && now & HOLDER != marked {
                 return false;
@@ -305,7 +327,8 @@ impl Lock {
     }
 }
 
-/// What somebody who waits has seen of the holder.
+/// What a waiting thread has seen of the holder: its word and turn, since when, and when it was
+/// last examined.
 #[derive(Default)]
 struct Holding {
     holder: u64,
@@ -315,8 +338,9 @@ struct Holding {
 }
 
 impl Holding {
-    /// The kernel says that the holder died. May its process live all the same? Then a thread of it ended with the lock, or
-    /// another PID namespace's thread of the same id was killed and this one is at work.
+    /// The kernel says that the holder died. May its process live all the same? It may when only a
+    /// thread of it ended with the lock, or when another PID namespace's thread of the same id was
+    /// killed and this holder is at work.
     fn may_live(&mut self, holder: u64, turn: u32, peers: &dyn Peers) -> bool {
         let now = below::now_ns(libc::CLOCK_MONOTONIC);
         if (self.holder, self.turn) != (holder, turn) || self.since == 0 {
@@ -331,7 +355,7 @@ impl Holding {
             && peers.is_alive((holder >> 32) as u32) == Some(true)
     }
 
-    /// Is the holder dead, or has it had its turn?
+    /// Is the holder dead, or has it had its time?
     fn has_gone(
         &mut self,
         holder: u64,
@@ -361,18 +385,18 @@ impl Holding {
     }
 }
 
-/// Holds a [`Lock`] while it lives.
+/// Holds a [`Lock`] until it is dropped.
 #[must_use]
 pub struct Guard<'a> {
-    /// None in a signal handler over a call that holds the lock.
+    /// The lock, or None in a signal handler over a call that holds the lock.
     lock: Option<&'a Lock>,
-    /// What was pending on the thread's robust list.
+    /// What was announced on the thread's robust list before.
     before: usize,
-    /// Where the thread remembers it.
+    /// Index of the place at which the thread remembers the lock.
     place: usize,
-    /// What stands in the word.
+    /// What the word of the lock says while this guard holds it.
     mine: u64,
-    /// A lock is let go by the thread that took it.
+    /// Makes the guard stay on its thread, because a lock is released by the thread that took it.
     _thread: PhantomData<*const ()>,
 }
 
@@ -393,12 +417,14 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if let Some(lock) = self.lock {
             let thread = Thread::current();
-            // The child of a handler's fork that returned has its parent's guard, not its lock.
+            // The child of a handler's fork that returned has its parent's guard, but not its
+            // parent's lock.
             let waited = thread.tid == self.mine as u32 && lock.unlock(self.mine);
             thread.restore(self.before);
             thread::pop(self.place);
             if waited {
-                // Not while it is announced: this thread may lose the processor here, and be killed.
+                // Nobody is woken while the lock is announced: this thread may lose the processor
+                // here, and be killed.
                 lock.wake();
             }
         }

@@ -1,17 +1,23 @@
-//! The outbound log: what the program wrote, kept in an interface's file until newer packets need the room.
+//! The outbound log: what the program wrote, kept in an interface's file until newer packets need
+//! the room.
 //!
-//! While somebody captures, what is injected and what is refused stands there as well, in the order of things; who only
-//! wants what the program wrote passes over those records. Any number of subscribers read without taking a lock, each with
-//! a [`Cursor`] of its own, by a [`Reader`]; who holds the interface's lock has a [`Writer`]. The program overwrites the
-//! oldest packets and waits for nobody but a capturer. A position is one word, a running number (40 bits) over a place in
-//! units of 16 bytes (24 bits), so that each change is one store. A subscriber copies first and then looks whether the head has passed
-//! its cursor meanwhile: if so, what it copied may be torn; it goes on in the middle of what is kept. Records count the
-//! packets before them, so that each reader knows exactly how many it has missed.
+//! While somebody captures, injected and refused packets stand there as well, in the order of
+//! events. A reader that only wants what the program wrote skips those records. Any number of
+//! subscribers read without taking a lock, each with a [`Cursor`] of its own, through a [`Reader`].
+//! The holder of the interface's lock has a [`Writer`]. The program overwrites the oldest packets
+//! and waits for nobody but a capturer.
 //!
-//! The log begins with room for any packet that a network carries, and grows while the file system has room for history
-//! (`NetDir` says how much). Where it has none the log goes round in what it has: the history is shorter then, and
-//! no write fails. Only a packet that is larger than that room needs more at once; where the file system is full it gets
-//! ENOBUFS, which is what the kernel says when it finds no memory for a packet.
+//! A position is one word, a running number (40 bits) above a place in units of 16 bytes (24 bits),
+//! so that each change is one store. A subscriber first copies, and then checks whether the head
+//! has passed its cursor meanwhile. If so, what it copied may be torn, and it goes on in the middle
+//! of what is kept. Each record counts the packets before it, so that a reader knows exactly how
+//! many it has missed.
+//!
+//! The log begins with room for any packet that a network carries, and grows while the file system
+//! has room for history (`NetDir` says how much). Where the file system has none, the log goes
+//! round in the room that it has: the history is shorter then, and no write fails. Only a packet
+//! that is larger than that room needs more at once. Where the file system is full it gets ENOBUFS,
+//! which the kernel answers when it finds no memory for a packet.
 #![forbid(unsafe_code)]
 
 use crate::area::{Area, Home, SharedBytes};
@@ -30,8 +36,8 @@ const PLACE_BITS: u32 = 24;
 #[cfg(not(loom))]
 pub(crate) const MOST_BYTES: usize = UNIT << PLACE_BITS;
 
-/// What stands in front of a packet, in four words. Its running number tells whether a position leads here, or on to the
-/// beginning of the area because this record did not fit before the end.
+/// The four words in front of a packet. The running number tells whether a position leads here, or
+/// to the beginning of the area because this record did not fit before the end.
 #[derive(Clone, Copy)]
 struct Head<'m>(&'m [AtomicU64; 4]);
 
@@ -42,22 +48,23 @@ impl<'m> Head<'m> {
     fn time_ns(self) -> &'m AtomicU64 {
         &self.0[1]
     }
-    /// [`Facts`]
+    /// The packed [`Facts`] of the packet.
     fn facts(self) -> &'m AtomicU64 {
         &self.0[2]
     }
-    /// Packets before this one that the program wrote with success.
+    /// Number of packets before this one that the program wrote successfully.
     fn written(self) -> &'m AtomicU64 {
         &self.0[3]
     }
 }
 
-/// Length, ethertype and flags of a packet in one word, from below.
+/// Length, ethertype and flags of a packet, which are packed into one word from its low end.
 #[derive(Clone, Copy)]
 struct Facts {
     len: u32,
     ethertype: u16,
-    /// 1 for inbound, over the errno of a packet that was refused, times 2.
+    /// Bit 0 is set for an inbound packet; the bits above it are the errno of a packet that was
+    /// refused.
     flags: u16,
 }
 
@@ -76,7 +83,7 @@ impl Facts {
     }
 }
 
-/// Units of a record's words.
+/// Length of a record's words, in units.
 const RECORD: u64 = 2;
 const INBOUND: u16 = 1;
 
@@ -84,23 +91,24 @@ const INBOUND: u16 = 1;
 #[repr(C)]
 #[derive(Default)]
 pub struct Log {
-    /// Place and number of the oldest packet kept.
+    /// Position of the oldest packet that is kept.
     head: AtomicU64,
-    /// Place and number of the next packet.
+    /// Position of the packet that comes next.
     tail: AtomicU64,
     /// Bytes of the area that have memory behind them.
     pub(crate) reserved: AtomicU64,
-    /// Futex: rises with every packet, and with deletion.
+    /// Futex that rises with every packet, and with the deletion of the interface.
     event: AtomicU32,
-    /// Sleepers on `event`, see [`NetState::waiters`](crate::layout::NetState::waiters).
+    /// Number of sleepers on `event`, see [`NetState::waiters`](crate::layout::NetState::waiters).
     waiters: AtomicU32,
-    /// Packets among the records that the program wrote with success.
+    /// Number of packets so far that the program wrote successfully.
     written: AtomicU64,
-    /// Where somebody who was overtaken can go on: a late record that begins in each eighth of it.
+    /// Positions where a reader that was overtaken can go on: for each eighth of the log, the first
+    /// record that begins in it, as of the last time that it was written.
     marks: [AtomicU64; 8],
 }
 
-/// A place in the log: a packet's running number and where it stands.
+/// A position in the log: a packet's running number, and the place where it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position(u64);
 
@@ -108,14 +116,14 @@ impl Position {
     fn new(number: u64, place: u64) -> Position {
         Position(number << PLACE_BITS | place)
     }
-    /// Running number of the packet.
+    /// Returns the running number of the packet.
     pub fn number(self) -> u64 {
         self.0 >> PLACE_BITS
     }
     fn place(self) -> u64 {
         self.0 & ((1 << PLACE_BITS) - 1)
     }
-    /// The position behind a record that stands here with a packet of `len` bytes.
+    /// Returns the position behind a record that stands here with a packet of `len` bytes.
     fn after(self, len: u32) -> Position {
         Position::new(
             self.number() + 1,
@@ -124,18 +132,18 @@ impl Position {
     }
 }
 
-/// What a record says of its packet.
+/// What a record says about its packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
     /// Ethertype in host byte order.
     pub ethertype: u16,
-    /// Nanoseconds since the epoch.
+    /// Time of the packet in nanoseconds since the epoch (CLOCK_REALTIME).
     pub time_ns: u64,
-    /// Length of the whole packet.
+    /// Length of the whole packet in bytes.
     pub len: usize,
-    /// Toward the program?
+    /// Did the packet go toward the program (inbound)?
     pub inbound: bool,
-    /// Why the packet went nowhere, if it did.
+    /// Errno with which the packet was refused, or None when it was not.
     pub refused: Option<Errno>,
 }
 
@@ -144,22 +152,23 @@ pub struct Record {
 pub enum Entry {
     /// The next packet, copied.
     Packet(Record),
-    /// The cursor was overtaken: so many packets are gone; it goes on with what is kept.
+    /// The cursor was overtaken, and this many packets are gone. The next read goes on with what is
+    /// kept.
     Lost(u64),
-    /// Nothing new.
+    /// There is nothing new.
     Empty,
 }
 
-/// What is to be said of a packet that is appended.
+/// What became of a packet that is appended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sort {
-    /// The program wrote it.
+    /// The program wrote it (outbound).
     Written,
-    /// It was put into the program's queue.
+    /// It was put into the program's queue (inbound).
     Injected,
-    /// The program's write failed.
+    /// The program's write failed with this errno.
     WriteRefused(Errno),
-    /// It was not put into the program's queue.
+    /// It was not put into the program's queue, and its sender got this errno.
     InjectRefused(Errno),
 }
 
@@ -175,46 +184,47 @@ impl Sort {
     }
 }
 
-/// Where somebody reads.
+/// The place at which a subscriber reads, and what it reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
     at: Position,
-    /// Injected and refused packets as well?
+    /// Does the subscriber read injected and refused packets as well?
     everything: bool,
-    /// Count of packets before the next one that is to be read; None: whatever comes.
+    /// Number of packets before the next one that is to be read; None when nothing is expected, so
+    /// that whatever comes is next.
     expected: Option<u64>,
 }
 
 impl Cursor {
-    /// Running number of the record that is read next.
+    /// Returns the running number of the record that is read next.
     pub fn number(&self) -> u64 {
         self.at.number()
     }
 
-    /// How many packets are before the next one, as far as that is known.
+    /// Returns how many packets are before the next one, as far as that is known.
     pub fn expected(&self) -> Option<u64> {
         self.expected
     }
 }
 
 impl Log {
-    /// Position of the oldest packet kept.
+    /// Returns the position of the oldest packet that is kept.
     pub fn oldest(&self) -> Position {
         Position(self.head.load(Acquire))
     }
 
-    /// Position of the packet that comes next.
+    /// Returns the position of the packet that comes next.
     pub fn next(&self) -> Position {
         Position(self.tail.load(Acquire))
     }
 
-    /// Something has happened that those who sleep want to know.
+    /// Notes that something has happened that sleepers want to know. [`Log::ring`] wakes them.
     #[inline]
     pub fn announce(&self) {
         self.event.fetch_add(1, SeqCst);
     }
 
-    /// Wakes subscribers that sleep. After a packet was appended, without the lock.
+    /// Wakes the subscribers that sleep. It is called without the lock after a packet was appended.
     #[inline]
     pub fn ring(&self) {
         if self.waiters.load(SeqCst) != 0 {
@@ -222,7 +232,7 @@ impl Log {
         }
     }
 
-    /// Sleeps while `nothing_new`, at most for this time. Was it over?
+    /// Sleeps while `nothing_new` is true, but at most for `time`. Returns whether the time passed.
     pub fn sleep(&self, time: Duration, nothing_new: impl FnOnce() -> bool) -> bool {
         self.waiters.fetch_add(1, SeqCst);
         let seen = self.event.load(SeqCst);
@@ -234,7 +244,7 @@ impl Log {
     }
 }
 
-/// Reads a log without a lock.
+/// Reads a log without holding a lock.
 pub struct Reader<'m, L>(&'m L);
 
 impl<L> Clone for Reader<'_, L> {
@@ -261,27 +271,28 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         self.0.area()
     }
 
-    /// Bytes of the area that have memory behind them, as far as anybody says the truth.
+    /// Returns how many bytes of the area have memory behind them, if shared memory says the truth.
     #[inline]
     fn kept(self) -> usize {
         self.log().reserved.load(Acquire) as usize
     }
 
-    /// Bytes of a packet, if memory is behind them. Who reads without the lock may find any length.
+    /// Returns the bytes of a packet, if there is memory behind them. A reader without the lock may
+    /// find any length.
     #[inline]
     fn data(self, place: u64, len: usize) -> Option<SharedBytes<'m>> {
         let offset = (place + RECORD) as usize * UNIT;
         self.area().bytes(offset, len, self.kept())
     }
 
-    /// What stands at a place, if memory does.
+    /// Returns the record's words at a place, if there is memory behind them.
     #[inline]
     fn entry(self, place: u64) -> Option<Head<'m>> {
         let words = self.area().words(place as usize * UNIT, self.kept())?;
         Some(Head(words))
     }
 
-    /// The record that a position leads to. None when it has been overwritten.
+    /// Returns the record to which a position leads, or None when it has been overwritten.
     #[inline]
     fn resolve(self, at: Position) -> Option<(Position, Head<'m>)> {
         [at.place(), 0].into_iter().find_map(|place| {
@@ -292,16 +303,18 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         })
     }
 
-    /// A cursor at the oldest packet kept: of those that the program wrote, or of everything.
+    /// Makes a cursor at the oldest packet that is kept. It reads the packets that the program
+    /// wrote, or everything.
     pub fn cursor(self, everything: bool) -> Cursor {
         loop {
-            // In this order the tail is never the older one of the two.
+            // In this order the tail is never older than the head.
             let head = self.log().oldest();
             let tail = self.log().next();
             let expected = if everything || tail.number() == 0 {
                 Some(head.number())
             } else if head.number() == tail.number() {
-                // Nothing is kept; what stands there may be the next record in the making.
+                // No record is kept. The place that the head leads to may hold the next record
+                // before it is complete.
                 None
             } else {
                 self.resolve(head).map(|(_, r)| r.written().load(Relaxed))
@@ -317,7 +330,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
-    /// A cursor at the oldest record kept that has missed those before it.
+    /// Makes a cursor at the oldest record that is kept, which counts all earlier records as
+    /// missed. It reads everything.
     pub fn cursor_from_start(self) -> Cursor {
         Cursor {
             expected: Some(0),
@@ -325,8 +339,9 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
-    /// When the record at `cursor` was written, without reading it. None when there is none; 0 when the cursor was
-    /// overtaken, which the next [`Reader::read`] tells. For cursors that read everything.
+    /// Returns the time of the record at `cursor` in nanoseconds since the epoch, without reading
+    /// the packet. None means that there is no record, and 0 that the cursor was overtaken, which
+    /// the next [`Reader::read`] reports. The cursor must be one that reads everything.
     #[inline]
     pub fn peek(self, cursor: &Cursor) -> Option<u64> {
         let tail = self.log().next();
@@ -342,7 +357,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         Some(if overtaken { 0 } else { time })
     }
 
-    /// Copies the packet at `cursor` into `buf` and moves the cursor on.
+    /// Copies the packet at `cursor` into `buf`, whose contents it replaces, and moves the cursor
+    /// on.
     pub fn read(self, cursor: &mut Cursor, buf: &mut Vec<u8>) -> Entry {
         loop {
             let written = self.log().written.load(Acquire);
@@ -377,8 +393,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
             buf.clear();
             if wanted {
                 if let Some(data) = self.data(at.place(), len) {
-                    // The bytes may change under the copy, which the check of the head below finds out before anybody
-                    // looks at them.
+                    // The bytes may change during the copy. The check of the head below finds that
+                    // out before anybody looks at them.
                     data.append_to(buf);
                 }
             }
@@ -388,7 +404,7 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
                 continue;
             }
             if wanted && buf.len() != len {
-                // Damaged.
+                // The record is damaged, so nothing before the tail can be read.
                 cursor.at = tail;
                 continue;
             }
@@ -410,13 +426,14 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
-    /// The cursor was overtaken: to the middle of what is kept, so that it is not overtaken again at once.
+    /// Moves a cursor that was overtaken to the middle of what is kept, so that it is not overtaken
+    /// again at once.
     fn go_on(self, cursor: &mut Cursor, tail: Position) {
         // Whoever overwrites a record has moved the head before.
         fence(Acquire);
         let head = self.log().oldest();
         if head.number() <= cursor.at.number() {
-            // Not overtaken but damaged; it must not be looked at for ever.
+            // The cursor was not overtaken; the record is damaged, and must not be tried for ever.
             cursor.at = tail;
             return;
         }
@@ -429,7 +446,7 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     }
 }
 
-/// The log of an interface whose lock is held, by the thread that holds it.
+/// Writes the log of an interface whose lock is held, by the thread that holds it.
 pub struct Writer<'m, L>(Reader<'m, L>, PhantomData<*const ()>);
 
 impl<L> Clone for Writer<'_, L> {
@@ -441,7 +458,7 @@ impl<L> Clone for Writer<'_, L> {
 impl<L> Copy for Writer<'_, L> {}
 
 impl<'m, L: Home<Words = Log>> Writer<'m, L> {
-    /// For who holds the lock.
+    /// Makes the writer for a caller that holds the interface's lock.
     #[inline]
     pub(crate) fn new(logged: &'m L) -> Self {
         Writer(Reader(logged), PhantomData)
@@ -452,7 +469,7 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         self.0.log()
     }
 
-    /// Where a record of `need` units goes, with memory behind it.
+    /// Returns the place for a record of `need` units, with memory behind it.
     #[inline]
     fn place(self, tail: Position, need: u64) -> Result<u64, Errno> {
         let area = self.0.area();
@@ -466,8 +483,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         Ok(0)
     }
 
-    /// How much memory the log is to have before it is worth while to append a packet of `len` bytes, if it has less and
-    /// may have more.
+    /// Returns how many bytes of memory the log should have before a packet of `len` bytes is
+    /// appended, if it has less and may have more.
     #[inline]
     pub fn wants(self, len: usize) -> Option<usize> {
         let need = RECORD as usize + len.div_ceil(UNIT);
@@ -478,8 +495,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         wants.then_some(upto)
     }
 
-    /// Gives the log memory for its first `upto` bytes and some more, if `allowed` says so of the bytes that this takes.
-    /// Did it get it?
+    /// Gives the log memory for its first `upto` bytes and for some more, if `allowed` agrees to
+    /// the number of bytes that this takes. Returns whether it got the memory.
     pub fn grow(self, upto: usize, allowed: impl FnOnce(u64) -> bool) -> bool {
         let (area, reserved) = (self.0.area(), &self.log().reserved);
         let goal = area.next_size(reserved, upto);
@@ -487,15 +504,21 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         allowed(more) && area.grow_to(reserved, goal).is_ok()
     }
 
-    /// The size of the parts of which the log remembers where they were last begun: an eighth of what it has.
+    /// Returns the size of the parts whose beginnings the log marks, as a power of two of units: an
+    /// eighth of the log's memory.
     #[inline]
     fn mark_bits(self) -> u32 {
         let units = self.log().reserved.load(Relaxed).max(PAGE as u64) / UNIT as u64;
         (units - 1).ilog2() - 2
     }
 
-    /// Appends a packet of `len` bytes that `fill` stores. What `fill` refuses is not logged. ENOBUFS when there is no room
-    /// for such a packet at all.
+    /// Appends a packet of `len` bytes, which `fill` stores, returning its ethertype. A packet that
+    /// `fill` refuses is not logged.
+    ///
+    /// # Errors
+    ///
+    /// - ENOBUFS when there is no room for such a packet at all.
+    /// - What `fill` fails with.
     #[inline]
     pub fn append(
         self,
@@ -509,17 +532,18 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         let place = self.place(tail, need)?;
         let head = self.head_after(tail, place, need);
         if head.0 != log.head.load(Relaxed) {
-            // Released: the record that it leads to was appended before. The fence: what is stored into its range from now on
-            // comes behind it.
+            // The store is a release because the record that the head leads to was appended before.
+            // The fence keeps what is stored into the freed range behind this store.
             log.head.store(head.0, Release);
             fence(Release);
         }
-        // The lock keeps other writers away, and the head has passed the range, so that a subscriber that still copies from
-        // it will see that and discard its copy.
+        // The lock keeps other writers away. The head has passed the range, so a subscriber that
+        // still copies from it will see that and discard its copy.
         let data = self.0.data(place, len).ok_or(Errno(libc::ENOBUFS))?;
         let ethertype = fill(data).inspect_err(|_| {
             if head.number() == tail.number() {
-                // Nothing is left in the log: who looks next begins where the next packet will stand.
+                // Nothing is left in the log, so the next reader begins where the next packet will
+                // stand.
                 log.head.store(tail.0, Relaxed);
             }
         })?;
@@ -548,21 +572,21 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         }
         log.tail.store(next.0, Release);
         if sort == Sort::Written {
-            // Behind the tail: never more than there are.
+            // This is stored after the tail, so that it never counts more packets than there are.
             log.written.store(written.wrapping_add(1), Release);
         }
         log.announce();
         Ok(())
     }
 
-    /// Where the head is once `need` units from `place` on are free.
+    /// Returns the head as it must be for `need` units from `place` on to be free.
     #[inline]
     fn head_after(self, tail: Position, place: u64, need: u64) -> Position {
         let mut head = Position(self.log().head.load(Relaxed));
         let wrapping = place != tail.place();
         while head.number() != tail.number() {
             let Some((at, record)) = self.0.resolve(head) else {
-                // Damaged: nothing in it can be found again.
+                // The record is damaged, so nothing in the log can be found again.
                 head = tail;
                 break;
             };
@@ -580,7 +604,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         head
     }
 
-    /// Number of the oldest packet that is kept when a packet of `len` bytes is appended. None when there is no room for it.
+    /// Returns the number of the oldest packet that would be kept if a packet of `len` bytes were
+    /// appended, or None when there is no room for it.
     pub fn oldest_after(self, len: usize) -> Option<u64> {
         let need = RECORD + (len as u64).div_ceil(UNIT as u64);
         let tail = Position(self.log().tail.load(Relaxed));
@@ -590,7 +615,8 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
 }
 
 impl Cursor {
-    /// So many packets are before the next one: those that were expected earlier are lost.
+    /// Compares the number of packets before the next one with what was expected; the difference is
+    /// lost.
     fn missed(&mut self, count: u64) -> Option<Entry> {
         let lost = count.saturating_sub(self.expected?);
         if lost == 0 {

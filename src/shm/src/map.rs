@@ -1,4 +1,4 @@
-//! A file of a net in memory.
+//! A file of a net, mapped into memory.
 
 use super::area::{Area, Home};
 use super::layout::{InterfaceState, NetState, State, TunnelState};
@@ -14,30 +14,33 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The part of the address space that is left which one area may take, where that is limited; there are two for each
-/// tunnel. Those of many tunnels take a quarter of the limit together, and the program has the rest: from then on areas are
-/// as small as they can be.
+/// The part of the remaining address space that one area may take, where address space is limited;
+/// each tunnel has two areas. The areas of many tunnels together take a quarter of the limit, and
+/// the program has the rest: from then on areas are as small as they can be.
 const SHARE: usize = 32;
 
-/// A mapped file that begins with a `S`; unmapped with the value, unless a guard of its lock was leaked.
+/// A mapped file that begins with an `S`. Dropping the value ends the mapping, unless a guard of
+/// its lock was leaked.
 ///
-/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few times where the process that
-/// made it may have only so much address space (RLIMIT_AS) or only such short files (RLIMIT_FSIZE). The length of the file
-/// says which, so that all who map it agree, and it never changes: no call on a tunnel has to map anything.
+/// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few
+/// times where the maker's address space (RLIMIT_AS) or the length of its files (RLIMIT_FSIZE) is
+/// limited. The length of the file says how often, so that all processes that map it agree. It
+/// never changes, so that no call on a tunnel has to map anything.
 pub struct Mapped<S: State> {
     base: *mut u8,
-    /// How often the area was halved.
+    /// Number of times that the area was halved.
     halved: u32,
     state: PhantomData<S>,
 }
 
-// SAFETY: the mapping is shared memory; every field behind it is atomic or guarded by a process-shared lock.
+// SAFETY: the mapping is shared memory that lives as long as the value, and every field in it is
+// atomic or protected by a process-shared lock.
 unsafe impl<S: State> Send for Mapped<S> {}
-// SAFETY: as above.
+// SAFETY: the same holds for shared access.
 unsafe impl<S: State> Sync for Mapped<S> {}
 
 impl<S: State> Mapped<S> {
-    /// How often an area may be halved.
+    /// Number of times that an area may be halved.
     const MOST_HALVED: u32 = if S::AREA == 0 {
         0
     } else {
@@ -48,18 +51,25 @@ impl<S: State> Mapped<S> {
         S::HEAD + (S::AREA >> halved)
     }
 
-    /// How often the area of a file of this length was halved, if a file may be so long.
+    /// Returns how often the area of a file of `length` bytes was halved, or None when a file
+    /// cannot have that length.
     fn halved(length: u64) -> Option<u32> {
         (0..=Self::MOST_HALVED).find(|halved| Self::length(*halved) as u64 == length)
     }
 
-    /// Can a file of this length be one of memtun's?
+    /// Can a file of `length` bytes be one of memtun's?
     pub fn is_length(length: u64) -> bool {
         Self::halved(length).is_some()
     }
 
-    /// Maps a new, empty file, which gets its length and its header; the memory of the head and of the first part of the
-    /// area is reserved. EEXIST when it is not empty: others may have it mapped.
+    /// Maps a new, empty file, and gives it its length and its header. The memory of the head and
+    /// of the first part of the area is reserved.
+    ///
+    /// # Errors
+    ///
+    /// - EEXIST when the file is not empty, because others may have it mapped.
+    /// - ENOSPC, EFBIG or ENOMEM when the machine or a limit does not allow it, and what a system
+    ///   call fails with otherwise.
     pub fn create(fd: &Fd) -> Result<Mapped<S>, Errno> {
         if sys::fstat(fd.raw())?.st_size != 0 {
             return Err(Errno(libc::EEXIST));
@@ -68,7 +78,8 @@ impl<S: State> Mapped<S> {
         let length = Self::length(mapped.halved) as u64;
         let first = S::HEAD + S::FIRST;
         sys::set_length(fd.as_fd(), length, first as u64)?;
-        // SAFETY: this lies in the new mapping.
+        // SAFETY: the range lies within the new mapping, because SMALLEST_AREA is at least FIRST,
+        // and `at` watches the mapping for SIGBUS.
         unsafe { sys::reserve(mapped.base, first)? };
         mapped.header().init(S::KIND, length);
         if let Some(reserved) = mapped.reserved() {
@@ -77,7 +88,8 @@ impl<S: State> Mapped<S> {
         Ok(mapped)
     }
 
-    /// Maps the file, which has no length yet, with as large an area as the limits of the process allow.
+    /// Maps the file, which has no length yet, with an area as large as the limits of the process
+    /// allow.
     fn map_what_is_allowed(fd: &Fd) -> Result<Mapped<S>, Errno> {
         let area = |halved| S::AREA >> halved;
         let addresses = sys::address_space_left();
@@ -97,7 +109,12 @@ impl<S: State> Mapped<S> {
         map(halved).or_else(|_| map(Self::MOST_HALVED))
     }
 
-    /// Maps an existing regular file of `size` bytes. EUCLEAN with the reason when it is not what it should be.
+    /// Maps an existing regular file of `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The errno and the reason, as the end of a sentence that begins with the file. EUCLEAN says
+    /// that the file is not what it should be; the errno of mmap(2) comes without a reason.
     pub fn map(fd: &Fd, size: u64) -> Result<Mapped<S>, (Errno, &'static str)> {
         let damaged = |why| (Errno(libc::EUCLEAN), why);
         let Some(halved) = Self::halved(size) else {
@@ -115,7 +132,7 @@ impl<S: State> Mapped<S> {
         }
     }
 
-    /// A new mapping.
+    /// Makes the value for a new mapping, and watches the mapping for SIGBUS.
     fn at(base: *mut u8, halved: u32) -> Mapped<S> {
         truncated::watch(base as usize, Self::length(halved));
         Mapped {
@@ -125,27 +142,29 @@ impl<S: State> Mapped<S> {
         }
     }
 
-    /// Has somebody cut the file, or overwritten its header, since it was mapped?
+    /// Has somebody truncated the file or overwritten its header since it was mapped?
     pub fn is_damaged(&self) -> bool {
         let length = Self::length(self.halved) as u64;
         self.header().complaint(S::KIND, length).is_some()
     }
 
-    /// Gives up the value but keeps the mapping: for owners that store one word in an atomic.
+    /// Gives up the value but keeps the mapping, for owners that store one word in an atomic.
     ///
     /// # Safety
-    /// The word is for [`Mapped::from_word`] alone, and nothing else.
+    /// The caller may only pass the word to [`Mapped::from_word`].
     pub unsafe fn into_word(self) -> *mut u8 {
-        // A mapping begins at a page: what the number leaves free tells how long it is.
+        // A mapping begins at a page boundary, so the low bits of its address are free to hold how
+        // often the area was halved.
         let word = self.base.wrapping_add(self.halved as usize);
         std::mem::forget(self);
         word
     }
 
-    /// The counterpart of [`Mapped::into_word`].
+    /// Makes the value from a word of [`Mapped::into_word`] again.
     ///
     /// # Safety
-    /// `word` must come from `into_word` of the same type, and be dropped only once, when nobody uses it any more.
+    /// `word` must come from `into_word` of the same type. The value must be dropped only once,
+    /// when nobody uses the mapping any more.
     #[inline]
     pub unsafe fn from_word(word: *mut u8) -> Mapped<S> {
         let halved = word as usize & (sys::PAGE - 1);
@@ -156,22 +175,26 @@ impl<S: State> Mapped<S> {
         }
     }
 
-    /// The packet area.
+    /// Returns the packet area behind the head.
     #[inline]
     fn packet_area(&self) -> Area<'_> {
-        // SAFETY: so many bytes are mapped behind the head, page-aligned, as long as the value lives; `truncated` handles
-        // SIGBUS.
+        // SAFETY: that many bytes are mapped behind the head, page-aligned, as long as the value
+        // lives, and `truncated` handles SIGBUS.
         unsafe { Area::at(self.base.add(S::HEAD), S::AREA >> self.halved) }
     }
 
-    /// Does the calling thread hold the lock, or is it about to take it or has just let it go below a signal handler?
+    /// Does the calling thread hold the lock of this file? See [`Lock::is_mine`].
     pub fn is_lock_mine(&self) -> bool {
         S::lock(self).is_mine()
     }
 }
 
 impl Mapped<NetState> {
-    /// The net's lock, see [`Lock::lock_in_turn`].
+    /// Takes the net's lock, see [`Lock::lock_in_turn`].
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the lock is not released in time.
     pub fn lock_in_turn<P: Peers>(
         &self,
         peers: &P,
@@ -182,13 +205,17 @@ impl Mapped<NetState> {
 }
 
 impl Mapped<InterfaceState> {
-    /// The outbound log, for somebody who reads it without the lock.
+    /// Returns the outbound log, for a caller that reads it without the lock.
     #[inline]
     pub fn log(&self) -> Reader<'_, Self> {
         Reader::new(self)
     }
 
-    /// The interface's lock, see [`Lock::lock`].
+    /// Takes the interface's lock, see [`Lock::lock`].
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the calling thread holds it already, or it is not released in time.
     #[inline]
     pub fn lock<P: Peers>(
         &self,
@@ -205,7 +232,11 @@ impl Mapped<InterfaceState> {
 }
 
 impl Mapped<TunnelState> {
-    /// The tunnel's lock, see [`Lock::lock`].
+    /// Takes the tunnel's lock, see [`Lock::lock`].
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the calling thread holds it already, or it is not released in time.
     #[inline]
     pub fn lock<P: Peers>(
         &self,
@@ -247,17 +278,18 @@ impl Home for Mapped<TunnelState> {
 
 /// A file whose lock the calling thread holds while the value lives.
 ///
-/// Whoever was taken for dead, or left by a jump, has such a value and not the lock any more: a change that he still makes
-/// may be lost or tear what another one does, within the file, and whoever reads it bears that.
+/// A thread that was taken for dead, or that left by a jump, has such a value but not the lock any
+/// more. A change that it still makes may be lost, or may tear what another thread does, but only
+/// within the file, and every reader allows for that.
 #[must_use]
 pub struct Locked<'m, S: State> {
     state: &'m Mapped<S>,
     _guard: Guard<'m>,
 }
 
-/// Holds an interface's lock: its outbound log can be written.
+/// Holds an interface's lock, so that its outbound log can be written.
 pub type InterfaceGuard<'m> = Locked<'m, InterfaceState>;
-/// Holds a tunnel's lock: its inbound queue can be filled and emptied.
+/// Holds a tunnel's lock, so that its inbound queue can be filled and emptied.
 pub type TunnelGuard<'m> = Locked<'m, TunnelState>;
 
 impl<S: State> Deref for Locked<'_, S> {
@@ -269,7 +301,7 @@ impl<S: State> Deref for Locked<'_, S> {
 }
 
 impl Locked<'_, TunnelState> {
-    /// The inbound queue.
+    /// Returns the inbound queue.
     #[inline]
     pub fn queue(&self) -> Queue<'_, Mapped<TunnelState>> {
         Queue::new(self.state)
@@ -277,14 +309,14 @@ impl Locked<'_, TunnelState> {
 }
 
 impl Locked<'_, InterfaceState> {
-    /// The outbound log, to be written.
+    /// Returns the outbound log for writing.
     #[inline]
     pub fn log_writer(&self) -> Writer<'_, Mapped<InterfaceState>> {
         Writer::new(self.state)
     }
 
-    /// Would a packet of `len` bytes overwrite what the capturer has not read? Then the number that its cursor has to
-    /// reach.
+    /// Would a packet of `len` bytes overwrite what the capturer has not read? If so, this returns
+    /// the number that the capturer's cursor has to reach.
     pub fn log_blocked(&self, len: usize) -> Option<u64> {
         let oldest = self.log_writer().oldest_after(len)?;
         self.state.is_unread_before(oldest).then_some(oldest)
@@ -297,7 +329,9 @@ const _: () = assert!(TunnelState::AREA < ring::MOST_BYTES);
 impl<S: State> Deref for Mapped<S> {
     type Target = S;
     fn deref(&self) -> &S {
-        // SAFETY: `base` is a mapping of at least HEAD bytes, page-aligned, that holds a valid S (zeroed or initialised).
+        // SAFETY: `base` is a page-aligned mapping of at least HEAD bytes, and holds a valid S:
+        // `State` promises that zeroes are one, and other processes store only through atomics and
+        // locks.
         unsafe { &*(self.base as *const S) }
     }
 }
@@ -305,11 +339,13 @@ impl<S: State> Deref for Mapped<S> {
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
         if S::lock(self).is_leaked() {
-            // Memory that somebody else gets at this address must not be taken for the lock.
+            // The memory stays mapped, so that no other memory at this address is taken for the
+            // lock.
             return;
         }
         truncated::forget(self.base as usize);
-        // SAFETY: nobody borrows from this value any more.
+        // SAFETY: `&mut self` says that nobody borrows from the mapping any more, and this value
+        // alone owns it.
         unsafe { sys::unmap(self.base, Self::length(self.halved)) };
     }
 }

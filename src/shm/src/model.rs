@@ -1,8 +1,9 @@
-//! Lock, ring and log in memory of a test's own.
+//! Tests of lock, ring and log in memory that belongs to a test.
 //!
-//! The same tests run as they are, in `loom`, which tries every order in which threads can come between each other's atomics,
-//! packets included, and in miri, which sees every access to memory (`scripts/models`). What is below them, futex and clock,
-//! is a model in the first; the lock, which reads registers, is left out of the second.
+//! The same tests run as they are, in `loom`, which tries every order in which the atomics of
+//! threads can interleave, the packets' words included, and in miri, which checks every access to
+//! memory (`scripts/models`). In loom, futex and clock below them are a model. In miri, the lock,
+//! which reads registers, is left out.
 
 use crate::area::{Area, Home};
 use crate::log::{Cursor, Entry, Log, Reader, Sort, Writer};
@@ -16,7 +17,8 @@ use loom::{sync::Arc, thread};
 #[cfg(not(loom))]
 use std::{sync::Arc, thread};
 
-/// Runs a test, in every order that two changes of the running thread against its will can bring about.
+/// Runs a test in every order that up to `preemptions` forced changes of the running thread can
+/// produce.
 #[cfg(loom)]
 fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -32,7 +34,7 @@ fn model(_: usize, test: impl Fn() + Sync + Send + 'static) {
     }
 }
 
-/// An area of so many units of 16 bytes, with memory behind all of them.
+/// An area of a number of units of 16 bytes, with memory behind all of them.
 struct Room(Vec<AtomicU64>);
 
 impl Room {
@@ -52,12 +54,13 @@ impl Room {
     #[cfg(not(loom))]
     fn area(&self) -> Area<'_> {
         let at = self.0.as_ptr().cast::<u8>().cast_mut();
-        // SAFETY: the words are atomics, borrowed as long as the area, and eight bytes each.
+        // SAFETY: the words are atomics of eight bytes each, which are borrowed as long as the
+        // area.
         unsafe { Area::at(at, self.0.len() * 8) }
     }
 }
 
-/// A packet of so many bytes that says which one it is.
+/// Makes a packet of `len` bytes whose every byte is its number.
 fn packet(number: u8, len: usize) -> Vec<u8> {
     vec![number; len]
 }
@@ -74,7 +77,7 @@ impl Packets {
         Packets { ring, room }
     }
 
-    /// For who is alone.
+    /// Returns the queue, for a thread that is alone with it.
     fn queue(&self) -> Queue<'_, Packets> {
         Queue::new(self)
     }
@@ -124,7 +127,7 @@ impl Written {
         Reader::new(self)
     }
 
-    /// For who is alone in writing.
+    /// Appends a packet. Only one thread may do so at a time.
     fn append(&self, number: u8, len: usize) -> Result<(), Errno> {
         Writer::new(self).append(Sort::Written, len, |room| {
             room.store(&packet(number, len));
@@ -133,7 +136,8 @@ impl Written {
     }
 }
 
-/// Reads what is there: every packet is whole and in order, and the lost ones are counted. How many are behind.
+/// Reads what is there, and checks that every packet is whole and in order and that the lost ones
+/// are counted. Returns how many packets are before the next one.
 fn read_on(reader: Reader<'_, Written>, cursor: &mut Cursor, mut before: u64) -> u64 {
     let mut data = Vec::new();
     loop {
@@ -153,7 +157,7 @@ fn read_on(reader: Reader<'_, Written>, cursor: &mut Cursor, mut before: u64) ->
 #[test]
 fn a_subscriber_reads_whole_packets_while_the_oldest_are_overwritten() {
     model(3, || {
-        // Room for two packets, and for a third in part.
+        // The log has room for two packets, and for a part of a third one.
         let logged = Arc::new(Written::new(8));
         logged.append(1, 16).expect("room");
         let mut cursor = logged.reader().cursor(false);
@@ -189,7 +193,7 @@ fn a_cursor_that_is_made_while_packets_come_misses_none_without_saying_so() {
 #[test]
 fn a_cursor_that_is_made_while_the_oldest_are_overwritten_counts_from_where_it_is() {
     model(1, || {
-        // Room for one packet.
+        // The log has room for one packet.
         let logged = Arc::new(Written::new(3));
         logged.append(1, 16).expect("room");
         let (theirs, watched) = (logged.clone(), logged.clone());
@@ -200,7 +204,7 @@ fn a_cursor_that_is_made_while_the_oldest_are_overwritten_counts_from_where_it_i
         });
         let reader = thread::spawn(move || {
             let cursor = watched.reader().cursor(false);
-            // Nothing but what the program wrote.
+            // Every record is a packet that the program wrote, so both counts agree.
             assert_eq!(
                 cursor.expected().unwrap_or(cursor.number()),
                 cursor.number()
@@ -220,8 +224,8 @@ fn whoever_sees_a_packet_counted_without_the_lock_sees_all_of_it() {
         let producer = thread::spawn(move || {
             theirs.queue().push(&packet(7, 24), 1, 10).expect("room");
         });
-        // A thread of its own, and one look: loom lets the thread that made the words, or has yielded since it saw them, see
-        // no old ones.
+        // The watcher is a thread of its own and looks once: loom shows no old words to the thread
+        // that made them, nor to one that has yielded since it saw them.
         let watched = packets.clone();
         let watcher = thread::spawn(move || {
             if watched.ring.queued() > 0 {
@@ -235,7 +239,7 @@ fn whoever_sees_a_packet_counted_without_the_lock_sees_all_of_it() {
         assert_eq!(popped(packets.queue()), Some(packet(7, 24)));
         assert_eq!(popped(packets.queue()), None);
     });
-    // Without loom it is chance.
+    // Without loom it depends on chance whether the watcher sees the packet.
     assert!(SEEN.load(Relaxed) > 0 || cfg!(not(loom)));
 }
 
@@ -256,7 +260,7 @@ mod locked {
     }
 
     fn lock() -> Lock {
-        // SAFETY: zeroes are a free lock.
+        // SAFETY: zeroed memory is a free lock.
         #[cfg(not(loom))]
         return unsafe { std::mem::zeroed() };
         #[cfg(loom)]
@@ -266,7 +270,7 @@ mod locked {
     struct Tunnel {
         lock: Lock,
         packets: Packets,
-        /// Who believes that he is alone.
+        /// 1 while a thread believes that it is alone.
         inside: AtomicU64,
     }
 
@@ -284,7 +288,8 @@ mod locked {
             let _guard = self
                 .lock
                 .lock(&Peer, patience, || unreachable!("nobody died"));
-            // Relaxed: that it is seen at all is the lock's doing.
+            // Relaxed suffices, because the lock alone has to make the other thread's store
+            // visible.
             assert_eq!(self.inside.load(Relaxed), 0);
             self.inside.store(1, Relaxed);
             let answer = run(self.packets.queue());
@@ -325,7 +330,7 @@ mod locked {
     #[test]
     fn what_one_pushes_the_other_pops_in_order() {
         model(1, || {
-            // Room for one packet, so that the second waits.
+            // The queue has room for one packet, so that the second one waits.
             let tunnel = Tunnel::new(2);
             let theirs = tunnel.clone();
             let producer = thread::spawn(move || {

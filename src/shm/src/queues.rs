@@ -1,38 +1,47 @@
-//! The queues of an interface: which tunnels are attached to it, and which flow goes to which.
+//! The queues of an interface: which tunnels are attached to it, and which queue each flow goes to.
 #![forbid(unsafe_code)]
 
-use crate::layout::{InterfaceState, MAX_QUEUES};
+use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
 use memtun_abi::Errno;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// Bits of a flow's word that hold 1 + the place of its queue; the others are the hash's.
+const FLOW_QUEUE: u32 = 0x1ff;
+/// So many places are looked at for one flow.
+const FLOW_PLACES: usize = 16;
 
 impl InterfaceState {
-    /// Attached and detached queues; never more than there is room for, whatever stands in memory.
+    /// Returns the numbers of attached and of detached queues. Together they are never more than
+    /// there is room for, whatever stands in memory.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let attached = (self.attached.load(Acquire) as usize).min(MAX_QUEUES);
         let detached = self.detached.load(Acquire) as usize;
         (attached, detached.min(MAX_QUEUES - attached))
     }
-    /// Queues, attached or not.
+    /// Returns the number of queues, attached or not.
     pub fn queue_count(&self) -> usize {
         let (attached, detached) = self.counts();
         attached + detached
     }
-    /// Neither attached, detached nor persistent: it should not be there any more.
+    /// Is the interface left over? It is when it has no queue and is not persistent.
     pub fn is_orphan(&self) -> bool {
         self.queue_count() == 0 && !self.is_persistent()
     }
-    /// The queues, attached ones first; a snapshot.
+    /// Returns the inodes of the queues' bells, attached ones first, as they were at one moment.
     pub fn queue_inodes(&self) -> impl Iterator<Item = u64> {
         let n = self.queue_count();
         let inodes: [u64; MAX_QUEUES] = std::array::from_fn(|i| self.queues[i].load(Relaxed));
         inodes.into_iter().take(n)
     }
 
-    fn position(&self, inode: u64) -> Option<usize> {
-        self.queue_inodes().position(|i| i == inode)
-    }
-
-    /// Adds an attached queue. Wants the interface's lock. E2BIG when there are 256.
+    /// Adds an attached queue. The caller holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn add_queue(&self, inode: u64) -> Result<(), Errno> {
         let (attached, detached) = self.counts();
         if attached + detached >= MAX_QUEUES {
@@ -45,26 +54,33 @@ impl InterfaceState {
         Ok(())
     }
 
-    /// Takes a queue off. Wants the interface's lock.
+    /// Removes a queue, attached or not. The caller holds the interface's lock.
     pub fn remove_queue(&self, inode: u64) {
         let (attached, detached) = self.counts();
         let queues = &self.queues[..attached + detached];
         let Some(at) = queues.iter().position(|q| q.load(Relaxed) == inode) else {
             return;
         };
-        for i in at..attached + detached - 1 {
-            self.queues[i].store(self.queues[i + 1].load(Relaxed), Relaxed);
-        }
+        let last = attached + detached - 1;
         if at < attached {
+            // The last attached queue takes the free place, and with it the flows that go there.
+            self.queues[at].store(self.queues[attached - 1].load(Relaxed), Relaxed);
             self.attached.store(attached as u32 - 1, Release);
-            self.forget_flows();
+            self.queues[attached - 1].store(self.queues[last].load(Relaxed), Relaxed);
+            self.forget_flows(attached);
         } else {
+            self.queues[at].store(self.queues[last].load(Relaxed), Relaxed);
             self.detached
                 .store(detached.saturating_sub(1) as u32, Release);
         }
     }
 
-    /// TUNSETQUEUE: moves a queue between the attached and the detached ones. Wants the interface's lock.
+    /// Moves a queue between the attached and the detached ones, as TUNSETQUEUE does. The caller
+    /// holds the interface's lock.
+    ///
+    /// # Errors
+    ///
+    /// E2BIG when there are [`MAX_QUEUES`] queues.
     pub fn switch_queue(&self, inode: u64, attach: bool) -> Result<(), Errno> {
         self.remove_queue(inode);
         if attach {
@@ -77,28 +93,54 @@ impl InterfaceState {
         Ok(())
     }
 
-    fn forget_flows(&self) {
+    /// The places where a flow may stand.
+    fn flow_places(&self, hash: u32) -> impl Iterator<Item = &AtomicU32> {
+        let home = hash as usize % MAX_FLOWS;
+        (0..FLOW_PLACES).map(move |i| &self.flows[(home + i) % MAX_FLOWS])
+    }
+
+    /// The place where it stands.
+    fn flow_place(&self, hash: u32) -> Option<&AtomicU32> {
+        let is_it = |word: u32| word != 0 && word & !FLOW_QUEUE == hash & !FLOW_QUEUE;
+        self.flow_places(hash)
+            .find(|place| is_it(place.load(Relaxed)))
+    }
+
+    /// A queue is attached no more, and so many were: the driver forgets the flows of a place
+    /// behind all that are left (`tun_flow_delete_by_queue`), and only those.
+    fn forget_flows(&self, attached: usize) {
         for flow in &self.flows {
-            flow.store(0, Relaxed);
+            if (flow.load(Relaxed) & FLOW_QUEUE) as usize == attached + 1 {
+                flow.store(0, Relaxed);
+            }
         }
     }
 
-    /// The program wrote a packet of this flow through this queue: answers go there (`tun_flow_update`).
+    /// Learns that the program wrote a packet with this flow hash through the queue of this inode,
+    /// so that answers go there (`tun_flow_update`). A detached queue teaches nothing.
     pub fn learn_flow(&self, hash: u32, inode: u64) {
-        if let Some(at) = self.position(inode) {
-            self.flows[hash as usize & 255].store(at as u16 + 1, Relaxed);
-        }
+        let (attached, _) = self.counts();
+        let mut queues = self.queues[..attached].iter();
+        let Some(at) = queues.position(|queue| queue.load(Relaxed) == inode) else {
+            return;
+        };
+        let place = self.flow_place(hash).or_else(|| {
+            self.flow_places(hash)
+                .find(|place| place.load(Relaxed) == 0)
+        });
+        let place = place.unwrap_or(&self.flows[hash as usize % MAX_FLOWS]);
+        let tag = hash & !FLOW_QUEUE;
+        place.store(tag | (at as u32 + 1), Relaxed);
     }
 
-    /// The queue that a flow's answers go to, as far as it was learned.
+    /// Returns the index of the queue to which a flow's answers go, if it has been learned. There
+    /// may be no queue with that index any more.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
-        match self.flows[hash as usize & 255].load(Relaxed) {
-            0 => None,
-            known => Some(known as usize - 1),
-        }
+        let known = self.flow_place(hash)?.load(Relaxed);
+        ((known & FLOW_QUEUE) as usize).checked_sub(1)
     }
 
-    /// How many queues are attached.
+    /// Returns the number of attached queues.
     #[inline]
     pub fn attached_queues(&self) -> usize {
         self.counts().0

@@ -1,12 +1,13 @@
 //! The inbound queue: a bounded ring of packets in a tunnel's file.
 //!
-//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so that each change of
-//! the queue is one store: a process killed at any instruction leaves either the old queue or the new one. Every record
-//! is contiguous; where one does not fit before the end of the area, a marker sends the reader to the beginning. The end is
-//! that of the memory behind the area where the file system has no more: there is no place for a marker then, and none is
-//! needed, because the queue does not grow as long as its packets go round.
+//! Places are counted in units of 16 bytes. Head, tail and number of packets stand in one word, so
+//! that each change of the queue is one store: a process that is killed at any instruction leaves
+//! either the old queue or the new one. Every record is contiguous. Where one does not fit before
+//! the end of the area, a marker sends the reader to the beginning. Where the file system has no
+//! more memory for the area, the end is that of the memory. There is no place for a marker then,
+//! and none is needed, because the queue does not grow as long as its packets go round.
 //!
-//! Who holds the tunnel's lock has a [`Queue`], and nobody else has.
+//! The holder of the tunnel's lock has a [`Queue`], and nobody else has.
 #![forbid(unsafe_code)]
 
 use crate::area::{Area, Home, SharedBytes};
@@ -16,13 +17,13 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const UNIT: usize = 16;
-/// In place of a length: the record stands at the beginning of the area.
+/// Marker in place of a length: the next record stands at the beginning of the area.
 const WRAP: u32 = u32::MAX;
 
-/// Most packets that a queue can count; a longer txqueuelen acts as this.
+/// Number of packets that a queue can count. A longer txqueuelen acts as this.
 pub const MAX_PACKETS: u32 = (1 << 20) - 1;
 
-/// Bytes that the largest area may have: places are counted in 22 bits.
+/// Bytes that the largest area may have, because places are counted in 22 bits.
 #[cfg(not(loom))]
 pub(crate) const MOST_BYTES: usize = UNIT << 22;
 
@@ -30,21 +31,21 @@ pub(crate) const MOST_BYTES: usize = UNIT << 22;
 #[repr(C)]
 #[derive(Default)]
 pub struct Ring {
-    /// Head, tail and count in one word.
+    /// The packed [`Ends`]: head, tail and count in one word.
     ends: AtomicU64,
     /// Bytes of the area that have memory behind them.
     pub(crate) reserved: AtomicU64,
 }
 
 impl Ring {
-    /// Packets in the queue now.
+    /// Returns the number of packets in the queue now.
     #[inline]
     pub fn queued(&self) -> u32 {
         Ends::unpack(self.ends.load(Acquire)).count
     }
 }
 
-/// Head, tail, count, unpacked.
+/// Head and tail in units, and the number of packets, unpacked.
 #[derive(Clone, Copy, Default)]
 struct Ends {
     head: u32,
@@ -67,7 +68,8 @@ impl Ends {
     }
 }
 
-/// What stands in front of a packet, in the first of two words: its length, and its ethertype above that.
+/// What stands in front of a packet in the first of two words: its length in bytes, and its
+/// ethertype above that.
 #[derive(Clone, Copy)]
 struct Record {
     len: u32,
@@ -91,7 +93,7 @@ impl Record {
     fn pack(self) -> u64 {
         (self.ethertype as u64) << 32 | self.len as u64
     }
-    /// Units of the record and its packet.
+    /// Returns the units of the record and its packet.
     #[inline]
     fn units(self) -> u32 {
         1 + self.len.div_ceil(UNIT as u32)
@@ -101,13 +103,13 @@ impl Record {
 /// A packet at the head of the queue.
 #[derive(Clone, Copy)]
 pub struct Packet<'m> {
-    /// Its bytes, in shared memory.
+    /// The packet's bytes, in shared memory.
     pub data: SharedBytes<'m>,
-    /// Host byte order.
+    /// Ethertype in host byte order.
     pub ethertype: u16,
 }
 
-/// The queue of a tunnel whose lock is held, by the thread that holds it.
+/// The inbound queue of a tunnel whose lock is held, for the thread that holds it.
 pub struct Queue<'m, Q>(&'m Q, PhantomData<*const ()>);
 
 impl<Q> Clone for Queue<'_, Q> {
@@ -119,7 +121,7 @@ impl<Q> Clone for Queue<'_, Q> {
 impl<Q> Copy for Queue<'_, Q> {}
 
 impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
-    /// For who holds the lock.
+    /// Makes the queue for a caller that holds the tunnel's lock.
     #[inline]
     pub(crate) fn new(queued: &'m Q) -> Self {
         Queue(queued, PhantomData)
@@ -135,40 +137,45 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         self.0.area()
     }
 
-    /// Packets in the queue.
+    /// Returns the number of packets in the queue.
     #[inline]
     pub fn queued(self) -> u32 {
         self.ring().queued()
     }
 
-    /// Units of the area.
+    /// Returns the units of the area.
     #[inline]
     fn units(self) -> u32 {
         (self.area().len() / UNIT) as u32
     }
 
-    /// Bytes of the area that have memory behind them, as far as anybody says the truth.
+    /// Returns how many bytes of the area have memory behind them, if shared memory says the truth.
     #[inline]
     fn kept(self) -> usize {
         self.ring().reserved.load(Relaxed) as usize
     }
 
-    /// The word of a record, if memory is behind it.
+    /// Returns the word of a record, if there is memory behind it.
     #[inline]
     fn record(self, at: u32) -> Option<&'m AtomicU64> {
         let [word, _] = self.area().words(at as usize * UNIT, self.kept())?;
         Some(word)
     }
 
-    /// The packet of a record, if memory is behind it.
+    /// Returns the packet of a record, if there is memory behind it.
     #[inline]
     fn packet(self, at: u32, len: u32) -> Option<SharedBytes<'m>> {
         let offset = (at as usize + 1) * UNIT;
         self.area().bytes(offset, len as usize, self.kept())
     }
 
-    /// Appends a packet. EAGAIN when `limit` packets are queued or there is no room before one is read, ENOSPC when the
-    /// file system is full and reading would not help, EMSGSIZE when no queue could hold it.
+    /// Appends an inbound packet, with its ethertype in host byte order.
+    ///
+    /// # Errors
+    ///
+    /// - EAGAIN when `limit` packets are queued, or when there is no room before one is read.
+    /// - ENOSPC when the file system is full and reading would not help.
+    /// - EMSGSIZE when no queue could hold the packet.
     #[inline]
     pub fn push(self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
         let full = Err(Errno(libc::EAGAIN));
@@ -230,7 +237,8 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         Ok(())
     }
 
-    /// Where the record at the head really begins, and what it says; None when the ring is empty or damaged.
+    /// Returns the place where the record at the head really begins, and the record; None when the
+    /// ring is empty or damaged.
     #[inline]
     fn first(self, ends: Ends) -> Option<(u32, Record)> {
         if ends.count == 0 {
@@ -243,8 +251,8 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         }
     }
 
-    /// Hands the oldest packet to `take` and removes it, whatever `take` says: the kernel drops a packet whose copying
-    /// failed as well. None when there is none.
+    /// Hands the oldest packet to `take` and removes it, whatever `take` answers: the kernel, too,
+    /// drops a packet whose copying failed. Returns None when there is no packet.
     #[inline]
     pub fn pop<T>(self, take: impl FnOnce(Packet<'m>) -> T) -> Option<T> {
         let ends = Ends::unpack(self.ring().ends.load(Acquire));
@@ -271,21 +279,21 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         Some(taken)
     }
 
-    /// Drops everything; how many packets that were.
+    /// Drops all packets, and returns how many there were.
     pub fn clear(self) -> u32 {
         let count = self.queued();
         self.ring().ends.store(0, Release);
         count
     }
 
-    /// Drops the newest packets until `limit` are left; how many were dropped.
+    /// Drops the newest packets until `limit` are left, and returns how many were dropped.
     pub fn shrink(self, limit: u32) -> u32 {
         let ends = Ends::unpack(self.ring().ends.load(Acquire));
         if ends.count <= limit {
             return 0;
         }
         let mut cursor = ends;
-        // A damaged ring may lead around for ever, and out of the area.
+        // A damaged ring may lead around for ever, and out of the area, so the units are counted.
         let mut units = 0;
         for _ in 0..limit {
             let Some((at, record)) = self.first(cursor) else {
@@ -308,11 +316,11 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         ends.count - limit
     }
 
-    /// The packets in order, oldest first, without removing them.
+    /// Copies the packets with their ethertypes, oldest first, without removing them.
     pub fn peek_all(self) -> Vec<(Vec<u8>, u16)> {
         let mut cursor = Ends::unpack(self.ring().ends.load(Acquire));
         let mut packets = Vec::new();
-        // A damaged ring may lead around for ever.
+        // A damaged ring may lead around for ever, so the units are counted.
         let mut units = 0;
         while let Some((at, record)) = self.first(cursor) {
             units += record.units();

@@ -1,4 +1,4 @@
-//! The atomics of what `loom` runs: locks, rings and logs.
+//! The atomics of the code that `loom` runs: locks, rings and logs.
 #![forbid(unsafe_code)]
 
 #[cfg(loom)]

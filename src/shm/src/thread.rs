@@ -1,9 +1,10 @@
-//! What the calling thread tells the kernel of the lock it holds, and what it remembers of its locks itself.
+//! What the calling thread tells the kernel about the lock that it holds, and what it remembers
+//! about its locks itself.
 //!
-//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for every thread. Of that list
-//! only the entry for an operation that is pending is used here: it names one lock, and the kernel marks that lock
-//! FUTEX_OWNER_DIED when the thread ends, is killed or executes another program. No list is built, so no pointer stands in
-//! shared memory.
+//! The kernel looks at a dying thread's robust list (set_robust_list(2)). glibc registers one for
+//! every thread. Of that list only the entry for a pending operation is used here. It names one
+//! lock, and the kernel marks that lock FUTEX_OWNER_DIED when the thread ends, is killed or
+//! executes another program. No list is built, so no pointer stands in shared memory.
 
 #[cfg(not(loom))]
 use super::truncated::is_mapped;
@@ -14,26 +15,28 @@ use std::cell::Cell;
 use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
 use std::time::Duration;
 
-/// Locks that a thread can hold at once: three that nest, and those of signal handlers over them.
+/// Number of locks that a thread can hold at once: three that nest, and those of signal handlers
+/// over them.
 const MOST: usize = 12;
 
 /// Offset of glibc's `struct robust_list_head` from the thread pointer, the same in every thread.
 static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
-/// The head's `futex_offset`: from a list entry to its lock word.
+/// `futex_offset` of the head, in bytes: the distance from a list entry to its lock word.
 static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
 const UNKNOWN: isize = isize::MIN;
-/// The C library keeps its threads in another way: the kernel is told nothing, and a lock's holder is found dead by
-/// [`super::lock::Peers::is_alive`] alone.
+/// Value of [`HEAD`] where the C library keeps its threads in another way. The kernel is told
+/// nothing then, and only [`super::lock::Peers::is_alive`] finds out that a lock's holder is dead.
 const NONE: isize = isize::MIN + 1;
 
-/// From the head to the thread's id in glibc's `struct pthread`: `tid`, an unused word, `robust_prev`, the head.
+/// Distance in bytes from the head to the thread's id in glibc's `struct pthread`, whose fields are
+/// `tid`, an unused word, `robust_prev` and the head.
 const TID_FROM_HEAD: isize = -16;
-/// From the head to `list_op_pending`.
+/// Distance in bytes from the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
 
 #[cfg(not(loom))]
 thread_local! {
-    /// What this thread holds. Without a destructor: locks are taken while threads end.
+    /// What this thread holds. It has no destructor, because locks are taken while threads end.
     static HELD: Held = const { Held::nothing() };
 }
 #[cfg(loom)]
@@ -43,22 +46,25 @@ loom::thread_local! {
 
 struct Held {
     count: Cell<usize>,
-    /// Who holds them: after fork(2) the child has a copy of this, but not the locks.
+    /// Id of the thread that holds the locks. After fork(2) the child has a copy of this, but not
+    /// the locks.
     tid: Cell<u32>,
     places: [Place; MOST],
-    /// A bit for each place: see [`before_fork`].
+    /// A bit for each place whose lock was held at the last fork, see [`before_fork`].
     held_at_fork: Cell<u32>,
 }
 
-/// A lock that is held, or about to be taken or let go.
+/// A lock that the thread holds, or is about to take or release.
 struct Place {
-    /// Null from `count` on, and where a signal handler interrupts `push` or `pop`.
+    /// The lock's word; null from `count` on, and where a signal handler interrupts `push` or
+    /// `pop`.
     lock: Cell<*const Word>,
-    /// The stack pointer when it was taken.
+    /// The stack pointer when the lock was taken.
     stack: Cell<usize>,
-    /// What stands in the lock's word when it is held.
+    /// What the lock's word says while the thread holds it.
     mine: Cell<u64>,
-    /// When it was first refused to this very thread (CLOCK_MONOTONIC), or 0.
+    /// Time when the lock was first refused to this very thread (nanoseconds of CLOCK_MONOTONIC),
+    /// or 0.
     refused: Cell<u64>,
 }
 
@@ -105,8 +111,9 @@ fn thread_pointer() -> isize {
     pointer
 }
 
-/// Finds out how the C library keeps its threads, with one system call. Done at the first lock otherwise; the preloaded
-/// library does it when it is loaded, before a program may forbid itself system calls.
+/// Finds out, with one system call, how the C library keeps its threads. The preloaded library does
+/// this when it is loaded, before a program may forbid itself system calls; otherwise the first
+/// lock does it.
 #[cold]
 pub fn init() {
     let (mut head, mut length) = (0isize, 0usize);
@@ -118,13 +125,15 @@ pub fn init() {
         0,
         0,
     ];
-    // SAFETY: get_robust_list(2) stores one pointer and one length.
+    // SAFETY: get_robust_list(2) stores one pointer and one length, and both places are locals of
+    // this function.
     let answer = unsafe { sys::syscall(libc::SYS_get_robust_list, args) };
     if answer != 0 || head == 0 || length < 24 {
         return HEAD.store(NONE, Relaxed);
     }
-    // SAFETY: the head is live memory of this thread's that the kernel knows; with glibc it stands inside the thread's
-    // descriptor, whose words in front of it are readable. Which libc this is shows in the thread's id.
+    // SAFETY: the head is live memory of this thread that the kernel knows. With glibc it lies
+    // inside the thread's descriptor, whose words in front of it are readable. The thread's id
+    // tells whether this is such a libc.
     let (tid, offset) = unsafe {
         (
             *((head + TID_FROM_HEAD) as *const u32),
@@ -142,14 +151,14 @@ pub fn init() {
 /// The calling thread as a holder of locks.
 #[derive(Clone, Copy)]
 pub struct Thread {
-    /// Its id, as the kernel will look for it in a lock.
+    /// Id of the thread, as the kernel will look for it in a lock.
     pub tid: u32,
-    /// The list's `list_op_pending`, or null.
+    /// Address of the robust list's `list_op_pending`, or null.
     pending: *mut usize,
 }
 
 impl Thread {
-    /// The caller.
+    /// Returns the calling thread.
     #[inline]
     pub fn current() -> Thread {
         if cfg!(loom) {
@@ -170,8 +179,9 @@ impl Thread {
             };
         }
         let head = thread_pointer() + at;
-        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in every thread of this C
-        // library. Only this thread uses them, and the kernel once it is dead.
+        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
+        // every thread of this C library. Only this thread uses them, and the kernel once it is
+        // dead.
         unsafe {
             Thread {
                 tid: *((head + TID_FROM_HEAD) as *const u32),
@@ -180,14 +190,16 @@ impl Thread {
         }
     }
 
-    /// Tells the kernel that this thread takes, holds or lets go of the lock whose word this is. What was pending before.
+    /// Tells the kernel that this thread takes, holds or releases the lock whose word this is.
+    /// Returns what was announced before.
     #[inline]
     pub fn announce(self, word: *const u32) -> usize {
         if self.pending.is_null() {
             return 0;
         }
         let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
-        // SAFETY: see `current`; the kernel reads it when the thread ends, so it is stored, not optimised away.
+        // SAFETY: `current` says why the place is this thread's own. The kernel reads it when the
+        // thread ends, so the store must not be optimised away.
         let before = unsafe {
             let before = self.pending.read_volatile();
             self.pending.write_volatile(entry);
@@ -204,47 +216,48 @@ impl Thread {
             return self.tid != gettid() as u32;
         }
         const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
-        // SAFETY: see `current`.
+        // SAFETY: as `current` says, the thread's id stands at this place.
         let tid = unsafe { ((self.pending as isize + FROM_PENDING) as *const u32).read_volatile() };
         tid != self.tid
     }
 
-    /// Puts back what was pending before.
+    /// Announces again what was announced before.
     #[inline]
     pub fn restore(self, before: usize) {
         compiler_fence(SeqCst);
         if !self.pending.is_null() {
-            // SAFETY: as in `announce`.
+            // SAFETY: as in `announce`, the place is this thread's own.
             unsafe { self.pending.write_volatile(before) };
         }
     }
 }
 
-/// An address in the caller's frame or near it.
+/// Returns an address in the caller's frame or near it.
 #[inline(always)]
 fn stack_pointer() -> usize {
     let pointer: usize;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: copies a register.
+    // SAFETY: the instruction copies a register and has no other effect.
     unsafe {
         core::arch::asm!("mov {}, rsp", out(reg) pointer, options(nostack, preserves_flags, nomem))
     };
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: copies a register.
+    // SAFETY: the instruction copies a register and has no other effect.
     unsafe {
         core::arch::asm!("mov {}, sp", out(reg) pointer, options(nostack, preserves_flags, nomem))
     };
     pointer
 }
 
-/// How long a thread is refused a lock of its own.
+/// How long a thread is refused a lock of its own before it is given up.
 const PATIENCE_WITH_MYSELF: Duration = Duration::from_secs(1);
 
-/// Bytes that a signal puts on the stack at the very least, with the red zone.
+/// Bytes that a signal puts on the stack at the very least, including the red zone.
 const SIGNAL_FRAME: usize = 1024;
 
-/// Does this thread hold the lock, or is it about to? Then the caller is in a signal handler, unless the frame that took it
-/// has been left by a jump: then nobody will ever let it go, and it is given up here.
+/// Does this thread hold the lock, or is it about to? If so, the caller is in a signal handler,
+/// unless the frame that took the lock has been left by a jump. In that case nobody will ever
+/// release it, so it is given up here.
 #[inline]
 pub fn holds(lock: &Word, tid: u32) -> bool {
     HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
@@ -260,7 +273,8 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     let Some(at) = places.position(|place| std::ptr::eq(place.lock.get(), lock)) else {
         return false;
     };
-    // A call takes a lock once. Who comes back for it from the same depth or above is not in a handler over that call.
+    // A call takes a lock once. A thread that comes back for it from the same depth or above is not
+    // in a signal handler over that call.
     let place = &held.places[at];
     let left = stack_pointer() + SIGNAL_FRAME > place.stack.get() && !on_alternate_stack(None);
     if left || was_refused_for_long(place) {
@@ -270,8 +284,9 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
     true
 }
 
-/// A handler that has been refused a lock for so long does not let the call below it go on. Or there is no handler: a vfork(2)
-/// child, which has its parent's thread for its own, took the lock and was killed.
+/// Has a lock been refused to its own thread for long? Either a signal handler does not let the
+/// call below it go on, or there is no handler: a vfork(2) child, which shares its parent's thread,
+/// took the lock and was killed.
 fn was_refused_for_long(place: &Place) -> bool {
     let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
@@ -281,7 +296,7 @@ fn was_refused_for_long(place: &Place) -> bool {
     since != 0 && now.saturating_sub(since) > PATIENCE_WITH_MYSELF.as_nanos() as u64
 }
 
-/// Does this thread hold any lock? In a signal handler it may; then it must not wait for anybody.
+/// Does this thread hold any lock? In a signal handler it may, and must not wait for anybody then.
 pub fn holds_any() -> bool {
     HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
 }
@@ -299,9 +314,11 @@ pub(super) fn is_full() -> bool {
     HELD.with(|held| held.count.get() >= MOST)
 }
 
-/// Remembers a lock; where. None when there is no room for another, which only a tower of signal handlers can need.
+/// Remembers a lock and returns the place. None means that there is no room for another one, which
+/// only many nested signal handlers can cause.
 ///
-/// A handler may come between any two of these steps, remember locks of its own behind this one, and forget them again.
+/// A handler may come between any two of these steps, remember locks of its own behind this one,
+/// and forget them again.
 #[inline]
 pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
     HELD.with(|held| {
@@ -310,7 +327,8 @@ pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
         place.stack.set(stack_pointer());
         held.tid.set(tid);
         compiler_fence(SeqCst);
-        // Now the place is ours, and empty: it is filled after that, because a handler had it before.
+        // Now the place belongs to this call, and is empty. It is filled after that, because a
+        // handler may have used it before.
         held.count.set(count + 1);
         compiler_fence(SeqCst);
         place.stack.set(stack_pointer());
@@ -323,7 +341,7 @@ pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
     })
 }
 
-/// Forgets the lock that was remembered there, and those behind it.
+/// Forgets the lock that was remembered at this place, and those behind it.
 #[inline]
 pub(super) fn pop(place: usize) {
     compiler_fence(SeqCst);
@@ -332,21 +350,22 @@ pub(super) fn pop(place: usize) {
             place.lock.set(std::ptr::null());
         }
         compiler_fence(SeqCst);
-        // Fewer in the child of a fork(2).
+        // The count may be lower already, in the child of a fork(2).
         held.count.set(held.count.get().min(place));
     });
 }
 
-/// The calling thread is about to fork(2), perhaps in a signal handler over calls that take or hold locks. A child that
-/// returns from the handler has to know what of it was its parent's.
+/// Prepares the thread's memory of its locks for a fork(2), which may come in a signal handler over
+/// calls that take or hold locks. A child that returns from the handler has to know which of them
+/// were its parent's.
 ///
 /// # Safety
-/// The thread has not leaked a guard of a lock whose memory is gone.
+/// The thread must not have leaked a guard of a lock whose memory is gone.
 pub unsafe fn before_fork() {
     HELD.with(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
-            // SAFETY: what stands in the list is a lock in a mapping that the frame which took it has borrowed; that the frame
-            // still has it is the caller's contract.
+            // SAFETY: each place holds a lock in a mapping that the frame which took it has
+            // borrowed; the caller guarantees that the frame still has it.
             let lock = unsafe { place.lock.get().as_ref() };
             u32::from(lock.is_some_and(|lock| lock.is_held_by(place.mine.get()))) << at
         });
@@ -360,16 +379,16 @@ pub(super) fn was_held_at_fork(place: usize) -> bool {
     HELD.with(|held| held.held_at_fork.get() >> place & 1 != 0)
 }
 
-/// The calling process is the child of a fork(2): its parent's locks are not its own.
+/// Forgets the locks of the parent in the child of a fork(2), which does not hold them.
 pub fn forked() {
     HELD.with(Held::forget);
 }
 
-/// The thread is about to leave every frame below `stack` by longjmp(3): the locks that were taken in them are given up, as
-/// if their holder had died.
+/// Gives up the locks that were taken in frames below `stack`, as if their holder had died, because
+/// the thread is about to leave those frames by longjmp(3).
 ///
 /// # Safety
-/// No guard of those frames is used again.
+/// No guard of those frames may be used again.
 pub unsafe fn leaving(stack: usize) {
     HELD.with(|held| {
         let first = held.places().iter().position(|p| p.stack.get() < stack);
@@ -381,13 +400,14 @@ pub unsafe fn leaving(stack: usize) {
     });
 }
 
-/// Gives up the locks from this place on. Who took them has leaked their guards, and may not have kept their memory: then
-/// nothing is mapped there any more.
+/// Gives up the locks from this place on. The frames that took them have leaked their guards, and
+/// may not have kept their memory, in which case nothing is mapped there any more.
 fn give_up(held: &Held, from: usize) {
     for (at, place) in held.places().iter().enumerate().skip(from).rev() {
         let lock = place.lock.get();
         if at == from || is_mapped(lock as usize) {
-            // SAFETY: the caller has the first; the others stand in files that are mapped.
+            // SAFETY: the caller borrows the first lock, and the others lie in files that are still
+            // mapped.
             if let Some(lock) = unsafe { lock.as_ref() } {
                 lock.give_up(place.mine.get());
             }
@@ -403,8 +423,8 @@ fn is_mapped(_: usize) -> bool {
     true
 }
 
-/// Is the caller on the stack that sigaltstack(2) set, and `stack`, if it is said, on it too? A jump within it leaves
-/// nothing else.
+/// Is the caller on the stack that sigaltstack(2) set, and is `stack`, if given, on it too? A jump
+/// within that stack leaves no frame of another one.
 fn on_alternate_stack(stack: Option<usize>) -> bool {
     let mut alternate = libc::stack_t {
         ss_sp: std::ptr::null_mut(),
@@ -412,7 +432,7 @@ fn on_alternate_stack(stack: Option<usize>) -> bool {
         ss_size: 0,
     };
     let args = [0, &mut alternate as *mut _ as usize, 0, 0, 0, 0];
-    // SAFETY: sigaltstack(2) stores one stack_t.
+    // SAFETY: sigaltstack(2) stores one stack_t, in a local of this function.
     let known = unsafe { sys::syscall(libc::SYS_sigaltstack, args) } == 0;
     let from = alternate.ss_sp as usize;
     known

@@ -1,8 +1,9 @@
-//! Files that are cut under a mapping.
+//! Files that are truncated under a mapping.
 //!
-//! Whoever owns a net's files can make them shorter, and the kernel answers an access behind the new end with SIGBUS. A
-//! process of a net handles that signal: a mapping that has lost its file becomes plain memory of zeroes, in which nothing
-//! is attached and nothing queued, and whose header is not memtun's. The access goes on, and calls fail with an error.
+//! The owner of a net's files can make them shorter, and the kernel answers an access behind the
+//! new end with SIGBUS. A process of a net handles that signal: a mapping that has lost its file
+//! becomes plain memory of zeroes, in which nothing is attached and nothing queued, and whose
+//! header is not memtun's. The access goes on, and calls fail with an error.
 
 use memtun_sys::{self as sys, guard};
 use std::sync::atomic::{
@@ -10,21 +11,23 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// Mappings that can be watched at once; more are mapped all the same.
+/// Number of mappings that can be watched at once. More can be mapped, but are not watched.
 const SLOTS: usize = 1 << 13;
 const FREE: usize = 0;
 const LEFT: usize = 1;
 
-/// Each word is the address of a mapping, a whole page's, with its length in units of [`UNIT`] in the low bits.
+/// The watched mappings. Each word is the page-aligned address of a mapping, with its length in
+/// units of [`UNIT`] in the low bits.
 static MAPPINGS: [AtomicUsize; SLOTS] = [const { AtomicUsize::new(FREE) }; SLOTS];
 
 const UNIT: usize = 1 << 14;
 const LOW: usize = sys::PAGE - 1;
 
-/// What installs the handler, at the first mapping.
+/// Function that installs the handler at the first mapping; null for the one of this module.
 static INSTALL: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Says how this process handles SIGBUS, instead of the usual way; before anything is mapped.
+/// Sets how this process handles SIGBUS, instead of the usual way. It must be called before
+/// anything is mapped.
 pub fn handled_by(install: fn()) {
     INSTALL.store(install as *mut (), Release);
 }
@@ -33,17 +36,18 @@ fn slot_of(base: usize) -> usize {
     (base >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> (usize::BITS - 13)
 }
 
-/// Files are a page long, or a page and a multiple of [`UNIT`].
+/// Returns a file's length as a number of units. Files are one page long, or one page and a
+/// multiple of [`UNIT`].
 fn length_code(length: usize) -> usize {
     length.div_ceil(UNIT)
 }
 
-/// The counterpart of [`length_code`].
+/// Returns the length in bytes that [`length_code`] made the code of.
 fn length_of(code: usize) -> usize {
     sys::PAGE + code.saturating_sub(1) * UNIT
 }
 
-/// A mapping of this length begins here.
+/// Watches a mapping of this length that begins here.
 pub(super) fn watch(base: usize, length: usize) {
     let code = length_code(length);
     if code > LOW {
@@ -67,13 +71,13 @@ pub(super) fn watch(base: usize, length: usize) {
         if install_it.is_null() {
             install();
         } else {
-            // SAFETY: only functions of this type are stored.
+            // SAFETY: `handled_by` stores only functions of this type.
             unsafe { std::mem::transmute::<*mut (), fn()>(install_it)() };
         }
     }
 }
 
-/// The mapping that begins here is about to end.
+/// Stops watching the mapping that begins here, which is about to end.
 pub(super) fn forget(base: usize) {
     let first = slot_of(base);
     for i in 0..SLOTS {
@@ -86,7 +90,7 @@ pub(super) fn forget(base: usize) {
     }
 }
 
-/// Does a mapping begin with the page of this address?
+/// Is a mapping watched that begins with the page of this address?
 pub(super) fn is_mapped(address: usize) -> bool {
     let base = address & !LOW;
     let first = slot_of(base);
@@ -95,11 +99,13 @@ pub(super) fn is_mapped(address: usize) -> bool {
     base != 0 && found.is_some_and(|word| word != FREE)
 }
 
-/// An access to this address was answered with SIGBUS. True when it lay in a mapping of ours, and can be made again now.
+/// Replaces a mapping of a net's file, in which an access to this address was answered with SIGBUS,
+/// by zeroes. Returns true when the address lay in such a mapping and the access can be made again.
 /// May be called in a signal handler.
 ///
 /// # Safety
-/// It must be so: what stands in the mapping is lost.
+/// An access to the address must have been answered with SIGBUS, because what stands in the mapping
+/// is lost.
 pub unsafe fn mend(address: usize) -> bool {
     for slot in &MAPPINGS {
         let word = slot.load(Acquire);
@@ -107,14 +113,16 @@ pub unsafe fn mend(address: usize) -> bool {
         if base == 0 || !(base..base + length).contains(&address) {
             continue;
         }
-        // SAFETY: the words are made by `watch` alone: a mapping of ours of that length, whose contents are gone.
+        // SAFETY: `watch` alone makes these words, so this is a mapping of that length which
+        // belongs to this module, and its contents are gone.
         return unsafe { sys::map_zeroes_over(base as *mut u8, length) }.is_ok();
     }
     false
 }
 
-/// Handles SIGBUS with sigaction(2), and leaves what is not ours to whoever handled it before. For drivers: programs under
-/// the preloaded library have its own way.
+/// Handles SIGBUS with sigaction(2), and passes signals that do not concern a net to whoever
+/// handled them before. This is for drivers; programs under the preloaded library have their own
+/// way.
 fn install() {
     static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -123,26 +131,27 @@ fn install() {
         info: *mut libc::siginfo_t,
         context: *mut libc::c_void,
     ) {
-        // SAFETY: the kernel gives a siginfo_t; its code is positive when the signal comes from an access, and then there is
-        // an address.
+        // SAFETY: the kernel gives a siginfo_t. Its code is positive when the signal comes from an
+        // access, and then it has an address.
         let mended = unsafe {
             (*info).si_code > 0
                 && (!guard::is_touch(context) && mend((*info).si_addr() as usize)
                     || guard::land(context))
         };
         if !mended {
-            // SAFETY: null, or leaked by `install`.
+            // SAFETY: the pointer is null, or `install` leaked the value.
             let before = unsafe { BEFORE.load(Acquire).as_ref() };
-            // SAFETY: the arguments are the kernel's own.
+            // SAFETY: the arguments are those of this handler, which the kernel called.
             unsafe { pass_on(signal, info, context, before) };
         }
     }
 
     let mut before = Box::new(
-        // SAFETY: zeroes are a valid sigaction: SIG_DFL without flags.
+        // SAFETY: a sigaction of zeroes is valid: it is SIG_DFL without flags.
         unsafe { std::mem::zeroed::<libc::sigaction>() },
     );
-    // SAFETY: reads the present action, then sets a handler of the right type.
+    // SAFETY: the first call reads the present action into `before`, and the last one sets a
+    // handler whose type fits SA_SIGINFO.
     unsafe {
         if libc::sigaction(libc::SIGBUS, std::ptr::null(), &mut *before) != 0 {
             return;
@@ -155,7 +164,7 @@ fn install() {
     }
 }
 
-/// Does with a signal what another action says.
+/// Does with a signal what `action` says; None means the default action.
 ///
 /// # Safety
 /// The arguments must be those of a signal handler that runs now.
@@ -165,12 +174,13 @@ pub unsafe fn pass_on(
     context: *mut libc::c_void,
     action: Option<&libc::sigaction>,
 ) {
-    // SAFETY: the caller's contract: a siginfo_t of the kernel's.
+    // SAFETY: the caller guarantees that this is a siginfo_t of the kernel's.
     let from_access = unsafe { (*info).si_code } > 0;
     match action.map_or(libc::SIG_DFL, |a| a.sa_sigaction) {
         libc::SIG_IGN if !from_access => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // As without a handler: an access is made again and ends the process, a signal that was sent is sent again.
+            // This acts as if there were no handler: an access is made again and ends the process,
+            // and a signal that was sent is sent again.
             sys::default_action(signal);
             if !from_access {
                 sys::raise(signal);

@@ -1,4 +1,5 @@
-//! Guards that are never dropped: the kernel and the thread that took the lock look at it later, so its memory stays.
+//! What happens to a mapping whose guard is never dropped: the kernel and the thread that took the
+//! lock look at the lock later, so its memory stays mapped.
 #![forbid(unsafe_code)]
 
 use memtun_shm::layout::TunnelState;
@@ -19,7 +20,7 @@ impl Peers for Peer {
     }
 }
 
-/// A tunnel's file of this name.
+/// Maps a new tunnel's file, which has this name in /proc/self/maps.
 fn tunnel(name: &str) -> Mapped<TunnelState> {
     let name = CString::new(name).expect("no NUL");
     let file = memtun_sys::memory_file(&name, 0).expect("a file in memory");

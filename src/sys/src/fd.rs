@@ -1,41 +1,44 @@
-//! Descriptors: who owns one, and what fcntl(2) knows of it, one function for each command.
+//! Descriptors: who owns one, and what fcntl(2) knows about it, with one function for each command.
 //!
-//! A plain number is enough to look at a descriptor, to read and write what is behind it, and to set what the program itself
-//! could set: what a program's number means is the kernel's to say at the moment of the call, and nobody here owns it. What
-//! closes or replaces a descriptor takes its owner, or is unsafe.
+//! A plain number is enough to examine a descriptor, to read and write what is behind it, and to
+//! set what the program itself could set. What a program's number means is for the kernel to say at
+//! the moment of the call, and nobody here owns it. A function that closes or replaces a descriptor
+//! takes its owner, or is unsafe.
 
 use super::{check, syscall};
 use crate::Errno;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// A descriptor of its owner's, closed with the value.
+/// An owned descriptor, which is closed when the value is dropped.
 ///
-/// Not std's [`OwnedFd`]: that one is closed by libc's close(3), which is a hook in the preloaded library. This one is closed
-/// by system call, and is the same in every other respect.
+/// It differs from std's [`OwnedFd`] in one respect: that one is closed by libc's close(3), which
+/// is a hook in the preloaded library, and this one by system call.
 #[derive(Debug)]
 pub struct Fd(RawFd);
 
 impl Fd {
-    /// Takes over an open descriptor.
+    /// Takes ownership of an open descriptor.
     ///
     /// # Safety
-    /// It must be open, and nobody else may own it: it is closed with the value.
+    /// The descriptor must be open, and nobody else may own it, because it is closed with the
+    /// value.
     pub unsafe fn from_raw(fd: RawFd) -> Fd {
         Fd(fd)
     }
 
-    /// The descriptor that a system call has just made.
+    /// Takes ownership of the descriptor that a system call has just made, or returns the call's
+    /// errno.
     pub(super) fn made(answer: isize) -> Result<Fd, Errno> {
         check(answer).map(|fd| Fd(fd as RawFd))
     }
 
-    /// The number.
+    /// Returns the number of the descriptor, which stays the value's own.
     pub fn raw(&self) -> RawFd {
         self.0
     }
 
-    /// Gives the descriptor away without closing it.
+    /// Gives the descriptor away without closing it. The caller owns it.
     pub fn into_raw(self) -> RawFd {
         ManuallyDrop::new(self).0
     }
@@ -43,7 +46,7 @@ impl Fd {
 
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: open as long as the value lives.
+        // SAFETY: the descriptor is open as long as the value lives, and the borrow ends before it.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }
@@ -62,34 +65,34 @@ impl From<OwnedFd> for Fd {
 
 impl From<Fd> for OwnedFd {
     fn from(fd: Fd) -> OwnedFd {
-        // SAFETY: the value owned it.
+        // SAFETY: the value owned the open descriptor, and `into_raw` gave that ownership away.
         unsafe { OwnedFd::from_raw_fd(fd.into_raw()) }
     }
 }
 
 impl Drop for Fd {
     fn drop(&mut self) {
-        // SAFETY: the value owns it.
+        // SAFETY: the value owns the descriptor, and is not used again.
         let _ = unsafe { close(self.0) };
     }
 }
 
-/// close(2).
+/// Closes a descriptor (close(2)).
 ///
 /// # Safety
-/// The caller owns the descriptor, or its owner has just asked for this: whoever still uses the number afterwards meets
-/// somebody else's file.
+/// The caller must own the descriptor, or its owner must just have asked for this: whoever still
+/// uses the number afterwards meets somebody else's file.
 pub unsafe fn close(fd: RawFd) -> Result<(), Errno> {
-    // SAFETY: no memory is touched; whose descriptor it is, is the caller's contract.
+    // SAFETY: close(2) touches no memory; the caller guarantees that the descriptor may be closed.
     check(unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
 }
 
-/// dup3(2): `new` becomes another number of `old`.
+/// Makes `new` another number of `old` (dup3(2)).
 ///
 /// # Safety
-/// Whatever `new` was is closed: as for [`close`].
+/// Whatever `new` was is closed, so the contract of [`close`] holds for it.
 pub unsafe fn duplicate_onto(old: RawFd, new: RawFd, flags: i32) -> Result<(), Errno> {
-    // SAFETY: no memory is touched; whose descriptor is replaced is the caller's contract.
+    // SAFETY: dup3(2) touches no memory; the caller guarantees that `new` may be replaced.
     check(unsafe {
         syscall(
             libc::SYS_dup3,
@@ -99,12 +102,12 @@ pub unsafe fn duplicate_onto(old: RawFd, new: RawFd, flags: i32) -> Result<(), E
     .map(drop)
 }
 
-/// fcntl(2) with a command whose argument is a number, or none.
+/// Calls fcntl(2) with a command whose argument is a number, or that has none.
 ///
 /// # Safety
-/// No command whose argument is an address.
+/// The command must not be one whose argument is an address.
 unsafe fn control(fd: RawFd, command: i32, argument: usize) -> Result<i32, Errno> {
-    // SAFETY: the caller's contract: no memory is touched.
+    // SAFETY: the caller guarantees that the command touches no memory.
     check(unsafe {
         syscall(
             libc::SYS_fcntl,
@@ -114,75 +117,83 @@ unsafe fn control(fd: RawFd, command: i32, argument: usize) -> Result<i32, Errno
     .map(|n| n as i32)
 }
 
-/// The status flags, O_NONBLOCK and others, with the access mode (F_GETFL).
+/// Returns the status flags, O_NONBLOCK and others, with the access mode (F_GETFL).
 pub fn status_flags(fd: RawFd) -> Result<i32, Errno> {
-    // SAFETY: no argument.
+    // SAFETY: F_GETFL has no argument.
     unsafe { control(fd, libc::F_GETFL, 0) }
 }
 
 /// Sets the status flags that can be set (F_SETFL).
 pub fn set_status_flags(fd: RawFd, flags: i32) -> Result<(), Errno> {
-    // SAFETY: a number.
+    // SAFETY: the argument of F_SETFL is a number.
     unsafe { control(fd, libc::F_SETFL, flags as usize) }.map(drop)
 }
 
-/// Is it closed when the process executes another program (FD_CLOEXEC of F_GETFD)?
+/// Is the descriptor closed when the process executes another program (FD_CLOEXEC of F_GETFD)?
 pub fn closes_on_exec(fd: RawFd) -> Result<bool, Errno> {
-    // SAFETY: no argument.
+    // SAFETY: F_GETFD has no argument.
     unsafe { control(fd, libc::F_GETFD, 0) }.map(|flags| flags & libc::FD_CLOEXEC != 0)
 }
 
-/// Another descriptor of the same open file, the lowest free one from `lowest` on (F_DUPFD, F_DUPFD_CLOEXEC).
+/// Makes another descriptor of the same open file, the lowest free one from `lowest` on (F_DUPFD,
+/// F_DUPFD_CLOEXEC). The caller owns it.
 pub fn duplicate_from(fd: RawFd, lowest: RawFd, close_on_exec: bool) -> Result<Fd, Errno> {
     let command = if close_on_exec {
         libc::F_DUPFD_CLOEXEC
     } else {
         libc::F_DUPFD
     };
-    // SAFETY: a number.
+    // SAFETY: the argument of both commands is a number.
     unsafe { control(fd, command, lowest as usize) }.map(Fd)
 }
 
-/// Another descriptor where programs do not expect one: high and close-on-exec.
+/// Makes another descriptor where programs do not expect one: high and close-on-exec. The caller
+/// owns it.
 pub fn duplicate_high(fd: RawFd) -> Result<Fd, Errno> {
     const HIGH: RawFd = 512;
     duplicate_from(fd, HIGH, true)
 }
 
-/// The lowest number that is free, as open(2) would have given it: for a descriptor that was opened while others of ours
-/// were open. EMFILE when the process may have no more.
+/// Moves a descriptor to the lowest number that is free, which open(2) would have given it. This is
+/// for a descriptor that was opened while the library had others open.
+///
+/// # Errors
+///
+/// EMFILE when the process may not have another descriptor.
 pub fn lowest(fd: Fd) -> Result<Fd, Errno> {
     let other = duplicate_from(fd.raw(), 0, closes_on_exec(fd.raw())?)?;
     Ok(if other.raw() < fd.raw() { other } else { fd })
 }
 
-/// The process or process group that signals of a descriptor go to, 0 for none (F_GETOWN).
+/// Returns the process (positive) or process group (negative) that gets the descriptor's signals, 0
+/// for none (F_GETOWN).
 pub fn signal_owner(fd: RawFd) -> Result<i32, Errno> {
-    // SAFETY: no argument.
+    // SAFETY: F_GETOWN has no argument.
     unsafe { control(fd, libc::F_GETOWN, 0) }
 }
 
-/// F_SETOWN.
+/// Sets who gets the descriptor's signals, as [`signal_owner`] returns it (F_SETOWN).
 pub fn set_signal_owner(fd: RawFd, owner: i32) -> Result<(), Errno> {
-    // SAFETY: a number.
+    // SAFETY: the argument of F_SETOWN is a number.
     unsafe { control(fd, libc::F_SETOWN, owner as usize) }.map(drop)
 }
 
-/// Bytes that a pipe has room for (F_GETPIPE_SZ).
+/// Returns how many bytes a pipe has room for (F_GETPIPE_SZ).
 pub fn pipe_size(fd: RawFd) -> Result<i32, Errno> {
     const F_GETPIPE_SZ: i32 = 1032;
-    // SAFETY: no argument.
+    // SAFETY: F_GETPIPE_SZ has no argument.
     unsafe { control(fd, F_GETPIPE_SZ, 0) }
 }
 
-/// F_SETPIPE_SZ.
+/// Sets how many bytes a pipe has room for (F_SETPIPE_SZ).
 pub fn set_pipe_size(fd: RawFd, bytes: i32) -> Result<(), Errno> {
     const F_SETPIPE_SZ: i32 = 1031;
-    // SAFETY: a number.
+    // SAFETY: the argument of F_SETPIPE_SZ is a number.
     unsafe { control(fd, F_SETPIPE_SZ, bytes as usize) }.map(drop)
 }
 
-/// Who gets the signals of a descriptor (F_GETOWN_EX).
+/// Says which thread, process or process group gets the signals of a descriptor (struct
+/// f_owner_ex).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
@@ -193,10 +204,14 @@ pub struct Owner {
 const F_SETOWN_EX: usize = 15;
 const F_GETOWN_EX: usize = 16;
 
-/// The owner of a descriptor. ESRCH when there is none that this process can name.
+/// Returns who gets the signals of a descriptor (F_GETOWN_EX).
+///
+/// # Errors
+///
+/// ESRCH when there is nobody whom this process can name.
 pub fn owner_of(fd: i32) -> Result<Owner, Errno> {
     let mut owner = Owner { kind: 0, pid: 0 };
-    // SAFETY: a struct f_owner_ex of our own, which the kernel fills.
+    // SAFETY: the kernel fills one struct f_owner_ex, which is a local of this function.
     check(unsafe {
         syscall(
             libc::SYS_fcntl,
@@ -209,9 +224,9 @@ pub fn owner_of(fd: i32) -> Result<Owner, Errno> {
     Ok(owner)
 }
 
-/// F_SETOWN_EX.
+/// Sets who gets the signals of a descriptor (F_SETOWN_EX).
 pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
-    // SAFETY: a struct f_owner_ex of the caller's, which the kernel reads.
+    // SAFETY: the kernel reads one struct f_owner_ex, which the caller has borrowed.
     check(unsafe {
         syscall(
             libc::SYS_fcntl,
@@ -228,7 +243,8 @@ pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// What fcntl(2) knows of a range of bytes.
+/// Runs a lock command of fcntl(2) for a write lock on a range of bytes, and returns what the
+/// kernel stored.
 fn byte_lock(
     fd: BorrowedFd<'_>,
     command: i32,
@@ -242,7 +258,7 @@ fn byte_lock(
         l_len: count as i64,
         l_pid: 0,
     };
-    // SAFETY: the kernel reads and writes one struct flock.
+    // SAFETY: the kernel reads and writes one struct flock, which is a local of this function.
     check(unsafe {
         syscall(
             libc::SYS_fcntl,
@@ -259,13 +275,16 @@ fn byte_lock(
     Ok(lock)
 }
 
-/// Locks a range of bytes for the open file description (F_OFD_SETLK); they need not exist. EAGAIN when another one has a
-/// lock in it.
+/// Locks a range of bytes for the open file description (F_OFD_SETLK). The bytes need not exist.
+///
+/// # Errors
+///
+/// EAGAIN when another open file description has a lock in the range.
 pub fn lock_bytes(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<(), Errno> {
     byte_lock(fd, libc::F_OFD_SETLK, first, count).map(drop)
 }
 
-/// Has another open file description a lock in this range (F_OFD_GETLK)?
+/// Does another open file description have a lock in this range (F_OFD_GETLK)?
 pub fn bytes_are_locked(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<bool, Errno> {
     byte_lock(fd, libc::F_OFD_GETLK, first, count)
         .map(|found| found.l_type != libc::F_UNLCK as libc::c_short)

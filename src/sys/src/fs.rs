@@ -1,16 +1,17 @@
-//! Files, descriptors and directories.
+//! System calls on files, descriptors and directories.
 
 use super::{check, syscall, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// openat(2) relative to the current directory. Passes flags as they are (O_LARGEFILE and O_CLOEXEC are the caller's).
+/// Opens a file relative to the current directory (openat(2)). The flags are passed as they are, so
+/// the caller adds O_LARGEFILE and O_CLOEXEC. The caller owns the descriptor.
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat(libc::AT_FDCWD, path, flags, mode)
 }
 
-/// openat(2).
+/// Opens a file relative to the directory `dir` (openat(2)). The caller owns the descriptor.
 pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     // SAFETY: the path is a NUL-terminated string; the kernel only reads it.
     let answer = unsafe {
@@ -29,18 +30,20 @@ pub fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno>
     Fd::made(answer)
 }
 
-/// Opens one of memtun's own files. A program that has used up RLIMIT_NOFILE must still be able to attach an interface,
-/// as the kernel needs no descriptor for that: the soft limit is raised for the moment of the call.
+/// Opens one of memtun's own files, close-on-exec. A program that has used up RLIMIT_NOFILE must
+/// still be able to attach an interface, for which the kernel needs no descriptor, so the soft
+/// limit is raised for the moment of the call.
 pub fn open_internal(path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     openat_internal(libc::AT_FDCWD, path, flags, mode)
 }
 
-/// [`open_internal`] relative to a directory.
+/// Does the same as [`open_internal`], relative to the directory `dir`.
 pub fn openat_internal(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<Fd, Errno> {
     with_more_descriptors(|| openat(dir, path, flags | libc::O_CLOEXEC, mode))
 }
 
-/// The same with just these flags: for a descriptor that the program gets.
+/// Does the same as [`openat_internal`] with just these flags, for a descriptor that the program
+/// gets.
 pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno> {
     with_more_descriptors(|| openat(dir, path, flags, 0))
 }
@@ -77,7 +80,7 @@ pub(super) fn prlimit(
     check(unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, new, old, 0, 0]) }).map(drop)
 }
 
-/// read(2).
+/// Reads into `buf` and returns the number of bytes (read(2)).
 pub fn read(fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `len` bytes into the slice.
     check(unsafe {
@@ -88,7 +91,7 @@ pub fn read(fd: i32, buf: &mut [u8]) -> Result<usize, Errno> {
     })
 }
 
-/// write(2).
+/// Writes `buf` and returns the number of bytes that were written (write(2)).
 pub fn write(fd: i32, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most `len` bytes of the slice.
     check(unsafe {
@@ -99,7 +102,7 @@ pub fn write(fd: i32, buf: &[u8]) -> Result<usize, Errno> {
     })
 }
 
-/// fstatat(2).
+/// Returns the attributes of a path relative to the directory `dir` (fstatat(2)).
 pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
     let mut st = std::mem::MaybeUninit::<libc::stat>::zeroed();
     let args = [
@@ -110,17 +113,22 @@ pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
         0,
         0,
     ];
-    // SAFETY: the path is NUL-terminated and the kernel writes one struct stat.
+    // SAFETY: the path is NUL-terminated, and the kernel writes one struct stat, for which zeroes
+    // are valid in any case.
     unsafe {
         check(syscall(libc::SYS_newfstatat, args))?;
         Ok(st.assume_init())
     }
 }
 
-/// The family of a socket (SO_DOMAIN). ENOTSOCK for what is none.
+/// Returns the address family of a socket (SO_DOMAIN).
+///
+/// # Errors
+///
+/// ENOTSOCK when the descriptor is not a socket.
 pub fn socket_family(fd: i32) -> Result<i32, Errno> {
     let (mut family, mut length) = (0i32, size_of::<i32>() as u32);
-    // SAFETY: an int and its length of our own.
+    // SAFETY: the kernel reads and writes an int and its length, which are locals of this function.
     check(unsafe {
         syscall(
             libc::SYS_getsockopt,
@@ -137,9 +145,9 @@ pub fn socket_family(fd: i32) -> Result<i32, Errno> {
     .map(|_| family)
 }
 
-/// flock(2).
+/// Takes, converts or releases a lock on an open file description (flock(2)).
 pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
-    // SAFETY: no memory is touched.
+    // SAFETY: flock(2) touches no memory.
     check(unsafe {
         syscall(
             libc::SYS_flock,
@@ -149,10 +157,10 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Bytes that could be read from a pipe now (FIONREAD).
+/// Returns how many bytes could be read from a pipe now (FIONREAD).
 pub fn readable_bytes(fd: i32) -> Result<usize, Errno> {
     let mut n: i32 = 0;
-    // SAFETY: FIONREAD writes one int.
+    // SAFETY: FIONREAD writes one int, which is a local of this function.
     check(unsafe {
         syscall(
             libc::SYS_ioctl,
@@ -169,7 +177,7 @@ pub fn readable_bytes(fd: i32) -> Result<usize, Errno> {
     Ok(n.max(0) as usize)
 }
 
-/// mkfifoat(3).
+/// Makes a FIFO in the directory `dir` (mkfifoat(3)).
 pub fn mkfifoat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
         dir as isize as usize,
@@ -183,7 +191,7 @@ pub fn mkfifoat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_mknodat, args) }).map(drop)
 }
 
-/// mkdir(2).
+/// Makes a directory (mkdir(2)).
 pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
         libc::AT_FDCWD as isize as usize,
@@ -197,7 +205,11 @@ pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_mkdirat, args) }).map(drop)
 }
 
-/// linkat(2) within a directory: fails with EEXIST instead of replacing.
+/// Gives a file in the directory `dir` a second name (linkat(2)).
+///
+/// # Errors
+///
+/// EEXIST when the new name exists: nothing is replaced.
 pub fn linkat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
     let dir = dir as isize as usize;
     // SAFETY: both names are NUL-terminated.
@@ -210,7 +222,8 @@ pub fn linkat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// fchown(2), also of a descriptor that was opened with O_PATH.
+/// Changes the owner of a file, even through a descriptor that was opened with O_PATH
+/// (fchownat(2)).
 pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
     let args = [
         fd.as_raw_fd() as usize,
@@ -220,13 +233,13 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
         libc::AT_EMPTY_PATH as usize,
         0,
     ];
-    // SAFETY: the path is an empty string.
+    // SAFETY: the path is an empty NUL-terminated string.
     check(unsafe { syscall(libc::SYS_fchownat, args) }).map(drop)
 }
 
-/// fchmod(2): a file's mode whatever the umask was.
+/// Sets a file's mode, whatever the umask was (fchmod(2)).
 pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    // SAFETY: no memory is touched.
+    // SAFETY: fchmod(2) touches no memory.
     check(unsafe {
         syscall(
             libc::SYS_fchmod,
@@ -236,7 +249,12 @@ pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// renameat2(2) within a directory: fails with EEXIST instead of replacing.
+/// Gives a file in the directory `dir` another name (renameat2(2)).
+///
+/// # Errors
+///
+/// EEXIST when the new name exists: nothing is replaced, unless the file system does not know
+/// RENAME_NOREPLACE.
 pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
     const RENAME_NOREPLACE: usize = 1;
     let dir = dir as isize as usize;
@@ -258,13 +276,13 @@ pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
         .map(drop)
     };
     match rename(RENAME_NOREPLACE) {
-        // A file system that cannot promise it.
+        // This file system does not know RENAME_NOREPLACE.
         Err(Errno(libc::EINVAL)) => rename(0),
         answer => answer,
     }
 }
 
-/// access(2) by the effective ids of the caller, as far as the kernel's old call tells.
+/// May the caller access a path (faccessat(2))? The kernel's old call asks for the real ids.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
     let args = [
         libc::AT_FDCWD as isize as usize,
@@ -278,7 +296,8 @@ pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_faccessat, args) }).map(drop)
 }
 
-/// readlinkat(2): the target's bytes within `buf`.
+/// Reads the target of a symbolic link into `buf`, and returns its bytes (readlinkat(2)). A target
+/// that is longer than `buf` is cut.
 pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let args = [
         dir as isize as usize,
@@ -293,15 +312,21 @@ pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u
     Ok(&buf[..n])
 }
 
-/// The path behind a descriptor, from /proc/self/fd.
+/// Reads the path behind a descriptor from /proc/self/fd into `buf`, and returns its bytes.
 pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
     let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;
     link.push_number(fd as u64)?;
     readlinkat(libc::AT_FDCWD, link.cstr(), buf)
 }
 
-/// Sets a file's length and reserves its first `reserve` bytes, so that touching them cannot be a SIGBUS. EFBIG when
-/// RLIMIT_FSIZE forbids such a file: asked first, because the kernel's answer would be SIGXFSZ.
+/// Sets a file's length and reserves its first `reserve` bytes, both in bytes, so that an access to
+/// them cannot raise SIGBUS.
+///
+/// # Errors
+///
+/// - EFBIG when RLIMIT_FSIZE forbids such a file. The limit is read first, because the kernel's
+///   answer would be SIGXFSZ.
+/// - ENOSPC when the file system is full.
 pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), Errno> {
     let mut limit = libc::rlimit64 {
         rlim_cur: 0,
@@ -319,7 +344,7 @@ pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), E
         };
         prlimit(libc::RLIMIT_FSIZE as i32, Some(&wider), None)?;
     }
-    // SAFETY: no memory is touched.
+    // SAFETY: ftruncate(2) and fallocate(2) touch no memory.
     let set = unsafe {
         check(syscall(
             libc::SYS_ftruncate,
@@ -330,7 +355,8 @@ pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), E
                 libc::SYS_fallocate,
                 [fd.as_raw_fd() as usize, 0, 0, reserve as usize, 0, 0],
             )) {
-                // A file system without fallocate: the mapping's populate call reserves instead.
+                // The file system has no fallocate. `reserve` reserves the bytes in the mapping
+                // instead.
                 Err(Errno(libc::EOPNOTSUPP)) | Ok(_) => Ok(()),
                 Err(e) => Err(e),
             }
@@ -342,7 +368,8 @@ pub fn set_length(fd: BorrowedFd<'_>, length: u64, reserve: u64) -> Result<(), E
     set
 }
 
-/// fchmodat(2), which follows links: only for a directory that nobody else can write in.
+/// Sets the mode of a file in the directory `dir` (fchmodat(2)). This follows links, so it is only
+/// for a directory in which nobody else can write.
 pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
         dir as isize as usize,
@@ -356,7 +383,7 @@ pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
 }
 
-/// pread(2).
+/// Reads into `buf` from `offset` on, and returns the number of bytes (pread(2)).
 pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let args = [
         fd as usize,
@@ -370,7 +397,8 @@ pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     check(unsafe { syscall(libc::SYS_pread64, args) })
 }
 
-/// unlinkat(2): `flags` 0 for a file, AT_REMOVEDIR for an empty directory.
+/// Removes a name from the directory `dir` (unlinkat(2)). `flags` is 0 for a file, and AT_REMOVEDIR
+/// for an empty directory.
 pub fn unlinkat(dir: i32, name: &CStr, flags: i32) -> Result<(), Errno> {
     let args = [
         dir as isize as usize,
@@ -384,7 +412,7 @@ pub fn unlinkat(dir: i32, name: &CStr, flags: i32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_unlinkat, args) }).map(drop)
 }
 
-/// memfd_create(2).
+/// Makes a file in memory (memfd_create(2)). The caller owns the descriptor.
 pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
     // SAFETY: the name is NUL-terminated.
     let answer = unsafe {
@@ -396,11 +424,13 @@ pub fn memory_file(name: &CStr, flags: u32) -> Result<Fd, Errno> {
     Fd::made(answer)
 }
 
-/// The mount that a path leads into (statx's stx_mnt_id). None where there is nothing, or the kernel does not say.
+/// Returns the id of the mount that a path leads into (stx_mnt_id of statx(2)). None means that
+/// there is nothing at the path, or that the kernel does not say.
 pub fn mount_id(path: &CStr) -> Option<u64> {
-    // SAFETY: plain numbers, for which zero is valid.
+    // SAFETY: a struct statx consists of plain numbers, for which zero is valid.
     let mut x: libc::statx = unsafe { std::mem::zeroed() };
-    // SAFETY: a NUL-terminated path, and a struct of our own that the kernel fills.
+    // SAFETY: the path is NUL-terminated, and the kernel fills one struct statx, which is a local
+    // of this function.
     check(unsafe {
         syscall(
             libc::SYS_statx,
@@ -418,9 +448,9 @@ pub fn mount_id(path: &CStr) -> Option<u64> {
     (x.stx_mask & libc::STATX_MNT_ID != 0).then_some(x.stx_mnt_id)
 }
 
-/// lseek(2) to the beginning.
+/// Sets the position of an open file to its beginning (lseek(2)).
 pub fn rewind(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: no memory is touched.
+    // SAFETY: lseek(2) touches no memory.
     check(unsafe {
         syscall(
             libc::SYS_lseek,
@@ -430,7 +460,12 @@ pub fn rewind(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Calls `each` with every name in the directory behind `fd`, "." and ".." left out, until it answers false.
+/// Calls `each` with every name in the directory behind `fd` except "." and "..", until `each`
+/// returns false.
+///
+/// # Errors
+///
+/// What getdents64(2) fails with.
 pub fn each_entry(fd: BorrowedFd<'_>, mut each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
     #[repr(align(8))]
     struct Buffer([u8; 4096]);
@@ -450,7 +485,7 @@ pub fn each_entry(fd: BorrowedFd<'_>, mut each: impl FnMut(&CStr) -> bool) -> Re
             return Ok(());
         }
         let mut at = 0;
-        // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name
+        // A struct linux_dirent64 consists of u64 ino, i64 off, u16 reclen, u8 type and the name.
         while at + 19 <= n {
             let record = u16::from_ne_bytes([buf.0[at + 16], buf.0[at + 17]]) as usize;
             if record < 19 || at + record > n {

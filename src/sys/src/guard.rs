@@ -1,12 +1,14 @@
-//! Touching memory that may not be there.
+//! Accesses to memory that may not be there.
 //!
-//! The kernel answers a system call with EFAULT where an access from user space is a signal. The functions here make such
-//! accesses at known instructions; whoever handles SIGSEGV and SIGBUS calls [`land`] first, and an access that failed goes on
-//! at a landing that tells so. No system call is made, so this works in a sandbox. Where nobody handles the signals, a bad
-//! address ends the process as any other access does.
+//! The kernel answers a system call with EFAULT where an access from user space raises a signal.
+//! The functions here make such accesses at known instructions. A handler of SIGSEGV and SIGBUS
+//! calls [`land`] first, and an access that failed goes on at a landing that reports this. No
+//! system call is made, so this works in a sandbox. Where nobody handles the signals, a bad address
+//! ends the process as any other access does.
 //!
-//! The blocks of a copy move all their pointers together, behind the last access: after a fault the rest is done again byte
-//! by byte from the last whole block, and ends at the byte that cannot be accessed, as the kernel's copies do.
+//! The blocks of a copy move all their pointers together, after the last access. So after a fault
+//! the rest is copied again byte by byte from the last whole block on, and ends at the byte that
+//! cannot be accessed, as the kernel's copies do.
 
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
@@ -20,7 +22,7 @@ std::arch::global_asm!(
     ".type memtun_guard_copy,@function",
     ".type memtun_guard_length,@function",
     ".type memtun_guard_touch,@function",
-    // To rdi, from rsi, rdx bytes; how many are left.
+    // This copies rdx bytes from rsi to rdi, and returns how many are left.
     ".p2align 6",
     "memtun_guard_copy:",
     ".cfi_startproc",
@@ -99,7 +101,8 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_copy, . - memtun_guard_copy",
-    // Bytes before the NUL from rdi on, at most rsi; -1 where one cannot be read.
+    // This returns the number of bytes before the NUL from rdi on, at most rsi; -1 where one cannot
+    // be read.
     ".p2align 4",
     "memtun_guard_length:",
     ".cfi_startproc",
@@ -119,7 +122,7 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_length, . - memtun_guard_length",
-    // A store to rdi that changes nothing; 0, or 1 where it cannot be made.
+    // This makes a store to rdi that changes nothing, and returns 0, or 1 where it cannot be made.
     ".p2align 4",
     "memtun_guard_touch:",
     ".cfi_startproc",
@@ -147,7 +150,7 @@ std::arch::global_asm!(
     ".type memtun_guard_copy,%function",
     ".type memtun_guard_length,%function",
     ".type memtun_guard_touch,%function",
-    // To x0, from x1, x2 bytes; how many are left.
+    // This copies x2 bytes from x1 to x0, and returns how many are left.
     ".p2align 6",
     "memtun_guard_copy:",
     ".cfi_startproc",
@@ -207,7 +210,8 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_copy, . - memtun_guard_copy",
-    // Bytes before the NUL from x0 on, at most x1; -1 where one cannot be read.
+    // This returns the number of bytes before the NUL from x0 on, at most x1; -1 where one cannot
+    // be read.
     ".p2align 4",
     "memtun_guard_length:",
     ".cfi_startproc",
@@ -228,7 +232,7 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_length, . - memtun_guard_length",
-    // A store to x0 that changes nothing; 0, or 1 where it cannot be made.
+    // This makes a store to x0 that changes nothing, and returns 0, or 1 where it cannot be made.
     ".p2align 4",
     "memtun_guard_touch:",
     ".cfi_startproc",
@@ -260,45 +264,50 @@ extern "C" {
     fn memtun_guard_touch_bad();
 }
 
-/// Copies forward as far as it goes; how many bytes are left.
+/// Copies `n` bytes forward between two addresses as far as possible, and returns how many are
+/// left.
 ///
 /// # Safety
-/// Nobody else may own what is written. All of it can be accessed, or somebody handles the signals as the module says.
+/// Nobody else may own the memory that is written. All of it must be accessible, or somebody must
+/// handle the signals as the module says.
 #[inline]
 pub unsafe fn copy(to: usize, from: usize, n: usize) -> usize {
-    // SAFETY: the caller's contract; what cannot be accessed is caught.
+    // SAFETY: the caller owns what is written, and vouches that an access that fails is caught.
     unsafe { memtun_guard_copy(to, from, n) }
 }
 
-/// Bytes before the NUL, `most` when there is none among so many; None when one of them cannot be read.
+/// Returns the number of bytes before the NUL, or `most` when there is none among that many; None
+/// when one of the bytes cannot be read.
 ///
 /// # Safety
-/// The bytes can be read, or somebody handles the signals as the module says.
+/// The bytes must be readable, or somebody must handle the signals as the module says.
 #[inline]
 pub unsafe fn string_length(at: usize, most: usize) -> Option<usize> {
-    // SAFETY: only reads; what cannot be accessed is caught, as the caller vouches for.
+    // SAFETY: the function only reads, and the caller vouches that an access that fails is caught.
     match unsafe { memtun_guard_length(at, most) } {
         usize::MAX => None,
         length => Some(length),
     }
 }
 
-/// Can the byte be written? If so there is memory behind its page now.
+/// Can the byte be written? If so, there is memory behind its page now.
 ///
 /// # Safety
 /// The byte must lie in a mapping of the caller's.
 pub unsafe fn touch(at: usize) -> bool {
-    // SAFETY: stores what is there already, in one step.
+    // SAFETY: the byte lies in the caller's mapping, and the store leaves its value as it is, in
+    // one step.
     unsafe { memtun_guard_touch(at) == 0 }
 }
 
-/// An access of these functions was answered with a signal: the thread that made it goes on where they say that it failed.
-/// False when the access was somebody else's. `context` is the third argument of a signal handler.
+/// Lets a thread go on whose access in one of these functions was answered with a signal, at the
+/// place that says that the access failed. Returns false when the access was not one of these
+/// functions'. `context` is the third argument of the signal handler.
 ///
 /// # Safety
-/// It must be the handler's own, of SIGSEGV or SIGBUS.
+/// `context` must be the one that the running handler of SIGSEGV or SIGBUS got.
 pub unsafe fn land(context: *mut libc::c_void) -> bool {
-    // SAFETY: the kernel gives a ucontext_t.
+    // SAFETY: the caller guarantees that this is the ucontext_t which the kernel gave the handler.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     #[cfg(target_arch = "x86_64")]
     let at = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
@@ -332,12 +341,12 @@ pub unsafe fn land(context: *mut libc::c_void) -> bool {
     true
 }
 
-/// Is this place in [`touch`], which wants to know whether there is memory?
+/// Did the signal come in [`touch`], which asks whether there is memory?
 ///
 /// # Safety
-/// As for [`land`].
+/// The same as for [`land`].
 pub unsafe fn is_touch(context: *mut libc::c_void) -> bool {
-    // SAFETY: the kernel gives a ucontext_t.
+    // SAFETY: the caller guarantees that this is the ucontext_t which the kernel gave the handler.
     let context = unsafe { &*context.cast::<libc::ucontext_t>() };
     #[cfg(target_arch = "x86_64")]
     let at = context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;

@@ -4,17 +4,17 @@ use super::{close, is_fifo, Fd};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-/// A descriptor of a FIFO in a process whose program may close any number, and open something else under it. Looked at before
-/// each use; closed with the value if it is still the same.
+/// A descriptor of a FIFO in a process whose program may close any number, and open something else
+/// under it. It is checked before each use, and closed with the value if it is still the same FIFO.
 #[derive(Debug)]
 pub struct KeptFifo {
-    /// -1 for none.
+    /// Number of the descriptor, -1 for none.
     fd: AtomicI32,
     inode: u64,
 }
 
 impl KeptFifo {
-    /// None yet, of the FIFO of this inode.
+    /// Makes a value that has no descriptor yet of the FIFO with this inode.
     pub fn none_yet(inode: u64) -> KeptFifo {
         KeptFifo {
             fd: AtomicI32::new(-1),
@@ -22,18 +22,18 @@ impl KeptFifo {
         }
     }
 
-    /// The FIFO's inode.
+    /// Returns the FIFO's inode.
     pub fn inode(&self) -> u64 {
         self.inode
     }
 
-    /// Its number, if it is still the FIFO.
+    /// Returns the descriptor's number, if it is still the FIFO.
     pub fn number(&self) -> Option<RawFd> {
         let fd = self.fd.load(Relaxed);
         (fd >= 0 && is_fifo(fd, self.inode)).then_some(fd)
     }
 
-    /// Keeps this one from now on, in place of another one. Its number.
+    /// Keeps this descriptor from now on in place of the previous one, and returns its number.
     pub fn keep(&self, fd: Fd) -> RawFd {
         let fd = fd.into_raw();
         self.end(self.fd.swap(fd, Relaxed));
@@ -42,7 +42,8 @@ impl KeptFifo {
 
     fn end(&self, fd: RawFd) {
         if fd >= 0 && is_fifo(fd, self.inode) {
-            // SAFETY: it was given to this value, and nobody has put something else there.
+            // SAFETY: the descriptor was given to this value, and `is_fifo` has seen that the
+            // program has put nothing else there.
             let _ = unsafe { close(fd) };
         }
     }

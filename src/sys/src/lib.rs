@@ -1,8 +1,9 @@
 //! System calls as the kernel offers them, without libc's wrappers.
 //!
-//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read` from here would
-//! come back through the hook that is being served. So everything that touches descriptors, files or mappings goes to
-//! the kernel directly and returns `Result<_, Errno>`; errno is never touched.
+//! The core runs below a preloaded library that interposes libc's own names: a call of `libc::read`
+//! from here would come back through the hook that is being served. So everything that touches
+//! descriptors, files or mappings goes to the kernel directly and returns `Result<_, Errno>`; errno
+//! is never touched. A function that names a system call fails with that call's errnos.
 
 mod fd;
 mod fs;
@@ -27,7 +28,7 @@ pub use stat::*;
 use memtun_abi::Errno;
 use quiet::{may, Extra};
 
-/// The kernel's answer as a result: -4095..=-1 is a negative errno.
+/// Turns the kernel's answer into a result: -4095 to -1 are negative errnos.
 fn check(answer: isize) -> Result<usize, Errno> {
     if (-4095..0).contains(&answer) {
         Err(Errno(-answer as i32))
@@ -36,28 +37,30 @@ fn check(answer: isize) -> Result<usize, Errno> {
     }
 }
 
-/// The caller's process id as the kernel has it now, never cached (a vfork child differs from its parent here).
+/// Returns the caller's process id as the kernel has it now. It is never cached, because a vfork
+/// child differs from its parent here.
 pub fn getpid() -> i32 {
     // SAFETY: getpid(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
 }
 
-/// The caller's thread id.
+/// Returns the caller's thread id.
 pub fn gettid() -> i32 {
     // SAFETY: gettid(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
-/// A signal does what it does without a handler (rt_sigaction(2)).
+/// Gives a signal its default action (rt_sigaction(2)).
 pub fn default_action(signal: i32) {
-    // The kernel's struct sigaction: handler, flags, restorer, mask; all zero.
+    // The kernel's struct sigaction has a handler, flags, a restorer and a mask; all are zero.
     let action = [0u64; 4];
     let args = [signal as usize, action.as_ptr() as usize, 0, 8, 0, 0];
-    // SAFETY: the kernel reads one struct sigaction.
+    // SAFETY: the kernel reads one struct sigaction, which is a local of this function.
     unsafe { syscall(libc::SYS_rt_sigaction, args) };
 }
 
-/// Changes the calling thread's signal mask (rt_sigprocmask(2)), signal N as bit N-1; what it was before.
+/// Changes the calling thread's signal mask, in which signal N is bit N-1, and returns what it was
+/// before (rt_sigprocmask(2)).
 pub fn change_mask(how: i32, signals: u64) -> Result<u64, Errno> {
     let mut before = 0u64;
     let args = [
@@ -68,7 +71,8 @@ pub fn change_mask(how: i32, signals: u64) -> Result<u64, Errno> {
         0,
         0,
     ];
-    // SAFETY: the kernel reads and writes one set of 8 bytes each.
+    // SAFETY: the kernel reads and writes one set of 8 bytes each, which are locals of this
+    // function.
     check(unsafe { syscall(libc::SYS_rt_sigprocmask, args) }).map(|_| before)
 }
 
@@ -82,21 +86,22 @@ pub fn raise(signal: i32) {
         0,
         0,
     ];
-    // SAFETY: no memory is touched.
+    // SAFETY: tgkill(2) touches no memory.
     unsafe { syscall(libc::SYS_tgkill, args) };
 }
 
-/// Is this the id of a thread of the calling process's? True where that must not be asked.
+/// Is this the id of a thread of the calling process? The answer is true where a sandbox forbids
+/// the question.
 pub fn has_thread(tid: i32) -> bool {
     if !may(Extra::Threads) || !may(Extra::Process) {
         return true;
     }
     let args = [getpid() as usize, tid as usize, 0, 0, 0, 0];
-    // SAFETY: signal 0 is none; no memory is touched.
+    // SAFETY: signal 0 sends nothing, and no memory is touched.
     check(unsafe { syscall(libc::SYS_tgkill, args) }).is_ok()
 }
 
-/// Lets others run (sched_yield(2)).
+/// Lets other threads run (sched_yield(2)).
 pub fn yield_now() {
     if !may(Extra::Yield) {
         return std::hint::spin_loop();
@@ -105,7 +110,7 @@ pub fn yield_now() {
     unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
 }
 
-/// Sleeps for this time, or less when a signal comes.
+/// Sleeps for this time, or for less when a signal comes.
 pub fn nap(time: std::time::Duration) {
     let time = libc::timespec {
         tv_sec: time.as_secs().min(i64::MAX as u64) as libc::time_t,
@@ -120,7 +125,8 @@ pub fn nap(time: std::time::Duration) {
     };
 }
 
-/// A number that nobody can guess (getrandom(2)), or the time where the kernel has none yet.
+/// Returns a number that nobody can guess (getrandom(2)), or the time where the kernel has none
+/// yet.
 pub fn random() -> u64 {
     const GRND_NONBLOCK: usize = 1;
     let mut number = [0u8; 8];
@@ -132,14 +138,15 @@ pub fn random() -> u64 {
     }
 }
 
-/// Is this the caller's effective group, or one of its others?
+/// Is this the caller's effective group, or one of its supplementary groups?
 pub fn is_in_group(group: u32) -> bool {
     // SAFETY: getegid(2) takes no arguments and touches no memory.
     if unsafe { syscall(libc::SYS_getegid, [0; 6]) } as u32 == group {
         return true;
     }
     let groups = |room: *mut u32, n: usize| {
-        // SAFETY: the kernel stores at most `n` numbers, for which there is room; none where `n` is 0.
+        // SAFETY: the kernel stores at most `n` numbers, for which every caller gives room, and
+        // nothing where `n` is 0.
         check(unsafe { syscall(libc::SYS_getgroups, [n, room as usize, 0, 0, 0, 0]) })
     };
     let mut few = [0u32; 64];
@@ -150,33 +157,34 @@ pub fn is_in_group(group: u32) -> bool {
     }
 }
 
-/// The same for a process that is in more groups than usual.
+/// Answers [`is_in_group`] for a process that is in more groups than usual.
 #[cold]
 fn is_among_many(
     groups: impl Fn(*mut u32, usize) -> Result<usize, Errno>,
     group: u32,
 ) -> Result<bool, Errno> {
-    /// NGROUPS_MAX
+    /// NGROUPS_MAX of the kernel.
     const MOST: usize = 65536;
     let size = MOST * size_of::<u32>();
     let room = map_private(size, libc::PROT_READ | libc::PROT_WRITE)?;
     let n = groups(room.cast(), MOST);
     let found = n.map(|n| {
-        // SAFETY: a mapping of our own with room for MOST numbers, zeroed or filled by the kernel.
+        // SAFETY: this is a mapping of this function's own with room for MOST numbers, which are
+        // zeroed or filled by the kernel.
         unsafe { std::slice::from_raw_parts(room.cast::<u32>(), n.min(MOST)) }.contains(&group)
     });
-    // SAFETY: the mapping just made, which nobody else knows.
+    // SAFETY: this function has made the mapping, and nobody else knows it.
     unsafe { unmap(room.cast(), size) };
     found
 }
 
-/// The caller's effective user id.
+/// Returns the caller's effective user id.
 pub fn effective_uid() -> u32 {
     // SAFETY: geteuid(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_geteuid, [0; 6]) as u32 }
 }
 
-/// Nanoseconds of `clock` (CLOCK_MONOTONIC, CLOCK_REALTIME).
+/// Returns the time of `clock` (CLOCK_MONOTONIC, CLOCK_REALTIME) in nanoseconds.
 pub fn now_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec {
         tv_sec: 0,
@@ -187,7 +195,8 @@ pub fn now_ns(clock: libc::clockid_t) -> u64 {
         libc::CLOCK_REALTIME if !may(Extra::Clock) => libc::CLOCK_REALTIME_COARSE,
         fine => fine,
     };
-    // SAFETY: clock_gettime writes one timespec; libc's goes through the vDSO, is async-signal-safe and not interposed.
+    // SAFETY: clock_gettime writes one timespec. libc's function goes through the vDSO, is
+    // async-signal-safe and not interposed.
     unsafe { libc::clock_gettime(clock, &mut t) };
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }

@@ -1,4 +1,4 @@
-//! What the process may have, and what a file system has: where to stop, and what to say of it.
+//! What the process may have and what a file system has: the limits, and how much of them is left.
 
 use super::fs::prlimit;
 use super::{check, open_internal, read, syscall, PAGE};
@@ -15,21 +15,23 @@ fn limit(resource: u32) -> libc::rlimit64 {
     limit
 }
 
-/// A soft limit, if there is one.
+/// Returns the soft limit of a resource, or None when it is unlimited.
 pub fn soft_limit(resource: u32) -> Option<u64> {
     Some(limit(resource).rlim_cur).filter(|bytes| *bytes != INFINITY)
 }
 
-/// The longest file that the process may make: the soft limit is raised for that moment.
+/// Returns how many bytes the longest file may have that the process can make. This is the hard
+/// limit, because the soft limit is raised for the moment of making it.
 pub fn longest_file() -> u64 {
     limit(libc::RLIMIT_FSIZE).rlim_max
 }
 
-/// Bytes of address space that the process may have, and those of them that it may still take; None when that is not
-/// limited.
+/// Returns how many bytes of address space the process may have, and how many of them it may still
+/// take. None means that there is no limit.
 pub fn address_space_left() -> Option<(usize, usize)> {
     let limit = soft_limit(libc::RLIMIT_AS)?;
-    // Where /proc is not there the process may be anything: half of what it may have is a guess that leaves it something.
+    // Without /proc the size of the process is unknown. Half of the limit is a guess that leaves
+    // the process something.
     let used = address_space_used().unwrap_or(limit / 2);
     Some((limit as usize, limit.saturating_sub(used) as usize))
 }
@@ -43,7 +45,8 @@ fn address_space_used() -> Option<u64> {
     Some(pages * PAGE as u64)
 }
 
-/// Bytes that a file system has, and bytes that are free for the caller. None when it has no limit, or nobody can tell.
+/// Returns how many bytes a file system has, and how many are free for the caller. None means that
+/// it has no limit, or that nobody can tell.
 pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
     let mut found = std::mem::MaybeUninit::<libc::statfs>::zeroed();
     let args = [
@@ -54,7 +57,8 @@ pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
         0,
         0,
     ];
-    // SAFETY: the path is NUL-terminated and the kernel writes one struct statfs; zeroed is a valid value of it in any case.
+    // SAFETY: the path is NUL-terminated, and the kernel writes one struct statfs, for which zeroes
+    // are valid in any case.
     let found = unsafe {
         check(syscall(libc::SYS_statfs, args)).ok()?;
         found.assume_init()

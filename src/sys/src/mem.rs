@@ -1,4 +1,4 @@
-//! Mappings and futexes.
+//! System calls on mappings and futexes.
 
 use super::quiet::{may, Extra};
 use super::{check, guard, syscall};
@@ -7,16 +7,21 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. ENOMEM when RLIMIT_AS, or
-/// RLIMIT_MEMLOCK after mlockall(2), leaves no room for it.
+/// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. The caller
+/// owns it and ends it with [`unmap`].
 ///
-/// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it, whether or not there is memory behind
-/// it yet. A mapping that begins as one page, is unlocked and is lengthened then stays as it would have been without.
+/// After mlockall(MCL_FUTURE) the kernel locks what is mapped, and counts all of it whether or not
+/// there is memory behind it yet. So the mapping begins as one page, is unlocked, and is lengthened
+/// then: it stays as it would be without mlockall.
+///
+/// # Errors
+///
+/// ENOMEM when RLIMIT_AS, or RLIMIT_MEMLOCK after mlockall(2), leaves no room for it.
 pub fn map_shared(fd: BorrowedFd<'_>, len: usize) -> Result<*mut u8, Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_NORESERVE) as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and what comes then concerns
-    // it alone.
+    // SAFETY: a new mapping at an address that the kernel chooses disturbs no existing memory, and
+    // the calls that follow concern this mapping alone.
     unsafe {
         let page = syscall(
             libc::SYS_mmap,
@@ -37,14 +42,16 @@ pub fn map_shared(fd: BorrowedFd<'_>, len: usize) -> Result<*mut u8, Errno> {
     }
 }
 
-/// A mapping of one page that was made just now, not locked.
+/// Unlocks a mapping of one page that has just been made, or returns the errno of mmap(2), with
+/// ENOMEM for EAGAIN.
 ///
 /// # Safety
-/// It must be what mmap(2) returned for one page.
+/// `answer` must be what mmap(2) returned for one page.
 unsafe fn new_mapping(answer: isize) -> Result<*mut u8, Errno> {
     match check(answer) {
         Ok(page) => {
-            // SAFETY: unlocking changes no contents.
+            // SAFETY: unlocking changes no contents, and the page is the mapping that mmap(2)
+            // returned.
             unsafe { syscall(libc::SYS_munlock, [page, PAGE, 0, 0, 0, 0]) };
             Ok(page as *mut u8)
         }
@@ -53,10 +60,14 @@ unsafe fn new_mapping(answer: isize) -> Result<*mut u8, Errno> {
     }
 }
 
-/// Maps `len` bytes of private zeroes. ENOMEM as [`map_shared`].
+/// Maps `len` bytes of private zeroes. The caller owns the mapping and ends it with [`unmap`].
+///
+/// # Errors
+///
+/// ENOMEM, as for [`map_shared`].
 pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
+    // SAFETY: a new mapping at an address that the kernel chooses disturbs no existing memory.
     check(unsafe {
         syscall(
             libc::SYS_mmap,
@@ -67,13 +78,14 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     .map_err(|_| Errno(libc::ENOMEM))
 }
 
-/// Maps a page of a file that nobody looks at: it keeps the open file description alive, and with it the locks on it, when
-/// the descriptor is closed. A forked child has no such mapping.
+/// Maps a page of a file that nobody accesses. When the descriptor is closed, the mapping keeps the
+/// open file description alive, and with it the locks on it. A forked child does not have the
+/// mapping. The caller owns it and ends it with [`unmap`] of [`PAGE`] bytes.
 pub fn map_reference(fd: BorrowedFd<'_>) -> Result<*mut u8, Errno> {
     let flags = libc::MAP_SHARED as usize;
     let none = libc::PROT_NONE as usize;
-    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory, and the advice concerns it
-    // alone.
+    // SAFETY: a new mapping at an address that the kernel chooses disturbs no existing memory, and
+    // the advice concerns it alone.
     unsafe {
         let at = new_mapping(syscall(
             libc::SYS_mmap,
@@ -86,10 +98,10 @@ pub fn map_reference(fd: BorrowedFd<'_>) -> Result<*mut u8, Errno> {
     }
 }
 
-/// Bytes of [`map_reference`]'s mapping.
+/// Bytes of a page, by which mappings and reservations are rounded; a [`map_reference`] has one.
 pub const PAGE: usize = 4096;
 
-/// Puts private zeroes in place of what is mapped.
+/// Replaces a mapping by private zeroes.
 ///
 /// # Safety
 /// The range must be a mapping of the caller's whose contents nobody needs any more.
@@ -97,44 +109,49 @@ pub unsafe fn map_zeroes_over(at: *mut u8, len: usize) -> Result<(), Errno> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
     let args = [at as usize, len, protection, flags as usize, usize::MAX, 0];
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees that the range is its own mapping and that the contents may go.
     check(unsafe { syscall(libc::SYS_mmap, args) }).map(drop)
 }
 
-/// Ends a mapping.
+/// Ends a mapping of `len` bytes. In a sandbox that forbids it, the memory stays mapped.
 ///
 /// # Safety
-/// Nobody may use the memory any more.
+/// The mapping must be the caller's, and nobody may use the memory any more.
 pub unsafe fn unmap(at: *mut u8, len: usize) {
     if !may(Extra::Unmap) {
         return;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees that nobody uses the memory any more.
     unsafe { syscall(libc::SYS_munmap, [at as usize, len, 0, 0, 0, 0]) };
 }
 
-/// Makes the kernel back a range of a shared file mapping with real pages, so that touching it cannot be a SIGBUS.
-/// ENOSPC when the file system has no room. Needs no descriptor: it works after chroot and setuid.
+/// Makes the kernel back a range of a shared file mapping with memory, so that an access to it
+/// cannot raise SIGBUS. This needs no descriptor, so it works after chroot and setuid.
+///
+/// # Errors
+///
+/// ENOSPC when the file system has no room.
 ///
 /// # Safety
-/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see [`guard`]).
+/// The range must lie in a mapping of the caller's, in a process that handles SIGBUS (see
+/// [`guard`]).
 pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     const MADV_POPULATE_WRITE: usize = 23;
     let start = at as usize & !(PAGE - 1);
     let end = (at as usize + len + PAGE - 1) & !(PAGE - 1);
     let populated = if may(Extra::Populate) {
         let args = [start, end - start, MADV_POPULATE_WRITE, 0, 0, 0];
-        // SAFETY: populating changes no contents.
+        // SAFETY: populating changes no contents, and the range lies in the caller's mapping.
         check(unsafe { syscall(libc::SYS_madvise, args) })
     } else {
         Err(Errno(libc::EPERM))
     };
     match populated {
         Ok(_) => Ok(()),
-        // Forbidden, by whomever, or unknown before Linux 5.14.
+        // The advice is forbidden, by whomever, or unknown before Linux 5.14.
         Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => {
             let mut pages = (start..end).step_by(PAGE);
-            // SAFETY: bytes of that mapping.
+            // SAFETY: the pages lie in the caller's mapping.
             match pages.all(|page| unsafe { guard::touch(page) }) {
                 true => Ok(()),
                 false => Err(Errno(libc::ENOSPC)),
@@ -144,8 +161,14 @@ pub unsafe fn reserve(at: *mut u8, len: usize) -> Result<(), Errno> {
     }
 }
 
-/// Sleeps while `word` has the value `expected`, at most `timeout`. Returns early at a wake-up, a signal (EINTR), a change
-/// of the word (EAGAIN) or the end of the time (ETIMEDOUT): the caller looks again in each case.
+/// Sleeps while `word` has the value `expected`, for at most `timeout`. It returns early after a
+/// wake-up, and the caller must check again after every return.
+///
+/// # Errors
+///
+/// - EAGAIN when the word has another value.
+/// - EINTR after a signal.
+/// - ETIMEDOUT at the end of the time.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Result<(), Errno> {
     if !may(Extra::Futex) {
         for _ in 0..1000 {
@@ -158,7 +181,7 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) ->
         tv_nsec: t.subsec_nanos() as _,
     });
     let limit = limit.as_ref().map_or(0, |t| t as *const _ as usize);
-    // SAFETY: the word is live for the call and the time is NULL or a live timespec.
+    // SAFETY: the word is borrowed for the call, and the time is NULL or a live timespec.
     check(unsafe {
         syscall(
             libc::SYS_futex,
@@ -180,7 +203,7 @@ pub fn futex_wake_all(word: &AtomicU32) {
     futex_wake(word, i32::MAX);
 }
 
-/// Wakes at most so many of those who wait on `word`.
+/// Wakes at most `most` of those who wait on `word`.
 pub fn futex_wake(word: &AtomicU32, most: i32) {
     if !may(Extra::Futex) {
         return;
@@ -193,18 +216,18 @@ pub fn futex_wake(word: &AtomicU32, most: i32) {
         0,
         0,
     ];
-    // SAFETY: the word is live for the call; the kernel does not store into it.
+    // SAFETY: the word is borrowed for the call, and the kernel does not store into it.
     unsafe { syscall(libc::SYS_futex, args) };
 }
 
-/// An address that nothing can be stored at: a page of this process that may only be read. (Who watches a program's memory
-/// takes such a page for a buffer like any other.)
+/// Returns an address at which nothing can be stored: a page of this process that may only be read.
+/// A tool that watches a program's memory takes such a page for a buffer like any other.
 pub fn unwritable_page() -> Result<usize, Errno> {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     match PAGE.load(Relaxed) {
         0 => {
             let page = map_private(4096, libc::PROT_READ)? as usize;
-            // A page too many when two threads come here at once, once in a process's life.
+            // Two threads that come here at once map one page too many, once in a process's life.
             PAGE.store(page, Relaxed);
             Ok(page)
         }
@@ -212,10 +235,15 @@ pub fn unwritable_page() -> Result<usize, Errno> {
     }
 }
 
-/// Blocks until a FIFO is readable, without taking anything out of it: the kernel waits in read(2) with all that belongs
-/// to it (EINTR, SA_RESTART, O_NONBLOCK) and then cannot store the byte.
+/// Blocks until a FIFO is readable, without taking anything out of it. The kernel waits in read(2)
+/// with all that belongs to it (EINTR, SA_RESTART, O_NONBLOCK), and then cannot store the byte.
+///
+/// # Errors
+///
+/// - EAGAIN when the descriptor has O_NONBLOCK and nothing is there.
+/// - EINTR after a signal.
 pub fn wait_readable(fd: i32) -> Result<(), Errno> {
-    // SAFETY: the kernel fails with EFAULT instead of storing.
+    // SAFETY: the page cannot be written, so the kernel fails with EFAULT instead of storing.
     match check(unsafe {
         syscall(
             libc::SYS_read,

@@ -1,10 +1,10 @@
-//! Paths without an allocation.
+//! Paths that need no allocation.
 #![forbid(unsafe_code)]
 
 use crate::Errno;
 use std::ffi::CStr;
 
-/// A path with its terminating NUL in a fixed buffer: no allocation below a hook.
+/// A path with its terminating NUL in a fixed buffer, because nothing may allocate below a hook.
 #[derive(Clone)]
 pub struct PathBuf {
     bytes: [u8; PathBuf::CAPACITY],
@@ -14,7 +14,11 @@ pub struct PathBuf {
 impl PathBuf {
     const CAPACITY: usize = 1024;
 
-    /// `parts` one after the other. ENAMETOOLONG when they do not fit.
+    /// Joins `parts` without a separator.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG when they do not fit.
     pub fn concat(parts: &[&[u8]]) -> Result<PathBuf, Errno> {
         let mut path = PathBuf {
             bytes: [0; PathBuf::CAPACITY],
@@ -26,6 +30,10 @@ impl PathBuf {
         Ok(path)
     }
     /// Appends bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG when they do not fit.
     pub fn push(&mut self, part: &[u8]) -> Result<(), Errno> {
         let end = self.len + part.len();
         if end >= PathBuf::CAPACITY {
@@ -37,6 +45,10 @@ impl PathBuf {
         Ok(())
     }
     /// Appends a number in decimal digits.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG when they do not fit.
     pub fn push_number(&mut self, number: u64) -> Result<(), Errno> {
         let mut digits = [0u8; 20];
         let mut at = digits.len();
@@ -56,11 +68,11 @@ impl PathBuf {
         self.len = len.min(self.len);
         self.bytes[self.len] = 0;
     }
-    /// The bytes without the NUL.
+    /// Returns the bytes without the terminating NUL.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
-    /// As a C string; bytes behind an inner NUL are not seen.
+    /// Returns the path as a C string, which ends at an inner NUL if there is one.
     pub fn cstr(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }

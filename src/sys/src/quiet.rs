@@ -1,62 +1,67 @@
 //! Calls that the program itself did not make, and whether they may be made.
 //!
-//! A program may forbid itself what it does not need once its tunnel is there; to the kernel's driver it needs read, write
-//! and poll. What this library asks of the kernel beside the program's own calls can be done in another way then, or left
-//! out: others look for themselves after a while. Whoever sees the program enter its sandbox says what is forbidden from
-//! then on. It is never allowed again, as for the kernel.
+//! A program may forbid itself what it does not need once its tunnel is there; with the kernel's
+//! driver it needs only read, write and poll. The calls that this library makes besides the
+//! program's own can then be replaced or left out: others look for themselves after a while.
+//! Whoever sees the program enter its sandbox says what is forbidden from then on. As for the
+//! kernel, it is never allowed again.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// A kind of call.
+/// A kind of call that may be forbidden. Each says what is done instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extra {
-    /// futex(2). Else nobody is woken, sleepers look by themselves within 50 ms; and who waits for a lock does so awake.
+    /// futex(2). Without it nobody is woken: sleepers look by themselves within 50 ms, and a thread
+    /// that waits for a lock does so awake.
     Futex = 1 << 0,
-    /// ioctl(FIONREAD) on a bell that blocks. Else the bytes that were counted in are believed to be there.
+    /// ioctl(FIONREAD) on a bell that blocks. Without it the bytes that were counted are assumed to
+    /// be there.
     Ask = 1 << 1,
-    /// madvise(MADV_POPULATE_WRITE). Else the memory is touched.
+    /// madvise(MADV_POPULATE_WRITE). Without it each page is touched.
     Populate = 1 << 2,
-    /// fcntl(2) to take O_ASYNC away while a bell is emptied. Else one signal too many comes.
+    /// fcntl(2), which takes O_ASYNC away while a bell is emptied. Without it one signal too many
+    /// comes.
     Flags = 1 << 3,
-    /// sched_yield(2).
+    /// sched_yield(2). Without it the thread spins.
     Yield = 1 << 4,
-    /// getpid(2). Else a vfork(2) child is not told from its parent.
+    /// getpid(2). Without it a vfork(2) child cannot be distinguished from its parent.
     Process = 1 << 5,
-    /// clock_gettime(2), which the vDSO mostly answers. Else the coarse clock, which needs no counter of the processor's:
-    /// the strict mode takes that away as well.
+    /// clock_gettime(2), which the vDSO mostly answers. Without it the coarse clock is read, which
+    /// does not need the processor's counter: seccomp's strict mode takes that away as well.
     Clock = 1 << 6,
-    /// Opening, locking and removing files of the net. Else what a closed tunnel leaves is cleared up by others, as after a
-    /// SIGKILL.
+    /// Opening, locking and removing files of the net. Without it others clear up what a closed
+    /// tunnel leaves, as after a SIGKILL.
     Files = 1 << 7,
-    /// munmap(2). Else memory stays mapped.
+    /// munmap(2). Without it memory stays mapped.
     Unmap = 1 << 8,
-    /// ppoll(2). Else poll(2), where the program has asked for no mask.
+    /// ppoll(2). Without it poll(2) is used, where the program has asked for no mask.
     Poll = 1 << 9,
-    /// epoll_ctl(2) where a link goes down or comes up. Else what the kernel reports of it is corrected.
+    /// epoll_ctl(2) where a link goes down or comes up. Without it the events that the kernel
+    /// reports are corrected.
     Control = 1 << 10,
-    /// tgkill(2) without a signal, to see whether a thread of this process holds a lock whose file is unmapped. Else that is
-    /// believed, and the memory stays mapped.
+    /// tgkill(2) without a signal, which tells whether a thread of this process holds a lock whose
+    /// file is about to be unmapped. Without it that is assumed, and the memory stays mapped.
     Threads = 1 << 11,
 }
 
-/// All of them.
+/// The bits of every [`Extra`].
 pub const EVERYTHING: u32 = (1 << 12) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 
-/// May this be asked of the kernel?
+/// May this kind of call be made?
 #[inline]
 pub fn may(extra: Extra) -> bool {
     FORBIDDEN.load(Relaxed) & extra as u32 == 0
 }
 
-/// These must not be asked any more. What was forbidden before.
+/// Forbids the calls of these bits of [`Extra`], and returns the bits that were forbidden before.
 pub fn forbid(extras: u32) -> u32 {
     FORBIDDEN.fetch_or(extras, Relaxed)
 }
 
-/// The kernel has refused the sandbox: this was forbidden before.
+/// Forbids only what was forbidden before, because the kernel has refused the sandbox.
 pub fn restore(before: u32) {
     FORBIDDEN.store(before, Relaxed);
 }

@@ -1,15 +1,17 @@
-//! The system call instruction.
+//! The instruction for system calls.
 
-/// One system call; the kernel's answer, a negative errno on failure.
+/// Makes one system call, and returns the kernel's answer, which is a negative errno on failure.
 ///
 /// # Safety
-/// The arguments must satisfy the contract of that system call: pointers must be valid for what it reads and writes.
+/// The arguments must satisfy the contract of that system call: pointers must be valid for what it
+/// reads and writes.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     let answer: isize;
-    // SAFETY: the x86-64 convention: number in rax, arguments in rdi rsi rdx r10 r8 r9; rcx and r11 are clobbered. What
-    // the call does to memory is the caller's contract.
+    // SAFETY: this is the x86-64 convention: the number is in rax, the arguments in rdi, rsi, rdx,
+    // r10, r8 and r9, and rcx and r11 are clobbered. The caller guarantees what the call does to
+    // memory.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -23,16 +25,17 @@ pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     answer
 }
 
-/// One system call; the kernel's answer, a negative errno on failure.
+/// Makes one system call, and returns the kernel's answer, which is a negative errno on failure.
 ///
 /// # Safety
-/// The arguments must satisfy the contract of that system call: pointers must be valid for what it reads and writes.
+/// The arguments must satisfy the contract of that system call: pointers must be valid for what it
+/// reads and writes.
 #[cfg(target_arch = "aarch64")]
 #[inline]
 pub unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
     let answer: isize;
-    // SAFETY: the AArch64 convention: number in x8, arguments in x0 to x5, answer in x0. What the call does to memory is
-    // the caller's contract.
+    // SAFETY: this is the AArch64 convention: the number is in x8, the arguments in x0 to x5, and
+    // the answer in x0. The caller guarantees what the call does to memory.
     unsafe {
         core::arch::asm!(
             "svc 0",

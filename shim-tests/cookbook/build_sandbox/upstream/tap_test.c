@@ -1,6 +1,6 @@
-/* tap_test.c - upstream's own test of its tap code. It was written for the kernel's device and knows nothing of memtun: without
- * privileges it is skipped. TUN_DEVICE names another device than /dev/net/tun.
- */
+/* tap_test.c - upstream's own test of its tap code. It was written for the kernel's device and
+ * knows nothing of memtun: without privileges it is skipped. TUN_DEVICE names another device than
+ * /dev/net/tun. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>

@@ -1,5 +1,5 @@
-//! The program under test: `gatekeeper INTERFACE PORT...` echoes UDP datagrams to these ports and drops all others. It knows
-//! nothing of memtun.
+//! The program under test: `gatekeeper INTERFACE PORT...` echoes UDP datagrams to these ports and
+//! drops all others. It knows nothing of memtun.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -26,7 +26,8 @@ fn attach(name: &str) -> io::Result<File> {
     }
 }
 
-/// Turns a datagram round, addresses and ports; the sums over them stay right. False when it is to be dropped.
+/// Exchanges the addresses and the ports of a datagram; its checksums stay right. Returns false
+/// when the datagram is to be dropped.
 fn turn_round(packet: &mut [u8], ports: &[u16]) -> bool {
     if packet.len() < HEADERS || packet[0] != 0x45 || packet[9] != libc::IPPROTO_UDP as u8 {
         return false;
@@ -49,7 +50,8 @@ fn main() -> io::Result<()> {
             read => read?,
         };
         if turn_round(&mut packet[..length], &ports) {
-            // Tries again when it is interrupted, and a packet is written whole or not at all.
+            // write_all tries again when it is interrupted, and a packet is written whole or not at
+            // all.
             tun.write_all(&packet[..length])?;
         }
     }

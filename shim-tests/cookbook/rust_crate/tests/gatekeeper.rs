@@ -1,19 +1,20 @@
-//! Shows an integration test that starts the crate's own binary under the shim, in a fresh net for each test:
+//! Shows an integration test that starts the crate's own binary under the shim, in a fresh net for
+//! each test:
 //!
 //!     (cd ../../.. && cargo build --release -p memtun-shim)       # once
 //!     cargo test
 //!
 //! No environment variable is needed, and the tests run side by side.
 
-use memtun::{Sending, Timeout};
 use memtun::{Interface, Net, Permission, UnderShim};
+use memtun::{Sending, Timeout};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(10));
 
-/// A gatekeeper for ports 7 and 9 on tun0. It ends with the test, also when that fails.
+/// A gatekeeper for ports 7 and 9 on tun0. It is ended with the test, even when the test fails.
 struct Gatekeeper {
     program: Child,
     tun: Interface,
@@ -27,15 +28,19 @@ impl Gatekeeper {
             .expect("can run under the shim")
             .spawn()
             .expect("starts");
-        let tun = net.wait_interface_within("tun0", SOON).expect("attaches to tun0");
+        let tun = net
+            .wait_interface_within("tun0", SOON)
+            .expect("attaches to tun0");
         Gatekeeper { program, tun }
     }
 
-    /// Sends a datagram to a port of the program; from where.
+    /// Sends a datagram to a port of the program. Returns the source address.
     fn send(&self, port: u16, data: &[u8]) -> SocketAddr {
         let to = SocketAddr::from(([10, 0, 0, 1], port));
         let from = SocketAddr::from(([10, 0, 0, 2], 40000 + port));
-        self.tun.send_udp_with(data, to, Sending::new().source(from).within(SOON)).expect("sent")
+        self.tun
+            .send_udp_with(data, to, Sending::new().source(from).within(SOON))
+            .expect("sent")
     }
 
     fn answer(&self, to: SocketAddr) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! smoltcp's own tun interface with a UDP echo service on port 7, and its automatic answers to pings.
-//! `smoltcp-echo INTERFACE ADDRESS/LEN...`
+//! `smoltcp-echo INTERFACE ADDRESS/LEN...` runs smoltcp's own TUN interface with a UDP echo service
+//! on port 7, and with smoltcp's automatic answers to pings.
 
 use std::os::fd::AsRawFd;
 
@@ -15,7 +15,11 @@ fn main() {
     let mut device = TunTapInterface::new(&name, Medium::Ip).expect("the tun interface");
     let fd = device.as_raw_fd();
 
-    let mut iface = Interface::new(Config::new(HardwareAddress::Ip), &mut device, Instant::now());
+    let mut iface = Interface::new(
+        Config::new(HardwareAddress::Ip),
+        &mut device,
+        Instant::now(),
+    );
     iface.update_ip_addrs(|addresses| {
         for arg in args {
             let address = arg.parse().expect("ADDRESS/LEN");

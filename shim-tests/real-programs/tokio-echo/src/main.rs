@@ -1,6 +1,6 @@
-//! tokio-echo INTERFACE: sends every IP packet back to where it came from, as tokio's users write it: one task that reads
-//! and one that writes, both on the runtime's epoll instance, which the runtime's threads register with through one
-//! descriptor and wait on through another.
+//! `tokio-echo INTERFACE` sends every IP packet back to where it came from, as users of tokio write
+//! it: one task reads and one writes, both on the runtime's epoll instance. The runtime's threads
+//! register with that instance through one descriptor and wait on it through another.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -15,7 +15,8 @@ fn tun(name: &str) -> std::io::Result<OwnedFd> {
     let mut ifreq = [0u8; 40];
     ifreq[..name.len()].copy_from_slice(name.as_bytes());
     ifreq[16..18].copy_from_slice(&(IFF_TUN | IFF_NO_PI).to_ne_bytes());
-    // SAFETY: a C string, and an ifreq that TUNSETIFF reads and writes; the descriptor is new.
+    // SAFETY: the path is a C string, TUNSETIFF reads and writes the ifreq, and the descriptor is
+    // new.
     unsafe {
         let fd = libc::open(
             c"/dev/net/tun".as_ptr(),
@@ -36,7 +37,7 @@ fn ok(n: libc::ssize_t) -> std::io::Result<usize> {
     usize::try_from(n).map_err(|_| std::io::Error::last_os_error())
 }
 
-/// Source and destination change places; the checksums stay right.
+/// Exchanges source and destination; the checksums stay right.
 fn answer(mut packet: Vec<u8>) -> Vec<u8> {
     let (from, to, len) = if packet[0] >> 4 == 4 {
         (12, 16, 4)
@@ -72,13 +73,13 @@ fn main() -> std::io::Result<()> {
         let writer = fd.clone();
         let writing = tokio::spawn(async move {
             loop {
-                // Room first: while the link is down there is none.
+                // The task waits for room first, because there is none while the link is down.
                 drop(writer.writable().await?);
                 println!("writable");
                 let Some(packet) = answers.recv().await else {
                     return Ok::<_, std::io::Error>(());
                 };
-                // SAFETY: a buffer and its length.
+                // SAFETY: the pointer is that of a buffer, and the length is its length.
                 let write = |fd: &AsyncFd<OwnedFd>| {
                     ok(unsafe {
                         libc::write(
@@ -93,7 +94,7 @@ fn main() -> std::io::Result<()> {
         });
         loop {
             let mut packet = vec![0u8; 65536];
-            // SAFETY: as above.
+            // SAFETY: the pointer is that of a buffer, and the length is its length.
             let read = |fd: &AsyncFd<OwnedFd>| {
                 ok(unsafe {
                     libc::read(

@@ -1,4 +1,4 @@
-//! What safe code can do.
+//! Safe code can do all of this.
 #![forbid(unsafe_code)]
 
 use memtun_kernel::net::NetDir;

@@ -1,4 +1,4 @@
-//! Closing or replacing a descriptor of somebody else's.
+//! Tries to close or replace a descriptor of somebody else's.
 #![forbid(unsafe_code)]
 
 use memtun_sys::Fd;

@@ -1,4 +1,4 @@
-//! Writing through the argument of fcntl(2), as F_GETLK does.
+//! Tries to write through the argument of fcntl(2), as F_GETLK does.
 #![forbid(unsafe_code)]
 
 pub fn by_any_command(address: usize) {

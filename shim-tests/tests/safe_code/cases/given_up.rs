@@ -1,4 +1,4 @@
-//! Giving up locks that are held, or ending a mapping that is used.
+//! Tries to give up locks that are held, or to end a mapping that is used.
 #![forbid(unsafe_code)]
 
 use memtun_kernel::net::NetDir;

@@ -1,4 +1,4 @@
-//! Making a lock that is held anew, or one where nothing keeps it.
+//! Tries to make a lock anew that is held, or to make one where nothing keeps it.
 #![forbid(unsafe_code)]
 
 use memtun_shm::layout::{NetState, State, TunnelState};

@@ -1,4 +1,4 @@
-//! Writing through a number.
+//! Tries to write through a number.
 #![forbid(unsafe_code)]
 
 pub fn by_a_system_call(address: usize) {

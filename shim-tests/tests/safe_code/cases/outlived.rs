@@ -1,4 +1,4 @@
-//! Keeping a queue, its bytes or an interface for longer than the lock, or the call.
+//! Tries to keep a queue, its bytes or an interface for longer than the lock, or than the call.
 #![forbid(unsafe_code)]
 
 use memtun_kernel::net::NetDir;

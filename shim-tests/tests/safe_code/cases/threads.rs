@@ -1,4 +1,4 @@
-//! Giving a queue, a log or bytes of them to a thread that does not hold the lock.
+//! Gives a queue, a log or bytes of them to a thread that does not hold the lock.
 #![forbid(unsafe_code)]
 
 use memtun_kernel::net::NetDir;

@@ -1,4 +1,4 @@
-//! Touching a queue or a log without its lock.
+//! Tries to touch a queue or a log without its lock.
 #![forbid(unsafe_code)]
 
 use memtun_kernel::net::NetDir;

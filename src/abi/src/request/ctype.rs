@@ -1,19 +1,19 @@
-//! C types that arguments of requests point to, with their sizes on 64-bit machines.
+//! C types to which the arguments of requests point, with their sizes on 64-bit machines.
 #![forbid(unsafe_code)]
 
-/// A type of C.
+/// A type of C to which an argument points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CType {
-    /// As C writes it.
+    /// The type as C writes it.
     pub c: &'static str,
-    /// Its `sizeof` in bytes.
+    /// `sizeof` the type, in bytes.
     pub size: usize,
 }
 
 macro_rules! types {
     ($($name:ident = $c:literal, $size:literal;)*) => {
         $(pub(super) const $name: CType = CType { c: $c, size: $size };)*
-        /// All of them.
+        /// Every type that is declared here.
         #[cfg(test)]
         const TYPES: &[CType] = &[$($name),*];
     };

@@ -1,14 +1,14 @@
-//! Rows by number, by name, and by the descriptor that a request is made on.
+//! Finding a row by number, by name, and by the descriptor on which a request is made.
 #![forbid(unsafe_code)]
 
 use super::ctype::IFREQ;
 use super::row::{Answer, Argument, Named, Need, On, Request};
 use super::table::REQUESTS;
 
-/// No argument points to more bytes.
+/// Number of bytes to which any argument points at most.
 pub const LARGEST: usize = 120;
 
-/// What stands for a request about an interface that has no row.
+/// The row that stands for a request about an interface that has none.
 static UNKNOWN: Request = Request {
     name: "",
     number: 0,
@@ -21,7 +21,7 @@ static UNKNOWN: Request = Request {
     doc: "",
 };
 
-/// The row of a request on a tunnel.
+/// Returns the row of a request on a tunnel.
 pub fn on_tunnel(number: u32) -> Option<&'static Request> {
     REQUESTS.iter().find(|r| r.is(number) && r.is_of_tunnel())
 }
@@ -32,8 +32,8 @@ pub const fn is_of_socket(number: u32) -> bool {
     matches!(number >> 8, 0x89 | 0x8b)
 }
 
-/// The row of a request on a socket of this family: the family's own before every other. One without a row names its
-/// interface first, as nearly all do.
+/// Returns the row of a request on a socket of this family; the family's own row has precedence. A
+/// request without a row is taken to begin with the interface's name, as nearly all do.
 pub fn on_socket(number: u32, family: i32) -> &'static Request {
     let rows = || {
         REQUESTS
@@ -46,17 +46,18 @@ pub fn on_socket(number: u32, family: i32) -> &'static Request {
         .unwrap_or(&UNKNOWN)
 }
 
-/// The number of a name.
+/// Returns the number of a request by its name.
 pub fn by_name(name: &str) -> Option<u32> {
     REQUESTS.iter().find(|r| r.name == name).map(|r| r.number)
 }
 
-/// The name of a number. None for numbers without a macro.
+/// Returns the name of a request by its number; None for numbers without a macro.
 pub fn name_of(number: u32) -> Option<&'static str> {
     REQUESTS.iter().find(|r| r.number == number).map(|r| r.name)
 }
 
-/// Would a fault on this request ever strike? Of one without a row nobody knows, so it may.
+/// Would a fault on this request ever strike? Nobody knows that of a request without a row, so it
+/// may.
 pub fn takes_fault(number: u32) -> bool {
     let mut rows = REQUESTS.iter().filter(|r| r.is(number)).peekable();
     rows.peek().is_none() || rows.any(Request::takes_fault)

@@ -1,5 +1,6 @@
-//! Requests of ioctl(2) on tunnels and about interfaces: one table, from which dispatch, the fault grammar, the lines about
-//! what is missing, docs/fidelity.md and the walk of the conformance suite come.
+//! Requests of ioctl(2) on tunnels and about interfaces. They stand in one table, from which come
+//! the dispatch, the grammar of faults, the log lines about what is missing, docs/fidelity.md and
+//! the conformance suite's walk through all requests.
 #![forbid(unsafe_code)]
 
 mod code;

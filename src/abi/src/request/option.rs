@@ -3,18 +3,18 @@
 
 use super::row::{Answer, Named};
 
-/// One option of SOL_SOCKET.
+/// One option of SOL_SOCKET that names an interface.
 #[derive(Debug)]
 pub struct SocketOption {
-    /// The macro's name.
+    /// Name of the macro.
     pub name: &'static str,
-    /// The macro's number.
+    /// Number of the macro.
     pub number: i32,
-    /// Where its value names the interface.
+    /// Where the option's value names the interface.
     pub interface: Named,
-    /// What memtun does.
+    /// What memtun does with the option.
     pub answer: Answer,
-    /// One line for people.
+    /// Description for people, in one line.
     pub doc: &'static str,
 }
 
@@ -23,7 +23,7 @@ const NO_PACKETS: Answer = Answer::Absent(
     "sockets do not send or receive over an interface of the net",
 );
 
-/// All of them.
+/// Every option that names an interface.
 pub const SOCKET_OPTIONS: &[SocketOption] = &[
     SocketOption {
         name: "SO_BINDTODEVICE",
@@ -41,7 +41,7 @@ pub const SOCKET_OPTIONS: &[SocketOption] = &[
     },
 ];
 
-/// The option of this number, if it is one that names an interface.
+/// Returns the option of this level and number, if it is one that names an interface.
 #[inline]
 pub fn option_of(level: i32, number: i32) -> Option<&'static SocketOption> {
     if level != libc::SOL_SOCKET {

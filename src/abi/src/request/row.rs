@@ -1,108 +1,112 @@
-//! What a row of the table says.
+//! What a row of the table says about a request.
 #![forbid(unsafe_code)]
 
 use super::ctype::CType;
 
-/// One request on one kind of descriptor. A request that means something else on another kind has a second row.
+/// One request on one kind of descriptor. A request that means something else on another kind has a
+/// second row.
 #[derive(Debug)]
 pub struct Request {
-    /// The macro's name.
+    /// Name of the macro.
     pub name: &'static str,
-    /// The macro's number.
+    /// Number of the macro.
     pub number: u32,
-    /// How many numbers from `number` on are the same request; 1 but for those that drivers number themselves.
+    /// How many numbers from `number` on are the same request. It is 1 except for requests that a
+    /// driver or a protocol numbers itself.
     pub count: u32,
-    /// What the third argument is.
+    /// What the third argument of ioctl(2) is.
     pub argument: Argument,
-    /// On which descriptors the row holds.
+    /// The descriptors for which the row holds.
     pub on: On,
-    /// Which permission of the net it needs.
+    /// The permission of the net that the request needs.
     pub need: Need,
     /// Where the argument names the interface.
     pub interface: Named,
-    /// What memtun does.
+    /// What memtun does with the request.
     pub answer: Answer,
-    /// One line for people.
+    /// Description for people, in one line.
     pub doc: &'static str,
 }
 
 /// The third argument of ioctl(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// Not looked at.
+    /// The argument is not looked at.
     Unused,
-    /// A number.
+    /// The argument is a number.
     Value,
-    /// Points to something that is read.
+    /// The argument points to something that is read from the program.
     In(CType),
-    /// Points to room for something that is written.
+    /// The argument points to room for something that the program gets.
     Out(CType),
-    /// Points to something that is read and written.
+    /// The argument points to something that is read and then written.
     InOut(CType),
 }
 
-/// Kinds of descriptors.
+/// Kinds of descriptors on which a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
-    /// Every descriptor: the kernel answers before a driver is asked.
+    /// Every descriptor: the kernel answers before it asks a driver.
     Any,
     /// A tunnel, with or without an interface.
     Tunnel,
     /// A tunnel that has an interface; without one the answer is EBADFD.
     Attached,
-    /// A tunnel whose interface is a tap; on a tun it is an unknown request.
+    /// A tunnel whose interface is a TAP; on a TUN the request is unknown.
     Tap,
     /// A socket of any family.
     Socket,
-    /// An AF_INET or AF_PACKET socket; on others it is an unknown request.
+    /// An AF_INET or AF_PACKET socket; on others the request is unknown.
     Inet,
     /// An AF_INET6 socket.
     Inet6,
 }
 
-/// Permissions of a net that a request needs.
+/// The permissions of a net that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// None: it is not about an interface of the net.
+    /// No permission, because the request is not about an interface of the net.
     Nothing,
-    /// "ioctl".
+    /// The permission "ioctl".
     Ioctl,
-    /// "ioctl", and "net_admin" before the interface is looked for.
+    /// The permission "ioctl", and "net_admin", which is checked before the interface is looked
+    /// for.
     NetAdmin,
 }
 
-/// Where an argument names its interface. Offsets are bytes in what the argument points to.
+/// Where an argument names its interface. Offsets are in bytes from where the argument points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// Nowhere.
+    /// The argument names no interface.
     Nowhere,
-    /// It is the tunnel's own.
+    /// The request is about the tunnel's own interface.
     Own,
-    /// Its name, 16 bytes.
+    /// The name of the interface stands at this offset, 16 bytes long.
     Name(usize),
-    /// A pointer to its name. NULL names none.
+    /// A pointer to the name stands at this offset. NULL names no interface.
     NameBehind(usize),
-    /// Its index, 32 bits.
+    /// The index of the interface stands at this offset, 32 bits long.
     Index(usize),
 }
 
-/// What memtun does with a request, beside the kernel.
+/// What memtun does with a request, compared with the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The same.
+    /// It does the same as the kernel.
     Exact,
-    /// The same but for this.
+    /// It does the same except for this difference.
     Approximate(&'static str),
-    /// Always this errno, as the kernel for a tun: why.
+    /// It always answers this errno, as the kernel does for a TUN, for this reason.
     Refused(i32, &'static str),
-    /// This errno and a line in the log, where the kernel does something: what is missing.
+    /// It answers this errno and logs a line where the kernel does something; the text says what is
+    /// missing.
     Absent(i32, &'static str),
-    /// The host answers: why.
+    /// The host answers, for this reason.
     Host(&'static str),
 }
 
 impl Request {
-    /// Is this number the row's?
+    /// Is this number one of the row's?
     pub fn is(&self, number: u32) -> bool {
         number.wrapping_sub(self.number) < self.count
     }
@@ -122,7 +126,8 @@ impl Request {
         }
     }
 
-    /// Would a fault on it ever strike: is it made on tunnels, or about an interface of the net?
+    /// Would a fault on this request ever strike? It would if the request is made on tunnels, or is
+    /// about an interface of the net.
     pub fn takes_fault(&self) -> bool {
         self.is_of_tunnel() || self.interface != Named::Nowhere
     }

@@ -1,4 +1,4 @@
-//! The table.
+//! The table of requests.
 #![forbid(unsafe_code)]
 
 use super::code::{io, ior, iow, iowr, sock};
@@ -9,15 +9,16 @@ use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
 use super::row::{Need, On, Request};
 use libc::{EADDRNOTAVAIL, EINVAL, ENOTTY, EOPNOTSUPP};
 
-/// One row: documentation, name, number from its parts (where the name is new), how many numbers (where more than one); the
-/// argument, descriptor, permission, where the interface is named, what memtun does.
+/// One row has its documentation; its name; its number from its parts, where the name is new; how
+/// many numbers it has, where more than one. Behind the arrow come the argument, the descriptor,
+/// the permission, where the interface is named, and what memtun does.
 macro_rules! requests {
     ($(
         #[doc = $doc:literal]
         $name:ident $(= $number:expr)? $(, $count:literal)? =>
         $argument:expr, $on:ident, $need:ident, $interface:expr, $answer:expr;
     )*) => {
-        /// The numbers by name.
+        /// The numbers of the requests, by name.
         pub mod number {
             #[allow(unused_imports)]
             use super::*;
@@ -38,7 +39,7 @@ macro_rules! requests {
     };
 }
 
-/// A name in front: `ifr_name`.
+/// The name stands at the beginning of the argument, as in `ifr_name`.
 const IFR_NAME: Named = Named::Name(0);
 
 const NO_ADDRESS: Answer = Refused(
@@ -62,7 +63,7 @@ const NOT_INET6: Answer = Absent(EOPNOTSUPP, "interfaces of the net have no IPv6
 const OF_PROCESS: Answer = Approximate("the namespace is the one that the process is in");
 
 requests! {
-    // The tunnel.
+    // Requests on tunnels.
     /// Accepted, without effect.
     TUNSETNOCSUM = iow(b'T', 200, INT) => Value, Attached, Ioctl, Own, Exact;
     /// Debug level; accepted, without effect.
@@ -131,7 +132,7 @@ requests! {
     /// Hardware address of the tunnel's own interface.
     SIOCSIFHWADDR = sock(0x24) => In(IFREQ), Attached, Ioctl, Own, Exact;
 
-    // Every descriptor.
+    // Requests on every descriptor.
     /// Whether reading and writing do not wait.
     FIONBIO = io(b'T', 0x21) => In(INT), Any, Ioctl, Own, Exact;
     /// Whether readiness is signalled.
@@ -156,7 +157,7 @@ requests! {
     FS_IOC_FIEMAP = iowr(b'f', 11, FIEMAP) => InOut(FIEMAP), Any, Ioctl, Own,
         Refused(EOPNOTSUPP, "a device has no blocks");
 
-    // Sockets, about an interface of the net.
+    // Requests on sockets that are about an interface of the net.
     /// Name of an index.
     SIOCGIFNAME = sock(0x10) => InOut(IFREQ), Socket, Ioctl, Index(16), Exact;
     /// Not implemented by the kernel.
@@ -273,7 +274,7 @@ requests! {
     /// The wireless extensions.
     SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun is not wireless; a kernel without wireless extensions says ENOTTY");
 
-    // Sockets, about routes and neighbours, which may name an interface of the net.
+    // Requests on sockets about routes and neighbours, which may name an interface of the net.
     /// Adds a route.
     SIOCADDRT = sock(0x0b) => In(RTENTRY), Inet, NetAdmin, NameBehind(88), NO_ROUTES;
     /// Adds a route of IPv6.
@@ -289,7 +290,7 @@ requests! {
     /// Sets a neighbour.
     SIOCSARP = sock(0x55) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), NO_NEIGHBOURS;
 
-    // Sockets, about something else.
+    // Requests on sockets about something else.
     /// Who gets the socket's signals.
     FIOSETOWN = sock(0x01) => In(INT), Socket, Nothing, Nowhere, NAMES_NONE;
     /// Who gets the socket's signals.

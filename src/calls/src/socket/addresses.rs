@@ -1,15 +1,16 @@
-//! SIOCGIFCONF: the host's interfaces whose names are the net's are taken out. Interfaces of the net have no addresses, so
-//! none is put in.
+//! SIOCGIFCONF: the host's interfaces whose names belong to the net are removed from the list.
+//! Interfaces of the net have no addresses, so none is added.
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
 use crate::memory::Memory;
 use memtun_abi::uapi::IfReq;
 
-/// Where `struct ifconf` has its pointer to the list; in front is the list's length in bytes.
+/// Offset of the pointer to the list in `struct ifconf`; in front of it is the list's length in
+/// bytes.
 const LIST: usize = 8;
 
-/// The host has filled the program's list.
+/// Removes the net's names from the program's list, which the host has filled.
 pub(super) fn drop_known<S: Socket, M: Memory>(call: &SocketCall<'_, S, M>) {
     let length = call.bytes(call.arg).map(i32::from_ne_bytes);
     let list = call.bytes(call.at(LIST).at).map(usize::from_ne_bytes);
@@ -25,7 +26,8 @@ pub(super) fn drop_known<S: Socket, M: Memory>(call: &SocketCall<'_, S, M>) {
     }
 }
 
-/// Only the length was asked: so much less. None when nothing has to change.
+/// Returns the length in bytes without the net's names, where only the length was asked. None means
+/// that the host did not answer, and nothing has to change.
 fn without_a_list<S: Socket, M: Memory>(call: &SocketCall<'_, S, M>, length: i32) -> Option<i32> {
     let mut room = [IfReq::default(); 64];
     let count = call.socket.host_addresses(&mut room).ok()?;

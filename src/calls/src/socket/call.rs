@@ -7,39 +7,47 @@ use memtun_abi::uapi::IfReq;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::{Local, NetDir};
 
-/// What only the back end knows of the program's socket, and can ask the host on it.
+/// What only the back end knows about the program's socket, and what it can ask the host on it.
 pub trait Socket {
-    /// The address family (AF_*); None when the descriptor is no socket.
+    /// Returns the address family (AF_*), or None when the descriptor is no socket.
+    ///
+    /// # Errors
+    ///
+    /// What asking for the family fails with, for example EBADF.
     fn family(&self) -> Result<Option<i32>, Errno>;
-    /// Does the host have an interface of this name? The program's memory is left alone.
+    /// Does the host have an interface of this name? This leaves the program's memory alone.
     fn host_has(&self, name: &Name) -> bool;
-    /// The host's SIOCGIFCONF, into a list of ours. How many of its elements were filled.
+    /// Makes the host's SIOCGIFCONF into `list`, and returns how many of its elements were filled.
+    ///
+    /// # Errors
+    ///
+    /// What the host's ioctl(2) fails with.
     fn host_addresses(&self, list: &mut [IfReq]) -> Result<usize, Errno>;
 }
 
-/// A request on a socket.
+/// A request of a program on a socket.
 pub struct SocketCall<'c, S: Socket, M: Memory> {
     /// The net of the program.
     pub net: &'c NetDir,
-    /// The program's tunnels.
+    /// The tunnels that the program holds.
     pub local: &'c dyn Local,
-    /// The descriptor.
+    /// The descriptor on which the request is made.
     pub socket: &'c S,
-    /// The program's memory.
+    /// The memory of the program.
     pub memory: &'c M,
-    /// The request's number.
+    /// The number of the request.
     pub request: u32,
-    /// The third argument.
+    /// The third argument of ioctl(2).
     pub arg: usize,
 }
 
 impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
-    /// Is this name the net's?
+    /// Does this name belong to the net?
     pub(super) fn is_known(&self, name: &Name) -> bool {
         is_known(self.net, name.as_bytes())
     }
 
-    /// A place in what the argument points to.
+    /// Returns the place at `offset` bytes from where the argument points.
     pub(super) fn at(&self, offset: usize) -> Place<'_, M> {
         Place {
             memory: self.memory,
@@ -47,13 +55,14 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         }
     }
 
-    /// Bytes at an address; None where it cannot be read.
+    /// Reads bytes at an address; None where they cannot be read.
     pub(super) fn bytes<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         self.memory.read(at, &mut bytes).ok().map(|()| bytes)
     }
 
-    /// A name in what the argument points to.
+    /// Reads the name at `offset` bytes from where the argument points; None where it cannot be
+    /// read.
     pub(super) fn name_at(&self, offset: usize) -> Option<Name> {
         let bytes = self.bytes::<16>(self.at(offset).at)?;
         Some(Name::from_ifreq(&bytes))

@@ -1,5 +1,6 @@
-//! ioctl(2): what an interface of the net answers is decided by [`memtun_kernel::NetDir::interface_ioctl`]; here it is decided whether it is
-//! asked: whose interface it is, permissions and faults, families, aliases, and what is left to the host.
+//! ioctl(2) on a socket. [`memtun_kernel::NetDir::interface_ioctl`] decides what an interface of
+//! the net answers. Here it is decided whether it is asked: to whom the interface belongs,
+//! permissions and faults, families, aliases, and what is left to the host.
 #![forbid(unsafe_code)]
 
 use super::addresses;
@@ -14,7 +15,7 @@ use memtun_kernel::Permission;
 
 /// What becomes of a request on a socket.
 pub enum Verdict {
-    /// It was about an interface of the net, and is done.
+    /// The request was about an interface of the net, and has been answered.
     Done,
     /// The host has to be asked, with the program's own call.
     Host(After),
@@ -22,23 +23,33 @@ pub enum Verdict {
 
 /// What is to be done with the host's answer, see [`SocketCall::after`].
 pub enum After {
-    /// Nothing.
+    /// The program gets the answer as it is.
     Nothing,
-    /// It was about an interface by its name.
+    /// The request was about an interface that it named.
     Named,
-    /// It told an interface's name.
+    /// The answer holds an interface's name.
     Name,
-    /// It told a list of addresses.
+    /// The answer holds a list of addresses.
     Addresses,
 }
 
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
 impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
-    /// Answers a request that names an interface of the net; everything else is the host's.
+    /// Answers a request that names an interface of the net; every other request is left to the
+    /// host.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM or the errno of a fault, as the net's policy says.
+    /// - ENODEV when the interface is gone.
+    /// - ENOTTY when the request is not for sockets of this family.
+    /// - EADDRNOTAVAIL for the flags of an alias.
+    /// - EFAULT when the argument cannot be read.
+    /// - What [`memtun_kernel::NetDir::interface_ioctl`] fails with.
     pub fn ioctl(&self) -> Result<Verdict, Errno> {
         let Self { net, local, .. } = *self;
-        // What is no socket has its own errors.
+        // A descriptor that is no socket has errors of its own, which the host gives.
         let Some(family) = self.socket.family()? else {
             return Ok(Verdict::Host(After::Nothing));
         };
@@ -55,7 +66,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             return host();
         }
         match (self.can_be_read(row, family), row.need) {
-            // Before it says EFAULT the host asks for a privilege that the program needs for its own interfaces only.
+            // Before the host answers EFAULT it asks for a privilege that the program does not need
+            // for interfaces of the net, so the answer is given here.
             (Err(e), Need::NetAdmin) => return Err(e),
             (Err(_), _) => return host(),
             (Ok(()), Need::NetAdmin) => net.permit_check(Permission::NetAdmin)?,
@@ -81,7 +93,7 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         }
         let alias = named.is_ok_and(|name| name.as_bytes().contains(&b':'));
         if alias && self.request == SIOCSIFFLAGS && is_inet(family) {
-            // An alias goes down alone, and there are none.
+            // Only the alias would go down, and there are no aliases.
             return Err(Errno(libc::EADDRNOTAVAIL));
         }
         let mut arg = self.at(0);
@@ -89,14 +101,21 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         Ok(Verdict::Done)
     }
 
-    /// The host has been asked and answered: what the program gets.
+    /// Returns what the program gets after the host has been asked and has answered `answer`.
+    ///
+    /// # Errors
+    ///
+    /// - ENODEV when the host's answer is about an interface whose name belongs to the net, or when
+    ///   the host has no such interface.
+    /// - The host's own errno otherwise.
     pub fn after(&self, after: After, answer: Result<i32, Errno>) -> Result<i32, Errno> {
         match (after, answer) {
             (After::Addresses, Ok(_)) => addresses::drop_known(self),
             (After::Name, Ok(_)) if self.name_at(0).is_some_and(|n| self.is_known(&n)) => {
                 return Err(NO_DEVICE)
             }
-            // In its own net the program may do anything; there is only no such interface.
+            // In its net the program may do anything, so the host's EPERM only hides that there is
+            // no such interface.
             (After::Named, Err(Errno(libc::EPERM)))
                 if self.name_at(0).is_some_and(|n| !self.socket.host_has(&n)) =>
             {
@@ -107,8 +126,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         answer
     }
 
-    /// The kernel reads the whole of an argument before it looks at any of it; on a socket that the request is not for, an
-    /// ifreq.
+    /// Checks that the argument can be read. The kernel reads the whole of it before it looks at
+    /// any part; on a socket that the request is not for, it reads an ifreq.
     fn can_be_read(&self, row: &Request, family: i32) -> Result<(), Errno> {
         use request::Argument::{In, InOut};
         let size = match row.argument {
@@ -119,7 +138,8 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             .read(self.arg, &mut [0; request::LARGEST][..size])
     }
 
-    /// The name or index that the request is about; None for one without, or where the memory cannot be read.
+    /// Returns the name or the index that the request is about. None means that it names no
+    /// interface, or that the memory cannot be read.
     fn named(&self, row: &Request) -> Option<Result<Name, u32>> {
         match row.interface {
             Named::Nowhere | Named::Own => None,
@@ -129,7 +149,7 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
                 if at == 0 {
                     return None;
                 }
-                // The kernel reads no more of it.
+                // The kernel reads no more than 15 bytes of the name.
                 let mut name = [0; 16];
                 name[..15].copy_from_slice(&self.bytes::<15>(at)?);
                 Some(Ok(Name::from_ifreq(&name)))
@@ -142,7 +162,7 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
     }
 }
 
-/// Families whose sockets hand requests about addresses to IPv4.
+/// Does this family hand requests about addresses to IPv4?
 fn is_inet(family: i32) -> bool {
     family == libc::AF_INET || family == libc::AF_PACKET
 }

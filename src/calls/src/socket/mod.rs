@@ -1,5 +1,5 @@
-//! ioctl(2) and setsockopt(2) about an interface, on an ordinary socket: a third of all tun programs ask for the mtu, the
-//! flags or the index of their interface and exit without an answer.
+//! ioctl(2) and setsockopt(2) about an interface, on an ordinary socket. A third of all tun
+//! programs ask for the mtu, the flags or the index of their interface, and exit without an answer.
 #![forbid(unsafe_code)]
 
 mod addresses;

@@ -1,4 +1,5 @@
-//! setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the host's of the same name.
+//! setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the
+//! host's interface of the same name.
 #![forbid(unsafe_code)]
 
 use crate::interfaces::{by_index, by_name, Whose};
@@ -8,7 +9,14 @@ use memtun_abi::{Errno, Name};
 use memtun_kernel::missing;
 use memtun_kernel::net::{Local, NetDir};
 
-/// What an option that names an interface is refused with; None when the host has to be asked.
+/// Returns what an option that names an interface is refused with; None means that the host has to
+/// be asked. `value` is the address of the option's value in the program's memory, and `length` its
+/// length in bytes.
+///
+/// # Errors
+///
+/// - EFAULT when the value cannot be read.
+/// - What locking the net or reading its directory fails with.
 #[cold]
 pub fn refuse_option(
     net: &NetDir,

@@ -1,4 +1,5 @@
-//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls alone.
+//! The calls of a program as a supervisor of system calls would answer them, through memtun-calls
+//! alone.
 
 #![forbid(unsafe_code)]
 
@@ -27,19 +28,19 @@ const EBADF: Errno = Errno(libc::EBADF);
 const HERE: i32 = libc::AT_FDCWD;
 const SOON: Option<Duration> = Some(Duration::from_secs(5));
 
-/// A packet that an IPv4 driver would send.
+/// A packet as a driver of IPv4 would send it.
 const PACKET: [u8; 20] = [
     0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
 ];
 
-/// A net, and a program in it.
+/// Makes a net, and a program in it.
 fn world() -> (Net, Program) {
     let net = Net::temporary().expect("a net");
     let program = Program::new(net.path().as_os_str().as_bytes());
     (net, program)
 }
 
-/// A tunnel that is attached to `tun0`.
+/// Makes a tunnel that is attached to `tun0`, and returns its descriptor.
 fn attached(program: &Program, flags: i32) -> i32 {
     let fd = program.open(flags).expect("a tunnel");
     ask_for(program, Ram::START, "tun0");
@@ -82,7 +83,8 @@ fn a_path_leads_to_the_device_as_the_program_sees_it() {
         (HERE, "/tmp/tun", Route::Host),
         (HERE, "/", Route::Host),
         (HERE, "", Route::Host),
-        // Of another name: not before the host was asked.
+        // This link has another name than the device, so it is not resolved before the host was
+        // asked.
         (HERE, "up", Route::Host),
         (HERE, "/proc/self/fd/5", Route::Host),
     ] {
@@ -166,7 +168,7 @@ fn packets_go_in_and_out() {
     assert_eq!(read, Ok(Attempt::Done(PACKET.len())));
     assert_eq!(program.ram.get(Ram::START), PACKET);
 
-    // A packet that cannot be stored is gone, and the driver says nothing of it.
+    // A packet that cannot be stored is lost, and the driver does not report that.
     interface
         .inject_with(&PACKET, Sending::new().within(SOON))
         .expect("injected");
@@ -218,7 +220,7 @@ fn vectors_gather_and_scatter() {
     assert_eq!(program.ram.get::<3>(Ram::START + 200), PACKET[..3]);
     assert_eq!(program.ram.get::<17>(Ram::START + 300), PACKET[3..]);
 
-    // A header has been stored in front of it: the rest begins inside of an element.
+    // After a header the rest of a packet begins in the middle of an element.
     vector.put(1, &[1, 2, 3, 4]).expect("mapped memory");
     assert_eq!(program.ram.get(Ram::START + 201), [1, 2]);
     assert_eq!(program.ram.get(Ram::START + 300), [3, 4]);
@@ -329,7 +331,8 @@ fn a_read_that_waits_fails_when_its_interface_goes() {
         let buffer = memtun_calls::buffer::Buffer::new(&program.ram, Ram::START, 100);
         tunnel::read_again(&at.tunnel, at.bell.raw(), pause, buffer, || same)
     };
-    // Somebody else took the packet: it waits on. The descriptor is another's: it does not.
+    // When another reader took the packet, the read waits on; when the descriptor is another
+    // file's, it fails.
     pause.end(&at.tunnel);
     assert_eq!(again(pause, Err(EBADF)), Err(EBADF));
     let Ok(Attempt::Wait(pause)) = again(pause, Ok(())) else {

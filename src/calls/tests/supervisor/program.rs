@@ -1,5 +1,5 @@
-//! A program as a supervisor of system calls sees it: memory with holes, descriptors in a map, a file system of links. It is no
-//! process, and nothing is preloaded.
+//! A program as a supervisor of system calls sees it: memory with holes, descriptors in a map, a
+//! file system of links. It is no process, and nothing is preloaded.
 
 use memtun_abi::Errno;
 use memtun_calls::device::Device;
@@ -23,7 +23,7 @@ pub struct Ram {
 impl Ram {
     pub const START: usize = 0x10000;
     pub const END: usize = Ram::START + 0x8000;
-    /// Nothing is mapped here.
+    /// Address of the hole, in which nothing is mapped.
     pub const HOLE: usize = Ram::START + 0x4000;
     const HOLE_SIZE: usize = 0x1000;
 
@@ -33,7 +33,7 @@ impl Ram {
         }
     }
 
-    /// Where in the vector a range lies, if all of it is mapped.
+    /// Returns where in the vector a range lies, if all of it is mapped.
     fn range(&self, at: usize, len: usize) -> Result<Range<usize>, Errno> {
         let end = at.checked_add(len).filter(|end| *end <= Ram::END);
         let mapped = end.filter(|end| {
@@ -86,7 +86,7 @@ impl Ram {
     }
 }
 
-/// The links of a file system, by their paths; what is no link is a directory or does not exist.
+/// The links of a file system, by their paths. What is no link is a directory or does not exist.
 #[derive(Default)]
 pub struct Disk {
     pub links: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -124,11 +124,11 @@ impl Paths for Disk {
     }
 }
 
-/// A descriptor of the program's that is a tunnel. The bell is the supervisor's own copy of it.
+/// A descriptor of the program that is a tunnel. The bell is the supervisor's own copy of it.
 pub struct Open {
     pub bell: Fd,
     pub tunnel: Tunnel<Rc<NetDir>>,
-    /// As F_GETFL has them.
+    /// The status flags as F_GETFL returns them.
     pub flags: Cell<i32>,
     pub owner: Cell<i32>,
     pub times_owned: Cell<u32>,
@@ -190,7 +190,7 @@ impl Local for Program {
 }
 
 impl Program {
-    /// In the net of this directory.
+    /// Makes a program in the net of this directory.
     pub fn new(directory: &[u8]) -> Program {
         Program {
             ram: Ram::new(),
@@ -202,7 +202,7 @@ impl Program {
         }
     }
 
-    /// Where a path, put into its memory, leads.
+    /// Puts a path into the program's memory, and returns where it leads.
     pub fn route(&self, dir: i32, path: &str) -> Route {
         self.ram.set(Ram::START, &[path.as_bytes(), b"\0"].concat());
         let mut room = [0u8; 256];
@@ -210,7 +210,7 @@ impl Program {
         path::before(&self.disk, &self.devices, dir, path)
     }
 
-    /// open(2) of the device: the program's number.
+    /// Opens the device (open(2)), and returns the program's number for it.
     pub fn open(&self, flags: i32) -> Result<i32, Errno> {
         assert_eq!(self.route(libc::AT_FDCWD, "/dev/net/tun"), Route::Device);
         let (bell, tunnel) = tunnel::open(self, flags)?;
@@ -231,7 +231,7 @@ impl Program {
         self.open.borrow()[&fd].clone()
     }
 
-    /// close(2)
+    /// Closes a descriptor (close(2)).
     pub fn close(&self, fd: i32) {
         let open = self.open.borrow_mut().remove(&fd).expect("open");
         let Open { bell, tunnel, .. } = Rc::into_inner(open).expect("no call under way");
@@ -239,7 +239,7 @@ impl Program {
         tunnel.closed(self);
     }
 
-    /// ioctl(2)
+    /// Makes an ioctl(2) with an argument in the program's memory.
     pub fn ioctl(&self, fd: i32, request: u32, arg: usize) -> Result<Ioctl, Errno> {
         let open = self.at(fd);
         let options = AttachOptions { link_up: true };
@@ -257,20 +257,20 @@ impl Program {
         )
     }
 
-    /// read(2), one attempt.
+    /// Makes one attempt of read(2).
     pub fn read(&self, fd: i32, at: usize, len: usize) -> Result<Attempt, Errno> {
         let open = self.at(fd);
         let mut buffer = memtun_calls::buffer::Buffer::new(&self.ram, at, len)?;
         tunnel::read(&open.tunnel, open.bell.raw(), &mut buffer)
     }
 
-    /// write(2)
+    /// Writes bytes of the program's memory (write(2)).
     pub fn write(&self, fd: i32, at: usize, len: usize) -> Result<usize, Errno> {
         let buffer = memtun_calls::buffer::Buffer::new(&self.ram, at, len);
         tunnel::write(&self.at(fd).tunnel, buffer)
     }
 
-    /// poll(2) that does not wait.
+    /// Makes a poll(2) that does not wait.
     pub fn poll(&self, fd: i32, events: i16) -> i16 {
         use memtun_calls::readiness::{bits, reported};
         reported(bits(self.at(fd).tunnel.readiness()), events)

@@ -20,14 +20,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Capture packets, live, until SIGINT
 ///
-/// Begins with the packets that are still kept; from then on every packet is captured, also those that were refused, with
-/// the error as a comment. Directions are the program's: inbound is what it reads, outbound what it writes. Without -w each
-/// packet is a line, its time counted from the first one. A net is captured by one at a time. Whoever reads the output must
-/// keep up: a program that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does not
-/// want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
+/// Begins with the packets that are still kept; from then on every packet is captured, also those
+/// that were refused, with the error as a comment. Directions are the program's: inbound is what it
+/// reads, outbound what it writes. Without -w each packet is a line, its time counted from the
+/// first one. A net is captured by one at a time. Whoever reads the output must keep up: a program
+/// that is 8 MiB ahead waits for it, though not longer than five seconds, or gets EAGAIN if it does
+/// not want to wait (O_NONBLOCK). What was lost or refused so is said at the end.
 ///
-/// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at once, and so does an
-/// output that nobody reads; then it says how many packets were not written, and the exit status is not 0.
+/// On SIGINT everything that was complete before it is written. A second SIGINT ends the command at
+/// once, and so does an output that nobody reads; then it says how many packets were not written,
+/// and the exit status is not 0.
 #[derive(Args)]
 pub struct CaptureArgs {
     #[command(flatten)]
@@ -43,7 +45,7 @@ pub struct CaptureArgs {
     interface: Option<Name>,
 }
 
-/// `memtun capture`
+/// Runs `memtun capture`.
 pub fn capture(args: &CaptureArgs) -> Outcome {
     let stop = Stop::on_signals()?;
     let Some(net) = args.net.wait_until(Some(&stop), Deadline::NEVER)? else {
@@ -52,7 +54,7 @@ pub fn capture(args: &CaptureArgs) -> Outcome {
     let (interface, count) = (args.interface, args.count);
     let write = args.write.clone();
     let running = Running::start(&stop, &net.clone(), move |shared| {
-        // The file is there once the capture is.
+        // The file is made once the capture has begun, so that who sees it knows that it has.
         shared.keep(begin(&net, interface)?);
         let target = write.as_deref().map(Target::of).transpose()?;
         follow(shared, target, count)
@@ -72,8 +74,8 @@ fn begin(net: &Net, interface: Option<Name>) -> Result<Capture, Failure> {
     })
 }
 
-/// Writes what comes until there was enough, it is time to stop or the net is gone; then what had come before that. No
-/// target: in lines.
+/// Writes what comes until there was enough, it is time to stop, or the net is gone, and then what
+/// had come before that. Without a target it writes lines to standard output.
 fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result<(), Failure> {
     let in_lines = target.is_none();
     let target = target.unwrap_or(Target::Standard);
@@ -86,7 +88,7 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
     };
     let mut left = count.unwrap_or(u64::MAX);
     let (mut stopping, mut complaint) = (false, None);
-    // What was described when nothing was left; None as long as something may be.
+    // The interfaces that had been described when no packet was left; None as long as one may be.
     let mut drained: Option<Vec<CapturedLink>> = None;
     while left > 0 {
         if !stopping && shared.stop.is_due() {
@@ -109,11 +111,11 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
                 libc::EAGAIN if stopping => break,
                 libc::EAGAIN => {
                     let described = describe(shared, &mut sink)?;
-                    // Whoever follows wants to see what there is.
+                    // Whoever follows the output wants to see what there is.
                     sink.flush()?;
                     drained = Some(described);
                 }
-                // How many packets that were stands at the end.
+                // The number of lost packets is reported at the end.
                 libc::ENOBUFS => {}
                 libc::ENODEV => break,
                 _ => return Err(e.into()),
@@ -133,7 +135,7 @@ fn follow(shared: &Shared, target: Option<Target>, count: Option<u64>) -> Result
     complaint.map_or(Ok(()), |e| Err(e.into()))
 }
 
-/// Also an interface without a packet stands in the capture.
+/// Describes every interface in the output, so that one without a packet is in the capture, too.
 fn describe(shared: &Shared, sink: &mut Sink) -> Result<Vec<CapturedLink>, Failure> {
     let links = shared.with_capture(|capture| Ok(capture.interfaces().collect::<Vec<_>>()))?;
     for link in &links {
@@ -148,11 +150,11 @@ fn now_ns() -> u64 {
         .map_or(0, |t| t.as_nanos() as u64)
 }
 
-/// A capture that goes on beside something else: `run --capture`.
+/// A capture that goes on beside something else, for `run --capture`.
 pub struct Beside(Running);
 
 impl Beside {
-    /// Everything that is in the net from now on goes into the file.
+    /// Begins to write everything that goes through the net into the file.
     pub fn start(net: &Net, file: &Path) -> Result<Beside, Failure> {
         let capture = begin(net, None)?;
         let target = Target::of(file)?;

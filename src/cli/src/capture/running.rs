@@ -1,5 +1,5 @@
-//! A capture in a thread of its own, so that neither an output that nobody reads nor anything else keeps the command from
-//! ending when it is told to.
+//! A capture in a thread of its own, so that nothing, not even an output that nobody reads, keeps
+//! the command from ending when it is told to.
 #![forbid(unsafe_code)]
 
 use super::spool::{Ledger, Target};
@@ -13,21 +13,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the rest may stand still before nobody waits for it any more.
+/// How long the output may take nothing before nobody waits for it any more.
 const STANDSTILL: Duration = Duration::from_millis(700);
 
-/// The same for a file, whose disk may be slow.
+/// How long a file may take nothing, whose disk may be slow.
 const DISK_STANDSTILL: Duration = Duration::from_secs(10);
 
-/// So many looks are taken meanwhile: what stands still says nothing.
+/// Number of times that the progress is checked during a standstill.
 const LOOKS: u32 = 8;
 
-/// What the capturing thread and the one that looks after it share.
+/// What the capturing thread shares with the one that supervises it.
 pub struct Shared {
     pub stop: Stop,
     pub ledger: Arc<Ledger>,
     capture: Mutex<Option<Capture>>,
-    /// For messages; empty before it is known.
+    /// Name of the output for messages; empty before it is known.
     shown: Mutex<String>,
     is_file: AtomicBool,
 }
@@ -37,12 +37,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Keeps the capture where both see it.
+    /// Keeps the capture where both threads see it.
     pub fn keep(&self, capture: Capture) {
         *locked(&self.capture) = Some(capture);
     }
 
-    /// Says where the packets go.
+    /// Notes where the packets go, and returns its name for messages.
     pub fn writes_to(&self, target: &Target) -> String {
         self.is_file.store(target.is_file(), SeqCst);
         let shown = target.shown();
@@ -50,7 +50,8 @@ impl Shared {
         shown
     }
 
-    /// Does something with the capture. Never while the output is written to.
+    /// Runs `run` with the capture. It must not be called while the output is written to, because
+    /// the supervising thread asks the capture, too.
     pub fn with_capture<T>(
         &self,
         run: impl FnOnce(&mut Capture) -> memtun::Result<T>,
@@ -69,13 +70,13 @@ impl Shared {
         }
     }
 
-    /// Changes as long as something goes on.
+    /// Returns numbers that change as long as something goes on.
     fn progress(&self) -> (u64, u64) {
         let Ledger { taken, moved, .. } = &*self.ledger;
         (taken.load(SeqCst), moved.load(SeqCst))
     }
 
-    /// Packets that are complete and not written, in words.
+    /// Returns in words how many packets are complete and not written.
     fn unwritten(&self) -> String {
         let ledger = &self.ledger;
         let taken = ledger.taken.load(SeqCst);
@@ -90,7 +91,7 @@ impl Shared {
     }
 }
 
-/// Says that the thread has ended, however it did.
+/// Reports when it is dropped that the thread has ended, however it did.
 struct SetAtEnd(Arc<Event>);
 
 impl Drop for SetAtEnd {
@@ -109,7 +110,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Runs `run` in a thread.
+    /// Runs `run` in a thread of its own.
     pub fn start(
         stop: &Stop,
         net: &Net,
@@ -143,12 +144,12 @@ impl Running {
         })
     }
 
-    /// Waits for its end. Once it is time to stop, only as long as something goes on.
+    /// Waits for the end of the thread; once it is time to stop, only as long as something goes on.
     pub fn end(self) -> Result<(), Failure> {
         let shared = &self.shared;
         let ended = self.ended.as_fd();
         event::wait([ended, self.stop.due()], Deadline::NEVER);
-        // It sleeps until something is captured.
+        // The thread sleeps until something is captured, so it is woken.
         self.net.wake();
         let (mut progress, mut since) = (shared.progress(), Instant::now());
         while !self.ended.is_set() {

@@ -1,4 +1,4 @@
-//! Where captured packets go: a pcapng file, or lines for people.
+//! The form in which captured packets are written: a pcapng file, or lines for people.
 #![forbid(unsafe_code)]
 
 use super::spool::Spool;
@@ -9,15 +9,15 @@ use memtun_packets::LinkType;
 use std::collections::HashMap;
 use std::io::Write;
 
-/// Takes packets.
+/// Writes packets in one of the forms.
 pub struct Sink {
     form: Form,
     interfaces: Vec<Seen>,
-    /// Places in `interfaces`.
+    /// The place of each interface in `interfaces`.
     numbers: HashMap<Key, usize>,
-    /// Of the packet before.
+    /// Interface of the previous packet, with its place.
     latest: Option<(Key, usize)>,
-    /// For messages.
+    /// Name of the output for messages.
     shown: String,
 }
 
@@ -26,32 +26,32 @@ enum Form {
     Lines { out: Spool, first: Option<u64> },
 }
 
-/// Packets of an interface that are not in the capture.
+/// Numbers of packets of an interface that are not in the capture.
 #[derive(Clone, Copy, Default)]
 pub struct Missing {
-    /// Overwritten before they were read.
+    /// Packets that were overwritten before they were read.
     pub lost: u64,
-    /// Refused because the capture was behind.
+    /// Packets that were refused because the capture was behind.
     pub refused: u64,
 }
 
-/// An interface that has been described. Its place among them is its number in the file.
+/// An interface that has been described. Its place in the list is its number in the file.
 struct Seen {
     index: u32,
     name: Name,
     packets: u64,
 }
 
-/// Index, name and kind.
+/// Index and name of an interface, and whether it is a TAP.
 type Key = (u32, Name, bool);
 
 impl Sink {
-    /// A line per packet.
+    /// Makes a sink that writes a line for each packet.
     pub fn lines(out: Spool, shown: String) -> Sink {
         Sink::new(Form::Lines { out, first: None }, shown)
     }
 
-    /// A pcapng file. Its beginning is written at once.
+    /// Makes a sink that writes a pcapng file, whose beginning is written at once.
     pub fn file(out: Spool, shown: String) -> Result<Sink, Failure> {
         let file = Writer::new(out).map_err(|e| Failure::io(&shown, &e))?;
         Ok(Sink::new(Form::File(file), shown))
@@ -67,7 +67,7 @@ impl Sink {
         }
     }
 
-    /// Takes one packet.
+    /// Writes one packet.
     pub fn packet(&mut self, packet: &Captured) -> Result<(), Failure> {
         let number = self.interface(&packet.link())?;
         self.interfaces[number].packets += 1;
@@ -103,7 +103,7 @@ impl Sink {
         Ok(())
     }
 
-    /// The number of an interface, which is described when it is seen for the first time.
+    /// Returns the number of an interface, which is described when it is seen for the first time.
     pub fn interface(&mut self, link: &CapturedLink) -> Result<usize, Failure> {
         let key = (link.index, link.interface, link.tap);
         if let Some((_, number)) = self.latest.filter(|(latest, _)| *latest == key) {
@@ -132,7 +132,7 @@ impl Sink {
         Ok(number)
     }
 
-    /// Hands over what there is.
+    /// Flushes what has been written so far.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let flushed = match &mut self.form {
             Form::File(file) => file.flush(),
@@ -141,15 +141,16 @@ impl Sink {
         flushed.map_err(|e| Failure::io(&self.shown, &e))
     }
 
-    /// The indices of the interfaces that have been described.
+    /// Returns the indices of the interfaces that have been described.
     pub fn indices(&self) -> Vec<u32> {
         self.interfaces.iter().map(|seen| seen.index).collect()
     }
 
-    /// Ends the file, and says how many packets are not in it: `missing` has that by the interface's index.
+    /// Ends the output, and reports how many packets are not in it. `missing` has their numbers by
+    /// the interface's index.
     pub fn end(&mut self, missing: &HashMap<u32, Missing>, now_ns: u64) -> Result<(), Failure> {
         for (number, seen) in self.interfaces.iter().enumerate() {
-            // Under an earlier name it is the same interface.
+            // The same interface may have been described before, under an earlier name.
             let again = self.interfaces[..number]
                 .iter()
                 .any(|s| s.index == seen.index);
@@ -176,7 +177,8 @@ impl Sink {
     }
 }
 
-/// Time since the first packet, interface, direction as the program sees it, the packet.
+/// Returns a packet's line: time since the first packet, interface, direction as the program sees
+/// it, and the packet.
 fn line(since_ns: u64, name: &str, inbound: bool, what: &str, comment: Option<&str>) -> String {
     let (seconds, rest) = (since_ns / 1_000_000_000, since_ns % 1_000_000_000);
     let direction = if inbound { "in " } else { "out" };

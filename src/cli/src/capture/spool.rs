@@ -15,35 +15,36 @@ use std::sync::atomic::{
 };
 use std::sync::Arc;
 
-/// So much is written at once.
+/// Bytes that are written at once to a file.
 const ENOUGH: usize = 1 << 18;
 
-/// The same for what is no file: a pipe takes as much at once or nothing (PIPE_BUF), so that it is known what is in it.
+/// Bytes that are written at once to anything else than a file. A pipe takes that many at once or
+/// none (PIPE_BUF), so that it is known what is in it.
 const PIECE: usize = 4096;
 
-/// What one thread does and another looks at.
+/// Numbers that the capturing thread keeps and the supervising thread reads.
 #[derive(Default)]
 pub struct Ledger {
-    /// Packets that the sink was given.
+    /// Packets that the sink has been given.
     pub taken: AtomicU64,
-    /// Packets that are wholly written.
+    /// Packets that have been written as a whole.
     pub written: AtomicU64,
-    /// Bytes that are written.
+    /// Bytes that have been written.
     pub moved: AtomicU64,
 }
 
-/// What is to be written to.
+/// What a capture is to be written to.
 pub enum Target {
     /// Standard output.
     Standard,
-    /// A file that is open.
+    /// A file that is open already.
     Open(File, PathBuf),
-    /// A FIFO, which can be opened when somebody reads it.
+    /// A FIFO, which can be opened once somebody reads it.
     Fifo(PathBuf),
 }
 
 impl Target {
-    /// A path, - for standard output. A file is made at once.
+    /// Finds what a path means; - is standard output. A file is made at once.
     pub fn of(path: &Path) -> Result<Target, Failure> {
         if path.as_os_str() == "-" {
             return Ok(Target::Standard);
@@ -55,7 +56,7 @@ impl Target {
         Ok(Target::Open(file, path.to_owned()))
     }
 
-    /// For messages.
+    /// Returns the target's name for messages.
     pub fn shown(&self) -> String {
         match self {
             Target::Standard => "standard output".into(),
@@ -63,7 +64,8 @@ impl Target {
         }
     }
 
-    /// A disk may be slow; everything else that takes nothing has nobody who reads it.
+    /// Is this a regular file? Its disk may be slow, but anything else that takes nothing has
+    /// nobody who reads it.
     pub fn is_file(&self) -> bool {
         let status = match self {
             Target::Standard => rustix::fs::fstat(io::stdout()),
@@ -73,8 +75,8 @@ impl Target {
         status.is_ok_and(|st| rustix::fs::FileType::from_raw_mode(st.st_mode).is_file())
     }
 
-    /// Waits for the reader of a FIFO, also when it is time to stop: whoever looks after this thread does not wait for it for
-    /// ever.
+    /// Opens the target. This waits for the reader of a FIFO, even when it is time to stop: the
+    /// thread that supervises this one does not wait for it for ever.
     pub fn open(self, ledger: Arc<Ledger>) -> Result<Spool, Failure> {
         let shown = self.shown();
         let piece = if self.is_file() { ENOUGH } else { PIECE };
@@ -94,7 +96,7 @@ impl Target {
     }
 }
 
-/// One thread alone adds.
+/// Adds to a counter to which only one thread adds.
 fn add(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Relaxed) + n, Release);
 }
@@ -103,24 +105,24 @@ fn cannot_write(path: &Path, e: &io::Error) -> Failure {
     Failure::io(format!("{}: cannot write", path.display()), e)
 }
 
-/// Writes in large pieces, and keeps the ledger.
+/// Writes in large pieces, and keeps the numbers of the ledger.
 pub struct Spool {
     file: File,
     buffer: Vec<u8>,
-    /// Where packets end in the buffer.
+    /// Offsets in the buffer at which packets end.
     ends: VecDeque<usize>,
-    /// Longest write.
+    /// Number of bytes that one write(2) is given at most.
     piece: usize,
     ledger: Arc<Ledger>,
 }
 
 impl Spool {
-    /// A packet is coming.
+    /// Counts a packet of which bytes will come.
     pub fn packet_begins(&self) {
         add(&self.ledger.taken, 1);
     }
 
-    /// What was written last was the end of a packet.
+    /// Notes that the bytes that were written last were the end of a packet.
     pub fn packet_ends(&mut self) {
         if self.buffer.is_empty() {
             add(&self.ledger.written, 1);
@@ -129,7 +131,7 @@ impl Spool {
         }
     }
 
-    /// Packets that end within the first `done` bytes of the buffer are written.
+    /// Counts the packets as written that end within the first `done` bytes of the buffer.
     fn settle(&mut self, done: usize) {
         let before = self.ends.len();
         while self.ends.front().is_some_and(|end| *end <= done) {
@@ -151,7 +153,7 @@ impl Spool {
                     add(&self.ledger.moved, n as u64);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // Somebody else's open description, who has set O_NONBLOCK.
+                // Another process shares the open file description and has set O_NONBLOCK.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => wait_writable(self.file.as_fd()),
                 Err(e) => return Err(e),
             }

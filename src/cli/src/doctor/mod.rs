@@ -1,4 +1,4 @@
-//! Will a program work under the shim? `run` asks the same guard.
+//! `doctor`: will a program work under the shim? `run` asks the same functions.
 
 mod surroundings;
 
@@ -22,7 +22,7 @@ pub struct DoctorArgs {
     command: Vec<OsString>,
 }
 
-/// `memtun doctor`
+/// Runs `memtun doctor`.
 pub fn doctor(args: &DoctorArgs) -> Outcome {
     let library = find_library()?;
     let mut complaints = surroundings::examine(&library);

@@ -1,4 +1,4 @@
-//! The library and the place for nets, tried rather than guessed.
+//! The library and the place for nets, which are tried out rather than judged from outside.
 
 use crate::failure::{plain, Outcome};
 use memtun::launch::library_obstacle;
@@ -9,20 +9,21 @@ use memtun::{Sending, Timeout};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// The hidden verb that looks whether the library is loaded.
+/// The hidden verb that checks whether the library is loaded.
 pub const PROBE: &str = "is-library-loaded";
 
-/// Below this a net does not get far: each queue and log takes its memory as it fills, up to 32 MB.
+/// Free bytes below which a net does not get far: each queue and each log takes its memory as it
+/// fills, up to 32 MB.
 const LITTLE_ROOM: u64 = 64 << 20;
 
-/// What is wrong, each with its remedy.
+/// Returns what is wrong, each with its remedy.
 pub fn examine(library: &Path) -> Vec<String> {
-    // What cannot be loaded for a known reason need not be tried.
+    // A library that cannot be loaded for a known reason need not be tried.
     let loads = library_obstacle(library).or_else(|| loads(library));
     [loads, room(), tunnel()].into_iter().flatten().collect()
 }
 
-/// Starts this very command with the library preloaded.
+/// Starts this very command with the library preloaded, and returns what went wrong.
 fn loads(library: &Path) -> Option<String> {
     let shown = library.display();
     let command = std::env::current_exe().ok()?;
@@ -51,7 +52,7 @@ fn loads(library: &Path) -> Option<String> {
     }
 }
 
-/// Where nets without a name are made.
+/// Checks the place where nets without a name are made.
 fn room() -> Option<String> {
     let base = Net::temporary_base();
     let space = rustix::fs::statvfs(&base).ok()?;
@@ -64,7 +65,8 @@ fn room() -> Option<String> {
     None
 }
 
-/// Makes a net and sends a packet through a tunnel in it: whatever is odd about a file system shows here.
+/// Makes a net and sends a packet through a tunnel in it. Whatever is unusual about the file system
+/// shows here.
 fn tunnel() -> Option<String> {
     let fail = |e: &dyn std::fmt::Display| {
         Some(format!(
@@ -108,13 +110,16 @@ fn tunnel() -> Option<String> {
     }
 }
 
-/// Exit status 0 when the library is in this process, and says itself that it was preloaded. A line in /proc/self/maps would
-/// not do: the dynamic linker leaves one behind when it has failed to map the rest.
+/// Answers with exit status 0 when the library is in this process and says itself that it was
+/// preloaded. A line in /proc/self/maps would not prove that: the dynamic linker leaves one behind
+/// when it has failed to map the rest.
 pub fn probe() -> Outcome {
-    // SAFETY: a NUL-terminated name, looked up in all that is loaded.
+    // SAFETY: the name is NUL-terminated, and RTLD_DEFAULT looks it up in everything that is
+    // loaded.
     let active = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"memtun_active".as_ptr()) };
     let loaded = !active.is_null() && {
-        // SAFETY: memtun.h declares it so; only our library has a function of this name.
+        // SAFETY: memtun.h declares the function with this type, and only the library has one of
+        // this name.
         let active: extern "C" fn() -> libc::c_int = unsafe { std::mem::transmute(active) };
         active() == 1
     };

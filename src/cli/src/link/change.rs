@@ -1,4 +1,4 @@
-//! `set` and `delete`: what an administrator does to an interface under the program.
+//! `set` and `delete`: what an administrator does to an interface while the program uses it.
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
@@ -24,10 +24,12 @@ pub struct SetArgs {
     /// Link carrier, on or off
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     carrier: Option<Carrier>,
-    /// User who may attach where programs lack net_admin (memtun deny), a name or a number; '' for any
+    /// User who may attach where programs lack net_admin (memtun deny), a name or a number; '' for
+    /// any
     #[arg(long, value_name = "USER", value_parser = values::user)]
     user: Option<User>,
-    /// Group whose members may attach where programs lack net_admin, a name or a number; '' for any
+    /// Group whose members may attach where programs lack net_admin, a name or a number; '' for
+    /// any
     #[arg(long, value_name = "GROUP", value_parser = values::group)]
     group: Option<User>,
     /// Another name
@@ -54,7 +56,7 @@ enum Carrier {
     Off,
 }
 
-/// `memtun set`
+/// Runs `memtun set`.
 pub fn set(args: &SetArgs) -> Outcome {
     let nothing = args.state.is_none()
         && args.mtu.is_none()
@@ -93,7 +95,7 @@ pub fn set(args: &SetArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `memtun delete`
+/// Runs `memtun delete`.
 pub fn delete(args: &DeleteArgs) -> Outcome {
     args.interface.wait(args.interface.deadline())?.delete()?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `ls`: the interfaces of a net in columns that people know.
+//! `ls`: the interfaces of a net, in columns that people know.
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
@@ -18,7 +18,7 @@ pub struct LsArgs {
     json: bool,
 }
 
-/// `memtun ls`
+/// Runs `memtun ls`.
 pub fn ls(args: &LsArgs) -> Outcome {
     let infos = args.net.existing()?.interfaces()?;
     let mut out = Output::new();
@@ -57,7 +57,7 @@ fn row(l: &InterfaceInfo) -> [String; 11] {
     ]
 }
 
-/// Columns as wide as their widest cell, two spaces between them.
+/// Writes a table whose columns are as wide as their widest cell, with two spaces between them.
 fn table<const N: usize>(
     out: &mut Output,
     headings: &[&str; N],

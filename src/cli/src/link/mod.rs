@@ -1,4 +1,5 @@
-//! `ls`, `show`, `set`, `delete`: what is known of interfaces, and what an administrator changes.
+//! `ls`, `show`, `set`, `delete`: what is known about interfaces, and what an administrator
+//! changes.
 #![forbid(unsafe_code)]
 
 pub mod change;

@@ -21,7 +21,7 @@ pub struct ShowArgs {
     interface: Name,
 }
 
-/// `memtun show`
+/// Runs `memtun show`.
 pub fn show(args: &ShowArgs) -> Outcome {
     let net = args.net.existing()?;
     let name = args.interface.to_string();

@@ -10,13 +10,13 @@ use memtun::{Deadline, Interface, Net};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-/// A file that is to be injected.
+/// A file whose packets are to be injected.
 pub struct Injection {
     file: PacketFile,
     shown: String,
 }
 
-/// One that is being injected.
+/// A file whose packets are being injected.
 pub struct Running {
     stop: Stop,
     net: Net,
@@ -24,7 +24,8 @@ pub struct Running {
 }
 
 impl Injection {
-    /// Before the program starts, so that a wrong file stops everything.
+    /// Opens the file. This is done before the program starts, so that nothing starts with a wrong
+    /// file.
     pub fn open(path: &Path) -> Result<Injection, Failure> {
         if path.as_os_str() == "-" {
             return Err(Failure::bad_input(
@@ -37,7 +38,7 @@ impl Injection {
         })
     }
 
-    /// Waits for the program in a thread of its own.
+    /// Waits for the program, and injects, in a thread of its own.
     pub fn start(self, net: &Net) -> Result<Running, Failure> {
         let stop = Stop::new()?;
         let (own, told, shown) = (net.clone(), stop.clone(), self.shown.clone());
@@ -73,7 +74,7 @@ impl Injection {
 }
 
 impl Running {
-    /// The program has ended.
+    /// Ends the thread after the program has ended.
     pub fn end(self) {
         self.stop.now();
         self.net.wake();
@@ -102,7 +103,7 @@ fn first_attached(net: &Net, stop: &Stop) -> Option<Interface> {
     }
 }
 
-/// Waits until packets can be injected; false when that will not be.
+/// Waits until packets can be injected. Returns false when that will not happen.
 fn wait_ready(net: &Net, interface: &Interface, stop: &Stop) -> bool {
     let mut seen = net.wait_change(0, Timeout::NOW);
     loop {
@@ -113,7 +114,8 @@ fn wait_ready(net: &Net, interface: &Interface, stop: &Stop) -> bool {
         if info.is_up() && !info.tunnels.is_empty() {
             return true;
         }
-        // A tunnel whose last holder was killed says nothing.
+        // A tunnel whose last holder was killed reports no change, so the wait is not longer than a
+        // nap.
         seen = net.wait_change(seen, Deadline::NEVER.nap());
     }
 }

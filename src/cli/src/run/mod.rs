@@ -24,8 +24,8 @@ use std::time::Duration;
 
 /// Run a program with an in-memory /dev/net/tun
 ///
-/// The exit status is the program's own, 128+N when signal N ended it, 127 when it was not found and 126 when it could not
-/// be executed.
+/// The exit status is the program's own, 128+N when signal N ended it, 127 when it was not found
+/// and 126 when it could not be executed.
 #[derive(Args)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -33,7 +33,8 @@ pub struct RunArgs {
     /// Special device, instead of /dev/net/tun; may be given several times
     #[arg(long = "device", value_name = "PATH", value_parser = values::device)]
     devices: Vec<PathBuf>,
-    /// Is a new interface up, as if the administrator had said so, or down, as the kernel leaves it? [default: up]
+    /// Is a new interface up, as if the administrator had said so, or down, as the kernel leaves
+    /// it? [default: up]
     #[arg(long, value_name = "up|down", hide_possible_values = true)]
     link: Option<LinkState>,
     /// Make a persistent tun interface before the program starts
@@ -51,7 +52,8 @@ pub struct RunArgs {
     /// Longest write in bytes, ENOBUFS beyond
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     send_buffer_size: Option<u32>,
-    /// Replace the end of every requested name, to catch programs that ignore the name they are given
+    /// Replace the end of every requested name, to catch programs that ignore the name they are
+    /// given
     #[arg(long, value_name = "SUFFIX")]
     rename: Option<String>,
     /// Capture all interfaces into a pcapng file
@@ -60,7 +62,8 @@ pub struct RunArgs {
     /// Inject the packets of a file into the first interface that the program attaches to
     #[arg(long, value_name = "FILE")]
     inject: Option<PathBuf>,
-    /// Start also a program that the system starts without the library, on the machine's own devices
+    /// Start also a program that the system starts without the library, on the machine's own
+    /// devices
     #[arg(long)]
     force: bool,
     /// The program and its arguments
@@ -68,17 +71,17 @@ pub struct RunArgs {
     command: Vec<OsString>,
 }
 
-/// How long programs that are just ending have for it when the net goes.
+/// How long programs that are just ending have for that before the net goes.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
-/// `MEMTUN_LINK`
+/// The values of MEMTUN_LINK.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum LinkState {
     Up,
     Down,
 }
 
-/// `memtun run`
+/// Runs `memtun run`.
 pub fn run(args: RunArgs) -> Outcome {
     let library = find_library()?;
     let Some((program, arguments)) = args.command.split_first() else {
@@ -86,7 +89,7 @@ pub fn run(args: RunArgs) -> Outcome {
     };
     let mut examined = look_at(program, args.force)?;
     examined.warnings.extend(library_obstacle(&library));
-    // From here on a signal ends the program, and with it this command, in order.
+    // From here on a signal ends the program, and this command after it, in order.
     let signals = supervise::Signals::catch()?;
     let injection = args.inject.as_deref().map(Injection::open).transpose()?;
     let net = join(&args.net)?;
@@ -138,7 +141,8 @@ pub fn run(args: RunArgs) -> Outcome {
     Ok(ended.exit_code())
 }
 
-/// A program that cannot be started is 127 when there is none, else 126, as env(1) has it; so is one that must not be.
+/// Examines a program before it is started. The exit status is 127 when there is no such program,
+/// and 126 when it cannot or must not be started, as for env(1).
 fn look_at(program: &OsStr, force: bool) -> Result<Examined, Failure> {
     let start = Start {
         program,
@@ -155,16 +159,16 @@ fn look_at(program: &OsStr, force: bool) -> Result<Examined, Failure> {
     Ok(examined)
 }
 
-/// The named net, made if it is missing, or a fresh one.
+/// Joins the named net, which is made if it is missing, or makes a fresh one.
 fn join(args: &NetArgs) -> Result<Net, Failure> {
     match args.dir() {
-        // The program would be told to look for another user's net, and find its own.
+        // The program would be told to look for another user's net, and would find its own.
         None if args.owner().is_some() => Err(Failure::bad_input(
             "an owner without a net: name the net with --net DIR, or leave out --owner and MEMTUN_NET_OWNER",
         )),
         None => Ok(Net::temporary()?),
         Some(dir) => {
-            // The program may go to another directory.
+            // The path becomes absolute, because the program may change its working directory.
             let dir = std::path::absolute(dir)
                 .map_err(|e| Failure::io(format!("net {}", dir.display()), &e))?;
             args.open_at(&dir)
@@ -173,7 +177,7 @@ fn join(args: &NetArgs) -> Result<Net, Failure> {
 }
 
 fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
-    // In front of what makes calls fail.
+    // The interfaces are made before anything that makes calls fail.
     let up = !matches!(args.link, Some(LinkState::Down));
     premade::make(net, &args.tun, memtun::uapi::IFF_TUN, up)?;
     premade::make(net, &args.tap, memtun::uapi::IFF_TAP, up)?;
@@ -192,7 +196,7 @@ fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The net goes with the command that made it.
+/// Removes the net if this command made it, after naming the processes that are left in it.
 fn leave(net: Net, ours: bool) {
     if !ours {
         return;
@@ -217,7 +221,7 @@ fn leave(net: Net, ours: bool) {
         ));
     }
     if let Err(e) = net.remove() {
-        // A program may have removed it itself; anything else is worth a word.
+        // A program may have removed the net itself; any other error is reported.
         if e.errno().0 != libc::ENOENT {
             say(&e.to_string());
         }
@@ -228,8 +232,8 @@ fn has_tunnels(net: &Net) -> bool {
     net.tunnels().is_ok_and(|tunnels| !tunnels.is_empty())
 }
 
-/// Who lives on? A process that has just been told to end gets a moment to do so. A tunnel may also be held by one that was
-/// given it and knows nothing of the net.
+/// Returns who lives on in the net. A process that has just been told to end gets a moment to do
+/// so. A process that was given a tunnel may hold it without knowing of the net.
 fn left_behind(net: &Net) -> Vec<String> {
     let end = Deadline::after(LAST_MOMENT);
     loop {

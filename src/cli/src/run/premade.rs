@@ -1,4 +1,4 @@
-//! Interfaces that are there before the program is, as `ip tuntap add` makes them.
+//! Interfaces that exist before the program starts, as `ip tuntap add` makes them.
 #![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
@@ -6,14 +6,14 @@ use memtun::Timeout;
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, TunnelClass};
 use std::net::IpAddr;
 
-/// `NAME[=ADDR/LEN]`
+/// An interface to be made, from `NAME[=ADDR/LEN]`.
 #[derive(Clone, Debug)]
 pub struct Premade {
     name: Name,
     address: Option<(IpAddr, u8)>,
 }
 
-/// From the command line.
+/// Parses the option's value. The error is the end of a sentence about it.
 pub fn parse(text: &str) -> Result<Premade, String> {
     let (name, address) = match text.split_once('=') {
         Some((name, address)) => (name, Some(prefix(address)?)),
@@ -38,7 +38,7 @@ fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
     parsed.ok_or_else(|| "give an address and a prefix length, as 10.0.0.1/24 or fd00::1/64".into())
 }
 
-/// Makes persistent interfaces of one kind; those that are there already stay.
+/// Makes persistent interfaces of one kind (IFF_TUN or IFF_TAP); those that exist already stay.
 pub fn make(net: &Net, wanted: &[Premade], kind: u32, up: bool) -> Result<(), Failure> {
     let system = MemoryIoSystem::new(net);
     system.register_special_device(DEVICE, TunnelClass);

@@ -1,4 +1,5 @@
-//! The program as a child: signals go on to it, its end is waited for, its status becomes ours.
+//! The program as a child: signals are passed on to it, its end is waited for, and its status
+//! becomes that of the command.
 
 use crate::failure::{plain, say, Failure};
 use rustix::process::{kill_process, Pid, Signal};
@@ -13,7 +14,7 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
 
-/// What is passed on to the program instead of ending this command.
+/// The signals that are passed on to the program instead of ending this command.
 const FORWARDED: &[i32] = &[
     SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT,
 ];
@@ -22,8 +23,8 @@ const FORWARDED: &[i32] = &[
 pub struct Signals(SignalsInfo<WithOrigin>);
 
 impl Signals {
-    /// From now on they are caught. Those that this command was started to ignore, as by nohup(1), stay ignored, also for
-    /// the program.
+    /// Begins to catch the signals. Those that this command was started to ignore, for example by
+    /// nohup(1), stay ignored, and the program ignores them, too.
     pub fn catch() -> Result<Signals, Failure> {
         let caught = FORWARDED
             .iter()
@@ -41,15 +42,16 @@ fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action sigaction(2) only fills in the old one, for which there is room.
     let answer = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeroed is a valid sigaction, whether or not it was filled in.
+    // SAFETY: a sigaction of zeroes is valid, so it is initialised whether or not the call filled
+    // it in.
     answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// How the program ended.
+/// The status with which the program ended.
 pub struct Ended(ExitStatus);
 
 impl Ended {
-    /// Its own status, or 128+N for a signal, as a shell has it.
+    /// Returns the program's own status, or 128+N for signal N, as a shell does.
     pub fn exit_code(&self) -> ExitCode {
         let status = self
             .0
@@ -60,17 +62,18 @@ impl Ended {
     }
 }
 
-/// Starts the program and stays until it has ended.
+/// Starts the program, and returns when it has ended.
 pub fn run(mut command: Command, program: &OsStr, mut signals: Signals) -> Result<Ended, Failure> {
     let parent = rustix::process::getpid();
-    // SAFETY: between fork and exec only two system calls are made, nothing is allocated.
+    // SAFETY: between fork and exec `end_with` makes only system calls and allocates nothing.
     unsafe {
         command.pre_exec(move || end_with(parent));
     }
     let mut child = command.spawn().map_err(|e| not_started(program, &e))?;
     let pid = Pid::from_child(&child);
     loop {
-        // One thread looks after both: a signal cannot go to a process id that has just been given to somebody else.
+        // One thread handles signals and the child's end, so that no signal goes to a process id
+        // that has just been given to another process.
         for origin in signals.0.wait() {
             if origin.signal == SIGCHLD {
                 if let Some(status) = child
@@ -82,7 +85,8 @@ pub fn run(mut command: Command, program: &OsStr, mut signals: Signals) -> Resul
             } else if origin.cause != Cause::Kernel {
                 forward(pid, origin.signal);
             }
-            // What the terminal's keys send, the program has got as well: it is in the same group.
+            // A signal of the terminal's keys has reached the program already, which is in the same
+            // process group.
         }
     }
 }
@@ -97,7 +101,8 @@ fn forward(pid: Pid, number: i32) {
     }
 }
 
-/// Whoever kills this command with a signal that it can't pass on means the program.
+/// Makes the kernel kill the program when this command ends. Whoever kills this command with a
+/// signal that it cannot pass on means the program.
 fn end_with(parent: Pid) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid() == Some(parent) {
@@ -107,7 +112,7 @@ fn end_with(parent: Pid) -> io::Result<()> {
     }
 }
 
-/// What the look at the program has not foreseen.
+/// Returns the failure of a start that the examination of the program did not foresee.
 fn not_started(program: &OsStr, e: &io::Error) -> Failure {
     let shown = program.to_string_lossy();
     let text = format!("{shown}: cannot be executed: {}", plain(e));

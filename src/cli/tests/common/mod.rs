@@ -1,4 +1,5 @@
-//! What the tests of the command share: where things are, a directory that goes, time limits.
+//! What the tests of the command share: where things are, a directory that is removed, and time
+//! limits.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -13,10 +14,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes; then a test fails and does not hang.
+/// Time limit that is longer than anything takes, so that a test fails and does not hang.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The command under test.
+/// Makes the command under test, without what the environment says about nets.
 pub fn memtun() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memtun"));
     command
@@ -27,7 +28,7 @@ pub fn memtun() -> Command {
     command
 }
 
-/// libmemtun.so of the same build, else of the release build.
+/// Returns libmemtun.so of the same build, or else of the release build.
 pub fn library() -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_memtun")).parent().unwrap();
     let given = std::env::var_os("MEMTUN_LIBRARY").map(PathBuf::from);
@@ -42,7 +43,7 @@ pub fn library() -> PathBuf {
     })
 }
 
-/// The example program, which cargo builds with the tests.
+/// Returns the example program, which cargo builds with the tests.
 pub fn udp_echo() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_memtun"))
         .with_file_name("examples")
@@ -55,7 +56,7 @@ pub fn udp_echo() -> PathBuf {
     path
 }
 
-/// A directory that is removed with this value.
+/// A directory that is removed when this value is dropped.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -84,7 +85,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What a command came to.
+/// What a command that has ended returned and wrote.
 pub struct Done {
     pub status: Option<i32>,
     pub out: String,
@@ -102,7 +103,7 @@ impl Done {
         }
     }
 
-    /// It ended with 0 and nothing on standard error.
+    /// Checks that the command ended with 0 and wrote nothing to standard error.
     #[track_caller]
     pub fn ok(self) -> Done {
         assert_eq!(
@@ -114,7 +115,7 @@ impl Done {
         self
     }
 
-    /// It ended with this status and one line, in which these words stand.
+    /// Checks that the command ended with this status and one line that contains these words.
     #[track_caller]
     pub fn fails(self, status: i32, words: &[&str]) -> Done {
         assert_eq!(self.status, Some(status), "{}{}", self.out, self.err);
@@ -139,7 +140,7 @@ pub fn done(command: &mut Command) -> Done {
     finish(child)
 }
 
-/// `memtun` with these arguments, to its end.
+/// Runs `memtun` with these arguments to its end.
 #[track_caller]
 pub fn cli<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Done {
     done(memtun().args(arguments))
@@ -160,20 +161,21 @@ pub fn finish(child: Child) -> Done {
     }
 }
 
-/// Sends a signal to a process of ours.
+/// Sends a signal to a process that the test started.
 pub fn signal(id: u32, number: i32) {
-    // SAFETY: a process that this test started and has not waited for yet.
+    // SAFETY: kill(2) touches no memory; the process is one that this test started and has not
+    // waited for yet.
     assert_eq!(unsafe { libc::kill(id as i32, number) }, 0);
 }
 
-/// A program under the shim in a net of its own, killed with this value.
+/// A program under the shim in a net of its own. It is killed when this value is dropped.
 pub struct Running {
     pub child: Child,
     pub net: PathBuf,
 }
 
 impl Running {
-    /// `memtun run --net ... OPTIONS -- udp-echo NAME`
+    /// Runs `memtun run --net ... OPTIONS -- udp-echo NAME`.
     pub fn echo(scratch: &Scratch, name: &str, options: &[&str]) -> Running {
         let net = scratch.path("net");
         let mut command = memtun();
@@ -188,13 +190,13 @@ impl Running {
         Running { child, net }
     }
 
-    /// Another verb in the same net.
+    /// Runs another verb in the same net.
     #[track_caller]
     pub fn cli(&self, arguments: &[&str]) -> Done {
         done(memtun().args(arguments).env("MEMTUN_NET", &self.net))
     }
 
-    /// Ends the program as a user would, and gives the status.
+    /// Ends the program as a user would, and returns its status.
     pub fn end(mut self) -> Option<i32> {
         signal(self.child.id(), libc::SIGTERM);
         self.child.wait().unwrap().code()
@@ -208,7 +210,7 @@ impl Drop for Running {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
@@ -218,7 +220,8 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// A C program of these lines; None, with a word, where there is no compiler for it.
+/// Compiles a C program from this source. None, after a message, means that there is no compiler
+/// for these options.
 pub fn compiled(scratch: &Scratch, name: &str, source: &str, options: &[&str]) -> Option<PathBuf> {
     let source = scratch.write(&format!("{name}.c"), source);
     let program = scratch.path(name);
@@ -228,7 +231,8 @@ pub fn compiled(scratch: &Scratch, name: &str, source: &str, options: &[&str]) -
     if made.as_ref().is_ok_and(|made| made.status.success()) {
         return Some(program);
     }
-    // A compiler that makes an empty program with these options has a word about the source, which is the test's fault.
+    // If the compiler makes an empty program with these options, the message is about the source,
+    // which is the test's fault.
     let empty = scratch.write(&format!("{name}-empty.c"), "int main(void) { return 0; }");
     let mut works = Command::new("cc");
     works.arg("-o").arg(&program).arg(&empty).args(options);

@@ -1,4 +1,5 @@
-//! A net as a driver has joined it: what [`Net`](crate::Net) and everything that it gives out hold together.
+//! A net as a driver has joined it. [`Net`](crate::Net) and everything that it gives out share one
+//! such value.
 #![forbid(unsafe_code)]
 
 use crate::sys;
@@ -12,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// A net that was joined. The last of its holders removes it, where it is a temporary one.
+/// A net that was joined. The last holder of the value removes the net, if it is a temporary one.
 pub(crate) struct Joined {
     dir: NetDir,
     local: Box<dyn Local + Send + Sync>,
@@ -21,7 +22,8 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    /// `local` knows the calling process's own tunnels; `remove`: the net goes with this value.
+    /// `local` knows the tunnels of the calling process; `remove` says that the net is removed when
+    /// this value is dropped.
     pub(crate) fn new(dir: NetDir, local: Box<dyn Local + Send + Sync>, remove: bool) -> Joined {
         Joined {
             dir,
@@ -41,17 +43,18 @@ impl Joined {
         &*self.local
     }
 
-    /// The directory.
+    /// The directory of the net.
     pub(crate) fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(self.dir.path()))
     }
 
     /// Clears up after the dead tunnels of an interface.
     pub(crate) fn look_after(&self, interface: &Mapped<InterfaceState>) {
-        // Who does not get the lock at once leaves it to its holder, or to the next look.
+        // If the lock is not free at once, the work is left to its holder or to the next look.
         if let Ok(_lock) = self.dir.lock_for(Patience::Driver(Some(Duration::ZERO))) {
             if interface.is_going() {
-                // Whoever began to delete it may have died.
+                // Whoever began to delete the interface may have died, so the deletion is finished
+                // here.
                 let name = memtun_shm::load_name(&interface.name);
                 let _ = self.dir.find_interface(&name, self.local());
             }
@@ -64,7 +67,7 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        // A forked child's copy is not the net's end.
+        // The copy of a forked child does not end the net.
         if self.remove && self.made_by == sys::getpid() {
             self.dir.let_capturer_find(self.local());
             let _ = self.dir.remove();

@@ -1,16 +1,16 @@
-//! JSON as the command, C and Python have it: on one line, or for people as well.
+//! JSON in the form that the command, C and Python give: on one line, or indented for people.
 #![forbid(unsafe_code)]
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use std::io::{self, Write};
 
-/// A value on one line, a space behind each comma and colon.
+/// A value as JSON on one line, with a space behind each comma and colon.
 pub fn line(value: &impl Serialize) -> String {
     written(value, OneLine)
 }
 
-/// A value on as many lines as it has members.
+/// A value as indented JSON, with each member on a line of its own.
 pub fn pretty(value: &impl Serialize) -> String {
     written(value, PrettyFormatter::new())
 }

@@ -1,4 +1,4 @@
-//! What a test holds: the outside of a net and of its interfaces.
+//! What a test holds: a net and its interfaces, seen from the outside.
 #![forbid(unsafe_code)]
 
 pub mod capture;

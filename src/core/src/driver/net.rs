@@ -21,36 +21,43 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An isolated in-memory network: a directory that processes join. Cheap to clone; clones are the same net.
+/// An isolated in-memory network: a directory that processes join. A clone is cheap and stands for
+/// the same net.
 #[derive(Clone)]
 pub struct Net(Arc<Joined>);
 
-/// Where nets without a name are made, as the environment says now.
+/// The directory in which nets without a name are made, as the environment says now.
 fn base_directory() -> Vec<u8> {
     temporary::base_directory(|name| std::env::var_os(name).map(|v| v.as_bytes().to_vec()))
 }
 
 impl Net {
-    /// Joins the net that there is in `dir`.
+    /// Joins the net that exists in `dir`.
     ///
     /// # Errors
-    /// They name the directory and the remedy. ENOENT: there is no net. EACCES: it cannot be reached. EPERM: it belongs to another
-    /// user, or others may write in it, see [`NetOptions`]. ENOTDIR: it is a link. EUCLEAN: it is damaged, or of another version
-    /// of memtun.
+    /// The sentence of the error names the directory and the remedy.
+    ///
+    /// - ENOENT: there is no net.
+    /// - EACCES: the directory cannot be reached.
+    /// - EPERM: the net belongs to another user, or others may write in it; see [`NetOptions`].
+    /// - ENOTDIR: the path is a file or a symbolic link.
+    /// - EUCLEAN: the net is damaged, or was made by another version of memtun.
     pub fn open(dir: impl AsRef<Path>) -> Result<Net> {
         NetOptions::new().open(dir)
     }
 
-    /// Joins the net in `dir`, and makes it if there is none (mode 0700; its parent is not made).
+    /// Joins the net in `dir`, and makes it if there is none (with mode 0700; its parent directory
+    /// is not made).
     ///
     /// # Errors
-    /// As [`Net::open`]; ENOSPC: there is no room for it.
+    /// The same as [`Net::open`], and ENOSPC when there is no room for the net.
     pub fn create(dir: impl AsRef<Path>) -> Result<Net> {
         NetOptions::new().create(true).open(dir)
     }
 
-    /// A fresh net that is removed with the last clone of this value. In /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR.
-    /// Nets of processes that were killed are swept on the way.
+    /// Makes a net that is removed with the last clone of this value, in /dev/shm, else in
+    /// $XDG_RUNTIME_DIR, else in $TMPDIR. Nets that killed processes have left there are removed as
+    /// well.
     pub fn temporary() -> Result<Net> {
         let base = base_directory();
         temporary::sweep(&base);
@@ -65,13 +72,13 @@ impl Net {
         Ok(Net::new(dir, Box::new(NoTunnels), true))
     }
 
-    /// Where [`Net::temporary`] makes nets now.
+    /// The directory in which [`Net::temporary`] makes nets now.
     pub fn temporary_base() -> PathBuf {
         PathBuf::from(OsString::from_vec(base_directory()))
     }
 
     #[doc(hidden)]
-    /// A net that the calling process itself has tunnels in: `local` knows their descriptors.
+    /// A net in which the calling process itself has tunnels: `local` knows their descriptors.
     pub fn of_process(dir: NetDir, local: Box<dyn Local + Send + Sync>) -> Net {
         Net::new(dir, local, false)
     }
@@ -80,23 +87,23 @@ impl Net {
         Net(Arc::new(Joined::new(dir, local, remove)))
     }
 
-    /// The directory.
+    /// The directory of the net.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
     #[doc(hidden)]
-    /// The files behind it.
+    /// The files of the net.
     pub fn dir(&self) -> &NetDir {
         self.0.dir()
     }
 
-    /// Does the net go with its last member?
+    /// Is the net removed with its last member?
     pub fn is_private(&self) -> bool {
         self.0.dir().is_private()
     }
 
-    /// What the net's interfaces hold of it.
+    /// The part of the net that its interfaces share.
     pub(crate) fn joined(&self) -> &Arc<Joined> {
         &self.0
     }
@@ -106,19 +113,20 @@ impl Net {
         move |e| format!("{text}: {}", Cause(e))
     }
 
-    /// An interface by name, if there is one now.
+    /// The interface of this name; `None` if there is none now.
     pub fn interface(&self, name: &str) -> Result<Option<Interface>> {
         self.find(name.parse()?, Patience::Brief)
     }
 
-    /// Has, or had, the net an interface of this name? A net remembers some thousand names.
+    /// Has the net an interface of this name, or had it one? A net remembers some five hundred
+    /// names.
     pub fn had_interface(&self, name: &str) -> Result<bool> {
         Ok(self.0.dir().knows(&name.parse()?))
     }
 
     fn find(&self, name: Name, patience: Patience) -> Result<Option<Interface>> {
         let dir = self.0.dir();
-        // A holder that does not go on keeps nobody from finding what is on record.
+        // A stopped holder of the lock does not keep the caller from finding what is on record.
         let found = match dir.lock_for(patience) {
             Ok(_lock) => dir.find_interface(&name, self.0.local()),
             Err(_) => dir.look_up(&name),
@@ -133,12 +141,18 @@ impl Net {
         Ok(found.map(|state| Interface::new(self.0.clone(), state)))
     }
 
-    /// Waits until an interface of this name exists, five seconds at most. ENODEV when the time is over.
+    /// Waits up to five seconds until an interface of this name exists.
+    ///
+    /// # Errors
+    /// - ENODEV: the time is over.
     pub fn wait_interface(&self, name: &str) -> Result<Interface> {
         self.wait_interface_within(name, Timeout::DEFAULT)
     }
 
-    /// [`Net::wait_interface`] with another patience than five seconds.
+    /// The same as [`Net::wait_interface`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`Net::wait_interface`].
     pub fn wait_interface_within(
         &self,
         name: &str,
@@ -173,8 +187,9 @@ impl Net {
         }
     }
 
-    /// Waits until the set of interfaces or a link's state is another than at `seen`, an earlier answer (0 at first), at
-    /// most `timeout`. The answer for the next call.
+    /// Waits at most `timeout` until the set of interfaces or a link's state has changed since
+    /// `seen`, which is an earlier answer of this method or 0. Returns the value to pass to the
+    /// next call.
     pub fn wait_change(&self, seen: u32, timeout: impl Into<Timeout>) -> u32 {
         let end = Deadline::after(timeout);
         let state = &**self.0.dir();
@@ -190,13 +205,13 @@ impl Net {
         }
     }
 
-    /// Wakes everybody who waits for a change of the net, as if there had been one: they look again, also at what they alone
-    /// know of.
+    /// Wakes everybody who waits for a change of the net, as if there had been one. They look
+    /// again, also at what only they know of.
     pub fn wake(&self) {
         self.0.dir().announce();
     }
 
-    /// The interfaces, by index.
+    /// Snapshots of the interfaces, ordered by index.
     pub fn interfaces(&self) -> Result<Vec<InterfaceInfo>> {
         let dir = self.0.dir();
         let listed = dir.lock().and_then(|_lock| {
@@ -219,7 +234,7 @@ impl Net {
         listed.context(self.fail("cannot list"))
     }
 
-    /// All that is known of it.
+    /// A snapshot of all that is known of the net.
     pub fn info(&self) -> Result<NetInfo> {
         let state = self.dir();
         let limit = state.send_buffer_size.load(Relaxed);
@@ -239,7 +254,8 @@ impl Net {
         })
     }
 
-    /// Every tunnel that is open in the net, attached or not, in the order of their opening.
+    /// Snapshots of every tunnel that is open in the net, attached or not, in the order in which
+    /// they were opened.
     pub fn tunnels(&self) -> Result<Vec<TunnelInfo>> {
         let dir = self.0.dir();
         let living = dir
@@ -252,17 +268,18 @@ impl Net {
             .collect())
     }
 
-    /// Takes a permission away: the operation fails with EPERM from now on, in programs that run as well.
+    /// Takes a permission away from programs: the operation fails with EPERM from now on, in
+    /// programs that are already running as well.
     pub fn deny(&self, what: Permission) {
         self.0.dir().denied.fetch_or(what as u32, SeqCst);
     }
 
-    /// Gives a permission back.
+    /// Gives a permission back to programs.
     pub fn permit(&self, what: Permission) {
         self.0.dir().denied.fetch_and(!(what as u32), SeqCst);
     }
 
-    /// The permissions that programs have (the seed's `MemoryIOSystem.permissions`).
+    /// The permissions that programs have (`permissions` of Twisted's `MemoryIOSystem`).
     pub fn permissions(&self) -> Vec<Permission> {
         let denied = self.0.dir().denied.load(Acquire);
         Permission::ALL
@@ -271,7 +288,10 @@ impl Net {
             .collect()
     }
 
-    /// Sets a fault. ENOSPC when 64 are set.
+    /// Sets a fault.
+    ///
+    /// # Errors
+    /// - ENOSPC: 64 faults are set already.
     pub fn fault(&self, fault: &Fault) -> Result<()> {
         let set = self
             .0
@@ -281,7 +301,7 @@ impl Net {
         set.context(|e| format!("fault {fault}: {e}; take some back, a net holds 64"))
     }
 
-    /// Takes a fault back. True when it was set.
+    /// Takes a fault back. Returns true when it was set.
     pub fn take_back(&self, fault: &Fault) -> Result<bool> {
         let gone = self
             .0
@@ -296,7 +316,8 @@ impl Net {
         self.0.dir().list_faults()
     }
 
-    /// Takes back every fault, grants every permission, lifts the limit of the send buffer and the renaming.
+    /// Takes back every fault, grants every permission, and removes the limit of the send buffer
+    /// and the renaming.
     pub fn reset(&self) -> Result<()> {
         let state = &**self.0.dir();
         self.0
@@ -309,7 +330,9 @@ impl Net {
         self.set_rename("")
     }
 
-    /// Longest write in bytes, ENOBUFS beyond (the seed's SEND_BUFFER_SIZE, 1024 there); None for the kernel's: no limit.
+    /// Sets the longest write in bytes that programs may make; a longer one fails with ENOBUFS.
+    /// Twisted's `MemoryIOSystem` has 1024 (`SEND_BUFFER_SIZE`). `None` means no limit, as in the
+    /// kernel.
     pub fn set_send_buffer_size(&self, bytes: Option<u32>) {
         self.0
             .dir()
@@ -317,8 +340,9 @@ impl Net {
             .store(bytes.unwrap_or(0), Relaxed);
     }
 
-    /// Replaces the end of every requested name by `suffix` (at most 12 bytes; the seed's is "123"), to catch programs that
-    /// ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+    /// Replaces the end of every requested name by `suffix`, to catch programs that ignore the name
+    /// that TUNSETIFF gives back. The suffix has at most 12 bytes; that of Twisted's
+    /// `MemoryIOSystem` is "123". An empty one restores the kernel's naming.
     pub fn set_rename(&self, suffix: &str) -> Result<()> {
         let name = Name::new(suffix).filter(|n| {
             suffix.is_empty() || n.is_valid() && suffix.len() <= 12 && !suffix.contains('%')
@@ -330,18 +354,22 @@ impl Net {
         Ok(())
     }
 
-    /// Packets that were still queued when their tunnels ended, since the net was made.
+    /// Number of packets that were still queued when their tunnels ended, since the net was made.
     pub fn discarded(&self) -> u64 {
         self.0.dir().discarded.load(Relaxed)
     }
 
-    /// Clears up after everything dead; true when nothing lives in the net: no tunnel, no interface.
+    /// Clears up after everything dead. Returns true when nothing lives in the net: no tunnel and
+    /// no interface.
     pub fn is_idle(&self) -> Result<bool> {
         Ok(self.tunnels()?.is_empty() && self.interfaces()?.is_empty())
     }
 
-    /// Removes the net: memtun's files, and the directory. Programs that still run in it keep their descriptors but can open
-    /// no more. ENOTEMPTY when the directory holds something else, which stays.
+    /// Removes the net: memtun's files and the directory. Programs that still run in it keep their
+    /// descriptors but cannot open more.
+    ///
+    /// # Errors
+    /// - ENOTEMPTY: the directory holds something else, which stays.
     pub fn remove(self) -> Result<()> {
         let shown = self.path().display().to_string();
         self.0.dir().let_capturer_find(self.0.local());
@@ -353,38 +381,40 @@ impl Net {
         })
     }
 
-    /// The user whose net it is, where whoever joined it said so ([`NetOptions::owner`]).
+    /// The user who owns the net, if whoever joined it named that user ([`NetOptions::owner`]).
     pub fn owner(&self) -> Option<u32> {
         self.0.dir().owner()
     }
 }
 
-/// A net as a whole; a snapshot. As JSON it is what `memtun_net_describe` gives; members are only ever added.
+/// A snapshot of a net as a whole. As JSON it is what `memtun_net_describe` gives; members are only
+/// ever added to it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct NetInfo {
-    /// The directory; what is not UTF-8 in it is replaced.
+    /// The directory of the net; bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// Permissions that programs have.
+    /// Names of the permissions that programs have.
     pub permissions: Vec<String>,
-    /// Faults that may still strike.
+    /// The faults that may still strike, as text.
     pub faults: Vec<String>,
-    /// Longest write in bytes; None for no limit.
+    /// Longest write in bytes; `None` for no limit.
     pub send_buffer_size: Option<u32>,
-    /// What replaces the end of every requested name; empty for the kernel's naming.
+    /// The suffix that replaces the end of every requested name; empty for the kernel's naming.
     pub name_suffix: String,
-    /// Packets that were still queued when their tunnels ended.
+    /// Number of packets that were still queued when their tunnels ended.
     pub discarded: u64,
-    /// Interfaces, by index.
+    /// Snapshots of the interfaces, ordered by index.
     pub interfaces: Vec<InterfaceInfo>,
-    /// Tunnels, attached or not, in the order of their opening.
+    /// Snapshots of the tunnels, attached or not, in the order in which they were opened.
     pub tunnels: Vec<TunnelInfo>,
 }
 
-/// How a net is joined, where it is not one's own.
+/// Options for joining a net, for example one of another user.
 ///
-/// A net belongs to one user: its directory must be real, owned by the caller's effective user and closed to others, else
-/// joining it is EPERM. Root may join another user's net, when it says whose.
+/// A net belongs to one user: its directory must be a real directory, owned by the caller's
+/// effective user and closed to others, else joining it fails with EPERM. Root may join another
+/// user's net when it names that user.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetOptions {
     owner: Option<u32>,
@@ -392,24 +422,28 @@ pub struct NetOptions {
 }
 
 impl NetOptions {
-    /// As [`Net::open`] has it.
+    /// The options of [`Net::open`].
     pub fn new() -> NetOptions {
         NetOptions::default()
     }
 
-    /// The net belongs to this user, and to no other. What root makes in it is given to that user.
+    /// Says that the net belongs to this user and to no other. What root makes in it is given to
+    /// that user.
     pub fn owner(mut self, uid: u32) -> NetOptions {
         self.owner = Some(uid);
         self
     }
 
-    /// Is the net made where there is none? No, unless told so.
+    /// Says whether the net is made where there is none. By default it is not.
     pub fn create(mut self, create: bool) -> NetOptions {
         self.create = create;
         self
     }
 
-    /// Joins the net in `dir` with these options. Errors as [`Net::open`].
+    /// Joins the net in `dir` with these options.
+    ///
+    /// # Errors
+    /// The same as [`Net::open`].
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Net> {
         let how = match self.create {
             true => Create::Named,

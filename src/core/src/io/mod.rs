@@ -1,5 +1,5 @@
-//! I/O systems: one trait, the in-memory one and the real one, so that code can be written against either, as
-//! Twisted's `_IInputOutputSystem`.
+//! I/O systems: one trait with an in-memory system and the real one, so that code can be written
+//! against either, as with Twisted's `_IInputOutputSystem`.
 
 use crate::sys::{self, Fd};
 use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
@@ -17,22 +17,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 type Result<T> = std::result::Result<T, Errno>;
 
-/// Calls of the os module that a tun program makes, and a peer for its datagrams.
+/// The calls of Python's `os` module that a program with a tunnel makes, and a peer for its
+/// datagrams.
 pub trait IoSystem {
-    /// open(2): a descriptor.
+    /// Opens a path as open(2). Returns a descriptor, which the caller closes with
+    /// [`IoSystem::close`].
     fn open(&self, path: &str, flags: i32, mode: u32) -> Result<i32>;
-    /// read(2) of at most `limit` bytes.
+    /// Reads at most `limit` bytes as read(2).
     fn read(&self, fd: i32, limit: usize) -> Result<Vec<u8>>;
-    /// write(2): bytes written.
+    /// Writes `data` as write(2). Returns the number of bytes written.
     fn write(&self, fd: i32, data: &[u8]) -> Result<usize>;
-    /// ioctl(2): `args` is the struct behind the argument (or the argument itself as a native-endian int where the request
-    /// takes one); the struct as it is afterwards.
+    /// Makes the request as ioctl(2). `args` is the struct that the argument points to, or the
+    /// argument itself as a native-endian int where the request takes one. Returns the struct as it
+    /// is afterwards.
     fn ioctl(&self, fd: i32, request: u32, args: &[u8]) -> Result<Vec<u8>>;
-    /// close(2).
+    /// Closes a descriptor as close(2).
     fn close(&self, fd: i32) -> Result<()>;
-    /// Sends a datagram from the network toward the tunnel; where it was sent from.
+    /// Sends a datagram from the network toward the tunnel. Returns the address that it was sent
+    /// from.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr>;
-    /// Something that receives the datagrams that are written to the tunnel `fd` for this address.
+    /// A receiver of the datagrams that the program writes to the tunnel `fd` for this address.
     fn receive_udp(
         &self,
         fd: i32,
@@ -41,14 +45,20 @@ pub trait IoSystem {
     ) -> DriverResult<Box<dyn DatagramReceiver>>;
 }
 
-/// A socket-like receiver.
+/// A receiver of datagrams that is used like a socket.
 pub trait DatagramReceiver {
-    /// The next datagram's payload, five seconds waited for. EAGAIN when the time is over.
+    /// The payload of the next datagram; waits up to five seconds for it.
+    ///
+    /// # Errors
+    /// - EAGAIN: no datagram came in time.
     fn recv(&mut self) -> DriverResult<Vec<u8>> {
         self.recv_within(Timeout::DEFAULT)
     }
 
-    /// [`DatagramReceiver::recv`] with another patience.
+    /// The same as [`DatagramReceiver::recv`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`DatagramReceiver::recv`].
     fn recv_within(&mut self, timeout: Timeout) -> DriverResult<Vec<u8>>;
 }
 
@@ -74,7 +84,7 @@ impl DatagramReceiver for UdpSocket {
     }
 }
 
-/// An ifreq with a name and flags, as TUNSETIFF wants it: 16 bytes of name, 2 of flags.
+/// An ifreq with a name and flags, as TUNSETIFF takes it: 16 bytes of name and 2 bytes of flags.
 pub fn ifreq(name: &str, flags: u32) -> Vec<u8> {
     let mut bytes = vec![0u8; 18];
     let n = name.len().min(16);
@@ -83,9 +93,10 @@ pub fn ifreq(name: &str, flags: u32) -> Vec<u8> {
     bytes
 }
 
-/// What an open of a registered path gives: the seed's classes for `registerSpecialDevice`.
+/// Makes the device that an open of a registered path gives. It stands for the classes that
+/// Twisted's `MemoryIOSystem.registerSpecialDevice` takes.
 pub trait DeviceClass: Send + Sync {
-    /// A new open file description.
+    /// Opens the device: a new open file description.
     fn open(
         &self,
         system: &MemoryIoSystem,
@@ -96,26 +107,32 @@ pub trait DeviceClass: Send + Sync {
 
 /// An open special device.
 pub trait SpecialDevice: Send + Sync {
-    /// The kernel's descriptor behind it, which poll(2) understands; None to be given a number without readiness.
+    /// The kernel's descriptor behind the device, which poll(2) understands. A device with `None`
+    /// is given a number that has no readiness.
     fn descriptor(&self) -> Option<i32>;
-    /// read(2).
+    /// Reads at most `limit` bytes as read(2).
     fn read(&self, limit: usize) -> Result<Vec<u8>>;
-    /// write(2).
+    /// Writes `data` as write(2). Returns the number of bytes written.
     fn write(&self, data: &[u8]) -> Result<usize>;
-    /// ioctl(2). EINVAL for requests that it does not know.
+    /// Makes a request as ioctl(2) and returns its struct.
+    ///
+    /// # Errors
+    /// - EINVAL: the device does not know the request.
     fn ioctl(&self, request: u32, args: &[u8]) -> Result<Vec<u8>>;
-    /// close(2) of the last descriptor.
+    /// Called when the last descriptor of the device is closed.
     fn close(&self) {}
 }
 
-/// An in-memory system: paths registered as special devices, nothing else. `MemoryIOSystem` of the seed.
+/// An in-memory system: it has paths that are registered as special devices, and nothing else. It
+/// stands for Twisted's `MemoryIOSystem`.
 pub struct MemoryIoSystem {
     net: Net,
     devices: Mutex<HashMap<String, Arc<dyn DeviceClass>>>,
     open: Mutex<HashMap<i32, OpenDevice>>,
 }
 
-/// A device, and the descriptor that only reserves its number where it has none of its own.
+/// A device, and the descriptor that only reserves a number for a device that has no descriptor of
+/// its own.
 type OpenDevice = (Arc<dyn SpecialDevice>, Option<Fd>);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -134,17 +151,17 @@ impl MemoryIoSystem {
         }
     }
 
-    /// The net.
+    /// The net in which the tunnels of this system live.
     pub fn net(&self) -> &Net {
         &self.net
     }
 
-    /// From now on `class` handles opens of `path`.
+    /// Lets `class` handle opens of `path` from now on.
     pub fn register_special_device(&self, path: &str, class: impl DeviceClass + 'static) {
         locked(&self.devices).insert(path.to_owned(), Arc::new(class));
     }
 
-    /// The device behind a descriptor (the seed's `getTunnel`).
+    /// The device behind a descriptor (`getTunnel` of Twisted's `MemoryIOSystem`).
     pub fn device(&self, fd: i32) -> Result<Arc<dyn SpecialDevice>> {
         locked(&self.open)
             .get(&fd)
@@ -152,7 +169,8 @@ impl MemoryIoSystem {
             .ok_or(Errno(libc::EBADF))
     }
 
-    /// What is known of the tunnel behind a descriptor: the seed's `getTunnel`.
+    /// A snapshot of the tunnel behind a descriptor, for which Twisted's `MemoryIOSystem` has
+    /// `getTunnel`.
     pub fn tunnel(&self, fd: i32) -> Result<crate::TunnelInfo> {
         let inode = sys::fstat(fd)?.st_ino;
         self.device(fd)?;
@@ -166,7 +184,8 @@ impl MemoryIoSystem {
 }
 
 impl IoSystem for MemoryIoSystem {
-    /// EPERM without the permission "open", ENOSYS for a path that is not registered.
+    /// Fails with EPERM without the permission "open", and with ENOSYS for a path that is not
+    /// registered.
     fn open(&self, path: &str, flags: i32, mode: u32) -> Result<i32> {
         self.net.dir().permit_check(Permission::Open)?;
         let class = locked(&self.devices)
@@ -204,7 +223,8 @@ impl IoSystem for MemoryIoSystem {
         self.device(fd)?.ioctl(request, args)
     }
 
-    /// To the tunnel that was opened first, as in the seed; [`crate::Interface::send_udp`] reaches any.
+    /// Sends to the tunnel that was opened first, as Twisted's `MemoryIOSystem` does;
+    /// [`crate::Interface::send_udp`] reaches any tunnel.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
         let attached = self
             .net
@@ -243,7 +263,7 @@ impl IoSystem for MemoryIoSystem {
     }
 }
 
-/// The class of [`Tunnel`]: `/dev/net/tun`.
+/// The device class of [`Tunnel`], for `/dev/net/tun`.
 pub struct TunnelClass;
 
 impl DeviceClass for TunnelClass {
@@ -257,13 +277,14 @@ impl DeviceClass for TunnelClass {
         let (fd, tunnel) = Tunnel::open(net, flags)?;
         Ok(Arc::new(OpenTunnel {
             fd: Mutex::new(Some(fd)),
-            // SAFETY: all that is done on it here is counted: read, write and ioctl.
+            // SAFETY: only read, write and ioctl are called on this tunnel, and each of them is
+            // counted, so `counts_one_call` tells truly whether a call is the only one.
             tunnel: unsafe { tunnel.alone_when(Tunnel::counts_one_call) },
         }))
     }
 }
 
-/// A net's directory, held by its net.
+/// The directory of a net, which stays valid because the net is held with it.
 struct SharedDir(Net);
 
 impl Deref for SharedDir {
@@ -287,7 +308,8 @@ impl OpenTunnel {
     }
 }
 
-/// This system's own tunnel while it makes an ioctl: the rest is asked of the kernel.
+/// Answers for this system's own tunnel while it makes an ioctl; everything else is asked of the
+/// kernel.
 struct OnlyThis(u64, i32);
 
 impl Local for OnlyThis {
@@ -358,7 +380,8 @@ impl SpecialDevice for OpenTunnel {
     }
 }
 
-/// An ioctl argument in memory of our own; shorter than the kernel's struct is fine, the rest is zero.
+/// An ioctl argument in memory of this process. It may be shorter than the kernel's struct: the
+/// rest then reads as zeros.
 struct Bytes(Vec<u8>);
 
 impl Argument for Bytes {
@@ -386,7 +409,7 @@ impl Argument for Bytes {
     }
 }
 
-/// An ioctl of [`is_known`]'s.
+/// Makes an ioctl for which [`is_known`] is true.
 fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     let mut memory = [0u8; 1024];
     let n = args.len().min(memory.len());
@@ -396,8 +419,9 @@ fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     } else {
         memory.as_mut_ptr() as usize
     };
-    // SAFETY: the argument is a number where the request takes one, and else 1024 bytes of our own, more than any struct of
-    // a request that is known; and none of these structs holds an address that the kernel writes to.
+    // SAFETY: the argument is a number where the request takes one, and else points to 1024 bytes
+    // of our own, which is more than any struct of a known request; none of these structs holds an
+    // address that the kernel writes to.
     let answer = unsafe {
         sys::syscall(
             libc::SYS_ioctl,
@@ -410,20 +434,24 @@ fn known_ioctl(fd: &Fd, request: u32, args: &[u8]) -> Result<Vec<u8>> {
     Ok(memory[..if n == 0 { IfReq::SIZE } else { n }].to_vec())
 }
 
-/// The kernel's own files and devices: paths that were opened here, by the numbers that the kernel gave them, and the
-/// requests of the tun driver. EBADF for any other number, EINVAL for any other request.
+/// The kernel's own files and devices. It knows the descriptors of the paths that were opened here,
+/// by the kernel's numbers, and the requests of the tun driver. Any other descriptor fails with
+/// EBADF, and any other request with EINVAL.
 pub struct RealSystem;
 
-/// What the process has opened by [`RealSystem`]. Kept open while a call is under way.
+/// The descriptors that the process has opened by [`RealSystem`]. A descriptor stays open while a
+/// call with it is under way.
 static OPENED: Mutex<BTreeMap<i32, Arc<Fd>>> = Mutex::new(BTreeMap::new());
 
 fn opened(fd: i32) -> Result<Arc<Fd>> {
     locked(&OPENED).get(&fd).cloned().ok_or(Errno(libc::EBADF))
 }
 
-/// A request whose argument is a number, or memory of a size that is known and that holds no address to be written to.
+/// Is this a request whose argument is a number, or memory of a known size that holds no address
+/// for the kernel to write to?
 fn is_known(request: u32) -> bool {
-    // Of those that every descriptor knows, only what takes a number or an int is answered as for any other file.
+    // Of the requests that every descriptor knows, only those that take a number or an int are
+    // made.
     request::on_tunnel(request)
         .is_some_and(|row| row.on != On::Any || !matches!(row.answer, Answer::Refused(..)))
 }
@@ -456,7 +484,7 @@ impl IoSystem for RealSystem {
         let closed = locked(&OPENED).remove(&fd);
         closed.map(drop).ok_or(Errno(libc::EBADF))
     }
-    /// From a socket of the host; its routes decide which tunnel it reaches.
+    /// Sends from a socket of the host, whose routes decide which tunnel the datagram reaches.
     fn send_udp(&self, datagram: &[u8], address: SocketAddr) -> DriverResult<SocketAddr> {
         let fail = |e: std::io::Error| {
             crate::Error::new(

@@ -1,5 +1,6 @@
-//! Why the system would start a program without the library, or the library would not see what it does. Allocates nothing, so
-//! that the preloaded library can ask between fork and exec.
+//! Reasons why the system would start a program without the library, or why the library would not
+//! see what the program does. Nothing here allocates, so that the preloaded library can ask between
+//! fork and exec.
 
 use super::elf::{self, Kind, Machine};
 use crate::sys;
@@ -8,30 +9,31 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// Why a program runs without the library, or past it.
+/// The reason why a program runs without the library, or past it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bypass {
-    /// Another user's set-uid bit.
+    /// It has the set-uid bit of another user.
     SetUid,
-    /// Another group's set-gid bit.
+    /// It has the set-gid bit of another group.
     SetGid,
-    /// File capabilities.
+    /// It has file capabilities.
     Capabilities,
-    /// No dynamic linker.
+    /// It is static: no dynamic linker starts it.
     Static,
-    /// Go's own system calls.
+    /// It is a Go program, which makes system calls of its own.
     Go,
-    /// Another C library.
+    /// It uses musl, another C library.
     Musl,
-    /// Another dynamic linker.
+    /// It is started by another dynamic linker.
     Linker,
-    /// Another architecture.
+    /// It is built for another architecture.
     Architecture(Machine),
 }
 
 impl Bypass {
-    /// Would it have rights on the machine that its caller does not have? Such a program is not started.
+    /// Would the program have rights on the machine that its caller does not have? Such a program
+    /// is not started.
     pub fn touches_host(self) -> bool {
         matches!(self, Bypass::SetUid | Bypass::SetGid | Bypass::Capabilities)
     }
@@ -65,8 +67,9 @@ impl fmt::Display for Bypass {
     }
 }
 
-/// Does the file that is open here run past the library? `name` is its last path component, `start` its first bytes.
-/// Allocates nothing, so that it can be asked between fork and exec.
+/// The reason why the file behind `fd` runs past the library; `None` if it does not. `name` is the
+/// last component of its path, and `start` the file's first bytes. This allocates nothing, so that
+/// it can be asked between fork and exec.
 pub fn bypass(fd: i32, name: &[u8], start: &[u8]) -> Option<Bypass> {
     privileges(fd).or_else(|| of_kind(&elf::kind(fd, start), name))
 }
@@ -108,10 +111,11 @@ fn of_kind(kind: &Kind<'_>, name: &[u8]) -> Option<Bypass> {
     (!known).then_some(Bypass::Linker)
 }
 
-/// Will the system start it in secure-execution mode, ld.so(8)? As security/commoncap.c decides that.
+/// Will the system start the file in secure-execution mode (ld.so(8))? This follows the rules of
+/// the kernel's security/commoncap.c.
 fn privileges(fd: i32) -> Option<Bypass> {
     let st = sys::fstat(fd).ok()?;
-    // SAFETY: these ask for numbers only.
+    // SAFETY: these calls have no arguments and return numbers.
     let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
     let found = if st.st_mode & libc::S_ISUID != 0 && st.st_uid != uid {
         Bypass::SetUid
@@ -127,23 +131,24 @@ fn privileges(fd: i32) -> Option<Bypass> {
 
 fn has_capabilities(fd: i32) -> bool {
     let name = c"security.capability";
-    // SAFETY: a NUL-terminated name; with a size of 0 nothing is written.
+    // SAFETY: the name is NUL-terminated; with a size of 0 the call writes nothing.
     unsafe { libc::fgetxattr(fd, name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
 }
 
-/// Has this process promised that nothing it executes gains privileges?
+/// Has this process promised (with PR_SET_NO_NEW_PRIVS) that nothing it executes gains privileges?
 fn gains_nothing() -> bool {
-    // SAFETY: asks for a number only.
+    // SAFETY: this request only returns a number.
     unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
 }
 
 fn has_mount_flag(fd: i32, flag: libc::c_ulong) -> bool {
     let mut st = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: room for one statvfs, for which zeroes are a value.
+    // SAFETY: `st` has room for one statvfs, for which zeroes are a valid value.
     unsafe { libc::fstatvfs(fd, st.as_mut_ptr()) == 0 && st.assume_init().f_flag & flag != 0 }
 }
 
-/// Is the file on a file system from which nothing can be executed, nor mapped as code?
+/// Is the file on a file system that is mounted noexec, from which nothing can be executed or
+/// mapped as code?
 pub fn is_noexec(file: &Path) -> bool {
     File::open(file).is_ok_and(|file| has_mount_flag(file.as_raw_fd(), libc::ST_NOEXEC))
 }

@@ -1,16 +1,17 @@
-//! System calls in an executable's code.
+//! Finds system calls in an executable's code.
 //!
-//! The two bytes of `syscall` also stand inside of other instructions: libgcc's unwinder compares with a signal frame's
-//! code, for one. So the code in front of each pair is taken apart, far enough that wrong starts have found their way into
-//! step, and only a pair that is an instruction counts. The number of the call is what was last put into the register for
-//! it. aarch64 has fixed places for instructions, where nothing has to be taken apart.
+//! The two bytes of `syscall` also stand inside of other instructions: libgcc's unwinder, for one,
+//! compares them with a signal frame's code. So the code in front of each pair is decoded, from far
+//! enough back that a wrong start has fallen into step with the real instructions, and only a pair
+//! that is an instruction counts. The number of the call is what was last put into the register for
+//! it. On aarch64 instructions stand at fixed places, so nothing has to be decoded there.
 
-/// A system call in code: its number and its second argument, where they are constants.
+/// A system call in code: its number and its second argument, where these are constants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Call {
-    /// Of unistd.h.
+    /// Number of the call as in unistd.h.
     pub number: Option<u32>,
-    /// The request of an ioctl.
+    /// Second argument of the call, which is the request of an ioctl.
     pub second: Option<u32>,
 }
 
@@ -20,17 +21,19 @@ pub use x86_64::each_call;
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::each_call;
 
-/// Bytes in front of a piece of code that the next piece must have again.
+/// Number of bytes in front of a piece of code that the caller must repeat at the start of the next
+/// piece.
 pub const OVERLAP: usize = 512;
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::Call;
 
-    /// The longest way back: wrong starts are in step after some ten instructions.
+    /// Number of bytes that decoding goes back at most: wrong starts are in step after some ten
+    /// instructions.
     const BACK: usize = 320;
 
-    /// Finds the system calls in a piece of code, from `from` on.
+    /// Calls `each` for the system calls in a piece of code, from the byte `from` on.
     pub fn each_call(code: &[u8], from: usize, mut each: impl FnMut(Call)) {
         let mut at = from;
         while let Some(found) = find(&code[at..]) {
@@ -42,10 +45,10 @@ mod x86_64 {
         }
     }
 
-    /// The bytes of `syscall`.
+    /// The place of the next two bytes of `syscall`; `None` when there are none.
     fn find(code: &[u8]) -> Option<usize> {
         let needle = [0x0fu8, 0x05];
-        // SAFETY: memmem(3) reads the two slices only, within their lengths.
+        // SAFETY: memmem(3) reads only the two slices, within their lengths.
         let found = unsafe {
             libc::memmem(
                 code.as_ptr().cast(),
@@ -57,7 +60,7 @@ mod x86_64 {
         (!found.is_null()).then(|| found as usize - code.as_ptr() as usize)
     }
 
-    /// Is there an instruction at `place`, and with which number does it call?
+    /// The call of the instruction at `place`; `None` when no instruction begins there.
     fn call_at(code: &[u8], place: usize) -> Option<Call> {
         let mut at = place.saturating_sub(BACK);
         let (mut call, mut pushed) = (Call::default(), None);
@@ -77,13 +80,14 @@ mod x86_64 {
         (at == place).then_some(call)
     }
 
-    /// What an instruction does to the registers of the number (0, rax) and the second argument (6, rsi).
+    /// Follows what an instruction does to the registers of the call's number (0, rax) and of its
+    /// second argument (6, rsi).
     fn follow(instruction: &[u8], call: &mut Call, pushed: &mut Option<u32>) {
         let (rex, rest) = match instruction {
             [rex @ 0x40..=0x4f, rest @ ..] => (*rex, rest),
             rest => (0, rest),
         };
-        // Registers 8 to 15 are others.
+        // Registers 8 to 15 have a bit of the REX prefix, so that they are not taken for these two.
         let reg = |modrm: u8| modrm >> 3 & 7 | (rex & 4) << 1;
         let rm = |modrm: u8| modrm & 7 | (rex & 1) << 3;
         let constant = |a, b, c, d| Some(u32::from_le_bytes([a, b, c, d]));
@@ -95,7 +99,7 @@ mod x86_64 {
             }
             [0x6a, value] => return *pushed = Some(u32::from(value)),
             [opcode @ 0x58..=0x5f] => (rm(opcode), pushed.take()),
-            // mov, arithmetic and xchg.
+            // These opcodes are mov, arithmetic and xchg.
             [0x89 | 0x01 | 0x09 | 0x21 | 0x31 | 0x29 | 0x87, modrm @ 0xc0..=0xff, ..] => {
                 (rm(modrm), None)
             }
@@ -103,7 +107,7 @@ mod x86_64 {
                 (reg(modrm), None)
             }
             [0x0f, 0xb6 | 0xb7 | 0xbe | 0xbf | 0x40..=0x4f, modrm, ..] => (reg(modrm), None),
-            // What a call or a jump has left in them is not known.
+            // After a call or a jump the contents of the registers are not known.
             [0xe8 | 0xe9 | 0xeb | 0xc3 | 0xcc | 0xf4, ..] => return *call = Call::default(),
             [0xff, modrm, ..] if matches!(modrm >> 3 & 7, 2..=5) => return *call = Call::default(),
             _ => return,
@@ -115,7 +119,7 @@ mod x86_64 {
         }
     }
 
-    /// What follows an opcode: is there a ModRM byte, and how many bytes of constants?
+    /// What follows an opcode: is there a ModRM byte, and how many bytes of constants are there?
     #[derive(Clone, Copy)]
     struct Form(bool, Constant);
 
@@ -123,13 +127,14 @@ mod x86_64 {
     enum Constant {
         Nothing,
         Bytes(u8),
-        /// Two bytes with an operand-size prefix, else four.
+        /// Two bytes with an operand-size prefix, else four bytes.
         Operand,
     }
 
     use Constant::{Bytes, Nothing, Operand};
 
-    /// One-byte opcodes (Intel's manual, volume 2, table A-2). None: no instruction in 64-bit mode.
+    /// The form of a one-byte opcode (Intel's manual, volume 2, table A-2); `None` when it is no
+    /// instruction in 64-bit mode.
     fn one_byte(opcode: u8) -> Option<Form> {
         Some(match opcode {
             0x00..=0x3f => match opcode & 7 {
@@ -163,7 +168,7 @@ mod x86_64 {
         })
     }
 
-    /// Opcodes behind 0f (table A-3).
+    /// The form of an opcode behind the byte 0f (table A-3).
     fn two_bytes(opcode: u8) -> Option<Form> {
         Some(match opcode {
             0x04 | 0x0a | 0x0c | 0x24..=0x27 | 0x36 | 0x39 | 0x3b..=0x3f => return None,
@@ -177,7 +182,7 @@ mod x86_64 {
         })
     }
 
-    /// How long the instruction at the start is; None where there is none.
+    /// Length in bytes of the instruction at the start; `None` when there is no instruction.
     pub fn length(code: &[u8]) -> Option<usize> {
         let byte = |at: usize| code.get(at).copied();
         let mut at = 0;
@@ -216,7 +221,7 @@ mod x86_64 {
                     _ => two_bytes(second)?,
                 }
             }
-            // VEX and EVEX: the map of opcodes stands in the prefix.
+            // VEX and EVEX instructions name the map of opcodes in their prefix.
             0xc5 => {
                 let form = two_bytes(byte(at + 1)?)?;
                 at += 2;
@@ -234,7 +239,7 @@ mod x86_64 {
                 at += 1;
                 form
             }
-            // mov between the accumulator and an address of eight bytes.
+            // These opcodes are mov between the accumulator and an address of eight bytes.
             0xa0..=0xa3 => Form(false, Bytes(if short_address { 4 } else { 8 })),
             0xb8..=0xbf if wide => Form(false, Bytes(8)),
             0xb8..=0xbf => Form(false, Operand),
@@ -260,7 +265,7 @@ mod x86_64 {
                     _ => 0,
                 };
             }
-            // test has a constant, its neighbours in the group have none.
+            // Of this group only test has a constant.
             match opcode {
                 0xf6 if reg < 2 => constant = Bytes(1),
                 0xf7 if reg < 2 => constant = Operand,
@@ -281,7 +286,8 @@ mod x86_64 {
 mod aarch64 {
     use super::Call;
 
-    /// Finds the system calls in a piece of code, from `from` on. Code starts at a multiple of four.
+    /// Calls `each` for the system calls in a piece of code, from the byte `from` on. The code
+    /// starts at a multiple of four.
     pub fn each_call(code: &[u8], from: usize, mut each: impl FnMut(Call)) {
         const SVC: u32 = 0xd400_0001;
         let words = |code: &'_ [u8]| -> Vec<u32> {
@@ -292,7 +298,8 @@ mod aarch64 {
             if code[at..at + 4] != SVC.to_le_bytes() {
                 continue;
             }
-            // movz REGISTER, #VALUE and movk REGISTER, #VALUE, lsl #16: the last ones in front.
+            // The number is in the last `movz REGISTER, #VALUE` and `movk REGISTER, #VALUE, lsl
+            // #16` in front of the call.
             let before = words(&code[at.saturating_sub(64)..at]);
             let last = |register: u32, opcode: u32| {
                 let mut back = before.iter().rev();
@@ -308,12 +315,14 @@ mod aarch64 {
     }
 }
 
-/// A call by which a program opens, uses or waits for a tunnel, by its name. What else a program does without libc (futexes,
-/// memory, the size of a terminal) is none of memtun's business.
+/// The name of a call by which a program opens, uses or waits for a tunnel; `None` for any other
+/// call. What else a program does without libc (futexes, memory, the size of a terminal) does not
+/// concern memtun.
 pub fn name(call: Call) -> Option<&'static str> {
     let number = call.number?;
     if libc::c_long::from(number) == libc::SYS_ioctl {
-        // The driver's requests are the upper ones of the terminals' letter.
+        // The requests of the tun driver have the same letter as those of terminals, and the higher
+        // numbers.
         let is_drivers = |request: u32| request >> 8 & 0xff == 0x54 && request & 0xff >= 200;
         return call.second.is_some_and(is_drivers).then_some("ioctl");
     }
@@ -371,7 +380,7 @@ mod tests {
         assert_eq!(calls(b"\x6a\x01\x58\x0f\x05"), [number(1)]);
         // mov eax, 1; mov eax, edi; syscall
         assert_eq!(calls(b"\xb8\x01\0\0\0\x89\xf8\x0f\x05"), [Call::default()]);
-        // mov eax, 16; mov r8d, 1; syscall: another register
+        // mov eax, 16; mov r8d, 1; syscall: the second mov changes another register.
         assert_eq!(
             calls(b"\xb8\x10\0\0\0\x41\xb8\x01\0\0\0\x0f\x05"),
             [number(16)]
@@ -394,7 +403,7 @@ mod tests {
 
     #[test]
     fn the_bytes_inside_of_an_instruction_are_no_call() {
-        // movabs rax, 0x050f40000000c0c7: how libgcc knows a signal's frame.
+        // movabs rax, 0x050f40000000c0c7: libgcc recognises a signal's frame with this.
         assert_eq!(calls(b"\x48\xb8\xc7\xc0\0\0\0\x40\x0f\x05\xc3"), []);
         // lea rdi, [rip + 0x50f]; ret
         assert_eq!(calls(b"\x48\x8d\x3d\x0f\x05\0\0\xc3"), []);

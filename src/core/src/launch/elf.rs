@@ -1,11 +1,12 @@
-//! What an executable's file says about itself, elf(5). Nothing here allocates or takes a lock: the preloaded library looks
-//! at a program between fork and exec.
+//! What an executable's file says about itself (elf(5)). What the preloaded library asks here
+//! neither allocates nor takes a lock, because the library looks at a program between fork and
+//! exec.
 #![forbid(unsafe_code)]
 
 use crate::sys;
 use std::fmt;
 
-/// More segments than any linker makes.
+/// Number of segments that are looked at: more than any linker makes.
 const SEGMENTS: usize = 24;
 
 const PT_LOAD: u32 = 1;
@@ -24,12 +25,12 @@ const EM_ARM: u16 = 40;
 const EM_X86_64: u16 = 62;
 const EM_AARCH64: u16 = 183;
 
-/// Number of the architecture and width of an address in bits.
+/// Number of the architecture (`e_machine`) and width of an address in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine(u16, u8);
 
 impl Machine {
-    /// What this library is built for.
+    /// The machine that this library is built for.
     pub const OURS: Machine = Machine(
         if cfg!(target_arch = "aarch64") {
             EM_AARCH64
@@ -65,28 +66,28 @@ struct Segment {
     size: u64,
 }
 
-/// An executable of this machine's architecture.
+/// The file of an executable for this library's architecture.
 pub struct Image<'a> {
     fd: i32,
-    /// The beginning of the file, where most of what is asked for stands.
+    /// The first bytes of the file, which hold most of what is asked for.
     start: &'a [u8],
     segments: [Segment; SEGMENTS],
     count: usize,
-    /// Where the section headers are, and how many.
+    /// Offset and number of the section headers.
     sections: (u64, u16),
 }
 
-/// What the start of a file says.
+/// What the first bytes of a file say it is.
 #[allow(
     clippy::large_enum_variant,
     reason = "it lives on the stack of one caller, and nothing here allocates"
 )]
 pub enum Kind<'a> {
-    /// An ELF file of this library's architecture.
+    /// It is an ELF file of this library's architecture.
     Ours(Image<'a>),
-    /// One of another.
+    /// It is an ELF file of another architecture.
     Foreign(Machine),
-    /// Something else.
+    /// It is something else.
     Other,
 }
 
@@ -102,7 +103,7 @@ fn long(bytes: &[u8], at: usize) -> u64 {
     u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32
 }
 
-/// Looks at the file behind a descriptor, of which `start` is the beginning.
+/// Looks at the file behind a descriptor, whose first bytes are `start`.
 pub fn kind(fd: i32, start: &[u8]) -> Kind<'_> {
     if start.len() < 64 || !start.starts_with(b"\x7fELF") {
         return Kind::Other;
@@ -147,9 +148,9 @@ pub fn kind(fd: i32, start: &[u8]) -> Kind<'_> {
 /// An entry of the dynamic section that names something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// A library that is wanted.
+    /// The entry names a library that is needed.
     Needed,
-    /// Where such libraries are looked for.
+    /// The entry is a search path for such libraries.
     SearchPath,
 }
 
@@ -171,12 +172,12 @@ impl Image<'_> {
             .filter(move |s| s.kind == kind)
     }
 
-    /// Has it any segment at all? What has none is no program.
+    /// Has the file any segment at all? A file without one is no program.
     pub fn is_program(&self) -> bool {
         self.count > 0
     }
 
-    /// The dynamic linker that starts it; None for a static program.
+    /// The dynamic linker that starts the program; `None` for a static program.
     pub fn interpreter<'b>(&self, buf: &'b mut [u8; 256]) -> Option<&'b [u8]> {
         let segment = self.of(PT_INTERP).next()?;
         let len = usize::try_from(segment.size).unwrap_or(0).min(buf.len());
@@ -185,12 +186,13 @@ impl Image<'_> {
         Some(&buf[..end])
     }
 
-    /// Has Go's linker signed it? Every Go program that is not gccgo's has such a note.
+    /// Has the file a note of Go's linker? Every Go program has one, except those built by gccgo.
     pub fn is_go(&self) -> bool {
         self.note(b"Go\0\0", 4)
     }
 
-    /// Has it a note of this owner, whose name is padded with NUL to a multiple of four bytes, and type 1?
+    /// Has the file a note of this owner with type 1? The owner's name is padded with NUL to a
+    /// multiple of four bytes.
     pub fn has_note(&self, owner: &[u8]) -> bool {
         self.note(owner, 1)
     }
@@ -213,14 +215,15 @@ impl Image<'_> {
         })
     }
 
-    /// Where an address of the running program is in the file.
+    /// The offset in the file for an address of the running program.
     fn offset(&self, address: u64) -> Option<u64> {
         let inside = |s: &&Segment| address.wrapping_sub(s.address) < s.size;
         let segment = self.of(PT_LOAD).find(inside)?;
         segment.offset.checked_add(address - segment.address)
     }
 
-    /// The names in the dynamic section, each of at most 255 bytes. `each` says whether it wants more.
+    /// Calls `each` with the names in the dynamic section, each of at most 255 bytes, as long as it
+    /// returns true.
     pub fn each_name(&self, mut each: impl FnMut(Entry, &[u8]) -> bool) {
         let Some(segment) = self.of(PT_DYNAMIC).next() else {
             return;
@@ -253,7 +256,8 @@ impl Image<'_> {
         }
     }
 
-    /// The parts of the file that are code: its sections, or where it has none its executable segments.
+    /// Offset and length of the parts of the file that are code: its sections, or its executable
+    /// segments where it has no sections.
     pub fn code(&self) -> Vec<(u64, u64)> {
         const SHT_PROGBITS: u32 = 1;
         const SHF_EXECINSTR: u64 = 4;
@@ -275,8 +279,9 @@ impl Image<'_> {
         found
     }
 
-    /// Is a sanitizer's runtime in the file itself (`-static-libasan`, and what clang and rustc do unasked)? Its entry points
-    /// are defined in one of the symbol tables then, and only named there where it is a library.
+    /// Is a sanitizer's runtime linked into the file itself, as `-static-libasan` does, and clang
+    /// and rustc do by default? Then one of the symbol tables defines its entry points; where the
+    /// runtime is a library they are only named there.
     pub fn has_sanitizer(&self) -> bool {
         let mut found = false;
         self.each_defined(|name| {
@@ -285,14 +290,14 @@ impl Image<'_> {
         found
     }
 
-    /// Does it define this symbol for others?
+    /// Does the file define this symbol for other files?
     pub fn exports(&self, wanted: &[u8]) -> bool {
         let mut found = false;
         self.each_in(&[SHT_DYNSYM], |name| found |= name == wanted);
         found
     }
 
-    /// Calls `each` with the name of every symbol that is defined in it.
+    /// Calls `each` with the name of every symbol that the file defines.
     pub fn each_defined(&self, each: impl FnMut(&[u8])) {
         self.each_in(&[SHT_SYMTAB, SHT_DYNSYM], each);
     }
@@ -321,7 +326,7 @@ impl Image<'_> {
         }
     }
 
-    /// What is in a section, as far as one is looked at.
+    /// The contents of a section, up to the limit that is looked at.
     fn bytes(&self, section: &[u8; 64]) -> Vec<u8> {
         const MOST: u64 = 1 << 28;
         let (mut at, mut left) = (long(section, 24), long(section, 32).min(MOST));
@@ -343,7 +348,7 @@ const SHT_SYMTAB: u32 = 2;
 const SHT_DYNSYM: u32 = 11;
 const SHN_UNDEF: u16 = 0;
 
-/// By these a program that was built with a sanitizer calls its runtime.
+/// Functions by which a program that was built with a sanitizer calls its runtime.
 const ENTRY_POINTS: &[&[u8]] = &[
     b"__asan_init",
     b"__hwasan_init",

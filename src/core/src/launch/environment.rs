@@ -9,28 +9,30 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Which program, in which net: what its environment is composed from.
+/// A program and its net, from which the program's environment is composed.
 #[derive(Clone, Copy, Debug)]
 pub struct Environment<'a> {
-    /// The net that it is to join.
+    /// The net that the program is to join.
     pub net: &'a Net,
-    /// The library, as [`find_library`](super::find_library) gives it.
+    /// Path of the library, as [`find_library`](super::find_library) gives it.
     pub library: &'a Path,
-    /// Sanitizers' runtimes that the program is linked with.
+    /// Names of the sanitizers' runtimes that the program is linked with.
     pub runtimes: &'a [String],
     /// What `LD_PRELOAD` would be without the library.
     pub preloaded: &'a OsStr,
-    /// Is a new interface up? None: what the program inherits says so.
+    /// Is a new interface up? With `None` the program inherits the setting of this process.
     pub link_up: Option<bool>,
 }
 
 impl Environment<'_> {
-    /// The variables to set. An empty one takes back what is said of another net: it is to be set where the program would
-    /// inherit one, and not removed, since a library around this process would put it back.
+    /// The variables to set, with their values. An empty value takes back what is said of another
+    /// net. It has to be set where the program would inherit a value; removing the variable is not
+    /// enough, since a library around this process would put it back.
     ///
-    /// Errors: ENOENT the net's path is not absolute, and there is no working directory.
+    /// # Errors
+    /// - ENOENT: the net's path is not absolute, and there is no working directory.
     pub fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
-        // The program may go to another directory.
+        // The path is made absolute, because the program may go to another directory.
         let dir = std::path::absolute(self.net.path()).map_err(|e| {
             let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
             Error::new(errno, format!("net {}: {e}", self.net.path().display()))
@@ -40,7 +42,7 @@ impl Environment<'_> {
             (PRELOAD, self.preload()),
             (OWNER, owner.unwrap_or_default().into()),
         ];
-        // Of no meaning where the path leads nowhere any more.
+        // The place of the directory has no meaning when the path leads nowhere any more.
         if let Ok(meta) = std::fs::metadata(&dir) {
             let place = Place {
                 device: meta.dev(),
@@ -50,7 +52,8 @@ impl Environment<'_> {
             variables.push((PLACE, OsString::from_vec(place.written())));
         }
         if self.net.is_private() {
-            // A process that outlives the net, and opens the device then, makes one that goes with it again.
+            // A process that outlives the net and opens the device then makes a new net, which must
+            // be removed with its last member as well.
             variables.push((TREE, dir.clone().into()));
         }
         if let Some(up) = self.link_up {
@@ -65,8 +68,8 @@ impl Environment<'_> {
     }
 }
 
-/// An existing list of preloaded libraries with this one in front, once. Only sanitizers' runtimes come before it, which
-/// accept no other place.
+/// A list of preloaded libraries with this library in front, named once. Only sanitizers' runtimes
+/// come before it, because they accept no other place.
 pub fn preload_list(runtimes: &[String], library: &Path, list: &OsStr) -> OsString {
     let runtimes = runtimes.iter().map(|name| name.as_bytes());
     let library = library.as_os_str().as_bytes();
@@ -74,9 +77,10 @@ pub fn preload_list(runtimes: &[String], library: &Path, list: &OsStr) -> OsStri
     OsString::from_vec(entries.collect::<Vec<_>>().join(&b':'))
 }
 
-/// A variable and its value that names special devices instead of /dev/net/tun.
+/// The variable, with its value, that names special devices in place of /dev/net/tun.
 ///
-/// Errors: EINVAL for a path that is not absolute or has `..` or `:` in it.
+/// # Errors
+/// - EINVAL: a path is not absolute, or has `..` or `:` in it.
 pub fn devices<P: AsRef<Path>>(
     paths: impl IntoIterator<Item = P>,
 ) -> Result<(&'static str, OsString)> {

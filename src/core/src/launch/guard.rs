@@ -1,6 +1,7 @@
-//! What can be known of a program before it starts: does it start at all, would it touch the machine itself, and will the
-//! library see what it does? One guard with one set of sentences: the command, [`UnderShim`](crate::UnderShim), Python and C
-//! ask it. What of it the preloaded library asks about what the program executes in its turn stands in `bypass`.
+//! What can be known of a program before it starts: does it start at all, would it touch the
+//! machine itself, and will the library see what it does? There is one guard with one set of
+//! sentences, which the command, [`UnderShim`](crate::UnderShim), Python and C ask. The part that
+//! the preloaded library asks about the programs that a program executes is in `bypass`.
 #![forbid(unsafe_code)]
 
 use super::bypass::{bypass, is_linker};
@@ -15,24 +16,28 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What a look at a program gives.
+/// The result of a look at a program.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Examined {
     /// The file that runs in the end.
     pub file: PathBuf,
-    /// Why it must not be started, with the remedy: it would touch the machine itself.
+    /// Why the program must not be started, with the remedy: it would touch the machine itself.
     pub refusal: Option<String>,
-    /// Why the library will not see what it does, each with its remedy.
+    /// Reasons why the library will not see what the program does, each with its remedy.
     pub warnings: Vec<String>,
-    /// What may be of interest.
+    /// Other facts that may be of interest.
     pub notes: Vec<String>,
-    /// Sanitizers' runtimes that it is linked with, which must stand in front of the library in LD_PRELOAD.
+    /// Names of the sanitizers' runtimes that the program is linked with. They must stand in front
+    /// of the library in LD_PRELOAD.
     pub runtimes: Vec<String>,
 }
 
 impl Examined {
-    /// What makes a program not be started: EPERM, unless it is forced.
+    /// Turns a refusal into an error, or into a warning when `force` is true.
+    ///
+    /// # Errors
+    /// - EPERM: there is a refusal, and `force` is false.
     pub fn permit(&mut self, force: bool) -> Result<()> {
         match self.refusal.take() {
             Some(text) if force => self.warnings.push(text),
@@ -45,7 +50,8 @@ impl Examined {
 
 /// Looks at a program and at what it takes to start it.
 ///
-/// Errors: as execve(2) would give them, with a sentence.
+/// # Errors
+/// The same as those of execve(2), with a sentence.
 pub fn examine(start: Start<'_>) -> Result<Examined> {
     let steps = program::steps(start)?;
     let mut examined = Examined::default();
@@ -60,7 +66,8 @@ pub fn examine(start: Start<'_>) -> Result<Examined> {
 }
 
 fn look(step: &Step, last: bool, examined: &mut Examined) -> Result<()> {
-    // What cannot be read can be executed all the same; its mode can be seen without reading.
+    // A file that cannot be read can still be executed, and its mode can be seen without reading
+    // it.
     let Ok(file) = File::open(&step.file).or_else(|_| path_only(&step.file)) else {
         return Ok(());
     };
@@ -68,7 +75,7 @@ fn look(step: &Step, last: bool, examined: &mut Examined) -> Result<()> {
     let mut buf = [0; 1024];
     let len = sys::pread(fd, &mut buf, 0).unwrap_or(0);
     let start = &buf[..len];
-    // A script's own bits count for nothing.
+    // The set-uid and set-gid bits of a script itself have no effect.
     if start.starts_with(b"#!") {
         return Ok(());
     }
@@ -84,7 +91,7 @@ fn look(step: &Step, last: bool, examined: &mut Examined) -> Result<()> {
                 .get_or_insert_with(|| format!("{shown}: {why}"));
         }
         Some(why) => examined.warnings.push(format!("{shown}: {why}")),
-        // The dynamic linker's system calls come before any library's.
+        // The dynamic linker makes its system calls before any library is loaded.
         None if is_linker(name) => (),
         None => {
             if let (true, Kind::Ours(image)) = (last, elf::kind(fd, start)) {
@@ -95,7 +102,8 @@ fn look(step: &Step, last: bool, examined: &mut Examined) -> Result<()> {
     Ok(())
 }
 
-/// The system says of a program without its dynamic linker that the program does not exist.
+/// Gives a missing dynamic linker a sentence of its own, because the system then says that the
+/// program itself does not exist.
 fn has_its_linker(image: &Image<'_>, shown: &str) -> Result<()> {
     let mut buf = [0; 256];
     match image.interpreter(&mut buf) {
@@ -125,7 +133,7 @@ fn path_only(file: &Path) -> std::io::Result<File> {
         .open(file)
 }
 
-/// A program that loads the library: what it does past it all the same.
+/// Looks at a program that loads the library for what it does past the library all the same.
 fn closer(image: &Image<'_>, step: &Step, file: &File, shown: &str, examined: &mut Examined) {
     image.each_name(|entry, name| {
         if entry == Entry::Needed && is_sanitizer(name) {
@@ -137,7 +145,8 @@ fn closer(image: &Image<'_>, step: &Step, file: &File, shown: &str, examined: &m
     });
     for (library, calls) in raw::calls_of(image, &step.file, file) {
         if library.is_some() && calls.iter().all(|call| call.starts_with("io_uring")) {
-            // A library for that, which most of those who link it use for other files.
+            // The program is linked with a library that makes such calls; most of its users use it
+            // for other files.
             let library = library.unwrap_or_default();
             examined.notes.push(format!(
                 "{shown}: its library {} is for io_uring, by which no library sees what becomes of a tunnel",

@@ -1,4 +1,5 @@
-//! Processes that run in a net, and waiting for the end of processes that are nobody's children here.
+//! Processes that run in a net, and waiting for the end of processes that are not children of this
+//! one.
 
 use crate::{Deadline, Net};
 use memtun_kernel::settings::NET;
@@ -11,13 +12,14 @@ use std::thread::JoinHandle;
 
 /// A process that was started in a net, by whomever.
 pub struct Inhabitant {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// Its name, as ps(1) has it.
+    /// Its name, as ps(1) shows it.
     pub name: String,
 }
 
-/// Those that were started in the net of this directory, however far they have removed themselves from their parents.
+/// The processes that were started in the net of this directory, even those that have detached
+/// themselves from their parents.
 pub fn of_net(dir: &Path) -> Vec<Inhabitant> {
     let Ok(dir) = std::path::absolute(dir) else {
         return Vec::new();
@@ -38,8 +40,8 @@ pub fn of_net(dir: &Path) -> Vec<Inhabitant> {
     found.collect()
 }
 
-/// Waits until one of these processes has ended, or for a moment where there are none, or the system does not say so
-/// (Linux before 5.3).
+/// Waits until one of these processes has ended. It waits only for a moment when there are none, or
+/// when the system cannot tell (Linux before 5.3).
 pub fn wait_for_an_end(processes: &[Inhabitant], until: Deadline) {
     let pidfds: Option<Vec<OwnedFd>> = processes.iter().map(|p| pidfd(p.pid)).collect();
     match pidfds.filter(|pidfds| !pidfds.is_empty()) {
@@ -48,15 +50,15 @@ pub fn wait_for_an_end(processes: &[Inhabitant], until: Deadline) {
     }
 }
 
-/// None when there is no such process any more, or no pidfd_open(2).
+/// A pidfd of the process; `None` when there is no such process any more, or no pidfd_open(2).
 fn pidfd(pid: u32) -> Option<OwnedFd> {
-    // SAFETY: takes two numbers.
+    // SAFETY: the call takes two numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
-    // SAFETY: a new descriptor, close-on-exec, that nobody else has.
+    // SAFETY: the call returned a new close-on-exec descriptor, which nobody else owns.
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Waits until one of the descriptors is readable or hung up.
+/// Waits until one of the descriptors is readable or hung up, or `until` is over.
 fn wait_readable<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadline) {
     let entry = |fd: BorrowedFd<'_>| libc::pollfd {
         fd: fd.as_raw_fd(),
@@ -65,11 +67,12 @@ fn wait_readable<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadl
     };
     let mut entries: Vec<libc::pollfd> = fds.into_iter().map(entry).collect();
     loop {
-        // A millisecond more, so that it does not end before its time.
+        // One millisecond is added so that the wait does not end before its time.
         let left = until
             .left()
             .map_or(-1, |left| left.as_millis().min(1 << 30) as i32 + 1);
-        // SAFETY: so many entries of descriptors that are borrowed meanwhile.
+        // SAFETY: `entries` has as many elements as the call is told, and the descriptors are
+        // borrowed for its duration.
         let answer =
             unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, left) };
         if answer != -1 || until.is_over() {
@@ -78,15 +81,17 @@ fn wait_readable<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, until: Deadl
     }
 }
 
-/// Wakes those who wait for changes of a net when one of some processes has ended. Ends with the value.
+/// Wakes those who wait for changes of a net when one of some processes has ended. The watch ends
+/// when the value is dropped.
 pub(super) struct Watch {
-    /// Closing it ends the thread.
+    /// The end of a socket pair whose closing ends the thread.
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// None where that cannot be known: then somebody has to look.
+    /// Begins a watch; `None` where the end of the processes cannot be watched, so that the caller
+    /// has to look by itself.
     pub(super) fn on(net: &Net, pids: impl IntoIterator<Item = u32>) -> Option<Watch> {
         let pidfds: Option<Vec<OwnedFd>> = pids.into_iter().map(pidfd).collect();
         let pidfds = pidfds.filter(|pidfds| !pidfds.is_empty())?;

@@ -1,4 +1,4 @@
-//! Where `libmemtun.so` is.
+//! Finds `libmemtun.so`.
 #![forbid(unsafe_code)]
 
 use super::bypass::is_noexec;
@@ -16,10 +16,11 @@ use std::time::SystemTime;
 
 const NAME: &str = "libmemtun.so";
 
-/// Where it stands, seen from the directory of an installed command.
+/// Places of the library, relative to the directory of an installed command.
 const BESIDE: &[&str] = &["", "../lib", "../lib/memtun", "../libexec/memtun"];
 
-/// Where cargo puts it, seen from a directory above an executable of its own, or from a checkout.
+/// Places where cargo puts the library, relative to a directory above one of its executables, or to
+/// a checkout.
 const BUILT: &[&str] = &[
     "release",
     "quick",
@@ -42,20 +43,22 @@ const INSTALLED: &[&str] = &[
     "/usr/lib/aarch64-linux-gnu",
 ];
 
-/// The library's path. `MEMTUN_LIBRARY` if that is set; else the first of these places that has one:
+/// The library's path: `MEMTUN_LIBRARY` if that is set, else the first of these places that has a
+/// library:
 ///
 /// 1. the copy that this process itself was preloaded with;
 /// 2. the directory of this executable, unless cargo built it there, and `../lib` from it;
-/// 3. `target/release`, `target/quick` and `target/debug` of the directories above this executable, which for an integration
-///    test in `target/debug/deps` are its own, and then of the checkout that this crate was compiled in; of these the file
-///    that was built last;
+/// 3. `target/release`, `target/quick` and `target/debug` of the directories above this executable,
+///    which for an integration test in `target/debug/deps` are its own, and then of the checkout
+///    that this crate was compiled in; of these the file that was built last;
 /// 4. the directory of a `memtun` command in `PATH`, and `../lib` from it;
 /// 5. `/usr/local/lib`, `/usr/lib` and their like.
 ///
 /// What another user could have put into such a place is passed over.
 ///
-/// Errors: ENOENT with the places that were looked at and the remedy; EINVAL when the library's path has a space or colon in
-/// it, which LD_PRELOAD cannot express.
+/// # Errors
+/// - ENOENT: none of the places has it; the sentence names them and the remedy.
+/// - EINVAL: the library's path has a space or a colon in it, which LD_PRELOAD cannot express.
 pub fn find() -> Result<PathBuf> {
     let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
@@ -65,7 +68,11 @@ pub fn find() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// The same for a process that has the library in it already, as `own`: `MEMTUN_LIBRARY`, what it was preloaded with, or that.
+/// The library's path for a process that has loaded the library already, as `own`:
+/// `MEMTUN_LIBRARY`, else the copy that the process was preloaded with, else `own`.
+///
+/// # Errors
+/// The same as [`find`].
 pub fn of(own: Result<PathBuf>) -> Result<PathBuf> {
     let library = match std::env::var_os(LIBRARY).filter(|given| !given.is_empty()) {
         Some(given) => given_by_name(Path::new(&given))?,
@@ -80,7 +87,8 @@ pub fn of(own: Result<PathBuf>) -> Result<PathBuf> {
 
 /// Can LD_PRELOAD express this path?
 ///
-/// Errors: EINVAL when it has a space or colon in it.
+/// # Errors
+/// - EINVAL: the path has a space or a colon in it.
 fn check(library: &Path) -> Result<()> {
     let bytes = library.as_os_str().as_bytes();
     if bytes.iter().any(|b| b": \t\n".contains(b)) {
@@ -90,7 +98,7 @@ fn check(library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Why the system will not load the library from where it is, with the remedy.
+/// Why the system will not load the library from where it is, with the remedy; `None` if it will.
 pub fn obstacle(library: &Path) -> Option<String> {
     is_noexec(library).then(|| {
         let shown = library.display();
@@ -116,10 +124,11 @@ fn given_by_name(given: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Is it the library, under whatever name? The loader starts a program all the same when it is not.
+/// Is this file memtun's library, under whatever name? The loader starts a program even when it
+/// preloads another file.
 fn is_it(path: &Path) -> bool {
     let Ok(file) = fs::File::open(path) else {
-        // That is said where it is wanted.
+        // A missing file is reported by the caller that wants it.
         return true;
     };
     let mut start = [0; 1024];
@@ -168,7 +177,7 @@ fn preloaded() -> Option<PathBuf> {
     paths.find(|path| path.file_name() == Some(OsStr::new(NAME)) && path.is_file())
 }
 
-/// A directory of cargo's: it may hold a copy that was built long before another profile's.
+/// Is this a directory of cargo's? It may hold a copy that was built long before another profile's.
 fn is_cargos(dir: &Path) -> bool {
     let name = dir.file_name().unwrap_or_default();
     ["deps", "examples", "release", "quick", "debug"]
@@ -185,7 +194,7 @@ fn command_in_path() -> Option<PathBuf> {
     Some(fs::canonicalize(command).ok()?.parent()?.to_owned())
 }
 
-/// Looks into places until something is found, and keeps their names for the error.
+/// A search through places, which keeps their names for the error.
 struct Search {
     found: Option<PathBuf>,
     looked_at: Vec<String>,
@@ -194,7 +203,8 @@ struct Search {
 
 impl Search {
     fn new() -> Search {
-        // An executable's owner could have put anything into it: a container's root trusts a checkout of its user's.
+        // The executable's owner could have put anything there: a container's root trusts the
+        // checkout of the user who owns the executable.
         let executable = fs::metadata("/proc/self/exe").map(|meta| meta.uid());
         let trusted = [Some(0), Some(sys::effective_uid()), executable.ok()];
         Search {
@@ -204,14 +214,15 @@ impl Search {
         }
     }
 
-    /// Those of an installation, in their order. `what` says where it was, for the error.
+    /// Looks into the places of an installation in their order. `what` says for the error where the
+    /// directory comes from.
     fn first_of(&mut self, dir: &Path, places: &[&str], what: &str) {
         let places = places.iter();
         places.for_each(|place| self.newest_of(dir, &[place]));
         self.note(dir, what);
     }
 
-    /// Those of a build, where the latest counts.
+    /// Looks into the places of a build and takes the library that was built last.
     fn newest_of(&mut self, dir: &Path, places: &[&str]) {
         if self.found.is_some() {
             return;

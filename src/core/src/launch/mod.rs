@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `library` | where `libmemtun.so` is, and can it be loaded from there |
+//! | `library` | where `libmemtun.so` is, and whether it can be loaded from there |
 //! | [`settings`] | the variables that the library reads: names, and what may stand in them |
 //! | `preload` | `LD_PRELOAD`: which libraries, in which order |
 //! | `environment` | what a program must find to run under the library in a net |
@@ -45,7 +45,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
-/// Starts a program under the shim, in a net: what `memtun run` does, for a test in Rust.
+/// Starts a program under the shim, in a net. It does for a test in Rust what `memtun run` does.
 ///
 /// ```no_run
 /// use memtun::{Net, UnderShim};
@@ -61,33 +61,42 @@ use std::process::Command;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is found without any
-/// environment variable in a checkout that has run `cargo build --release -p memtun-shim`, and in an installation; see
-/// [`find_library`].
+/// In a package's integration test the program is `env!("CARGO_BIN_EXE_myvpn")`. The library is
+/// found without any environment variable in a checkout that has run `cargo build --release -p
+/// memtun-shim`, and in an installation; see [`find_library`].
 pub trait UnderShim {
-    /// Puts the program under the shim and into the net. Say it last: it looks at the program as the command would start it
-    /// now, and a later `env_clear` would undo it.
+    /// Puts the program under the shim and into the net. Call this last: it looks at the program as
+    /// the command would start it now, and a later `env_clear` would undo its settings.
+    /// It sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and
+    /// `MEMTUN_NET`; for a net that was joined with [`NetOptions::owner`](crate::NetOptions::owner)
+    /// it also sets `MEMTUN_NET_OWNER`.
     ///
-    /// Sets `LD_PRELOAD`, where libraries that are preloaded already stay behind the shim, and `MEMTUN_NET`; for a net that was
-    /// joined with [`NetOptions::owner`](crate::NetOptions::owner) `MEMTUN_NET_OWNER`, too.
+    /// A program whose calls the library will not see, such as a static program or a Go program, is
+    /// started all the same, with a line on standard error.
     ///
-    /// What the library will not see, as a static program or one of Go, is started all the same, with a line on standard error.
-    ///
-    /// Errors: ENOENT no program, no interpreter of it, or no library; EACCES not executable; EPERM set-uid, set-gid or with
-    /// file capabilities: the system would start it without the library, on the machine's own devices; EINVAL the library's
-    /// path cannot be preloaded.
+    /// # Errors
+    /// - ENOENT: there is no such program, no interpreter for it, or no library.
+    /// - EACCES: the program is not executable.
+    /// - EPERM: the program is set-uid or set-gid, or has file capabilities: the system would start
+    ///   it without the library, on the machine's own devices.
+    /// - EINVAL: the library's path cannot be preloaded.
     fn under(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// As [`under`](UnderShim::under), and takes also a program that would touch the machine itself.
+    /// The same as [`under`](UnderShim::under), but it also takes a program that would touch the
+    /// machine itself.
+    ///
+    /// # Errors
+    /// The same as [`under`](UnderShim::under), without EPERM.
     fn under_by_force(&mut self, net: &Net) -> Result<&mut Command>;
 
-    /// Are new interfaces up at once, as if the administrator had said so, or down, as the kernel leaves them
-    /// (`MEMTUN_LINK`)? Up unless told otherwise.
+    /// Says whether new interfaces are up at once, as if the administrator had set them up, or
+    /// down, as the kernel leaves them (`MEMTUN_LINK`). The default is up.
     fn link_up(&mut self, up: bool) -> &mut Command;
 
-    /// Special devices instead of /dev/net/tun (`MEMTUN_DEVICES`).
+    /// Names special devices in place of /dev/net/tun (`MEMTUN_DEVICES`).
     ///
-    /// Errors: EINVAL for a path that is not absolute or has `..` or `:` in it.
+    /// # Errors
+    /// - EINVAL: a path is not absolute, or has `..` or `:` in it.
     fn special_devices<P: AsRef<Path>>(
         &mut self,
         paths: impl IntoIterator<Item = P>,
@@ -127,7 +136,8 @@ fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a
     let library = find_library()?;
     examined.warnings.extend(library_obstacle(&library));
     for warning in &examined.warnings {
-        // As the library itself does, when something that the program starts is like that.
+        // The library itself prints the same line about a program that the started program
+        // executes.
         eprintln!("memtun: {warning}");
     }
     let environment = Environment {
@@ -145,7 +155,7 @@ fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a
     Ok(command)
 }
 
-/// What the program will find in a variable.
+/// The value that the program will find in a variable.
 fn variable(command: &Command, name: &str) -> OsString {
     let told = command.get_envs().find(|(key, _)| *key == OsStr::new(name));
     match told {

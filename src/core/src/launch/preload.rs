@@ -1,9 +1,9 @@
-//! `LD_PRELOAD`: which libraries stand in it, and in which order they must. Nothing here allocates, so that the library can
-//! ask between fork and exec.
+//! `LD_PRELOAD`: which libraries stand in it, and in which order they must stand. Nothing here
+//! allocates, so that the library can ask between fork and exec.
 
 #![forbid(unsafe_code)]
 
-/// The variable.
+/// Name of the variable.
 pub const PRELOAD: &str = "LD_PRELOAD";
 
 /// The libraries of a list, in their order.
@@ -12,12 +12,13 @@ pub fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     entries.filter(|entry| !entry.is_empty())
 }
 
-/// The last component of a path. Entries are compared by it: the linker may have found them on a search path.
+/// The last component of a path. Entries are compared by it, because the linker may have found them
+/// on a search path.
 pub fn file(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
-/// Is this the name of a sanitizer's runtime that wants to come before every other library?
+/// Is this the name of a sanitizer's runtime, which has to come before every other library?
 pub fn is_sanitizer(library: &[u8]) -> bool {
     const RUNTIMES: &[&[u8]] = &[
         b"libasan.so",
@@ -31,18 +32,20 @@ pub fn is_sanitizer(library: &[u8]) -> bool {
     RUNTIMES.iter().any(|known| library.starts_with(known))
 }
 
-/// What was put in front of the library for one program: a bare name of a sanitizer's runtime. Whoever names one by its path
-/// means it for all.
+/// Is this entry the bare name of a sanitizer's runtime? memtun puts such a name in front of the
+/// library for one program; a runtime that is named by its path was put there by somebody for all
+/// programs.
 fn is_for_one(entry: &[u8]) -> bool {
     !entry.contains(&b'/') && is_sanitizer(entry)
 }
 
-/// Does this list name a library of this file name? The entry as it stands there.
+/// The entry of this list that names a library of this file name, as it stands there.
 pub fn find<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
     entries(list).find(|entry| file(entry) == file(library))
 }
 
-/// Is the library the first of this list, behind sanitizers only, and are the runtimes there that the program wants?
+/// Does the library come first in this list, behind sanitizers only, and are the runtimes there
+/// that the program wants?
 pub fn is_in_order<'a>(
     list: &[u8],
     library: &[u8],
@@ -54,13 +57,15 @@ pub fn is_in_order<'a>(
         && runtimes.all(|wanted| front.clone().any(|entry| file(entry) == wanted))
 }
 
-/// Which entry of this list comes before the library and is no sanitizer? They pass calls on to those behind them.
+/// The entry of this list that comes before the library and is no sanitizer. Sanitizers may stand
+/// there because they pass calls on to the libraries behind them.
 pub fn in_front<'a>(list: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
     let mut others = entries(list).filter(|entry| !is_sanitizer(file(entry)));
     others.next().filter(|first| file(first) != file(library))
 }
 
-/// The list of LD_PRELOAD for children of a program that was started with this one; None: the same.
+/// The list of LD_PRELOAD for children of a program that was started with `list`; `None` when it is
+/// the same.
 pub fn for_children(list: &[u8]) -> Option<&[u8]> {
     let mut rest = list;
     while let Some(entry) = entries(rest).next().filter(|entry| is_for_one(entry)) {
@@ -71,8 +76,9 @@ pub fn for_children(list: &[u8]) -> Option<&[u8]> {
     (rest.len() < list.len() && !rest.is_empty()).then_some(rest)
 }
 
-/// The entries of a list with the library in it: the runtimes that the program wants, others that somebody has put there for
-/// all, the library under this path, and what else there was.
+/// The entries of a list with the library in it: the runtimes that the program wants, other
+/// runtimes that somebody has put there for all programs, the library under this path, and the rest
+/// of the list.
 pub fn in_order<'a>(
     list: &'a [u8],
     library: &'a [u8],
@@ -125,7 +131,7 @@ mod tests {
             ordered("/a.so:/l/libasan.so.8", &[]),
             "/l/libasan.so.8:/x/libmemtun.so:/a.so"
         );
-        // It was there for another program.
+        // The runtime in the list was there for another program.
         assert_eq!(
             ordered("libasan.so.8:/x/libmemtun.so", &[]),
             "/x/libmemtun.so"

@@ -1,4 +1,5 @@
-//! From the name of a command to the files that run, as execvp(3), the kernel's `#!` and env(1) find them.
+//! Follows the name of a command to the files that run, as execvp(3), the kernel's `#!` and env(1)
+//! find them.
 
 use super::bypass::is_noexec;
 use super::script::{split_string, FirstLine, DEFAULT_PATH, FIRST_LINE, SCRIPT_DEPTH};
@@ -9,31 +10,31 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Commands that env(1) starts for one another: longer chains are circles.
+/// Number of commands that env(1) may start for one another; a longer chain is taken for a circle.
 const LONGEST: usize = 24;
 
 /// A program as somebody is about to start it.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
-    /// Its name or path.
+    /// Name or path of the program.
     pub program: &'a OsStr,
-    /// PATH as it will be searched; None for this process's.
+    /// The PATH that will be searched; `None` for this process's PATH.
     pub path: Option<&'a OsStr>,
-    /// The directory in which it will run; None for this process's.
+    /// The directory in which the program will run; `None` for this process's directory.
     pub dir: Option<&'a Path>,
 }
 
-/// A file that the system executes on the way to the program, the program itself at the end.
+/// A file that the system executes on the way to the program; the last one is the program itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// The script that it is the interpreter of.
+    /// The script whose interpreter this file is, if it is one.
     pub script: Option<PathBuf>,
 }
 
 impl Step {
-    /// How a sentence about it starts.
+    /// The words with which a sentence about this step starts.
     pub fn shown(&self) -> String {
         match &self.script {
             Some(script) => format!(
@@ -46,9 +47,11 @@ impl Step {
     }
 }
 
-/// The files that will be executed.
+/// The files that will be executed, in their order.
 ///
-/// Errors: ENOENT, EACCES, ELOOP, ENOEXEC as execve(2) will give them, for the command or an interpreter.
+/// # Errors
+/// ENOENT, EACCES, ELOOP and ENOEXEC as execve(2) will give them, for the command or for an
+/// interpreter.
 pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
     let mut search = Search {
         path: start
@@ -100,14 +103,14 @@ pub fn steps(start: Start<'_>) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// As much of a file as its first line is looked for in; None when nothing can be read of it.
+/// The part of a file in which its first line is looked for; `None` when the file cannot be read.
 fn beginning(file: &Path) -> Option<Vec<u8>> {
     let mut start = Vec::new();
     let read = File::open(file).and_then(|f| f.take(FIRST_LINE as u64).read_to_end(&mut start));
     read.is_ok().then_some(start)
 }
 
-/// What a name is in a sentence: a control byte is seen.
+/// A name as a sentence shows it: control bytes are made visible.
 fn shown(name: &[u8]) -> String {
     let mut text = String::new();
     for c in String::from_utf8_lossy(name).chars() {
@@ -120,7 +123,7 @@ fn shown(name: &[u8]) -> String {
     text
 }
 
-/// What to do when there is no interpreter of this name.
+/// What the user can do when there is no interpreter of this name.
 fn remedy(name: &[u8]) -> &'static str {
     if name.ends_with(b"\r") {
         "save the script with Unix line endings"
@@ -142,7 +145,7 @@ impl Search {
         }
     }
 
-    /// The file that a command means.
+    /// The file that the name of a command stands for.
     fn command(&self, name: &OsStr) -> Result<PathBuf> {
         let shown = name.to_string_lossy();
         let absent = |text: &str| Error::new(libc::ENOENT, format!("{shown}: {text}"));
@@ -163,7 +166,8 @@ impl Search {
             .ok_or_else(|| absent("not found in PATH; give its path, or install it"))?
     }
 
-    /// None: there is none by that name. An error: there is, but none that can be executed.
+    /// The file of that name in PATH. It is `None` when there is none, and an error when there are
+    /// only files that cannot be executed.
     fn in_path(&self, name: &OsStr) -> Option<Result<PathBuf>> {
         if name.is_empty() {
             return None;
@@ -206,7 +210,7 @@ impl Search {
         }
     }
 
-    /// The program that env(1) starts, with the one argument that the kernel gives it.
+    /// The program that env(1) starts, given the one argument that the kernel passes to it.
     fn of_env(&mut self, argument: &[u8], script: &Path) -> Result<Option<PathBuf>> {
         let words = match split_string(argument) {
             Some(words) => words,
@@ -230,7 +234,7 @@ impl Search {
                 word if word.starts_with(b"-") => (),
                 word if word.starts_with(b"PATH=") => self.path = Some(text(word[5..].to_vec())),
                 word if word.contains(&b'=') => (),
-                // Only known when it runs.
+                // A word with a variable is known only when env(1) runs.
                 word if word.contains(&b'$') => return Ok(None),
                 _ => break text(word),
             }
@@ -264,7 +268,7 @@ impl Search {
     }
 }
 
-/// Why a file cannot be executed, in numbers and words.
+/// Why a file cannot be executed, as an errno and in words; `None` when it can be.
 fn obstacle(file: &Path) -> Option<(i32, &'static str)> {
     let Ok(meta) = fs::metadata(file).map_err(|e| e.raw_os_error()) else {
         let errno = fs::metadata(file).err()?.raw_os_error()?;
@@ -293,7 +297,7 @@ fn obstacle(file: &Path) -> Option<(i32, &'static str)> {
         ));
     }
     let path = CString::new(file.as_os_str().as_bytes()).ok()?;
-    // SAFETY: a NUL-terminated path; the call reads nothing else.
+    // SAFETY: the path is NUL-terminated, and the call reads nothing else.
     let answer =
         unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) };
     if answer == 0 {

@@ -1,4 +1,4 @@
-//! Raw system calls in a program and its libraries.
+//! Finds raw system calls in a program and its libraries.
 
 use super::code::{self, OVERLAP};
 use super::elf::{self, Entry, Image, Kind};
@@ -12,8 +12,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The C library and its companions, whose system calls are the ones behind the hooks, and runtimes that make theirs on purpose
-/// where no program should notice.
+/// Names of libraries whose system calls are not counted: the C library and its companions, whose
+/// calls are the ones behind the hooks, and runtimes that make their own on purpose where no
+/// program should notice.
 const OF_SYSTEM: &[&str] = &[
     "libc.",
     "ld-linux",
@@ -34,15 +35,17 @@ const OF_SYSTEM: &[&str] = &[
     "linux-vdso",
 ];
 
-/// The note by which a program is known that has this crate in it, elf(5): two lengths, the type, the owner.
+/// The note by which a program is recognised that has this crate linked in (elf(5)): two lengths,
+/// the type and the owner.
 #[used]
 #[link_section = ".note.memtun"]
 static NOTE: ([u32; 3], [u8; 8]) = ([7, 0, 1], *b"memtun\0\0");
 
-/// More libraries than programs have; what is beyond is not looked at.
+/// Number of libraries that are looked at: more than programs have.
 const LIBRARIES: usize = 128;
 
-/// The names of the calls by which a program or one of its libraries (None: itself) could use a tunnel past the hooks.
+/// The names of the calls by which a program or one of its libraries could use a tunnel past the
+/// hooks. A library is named with them, `None` stands for the program itself.
 pub fn calls_of(
     image: &Image<'_>,
     path: &Path,
@@ -75,7 +78,8 @@ pub fn calls_of(
     found
 }
 
-/// What was found in a file, as long as it is the same one: a test starts its program again and again.
+/// The names of the calls that were found in a file, by the file's identity: a test starts its
+/// program again and again, and the file is read only once.
 static KNOWN: Mutex<Option<HashMap<[i64; 5], Vec<&'static str>>>> = Mutex::new(None);
 
 fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
@@ -89,7 +93,8 @@ fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
         meta.ctime(),
         meta.ctime_nsec(),
     ];
-    // Another thread's look is not waited for, nor one that a fork has cut off.
+    // The lock is not waited for: another thread may hold it for long, or a thread that a fork has
+    // cut off for ever.
     if let Ok(known) = KNOWN.try_lock() {
         if let Some(calls) = known.as_ref().and_then(|known| known.get(&key)) {
             return calls.clone();
@@ -105,7 +110,7 @@ fn of_file(image: &Image<'_>, file: &File) -> Vec<&'static str> {
 fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
     let mut names = BTreeSet::new();
     if image.has_note(b"memtun\0\0") {
-        // A driver that is built with this crate: it has these calls from here.
+        // The program is a driver that is built with this crate, and has these calls from it.
         return Vec::new();
     }
     let mut unknown = false;
@@ -114,21 +119,24 @@ fn scan(image: &Image<'_>, fd: i32) -> Vec<&'static str> {
         names.extend(code::name(call));
     });
     if unknown {
-        // Without optimisation the number is an argument of a function of the crate, whose callers are known by their names.
+        // Without optimisation the call's number is an argument of a function of rustix, so the
+        // calls are recognised by the symbols of that crate.
         image.each_defined(|symbol| names.extend(of_rustix(symbol)));
     }
-    // Whoever only writes tells of a crash.
+    // A program that makes only raw writes makes them to report a crash.
     if names.iter().all(|name| ["write", "writev"].contains(name)) {
         names.clear();
     }
-    // Found by its symbols, which are many: looked for only where it matters. Its calls cannot be told from the program's.
+    // A sanitizer in the program itself makes raw calls that cannot be told from the program's. It
+    // is found by its symbols, which are many, so they are read only when there are calls.
     if !names.is_empty() && image.has_sanitizer() {
         names.clear();
     }
     names.into_iter().collect()
 }
 
-/// The system call that a function of rustix is for, which calls it by itself: `rustix::backend::io::syscalls::read`.
+/// The system call that a function of rustix makes. The function is known by its symbol, such as
+/// `rustix::backend::io::syscalls::read`.
 fn of_rustix(symbol: &[u8]) -> Option<&'static str> {
     let after = |text: &'static [u8], in_: &'_ [u8]| {
         let at = in_.windows(text.len()).position(|part| part == text)?;
@@ -154,7 +162,7 @@ fn of_rustix(symbol: &[u8]) -> Option<&'static str> {
         (b"14io_uring_setup", "io_uring_setup"),
         (b"14io_uring_enter", "io_uring_enter"),
     ];
-    // A length and so many characters: no name is the beginning of another.
+    // A symbol has the length in front of each name, so no name is the beginning of another.
     let found = calls.iter().find(|(name, _)| rest.starts_with(name));
     found.map(|(_, call)| *call)
 }
@@ -171,7 +179,8 @@ fn each_call(image: &Image<'_>, fd: i32, mut each: impl FnMut(code::Call)) {
             if got == 0 {
                 break;
             }
-            // One byte back: the two of a call may lie on both sides of the cut.
+            // The search begins one byte back, because the two bytes of a call may lie on both
+            // sides of the cut.
             code::each_call(&buf[..kept + got], kept.saturating_sub(1), &mut each);
             at += got as u64;
             let len = kept + got;
@@ -181,7 +190,7 @@ fn each_call(image: &Image<'_>, fd: i32, mut each: impl FnMut(code::Call)) {
     }
 }
 
-/// Where libraries are, ld.so(8).
+/// The directories in which libraries are looked for (ld.so(8)).
 struct Places(Vec<PathBuf>);
 
 impl Places {
@@ -207,7 +216,7 @@ impl Places {
         Places(places)
     }
 
-    /// The files of the libraries that an image names, without those of the system.
+    /// The files of the libraries that an image needs, without those of the system.
     fn wanted(&mut self, image: &Image<'_>, path: &Path) -> Vec<PathBuf> {
         let (mut names, mut own) = (Vec::new(), Vec::new());
         let origin = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
@@ -236,7 +245,7 @@ impl Places {
     }
 }
 
-/// The directories of ld.so.conf, and of what it includes.
+/// Adds the directories that ld.so.conf names, and those of the files that it includes.
 fn configured(file: &Path, places: &mut Vec<PathBuf>, depth: usize) {
     let text = fs::read_to_string(file).unwrap_or_default();
     for line in text.lines().map(str::trim) {
@@ -268,7 +277,8 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Of a library that is full of system calls, and of constants and jump tables that look like them.
+    /// The library is full of system calls, and of constants and jump tables that look like system
+    /// calls.
     #[test]
     fn as_many_instructions_are_found_as_a_disassembler_finds() {
         let maps = fs::read_to_string("/proc/self/maps").expect("of this process");

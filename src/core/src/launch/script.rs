@@ -1,28 +1,29 @@
-//! The first line of a script, as the kernel and env(1) read it.
+//! Parses the first line of a script as the kernel and env(1) do.
 
 #![forbid(unsafe_code)]
 
-/// Interpreters of interpreters that the kernel follows (fs/exec.c, exec_binprm).
+/// Number of nested interpreters that the kernel follows (fs/exec.c, exec_binprm).
 pub const SCRIPT_DEPTH: usize = 5;
 
-/// As much of a script's first line as the kernel reads (BINPRM_BUF_SIZE).
+/// Number of bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE).
 pub const FIRST_LINE: usize = 256;
 
-/// Where execvp(3) looks when there is no PATH.
+/// The search path of execvp(3) when there is no PATH.
 pub const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// `#!INTERPRETER ARGUMENT`
+/// The first line `#!INTERPRETER ARGUMENT`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FirstLine<'a> {
-    /// A path, with everything in it but blanks and tabs.
+    /// Path of the interpreter; it ends at a blank or a tab, and may hold any other byte.
     pub interpreter: &'a [u8],
-    /// Empty when there is none.
+    /// The argument; empty when there is none.
     pub argument: &'a [u8],
 }
 
 impl<'a> FirstLine<'a> {
-    /// Of a file that starts so; None when it is no script. As the kernel reads it (fs/binfmt_script.c): blanks and tabs are
-    /// trimmed, and nothing else, also not the carriage return of a line that was written elsewhere. Allocates nothing.
+    /// Parses a file that starts with `start`; `None` when it is no script. As in the kernel
+    /// (fs/binfmt_script.c), blanks and tabs are trimmed and nothing else, not even the carriage
+    /// return of a line that was written on another system. This allocates nothing.
     pub fn parse(start: &'a [u8]) -> Option<FirstLine<'a>> {
         let line = start.strip_prefix(b"#!")?;
         let line = trim(line.split(|b| *b == b'\n').next()?);
@@ -43,7 +44,8 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The words of `env -S`, also behind other options without an argument; None without it.
+/// The words that `env -S` makes of its argument, also behind other options without an argument;
+/// `None` without `-S`.
 pub(super) fn split_string(argument: &[u8]) -> Option<Vec<Vec<u8>>> {
     let rest = argument.strip_prefix(b"--split-string=").or_else(|| {
         let options = argument.strip_prefix(b"-")?;

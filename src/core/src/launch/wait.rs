@@ -1,4 +1,4 @@
-//! Waiting for what a program is to do, no longer than there is somebody who can do it.
+//! Waiting for what a program is to do, only as long as there is a process that can do it.
 #![forbid(unsafe_code)]
 
 use super::inhabitants::{self, Watch};
@@ -7,16 +7,21 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 
 impl Net {
-    /// Waits as [`Net::wait_interface`] until the program has made an interface of this name, but only as long as it, or
-    /// something that it has left behind in the net, runs.
+    /// Waits as [`Net::wait_interface`] does until the program has made an interface of this name,
+    /// but only as long as the program, or a process that it has left behind in the net, runs.
     ///
-    /// Errors: ENODEV when the time is over, or, with the program's status in the sentence, when it has ended
-    /// before its TUNSETIFF, or so soon after it that the interface was not seen; ECHILD when its end has been waited for by other means.
+    /// # Errors
+    /// - ENODEV: the time is over, or the program has ended before its TUNSETIFF, or so soon after
+    ///   it that the interface was not seen. If the program has ended, the sentence has its status.
+    /// - ECHILD: the end of the program has been waited for by other means.
     pub fn wait_interface_of(&self, program: &mut Child, name: &str) -> Result<Interface> {
         self.wait_interface_of_within(program, name, Timeout::DEFAULT)
     }
 
-    /// [`Net::wait_interface_of`] with another patience than five seconds.
+    /// The same as [`Net::wait_interface_of`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`Net::wait_interface_of`].
     pub fn wait_interface_of_within(
         &self,
         program: &mut Child,
@@ -27,7 +32,8 @@ impl Net {
         let mut watch = None;
         let mut seen = self.wait_change(0, Timeout::NOW);
         loop {
-            // Looked at in this order: it may make the interface just before its end.
+            // The status is looked at before the interface, because the program may make the
+            // interface just before its end.
             let status = program.try_wait().map_err(|e| {
                 let errno = e.raw_os_error().unwrap_or(libc::ECHILD);
                 Error::new(errno, format!("the program (pid {}): {e}", program.id()))
@@ -45,7 +51,7 @@ impl Net {
                 (Some(status), Some(behind)) if behind.is_empty() => {
                     return Err(self.ended(name, program.id(), status)?);
                 }
-                // What it has left behind may make it.
+                // A process that the program has left behind may still make the interface.
                 (_, Some(behind)) => Watch::on(self, behind.iter().map(|process| process.pid)),
                 (_, None) => watch.or_else(|| Watch::on(self, [program.id()])),
             };

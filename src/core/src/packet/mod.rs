@@ -1,4 +1,4 @@
-//! UDP datagrams over IPv4, IPv6 and Ethernet, built and parsed with etherparse.
+//! Builds and parses UDP datagrams over IPv4, IPv6 and Ethernet, with etherparse.
 #![forbid(unsafe_code)]
 
 use crate::Error;
@@ -10,14 +10,16 @@ use memtun_abi::error::Result;
 use memtun_abi::uapi::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Where datagrams come from unless told otherwise: `MemoryIOSystem.sendUDP` of the seed.
+/// Source address of IPv4 datagrams for which the caller names none, as in Twisted's
+/// `MemoryIOSystem.sendUDP`.
 pub const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
-/// The same for IPv6.
+/// Source address of IPv6 datagrams for which the caller names none.
 pub const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 2, 0, 0, 0, 0, 3);
-/// And the port.
+/// Source port of datagrams for which the caller names none.
 pub const SOURCE_PORT: u16 = 21345;
 
-/// The source to use for a destination: the given one, its port 0 filled in, or the seed's.
+/// The source address to use for a destination. It is `source` with port 0 replaced by
+/// [`SOURCE_PORT`]; without `source` it is the default address of the destination's family.
 pub fn source_for(destination: SocketAddr, source: Option<SocketAddr>) -> SocketAddr {
     let default = match destination {
         SocketAddr::V4(_) => SocketAddr::from((SOURCE_V4, SOURCE_PORT)),
@@ -30,8 +32,10 @@ pub fn source_for(destination: SocketAddr, source: Option<SocketAddr>) -> Socket
     }
 }
 
-/// An IP packet with this datagram in it, checksums right, time to live 64. EINVAL when the families differ or the payload
-/// does not fit into one datagram.
+/// An IP packet that carries this datagram, with right checksums and a time to live of 64.
+///
+/// # Errors
+/// - EINVAL: the address families differ, or the payload does not fit into one datagram.
 pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Result<Vec<u8>> {
     let too_long = || {
         Error::new(
@@ -80,7 +84,8 @@ pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Res
     Ok(packet)
 }
 
-/// The ethertype of a packet: from the frame, or from the version nibble (0 when that is neither 4 nor 6).
+/// The ethertype of a packet in host byte order: that of the frame for a TAP, else the one that the
+/// IP version stands for (0 when the version is neither 4 nor 6).
 pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
     match (tap, packet.first().map(|b| b >> 4)) {
         (true, _) => packet
@@ -102,29 +107,30 @@ pub fn ethernet(ip_packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A datagram found in a packet.
+/// A datagram that was found in a packet.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Datagram<'a> {
-    /// From.
+    /// Address that the datagram comes from.
     pub source: SocketAddr,
-    /// To.
+    /// Address that the datagram goes to.
     pub destination: SocketAddr,
-    /// What it carries.
+    /// Bytes that the datagram carries.
     pub payload: &'a [u8],
 }
 
-/// Why the kernel drops a datagram on its way to the socket, in the order in which it looks.
+/// Why the kernel drops a datagram on its way to the socket, in the order in which the kernel
+/// looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// IPv4 header.
+    /// The checksum of the IPv4 header is wrong.
     IpChecksum,
-    /// Longer than the packet, or shorter than its own header.
+    /// The IP length is longer than the packet, or shorter than its own header.
     IpLength,
-    /// Longer than the IP packet, or shorter than its own header.
+    /// The UDP length is longer than the IP packet, or shorter than its own header.
     UdpLength,
-    /// Over the payload.
+    /// The UDP checksum is wrong.
     UdpChecksum,
 }
 
@@ -132,17 +138,18 @@ pub enum Flaw {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Found<'a> {
-    /// A datagram.
+    /// It is a datagram.
     Datagram(Datagram<'a>),
-    /// One that a socket would not get, and why.
+    /// It is a datagram that a socket would not get, for this reason.
     Flawed(Flaw, Datagram<'a>),
-    /// A part of one, to this host.
+    /// It is a fragment of a packet to this host.
     Fragment(IpAddr),
-    /// Another protocol, or nothing that can be understood.
+    /// It is of another protocol, or nothing that can be understood.
     Other,
 }
 
-/// The datagram in a packet; None for anything else: other protocols, fragments, wrong lengths or checksums.
+/// The datagram in a packet; `None` for anything else, such as another protocol, a fragment, or a
+/// wrong length or checksum.
 pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
     match find(packet, ethertype, tap) {
         Found::Datagram(datagram) => Some(datagram),
@@ -150,9 +157,9 @@ pub fn parse(packet: &[u8], ethertype: u16, tap: bool) -> Option<Datagram<'_>> {
     }
 }
 
-/// What a packet is to somebody who receives datagrams.
+/// Classifies a packet for somebody who receives datagrams.
 pub fn find(packet: &[u8], ethertype: u16, tap: bool) -> Found<'_> {
-    // Lax: a length that does not fit is to be named.
+    // The packet is parsed laxly, because a length that does not fit is to be named.
     let sliced = match (tap, ethertype) {
         (true, _) => LaxSlicedPacket::from_ethernet(packet).ok(),
         (false, ETH_P_IP | ETH_P_IPV6) => LaxSlicedPacket::from_ip(packet).ok(),
@@ -206,17 +213,17 @@ fn look_inside<'a>(sliced: &LaxSlicedPacket<'a>) -> Option<Found<'a>> {
     })
 }
 
-/// What is wrong with a datagram for which the IP packet has so much `room`.
+/// What is wrong with a datagram for which the IP packet has `room` bytes; `None` if nothing is.
 fn udp_flaw(udp: &UdpSlice<'_>, from: IpAddr, to: IpAddr, room: usize) -> Option<Flaw> {
     let (header, payload) = (udp.to_header(), udp.payload());
     let length = usize::from(header.length);
-    // Zero means the whole packet, over IPv6 only (RFC 2675).
+    // A length of zero means the whole packet, over IPv6 only (RFC 2675).
     let whole = length == 0 && from.is_ipv6();
     if !whole && !(UdpHeader::LEN..=room).contains(&length) {
         return Some(Flaw::UdpLength);
     }
     let sum = match (from, to) {
-        // Zero means that the sender made none (RFC 768).
+        // A checksum of zero means that the sender made none (RFC 768).
         (IpAddr::V4(_), IpAddr::V4(_)) if header.checksum == 0 => Ok(0),
         (IpAddr::V4(s), IpAddr::V4(d)) => {
             header.calc_checksum_ipv4_raw(s.octets(), d.octets(), payload)
@@ -229,7 +236,8 @@ fn udp_flaw(udp: &UdpSlice<'_>, from: IpAddr, to: IpAddr, room: usize) -> Option
     (sum.ok() != Some(header.checksum)).then_some(Flaw::UdpChecksum)
 }
 
-/// One line about a packet, as far as it can be understood: `IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes`.
+/// One line of text about a packet, as far as it can be understood, such as `IPv4 10.1.2.3:21345 >
+/// 10.0.0.1:7 UDP 5 bytes`.
 pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
     let sliced = match (tap, ethertype) {
         (true, _) => LaxSlicedPacket::from_ethernet(packet).ok(),
@@ -287,7 +295,8 @@ pub fn describe(packet: &[u8], ethertype: u16, tap: bool) -> String {
 mod tests {
     use super::*;
 
-    /// A datagram of two bytes that was changed at some place; its IP checksum made right again if `mend`.
+    /// The flaw of a datagram of two bytes that `change` has changed; its IP checksum is made right
+    /// again if `mend` is true.
     fn found(version: u8, mend: bool, change: impl Fn(&mut Vec<u8>)) -> Option<Flaw> {
         let (from, to) = match version {
             4 => ("10.0.0.1:1", "10.0.0.9:7"),
@@ -314,7 +323,7 @@ mod tests {
     fn what_the_kernel_drops_is_no_datagram() {
         assert_eq!(found(4, false, |_| ()), None);
         assert_eq!(found(6, false, |_| ()), None);
-        // What stands behind the end of the IP packet is padding.
+        // The bytes behind the end of the IP packet are padding.
         assert_eq!(found(4, false, |p| p.extend([0; 20])), None);
         assert_eq!(found(6, false, |p| p.extend([0; 20])), None);
         assert_eq!(found(4, false, |p| p[10] ^= 1), Some(Flaw::IpChecksum));

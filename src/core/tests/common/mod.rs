@@ -1,4 +1,4 @@
-//! Shared by the tests of the core.
+//! What the tests of this crate share.
 #![allow(dead_code)]
 
 pub mod process;
@@ -12,14 +12,14 @@ pub use not_run::not_run;
 use std::process::Command;
 use std::time::Duration;
 
-/// Long enough for a busy machine; never reached when things work.
+/// Limit of a wait: long enough for a busy machine, and never reached when things work.
 pub const WAIT: Duration = Duration::from_secs(20);
 
-/// A packet that a tun without packet information accepts.
+/// A packet that a TUN without packet information accepts.
 pub const FRAME: &[u8] = &[0x45; 60];
 
-/// Runs a test of this program in a network namespace of its own, where the real /dev/net/tun works: the program is started
-/// again there for this one test.
+/// Runs a test of this program in a network namespace of its own, where the real /dev/net/tun
+/// works: the program is started again there for this one test.
 pub fn in_namespace(test: &str, run: impl FnOnce()) {
     const INSIDE: &str = "MEMTUN_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {

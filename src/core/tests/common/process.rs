@@ -6,25 +6,25 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// A value in memory that forked children share. Zeroed at first.
+/// A value in memory that forked children share. It is zeroed at first.
 pub struct Shared<T>(*mut T);
 
-// SAFETY: the memory is shared by design; `T` is Sync.
+// SAFETY: the memory is shared on purpose, and `T` is Sync.
 unsafe impl<T: Sync> Sync for Shared<T> {}
-// SAFETY: as above.
+// SAFETY: the memory is shared on purpose, and `T` is Sync.
 unsafe impl<T: Sync> Send for Shared<T> {}
 
 impl<T: Sync> Shared<T> {
     /// Memory for a `T` that is valid when it is zero.
     ///
     /// # Safety
-    /// Only for types of atomics and locks.
+    /// `T` must consist of atomics and locks only.
     pub unsafe fn zeroed() -> Shared<T> {
         let (access, flags) = (
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_SHARED | libc::MAP_ANONYMOUS,
         );
-        // SAFETY: a new mapping at an address that the kernel chooses.
+        // SAFETY: this makes a new mapping at an address that the kernel chooses.
         let at = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<T>(), access, flags, -1, 0) };
         assert_ne!(at, libc::MAP_FAILED, "{}", Error::last_os_error());
         Shared(at.cast())
@@ -34,52 +34,54 @@ impl<T: Sync> Shared<T> {
 impl<T> Deref for Shared<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: mapped, page-aligned, and zero is a valid value, which the caller of `zeroed` vouches for.
+        // SAFETY: the memory is mapped and page-aligned, and zero is a valid value, as the caller
+        // of `zeroed` has promised.
         unsafe { &*self.0 }
     }
 }
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: our own mapping, which nobody borrows any more.
+        // SAFETY: the mapping is our own, and nobody borrows it any more.
         unsafe { libc::munmap(self.0.cast(), size_of::<T>()) };
     }
 }
 
-/// A forked child; killed and waited for with the value.
+/// A forked child, which is killed and waited for with the value.
 pub struct Child {
     pid: i32,
     waited: bool,
 }
 
-/// Runs `run` in a forked child, which exits with its answer, or with 101 when it panics.
+/// Runs `run` in a forked child. The child exits with its answer, or with 101 when it panics.
 pub fn child(run: impl FnOnce() -> i32) -> Child {
-    // SAFETY: the child runs on a copy of this thread alone; glibc's allocator and standard error work there.
+    // SAFETY: the child runs on a copy of this thread alone, where glibc's allocator and standard
+    // error work.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", Error::last_os_error());
     if pid == 0 {
-        // SAFETY: plain system calls.
+        // SAFETY: the call takes numbers only.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
-        // SAFETY: ends the process.
+        // SAFETY: the call takes a number and ends the process.
         unsafe { libc::_exit(code) };
     }
     Child { pid, waited: false }
 }
 
 impl Child {
-    /// Its process id.
+    /// Process id of the child.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the child.
     pub fn signal(&self, signal: i32) {
-        // SAFETY: the child is not waited for yet, so the id is its own.
+        // SAFETY: the child is not waited for yet, so the process id is its own.
         unsafe { libc::kill(self.pid, signal) };
     }
 
-    /// Waits until it has stopped. False when it has ended with status 0 instead.
+    /// Waits until the child has stopped. Returns false when it has ended with status 0 instead.
     pub fn stops(&mut self) -> bool {
         let mut status = 0;
         // SAFETY: waitpid stores one integer.
@@ -90,7 +92,7 @@ impl Child {
         !self.waited
     }
 
-    /// How it ended. Panics when it has not after `limit`.
+    /// Status with which the child ended. It panics when the child has not ended after `limit`.
     pub fn ended(mut self, limit: Duration) -> ExitStatus {
         // SAFETY: pidfd_open takes two integers.
         let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, self.pid, 0) } as i32;
@@ -100,7 +102,7 @@ impl Child {
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one pollfd; the descriptor was opened above.
+        // SAFETY: the call gets one pollfd, and the descriptor was opened above.
         let ready = unsafe {
             let ready = libc::poll(&mut poll, 1, limit.as_millis() as i32);
             libc::close(pidfd);

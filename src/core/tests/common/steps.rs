@@ -1,11 +1,13 @@
-//! Code that is run one instruction at a time, with a signal handler in between (the trap flag of x86-64).
+//! Runs code one instruction at a time, with a signal handler in between (by the trap flag of
+//! x86-64).
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 
-/// What runs between two instructions, with the number of those before. False: the rest runs at full speed.
+/// What runs between two instructions, with the number of those before. When it returns false the
+/// rest runs at full speed.
 pub type Between<'a> = &'a mut dyn FnMut(usize) -> bool;
 
 thread_local! {
@@ -22,9 +24,10 @@ extern "C" fn on_trap(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
             return false;
         };
         let steps = STEPS.replace(STEPS.get() + 1);
-        // SAFETY: `stepped` keeps it alive while the trap flag is set, and the kernel clears that flag in handlers.
+        // SAFETY: `stepped` keeps the value alive while the trap flag is set, and the kernel clears
+        // that flag in handlers.
         let answer = catch_unwind(AssertUnwindSafe(|| unsafe { (*between)(steps) }));
-        // A panic must not leave the handler; it goes on behind `stepped`.
+        // A panic must not leave the handler, so it goes on after `stepped`.
         answer.unwrap_or_else(|panic| {
             PANIC.set(Some(panic));
             false
@@ -37,16 +40,16 @@ extern "C" fn on_trap(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
-/// Where handlers run.
+/// The stack on which handlers run.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Stack {
-    /// On the thread's own.
+    /// Handlers run on the thread's own stack.
     Own,
-    /// On one that sigaltstack(2) sets.
+    /// Handlers run on a stack that sigaltstack(2) sets.
     Alternate,
 }
 
-/// Runs `code` one instruction at a time. How many there were.
+/// Runs `code` one instruction at a time. Returns the number of instructions.
 pub fn stepped(stack: Stack, code: impl FnOnce(), between: Between<'_>) -> usize {
     let mut between = between;
     let mut memory = vec![0u8; 256 << 10];
@@ -59,7 +62,8 @@ pub fn stepped(stack: Stack, code: impl FnOnce(), between: Between<'_>) -> usize
         },
         ss_size: memory.len(),
     };
-    // SAFETY: the action is filled in; the handler is one for SA_SIGINFO; the stack outlives its use.
+    // SAFETY: the action is filled in, its handler is one for SA_SIGINFO, and the stack outlives
+    // its use.
     unsafe {
         libc::sigaltstack(&alternate, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -68,12 +72,12 @@ pub fn stepped(stack: Stack, code: impl FnOnce(), between: Between<'_>) -> usize
         libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut());
     }
     STEPS.set(0);
-    // The lifetime is this call's: the cell is emptied below.
+    // The lifetime ends with this call, because the cell is emptied below.
     BETWEEN.set(Some((&raw mut between).cast()));
-    // SAFETY: sets the trap flag; each of the next instructions ends in the handler above.
+    // SAFETY: this sets the trap flag; each of the next instructions ends in the handler above.
     unsafe { core::arch::asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
     code();
-    // SAFETY: clears it.
+    // SAFETY: this clears the trap flag.
     unsafe { core::arch::asm!("pushfq", "and qword ptr [rsp], -257", "popfq") };
     BETWEEN.set(None);
     let none = libc::stack_t {

@@ -1,4 +1,5 @@
-//! Requests for an interface on a socket (net/core/dev_ioctl.c), and those of them that a tunnel answers, too.
+//! The requests about an interface that a program makes on a socket (net/core/dev_ioctl.c). A
+//! tunnel answers some of them, too.
 #![forbid(unsafe_code)]
 
 use super::Link;
@@ -13,8 +14,16 @@ use crate::{Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
-    /// Answers the request `number`, whose row is `row`, about an interface of this net. Wants the net's lock. Permissions,
-    /// faults, families of sockets and aliases are the caller's.
+    /// Answers the request `number`, whose row in the table is `row`, about an interface of this
+    /// net. The caller holds the net's lock. The caller also checks permissions, faults and the
+    /// socket's family, and resolves aliases.
+    ///
+    /// # Errors
+    ///
+    /// - The errno of `row` when it says that the request is refused or absent.
+    /// - EFAULT when the program's memory at `arg` cannot be used.
+    /// - ENOTTY when nothing here implements the request.
+    /// - What the request itself fails with, for example EINVAL for an mtu out of range.
     pub fn interface_ioctl(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -85,7 +94,8 @@ fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(),
     Ok(())
 }
 
-/// SIOCGIFHWADDR, as dev_get_mac_address: an address where there is one, else zeroes; what is behind stays.
+/// Answers SIOCGIFHWADDR as dev_get_mac_address does: a TAP has an address, a TUN gets zeroes. The
+/// bytes behind a TAP's address stay as the program wrote them.
 pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq) {
     ifreq.set_flags(interface.link_type.load(Relaxed) as u16);
     if interface.is_tap() {
@@ -95,7 +105,13 @@ pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq
     }
 }
 
-/// SIOCSIFHWADDR. EOPNOTSUPP for a tun, EINVAL for an address of another type, EADDRNOTAVAIL for one that no card has.
+/// Carries out SIOCSIFHWADDR.
+///
+/// # Errors
+///
+/// - EOPNOTSUPP for a TUN.
+/// - EINVAL for an address of another link type.
+/// - EADDRNOTAVAIL for an address that no card has (multicast or zero).
 pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) -> Result<(), Errno> {
     if !interface.is_tap() {
         return Err(Errno(libc::EOPNOTSUPP));

@@ -1,4 +1,5 @@
-//! An interface's configuration: flags, mtu, queues, and the rules of net/core/dev.c and drivers/net/tun.c for them.
+//! An interface's configuration (flags, mtu, queues) and the rules that net/core/dev.c and
+//! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
 mod flow;
@@ -20,7 +21,7 @@ const IFF_UP: u32 = libc::IFF_UP as u32;
 const IFF_NOARP: u32 = libc::IFF_NOARP as u32;
 const IFF_MULTICAST: u32 = libc::IFF_MULTICAST as u32;
 
-/// What SIOCSIFFLAGS can change (`__dev_change_flags`).
+/// The flags that SIOCSIFFLAGS can change (`__dev_change_flags`).
 const SETTABLE: u32 = (libc::IFF_UP
     | libc::IFF_DEBUG
     | libc::IFF_NOTRAILERS
@@ -32,23 +33,37 @@ const SETTABLE: u32 = (libc::IFF_UP
     | libc::IFF_PROMISC
     | libc::IFF_ALLMULTI) as u32;
 
-/// What an interface has at first, what may be set, and where its packets go.
+/// What a new interface starts with, what may be set on it, and which queue gets a packet.
 pub trait Link {
-    /// Sets what a new device of this kind has.
+    /// Fills in what a new device of this kind starts with. `tun_flags` are the IFF_* flags of
+    /// TUNSETIFF, `ifindex` becomes its index, and `up` sets IFF_UP.
     fn set_defaults(&self, tun_flags: u32, ifindex: u32, up: bool);
-    /// May whoever calls attach without CAP_NET_ADMIN (`tun_not_capable`)? Each of owner and group that is set has to match.
+    /// May the caller attach without CAP_NET_ADMIN (`tun_not_capable`)? Where an owner or a group
+    /// is set, the caller has to match each of them.
     fn is_open_to_caller(&self) -> bool;
-    /// Sets the hardware address of a tap.
+    /// Sets the hardware address of a TAP.
+    ///
+    /// # Errors
+    ///
+    /// - EOPNOTSUPP for a TUN, which has no hardware address.
+    /// - EADDRNOTAVAIL for a multicast address and for zeroes.
     fn set_mac(&self, mac: [u8; 6]) -> Result<(), Errno>;
-    /// The kernel's limits: 68 to 65535, for a tap less its Ethernet header.
+    /// The mtus in bytes that the kernel allows: 68 to 65535, less the Ethernet header for a TAP.
     fn mtu_range(&self) -> RangeInclusive<i64>;
-    /// EINVAL out of that range.
+    /// Sets the mtu, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when `mtu` is out of [`Link::mtu_range`].
     fn set_mtu(&self, mtu: i64) -> Result<(), Errno>;
-    /// Longest frame that the host may send: the mtu, for a tap with its Ethernet header.
+    /// Length in bytes of the longest frame that the host may send toward the program: the mtu, and
+    /// for a TAP the Ethernet header.
     fn largest_frame(&self) -> usize;
-    /// Can the program send as far as poll is concerned? Up, and the send buffer has room for at least one unit.
+    /// Can the program send, as far as poll(2) is concerned? It can while the link is up and the
+    /// send buffer has room for at least one allocation unit.
     fn is_writable(&self) -> bool;
-    /// The queue for a packet (`tun_automq_select_queue`). None when no queue is attached.
+    /// Returns the inode of the bell of the tunnel that gets `packet` (`tun_automq_select_queue`),
+    /// or None when no queue is attached.
     fn select_queue(&self, packet: &[u8]) -> Option<u64>;
 }
 
@@ -76,7 +91,8 @@ impl Link for InterfaceState {
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {
-            // eth_hw_addr_random: local, unicast. Unlike other things here it is not meant to be predictable.
+            // As in eth_hw_addr_random, the address is locally administered and unicast. Unlike
+            // other values in this crate it is not meant to be predictable.
             let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC)
                 ^ (sys::getpid() as u64) << 40
                 ^ (ifindex as u64) << 20;
@@ -135,7 +151,9 @@ impl Link for InterfaceState {
                 let hash = flow_hash(|at| packet.get(at).copied(), self.is_tap());
                 match self.known_queue(hash) {
                     Some(known) if known < n => known,
-                    _ => ((hash as u64 * n as u64) >> 32) as usize,
+                    // The kernel's core corrects what is beyond the queues (`netdev_cap_txqueue`).
+                    Some(_) => 0,
+                    None => ((hash as u64 * n as u64) >> 32) as usize,
                 }
             }
         };
@@ -144,7 +162,8 @@ impl Link for InterfaceState {
 }
 
 impl NetDir {
-    /// SIOCSIFFLAGS. Wants the net's lock.
+    /// Carries out SIOCSIFFLAGS and tells those who wait for the link. The caller holds the net's
+    /// lock.
     pub fn set_flags(&self, interface: &Mapped<InterfaceState>, flags: u32, local: &dyn Local) {
         let old = interface.if_flags.load(Relaxed);
         let new = flags & SETTABLE | old & !SETTABLE;
@@ -158,7 +177,13 @@ impl NetDir {
         }
     }
 
-    /// SIOCSIFTXQLEN: the oldest packets stay. Wants the net's lock.
+    /// Carries out SIOCSIFTXQLEN: sets how many packets each queue holds. When a queue shrinks, its
+    /// oldest packets stay. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// - What [`NetDir::tunnel`] fails with when a queue's state cannot be mapped.
+    /// - EAGAIN when a queue's lock is not released in time.
     pub fn set_txqueuelen(
         &self,
         interface: &Mapped<InterfaceState>,

@@ -1,4 +1,4 @@
-//! What capturing leaves in the directory; see [`crate::Capture`].
+//! The files that a capture leaves in the net's directory; `memtun::Capture` is the capture itself.
 #![forbid(unsafe_code)]
 
 use super::{claim, number_of, numbered, Directory, Local, NetDir, CAPTURER, GONE};
@@ -12,20 +12,21 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 impl NetDir {
-    /// Is there a capturer, or was there one that did not say that it ended?
+    /// Is there a capturer, or was there one that died without saying that it ended?
     #[inline]
     pub fn is_captured(&self) -> bool {
         self.capturing.load(Relaxed) != 0
     }
 
-    /// Is there a capturer? One that was killed is struck off. Wants the net's lock.
+    /// Does a capturer live? One that was killed is removed from the net's state. The caller holds
+    /// the net's lock.
     pub fn capturer_lives(&self) -> bool {
         if !self.is_captured() {
             return false;
         }
         let lives = match self.open_dir() {
             Ok(dir) => is_capturer_alive(&dir),
-            // After chroot(2) nobody can tell.
+            // After chroot(2) nobody can tell, so the capturer is taken to live.
             Err(_) => true,
         };
         if !lives {
@@ -34,8 +35,9 @@ impl NetDir {
         lives
     }
 
-    /// Strikes off a capturer that was killed, without the net's lock: for who must not wait. The capturer's own lock is
-    /// held meanwhile, so that nobody becomes the capturer in between. False when nobody can tell whether it lives.
+    /// Removes a capturer that was killed from the net's state, without the net's lock, for callers
+    /// that must not wait. The capturer's own lock is held meanwhile, so that nobody becomes the
+    /// capturer in between. Returns false when nobody can tell whether the capturer lives.
     pub fn strike_off_dead_capturer(&self) -> bool {
         if !may(Extra::Files) {
             return false;
@@ -48,13 +50,20 @@ impl NetDir {
         };
         if sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
             self.capturing.store(0, SeqCst);
-            // A child that was forked meanwhile must not keep it.
+            // A child that is forked meanwhile shares the open description, so the lock is released
+            // explicitly.
             let _ = sys::flock(fd.as_fd(), libc::LOCK_UN);
         }
         true
     }
 
-    /// Makes the caller the capturer, as long as the descriptor is open. EBUSY when there is one. Wants the net's lock.
+    /// Makes the caller the capturer. The caller owns the descriptor and stays the capturer as long
+    /// as it is open. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// - EBUSY when there is a capturer already.
+    /// - What opening or making the capturer's file fails with.
     pub fn become_capturer(&self) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;
         dir.create_plain(CAPTURER)?;
@@ -68,7 +77,7 @@ impl NetDir {
         Ok(fd)
     }
 
-    /// The counterpart. Wants the net's lock.
+    /// Ends what [`NetDir::become_capturer`] began. The caller holds the net's lock.
     pub fn end_capturing(&self) {
         self.capturing.store(0, SeqCst);
         self.remove_gone();
@@ -77,7 +86,7 @@ impl NetDir {
         }
     }
 
-    /// The numbers of the interfaces that are kept for the capturer.
+    /// The numbers in the names of the deleted interfaces' files that are kept for the capturer.
     pub(super) fn gone(&self) -> Vec<u64> {
         let mut numbers = Vec::new();
         if let Ok(dir) = self.open_dir() {
@@ -89,7 +98,8 @@ impl NetDir {
         numbers
     }
 
-    /// Gives the capturer a moment to find what ended just now, before the net is removed.
+    /// Gives the capturer a moment, at most half a second, to read what ended just now before the
+    /// net is removed.
     pub fn let_capturer_find(&self, local: &dyn Local) {
         const MOMENT: std::time::Duration = std::time::Duration::from_millis(5);
         if !self.is_captured() {
@@ -107,7 +117,7 @@ impl NetDir {
         }
     }
 
-    /// Is an interface kept for the capturer?
+    /// Is a deleted interface kept for the capturer?
     pub fn has_gone(&self) -> bool {
         !self.gone().is_empty()
     }
@@ -118,7 +128,8 @@ impl NetDir {
             .for_each(|number| self.remove_one_gone(number));
     }
 
-    /// The capturer has read it. Nothing happens for 0, which is none.
+    /// Removes the file of a deleted interface after the capturer has read it. The number 0 means
+    /// none, and nothing happens.
     pub fn remove_one_gone(&self, number: u64) {
         if number != 0 {
             if let (Ok(dir), Ok(name)) = (self.open_dir(), numbered(GONE, number)) {
@@ -127,14 +138,16 @@ impl NetDir {
         }
     }
 
-    /// Keeps the file of an interface that is deleted. Wants the net's lock.
+    /// Keeps the file of a deleted interface under a name of its own for the capturer. Returns
+    /// whether that worked. The caller holds the net's lock.
     pub(super) fn keep_gone(
         &self,
         dir: &Directory,
         interface: &InterfaceState,
         file: &CStr,
     ) -> bool {
-        // An index can be used again (TUNSETIFINDEX) before the first one has been read.
+        // The index alone may not do: it can be used again (TUNSETIFINDEX) before the capturer has
+        // read the first interface that had it.
         let numbers = [
             interface.ifindex.load(Relaxed) as u64,
             sys::now_ns(libc::CLOCK_MONOTONIC),
@@ -152,8 +165,13 @@ impl NetDir {
         })
     }
 
-    /// The interfaces with their inodes, those that are kept for the capturer included, as far as `wanted` says so of an
-    /// inode and a name (None for one that is kept). Wants the net's lock.
+    /// Returns the interfaces with the inodes of their files, the deleted ones that are kept for
+    /// the capturer included. `wanted` selects them by inode and name; the name is None for a
+    /// deleted one. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// What opening or reading the net's directory fails with.
     pub fn capturable(
         &self,
         mut wanted: impl FnMut(u64, Option<Name>) -> bool,
@@ -176,7 +194,7 @@ impl NetDir {
         Ok(found)
     }
 
-    /// There is something to capture.
+    /// Wakes the capturer because there is something to capture.
     #[inline]
     pub fn ring_capturer(&self) {
         if self.capture_asleep.load(SeqCst) != 0 {
@@ -186,7 +204,7 @@ impl NetDir {
     }
 }
 
-/// Does somebody hold the capturer's lock?
+/// Does somebody hold the capturer's lock, or can nobody tell?
 pub(super) fn is_capturer_alive(dir: &Directory) -> bool {
     claim(dir, CAPTURER, libc::S_IFREG).is_err()
 }

@@ -1,8 +1,10 @@
-//! A net's directory, open and verified. Everything in it is reached from its descriptor: no path is resolved anew, no link
-//! is followed, and kind and owner of each file are those of the descriptor that is used.
+//! A net's directory, open and verified. Everything in it is reached from its descriptor: no path
+//! is resolved anew, no link is followed, and the kind and the owner of each file are read from the
+//! descriptor that is used.
 //!
-//! The descriptor lives for one operation. A program may close every number that it does not know, so none is kept; the
-//! directory is opened again by its path, and is the same by device and inode or not at all.
+//! The descriptor lives for one operation. A program may close every number that it does not know,
+//! so none is kept. The directory is opened again by its path, and device and inode must be those
+//! of the directory that was verified.
 #![forbid(unsafe_code)]
 
 use crate::shm::layout::State;
@@ -12,30 +14,30 @@ use crate::Errno;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-/// Which directory it is, and whose.
+/// Identifies a directory, and says who owns its files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
     device: u64,
     inode: u64,
-    /// Its files are this user's.
+    /// User who owns the directory and its files.
     pub uid: u32,
     gid: u32,
 }
 
-/// Why a directory is not joined.
+/// Why a directory is not joined as a net.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// The system call failed.
     Errno(Errno),
-    /// It is a symbolic link.
+    /// The path is a symbolic link.
     Link,
-    /// It is no directory.
+    /// The path is not a directory.
     NoDirectory,
-    /// It belongs to this user.
+    /// The directory belongs to this other user.
     Owner(u32),
-    /// Others may write in it: its mode.
+    /// Others than its owner may write in the directory, which has this mode.
     Open(u32),
-    /// Root alone may name another owner.
+    /// An owner was named by somebody else than root, who alone may do that.
     NotRoot,
 }
 
@@ -46,7 +48,7 @@ impl From<Errno> for Refusal {
 }
 
 impl Refusal {
-    /// What a call fails with for that reason.
+    /// Returns the errno that a call fails with for this reason.
     pub fn errno(self) -> Errno {
         match self {
             Refusal::Errno(e) => e,
@@ -55,7 +57,7 @@ impl Refusal {
         }
     }
 
-    /// The reason and the remedy, for a net at `shown`.
+    /// Returns the reason and the remedy as one sentence, for a net at the path `shown`.
     pub fn sentence(self, shown: &str) -> String {
         let me = sys::effective_uid();
         let why = match self {
@@ -82,23 +84,34 @@ impl Refusal {
     }
 }
 
-/// A verified directory for the time of one operation.
+/// A verified directory, open for the time of one operation.
 pub struct Directory {
     fd: Fd,
     id: Identity,
 }
 
 const OPEN: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-/// How files of a net are opened: nothing is followed, nothing blocks, no terminal becomes ours.
+/// How files of a net are opened: no link is followed, opening does not block, and no terminal
+/// becomes the controlling one.
 const FILE: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 impl Directory {
-    /// Opens a directory that nobody has verified yet. `owner`: whose it is to be, where that is not the caller.
+    /// Opens a directory that nobody has verified yet. `owner` is the user to whom it must belong;
+    /// None means the caller.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] that says why the directory cannot be used.
     pub fn verify(path: &CStr, owner: Option<u32>) -> Result<Directory, Refusal> {
         Directory::verify_at(libc::AT_FDCWD, path, owner)
     }
 
-    /// [`Directory::verify`] relative to another directory.
+    /// Does the same as [`Directory::verify`], relative to the directory of the descriptor
+    /// `parent`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] that says why the directory cannot be used.
     pub fn verify_at(parent: i32, name: &CStr, owner: Option<u32>) -> Result<Directory, Refusal> {
         let me = sys::effective_uid();
         let wanted = owner.unwrap_or(me);
@@ -131,7 +144,7 @@ impl Directory {
         }
     }
 
-    /// What cannot be opened may still say why.
+    /// Finds out why a directory could not be opened: its attributes can be read even then.
     fn why_not(parent: i32, name: &CStr, owner: u32, failed: Errno) -> Refusal {
         let Ok(st) = sys::fstatat(parent, name, libc::AT_SYMLINK_NOFOLLOW) else {
             return Refusal::Errno(failed);
@@ -150,7 +163,12 @@ impl Directory {
         }
     }
 
-    /// The same directory again. ENOENT when another one is there now, or none.
+    /// Opens the directory that was verified before, by its path.
+    ///
+    /// # Errors
+    ///
+    /// - ENOENT when no directory, or another one, is at that path now.
+    /// - EPERM when it has another owner now or others may write in it.
     pub fn again(path: &CStr, id: &Identity) -> Result<Directory, Errno> {
         let fd = match sys::open_internal(path, OPEN, 0) {
             Err(Errno(libc::ENOTDIR | libc::ELOOP)) => return Err(Errno(libc::ENOENT)),
@@ -160,7 +178,8 @@ impl Directory {
         if (st.st_dev, st.st_ino) != (id.device, id.inode) {
             return Err(Errno(libc::ENOENT));
         }
-        // In another user namespace the same owner has another number.
+        // In another user namespace the same owner has another number, which is the caller's own
+        // there.
         let owner = match sys::effective_uid() {
             me if me == st.st_uid => me,
             _ => id.uid,
@@ -174,23 +193,28 @@ impl Directory {
         Ok(Directory { fd, id })
     }
 
-    /// Which directory it is.
+    /// Returns which directory this is.
     pub fn id(&self) -> Identity {
         self.id
     }
 
-    /// Its descriptor.
+    /// Returns the descriptor, which this value keeps.
     pub fn raw(&self) -> i32 {
         self.fd.raw()
     }
 
-    /// Is the name in `parent` this directory?
+    /// Does `name` in the directory `parent` lead to this directory?
     fn is_at(&self, parent: i32, name: &CStr) -> bool {
         sys::fstatat(parent, name, libc::AT_SYMLINK_NOFOLLOW)
             .is_ok_and(|st| (st.st_dev, st.st_ino) == (self.id.device, self.id.inode))
     }
 
-    /// Opens a file of the net. EUCLEAN when it is of another kind (S_IFREG, S_IFIFO) or of another owner.
+    /// Opens a file of the net, of the kind S_IFREG or S_IFIFO. The caller owns the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// - EUCLEAN when the file is of another kind, has another owner, or others may write to it.
+    /// - What openat(2) fails with otherwise.
     pub fn open(&self, name: &CStr, flags: i32, kind: u32) -> Result<(Fd, libc::stat), Errno> {
         let unlike = Errno(libc::EUCLEAN);
         let fd = match sys::openat_internal(self.raw(), name, flags | FILE, 0) {
@@ -204,7 +228,12 @@ impl Directory {
         Ok((fd, st))
     }
 
-    /// Maps a state file. EUCLEAN with the reason when it is not what it should be.
+    /// Maps a state file.
+    ///
+    /// # Errors
+    ///
+    /// The errno and the reason, as the end of a sentence that begins with the file. EUCLEAN says
+    /// that the file is not what it should be.
     pub fn map<S: State>(&self, name: &CStr) -> Result<Mapped<S>, (Errno, &'static str)> {
         let (fd, st) = self
             .open(name, libc::O_RDWR, libc::S_IFREG)
@@ -215,7 +244,12 @@ impl Directory {
         Mapped::map(&fd, st.st_size as u64)
     }
 
-    /// Makes a state file under a name that must not exist yet, locked as long as it is mapped.
+    /// Makes and maps a state file under a name that must not exist yet. The file has a shared
+    /// flock(2) as long as it is mapped.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when the name exists, and what making, locking or mapping the file fails with.
     pub fn create<S: State>(&self, name: &CStr) -> Result<Mapped<S>, Errno> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
         let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
@@ -229,6 +263,10 @@ impl Directory {
     }
 
     /// Makes an empty file if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What openat(2), fchmod(2) or fchown(2) fails with; an existing file is no error.
     pub fn create_plain(&self, name: &CStr) -> Result<(), Errno> {
         let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
         match sys::openat_internal(self.raw(), name, flags, 0o600) {
@@ -238,15 +276,22 @@ impl Directory {
         }
     }
 
-    /// Makes a FIFO and opens it with `flags`. Wants a name that nobody else uses.
+    /// Makes a FIFO under a name that nobody else uses, and opens it with `flags`. Returns its
+    /// descriptor, which the caller owns, and its inode.
+    ///
+    /// # Errors
+    ///
+    /// - EEXIST when the name exists.
+    /// - ENOENT or EAGAIN when somebody who clears up was faster than the lock.
+    /// - EUCLEAN when the name leads to something else than the new FIFO.
     pub fn create_fifo(&self, name: &CStr, flags: i32) -> Result<(Fd, u64), Errno> {
         sys::mkfifoat(self.raw(), name, 0o600)?;
-        // In our own directory nobody else can have put a link there. The flag would be seen by F_GETFL, so it is used only
-        // where it is needed.
+        // In the caller's own directory nobody else can have put a link there. F_GETFL would show
+        // the flag O_NOFOLLOW to the program, so it is used only where it is needed.
         let own = self.id.uid == sys::effective_uid();
         let flags = flags | if own { 0 } else { libc::O_NOFOLLOW };
         let made = match sys::openat_internal_as(self.raw(), name, flags) {
-            // The umask forbids even ourselves to open what we make.
+            // The umask forbids even the owner to open the FIFO that was just made.
             Err(Errno(libc::EACCES)) if own => sys::fchmodat(self.raw(), name, 0o600)
                 .and_then(|()| sys::openat_internal_as(self.raw(), name, flags)),
             opened => opened,
@@ -254,7 +299,7 @@ impl Directory {
         let made = made.and_then(|fd| {
             let st = sys::fstat(fd.raw())?;
             if st.st_nlink == 0 {
-                // Somebody who clears up was faster than the lock.
+                // Somebody who clears up removed the file before it was locked.
                 return Err(Errno(libc::ENOENT));
             }
             let fresh = sys::is_kind(&st, libc::S_IFIFO)
@@ -275,10 +320,10 @@ impl Directory {
         made
     }
 
-    /// A new file gets its mode, whatever the umask is, and is given to the net's owner.
+    /// Gives a new file its mode, whatever the umask is, and makes the net's owner its owner.
     fn adopt(&self, fd: &Fd) -> Result<(), Errno> {
         match sys::fchmod(fd.as_fd(), 0o600) {
-            // Opened with O_PATH.
+            // EBADF says that the file was opened with O_PATH, which fchmod(2) does not take.
             Ok(()) | Err(Errno(libc::EBADF)) => {}
             Err(e) => return Err(e),
         }
@@ -288,22 +333,38 @@ impl Directory {
         Ok(())
     }
 
-    /// Gives a file a second name. EEXIST instead of replacing.
+    /// Gives a file a second name.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when the new name exists: nothing is replaced.
     pub fn link(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
         sys::linkat(self.raw(), from, to)
     }
 
-    /// Gives a file another name. EEXIST instead of replacing.
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when the new name exists: nothing is replaced.
     pub fn rename(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
         sys::renameat(self.raw(), from, to)
     }
 
-    /// Takes a name away.
+    /// Removes a name from the directory.
+    ///
+    /// # Errors
+    ///
+    /// What unlinkat(2) fails with, for example ENOENT.
     pub fn unlink(&self, name: &CStr) -> Result<(), Errno> {
         sys::unlinkat(self.raw(), name, 0)
     }
 
-    /// The inode behind a name, if there is one. No link is followed.
+    /// Returns the inode behind a name. No link is followed.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is no such name, and what fstatat(2) fails with otherwise.
     pub fn inode(&self, name: &CStr) -> Result<u64, Errno> {
         sys::fstatat(self.raw(), name, libc::AT_SYMLINK_NOFOLLOW).map(|st| st.st_ino)
     }
@@ -314,13 +375,22 @@ impl Directory {
             .is_ok_and(|st| sys::is_kind(&st, libc::S_IFIFO))
     }
 
-    /// Calls `each` with every name, until it answers false.
+    /// Calls `each` with every name, until `each` returns false.
+    ///
+    /// # Errors
+    ///
+    /// What reading the directory fails with.
     pub fn each_entry(&self, each: impl FnMut(&CStr) -> bool) -> Result<(), Errno> {
         sys::rewind(self.fd.as_fd())?;
         sys::each_entry(self.fd.as_fd(), each)
     }
 
     /// Removes the directory itself, which must be empty and still at this path.
+    ///
+    /// # Errors
+    ///
+    /// - ENOENT when another directory is at this path now.
+    /// - ENOTEMPTY when something is in it.
     pub fn remove(&self, path: &[u8]) -> Result<(), Errno> {
         let (above, name) = split(path)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -328,7 +398,13 @@ impl Directory {
         self.remove_at(parent.raw(), name.cstr())
     }
 
-    /// [`Directory::remove`] from the directory above.
+    /// Does the same as [`Directory::remove`], from the directory above, whose descriptor is
+    /// `parent`.
+    ///
+    /// # Errors
+    ///
+    /// - ENOENT when `name` does not lead to this directory.
+    /// - ENOTEMPTY when something is in it.
     pub fn remove_at(&self, parent: i32, name: &CStr) -> Result<(), Errno> {
         if !self.is_at(parent, name) {
             return Err(Errno(libc::ENOENT));
@@ -337,7 +413,7 @@ impl Directory {
     }
 }
 
-/// The directory and the name of a path.
+/// Splits a path into the directory above and the last name.
 fn split(path: &[u8]) -> Result<(PathBuf, PathBuf), Errno> {
     let cut = path.iter().rposition(|b| *b == b'/');
     let name = PathBuf::concat(&[&path[cut.map_or(0, |at| at + 1)..]])?;

@@ -1,13 +1,13 @@
-//! Names of the files in a net's directory, which [`super`] shows together.
+//! Names of the files in a net's directory. The documentation of [`super`] lists them together.
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
 
-/// The net itself.
+/// The state file of the net itself.
 pub(super) const STATE: &CStr = c".memtun-net-state";
-/// The mark of a net that goes with its last member.
+/// The mark of a private net, which goes with its last member.
 pub(super) const PRIVATE: &CStr = c".memtun-net-private";
-/// Its lock is held by whoever captures.
+/// The file whose lock the capturer holds.
 pub(super) const CAPTURER: &CStr = c".memtun-capturer";
 /// Begins the name of a tunnel's state; its inode follows.
 pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
@@ -15,9 +15,9 @@ pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
 pub(super) const BELL: &[u8] = b".memtun-bell-";
 /// Begins the name of a link's FIFO; the index of the interface follows.
 pub(super) const LINK: &[u8] = b".memtun-link-";
-/// Begins the name of what is being made.
+/// Begins the name of a file that is being made.
 pub(super) const NEW: &[u8] = b".memtun-new-";
 /// Begins the name of a deleted interface's state; a number follows.
 pub(super) const GONE: &[u8] = b".memtun-gone-";
-/// Begins the name of what was said of a program; its number follows.
+/// Begins the name of a file that says that a program was reported; the program's number follows.
 pub(super) const SAID: &[u8] = b".memtun-said-";

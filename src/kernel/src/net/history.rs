@@ -1,9 +1,10 @@
 //! How much history an interface keeps.
 //!
-//! Nobody may have asked for it yet, so it is what a file system gives when nothing else wants its room: the last quarter
-//! is left alone (the last 64 MiB of a large one), for packets that wait to be read, for interfaces to come and for whatever
-//! else is there. An interface that came late therefore finds room for what it needs, however much the first ones wrote.
-//! Room that comes back later is used again.
+//! Nobody may have asked for history yet, so it gets only the room in the file system that nothing
+//! else wants. The last quarter is left alone (the last 64 MiB of a large file system), for packets
+//! that wait to be read, for interfaces to come and for whatever else is there. An interface that
+//! is made late therefore finds the room that it needs, however much the earlier ones wrote. Room
+//! that becomes free later is used again.
 #![forbid(unsafe_code)]
 
 use super::NetDir;
@@ -13,14 +14,15 @@ use crate::sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Of a large file system no more than this is left alone.
+/// Bytes of a large file system that are left alone at most.
 const LEFT_ALONE: u64 = 64 << 20;
 
-/// How long a file system that was found full is taken to be full.
+/// How long a file system that was found full is assumed to stay full.
 const A_WHILE: Duration = Duration::from_millis(100);
 
 impl NetDir {
-    /// Gives an interface's log memory for its first `upto` bytes and some more, if there is room for history.
+    /// Gives an interface's log memory for its first `upto` bytes, and for some more if there is
+    /// room for history. The caller holds the interface's lock.
     #[cold]
     pub fn grow_log(&self, interface: &InterfaceGuard<'_>, upto: usize) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);
@@ -35,9 +37,9 @@ impl NetDir {
         interface.log_found_full.store(found, Relaxed);
     }
 
-    /// Bytes that the file system has for history.
+    /// Returns how many bytes of the file system history may use.
     fn room_for_history(&self) -> u64 {
-        // After chroot(2), or in a sandbox, nobody can tell how much there is.
+        // After chroot(2) or in a sandbox nobody can tell, and the log may grow.
         if !may(Extra::Files) {
             return u64::MAX;
         }

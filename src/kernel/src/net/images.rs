@@ -1,5 +1,6 @@
-//! Members between two program images: exec(2) takes a process's locks, and the library takes them again in the new image.
-//! Meanwhile a word with its process id says that it is on its way.
+//! Members between two program images. exec(2) takes a process's locks away, and the library takes
+//! them again in the new image. Meanwhile a word with the process id says that the member is on its
+//! way.
 #![forbid(unsafe_code)]
 
 use crate::shm::layout::{NetState, BETWEEN_IMAGES};
@@ -9,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 type Words = [AtomicU64; BETWEEN_IMAGES];
 
-/// So long, in milliseconds, somebody may be on his way; one that never arrives is not waited for.
+/// How long a member may be on its way, in milliseconds. One that never arrives is not waited for
+/// any longer.
 const MOMENT: u32 = 2000;
 
 fn now() -> u32 {
@@ -28,7 +30,7 @@ fn is_on_the_way(word: u64, now: u32) -> bool {
     process_of(word) != 0 && now.wrapping_sub(word as u32) < MOMENT
 }
 
-/// The calling process becomes another program.
+/// Notes that the calling process is about to become another program.
 pub fn leaving(words: &Words) {
     let (me, now) = (sys::getpid() as u32, now());
     let mine = word_of(me, now);
@@ -44,7 +46,7 @@ pub fn leaving(words: &Words) {
     }
 }
 
-/// It has arrived: its lock says the rest.
+/// Notes that the calling process has arrived in its new image, where its lock says that it lives.
 pub fn arrived(words: &Words) {
     let me = sys::getpid() as u32;
     for place in words {
@@ -55,7 +57,7 @@ pub fn arrived(words: &Words) {
     }
 }
 
-/// Is a member on its way in the net of this state file?
+/// Is a member on its way in the net that has this state file?
 pub fn is_any_on_the_way(state: &Fd) -> bool {
     let mut bytes = [0u8; BETWEEN_IMAGES * 8];
     let read = sys::pread(

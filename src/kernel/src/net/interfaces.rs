@@ -1,4 +1,4 @@
-//! Interfaces: finding, making, deleting and renaming them, and what their links tell.
+//! Interfaces: how they are found, made, deleted and renamed, and how others learn of their links.
 #![forbid(unsafe_code)]
 
 use super::{interface_file, numbered, temporary_name, Directory, Local, NetDir, LINK};
@@ -12,7 +12,12 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 impl NetDir {
-    /// An interface by name, dead or alive. EUCLEAN when a file of that name is not an interface.
+    /// Maps an interface by name, dead or alive. Returns None when there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// EUCLEAN when the file of that name is not an interface's, and what opening or mapping it
+    /// fails with.
     pub fn open_interface(&self, name: &Name) -> Result<Option<Mapped<InterfaceState>>, Errno> {
         if !name.is_valid() {
             return Ok(None);
@@ -24,7 +29,12 @@ impl NetDir {
         }
     }
 
-    /// An interface by name, after clearing up after its dead tunnels. Wants the net's lock.
+    /// Returns an interface by name after clearing up after its dead tunnels. None means that there
+    /// is none, or that it ended with its last tunnel. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`NetDir::open_interface`].
     pub fn find_interface(
         &self,
         name: &Name,
@@ -34,36 +44,47 @@ impl NetDir {
             return Ok(None);
         };
         if load_name(&interface.name) != *name {
-            // Somebody died in the middle of a rename: the file's name is the truth.
+            // Somebody died in the middle of a rename. The file's name is the truth.
             store_name(&interface.name, name);
         }
         if interface.is_going() {
-            // Somebody died, or was stopped, between marking it and taking its name away.
+            // Somebody died or was stopped between marking the interface and taking its name away.
             self.finish_deletion(&interface, local);
             return Ok(None);
         }
         for inode in interface.queue_inodes() {
             if self.reap_tunnel(inode, local) {
-                // Also one that died before it was attached, or is attached under another name.
+                // The tunnel may have died before it was attached, or be attached under another
+                // name.
                 let _lock = self.lock_interface(&interface, Patience::Brief);
                 interface.remove_queue(inode);
             }
         }
         if interface.is_orphan() {
-            // Its maker died between publishing the name and attaching, or with the detachment half done.
+            // The process that made it died between publishing the name and attaching, or in the
+            // middle of the detachment.
             self.delete_interface(&interface, local);
         }
         Ok((!interface.is_going()).then_some(interface))
     }
 
-    /// An interface by name, as it is on record: for somebody who could not get the net's lock.
+    /// Returns an interface by name as it is on record, for callers that could not get the net's
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`NetDir::open_interface`].
     pub fn look_up(&self, name: &Name) -> Result<Option<Mapped<InterfaceState>>, Errno> {
         Ok(self
             .open_interface(name)?
             .filter(|interface| !interface.is_going()))
     }
 
-    /// The interface that has this index. Wants the net's lock.
+    /// Returns the interface that has this index, or None. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// What reading the net's directory fails with.
     pub fn find_by_index(
         &self,
         ifindex: u32,
@@ -81,8 +102,13 @@ impl NetDir {
         Ok(found)
     }
 
-    /// Publishes a new interface under its name when `fill` has made it complete. Wants the net's lock. EEXIST when
-    /// somebody was faster.
+    /// Makes an interface and publishes it under its name after `fill` has completed its state. The
+    /// caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// - EEXIST when somebody else made an interface of that name first.
+    /// - What `fill` or making the file fails with.
     pub fn create_interface(
         &self,
         name: &Name,
@@ -100,7 +126,7 @@ impl NetDir {
         .inspect(|_| self.remember(name))
     }
 
-    /// Says that the set of interfaces, or a link's state, has changed.
+    /// Tells those who wait that the set of interfaces, or a link's state, has changed.
     pub fn announce(&self) {
         self.changes.fetch_add(1, SeqCst);
         if self.waiters.load(SeqCst) != 0 {
@@ -109,15 +135,16 @@ impl NetDir {
         self.ring_capturer();
     }
 
-    /// Numbers of the default patterns have to be looked for from the beginning again.
+    /// Forgets which numbers of the default patterns are taken, so that they are looked for from
+    /// the beginning again.
     pub fn forget_numbers(&self) {
         for taken in &self.numbers_taken {
             taken.store(0, Relaxed);
         }
     }
 
-    /// Deletes an interface: its name goes at once, its tunnels are unattached again, whoever waits is woken. Wants the
-    /// net's lock.
+    /// Deletes an interface: its name goes at once, its tunnels become unattached, and whoever
+    /// waits on it is woken. The caller holds the net's lock.
     pub fn delete_interface(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         let claimed = interface
             .deleted
@@ -127,8 +154,9 @@ impl NetDir {
         }
     }
 
-    /// What belongs to a deletion that has begun. Every step may be made twice; the name goes when the rest is done, so that
-    /// whoever finds it finishes what somebody left who died. Wants the net's lock.
+    /// Completes a deletion that has begun. Every step may be made twice. The name goes only when
+    /// the rest is done, so that whoever finds it finishes the deletion that a dead process left.
+    /// The caller holds the net's lock.
     fn finish_deletion(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) {
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
@@ -140,13 +168,15 @@ impl NetDir {
             if let Ok(locked) = &locked {
                 self.discard(locked);
             }
-            // Without the lock there may be a byte too many in the bell, which the next reader takes out.
+            // Without the lock there may be one byte too many in the bell. The next reader takes it
+            // out.
             let own = local.descriptor(inode).is_some();
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd, own));
         }
         self.take_name_away(interface);
         {
-            // Nobody writes into a log that the capturer has read to its end; a writer that does not go on is not waited for.
+            // Under the lock nobody is writing into the log, which the capturer reads to its end. A
+            // writer that does not go on is not waited for.
             let captured = self.is_captured();
             let _lock = captured.then(|| self.lock_interface(interface, Patience::Brief));
             interface.deleted.store(GONE, Release);
@@ -162,7 +192,8 @@ impl NetDir {
         self.announce();
     }
 
-    /// The file of an interface that is deleted loses its name, if it is still this one's.
+    /// Takes the name away from the file of a deleted interface, if the file is still this
+    /// interface's.
     fn take_name_away(&self, interface: &Mapped<InterfaceState>) {
         let name = load_name(&interface.name);
         let (Ok(dir), Ok(file)) = (self.open_dir(), interface_file(&name)) else {
@@ -177,7 +208,8 @@ impl NetDir {
         }
     }
 
-    /// The name that a pattern gives: that with the lowest free number; a plain name is one. Wants the net's lock.
+    /// Returns the name that a pattern stands for: the one with the lowest free number. A plain
+    /// name stands for itself. The caller holds the net's lock.
     fn expand(&self, pattern: &Name, local: &dyn Local) -> Result<Name, Errno> {
         let Some((prefix, suffix)) = pattern.pattern()? else {
             return Ok(*pattern);
@@ -192,7 +224,15 @@ impl NetDir {
         Err(Errno(libc::ENFILE))
     }
 
-    /// Gives an interface another name, or the one that a pattern gives. Wants the net's lock. EEXIST when it is taken.
+    /// Gives an interface another name, or the one that a pattern stands for. The caller holds the
+    /// net's lock.
+    ///
+    /// # Errors
+    ///
+    /// - EINVAL for a name that is not valid.
+    /// - EEXIST when the name is taken.
+    /// - ENFILE when every number of the pattern is taken.
+    /// - ENODEV when the interface does not have its old name any more.
     pub fn rename_interface(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -233,7 +273,12 @@ impl NetDir {
         Ok(())
     }
 
-    /// The FIFO on which somebody can wait for the link of an interface to come up or the interface to go.
+    /// Opens the FIFO on which somebody can wait for an interface's link to come up, or for the
+    /// interface to go. It is made if there is none. The caller owns the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// What making or opening the FIFO fails with.
     pub fn open_link_bell(&self, interface: &InterfaceState) -> Result<Fd, Errno> {
         let name = numbered(LINK, interface.ifindex.load(Relaxed) as u64)?;
         let dir = self.open_dir()?;
@@ -256,7 +301,8 @@ impl NetDir {
         Ok(fd)
     }
 
-    /// Makes the link's FIFO agree with the link. Wants the net's lock.
+    /// Makes the link's FIFO agree with the link: it is readable while the link is up or the
+    /// interface is going. The caller holds the net's lock.
     pub fn ring_link(&self, interface: &InterfaceState) {
         if interface.link_bell.load(SeqCst) == 0 {
             return;
@@ -272,7 +318,8 @@ impl NetDir {
         }
     }
 
-    /// Runs something with a descriptor of a tunnel's bell: the process's own if it has one.
+    /// Runs `run` with a descriptor of a tunnel's bell: the process's own if it has one, or else
+    /// one that is opened for this call. Nothing runs when the bell cannot be opened.
     pub fn with_bell(&self, inode: u64, local: &dyn Local, run: impl FnOnce(i32)) {
         match local.descriptor(inode) {
             Some(fd) => run(fd),
@@ -284,7 +331,7 @@ impl NetDir {
         }
     }
 
-    /// The link of an interface came up: who waits for it is woken.
+    /// Wakes whoever waits for an interface's link, which has come up.
     pub fn link_is_up(&self, interface: &InterfaceState, local: &dyn Local) {
         for inode in interface.queue_inodes() {
             let Ok(tunnel) = self.tunnel(inode) else {
@@ -298,9 +345,10 @@ impl NetDir {
     }
 }
 
-/// Takes a file from under its name, to one that nobody else knows, if it is still the one that is meant: `is_it` sees what
-/// it holds, None when that is damaged. Whoever was stopped before this finds another interface under the name, made by who
-/// took the net's lock from it; that one gets its name back. ENODEV then.
+/// Moves a file from its name to one that nobody else knows, if it is still the one that is meant.
+/// `is_it` is given what the file holds, or None when that is damaged. A process that was stopped
+/// before this call may find another interface under the name, made by whoever took the net's lock
+/// from it. That interface gets its name back, and the answer is ENODEV.
 fn take_file(
     dir: &Directory,
     name: &CStr,

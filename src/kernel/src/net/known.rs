@@ -1,5 +1,5 @@
-//! Names and indices that belong to this net although its interfaces of that name may be gone: what the host says of an
-//! interface with the same name is about something else.
+//! Names and indices that belong to this net although its interfaces of that name may be gone. What
+//! the host says about an interface with the same name is about something else.
 #![forbid(unsafe_code)]
 
 use super::{NetDir, FIRST_IFINDEX};
@@ -7,7 +7,7 @@ use crate::shm::layout::KNOWN_NAMES;
 use crate::Name;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How far from its place a name may stand.
+/// Number of places behind its own at which a name may stand.
 const REACH: usize = 64;
 
 fn hash(name: &Name) -> u32 {
@@ -20,7 +20,7 @@ fn places(hash: u32) -> impl Iterator<Item = usize> {
 }
 
 impl NetDir {
-    /// Has this net, or had it, an interface of this name?
+    /// Does this net have, or did it have, an interface of this name?
     pub fn knows(&self, name: &Name) -> bool {
         let wanted = hash(name);
         places(wanted)
@@ -29,12 +29,13 @@ impl NetDir {
             .any(|found| found == wanted)
     }
 
-    /// May an interface of this net have had this index? (One that a program chose by TUNSETIFINDEX is not counted.)
+    /// May an interface of this net have, or have had, this index? An index that a program chose by
+    /// TUNSETIFINDEX is not counted.
     pub fn knows_index(&self, ifindex: u32) -> bool {
         (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
     }
 
-    /// From now on the net knows this name.
+    /// Adds a name to those that the net knows.
     pub(super) fn remember(&self, name: &Name) {
         let wanted = hash(name);
         for at in places(wanted) {

@@ -1,9 +1,10 @@
-//! Who is alive in a net: whoever holds a lock in it.
+//! Who is alive in a net: every process that holds a lock in it.
 //!
-//! A process has a token, a number, and a lock on the byte of that number in the net's state file (F_OFD_SETLK; the file is
-//! not that long). The lock belongs to an open file description, which a mapping keeps alive without a descriptor: a program
-//! that closes every descriptor does not lose it, a killed process loses it at once, a new program image begins without. It
-//! holds across PID namespaces, where process ids say nothing.
+//! A process has a token, which is a number, and a lock on the byte of that number in the net's
+//! state file (F_OFD_SETLK; the file is not that long). The lock belongs to an open file
+//! description, which a mapping keeps alive without a descriptor. So a program that closes every
+//! descriptor does not lose it, a killed process loses it at once, and a new program image begins
+//! without it. It works across PID namespaces, where process ids say nothing.
 
 use super::directory::Directory;
 use super::files::STATE;
@@ -16,15 +17,16 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-/// First token of a member: of a process that keeps a private net in being.
+/// First token of members, the processes that keep a private net in being.
 const MEMBERS: u32 = 1 << 20;
-/// First token of a visitor: of a driver that joined a net of others'.
+/// First token of visitors, the drivers that joined a net that others made.
 const VISITORS: u32 = 1 << 31;
 const END: u32 = u32::MAX;
-/// The token of a process that could not get one, after chroot(2) for example: nobody can tell whether it lives.
+/// The token of a process that could not get one, for example after chroot(2). Nobody can tell
+/// whether that process lives.
 const NAMELESS: u32 = 1;
 
-/// The calling process's life in a net.
+/// The calling process's life in a net: its token, and the mapping that keeps the lock.
 #[derive(Default)]
 pub struct Life {
     token: AtomicU32,
@@ -32,7 +34,13 @@ pub struct Life {
 }
 
 impl Life {
-    /// Begins it. ENOENT when the net was removed meanwhile, EAGAIN when it is being removed.
+    /// Takes a token and its lock. `member` says whether the process keeps a private net in being.
+    ///
+    /// # Errors
+    ///
+    /// - ENOENT when the net was removed meanwhile.
+    /// - EAGAIN when it is being removed.
+    /// - What opening or mapping the state file fails with.
     pub fn begin(&self, dir: &Directory, member: bool) -> Result<(), Errno> {
         let (fd, _) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG)?;
         let token = take_token(&fd, member)?;
@@ -46,7 +54,7 @@ impl Life {
         Ok(())
     }
 
-    /// The calling process's token.
+    /// Returns the calling process's token.
     #[inline]
     pub fn token(&self) -> u32 {
         self.token.load(Relaxed)
@@ -57,7 +65,8 @@ impl Life {
         (MEMBERS..VISITORS).contains(&self.token())
     }
 
-    /// The process is the child of a fork(2): it has not inherited the mapping, only its address.
+    /// Forgets the life of the parent in the child of a fork(2), which inherits the mapping's
+    /// address but not the mapping. Returns whether the parent was a member.
     pub fn forget(&self) -> bool {
         let member = self.is_member();
         self.mapping.store(std::ptr::null_mut(), Release);
@@ -65,12 +74,13 @@ impl Life {
         member
     }
 
-    /// Ends it.
+    /// Ends the life: the lock and the token are given up.
     pub fn end(&self) {
         self.token.store(NAMELESS, Release);
         let mapping = self.mapping.swap(std::ptr::null_mut(), Acquire);
         if !mapping.is_null() {
-            // SAFETY: our own mapping of one page, which nobody looks at.
+            // SAFETY: `begin` made this mapping of one page; the swap took it out, so that nobody
+            // else unmaps it, and nobody reads it.
             unsafe { sys::unmap(mapping, sys::PAGE) };
         }
     }
@@ -88,7 +98,7 @@ fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
     } else {
         (VISITORS, END)
     };
-    // Removing a net takes some system calls; then the file has no name any more.
+    // Removing a net takes a few system calls; after them the file has no name any more.
     const TRIES: u64 = 50;
     let mut seed = sys::now_ns(libc::CLOCK_MONOTONIC) ^ (sys::gettid() as u64) << 32;
     for _ in 0..TRIES {
@@ -97,7 +107,7 @@ fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
             .wrapping_add(1442695040888963407);
         let token = first + (seed >> 32) as u32 % (end - first);
         match sys::lock_bytes(fd.as_fd(), token.into(), 1) {
-            // Somebody has that number, or locks all of them because it removes the net.
+            // Another process has that number, or one locks all numbers because it removes the net.
             Err(Errno(libc::EAGAIN | libc::EACCES)) => {
                 if sys::fstat(fd.raw())?.st_nlink == 0 {
                     return Err(Errno(libc::ENOENT));
@@ -110,23 +120,27 @@ fn take_token(fd: &Fd, member: bool) -> Result<u32, Errno> {
     Err(Errno(libc::EAGAIN))
 }
 
-/// Does the process of this token live? None when nobody can tell.
+/// Does the process of this token live? None means that nobody can tell.
 pub fn is_alive(dir: &Directory, token: u32) -> Option<bool> {
     if !(MEMBERS..END).contains(&token) {
-        // Not a number that is given out: nobody holds it.
+        // No process is given such a number, so nobody holds it.
         return (token != NAMELESS).then_some(false);
     }
     let (fd, _) = dir.open(STATE, libc::O_RDWR, libc::S_IFREG).ok()?;
     sys::bytes_are_locked(fd.as_fd(), token.into(), 1).ok()
 }
 
-/// Is there a member?
+/// Is there a member, or can nobody tell?
 pub fn has_members(state: &Fd) -> bool {
     sys::bytes_are_locked(state.as_fd(), MEMBERS.into(), (VISITORS - MEMBERS).into())
         .unwrap_or(true)
 }
 
-/// Keeps every member away, as long as the descriptor is open. EAGAIN when there is one.
+/// Keeps every member away as long as the descriptor is open.
+///
+/// # Errors
+///
+/// EAGAIN when there is a member.
 pub fn exclude_members(state: &Fd) -> Result<(), Errno> {
     sys::lock_bytes(state.as_fd(), MEMBERS.into(), (VISITORS - MEMBERS).into())
 }

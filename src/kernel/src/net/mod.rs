@@ -1,4 +1,4 @@
-//! The directory of a net: the files in it, who is alive, and what goes when somebody dies.
+//! The directory of a net: the files in it, who is alive, and what is removed when somebody dies.
 //!
 //! ```text
 //! DIR/.memtun-net-state         NetState; every process of the net holds a lock on a byte of it, see `life`
@@ -12,8 +12,9 @@
 //! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
-//! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is gone, also by SIGKILL,
-//! and clears up; nobody has to run for that. A net that was made private goes with its last member.
+//! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is
+//! gone, even if by SIGKILL, and clears up. No process has to run for that. A private net is
+//! removed with its last member.
 
 mod captured;
 mod directory;
@@ -48,16 +49,19 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// First index that is given out: above those of a host's own interfaces, which stay visible to the program.
+/// First index that is given to an interface. It is above those of a host's own interfaces, which
+/// stay visible to the program.
 const FIRST_IFINDEX: u32 = 1001;
 
-/// What the calling process knows of itself. A tunnel that it holds needs no system call to be known alive.
+/// What the calling process knows about its own descriptors. A tunnel that it holds is known to be
+/// alive without a system call.
 pub trait Local {
-    /// Does this process hold a descriptor of the tunnel? None when it cannot tell.
+    /// Returns a descriptor of the tunnel whose bell has this inode. None means that this process
+    /// holds none, or cannot tell.
     fn descriptor(&self, inode: u64) -> Option<i32>;
 }
 
-/// A process that holds no tunnels: a driver.
+/// The [`Local`] of a process that holds no tunnels, such as a driver.
 pub struct NoTunnels;
 
 impl Local for NoTunnels {
@@ -66,35 +70,36 @@ impl Local for NoTunnels {
     }
 }
 
-/// What to do where there is no net.
+/// What [`NetDir::join`] does where there is no net.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Create {
-    /// ENOENT.
+    /// Fails with ENOENT.
     Never,
-    /// Make one that stays until it is removed. The directory itself is made, but not its parents.
+    /// Makes a net that stays until it is removed. The directory itself is made, but not its
+    /// parents.
     Named,
-    /// Make one that goes with its last member.
+    /// Makes a private net, which goes with its last member.
     Private,
 }
 
 /// How a net is joined.
 #[derive(Clone, Copy, Debug)]
 pub struct Join {
-    /// Where there is none.
+    /// What is done where there is no net.
     pub create: Create,
-    /// Whose it is to be, where that is not the caller; for root.
+    /// User who must own the net; None means the caller. Only root may name another user.
     pub owner: Option<u32>,
-    /// A member keeps a private net in being.
+    /// Does the process become a member, which keeps a private net in being?
     pub member: bool,
 }
 
-/// A net's directory, joined.
+/// The directory of a net that this process has joined.
 pub struct NetDir {
     path: PathBuf,
     id: Identity,
     private: bool,
     owner: Option<u32>,
-    /// Who and where the process was when it joined.
+    /// Who and where the process was when it joined the net.
     place: Place,
     state: Mapped<NetState>,
     life: Life,
@@ -121,7 +126,17 @@ impl Peers for NetDir {
 }
 
 impl NetDir {
-    /// Joins a net. Errors name the directory and the remedy.
+    /// Joins the net in the directory `dir`.
+    ///
+    /// # Errors
+    ///
+    /// The message names the directory and the remedy.
+    ///
+    /// - ENOENT when there is no net and `how` does not make one, or a parent directory is missing.
+    /// - EPERM or ENOTDIR when the directory is not one that the caller may trust, see [`Refusal`].
+    /// - EUCLEAN when the state of the net is damaged or of another version.
+    /// - EAGAIN when somebody is removing the net and does not go on.
+    /// - What a system call on the directory fails with otherwise.
     pub fn join(dir: &[u8], how: Join) -> Result<NetDir, Error> {
         let shown = String::from_utf8_lossy(dir).into_owned();
         let fail =
@@ -155,7 +170,7 @@ impl NetDir {
     }
 
     fn attach(path: PathBuf, how: Join) -> Result<NetDir, (Refusal, &'static str)> {
-        /// Somebody may remove the net at the same moment, but not for ever.
+        /// Number of attempts: somebody may remove the net at the same moment, but not for ever.
         const TRIES: usize = 100;
         let plain = |e: Errno| (Refusal::Errno(e), "");
         for _ in 0..TRIES {
@@ -192,7 +207,8 @@ impl NetDir {
                     let id = dir.id();
                     let private = dir.inode(PRIVATE).is_ok();
                     if private && how.member {
-                        // Its lock says the rest.
+                        // The process has arrived in its new image, and its lock says that it
+                        // lives.
                         images::arrived(&state.between_images);
                     }
                     return Ok(NetDir {
@@ -205,7 +221,7 @@ impl NetDir {
                         life,
                     });
                 }
-                // Removed, or made, by somebody else in between.
+                // Somebody else removed or made the net in between.
                 Err(Errno(libc::ENOENT | libc::EEXIST)) => sys::yield_now(),
                 Err(e) => return Err(plain(e)),
             }
@@ -213,12 +229,12 @@ impl NetDir {
         Err(plain(Errno(libc::EAGAIN)))
     }
 
-    /// The directory's path.
+    /// Returns the directory's path.
     pub fn path(&self) -> &[u8] {
         self.path.bytes()
     }
 
-    /// Whose net it is, where whoever joined it said so.
+    /// Returns the user whose net it is, if whoever joined it named one.
     pub fn owner(&self) -> Option<u32> {
         self.owner
     }
@@ -228,7 +244,12 @@ impl NetDir {
         self.private
     }
 
-    /// The directory, for one operation. ENOENT when it was removed, or another one is at its path.
+    /// Opens the directory for one operation.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when the directory was removed or another one is at its path, and what opening it
+    /// fails with otherwise.
     pub fn open_dir(&self) -> Result<Directory, Errno> {
         Directory::again(self.path.cstr(), &self.id)
     }
@@ -239,7 +260,7 @@ impl NetDir {
         matches!(state, Err(Errno(libc::ENOENT))) && Place::here().root == self.place.root
     }
 
-    /// Does a member live in the net, this process included?
+    /// Does a member live in the net? This process counts, too.
     pub fn has_members(&self) -> bool {
         let asked = self
             .open_dir()
@@ -247,7 +268,7 @@ impl NetDir {
         asked.is_ok_and(|(state, _)| life::has_members(&state))
     }
 
-    /// The process is the child of a fork(2), and begins a life of its own in the net.
+    /// Begins a life of its own in the net for this process, the child of a fork(2).
     pub fn forked(&self) {
         let member = self.life.forget();
         if let Ok(dir) = self.open_dir() {
@@ -255,32 +276,45 @@ impl NetDir {
         }
     }
 
-    /// The process is about to execute another program, and is no member until that has been loaded. The net is kept for it
-    /// for a moment. Allocates nothing.
+    /// Says that this process is about to execute another program. It is not a member until that
+    /// has been loaded; the net is kept for it for a moment. Allocates nothing.
     pub fn before_exec(&self) {
         if self.private && self.life.is_member() {
             images::leaving(&self.state.between_images);
         }
     }
 
-    /// The net's lock: names and lifetimes stand still while it is held, unless a holder does not go on.
+    /// Takes the net's lock. Names and lifetimes stand still while it is held, unless a holder does
+    /// not go on and loses it.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the lock is not released in time, see [`Patience::Program`].
     pub fn lock(&self) -> Result<Guard<'_>, Errno> {
         self.lock_for(Patience::Program)
     }
 
-    /// [`NetDir::lock`] with another patience.
+    /// Does the same as [`NetDir::lock`], with another patience.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the lock is not released in time.
     pub fn lock_for(&self, patience: Patience) -> Result<Guard<'_>, Errno> {
         self.state.lock_in_turn(self, patience)
     }
 
-    /// An interface's lock: its outbound log and its list of queues.
+    /// Takes an interface's lock, which protects its outbound log and its list of queues.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the calling thread holds it already, or when it is not released in time.
     #[inline]
     pub fn lock_interface<'i>(
         &self,
         interface: &'i Mapped<InterfaceState>,
         patience: Patience,
     ) -> Result<InterfaceGuard<'i>, Errno> {
-        // Each change is complete with one store: nothing is to be repaired.
+        // Each change under this lock is complete with one store, so nothing has to be repaired.
         let locked = interface.lock(self, patience, || {});
         if locked.is_err() {
             self.complain(patience, &interface.name, interface.is_lock_mine());
@@ -288,8 +322,9 @@ impl NetDir {
         locked
     }
 
-    /// Says why a call of the program's fails that should not, unless it is held up by the very thread that makes it. Once in
-    /// a while: the program may try again at once.
+    /// Logs why a call of the program's fails that should not fail, unless the very thread that
+    /// makes the call holds the lock. The message is not repeated at once, because the program may
+    /// try again at once.
     #[cold]
     pub fn complain(
         &self,
@@ -307,7 +342,8 @@ impl NetDir {
         );
     }
 
-    /// Makes something that has its name only at the end: again when somebody who clears up took it for left behind.
+    /// Makes something that gets its name only at the end. It is made again when somebody who
+    /// clears up took it for left behind.
     fn make<T>(&self, mut make: impl FnMut(&Directory) -> Result<T, Errno>) -> Result<T, Errno> {
         const TRIES: usize = 16;
         let dir = self.open_dir()?;
@@ -320,7 +356,12 @@ impl NetDir {
         Err(Errno(libc::EAGAIN))
     }
 
-    /// Opens a tunnel's bell to ring it; never blocks.
+    /// Opens a tunnel's bell to ring it. Never blocks. The caller owns the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// - EUCLEAN when the file is not the bell of that inode.
+    /// - ENOENT when the tunnel is gone.
     pub fn open_bell(&self, inode: u64) -> Result<Fd, Errno> {
         let (fd, st) =
             self.open_dir()?
@@ -331,7 +372,8 @@ impl NetDir {
         Ok(fd)
     }
 
-    /// The number behind BELL in a path of this net, whatever directory the path names.
+    /// Splits the path of a bell into its directory and the bell's inode, whatever directory the
+    /// path names. None means that the path is not a bell's.
     pub fn inode_of_bell_path(path: &[u8]) -> Option<(&[u8], u64)> {
         let at = path.iter().rposition(|b| *b == b'/')?;
         let digits = path[at + 1..].strip_prefix(BELL)?;
@@ -339,7 +381,12 @@ impl NetDir {
         Some((&path[..at], inode))
     }
 
-    /// Calls `each` with the names of the interfaces, in the directory's order, until it answers false.
+    /// Calls `each` with the names of the interfaces, in the directory's order, until `each`
+    /// returns false.
+    ///
+    /// # Errors
+    ///
+    /// What opening or reading the directory fails with.
     pub fn each_name(&self, mut each: impl FnMut(Name) -> bool) -> Result<(), Errno> {
         self.open_dir()?
             .each_entry(|entry| match Name::new(entry.to_bytes()) {
@@ -349,9 +396,11 @@ impl NetDir {
     }
 }
 
-/// Makes the state of a net under its name. EEXIST when somebody was faster, ENOENT when somebody cleared up meanwhile.
+/// Makes the state of a net under its name. EEXIST says that somebody else made it first, ENOENT
+/// that somebody cleared up meanwhile.
 fn create_state(dir: &Directory, create: Create) -> Result<Mapped<NetState>, Errno> {
-    // Held until the state is there: nobody takes the mark of a net that is being made for one that was left behind.
+    // The mark is locked until the state is there, so that nobody takes a net that is being made
+    // for one that was left behind.
     let _mark = match create {
         Create::Private => Some(hold_mark(dir)?),
         _ => None,
@@ -375,14 +424,15 @@ fn hold_mark(dir: &Directory) -> Result<Fd, Errno> {
     Ok(mark)
 }
 
-/// Does a path look like a private net's? A hint that costs one system call, for processes that may have nothing to do with
-/// it.
+/// Does the directory look like a private net's? The answer is a hint that costs one system call,
+/// for processes that may have nothing to do with the net.
 pub fn seems_private(dir: &[u8]) -> bool {
     PathBuf::concat(&[dir, b"/", PRIVATE.to_bytes()])
         .is_ok_and(|path| sys::access(path.cstr(), 0).is_ok())
 }
 
-/// A directory's path without what may lead through a link: slashes and dots at the end.
+/// Removes from the end of a directory's path what would make it lead through a link: slashes and
+/// dots.
 fn normal_path(dir: &[u8]) -> Option<PathBuf> {
     let mut end = dir.len();
     loop {
@@ -401,20 +451,21 @@ fn normal_path(dir: &[u8]) -> Option<PathBuf> {
     PathBuf::concat(&[dir]).ok()
 }
 
-/// The name of a file with a number.
+/// Makes the name of a file of this kind with a number.
 fn numbered(kind: &[u8], number: u64) -> Result<PathBuf, Errno> {
     let mut name = PathBuf::concat(&[kind])?;
     name.push_number(number)?;
     Ok(name)
 }
 
-/// The number in a file's name, if it is of this kind.
+/// Returns the number in a file's name, if the file is of this kind.
 fn number_of(kind: &[u8], entry: &CStr) -> Option<u64> {
     let digits = entry.to_bytes().strip_prefix(kind)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The name of an interface's file. EUCLEAN for one that stands in damaged memory: it may lead out of the directory.
+/// Returns the name of an interface's file. EUCLEAN says that the name is not valid: it stands in
+/// damaged memory and may lead out of the directory.
 fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
     if !name.is_valid() {
         return Err(Errno(libc::EUCLEAN));
@@ -422,8 +473,9 @@ fn interface_file(name: &Name) -> Result<PathBuf, Errno> {
     PathBuf::concat(&[name.as_bytes()])
 }
 
-/// Takes the exclusive flock(2) on a file of this kind, which nobody holds then; it is held with the descriptor. None for a
-/// file of another kind, or none at all: that is nobody's. An error when somebody holds it, or nobody can tell.
+/// Takes the exclusive flock(2) on a file of this kind, so that nobody holds a lock on it; the lock
+/// lives as long as the descriptor. None means that there is no such file or one of another kind,
+/// which nobody can hold. An error means that somebody holds it, or that nobody can tell.
 fn claim(dir: &Directory, name: &CStr, kind: u32) -> Result<Option<Fd>, Errno> {
     match dir.open(name, libc::O_RDONLY, kind) {
         Ok((fd, _)) => sys::flock(fd.as_fd(), libc::LOCK_EX | libc::LOCK_NB).map(|()| Some(fd)),
@@ -432,7 +484,7 @@ fn claim(dir: &Directory, name: &CStr, kind: u32) -> Result<Option<Fd>, Errno> {
     }
 }
 
-/// `.memtun-new-PID-TID-COUNTER`
+/// Makes a name of the form `.memtun-new-PID-TID-COUNTER`.
 fn temporary_name() -> Result<PathBuf, Errno> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let mut name = PathBuf::concat(&[NEW])?;
@@ -444,7 +496,8 @@ fn temporary_name() -> Result<PathBuf, Errno> {
     Ok(name)
 }
 
-/// Is this the first process of a net to tell of something that has this number? Yes where there is no such net.
+/// Is this the first process of the net at `path` to report something that has this number? The
+/// answer is yes where there is no such net.
 pub fn says_first(path: &[u8], number: u64) -> bool {
     let make = || {
         let name = numbered(SAID, number).ok()?;

@@ -1,5 +1,5 @@
-//! Processes that cannot reach their net any more: by limits, or because they became another user or got another root
-//! directory since they joined it.
+//! Processes that cannot reach their net any more: because of limits, or because they became
+//! another user or got another root directory since they joined it.
 #![forbid(unsafe_code)]
 
 use super::place::Place;
@@ -9,7 +9,7 @@ use crate::seldom::is_due;
 use crate::Errno;
 use std::sync::atomic::AtomicU64;
 
-/// A call of the program's that needs the files of its net.
+/// A call of the program's that needs the files of its net, and that may fail for want of them.
 #[derive(Clone, Copy)]
 pub enum Refused {
     /// Opening a special device.
@@ -28,8 +28,10 @@ impl Refused {
 }
 
 impl NetDir {
-    /// What a call of the program's fails with when an operation on the net's files has failed so, after one sentence that
-    /// says why. A process that may not use its net any more is to the kernel's driver one without CAP_NET_ADMIN.
+    /// Returns the errno that a call of the program's gets when an operation on the net's files
+    /// failed with `failed`, after logging one sentence that says why. For a process that may not
+    /// use its net any more it is EPERM: to the kernel's driver such a process is one without
+    /// CAP_NET_ADMIN.
     #[cold]
     pub fn refused(&self, call: Refused, failed: Errno) -> Errno {
         static LAST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];

@@ -1,19 +1,19 @@
-//! Who and where a process is.
+//! Who and where a process is, as far as that decides what it can reach.
 #![forbid(unsafe_code)]
 
 use crate::sys;
 
-/// What a process sees of the file system: by its user and its root directory.
+/// What decides which files a process can reach: its user and its root directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place {
-    /// Effective user.
+    /// Effective user id of the process.
     pub(super) user: u32,
-    /// Device and inode.
+    /// Device and inode of the root directory; None when they cannot be read.
     pub(super) root: Option<(u64, u64)>,
 }
 
 impl Place {
-    /// The calling process, now.
+    /// Returns the place of the calling process, now.
     pub fn here() -> Place {
         let root = sys::fstatat(libc::AT_FDCWD, c"/", 0);
         Place {

@@ -1,4 +1,4 @@
-//! Clearing up a whole net, and removing it. Only memtun's own files are removed.
+//! Clears up a whole net, and removes it. Only memtun's own files are removed.
 #![forbid(unsafe_code)]
 
 use super::captured::is_capturer_alive;
@@ -15,7 +15,12 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {
-    /// Clears up after everything that is dead in the net. Wants the net's lock. Inodes of the living tunnels.
+    /// Clears up after everything that is dead in the net, and returns the inodes of the living
+    /// tunnels' bells in ascending order. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// What opening or reading the net's directory fails with.
     pub fn sweep(&self, local: &dyn Local) -> Result<Vec<u64>, Errno> {
         let captured = self.capturer_lives();
         let dir = self.open_dir()?;
@@ -31,7 +36,7 @@ impl NetDir {
                     living.push(inode);
                 }
             } else if let Some(inode) = number_of(TUNNEL, entry) {
-                // Its bell is gone when a process died while it cleared up.
+                // The tunnel's bell is gone when a process died while it cleared up.
                 let bell = dir.inode(numbered(BELL, inode)?.cstr());
                 if matches!(bell, Err(Errno(libc::ENOENT))) {
                     let _ = dir.unlink(entry);
@@ -48,13 +53,14 @@ impl NetDir {
                 match self.find_interface(&name, local) {
                     Ok(Some(interface)) => indices.push(interface.ifindex.load(Relaxed) as u64),
                     Ok(None) => {}
-                    // Not an interface's file, or not to be read now: nothing is said of its link.
+                    // The file is not an interface's, or cannot be read now: its link's FIFO must
+                    // stay.
                     Err(_) => unknown = true,
                 }
             }
         }
         for entry in &entries {
-            // Its interface is gone; whoever deleted it was killed in the middle of that.
+            // The FIFO's interface is gone; whoever deleted it was killed in the middle of that.
             if !unknown && number_of(LINK, entry).is_some_and(|index| !indices.contains(&index)) {
                 let _ = dir.unlink(entry);
             }
@@ -63,14 +69,16 @@ impl NetDir {
         Ok(living)
     }
 
-    /// The calling process leaves a private net, which goes if it was the last member and no descriptor of a tunnel is left
-    /// anywhere. Nobody is asked for a lock and nothing is allocated: a process may end in any way. True when it is gone.
+    /// Makes the calling process leave a private net. The net is removed if this was its last
+    /// member and no descriptor of a tunnel is left anywhere. This takes no lock and allocates
+    /// nothing, because a process may end in any way. Returns whether the net is gone.
     pub fn leave_private(&self) -> bool {
         self.life.end();
         self.remove_if_deserted()
     }
 
-    /// [`NetDir::leave_private`] for somebody who stays: a private net without members goes now.
+    /// Removes a private net that has no members. Unlike [`NetDir::leave_private`] this is for a
+    /// process that stays as it is. Returns whether the net is gone.
     pub fn remove_if_deserted(&self) -> bool {
         let Ok(dir) = self.open_dir() else {
             return false;
@@ -78,8 +86,13 @@ impl NetDir {
         remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
     }
 
-    /// Removes the net now, whoever uses it. ENOTEMPTY with a name when the directory holds something that is not memtun's:
-    /// that stays, and the directory with it.
+    /// Removes the net now, whoever uses it.
+    ///
+    /// # Errors
+    ///
+    /// - ENOTEMPTY, with a name, when the directory holds something that is not memtun's. That
+    ///   stays, and so does the directory.
+    /// - What opening the directory or removing a file fails with, without a name.
     pub fn remove(&self) -> Result<(), (Errno, Option<CString>)> {
         let plain = |e| (e, None);
         let dir = self.open_dir().map_err(plain)?;
@@ -90,8 +103,8 @@ impl NetDir {
     }
 }
 
-/// Removes the private nets of this user in a directory like /dev/shm in which nobody lives. `prefix`: what their names
-/// begin with.
+/// Removes the private nets of this user in which nobody lives from `base`, a directory like
+/// /dev/shm. `prefix` is what the nets' names begin with.
 pub fn sweep_base(base: &CStr, prefix: &[u8]) {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY;
     let Ok(parent) = sys::open_internal(base, flags, 0) else {
@@ -105,7 +118,8 @@ pub fn sweep_base(base: &CStr, prefix: &[u8]) {
         true
     });
     for name in names {
-        // Another user's is refused here, like a link or anything else that only has the name.
+        // The directory of another user is refused here, and so is a link or anything else that
+        // only has such a name.
         if let Ok(dir) = Directory::verify_at(parent.raw(), &name, None) {
             if remove_if_deserted(&dir) == Ok(true) {
                 let _ = dir.remove_at(parent.raw(), &name);
@@ -114,7 +128,7 @@ pub fn sweep_base(base: &CStr, prefix: &[u8]) {
     }
 }
 
-/// `PREFIX` and two numbers: what [`crate::temporary::name`] makes.
+/// Is this name `PREFIX` and two numbers, as [`crate::net::temporary::name`] makes it?
 fn is_chosen_name(name: &[u8], prefix: &[u8]) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     name.strip_prefix(prefix).is_some_and(|rest| {
@@ -124,14 +138,15 @@ fn is_chosen_name(name: &[u8], prefix: &[u8]) -> bool {
     })
 }
 
-/// Removes the files of a private net in which nobody lives. True when the directory may go, which is empty then unless
-/// somebody put something else there.
+/// Removes the files of a private net in which nobody lives. Returns true when the directory may be
+/// removed; it is empty then unless somebody put something else there.
 fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     let (state, _) = match dir.open(STATE, libc::O_RDWR, libc::S_IFREG) {
         Ok(opened) => opened,
         Err(Errno(libc::ENOENT)) => {
-            // Its maker may have died before the state was there; one that lives begins anew. The mark comes first: without
-            // it nothing here is ours but a directory with nothing in it.
+            // The process that made it may have died before the state was there; one that lives
+            // begins anew. The mark is made first: without it this may be anybody's directory, and
+            // only an empty one may go.
             let marked = dir.inode(PRIVATE).is_ok();
             let mut empty = true;
             dir.each_entry(|entry| {
@@ -146,7 +161,8 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     if dir.open(PRIVATE, libc::O_RDONLY, libc::S_IFREG).is_err() {
         return Ok(false);
     }
-    // As long as this descriptor is open nobody becomes a member. Who has left for another image has said so before.
+    // As long as this descriptor is open nobody becomes a member. A member that has left for
+    // another image has noted that before.
     if life::exclude_members(&state).is_err()
         || images::is_any_on_the_way(&state)
         || is_capturer_alive(dir)
@@ -166,19 +182,22 @@ fn remove_if_deserted(dir: &Directory) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// Removes what is memtun's. The name of something that is not.
+/// Removes memtun's files from a net. Returns the name of something that is not memtun's, if there
+/// is any.
 fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
-    /// Somebody may go on making files for a while.
+    /// Number of passes over the directory: somebody may go on making files for a while.
     const PASSES: usize = 1000;
     let mut other = None;
     for _ in 0..PASSES {
         let mut found = false;
         other = None;
         let mut failed = Ok(());
-        // Removing while reading may skip entries: again from the beginning until a pass finds nothing.
+        // Removing entries while reading the directory may skip some, so it is read again from the
+        // beginning until a pass finds nothing.
         dir.each_entry(|entry| {
             if entry == PRIVATE {
-                // The last one: who is killed before that leaves a net that is still known to be nobody's.
+                // The mark goes last: a process that is killed before that leaves a net that is
+                // still known to be private, and that somebody else can remove.
                 return true;
             }
             if !is_ours(dir, entry) {
@@ -201,7 +220,8 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     Ok(other)
 }
 
-/// Removes the mark of a private net, unless somebody makes a net there. True when there is none any more.
+/// Removes the mark of a private net, unless somebody is making a net there. Returns true when
+/// there is no mark any more.
 fn remove_mark(dir: &Directory) -> bool {
     let is_missing = |name| matches!(dir.inode(name), Err(Errno(libc::ENOENT)));
     match claim(dir, PRIVATE, libc::S_IFREG) {
@@ -211,7 +231,8 @@ fn remove_mark(dir: &Directory) -> bool {
     }
 }
 
-/// Is this one of the files that memtun makes? An interface's file by what it holds: its name says nothing.
+/// Is this one of the files that memtun makes? An interface's file is recognised by what it holds,
+/// because it may have any name.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry == STATE || entry == CAPTURER || entry == PRIVATE {
         return true;
@@ -237,7 +258,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
         && Header::of_bytes(&head) == Some(Kind::Interface as u32)
 }
 
-/// Was this file being made by somebody who died?
+/// Was this file being made by a process that died?
 fn is_abandoned(dir: &Directory, entry: &CStr) -> bool {
     if !entry.to_bytes().starts_with(NEW) {
         return false;

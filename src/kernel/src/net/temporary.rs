@@ -1,7 +1,7 @@
 //! Nets without a name of their own: where they are made and what they are called.
 //!
-//! `BASE/memtun-UID-PID-RANDOM`. The name is for people: what makes such a net go with its last member is a mark in it, see
-//! [`crate::net`].
+//! Such a net is called `BASE/memtun-UID-PID-RANDOM`. The name is for people: a mark in the net
+//! makes it go with its last member, see [`crate::net`].
 #![forbid(unsafe_code)]
 
 use crate::sys::{self, PathBuf};
@@ -9,7 +9,9 @@ use crate::Errno;
 
 const PREFIX: &[u8] = b"memtun-";
 
-/// The first of /dev/shm, $XDG_RUNTIME_DIR and $TMPDIR that is a directory to write in, else /tmp.
+/// Returns the directory for nets without a name: the first of /dev/shm, $XDG_RUNTIME_DIR and
+/// $TMPDIR in which the caller may write, or else /tmp. `variable` returns the value of an
+/// environment variable.
 pub fn base_directory(variable: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
     let candidates = [
         Some(b"/dev/shm".to_vec()),
@@ -28,7 +30,11 @@ pub fn base_directory(variable: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
         .unwrap_or_else(|| b"/tmp".to_vec())
 }
 
-/// A name for a net of this process, and of no other.
+/// Returns a new path under `base` for a net of this process.
+///
+/// # Errors
+///
+/// ENAMETOOLONG when the path is too long.
 pub fn name(base: &[u8]) -> Result<PathBuf, Errno> {
     let mut path = PathBuf::concat(&[base, b"/"])?;
     path.push(prefix()?.bytes())?;
@@ -38,7 +44,7 @@ pub fn name(base: &[u8]) -> Result<PathBuf, Errno> {
     Ok(path)
 }
 
-/// `memtun-UID-`
+/// Makes the beginning of such names, `memtun-UID-`.
 fn prefix() -> Result<PathBuf, Errno> {
     let mut prefix = PathBuf::concat(&[PREFIX])?;
     prefix.push_number(sys::effective_uid() as u64)?;
@@ -46,7 +52,8 @@ fn prefix() -> Result<PathBuf, Errno> {
     Ok(prefix)
 }
 
-/// Removes nets of this user under `base` that nobody named and in which nobody lives.
+/// Removes the nets of this user under `base` that have no name of their own and in which nobody
+/// lives.
 pub fn sweep(base: &[u8]) {
     if let (Ok(base), Ok(prefix)) = (PathBuf::concat(&[base]), prefix()) {
         super::sweep_base(base.cstr(), prefix.bytes());

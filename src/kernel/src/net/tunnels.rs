@@ -1,4 +1,4 @@
-//! Tunnels: making one, knowing that it is alive, clearing up after a dead one.
+//! Tunnels: how one is made, how it is known to be alive, and how others clear up after a dead one.
 #![forbid(unsafe_code)]
 
 use super::{claim, numbered, temporary_name, Directory, Local, NetDir, NoTunnels, BELL, TUNNEL};
@@ -11,7 +11,13 @@ use crate::Errno;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 impl NetDir {
-    /// Makes a tunnel: its bell opened with `flags` (access mode replaced by O_RDWR), locked, published; its state.
+    /// Makes and publishes a tunnel. Returns the descriptor of its bell, opened with `flags` (with
+    /// O_RDWR as access mode) and locked, which the caller owns; the bell's inode; and the mapped
+    /// state.
+    ///
+    /// # Errors
+    ///
+    /// What making, opening or mapping the tunnel's files fails with.
     pub fn create_tunnel(&self, flags: i32) -> Result<(Fd, u64, Mapped<TunnelState>), Errno> {
         let (bell, inode, state) = self.make(|dir| {
             let temporary = temporary_name()?;
@@ -19,7 +25,8 @@ impl NetDir {
             let made = create_bell(dir, flags).and_then(|(bell, inode)| {
                 state.open_flags.store(flags as u32, Relaxed);
                 let name = numbered(TUNNEL, inode)?;
-                // The inode is new: what has its number is left over from a bell that is gone.
+                // The bell's inode is new, so a file with its number is left over from a bell that
+                // is gone.
                 let _ = dir.unlink(name.cstr());
                 dir.link(temporary.cstr(), name.cstr()).inspect_err(|_| {
                     if let Ok(name) = numbered(BELL, inode) {
@@ -40,14 +47,24 @@ impl NetDir {
         }
     }
 
-    /// The state of a tunnel of this net.
+    /// Maps the state of the tunnel whose bell has this inode.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is no such tunnel, EUCLEAN when its file is damaged, and what mapping it
+    /// fails with otherwise.
     pub fn tunnel(&self, inode: u64) -> Result<Mapped<TunnelState>, Errno> {
         self.open_dir()?
             .map(numbered(TUNNEL, inode)?.cstr())
             .map_err(|(e, _)| e)
     }
 
-    /// Locks a tunnel; a bell that a dead process left wrong is put right.
+    /// Takes a tunnel's lock. If a process died with it and left the bell in a wrong state, the
+    /// bell is repaired.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when the calling thread holds the lock already, or when it is not released in time.
     #[inline]
     pub fn lock_tunnel<'t>(
         &self,
@@ -66,7 +83,8 @@ impl NetDir {
         locked
     }
 
-    /// Clears up after a tunnel if its last descriptor is gone. Wants the net's lock.
+    /// Clears up after a tunnel if its last descriptor is gone, and returns whether it is. The
+    /// caller holds the net's lock.
     pub fn reap_tunnel(&self, inode: u64, local: &dyn Local) -> bool {
         let Ok(dir) = self.open_dir() else {
             return false;
@@ -77,7 +95,8 @@ impl NetDir {
         let Ok(name) = numbered(BELL, inode) else {
             return false;
         };
-        // Open until the end: as long as somebody has the bell open, no new one can get its inode.
+        // The bell stays open until the end: as long as somebody has it open, no new one can get
+        // its inode.
         let Ok(_bell) = claim(&dir, name.cstr(), libc::S_IFIFO) else {
             return false;
         };
@@ -99,7 +118,8 @@ impl NetDir {
         true
     }
 
-    /// Takes a dead tunnel off its interface, which ends with its last one unless it is persistent.
+    /// Takes a dead tunnel off its interface. The interface ends with its last tunnel unless it is
+    /// persistent.
     fn leave(
         &self,
         interface: &Mapped<InterfaceState>,
@@ -107,14 +127,15 @@ impl NetDir {
         tunnel: &Mapped<TunnelState>,
         local: &dyn Local,
     ) {
-        // Also when somebody holds the interface's lock and does not go on: the queue is gone, whoever counts it.
+        // This goes on even when somebody holds the interface's lock and does not let it go: the
+        // queue is gone, whoever counts it.
         let _interface_lock = self.lock_interface(interface, Patience::Brief);
         interface.remove_queue(inode);
         let locked = self.lock_tunnel(inode, tunnel, Patience::Brief);
         tunnel.attachment.store(Attachment::None as u32, Release);
         match &locked {
             Ok(locked) => self.discard(locked),
-            // Its file goes, with what is in it.
+            // The tunnel's file goes, and the packets in it go with it.
             Err(_) => self.discarded(tunnel, tunnel.ring.queued()),
         }
         drop(locked);
@@ -128,7 +149,8 @@ impl NetDir {
         }
     }
 
-    /// Drops what is queued in a tunnel. The net counts it; the interface does not, as the kernel's driver.
+    /// Drops the packets that are queued in a tunnel. The net counts them; the interface does not,
+    /// as with the kernel's driver.
     pub fn discard(&self, tunnel: &TunnelGuard<'_>) {
         self.discarded(tunnel, tunnel.queue().clear());
     }

@@ -1,6 +1,7 @@
-//! Permissions and faults: how a test makes a program's calls fail on purpose.
+//! Permissions and faults, by which a test makes a program's calls fail on purpose.
 //!
-//! They stand in the net's shared state, so that they can be changed while the program runs, from any process.
+//! They stand in the net's shared state, so that any process can change them while the program
+//! runs.
 #![forbid(unsafe_code)]
 
 use crate::request;
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Calls that faults can be set on.
+/// The calls on which faults can be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 #[non_exhaustive]
@@ -24,7 +25,8 @@ pub enum Operation {
     Write = 4,
     /// An ioctl on a tunnel, or on any socket about an interface of the net.
     Ioctl = 8,
-    /// Closing a tunnel. The descriptor is gone all the same, as with the kernel's close(2).
+    /// Closing a tunnel. The descriptor is closed even if the call fails, as with the kernel's
+    /// close(2).
     Close = 16,
 }
 
@@ -36,26 +38,27 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("close", Operation::Close),
 ];
 
-/// Where no request is that concerns a tunnel or an interface: behind those of files, before those of terminals, by which
-/// FIONBIO stands. A decimal number in here is a hexadecimal one that lacks its 0x.
+/// Numbers that no request about a tunnel or an interface has. They lie above the numbers for files
+/// and below those for terminals, near which FIONBIO stands. A decimal number in this range is a
+/// hexadecimal one that lacks its 0x.
 const FREE: Range<u32> = 0x100..0x5400;
 
-/// What a net permits: `MemoryIOSystem.permissions` of the seed.
+/// What a net permits. Twisted's `MemoryIOSystem.permissions` is the model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Permission {
     /// Opening special devices.
     Open = 1,
-    /// ioctl on tunnels, and on any socket about an interface of the net.
+    /// Making an ioctl on a tunnel, or on any socket about an interface of the net.
     Ioctl = 2,
-    /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to somebody else's (TUNSETOWNER, TUNSETGROUP), and
-    /// changing them by requests on sockets.
+    /// What the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to those of others
+    /// (TUNSETOWNER, TUNSETGROUP), and changing them by requests on sockets.
     NetAdmin = 4,
 }
 
 impl Permission {
-    /// Every permission, as programs have them unless told otherwise.
+    /// Every permission. Programs have them all unless a test takes some away.
     pub const ALL: [Permission; 3] = [Permission::Open, Permission::Ioctl, Permission::NetAdmin];
 }
 
@@ -84,21 +87,22 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`, `ioctl:TUNSETIFF=EBUSY@1`,
-/// `open=ENOENT`. WHEN counts the calls of that operation from the moment the fault is set: `N`, `N-M` or `N-` (from the
-/// Nth on); without it every call fails until the fault is taken back. REQUEST and ERRNO may be numbers, as `ioctl:0x8916=5`.
+/// A fault, written `OPERATION[:REQUEST]=ERRNO[@WHEN]`: `write=EINTR@1`, `read=EAGAIN@3-5`,
+/// `ioctl:TUNSETIFF=EBUSY@1`, `open=ENOENT`. WHEN counts the calls of that operation from the
+/// moment at which the fault is set: `N`, `N-M` or `N-` (from the Nth on). Without it every call
+/// fails until the fault is taken back. REQUEST and ERRNO may be numbers, as in `ioctl:0x8916=5`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The call.
+    /// The call that fails.
     pub operation: Operation,
-    /// ioctl request, None for all.
+    /// The ioctl request whose calls fail; None means every request.
     pub request: Option<u32>,
-    /// What it fails with.
+    /// The errno that the call fails with.
     pub errno: Errno,
     /// First call that fails, counted from 1.
     pub first: u32,
-    /// Last call that fails, `u32::MAX` for no end.
+    /// Last call that fails, counted from 1; `u32::MAX` means that there is no last one.
     pub last: u32,
 }
 
@@ -163,7 +167,7 @@ impl FromStr for Fault {
     }
 }
 
-/// The number of a request; what is wrong with it otherwise, or with a fault on it.
+/// Returns the number of a request, or what is wrong with the request or with a fault on it.
 fn request_number(name: &str) -> Result<u32, String> {
     let named = request::by_name(name);
     let hexadecimal = name.strip_prefix("0x").or(name.strip_prefix("0X"));
@@ -224,21 +228,48 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a net permits and which calls fail in it. A [`NetDir`](crate::NetDir) is one, too.
+/// What a net permits and which calls fail in it. Its functions can be called on a
+/// [`NetDir`](crate::NetDir), which dereferences to the state that implements it.
 pub trait Policy {
-    /// Does an ioctl about an interface of the net fail, made on a descriptor that is no tunnel?
+    /// Checks an ioctl about an interface of the net that is made on a descriptor that is not a
+    /// tunnel's.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM when the permission for ioctls has been taken away.
+    /// - The errno of a fault on `request`.
     fn socket_ioctl(&self, request: u32) -> Result<(), Errno>;
+    /// Checks a permission.
+    ///
+    /// # Errors
+    ///
     /// EPERM when this permission has been taken away.
     fn permit_check(&self, what: Permission) -> Result<(), Errno>;
-    /// Counts a call and fails it if a fault says so. One load where there is none.
+    /// Counts a call, and fails it if a fault says so. `request` is the ioctl's, or 0. This costs
+    /// one load where no fault is set.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the fault.
     fn fault_check(&self, operation: Operation, request: u32) -> Result<(), Errno>;
-    /// Does a fault fail this call? For operations that the caller makes itself.
+    /// Does the same as [`Policy::fault_check`] for an operation that has no request and that the
+    /// caller carries out itself.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the fault.
     fn call_fault(&self, operation: Operation) -> Result<(), Errno>;
-    /// Sets a fault. Wants the net's lock. A slot whose calls have all passed is used again.
+    /// Sets a fault. A slot whose failing calls have all passed is used again. The caller holds the
+    /// net's lock.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC when every slot is in use.
     fn set_fault(&self, fault: &Fault) -> Result<(), Errno>;
-    /// The faults in force, spent ones left out.
+    /// Returns the faults in force; those whose calls have all passed are left out.
     fn list_faults(&self) -> Vec<Fault>;
-    /// Takes back the faults that equal `fault`, or all. Wants the net's lock. How many there were.
+    /// Takes back the faults that equal `fault`, or all of them for None, and returns how many
+    /// there were. The caller holds the net's lock.
     fn take_back(&self, fault: Option<&Fault>) -> usize;
 }
 

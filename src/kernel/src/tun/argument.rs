@@ -3,12 +3,20 @@
 
 use crate::Errno;
 
-/// The third argument of an ioctl: a number, or memory of the program.
+/// The third argument of an ioctl: a number, or the address of memory of the program.
 pub trait Argument {
-    /// The argument itself.
+    /// Returns the argument itself.
     fn value(&self) -> usize;
-    /// Fills `into` from where the argument points. EFAULT when that is not readable.
+    /// Fills `into` with the memory at which the argument points.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not readable.
     fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno>;
-    /// Stores `from` where the argument points. EFAULT when that is not writable.
+    /// Stores `from` in the memory at which the argument points.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not writable.
     fn store(&mut self, from: &[u8]) -> Result<(), Errno>;
 }

@@ -1,4 +1,4 @@
-//! TUNSETIFF: finding or making the interface (`tun_set_iff`, `tun_attach`).
+//! Carries out TUNSETIFF: finds or makes the interface (`tun_set_iff`, `tun_attach`).
 #![forbid(unsafe_code)]
 
 use super::argument::Argument;
@@ -15,18 +15,18 @@ use crate::{sys, Errno, Name, Permission};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-/// What a process gives a new interface.
+/// What a process gives a new interface that it makes.
 #[derive(Clone, Copy, Debug)]
 pub struct AttachOptions {
-    /// Up from the start (MEMTUN_LINK).
+    /// Is the interface up from the start? MEMTUN_LINK says so.
     pub link_up: bool,
 }
 
-/// Names that are no tunnel interfaces in any network namespace.
+/// Names that are never tunnel interfaces, in any network namespace.
 const FOREIGN: &[&[u8]] = &[b"lo"];
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// TUNSETIFF with its ifreq at `arg`, in the kernel's order of checks.
+    /// Carries out TUNSETIFF with the ifreq at `arg`, in the kernel's order of checks.
     pub(super) fn set_iff(
         &self,
         fd: i32,
@@ -43,7 +43,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let flags = ifreq.flags() as u32;
         let wanted = ifreq.name();
         let name = self.policy_name(&wanted);
-        /// Others make interfaces meanwhile only where this process was taken for stopped, or a handler interrupts it.
+        /// Number of attempts. Others make interfaces while this process holds the net's lock only
+        /// where it was taken for stopped, or where a signal handler interrupts it.
         const TRIES: usize = 8;
         let mut attached = self.attach(fd, &name, flags, options, local);
         for _ in 1..TRIES {
@@ -57,11 +58,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.requested_flags.store(flags, Relaxed);
         ifreq.set_name(&load_name(&interface.name));
         self.set_interface(interface);
-        // The device stays also when the program's memory cannot take its name.
+        // The device stays even when the program's memory cannot take its name.
         arg.store(&ifreq.0)
     }
 
-    /// The seed gives every interface another name than the requested one, to catch programs that ignore the answer.
+    /// Returns the name that the net's policy makes of the requested one. Twisted's
+    /// `MemoryIOSystem` gives every interface another name than the requested one, to catch
+    /// programs that ignore the answer.
     fn policy_name(&self, wanted: &Name) -> Name {
         let suffix = load_name(&self.net.rename);
         let suffix = suffix.as_bytes();
@@ -73,7 +76,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         joined.and_then(|j| Name::new(j.bytes())).unwrap_or(*wanted)
     }
 
-    /// Wants the net's lock.
+    /// Finds or makes the interface and adds this tunnel to it. The caller holds the net's lock.
     fn attach(
         &self,
         fd: i32,
@@ -112,7 +115,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(Errno(libc::EBUSY));
                 }
                 if interface.queue_count() == 0 {
-                    // A persistent device takes the framing of whoever comes first again; its send buffer starts anew.
+                    // A persistent device takes the framing of the first tunnel that attaches
+                    // again, and its send buffer starts anew.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
                     interface
                         .tun_flags
@@ -128,7 +132,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(interface)
     }
 
-    /// Adds this tunnel to an interface that others may change meanwhile, having taken this process for stopped.
+    /// Adds this tunnel to an interface that others may change meanwhile, because they took this
+    /// process for stopped.
     fn add_to(&self, interface: &Mapped<InterfaceState>, fd: i32) -> Result<(), Errno> {
         let _lock = self.net.lock_interface(interface, Patience::Program)?;
         let single = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE == 0;
@@ -137,7 +142,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         self.become_queue(interface, fd)?;
         if interface.deleted.load(SeqCst) != 0 {
-            // The deletion has not seen this queue.
+            // The interface was deleted meanwhile, and the deletion has not seen this queue.
             self.unattach();
             return Err(Errno(libc::EEXIST));
         }
@@ -145,8 +150,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(())
     }
 
-    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The tunnel is ready before
-    /// the interface names it: whoever finds it there can use it.
+    /// Makes this tunnel a queue of an interface that is locked or that nobody else sees yet. The
+    /// tunnel is ready before the interface names it, so that whoever finds it there can use it.
     fn become_queue(&self, interface: &InterfaceState, fd: i32) -> Result<(), Errno> {
         let lock = self
             .net
@@ -171,7 +176,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .store(Attachment::None as u32, Release);
     }
 
-    /// A new interface with this tunnel as its queue.
+    /// Makes a new interface that has this tunnel as its queue.
     fn create(
         &self,
         fd: i32,
@@ -216,7 +221,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(interface)
     }
 
-    /// The lowest free number for a pattern; a plain name if it is one (`dev_get_valid_name`).
+    /// Returns the name with the lowest free number for a pattern, or a plain name itself
+    /// (`dev_get_valid_name`).
     fn choose_name(&self, pattern: &Name, local: &dyn Local) -> Result<Name, Errno> {
         let Some((prefix, suffix)) = pattern.pattern()? else {
             return if pattern.is_valid() {
@@ -252,7 +258,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Err(Errno(libc::ENFILE))
     }
 
-    /// TUNSETQUEUE: switches this queue on or off.
+    /// Carries out TUNSETQUEUE: attaches or detaches this queue.
     pub(super) fn set_queue(&self, fd: i32, flags: u32) -> Result<(), Errno> {
         let _net = self.net.lock()?;
         let invalid = Err(Errno(libc::EINVAL));
@@ -260,7 +266,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return invalid;
         };
         let attached = self.attachment() == Attachment::Attached;
-        // With both bits the first one asked about decides.
+        // With both bits set, the kernel tests IFF_ATTACH_QUEUE first, and only an attached queue
+        // gets to the other test.
         let attach = match (flags & IFF_ATTACH_QUEUE != 0, flags & IFF_DETACH_QUEUE != 0) {
             (true, _) if !attached => true,
             (false, true) if attached => false,

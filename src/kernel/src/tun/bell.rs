@@ -1,7 +1,8 @@
-//! The bell: the FIFO behind a tunnel's descriptor, readable exactly while the inbound queue is not empty.
+//! The bell of a tunnel: the FIFO behind its descriptor, which is readable exactly while the
+//! inbound queue is not empty.
 //!
-//! Every function here wants the tunnel's lock held. The number of bytes in the FIFO stands beside it in shared memory;
-//! after a process died with the lock, [`repair`] counts them anew.
+//! Every function here needs the tunnel's lock held. The number of bytes in the FIFO stands in the
+//! tunnel's shared state. After a process died with the lock, [`repair`] counts them anew.
 #![forbid(unsafe_code)]
 
 use crate::shm::layout::TunnelState;
@@ -12,17 +13,20 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-/// In [`TunnelState::signals`]: O_ASYNC is in force.
+/// Bit of [`TunnelState::signals`]: O_ASYNC is in force.
 pub const SIGNALS: u32 = 1;
-/// One that sleeps on the descriptor while it is. (Who dies in his sleep stays counted, and costs a signal too many.)
+/// One thread that sleeps on the descriptor while O_ASYNC is in force, as it is counted in
+/// [`TunnelState::signals`]. A thread that dies in its sleep stays counted, which costs one signal
+/// too many.
 pub const SLEEPER: u32 = 2;
-/// Somebody may sleep in a way that is not counted.
+/// Bit of [`TunnelState::signals`]: somebody may sleep in a way that is not counted.
 pub const UNCOUNTED: u32 = 1 << 31;
 
-/// Beyond this the bell is not filled further for edges; a byte is taken out for each that goes in.
+/// Bytes in the bell above which it is not filled further for edges: for each byte that goes in,
+/// one is taken out.
 const MOST: u32 = 4096;
 
-/// A packet has been queued.
+/// Rings the bell after a packet has been queued. `fd` is a descriptor of the bell.
 #[inline]
 pub fn packet_queued(tunnel: &TunnelState, fd: i32) {
     let inside = tunnel.bell.load(Relaxed);
@@ -31,7 +35,7 @@ pub fn packet_queued(tunnel: &TunnelState, fd: i32) {
     }
 }
 
-/// Does the next packet ring?
+/// Does the next packet ring the bell?
 #[inline]
 pub fn will_ring(tunnel: &TunnelState) -> bool {
     tunnel.bell.load(Relaxed) == 0 || tunnel.ring_always.load(Relaxed) != 0
@@ -47,7 +51,7 @@ fn add_byte(tunnel: &TunnelState, fd: i32, inside: u32) {
     }
 }
 
-/// Packets have been taken: silent when none is left.
+/// Silences the bell after packets have been taken, if none is left.
 #[inline]
 pub fn packets_taken(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
     if tunnel.ring.queued() == 0 && tunnel.bell.load(Relaxed) != 0 {
@@ -55,17 +59,18 @@ pub fn packets_taken(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
     }
 }
 
-/// Empties the bell. `never_blocks`: the descriptor is known to have O_NONBLOCK; what stands in shared memory is no such
-/// knowledge.
+/// Empties the bell. `never_blocks` says that the descriptor is known to have O_NONBLOCK; the flags
+/// in shared memory are no such knowledge.
 pub fn silence(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
     let inside = tunnel.bell.load(Relaxed).max(1) as usize;
     without_signals(tunnel, fd, || take_bytes(fd, inside, never_blocks));
     tunnel.bell.store(0, Relaxed);
 }
 
-/// A FIFO signals with O_ASYNC also when it is read; the driver does not. So nobody owns it meanwhile: O_ASYNC off and on
-/// again would change the descriptor that a signal names. (On a descriptor that is not the tunnel's own this does nothing,
-/// and a signal too many may come.)
+/// Runs `run` so that it raises no signal. With O_ASYNC a FIFO signals also when it is read, and
+/// the kernel's tun driver does not, so the descriptor has no owner meanwhile. Turning O_ASYNC off
+/// and on again would change the descriptor that a signal names. Through a descriptor that is not
+/// the tunnel's own this does nothing, and one signal too many may come.
 fn without_signals(tunnel: &TunnelState, fd: i32, run: impl FnOnce()) {
     if tunnel.signals.load(Relaxed) & SIGNALS == 0 || !may(Extra::Flags) {
         return run();
@@ -80,16 +85,17 @@ fn silently(fd: i32, run: impl FnOnce()) {
         let _ = sys::set_owner_of(fd, &owner);
         return;
     }
-    // Nobody's, or somebody's in another PID namespace.
+    // The descriptor has no owner, or one in another PID namespace.
     let flags = sys::status_flags(fd).unwrap_or(0);
     let _ = sys::set_status_flags(fd, flags & !libc::O_ASYNC);
     run();
     let _ = sys::set_status_flags(fd, flags);
 }
 
-/// Reads up to `n` bytes that are there. Asks first unless the descriptor never blocks: somebody who does not know of
-/// memtun may have read the FIFO, and a read that waits would keep the lock for ever. In a sandbox that does not allow the
-/// question such a thief is not reckoned with.
+/// Reads up to `n` bytes that are there. It asks first how many there are, unless the descriptor
+/// never blocks: somebody who does not know of memtun may have read the FIFO, and a read that waits
+/// would keep the lock for ever. In a sandbox that does not allow the question no such reader is
+/// expected.
 fn take_bytes(fd: i32, n: usize, never_blocks: bool) {
     let mut left = if never_blocks || !may(Extra::Ask) {
         n
@@ -110,15 +116,17 @@ fn take_bytes(fd: i32, n: usize, never_blocks: bool) {
     }
 }
 
-/// The link came up: wakes whoever was told that the tunnel is not writable, without a lasting change. An edge for epoll,
-/// a new look for poll, a signal for O_ASYNC; and nobody who waits for something to read, as with the driver. `fresh` opens
-/// the bell once more with O_NONBLOCK.
+/// Wakes those who were told that the tunnel is not writable, because the link came up, without a
+/// lasting change to the bell. They get an edge for epoll, a new look for poll, and a signal for
+/// O_ASYNC. As with the driver, nobody is woken who waits for something to read. `fresh` opens the
+/// bell once more with O_NONBLOCK.
 pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<Fd>) {
     if tunnel.wants_space.swap(0, Relaxed) == 0 {
         return;
     }
-    // A pipe that is given a size, the one it has too, wakes its writers' queue alone. Whoever waits in it looks again:
-    // for room it is there, for a packet it sleeps on.
+    tunnel.told_of_space.fetch_add(1, Relaxed);
+    // Setting a pipe's size, even to the size that it has, wakes the queue of its writers and no
+    // other. Whoever waits in it looks again, and sleeps on if he waits for a packet.
     let woken = sys::pipe_size(fd).and_then(|size| sys::set_pipe_size(fd, size));
     if let Err(e) = woken {
         log::debug!("waiters for a link are not woken: F_SETPIPE_SZ: {e}");
@@ -126,8 +134,9 @@ pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<
     if tunnel.signals.load(Relaxed) & SIGNALS == 0 {
         return;
     }
-    // The signal says POLL_OUT when it comes from the reading half, and that signals also when nothing is there to read.
-    // What is there must not be missed meanwhile.
+    // The signal says POLL_OUT when it comes from the reading half, which signals also when there
+    // is nothing to read. The bytes that are there must stay, so one is added for the one that is
+    // read.
     let Some(fresh) = fresh() else { return };
     if tunnel.bell.load(Relaxed) > 0 {
         silently(fd, || {
@@ -137,10 +146,11 @@ pub fn link_is_up(tunnel: &TunnelState, fd: i32, fresh: impl FnOnce() -> Option<
     let _ = sys::read(fresh.raw(), &mut [0u8]);
 }
 
-/// Rings without a packet and stays so: the interface was deleted, and readers must come back to see it. Through a descriptor
-/// that is not the tunnel's `own` that would be a signal, too: then only where somebody sleeps.
+/// Rings without a packet, and the bell stays readable: the interface was deleted, and readers must
+/// come back to see that. Through a descriptor that is not the tunnel's `own` this would raise a
+/// signal, too, so there it is done only where somebody sleeps.
 pub fn alarm(tunnel: &TunnelState, fd: i32, own: bool) {
-    // Whoever is not counted yet looks at the attachment after this.
+    // A thread that is not counted yet looks at the attachment after this.
     fence(SeqCst);
     if !own && tunnel.signals.load(SeqCst) == SIGNALS {
         return;
@@ -150,7 +160,7 @@ pub fn alarm(tunnel: &TunnelState, fd: i32, own: bool) {
     });
 }
 
-/// Makes the bell agree with the queue after a process died in between.
+/// Makes the bell agree with the queue after a process died between the two changes.
 pub fn repair(tunnel: &TunnelState, fd: i32) {
     let counted = || tunnel.bell.load(Relaxed).min(MOST);
     let inside = match may(Extra::Ask) {
@@ -159,7 +169,7 @@ pub fn repair(tunnel: &TunnelState, fd: i32) {
     };
     tunnel.bell.store(inside, Relaxed);
     if tunnel.ring.queued() == 0 && inside > 0 {
-        // A byte that may not be there is left alone: the next packet's reader takes it.
+        // A byte that may not be there is not read: the next packet's reader takes it.
         if may(Extra::Ask) {
             silence(tunnel, fd, false);
         }

@@ -1,5 +1,5 @@
-//! What stands in front of a packet on the program's side: packet information and vnet header, and the checks of
-//! `tun_get_user` and `tun_put_user` in their order.
+//! What stands in front of a packet on the program's side: packet information and vnet header. The
+//! checks of `tun_get_user` and `tun_put_user` are made in their order.
 #![forbid(unsafe_code)]
 
 use super::vnet::VnetHeader;
@@ -12,31 +12,47 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
 
-/// Memory of the program that a read fills.
+/// Memory of the program into which a read(2) puts a packet (inbound).
 pub trait Sink {
-    /// Bytes that it takes.
+    /// Length of the memory in bytes.
     fn len(&self) -> usize;
     /// Is there no room at all?
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Stores `data` at `offset`, which lies within. EFAULT when the program's memory is not writable there.
+    /// Stores `data` at `offset`. The range lies within the memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when the program's memory is not writable there.
     fn put(&mut self, offset: usize, data: &[u8]) -> Result<(), Errno>;
-    /// The same from shared memory.
+    /// Does the same as [`Sink::put`], from shared memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when the program's memory is not writable there.
     fn put_shared(&mut self, offset: usize, data: SharedBytes<'_>) -> Result<(), Errno>;
 }
 
-/// Memory of the program that a write reads.
+/// Memory of the program that holds a packet that it writes (outbound).
 pub trait Source {
-    /// Bytes that it holds.
+    /// Length of the memory in bytes.
     fn len(&self) -> usize;
-    /// Is there nothing?
+    /// Is there nothing to read?
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Fills `room` from `offset` on; the range lies within. EFAULT when the program's memory is not readable there.
+    /// Fills `room` with the bytes from `offset` on. The range lies within the memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when the program's memory is not readable there.
     fn copy(&self, offset: usize, room: &mut [u8]) -> Result<(), Errno>;
-    /// The same into shared memory.
+    /// Does the same as [`Source::copy`], into shared memory.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when the program's memory is not readable there.
     fn copy_shared(&self, offset: usize, room: SharedBytes<'_>) -> Result<(), Errno>;
 }
 
@@ -80,21 +96,22 @@ impl Source for &[u8] {
     }
 }
 
-/// The headers that an interface's packets carry.
+/// Which headers stand in front of an interface's packets; `vnet` is the vnet header's length in
+/// bytes.
 pub(super) struct Framing {
     tap: bool,
     pi: bool,
     vnet: usize,
 }
 
-/// A written packet after its headers were looked at.
+/// A packet that the program wrote, after its headers were read.
 pub(super) struct Written {
-    /// Where the payload begins in the source.
+    /// Offset in the source at which the payload begins.
     pub offset: usize,
-    /// Its length.
+    /// Length of the payload in bytes.
     pub len: usize,
     tap: bool,
-    /// Protocol of the packet information, if there is one and it counts.
+    /// Protocol of the packet information; None when the interface has none.
     proto: Option<u16>,
     vnet: Option<VnetHeader>,
 }
@@ -107,7 +124,8 @@ impl Framing {
             tap: flags & IFF_TUN == 0,
             pi: flags & IFF_NO_PI == 0,
             vnet: if flags & IFF_VNET_HDR != 0 {
-                // Never less, whatever stands in shared memory.
+                // The length is never less than that of the short header, whatever stands in shared
+                // memory.
                 interface.vnet_hdr_size.load(Relaxed).max(VNET_HDR_SIZE) as usize
             } else {
                 0
@@ -115,7 +133,8 @@ impl Framing {
         }
     }
 
-    /// Gives a packet to a reader: bytes given. The packet is lost also when this fails, as in the kernel.
+    /// Gives a packet to a reader, and returns how many bytes were given. As in the kernel, the
+    /// packet is lost even when this fails.
     #[inline]
     pub fn give(&self, packet: &Packet<'_>, sink: &mut impl Sink) -> Result<usize, Errno> {
         let room = sink.len();
@@ -135,7 +154,7 @@ impl Framing {
             if room - at < self.vnet {
                 return Err(EINVAL);
             }
-            // Nothing is offloaded on this side, so the header says nothing.
+            // Nothing is offloaded in this direction, so the header is all zeroes.
             let zeroes = [0u8; 256];
             let end = at + self.vnet;
             while at < end {
@@ -145,12 +164,13 @@ impl Framing {
             }
         }
         let some = packet.data.len().min(room - at);
-        // A payload that the program's memory cannot take is not an error of the driver's (the iterator just stops).
+        // A payload that the program's memory cannot take is not an error of the driver's: the
+        // kernel's iterator just stops there.
         let _ = sink.put_shared(at, packet.data.first(some));
         Ok(at + some)
     }
 
-    /// Looks at the headers of a written packet.
+    /// Reads the headers of a packet that the program writes, and checks their lengths.
     #[inline]
     pub fn take(&self, source: &impl Source) -> Result<Written, Errno> {
         let mut written = Written {
@@ -179,7 +199,8 @@ impl Framing {
             source.copy(written.offset, &mut header[..parsed])?;
             let header = VnetHeader::parse(&header, parsed);
             least = header.hdr_len as usize;
-            // The driver compares before it passes over the bytes that it does not look at.
+            // The driver compares the length before it skips the bytes of the header that it does
+            // not read.
             if least > written.len - parsed {
                 return Err(EINVAL);
             }
@@ -199,15 +220,16 @@ impl Written {
         self.len -= n;
     }
 
-    /// The ethertype that the host sees; EINVAL where the driver cannot tell (a tun without packet information looks at
-    /// the version nibble, and at nothing else).
+    /// Returns the ethertype that the host sees. EINVAL says that the driver cannot tell: for a TUN
+    /// without packet information it looks at the version nibble, and at nothing else.
     #[inline]
     pub fn ethertype(&self, packet: SharedBytes<'_>) -> Result<u16, Errno> {
         if self.tap {
-            // Never shorter than its Ethernet header.
+            // The packet of a TAP is never shorter than its Ethernet header, see `take`.
             let byte = |at| packet.get(at).unwrap_or(0);
             let proto = u16::from_be_bytes([byte(12), byte(13)]);
-            // eth_type_trans: below 1536 it is an 802.3 length; ETH_P_802_2, or ETH_P_802_3 for raw IPX.
+            // As in eth_type_trans, a number below 1536 is an 802.3 length; the type is ETH_P_802_3
+            // for raw IPX, and ETH_P_802_2 otherwise.
             return Ok(match proto {
                 1536.. => proto,
                 _ if packet.get(14) == Some(0xff) && packet.get(15) == Some(0xff) => 0x0001,

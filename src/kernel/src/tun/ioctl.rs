@@ -1,4 +1,4 @@
-//! The requests of the tun descriptor (`__tun_chr_ioctl`).
+//! The requests that a tun descriptor answers (`__tun_chr_ioctl`).
 #![forbid(unsafe_code)]
 
 use super::argument::Argument;
@@ -22,14 +22,23 @@ const INVALID: Errno = Errno(libc::EINVAL);
 /// What an ioctl on a tunnel means for the descriptor behind it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ioctl {
-    /// Done, with this return value.
+    /// The request was carried out and has this return value.
     Done(i32),
-    /// A request of any descriptor: make it on the bell.
+    /// Any descriptor knows this request: the caller makes it on the bell.
     Generic,
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// One ioctl. `fd` is the descriptor that the program used; only the low 32 bits of a request count.
+    /// Carries out one ioctl. `fd` is the descriptor that the program used. Only the low 32 bits of
+    /// a request count, as in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM when the net does not permit it.
+    /// - The errno of a fault.
+    /// - EBADFD when the request needs an interface and the tunnel has none.
+    /// - EINVAL for an unknown request.
+    /// - What the request itself fails with.
     pub fn ioctl(
         &self,
         fd: i32,
@@ -38,7 +47,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         options: AttachOptions,
         local: &dyn Local,
     ) -> Result<Ioctl, Errno> {
-        // First of all, as a security module of the kernel would: a fault may be set on any request.
+        // These checks come first, as those of a security module of the kernel would, because a
+        // fault may be set on any request.
         self.net.permit_check(Permission::Ioctl)?;
         self.net.fault_check(Operation::Ioctl, request)?;
         let row = request::on_tunnel(request);
@@ -65,7 +75,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         .map(Ioctl::Done)
     }
 
-    /// EPERM for a request that needs "net_admin" where the net does not give it.
+    /// Checks the permission that a request needs: EPERM says that the net does not give it.
     fn may(&self, row: &Request) -> Result<(), Errno> {
         match row.need {
             Need::NetAdmin => self.net.permit_check(Permission::NetAdmin),
@@ -73,7 +83,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// Requests that need no interface.
+    /// Carries out the requests that need no interface.
     fn tunnel_ioctl(
         &self,
         fd: i32,
@@ -109,7 +119,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(())
     }
 
-    /// Requests that need an interface.
+    /// Carries out the requests that need an interface.
     fn device_ioctl(
         &self,
         row: Option<&Request>,
@@ -176,7 +186,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     .link_type
                     .store(arg.value() as u16 as u32, Relaxed);
             }
-            // Nothing is offloaded: what the program can take is not kept.
+            // Nothing is offloaded, so what the program can take is checked but not kept.
             TUNSETOFFLOAD => check_offload(arg.value())?,
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {
@@ -213,7 +223,8 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(bytes))
 }
 
-/// A descriptor of the network namespace that the program is in: a real one, for setns(2) and comparisons.
+/// Opens a descriptor of the network namespace that the program is in. It is a real one, for
+/// setns(2) and for comparisons.
 fn namespace() -> Result<i32, Errno> {
     const PLACES: [&CStr; 2] = [c"/proc/thread-self/ns/net", c"/proc/self/ns/net"];
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
@@ -224,7 +235,7 @@ fn namespace() -> Result<i32, Errno> {
     })
 }
 
-/// TUN_F_*: which combinations `set_offload` accepts.
+/// Checks whether `set_offload` accepts this combination of TUN_F_* flags.
 fn check_offload(wanted: usize) -> Result<(), Errno> {
     const CSUM: usize = 0x01;
     const TSO: usize = 0x02 | 0x04;
@@ -246,7 +257,7 @@ fn check_offload(wanted: usize) -> Result<(), Errno> {
         if left & USO == USO {
             left &= !USO;
         }
-        // A tunnel's inner packets are cut into segments where plain ones are.
+        // The inner packets of a UDP tunnel are segmented only where plain ones are, too.
         if left & UDP_TUNNEL_GSO != 0 && (wanted & TSO != 0 || wanted & USO == USO) {
             left &= !UDP_TUNNEL_GSO;
             left &= !UDP_TUNNEL_GSO_CSUM;

@@ -1,4 +1,5 @@
-//! The program's side: one open file description of a special device (`struct tun_file`).
+//! The program's side of a tunnel: one open file description of a special device (`struct
+//! tun_file`).
 
 mod argument;
 mod attach;
@@ -35,20 +36,20 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 
-/// What a read found.
+/// What a read from a tunnel found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// So many bytes were given to the program.
+    /// This many bytes were given to the program.
     Done(usize),
-    /// Nothing is queued: block on the descriptor or say EAGAIN. Carries the tunnel's count of deletions, for
-    /// [`Tunnel::deleted_since`].
+    /// Nothing is queued: the caller blocks on the descriptor or answers EAGAIN. The number is the
+    /// tunnel's count of deletions, for [`Tunnel::deleted_since`].
     Empty(u32),
 }
 
-/// How poll(2) sees a tunnel.
+/// What poll(2) reports about a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Readiness {
-    /// Unattached: EPOLLERR and nothing else.
+    /// The tunnel is unattached: poll reports EPOLLERR and nothing else.
     pub error: bool,
     /// A packet is queued.
     pub readable: bool,
@@ -56,11 +57,12 @@ pub struct Readiness {
     pub writable: bool,
     /// The link is down: [`Tunnel::link_bell`] tells when it comes up.
     pub link_down: bool,
-    /// Not writable because whoever captures is behind: nobody tells when it has read, look again after a moment.
+    /// The tunnel is not writable because whoever captures is behind. Nobody is told when the
+    /// capturer has read, so look again after a moment.
     pub capturer_behind: bool,
 }
 
-/// A tunnel as one process sees it: mapped state, and the mapped interface once it is attached.
+/// A tunnel as one process sees it: its mapped state, and the mapped interface once it is attached.
 pub struct Tunnel<N: Deref<Target = NetDir>> {
     net: N,
     inode: u64,
@@ -69,17 +71,24 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     interface: AtomicPtr<u8>,
     /// The mappings that were current before and may still be in use.
     retired: Retired,
-    /// Is the calling thread's call the only one on this tunnel in this process, but for those that wait?
+    /// Says whether the calling thread's call is the only one on this tunnel in this process, apart
+    /// from those that wait.
     alone: fn(&Self) -> bool,
-    /// Calls that are counted here, see [`Tunnel::call`].
+    /// Number of calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,
-    /// This process has seen O_NONBLOCK on its descriptor.
+    /// Has this process seen O_NONBLOCK on its descriptor?
     never_blocks: AtomicBool,
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
-    /// Opens a special device: a new tunnel and its descriptor. `flags` as for open(2); those that make no sense on a
-    /// device get the kernel's errors.
+    /// Opens a special device: makes a new tunnel and its descriptor, which the caller owns.
+    /// `flags` are those of open(2).
+    ///
+    /// # Errors
+    ///
+    /// - EPERM when the net does not permit opening, and the errno of a fault.
+    /// - ENOTDIR, EEXIST or EINVAL for flags that make no sense on a device, as in the kernel.
+    /// - What making the tunnel's files fails with, see [`NetDir::refused`].
     pub fn open(net: N, flags: i32) -> Result<(Fd, Self), Errno> {
         net.permit_check(Permission::Open)?;
         net.fault_check(Operation::Open, 0)?;
@@ -111,7 +120,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         ))
     }
 
-    /// A tunnel that this process got from somebody else (exec, SCM_RIGHTS, fork), by the inode of its bell.
+    /// Joins a tunnel that this process got from another one (exec, SCM_RIGHTS, fork), by the inode
+    /// of its bell.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`NetDir::tunnel`].
     pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
         let state = net.tunnel(inode)?;
         Ok(Tunnel {
@@ -126,31 +140,33 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         })
     }
 
-    /// Inode of the bell: the tunnel's identity.
+    /// Returns the inode of the bell, which identifies the tunnel.
     pub fn inode(&self) -> u64 {
         self.inode
     }
-    /// The shared state.
+    /// Returns the tunnel's shared state.
     pub fn state(&self) -> &TunnelState {
         &self.state
     }
-    /// The net.
+    /// Returns the net of the tunnel.
     pub fn net(&self) -> &NetDir {
         &self.net
     }
-    /// Flags of open(2), with the access mode that the descriptor itself does not have.
+    /// Returns the flags of open(2), with the access mode that the program gave; the bell itself is
+    /// always open for reading and writing.
     pub fn open_flags(&self) -> i32 {
         self.state.open_flags.load(Relaxed) as i32
     }
-    /// Finds what the next call would otherwise look for in the net's files.
+    /// Maps the interface now, so that the next call does not have to look for it in the net's
+    /// files.
     pub fn prepare(&self) {
         let _ = self.interface();
     }
-    /// Name of the interface, None while unattached.
+    /// Returns the name of the interface, or None while unattached.
     pub fn name(&self) -> Option<Name> {
         (self.attachment() != Attachment::None).then(|| load_name(&self.state.name))
     }
-    /// State of the attachment.
+    /// Returns the state of the attachment.
     #[inline]
     pub fn attachment(&self) -> Attachment {
         match self.state.attachment.load(Acquire) {
@@ -160,7 +176,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// The interface that the tunnel is attached to. EBADFD when it is not.
+    /// Returns the interface that the tunnel is attached to.
+    ///
+    /// # Errors
+    ///
+    /// EBADFD when the tunnel is not attached, and what mapping the interface fails with.
     #[inline]
     pub fn interface(&self) -> Result<InterfaceRef<'_>, Errno> {
         if self.attachment() == Attachment::None {
@@ -168,8 +188,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
         let word = self.interface.load(SeqCst);
         if !word.is_null() {
-            // SAFETY: it came from `into_word`, and is unmapped only when no call can have it any more (see
-            // `set_interface`) and in drop.
+            // SAFETY: the word came from `into_word`, and is unmapped only when no call can have it
+            // any more (see `set_interface`) and in drop.
             let interface = unsafe { InterfaceRef::of_word(word) };
             if self.is_current(&interface) {
                 return Ok(interface);
@@ -178,7 +198,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.find_interface()
     }
 
-    /// A packet for the program, cut to the sink, with its headers. `fd` is the descriptor that the program read from.
+    /// Gives the program the next inbound packet with its headers, cut to the length of the sink.
+    /// `fd` is the descriptor that the program read from.
+    ///
+    /// # Errors
+    ///
+    /// - EBADFD when the tunnel is not attached.
+    /// - The errno of a fault on read.
+    /// - EAGAIN when the tunnel's lock is not released in time.
+    /// - EINVAL when the sink is too short for the headers, EFAULT when it is not writable.
     #[inline]
     pub fn read(&self, fd: i32, sink: &mut impl Sink) -> Result<Read, Errno> {
         let interface = self.interface()?;
@@ -195,7 +223,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .queue()
             .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
         let Some(given) = read else {
-            // The interface may have been deleted since the look above.
+            // The interface may have been deleted since it was borrowed above.
             self.interface()?;
             return Ok(Read::Empty(deletions));
         };
@@ -205,7 +233,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             sys::futex_wake_all(&self.state.room_event);
         }
         let (n, whole) = given?;
-        // One queue: its lock is held, and nobody else counts here.
+        // With one queue, whose lock is held, nobody else counts here.
         let alone = interface.attached.load(Relaxed) == 1;
         count(&interface.stats.tx_packets, 1, alone);
         count(&interface.stats.tx_bytes, whole as u64, alone);
@@ -213,7 +241,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(Read::Done(n))
     }
 
-    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to it.
+    /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to
+    /// it.
     pub fn repair(&self, fd: i32) {
         if let Ok(_lock) = self
             .net
@@ -223,14 +252,26 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// Was the interface deleted since a read said [`Read::Empty`]? Then the read that blocked fails with EFAULT, as the
-    /// kernel's does.
+    /// Was the interface deleted since a read returned [`Read::Empty`]? If so, the read that
+    /// blocked fails with EFAULT, as the kernel's does.
     pub fn deleted_since(&self, deletions: u32) -> bool {
         self.state.deletions.load(Acquire) != deletions
     }
 
-    /// A packet from the program. While somebody captures, a blocking descriptor may wait for the capturer; one with
-    /// O_NONBLOCK gets EAGAIN. See `memtun::Capture`.
+    /// Takes an outbound packet from the program, and returns its length with the headers. While
+    /// somebody captures, a blocking descriptor may wait for the capturer, and one with O_NONBLOCK
+    /// gets EAGAIN; see `memtun::Capture`.
+    ///
+    /// # Errors
+    ///
+    /// - EBADFD when the tunnel is not attached.
+    /// - The errno of a fault on write.
+    /// - ENOBUFS when the packet is longer than the net's send buffer, or the file system has no
+    ///   room for it.
+    /// - EINVAL when the headers are wrong or the ethertype cannot be told.
+    /// - EIO when the link is down.
+    /// - EFAULT when the source is not readable.
+    /// - EAGAIN when the capturer is behind or the interface's lock is not released in time.
     #[inline]
     pub fn write(&self, source: &impl Source) -> Result<usize, Errno> {
         let interface = self.interface()?;
@@ -251,7 +292,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// True when somebody captures.
+    /// Appends the packet to the log. Returns whether somebody captures.
     #[inline]
     fn append(
         &self,
@@ -267,7 +308,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let stats = &interface.stats;
         let room = self.net.lock_log(interface, packet.len, self.wait());
         let (lock, captured) = room.map_err(|refusal| match refusal.behind {
-            // Waiting would not help.
+            // Waiting for the capturer would not help, because the link is down.
             true if !interface.is_up() => Refusal {
                 errno: Errno(libc::EIO),
                 ..refusal
@@ -299,8 +340,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(captured)
     }
 
-    /// The capturer sees also what the program could not write; as the network would see it, or whole if its headers
-    /// cannot be told.
+    /// Shows the capturer a packet that the program could not write: as the network would see it,
+    /// or whole if its headers make no sense.
     #[cold]
     fn capture_refused(
         &self,
@@ -316,7 +357,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             return;
         };
         if captured {
-            // Bytes that cannot be read are not there to be captured.
+            // Bytes that cannot be read are not there to be captured, so a failure is ignored.
             let _ = lock
                 .log_writer()
                 .append(Sort::WriteRefused(refused), len, |room| {
@@ -333,18 +374,19 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Wait::of_flags(self.open_flags())
     }
 
-    /// What poll(2) says of the tunnel now. Who is told that it is not writable will be woken when the link comes up.
+    /// Returns what poll(2) reports about the tunnel now. A caller that is told that it is not
+    /// writable will be woken when the link comes up.
     pub fn readiness(&self) -> Readiness {
         let now = self.glance();
         if now.writable || now.error || now.capturer_behind {
             return now;
         }
         self.state.wants_space.store(1, SeqCst);
-        // The link may have come up before it could see that.
+        // The link may have come up before `wants_space` was seen, so this looks once more.
         self.glance()
     }
 
-    /// The same, for somebody whom nobody needs to wake.
+    /// Returns the same as [`Tunnel::readiness`], for a caller that does not need to be woken.
     pub fn glance(&self) -> Readiness {
         let Ok(interface) = self.interface() else {
             return Readiness {
@@ -366,19 +408,25 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// From now on every packet rings (edge-triggered epoll, O_ASYNC), not only the first of a burst.
+    /// Returns how often everybody has been woken who was told that there is no room.
+    pub fn told_of_room(&self) -> u32 {
+        self.state.told_of_space.load(Relaxed)
+    }
+
+    /// Makes every packet ring from now on, not only the first of a burst. Edge-triggered epoll and
+    /// O_ASYNC need that.
     pub fn ring_always(&self) {
         self.state.ring_always.store(1, Relaxed);
     }
 
-    /// Has the descriptor O_NONBLOCK? Another process may have changed that, which stands in shared memory then; what stands
-    /// there alone proves nothing.
+    /// Does the descriptor have O_NONBLOCK? Another process may have changed that, which shared
+    /// memory says then. What shared memory says alone proves nothing.
     #[inline]
     fn never_blocks(&self) -> bool {
         self.never_blocks.load(Relaxed) && self.open_flags() & libc::O_NONBLOCK != 0
     }
 
-    /// These are the descriptor's status flags now (F_GETFL).
+    /// Notes the status flags that the descriptor has now (F_GETFL).
     pub fn status_flags_are(&self, flags: i32) {
         self.never_blocks
             .store(flags & libc::O_NONBLOCK != 0, Relaxed);
@@ -389,29 +437,32 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         self.state.signals.load(Relaxed) & bell::SIGNALS != 0
     }
 
-    /// While O_ASYNC is in force: somebody goes to sleep on the descriptor. False when it is not. Look again after this
-    /// whether there is a reason to.
+    /// Counts a thread that goes to sleep on the descriptor while O_ASYNC is in force. Returns
+    /// false, and counts nothing, when it is not. The caller must look after this whether it still
+    /// has a reason to sleep.
     pub fn sleeps(&self) -> bool {
         let sleeps = self.has_signals();
         if sleeps {
             self.state.signals.fetch_add(bell::SLEEPER, SeqCst);
-            // Whoever deletes the interface sees this, or is seen by who looks now.
+            // Whoever deletes the interface sees this count, or the thread that looks now sees the
+            // deletion.
             fence(SeqCst);
         }
         sleeps
     }
 
-    /// He is awake again.
+    /// Ends what a [`Tunnel::sleeps`] that returned true began: the thread is awake again.
     pub fn awake(&self) {
         self.state.signals.fetch_sub(bell::SLEEPER, SeqCst);
     }
 
-    /// Somebody may sleep on the descriptor from now on without [`Tunnel::sleeps`] (epoll).
+    /// Notes that somebody may sleep on the descriptor from now on without [`Tunnel::sleeps`]
+    /// (epoll).
     pub fn sleeps_uncounted(&self) {
         self.state.signals.fetch_or(bell::UNCOUNTED, SeqCst);
     }
 
-    /// O_ASYNC is in force, or not any more.
+    /// Notes whether O_ASYNC is in force.
     pub fn set_signals(&self, on: bool) {
         if on {
             self.state.signals.fetch_or(bell::SIGNALS, SeqCst);
@@ -421,7 +472,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// A descriptor that becomes readable when the link of a tunnel that is down comes up or its interface goes.
+    /// Opens a descriptor that becomes readable when the link of a tunnel that is down comes up, or
+    /// when its interface goes. The caller owns it.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM in a sandbox that does not allow opening files.
+    /// - EBADFD when the tunnel is not attached or its interface is going.
+    /// - EAGAIN when the net's lock is not released in time.
     pub fn link_bell(&self) -> Result<Fd, Errno> {
         if !may(Extra::Files) {
             return Err(Errno(libc::EPERM));
@@ -429,7 +487,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let interface = self.interface()?;
         let _lock = self.net.lock()?;
         if interface.is_going() {
-            // Nobody would take the FIFO away again.
+            // Nobody would remove the FIFO again.
             return Err(Errno(libc::EBADFD));
         }
         let fd = self.net.open_link_bell(&interface)?;
@@ -437,12 +495,13 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Ok(fd)
     }
 
-    /// Call after a descriptor of the tunnel has been closed: if it was the last, the tunnel ends, and its interface with
-    /// it unless it is persistent. False while others hold it, and in a sandbox that the process has entered: whoever looks
-    /// next clears up.
+    /// Clears up after a descriptor of the tunnel has been closed. If it was the last one, the
+    /// tunnel ends, and its interface ends with it unless it is persistent. Returns false while
+    /// others hold a descriptor, and in a sandbox that the process has entered: whoever looks next
+    /// clears up.
     pub fn closed(&self, local: &dyn crate::net::Local) -> bool {
         if !may(Extra::Files) {
-            // A process that forbids itself everything; whoever looks next finds the tunnel dead.
+            // The process forbids itself to open files; whoever looks next finds the tunnel dead.
             return false;
         }
         let Ok(_lock) = self.net.lock() else {
@@ -453,7 +512,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 }
 
-/// Adds to a counter; `alone` when a lock keeps every other counter of it away, which saves the locked instruction.
+/// Adds to a counter. `alone` says that a lock keeps every other writer of the counter away, which
+/// saves the locked instruction.
 #[inline]
 fn count(counter: &AtomicU64, n: u64, alone: bool) {
     if alone {
@@ -467,7 +527,8 @@ impl<N: Deref<Target = NetDir>> Drop for Tunnel<N> {
     fn drop(&mut self) {
         let base = std::mem::replace(self.interface.get_mut(), std::ptr::null_mut());
         if !base.is_null() {
-            // SAFETY: from `into_word`, and nobody else has this value.
+            // SAFETY: the word came from `into_word`, and `&mut self` says that no call can have
+            // it.
             drop(unsafe { Mapped::<InterfaceState>::from_word(base) });
         }
     }

@@ -1,4 +1,4 @@
-//! The writers' side: room in a log that is captured.
+//! Room for a writer's packet in a log that somebody captures.
 #![forbid(unsafe_code)]
 
 use crate::net::NetDir;
@@ -9,30 +9,32 @@ use crate::{sys, Errno};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
-/// How long a packet waits for a capturer that lives.
+/// How long a packet waits for a capturer that lives and does not read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a writer sleeps before it looks whether the capturer lives.
+/// How long a writer sleeps before it checks whether the capturer lives.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// How often those who do not sleep look whether the capturer lives, all together.
+/// How often those who do not sleep check whether the capturer lives, all of them together.
 const LOOK: Duration = Duration::from_millis(15);
 
-/// How long somebody waits for room.
+/// How long a writer waits for room.
 #[derive(Clone, Copy)]
 pub enum Wait {
-    /// Not at all, and that there is none counts for nothing: whoever asks will ask again.
+    /// Does not wait, and a full log is not counted as a refusal, because the caller will ask
+    /// again.
     Glance,
-    /// Not at all: O_NONBLOCK.
+    /// Does not wait: the descriptor has O_NONBLOCK.
     Never,
-    /// As a blocking write: for five seconds, then what the capturer has not read is overwritten.
+    /// Waits as a blocking write does: for five seconds, and then overwrites what the capturer has
+    /// not read.
     Usual,
-    /// The same, but not beyond this moment.
+    /// Waits as [`Wait::Usual`] does, but not beyond this moment.
     Until(Instant),
 }
 
 impl Wait {
-    /// Of a descriptor with these status flags.
+    /// Returns how a descriptor with these status flags waits.
     pub fn of_flags(open_flags: i32) -> Wait {
         if open_flags & libc::O_NONBLOCK != 0 {
             Wait::Never
@@ -41,12 +43,12 @@ impl Wait {
         }
     }
 
-    /// Of a caller who waits until then, or for ever.
+    /// Returns how a caller waits who gives up at `end`, or never.
     pub fn until(end: Option<Instant>) -> Wait {
         end.map_or(Wait::Usual, Wait::Until)
     }
 
-    /// How long the interface's lock is waited for.
+    /// Returns how long the interface's lock is waited for.
     pub fn for_lock(self) -> Patience {
         match self {
             Wait::Glance => Patience::Glance,
@@ -57,9 +59,10 @@ impl Wait {
         }
     }
 
-    /// For one nap.
+    /// Returns how long the next nap is, or None when the caller does not wait.
     fn nap(self) -> Option<Duration> {
-        // In a signal handler that came while this thread held a lock, which the capturer may want.
+        // This is a signal handler that came while its thread held a lock, and the capturer may
+        // want that lock.
         if holds_any() {
             return None;
         }
@@ -75,9 +78,10 @@ impl Wait {
 /// Why a packet was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refusal {
-    /// What the writer is told.
+    /// The errno that the writer gets.
     pub errno: Errno,
-    /// Because the capturer is behind by the whole log. It is counted, and there is no room to show it in the capture.
+    /// Is the reason that the capturer is behind by the whole log? Such a packet is counted, but
+    /// there is no room to show it in the capture.
     pub behind: bool,
 }
 
@@ -91,15 +95,20 @@ impl From<Errno> for Refusal {
 }
 
 impl Refusal {
-    /// There is no room, of the kind that is worth waiting for elsewhere.
+    /// Is there merely no room, so that it makes sense to wait for some?
     pub fn is_full_queue(&self) -> bool {
         self.errno == Errno(libc::EAGAIN) && !self.behind
     }
 }
 
 impl NetDir {
-    /// The interface's lock, with room in its log for a packet of `len` bytes, and whether somebody captures. Waits for
-    /// the capturer as long as `wait` says; EAGAIN then. EBADFD when somebody captures and the interface is gone.
+    /// Takes the interface's lock, with room in its log for a packet of `len` bytes. Returns the
+    /// guard, and whether somebody captures. Waits for the capturer as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// - EAGAIN when there is no room or the lock is not released in time.
+    /// - EBADFD when somebody captures and the interface is gone.
     #[inline]
     pub fn lock_log<'i>(
         &self,
@@ -146,7 +155,7 @@ impl NetDir {
                 None => {
                     interface.want_captured(number);
                     self.look_after_capturer(interface);
-                    // It may have read meanwhile, or be no more.
+                    // The capturer may have read meanwhile, or be gone.
                     if self.is_captured() && interface.is_capturer_behind() {
                         interface.capture_refused.fetch_add(1, Relaxed);
                         return Err(Refusal {
@@ -173,7 +182,7 @@ impl NetDir {
         }
     }
 
-    /// Is a tunnel of this interface not writable because the capturer is behind?
+    /// Are the tunnels of this interface not writable because the capturer is behind?
     #[inline]
     pub fn is_capturer_behind(&self, interface: &InterfaceState) -> bool {
         if !self.is_captured() || !interface.is_capturer_behind() {
@@ -183,8 +192,9 @@ impl NetDir {
         self.is_captured() && interface.is_capturer_behind()
     }
 
-    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock. Where nobody can tell, as
-    /// after chroot(2), it is not waited for longer than [`PATIENCE`].
+    /// Finds out now and then whether the capturer that somebody waits for lives. Takes no lock.
+    /// Where nobody can tell, as after chroot(2), the capturer is not waited for longer than
+    /// [`PATIENCE`].
     #[cold]
     fn look_after_capturer(&self, interface: &InterfaceState) {
         let now = sys::now_ns(libc::CLOCK_MONOTONIC);
@@ -200,7 +210,7 @@ impl NetDir {
         }
         let since = interface.capture_behind_since.load(SeqCst);
         if now.saturating_sub(since) >= PATIENCE.as_nanos() as u64 {
-            // Nobody waits any more until the capturer reads again.
+            // From now on nobody waits until the capturer reads again.
             interface.captured_upto(u64::MAX);
         }
     }

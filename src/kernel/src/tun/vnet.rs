@@ -1,13 +1,13 @@
-//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its longer forms): what the
-//! driver refuses. It looks at offsets and sizes, hardly ever at the packet: a header may well say TCP over IPv4 in front of
-//! something else.
+//! The header in front of a packet on an interface with IFF_VNET_HDR (struct virtio_net_hdr and its
+//! longer forms): which ones the driver refuses. The driver looks at offsets and sizes, and hardly
+//! ever at the packet: a header may say TCP over IPv4 in front of something else.
 #![forbid(unsafe_code)]
 
 use crate::shm::SharedBytes;
 use crate::uapi::{ETH_HLEN, VNET_HDR_SIZE};
 use crate::Errno;
 
-/// Refused.
+/// The answer to a header that the driver refuses.
 const REFUSED: Result<(), Errno> = Err(Errno(libc::EINVAL));
 
 const NEEDS_CSUM: u8 = 1;
@@ -25,34 +25,39 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
 const UDP: usize = 8;
-/// Where the checksum lies in a TCP and in a UDP header.
+/// Offset in bytes of the checksum in a TCP header.
 const TCP_CHECK: usize = 16;
+/// Offset in bytes of the checksum in a UDP header.
 const UDP_CHECK: usize = 6;
-/// UDP_MAX_SEGMENTS.
+/// UDP_MAX_SEGMENTS of the kernel.
 const MOST_SEGMENTS: usize = 128;
-/// The kernel counts where a checksum starts in 16 bits, from so many bytes before the packet (NET_SKB_PAD).
+/// The kernel counts in 16 bits where a checksum starts, and begins to count this many bytes before
+/// the packet (NET_SKB_PAD).
 const HEADROOM: usize = 64;
 /// A segment size that the kernel keeps for itself.
 const GSO_BY_FRAGS: u16 = 0xffff;
 
-/// The fields, in the machine's byte order: TUNSETVNETLE changes nothing on little-endian machines.
+/// The fields of the header, in the machine's byte order. TUNSETVNETLE changes nothing on
+/// little-endian machines.
 pub(super) struct VnetHeader {
     flags: u8,
     gso_type: u8,
-    /// At least up to the end of the checksum, where there is one to be made.
+    /// Length of the headers in bytes; at least up to the end of the checksum, where one has to be
+    /// computed.
     pub hdr_len: u16,
     gso_size: u16,
     csum_start: u16,
     csum_offset: u16,
-    /// Offsets of the outer transport header and the inner network header; None where the header is too short for them.
+    /// Offsets in bytes of the outer transport header and of the inner network header; None where
+    /// the header is too short to have them.
     tunnel: Option<(u16, u16)>,
 }
 
 impl VnetHeader {
-    /// The longest form: with a hash, and offsets of a UDP tunnel.
+    /// Length in bytes of the longest form, which has a hash and the offsets of a UDP tunnel.
     pub const LONGEST: usize = 24;
 
-    /// How many bytes the driver looks at where the header has `size` bytes.
+    /// Returns how many bytes the driver reads of a header of `size` bytes.
     pub fn parsed_size(size: usize) -> usize {
         if size >= Self::LONGEST {
             Self::LONGEST
@@ -81,7 +86,7 @@ impl VnetHeader {
         header
     }
 
-    /// The checks of `virtio_net_hdr_tnl_to_skb`.
+    /// Makes the checks of `virtio_net_hdr_tnl_to_skb`.
     pub fn check(&self, packet: SharedBytes<'_>) -> Result<(), Errno> {
         let tunnel = self.gso_type & GSO_UDP_TUNNEL;
         if tunnel == 0 {
@@ -115,7 +120,7 @@ impl VnetHeader {
             return REFUSED;
         }
         self.check_plain(packet, self.gso_type & !GSO_UDP_TUNNEL)?;
-        // UDP does not say over which IP; the packet does.
+        // The header does not say over which IP the inner UDP goes, but the packet does.
         let version = packet.get(inner_network).map_or(0, |b| b >> 4);
         if inner_type == GSO_UDP_L4 && version == 6 && inner_transport < inner_network + IPV6 {
             return REFUSED;
@@ -123,7 +128,7 @@ impl VnetHeader {
         Ok(())
     }
 
-    /// The checks of `virtio_net_hdr_to_skb`.
+    /// Makes the checks of `virtio_net_hdr_to_skb`.
     fn check_plain(&self, packet: SharedBytes<'_>, gso_type: u8) -> Result<(), Errno> {
         let kind = gso_type & !GSO_ECN;
         let (network, transport) = match (gso_type, kind) {

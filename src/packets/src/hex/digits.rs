@@ -1,7 +1,7 @@
-//! Bytes as two digits each.
+//! Bytes that are written as two hexadecimal digits each.
 #![forbid(unsafe_code)]
 
-/// Adds the bytes that a word of digits stands for.
+/// Adds the bytes that a word of digits stands for to `found`.
 pub(super) fn digits(word: &[u8], found: &mut Vec<u8>) -> Result<(), String> {
     for pair in word.chunks(2) {
         let value = |digit: &u8| (*digit as char).to_digit(16);

@@ -1,19 +1,22 @@
-//! Dumps with offsets. A line is an offset, bytes, and perhaps the same as text; offset 0 begins a packet.
+//! Dumps with offsets. A line has an offset, bytes, and perhaps the same bytes as text; offset 0
+//! begins a packet.
 //!
-//! What the bytes are and what the text beside them, each tool decides by its own columns. The next line's offset says how many
-//! bytes there were; where that is not known (on the last line), groups of a like width, one space apart, are bytes.
+//! Each tool has its own columns for the bytes and for the text beside them. The next line's offset
+//! says how many bytes a line has. Where that is not known, on the last line, groups of a similar
+//! width that are one space apart are bytes.
 #![forbid(unsafe_code)]
 
 use super::digits::digits;
 use crate::frame::LONGEST;
 
-/// A line taken apart.
+/// The parts of a line.
 struct Line<'a> {
-    /// Digits of the offset.
+    /// Digits of the offset, as they were written.
     offset: &'a [u8],
-    /// Bases that they may be meant in: od writes seven digits, octal unless told otherwise, `xxd -d` decimal ones.
+    /// Bases in which the digits may be meant: od writes seven digits, which are octal unless told
+    /// otherwise, and `xxd -d` writes decimal ones.
     radixes: &'static [u32],
-    /// A colon behind it says that it is one.
+    /// Is there a colon behind the offset, which shows that it is one?
     colon: bool,
     rest: &'a [u8],
 }
@@ -22,7 +25,8 @@ fn is_hex(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// None for a line that does not begin with an offset of three digits or more, which are those that text2pcap believes.
+/// Splits a line into its parts. None means that the line does not begin with an offset of three
+/// digits or more; text2pcap does not accept a shorter one either.
 fn apart(line: &[u8]) -> Option<Line<'_>> {
     let line = line.trim_ascii();
     let end = line.iter().position(u8::is_ascii_whitespace);
@@ -45,8 +49,8 @@ fn apart(line: &[u8]) -> Option<Line<'_>> {
     })
 }
 
-/// Does a dump begin with this line? Without a colon only where what follows is bytes by themselves: a packet may begin with
-/// zeros, too.
+/// Does a dump begin with this line? Without a colon it does only where single bytes follow the
+/// offset, because a packet may begin with zeros, too.
 pub fn is_start(line: &[u8]) -> bool {
     let Some(line) = apart(line) else {
         return false;
@@ -62,12 +66,13 @@ pub fn is_start(line: &[u8]) -> bool {
         && (line.colon || first.len() == 2)
 }
 
-/// Is it the first line of a dump of words, as hexdump and od write them unless told otherwise?
+/// Is this the first line of a dump of words, as hexdump and od write them unless told otherwise?
 pub fn is_of_words(line: &[u8]) -> bool {
     apart(line).is_some_and(|line| !line.colon && line.offset == b"0000000") && !is_start(line)
 }
 
-/// Why the first line of a dump cannot be read as bytes in their order: `xxd -b` and `xxd -e` look like other dumps.
+/// Returns why the first line of a dump cannot be read as bytes in their order: `xxd -b` and `xxd
+/// -e` look like other dumps.
 pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
     let line = apart(line).filter(|line| line.colon)?;
     let rest = line.rest.trim_ascii_start();
@@ -75,7 +80,8 @@ pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
     let (groups, text) = (&rest[..end], &rest[end + 2..]);
     let groups: Vec<_> = groups.split(|b| *b == b' ').collect();
     let is_bits = |group: &&[u8]| group.len() == 8 && group.iter().all(|b| b"01".contains(b));
-    // Groups of four bytes are at most four.
+    // A line of groups of four bytes has at most four groups, so more groups of eight digits are
+    // bits.
     if groups.len() > 4 && groups.iter().all(is_bits) {
         return Some("is a dump of bits (xxd -b); make it with xxd or hexdump -C");
     }
@@ -86,7 +92,7 @@ pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
         plain.extend(&bytes);
         turned.extend(bytes.iter().rev());
     }
-    // The text stands in the order of the bytes either way.
+    // The text has the order of the bytes in both kinds of dump.
     let is_of = |bytes: &[u8]| {
         let shown = |b: &u8| if (0x20..0x7f).contains(b) { *b } else { b'.' };
         bytes.iter().map(shown).eq(text.iter().copied())
@@ -95,7 +101,7 @@ pub fn is_otherwise(line: &[u8]) -> Option<&'static str> {
         .then_some("is a dump of words in little endian (xxd -e); make it with xxd or hexdump -C")
 }
 
-/// The groups of bytes that a line has behind its offset.
+/// Returns the bytes of the groups that a line has behind its offset.
 fn bytes(rest: &[u8]) -> Result<Vec<u8>, String> {
     let mut found = Vec::new();
     let mut width = 0;
@@ -127,18 +133,19 @@ fn bytes(rest: &[u8]) -> Result<Vec<u8>, String> {
 #[derive(Default)]
 pub struct Dump {
     packet: Vec<u8>,
-    /// Where the last line with bytes began.
+    /// Offset in the packet at which the last line with bytes began.
     last: usize,
-    /// Bytes that every line but the last has, once that is known.
+    /// Number of bytes in every line but the last, once that is known.
     width: Option<usize>,
     /// Base of the offsets, once that is known.
     radix: Option<u32>,
-    /// A line `*`: the last one, as often as the next offset says.
+    /// Was the last line a `*`? It repeats the line before it as often as the next offset says.
     repeated: bool,
 }
 
 impl Dump {
-    /// Takes a line. A packet, when this line begins the next one. Lines without an offset are other people's words.
+    /// Takes a line, and returns the previous packet when this line begins the next one. Lines
+    /// without an offset are skipped, because they are text of the tool.
     pub fn line(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, String> {
         if line.trim_ascii() == b"*" && !self.packet.is_empty() {
             self.repeated = true;
@@ -167,20 +174,22 @@ impl Dump {
         Ok(done)
     }
 
-    /// The last packet.
+    /// Ends the dump, and returns its last packet.
     pub fn end(&mut self) -> Option<Vec<u8>> {
         let packet = std::mem::take(self).packet;
         (!packet.is_empty()).then_some(packet)
     }
 
-    /// Holds what there is against an offset, the one with which the next line begins.
+    /// Compares what there is with the offset with which the next line begins, and makes them
+    /// agree.
     fn reach(&mut self, digits: &[u8], radixes: &[u32]) -> Result<(), String> {
         let text = String::from_utf8_lossy(digits);
         let have = self.packet.len();
         let value = |radix| {
             let value = usize::from_str_radix(&text, radix).ok();
             let value = value.filter(|value| *value <= LONGEST as usize);
-            // Fewer than there are: what stood beside the last line's bytes looked like some.
+            // The offset may be lower than the number of bytes found: the text beside the last
+            // line's bytes looked like bytes, too.
             value.filter(|value| {
                 *value == have || *value > self.last && (*value < have || self.repeated)
             })
@@ -197,7 +206,8 @@ impl Dump {
         };
         self.radix = Some(radix);
         while self.packet.len() < offset {
-            // A line of its own, so that what is repeated does not move.
+            // The repeated bytes become a line of their own, so that each repetition has the same
+            // bytes.
             let again = self.packet[self.last..].to_vec();
             let room = offset - self.packet.len();
             self.packet.extend(again.iter().take(room));

@@ -8,11 +8,11 @@ use crate::input::Error;
 use crate::link::LinkType;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
-/// Reads such text.
+/// Reads packets from hexadecimal text.
 pub(crate) struct Packets<R> {
     input: BufReader<std::io::Chain<Cursor<Vec<u8>>, R>>,
     line: usize,
-    /// A line that was read in order to know what the one before it is.
+    /// A line that was read already in order to know what the line before it is.
     next: Option<Vec<u8>>,
     form: Form,
 }
@@ -24,7 +24,7 @@ enum Form {
 }
 
 impl<R: Read> Packets<R> {
-    /// `start` has been read from the input already.
+    /// Makes a reader. `start` has been read from the input already.
     pub(crate) fn new(start: Vec<u8>, input: R) -> Packets<R> {
         Packets {
             input: BufReader::new(Cursor::new(start).chain(input)),
@@ -34,13 +34,14 @@ impl<R: Read> Packets<R> {
         }
     }
 
-    /// The next line, without its comment; None at the end.
+    /// Returns the next line, or None at the end.
     fn line(&mut self) -> Result<Option<Vec<u8>>, Error> {
         self.line += 1;
         if let Some(line) = self.next.take() {
             return Ok(Some(line));
         }
-        // Four characters a byte leave room for "0x" and a space; a longer line is no packet.
+        // A byte takes at most four characters with "0x", and a space. A line that is longer than
+        // that is no packet.
         let longest = u64::from(LONGEST) * 5;
         let mut line = Vec::new();
         let read = self
@@ -58,7 +59,8 @@ impl<R: Read> Packets<R> {
         Ok(Some(line))
     }
 
-    /// What a file with this line is. tcpdump writes a line of words before each dump.
+    /// Returns the form of a file that begins with this line. tcpdump writes a line of words before
+    /// each dump.
     fn form(&mut self, line: &[u8]) -> Result<Form, Error> {
         if let Some(what) = is_otherwise(line.trim_ascii_end()) {
             return Err(format!("line {}: {what}", self.line).into());
@@ -128,7 +130,7 @@ fn uncommented(line: &[u8]) -> &[u8] {
     line.split(|b| *b == b'#').next().unwrap_or_default()
 }
 
-/// The bytes of a line.
+/// Returns the bytes of a line with one packet.
 fn bytes(line: &[u8]) -> Result<Vec<u8>, String> {
     let mut found = Vec::new();
     for word in uncommented(line)

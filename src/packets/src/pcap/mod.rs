@@ -1,4 +1,4 @@
-//! Classic pcap (draft-ietf-opsawg-pcap).
+//! The classic pcap format (draft-ietf-opsawg-pcap).
 #![forbid(unsafe_code)]
 
 pub(crate) mod read;

@@ -1,4 +1,4 @@
-//! Reading pcap: either byte order, micro- and nanoseconds.
+//! Reading pcap, in either byte order, with micro- or nanoseconds.
 #![forbid(unsafe_code)]
 
 use crate::frame::{self, Frame, LONGEST};
@@ -6,7 +6,7 @@ use crate::input::{read_whole, Error, Order};
 use crate::link::LinkType;
 use std::io::Read;
 
-/// What the file's header says.
+/// What the header of the file says.
 pub(crate) struct Header {
     order: Order,
     nanoseconds: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Packets<R> {
     number: u64,
 }
 
-/// Reads the header behind its magic number; None when that is not pcap's.
+/// Reads the header behind its magic number. None means that the magic number is not pcap's.
 pub(crate) fn header(magic: &[u8], input: &mut impl Read) -> Option<Result<Header, Error>> {
     let (order, nanoseconds) = match magic {
         [0xd4, 0xc3, 0xb2, 0xa1] => (Order::Little, false),
@@ -47,7 +47,8 @@ fn rest_of_header(order: Order, nanoseconds: bool, input: &mut impl Read) -> Res
             format!("is pcap of version {version}; convert it to version 2, as with editcap");
         return Err(text.into());
     }
-    // The upper bits say whether frames end with a check sequence, which nobody keeps.
+    // The upper bits say whether frames end with a frame check sequence, which nobody keeps in a
+    // file.
     Ok(Header {
         order,
         nanoseconds,
@@ -56,7 +57,7 @@ fn rest_of_header(order: Order, nanoseconds: bool, input: &mut impl Read) -> Res
 }
 
 impl Header {
-    /// The packets of the input, which stands behind the header.
+    /// Returns the reader of the packets in `input`, which stands behind the header.
     pub(crate) fn over<R: Read>(self, input: R) -> Packets<R> {
         Packets {
             header: self,

@@ -1,4 +1,5 @@
-//! pcapng (draft-ietf-opsawg-pcapng): numbers of its blocks, which reader and writer share.
+//! The pcapng format (draft-ietf-opsawg-pcapng), and the numbers of its blocks, which reader and
+//! writer share.
 #![forbid(unsafe_code)]
 
 pub(crate) mod read;

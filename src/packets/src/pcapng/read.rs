@@ -1,5 +1,5 @@
-//! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution, packets in all three
-//! kinds of blocks; other blocks are passed over.
+//! Reading pcapng (draft-ietf-opsawg-pcapng): sections of either byte order, any time resolution,
+//! and packets in all three kinds of blocks. Other blocks are skipped.
 #![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, OBSOLETE_PACKET, SECTION, SIMPLE_PACKET};
@@ -9,7 +9,7 @@ use crate::link::LinkType;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Longest block that is held in memory: a packet with generous options.
+/// Length in bytes of the longest block that is held in memory: a packet with generous options.
 const LONGEST_BLOCK: u32 = LONGEST + (1 << 17);
 
 /// Reads the packets of a file whose first four bytes have been read.
@@ -17,7 +17,8 @@ pub(crate) struct Packets<R> {
     input: R,
     order: Order,
     interfaces: Vec<Interface>,
-    /// Written by memtun, whose direction flags and names mean something here.
+    /// Was the section written by memtun? Only then its direction flags and names mean something
+    /// here.
     ours: bool,
     begun: bool,
     block: u64,
@@ -27,14 +28,14 @@ struct Interface {
     link: LinkType,
     name: Option<Arc<str>>,
     snaplen: u32,
-    /// Ticks per second.
+    /// Ticks of its time stamps in a second.
     ticks: u128,
-    /// Seconds to add.
+    /// Seconds that are added to its time stamps.
     offset: i64,
 }
 
 impl<R: Read> Packets<R> {
-    /// The block type of the first section has been read.
+    /// Makes a reader. The block type of the first section has been read already.
     pub(crate) fn new(input: R) -> Packets<R> {
         Packets {
             input,
@@ -46,7 +47,8 @@ impl<R: Read> Packets<R> {
         }
     }
 
-    /// Reads one block: its type and its body. None at the end of the file; no body for one that is of no interest.
+    /// Reads one block, and returns its type and its body. None means the end of the file. The body
+    /// is empty for a block that is not needed.
     fn block(&mut self) -> Result<Option<(u32, Vec<u8>)>, Error> {
         self.block += 1;
         let what = format!("block {}", self.block);
@@ -66,7 +68,7 @@ impl<R: Read> Packets<R> {
         }
         let mut body = Vec::new();
         if kind == SECTION {
-            // The byte order stands behind the length that it applies to.
+            // The byte order stands behind the length, whose order it gives.
             body = vec![0; 4];
             if !read_whole(&mut self.input, &mut body, &what)? {
                 return Err(short());
@@ -149,7 +151,8 @@ impl<R: Read> Packets<R> {
                 (9, [resolution, ..]) => {
                     let exponent = u32::from(resolution & 0x7f);
                     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
-                    // Finer than 128 bits can say is finer than 64 bits of ticks reach: all of them within the first nanosecond.
+                    // A resolution that 128 bits cannot say is finer than what 64 bits of ticks can
+                    // reach: all time stamps lie within the first nanosecond.
                     interface.ticks = base.saturating_pow(exponent);
                 }
                 (14, value) => {
@@ -211,7 +214,7 @@ impl<R: Read> Packets<R> {
     ) -> Option<Frame> {
         let interface = self.interfaces.get(id as usize)?;
         let ticks = u128::from(high) << 32 | u128::from(low);
-        // Below 2^64 ticks times 10^9 there is room in 128 bits.
+        // Ticks are below 2^64, so ticks times 10^9 fit into 128 bits.
         let nanoseconds = ticks * 1_000_000_000 / interface.ticks;
         Some(Frame {
             link: interface.link,
@@ -270,7 +273,7 @@ impl<R: Read + Send> frame::Packets for Packets<R> {
     }
 }
 
-/// Codes and values. Ends where they stop making sense.
+/// Yields the codes and values of the options in `bytes`, and ends where they stop making sense.
 fn options(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let (code, length) = (order.u16(bytes, 0)?, order.u16(bytes, 2)? as usize);

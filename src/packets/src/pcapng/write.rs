@@ -1,4 +1,5 @@
-//! Writing pcapng: one section, an interface block per interface, nanoseconds, directions, comments, statistics.
+//! Writing pcapng: one section, a block for each interface, nanoseconds, directions, comments and
+//! statistics.
 #![forbid(unsafe_code)]
 
 use super::{ENHANCED_PACKET, INTERFACE, INTERFACE_STATISTICS, SECTION};
@@ -6,33 +7,38 @@ use crate::frame::LONGEST;
 use crate::link::LinkType;
 use std::io::{self, Write};
 
-/// Writes a section.
+/// Writes one section to `output`.
 pub struct Writer<W> {
     output: W,
     interfaces: u32,
-    /// The packet that is being put together.
+    /// The body of the packet that is being written; it is kept so that its memory is used again.
     body: Vec<u8>,
 }
 
-/// A packet to write.
+/// A packet to be written.
 pub struct Packet<'a> {
-    /// Number that [`Writer::interface`] gave.
+    /// Number that [`Writer::interface`] returned.
     pub interface: u32,
-    /// Nanoseconds since the epoch.
+    /// Time of the packet in nanoseconds since the epoch.
     pub time_ns: u64,
-    /// Toward the program, or from it.
+    /// Did the packet go toward the program (inbound), or did it come from there?
     pub inbound: bool,
-    /// A line for people.
+    /// A comment for people, in one line.
     pub comment: Option<&'a str>,
-    /// The bytes.
+    /// The bytes of the packet.
     pub data: &'a [u8],
 }
 
-/// Longest packet: more than any interface carries. Zero for "no limit" is not understood by every reader of pipes.
+/// Length of the longest packet in bytes, which is more than any interface carries. Not every
+/// reader of pipes understands 0 for "no limit".
 const SNAPLEN: u32 = LONGEST;
 
 impl<W: Write> Writer<W> {
-    /// Begins the section; it is with the reader when this returns.
+    /// Begins the section, and flushes it, so that the reader has it when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The error of `output`.
     pub fn new(output: W) -> io::Result<Writer<W>> {
         let mut file = Writer {
             output,
@@ -55,7 +61,11 @@ impl<W: Write> Writer<W> {
         Ok(file)
     }
 
-    /// Describes an interface. Packets refer to it by the number returned.
+    /// Describes an interface, and returns the number by which packets refer to it.
+    ///
+    /// # Errors
+    ///
+    /// The error of the output.
     pub fn interface(
         &mut self,
         name: &str,
@@ -78,6 +88,10 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a packet.
+    ///
+    /// # Errors
+    ///
+    /// The error of the output.
     pub fn packet(&mut self, packet: &Packet<'_>) -> io::Result<()> {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
@@ -99,7 +113,12 @@ impl<W: Write> Writer<W> {
         written
     }
 
-    /// Says how many packets of an interface are in the file, and how many are missing, if that is known.
+    /// Writes how many packets of an interface are in the file, and how many are missing, if that
+    /// is known. `time_ns` is the time of the count in nanoseconds since the epoch.
+    ///
+    /// # Errors
+    ///
+    /// The error of the output.
     pub fn statistics(
         &mut self,
         interface: u32,
@@ -119,12 +138,16 @@ impl<W: Write> Writer<W> {
         self.block(INTERFACE_STATISTICS, &body)
     }
 
-    /// What is written to.
+    /// Returns the output to which the section is written.
     pub fn output(&mut self) -> &mut W {
         &mut self.output
     }
 
-    /// Hands everything over.
+    /// Flushes the output.
+    ///
+    /// # Errors
+    ///
+    /// The error of the output.
     pub fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
     }

@@ -2,7 +2,7 @@
 
 use super::frames;
 
-/// 40 bytes, whose text beside them looks like bytes.
+/// A packet of 40 bytes, whose text beside them looks like bytes.
 fn packet() -> Vec<u8> {
     (0..40).map(|n| b"ab cdef 00  12 3"[n % 16]).collect()
 }
@@ -13,7 +13,7 @@ fn one(text: &str) -> Vec<u8> {
     found[0].data.clone()
 }
 
-/// As the tools write it: offset, bytes in groups, two spaces, text.
+/// Makes a dump as the tool `style` writes it: offset, bytes in groups, spaces, text.
 fn dump(data: &[u8], line: usize, group: usize, style: &str) -> String {
     let mut text = String::new();
     for (number, row) in data.chunks(line).enumerate() {
@@ -52,7 +52,7 @@ fn every_tools_dump_is_the_packet() {
         for style in ["tshark", "od", "odd"] {
             assert_eq!(one(&dump(&data, 16, 1, style)), data, "{style}");
         }
-        // od says the length behind it all.
+        // od writes the length behind the last line.
         let od = dump(&data, 16, 1, "od") + &format!("{:07o}\n", data.len());
         assert_eq!(one(&od), data);
     }

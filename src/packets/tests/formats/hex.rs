@@ -1,4 +1,4 @@
-//! One packet a line.
+//! Text with one packet a line.
 
 use super::frames;
 
@@ -7,7 +7,7 @@ fn one_packet_a_line() {
     let found = frames(b"# two\n45 00:001c\n\n0x60 0x00 # six\n").unwrap();
     let data: Vec<_> = found.iter().map(|f| f.data.as_slice()).collect();
     assert_eq!(data, [&[0x45, 0, 0, 0x1c][..], &[0x60, 0]]);
-    // An Ethernet address of zeros at the beginning is no offset.
+    // An Ethernet address that begins with zeros is not taken for an offset.
     for line in [
         "0000 5e00 0101",
         "00:00:5e:00:01:01",

@@ -1,4 +1,4 @@
-//! The formats, as the tools of others write them and as this crate does.
+//! The formats, as tools of others write them and as this crate does.
 
 mod dump;
 mod hex;
@@ -10,7 +10,7 @@ mod written;
 use memtun_packets::{Frame, Reader};
 use std::io::Cursor;
 
-/// All packets, or the sentence of the error.
+/// Returns all packets, or the sentence of the error.
 fn frames(bytes: &[u8]) -> Result<Vec<Frame>, String> {
     let reader = Reader::new(Cursor::new(bytes.to_vec())).map_err(|e| e.to_string())?;
     reader

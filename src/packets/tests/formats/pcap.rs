@@ -1,4 +1,4 @@
-//! pcap as others write it.
+//! pcap files as others write them.
 
 use super::frames;
 use memtun_packets::LinkType;

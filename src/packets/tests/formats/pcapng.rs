@@ -1,4 +1,4 @@
-//! pcapng as others write it.
+//! pcapng files as others write them.
 
 use super::frames;
 

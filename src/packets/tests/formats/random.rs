@@ -1,5 +1,6 @@
-//! Whatever a file holds, reading it ends, and in a sentence if not well; what is written is read again. Random bytes, good
-//! files that were damaged, and random packets: [`CASES`] of each, or as many as there is time for in `MEMTUN_FUZZ_SECONDS`.
+//! Whatever a file holds, reading it ends, and if the file is bad, it ends in a sentence; what is
+//! written can be read again. The tests try random bytes, good files that were damaged, and random
+//! packets: [`CASES`] of each, or as many as there is time for in `MEMTUN_FUZZ_SECONDS`.
 
 use super::frames;
 use memtun_packets::{fit, hex, other_length, pcap, pcapng, LinkType, LONGEST};
@@ -11,10 +12,11 @@ use std::time::{Duration, Instant};
 
 const CASES: u32 = 1000;
 
-/// More than the longest packet: a block of pcapng has room for options.
+/// Length that no packet that is read exceeds. It is more than the longest packet, because a block
+/// of pcapng has room for options.
 const LONGEST_READ: usize = LONGEST as usize + (1 << 17);
 
-/// Runs a test with random values. The seconds are shared by the tests of this file.
+/// Runs a test with random values. The tests of this file share the seconds.
 fn check<S: Strategy>(values: S, test: impl Fn(S::Value) -> TestCaseResult) {
     let seconds = std::env::var("MEMTUN_FUZZ_SECONDS").ok();
     let seconds: Option<u64> = seconds.and_then(|text| text.parse().ok());
@@ -34,7 +36,7 @@ fn check<S: Strategy>(values: S, test: impl Fn(S::Value) -> TestCaseResult) {
     }
 }
 
-/// Reads a file, and asks of every packet in it what an interface would.
+/// Reads a file, and asks about every packet in it what an interface would ask.
 fn survived(bytes: &[u8]) -> TestCaseResult {
     for frame in frames(bytes).unwrap_or_default() {
         prop_assert!(frame.data.len() <= LONGEST_READ);
@@ -72,7 +74,7 @@ fn good_pcap() -> Vec<u8> {
     bytes
 }
 
-/// A file of each format, and of each kind of dump.
+/// Returns a file of each format, and of each kind of dump.
 fn good() -> Vec<Vec<u8>> {
     let texts: [&[u8]; 5] = [
         b"# two\n45 00:001c\n\n0x60 0x00 # six\n",
@@ -139,7 +141,7 @@ impl Damage {
     }
 }
 
-/// Each of the beginnings by which a format is known, and bytes behind it.
+/// The bytes begin with one of the beginnings by which a format is known.
 #[test]
 fn random_bytes_are_survived() {
     let begins: [&[u8]; 8] = [
@@ -170,7 +172,7 @@ fn random_damage_is_survived() {
     });
 }
 
-/// Each byte in turn, and each length.
+/// Damages each byte in turn, and cuts the file at each length.
 #[test]
 fn damage_anywhere_is_survived() {
     for good in good() {

@@ -1,4 +1,4 @@
-//! What is written is read again.
+//! What is written can be read again.
 
 use super::frames;
 use memtun_packets::pcapng::{Packet, Writer};

@@ -85,7 +85,7 @@ __all__ = [
     "version",
 ]
 
-# Names of before, which go on to be the same things.
+# These older names still work, and stand for the same things.
 __all__ += [
     "Bypass",
     "Ended",

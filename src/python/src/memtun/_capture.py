@@ -1,4 +1,4 @@
-"""Packets into a pcapng file, while they come: ``memtun capture`` in the background."""
+"""Writes packets into a pcapng file while they come, with ``memtun capture`` in the background."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from typing import Optional, Union
 from . import _library
 from ._errors import Error, ErrorKind, error
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
-# How long the command has to begin, and to write what is left at the end.
+# How long in seconds the command may take to begin, and to write what is left at the end.
 _PATIENCE = 10.0
 
 
 def _commands(library: Path) -> Iterator[Path]:
-    """Where the command may be: beside the library, or in bin/ where the library is in lib/memtun/."""
+    """Where the command may be: beside the library, or in bin/ when the library is in
+    lib/memtun/."""
     yield library.parent / "memtun"
     for parent in list(library.parents)[:3]:
         yield parent / "bin" / "memtun"
@@ -34,7 +35,7 @@ def _commands(library: Path) -> Iterator[Path]:
 
 
 def command() -> Path:
-    """The memtun command of the same installation as the library."""
+    """Path of the memtun command of the same installation as the library."""
     library = _library.find()
     path = next((path for path in _commands(library) if os.access(path, os.X_OK) and path.is_file()), None)
     if path is None:
@@ -47,16 +48,16 @@ def command() -> Path:
 
 
 class Capture:
-    """A capture that runs. It begins with the packets that are still kept; at the end of its ``with`` block,
-    or of
-    :meth:`stop`, all that was written before is in the file."""
+    """A running capture. It begins with the packets that are still kept. At the end of its
+    ``with`` block, or of :meth:`stop`, everything that was written before is in the file."""
 
     def __init__(self, net: Path, file: Union[str, os.PathLike[str]], owner: Optional[int] = None) -> None:
         self.path = Path(file).absolute()
-        """The file."""
+        """Path of the file."""
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
-        # Whose net it is stands in the command line, and not in what somebody said of another one.
+        # The command line says whose net it is, so what the environment says of another net is
+        # taken out.
         variables = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "MEMTUN_NET_OWNER")}
         whose = [] if owner is None else ["--owner", str(owner)]
         self._process = subprocess.Popen(
@@ -65,7 +66,7 @@ class Capture:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=variables,
-            # A Ctrl-C is for the driver, which stops it in order.
+            # A Ctrl-C reaches only the driver, which stops the capture in order.
             start_new_session=True,
         )
         self._stopped = False
@@ -81,13 +82,13 @@ class Capture:
             raise Error(errno.EIO, f"{self.path}: memtun capture did not begin")
 
     def _kill(self) -> None:
-        """Somebody is tired of waiting for it."""
+        """Kills the command when the driver is interrupted while it waits for it."""
         self._stopped = True
         self._process.kill()
         self._process.communicate()
 
     def stop(self) -> Path:
-        """Ends it; the file is complete."""
+        """Ends the capture. Returns the path of the file, which is then complete."""
         if self._stopped:
             return self.path
         self._stopped = True

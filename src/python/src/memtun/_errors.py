@@ -1,4 +1,4 @@
-"""What goes wrong, as exceptions: an errno and a kind for programs, a sentence for people."""
+"""Errors as exceptions: an errno and a kind for programs, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import enum
 import errno
 from typing import NoReturn, Optional
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 
 class ErrorKind(enum.IntEnum):
-    """What sort of thing went wrong, where the errno leaves it open: EAGAIN is that of a packet that did not come
-    and of a queue that stayed full. The numbers are those of ``memtun_kind`` in memtun.h. More may be added."""
+    """What sort of thing went wrong. It tells apart what the errno does not: EAGAIN stands both
+    for a packet that did not come and for a queue that stayed full. The numbers are those of
+    ``memtun_kind`` in memtun.h. More may be added."""
 
     OTHER = 1
-    """What the errno says."""
+    """It is something else, and the errno says what."""
     TIMEOUT = 2
     """It did not happen in time."""
     ENDED = 3
@@ -24,15 +25,15 @@ class ErrorKind(enum.IntEnum):
     GONE = 4
     """The interface, or the net, is gone."""
     LOST = 5
-    """The reader was overtaken: :attr:`PacketsLostError.lost`."""
+    """The reader was overtaken; :attr:`PacketsLostError.lost` says by how many packets."""
     LINK_DOWN = 6
-    """The link is down."""
+    """The link is down, or has no carrier."""
     FULL = 7
-    """The read queue stayed full, or whoever captures stayed behind."""
+    """The read queue stayed full, or the capturer stayed behind."""
     NOT_ATTACHED = 8
     """No program is attached to the interface."""
     TOO_LARGE = 9
-    """The packet is larger than the mtu."""
+    """The packet is larger than the MTU."""
     DENIED = 10
     """The caller may not do it."""
     INVALID = 11
@@ -42,33 +43,34 @@ class ErrorKind(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Optional[ErrorKind]:
-        """One that a later library has added."""
+        """Maps a kind that a later library has added to OTHER."""
         return cls.OTHER if isinstance(value, int) else None
 
 
 class Error(OSError):
-    """An error of memtun: ``errno`` is its number, ``kind`` its sort, ``strerror`` the sentence that says what to
-    do about it."""
+    """An error of memtun: ``errno`` is its number, ``kind`` its sort, and ``strerror`` a
+    sentence that says what to do about it."""
 
     kind: ErrorKind = ErrorKind.OTHER
     """What sort of thing went wrong."""
 
 
 class TimeoutError(Error, builtins.TimeoutError, BlockingIOError):
-    """It did not happen in time. A wait of no time at all gives this as well."""
+    """Something did not happen in time. A call with a timeout of 0 raises this as well."""
 
     kind = ErrorKind.TIMEOUT
 
 
 class EndedError(TimeoutError):
-    """It will not happen: every program that was started in the net has ended. The sentence says how, with the
-    last that they wrote. Raised before the time is over."""
+    """Something will not happen, because every program that was started in the net has ended.
+    The sentence says how they ended, with the last lines that they wrote. It is raised before
+    the time is over."""
 
     kind = ErrorKind.ENDED
 
 
 class FullError(TimeoutError):
-    """EAGAIN: the read queue stayed full, or whoever captures stayed behind, for the whole time."""
+    """EAGAIN: the read queue stayed full, or the capturer stayed behind, for the whole time."""
 
     kind = ErrorKind.FULL
 
@@ -80,17 +82,19 @@ class InvalidValueError(Error, ValueError):
 
 
 class PacketsLostError(Error):
-    """ENOBUFS: the program wrote more than is kept before it was received. The next call goes on in the middle
-    of what is kept, so that the reader is not overtaken again at once; the sentence says with which packet."""
+    """ENOBUFS: the program wrote more than is kept before it was received. The next call goes on
+    in the middle of what is kept, so that the reader is not overtaken again at once; the
+    sentence says with which packet."""
 
     kind = ErrorKind.LOST
 
     lost: int = 0
-    """So many packets are lost to this reader."""
+    """Number of packets that this reader has lost."""
 
 
 class NotPermittedError(Error, PermissionError):
-    """EPERM or EACCES: a net's directory is another user's, or open to others."""
+    """EPERM or EACCES: the directory of a net belongs to another user, or others may write to
+    it."""
 
     kind = ErrorKind.DENIED
 
@@ -110,10 +114,10 @@ _CLASSES: dict[ErrorKind, type[Error]] = {
 }
 
 for _class in (ErrorKind, Error, *_CLASSES.values()):
-    # As people import it, and as it stands in their reports.
+    # Reports show the name under which people import the class.
     _class.__module__ = "memtun"
 
-# The names that these had before all of them ended in Error.
+# These names were used before all of them ended in Error.
 Timeout = TimeoutError
 Ended = EndedError
 InvalidValue = InvalidValueError
@@ -123,7 +127,7 @@ Gone = GoneError
 
 
 def error(number: int, kind: ErrorKind, sentence: str, lost: int = 0) -> Error:
-    """The exception for what the library says of an error."""
+    """The exception for an error that the library has reported."""
     made = _CLASSES.get(kind, Error)(number, sentence)
     made.kind = kind
     if isinstance(made, PacketsLostError):
@@ -132,5 +136,5 @@ def error(number: int, kind: ErrorKind, sentence: str, lost: int = 0) -> Error:
 
 
 def invalid(sentence: str) -> NoReturn:
-    """Refuses a value."""
+    """Raises the error for a value that can never be right."""
     raise InvalidValueError(errno.EINVAL, sentence)

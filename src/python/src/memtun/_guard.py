@@ -1,5 +1,5 @@
-"""One process per driver that outlives it, to clear up what a killed driver cannot. See
-:mod:`memtun._leftovers`."""
+"""Starts one process per driver that outlives the driver, to clear up what a killed driver
+cannot. See :mod:`memtun._leftovers`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Optional
 from . import _leftovers, _library
 
 _lock = threading.Lock()
-# The pipe to it, and whose it is: a forked child has one of its own.
+# The pipe to the guard, and the process that owns it: a forked child starts a guard of its own.
 _pipe: Optional[int] = None
 _pid = 0
 
 
 def _start() -> int:
-    """The guard, and the pipe to it. Nobody waits for it, as it ends after us."""
-    # -I -S: nothing of the driver's directory or site-packages is wanted.
+    """Starts the guard and returns the pipe to it. Nobody waits for the guard, because it ends
+    after this process."""
+    # -I -S: the guard needs nothing from the driver's directory or site-packages.
     command = [sys.executable, "-I", "-S", str(Path(_leftovers.__file__)), str(_library.find())]
     ours = os.pipe()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -33,7 +34,7 @@ def _start() -> int:
                 (os.POSIX_SPAWN_DUP2, nowhere, 1),
                 (os.POSIX_SPAWN_DUP2, nowhere, 2),
             ],
-            # A Ctrl-C is for the driver, which ends in its own time.
+            # A Ctrl-C reaches only the driver, which ends in its own time.
             setsid=True,
         )
     except OSError:
@@ -52,19 +53,19 @@ def _tell(line: str) -> None:
     try:
         os.write(_pipe, os.fsencode(line) + b"\0")
     except OSError:
-        # Somebody killed it. What it would have done is only needed when somebody kills us, too.
+        # Somebody killed the guard. It would be needed only if this process were killed, too.
         os.close(_pipe)
         _pipe = None
 
 
 def watch(net: Path) -> None:
-    """From now on the net ends with this process."""
+    """Lets the net end with this process from now on."""
     with _lock:
         _tell(f"+{net}")
 
 
 def forget(net: Path) -> None:
-    """The net has ended in order."""
+    """Says that the net has ended in order."""
     with _lock:
         if _pipe is not None and _pid == os.getpid():
             _tell(f"-{net}")

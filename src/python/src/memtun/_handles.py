@@ -1,4 +1,4 @@
-"""Handles of the C interface, safe against use after their end."""
+"""Handles of the C interface that are safe against use after their end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import threading
 from . import _library
 from ._errors import Error
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 
 class Handle:
-    """A handle that several threads may use at once. After :meth:`close` the last of them frees it.
+    """A handle that several threads may use at once. After :meth:`close` the last of them frees
+    it.
 
-    A forked child leaves it to its parent: what it stands for is shared between them."""
+    A forked child leaves the handle to its parent, because both share what it stands for."""
 
     def __init__(self, pointer: int, free: str, what: str) -> None:
         self._pointer = pointer
@@ -43,11 +44,11 @@ class Handle:
 
     @property
     def closed(self) -> bool:
-        """Has it been closed?"""
+        """Has the handle been closed?"""
         return self._closed
 
     def close(self) -> None:
-        """Ends it. Calls that are under way in other threads are not disturbed."""
+        """Closes the handle. Calls that are under way in other threads are not disturbed."""
         with self._lock:
             last = not self._closed and self._users == 0
             self._closed = True

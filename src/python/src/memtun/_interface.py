@@ -1,4 +1,5 @@
-"""One interface of a net: packets and datagrams in, packets and datagrams out, link settings."""
+"""One interface of a net: packets and datagrams in, packets and datagrams out, and link
+settings."""
 
 from __future__ import annotations
 
@@ -18,17 +19,17 @@ from ._users import Group, User, group_number, user_number
 from ._views import Counters, InterfaceInfo, Tunnel
 from ._waiting import DEFAULT_TIMEOUT, Hopeless, Seconds, in_turns
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 _SIZE = 0xFFFF_FFFF
-# As TUNSETOWNER has it: (uid_t)-1.
+# The number for any user in TUNSETOWNER: (uid_t)-1.
 _NOBODY = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True)
 class Injected:
-    """A packet that this process put in."""
+    """A packet that this process has injected."""
 
     time_ns: int
     interface: Interface
@@ -36,11 +37,12 @@ class Injected:
 
 
 History = deque[Injected]
-"""The last packets that this process put in."""
+"""The last packets that this process has injected."""
 
 
 class Interface:
-    """An interface of a net. What was written can still be received after it is gone."""
+    """An interface of a net. What the program wrote can still be received after the interface is
+    gone."""
 
     def __init__(
         self, handle: Handle, net: Handle, history: History, hopeless: Optional[Hopeless] = None
@@ -51,11 +53,12 @@ class Interface:
         self._hopeless = hopeless
         info = self.info()
         self._tap = info.kind == "tap"
-        # From the oldest packet kept when the interface was asked for.
+        # It begins with the oldest packet that is kept at the moment when the interface is asked
+        # for.
         self._subscriber = Subscriber(handle, self._tap, hopeless)
 
     def info(self) -> InterfaceInfo:
-        """All that is known of it."""
+        """A snapshot of all that is known of the interface."""
         with self._handle as pointer:
             described = json.loads(_library.text("memtun_interface_describe", pointer))
         return _views.interface(described, self._net)
@@ -66,7 +69,8 @@ class Interface:
 
     @property
     def name(self) -> str:
-        """Its name now. Set, it is renamed as by ``ip link set name``; EEXIST: the name is taken."""
+        """Name of the interface now. Setting it renames the interface as ``ip link set name``
+        does; EEXIST: the name is taken."""
         return self.info().name
 
     @name.setter
@@ -75,8 +79,8 @@ class Interface:
 
     @property
     def up(self) -> bool:
-        """Is the link up? As ``ip link set up`` and ``down``: while it is down, what waits to be read stays, and
-        nothing more comes."""
+        """Is the link up? Setting it does what ``ip link set up`` and ``down`` do: while the
+        link is down, packets that wait to be read stay, and no more come."""
         return self.info().up
 
     @up.setter
@@ -85,7 +89,7 @@ class Interface:
 
     @property
     def carrier(self) -> bool:
-        """The link's carrier, as TUNSETCARRIER."""
+        """Has the link a carrier? Setting it does what TUNSETCARRIER does."""
         return self.info().carrier
 
     @carrier.setter
@@ -94,7 +98,7 @@ class Interface:
 
     @property
     def mtu(self) -> int:
-        """Largest packet in bytes: 68 to 65535, to 65521 for a TAP."""
+        """Length of the largest packet in bytes: 68 to 65535, at most 65521 for a TAP."""
         return self.info().mtu
 
     @mtu.setter
@@ -103,7 +107,8 @@ class Interface:
 
     @property
     def txqueuelen(self) -> int:
-        """Packets that each read queue holds; of one that gets shorter the oldest stay."""
+        """Number of packets that each read queue holds. In a queue that becomes shorter the
+        oldest packets stay."""
         return self.info().txqueuelen
 
     @txqueuelen.setter
@@ -112,8 +117,8 @@ class Interface:
 
     @property
     def mac(self) -> Optional[str]:
-        """Hardware address of a TAP, as ``02:00:00:00:00:07``; None of a TUN, which has none to set. EADDRNOTAVAIL:
-        the address is a group's, or zeros."""
+        """Hardware address of a TAP, as ``02:00:00:00:00:07``; None for a TUN, which has none to
+        set. EADDRNOTAVAIL: the address is a multicast address or all zeros."""
         return self.info().mac
 
     @mac.setter
@@ -122,8 +127,8 @@ class Interface:
 
     @property
     def owner(self) -> Optional[int]:
-        """The user who may attach where programs lack the permission ``"net_admin"``, as TUNSETOWNER; None for
-        any. Set by name or number."""
+        """The user who may attach when programs lack the permission ``"net_admin"``, as with
+        TUNSETOWNER; None for any user. It can be set by name or number."""
         return self.info().owner
 
     @owner.setter
@@ -132,8 +137,8 @@ class Interface:
 
     @property
     def group(self) -> Optional[int]:
-        """The group whose members may attach where programs lack the permission ``"net_admin"``, as TUNSETGROUP;
-        None for any. Set by name or number."""
+        """The group whose members may attach when programs lack the permission ``"net_admin"``,
+        as with TUNSETGROUP; None for any group. It can be set by name or number."""
         return self.info().group
 
     @group.setter
@@ -142,37 +147,38 @@ class Interface:
 
     @property
     def link(self) -> Link:
-        """The link settings as methods, which came before the properties."""
+        """The link settings as methods, which are older than the properties."""
         return Link(self)
 
     def delete(self) -> None:
-        """Deletes the interface under the program, as ``ip link del``."""
+        """Deletes the interface under the program, as ``ip link del`` does."""
         with self._handle as pointer:
             _library.call("memtun_interface_delete", pointer)
 
     @property
     def counters(self) -> Counters:
-        """Its counters now."""
+        """Counters of the interface now."""
         return self.info().counters
 
     @property
     def gone(self) -> bool:
-        """Has it been deleted, or did its last tunnel end?"""
+        """Has the interface been deleted, or has its last tunnel ended?"""
         return self.info().gone
 
     def tunnels(self) -> list[Tunnel]:
-        """The tunnels that are attached to it, in the order of their attachment."""
+        """The tunnels that are attached to the interface, in the order of their attachment."""
         return list(self.info().tunnels)
 
     def inject(
         self, frame: Data, *, ethertype: Optional[int] = None, timeout: Seconds = DEFAULT_TIMEOUT
     ) -> None:
-        """Puts a packet into the program's read queue as it is; when this returns it is readable. Without
-        ``ethertype`` it is taken from the packet.
+        """Puts a packet as it is into the program's read queue; when this returns, the program
+        can read it. Without ``ethertype`` it is taken from the packet.
 
-        :raises FullError: the queue stayed full, or whoever captures it behind
+        :raises FullError: the queue stayed full, or the capturer stayed behind
         :raises GoneError: the interface is gone
-        :raises Error: of the kinds LINK_DOWN, TOO_LARGE (over the mtu), NOT_ATTACHED (no program is)
+        :raises Error: the kind is LINK_DOWN, TOO_LARGE (the packet is larger than the MTU) or
+            NOT_ATTACHED (no program is)
         """
         data = data_of(frame)
         kind = 0 if ethertype is None else _library.number(ethertype, "ethertype", 1, 0xFFFF)
@@ -181,15 +187,15 @@ class Interface:
             in_turns(
                 lambda ms: _library.call("memtun_interface_offer", pointer, data, len(data), kind, ms),
                 timeout,
-                # Refused for good it is counted, once.
+                # The last turn counts a packet that is refused for good, once.
                 lambda ms: _library.call("memtun_interface_inject", pointer, data, len(data), kind, ms),
                 self._gone,
             )
         self._record(begun, Packet(data, kind, tap=self._tap).describe)
 
     def deliver(self, ip_packet: Data, *, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
-        """Puts an IP packet into the program's read queue; a TAP gets an Ethernet header in front. Else as
-        :meth:`inject`."""
+        """Puts an IP packet into the program's read queue; a TAP gets an Ethernet header in
+        front. In everything else this is as :meth:`inject`."""
         data = data_of(ip_packet)
         begun = time.time_ns()
         with self._handle as pointer:
@@ -209,9 +215,9 @@ class Interface:
         source: Optional[tuple[Host, int]] = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> Address:
-        """Sends a datagram to the program, checksums right, from ``source`` (10.1.2.3 or fd00:1:2::3, port
-        21345, unless told otherwise; port 0 is that port too). Returns the source address. Else as
-        :meth:`inject`."""
+        """Sends a datagram with right checksums to the program, from ``source`` (by default
+        10.1.2.3 or fd00:1:2::3, port 21345; port 0 stands for that port, too). Returns the
+        source address. In everything else this is as :meth:`inject`."""
         payload = data_of(data)
         host, port = pair(address, "address")
         sender = source_for(source, host)
@@ -230,7 +236,8 @@ class Interface:
         return sender
 
     def _gone(self, e: Error) -> Optional[Error]:
-        """A full queue stays what it is: that nobody is left who could read is said in its own time."""
+        """The error that names the programs' end when the interface is gone. A full queue keeps
+        its own error, because another call reports that nobody is left to read."""
         return self._hopeless(e) if self._hopeless is not None and isinstance(e, GoneError) else None
 
     def _record(self, time_ns: int, describe: Callable[[], str]) -> None:
@@ -243,24 +250,25 @@ class Interface:
     def receive_udp(self, *, port: int) -> Receiver: ...
 
     def receive_udp(self, host: Optional[Host] = None, port: Optional[int] = None) -> Receiver:
-        """Receives the datagrams that the program sends to this host and port, from the oldest packet kept.
-        Without a host, as ``receive_udp(port=7)``, to any; None or "" says the same."""
+        """Receives the datagrams that the program sends to this host and port, from the oldest
+        packet that is kept. Without a host, as in ``receive_udp(port=7)``, it receives those to
+        any host; None and "" mean the same."""
         if port is None:
             raise TypeError("receive_udp() needs a port")
         return Receiver(self._handle, any_host(host), port_number(port), self._hopeless)
 
     def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
-        """The next packet that the program wrote; each once, from the oldest kept when the interface was
-        asked for. Else as
+        """The next packet that the program wrote, from the oldest that was kept when the
+        interface was asked for. Each packet is given once. In everything else this is as
         :meth:`Subscriber.recv`."""
         return self._subscriber.recv(timeout=timeout)
 
     def subscribe(self) -> Subscriber:
-        """Another reader of every packet, with a place of its own."""
+        """Another reader of every packet, with a position of its own."""
         return Subscriber(self._handle, self._tap, self._hopeless)
 
     def close(self) -> None:
-        """Ends this handle; the interface itself is not touched."""
+        """Closes this handle; the interface itself is not touched."""
         self._subscriber.close()
         self._handle.close()
 
@@ -272,7 +280,8 @@ class Interface:
 
 
 class Link:
-    """The link settings of an interface as methods: what its properties do as well, which came later."""
+    """The link settings of an interface as methods. They do what its properties do, which are
+    newer."""
 
     def __init__(self, interface: Interface) -> None:
         self._interface = interface

@@ -1,9 +1,11 @@
-"""Processes that stay behind in a temporary net, and the end of such a net when its driver is killed.
+"""Processes that stay behind in a temporary net, and the end of such a net when its driver is
+killed.
 
-Run as a program, with the library's path and a pipe from the driver as standard input, it reads the
-directories of nets, each behind a sign and before a NUL, and waits: when the pipe ends, the driver has ended,
-however it did. Then what runs in those nets is killed and they are removed; files that are not memtun's stay.
-It imports nothing of the package, so that it starts quickly."""
+This is run as a program, with the library's path as its argument and a pipe from the driver as
+standard input. It reads the directories of nets, each behind a sign and in front of a NUL, and
+waits until the pipe ends: then the driver has ended, in whatever way. After that it kills what
+runs in those nets and removes them; files that are not memtun's stay. It imports nothing of the
+package, so that it starts quickly."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 
 
 def pids_in(net: str) -> Iterator[int]:
-    """Every process that was started in a net, however far it has removed itself from its parents."""
+    """Every process that was started in a net, even if it has detached itself from its parents."""
     wanted = b"MEMTUN_NET=" + os.fsencode(net)
     own = {os.getpid(), os.getppid()}
     for entry in os.listdir("/proc"):
@@ -29,8 +31,8 @@ def pids_in(net: str) -> Iterator[int]:
 
 
 def kill_in(net: str) -> None:
-    """Kills them."""
-    # Twice: a process may fork while the others are looked at.
+    """Kills these processes."""
+    # It looks twice, because a process may fork while the others are looked at.
     for _ in range(2):
         for pid in pids_in(net):
             with contextlib.suppress(OSError):
@@ -38,14 +40,15 @@ def kill_in(net: str) -> None:
 
 
 def functions() -> dict[str, tuple[object, list[object]]]:
-    """What is called of memtun.h: result and parameters."""
+    """The functions of memtun.h that are called, with their result and parameters."""
     from ctypes import c_char_p, c_int, c_void_p
 
     return {"memtun_net_open": (c_void_p, [c_char_p]), "memtun_net_remove": (c_int, [c_void_p])}
 
 
 def remove(net: str, library: str) -> None:
-    """Removes a net, if it is still there. What the library refuses is none of ours."""
+    """Removes a net if it still exists. A directory that the library refuses is left alone,
+    because it is not this driver's."""
     if not os.path.isdir(net):
         return
     import ctypes
@@ -60,13 +63,14 @@ def remove(net: str, library: str) -> None:
 
 
 def main() -> None:
-    """Waits for the driver's end."""
+    """Waits for the driver's end and clears up."""
     os.chdir("/")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Whoever ends everything at once ends the driver as well, and then it is our turn.
+        # A signal that ends everything at once ends the driver as well, and then this process has
+        # to work.
         signal.signal(number, signal.SIG_IGN)
     nets: set[str] = set()
-    # What is not whole was not meant.
+    # The last entry is dropped, because it is empty or incomplete.
     for entry in sys.stdin.buffer.read().split(b"\0")[:-1]:
         net = os.fsdecode(entry[1:])
         if entry[:1] == b"+":

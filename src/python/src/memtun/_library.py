@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ._errors import Error, ErrorKind, error, invalid
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 NAME = "libmemtun.so"
@@ -22,7 +22,7 @@ NAME = "libmemtun.so"
 _uint16_p = ctypes.POINTER(c_uint16)
 _uint64_p = ctypes.POINTER(c_uint64)
 
-# Of memtun.h: result and parameters.
+# The functions of memtun.h, with their result and parameters.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_active": (c_int, []),
     "memtun_version": (c_char_p, []),
@@ -100,8 +100,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 
 
 def _candidates() -> Iterator[Path]:
-    """Where the library may be: this checkout's build, the installation's lib/memtun, wherever pip has put
-    it."""
+    """Where the library may be: in this checkout's build, in the installation's lib/memtun, or
+    where pip has put it."""
     here = Path(__file__).resolve()
     for parent in here.parents:
         if (parent / "src/shim/memtun.h").is_file():
@@ -119,8 +119,9 @@ def _candidates() -> Iterator[Path]:
 
 
 def find() -> Path:
-    """The library that this process loads: $MEMTUN_LIBRARY, what it was preloaded with, a checkout's build, or
-    beside the package. What programs are preloaded with, and whether it can be, says the library itself."""
+    """The library that this process loads: $MEMTUN_LIBRARY, what the process was preloaded with,
+    a checkout's build, or the one beside the package. The library itself says what programs are
+    preloaded with, and whether that is possible."""
     given = os.environ.get("MEMTUN_LIBRARY")
     if given:
         path = Path(given).absolute()
@@ -144,7 +145,7 @@ def find() -> Path:
 def _open() -> ctypes.CDLL:
     already = ctypes.CDLL(None, use_errno=True)
     if hasattr(already, "memtun_net_open"):
-        # Preloaded: a second copy would not know this process's tunnels.
+        # The library is preloaded, and a second copy would not know this process's tunnels.
         return already
     path = find()
     named = "MEMTUN_NET" in os.environ
@@ -153,15 +154,15 @@ def _open() -> ctypes.CDLL:
     except OSError as e:
         raise Error(errno.ELIBACC, f"{path}: cannot be loaded: {e}; it is for Linux with glibc") from e
     if not named:
-        # The library names a private net for children of a program under the shim; a driver's children have
-        # their own.
+        # The library names a private net for the children of a program under the shim; a driver's
+        # children have nets of their own.
         os.unsetenv("MEMTUN_NET")
     return library
 
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The library, loaded at first use."""
+    """The library, which is loaded at its first use."""
     loaded = _open()
     for name, (result, parameters) in _FUNCTIONS.items():
         try:
@@ -176,7 +177,7 @@ def library() -> ctypes.CDLL:
 
 
 def version() -> str:
-    """The library's version."""
+    """Version of the library."""
     text = library().memtun_version()
     assert isinstance(text, bytes)
     return text.decode()
@@ -188,14 +189,14 @@ def active() -> bool:
 
 
 def fail(number: int) -> NoReturn:
-    """Raises what this thread's last call said."""
+    """Raises the error of this thread's last call."""
     sentence = library().memtun_error_text()
     text = sentence.decode(errors="replace") if sentence else os.strerror(number)
     raise error(number, ErrorKind(library().memtun_error_kind()), text, library().memtun_error_lost())
 
 
 def call(name: str, *arguments: object) -> int:
-    """Calls a function that returns a number; negative ones are errors."""
+    """Calls a function that returns a number, and raises an error when it is negative."""
     answer: int = getattr(library(), name)(*arguments)
     if answer < 0:
         fail(-answer)
@@ -203,7 +204,7 @@ def call(name: str, *arguments: object) -> int:
 
 
 def pointer(name: str, *arguments: object) -> int:
-    """Calls a function that returns a handle."""
+    """Calls a function that returns a handle, and raises an error when it is NULL."""
     made: int | None = getattr(library(), name)(*arguments)
     if made is None:
         fail(ctypes.get_errno())
@@ -211,12 +212,12 @@ def pointer(name: str, *arguments: object) -> int:
 
 
 def text(name: str, *arguments: object) -> str:
-    """Calls a function that gives text."""
+    """Calls a function that returns text."""
     return filled(name, *arguments).decode(errors="surrogateescape")
 
 
 def filled(name: str, *arguments: object) -> bytes:
-    """Calls a function that fills a buffer as snprintf does."""
+    """Calls a function that fills a buffer as snprintf does, and returns the bytes."""
     room = 4096
     while True:
         buffer = ctypes.create_string_buffer(room)
@@ -227,7 +228,7 @@ def filled(name: str, *arguments: object) -> bytes:
 
 
 def c_text(value: str, what: str) -> bytes:
-    """A string for C. A NUL would end it early and so mean something else."""
+    """A string for C. A NUL in it is refused, because it would end the string early."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be str, not {type(value).__name__}")
     if "\0" in value:
@@ -236,7 +237,7 @@ def c_text(value: str, what: str) -> bytes:
 
 
 def number(value: int, what: str, least: int, most: int) -> int:
-    """An integer for C, where one that is too large would be cut to another."""
+    """An integer for C. One that is too large is refused, because it would be cut to another."""
     if not isinstance(value, int):
         raise TypeError(f"{what} must be int, not {type(value).__name__}")
     if not least <= value <= most:

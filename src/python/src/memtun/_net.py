@@ -26,13 +26,13 @@ from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
 from ._waiting import DEFAULT_TIMEOUT, Seconds, checked, in_turns
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 _KEPT = 100
-# So long in seconds a program takes to end when its interface is gone.
+# Time in seconds that a program may take to end when its interface is gone.
 _LAST = 0.1
-# Of so many programs an error tells how they ended.
+# Number of programs of which an error tells how they ended.
 _TOLD = 3
 
 
@@ -60,9 +60,9 @@ class Net:
 
     @classmethod
     def of_this_process(cls) -> Net:
-        """The net in which this process opens its own tunnels, when it runs under the shim."""
+        """The net in which this process opens its own tunnels when it runs under the shim."""
         self = cls.__new__(cls)
-        # The library has read it, too.
+        # The library has read this variable, too.
         whose = os.environ.get("MEMTUN_NET_OWNER")
         self._setup(None, own=True, owner=int(whose) if whose else None)
         return self
@@ -80,18 +80,20 @@ class Net:
         self._handle = Handle(pointer, "memtun_net_close", "the net")
         with self._handle as net:
             self.path = Path(_library.text("memtun_net_path", net))
-            """Its directory: MEMTUN_NET for those who join it by other means."""
+            """Directory of the net: the value of MEMTUN_NET for programs that join it by other
+            means."""
         self.permissions = Permissions(self._handle)
-        """What programs may do, a live set: ``net.permissions.discard("ioctl")``."""
+        """What programs may do, as a live set: ``net.permissions.discard("ioctl")``."""
         self._record_output = False
         self._interfaces: dict[str, Interface] = {}
         self._history: History = deque(maxlen=_KEPT)
-        # This process may open the device itself, whatever those do that it has started.
+        # This process may open the device itself, whatever the programs do that it has started.
         self._life = _Life(self._handle, self.path, temporary, strangers=own)
         self._end = weakref.finalize(self, self._life.end)
 
     def close(self) -> None:
-        """Ends the programs that were started in it and, if it was made for this value, removes it."""
+        """Ends the programs that were started in the net and, if the net was made for this
+        value, removes it."""
         for interface in self._interfaces.values():
             interface.close()
         self._interfaces.clear()
@@ -113,9 +115,10 @@ class Net:
         link: Optional[str] = None,
         devices: Optional[Iterable[Argument]] = None,
     ) -> dict[str, str]:
-        """Environment variables that put a program under the shim and into this net, for those who start it
-        by other means than :meth:`popen`. ``base`` is this process's environment unless given."""
-        # It may come at any time, from anywhere.
+        """Environment variables that put a program under the shim and into this net, for callers
+        who start it by other means than :meth:`popen`. ``base`` is this process's environment
+        unless another one is given."""
+        # The caller's program may join at any time, from anywhere.
         self._life.strangers = True
         return self._variables(base, link, devices)
 
@@ -137,14 +140,18 @@ class Net:
         force: bool = False,
         **keywords: Any,
     ) -> Program:
-        """Starts a program under the shim, as :class:`subprocess.Popen` with the same further arguments.
+        """Starts a program under the shim. It takes the same further arguments as
+        :class:`subprocess.Popen`.
 
-        :param link: ``"down"``: new interfaces are down until somebody sets them up, as on the kernel's
-            device
-        :param devices: special devices instead of /dev/net/tun
-        :param force: also a program that the system starts without the library, on the machine's own devices
-        :raises NotPermittedError: it is such a program: set-uid, set-gid or with file capabilities
-        :raises OSError: it cannot be executed, as of :class:`subprocess.Popen`; the sentence says why
+        :param link: ``"down"``: new interfaces are down until somebody sets them up, as on the
+            kernel's device
+        :param devices: special devices in place of /dev/net/tun
+        :param force: start even a program that the system starts without the library, on the
+            machine's own devices
+        :raises NotPermittedError: it is such a program: set-uid, set-gid or with file
+            capabilities
+        :raises OSError: it cannot be executed, as for :class:`subprocess.Popen`; the sentence
+            says why
         """
         variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
@@ -162,8 +169,8 @@ class Net:
         force: bool = False,
         **keywords: Any,
     ) -> subprocess.CompletedProcess[Any]:
-        """Runs a program under the shim to its end, as :func:`subprocess.run` with the same further
-        arguments. Else as :meth:`popen`."""
+        """Runs a program under the shim to its end. It takes the same further arguments as
+        :func:`subprocess.run`. In everything else this is as :meth:`popen`."""
         variables = self._variables(env, link, devices)
         _programs.look_at(args, variables, keywords, force)
         return subprocess.run(args, env=variables, **keywords)
@@ -210,7 +217,7 @@ class Net:
         return f"{sentence} ({'; '.join(states)})" if states else sentence
 
     def interfaces(self) -> list[Interface]:
-        """The interfaces that there are now, by index."""
+        """The interfaces that exist now, ordered by index."""
         found = []
         for info in self.infos():
             with contextlib.suppress(TimeoutError):
@@ -218,11 +225,11 @@ class Net:
         return found
 
     def infos(self) -> list[InterfaceInfo]:
-        """All that is known of the interfaces that there are now, by index, at one moment."""
+        """Snapshots of the interfaces that exist now, ordered by index, taken at one moment."""
         return [_views.interface(i, self._handle) for i in self._describe()["interfaces"]]
 
     def tunnels(self) -> list[Tunnel]:
-        """Every open tunnel, attached or not, in the order of their opening."""
+        """Every open tunnel, attached or not, in the order in which they were opened."""
         return [_views.tunnel(t, self._handle) for t in self._describe()["tunnels"]]
 
     def _describe(self) -> dict[str, Any]:
@@ -231,14 +238,14 @@ class Net:
         return described
 
     def fault(self, spec: str) -> Fault:
-        """Makes calls of programs fail: ``"write=EINTR@1"``, ``"read=EAGAIN@3-5"``,
-        ``"ioctl:TUNSETIFF=EBUSY@1"``, ``"open=ENOENT"``. In a ``with`` statement it is taken back at the
-        end."""
+        """Makes calls of programs fail, as ``"write=EINTR@1"``, ``"read=EAGAIN@3-5"``,
+        ``"ioctl:TUNSETIFF=EBUSY@1"`` or ``"open=ENOENT"``. In a ``with`` statement the fault is
+        taken back at the end."""
         return Fault(self._handle, spec)
 
     def capture(self, file: Union[str, os.PathLike[str]]) -> Capture:
-        """Captures what goes through the net's interfaces into a pcapng file, replacing it, until the end of
-        the ``with`` statement or of the net."""
+        """Captures the packets of the net's interfaces into a pcapng file, which is replaced,
+        until the end of the ``with`` statement or of the net."""
         with self._handle:
             capture = Capture(self.path, file, self._owner)
         self._life.captures.append(capture)
@@ -251,7 +258,8 @@ class Net:
 
     @property
     def send_buffer_size(self) -> Optional[int]:
-        """Longest write in bytes, ENOBUFS beyond; None for no limit, as in the kernel."""
+        """Longest write in bytes; a longer one fails with ENOBUFS. None means no limit, as in
+        the kernel."""
         size: Optional[int] = self._describe()["send_buffer_size"]
         return size
 
@@ -263,8 +271,9 @@ class Net:
 
     @property
     def name_suffix(self) -> str:
-        """What replaces the end of every name that a program asks for, at most 12 bytes, to catch programs
-        that ignore the name that TUNSETIFF gives back. Empty for the kernel's naming."""
+        """The suffix, of at most 12 bytes, that replaces the end of every name that a program
+        asks for. It catches programs that ignore the name that TUNSETIFF gives back. An empty
+        one means the kernel's naming."""
         return str(self._describe()["name_suffix"])
 
     @name_suffix.setter
@@ -273,22 +282,22 @@ class Net:
         with self._handle as net:
             _library.call("memtun_net_set_name_suffix", net, value)
 
-    # The name that it had before.
+    # The property had this name before.
     rename = name_suffix
 
     def reset(self) -> None:
-        """Takes back every fault, grants every permission, lifts the limit of the send buffer and the
-        suffix of names."""
+        """Takes back every fault, grants every permission, and removes the limit of the send
+        buffer and the suffix of names."""
         with self._handle as net:
             _library.call("memtun_net_reset", net)
 
 
 class _Life:
-    """What has to end with a net."""
+    """Everything that has to end with a net."""
 
     def __init__(self, handle: Handle, path: Path, temporary: bool, strangers: bool) -> None:
         self.strangers = strangers
-        """May others come than those programs?"""
+        """May other programs join than those that this process has started?"""
         self.programs: list[Program] = []
         self.captures: list[Capture] = []
         self._handle = handle
@@ -298,16 +307,17 @@ class _Life:
         self._pid = os.getpid()
 
     def others_join(self) -> None:
-        """From now on there may be processes in the net."""
+        """Says that from now on there may be processes in the net."""
         if self._temporary and not self._joined:
             self._joined = True
             _guard.watch(self._path)
 
     def end(self) -> None:
-        """The end; nothing in a forked child, whose parent's it is."""
+        """Ends everything. In a forked child it does nothing, because the net is its parent's."""
         if os.getpid() != self._pid:
             return
-        # In reverse, and all of it, also when somebody is tired of waiting for a part.
+        # Everything is ended, in reverse order, even if the driver is interrupted while it waits
+        # for a part.
         with contextlib.ExitStack() as stack:
             stack.callback(self._handle.close)
             if self._joined:
@@ -321,7 +331,8 @@ class _Life:
             stack.callback(_programs.end, self.programs)
 
     def hopeless(self, e: Error, what: Optional[str] = None, before: str = "") -> Optional[Error]:
-        """What there is to say of the programs, when they have ended and nothing of them is left that runs."""
+        """The error that tells how the programs ended, when they have and nothing that they have
+        left behind still runs; else None."""
         if not self.programs or not self._ended(_LAST if isinstance(e, GoneError) else 0.0):
             return None
         if isinstance(e, TimeoutError) and (self.strangers or any(_leftovers.pids_in(str(self._path)))):
@@ -331,7 +342,8 @@ class _Life:
         return kind(e.errno or errno.ENODEV, f"{what or e.strerror}: {words}")
 
     def _ended(self, patience: float) -> bool:
-        """Have all programs ended? Their interfaces go a moment before their statuses are known."""
+        """Have all programs ended? Their interfaces end a moment before their statuses are
+        known."""
         limit = time.monotonic() + patience
         while any(program.poll() is None for program in self.programs):
             if time.monotonic() >= limit:
@@ -344,7 +356,8 @@ class _Life:
             with self._handle as net:
                 _library.call("memtun_net_remove", net)
         except Error as e:
-            # A program may have removed it itself. Anything else is worth a word: somebody's files are in it.
+            # A program may have removed the net itself. Any other error is raised, because
+            # somebody's files are in the net.
             if e.errno != errno.ENOENT:
                 raise
 

@@ -6,22 +6,23 @@ from typing import Union
 
 from . import _library
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 Data = Union[bytes, bytearray, memoryview]
 
 
 class Packet(bytes):
-    """The bytes of a packet: no packet information, no vnet header; a TAP's frame whole, from the destination
-    address on."""
+    """The bytes of a packet, without packet information and vnet header; for a TAP the whole
+    frame, from the destination address on."""
 
     ethertype: int
-    """Host byte order; 0 where there is none."""
+    """Ethertype in host byte order; 0 where there is none."""
     time_ns: int
-    """When the program wrote it, nanoseconds since 1970; 0 for one that still waits to be read."""
+    """When the program wrote the packet, in nanoseconds since 1970; 0 for one that still waits
+    to be read."""
     tap: bool
-    """An Ethernet frame? Else an IP packet."""
+    """Is it an Ethernet frame? Otherwise it is an IP packet."""
 
     def __new__(cls, data: bytes, ethertype: int = 0, time_ns: int = 0, tap: bool = False) -> Packet:
         self = super().__new__(cls, data)
@@ -35,7 +36,8 @@ class Packet(bytes):
         return type(self), (bytes(self), self.ethertype, self.time_ns, self.tap)
 
     def describe(self) -> str:
-        """One line: ``IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes``."""
+        """One line of text about the packet, such as ``IPv4 10.1.2.3:21345 > 10.0.0.1:7 UDP 5
+        bytes``."""
         return _library.text("memtun_packet_describe", bytes(self), len(self), self.ethertype, int(self.tap))
 
 

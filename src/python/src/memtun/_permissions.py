@@ -1,4 +1,4 @@
-"""What programs may do: the set that the seed of memtun, Twisted's MemoryIOSystem, calls ``permissions``."""
+"""What programs may do: the set that Twisted's MemoryIOSystem calls ``permissions``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterator, MutableSet
 from . import _library
 from ._handles import Handle
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 ALL = ("open", "ioctl", "net_admin")
 
 
 class Permissions(MutableSet[str]):
-    """The live set of a net's permissions, out of ``"open"``, ``"ioctl"`` and ``"net_admin"``. Taking one away
-    makes that call fail with EPERM from then on, in programs that run as well; without ``"net_admin"`` what the
-    kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose owner and group the program is not
-    (``Link.owner``, ``Link.group``), changing one by requests on sockets."""
+    """The live set of a net's permissions: ``"open"``, ``"ioctl"`` and ``"net_admin"``. Taking
+    one away makes that call fail with EPERM from then on, in programs that are already running
+    as well. Without ``"net_admin"`` the operations fail for which the kernel demands
+    CAP_NET_ADMIN: making interfaces, attaching to an interface whose owner and group the program
+    is not (``Link.owner``, ``Link.group``), and changing an interface by requests on sockets."""
 
     def __init__(self, net: Handle) -> None:
         self._net = net

@@ -1,4 +1,4 @@
-"""Programs under the shim: their environment, their output, their end."""
+"""Programs under the shim: their environment, their output and their end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from typing import IO, Any, Optional, Union
 from . import _library
 from ._errors import Error, NotPermittedError, invalid
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 Argument = Union[str, "os.PathLike[str]"]
 Command = Union[Argument, Sequence[Argument]]
 
-# How long programs have between SIGTERM and SIGKILL.
+# How long in seconds programs have between SIGTERM and SIGKILL.
 _GRACE = 2.0
 
 _LINES = 10
@@ -38,8 +38,8 @@ def environment(
     link: Optional[str],
     devices: Optional[Iterable[Argument]],
 ) -> dict[str, str]:
-    """Variables that put a program under the shim and into the net of this pointer, added to ``base`` (None: this
-    process's)."""
+    """``base`` (None: this process's environment) with the variables added that put a program
+    under the shim and into the net of this pointer."""
     variables = dict(os.environ if base is None else base)
     if isinstance(devices, (str, bytes, os.PathLike)):
         invalid(f"devices {devices!r}: give a list, [{devices!r}]")
@@ -54,29 +54,31 @@ def environment(
     )
     for entry in block.split(b"\0")[:-1]:
         name, _, value = os.fsdecode(entry).partition("=")
-        # What is empty takes back what would be inherited.
+        # An empty value takes back what would be inherited.
         if value or name in variables:
             variables[name] = value
     return variables
 
 
 class BypassWarning(RuntimeWarning):
-    """A program runs past the library: what it does with the device is not seen."""
+    """A warning that a program runs past the library, so that what it does with the device is
+    not seen."""
 
 
 BypassWarning.__module__ = "memtun"
 
-# The name that it had before it ended in Warning.
+# The class had this name before it ended in Warning.
 Bypass = BypassWarning
 
 
 def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], force: bool) -> None:
-    """Refuses a program that would touch the machine itself, warns of one that the library does not see, and
-    sets its LD_PRELOAD. What cannot be started at all is refused with the error that :mod:`subprocess` would
-    raise, and with the sentence of ``memtun run``.
+    """Refuses a program that would touch the machine itself, warns of one that the library does
+    not see, and sets its LD_PRELOAD. A program that cannot be started at all is refused with the
+    error that :mod:`subprocess` would raise, and with the sentence of ``memtun run``.
 
     :raises NotPermittedError: it is set-uid, set-gid or has file capabilities
-    :raises OSError: FileNotFoundError, PermissionError and others: it, or an interpreter of it, cannot be executed
+    :raises OSError: FileNotFoundError, PermissionError and others: it, or an interpreter of it,
+        cannot be executed
     """
     program = keywords.get("executable")
     if program is None and keywords.get("shell"):
@@ -98,14 +100,15 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
             raise NotPermittedError(e.errno, f"{e.strerror} with force=True") from None
         if e.errno not in (errno.ENOENT, errno.EACCES, errno.ELOOP, errno.ENOEXEC):
             raise
-        # Where the program will look from somewhere else, or from nowhere, only subprocess can say what is wrong.
+        # When preexec_fn may change the directory, or the directory does not exist, only
+        # subprocess can say what is wrong.
         moves = keywords.get("preexec_fn") is not None
         if program and not moves and (directory is None or os.path.isdir(directory)):
             raise OSError(e.errno, e.strerror) from None
     else:
         variables["LD_PRELOAD"] = described["preload"]
         for sentence in described["warnings"]:
-            # Of who called Net.popen or Net.run.
+            # The warning names the caller of Net.popen or Net.run.
             warnings.warn(sentence, BypassWarning, stacklevel=3)
 
 
@@ -116,13 +119,13 @@ def shown(command: Any) -> str:
 
 
 def named(command: Any) -> str:
-    """The same as a part of a sentence."""
+    """The command as a part of a sentence."""
     text = " ".join(shown(command).split())
     return text if len(text) <= _NAME else f"{text[:_NAME]}..."
 
 
 class Program(subprocess.Popen[Any]):
-    """A program under the shim; :class:`subprocess.Popen` in every other way."""
+    """A program under the shim, which is a :class:`subprocess.Popen` in every other way."""
 
     _record: Optional[IO[bytes]] = None
 
@@ -135,17 +138,18 @@ class Program(subprocess.Popen[Any]):
 
     @property
     def output(self) -> Optional[str]:
-        """What it wrote to standard output and standard error so far, if that is kept: in the pytest plugin's
-        nets, unless they are redirected. Else None."""
+        """What the program wrote to standard output and standard error so far. It is kept in the
+        pytest plugin's nets, unless the output is redirected; else this is None."""
         if self._record is None:
             return None
-        # The offset is the program's as well, so it must stay.
+        # The file offset is shared with the program, so it must stay.
         size = os.fstat(self._record.fileno()).st_size
         return os.pread(self._record.fileno(), size, 0).decode(errors="replace")
 
     @property
     def state(self) -> str:
-        """``running``, ``exit status 1`` or ``ended by SIGSEGV``."""
+        """The state of the program: ``running``, ``exit status 1`` or ``ended by SIGSEGV``, for
+        example."""
         status = self.poll()
         if status is None:
             return "running"
@@ -157,7 +161,8 @@ class Program(subprocess.Popen[Any]):
 
 
     def _last_words(self, before: str) -> str:
-        """How it ended before something, and the last lines of its output if that is kept."""
+        """How the program ended, ``before`` something, and the last lines of its output if that
+        is kept."""
         status = self.poll()
         if status is None:
             how = "is running"
@@ -170,7 +175,7 @@ class Program(subprocess.Popen[Any]):
 
 
 def end(programs: Iterable[Program]) -> None:
-    """Ends programs that still run: SIGTERM, and SIGKILL for those that take no notice."""
+    """Ends programs that still run, by SIGTERM, and by SIGKILL if they do not react."""
     living = [program for program in programs if program.poll() is None]
     limit = time.monotonic() + _GRACE
     try:
@@ -180,7 +185,7 @@ def end(programs: Iterable[Program]) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 program.wait(max(0.0, limit - time.monotonic()))
     finally:
-        # Also when somebody is tired of waiting.
+        # The programs are killed even if the driver is interrupted while it waits.
         for program in living:
             if program.poll() is None:
                 program.kill()

@@ -1,4 +1,4 @@
-"""What the program wrote: every packet, or the datagrams to one address."""
+"""Receives what the program wrote: every packet, or the datagrams to one address."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ._handles import Handle
 from ._packets import Packet
 from ._waiting import DEFAULT_TIMEOUT, OWN, Hopeless, Own, Seconds, checked, in_turns
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
-# No packet is longer: a TAP's mtu of 65521 and its header, or a TUN's of 65535, and segments for offloading
-# are as long at most.
+# Number of bytes for any packet: a TAP's is at most 65521 bytes and its header, a TUN's 65535, and
+# segments for offloading are no longer.
 _ROOM = 1 << 17
 
 _local = threading.local()
 
 
 def _buffer() -> ctypes.Array[ctypes.c_char]:
-    """This thread's room for one packet."""
+    """This thread's buffer for one packet."""
     buffer: Optional[ctypes.Array[ctypes.c_char]] = getattr(_local, "buffer", None)
     if buffer is None:
         buffer = _local.buffer = ctypes.create_string_buffer(_ROOM)
@@ -39,7 +39,8 @@ def _buffer() -> ctypes.Array[ctypes.c_char]:
 
 
 class Subscriber:
-    """Reads every packet that the program writes, from the oldest kept, at a place of its own."""
+    """Reads every packet that the program writes, from the oldest that is kept, with a position
+    of its own."""
 
     def __init__(self, interface: Handle, tap: bool, hopeless: Optional[Hopeless] = None) -> None:
         with interface as pointer:
@@ -49,12 +50,15 @@ class Subscriber:
         self._hopeless = hopeless
 
     def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
-        """The next packet. With a timeout of 0 every packet is seen whose write was complete before the call.
+        """The next packet. With a timeout of 0 every packet is seen whose write was complete
+        before the call.
 
-        :raises TimeoutError: none in time
+        :raises TimeoutError: no packet came in time
         :raises EndedError: no program is left that could write one
-        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in the middle of that
-        :raises GoneError: the interface is gone and all that it wrote has been received
+        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in
+            the middle of that
+        :raises GoneError: the interface is gone and all that the program wrote to it has been
+            received
         """
         ethertype, time_ns = ctypes.c_uint16(), ctypes.c_uint64()
         buffer = _buffer()
@@ -71,7 +75,7 @@ class Subscriber:
         return Packet(data, ethertype.value, time_ns.value, self._tap)
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the subscriber."""
         self._handle.close()
 
     def __enter__(self) -> Subscriber:
@@ -85,7 +89,7 @@ Datagram = tuple[bytes, Address]
 
 
 class _Cursor:
-    """The C interface's receiver."""
+    """A receiver of the C interface."""
 
     def __init__(self, interface: Handle, host: Optional[bytes], port: int) -> None:
         with interface as pointer:
@@ -104,17 +108,18 @@ class _Cursor:
 
 
 class _Readiness:
-    """A descriptor that is readable exactly while there is something to receive, for select, poll and
-    asyncio.
+    """A descriptor that is readable exactly while there is something to receive, for select,
+    poll and asyncio.
 
-    One datagram is taken ahead of whoever receives. A thread waits at a place of its own for the next and
-    then looks, so that nothing which was written before a ``recv`` can be missed by it."""
+    One datagram is taken ahead of the caller that receives. A thread waits at a position of its
+    own for the next one and then looks, so that a ``recv`` never misses what was written before
+    it."""
 
     def __init__(self, cursor: _Cursor, waiting: _Cursor) -> None:
         self._cursor = cursor
         self._waiting = waiting
         self._ahead: Optional[Datagram] = None
-        # Not the exception, whose frames hold the receiver.
+        # The sentence is kept and not the exception, whose frames hold the receiver.
         self._in_vain: Optional[str] = None
         self._end: Optional[Error] = None
         self._lock = threading.Lock()
@@ -125,7 +130,8 @@ class _Readiness:
         threading.Thread(target=self._watch, name="memtun receiver", daemon=True).start()
 
     def _look(self) -> None:
-        """Takes one ahead if there is none. Wants the lock, or nobody else to be there."""
+        """Takes a datagram ahead if there is none. The caller holds the lock, or is the only one
+        there is."""
         if self._ahead is None and self._end is None:
             try:
                 self._ahead = self._cursor.recv(0)
@@ -154,14 +160,14 @@ class _Readiness:
         self._waiting.handle.close()
 
     def recv(self) -> Datagram:
-        """What is there; TimeoutError when nothing is."""
+        """The datagram that was taken ahead; TimeoutError when there is none."""
         with self._lock:
             if self._stopped.is_set():
                 raise Error(errno.EBADF, "the receiver is closed")
             self._look()
             datagram, end = self._ahead, self._end
             if end is not None and end.errno != errno.ENOBUFS:
-                # The end stays readable, as a socket's does.
+                # After the end the descriptor stays readable, as a socket's does.
                 raise end
             if datagram is None and end is None:
                 raise TimeoutError(errno.EAGAIN, self._in_vain or "no datagram in time")
@@ -189,21 +195,24 @@ class Receiver:
     ) -> None:
         self._cursor = _Cursor(interface, host, port)
         self._hopeless = hopeless
-        # It begins at the oldest packet kept, and so wakes too often rather than too late.
+        # It begins at the oldest packet that is kept, and so wakes too often rather than too late.
         self._make_waiting: Callable[[], _Cursor] = lambda: _Cursor(interface, host, port)
         self._readiness: Optional[_Readiness] = None
         self._timeout: Seconds = DEFAULT_TIMEOUT
         self._lock = threading.Lock()
 
     def recvfrom(self, bufsize: int = 65535, *, timeout: Union[Seconds, Own] = OWN) -> Datagram:
-        """The next datagram's payload, cut to ``bufsize`` bytes, and where it came from. A call that gives no
-        timeout has the receiver's own (:meth:`settimeout`). Fragments and datagrams with a wrong checksum or
-        length are none, as for a socket; when none comes in time, the error says what was passed over.
+        """The payload of the next datagram, cut to ``bufsize`` bytes, and its source address. A
+        call that names no timeout has the receiver's own (:meth:`settimeout`). As for a socket,
+        fragments and datagrams with a wrong checksum or length do not count; when none comes in
+        time, the error says what was passed over.
 
-        :raises TimeoutError: none in time
+        :raises TimeoutError: no datagram came in time
         :raises EndedError: no program is left that could write one
-        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in the middle of that
-        :raises GoneError: the interface is gone and all that it wrote has been received
+        :raises PacketsLostError: the program wrote more than is kept; the next call goes on in
+            the middle of that
+        :raises GoneError: the interface is gone and all that the program wrote to it has been
+            received
         """
         if bufsize < 0:
             invalid(f"bufsize {bufsize}: give 0 or more bytes")
@@ -225,28 +234,30 @@ class Receiver:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise
-            # Readable for another thread as well, which may be quicker: then the rest of the time is waited.
+            # The descriptor is readable for other threads as well, and one of them may be quicker;
+            # then the rest of the time is waited.
             poll.poll(math.ceil(left * 1000))
 
     def recv(self, bufsize: int = 65535, *, timeout: Union[Seconds, Own] = OWN) -> bytes:
-        """The next datagram's payload. Else as :meth:`recvfrom`."""
+        """The payload of the next datagram. In everything else this is as :meth:`recvfrom`."""
         return self.recvfrom(bufsize, timeout=timeout)[0]
 
     def settimeout(self, timeout: Seconds) -> None:
-        """How long calls without a timeout of their own wait, in seconds; 5 at first. None is for ever."""
+        """Sets how long in seconds calls wait that name no timeout; it is 5 at first. None means
+        for ever."""
         self._timeout = checked(timeout)
 
     def gettimeout(self) -> Seconds:
-        """What :meth:`settimeout` has set."""
+        """The timeout that :meth:`settimeout` has set."""
         return self._timeout
 
     def setblocking(self, flag: bool) -> None:
-        """Wait for ever, or not at all."""
+        """Makes calls wait for ever (True), or not at all (False)."""
         self._timeout = None if flag else 0.0
 
     def fileno(self) -> int:
-        """A descriptor to wait on with select, poll or asyncio's add_reader: readable while there is
-        something to receive. Do not read from it."""
+        """A descriptor to wait on with select, poll or asyncio's add_reader. It is readable
+        while there is something to receive. The caller must not read from it."""
         with self._lock:
             if self._readiness is None:
                 if self._cursor.handle.closed:
@@ -257,7 +268,7 @@ class Receiver:
             return self._readiness.fd
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the receiver."""
         self._cursor.handle.close()
         if self._readiness is not None:
             self._readiness.stop()

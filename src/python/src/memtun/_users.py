@@ -9,13 +9,13 @@ from typing import Union
 from . import _library
 from ._errors import invalid
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 User = Union[str, int]
 Group = Union[str, int]
 
-# (uid_t)-1 is nobody's: to chown(2) it says that the owner stays.
+# (uid_t)-1 is no user's number: it tells chown(2) that the owner stays.
 _HIGHEST = 0xFFFF_FFFE
 
 

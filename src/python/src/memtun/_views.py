@@ -16,8 +16,8 @@ from ._packets import Packet
 
 @dataclass(frozen=True)
 class Counters:
-    """As in /sys/class/net/NAME/statistics: the host *receives* what the program writes, and *transmits* what
-    it reads."""
+    """Counters as in /sys/class/net/NAME/statistics: the host *receives* what the program
+    writes, and *transmits* what the program reads."""
 
     rx_packets: int
     rx_bytes: int
@@ -27,34 +27,35 @@ class Counters:
     tx_bytes: int
     tx_dropped: int
     capture_refused: int = 0
-    """Packets that were refused because whoever captured was behind."""
+    """Number of packets that were refused because the capturer was behind."""
 
 
 @dataclass(frozen=True)
 class Tunnel:
-    """One open file description of a special device, as it was when it was asked for."""
+    """A snapshot of one open file description of a special device."""
 
     id: int
-    """Another for every tunnel of a net."""
+    """Number of the tunnel, which is different for every tunnel of a net."""
     name: Optional[str]
-    """Its interface, None while unattached."""
+    """Name of the interface; None while the tunnel is unattached."""
     requested_name: Optional[str]
-    """The name that the program gave to TUNSETIFF, None before."""
+    """The name that the program gave to TUNSETIFF; None before that call."""
     mode: int
     """The flags that the program gave to TUNSETIFF."""
     open_flags: int
-    """Flags of open(2), as they were last changed."""
+    """Flags of open(2) as they were last changed."""
     blocking: bool
-    """Without O_NONBLOCK?"""
+    """Is the descriptor a blocking one, without O_NONBLOCK?"""
     close_on_exec: bool
-    """Opened with O_CLOEXEC?"""
+    """Was the tunnel opened with O_CLOEXEC?"""
     queued: int
-    """Packets that wait to be read."""
+    """Number of packets that wait to be read."""
     _net: Handle = field(repr=False, compare=False)
 
     @property
     def read_buffer(self) -> list[Packet]:
-        """What waits to be read *now*, oldest first. Empty when the tunnel is closed."""
+        """The packets that wait to be read *now*, oldest first. It is empty when the tunnel is
+        closed."""
         try:
             with self._net as net:
                 described = json.loads(_library.text("memtun_net_describe_tunnel", net, self.id))
@@ -68,7 +69,7 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class InterfaceInfo:
-    """An interface, as it was when it was asked for; as text in the columns of ``ip -s link``."""
+    """A snapshot of an interface; as text it has the columns of ``ip -s link``."""
 
     name: str
     index: int
@@ -77,25 +78,25 @@ class InterfaceInfo:
     state: str
     """``UP``, ``NO-CARRIER`` or ``DOWN``."""
     flags: frozenset[str]
-    """As ``ip link`` writes them: ``UP``, ``POINTOPOINT`` ..."""
+    """Flags as ``ip link`` writes them: ``UP``, ``POINTOPOINT`` and others."""
     carrier: bool
-    """The link's carrier, also while the link is down."""
+    """Has the link a carrier? This is known also while the link is down."""
     mtu: int
-    """Bytes."""
+    """Length of the largest packet in bytes."""
     txqueuelen: int
-    """Packets."""
+    """Number of packets that each read queue holds."""
     mac: Optional[str]
-    """Hardware address of a TAP."""
+    """Hardware address of a TAP; None for a TUN."""
     owner: Optional[int]
-    """The user who may attach without the permission ``"net_admin"``; None for any."""
+    """The user who may attach without the permission ``"net_admin"``; None for any user."""
     group: Optional[int]
-    """The group whose members may; None for any."""
+    """The group whose members may attach without that permission; None for any group."""
     persistent: bool
     pi: bool
     vnet_hdr: bool
     multi_queue: bool
     queued: int
-    """Packets that wait to be read, in all its tunnels."""
+    """Number of packets that wait to be read, in all tunnels of the interface."""
     counters: Counters
     tunnels: tuple[Tunnel, ...]
     gone: bool
@@ -123,12 +124,12 @@ class InterfaceInfo:
 
 
 def _members(kind: Any, described: Mapping[str, Any]) -> dict[str, Any]:
-    """What the library says of the fields of a class. It may say more, and of some nothing."""
+    """The fields of a class out of what the library says. It may say more, and leave some out."""
     return {f.name: described[f.name] for f in fields(kind) if f.name in described}
 
 
 def tunnel(described: Mapping[str, Any], net: Handle) -> Tunnel:
-    """From what the library says."""
+    """The tunnel that the library describes."""
     return Tunnel(**_members(Tunnel, described), _net=net)
 
 

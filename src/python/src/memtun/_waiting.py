@@ -10,24 +10,24 @@ from typing import Optional, TypeVar
 
 from ._errors import Error, GoneError, TimeoutError, invalid
 
-# A failed test shows the line of the test that called, and what it was told.
+# A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
 
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 5.0
-"""How long in seconds a call waits that is told nothing: MEMTUN_TIMEOUT_DEFAULT of memtun.h."""
+"""How long in seconds a call waits that names no timeout: MEMTUN_TIMEOUT_DEFAULT of memtun.h."""
 
 Seconds = Optional[float]
-"""A time to wait; None is for ever, 0 not at all."""
+"""A timeout in seconds; None means for ever, and 0 not at all."""
 
 
 Hopeless = Callable[[Error], Optional[Error]]
-"""What there is to say instead of an error, when those who could end a wait have ended themselves."""
+"""Gives another error for one, when the programs that could end a wait have ended themselves."""
 
 
 class Own(enum.Enum):
-    """What a call means that names no time: not for ever, which is None."""
+    """The timeout of a call that names none: not for ever, which is None."""
 
     OWN = "the receiver's own"
 
@@ -43,7 +43,7 @@ _LONGEST = 365 * 86400.0
 
 
 def checked(timeout: Seconds) -> Seconds:
-    """Refuses what is no time; very long ones are for ever."""
+    """Refuses a value that is no timeout; a very long one means for ever."""
     if timeout is None:
         return None
     if isinstance(timeout, (str, bytes)) or not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
@@ -60,9 +60,9 @@ def in_turns(
     last: Optional[Callable[[int], T]] = None,
     hopeless: Optional[Hopeless] = None,
 ) -> T:
-    """Calls ``attempt`` with milliseconds to wait until it does not time out or the time is over. The turn that
-    ends with the time is ``last``'s, if there is one. Between turns ``hopeless`` may say that nobody is left who
-    could end the wait."""
+    """Calls ``attempt`` with milliseconds to wait until it does not time out or the time is
+    over. The turn that ends with the time is made with ``last``, if there is one. Between turns
+    ``hopeless`` may raise the error that nobody is left who could end the wait."""
     timeout = checked(timeout)
     end = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -79,7 +79,7 @@ def in_turns(
             raise (hopeless(e) if hopeless is not None else None) or e from None
         if error is not None:
             try:
-                # Whoever has ended may have done it just before.
+                # A program that has ended may have done it just before its end.
                 return attempt(0)
             except TimeoutError:
                 raise error from None

@@ -1,6 +1,8 @@
-"""behind.py: a program that never blocks, while whoever captures it stands still: what write, poll, select and epoll say.
+"""behind.py: a program that never blocks, while its capturer stands still: what do write, poll,
+select and epoll say?
 
-It says "ready", waits for a line, fills the log, says what it found as JSON, and at last when each way of waiting woke."""
+It prints "ready", waits for a line, fills the log, prints what it found as JSON, and at last
+prints when each way of waiting woke."""
 
 import fcntl
 import json
@@ -33,7 +35,7 @@ def wait(name, run):
 
 
 def edge():
-    # Sleeps since before the log was full: only an edge wakes it.
+    # This has slept since before the log was full, so only an edge wakes it.
     return [bits & select.EPOLLOUT for _, bits in sleeping.poll(20)]
 
 

@@ -1,6 +1,7 @@
-/* Each call that a fault can be set on, once, and what it gave: "open=0 TUNSETIFF=0 ...", errors as numbers.
- * calls             faults are set by somebody else
- * calls fault SPEC  sets one itself, takes it back at the end and says what all calls give then
+/* Makes each call once that a fault can be set on, and prints what it gave: "open=0 TUNSETIFF=0 ...", errors
+ * as numbers.
+ * calls             leaves it to another program to set faults
+ * calls fault SPEC  sets a fault itself, takes it back at the end and prints what all calls give then
  * calls deny OP     takes a permission away itself, and gives it back */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,5 @@
-"""echo.py NAME [tap]: a VPN's worth of program: it sends every UDP datagram back to where it came from."""
+"""echo.py NAME [tap] does the part of a VPN that matters here: it sends every UDP datagram back
+to where it came from."""
 
 import errno
 import fcntl
@@ -20,7 +21,7 @@ def checksum(data):
 
 
 def answer(packet):
-    """The datagram back, None for anything that is no IPv4 UDP datagram."""
+    """The datagram that goes back; None for anything that is no IPv4 UDP datagram."""
     if packet[0] >> 4 != 4 or packet[9] != 17:
         return None
     head = (packet[0] & 15) * 4

@@ -1,6 +1,6 @@
-/* misuse.c - memtun.h used as it must not be: each call fails with an errno, a kind and a sentence, and nothing crashes.
+/* misuse.c - memtun.h is used as it must not be: each call fails with an errno, a kind and a sentence, and nothing crashes.
  *
- * Run without the shim, linked with the library. Says nothing when all is well.
+ * Run without the shim, linked with the library. It prints nothing when all is well.
  */
 #include "memtun.h"
 
@@ -21,7 +21,7 @@ static void check(int that, const char *what, int line)
 
 #define CHECK(that) check((that) ? 1 : 0, #that, __LINE__)
 
-/* A call that gives a number. */
+/* Checks a call that returns a number. */
 static void fails(long answer, int error, int kind, const char *what, int line)
 {
     check(answer == -error, what, line);
@@ -29,7 +29,7 @@ static void fails(long answer, int error, int kind, const char *what, int line)
     check(memtun_error_text()[0] != '\0', what, line);
 }
 
-/* A call that gives a handle. */
+/* Checks a call that returns a handle. */
 static void makes_none(const void *handle, int error, int kind, const char *what, int line)
 {
     check(handle == NULL && errno == error, what, line);

@@ -1,7 +1,7 @@
-/* order.c - handles are closed in the wrong order: one is valid until it is closed itself, whatever else is closed before.
+/* order.c - handles are closed in the wrong order: each is valid until it is closed itself, whatever
+ * else is closed before.
  *
- * Run under the shim: it is its own driver.
- */
+ * Run under the shim: it is its own driver. */
 #define MEMTUN_WEAK
 #include "memtun.h"
 
@@ -23,7 +23,8 @@
         }                                                                                                              \
     } while (0)
 
-/* A datagram, as the network would have it, comes back as it was: from 10.0.0.1:7 to 10.1.2.3:21345. */
+/* A datagram, as the network would have it, comes back as it was: from 10.0.0.1:7 to
+   10.1.2.3:21345. */
 static void echo(int fd)
 {
     unsigned char packet[2048], other[4];
@@ -58,7 +59,7 @@ int main(void)
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "ping", 4, 0) == 0);
     echo(fd);
 
-    /* One errno, two kinds. */
+    /* The two errors have one errno and two kinds. */
     CHECK(memtun_interface_set_txqueuelen(tun, 1) == 0);
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "full", 4, 0) == 0);
     CHECK(memtun_interface_send_udp(tun, NULL, 0, "10.0.0.1", 7, "full", 4, 0) == -EAGAIN);

@@ -1,4 +1,5 @@
-//! Snapshots as JSON, packets in words. The members of an interface are those of `memtun ls --json`.
+//! Snapshots as JSON, and packets in words. An interface has the members that `memtun ls --json`
+//! gives it.
 
 use super::interface::{interface_of, InterfaceHandle};
 use super::net::{net_of, NetHandle};
@@ -27,12 +28,13 @@ struct DescribedTunnel<'a> {
 #[derive(Serialize)]
 struct WaitingPacket {
     ethertype: u16,
-    /// In hexadecimal.
+    /// The bytes of the packet in hexadecimal.
     data: String,
 }
 
-/// The net as a JSON object: path, permissions, faults, send_buffer_size, name_suffix, discarded, interfaces,
-/// tunnels (attached or not). Members are only ever added. A text that is returned.
+/// The net as a JSON object with the members path, permissions, faults, send_buffer_size,
+/// name_suffix, discarded, interfaces and tunnels (attached or not). Members are only ever added. A
+/// text that is returned.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe(
     net: *const NetHandle,
@@ -42,8 +44,8 @@ pub extern "C" fn memtun_net_describe(
     length(|| give_text(json::line(&net_of(net)?.info()?), buf, buf_len))
 }
 
-/// An interface as a JSON object, also when it is gone ("gone": true), as it was then. Else as
-/// memtun_net_describe.
+/// An interface as a JSON object. When it is gone ("gone": true) the object shows it as it was
+/// then. Otherwise this is as memtun_net_describe.
 #[no_mangle]
 pub extern "C" fn memtun_interface_describe(
     interface: *const InterfaceHandle,
@@ -52,7 +54,8 @@ pub extern "C" fn memtun_interface_describe(
 ) -> ssize_t {
     length(|| {
         let interface = interface_of(interface)?;
-        // In this order: the numbers of an interface that is gone do not change any more.
+        // `gone` is asked first, because the numbers of an interface that is gone do not change any
+        // more.
         let gone = interface.is_gone();
         let described = DescribedInterface {
             interface: &interface.info(),
@@ -62,9 +65,9 @@ pub extern "C" fn memtun_interface_describe(
     })
 }
 
-/// A tunnel as a JSON object, with the packets that wait to be read ("read_buffer", oldest first, data in
-/// hexadecimal). id is the tunnel's from memtun_net_describe. -ENOENT: it is closed. Else as
-/// memtun_net_describe.
+/// A tunnel as a JSON object, with the packets that wait to be read by the program ("read_buffer",
+/// oldest first, data in hexadecimal). id is the tunnel's id from memtun_net_describe. -ENOENT: the
+/// tunnel is closed. Otherwise this is as memtun_net_describe.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe_tunnel(
     net: *const NetHandle,
@@ -92,8 +95,9 @@ pub extern "C" fn memtun_net_describe_tunnel(
     })
 }
 
-/// One line about a packet of len bytes, as far as it can be understood: "IPv4 10.1.2.3:21345 > 10.0.0.1:7
-/// UDP 5 bytes". tap 1: a frame, 0: an IP packet. ethertype 0: from the packet. A text that is returned.
+/// One line of text about a packet of len bytes, as far as it can be understood, such as "IPv4
+/// 10.1.2.3:21345 > 10.0.0.1:7 UDP 5 bytes". tap says whether it is an Ethernet frame (1) or an IP
+/// packet (0). ethertype 0: it is taken from the packet. A text that is returned.
 // Contract: `packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_packet_describe(

@@ -1,4 +1,4 @@
-//! Packets and datagrams toward the program, link settings.
+//! Packets and datagrams toward the program, and link settings.
 
 use super::net::{net_of, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
@@ -13,15 +13,16 @@ use std::sync::{Arc, Mutex};
 /// An interface of a net.
 pub struct InterfaceHandle {
     pub(super) interface: Interface,
-    /// One for each address that memtun_interface_recv_udp was asked for.
+    /// The receivers that memtun_interface_recv_udp uses, one for each address that it was asked
+    /// for.
     receivers: Mutex<Receivers>,
 }
 
-/// By the address that they are bound to.
+/// Receivers by the address that they are bound to.
 type Receivers = HashMap<SocketAddr, Arc<UdpReceiver>>;
 
 impl InterfaceHandle {
-    /// The receiver of one address. Whoever waits at it has left the map to the others.
+    /// The receiver of one address. A caller that waits at it does not hold the map's lock.
     pub(super) fn receiver(&self, to: SocketAddr) -> Arc<UdpReceiver> {
         let mut receivers = self
             .receivers
@@ -37,8 +38,8 @@ pub(super) fn interface_of<'a>(handle: *const InterfaceHandle) -> Answer<&'a Int
 }
 
 /// Waits up to timeout_ms until an interface of this name exists. The handle is valid until
-/// memtun_interface_close, also when the net's is closed or the interface is gone. ENODEV: none in time.
-/// EINVAL: no interface can have that name.
+/// memtun_interface_close, also after the net's handle is closed or the interface is gone. ENODEV:
+/// there was none in time. EINVAL: no interface can have that name.
 #[no_mangle]
 pub extern "C" fn memtun_interface_open(
     net: *mut NetHandle,
@@ -54,8 +55,8 @@ pub extern "C" fn memtun_interface_open(
     })
 }
 
-/// Closes an interface's handle; subscribers and receivers that came from it stay valid, the interface itself
-/// is not touched. NULL is fine.
+/// Closes an interface's handle. Subscribers and receivers that came from it stay valid, and the
+/// interface itself is not touched. NULL is allowed.
 // Contract: `iface` comes from `memtun_interface_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle) {
@@ -63,10 +64,12 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
-/// Puts a packet of len bytes into the program's read queue; when 0 is returned it is readable. A TAP's frame
-/// begins with the destination address. ethertype 0: from the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue
-/// stayed full, or whoever captures it behind, for the whole time. -ENETDOWN: the link is down. -EMSGSIZE: over
-/// the mtu. -ENOTCONN: no program attached. -ENODEV: the interface is gone. What is refused is not queued.
+/// Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
+/// read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
+/// the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
+/// for the whole time. -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is
+/// larger than the MTU. -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet
+/// that is refused is not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(
@@ -87,7 +90,8 @@ pub unsafe extern "C" fn memtun_interface_inject(
     })
 }
 
-/// As memtun_interface_inject, for an IP packet of len bytes; a TAP gets an Ethernet header in front.
+/// The same as memtun_interface_inject for an IP packet of len bytes; a TAP gets an Ethernet header
+/// in front.
 // Contract: `ip_packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_deliver(
@@ -103,8 +107,9 @@ pub unsafe extern "C" fn memtun_interface_deliver(
     })
 }
 
-/// As memtun_interface_inject, for one turn of a longer wait: what finds no room in time is not counted as
-/// refused. For a driver whose language wants to look at signals in between.
+/// The same as memtun_interface_inject for one turn of a longer wait: a packet that finds no room
+/// in time is not counted as refused. This is for a driver whose language has to look at signals in
+/// between.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_offer(
@@ -125,7 +130,7 @@ pub unsafe extern "C" fn memtun_interface_offer(
     })
 }
 
-/// As memtun_interface_deliver, for one turn of a longer wait: see memtun_interface_offer.
+/// The same as memtun_interface_deliver for one turn of a longer wait: see memtun_interface_offer.
 // Contract: `ip_packet` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_offer_ip(
@@ -141,7 +146,7 @@ pub unsafe extern "C" fn memtun_interface_offer_ip(
     })
 }
 
-/// As memtun_interface_send_udp, for one turn of a longer wait: see memtun_interface_offer.
+/// The same as memtun_interface_send_udp for one turn of a longer wait: see memtun_interface_offer.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_offer_udp(
@@ -161,7 +166,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
     })
 }
 
-/// Where a datagram comes from that the caller does not say everything about.
+/// The source address of a datagram, with the defaults for what the caller leaves out.
 fn source(
     destination: SocketAddr,
     source_host: *const c_char,
@@ -178,7 +183,8 @@ fn source(
     Ok(udp::source_for(destination, given))
 }
 
-/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, from the arguments that they have in common.
+/// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, made from the
+/// arguments that they have in common.
 ///
 /// # Safety
 /// `data` points to `len` readable bytes.
@@ -197,9 +203,10 @@ unsafe fn datagram(
     udp::build(from, to, data)
 }
 
-/// Sends one UDP datagram with len bytes of data to the program, with right checksums. src_host NULL:
-/// 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: 21345. -EINVAL: no IP address, two families,
-/// or too long. Else as memtun_interface_inject.
+/// Sends one UDP datagram with len bytes of data and right checksums to the program. src_host NULL:
+/// the source is 10.1.2.3, or fd00:1:2::3 for an IPv6 destination. src_port 0: it is 21345.
+/// -EINVAL: a host is no IP address, the two are of different families, or the data is too long.
+/// Otherwise this is as memtun_interface_inject.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_send_udp(
@@ -219,8 +226,9 @@ pub unsafe extern "C" fn memtun_interface_send_udp(
     })
 }
 
-/// Where memtun_interface_send_udp sends from, given the same src_host, src_port and dst_host. host has room
-/// for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be NULL.
+/// The address that memtun_interface_send_udp sends from, given the same src_host, src_port and
+/// dst_host. host has room for host_len bytes; MEMTUN_HOST_LEN is room for any address. port may be
+/// NULL.
 #[no_mangle]
 pub extern "C" fn memtun_udp_source(
     src_host: *const c_char,
@@ -243,13 +251,14 @@ pub extern "C" fn memtun_interface_set_up(interface: *mut InterfaceHandle, up: c
     status(|| interface_of(interface)?.set_up(up != 0))
 }
 
-/// Sets the largest packet in bytes: 68 to 65535, to 65521 for a TAP.
+/// Sets the MTU, the length of the largest packet in bytes: 68 to 65535, at most 65521 for a TAP.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_mtu(interface: *mut InterfaceHandle, mtu: u32) -> c_int {
     status(|| interface_of(interface)?.set_mtu(mtu))
 }
 
-/// Sets how many packets each read queue holds; of a queue that gets shorter the oldest stay.
+/// Sets the number of packets that each read queue holds. In a queue that becomes shorter the
+/// oldest packets stay.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_txqueuelen(
     interface: *mut InterfaceHandle,
@@ -258,22 +267,22 @@ pub extern "C" fn memtun_interface_set_txqueuelen(
     status(|| interface_of(interface)?.set_txqueuelen(packets))
 }
 
-/// Sets the user who may attach where programs lack the permission "net_admin", as TUNSETOWNER; (uid_t)-1 for
-/// any.
+/// Sets the user who may attach when programs lack the permission "net_admin", as TUNSETOWNER does;
+/// (uid_t)-1 allows any user.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_owner(interface: *mut InterfaceHandle, uid: uid_t) -> c_int {
     status(|| interface_of(interface)?.set_owner((uid != uid_t::MAX).then_some(uid)))
 }
 
-/// Sets the group whose members may attach where programs lack the permission "net_admin", as TUNSETGROUP;
-/// (gid_t)-1 for any.
+/// Sets the group whose members may attach when programs lack the permission "net_admin", as
+/// TUNSETGROUP does; (gid_t)-1 allows any group.
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_group(interface: *mut InterfaceHandle, gid: gid_t) -> c_int {
     status(|| interface_of(interface)?.set_group((gid != gid_t::MAX).then_some(gid)))
 }
 
-/// Sets the hardware address of a TAP, the 6 bytes at mac. -EADDRNOTAVAIL: a group's, or zeros. -EOPNOTSUPP: a
-/// TUN has none.
+/// Sets the hardware address of a TAP to the 6 bytes at mac. -EADDRNOTAVAIL: it is a multicast
+/// address or all zeros. -EOPNOTSUPP: the interface is a TUN, which has none.
 // Contract: `mac` points to 6 readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_set_mac(
@@ -297,7 +306,7 @@ pub extern "C" fn memtun_interface_set_name(
     status(|| interface_of(interface)?.rename(text(name)?))
 }
 
-/// Sets the carrier on (1) or off (0).
+/// Sets the carrier of the link on (1) or off (0).
 #[no_mangle]
 pub extern "C" fn memtun_interface_set_carrier(
     interface: *mut InterfaceHandle,

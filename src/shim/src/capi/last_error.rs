@@ -7,19 +7,20 @@ use std::cell::Cell;
 const ROOM: usize = 1024;
 
 thread_local! {
-    // Without a destructor: it may be asked for while the thread ends.
+    // The cell has no destructor, because it may be asked for while the thread ends.
     static LAST: Cell<[u8; ROOM]> = const { Cell::new([0; ROOM]) };
     static LOST: Cell<u64> = const { Cell::new(0) };
     static KIND: Cell<c_int> = const { Cell::new(Kind::None as c_int) };
 }
 
-/// What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as MEMTUN_KIND_OTHER.
+/// What sort of thing went wrong. Kinds are only ever added: treat those that you do not know as
+/// MEMTUN_KIND_OTHER.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum Kind {
     /// No call of this thread has failed.
     None = 0,
-    /// Something else: the errno says what.
+    /// It is something else, and the errno says what.
     Other = 1,
     /// It did not happen in time.
     Timeout = 2,
@@ -29,13 +30,13 @@ pub enum Kind {
     Gone = 4,
     /// The reader was overtaken; memtun_error_lost says by how many packets.
     Lost = 5,
-    /// The link is down.
+    /// The link is down, or has no carrier.
     LinkDown = 6,
-    /// The read queue stayed full, or whoever captures stayed behind.
+    /// The read queue stayed full, or the capturer stayed behind.
     Full = 7,
     /// No program is attached to the interface.
     NotAttached = 8,
-    /// The packet is larger than the mtu.
+    /// The packet is larger than the MTU.
     TooLarge = 9,
     /// The caller may not do it.
     Denied = 10,
@@ -62,7 +63,8 @@ fn kind(kind: ErrorKind) -> Kind {
     }
 }
 
-/// Keeps what an error says; its sentence is cut where it is longer than any sensible one.
+/// Keeps what an error says for this thread. A sentence that is longer than any sensible one is
+/// cut.
 pub fn keep(error: &Error) {
     let sentence = error.to_string();
     let mut end = sentence.len().min(ROOM - 1);
@@ -76,23 +78,24 @@ pub fn keep(error: &Error) {
     let _ = KIND.try_with(|last| last.set(kind(error.kind()) as c_int));
 }
 
-/// What the calling thread's last failed call said: a sentence with the remedy, without a full stop or
-/// newline. Empty when none has failed. The text is valid until this thread's next call of the library, or
-/// its end; do not free it.
+/// The sentence of the calling thread's last failed call, with the remedy, without a full stop or
+/// newline. It is empty when none has failed. The text is valid until this thread's next call of
+/// the library, or until its end; do not free it.
 #[no_mangle]
 pub extern "C" fn memtun_error_text() -> *const c_char {
     LAST.try_with(|last| last.as_ptr() as *const c_char)
         .unwrap_or(c"".as_ptr())
 }
 
-/// The kind of the calling thread's last failed call, a memtun_kind: what the errno leaves open, as EAGAIN is
-/// that of a packet that did not come and of a queue that stayed full.
+/// The kind of the calling thread's last failed call, a memtun_kind. It tells apart what the errno
+/// does not: EAGAIN stands both for a packet that did not come and for a queue that stayed full.
 #[no_mangle]
 pub extern "C" fn memtun_error_kind() -> c_int {
     KIND.try_with(Cell::get).unwrap_or(Kind::None as c_int)
 }
 
-/// How many packets the calling thread's last failed call told of, if its kind was MEMTUN_KIND_LOST; else 0.
+/// The number of packets that the reader lost in the calling thread's last failed call, if its kind
+/// was MEMTUN_KIND_LOST; else 0.
 #[no_mangle]
 pub extern "C" fn memtun_error_lost() -> u64 {
     LOST.try_with(Cell::get).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Nets, permissions, faults, settings.
+//! Nets, and their permissions, faults and settings.
 
 use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
 use crate::table::OwnTunnels;
@@ -19,11 +19,12 @@ pub(super) fn net_of<'a>(handle: *const NetHandle) -> Answer<&'a Net> {
     Ok(&behind(handle)?.0)
 }
 
-/// Joins a net; its directory is made if missing (mode 0700), the parent is not. dir NULL: the calling
-/// process's own net, in which it opens its tunnels when it runs under the shim. The handle is valid until
-/// memtun_net_close. ENODEV: NULL, and no net. EPERM: the directory is another user's, or others may write to
-/// it. ENOTDIR: it is a file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN:
-/// what is in it is damaged, or another version's.
+/// Joins a net. Its directory is made if it is missing (mode 0700), the parent directory is not.
+/// dir NULL: the calling process's own net, in which it opens its tunnels when it runs under the
+/// shim. The handle is valid until memtun_net_close. ENODEV: dir is NULL and the process has no
+/// net. EPERM: the directory belongs to another user, or others may write to it. ENOTDIR: it is a
+/// file or a symbolic link. ENOENT, EACCES: it can be neither reached nor made. EUCLEAN: its
+/// contents are damaged, or were made by another version.
 #[no_mangle]
 pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     handle(|| {
@@ -40,7 +41,7 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
             (true, Some(config)) => config.net.as_slice(),
             (false, _) => uaccess::c_string(dir).map_err(super::bad_memory)?,
         };
-        // MEMTUN_NET_OWNER speaks of the process's own net, not of one that a driver names.
+        // MEMTUN_NET_OWNER is about the process's own net, not about one that a driver names.
         if own.is_some_and(|c| c.net == dir && (unnamed || c.owner.is_none())) {
             // The process may hold tunnels of this net itself.
             let dir = crate::net::for_driver()?;
@@ -50,9 +51,10 @@ pub extern "C" fn memtun_net_open(dir: *const c_char) -> *mut NetHandle {
     })
 }
 
-/// Joins the net of the user with this number, and of no other: how root joins another user's. What is made
-/// in it belongs to that user. EPERM: it is somebody else's, or the caller is neither root nor that user.
-/// EINVAL: dir is NULL; whose a process's own net is, MEMTUN_NET_OWNER says. Else as memtun_net_open.
+/// Joins the net of the user with this number, and of no other: this is how root joins another
+/// user's net. What is made in it belongs to that user. EPERM: the net belongs to somebody else, or
+/// the caller is neither root nor that user. EINVAL: dir is NULL; MEMTUN_NET_OWNER says whose the
+/// process's own net is. Otherwise this is as memtun_net_open.
 #[no_mangle]
 pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *mut NetHandle {
     handle(|| {
@@ -69,9 +71,9 @@ pub extern "C" fn memtun_net_open_of_user(dir: *const c_char, owner: uid_t) -> *
     })
 }
 
-/// A fresh net in /dev/shm, else $XDG_RUNTIME_DIR, else $TMPDIR. It is removed with the last of its handles:
-/// this one and those made from it. Nets of processes that were killed are removed on the way. The handle is
-/// valid until memtun_net_close.
+/// Makes a net in /dev/shm, else in $XDG_RUNTIME_DIR, else in $TMPDIR. It is removed with the last
+/// of its handles: this one and those made from it. Nets that killed processes have left there are
+/// removed as well. The handle is valid until memtun_net_close.
 #[no_mangle]
 pub extern "C" fn memtun_net_open_temporary() -> *mut NetHandle {
     handle(|| {
@@ -80,7 +82,7 @@ pub extern "C" fn memtun_net_open_temporary() -> *mut NetHandle {
     })
 }
 
-/// Closes a net's handle. Interfaces that came from it stay valid. NULL is fine.
+/// Closes a net's handle. Interfaces that came from it stay valid. NULL is allowed.
 // Contract: `net` comes from a function above and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
@@ -88,7 +90,8 @@ pub unsafe extern "C" fn memtun_net_close(net: *mut NetHandle) {
     unsafe { close(net) }
 }
 
-/// The net's directory, as MEMTUN_NET wants it, as text: see "Texts that are returned" above.
+/// The net's directory in the form that MEMTUN_NET takes, as text: see "Texts that are returned"
+/// above.
 #[no_mangle]
 pub extern "C" fn memtun_net_path(
     net: *const NetHandle,
@@ -98,15 +101,16 @@ pub extern "C" fn memtun_net_path(
     length(|| give_text(net_of(net)?.path().as_os_str().as_bytes(), buf, buf_len))
 }
 
-/// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors but can
-/// open no more.
+/// Removes the net's directory with all that is in it, now. Programs in it keep their descriptors
+/// but cannot open more.
 #[no_mangle]
 pub extern "C" fn memtun_net_remove(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.clone().remove())
 }
 
-/// Makes calls of the programs fail: "write=EINTR@1", "read=EAGAIN@3-5", "ioctl:TUNSETIFF=EBUSY@1",
-/// "open=ENOENT" (until taken back). -EINVAL: no such fault. -ENOSPC: 64 are set already.
+/// Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",
+/// "ioctl:TUNSETIFF=EBUSY@1" or "open=ENOENT" (until it is taken back). -EINVAL: it is no such
+/// fault. -ENOSPC: 64 are set already.
 #[no_mangle]
 pub extern "C" fn memtun_net_fault(net: *mut NetHandle, spec: *const c_char) -> c_int {
     status(|| {
@@ -115,7 +119,7 @@ pub extern "C" fn memtun_net_fault(net: *mut NetHandle, spec: *const c_char) -> 
     })
 }
 
-/// Takes a fault back: 1, or 0 when it was not set any more.
+/// Takes a fault back. Returns 1, or 0 when it was not set any more.
 #[no_mangle]
 pub extern "C" fn memtun_net_take_back(net: *mut NetHandle, spec: *const c_char) -> c_int {
     verdict(|| {
@@ -133,9 +137,10 @@ pub extern "C" fn memtun_net_permit(net: *mut NetHandle, operation: *const c_cha
     })
 }
 
-/// Takes a permission away: "open" or "ioctl" fails with EPERM from now on, in programs that run as well.
-/// Without "net_admin" fails what the kernel asks CAP_NET_ADMIN for: making interfaces, attaching to one whose
-/// owner and group the program is not, changing one by requests on sockets.
+/// Takes a permission away. Without "open" or "ioctl" that operation fails with EPERM from now on,
+/// in programs that are already running as well. Without "net_admin" the operations fail for which
+/// the kernel demands CAP_NET_ADMIN: making interfaces, attaching to an interface whose owner and
+/// group the program is not, and changing an interface by requests on sockets.
 #[no_mangle]
 pub extern "C" fn memtun_net_deny(net: *mut NetHandle, operation: *const c_char) -> c_int {
     status(|| {
@@ -153,13 +158,15 @@ pub extern "C" fn memtun_net_permits(net: *const NetHandle, operation: *const c_
     })
 }
 
-/// Has, or had, the net an interface of this name? 1 or 0. -EINVAL: no interface can have that name.
+/// Has the net an interface of this name, or had it one? 1 or 0. -EINVAL: no interface can have
+/// that name.
 #[no_mangle]
 pub extern "C" fn memtun_net_had_interface(net: *const NetHandle, name: *const c_char) -> c_int {
     verdict(|| net_of(net)?.had_interface(text(name)?))
 }
 
-/// Sets the longest write in bytes, ENOBUFS beyond. 0: no limit, as in the kernel.
+/// Sets the longest write in bytes; a longer one fails with ENOBUFS. 0: there is no limit, as in
+/// the kernel.
 #[no_mangle]
 pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u32) -> c_int {
     status(|| {
@@ -168,15 +175,16 @@ pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u3
     })
 }
 
-/// Sets what replaces the end of every name that a program asks for (at most 12 bytes), to catch programs
-/// that ignore the name that TUNSETIFF gives back. Empty: the kernel's naming.
+/// Sets the suffix (at most 12 bytes) that replaces the end of every name that a program asks for,
+/// to catch programs that ignore the name that TUNSETIFF gives back. An empty one restores the
+/// kernel's naming.
 #[no_mangle]
 pub extern "C" fn memtun_net_set_name_suffix(net: *mut NetHandle, suffix: *const c_char) -> c_int {
     status(|| net_of(net)?.set_rename(text(suffix)?))
 }
 
-/// Takes back every fault, grants every permission, lifts the limit of the send buffer and the suffix of
-/// names.
+/// Takes back every fault, grants every permission, and removes the limit of the send buffer and
+/// the suffix of names.
 #[no_mangle]
 pub extern "C" fn memtun_net_reset(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.reset())

@@ -20,21 +20,22 @@ struct DescribedProgram {
     preload: String,
 }
 
-/// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, what this process was preloaded with, or this very
-/// library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot express it. A text that is
-/// returned.
+/// The path of the library for LD_PRELOAD: MEMTUN_LIBRARY, else what this process was preloaded
+/// with, else this very library. -ENOENT: MEMTUN_LIBRARY names no file. -EINVAL: LD_PRELOAD cannot
+/// express the path. A text that is returned.
 #[no_mangle]
 pub extern "C" fn memtun_library_path(buf: *mut c_char, buf_len: size_t) -> ssize_t {
     length(|| give_text(library()?.as_os_str().as_bytes(), buf, buf_len))
 }
 
-/// The variables that put a program into the net, under the library: NAME=VALUE, each with a NUL behind it, as in
-/// /proc/self/environ. LD_PRELOAD, where preloaded (or NULL) would be the list without memtun; MEMTUN_NET and
-/// others of memtun's. link: "up" or "down" for new interfaces, NULL: as the program inherits it. devices: special
-/// devices instead of /dev/net/tun, up to a NULL; NULL: as the program inherits them. What has no value takes back
-/// what is said of another net: it is to be set where the program would inherit one. -EINVAL: another word for
-/// link, a device that is no absolute path or has ".." or ':' in it. Bytes that are returned as a text is, with NULs
-/// among them. Else as memtun_library_path.
+/// The variables that put a program into the net and under the library: NAME=VALUE, each with a NUL
+/// behind it, as in /proc/self/environ. They are LD_PRELOAD, where preloaded (or NULL) would be the
+/// list without memtun, MEMTUN_NET and others of memtun's. link: "up" or "down" for new interfaces;
+/// NULL: as the program inherits it. devices: special devices in place of /dev/net/tun, ended by a
+/// NULL; NULL: as the program inherits them. A variable without a value takes back what is said of
+/// another net; it has to be set where the program would inherit one. -EINVAL: link is another
+/// word, or a device is no absolute path or has ".." or ':' in it. Bytes that are returned as a
+/// text is, with NULs among them. Otherwise this is as memtun_library_path.
 #[no_mangle]
 pub extern "C" fn memtun_net_environment(
     net: *const NetHandle,
@@ -72,12 +73,12 @@ fn link_word(word: &OsStr) -> Answer<bool> {
     })
 }
 
-/// Paths up to a NULL.
+/// The paths of an array that a NULL pointer ends.
 fn paths<'a>(list: *const *const c_char) -> Answer<Vec<&'a Path>> {
     let mut paths = Vec::new();
     loop {
         let at = list.wrapping_add(paths.len());
-        // SAFETY: a pointer may have any bits.
+        // SAFETY: any bit pattern is a valid pointer value; it is not followed here.
         let path = unsafe { uaccess::read(at) }.map_err(super::bad_memory)?;
         match given(path)? {
             Some(path) => paths.push(Path::new(path)),
@@ -86,12 +87,13 @@ fn paths<'a>(list: *const *const c_char) -> Answer<Vec<&'a Path>> {
     }
 }
 
-/// Looks at a program before it is started under the library, in PATH (path, NULL: this process's) and from a
-/// directory (dir, NULL: this process's). A JSON object: file; warnings, sentences about what the library
-/// will not see of it (static, Go, raw system calls); notes; preload, its LD_PRELOAD, where preloaded (or
-/// NULL) would be the list without memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file
-/// capabilities, so that the system would start it without the library, on the machine's own devices.
-/// -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Else as
+/// Looks at a program before it is started under the library. It is looked for in PATH (path, NULL:
+/// this process's) and from a directory (dir, NULL: this process's). The answer is a JSON object:
+/// file; warnings, sentences about what the library will not see of it (static, Go, raw system
+/// calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
+/// memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities, so that the
+/// system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
+/// -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as
 /// memtun_net_describe.
 #[no_mangle]
 pub extern "C" fn memtun_program_examine(

@@ -1,4 +1,4 @@
-//! What the program wrote.
+//! Packets and datagrams from the program.
 
 use super::interface::{interface_of, InterfaceHandle};
 use super::{behind, close, give, give_bytes, give_text, handle, host, length, time, Answer};
@@ -6,10 +6,10 @@ use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_core::{Subscriber, UdpReceiver};
 use std::net::{Ipv6Addr, SocketAddr};
 
-/// Reads everything that the program writes, with a place of its own.
+/// A reader of everything that the program writes, with a position of its own.
 pub struct SubscriberHandle(Subscriber);
 
-/// Reads the datagrams to one address, with a place of its own.
+/// A reader of the datagrams to one address, with a position of its own.
 pub struct ReceiverHandle(UdpReceiver);
 
 fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
@@ -19,10 +19,11 @@ fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
     Ok(SocketAddr::new(host(host_text)?, port))
 }
 
-/// The next packet that the program wrote: its length in bytes, which may be more than buf_len (then it is
-/// cut). ethertype may be NULL. Each handle sees every packet once. -EAGAIN: none in time. -ENOBUFS: this
-/// handle was overtaken and lost packets, memtun_error_lost of them; the next call goes on in the middle of
-/// what is kept. -ENODEV: the interface is gone, and all that it wrote has been received.
+/// Takes the next packet that the program wrote. Returns its length in bytes, which may be more
+/// than buf_len (then the packet is cut). ethertype may be NULL. Each handle sees every packet
+/// once. -EAGAIN: there was none in time. -ENOBUFS: the program overtook this handle, which lost as
+/// many packets as memtun_error_lost says; the next call goes on in the middle of what is kept.
+/// -ENODEV: the interface is gone, and all that the program wrote to it has been received.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv(
     interface: *mut InterfaceHandle,
@@ -38,9 +39,10 @@ pub extern "C" fn memtun_interface_recv(
     })
 }
 
-/// The next UDP datagram that the program sends to host (NULL: any) and port: the length of its payload in
-/// bytes, which may be more than buf_len (then it is cut). Errors as memtun_interface_recv; the sentence of
-/// -EAGAIN says what was passed over, as for its port or checksum.
+/// Takes the next UDP datagram that the program sends to host (NULL: any) and port. Returns the
+/// length of its payload in bytes, which may be more than buf_len (then it is cut). The errors are
+/// those of memtun_interface_recv; the sentence of -EAGAIN says which datagrams were passed over,
+/// for example because of their port or checksum.
 #[no_mangle]
 pub extern "C" fn memtun_interface_recv_udp(
     interface: *mut InterfaceHandle,
@@ -59,15 +61,16 @@ pub extern "C" fn memtun_interface_recv_udp(
     })
 }
 
-/// A reader of its own of everything the program writes, from the oldest packet kept. The handle is valid
-/// until memtun_subscriber_close, also when the interface's is closed or the interface is gone.
+/// Makes a reader, with a position of its own, of everything that the program writes, from the
+/// oldest packet that is kept. The handle is valid until memtun_subscriber_close, also after the
+/// interface's handle is closed or the interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_open(interface: *mut InterfaceHandle) -> *mut SubscriberHandle {
     handle(|| Ok(SubscriberHandle(interface_of(interface)?.subscribe())))
 }
 
-/// As memtun_interface_recv, at the subscriber's own place. time_ns: when it was written, nanoseconds since
-/// 1970. Both it and ethertype may be NULL.
+/// The same as memtun_interface_recv at the subscriber's own position. time_ns is the time at which
+/// the packet was written, in nanoseconds since 1970. Both it and ethertype may be NULL.
 #[no_mangle]
 pub extern "C" fn memtun_subscriber_recv(
     subscriber: *mut SubscriberHandle,
@@ -85,7 +88,7 @@ pub extern "C" fn memtun_subscriber_recv(
     })
 }
 
-/// Closes a subscriber. NULL is fine.
+/// Closes a subscriber. NULL is allowed.
 // Contract: `subscriber` comes from `memtun_subscriber_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHandle) {
@@ -93,9 +96,9 @@ pub unsafe extern "C" fn memtun_subscriber_close(subscriber: *mut SubscriberHand
     unsafe { close(subscriber) }
 }
 
-/// A reader of its own of the UDP datagrams that the program sends to host (NULL: any) and port, from the
-/// oldest packet kept. The handle is valid until memtun_receiver_close, also when the interface's is closed
-/// or the interface is gone.
+/// Makes a reader, with a position of its own, of the UDP datagrams that the program sends to host
+/// (NULL: any) and port, from the oldest packet that is kept. The handle is valid until
+/// memtun_receiver_close, also after the interface's handle is closed or the interface is gone.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_open(
     interface: *mut InterfaceHandle,
@@ -108,9 +111,10 @@ pub extern "C" fn memtun_receiver_open(
     })
 }
 
-/// The next datagram: the length of its payload in bytes, which may be more than buf_len (then it is cut).
-/// src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough for any address), and src_port say
-/// where it came from and may be NULL. Errors as memtun_interface_recv.
+/// Takes the next datagram. Returns the length of its payload in bytes, which may be more than
+/// buf_len (then it is cut). src_host, with room for src_host_len bytes (MEMTUN_HOST_LEN is enough
+/// for any address), and src_port get the address that it came from, and may be NULL. The errors
+/// are those of memtun_interface_recv.
 #[no_mangle]
 pub extern "C" fn memtun_receiver_recv(
     receiver: *mut ReceiverHandle,
@@ -131,7 +135,7 @@ pub extern "C" fn memtun_receiver_recv(
     })
 }
 
-/// Closes a receiver. NULL is fine.
+/// Closes a receiver. NULL is allowed.
 // Contract: `receiver` comes from `memtun_receiver_open` and is not used afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_receiver_close(receiver: *mut ReceiverHandle) {

@@ -1,4 +1,4 @@
-//! Closing, and the ways to end a process that run no destructors.
+//! Closing descriptors, and the ways to end a process that run no destructors.
 
 use super::stream;
 use crate::closing;
@@ -10,12 +10,13 @@ use libc::{c_int, c_uint, FILE};
 
 const CLOSE_RANGE_UNSHARE: c_int = 2;
 
-/// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (One of ours closes itself.)
+/// The descriptor of a stream that libc reads and writes itself, if it is a tunnel. (A stream that
+/// this library made closes itself.)
 fn tunnel_of(file: *mut FILE) -> Option<c_int> {
     if file.is_null() || !any() || stream::descriptor(file).is_some() {
         return None;
     }
-    // SAFETY: a stream of the caller's, which it is about to close.
+    // SAFETY: the stream is the caller's, which is about to close it.
     let fd = crate::errno::keep(|| unsafe { libc::fileno(file) });
     is_tunnel(fd).then_some(fd)
 }

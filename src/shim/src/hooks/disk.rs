@@ -1,4 +1,5 @@
-//! Calls for files on a disk: locks, room and lengths. They would show what a tunnel's descriptor really is.
+//! Calls for files on a disk: locks, allocation and lengths. Passed through, they would show what a
+//! tunnel's descriptor really is.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -11,7 +12,7 @@ fn answer(call: Misfit) -> c_int {
     errno::give(call.answer().map(|()| 0)) as c_int
 }
 
-/// The same as posix_fadvise(3) and posix_fallocate(3) have it: the error itself.
+/// The error number itself, which posix_fadvise(3) and posix_fallocate(3) return.
 fn number(call: Misfit) -> c_int {
     call.answer().map_or_else(|e| e.0, |()| 0)
 }

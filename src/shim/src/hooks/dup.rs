@@ -40,7 +40,7 @@ fn refuse(e: c_int) -> c_int {
     errno::give::<c_int>(Err(Errno(e))) as c_int
 }
 
-/// `new` is another descriptor of `old` now, if the call succeeded.
+/// Called after `new` was made another descriptor of `old`, if the call succeeded.
 #[inline]
 fn done(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
@@ -52,7 +52,8 @@ fn done(old: c_int, new: c_int) -> c_int {
     new
 }
 
-/// What fcntl(2) gave for a descriptor that is no tunnel.
+/// The answer of fcntl(2) for a descriptor that is no tunnel. The registrations of epoll instances
+/// are told of a new descriptor in it.
 #[inline]
 fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {

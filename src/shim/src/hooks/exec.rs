@@ -1,4 +1,5 @@
-//! The exec family: the new image finds the library and the net. execl, execlp and execle are in `variadic`.
+//! The exec family: the new image must find the library and the net. execl, execlp and execle are
+//! in `variadic`.
 
 use crate::environment::{self, Environment};
 use crate::errno;
@@ -9,7 +10,7 @@ use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
-/// Makes the process another program, or fails.
+/// Replaces the process by another program, or fails.
 fn replacing(
     target: Option<Target>,
     environment: Strings,
@@ -21,13 +22,14 @@ fn replacing(
     failed
 }
 
-/// Runs an exec with the completed environment. Usually nothing is missing, and little stack is used.
+/// Runs an exec with the completed environment. Usually nothing is missing, and little stack is
+/// used.
 fn with(
     target: Option<Target>,
     environment: Strings,
     exec: impl FnOnce(Strings) -> c_int,
 ) -> c_int {
-    // Linux takes NULL for an empty one, and it is what clearenv(3) leaves.
+    // Linux takes NULL for an empty environment, and clearenv(3) leaves NULL.
     const EMPTY: &[usize; 1] = &[0];
     let environment = match environment.is_null() {
         true => EMPTY.as_ptr().cast(),
@@ -36,7 +38,7 @@ fn with(
     let Some(target) = target else {
         return exec(environment);
     };
-    // SAFETY: the caller's own argument to an exec function; so below.
+    // SAFETY: the environment is the caller's own argument to an exec function.
     if unsafe { environment::is_complete(environment, &target) } {
         exec(environment)
     } else {
@@ -47,12 +49,12 @@ fn with(
 #[inline(never)]
 fn with_more(target: &Target, environment: Strings, exec: impl FnOnce(Strings) -> c_int) -> c_int {
     let mut place = Environment::new();
-    // SAFETY: as above.
+    // SAFETY: the environment is the caller's own argument to an exec function.
     let complete = unsafe { place.complete(environment, target) };
     exec(complete)
 }
 
-/// Looks at what is to be executed, where that is of interest.
+/// Looks at the program that is to be executed, where the result is of interest.
 fn target(look: impl FnOnce() -> Target) -> Option<Target> {
     let preloaded = crate::config::get().is_some_and(|config| config.library.is_some());
     preloaded
@@ -60,7 +62,7 @@ fn target(look: impl FnOnce() -> Target) -> Option<Target> {
         .flatten()
 }
 
-/// The program behind a path.
+/// The program at a path.
 fn at(path: *const c_char) -> Option<Target> {
     target(|| Target::at(libc::AT_FDCWD, path))
 }
@@ -70,9 +72,11 @@ fn in_path(file: *const c_char) -> Option<Target> {
     target(|| Target::in_path(file))
 }
 
-/// Numbers of interfaces are not kept over an exec, which closes what is close-on-exec unseen.
+/// Runs before an exec. Numbers of interfaces are not kept over it, because it closes unseen what
+/// is close-on-exec.
 fn before_exec() {
-    // A vfork child: what is joined now is joined by its parent.
+    // This is a vfork child, which shares its parent's memory: a net that is joined now is joined
+    // by its parent.
     if !crate::process::owns_memory() {
         before_spawn();
     }
@@ -90,7 +94,7 @@ fn before_exec() {
     }
 }
 
-/// The new image runs in a child.
+/// Runs before a spawn: the new image runs in a child.
 fn before_spawn() {
     let _ = errno::fence(|| {
         errno::keep(crate::net::before_children);
@@ -98,20 +102,22 @@ fn before_spawn() {
     });
 }
 
-/// The process runs a shell with its own environment, inside libc. What was taken out of it (clearenv(3)) is put back.
+/// Runs before libc runs a shell with the process's own environment. What was taken out of that
+/// environment (clearenv(3)) is put back.
 fn before_shell() {
     before_spawn();
     let Some(shell) = at(c"/bin/sh".as_ptr()) else {
         return;
     };
-    // SAFETY: the process's environment; libc reads it in the same unsynchronised way.
+    // SAFETY: this is the process's environment, which libc reads in the same unsynchronised way.
     if unsafe { own().is_null() || !environment::is_complete(own(), &shell) } {
         errno::keep(environment::put_back);
     }
 }
 
 fn own() -> Strings {
-    // SAFETY: the process's environment pointer; exec functions read it in the same unsynchronised way.
+    // SAFETY: this is the process's environment pointer, which exec functions read in the same
+    // unsynchronised way.
     unsafe { std::ptr::addr_of!(environ).read() }
 }
 
@@ -151,7 +157,8 @@ hooks! {
         replacing(target(|| Target::at(dir, path)), environment, |e| real!(execveat(dir, path, args, e, flags)))
     }
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
-        // libc opens it in the child, past us; where the machine has the device, that would be the machine's.
+        // libc opens the path in the child, past the hooks, and where the machine has the device
+        // that would be the machine's.
         if route::before(libc::AT_FDCWD, path) == Route::Device {
             log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
             libc::ENODEV

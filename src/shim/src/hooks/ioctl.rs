@@ -1,4 +1,4 @@
-//! ioctl(2): the tunnel's own requests, and those of an interface on any socket.
+//! ioctl(2): the requests of a tunnel, and those about an interface on any socket.
 
 use crate::foreign::or_host;
 use crate::ops;
@@ -7,7 +7,7 @@ use crate::sockios;
 use crate::table::is_tunnel;
 use libc::{c_int, c_ulong, c_void};
 
-/// A request that is not a tunnel's.
+/// Makes a request on a descriptor that is no tunnel.
 #[inline]
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
     if sockios::concerns(request) {
@@ -17,7 +17,8 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
     }
 }
 
-/// A request on a tunnel, or on what has taken its place. Apart, so that a foreign one needs no room for it.
+/// Makes a request on a tunnel, or on what has taken its place. It is a function of its own, so
+/// that a foreign request needs no stack for it.
 #[inline(never)]
 fn ours(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int + Copy) -> c_int {
     or_host(ops::ioctl(fd, request, arg, real), || {

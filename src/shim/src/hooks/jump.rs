@@ -1,12 +1,12 @@
-//! Jumps out of signal handlers. A handler may have interrupted a call that holds a lock; if the jump leaves that call, nobody
-//! else would ever let the lock go.
+//! Jumps out of signal handlers. A handler may have interrupted a call that holds a lock; if the
+//! jump leaves that call, nobody else would ever release the lock.
 
 use crate::real::{hooks, real};
 use libc::{c_int, c_void};
 use memtun_shm::lock;
 
-/// The stack pointer that a jump goes to (glibc's `jmpbuf-offsets.h`, `PTR_MANGLE`); None where it is not known, and then a
-/// lock that was left is waited for in vain, but not for long.
+/// The stack pointer that a jump goes to (glibc's `jmpbuf-offsets.h`, `PTR_MANGLE`). It is `None`
+/// where it is not known; then others wait in vain for a lock that was left, but not for long.
 #[cfg(target_arch = "x86_64")]
 fn target(environment: *const c_void) -> Option<usize> {
     const JB_RSP: usize = 6;
@@ -14,8 +14,8 @@ fn target(environment: *const c_void) -> Option<usize> {
         return None;
     }
     let guard: usize;
-    // SAFETY: a jmp_buf that setjmp(3) filled has eight words; the word behind the thread pointer at 0x30 is glibc's guard
-    // (`tcbhead_t.pointer_guard`).
+    // SAFETY: a jmp_buf that setjmp(3) filled has eight words, and the word at 0x30 behind the
+    // thread pointer is glibc's guard (`tcbhead_t.pointer_guard`).
     let mangled = unsafe {
         core::arch::asm!("mov {}, fs:0x30", out(reg) guard, options(nostack, preserves_flags, readonly));
         environment.cast::<usize>().add(JB_RSP).read_unaligned()
@@ -31,7 +31,8 @@ fn target(_: *const c_void) -> Option<usize> {
 fn before_jump(environment: *const c_void) {
     if lock::holds_any() {
         if let Some(stack) = target(environment) {
-            // SAFETY: the program leaves them now.
+            // SAFETY: the program leaves the frames below this stack pointer now, and their guards
+            // are not used any more.
             unsafe { lock::leaving(stack) };
         }
     }

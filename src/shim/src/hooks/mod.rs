@@ -1,5 +1,6 @@
-//! The hooks: one family per file, a few lines each. They decide whose call it is, hand ours to `ops` and its
-//! neighbours, and pass everything else on with the caller's own arguments.
+//! The hooks: one family per file, with a few lines for each hook. They decide whose call it is,
+//! hand a call on a tunnel to `ops` and its neighbours, and pass everything else on with the
+//! caller's own arguments.
 
 pub mod aio;
 pub mod close;

@@ -1,4 +1,5 @@
-//! Names and indices of interfaces. libc asks the kernel with calls of its own for these, past our `ioctl`.
+//! Names and indices of interfaces. libc asks the kernel for these with calls of its own, past the
+//! hook of ioctl(2).
 
 use crate::errno;
 use crate::interfaces::{self, Answer};
@@ -56,13 +57,14 @@ hooks! {
     }
 }
 
-/// Takes entries out of getifaddrs(3)'s list whose names are the net's. freeifaddrs(3) frees the first element, which is
-/// one block with all others, so that one must stay the first: its successor takes its place.
+/// Takes the entries out of getifaddrs(3)'s list whose names are names of the net's interfaces.
+/// freeifaddrs(3) frees the first element, which is one block with all others, so that element must
+/// stay the first: it gets the contents of its successor.
 ///
 /// # Safety
 /// `list` is what getifaddrs has stored.
 unsafe fn drop_known(list: &mut *mut ifaddrs) {
-    // SAFETY: every element is NULL or a valid struct of the list; names are NUL-terminated.
+    // SAFETY: every element is NULL or a valid struct of the list, and names are NUL-terminated.
     unsafe {
         let known = |entry: *mut ifaddrs| {
             !(*entry).ifa_name.is_null()
@@ -90,11 +92,12 @@ unsafe fn drop_known(list: &mut *mut ifaddrs) {
     }
 }
 
-/// The host's list without names that are the net's, and the net's interfaces behind it. if_freenameindex(3) frees each name and the array, so they are of
-/// libc's allocator.
+/// The host's list without the names of the net's interfaces, and the net's interfaces behind it.
+/// if_freenameindex(3) frees each name and the array, so they come from libc's allocator.
 fn joined(host: *mut if_nameindex_t, ours: &[(u32, memtun_abi::Name)]) -> *mut if_nameindex_t {
     let mut count = 0;
-    // SAFETY: libc's list ends with index 0 and a NULL name; it is ours to resize, as the caller's would be to free.
+    // SAFETY: libc's list ends with index 0 and a NULL name; this function may resize it, as the
+    // caller would be allowed to free it.
     unsafe {
         let mut at = 0;
         while (*host.add(at)).if_index != 0 {

@@ -1,4 +1,4 @@
-//! Opening: the names that libc has for open(2).
+//! The functions of libc that open a path.
 
 use crate::errno::{self, fence};
 use crate::fdinfo;
@@ -14,7 +14,7 @@ use memtun_calls::fdinfo::may_be;
 use memtun_calls::path::is_missing;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Opens through one of libc's names, or a tunnel.
+/// Opens a path with one of libc's functions, or as a tunnel.
 #[inline]
 fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
     match route::before(dir, path) {
@@ -24,7 +24,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
                 return instead(dir, path, flags, fd);
             }
             if fd >= 0 && opened_device(fd) {
-                // A link of another name to the host's own device.
+                // The path was a link of another name to the host's own device.
                 let ours = ours(flags, Some(fd));
                 return ours;
             }
@@ -41,7 +41,7 @@ fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() ->
 
 pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
-        // SAFETY: opened for the program just now, which has not seen it.
+        // SAFETY: the descriptor was opened just now, and the program has not seen it.
         let _ = unsafe { memtun_sys::close(fd) };
     }
     errno::give(fence(|| ops::open(flags))) as c_int
@@ -58,7 +58,8 @@ fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_in
     }
 }
 
-/// Did the host open the tun device? Then the path led to it by a link. (fstat costs a tenth of an open.)
+/// Did the host open the tun device? Then the path led to it by a link. (The fstat costs a tenth of
+/// an open.)
 fn opened_device(fd: c_int) -> bool {
     memtun_sys::fstat(fd).is_ok_and(|st| is_device(&st))
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
@@ -105,7 +106,7 @@ hooks! {
     }
 }
 
-/// openat2(2), for `syscall`: None when it is not ours.
+/// openat2(2), for `syscall`; `None` when the path is no special device.
 pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
     if route::before(dir, path) != Route::Device {
         return maybe_fdinfo(dir, path, how);
@@ -118,15 +119,15 @@ pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int
     })
 }
 
-/// openat2(2) of what may be a tunnel's fdinfo; None when it cannot be.
+/// openat2(2) of a path that may be a tunnel's fdinfo; `None` when it cannot be.
 fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
-    /// Of the first struct open_how; none is shorter.
+    /// Size in bytes of the first version of struct open_how; no version is shorter.
     const SIZE: usize = 24;
     let text = uaccess::c_string(path).unwrap_or_default();
     if !crate::table::any() || !may_be(text) {
         return None;
     }
-    // SAFETY: the caller's arguments for that call.
+    // SAFETY: these are the caller's arguments for that call.
     let fd = unsafe {
         memtun_sys::syscall(
             libc::SYS_openat2,
@@ -150,17 +151,18 @@ fn maybe_fdinfo(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_in
 
 static NOTED: AtomicBool = AtomicBool::new(false);
 
-/// Stands in for libc's functions of this file while one question is asked.
+/// Stands in for libc's functions of this file while [`is_in_force`] asks.
 extern "C" fn note() -> c_int {
     NOTED.store(true, Relaxed);
     errno::set(libc::ENOENT);
     -1
 }
 
-/// Does a call of open(2) in this program come here? Another library that was preloaded in front of us may have a function of
-/// that name; some pass on to the next one, others to libc. Asked in the constructor, before there are threads.
+/// Does a call of open(2) in this program come here? Another library that was preloaded in front of
+/// this one may define that function; some pass calls on to the next definition, others to libc.
+/// This is asked in the constructor, before there are threads.
 pub fn is_in_force() -> bool {
-    // SAFETY: a NUL-terminated name, looked up as the program's own calls are.
+    // SAFETY: the name is NUL-terminated, and it is looked up as the program's own calls are.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"open".as_ptr()) };
     if found.is_null() {
         return true;
@@ -175,13 +177,13 @@ pub fn is_in_force() -> bool {
         openat64::slot(),
     ];
     let real = slots.map(|slot| slot.swap(note as *mut c_void, Relaxed));
-    // SAFETY: open(2) with a NUL-terminated path.
+    // SAFETY: this is open(2) with a NUL-terminated path.
     let fd = unsafe { open_in_force(c"/dev/null".as_ptr(), libc::O_CLOEXEC, 0) };
     for (slot, real) in slots.iter().zip(real) {
         slot.store(real, Relaxed);
     }
     if fd >= 0 {
-        // SAFETY: opened here just now.
+        // SAFETY: the descriptor was opened here just now.
         let _ = unsafe { memtun_sys::close(fd) };
     }
     NOTED.load(Relaxed)

@@ -1,5 +1,6 @@
-//! Whose the device is, who may use it, when it was used and where it lies: of a tunnel as of the device's path. The bell keeps
-//! its mode and its owner, on which other processes of the net depend, and the machine's own device keeps everything.
+//! Calls about the owner, the permissions, the times and the place of a tunnel or of the device's
+//! path. The bell keeps its mode and its owner, on which other processes of the net depend, and the
+//! machine's own device keeps everything.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -15,7 +16,8 @@ fn not_a_directory() -> c_int {
     errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
 }
 
-/// Granted, as to the administrator that a program is for its tunnels, and without a trace.
+/// Answer of a call that is granted without any effect, because a program is the administrator of
+/// its tunnels.
 const GRANTED: c_int = 0;
 
 #[inline]
@@ -23,14 +25,14 @@ fn is_device(dir: c_int, path: *const c_char) -> bool {
     route::before(dir, path) == Route::Device
 }
 
-/// A path that is empty where the call takes that for the descriptor itself.
+/// Is the path empty in a call that takes this for the descriptor itself?
 fn names_tunnel(dir: c_int, path: *const c_char, flags: c_int) -> bool {
     flags & libc::AT_EMPTY_PATH != 0
         && is_tunnel(dir)
         && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty)
 }
 
-/// The file system of devices, where statfs(2) finds them.
+/// Path in the file system of devices, where statfs(2) looks for it.
 const DEVICES: *const c_char = c"/dev".as_ptr();
 
 /// The path of the special device that a path leads to.
@@ -42,7 +44,7 @@ fn canonical(path: *const c_char) -> Option<&'static [u8]> {
     memtun_calls::path::canonical(&config::get()?.devices, given)
 }
 
-/// realpath(3) of a device that the machine does not have.
+/// The answer of realpath(3) for a device that the machine does not have.
 fn resolved(path: *const c_char, room: *mut c_char, found: *mut c_char) -> *mut c_char {
     if !found.is_null() || errno::get() != libc::ENOENT {
         return found;
@@ -50,7 +52,8 @@ fn resolved(path: *const c_char, room: *mut c_char, found: *mut c_char) -> *mut 
     let Some(device) = errno::keep(|| canonical(path)) else {
         return found;
     };
-    // SAFETY: room for PATH_MAX bytes of the caller's, which a device's path fits in; or libc's own, which the caller frees.
+    // SAFETY: `room` has PATH_MAX bytes of the caller's, in which a device's path fits; else the
+    // memory is libc's, which the caller frees.
     unsafe {
         let place = if room.is_null() {
             libc::malloc(device.len() + 1).cast::<c_char>()

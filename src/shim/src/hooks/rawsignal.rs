@@ -1,4 +1,5 @@
-//! Signal actions and masks by syscall(2), as far as SIGBUS is concerned: the kernel's own structures.
+//! Signal actions and masks that are set by syscall(2) with the kernel's own structures, as far as
+//! SIGBUS is concerned.
 
 use super::signal;
 use crate::{errno, signals, uaccess};
@@ -8,7 +9,7 @@ use memtun_abi::Errno;
 /// The kernel's sigset_t.
 type Set = u64;
 
-/// The kernel's struct sigaction; the place of the mask is that of 64-bit machines with a restorer.
+/// The kernel's struct sigaction; the mask stands where 64-bit machines with a restorer have it.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct KernelAction {
@@ -36,7 +37,7 @@ fn refused() -> c_int {
     errno::give::<c_int>(Err(Errno(libc::EFAULT))) as c_int
 }
 
-/// rt_sigaction(2). None when it is not ours: only SIGBUS is.
+/// rt_sigaction(2); `None` when the signal is not SIGBUS, which is then the kernel's.
 pub fn action(
     number: c_int,
     new: *const KernelAction,
@@ -46,7 +47,7 @@ pub fn action(
     if number != libc::SIGBUS || !signals::watching() || size != size_of::<Set>() {
         return None;
     }
-    // SAFETY: zeroes are a valid action; plain numbers are read.
+    // SAFETY: zeroes are a valid action, and only plain numbers are read.
     let (given, mut before): (Option<KernelAction>, Action) = unsafe {
         let given = if new.is_null() {
             None
@@ -59,7 +60,7 @@ pub fn action(
         }
     };
     let given = given.map(|given| {
-        // SAFETY: as above.
+        // SAFETY: zeroes are a valid action.
         let mut action: Action = unsafe { std::mem::zeroed() };
         action.sa_sigaction = given.handler;
         action.sa_flags = given.flags as c_int;
@@ -67,7 +68,7 @@ pub fn action(
         action
     });
     let new = given.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: actions of our own.
+    // SAFETY: the actions are our own.
     let answer = unsafe { signal::my_sigaction(number, new, &mut before) };
     let shown = KernelAction {
         handler: before.sa_sigaction,
@@ -81,19 +82,19 @@ pub fn action(
     Some(answer)
 }
 
-/// rt_sigprocmask(2).
+/// rt_sigprocmask(2); `None` when the kernel is to answer.
 pub fn mask(how: c_int, new: *const Set, old: *mut Set, size: usize) -> Option<c_int> {
     if !signals::watching() || size != size_of::<Set>() {
         return None;
     }
-    // SAFETY: plain numbers.
+    // SAFETY: a set is a plain number.
     let given = match unsafe { (!new.is_null()).then(|| uaccess::read(new)).transpose() } {
         Ok(given) => given.map(to_libc),
         Err(_) => return Some(refused()),
     };
     let new = given.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut before = to_libc(0);
-    // SAFETY: sets of our own.
+    // SAFETY: the sets are our own.
     let answer = unsafe { signal::my_sigprocmask(how, new, &mut before) };
     if answer == 0 && !old.is_null() && uaccess::write(old, &to_kernel(&before)).is_err() {
         return Some(refused());

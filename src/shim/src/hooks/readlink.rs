@@ -1,4 +1,4 @@
-//! readlink(2): the path of a bell does not show, the device's does.
+//! readlink(2) shows the path of the device in place of the path of a bell.
 
 use crate::config;
 use crate::errno;
@@ -9,7 +9,7 @@ use crate::uaccess;
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_calls::path;
 
-/// `host` reads the link into a buffer.
+/// Runs `host`, which reads the link into a buffer, and replaces the path of a bell there.
 fn link_target(
     buf: *mut c_char,
     room: size_t,

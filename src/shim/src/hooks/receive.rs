@@ -5,18 +5,18 @@ use crate::real::{hooks, real};
 use crate::uaccess;
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
-/// Enters the tunnels among the descriptors of a received message.
+/// Enters the tunnels among the descriptors of a received message into the table.
 fn adopt(message: *const msghdr) {
     errno::keep(|| {
-        // SAFETY: a plain C struct that the kernel has just filled.
+        // SAFETY: a message is a plain C struct, which the kernel has just filled.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return;
         };
         if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {
             return;
         }
-        // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen bytes in all, and the
-        // CMSG macros stay within.
+        // SAFETY: the kernel filled the control buffer with well-formed headers of msg_controllen
+        // bytes in all, and the CMSG macros stay within them.
         unsafe {
             let mut control = libc::CMSG_FIRSTHDR(&header);
             while !control.is_null() {

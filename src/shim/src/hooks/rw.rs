@@ -1,7 +1,7 @@
 //! Reading and writing.
 //!
-//! What a hook calls here is `extern "C"`: such a function never unwinds into its caller, so no frame between the program
-//! and the blocking read has anything to clean up.
+//! The functions that a hook calls here are `extern "C"`: such a function never unwinds into its
+//! caller, so no frame between the program and the blocking read has anything to clean up.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
@@ -19,9 +19,10 @@ use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::control;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-/// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be written: the kernel
-/// blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes nothing out of the bell. It is made here,
-/// where no frame of ours has anything to clean up, so that cancelling the thread can unwind through it.
+/// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be
+/// written: the kernel blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes
+/// nothing out of the bell. It is made in this macro, where no frame of this library has anything
+/// to clean up, so that cancelling the thread can unwind through it.
 macro_rules! blocking_read {
     ($fd:expr, $sink:expr) => {{
         let mut attempt = first_attempt($fd, $sink);
@@ -29,7 +30,7 @@ macro_rules! blocking_read {
             match attempt {
                 Step::Return(value) => break value,
                 Step::Wait(waiting) => {
-                    // SAFETY: the page is ours; the kernel finds that it cannot store there.
+                    // SAFETY: the page is ours, and the kernel finds that it cannot store there.
                     let answer = unsafe { (read.real())($fd, GUARD.load(Relaxed), 1) };
                     attempt = next_attempt($fd, waiting, answer, $sink);
                 }
@@ -38,7 +39,7 @@ macro_rules! blocking_read {
     }};
 }
 
-/// What the loop does next.
+/// What the loop of a read does next.
 enum Step {
     Return(ssize_t),
     Wait(ops::Waiting),
@@ -46,14 +47,14 @@ enum Step {
 
 static GUARD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Maps the page that waiting reads point to. Called once, in the constructor.
+/// Maps the page that waiting reads point to. It is called once, in the constructor.
 pub fn init() {
     if let Ok(page) = memtun_sys::unwritable_page() {
         GUARD.store(page as *mut c_void, Relaxed);
     }
 }
 
-/// Where a read goes: a buffer or a vector.
+/// The destination of a read: a buffer or a vector.
 #[derive(Clone, Copy)]
 enum Into {
     Buffer(*mut c_void, size_t),
@@ -108,7 +109,7 @@ extern "C" fn next_attempt(fd: c_int, waiting: ops::Waiting, answer: ssize_t, si
     }
 }
 
-/// A plain read or write on a tunnel.
+/// A plain read from a tunnel.
 #[inline(never)]
 pub extern "C" fn read_buffer(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     blocking_read!(fd, Into::Buffer(buf, n))
@@ -122,7 +123,7 @@ extern "C" fn read_vector(fd: c_int, array: *const iovec, count: c_int) -> ssize
     }
 }
 
-/// A plain read or write on a tunnel.
+/// A plain write to a tunnel.
 #[inline(never)]
 pub extern "C" fn write_buffer(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     ops::write(fd, Buffer::new(OwnMemory, buf as usize, n))
@@ -154,7 +155,7 @@ fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
     check.err().map(|e| errno::give::<isize>(Err(e)))
 }
 
-/// preadv2 with RWF_NOWAIT: never blocks.
+/// preadv2 with RWF_NOWAIT, which never blocks.
 extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
     match first_attempt(fd, Into::Vector(array, count)) {
         Step::Return(value) => value,
@@ -248,7 +249,7 @@ extern "C" fn write_vector_at(
     }
 }
 
-/// What eventfd_read and eventfd_write transfer.
+/// Number of bytes that eventfd_read and eventfd_write transfer.
 const WORD: size_t = size_of::<u64>();
 
 fn whole(n: ssize_t) -> c_int {
@@ -259,7 +260,8 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
-// Apart from the hooks, which then need no stack for a call that is not ours.
+// This is a function apart from the hooks, which then need no stack for it in a call that is not on
+// a tunnel.
 
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
@@ -276,7 +278,7 @@ hooks! {
         if is_tunnel(fd) { tunnel_read(fd, buf, n) } else { real!(read(fd, buf, n)) }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
-        // More than the buffer holds is libc's to abort on.
+        // libc aborts when the caller asks for more than its buffer holds.
         let host = || real!(__read_chk(fd, buf, n, room));
         if is_tunnel(fd) && n <= room { or_host(read_buffer(fd, buf, n), host) } else { host() }
     }
@@ -364,11 +366,11 @@ hooks! {
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn eventfd_read(fd: c_int, value: *mut u64) -> c_int => my_eventfd_read {
-        // SAFETY: the caller's number; so below.
+        // SAFETY: `value` is the caller's number, which has WORD bytes.
         if is_tunnel(fd) { whole(unsafe { my_read(fd, value.cast(), WORD) }) } else { real!(eventfd_read(fd, value)) }
     }
     fn eventfd_write(fd: c_int, value: u64) -> c_int => my_eventfd_write {
-        // SAFETY: a number of our own.
+        // SAFETY: `value` is a number of our own, which has WORD bytes.
         if is_tunnel(fd) { whole(unsafe { my_write(fd, std::ptr::from_ref(&value).cast(), WORD) }) } else { real!(eventfd_write(fd, value)) }
     }
 }

@@ -1,5 +1,5 @@
-//! prctl(2), by which a program forbids itself system calls. It is variadic in C; five words are right on x86-64 and
-//! aarch64, as in the system call.
+//! prctl(2), by which a program forbids itself system calls. It is variadic in C; five words are
+//! right on x86-64 and aarch64, as for the system call.
 
 use crate::real::{hooks, real};
 use crate::sandbox;

@@ -13,7 +13,8 @@ fn bad_pointer() -> c_int {
     errno::give::<c_int>(Err(Errno(libc::EFAULT))) as c_int
 }
 
-/// sigaction(2): for a watched signal answered here, for others with a mask that leaves those open.
+/// sigaction(2). For a watched signal this library answers; for other signals the mask that the
+/// kernel gets leaves the watched ones open.
 fn set_action(
     number: c_int,
     action: *const Action,
@@ -34,7 +35,7 @@ fn set_action(
     };
     if let Some(kept) = signals::watched(number) {
         if !crate::process::owns_memory() {
-            // A child of vfork(2) has actions of its own, but its parent's memory.
+            // A child of vfork(2) has signal actions of its own, but its parent's memory.
             return host(action, old);
         }
         let before = kept.wish();

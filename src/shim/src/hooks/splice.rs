@@ -1,4 +1,4 @@
-//! Moving data from one descriptor to another inside the kernel.
+//! Calls that move data from one descriptor to another inside the kernel.
 
 use crate::errno;
 use crate::foreign::is_tunnel;

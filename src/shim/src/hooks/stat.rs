@@ -1,4 +1,5 @@
-//! stat(2) and access(2): the device is a character device that may be opened, also where it does not exist.
+//! stat(2) and access(2) show the device as a character device that may be opened, also where it
+//! does not exist.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -20,8 +21,9 @@ fn done(answer: Result<(), Errno>) -> c_int {
     errno::give(answer.map(|()| 0)) as c_int
 }
 
-/// A call that only looks at a path; `follow` as the call follows a link in the last place. The host answers first: then it
-/// has read the path, which needs no trying.
+/// Answers a call that only looks at a path. `follow` says whether the call follows a link in the
+/// last component. The host is asked first: then the kernel has read the path, and this library
+/// need not try whether it is readable.
 #[inline]
 fn look(
     dir: c_int,
@@ -45,7 +47,7 @@ fn look(
     }
 }
 
-/// The same for a call that makes something at a path.
+/// Answers a call that makes something at a path.
 fn make(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
     match route::before(dir, path).refuses_to_make() {
         Some(e) => fail(e.0),
@@ -53,7 +55,7 @@ fn make(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int 
     }
 }
 
-/// The host's answer, unless a link of another name leads to a device that it does not have.
+/// The host's answer, unless a link of another name leads to a device that the host does not have.
 #[inline]
 fn at_last(
     dir: c_int,
@@ -97,7 +99,7 @@ fn give<T: Copy>(buf: *mut T) -> c_int {
     done(chardev::device().store(&OwnMemory, buf as usize))
 }
 
-/// fstatat(2): AT_EMPTY_PATH makes it fstat.
+/// fstatat(2), which AT_EMPTY_PATH turns into fstat.
 #[inline]
 fn at<T: Copy>(
     dir: c_int,

@@ -1,8 +1,8 @@
-//! Streams (stdio) of a tunnel.
+//! Streams of stdio on a tunnel.
 //!
-//! libc reads and writes a stream's descriptor with calls of its own, past our hooks. So a stream of a tunnel is one with
-//! functions of ours behind it (fopencookie(3)); it has no descriptor as far as libc is concerned, and fileno(3) is hooked
-//! to give it.
+//! libc reads and writes a stream's descriptor with calls of its own, past the hooks. So a stream
+//! of a tunnel is one with functions of this library behind it (fopencookie(3)); libc knows no
+//! descriptor of it, and fileno(3) is hooked to give it.
 
 use super::open::ours;
 use super::rw;
@@ -25,7 +25,8 @@ struct Stream {
     fd: AtomicI32,
 }
 
-/// Programs have one or two; more than these have no fileno.
+/// All streams that this library has made and that are open. Programs have one or two; further ones
+/// have no fileno.
 static STREAMS: [Stream; 64] = [const {
     Stream {
         file: AtomicPtr::new(std::ptr::null_mut()),
@@ -49,19 +50,20 @@ extern "C" {
     fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut FILE;
 }
 
-/// The cookie is the descriptor.
+/// The descriptor of a stream, which is the stream's cookie.
 fn fd_of(cookie: *mut c_void) -> c_int {
     cookie as usize as c_int
 }
 
 extern "C" fn read_stream(cookie: *mut c_void, buf: *mut c_char, n: size_t) -> ssize_t {
-    // SAFETY: libc's own buffer. By the hook: the descriptor may have become another file's.
+    // SAFETY: the buffer is libc's own. The hook is called, because the descriptor may have become
+    // another file's.
     unsafe { rw::my_read(fd_of(cookie), buf.cast(), n) }
 }
 
 extern "C" fn write_stream(cookie: *mut c_void, buf: *const c_char, n: size_t) -> ssize_t {
-    // A cookie's write says 0 for an error.
-    // SAFETY: as above.
+    // The write function of a cookie returns 0 for an error.
+    // SAFETY: the buffer is libc's own.
     unsafe { rw::my_write(fd_of(cookie), buf.cast(), n).max(0) }
 }
 
@@ -72,13 +74,13 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
-    // SAFETY: the stream's own, which is closed.
+    // SAFETY: the descriptor is the stream's own, and the stream is closed.
     let closed = closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     forget(fd);
     closed
 }
 
-/// The stream of this descriptor is one of ours no more.
+/// Forgets the stream of this descriptor.
 fn forget(fd: c_int) {
     for stream in &STREAMS {
         if stream.fd.load(Relaxed) == fd
@@ -89,7 +91,7 @@ fn forget(fd: c_int) {
     }
 }
 
-/// A stream of a tunnel's descriptor. NULL and errno when the mode is none.
+/// Makes a stream of a tunnel's descriptor. Returns NULL and sets errno when the mode is not valid.
 fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
     let functions = Functions {
         read: read_stream,
@@ -97,7 +99,7 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
         seek: seek_stream,
         close: close_stream,
     };
-    // SAFETY: the caller's mode string; the functions fit the cookie.
+    // SAFETY: the mode is the caller's string, and the functions fit the cookie.
     let file = unsafe { fopencookie(fd as usize as *mut c_void, mode, functions) };
     if file.is_null() {
         return file;
@@ -116,14 +118,15 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
     file
 }
 
-/// The program was started with a tunnel as its standard input, output or error: libc's streams of those, which would read and
-/// write it past the hooks, are replaced before anybody has used them.
+/// Replaces libc's streams of standard input, output and error when the program was started with a
+/// tunnel there, before anybody has used them: libc's own would read and write it past the hooks.
 pub fn stand_in() {
-    /// As large as libc makes them on a device.
+    /// Size in bytes of the buffer that libc gives a stream on a device.
     const SIZE: usize = 4096;
     static mut BUFFERS: [[c_char; SIZE]; 2] = [[0; SIZE]; 2];
     let modes = [c"r", c"w", c"w"];
-    // SAFETY: libc's variables and two buffers of our own, in the constructor, where there is one thread.
+    // SAFETY: the variables are libc's, the two buffers our own, and in the constructor there is
+    // one thread.
     unsafe {
         let streams = [&raw mut stdin, &raw mut stdout, &raw mut stderr];
         for (fd, (stream, mode)) in streams.into_iter().zip(modes).enumerate() {
@@ -143,7 +146,7 @@ pub fn stand_in() {
     }
 }
 
-/// The descriptor of a stream of ours.
+/// The descriptor of a stream that this library has made; `None` for any other stream.
 pub fn descriptor(file: *mut FILE) -> Option<c_int> {
     if COUNT.load(Relaxed) == 0 {
         return None;
@@ -154,20 +157,22 @@ pub fn descriptor(file: *mut FILE) -> Option<c_int> {
         .map(|s| s.fd.load(Acquire))
 }
 
-/// Bits of glibc's `_flags`, the first word of a stream: for programs that still use its macros.
+/// Bits of glibc's `_flags`, the first word of a stream. They keep their values, because programs
+/// use them through old macros.
 const UNBUFFERED: c_int = 0x2;
 const SEEN_END: c_int = 0x10;
 const SEEN_ERROR: c_int = 0x20;
-/// The places of `_IO_read_ptr` and `_IO_read_end`.
+/// Offsets in bytes of `_IO_read_ptr` and `_IO_read_end` in a stream.
 const READ: usize = 8;
 const READ_END: usize = 16;
 
-/// fread(3) from an unbuffered stream of a tunnel, where libc would ask for one byte at a time, and a packet would be cut to
-/// that. An ordinary stream reads straight into the caller's memory, and so does this one. None when it is not so.
+/// fread(3) from an unbuffered stream of a tunnel. libc would ask for one byte at a time, which
+/// would cut a packet to one byte. An ordinary stream reads straight into the caller's memory, and
+/// so does this one. It is `None` when the stream is another one.
 #[inline]
 fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) -> Option<size_t> {
     let fd = descriptor(file)?;
-    // SAFETY: a stream of ours, which is open; its layout is above.
+    // SAFETY: the stream is one of this library's, and open; its layout is as above.
     unsafe {
         let flags = file.cast::<c_int>();
         let place = |place: usize| file.byte_add(place).cast::<*const c_char>().read();
@@ -175,7 +180,7 @@ fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) 
             return None;
         }
         let whole = size.checked_mul(count).filter(|n| *n != 0)?;
-        // What ungetc(3) has put back.
+        // Number of bytes that ungetc(3) has put back.
         let ahead = (place(READ_END) as usize).saturating_sub(place(READ) as usize);
         let mut done = match ahead.min(whole) {
             0 => 0,
@@ -197,7 +202,8 @@ fn read_straight(at: *mut c_void, size: size_t, count: size_t, file: *mut FILE) 
     }
 }
 
-/// Writes out what streams of tunnels still hold: the process ends, and the tunnels before libc flushes.
+/// Writes out what streams of tunnels still hold when the process ends, because the tunnels end
+/// before libc flushes.
 pub fn flush_all() {
     for stream in STREAMS.iter().filter(|_| COUNT.load(Relaxed) != 0) {
         let file = stream.file.load(Acquire);
@@ -208,7 +214,7 @@ pub fn flush_all() {
     }
 }
 
-/// Flags of open(2) for a mode of fopen(3).
+/// The flags of open(2) for a mode of fopen(3); `None` when the mode is not valid.
 fn flags_of(mode: *const c_char) -> Option<c_int> {
     let text = uaccess::c_string(mode).ok()?;
     let direction = match (text.first()?, text.contains(&b'+')) {
@@ -252,7 +258,7 @@ fn opening(
     let file = host();
     if !file.is_null() {
         errno::keep(|| {
-            // SAFETY: libc's stream, just opened; nothing has been read from it.
+            // SAFETY: the stream is libc's and was just opened; nothing has been read from it.
             let fd = unsafe { libc::fileno(file) };
             fdinfo::replace(fd, uaccess::c_string(path).unwrap_or_default());
         });
@@ -260,7 +266,8 @@ fn opening(
     file
 }
 
-/// freopen(3) to the device: the stream keeps a descriptor that libc knows, so only fileno and ioctl work on it.
+/// freopen(3) to the device. The stream keeps a descriptor that libc knows, so only fileno and
+/// ioctl work on it.
 fn reopening(
     path: *const c_char,
     mode: *const c_char,
@@ -276,7 +283,7 @@ fn reopening(
     }
     let file = host(c"/dev/null".as_ptr());
     if !file.is_null() {
-        // SAFETY: an open stream, whose descriptor is replaced.
+        // SAFETY: the stream is open, and its descriptor is replaced.
         unsafe {
             let number = libc::fileno(file);
             if memtun_sys::duplicate_onto(fd, number, 0).is_ok() {
@@ -284,22 +291,25 @@ fn reopening(
             }
         }
     }
-    // SAFETY: opened here, and the stream has a number of its own.
+    // SAFETY: the descriptor was opened here, and the stream has a number of its own.
     closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     file
 }
 
-/// Where glibc keeps a stream's descriptor and its wide half (`_fileno` and `_wide_data` of `struct _IO_FILE` on 64-bit
-/// machines; programs know that struct since putc was a macro).
+/// Offset in bytes of a stream's descriptor, and of its wide half below: `_fileno` and `_wide_data`
+/// of `struct _IO_FILE` on 64-bit machines. They keep their places, because programs know that
+/// struct since putc was a macro.
 const FILENO: usize = 112;
 const WIDE: usize = 160;
-/// More than the wide half takes, zeroed as a new one is.
+/// Size in bytes of the block for a wide half: more than it takes. The block is zeroed, as a new
+/// wide half is.
 const WIDE_SIZE: usize = 512;
 
-/// Makes libc see an ordinary stream in one of ours, with its descriptor: freopen(3) puts the new file under that number,
-/// and makes it ordinary in truth. A stream with functions behind it has no wide half; the new one is never freed.
+/// Makes one of this library's streams look to libc like an ordinary one with this descriptor:
+/// freopen(3) then puts the new file under that number and makes the stream truly ordinary. A
+/// stream with functions behind it has no wide half; the new one is never freed.
 fn as_ordinary(file: *mut FILE, fd: c_int) {
-    // SAFETY: a stream of the caller's, whose layout is above.
+    // SAFETY: the stream is the caller's, and its layout is as above.
     unsafe {
         let wide = libc::calloc(1, WIDE_SIZE);
         if !wide.is_null() {
@@ -311,12 +321,13 @@ fn as_ordinary(file: *mut FILE, fd: c_int) {
     forget(fd);
 }
 
-/// freopen(3) closes the stream's descriptor unseen, and its number is another file's afterwards.
+/// Runs freopen(3), which closes the stream's descriptor unseen; afterwards the number is another
+/// file's.
 fn given_up(file: *mut FILE, reopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
     if file.is_null() || !crate::table::any() {
         return reopen();
     }
-    // SAFETY: a stream of the caller's.
+    // SAFETY: the stream is the caller's.
     let fd = errno::keep(|| unsafe { libc::fileno(file) });
     if descriptor(file).is_some() {
         as_ordinary(file, fd);

@@ -1,5 +1,5 @@
-//! syscall(2): the numbers of calls that are hooked go through their hooks. Its C prototype is variadic; seven words are
-//! right on x86-64 and aarch64.
+//! syscall(2): a call that is hooked by its name goes through its hook when it is made by its
+//! number, too. The C prototype is variadic; seven words are right on x86-64 and aarch64.
 
 use super::{
     close, disk, dup, exec, ioctl, names, open, owner, rawsignal, readlink, receive, rw, sandbox,
@@ -21,11 +21,12 @@ hooks! {
     }
 }
 
-/// The hook's answer for a call that we have one for.
+/// The answer of the hook for this call; `None` when there is no hook.
 fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     let (fd, fd2) = (a as c_int, b as c_int);
     let at = libc::AT_FDCWD;
-    // SAFETY: the caller's arguments for that very call; the hooks have the contract of the call.
+    // SAFETY: the arguments are the caller's for that very call, and a hook has the contract of its
+    // call.
     let answer: isize = unsafe {
         match number {
             libc::SYS_openat => open::my_openat(fd, b as _, c as c_int, d as _) as isize,
@@ -70,7 +71,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_fallocate => disk::my_fallocate64(fd, b as c_int, c as _, d as _) as isize,
             libc::SYS_fadvise64 => match disk::my_posix_fadvise64(fd, b as _, c as _, d as c_int) {
                 0 => 0,
-                // The named function gives the error instead of setting it.
+                // The function of that name returns the error and does not set errno.
                 refused => failed(refused),
             },
             libc::SYS_truncate => disk::my_truncate64(a as _, b as _) as isize,
@@ -81,7 +82,8 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
                 owner::my_fchownat(fd, b as _, c as _, d as _, e as c_int) as isize
             }
             libc::SYS_utimensat => match b {
-                // libc's function refuses what the kernel takes for the descriptor itself.
+                // libc's function refuses a NULL path, which the kernel takes for the descriptor
+                // itself.
                 0 => owner::my_futimens(fd, c as _) as isize,
                 _ => owner::my_utimensat(fd, b as _, c as _, d as c_int) as isize,
             },
@@ -157,17 +159,17 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     Some(answer as c_long)
 }
 
-/// The calls that wait for descriptors. The kernel's own take the size of a signal set, and its ppoll and pselect6 say what
-/// is left of the time.
+/// The calls that wait for descriptors. Here, as in the kernel's own calls, the size of a signal
+/// set is an argument, and ppoll and pselect6 store what is left of the time.
 ///
 /// # Safety
-/// The caller's arguments for that very call.
+/// The arguments are the caller's for that very call.
 unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     let set = |mask: usize, size: usize| -> Option<*const sigset_t> {
-        // Another size is the kernel's to refuse. It reads one word, as libc does.
+        // The kernel refuses another size. It reads one word, as libc does.
         (mask == 0 || size == WORD).then_some(mask as *const sigset_t)
     };
-    // SAFETY: the caller's arguments; the hooks have the contract of the call.
+    // SAFETY: the arguments are the caller's, and a hook has the contract of its call.
     let answer: c_int = unsafe {
         match number {
             libc::SYS_ppoll => {
@@ -204,10 +206,10 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
     Some(answer.into())
 }
 
-/// The kernel's sigset_t.
+/// Size in bytes of the kernel's sigset_t.
 const WORD: usize = 8;
 
-/// The time of a wait, which the kernel's own call changes to what is left.
+/// The time argument of a wait, in which the kernel's own call stores what is left.
 struct Until {
     place: *mut timespec,
     end: Deadline,
@@ -215,7 +217,7 @@ struct Until {
 
 impl Until {
     fn given(place: *mut timespec) -> Until {
-        // SAFETY: NULL, or the caller's argument; plain numbers.
+        // SAFETY: the pointer is NULL or the caller's argument, which is plain numbers.
         let time = (!place.is_null()).then(|| unsafe { uaccess::read(place) }.ok());
         Until {
             place,
@@ -230,21 +232,22 @@ impl Until {
     }
 }
 
-/// io_submit(2), which the kernel would carry out on the bell: requests before the first on a tunnel are submitted.
+/// io_submit(2), which the kernel would carry out on the bell. Only the requests in front of the
+/// first one on a tunnel are submitted.
 ///
 /// # Safety
-/// The caller's arguments for that very call.
+/// The arguments are the caller's for that very call.
 unsafe fn submitted(
     context: usize,
     count: isize,
     requests: *const *const [u32; 6],
 ) -> Option<isize> {
-    /// The place of `aio_fildes` in struct iocb, in words of four bytes.
+    /// Index of `aio_fildes` in struct iocb, in words of four bytes.
     const FILDES: usize = 5;
     if !any() {
         return None;
     }
-    // SAFETY: pointers and plain numbers, looked at before they are touched.
+    // SAFETY: pointers and plain numbers are read, with a check before memory is touched.
     let tunnel = |i: &isize| unsafe {
         uaccess::read(requests.offset(*i))
             .and_then(|request| uaccess::read(request))
@@ -268,16 +271,17 @@ fn failed(e: c_int) -> isize {
     errno::give::<isize>(Err(Errno(e)))
 }
 
-/// The system call itself.
+/// Makes the system call itself.
 fn host(number: c_long, arguments: [usize; 6]) -> isize {
-    // SAFETY: the caller's own arguments for that very call.
+    // SAFETY: the arguments are the caller's own for that very call.
     match unsafe { memtun_sys::syscall(number, arguments) } {
         refused @ -4095..=-1 => failed(-refused as c_int),
         answer => answer,
     }
 }
 
-/// SECCOMP_SET_MODE_STRICT is 0 and SECCOMP_SET_MODE_FILTER 1, where prctl(2) says 1 and 2.
+/// seccomp(2), whose modes have other numbers than those of prctl(2): SECCOMP_SET_MODE_STRICT is 0
+/// and SECCOMP_SET_MODE_FILTER 1, where prctl(2) has 1 and 2.
 fn seccomp([a, b, c, d, e, f]: [usize; 6]) -> c_long {
     let make = || real!(syscall(libc::SYS_seccomp, a, b, c, d, e, f));
     crate::sandbox::enter((a as u32).wrapping_add(1).into(), c, make)

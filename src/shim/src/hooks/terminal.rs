@@ -1,5 +1,6 @@
-//! Calls for terminals and sockets that are requests of ioctl(2) below: on a tunnel they get the driver's error for a request
-//! that it does not know, which is EBADFD while it is unattached.
+//! Calls for terminals and sockets that libc makes with requests of ioctl(2). On a tunnel they get
+//! the driver's error for a request that it does not know, which is EBADFD while the tunnel is
+//! unattached.
 
 use crate::errno;
 use crate::foreign::is_tunnel;
@@ -8,10 +9,10 @@ use crate::real::{hooks, real};
 use libc::{c_char, c_int, pid_t, size_t, termios};
 use memtun_abi::Errno;
 
-/// glibc's shortest name of a terminal: "/dev/pts/" and its NUL.
+/// Length of glibc's shortest name of a terminal: "/dev/pts/" and its NUL.
 const SHORTEST_NAME: size_t = 10;
 
-/// The error itself, as the functions with `_r` give it.
+/// The error number itself, which the functions with `_r` return.
 fn number(fd: c_int) -> c_int {
     no_terminal(fd);
     errno::get()

@@ -1,14 +1,15 @@
-//! Calls in which libc closes or replaces descriptors by itself.
+//! Calls in which libc closes or replaces descriptors itself.
 
 use crate::foreign;
 use crate::ops;
 use crate::real::{hooks, real};
 use libc::{c_char, c_int, pid_t, termios, winsize};
 
-/// Standard input, output and error.
+/// The descriptors of standard input, output and error: the first and the last.
 const STANDARD: (c_int, c_int) = (0, 2);
 
-/// The call has put something else in the place of these descriptors, if it succeeded.
+/// Looks at these descriptors if the call succeeded, because it has put something else in their
+/// place.
 fn replaced(answer: c_int, (first, last): (c_int, c_int)) -> c_int {
     if answer >= 0 {
         foreign::look_at(first, last);
@@ -22,8 +23,8 @@ hooks! {
     }
     fn login_tty(fd: c_int) -> c_int => my_login_tty {
         if foreign::is_tunnel(fd) {
-            // libc's first step; the second is refused.
-            // SAFETY: touches no memory.
+            // libc makes this call first, and its second step is refused.
+            // SAFETY: the call touches no memory.
             unsafe { libc::setsid() };
             return ops::no_terminal(fd);
         }

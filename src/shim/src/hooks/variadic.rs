@@ -1,8 +1,9 @@
-//! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with its relatives. What they
-//! call is libc's own, past our hooks, so each is made one of its sisters that take the arguments in a list. And those sisters,
-//! as far as they write on a descriptor themselves.
+//! Functions with any number of arguments, which Rust cannot define: dprintf(3), and execl(3) with
+//! its relatives. They call libc's own functions, past the hooks, so each becomes a call of its
+//! sister that takes the arguments in a list. The sisters that write on a descriptor themselves are
+//! hooked here as well.
 //!
-//! Only on x86-64 so far; elsewhere these pass without us.
+//! This is done only on x86-64; elsewhere these functions are not hooked.
 
 use super::{exec, rw};
 use crate::errno;
@@ -15,12 +16,14 @@ extern "C" {
     fn vasprintf(to: *mut *mut c_char, format: *const c_char, arguments: *mut c_void) -> c_int;
 }
 
-/// dprintf(3): libc's own prints into a stream for the call, past our functions; as there, a long text is several writes.
+/// dprintf(3): libc's own prints into a stream that it makes for the call, past the hooks. As
+/// there, a long text becomes several writes.
 fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
-    /// st_blksize of the device.
+    /// Size in bytes of one write: st_blksize of the device.
     const PIECE: usize = 4096;
     let mut text = std::ptr::null_mut::<c_char>();
-    // SAFETY: the caller's format and arguments; the text is libc's, `n` bytes long, and ours to free.
+    // SAFETY: the format and the arguments are the caller's; the text is libc's, `n` bytes long,
+    // and freed here.
     unsafe {
         let n = vasprintf(&mut text, format, arguments);
         let mut done = 0;
@@ -46,9 +49,10 @@ fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
     }
 }
 
-/// backtrace_symbols_fd(3): each line is a write, which the driver refuses unless it happens to look like a packet.
+/// backtrace_symbols_fd(3): each line is one write, which the driver refuses unless the line
+/// happens to look like a packet.
 fn print_frames(fd: c_int, frames: *const *mut c_void, count: c_int) {
-    // SAFETY: the caller's frames; the array of lines is one block of libc's.
+    // SAFETY: the frames are the caller's, and the array of lines is one block of libc's.
     unsafe {
         let lines = backtrace_symbols(frames, count);
         for i in 0..if lines.is_null() {
@@ -83,7 +87,7 @@ hooks! {
     }
 }
 
-/// The functions of this file that the macro cannot declare.
+/// The hooks of this file that the macro cannot declare.
 pub const MORE: &[Hook] = &[
     #[cfg(target_arch = "x86_64")]
     own(c"dprintf"),
@@ -105,13 +109,14 @@ const fn own(name: &'static std::ffi::CStr) -> Hook {
     }
 }
 
-/// The register arguments and the list of the rest (`va_list` of the System V ABI), as `va_start` would make it.
+/// Makes a list (`va_list` of the System V ABI) of the arguments in registers and of the rest, as
+/// `va_start` would.
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use super::*;
     use memtun_sys as sys;
 
-    /// va_list.
+    /// One element of `va_list`.
     #[repr(C)]
     pub struct List {
         registers_used: u32,
@@ -121,13 +126,13 @@ mod x86_64 {
     }
 
     impl List {
-        /// The next argument of the size of a pointer.
+        /// Takes the next argument, which has the size of a pointer.
         ///
         /// # Safety
-        /// There must be one.
+        /// There must be another argument.
         unsafe fn next(&mut self) -> usize {
             const REGISTERS: u32 = 6 * 8;
-            // SAFETY: made by `variadic`, and the caller's contract.
+            // SAFETY: `variadic` made the list, and the caller says that it has another argument.
             unsafe {
                 if self.registers_used < REGISTERS {
                     let at = self.registers.byte_add(self.registers_used as usize);
@@ -142,17 +147,18 @@ mod x86_64 {
         }
     }
 
-    /// A function whose arguments behind the first `$fixed` bytes of registers become a list, given to `$sister` in the
-    /// register behind them.
+    /// Defines a function whose arguments behind the first `$fixed` bytes of registers become a
+    /// list. The list is given to `$sister` in the register behind them.
     ///
-    /// The function has no arguments and no locals in Rust's eyes, so that its code is the assembly, and before it at most the
-    /// two instructions that keep a frame pointer (`-C force-frame-pointers`), which are taken back.
+    /// The function has no arguments and no locals in Rust's eyes, so its code is the assembly,
+    /// with at most the two instructions in front that keep a frame pointer (`-C
+    /// force-frame-pointers`). The assembly takes these back.
     macro_rules! variadic {
         ($name:ident, $fixed:literal, $list:literal, $sister:path) => {
             #[no_mangle]
             unsafe extern "C" fn $name() -> ! {
-                // SAFETY: saves what the ABI passes in registers, in the room that it makes and takes back; the stack is
-                // aligned to 16 at the call.
+                // SAFETY: the assembly saves what the ABI passes in registers, in room that it
+                // makes and takes back, and the stack is aligned to 16 bytes at the call.
                 unsafe {
                     core::arch::asm!(
                         concat!(".if . - ", stringify!($name)),
@@ -205,7 +211,7 @@ mod x86_64 {
     variadic!(execle, 8, "rsi", execute_with);
 
     unsafe extern "C" fn print_list(fd: c_int, format: *const c_char, list: *mut List) -> c_int {
-        // SAFETY: the caller's arguments for the same call.
+        // SAFETY: these are the caller's arguments for the same call.
         unsafe { my_vdprintf(fd, format, list.cast()) }
     }
 
@@ -215,20 +221,20 @@ mod x86_64 {
         format: *const c_char,
         list: *mut List,
     ) -> c_int {
-        // SAFETY: as above.
+        // SAFETY: these are the caller's arguments for the same call.
         unsafe { my_vdprintf_chk(fd, flag, format, list.cast()) }
     }
 
     type Strings = *const *const c_char;
 
-    /// Arguments of a program that need no mapping.
+    /// Number of a program's arguments that need no mapping.
     const SMALL: usize = 256;
 
-    /// Calls with the arguments up to the NULL as an array, and the one behind it if it is wanted. Allocates nothing, as exec
-    /// must not.
+    /// Calls a function with an array of the arguments up to the NULL, and with the argument behind
+    /// the NULL if that is wanted. It allocates nothing, because exec must not.
     ///
     /// # Safety
-    /// The list has a NULL, and an argument behind it if `behind`.
+    /// The list has a NULL, and an argument behind it if `behind` is true.
     unsafe fn with_array(
         list: *mut List,
         behind: bool,
@@ -237,7 +243,8 @@ mod x86_64 {
         let mut small = [std::ptr::null::<c_char>(); SMALL];
         let mut array = small.as_mut_ptr();
         let (mut room, mut count) = (SMALL, 0);
-        // SAFETY: the caller's contract; the array has `room` places, of which `count` are filled.
+        // SAFETY: the caller's contract holds for the list, and the array has `room` places, of
+        // which `count` are filled.
         unsafe {
             loop {
                 let argument = (*list).next() as *const c_char;
@@ -250,7 +257,7 @@ mod x86_64 {
                         return -1;
                     };
                     std::ptr::copy_nonoverlapping(array, larger.cast(), count);
-                    // The old mapping stays until the exec: so many arguments are rare.
+                    // The old mapping stays until the exec, because so many arguments are rare.
                     (array, room) = (larger.cast(), 2 * room);
                 }
                 array.add(count).write(argument);

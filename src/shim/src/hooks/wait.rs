@@ -1,4 +1,4 @@
-//! poll, select and epoll: straight on to libc unless a tunnel is down or unattached.
+//! poll, select and epoll: a call goes straight on to libc unless a tunnel is down or unattached.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
@@ -14,7 +14,8 @@ use crate::waiting::select::{select as select_with_care, sets_need_care};
 use crate::waiting::sleepers::{self, Asleep};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
-/// poll(2): `host` as it was called, unless a tunnel among the descriptors needs care.
+/// poll(2): makes the call with `host` as it came, unless a tunnel among the descriptors needs
+/// care.
 #[inline]
 fn polling(
     fds: *mut pollfd,
@@ -26,13 +27,14 @@ fn polling(
     if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    if any() || epoll::knows_tunnels() {
+    if any() || knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
     }
-    // Another thread may open a tunnel while this sleeps, and an epoll instance be ready for what is not so. Then the wait
-    // may take its time once more.
+    // Another thread may open a tunnel while this call sleeps, and an epoll instance may then be
+    // ready for an event that the tunnel does not have. In that case the wait may take its whole
+    // time once more.
     let answer = host();
-    if answer > 0 && any() && corrected(fds, n) == 0 {
+    if answer > 0 && (any() || knows_tunnels()) && corrected(fds, n) == 0 {
         return polled(fds, n, deadline(), mask);
     }
     answer
@@ -75,28 +77,42 @@ fn careful_poll(
 enum Needs {
     Nothing,
     Correction,
-    /// The same, and an epoll instance may become ready for what is not so.
+    /// The answer needs a correction, and an epoll instance may become ready for an event that is
+    /// none.
     Watch,
     Care,
 }
 
-// What follows is `extern "C"`: such a function never unwinds into its caller, so that no frame between the program and the
-// wait has anything to clean up when the thread is cancelled there.
+// The functions below are `extern "C"`: such a function never unwinds into its caller, so that no
+// frame between the program and the wait has anything to clean up when the thread is cancelled
+// there.
+
+#[inline]
+fn knows_tunnels() -> bool {
+    epoll::may_know_tunnels() && epoll_knows_tunnels()
+}
+
+#[inline(never)]
+extern "C" fn epoll_knows_tunnels() -> bool {
+    epoll::knows_tunnels()
+}
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     let ends = [0, (n as usize).saturating_sub(1)];
-    // SAFETY: plain numbers; looked at only to see that the array is readable.
+    // SAFETY: an element is plain numbers, and it is read only to see that the array is readable.
     let bad = |i: usize| unsafe { crate::uaccess::read(fds.wrapping_add(i)) }.is_err();
     if n == 0 || ends.into_iter().any(bad) {
         return (Asleep::default(), Needs::Nothing);
     }
-    // SAFETY: the caller's array of `n` elements, whose first and last are readable.
+    // SAFETY: the array is the caller's and has `n` elements, of which the first and the last are
+    // readable.
     let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
     if !array.iter().any(|p| epoll::is_target(p.fd)) {
         return (Asleep::default(), Needs::Nothing);
     }
-    // Who sleeps is counted before the states are looked at.
+    // This thread is counted as a sleeper before the states are looked at, so that no change
+    // between the two goes unnoticed.
     let asleep = sleepers::on(array.iter().map(|p| p.fd));
     (asleep, needs(array))
 }
@@ -111,7 +127,7 @@ extern "C" fn asleep_below(n: c_int) -> Asleep {
 
 fn needs(array: &[pollfd]) -> Needs {
     if needs_care(array) {
-        // Some may be tunnels no more.
+        // Some of the descriptors may be tunnels no more.
         for p in array {
             foreign::is_tunnel(p.fd);
         }
@@ -136,17 +152,17 @@ extern "C" fn polled(
     deadline: Deadline,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: the caller's array of `n` elements, whose first is readable.
+    // SAFETY: the array is the caller's and has `n` elements, of which the first is readable.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
     poll_with_care(array, deadline, mask)
 }
 
-/// Mends the kernel's answer. How many are ready.
+/// Corrects the kernel's answer. Returns the number of descriptors that are ready.
 #[inline(never)]
 extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) -> c_int {
-    // SAFETY: the caller's array of `n` elements, which the kernel has just filled.
+    // SAFETY: the array is the caller's and has `n` elements, which the kernel has just filled.
     let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
-    // What never happens to a bell: there is something else.
+    // These events never happen to a bell, so the descriptor is something else.
     let odd = libc::POLLNVAL | libc::POLLHUP;
     for p in array.iter().filter(|p| p.revents & odd != 0) {
         foreign::is_tunnel(p.fd);
@@ -154,9 +170,9 @@ extern "C" fn corrected(fds: *mut pollfd, n: nfds_t) -> c_int {
     crate::errno::keep(|| correct(array)) as c_int
 }
 
-/// A time argument: None for NULL.
+/// A time argument; `None` for NULL.
 fn time_of(time: *const timespec) -> Option<timespec> {
-    // SAFETY: NULL, or the caller's argument; plain numbers.
+    // SAFETY: the pointer is NULL or the caller's argument, which is plain numbers.
     (!time.is_null())
         .then(|| unsafe { crate::uaccess::read(time) }.ok())
         .flatten()
@@ -165,10 +181,10 @@ fn time_of(time: *const timespec) -> Option<timespec> {
 #[inline(never)]
 extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
     let sets = [r, w, x];
-    // SAFETY: the caller's sets of `n` bits.
+    // SAFETY: the sets are the caller's and have `n` bits.
     n > 0 && unsafe { sets_need_care(n, sets) } && {
         foreign::look_at(0, n - 1);
-        // SAFETY: as above.
+        // SAFETY: the sets are the caller's and have `n` bits.
         unsafe { sets_need_care(n, sets) }
     }
 }
@@ -181,7 +197,7 @@ extern "C" fn after(time: *const timespec) -> Deadline {
     Deadline::after(time_of(time))
 }
 
-/// select(2), which says what is left of the time.
+/// select(2), which stores what is left of the time.
 #[inline(never)]
 extern "C" fn select_carefully(
     n: c_int,
@@ -190,13 +206,13 @@ extern "C" fn select_carefully(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    // SAFETY: NULL, or the caller's timeval; plain numbers.
+    // SAFETY: the pointer is NULL or the caller's timeval, which is plain numbers.
     let given = (!time.is_null()).then(|| unsafe { crate::uaccess::read(time) }.ok());
     let deadline = Deadline::after(given.flatten().map(|t| timespec {
         tv_sec: t.tv_sec,
         tv_nsec: t.tv_usec * 1000,
     }));
-    // SAFETY: the caller's sets of `n` bits.
+    // SAFETY: the sets are the caller's and have `n` bits.
     let answer = unsafe { selected(n, r, w, x, deadline, std::ptr::null()) };
     if let Some(left) = deadline.left() {
         let left = timeval {
@@ -223,7 +239,7 @@ unsafe extern "C" fn selected(
     unsafe { select_with_care(n, [r, w, x], deadline, mask) }
 }
 
-/// epoll_wait(2) and relatives.
+/// epoll_wait(2) and its relatives.
 fn epoll_waiting(
     epoll: c_int,
     events: *mut epoll_event,
@@ -231,12 +247,12 @@ fn epoll_waiting(
     deadline: Deadline,
     mask: *const sigset_t,
 ) -> c_int {
-    // SAFETY: the caller's array of `n` events, which the kernel would fill.
+    // SAFETY: the array is the caller's and has `n` events, which the kernel would fill.
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     epoll::wait(epoll, array, deadline, mask, |room, time| {
         let (place, most) = (room.as_mut_ptr(), room.len() as c_int);
         let ms = milliseconds(time);
-        // A sandbox may allow the one and not the other.
+        // A sandbox may allow one of the two calls and forbid the other.
         match mask.is_null() {
             true => real!(epoll_wait(epoll, place, most, ms)),
             false => real!(epoll_pwait(epoll, place, most, ms, mask)),
@@ -260,16 +276,16 @@ extern "C" fn epoll_waited(
     epoll_waiting(epoll, events, n, deadline, mask)
 }
 
-/// Mends the kernel's answer of `n` events. How many are left.
+/// Corrects the kernel's answer of `n` events. Returns the number of events that are left.
 #[inline(never)]
 extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) -> c_int {
-    // SAFETY: the kernel filled as many elements of the caller's array.
+    // SAFETY: the kernel filled `n` elements of the caller's array.
     let told = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
     crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
 }
 
-/// epoll_wait(2): `host` as it was called, unless a tunnel that is registered needs care; one may be registered while this
-/// sleeps.
+/// epoll_wait(2): makes the call with `host` as it came, unless a registered tunnel needs care. A
+/// tunnel may also be registered while this sleeps.
 #[inline(always)]
 fn epolling(
     epoll: c_int,
@@ -285,7 +301,8 @@ fn epolling(
     if epoll_concerns(epoll) {
         return epoll_waited(epoll, events, n, deadline(), mask);
     }
-    // Without a tunnel nobody can register one but after opening it, and then the wait may take its time once more.
+    // Without a tunnel nobody can register one before opening it; if that happens during the wait,
+    // the wait may take its whole time once more.
     let known = if any() { Some(deadline()) } else { None };
     let answer = host();
     if answer <= 0 || !epoll_concerns(epoll) {
@@ -303,7 +320,7 @@ fn epolling(
     }
 }
 
-/// A new epoll descriptor, if the call succeeded.
+/// Called with a new epoll descriptor, if the call succeeded.
 fn made(epoll: c_int) -> c_int {
     if epoll >= 0 {
         epoll::created(epoll);
@@ -311,7 +328,7 @@ fn made(epoll: c_int) -> c_int {
     epoll
 }
 
-/// epoll_ctl(2) with the real function.
+/// epoll_ctl(2), with the real function behind it.
 #[inline]
 fn controlling(
     epoll: c_int,
@@ -323,7 +340,7 @@ fn controlling(
     if !epoll::is_target(fd) || is_tunnel(fd) && !foreign::is_tunnel(fd) {
         return host(event);
     }
-    // SAFETY: NULL, or the caller's event; plain numbers.
+    // SAFETY: the pointer is NULL or the caller's event, which is plain numbers.
     match unsafe { crate::uaccess::read(event) } {
         Err(_) if operation != libc::EPOLL_CTL_DEL => host(event),
         given => {
@@ -349,7 +366,7 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
                 select_carefully(n, r, w, x, time)
@@ -363,10 +380,10 @@ hooks! {
         }
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any() || epoll::knows_tunnels() {
+        if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
-                // SAFETY: the caller's sets of `n` bits.
+                // SAFETY: the sets are the caller's and have `n` bits.
                 unsafe { selected(n, r, w, x, after(time), mask) }
             } else {
                 real!(pselect(n, r, w, x, time, mask))
@@ -402,7 +419,7 @@ hooks! {
         polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))
     }
     fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
-        // SAFETY: the caller's arguments for the same call.
+        // SAFETY: these are the caller's arguments for the same call.
         unsafe { my_select(n, r, w, x, time) }
     }
 }

@@ -1,4 +1,4 @@
-//! Until when a wait lasts, and the host's wait for so long.
+//! Deadlines of waits, and the host's wait until one.
 #![forbid(unsafe_code)]
 
 use crate::host;
@@ -11,7 +11,7 @@ use memtun_sys::quiet::{may, Extra};
 pub struct Deadline(Option<u64>);
 
 impl Deadline {
-    /// From a relative time; None waits for ever.
+    /// The deadline after a relative time; with `None` the wait lasts for ever.
     pub fn after(time: Option<timespec>) -> Deadline {
         Deadline(time.map(|t| {
             let ns = (t.tv_sec.max(0) as u64)
@@ -20,14 +20,14 @@ impl Deadline {
             sys::now_ns(libc::CLOCK_MONOTONIC).saturating_add(ns)
         }))
     }
-    /// From milliseconds as poll(2) and epoll_wait(2) have them.
+    /// The deadline after a time in milliseconds, as poll(2) and epoll_wait(2) take it.
     pub fn after_ms(timeout: c_int) -> Deadline {
         Deadline::after((timeout >= 0).then(|| timespec {
             tv_sec: (timeout / 1000) as libc::time_t,
             tv_nsec: (timeout % 1000) as libc::c_long * 1_000_000,
         }))
     }
-    /// What is left; None for ever.
+    /// The time that is left; `None` for ever.
     pub fn left(&self) -> Option<timespec> {
         self.0.map(|end| {
             let ns = end.saturating_sub(sys::now_ns(libc::CLOCK_MONOTONIC));
@@ -37,32 +37,32 @@ impl Deadline {
             }
         })
     }
-    /// What is left, but at most a moment: for who has to look by himself.
+    /// The time that is left, but at most `moment`: for a waiter that has to look by itself.
     pub fn nap(&self, moment: timespec) -> timespec {
         self.left()
             .filter(|t| t.tv_sec == 0 && t.tv_nsec < moment.tv_nsec)
             .unwrap_or(moment)
     }
-    /// Has it passed?
+    /// Has the deadline passed?
     pub fn over(&self) -> bool {
         self.left().is_some_and(|t| t.tv_sec == 0 && t.tv_nsec == 0)
     }
 }
 
-/// A wait that is none.
+/// The time of a wait that returns at once.
 pub const NOW: timespec = timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
-/// Whole milliseconds, rounded up: a wait must not end before its time.
+/// A time in whole milliseconds, rounded up, because a wait must not end before its time.
 pub fn milliseconds(time: Option<timespec>) -> c_int {
     time.map_or(-1, |t| {
         (t.tv_sec * 1000 + (t.tv_nsec + 999_999) / 1_000_000).min(c_int::MAX as i64) as c_int
     })
 }
 
-/// ppoll(2) of the host, by libc so that it stays a cancellation point.
+/// ppoll(2) of the host. libc makes the call, so that it stays a cancellation point.
 pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> c_int {
     if mask.is_null() && !may(Extra::Poll) {
         return host::poll(fds.as_mut_ptr(), fds.len() as nfds_t, milliseconds(time));

@@ -1,7 +1,8 @@
 //! poll, select and epoll where the bell alone cannot tell the truth.
 //!
-//! A FIFO is always writable, and never in error; what a tunnel is then, and what the bell is asked for, says
-//! `memtun_calls::readiness`. Each module uses only those above it in this table.
+//! A FIFO is always writable and never in error. `memtun_calls::readiness` says what a tunnel is
+//! instead in such a state, and what the bell is then asked for. Each module uses only those above
+//! it in this table.
 //!
 //! | module | subject |
 //! |---|---|

@@ -1,6 +1,6 @@
-//! poll(2) where the bell alone cannot tell the truth. For tunnels in such a state the question to the kernel is changed (what
-//! cannot be is not asked for) and the link's own FIFO is asked beside it, so that the call still sleeps in the kernel and
-//! wakes at the moment.
+//! poll(2) where the bell alone cannot tell the truth. For tunnels in such a state the question to
+//! the kernel is changed: events that cannot happen are not asked for, and the link's own FIFO is
+//! asked as well. So the call still sleeps in the kernel and wakes at the right moment.
 #![forbid(unsafe_code)]
 
 use super::deadline::{host_ppoll, Deadline, NOW};
@@ -10,14 +10,15 @@ use crate::errno;
 use libc::{c_int, pollfd, sigset_t};
 use memtun_calls::readiness::{IN, OUT};
 
-/// Does any of these need more than the kernel's answer?
+/// Does any of these descriptors need more than the kernel's answer?
 pub fn needs_care(fds: &[pollfd]) -> bool {
     fds.iter()
         .any(|p| state(p.fd) != State::Plain || epoll::concerns_truly(p.fd))
 }
 
-/// After the kernel's answer: an interface deleted during the wait rang the bell, but there is nothing to read; an epoll
-/// instance may be ready for what is not so. How many are ready.
+/// Corrects the kernel's answer. An interface that was deleted during the wait rang the bell, but
+/// there is nothing to read; an epoll instance may be ready for an event that is none. Returns the
+/// number of descriptors that are ready.
 pub fn correct(fds: &mut [pollfd]) -> usize {
     let mut ready = 0;
     for p in fds {
@@ -33,16 +34,16 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
     ready
 }
 
-/// poll(2) with tunnels that are down or unattached among the descriptors.
+/// poll(2) with tunnels among the descriptors that are down or unattached.
 pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_int {
-    // Rare enough for the allocator: a program that polls a tunnel before it is up.
+    // This is rare enough to use the allocator: a program polls a tunnel before it is up.
     let mut asked: Vec<pollfd> = Vec::with_capacity(fds.len() + 4);
     let mut links: Vec<LinkBell> = Vec::new();
     loop {
         asked.clear();
         links.clear();
         let mut errors = 0;
-        // Who has to look by himself, and how soon.
+        // How soon this thread has to look by itself; `None` if the kernel wakes it.
         let mut nap = None;
         for p in fds.iter_mut() {
             p.revents = 0;
@@ -68,15 +69,17 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
                     None => nap = nap.or(Some(MOMENT)),
                 }
             } else if epoll::concerns_truly(p.fd) {
+                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
+                    p.revents = p.events & IN;
+                    errors += 1;
+                }
+                // This comes after the question whether the instance is ready, which may have found
+                // something that has to be waited for now.
                 let mut found = epoll::look(p.fd);
                 links.append(&mut found.links);
                 nap = nap.or(found.nap);
                 if found.is_false {
                     question.fd = -1;
-                }
-                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
-                    p.revents = p.events & IN;
-                    errors += 1;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! select(2) where the bell alone cannot tell the truth: as poll(2).
+//! select(2) where the bell alone cannot tell the truth: it is done by poll(2).
 
 use super::deadline::Deadline;
 use super::epoll;
@@ -8,7 +8,7 @@ use crate::{errno, table};
 use libc::{c_int, fd_set, pollfd, sigset_t};
 use memtun_calls::readiness::select::{ASK, COUNTS};
 
-/// select(2) with such tunnels. The sets are changed as select does; returns what it returns.
+/// select(2) with such tunnels. It changes the sets and returns as select does.
 ///
 /// # Safety
 /// The sets are NULL or hold at least `n` bits.
@@ -51,7 +51,7 @@ pub unsafe fn select(
             }
             let on = p.revents & counts != 0;
             count += on as c_int;
-            // SAFETY: as above.
+            // SAFETY: the caller's sets hold this bit.
             unsafe { set_bit(*set, p.fd, on) };
         }
     }
@@ -63,27 +63,30 @@ pub unsafe fn select(
 /// # Safety
 /// The sets are NULL or hold at least `n` bits.
 pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
-    // SAFETY: bound descriptors below `n` are bits of the sets.
+    // SAFETY: the bound descriptors below `n` are bits of the sets.
     let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
     let in_sets = |fd: c_int| sets.iter().any(|set| asked(fd, set));
-    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| state(fd) != State::Plain && in_sets(fd))
-        // An epoll instance may become ready for what is not so while the call sleeps.
+    // Who asks for the state of a tunnel is woken later as if the program had been told of it, so
+    // only the tunnels that the program asks about are looked at.
+    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| in_sets(fd) && state(fd) != State::Plain)
+        // An epoll instance may become ready for an event that is none while the call sleeps.
         || epoll::numbers_below(n).any(in_sets)
 }
 
 const WORD: usize = usize::BITS as usize;
 
 /// # Safety
-/// The set holds this bit. Not FD_ISSET, whose fortified form aborts beyond 1024: programs use larger sets.
+/// The set holds this bit. FD_ISSET is not used, because its fortified form aborts beyond 1024 and
+/// programs use larger sets.
 unsafe fn bit(set: *mut fd_set, fd: c_int) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller promises that the set holds this bit.
     unsafe { *set.cast::<usize>().add(fd as usize / WORD) & 1 << (fd as usize % WORD) != 0 }
 }
 
 /// # Safety
-/// As `bit`.
+/// The set holds this bit.
 unsafe fn set_bit(set: *mut fd_set, fd: c_int, on: bool) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller promises that the set holds this bit.
     unsafe {
         let word = set.cast::<usize>().add(fd as usize / WORD);
         let mask = 1 << (fd as usize % WORD);

@@ -1,15 +1,16 @@
-//! Who sleeps on tunnels with O_ASYNC: a byte that another process puts into the bell is a signal, too, so it puts one there
-//! without a packet only where somebody has to be woken.
+//! Counts who sleeps on tunnels with O_ASYNC. There a byte in the bell is a signal, too, so another
+//! process puts a byte there without a packet only where somebody has to be woken.
 #![forbid(unsafe_code)]
 
 use crate::table::{self, bound_in};
 use libc::c_int;
 
-/// Where a sleeper is counted: descriptors and identities.
+/// The tunnels at which a sleeper is counted: descriptors and identities.
 #[derive(Clone, Copy, Default)]
 pub struct Asleep([Option<(c_int, u64)>; 8]);
 
-/// Before the states of the descriptors are looked at. Costs nothing much where nobody uses O_ASYNC.
+/// Counts a sleeper, before the states of the descriptors are looked at. It costs little where
+/// nobody uses O_ASYNC.
 pub fn on(fds: impl Iterator<Item = c_int>) -> Asleep {
     let mut asleep = Asleep([None; 8]);
     let mut places = asleep.0.iter_mut();
@@ -25,13 +26,14 @@ pub fn on(fds: impl Iterator<Item = c_int>) -> Asleep {
     asleep
 }
 
-/// The tunnels below `n`, for select(2).
+/// Counts a sleeper at the tunnels below `n`, for select(2).
 pub fn below(n: c_int) -> Asleep {
     on(bound_in(0, n.max(1) as u32 - 1))
 }
 
 impl Asleep {
-    /// The wait is over. (Not a destructor: a thread that is cancelled in its wait leaves through this frame.)
+    /// Takes the sleeper back after the wait. (It is not a destructor, because a thread that is
+    /// cancelled in its wait leaves through this frame.)
     pub fn awake(self) {
         for (fd, inode) in self.0.into_iter().flatten() {
             if let Some(tunnel) = table::hold(fd).filter(|t| t.inode() == inode) {

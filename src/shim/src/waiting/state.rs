@@ -8,13 +8,13 @@ use memtun_sys::KeptFifo;
 
 pub use memtun_calls::readiness::{State, Why};
 
-/// How soon somebody looks whether the capturer has read.
+/// How soon a waiter looks again whether the capturer has read.
 pub const GLANCE: timespec = timespec {
     tv_sec: 0,
     tv_nsec: 3_000_000,
 };
 
-/// How soon somebody looks at a link whose FIFO cannot be opened.
+/// How soon a waiter looks again at a link whose FIFO cannot be opened.
 pub const MOMENT: timespec = timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
@@ -28,8 +28,8 @@ pub fn state(fd: c_int) -> State {
     table::hold(fd).map_or(State::Plain, |t| State::of(t.readiness()))
 }
 
-/// The link's FIFO of a tunnel that is down, where programs do not expect a descriptor. None after chroot or setuid, when it
-/// cannot be opened any more.
+/// The FIFO of the link of a tunnel that is down, under a number where programs do not expect a
+/// descriptor. It is `None` when it cannot be opened any more, after chroot or setuid.
 pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     let low = table::hold(fd)?.link_bell().ok()?;
     let st = sys::fstat(low.raw()).ok()?;
@@ -38,14 +38,15 @@ pub fn link_bell(fd: c_int) -> Option<LinkBell> {
     Some(LinkBell { fd, _kept: kept })
 }
 
-/// Closed with the value, if the program has not closed it or put something of its own there.
+/// An open FIFO of a link. It is closed with the value, unless the program has closed it or put
+/// something of its own there.
 pub struct LinkBell {
     fd: c_int,
     _kept: KeptFifo,
 }
 
 impl LinkBell {
-    /// What poll(2) is to ask of it.
+    /// What poll(2) has to ask of the FIFO.
     pub fn question(&self) -> pollfd {
         pollfd {
             fd: self.fd,

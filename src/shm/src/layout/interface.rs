@@ -1,4 +1,4 @@
-//! One interface: its configuration, its queues, its outbound log.
+//! The state of one interface: its configuration, its queues, its outbound log.
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
@@ -10,107 +10,120 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed},
 };
 
-/// Most queues of one interface (MAX_TAP_QUEUES of the kernel).
+/// Number of queues that one interface may have (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;
 
-/// [`InterfaceState::deleted`]: the deletion has begun.
+/// Flows that an interface remembers. The kernel remembers 4096, for some seconds.
+pub const MAX_FLOWS: usize = 256;
+
+/// Value of [`InterfaceState::deleted`]: the deletion has begun.
 pub const GOING: u32 = 2;
-/// [`InterfaceState::deleted`]: the deletion is complete.
+/// Value of [`InterfaceState::deleted`]: the deletion is complete.
 pub const GONE: u32 = 1;
 
-/// One interface: the file of its name.
+/// The state of one interface, in the file that has its name.
 #[repr(C)]
 pub struct InterfaceState {
-    /// See [`Header`].
+    /// Identifies the file, see [`Header`].
     pub(crate) header: Header,
-    /// Guards the outbound log and the list of queues.
+    /// Protects the outbound log and the list of queues.
     pub(crate) lock: Lock,
-    /// As in if_nametoindex(3).
+    /// Index of the interface, as in if_nametoindex(3).
     pub ifindex: AtomicU32,
-    /// [`GOING`] while it is deleted, then [`GONE`]; the file then has no name any more, and nothing is written to the log.
+    /// 0, [`GOING`] while it is being deleted, then [`GONE`]; the file has no name any more then,
+    /// and nothing is written to the log.
     pub deleted: AtomicU32,
-    /// IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE ... of the last TUNSETIFF; IFF_PERSIST.
+    /// Flags of the last TUNSETIFF (IFF_TUN or IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE
+    /// ...), and IFF_PERSIST.
     pub tun_flags: AtomicU32,
-    /// IFF_UP, IFF_POINTOPOINT ... as SIOCGIFFLAGS, without IFF_RUNNING, which follows from the rest.
+    /// IFF_UP, IFF_POINTOPOINT and so on, as SIOCGIFFLAGS returns them, but without IFF_RUNNING,
+    /// which follows from other fields.
     pub if_flags: AtomicU32,
-    /// Bytes, without Ethernet header.
+    /// Longest packet in bytes, without the Ethernet header.
     pub mtu: AtomicU32,
-    /// Packets per inbound queue.
+    /// Number of packets that each inbound queue may hold.
     pub txqueuelen: AtomicU32,
-    /// TUNSETOWNER, -1 for none.
+    /// User of TUNSETOWNER, -1 for none.
     pub owner: AtomicI32,
-    /// TUNSETGROUP, -1 for none.
+    /// Group of TUNSETGROUP, -1 for none.
     pub group: AtomicI32,
-    /// TUNSETSNDBUF.
+    /// Bytes of TUNSETSNDBUF.
     pub sndbuf: AtomicI32,
-    /// TUNSETVNETHDRSZ.
+    /// Bytes of TUNSETVNETHDRSZ.
     pub vnet_hdr_size: AtomicI32,
-    /// TUNSETCARRIER, and whether a queue is attached.
+    /// 1 when the link has a carrier: as TUNSETCARRIER says, and 0 when no queue is left.
     pub carrier: AtomicU32,
-    /// ARPHRD_* set by TUNSETLINK.
+    /// ARPHRD_* of the link; TUNSETLINK changes it.
     pub link_type: AtomicU32,
-    /// TUNSETVNETLE.
+    /// 1 when TUNSETVNETLE chose little-endian vnet headers.
     pub vnet_le: AtomicU32,
-    /// 1 once somebody waits for the link on `.memtun-link-INDEX`.
+    /// 1 once somebody has waited for the link on `.memtun-link-INDEX`.
     pub link_bell: AtomicU32,
-    /// Attached queues in `queues`, then the detached ones.
+    /// Number of attached queues; they come first in `queues`, before the detached ones.
     pub attached: AtomicU32,
-    /// Queues detached by TUNSETQUEUE, which keep the interface alive.
+    /// Number of queues that TUNSETQUEUE detached, which keep the interface alive.
     pub detached: AtomicU32,
-    /// Hardware address of a tap.
+    /// Hardware address of a TAP.
     pub mac: [AtomicU8; 6],
     _pad: AtomicU16,
-    /// NUL-terminated.
+    /// Name of the interface, NUL-terminated.
     pub name: [AtomicU8; 16],
-    /// Flow hash to queue, 1 + index; answers follow the queue that wrote.
-    pub flows: [AtomicU16; 256],
-    /// Tunnels (inode of the bell).
+    /// The flows that the program wrote: in each word bits of the flow's hash, and 1 + the index of
+    /// the queue that last wrote a packet of it, which gets the answers; 0 for none. See
+    /// the module `queues`.
+    pub flows: [AtomicU32; MAX_FLOWS],
+    /// The queues: each is the inode of a tunnel's bell.
     pub queues: [AtomicU64; MAX_QUEUES],
     /// Counters as in `ip -s link`.
     pub stats: Stats,
     /// The outbound log.
     pub log: Log,
-    /// Number of the first record that the capturer has not read, `u64::MAX` when nobody reads this log; counts only
-    /// while [`NetState::capturing`](super::NetState::capturing).
+    /// Number of the first record that the capturer has not read; `u64::MAX` when nobody reads this
+    /// log. Counts only while [`NetState::capturing`](super::NetState::capturing) is 1.
     pub capture_cursor: AtomicU64,
-    /// Writers sleep, or do not find the tunnel writable, until `capture_cursor` is beyond this; `u64::MAX` when none does.
+    /// Number that `capture_cursor` must exceed before writers are woken, or find the tunnel
+    /// writable again; `u64::MAX` when no writer waits.
     pub capture_wanted: AtomicU64,
-    /// Futex: rises when the capturer has read what writers wait for.
+    /// Futex that rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
     _pad_capture: AtomicU32,
-    /// The file is `.memtun-gone-NUMBER` since it was deleted under a capturer; 0: it has no name.
+    /// NUMBER of the file `.memtun-gone-NUMBER` that this became when it was deleted under a
+    /// capturer; 0 when it did not.
     pub gone_number: AtomicU64,
-    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain: until it reads again nobody who
-    /// may overwrite waits for it.
+    /// `capture_cursor` + 1 as it was when somebody had waited for the capturer in vain. Until the
+    /// capturer reads again, nobody who may overwrite waits for it.
     pub capture_given_up: AtomicU64,
-    /// Since when the capturer is behind, CLOCK_MONOTONIC in nanoseconds; counts while `capture_wanted` is set.
+    /// Time since which the capturer is behind, in nanoseconds of CLOCK_MONOTONIC. Counts while
+    /// `capture_wanted` is set.
     pub capture_behind_since: AtomicU64,
-    /// When somebody who must not wait last looked whether the capturer lives, in the same clock.
+    /// Time when somebody who must not wait last checked whether the capturer lives, in the same
+    /// clock.
     pub capturer_looked: AtomicU64,
-    /// Packets that were refused because the capturer was behind by the whole log, and refused ones that could not be shown
-    /// to it for the same reason.
+    /// Number of packets that were refused because the capturer was behind by the whole log, and of
+    /// refused ones that could not be shown to it for the same reason.
     pub capture_refused: AtomicU64,
-    /// When the file system was last found to have no more room for history, CLOCK_MONOTONIC in nanoseconds; 0 when it had.
+    /// Time when the file system was last found to have no more room for history, in nanoseconds of
+    /// CLOCK_MONOTONIC; 0 when it had room.
     pub log_found_full: AtomicU64,
 }
 
-/// The kernel's per-device counters, from the host's side: rx is what the program wrote.
+/// The kernel's per-device counters, from the host's side: rx is outbound, what the program wrote.
 #[repr(C)]
 #[derive(Default)]
 pub struct Stats {
     /// Packets written by the program.
     pub rx_packets: AtomicU64,
-    /// Their bytes, without PI and vnet header.
+    /// Bytes written by the program, without packet information and vnet header.
     pub rx_bytes: AtomicU64,
-    /// Refused writes.
+    /// Writes that were refused.
     pub rx_dropped: AtomicU64,
-    /// Writes with an impossible vnet header.
+    /// Writes that were refused for an impossible vnet header.
     pub rx_frame_errors: AtomicU64,
     /// Packets read by the program.
     pub tx_packets: AtomicU64,
-    /// Their bytes.
+    /// Bytes read by the program, without packet information and vnet header.
     pub tx_bytes: AtomicU64,
-    /// Packets that found the queue full or gone.
+    /// Inbound packets that found the queue full or gone.
     pub tx_dropped: AtomicU64,
 }
 
@@ -118,43 +131,45 @@ const IFF_UP: u32 = libc::IFF_UP as u32;
 const IFF_RUNNING: u32 = libc::IFF_RUNNING as u32;
 
 impl InterfaceState {
-    /// Has its deletion begun?
+    /// Has the deletion of this interface begun?
     #[inline]
     pub fn is_going(&self) -> bool {
         self.deleted.load(Acquire) != 0
     }
-    /// Is it deleted, with all that belongs to that?
+    /// Is the deletion of this interface complete?
     pub fn is_gone(&self) -> bool {
         self.deleted.load(Acquire) == GONE
     }
-    /// Layer 2?
+    /// Is this a TAP, which carries Ethernet frames?
     pub fn is_tap(&self) -> bool {
         self.tun_flags.load(Relaxed) & IFF_TUN == 0
     }
-    /// IFF_UP.
+    /// Is the link up (IFF_UP)?
     #[inline]
     pub fn is_up(&self) -> bool {
         self.if_flags.load(Acquire) & IFF_UP != 0
     }
-    /// TUNSETPERSIST.
+    /// Does the interface stay without a tunnel (TUNSETPERSIST)?
     pub fn is_persistent(&self) -> bool {
         self.tun_flags.load(Relaxed) & IFF_PERSIST != 0
     }
-    /// As SIOCGIFFLAGS gives them: with IFF_RUNNING when the link is up and has a carrier.
+    /// Returns the flags as SIOCGIFFLAGS does: with IFF_RUNNING when the link is up and has a
+    /// carrier.
     pub fn flags(&self) -> u32 {
         let flags = self.if_flags.load(Relaxed);
         let running = flags & IFF_UP != 0 && self.carrier.load(Relaxed) != 0;
         flags | if running { IFF_RUNNING } else { 0 }
     }
-    /// Hardware address; zeroes for a tun.
+    /// Returns the hardware address; zeroes for a TUN.
     pub fn mac(&self) -> [u8; 6] {
         std::array::from_fn(|i| self.mac[i].load(Relaxed))
     }
 }
 
-/// More than the largest packet that the kernel's driver was seen to accept (4.7 MB).
+/// Bytes of the log's area: more than the largest packet that the kernel's driver was seen to
+/// accept (4.7 MB).
 const LOG_AREA: usize = 8 << 20;
 
-// On a full file system an interface goes on in the room that it has from the beginning: any packet that a network carries
-// can be written.
+// On a full file system an interface goes on in the room that it has from the beginning, which is
+// enough for any packet that a network carries.
 state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));

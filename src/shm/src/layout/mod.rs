@@ -1,18 +1,18 @@
-//! What stands in the files of a net: fixed-width, `repr(C)`, versioned. All fields are atomics or guarded by the lock
-//! beside them, because other processes map the same pages.
+//! The structs that stand in the files of a net: `repr(C)`, of fixed width, versioned. All fields
+//! are atomics or protected by the lock beside them, because other processes map the same pages.
 
 mod interface;
 mod net;
 mod tunnel;
 
-pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_QUEUES};
+pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_FLOWS, MAX_QUEUES};
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};
 
 use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Changes with every change of a struct in this folder.
+/// Version of the files. It changes with every change of a struct in this folder.
 pub const VERSION: u32 = 5;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
@@ -22,33 +22,34 @@ const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
     libc::EM_X86_64
 } as u32;
 
-/// What a file of a net holds.
+/// Says what a file of a net holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Kind {
-    /// [`NetState`]
+    /// The file holds a [`NetState`].
     Net = 1,
-    /// [`InterfaceState`]
+    /// The file holds an [`InterfaceState`].
     Interface = 2,
-    /// [`TunnelState`]
+    /// The file holds a [`TunnelState`].
     Tunnel = 3,
 }
 
-/// The first bytes of every file.
+/// The first bytes of every file of a net.
 #[repr(C)]
 pub struct Header {
     magic: AtomicU64,
     version: AtomicU32,
     kind: AtomicU32,
-    /// Length of the file.
+    /// Length of the file in bytes.
     length: AtomicU64,
-    /// Machine that the file was made for (`e_machine` of elf(5)): what stands in it is in that machine's byte order.
+    /// Machine that the file was made for (`e_machine` of elf(5)). The fields are in that machine's
+    /// byte order.
     machine: AtomicU32,
     _reserved: u32,
 }
 
 impl Header {
-    /// Fills the header of a new file.
+    /// Fills in the header of a new file of `length` bytes.
     pub(crate) fn init(&self, kind: Kind, length: u64) {
         use std::sync::atomic::Ordering::Relaxed;
         self.version.store(VERSION, Relaxed);
@@ -58,14 +59,16 @@ impl Header {
         self.magic.store(MAGIC, Relaxed);
     }
 
-    /// What a file that begins with these bytes holds: its [`Kind`] as a number, if any version of memtun made it.
+    /// Returns what a file that begins with these bytes holds, as the number of a [`Kind`], if any
+    /// version of memtun made it.
     pub fn of_bytes(bytes: &[u8]) -> Option<u32> {
         let kind = bytes.get(12..16)?;
         let made_by_memtun = bytes.get(..8)? == MAGIC.to_ne_bytes();
         made_by_memtun.then(|| u32::from_ne_bytes([kind[0], kind[1], kind[2], kind[3]]))
     }
 
-    /// Why this file cannot be used, if it cannot.
+    /// Returns why this file cannot be used, as the end of a sentence that begins with the file, or
+    /// None if it can. `kind` and `length` are what the header must say.
     pub fn complaint(&self, kind: Kind, length: u64) -> Option<&'static str> {
         use std::sync::atomic::Ordering::Relaxed;
         if self.magic.load(Relaxed) != MAGIC {
@@ -84,38 +87,42 @@ impl Header {
     }
 }
 
-/// Room for the largest IP packet with any header.
+/// Bytes of the smallest area, which has room for the largest IP packet with any header.
 const SMALLEST: usize = 128 << 10;
 
-/// A state struct that a file of a net begins with.
+/// A struct with which a file of a net begins.
 ///
 /// # Safety
-/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are valid when zeroed.
+/// Implement it only for `repr(C)` structs that begin with a [`Header`], hold no references and are
+/// valid when zeroed.
 pub unsafe trait State {
-    /// Kind in the header.
+    /// Kind of file that the header names.
     const KIND: Kind;
-    /// Bytes of the file in front of the packet area; whole pages.
+    /// Bytes of the file in front of the packet area, in whole pages.
     const HEAD: usize;
     /// Bytes of the packet area.
     const AREA: usize;
-    /// Bytes of the packet area where its maker may not have more; AREA halved a few times.
+    /// Bytes of the smallest packet area, for a file whose maker may not have more; AREA halved a
+    /// few times.
     const SMALLEST_AREA: usize;
-    /// Bytes of the packet area that have memory behind them from the beginning; whole pages.
+    /// Bytes of the packet area that have memory behind them from the beginning, in whole pages.
     const FIRST: usize;
-    /// Where in the file the lock stands, for whoever looks at it or damages it from outside.
+    /// Offset of the lock in the file in bytes, for whoever looks at it or damages it from outside.
     const LOCK_AT: usize;
-    /// The header.
+    /// Returns the header of the file.
     fn header(&self) -> &Header;
-    /// The lock.
+    /// Returns the lock of the file.
     fn lock(&self) -> &Lock;
-    /// Bytes of the packet area that have memory behind them.
+    /// Returns the word that says how many bytes of the packet area have memory behind them; None
+    /// where there is no area.
     fn reserved(&self) -> Option<&AtomicU64>;
 }
 
-/// Implements [`State`].
+/// Implements [`State`] for a struct of this folder.
 macro_rules! state {
     ($type:ty, $kind:expr, area $area:expr, at least $smallest:expr, first $first:expr, $reserved:expr) => {
-        // SAFETY: repr(C), begins with Header, only atomics and locks; zeroed is a valid value of both.
+        // SAFETY: the struct is repr(C), begins with a Header, and holds only atomics and locks,
+        // for which zeroes are a valid value.
         unsafe impl State for $type {
             const KIND: Kind = $kind;
             const HEAD: usize = memtun_sys::PAGE;

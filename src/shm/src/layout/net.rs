@@ -1,76 +1,86 @@
-//! The net itself.
+//! The state of the net itself.
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicU8};
 
-/// How many faults a net can hold at once.
+/// Number of faults that a net can hold at once.
 pub const FAULT_SLOTS: usize = 64;
 
-/// One fault. Changed under the net's lock; read and counted by every call that it may concern.
+/// One fault. It is changed under the net's lock, and read and counted by every call that it may
+/// concern.
 #[repr(C)]
 pub struct FaultSlot {
-    /// Bit of `Operation`, 0 when the slot is free. Stored last.
+    /// Bit of the `Operation` that fails, 0 when the slot is free. It is stored last.
     pub operation: AtomicU32,
-    /// errno to give.
+    /// The errno that the call fails with.
     pub errno: AtomicI32,
-    /// ioctl request that it concerns, 0 for all.
+    /// The ioctl request whose calls fail, 0 for all.
     pub request: AtomicU32,
-    /// First call (counted from 1) that fails.
+    /// First call that fails, counted from 1.
     pub first: AtomicU32,
-    /// Last call that fails; `u32::MAX` for ever.
+    /// Last call that fails, counted from 1; `u32::MAX` for no end.
     pub last: AtomicU32,
-    /// Calls seen so far.
+    /// Number of calls seen so far.
     pub seen: AtomicU32,
 }
 
-/// The net itself: file `.memtun-net-state`.
+/// The state of the net itself, in the file `.memtun-net-state`.
 #[repr(C)]
 pub struct NetState {
-    /// See [`Header`].
+    /// Identifies the file, see [`Header`].
     pub(crate) header: Header,
-    /// Guards names and the coming and going of interfaces and tunnels. Every step under it is one operation on a file, or
-    /// one store: its holder may be replaced.
+    /// Protects names, and the coming and going of interfaces and tunnels. Every step under it is
+    /// one operation on a file or one store, so that its holder may be replaced.
     pub(crate) lock: Lock,
-    /// Index of the next interface.
+    /// Index that the next interface gets.
     pub next_ifindex: AtomicU32,
-    /// Bits of `Permission` that are taken away.
+    /// Bits of the `Permission`s that are taken away.
     pub denied: AtomicU32,
-    /// Operations that have a fault, so that a call without one costs one load.
+    /// Bits of the `Operation`s that have a fault, so that a call without one costs one load.
     pub faulty: AtomicU32,
-    /// Longest packet that a write may carry, 0 for no limit (the seed's SEND_BUFFER_SIZE).
+    /// Longest packet in bytes that a write may carry, 0 for no limit (SEND_BUFFER_SIZE of
+    /// Twisted's `MemoryIOSystem`).
     pub send_buffer_size: AtomicU32,
-    /// All "tun0", "tun1" ... below this number are attached in process `number_owner`; the second for "tap". Zeroed when an
-    /// interface goes or a tunnel is closed, so that the lowest free number is found without looking at each.
+    /// Numbers below which all of "tun0", "tun1" ... are attached in the process `number_owner`;
+    /// the second word is for "tap". Both are zeroed when an interface goes or a tunnel is closed.
+    /// So the lowest free number is found without looking at each.
     pub numbers_taken: [AtomicU32; 2],
-    /// See `numbers_taken`.
+    /// The process for which each word of `numbers_taken` counts.
     pub number_owner: [AtomicU32; 2],
-    /// Futex: rises with every change of the set of interfaces.
+    /// Futex that rises with every change of the set of interfaces.
     pub changes: AtomicU32,
-    /// Sleepers on `changes`. One that is killed stays counted, which costs a needless wake-up call each time.
+    /// Number of sleepers on `changes`. One that is killed stays counted, which costs a needless
+    /// system call each time.
     pub waiters: AtomicU32,
-    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the kernel's naming.
+    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the kernel's
+    /// naming.
     pub rename: [AtomicU8; 16],
-    /// Packets that were still queued when their tunnel ended.
+    /// Number of packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
-    /// Members that become another program and have no lock meanwhile: the process id, and the time of its going in
-    /// milliseconds modulo 2^32. See `NetDir::before_exec`.
+    /// Members that become another program and have no lock meanwhile: the process id, and the time
+    /// of leaving in milliseconds modulo 2^32. See `NetDir::before_exec`.
     pub between_images: [AtomicU64; BETWEEN_IMAGES],
-    /// 1 while somebody captures, i.e. holds the lock on `.memtun-capturer`; one that was killed leaves it, see
-    /// `NetDir::capturer_lives`.
+    /// 1 while somebody captures, which means that he holds the lock on `.memtun-capturer`. A
+    /// capturer that was killed leaves the 1, see `NetDir::capturer_lives`.
     pub capturing: AtomicU32,
-    /// Futex: 1 while the capturer sleeps, 0 once there is something to capture.
+    /// Futex that is 1 while the capturer sleeps, and 0 once there is something to capture.
     pub capture_asleep: AtomicU32,
-    /// The faults.
+    /// Rises when registrations of an epoll instance are changed that several processes have; the
+    /// uppermost bit: one has been received from another process, and its sender does not know.
+    pub epoll_changes: AtomicU64,
+    /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
-    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see `NetDir::knows`.
+    /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
+    /// `NetDir::knows`.
     pub known_names: [AtomicU32; KNOWN_NAMES],
 }
 
-/// How many processes of a net are followed from one image into the next at the same moment.
+/// Number of processes of a net that are followed from one image into the next at the same moment.
 pub const BETWEEN_IMAGES: usize = 48;
 
-/// How many names a net remembers. Beyond that a name that is gone is the host's again.
+/// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
+/// as the host's again.
 pub const KNOWN_NAMES: usize = 512;
 
 state!(NetState, Kind::Net, area 0, at least 1, first 0, |_| None);

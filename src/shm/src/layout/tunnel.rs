@@ -1,4 +1,4 @@
-//! One tunnel: its attachment, its inbound queue, its bell.
+//! The state of one tunnel: its attachment, its inbound queue, its bell.
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
@@ -6,62 +6,66 @@ use crate::ring::Ring;
 use memtun_sys::PAGE;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
 
-/// Attachment of a tunnel.
+/// How a tunnel is attached to an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Attachment {
-    /// Opened, no TUNSETIFF yet, or the interface was deleted.
+    /// There was no TUNSETIFF yet, or the interface was deleted.
     None = 0,
-    /// Attached.
+    /// The tunnel is an attached queue of its interface.
     Attached = 1,
-    /// A queue switched off by TUNSETQUEUE.
+    /// The tunnel is a queue that TUNSETQUEUE detached.
     Detached = 2,
 }
 
-/// One tunnel: file `.memtun-tunnel-INODE` beside the bell `.memtun-bell-INODE`.
+/// The state of one tunnel, in the file `.memtun-tunnel-INODE` beside the bell
+/// `.memtun-bell-INODE`.
 #[repr(C)]
 pub struct TunnelState {
-    /// See [`Header`].
+    /// Identifies the file, see [`Header`].
     pub(crate) header: Header,
-    /// Guards the inbound queue, the bell and the attachment.
+    /// Protects the inbound queue, the bell and the attachment.
     pub(crate) lock: Lock,
-    /// [`Attachment`]
+    /// Number of the [`Attachment`].
     pub attachment: AtomicU32,
-    /// Interface it is attached to.
+    /// Index of the interface that the tunnel is attached to.
     pub ifindex: AtomicU32,
-    /// Flags of open(2), access mode included.
+    /// Flags of open(2), including the access mode.
     pub open_flags: AtomicU32,
-    /// Rises when an interface is deleted under the tunnel: a read that began before fails with EFAULT.
+    /// Count of the interfaces that were deleted under the tunnel. A read that began before fails
+    /// with EFAULT.
     pub deletions: AtomicU32,
-    /// Flags that TUNSETIFF asked for.
+    /// Flags that the program gave TUNSETIFF.
     pub requested_flags: AtomicU32,
-    /// TUNSETIFINDEX, 0 for the next.
+    /// Index that TUNSETIFINDEX asked for, 0 for the next free one.
     pub wanted_ifindex: AtomicU32,
-    /// Bytes in the bell.
+    /// Number of bytes in the bell.
     pub bell: AtomicU32,
-    /// 1: every packet rings, for edge-triggered epoll and SIGIO.
+    /// 1 when every packet rings, for edge-triggered epoll and SIGIO.
     pub ring_always: AtomicU32,
-    /// Futex: rises when a packet is read while somebody waits for room.
+    /// Futex that rises when a packet is read while somebody waits for room.
     pub room_event: AtomicU32,
-    /// Sleepers on `room_event`, see [`NetState::waiters`](super::NetState::waiters).
+    /// Number of sleepers on `room_event`, see [`NetState::waiters`](super::NetState::waiters).
     pub room_waiters: AtomicU32,
-    /// Length of the last packet read, shown as `pos` in fdinfo by the kernel.
+    /// Bytes of the last packet that was read, which the kernel shows as `pos` in fdinfo.
     pub last_read: AtomicU32,
-    /// Bit 0: O_ASYNC is in force, and what rings the bell makes signals. Above it, who sleeps meanwhile: see
-    /// the bell.
+    /// Bit 0 says that O_ASYNC is in force, so that ringing the bell raises signals. The bits above
+    /// it count those who sleep meanwhile; see `memtun_kernel::tun::bell`.
     pub signals: AtomicU32,
-    /// 1: somebody was told that it is not writable, and wants to hear when the link comes up (SOCKWQ_ASYNC_NOSPACE).
+    /// 1 when somebody was told that the tunnel is not writable, and must be told when the link
+    /// comes up (SOCKWQ_ASYNC_NOSPACE).
     pub wants_space: AtomicU32,
-    _pad: AtomicU32,
-    /// Name given to TUNSETIFF.
+    /// How often who was told so has been woken.
+    pub told_of_space: AtomicU32,
+    /// Name that the program gave TUNSETIFF.
     pub requested_name: [AtomicU8; 16],
-    /// Name of the interface, follows a rename.
+    /// Name of the interface; it follows a rename.
     pub name: [AtomicU8; 16],
-    /// The inbound queue.
+    /// The inbound queue of packets.
     pub ring: Ring,
 }
 
-/// Room for 500 packets of the largest IP size with their record headers.
+/// Bytes of the ring's area: room for 500 packets of the largest IP size with their record headers.
 const RING_AREA: usize = 32 << 20;
 
 state!(TunnelState, Kind::Tunnel, area RING_AREA, at least super::SMALLEST, first 2 * PAGE, |s| Some(&s.ring.reserved));

@@ -1,15 +1,17 @@
 //! The logs of all interfaces as one sequence.
 //!
-//! Nothing is read ahead: of each log only the time of its next record is known, and a packet is copied when it is its turn.
-//! So a capture needs memory for one packet and a word per interface, and a packet costs O(log n).
+//! Nothing is read ahead: of each log only the time of its next record is known, and a packet is
+//! copied when it is its turn. So a capture needs memory for one packet and one word per interface,
+//! and a packet costs O(log n).
 //!
-//! What happened before is found before. A program may write to one interface because of what it saw on another, so the
-//! packet with the earliest time may be given only when no earlier one can be found any more in a log that was empty at the
-//! last look. That is known without a look at all logs for each packet: first it is noted how far each log goes
-//! ([`Merge::note`]), then the empty ones are looked at again ([`Merge::look`]). Of a record that was noted, everything
-//! earlier was in its log before that second look began, however many interfaces a program goes through. So all that was
-//! noted can be given in the order of time; the rest has to wait for the next round. The further a capture is behind, the
-//! more a round is worth.
+//! What happened before is found before. A program may write to one interface because of what it
+//! saw on another, so the packet with the earliest time may be given only when no earlier one can
+//! still be found in a log that was empty at the last look. Looking at all logs for each packet
+//! would be expensive, so packets are given in rounds: first the merge notes how far each log goes
+//! ([`Merge::note`]), then it looks at the empty logs again ([`Merge::look`]). Everything earlier
+//! than a noted record was in its log before that second look began, however many interfaces a
+//! program goes through. So all that was noted can be given in the order of time; the rest has to
+//! wait for the next round. The further a capture is behind, the more packets a round gives.
 #![forbid(unsafe_code)]
 
 use super::record::{Captured, Direction};
@@ -27,17 +29,19 @@ pub(super) struct Tap {
     pub(super) inode: u64,
     pub(super) state: Mapped<InterfaceState>,
     cursor: Cursor,
-    /// Time of the last packet, or of an earlier one if the clock was set back meanwhile.
+    /// Time of the last packet given, in nanoseconds since the epoch. It never decreases, even if
+    /// the clock was set back meanwhile.
     latest: u64,
-    /// The log went as far as this number when the round began.
+    /// Number of the log's end when the round began; records from here on belong to the next
+    /// round.
     noted: u64,
     /// Records from this number on are not wanted any more.
     limit: u64,
-    /// Packets that had been refused before the capture began.
+    /// Packets of this interface that had been refused before the capture began.
     refused_before: u64,
-    /// Nothing has been read yet of a log that was there before the capture.
+    /// True while nothing has been read yet of a log that was there before the capture.
     fresh: bool,
-    /// Its next record stands in the heap.
+    /// Does the next record of this log stand in the heap?
     listed: bool,
     finished: bool,
 }
@@ -48,11 +52,12 @@ pub(super) enum Found {
 }
 
 impl Tap {
-    /// From the oldest record that is kept. Of a log that is not older than the capture (`first` is false) every record is
-    /// wanted.
+    /// A tap that begins at the oldest record that is kept. `first` is false for a log that is not
+    /// older than the capture: then every record is wanted.
     ///
-    /// Takes no lock, which a stopped process may hold. From the first statement on nobody overwrites what is not read
-    /// yet, but for one who has just asked for that: what he overwrites was overwritten before the capture began.
+    /// This takes no lock, because a stopped process may hold it. From the first statement on
+    /// nobody overwrites what is not read yet, except a writer that had just been allowed to: what
+    /// it overwrites counts as overwritten before the capture began.
     pub(super) fn new(inode: u64, state: Mapped<InterfaceState>, first: bool) -> Tap {
         let cursor = || {
             if first {
@@ -87,7 +92,7 @@ impl Tap {
         self.state.log.next().number() > self.cursor.number() || self.is_gone()
     }
 
-    /// Nobody waits any more for what is in this log.
+    /// Tells the writers that nobody waits any more for what is in this log.
     pub(super) fn release(&self) {
         self.state.captured_upto(u64::MAX);
     }
@@ -105,12 +110,12 @@ impl Tap {
         self.state.is_gone()
     }
 
-    /// How far the log goes, as far as it is wanted.
+    /// Number at which the log ends, or at which it stops being wanted.
     fn end(&self) -> u64 {
         self.state.log.next().number().min(self.limit)
     }
 
-    /// When the next record was written; None when there is none.
+    /// Time of the next record; `None` when there is none.
     fn peek(&self) -> Option<u64> {
         if self.cursor.number() >= self.limit {
             return None;
@@ -119,14 +124,15 @@ impl Tap {
         Some(time.max(self.latest))
     }
 
-    /// The next record.
+    /// Takes the next record out of the log.
     fn read(&mut self) -> Option<Found> {
         let state = &self.state;
         let index = self.index();
         let mut data = Vec::new();
         let mut entry = state.log().read(&mut self.cursor, &mut data);
         if self.fresh && matches!(entry, Entry::Lost(_)) && !state.capture_given_up() {
-            // Overwritten by the one who had asked before the capture began; all that is kept now is still wanted.
+            // A writer overwrote the record because it had been allowed to before the capture
+            // began. All that is kept now is still wanted.
             self.cursor = state.log().cursor(true);
             entry = state.log().read(&mut self.cursor, &mut data);
         }
@@ -159,13 +165,13 @@ impl Tap {
     }
 }
 
-/// The taps, and which is next.
+/// All taps, and which of them has the next record.
 #[derive(Default)]
 pub(super) struct Merge {
     taps: Vec<Tap>,
-    /// Time of the next record and the place of its tap, for those that have one.
+    /// Time of the next record and index of its tap, for those taps that have a record.
     heads: BinaryHeap<Reverse<(u64, usize)>>,
-    /// What was refused at interfaces that have ended, by index.
+    /// Packets that were refused at interfaces that have ended, by interface index.
     refused: BTreeMap<u32, u64>,
 }
 
@@ -178,7 +184,7 @@ impl Merge {
         self.taps.push(tap);
     }
 
-    /// The earliest of the records that may be given, if there is one in this round.
+    /// The earliest of the records that may be given; `None` when this round has no more.
     pub(super) fn next(&mut self) -> Option<Found> {
         loop {
             let mut head = self.heads.peek_mut()?;
@@ -192,7 +198,8 @@ impl Merge {
             }
             let found = tap.read();
             match tap.peek() {
-                // As a rule it stays where it is: a program writes several packets before another does.
+                // As a rule the tap stays at the top of the heap, because a program writes several
+                // packets before another one does.
                 Some(time) => *head = Reverse((time, place)),
                 None => {
                     tap.listed = false;
@@ -215,12 +222,14 @@ impl Merge {
         }
     }
 
-    /// Looks again at what was empty. Interfaces that have ended and been read are dropped; `ended` gets the number of the
-    /// file that was kept for them. False when there is nothing anywhere.
+    /// Looks again at the logs that were empty. Interfaces that have ended and been read are
+    /// dropped; `ended` gets the number of the file that was kept for each of them. Returns false
+    /// when no log has anything left.
     pub(super) fn look(&mut self, ended: impl Fn(u64)) -> bool {
         let mut any_finished = false;
         for (place, tap) in self.taps.iter_mut().enumerate().filter(|(_, t)| !t.listed) {
-            // Before the look at the log: nothing comes after the deletion.
+            // This is asked before the look at the log, because nothing is written after the
+            // deletion.
             let gone = tap.is_gone();
             if let Some(time) = tap.peek() {
                 tap.listed = true;
@@ -242,7 +251,7 @@ impl Merge {
         !self.heads.is_empty()
     }
 
-    /// Only what is complete now is still wanted.
+    /// Limits the capture to what is complete now.
     pub(super) fn stop(&mut self) {
         for tap in &mut self.taps {
             tap.limit = tap.end();
@@ -252,14 +261,14 @@ impl Merge {
         }
     }
 
-    /// Packets that were refused at an interface since the capture began.
+    /// Number of packets that were refused at an interface since the capture began.
     pub(super) fn refused(&self, index: u32) -> u64 {
         let living = self.taps.iter().filter(|tap| tap.index() == index);
         let ended = self.refused.get(&index).copied().unwrap_or(0);
         living.map(Tap::refused).sum::<u64>() + ended
     }
 
-    /// Records that are wanted and not read.
+    /// Number of records that are wanted and not read yet.
     pub(super) fn backlog(&self) -> u64 {
         let unread = |tap: &Tap| tap.end().saturating_sub(tap.cursor.number());
         self.taps.iter().map(unread).sum()

@@ -1,19 +1,23 @@
 //! Capturing: every packet of a net, in both directions, in order, none lost.
 //!
-//! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and what is refused goes
-//! into the interfaces' logs as well. A log holds up to 8 MiB, less on a full file system. When the capturer is behind by
-//! all of that, a packet that is still to be captured has no place to go, and "no packet is lost" meets "a program never
-//! blocks that did not ask for it". Both hold, because the tunnel then is what a socket with a full send buffer is:
+//! There is one capturer at a time, who holds a flock(2). While there is one, what is injected and
+//! what is refused goes into the interfaces' logs as well. A log holds up to 8 MiB, less on a full
+//! file system. When the capturer is behind by all of that, a packet that is still to be captured
+//! has no place to go, and "no packet is lost" meets "a program never blocks that did not ask for
+//! it". Both hold, because the tunnel then is what a socket with a full send buffer is:
 //!
-//! - Who has said O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll do not find the tunnel
-//!   writable until the capturer has read a quarter of the log. So does a write in a signal handler that interrupted a call
-//!   of its own thread which holds a lock, and an injector whose timeout is over. What was so refused is not in the
-//!   capture; [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how much it is.
-//! - Who may block waits, with no lock held. A capturer that lives and does not read is waited for once, for five seconds;
-//!   then what it has not read is overwritten, and it is told how many packets it lost ([`Capture::lost`]).
-//! - Nobody waits for a capturer that is no more: all who wait, and those who are refused, look every moment whether it
-//!   lives.
-//!
+//! A writer with O_NONBLOCK gets EAGAIN at once, and nothing is overwritten. poll, select and epoll
+//! do not find the tunnel writable until the capturer has read a quarter of the log. The same
+//! happens to a write in a signal handler that interrupted a call of its own thread which holds a
+//! lock, and to an injector whose timeout is over. A packet that was refused in this way is not in
+//! the capture; [`Capture::refused`] and [`crate::InterfaceInfo::capture_refused`] say how many
+//! there are.
+//! A writer that may block waits, with no lock held. A capturer that lives and does not read is
+//! waited for once, for five seconds; then what it has not read is overwritten, and it is told how
+//! many packets it lost ([`Capture::lost`]).
+//! Nobody waits for a capturer that has ended: all who wait, and those who are refused, look every
+//! moment whether it lives.
+//! `room` is the writers' side of this; `merge` puts the logs in order.
 //! `room` is the writers' side of this, `merge` puts the logs in order.
 #![forbid(unsafe_code)]
 
@@ -37,38 +41,48 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// How often a capturer that has nothing to do looks whether programs are still alive: that takes longer than
-/// what others look at.
+/// How often a capturer that has nothing to do looks whether programs are still alive. It looks
+/// less often than other sleepers do, because this look takes longer than theirs.
 const LOOK_AROUND: Duration = deadline::LOOK_AROUND.saturating_mul(10);
 
-/// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists in a net at a time.
+/// Captures a net, or one interface of it, until it is dropped. Only one value of this kind exists
+/// in a net at a time.
 ///
-/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it waits, up to five seconds, and
-/// then packets are lost; or it is refused with EAGAIN if it does not want to wait. So what goes on in the thread that reads must not depend on much being written meanwhile.
+/// It has to be read: a program or an injector that is a log's length (up to 8 MiB) ahead of it
+/// waits, up to five seconds, and then packets are lost; or it is refused with EAGAIN if it does
+/// not want to wait. So what goes on in the thread that reads must not depend on much being written
+/// meanwhile.
 pub struct Capture {
     net: Net,
     lock: Fd,
     only: Option<Name>,
-    /// [`NetState::changes`](memtun_shm::layout::NetState) at the last look, None before the first.
+    /// Value of [`NetState::changes`](memtun_shm::layout::NetState) at the last look; `None`
+    /// before the first look.
     seen: Option<u32>,
     merge: Merge,
-    /// Interfaces that are none of our business, by inode and name.
+    /// Inode and name of the interfaces that this capture leaves out.
     others: HashSet<(u64, Name)>,
     lost: BTreeMap<u32, u64>,
-    /// Only what was complete before this is still wanted.
+    /// True after [`Capture::stop`]: only what was complete before it is still wanted.
     stopped: bool,
-    /// When the processes were last looked at.
+    /// The moment at which this capture last looked at the processes.
     looked: Instant,
 }
 
 impl Net {
-    /// Captures every packet from the oldest that is kept, of the interfaces that are there and of those to come.
-    /// EBUSY when somebody captures this net already.
+    /// Captures every packet from the oldest that is kept, of the interfaces that are there and of
+    /// those to come. The capture ends when the value is dropped.
+    ///
+    /// # Errors
+    /// - EBUSY: somebody captures this net already.
     pub fn capture(&self) -> Result<Capture> {
         Capture::begin(self, None)
     }
 
-    /// [`Net::capture`] of one interface, which may come later.
+    /// Captures one interface as [`Net::capture`] captures all; the interface may be made later.
+    ///
+    /// # Errors
+    /// The same as [`Net::capture`].
     pub fn capture_interface(&self, name: &str) -> Result<Capture> {
         let name: Name = name.parse()?;
         Capture::begin(self, Some(name))
@@ -92,7 +106,8 @@ impl Capture {
             };
             match capture.look_locked() {
                 Ok(()) => Ok(Ok(capture)),
-                // Not dropped here: that takes the lock.
+                // The capture is not dropped here, because its drop takes the lock that is held
+                // here.
                 Err(e) => Ok(Err((e, capture))),
             }
         });
@@ -121,22 +136,33 @@ impl Capture {
         })
     }
 
-    /// The next packet, waiting five seconds for it. In the order of things within an interface, by time among several.
+    /// The next packet; waits up to five seconds for it. Packets of one interface come in the order
+    /// in which they were recorded, packets of several interfaces in the order of their times.
     ///
-    /// Errors: EAGAIN nothing in time; ENOBUFS so many packets of an interface are lost, see [`Capture::lost`], and the
-    /// next call goes on; ENODEV the net was removed and everything in it has been read.
+    /// # Errors
+    /// - EAGAIN: no packet came in time.
+    /// - ENOBUFS: packets of an interface are lost; [`Capture::lost`] says how many, and the next
+    ///   call goes on behind them.
+    /// - ENODEV: the net was removed and everything in it has been read.
     pub fn recv(&mut self) -> Result<Captured> {
         self.recv_within(Timeout::DEFAULT)
     }
 
-    /// [`Capture::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees everything that was complete
-    /// before the call.
+    /// The same as [`Capture::recv`] with a timeout of the caller's. With [`Timeout::NOW`] it gives
+    /// everything that was complete before the call.
+    ///
+    /// # Errors
+    /// The same as [`Capture::recv`].
     pub fn recv_within(&mut self, timeout: impl Into<Timeout>) -> Result<Captured> {
         self.recv_while(timeout, |_| true)
     }
 
-    /// The same for somebody who waits for other things as well: `goes_on` is asked before each sleep, and with each
-    /// change of the net ([`Net::wake`] makes one). EAGAIN also when it says no.
+    /// The same as [`Capture::recv_within`] for a caller that waits for other things as well:
+    /// `goes_on` is asked before each sleep, and after each change of the net ([`Net::wake`] counts
+    /// as one).
+    ///
+    /// # Errors
+    /// The same as [`Capture::recv`]; EAGAIN also when `goes_on` returns false.
     pub fn recv_while(
         &mut self,
         timeout: impl Into<Timeout>,
@@ -175,8 +201,9 @@ impl Capture {
         }
     }
 
-    /// From now on only what was complete before this call is given, and nobody waits for this capture any more than for
-    /// that. When there is no more of it, [`Capture::recv`] says EAGAIN at once.
+    /// Ends the capture with what was complete before this call: only that is still given, and
+    /// nobody waits for this capture any longer than until it is read. When it has all been given,
+    /// [`Capture::recv`] fails with EAGAIN at once.
     pub fn stop(&mut self) -> Result<()> {
         let looked = self.look();
         self.stopped = true;
@@ -185,24 +212,26 @@ impl Capture {
         looked.context(|e| format!("net {shown}: cannot capture what is new in it: {e}"))
     }
 
-    /// Packets that are complete and that [`Capture::recv`] has not given yet; after [`Capture::stop`], that it will still
-    /// give. Waits for nobody.
+    /// Number of packets that are complete and that [`Capture::recv`] has not given yet; after
+    /// [`Capture::stop`], the number that it will still give. This waits for nobody.
     pub fn backlog(&self) -> u64 {
         self.merge.backlog()
     }
 
-    /// Packets of an interface, by its index, that were lost so far.
+    /// Number of packets that were lost so far at the interface with this index.
     pub fn lost(&self, index: u32) -> u64 {
         self.lost.get(&index).copied().unwrap_or(0)
     }
 
-    /// Packets of an interface, by its index, that were refused since the capture began because it was behind: O_NONBLOCK
-    /// writes and impatient injectors got EAGAIN. They are not in the capture.
+    /// Number of packets that were refused at the interface with this index since the capture
+    /// began, because the capture was behind: O_NONBLOCK writes and injectors whose timeout was
+    /// over got EAGAIN. These packets are not in the capture.
     pub fn refused(&self, index: u32) -> u64 {
         self.merge.refused(index)
     }
 
-    /// True when the time passed without anything to capture.
+    /// Sleeps until there is something new. Returns true when `time` passed without anything to
+    /// capture.
     fn sleep(&self, time: Duration) -> bool {
         let state = &**self.net.dir();
         state.capture_asleep.store(1, SeqCst);
@@ -218,7 +247,8 @@ impl Capture {
         answer == Err(Errno(libc::ETIMEDOUT))
     }
 
-    /// Finds out what nobody says: that programs were killed, or the net was removed.
+    /// Finds out what nobody announces: that programs were killed, or that the net was removed.
+    /// Returns true when the net is gone.
     fn look_around(&mut self) -> bool {
         if self.looked.elapsed() > LOOK_AROUND {
             self.looked = Instant::now();
@@ -226,7 +256,8 @@ impl Capture {
             for tap in self.merge.taps() {
                 self.net.joined().look_after(&tap.state);
             }
-            // A private net that only waited for us: the lock is let go for that, and nobody else wants it there.
+            // A private net may have waited only for this capture to end. The capturer's lock is
+            // released so that the net can be removed; nobody else wants the lock in such a net.
             if self.merge.taps().is_empty() && dir.is_private() && !dir.has_members() {
                 let _ = sys::flock(self.lock.as_fd(), libc::LOCK_UN);
                 if !dir.remove_if_deserted() {
@@ -261,7 +292,7 @@ impl Capture {
             ignored.is_none() && !known.contains(&inode)
         });
         let found = match found {
-            // The net was removed; what is tapped can be read.
+            // The net was removed; what is tapped already can still be read.
             Err(Errno(libc::ENOENT)) => Vec::new(),
             found => found?,
         };
@@ -280,7 +311,8 @@ impl Capture {
         Ok(())
     }
 
-    /// Looks at every interface, those that are new included. False when nothing is left to be read.
+    /// Looks at every interface, those that are new included. Returns false when nothing is left to
+    /// be read.
     fn gather(&mut self) -> Result<bool> {
         self.merge.note();
         if !self.stopped {
@@ -298,7 +330,8 @@ impl Drop for Capture {
     fn drop(&mut self) {
         let net = self.net.clone();
         let dir = net.dir();
-        // Without the lock only if this thread is in the middle of something.
+        // The lock is refused only if this thread holds it already, in the middle of a call; then
+        // the capture ends without it.
         let _lock = dir.lock();
         dir.end_capturing();
         for tap in self.merge.taps() {

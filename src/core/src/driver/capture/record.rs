@@ -1,4 +1,4 @@
-//! What a capture gives: packets, and the interfaces that they are of.
+//! What a capture gives: packets, and the interfaces that they belong to.
 #![forbid(unsafe_code)]
 
 use crate::{Errno, Name};
@@ -6,9 +6,9 @@ use crate::{Errno, Name};
 /// Which way a packet goes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Direction {
-    /// Toward the program.
+    /// The packet goes toward the program.
     Inbound,
-    /// From the program.
+    /// The packet comes from the program.
     Outbound,
 }
 
@@ -16,25 +16,27 @@ pub enum Direction {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Captured {
-    /// Name of its interface.
+    /// Name of the packet's interface.
     pub interface: Name,
-    /// Index of its interface.
+    /// Index of the packet's interface.
     pub index: u32,
-    /// Layer 2?
+    /// Is the interface a TAP, which carries Ethernet frames?
     pub tap: bool,
-    /// Hardware address of a tap.
+    /// Hardware address of a TAP; `None` for a TUN.
     pub mac: Option<[u8; 6]>,
-    /// Largest packet of its interface.
+    /// MTU of the interface in bytes.
     pub mtu: u32,
-    /// Nanoseconds since the epoch.
+    /// When the packet was recorded, in nanoseconds since the epoch.
     pub time_ns: u64,
-    /// Host byte order; 0 where a refused packet does not say.
+    /// Ethertype in host byte order; 0 where a refused packet does not have one.
     pub ethertype: u16,
-    /// Toward the program or from it.
+    /// Which way the packet goes.
     pub direction: Direction,
-    /// The error that whoever sent it got: it went nowhere.
+    /// The error that the sender got when the packet was refused and went nowhere; `None` for a
+    /// packet that was accepted.
     pub refused: Option<Errno>,
-    /// As the network sees it: no packet information, no vnet header; a TAP's frame whole.
+    /// The packet as the network sees it: without packet information and vnet header, and for a
+    /// TAP the whole Ethernet frame.
     pub data: Vec<u8>,
 }
 
@@ -42,18 +44,18 @@ pub struct Captured {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct CapturedLink {
-    /// Its name now.
+    /// Name of the interface now.
     pub interface: Name,
-    /// Its index.
+    /// Index of the interface.
     pub index: u32,
-    /// Layer 2?
+    /// Is the interface a TAP, which carries Ethernet frames?
     pub tap: bool,
-    /// Hardware address of a tap.
+    /// Hardware address of a TAP; `None` for a TUN.
     pub mac: Option<[u8; 6]>,
 }
 
 impl Captured {
-    /// The interface that the packet is of, as it was then.
+    /// The packet's interface, as it was when the packet was recorded.
     pub fn link(&self) -> CapturedLink {
         CapturedLink {
             interface: self.interface,

@@ -1,4 +1,5 @@
-//! Snapshots of interfaces and tunnels: plain values, and what follows from them. `record` gives them their JSON form.
+//! Snapshots of interfaces and tunnels: plain values, and what follows from them. The module
+//! `record` gives them their JSON form.
 #![forbid(unsafe_code)]
 
 use crate::Name;
@@ -9,84 +10,85 @@ use memtun_shm::{load_name, Mapped};
 use serde::Serialize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-/// What the host receives, which the program writes; as in /sys/class/net/NAME/statistics.
+/// Counters of what the program writes and the host receives, as in /sys/class/net/NAME/statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReceiveCounters {
-    /// Packets.
+    /// Number of packets.
     pub packets: u64,
-    /// Their bytes, without packet information and vnet headers.
+    /// Length of these packets in bytes, without packet information and vnet headers.
     pub bytes: u64,
-    /// Writes of what is no packet of this interface, or that came while it was down.
+    /// Number of writes that were no packet of this interface, or that came while it was down.
     pub dropped: u64,
-    /// Writes whose vnet header made no sense.
+    /// Number of writes whose vnet header made no sense.
     pub frame_errors: u64,
 }
 
-/// What the host transmits, which the program reads.
+/// Counters of what the host transmits and the program reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TransmitCounters {
-    /// Packets.
+    /// Number of packets.
     pub packets: u64,
-    /// Their bytes, as they were read.
+    /// Length of these packets in bytes, as the program read them.
     pub bytes: u64,
-    /// Packets that found no room, or nobody attached.
+    /// Number of packets that found no room in a queue, no program attached or no carrier.
     pub dropped: u64,
 }
 
-/// An interface in the columns of `ip -s -d link`; a snapshot.
+/// A snapshot of an interface, with the columns of `ip -s -d link`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InterfaceInfo {
-    /// Name.
+    /// Name of the interface.
     pub name: Name,
-    /// Index.
+    /// Index of the interface.
     pub index: u32,
-    /// Layer 2?
+    /// Is it a TAP, which carries Ethernet frames?
     pub tap: bool,
-    /// SIOCGIFFLAGS.
+    /// Flags of the link as SIOCGIFFLAGS gives them (IFF_UP and the others).
     pub flags: u32,
-    /// Framing and kind: IFF_TUN, IFF_NO_PI ...
+    /// Framing and kind as TUNGETIFF gives them (IFF_TUN, IFF_NO_PI and the others).
     pub tun_flags: u32,
-    /// Bytes.
+    /// Largest packet in bytes.
     pub mtu: u32,
-    /// The link's carrier; what `flags` say of it they only say while the link is up.
+    /// Has the link a carrier? `flags` show it only while the link is up.
     pub carrier: bool,
-    /// Packets.
+    /// Number of packets that each queue holds.
     pub txqueuelen: u32,
-    /// TUNSETOWNER.
+    /// User who may attach to it, as TUNSETOWNER has set it; `None` for any user.
     pub owner: Option<u32>,
-    /// TUNSETGROUP.
+    /// Group whose members may attach to it, as TUNSETGROUP has set it; `None` for any group.
     pub group: Option<u32>,
-    /// Hardware address of a TAP.
+    /// Hardware address of a TAP; `None` for a TUN.
     pub mac: Option<[u8; 6]>,
-    /// What the program wrote: the host receives it.
+    /// Counters of what the program wrote, which the host receives.
     pub rx: ReceiveCounters,
-    /// What the program read: the host transmits it.
+    /// Counters of what the program read, which the host transmits.
     pub tx: TransmitCounters,
-    /// Packets that were refused (EAGAIN) because whoever captured was behind, and refused ones that the capture could
-    /// not show for that reason.
+    /// Number of packets that were refused with EAGAIN because the capturer was behind. Packets
+    /// that were refused for another reason and that the capture could not show because it was
+    /// behind are counted as well.
     pub capture_refused: u64,
-    /// Its tunnels.
+    /// The tunnels that are attached to the interface.
     pub tunnels: Vec<TunnelInfo>,
 }
 
-/// A tunnel; the attributes of the seed's `Tunnel`.
+/// A snapshot of a tunnel, with the attributes of Twisted's `Tunnel` (`twisted.pair.testing`).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TunnelInfo {
-    /// Inode of the bell.
+    /// Inode of the tunnel's bell, which is the number of the tunnel in its net.
     pub inode: u64,
-    /// Name of the interface, None while unattached.
+    /// Name of the interface; `None` while the tunnel is unattached.
     pub name: Option<Name>,
-    /// Name given to TUNSETIFF, None before.
+    /// Name that the program gave to TUNSETIFF; `None` before that call.
     pub requested_name: Option<Name>,
-    /// Flags given to TUNSETIFF (the seed's `tunnelMode`).
+    /// Flags that the program gave to TUNSETIFF (`tunnelMode` in Twisted's `Tunnel`).
     pub mode: u32,
     /// Flags of open(2) as they are now.
     pub open_flags: u32,
-    /// Packets that wait to be read.
+    /// Number of packets that wait to be read by the program.
     pub queued: u32,
 }
 
@@ -103,11 +105,11 @@ impl TunnelInfo {
             queued: state.ring.queued(),
         }
     }
-    /// Opened without O_NONBLOCK.
+    /// Is the descriptor a blocking one, without O_NONBLOCK?
     pub fn blocking(&self) -> bool {
         self.open_flags & libc::O_NONBLOCK as u32 == 0
     }
-    /// Opened with O_CLOEXEC.
+    /// Was the tunnel opened with O_CLOEXEC?
     pub fn close_on_exec(&self) -> bool {
         self.open_flags & libc::O_CLOEXEC as u32 != 0
     }
@@ -157,12 +159,12 @@ impl InterfaceInfo {
         self.flags & libc::IFF_UP as u32 != 0
     }
 
-    /// Has it a carrier, and is it up?
+    /// Is the link up, and has it a carrier?
     pub fn is_running(&self) -> bool {
         self.flags & libc::IFF_RUNNING as u32 != 0
     }
 
-    /// `tun` or `tap`.
+    /// The kind of the interface: `tun` or `tap`.
     pub fn kind(&self) -> &'static str {
         if self.tap {
             "tap"
@@ -171,7 +173,8 @@ impl InterfaceInfo {
         }
     }
 
-    /// As in `ip -br link`: `UP` and able to carry packets, up but `NO-CARRIER`, or `DOWN`.
+    /// The state as `ip -br link` writes it: `UP` when it can carry packets, `NO-CARRIER` when it
+    /// is up and cannot, or `DOWN`.
     pub fn state(&self) -> &'static str {
         match (self.is_up(), self.is_running()) {
             (false, _) => "DOWN",
@@ -180,38 +183,38 @@ impl InterfaceInfo {
         }
     }
 
-    /// Hardware address of a TAP as text, 02:00:00:00:00:01.
+    /// Hardware address of a TAP as text, such as 02:00:00:00:00:01; `None` for a TUN.
     pub fn mac_text(&self) -> Option<String> {
         let digits = |byte| format!("{byte:02x}");
         self.mac.map(|mac| mac.map(digits).join(":"))
     }
 
-    /// Does it stay without a tunnel?
+    /// Does the interface stay when no tunnel is attached (TUNSETPERSIST)?
     pub fn is_persistent(&self) -> bool {
         self.tun_flags & uapi::IFF_PERSIST != 0
     }
 
-    /// Do reads and writes have packet information in front?
+    /// Do reads and writes begin with packet information (a struct tun_pi)?
     pub fn has_packet_information(&self) -> bool {
         self.tun_flags & uapi::IFF_NO_PI == 0
     }
 
-    /// Do reads and writes have a virtio_net_hdr in front?
+    /// Do reads and writes begin with a struct virtio_net_hdr?
     pub fn has_vnet_header(&self) -> bool {
         self.tun_flags & uapi::IFF_VNET_HDR != 0
     }
 
-    /// May several tunnels be attached?
+    /// May several tunnels be attached at the same time?
     pub fn is_multi_queue(&self) -> bool {
         self.tun_flags & uapi::IFF_MULTI_QUEUE != 0
     }
 
-    /// Packets that wait to be read, in all its tunnels.
+    /// Number of packets that wait to be read, in all tunnels of the interface.
     pub fn queued(&self) -> u64 {
         self.tunnels.iter().map(|t| u64::from(t.queued)).sum()
     }
 
-    /// Flags as `ip link` writes them: `UP`, `POINTOPOINT`, `RUNNING`.
+    /// Flags under the names that `ip link` writes: `UP`, `POINTOPOINT`, `RUNNING` and others.
     pub fn flag_names(&self) -> Vec<&'static str> {
         const NAMES: &[(i32, &str)] = &[
             (libc::IFF_UP, "UP"),

@@ -1,4 +1,4 @@
-//! Packets toward the program.
+//! Packets that the driver sends toward the program.
 #![forbid(unsafe_code)]
 
 use super::queue::Queue;
@@ -22,18 +22,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Interface {
-    /// Puts a frame as it is into the program's read queue; when this returns it is readable. Waits five seconds while the
-    /// queue is full or whoever captures is behind.
+    /// Puts a frame as it is into the program's read queue; when this returns, the program can read
+    /// it. It waits up to five seconds while the queue is full or the capturer is behind.
     ///
     /// # Errors
-    /// EAGAIN: the queue stayed full, or there was no room in the capture. ENETDOWN: the link is down. EMSGSIZE: over the mtu.
-    /// EINVAL: no frame at all. ENOTCONN: no program attached. ENODEV: the interface is gone. ENOSPC: no memory left for the
-    /// net. A packet that is refused is not queued.
+    /// A packet that is refused is not queued.
+    ///
+    /// - EAGAIN: the queue stayed full, or there was no room in the capture.
+    /// - ENETDOWN: the link is down, or has no carrier.
+    /// - EMSGSIZE: the frame is longer than the MTU.
+    /// - EINVAL: the bytes are no frame at all.
+    /// - ENOTCONN: no program is attached.
+    /// - ENODEV: the interface is gone.
+    /// - ENOSPC: no memory is left for the net.
     pub fn inject(&self, frame: &[u8]) -> Result<()> {
         self.inject_with(frame, Sending::new())
     }
 
-    /// [`Interface::inject`] with options.
+    /// The same as [`Interface::inject`] with options.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
     pub fn inject_with(&self, frame: &[u8], how: Sending) -> Result<()> {
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
@@ -43,13 +52,18 @@ impl Interface {
             .map_err(|e| self.why_not(e))
     }
 
-    /// [`Interface::inject_with`] for one turn of a longer wait: whoever has to look at something else in between comes again
-    /// with a packet that found no room in time, so that one is not refused yet and nowhere counted.
+    /// The same as [`Interface::inject_with`] for one turn of a longer wait. A caller that has to
+    /// look at something else in between comes again with a packet that found no room in time, so
+    /// that packet does not count as refused yet.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
     pub fn offer(&self, frame: &[u8], how: Sending) -> Result<()> {
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
                 if refusal.behind {
-                    // Counted where it was found out.
+                    // The refusal was counted where it was found out; it is taken back because the
+                    // caller comes again.
                     self.state.capture_refused.fetch_sub(1, Relaxed);
                 } else if !refusal.is_full_queue() {
                     self.refused(frame, how.ethertype, refusal, wait);
@@ -59,7 +73,11 @@ impl Interface {
             .map_err(|e| self.why_not(e))
     }
 
-    /// The same for an IP packet, as [`Interface::deliver`].
+    /// The same as [`Interface::offer`] for an IP packet; a TAP gets an Ethernet header in front,
+    /// as in [`Interface::deliver`].
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
     pub fn offer_ip(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
             self.offer(&udp::ethernet(ip_packet), how)
@@ -74,6 +92,7 @@ impl Interface {
                 "whoever captures it is behind by the whole log; let it read"
             }
             libc::EAGAIN => "its queue is full; read from it or raise txqueuelen",
+            libc::ENETDOWN if self.state.is_up() => "it has no carrier",
             libc::ENETDOWN => "its link is down; set it up first",
             libc::EMSGSIZE => "the packet is larger than the mtu",
             libc::EINVAL => "the packet is shorter than a header",
@@ -89,7 +108,7 @@ impl Interface {
         }
     }
 
-    /// Puts it in, or says why not and how long the refusal may take.
+    /// Puts the frame into the queue, or says why not and how long the refusal may take.
     #[inline]
     fn put(
         &self,
@@ -97,7 +116,8 @@ impl Interface {
         ethertype: Option<u16>,
         timeout: Timeout,
     ) -> std::result::Result<(), (Refusal, Wait)> {
-        // A look at the clock costs as much as the packet: only whoever has to wait takes one.
+        // A look at the clock costs as much as the packet, so only a caller that has to wait looks
+        // at it.
         let mut answer = match timeout {
             Timeout::NOW => self.try_inject(frame, ethertype, Wait::Until(Instant::now())),
             _ => self.try_inject(frame, ethertype, Wait::Glance),
@@ -120,7 +140,14 @@ impl Interface {
     }
 
     fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
-        if [libc::EAGAIN, libc::ENOTCONN].contains(&refusal.errno.0) {
+        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes
+        // nothing.
+        let dropped = match refusal.errno.0 {
+            libc::EAGAIN | libc::ENOTCONN => true,
+            libc::ENETDOWN => self.state.is_up(),
+            _ => false,
+        };
+        if dropped {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
         let dir = self.net.dir();
@@ -136,10 +163,11 @@ impl Interface {
         }
     }
 
-    /// A record for the capturer.
+    /// Writes a record of the packet for the capturer.
     fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
-        // A packet that fits nowhere is the only one that is not taken, and no frame is as large as that.
+        // The log takes every packet except one that is longer than the whole log, and no frame is
+        // as long as that.
         let _ = lock.log_writer().append(sort, frame.len(), |room| {
             room.store(frame);
             Ok(ethertype)
@@ -189,6 +217,9 @@ impl Interface {
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
         let found;
         let queue = match self.first.get().filter(|queue| queue.inode == inode) {
             Some(first) => first,
@@ -208,7 +239,8 @@ impl Interface {
                 _ => refusal,
             })?;
         let pushed = self.push(queue, frame, ethertype, wait.for_lock());
-        // What the program answers comes behind it: nobody writes while the interface's lock is held.
+        // The record is written after the packet is queued. The program's answer still comes behind
+        // it, because nobody writes to the log while the interface's lock is held.
         if captured && pushed.is_ok() {
             self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
@@ -242,8 +274,9 @@ impl Interface {
         if inbound.queued() >= limit {
             return Err(Errno(libc::EAGAIN));
         }
-        // The bell first: who is killed in between leaves one that rings for nothing, which the next reader puts right; a
-        // packet without a bell would lie there unheard.
+        // The bell is rung before the packet is queued. A driver that is killed in between leaves a
+        // bell that rings for nothing, which the next reader puts right; a packet without a bell
+        // would lie there and nobody would be woken.
         let bell = queue.bell(&self.net)?;
         bell::packet_queued(&queue.tunnel, bell);
         let pushed = inbound.push(frame, ethertype, limit);
@@ -253,7 +286,7 @@ impl Interface {
         pushed
     }
 
-    /// A queue that is not the first.
+    /// Finds a queue that is not the first one.
     #[cold]
     fn queue(&self, inode: u64) -> std::result::Result<Arc<Queue>, Errno> {
         let mut queues = self

@@ -1,4 +1,4 @@
-//! The driver's side of one interface: packets in and out, datagrams, link settings.
+//! The driver's side of one interface: packets in and out, datagrams and link settings.
 #![forbid(unsafe_code)]
 
 mod info;
@@ -30,11 +30,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// An interface of a net, from the outside. Stays usable for reading what was written after the interface is gone.
+/// An interface of a net, seen from the outside. After the interface is gone, the value can still
+/// be used to read what the program wrote before.
 pub struct Interface {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
-    /// The queue that was injected into first: on most interfaces the only one, found without a lock.
+    /// The queue that was injected into first. Most interfaces have only this one, and it is found
+    /// without a lock.
     first: OnceLock<Arc<Queue>>,
     queues: Mutex<Vec<Arc<Queue>>>,
     reader: Subscriber,
@@ -53,22 +55,23 @@ impl Interface {
         }
     }
 
-    /// Its name now.
+    /// Name of the interface now.
     pub fn name(&self) -> Name {
         load_name(&self.state.name)
     }
 
-    /// Index as in if_nametoindex(3).
+    /// Index of the interface as if_nametoindex(3) gives it.
     pub fn index(&self) -> u32 {
         self.state.ifindex.load(Relaxed)
     }
 
-    /// Layer 2?
+    /// Is it a TAP, which carries Ethernet frames?
     pub fn is_tap(&self) -> bool {
         self.state.is_tap()
     }
 
-    /// Has it been deleted, or did its last tunnel end? Looks at the processes, not only at what is on record.
+    /// Has the interface been deleted, or has its last tunnel ended? This looks at the processes,
+    /// not only at what is on record.
     pub fn is_gone(&self) -> bool {
         if !self.state.is_gone() {
             self.net.look_after(&self.state);
@@ -76,13 +79,19 @@ impl Interface {
         self.state.is_gone()
     }
 
-    /// Puts an IP packet into the read queue; a TAP gets an Ethernet header in front, from 00:00:00:00:00:00 to
-    /// ff:ff:ff:ff:ff:ff as in the seed (`Tunnel.addToReadBuffer`). Errors as [`Interface::inject`].
+    /// Puts an IP packet into the program's read queue. A TAP gets an Ethernet header in front,
+    /// from 00:00:00:00:00:00 to ff:ff:ff:ff:ff:ff as in Twisted's `Tunnel.addToReadBuffer`.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
     pub fn deliver(&self, ip_packet: &[u8]) -> Result<()> {
         self.deliver_with(ip_packet, Sending::new())
     }
 
-    /// [`Interface::deliver`] with options.
+    /// The same as [`Interface::deliver`] with options.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
     pub fn deliver_with(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
             self.inject_with(&udp::ethernet(ip_packet), how)
@@ -91,13 +100,20 @@ impl Interface {
         }
     }
 
-    /// Sends a datagram to the program, with right checksums, from 10.1.2.3:21345 (fd00:1:2::3 for IPv6) as in the seed; from
-    /// where is returned. Errors as [`Interface::inject`], and EINVAL when the datagram is too long.
+    /// Sends a datagram with right checksums to the program, from 10.1.2.3:21345 (fd00:1:2::3 for
+    /// IPv6) as Twisted's `MemoryIOSystem.sendUDP` does. Returns the source address.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`], and EINVAL when the datagram is too long.
     pub fn send_udp(&self, datagram: &[u8], destination: SocketAddr) -> Result<SocketAddr> {
         self.send_udp_with(datagram, destination, Sending::new())
     }
 
-    /// [`Interface::send_udp`] with options. EINVAL also when the source is of another family.
+    /// The same as [`Interface::send_udp`] with options.
+    ///
+    /// # Errors
+    /// The same as [`Interface::send_udp`]; EINVAL also when the source is of another address
+    /// family than the destination.
     pub fn send_udp_with(
         &self,
         datagram: &[u8],
@@ -109,28 +125,38 @@ impl Interface {
         Ok(source)
     }
 
-    /// Datagrams that the program sends to this address, from the oldest packet kept. As for bind(2), 0.0.0.0 is every IPv4
-    /// address, and :: every address.
+    /// A receiver of the datagrams that the program sends to the address `to`, from the oldest
+    /// packet that is kept. As for bind(2), 0.0.0.0 stands for every IPv4 address and :: for every
+    /// address.
     pub fn receive_udp(&self, to: SocketAddr) -> UdpReceiver {
         UdpReceiver::new(self.subscribe(), to)
     }
 
-    /// A reader of its own of everything the program writes, from the oldest packet kept.
+    /// A reader, with a position of its own, of everything that the program writes, from the oldest
+    /// packet that is kept.
     pub fn subscribe(&self) -> Subscriber {
         Subscriber::new(self.net.clone(), self.state.clone())
     }
 
-    /// The next packet that the program wrote, each once per `Interface` value. See [`Subscriber::recv`].
+    /// The next packet that the program wrote; waits up to five seconds for it. Each packet is
+    /// given once per `Interface` value.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`].
     pub fn recv(&self) -> Result<Packet> {
         self.reader.recv()
     }
 
-    /// [`Interface::recv`] with another patience than five seconds.
+    /// The same as [`Interface::recv`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`].
     pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Packet> {
         self.reader.recv_within(timeout)
     }
 
-    /// All that is known of it. Looks at the processes, as [`Interface::is_gone`].
+    /// A snapshot of all that is known of the interface. It looks at the processes, as
+    /// [`Interface::is_gone`] does.
     pub fn info(&self) -> InterfaceInfo {
         self.net.look_after(&self.state);
         InterfaceInfo::new(self.net.dir(), &self.state)
@@ -162,7 +188,11 @@ impl Interface {
         })
     }
 
-    /// Largest packet in bytes: 68 to 65535, 65521 for a TAP. EINVAL beyond.
+    /// Sets the MTU, the length of the largest packet in bytes: 68 to 65535, at most 65521 for a
+    /// TAP.
+    ///
+    /// # Errors
+    /// - EINVAL: the number is out of this range.
     pub fn set_mtu(&self, mtu: u32) -> Result<()> {
         let range = self.state.mtu_range();
         if !range.contains(&i64::from(mtu)) {
@@ -173,14 +203,15 @@ impl Interface {
         self.change("set mtu", |interface, _| interface.set_mtu(mtu as i64))
     }
 
-    /// Packets that each queue holds; of a shorter queue the oldest stay.
+    /// Sets the number of packets that each queue holds. In a queue that becomes shorter the oldest
+    /// packets stay.
     pub fn set_txqueuelen(&self, packets: u32) -> Result<()> {
         self.change("set txqueuelen", |interface, local| {
             self.net.dir().set_txqueuelen(interface, packets, local)
         })
     }
 
-    /// Link carrier (TUNSETCARRIER).
+    /// Sets or removes the carrier of the link (TUNSETCARRIER).
     pub fn set_carrier(&self, on: bool) -> Result<()> {
         self.change("set carrier", |interface, _| {
             interface.carrier.store(on as u32, Relaxed);
@@ -188,12 +219,17 @@ impl Interface {
         })
     }
 
-    /// The hardware address of a TAP (SIOCSIFHWADDR). EOPNOTSUPP for a TUN, EADDRNOTAVAIL for a group's address or zeros.
+    /// Sets the hardware address of a TAP (SIOCSIFHWADDR).
+    ///
+    /// # Errors
+    /// - EOPNOTSUPP: the interface is a TUN.
+    /// - EADDRNOTAVAIL: the address is a multicast address or all zeros.
     pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
         self.change("set mac", |interface, _| interface.set_mac(mac))
     }
 
-    /// The user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); None for any.
+    /// Sets the user who may attach without [`crate::Permission::NetAdmin`] (TUNSETOWNER); `None`
+    /// allows any user.
     pub fn set_owner(&self, uid: Option<u32>) -> Result<()> {
         self.change("set owner", |interface, _| {
             interface.owner.store(id(uid)?, Relaxed);
@@ -201,7 +237,8 @@ impl Interface {
         })
     }
 
-    /// The group whose members may attach without [`crate::Permission::NetAdmin`] (TUNSETGROUP); None for any.
+    /// Sets the group whose members may attach without [`crate::Permission::NetAdmin`]
+    /// (TUNSETGROUP); `None` allows any group.
     pub fn set_group(&self, gid: Option<u32>) -> Result<()> {
         self.change("set group", |interface, _| {
             interface.group.store(id(gid)?, Relaxed);
@@ -209,7 +246,11 @@ impl Interface {
         })
     }
 
-    /// Another name. EEXIST when it is taken, EINVAL when it cannot be one.
+    /// Gives the interface another name.
+    ///
+    /// # Errors
+    /// - EEXIST: the name is taken.
+    /// - EINVAL: it is no valid name of an interface.
     pub fn rename(&self, name: &str) -> Result<()> {
         let name: Name = name.parse()?;
         if name.pattern().is_err() {
@@ -222,7 +263,8 @@ impl Interface {
         })
     }
 
-    /// Deletes the interface under the program, as `ip link del`: its descriptors are unattached again.
+    /// Deletes the interface under the program, as `ip link del` does: the program's descriptors
+    /// are unattached again.
     pub fn delete(&self) -> Result<()> {
         self.change("delete", |interface, local| {
             self.net.dir().delete_interface(interface, local);
@@ -230,7 +272,8 @@ impl Interface {
         })
     }
 
-    /// What waits to be read in the tunnels attached now, oldest first per tunnel (the seed's `readBuffer`).
+    /// The packets that wait to be read in the tunnels attached now, each with its ethertype,
+    /// oldest first per tunnel (`readBuffer` in Twisted's `Tunnel`).
     pub fn read_buffer(&self) -> Vec<(Vec<u8>, u16)> {
         let dir = self.net.dir();
         let queued = |inode| {
@@ -246,7 +289,8 @@ impl Interface {
     }
 }
 
-/// A user or group as the interface keeps it. The highest number is nobody's.
+/// A user or group id in the form in which the interface keeps it. The highest number is no valid
+/// id.
 fn id(number: Option<u32>) -> std::result::Result<i32, crate::Errno> {
     match number {
         Some(u32::MAX) => Err(crate::Errno(libc::EINVAL)),

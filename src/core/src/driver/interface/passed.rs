@@ -1,11 +1,11 @@
-//! What a receiver of datagrams has passed over, for whoever has waited in vain.
+//! Counts of the datagrams that a receiver has passed over, for a caller that has waited in vain.
 #![forbid(unsafe_code)]
 
 use crate::packet::{Flaw, Found};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// So many addresses are told apart.
+/// Number of addresses that are told apart; further ones are counted together.
 const ADDRESSES: usize = 4;
 
 const FLAWS: [(Flaw, &str); 4] = [
@@ -15,19 +15,20 @@ const FLAWS: [(Flaw, &str); 4] = [
     (Flaw::UdpChecksum, "with a wrong UDP checksum"),
 ];
 
-/// Since the last datagram that was received.
+/// What was passed over since the last datagram that was received.
 #[derive(Default)]
 pub(super) struct PassedOver {
     ports: Vec<(u16, u64)>,
     hosts: Vec<(IpAddr, u64)>,
     elsewhere: u64,
-    /// In the order of [`FLAWS`].
+    /// Number of datagrams with each flaw, in the order of [`FLAWS`].
     flawed: [u64; FLAWS.len()],
     fragments: u64,
 }
 
 impl PassedOver {
-    /// Counts what is not for the receiver of this address. What is no datagram at all counts for nothing.
+    /// Counts a datagram that is not for the receiver of the address `wanted`. A packet that is no
+    /// datagram at all is not counted.
     pub(super) fn add(&mut self, found: &Found<'_>, wanted: SocketAddr) {
         match found {
             Found::Datagram(datagram) | Found::Flawed(_, datagram) => {
@@ -49,8 +50,8 @@ impl PassedOver {
     }
 }
 
-/// Does a socket that is bound to one address get what is sent to another? The unspecified ones are any of their family, and
-/// that of IPv6 is any at all.
+/// Does a socket that is bound to the address `bound` get what is sent to `to`? An unspecified
+/// address stands for any address of its family, and that of IPv6 for any address at all.
 pub(super) fn takes(bound: IpAddr, to: IpAddr) -> bool {
     match bound {
         IpAddr::V4(any) if any.is_unspecified() => to.is_ipv4(),
@@ -59,7 +60,7 @@ pub(super) fn takes(bound: IpAddr, to: IpAddr) -> bool {
     }
 }
 
-/// 1 when there is no room to tell it apart.
+/// Counts `what` under its own entry. Returns 1 when there is no room for another entry, else 0.
 fn count<T: PartialEq>(known: &mut Vec<(T, u64)>, what: T) -> u64 {
     if let Some((_, n)) = known.iter_mut().find(|(k, _)| *k == what) {
         *n += 1;
@@ -72,8 +73,8 @@ fn count<T: PartialEq>(known: &mut Vec<(T, u64)>, what: T) -> u64 {
     0
 }
 
-/// A clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a wrong UDP checksum". Empty when
-/// nothing was.
+/// Writes a clause for the end of a sentence: "; passed over: 2 datagrams to port 53, 1 with a
+/// wrong UDP checksum". It is empty when nothing was passed over.
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();

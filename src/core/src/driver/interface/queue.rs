@@ -10,16 +10,19 @@ use memtun_sys::KeptFifo;
 
 /// A tunnel that packets are injected into.
 pub(super) struct Queue {
-    /// Inode of its bell.
+    /// Inode of the tunnel's bell.
     pub(super) inode: u64,
-    /// Its state.
+    /// State of the tunnel, which all processes share.
     pub(super) tunnel: Mapped<TunnelState>,
-    /// A descriptor of its bell.
+    /// A descriptor of the bell that this process keeps open.
     kept: KeptFifo,
 }
 
 impl Queue {
-    /// Of a tunnel that is open now. ENODEV when it is not.
+    /// The queue of a tunnel that is open now.
+    ///
+    /// # Errors
+    /// - ENODEV: the tunnel is not open.
     pub(super) fn new(dir: &NetDir, inode: u64) -> Result<Queue, Errno> {
         let tunnel = dir.tunnel(inode).map_err(|_| Errno(libc::ENODEV))?;
         Ok(Queue {
@@ -29,9 +32,10 @@ impl Queue {
         })
     }
 
-    /// A descriptor of the bell: the process's own if it holds the tunnel itself; else one that is kept, high and
-    /// close-on-exec, and looked at before each use because the process may have closed it unknowingly. Wants the tunnel's
-    /// lock.
+    /// A descriptor of the bell. If the process holds the tunnel itself, it is the process's own
+    /// descriptor. Else it is one that is kept, with a high number and close-on-exec; it is checked
+    /// before each use because the process may have closed it unknowingly. The caller holds the
+    /// tunnel's lock.
     pub(super) fn bell(&self, net: &Joined) -> Result<i32, Errno> {
         if let Some(own) = net.local().descriptor(self.inode) {
             return Ok(own);
@@ -39,7 +43,7 @@ impl Queue {
         if let Some(kept) = self.kept.number() {
             return Ok(kept);
         }
-        // Not ours any more: whoever has the number now keeps it.
+        // The kept descriptor no longer belongs to this value: whoever has its number now keeps it.
         let fd = net
             .dir()
             .open_bell(self.inode)

@@ -14,31 +14,32 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// A packet as the network sees it: no packet information, no vnet header; a TAP's frame whole.
+/// A packet as the network sees it: without packet information and vnet header, and for a TAP the
+/// whole Ethernet frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Packet {
-    /// The bytes.
+    /// The bytes of the packet.
     pub data: Vec<u8>,
-    /// Host byte order.
+    /// Ethertype in host byte order.
     pub ethertype: u16,
-    /// When the program wrote it, nanoseconds since the epoch.
+    /// When the program wrote the packet, in nanoseconds since the epoch.
     pub time_ns: u64,
 }
 
-/// Reads the outbound log with a cursor of its own. Threads may share one: each packet goes to one of them, and nobody waits
-/// for another's wait.
+/// Reads what the program writes, with a position of its own in the outbound log. Threads may share
+/// one subscriber: each packet goes to one of them, and no thread waits for another thread's wait.
 pub struct Subscriber {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
-    /// Held for one look at the log, never during a wait.
+    /// The position in the log. Its lock is held for one look at the log, never during a wait.
     cursor: Mutex<Cursor>,
 }
 
 /// What one look at the log finds.
 enum Look {
     Packet(Packet),
-    /// Nothing before the record of this number.
+    /// There is nothing before the record of this number.
     Nothing(u64),
 }
 
@@ -48,18 +49,23 @@ impl Subscriber {
         Subscriber { net, state, cursor }
     }
 
-    /// The next packet, waiting five seconds for it.
+    /// The next packet that the program wrote; waits up to five seconds for it.
     ///
     /// # Errors
-    /// EAGAIN: nothing in time. ENOBUFS: this subscriber was overtaken and so many packets are lost to it ([`Error::lost`]); the
-    /// next call goes on with the middle of what is kept. ENODEV: the interface is gone and everything it wrote has been
-    /// read. EUCLEAN: its file was cut short or overwritten.
+    /// - EAGAIN: no packet came in time.
+    /// - ENOBUFS: the program overtook this subscriber, and [`Error::lost`] says how many packets
+    ///   it lost; the next call goes on with the middle of what is kept.
+    /// - ENODEV: the interface is gone and everything that the program wrote to it has been read.
+    /// - EUCLEAN: the file of the interface was cut short or overwritten.
     pub fn recv(&self) -> Result<Packet> {
         self.recv_within(Timeout::DEFAULT)
     }
 
-    /// [`Subscriber::recv`] with another patience than five seconds. With [`Timeout::NOW`] it sees every packet whose write was
-    /// complete before the call, unless another thread got it.
+    /// The same as [`Subscriber::recv`] with a timeout of the caller's. With [`Timeout::NOW`] it
+    /// sees every packet whose write was complete before the call, unless another thread got it.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`].
     pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Packet> {
         self.recv_until(Deadline::after(timeout))
     }
@@ -75,7 +81,8 @@ impl Subscriber {
         }
     }
 
-    /// EAGAIN when the time is over and everything before the record of number `due` has been looked at.
+    /// Fails with EAGAIN when the time is over and everything before the record of number `due` has
+    /// been looked at.
     fn give_up_after(&self, end: Deadline, due: u64) -> Result<()> {
         if !end.is_over() || self.lock().number() < due {
             return Ok(());
@@ -95,7 +102,8 @@ impl Subscriber {
     }
 
     fn look(&self) -> Result<Look> {
-        // The program may write and end between our look at the log and our look at the interface.
+        // The state is read again after the log, because the program may write and end between the
+        // look at the log and this look.
         let gone = self.state.is_gone();
         let mut data = Vec::new();
         let (entry, next, expected) = {
@@ -131,7 +139,7 @@ impl Subscriber {
         }
     }
 
-    /// Sleeps until there is a record of number `next`, or a moment has passed.
+    /// Sleeps until there is a record of number `next`, or until `time` has passed.
     fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
         let nothing_new = || state.log.next().number() <= next && !state.is_gone();
@@ -141,8 +149,9 @@ impl Subscriber {
     }
 }
 
-/// Datagrams to one address, out of everything the program writes: the seed's `receiveUDP`, but it really filters. Threads
-/// may share one, as a [`Subscriber`].
+/// Receives the datagrams to one address, out of everything that the program writes. It stands for
+/// `receiveUDP` of Twisted's `MemoryIOSystem`, but it really filters by the address. Threads may
+/// share one, as they may share a [`Subscriber`].
 pub struct UdpReceiver {
     packets: Subscriber,
     to: SocketAddr,
@@ -158,23 +167,36 @@ impl UdpReceiver {
         }
     }
 
-    /// The next datagram's payload. Errors as [`Subscriber::recv`].
+    /// The payload of the next datagram; waits up to five seconds for it.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`].
     pub fn recv(&self) -> Result<Vec<u8>> {
         self.recv_within(Timeout::DEFAULT)
     }
 
-    /// [`UdpReceiver::recv`] with another patience than five seconds.
+    /// The same as [`UdpReceiver::recv`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`].
     pub fn recv_within(&self, timeout: impl Into<Timeout>) -> Result<Vec<u8>> {
         self.recv_from_within(timeout).map(|(payload, _)| payload)
     }
 
-    /// The next datagram's payload and where it came from. Fragments and datagrams with a wrong checksum or
-    /// length are not datagrams here, as for a socket. The sentence of EAGAIN says what has been passed over since the last one.
+    /// The payload of the next datagram and its source address. As for a socket, fragments and
+    /// datagrams with a wrong checksum or length do not count as datagrams.
+    ///
+    /// # Errors
+    /// The same as [`Subscriber::recv`]. The sentence of EAGAIN says what has been passed over
+    /// since the last datagram.
     pub fn recv_from(&self) -> Result<(Vec<u8>, SocketAddr)> {
         self.recv_from_within(Timeout::DEFAULT)
     }
 
-    /// [`UdpReceiver::recv_from`] with another patience than five seconds.
+    /// The same as [`UdpReceiver::recv_from`] with a timeout of the caller's.
+    ///
+    /// # Errors
+    /// The same as [`UdpReceiver::recv_from`].
     pub fn recv_from_within(&self, timeout: impl Into<Timeout>) -> Result<(Vec<u8>, SocketAddr)> {
         self.next(Deadline::after(timeout))
             .map_err(|e| match e.errno().0 {
@@ -184,7 +206,8 @@ impl UdpReceiver {
     }
 
     fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
-        // A program that writes other things faster than they are looked at must not keep the caller beyond its time.
+        // The call ends at this record when its time is over: a program that writes other packets
+        // faster than they are looked at must not keep the caller longer.
         let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
         loop {
@@ -208,7 +231,7 @@ impl UdpReceiver {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// What is said to whoever has waited in vain.
+    /// The sentence for a caller that has waited in vain.
     fn in_vain(&self) -> String {
         let name = load_name(&self.packets.state.name);
         let to = match self.to {

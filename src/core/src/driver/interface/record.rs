@@ -1,4 +1,5 @@
-//! The record of an interface and of a tunnel: the one form of both for the command, C and Python. Members are only ever added.
+//! The JSON record of an interface and of a tunnel. The command, C and Python share this one form;
+//! members are only ever added to it.
 #![forbid(unsafe_code)]
 
 use super::info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};

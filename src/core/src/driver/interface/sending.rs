@@ -1,10 +1,11 @@
-//! How a packet is put into a program's queue, where it is not as usual.
+//! Options for putting a packet into a program's queue.
 #![forbid(unsafe_code)]
 
 use crate::Timeout;
 use std::net::SocketAddr;
 
-/// Options of [`Interface::inject_with`](crate::Interface::inject_with) and its relatives. Each has a usual value:
+/// Options of [`Interface::inject_with`](crate::Interface::inject_with) and its relatives. Each
+/// option has a default:
 ///
 /// ```
 /// use memtun::{Sending, Timeout};
@@ -19,24 +20,27 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// As usual.
+    /// The default options.
     pub fn new() -> Sending {
         Sending::default()
     }
 
-    /// Ethertype of the packet information that a tun's program reads, host byte order; usually (None) taken from the packet.
+    /// Ethertype in host byte order for the packet information that the program of a TUN reads. By
+    /// default (`None`) it is taken from the packet.
     pub fn ethertype(mut self, ethertype: impl Into<Option<u16>>) -> Sending {
         self.ethertype = ethertype.into();
         self
     }
 
-    /// Where a datagram comes from; usually (None) 10.1.2.3:21345, or fd00:1:2::3 for IPv6, as in the seed. Port 0 means 21345.
+    /// Source address of a datagram. By default (`None`) it is 10.1.2.3:21345, or fd00:1:2::3 for
+    /// IPv6, as in Twisted's `MemoryIOSystem.sendUDP`. Port 0 means 21345.
     pub fn source(mut self, source: impl Into<Option<SocketAddr>>) -> Sending {
         self.source = source.into();
         self
     }
 
-    /// How long to wait while the queue is full or whoever captures is behind; usually five seconds.
+    /// How long the call waits while the queue is full or the capturer is behind. The default is
+    /// five seconds.
     pub fn within(mut self, timeout: impl Into<Timeout>) -> Sending {
         self.timeout = timeout.into();
         self

@@ -31,7 +31,7 @@ __all__ = ["memtun", "memtun_session"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declares the option."""
+    """Declares the plugin's options."""
     parser.getgroup("memtun").addoption(
         "--memtun-capture",
         metavar="DIR",
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and those who give its meaning to it."""
+    """Registers the marker, and the plugins that give it its meaning."""
     config.addinivalue_line(
         "markers",
         "memtun_shim(link='up', devices=None): run the test in a process of its own under the shim; the fixture "
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
-    """A test that has the marker is reported, also when the run ends within it, and its process ends."""
+    """Reports a marked test even when the run ends within it, and ends its process."""
     outcome = yield
     if outcome.excinfo is not None:
         shim.interrupted(item)
@@ -61,7 +61,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-    """Adds the section."""
+    """Adds the section on nets to a report."""
     outcome = yield
     shim.forget_exception(item, call)
     made: pytest.TestReport = outcome.get_result()

@@ -19,8 +19,8 @@ _LONGEST = 150
 
 
 def file_name(nodeid: str) -> str:
-    """One for every test: what is not plain in its id is replaced, and a digest keeps those apart that look
-    alike then."""
+    """A file name for a test, different for every test. Characters of the test's id that are not
+    plain are replaced, and a digest tells apart the ids that look alike after that."""
     plain = re.sub(r"[^\w.-]+", "-", nodeid).strip("-.")
     if plain == nodeid and len(plain) <= _LONGEST:
         return f"{plain}.pcapng"
@@ -39,12 +39,12 @@ def begin(item: pytest.Item, net: Net) -> None:
 
 
 def keep(item: pytest.Item) -> None:
-    """The test has failed: its file stays."""
+    """Says that the test has failed, so that its file is kept."""
     item.stash[_FAILED] = True
 
 
 def end(item: pytest.Item) -> None:
-    """Ends a test's capture; the file of one that has not failed goes."""
+    """Ends a test's capture. The file is removed unless the test has failed."""
     capture = item.stash.get(_CAPTURE, None)
     if capture is None:
         return
@@ -57,6 +57,6 @@ def end(item: pytest.Item) -> None:
 
 
 def path_of(item: pytest.Item) -> str:
-    """A line for the report, empty when nothing is captured."""
+    """A line for the report; empty when nothing is captured."""
     capture = item.stash.get(_CAPTURE, None)
     return f"capture: {capture.path}\n" if capture is not None else ""

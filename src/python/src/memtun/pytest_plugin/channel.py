@@ -1,5 +1,5 @@
-"""Messages from the process of a marked test to the one that started it, over a FIFO that both reach by its
-name: what the test closes or forks changes nothing about it."""
+"""Messages from the process of a marked test to the one that started it, over a FIFO that both
+reach by its name, so that it does not matter what the test closes or forks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from typing import Any, Optional
 
 _HEAD = struct.Struct("!I")
 
-# Where a descriptor is in nobody's way.
+# Descriptors from this number on are in nobody's way.
 _HIGH = 300
 
 Message = tuple[Any, ...]
 
 
 def high(fd: int) -> int:
-    """Moves a descriptor up, closed on exec."""
+    """Moves a descriptor to a high number, with close-on-exec."""
     try:
         moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     except OSError:
@@ -35,24 +35,25 @@ def high(fd: int) -> int:
     return moved
 
 
-# How often whoever waits looks whether the other end is still there.
+# Time in seconds between the looks of a waiter whether the other end is still there.
 _LOOK = 1.0
 
 
 class _End:
-    """A FIFO that is opened again when the test has closed it."""
+    """One end of a FIFO, which is opened again when the test has closed it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._open()
 
     def _open(self) -> None:
-        # For both, too: so that there is no end before there is a process.
+        # It is opened for reading and writing, so that there is no end of file before there is a
+        # process.
         self._fd = high(os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         self._inode = os.fstat(self._fd).st_ino
 
     def fd(self) -> int:
-        """Its descriptor."""
+        """The descriptor of the FIFO."""
         try:
             if os.fstat(self._fd).st_ino != self._inode:
                 raise OSError(errno.EBADF, "somebody else's by now")
@@ -62,23 +63,23 @@ class _End:
 
 
 class Sender:
-    """The test's end."""
+    """The end of the test's process."""
 
     def __init__(self, messages: str, orders: str) -> None:
         self._messages, self._orders = _End(messages), _End(orders)
         self._pid, self._parent = os.getpid(), os.getppid()
-        # Threads log. A handler of signals can do so in the middle of a message of its own thread.
+        # Threads log, and a signal handler can do so in the middle of a message of its own thread.
         self._sends = threading.RLock()
 
     def send(self, *message: Any) -> None:
-        """Sends it. A copy of the process that the test has forked, and that goes on as if it were the test,
-        has nothing to say."""
+        """Sends a message. A copy of the process that the test has forked, and that goes on as
+        if it were the test, sends nothing."""
         if os.getpid() != self._pid:
             return
         try:
             answer = pickle.dumps(message)
         except Exception:
-            # A user property, or an exception, which can be anything.
+            # The message has a user property or an exception, which can be anything.
             answer = pickle.dumps(_plain(message))
         data = _HEAD.pack(len(answer)) + answer
         with self._sends:
@@ -90,7 +91,7 @@ class Sender:
                     self._sleep(fd, select.POLLOUT)
 
     def wait(self) -> None:
-        """Waits until the last message has been dealt with."""
+        """Waits until the other process has dealt with the last message."""
         while os.getpid() == self._pid:
             fd = self._orders.fd()
             with contextlib.suppress(BlockingIOError):
@@ -107,7 +108,7 @@ class Sender:
 
 
 def _plain(value: Any) -> Any:
-    """What can be sent of it."""
+    """The part of a value that can be sent."""
     if isinstance(value, (tuple, list)):
         return type(value)(_plain(v) for v in value)
     if isinstance(value, dict):
@@ -116,25 +117,26 @@ def _plain(value: Any) -> Any:
 
 
 class Receiver:
-    """The other end."""
+    """The end of the process that started the test's process."""
 
     def __init__(self, messages: Path, orders: Path) -> None:
         os.mkfifo(messages, 0o600)
         os.mkfifo(orders, 0o600)
-        # For both: so that there is no end before there is a process.
+        # It is opened for reading and writing, so that there is no end of file before there is a
+        # process.
         self._fd = os.open(messages, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._orders = os.open(orders, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._data = bytearray()
         self._messages: deque[Message] = deque()
 
     def receive(self, pid: int, timeout: Optional[float]) -> Optional[Message]:
-        """The next message. None when there is none and the time is over, or the process of this number, a
-        child, has something to be waited for."""
+        """The next message. It is None when there is none and the time is over, or when the
+        child with this process id has changed its state."""
         end = None if timeout is None else time.monotonic() + timeout
         with contextlib.ExitStack() as opened:
             poll = select.poll()
             poll.register(self._fd, select.POLLIN)
-            # Without one the end of the process is seen in turns.
+            # Without a pidfd the end of the process is noticed by looking again and again.
             turn = 0.05
             with contextlib.suppress(OSError, AttributeError):
                 process = os.pidfd_open(pid)
@@ -153,7 +155,7 @@ class Receiver:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._data += os.read(self._fd, 1 << 16)
-        # The last one is cut where the process was killed while it wrote.
+        # The last message is incomplete if the process was killed while it wrote.
         while len(self._data) >= _HEAD.size:
             end = _HEAD.size + _HEAD.unpack_from(self._data)[0]
             if len(self._data) < end:
@@ -167,6 +169,6 @@ class Receiver:
         os.write(self._orders, b"!")
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes this end."""
         os.close(self._fd)
         os.close(self._orders)

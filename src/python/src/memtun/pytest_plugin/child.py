@@ -1,4 +1,4 @@
-"""The process of a marked test: runs it, and tells the process that started it how it goes."""
+"""Runs a marked test in its process, and tells the process that started it how it goes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from _pytest.terminal import TerminalReporter, pytest_report_teststatus
 from .channel import Sender, high
 
 STACKS = signal.SIGRTMAX - 3
-"""Makes the process write the stacks of its threads, whatever it hangs in."""
+"""Signal that makes the process write the stacks of its threads, whatever it hangs in."""
 
-# Plugins that have nothing to do where one test is run once.
+# Plugins that have nothing to do in a process that runs one test once.
 _NOT_HERE = ["no:cacheprovider", "no:terminalprogress", "no:sugar"]
 
 _request: Optional[dict[str, Any]] = None
 
 
 def request() -> Optional[dict[str, Any]]:
-    """What this process was started for; None in every other process."""
+    """The request that this process was started with; None in every other process."""
     return _request
 
 
@@ -39,11 +39,13 @@ def main(asked: dict[str, Any]) -> int:
     global _request
     _request = asked
     if asked["captures"]:
-        # A Ctrl-C is for whoever started the process, who then asks where it is. With -s people may type to it.
+        # A Ctrl-C is for the process that started this one, which then asks where this one is. With
+        # -s people may type to this one.
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
         for stream in (sys.stdout, sys.stderr):
-            # What is printed has been printed, also when the next line kills the process.
+            # Output is written at once, so that it is not lost when the next line kills the
+            # process.
             stream.reconfigure(write_through=True)  # type: ignore[union-attr]
     sender = Sender(asked["messages"], asked["orders"])
     stacks = _show_stacks(asked["stacks"])
@@ -51,17 +53,18 @@ def main(asked: dict[str, Any]) -> int:
     options = pickle.loads(asked["options"])
     options["plugins"] = [*(options.get("plugins") or []), *_NOT_HERE]
     config = pytest.Config.fromdictargs(options, [asked["test"]])
-    # Its options are known by now, and nothing of it writes.
+    # The plugin's options are known by now, and nothing of it is to write.
     config.pluginmanager.unregister(name="terminal")
     if asked["workerinput"] is not None:
-        # The fixture worker_id, and what else asks in which process of pytest-xdist it is.
+        # The fixture worker_id, and other code that asks for the process of pytest-xdist, look
+        # here.
         config.workerinput = asked["workerinput"]  # type: ignore[attr-defined]
     config.pluginmanager.register(_Reporter(config, sender, asked["terminal"]), "memtun-reporter")
     config.pluginmanager.register(_Terminal(config, sender), "terminalreporter")
     try:
         config.hook.pytest_cmdline_main(config=config)
     finally:
-        # pytest has told it to be quiet again.
+        # pytest has turned the faulthandler off.
         faulthandler.enable(stacks)
         if coverage is not None:
             coverage.stop()
@@ -73,8 +76,8 @@ def main(asked: dict[str, Any]) -> int:
 
 
 def _show_stacks(path: str) -> int:
-    """Lets others see where this process is: on a signal, and when it ends itself without a word. The
-    descriptor of the file."""
+    """Lets others see where this process is: on a signal, and when it ends itself without a
+    word. Returns the descriptor of the file."""
     stacks = high(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
     faulthandler.register(STACKS, file=stacks, all_threads=True)
     pid, leave = os.getpid(), os._exit
@@ -86,28 +89,30 @@ def _show_stacks(path: str) -> int:
         leave(status)
 
     os._exit = _exit  # type: ignore[assignment]
-    # The interpreter's own end is no news.
+    # The interpreter's own end is not reported.
     atexit.register(setattr, os, "_exit", leave)
     return stacks
 
 
 def _coverage(asked: Optional[dict[str, Any]]) -> Any:
-    """Measures as pytest-cov does where the test was started, which finds the file and adds it to its own."""
+    """Measures coverage as pytest-cov does where the test was started. That pytest-cov finds the
+    file and adds it to its own."""
     if asked is None:
         return None
     import coverage
 
     measured = coverage.Coverage(**asked, data_suffix=True)
-    # Files that this one test does not touch are no news.
+    # Warnings about files that this one test does not touch would be of no use.
     measured._warn_no_data = measured._warn_unimported_source = False
     measured.start()
     return measured
 
 
 class _Terminal(TerminalReporter):  # type: ignore[misc]
-    """Other plugins ask for it: whoever explains a comparison for its colours, whoever counts outcomes for their
-    names. Whoever ends a test that takes too long, or enters the debugger, writes to its writer; what is logged
-    live goes to the terminal of the run."""
+    """A terminal reporter for other plugins that ask for it: for its colours when they explain a
+    comparison, and for the names of outcomes when they count them. A plugin that ends a test
+    after its time, or enters the debugger, writes to its writer; live log lines go to the
+    terminal of the run."""
 
     pytest_report_teststatus = staticmethod(pytest_report_teststatus)
 
@@ -116,22 +121,22 @@ class _Terminal(TerminalReporter):  # type: ignore[misc]
         self._sender = sender
 
     def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
-        """As it is."""
+        """Writes the text as it is."""
         self._sender.send("terminal", "write", [content], {"flush": flush, **markup})
 
     def section(self, title: str, sep: str = "=", **kw: bool) -> None:
-        """A line with a title."""
+        """Writes a line with a title."""
         self._sender.send("terminal", "section", [title, sep], kw)
 
 
-# It tells nobody how the run goes.
+# Its hooks are removed, because it does not report how the run goes.
 for _name in dir(TerminalReporter):
     if _name.startswith("pytest_"):
         setattr(_Terminal, _name, None)
 
 
 class _Reporter:
-    """Tells how it goes."""
+    """Tells the process that started this one how the test goes."""
 
     def __init__(self, config: pytest.Config, sender: Sender, terminal: Optional[list[int]]) -> None:
         self._config, self._sender = config, sender
@@ -143,7 +148,8 @@ class _Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: Optional[pytest.Item]) -> bool:
-        """Runs it once, here: whoever runs tests again, or elsewhere, does so where this one was started."""
+        """Runs the test once, in this process. A plugin that runs tests again, or elsewhere,
+        does so where this process was started."""
         self._sender.send("started")
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         runtestprotocol(item, nextitem=nextitem)
@@ -152,53 +158,56 @@ class _Reporter:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-        """Keeps the exception."""
+        """Keeps the exception of the phase."""
         yield
         self._exception = call.excinfo.value if call.excinfo is not None else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A phase is over."""
+        """Sends the report of a phase that is over."""
         plain = type(report) is pytest.TestReport
         data = _in_utf8(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
         self._sender.send("report", plain, data, _sendable(self._exception) if report.failed else None)
         if plain:
-            # So that what the next phase writes is captured as the next one's.
+            # It waits, so that what the next phase writes is captured as the next phase's output.
             self._sender.wait()
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, location: Any) -> None:
-        """A warning. Those of its collection have been seen where it was started."""
+        """Sends a warning. Those of the test's collection have been seen where this process was
+        started."""
         if when == "runtest":
             what = warning_message.message
             sendable = _sendable(what if isinstance(what, Warning) else warning_message.category(what))
             self._sender.send("warning", sendable, warning_message.filename, warning_message.lineno, location)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """It cannot be found because something is broken here that is not where it was started."""
+        """Says that the test cannot be collected, because something is broken here that is not
+        broken where the process was started."""
         if report.failed:
             self._lost = True
             self._sender.send("lost", report.longreprtext)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """It was not found."""
+        """Says that the test was not found."""
         if not session.items and not self._lost:
             self._sender.send("lost", "the test was not found, or was deselected, in the process under the shim")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """The run ends here."""
+        """Says that the run ends here."""
         ends = isinstance(excinfo.value, pytest.exit.Exception)
-        # What was raised where nobody is: as when the debugger is left.
+        # An interrupt without a traceback was raised outside of any code, as when the debugger is
+        # left.
         text = str(excinfo.getrepr(style="long")) if excinfo.traceback else str(excinfo.value)
         status = getattr(excinfo.value, "returncode", None)
         self._sender.send("interrupted", text, str(excinfo.value) if ends else None, status)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_exception_interact(self) -> None:
-        """With --pdb the debugger shows where it is before it says that it is there."""
+        """Shows with --pdb where the debugger is before it says that it is there."""
         if self._config.getoption("usepdb"):
             self.pytest_enter_pdb()
 
     def pytest_enter_pdb(self) -> None:
-        """Somebody wants to type."""
+        """Connects the terminal, because somebody wants to type."""
         self._sender.send("pdb")
         if self._terminal is None or self._own:
             return
@@ -210,7 +219,7 @@ class _Reporter:
         _foreground(os.getpgrp())
 
     def pytest_leave_pdb(self) -> None:
-        """And now no more."""
+        """Disconnects the terminal again."""
         if self._own:
             sys.stdout.flush()
             _foreground(os.getpgid(os.getppid()))
@@ -232,8 +241,8 @@ def _foreground(group: int) -> None:
 
 
 def _in_utf8(value: Any) -> Any:
-    """The same, where text is such that it can be sent: pytest-xdist ends the run over a half of a surrogate pair, as
-    it stands in a path that is not UTF-8."""
+    """The same value with text that can be sent: pytest-xdist ends the run over half of a
+    surrogate pair, which stands in a path that is not UTF-8."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, (tuple, list)):
@@ -244,7 +253,7 @@ def _in_utf8(value: Any) -> Any:
 
 
 def _sendable(exception: Optional[BaseException]) -> Optional[tuple[Optional[bytes], str, str]]:
-    """The exception, and what it is called and says if it cannot be told."""
+    """The pickled exception (None if it cannot be pickled), its name and its text."""
     if exception is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""``memtun``, ``memtun_session``, and which nets a test has used."""
+"""The fixtures ``memtun`` and ``memtun_session``, and which nets a test has used."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _prepared(net: Net, config: pytest.Config) -> Net:
 
 @pytest.fixture
 def memtun(request: pytest.FixtureRequest) -> Iterator[Net]:
-    """A fresh :class:`memtun.Net`, removed afterwards with all that was started in it. In a test that is
-    marked ``memtun_shim``, the net of the test's own process."""
+    """A fresh :class:`memtun.Net`, which is removed afterwards with everything that was started
+    in it. In a test that is marked ``memtun_shim`` it is the net of the test's own process."""
     net = Net.of_this_process() if shim.is_child() else Net()
     with _prepared(net, request.config):
         request.node.stash[_OWN] = net

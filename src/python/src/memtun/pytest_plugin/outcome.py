@@ -1,4 +1,5 @@
-"""What came of a phase of a marked test, and how its report is made that of the phase here."""
+"""The outcome of a phase of a marked test, and how it becomes the report of the phase in this
+process."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ import pytest
 
 
 def unpickled(pickled: Optional[bytes]) -> Optional[BaseException]:
-    """The exception. None where it cannot be made here, whatever it does then."""
+    """The exception; None when it cannot be made in this process, whatever its unpickling
+    raises."""
     if pickled is not None:
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -24,31 +26,31 @@ def unpickled(pickled: Optional[bytes]) -> Optional[BaseException]:
 
 @dataclass
 class Outcome:
-    """What came of a phase."""
+    """The outcome of a phase."""
 
     when: str = "setup"
     report: Optional[pytest.TestReport] = None
-    """As the process made it."""
+    """The report as the test's process made it."""
     exception: Optional[tuple[Optional[bytes], str, str]] = None
     others: list[Any] = field(default_factory=list)
-    """What it reported besides, of subtests."""
+    """Other reports of the process, which are those of subtests."""
     sentence: Optional[str] = None
-    """Why there is no report, or it does not count."""
+    """Why there is no report, or why it does not count."""
     stacks: str = ""
 
     @property
     def failed(self) -> bool:
-        """Did it fail?"""
+        """Has the phase failed?"""
         return self.sentence is not None or self.report is not None and self.report.failed
 
     def text(self) -> str:
-        """What there is to say."""
+        """The text of the failure."""
         if self.sentence is None:
             return self.report.longreprtext if self.report is not None else ""
         return "\n\n".join(part for part in (self.sentence, self.stacks.strip()) if part)
 
     def excinfo(self) -> Optional[pytest.ExceptionInfo[BaseException]]:
-        """The exception, for those who look at that and not at the report."""
+        """The exception, for plugins that look at it and not at the report."""
         if not self.failed or self.sentence is None and self.exception is None:
             return None
         try:
@@ -63,12 +65,12 @@ class Outcome:
         exception = unpickled(pickled)
         if exception is not None:
             return exception
-        # One that looks the same.
+        # The real exception could not be sent, so one is made that looks the same.
         made: Exception = type(name, (Exception,), {})(said)
         return made
 
     def shape(self, report: pytest.TestReport) -> None:
-        """Makes the report of the phase here that of the phase there."""
+        """Makes the report of the phase in this process that of the phase in the test's process."""
         if self.sentence is not None:
             report.outcome, report.longrepr = "failed", self.text()
         elif self.report is not None:

@@ -1,4 +1,4 @@
-"""The process of a marked test, from outside: its phases, its limits, its end."""
+"""The process of a marked test, seen from outside: its phases, its limits and its end."""
 
 from __future__ import annotations
 
@@ -32,31 +32,34 @@ from memtun.pytest_plugin import shim
 sys.exit(shim.start(sys.argv[2]))
 """
 
-# Options of the whole run that mean nothing, or harm, where one test is run once.
+# Options of the whole run that mean nothing, or do harm, in a process that runs one test once.
 _NOT_FOR_CHILDREN: dict[str, Any] = {
     **{"keyword": "", "markexpr": "", "deselect": None, "ignore": None, "ignore_glob": None},
     **{"lf": False, "failedfirst": False, "newfirst": False, "stepwise": False, "stepwise_skip": False},
     **{"collectonly": False, "maxfail": 0, "xmlpath": None, "pastebin": None, "durations": None},
     **{"cacheshow": None, "session_timeout": None, "forked": False, "reruns": None},
-    # What the test writes goes where what is written here goes.
+    # The test's output goes where the output of this process goes.
     "capture": "no",
-    # Files that other plugins write of a run, which are those of the run here; and what they show of it.
+    # Other plugins write these files about a run, which are those of the run in this process, or
+    # show these things of it.
     **{"report_log": None, "htmlpath": None, "json_report": False, "instafail": False},
     **{"numprocesses": None, "maxprocesses": None, "dist": "no", "tx": [], "looponfail": False},
-    # Measured from before the first import on, see child.
+    # Coverage is measured from before the first import on, see child.
     **{"cov_source": [], "cov_report": {}, "cov_fail_under": None},
 }
 
-# How long the process may take over what pytest-timeout does not count: until its test begins, ...
+# Time in seconds that the process may take over what pytest-timeout does not count: until its test
+# begins, ...
 _BEGINNING = 60.0
-# ... from the moment when its own timer has struck, and to end when nothing keeps it from that.
+# ... from the moment when its own timer has struck, and until it ends when nothing keeps it from
+# that.
 _REACTION = 5.0
 _END = 30.0
-# How long threads that the test has left behind may go on.
+# Time in seconds that threads which the test has left behind may go on.
 _THREADS = 2.0
 
 
-# A frame of the machinery, between the test and the beginning of its process.
+# A stack frame of pytest's or the plugin's, between the test and the beginning of its process.
 _FRAME_OF_NOBODY = re.compile(r'^  File "([^"]*/(_pytest|pluggy|memtun/pytest_plugin)/[^"]*|<string>)", line ')
 
 
@@ -64,7 +67,7 @@ class Process:
     """The process under the shim in which a test runs."""
 
     stop: Optional[BaseException] = None
-    """What the test has ended the whole run with."""
+    """The exception by which the test has ended the whole run."""
 
     def __init__(
         self,
@@ -109,18 +112,19 @@ class Process:
             self._ended = opened.pop_all()
 
     def _written(self, config: pytest.Config, opened: contextlib.ExitStack) -> list[Any]:
-        """Where it writes: as this process, whose output is captured below it. But one that captures in Python
-        alone is handed what was written."""
+        """The files that the process writes to: none when it writes as this process does, whose
+        output is captured below Python. When this process captures in Python alone, it is handed
+        what was written to the files."""
         if config.getoption("capture") in ("fd", "no"):
             return [None, None]
         paths = [self._dir / "out", self._dir / "err"]
         written = [opened.enter_context(path.open("ab")) for path in paths]
-        # Descriptions of their own, with places of their own.
+        # The files are opened again, so that they have positions of their own.
         self._read = [opened.enter_context(path.open("rb")) for path in paths]
         return written
 
     def limit(self, seconds: Optional[float]) -> None:
-        """It has so much time from now on."""
+        """Gives the process so many seconds from now on."""
         self._limit = seconds
         self._begun = time.monotonic()
 
@@ -147,7 +151,7 @@ class Process:
             message = self._receive()
             if message is None and self._program.poll() is None and not self._is_late():
                 continue
-            # Whoever has ended may have said something just before.
+            # A process that has ended may have sent a message just before.
             message = message or self._receive(0)
             if message is None:
                 self._died(outcome, late=self._program.poll() is None)
@@ -181,9 +185,9 @@ class Process:
 
     def _interrupted(self, outcome: Outcome, text: str, ends: Optional[str], status: Optional[int]) -> None:
         if ends is not None:
-            # Not 0: this test has not passed.
+            # The status is not 0, because this test has not passed.
             self.stop = pytest.exit.Exception(ends, status or None)
-        # Whoever leaves the debugger has seen how it failed.
+        # A user who leaves the debugger has seen how the test failed.
         if not self._failed:
             how = "was interrupted" if ends is None else f"ended the run: {ends}"
             outcome.sentence, outcome.stacks = f"the test's process under the shim {how}", text
@@ -202,7 +206,7 @@ class Process:
             _show(self._item.config, *values)
 
     def _warn(self, sendable: tuple[Optional[bytes], str, str], filename: str, lineno: int, location: Any) -> None:
-        """As pytest does with a warning of a test."""
+        """Reports a warning of the test as pytest does."""
         pickled, name, said = sendable
         message = unpickled(pickled)
         if not isinstance(message, Warning):
@@ -251,7 +255,7 @@ class Process:
             outcome.sentence += ", before the test was over"
 
     def _finish(self, outcome: Outcome) -> None:
-        """The process ends; what is left of its net goes."""
+        """Waits for the end of the process and removes what is left of its net."""
         if self._waits:
             self._waits = False
             self._receiver.go_on()
@@ -285,10 +289,12 @@ class Process:
                 outcome.sentence = f"the net of the test's process: {e.strerror}"
 
     def stacks(self) -> str:
-        """Where its threads are. Nothing when it cannot say: it is stopped, or has not begun."""
+        """The stacks of its threads. It is empty when the process cannot write them, because it
+        is stopped or has not begun."""
         if self._program.poll() is None:
             before = len(self._stacks())
-            # Before it is prepared for it the signal ends it, and it is to be ended anyway.
+            # Before the process is prepared for the signal, the signal ends it. That does no harm,
+            # because it is to be ended anyway.
             self._program.send_signal(child.STACKS)
             limit = time.monotonic() + 1
             size, same = before, 0
@@ -306,7 +312,7 @@ class Process:
         return ""
 
     def abort(self, when: str, sentence: str) -> Outcome:
-        """Ends it at once."""
+        """Ends the process at once."""
         self._over, self._waits = True, False
         outcome = Outcome(when, sentence=sentence, stacks=self.stacks())
         self._kill()
@@ -320,7 +326,8 @@ class Process:
         self._program.wait()
 
     def _pass_on(self) -> None:
-        """What was written, where that is not captured already; and into the log's file, if there is one."""
+        """Passes on what the process wrote where that is not captured already, and writes its
+        log lines into the log file, if there is one."""
         log = _log_file(self._item.config)
         if log is not None and self._log is not None:
             log.acquire()
@@ -333,7 +340,7 @@ class Process:
             to.write(stream.read().decode(errors="replace"))
 
     def close(self) -> None:
-        """Whatever it does, it ends."""
+        """Ends the process, whatever it does."""
         if self._program.poll() is None:
             self._kill()
         self._pass_on()
@@ -344,7 +351,7 @@ class Process:
 
 
 def _count_subtest(item: pytest.Item) -> None:
-    """So that pytest says of the test that it contains one that failed."""
+    """Makes pytest say of the test that it contains a subtest that failed."""
     with contextlib.suppress(ImportError, AttributeError, KeyError):
         from _pytest.subtests import failed_subtests_key
 
@@ -352,13 +359,13 @@ def _count_subtest(item: pytest.Item) -> None:
 
 
 def _log_file(config: pytest.Config) -> Any:
-    """Who writes what is logged into a file, if one was asked for."""
+    """The handler that writes log lines into a file, if a log file was asked for."""
     handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
     return None if handler is None or handler.baseFilename == os.devnull else handler
 
 
 def _show(config: pytest.Config, how: str, arguments: list[Any], keywords: dict[str, Any]) -> None:
-    """Something for the terminal, as it is below the capture."""
+    """Shows something on the terminal, which is below the capture."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.pluginmanager.getplugin("capturemanager")
     if reporter is not None:
@@ -367,8 +374,8 @@ def _show(config: pytest.Config, how: str, arguments: list[Any], keywords: dict[
 
 
 def _terminal(config: pytest.Config) -> Optional[list[int]]:
-    """Standard input, output and error as they are below the capture, for a debugger in the process. None
-    without a capture."""
+    """Standard input, output and error as they are below the capture, for a debugger in the
+    process. It is None without a capture."""
     capture = config.pluginmanager.getplugin("capturemanager")
     if capture is None or not capture.is_globally_capturing():
         return None
@@ -391,16 +398,16 @@ def _request(item: pytest.Item, dir: Path, terminal: Optional[list[int]]) -> dic
         "inifilename": str(config.inipath) if config.inipath else None,
     }
     if _log_file(config) is not None:
-        # This one goes on to write into its own.
+        # This process goes on to write into its own log file.
         options.update(log_file=str(dir / "log"), log_file_mode="w")
-    # It stands for the tests of the whole run.
+    # These are the tests of the whole run.
     options.pop("file_or_dir", None)
     for name, value in list(options.items()):
         try:
             pickle.dumps(value)
         except (pickle.PicklingError, TypeError, AttributeError):
             del options[name]
-    # Not the item's own id, to which pytest-xdist may have added a group.
+    # This is not the item's own id, to which pytest-xdist may have added a group.
     inside = [item.name, *(node.name for node in item.listchain()[-2::-1] if isinstance(node, pytest.Class))]
     return {
         "options": pickle.dumps(options),
@@ -416,13 +423,14 @@ def _request(item: pytest.Item, dir: Path, terminal: Optional[list[int]]) -> dic
 
 
 def _basetemp(config: pytest.Config) -> Optional[str]:
-    """Its temporary directories are kept, and go, with those of the run."""
+    """A base for its temporary directories inside that of the run, so that they are kept and
+    removed with those of the run."""
     factory = getattr(config, "_tmp_path_factory", None)
     return None if factory is None else str(factory.mktemp("memtun-shim"))
 
 
 def _coverage(item: pytest.Item) -> Optional[dict[str, Any]]:
-    """How pytest-cov measures, if it does."""
+    """How pytest-cov measures; None if it does not."""
     plugin = item.config.pluginmanager.getplugin("_cov")
     controller = getattr(plugin, "cov_controller", None)
     if controller is None or getattr(controller, "cov", None) is None:

@@ -1,5 +1,5 @@
-"""What is said of a net when a test fails: interfaces with their counters, the last packets, the programs and
-their output."""
+"""The section on a net in the report of a failed test: interfaces with their counters, the last
+packets, and the programs with their output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _LINES = 40
 
 
 def of(net: Net) -> str:
-    """The section. What cannot be said any more is left out: the test's own failure matters more."""
+    """The text of the section. What can no longer be found out is left out, because the test's
+    own failure matters more."""
     try:
         return "\n".join(_lines(net))
     except Error as e:
@@ -53,7 +54,7 @@ def _lines(net: Net) -> Iterator[str]:
 
 
 def _interfaces(net: Net) -> list[Interface]:
-    """Those that are there, and those that the test has used and that are gone."""
+    """The interfaces that exist, and those that the test has used and that are gone."""
     living = net.interfaces()
     gone = [i for i in net._interfaces.values() if i not in living]
     return sorted([*living, *gone], key=lambda i: i.info().index)
@@ -76,5 +77,5 @@ def _packets(net: Net, interfaces: list[Interface]) -> list[str]:
 
 
 def _clock(time_ns: int) -> str:
-    """Time of day, microseconds."""
+    """The time of day with microseconds."""
     return time.strftime("%H:%M:%S", time.localtime(time_ns // 10**9)) + f".{time_ns // 1000 % 10**6:06}"

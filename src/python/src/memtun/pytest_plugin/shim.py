@@ -1,9 +1,10 @@
 """The marker ``memtun_shim``: a test's own process under the shim.
 
-A library can only be preloaded when a process starts. So such a test is run by another pytest, of the same
-configuration, in a process of its own. Here the test has its three phases as every other; each waits for the
-same phase there and gives its report out. So whoever runs a test again, forks for it, stops after it or
-counts it sees nothing special, and a process that dies, hangs or is interrupted is a phase that failed."""
+A library can only be preloaded when a process starts. So another pytest with the same
+configuration runs such a test in a process of its own. In this process the test has its three
+phases as every other test has; each waits for the same phase in the other process and takes over
+its report. So a plugin that runs a test again, forks for it, stops after it or counts it sees
+nothing special, and a process that dies, hangs or is interrupted is a phase that failed."""
 
 from __future__ import annotations
 
@@ -31,39 +32,40 @@ _TOLD = pytest.StashKey[bool]()
 
 
 def is_child() -> bool:
-    """Is this the process that the test was given?"""
+    """Is this the process that was started for the test?"""
     return child.request() is not None
 
 
 def captures(config: pytest.Config) -> bool:
-    """Does the run capture output? With -s people want to see it when it is written."""
+    """Does the run capture output? With -s people want to see output when it is written."""
     asked = child.request()
     return bool(asked["captures"] if asked is not None else config.getoption("capture") != "no")
 
 
 def runs(item: object) -> bool:
-    """Is it a test that has the marker, and is not in its own process?"""
+    """Is the item a test that has the marker, and is this not its own process?"""
     return isinstance(item, pytest.Item) and not is_child() and item.get_closest_marker("memtun_shim") is not None
 
 
 def memtun_shim(
     link: Optional[str] = None, devices: Optional[Iterable[Argument]] = None
 ) -> tuple[Optional[str], Optional[Iterable[Argument]]]:
-    """The marker's own arguments; Python says what is wrong with others."""
+    """Checks the marker's arguments; Python says what is wrong with others."""
     return link, devices
 
 
 class _Done(Exception):
-    """The phase is over: nobody else need do anything for it."""
+    """The phase is over, and no other plugin has to do anything for it."""
 
 
 class Phases:
-    """Each waits for the same one there. Nobody else sets this test up or calls it here: its fixtures, and what
-    others do before it, are there."""
+    """Lets each phase wait for the same one in the test's process. No other plugin sets this
+    test up or calls it in this process, because its fixtures, and what plugins do before it, are
+    in the other one."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Starts the process."""
+        """Starts the process and waits for the setup."""
         if not runs(item):
             return
         end(item)
@@ -83,15 +85,15 @@ class Phases:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Waits for the test."""
+        """Waits for the test's call."""
         if runs(item):
             _phase(item, "call")
             raise _Done
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: Optional[pytest.Item]) -> None:
-        """Waits for the end. Of the tests before this one the fixtures that this one could have used are still
-        there."""
+        """Waits for the teardown. Fixtures of earlier tests that this one could have used still
+        exist until then."""
         if runs(item):
             _phase(item, "teardown")
             item.session._setupstate.teardown_exact(nextitem)
@@ -99,33 +101,34 @@ class Phases:
 
 
 class Quiet:
-    """The other half: for everybody around it, a phase that is over has ended well. Its outcome is in its
-    report."""
+    """The other half: for every plugin around a phase that is over, the phase has ended well.
+    Its outcome is in its report."""
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_setup(self) -> Generator[None, Any, None]:
-        """Innermost."""
+        """Ends the phase well; this is the innermost wrapper."""
         _quiet((yield))
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_call(self) -> Generator[None, Any, None]:
-        """Innermost."""
+        """Ends the phase well; this is the innermost wrapper."""
         _quiet((yield))
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_teardown(self) -> Generator[None, Any, None]:
-        """Innermost."""
+        """Ends the phase well; this is the innermost wrapper."""
         _quiet((yield))
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-        """Innermost: whoever looks at reports sees the one that the process made."""
+        """Puts the report of the test's process in place of this process's. This is the
+        innermost wrapper, so that every plugin that looks at reports sees that one."""
         outcome = item.stash.get(_OUTCOME, None)
         if outcome is None:
             yield
             return
         del item.stash[_OUTCOME]
-        # What failed here is not to be covered up: not by what went well there.
+        # A failure in this process must not be covered up by a success in the other one.
         happened = call.excinfo is not None
         if not happened:
             if outcome.sentence is not None:
@@ -148,8 +151,8 @@ def _quiet(outcome: Any) -> None:
 
 
 def forget_exception(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """The report is made. A debugger that looks at the exception has done so in the process, or finds nothing
-    there."""
+    """Forgets the exception after the report is made. A debugger that looks at the exception has
+    done so in the process, or finds nothing there."""
     if item.stash.get(_TOLD, False):
         del item.stash[_TOLD]
         call.excinfo = None
@@ -162,17 +165,17 @@ def _phase(item: pytest.Item, when: str) -> None:
     try:
         item.stash[_OUTCOME] = process.phase(when)
     except BaseException as e:
-        # A time that is over, Ctrl-C, whatever else: the test ends with its wait.
+        # The wait was ended by a time limit, a Ctrl-C or something else, and the test ends with it.
         sentence = f"{type(e).__name__} while the test's process was waited for"
         item.stash[_OUTCOME] = process.abort(when, sentence)
         raise
     if process.stop is not None:
-        # It said so: as in a test without the marker, the whole run ends.
+        # The process said so: the whole run ends, as it does in a test without the marker.
         raise process.stop
 
 
 def end(item: pytest.Item) -> None:
-    """Whatever became of its phases, its process ends."""
+    """Ends the test's process, whatever became of its phases."""
     process = item.stash.get(_PROCESS, None)
     if process is not None:
         del item.stash[_PROCESS]
@@ -180,7 +183,7 @@ def end(item: pytest.Item) -> None:
 
 
 def interrupted(item: pytest.Item) -> None:
-    """The run ends within this test, which has no report yet."""
+    """Reports the test when the run ends within it, before it has a report."""
     outcome = item.stash.get(_OUTCOME, None)
     if outcome is None or not outcome.failed:
         return
@@ -201,12 +204,12 @@ def interrupted(item: pytest.Item) -> None:
 
 
 class Timer:
-    """pytest-timeout's timer of a marked test runs in the test's process, where it knows the stack. Here the
-    process is given a little longer, should it not react."""
+    """Lets pytest-timeout's timer of a marked test run in the test's process, where it knows the
+    stack. This process gives the other one a little longer, in case it does not react."""
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> Optional[bool]:
-        """Instead of the timer."""
+        """Sets a limit for the process in place of the timer."""
         if not runs(item):
             return None
         item.stash[_LIMIT] = settings.timeout
@@ -217,12 +220,13 @@ class Timer:
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_cancel_timer(self, item: pytest.Item) -> Optional[bool]:
-        """There is none."""
+        """Does nothing, because there is no timer."""
         return True if runs(item) else None
 
 
 def _leave_xfail_to_the_child(item: pytest.Item) -> None:
-    """What is expected there can depend on the shim; its report says what came of it."""
+    """Turns off xfail in this process: what is expected in the other one can depend on the shim,
+    and its report says what came of it."""
     with contextlib.suppress(ImportError):
         from _pytest.skipping import xfailed_key
 
@@ -230,7 +234,8 @@ def _leave_xfail_to_the_child(item: pytest.Item) -> None:
 
 
 def _judge_here(item: pytest.Item) -> None:
-    """The process cannot say any more whether it was expected to fail."""
+    """Judges an expected failure in this process when the other one can no longer say whether
+    the failure was expected."""
     with contextlib.suppress(Exception):
         from _pytest.skipping import evaluate_xfail_marks, xfailed_key
 
@@ -238,7 +243,8 @@ def _judge_here(item: pytest.Item) -> None:
 
 
 def _leave_stacks_to_the_child(item: pytest.Item) -> None:
-    """pytest's faulthandler_timeout: the process has the same."""
+    """Turns off pytest's faulthandler_timeout in this process, because the other one has the
+    same."""
     with contextlib.suppress(ValueError):
         if float(item.config.getini("faulthandler_timeout") or 0) > 0:
             import faulthandler
@@ -247,11 +253,11 @@ def _leave_stacks_to_the_child(item: pytest.Item) -> None:
 
 
 def start(path: str) -> int:
-    """What the test's process begins with."""
+    """Runs the test in its own process, which begins with this."""
     with open(path, "rb") as file:
         asked = pickle.load(file)
     os.unlink(path)
     if asked["captures"]:
-        # As for a test in the process that captures.
+        # Standard input is the same as that of a test in the process that captures.
         sys.stdin = DontReadFromInput()
     return child.main(asked)

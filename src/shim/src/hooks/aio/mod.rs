@@ -1,8 +1,9 @@
 //! POSIX asynchronous I/O on tunnels (aio(7)).
 //!
-//! libc's own runs in helper threads that make system calls inside libc, past every hook. For a tunnel this is the same
-//! once more: a program that asks for asynchronous I/O asks for helper threads, so here, and only here, the library has
-//! some. As libc's, they carry out the requests on one descriptor one after the other; they live while there are any.
+//! libc carries requests out in helper threads, which make system calls inside libc, past every
+//! hook. For a tunnel this is done here in the same way: a program that asks for asynchronous I/O
+//! asks for helper threads, so here, and only here, the library has some. As in libc, they carry
+//! out the requests on one descriptor one after the other, and live while there are any.
 //!
 //! | module | subject |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | `waiters` | who waits |
 //! | `notify` | the threads, and how the program is told |
 //!
-//! What concerns no tunnel is libc's, also in lists of both.
+//! libc handles what concerns no tunnel, also in lists of both.
 
 mod notify;
 mod requests;
@@ -32,31 +33,31 @@ type List = *const *const Control;
 /// Is the request for a tunnel?
 #[inline]
 fn is_for_tunnel(control: *const Control) -> bool {
-    // SAFETY: NULL, or the caller's request; plain data.
+    // SAFETY: the pointer is NULL or the caller's request, which is plain data.
     table::any()
         && !control.is_null()
         && unsafe { crate::uaccess::read(std::ptr::addr_of!((*control).descriptor)) }
             .is_ok_and(is_tunnel)
 }
 
-/// libc's aio_suspend for what is libc's, else a sleep.
+/// Calls libc's aio_suspend for libc's requests; without any it sleeps.
 extern "C" fn host_suspend(list: List, count: c_int, time: *const timespec) -> c_int {
     if count > 0 {
         real!(aio_suspend(list, count, time))
     } else {
-        // SAFETY: the caller's time.
+        // SAFETY: the time is the caller's argument.
         unsafe { libc::nanosleep(time, std::ptr::null_mut()) }
     }
 }
 
 fn list_has_tunnel(list: List, count: c_int) -> bool {
-    // SAFETY: the caller's array of `count` pointers.
+    // SAFETY: the caller gave an array of `count` pointers.
     table::any()
         && !list.is_null()
         && (0..count.max(0) as usize).any(|i| is_for_tunnel(unsafe { *list.add(i) }))
 }
 
-/// lio_listio(3) of a list with a tunnel in it.
+/// lio_listio(3) for a list with a tunnel in it.
 fn listio(mode: c_int, list: List, count: c_int, event: *const Event) -> c_int {
     let refuse = |e: c_int| errno::give::<c_int>(Err(Errno(e))) as c_int;
     if mode != libc::LIO_WAIT && mode != libc::LIO_NOWAIT {
@@ -64,7 +65,7 @@ fn listio(mode: c_int, list: List, count: c_int, event: *const Event) -> c_int {
     }
     let mut refused = false;
     for i in 0..count.max(0) as usize {
-        // SAFETY: the caller's array of `count` requests.
+        // SAFETY: the caller gave an array of `count` requests.
         let (control, operation) = unsafe {
             let control = (*list.add(i)).cast_mut();
             match crate::uaccess::read(control) {

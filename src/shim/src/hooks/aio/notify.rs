@@ -18,8 +18,8 @@ pub struct Event {
 
 pub type Main = extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// Starts a thread that nobody joins. It takes no signals but the C library's own and those of memory, which are ours to
-/// handle.
+/// Starts a thread that nobody joins. It blocks all signals but the C library's own and those of
+/// memory accesses, which this library handles.
 pub fn start(main: Main, argument: *mut c_void) -> bool {
     const MEMORY: u64 = 1 << (libc::SIGBUS - 1) | 1 << (libc::SIGSEGV - 1);
     const OPEN: u64 = MEMORY | 1 << (32 - 1) | 1 << (33 - 1);
@@ -34,7 +34,8 @@ pub fn start(main: Main, argument: *mut c_void) -> bool {
 fn start_as_is(main: Main, argument: *mut c_void, given: *const libc::pthread_attr_t) -> bool {
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     let mut own = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: places of our own; the program's attributes are valid as long as the request is, which is libc's rule too.
+    // SAFETY: the places are our own; the program's attributes are valid as long as the request is,
+    // which libc demands as well.
     unsafe {
         if !given.is_null() {
             return libc::pthread_create(thread.as_mut_ptr(), given, main, argument) == 0;
@@ -47,7 +48,7 @@ fn start_as_is(main: Main, argument: *mut c_void, given: *const libc::pthread_at
     }
 }
 
-/// Tells the program that a request or a list is done, as it asked.
+/// Tells the program that a request or a list is done, in the way in which it asked for that.
 pub fn notify(event: &Event) {
     match event.notify {
         libc::SIGEV_SIGNAL => {
@@ -60,7 +61,8 @@ pub fn notify(event: &Event) {
             };
             // SAFETY: getuid(2) touches no memory.
             let user = unsafe { libc::getuid() };
-            // siginfo_t: si_signo, si_code, si_pid, si_uid, si_value.
+            // The fields of siginfo_t that are filled: si_signo, si_code, si_pid, si_uid and
+            // si_value.
             put(0, &event.signal.to_ne_bytes());
             put(8, &libc::SI_ASYNCIO.to_ne_bytes());
             put(16, &process.to_ne_bytes());
@@ -74,11 +76,12 @@ pub fn notify(event: &Event) {
                 0,
                 0,
             ];
-            // SAFETY: a siginfo_t of our own.
+            // SAFETY: the siginfo_t is our own.
             unsafe { sys::syscall(libc::SYS_rt_sigqueueinfo, args) };
         }
         libc::SIGEV_THREAD => {
-            // SAFETY: from libc's allocator, filled before it is handed on; freed by the thread.
+            // SAFETY: the memory comes from libc's allocator and is filled before it is handed to
+            // the thread, which frees it.
             unsafe {
                 let call = libc::malloc(size_of::<Event>()).cast::<Event>();
                 if !call.is_null() {
@@ -93,9 +96,9 @@ pub fn notify(event: &Event) {
     }
 }
 
-/// The thread of SIGEV_THREAD: it takes signals, as libc's.
+/// The thread of SIGEV_THREAD. It takes signals, as libc's does.
 extern "C" fn call_back(call: *mut c_void) -> *mut c_void {
-    // SAFETY: made by `notify`.
+    // SAFETY: `notify` made this pointer, and nobody else uses it.
     let event = unsafe {
         let event = call.cast::<Event>().read();
         libc::free(call);

@@ -16,8 +16,8 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-/// glibc's struct aiocb on 64-bit machines. What libc keeps to itself is written as libc does, so that aio_error and
-/// aio_return are its own.
+/// glibc's struct aiocb on 64-bit machines. Its private fields are written as libc writes them, so
+/// that libc's own aio_error and aio_return work on it.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Control {
@@ -37,19 +37,19 @@ pub struct Control {
 
 const _: () = assert!(size_of::<Control>() == size_of::<libc::aiocb>());
 
-/// What a request does; the first three are lio_listio's.
+/// What a request does. The first three are the operations of lio_listio.
 pub const READ: c_int = libc::LIO_READ;
 pub const WRITE: c_int = libc::LIO_WRITE;
 const SYNC: c_int = 3;
 
-/// AIO_PRIO_DELTA_MAX.
+/// The value of AIO_PRIO_DELTA_MAX.
 const MOST_PRIORITY: c_int = 20;
 
-/// A request in progress.
+/// A place for a request in progress.
 struct Place {
     control: AtomicPtr<Control>,
     running: AtomicBool,
-    /// What it was when it was made, for the holder of the lock.
+    /// The request as it was when it was made; only the holder of the lock accesses it.
     given: UnsafeCell<MaybeUninit<Given>>,
 }
 
@@ -60,10 +60,10 @@ struct Given {
     order: u32,
 }
 
-// SAFETY: `given` is written and read under the lock only.
+// SAFETY: `given` is written and read only under the lock.
 unsafe impl Sync for Place {}
 
-/// More than these at once are refused with EAGAIN, as too many are by libc.
+/// All places. More requests than these at once are refused with EAGAIN, as libc refuses too many.
 static PLACES: [Place; 256] = [const {
     Place {
         control: AtomicPtr::new(std::ptr::null_mut()),
@@ -75,16 +75,17 @@ static PLACES: [Place; 256] = [const {
 static HELPERS: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
 static ORDER: AtomicU32 = AtomicU32::new(0);
 
-/// The process whose requests stand here: a child of fork(2) has no helpers.
+/// The process whose requests stand here; a child of fork(2) has no helpers.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-/// 0, or the process that holds it. None of this is async-signal-safe in libc either, but for aio_suspend, which takes no
-/// lock here.
+/// The process that holds the lock, or 0. Of the functions that take it libc makes none
+/// async-signal-safe; aio_suspend, which is, takes no lock here.
 static LOCK: AtomicU32 = AtomicU32::new(0);
 
-/// Copies word by word. ThreadSanitizer sees what libc's memcpy does, but not the lock of this library under which that is.
+/// Copies word by word. ThreadSanitizer sees what libc's memcpy does, but not the lock of this
+/// library under which the copy is made, and would report a race.
 ///
 /// # Safety
-/// Both are valid for a `T` of whole words.
+/// Both pointers are valid for a `T` of whole words.
 unsafe fn copy_words<T: Copy>(from: *const T, to: *mut T) {
     const { assert!(size_of::<T>() % size_of::<usize>() == 0 && align_of::<T>() >= align_of::<usize>()) };
     for i in 0..size_of::<T>() / size_of::<usize>() {
@@ -97,7 +98,7 @@ unsafe fn copy_words<T: Copy>(from: *const T, to: *mut T) {
 }
 
 /// # Safety
-/// As [`copy_words`], and initialised.
+/// As for [`copy_words`], and the value is initialised.
 unsafe fn copy_of<T: Copy>(from: *const T) -> T {
     let mut copy = MaybeUninit::uninit();
     // SAFETY: the caller's contract.
@@ -115,7 +116,7 @@ impl Locked {
         loop {
             match LOCK.compare_exchange(0, process, Acquire, Relaxed) {
                 Ok(_) => break,
-                // Another thread of the parent held it when this process was forked.
+                // Another thread of the parent held the lock when this process was forked.
                 Err(other) if other != process => {
                     let _ = LOCK.compare_exchange(other, 0, Acquire, Relaxed);
                 }
@@ -151,7 +152,7 @@ impl Locked {
             .min_by_key(|(_, given)| (given.control.priority, given.order))
     }
 
-    /// Ends a request; the caller lets the lock go and then notifies.
+    /// Ends a request. The caller lets the lock go and then notifies the program.
     fn end(&self, place: &Place, value: ssize_t, error: c_int) {
         let control = place.control.load(Relaxed);
         finish(control, value, error);
@@ -169,13 +170,14 @@ impl Drop for Locked {
 }
 
 pub fn error_place<'a>(control: *const Control) -> &'a AtomicI32 {
-    // SAFETY: a request of the program's, which it leaves alone while it is in progress; an aligned int.
+    // SAFETY: the request is the program's, which leaves it alone while it is in progress; the
+    // field is an aligned int.
     unsafe { AtomicI32::from_ptr(std::ptr::addr_of!((*control).error).cast_mut()) }
 }
 
-/// What aio_error and aio_return will say.
+/// Stores what aio_error and aio_return will say.
 fn finish(control: *mut Control, value: ssize_t, error: c_int) {
-    // SAFETY: as in `error_place`.
+    // SAFETY: the request is the program's, which leaves it alone while it is in progress.
     unsafe { std::ptr::addr_of_mut!((*control).value).write(value) };
     error_place(control).store(error, Release);
 }
@@ -184,7 +186,7 @@ pub fn in_progress(control: *const Control) -> bool {
     error_place(control).load(Acquire) == libc::EINPROGRESS
 }
 
-/// Is this request one of ours?
+/// Is this request carried out here?
 pub fn is_ours(control: *const Control) -> bool {
     !control.is_null()
         && PLACES
@@ -192,7 +194,7 @@ pub fn is_ours(control: *const Control) -> bool {
             .any(|place| place.control.load(Acquire) == control.cast_mut())
 }
 
-/// Is any request of ours in progress?
+/// Is any request in progress that is carried out here?
 pub fn any() -> bool {
     PROCESS.load(Relaxed) != 0
         && PLACES
@@ -204,9 +206,9 @@ pub fn refuse(e: c_int) -> c_int {
     errno::give::<c_int>(Err(Errno(e))) as c_int
 }
 
-/// aio_read(3), aio_write(3).
+/// Accepts a request of aio_read(3) or aio_write(3).
 pub fn submit(control: *mut Control, operation: c_int) -> c_int {
-    // SAFETY: plain data.
+    // SAFETY: a request is plain data.
     let given = match unsafe { uaccess::read(control) } {
         Ok(given) => given,
         Err(e) => return refuse(e.0),
@@ -222,7 +224,7 @@ pub fn submit(control: *mut Control, operation: c_int) -> c_int {
     refuse(error)
 }
 
-/// aio_fsync(3), which the driver refuses in the end.
+/// Accepts a request of aio_fsync(3), which the driver refuses in the end.
 pub fn submit_sync(how: c_int, control: *mut Control) -> c_int {
     if how != libc::O_SYNC && how != libc::O_DSYNC {
         return refuse(libc::EINVAL);
@@ -230,7 +232,7 @@ pub fn submit_sync(how: c_int, control: *mut Control) -> c_int {
     submit(control, SYNC)
 }
 
-/// False when there is no room, or no thread to be had.
+/// Enters a request. Returns false when there is no room, or no thread to be had.
 fn enqueue(control: *mut Control, given: Control, operation: c_int) -> bool {
     let lock = Locked::take();
     let Some(place) = PLACES.iter().find(|p| p.control.load(Relaxed).is_null()) else {
@@ -262,7 +264,7 @@ fn enqueue(control: *mut Control, given: Control, operation: c_int) -> bool {
     true
 }
 
-/// A helper's life: the requests on one descriptor.
+/// The main function of a helper, which carries out the requests on one descriptor.
 extern "C" fn help(fd: *mut c_void) -> *mut c_void {
     let fd = fd as usize as c_int;
     loop {
@@ -289,14 +291,15 @@ fn carry_out(given: &Given) -> (ssize_t, c_int) {
         offset,
         ..
     } = given.control;
-    // SAFETY: the program's arguments for these calls, which it leaves alone while the request is in progress.
+    // SAFETY: these are the program's arguments for these calls, which it leaves alone while the
+    // request is in progress.
     let value = unsafe {
         let at = match given.operation {
             READ => rw::my_pread64(fd, buffer, size, offset),
             WRITE => rw::my_pwrite64(fd, buffer, size, offset),
             _ => libc::fsync(fd) as ssize_t,
         };
-        // The descriptor has become another file's, which has no offsets.
+        // The descriptor has become another file's, and the file has no offsets.
         match (given.operation, errno::get()) {
             (READ, libc::ESPIPE) if at < 0 => rw::my_read(fd, buffer, size),
             (WRITE, libc::ESPIPE) if at < 0 => rw::my_write(fd, buffer, size),
@@ -306,7 +309,8 @@ fn carry_out(given: &Given) -> (ssize_t, c_int) {
     (value, if value < 0 { errno::get() } else { 0 })
 }
 
-/// aio_cancel(3) on a descriptor that has requests here. None when there are none: libc then knows.
+/// aio_cancel(3) on a descriptor that has requests here. It is `None` when there are none, and then
+/// libc answers.
 pub fn cancel(fd: c_int, control: *const Control) -> Option<c_int> {
     const CANCELED: c_int = 0;
     const NOT_CANCELED: c_int = 1;
@@ -317,7 +321,7 @@ pub fn cancel(fd: c_int, control: *const Control) -> Option<c_int> {
     let lock = Locked::take();
     lock.requests(fd).next()?;
     if !control.is_null() {
-        // SAFETY: the caller's request; a plain number.
+        // SAFETY: the request is the caller's, and the field a plain number.
         let of = unsafe { uaccess::read(std::ptr::addr_of!((*control).descriptor)) };
         if of != Ok(fd) {
             drop(lock);

@@ -12,20 +12,20 @@ use libc::{c_int, c_void, sem_t, timespec};
 use memtun_sys as sys;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// What a look at a list says.
+/// The result of a look at a list.
 #[derive(PartialEq)]
 enum Look {
-    /// Something is done, or nothing is to be waited for.
+    /// A request is done, or there is nothing to wait for.
     Done,
-    /// All of what is left is ours.
+    /// All that is left is carried out here.
     Ours,
-    /// Ours and libc's.
+    /// Some requests are carried out here and some by libc.
     Mixed,
-    /// Libc's alone.
+    /// All that is left is carried out by libc.
     Theirs,
 }
 
-/// The list of aio_suspend.
+/// The list that aio_suspend was given.
 #[derive(Clone, Copy)]
 struct List {
     array: *const *const Control,
@@ -35,7 +35,7 @@ struct List {
 impl List {
     fn each(self) -> impl Iterator<Item = *const Control> {
         let count = self.count.max(0) as usize;
-        // SAFETY: the caller's array of `count` pointers.
+        // SAFETY: the caller gave an array of `count` pointers.
         (0..count).map(move |i| unsafe { *self.array.add(i) })
     }
 }
@@ -62,14 +62,14 @@ extern "C" fn look(list: List, all: bool) -> Look {
     }
 }
 
-/// How often somebody looks who cannot be woken, in nanoseconds.
+/// Time in nanoseconds between the looks of a waiter that cannot be woken.
 const MOMENT: u64 = 2_000_000;
 
-/// The real aio_suspend on what is not ours, or a sleep.
+/// Calls the real aio_suspend for libc's requests; without any it sleeps.
 type Host = extern "C" fn(*const *const Control, c_int, *const timespec) -> c_int;
 
-/// aio_suspend(3) when a request of ours may be in the list. No frame here has anything to clean up: the thread may be
-/// cancelled while it waits.
+/// aio_suspend(3) for a list that may have a request that is carried out here. No frame here has
+/// anything to clean up, because the thread may be cancelled while it waits.
 pub extern "C" fn suspend(
     array: *const *const Control,
     count: c_int,
@@ -79,12 +79,12 @@ pub extern "C" fn suspend(
     wait(List { array, count }, time, false, host)
 }
 
-/// Is there something in the list that is ours?
+/// Is a request of the list carried out here?
 pub extern "C" fn concerns(array: *const *const Control, count: c_int) -> bool {
     any() && List { array, count }.each().any(is_ours)
 }
 
-/// Waits until one of the list is done, or `all`.
+/// Waits until one request of the list is done, or all of them if `all` is true.
 extern "C" fn wait(list: List, time: *const timespec, all: bool, host: Host) -> c_int {
     let end = end_of(time);
     let waiter = begin_wait();
@@ -93,7 +93,7 @@ extern "C" fn wait(list: List, time: *const timespec, all: bool, host: Host) -> 
         match (look(list, all), waiter) {
             (Look::Done, _) => break 0,
             (Look::Ours, Some(waiter)) => {
-                // SAFETY: initialised by `begin_wait`.
+                // SAFETY: `begin_wait` initialised the semaphore.
                 let answer = unsafe {
                     let semaphore = waiter.semaphore.get().cast::<sem_t>();
                     match end {
@@ -128,7 +128,8 @@ extern "C" fn wait(list: List, time: *const timespec, all: bool, host: Host) -> 
     answer
 }
 
-/// What libc may be asked to wait for: its own requests. Ours, of which it knows nothing, look done to it.
+/// Gathers the requests that libc may be asked to wait for, which are its own. Those that are
+/// carried out here would look done to libc.
 #[inline(never)]
 extern "C" fn gather(list: List, what: Look, theirs: &mut [*const Control; 64]) -> c_int {
     let mut count = 0;
@@ -144,10 +145,10 @@ extern "C" fn gather(list: List, what: Look, theirs: &mut [*const Control; 64]) 
     count
 }
 
-/// The end of a wait by the monotonic clock; 0 for none.
+/// The end of a wait in nanoseconds of the monotonic clock; 0 when the wait has no end.
 #[inline(never)]
 extern "C" fn end_of(time: *const timespec) -> u64 {
-    // SAFETY: NULL, or the caller's time; plain numbers.
+    // SAFETY: the pointer is NULL or the caller's time, which is plain numbers.
     match (!time.is_null()).then(|| unsafe { uaccess::read(time) }.ok()) {
         Some(Some(t)) => (t.tv_sec.max(0) as u64)
             .saturating_mul(1_000_000_000)
@@ -174,7 +175,8 @@ extern "C" fn on_the_clock(left: u64) -> timespec {
     }
 }
 
-/// A list of lio_listio whose end is to be told: from libc's allocator, with the list behind it.
+/// A list of lio_listio whose end is to be told to the program. It comes from libc's allocator,
+/// with the list behind it.
 #[repr(C)]
 struct Group {
     event: Event,
@@ -182,7 +184,8 @@ struct Group {
     count: c_int,
 }
 
-/// lio_listio(3) waits, or a thread does for it.
+/// Waits until every request of the list is done: for lio_listio(3) with LIO_WAIT, or in a thread
+/// that waits for it.
 pub fn wait_for_list(array: *const *const Control, count: c_int, host: Host) -> c_int {
     let list = List { array, count };
     if wait(list, std::ptr::null(), true, host) < 0 {
@@ -198,20 +201,21 @@ pub fn wait_for_list(array: *const *const Control, count: c_int, host: Host) -> 
     }
 }
 
-/// Tells the program when every request of the list is done. False when no thread is to be had.
+/// Arranges that the program is told when every request of the list is done. Returns false when no
+/// thread is to be had.
 pub fn tell_of_list(
     array: *const *const Control,
     count: c_int,
     event: *const Event,
     host: Host,
 ) -> bool {
-    // SAFETY: NULL, or the caller's event; plain data.
+    // SAFETY: the pointer is NULL or the caller's event, which is plain data.
     let event = match unsafe { uaccess::read(event) } {
         Ok(event) if event.notify != libc::SIGEV_NONE => event,
         _ => return true,
     };
     let room = size_of::<Group>() + count.max(0) as usize * size_of::<*const Control>();
-    // SAFETY: from libc's allocator, with room for the group and its list.
+    // SAFETY: the memory comes from libc's allocator, with room for the group and its list.
     unsafe {
         let group = libc::malloc(room).cast::<Group>();
         if group.is_null() {
@@ -230,7 +234,7 @@ pub fn tell_of_list(
 
 extern "C" fn tell(group: *mut c_void) -> *mut c_void {
     let group = group.cast::<Group>();
-    // SAFETY: made by `tell_of_list`, and freed here.
+    // SAFETY: `tell_of_list` made this pointer, and it is freed here.
     unsafe {
         let Group { event, host, count } = group.read();
         let array = group.add(1).cast::<*const Control>();

@@ -1,4 +1,4 @@
-//! Who waits in aio_suspend(3).
+//! The threads that wait in aio_suspend(3).
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding: a thread may be cancelled in these waits; no C code calls them"
@@ -12,15 +12,15 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// Somebody in aio_suspend.
+/// A place for a thread that waits in aio_suspend.
 pub struct Waiter {
-    /// FREE, TAKEN or WAITS.
+    /// One of FREE, TAKEN and WAITS.
     pub state: AtomicU32,
     /// Posted when a request is done.
     pub semaphore: UnsafeCell<MaybeUninit<sem_t>>,
 }
 
-// SAFETY: a semaphore is made for many threads; it is initialised by whoever took the free place.
+// SAFETY: a semaphore is made for many threads, and whoever took the free place initialised it.
 unsafe impl Sync for Waiter {}
 
 pub const FREE: u32 = 0;
@@ -34,22 +34,23 @@ static WAITERS: [Waiter; 64] = [const {
     }
 }; 64];
 
-/// A child of fork(2) has none of its parent's threads.
+/// Frees all places in a child of fork(2), which has none of its parent's threads.
 pub fn forget_waiters() {
     for waiter in &WAITERS {
         waiter.state.store(FREE, Relaxed);
     }
 }
 
-/// A request is done.
+/// Wakes all waiters, because a request is done.
 pub fn wake_waiters() {
     for waiter in WAITERS.iter().filter(|w| w.state.load(Acquire) == WAITS) {
-        // SAFETY: initialised before it waits; a post too many wakes the next user of the place once for nothing.
+        // SAFETY: the semaphore is initialised before its waiter waits; a post too many wakes the
+        // next user of the place once for nothing.
         unsafe { libc::sem_post(waiter.semaphore.get().cast()) };
     }
 }
 
-/// A place to wait in; None when there are too many.
+/// Takes a place to wait in; `None` when there are too many waiters.
 #[inline(never)]
 pub extern "C" fn begin_wait() -> Option<&'static Waiter> {
     let free = |w: &&Waiter| {
@@ -58,7 +59,7 @@ pub extern "C" fn begin_wait() -> Option<&'static Waiter> {
             .is_ok()
     };
     let waiter = WAITERS.iter().find(free)?;
-    // SAFETY: taken by us, so nobody waits on it.
+    // SAFETY: this call has taken the place, so nobody waits on its semaphore.
     unsafe { libc::sem_init(waiter.semaphore.get().cast(), 0, 0) };
     waiter.state.store(WAITS, Release);
     Some(waiter)

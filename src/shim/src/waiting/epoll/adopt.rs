@@ -1,9 +1,13 @@
-//! Epoll instances that this process got from somebody else: what is registered stands in /proc/self/fdinfo.
+//! Epoll instances that this process got from somebody else: what is registered stands in
+//! /proc/self/fdinfo.
 #![forbid(unsafe_code)]
 
-use super::registrations::{self, mark, Target, EXCLUSIVE, OUT, OUT_LEFT_OUT};
-use super::{instances, registrations::EDGE};
-use crate::{net, table};
+use super::registrations::{
+    self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, SHOT_LEFT_OUT,
+};
+use super::{instances, sharing};
+use crate::waiting::state::State;
+use crate::{errno, net, table};
 use libc::{c_int, epoll_event};
 use memtun_abi::Errno;
 use memtun_kernel::net::Local;
@@ -24,18 +28,107 @@ pub fn is_epoll(fd: c_int) -> bool {
     sys::path_of_fd(fd, &mut link) == Ok(b"anon_inode:[eventpoll]")
 }
 
-/// A descriptor has arrived, by exec or in a message: enters what it has registered, if it is an epoll's.
+/// A descriptor has arrived, by exec or in a message: enters what it has registered, if it is an
+/// epoll's.
 #[cold]
 pub fn adopt(fd: c_int) {
     if !crate::process::owns_memory() || !is_epoll(fd) {
         return;
     }
     match instances::sibling(fd) {
-        Some(sibling) => return instances::duplicated(sibling, fd, registrations::instance_ended),
+        Some(sibling) => {
+            instances::duplicated(sibling, fd, registrations::instance_ended);
+            return sharing::arrived(fd);
+        }
         None => instances::created(fd, registrations::instance_ended),
     }
+    sharing::arrived(fd);
     if let Err(e) = each_line(fd, |line| enter(fd, line)) {
         log::debug!("what epoll descriptor {fd} has registered is not known: {e}");
+    }
+}
+
+/// Brings what is known of shared instances in line with the kernel, if another process has changed
+/// some.
+#[inline]
+pub fn catch_up() {
+    if sharing::is_behind() {
+        errno::keep(|| sharing::catch_up(read_anew));
+    }
+}
+
+fn read_anew(epoll: c_int) {
+    if !may(Extra::Files) {
+        return;
+    }
+    let instance = instances::of(epoll);
+    let mut there: Vec<(c_int, u64)> = Vec::new();
+    let read = each_line(epoll, |line| {
+        there.push((line.number, line.inode));
+        match registrations::of(instance).find(|r| line.is_of(r)) {
+            Some(known) => renew(known, line),
+            None => enter(epoll, line),
+        }
+    });
+    if read.is_err() {
+        return;
+    }
+    for known in registrations::of(instance) {
+        let is_there = |(number, inode): &(c_int, u64)| match known.target() {
+            Target::Tunnel(of) => *number == known.number() && *inode == of,
+            Target::Epoll(_) => *number == known.number(),
+        };
+        if !there.iter().any(is_there) {
+            known.forget();
+        }
+    }
+}
+
+/// The kernel's registration is known, and may be another process's work since.
+fn renew(known: &Registration, line: &Line) {
+    let (told, asked, is_same) = (line.told(), line.asked(), line.data == known.data());
+    if !matches!(known.target(), Target::Tunnel(_)) {
+        return known.ask(asked, line.data);
+    }
+    if known.is_fixed() {
+        known.fix_with_shot_hidden(line.hides_shot());
+    }
+    let is_quiet = told == registrations::told(known.events(), mark::QUIET);
+    if is_same && is_quiet && told & EXCLUSIVE != 0 && known.mark() < mark::GONE {
+        // It carries no sign of what was left out.
+        return known.set_mark(mark::QUIET);
+    }
+    if is_same && asked == known.events() && known.mark() < mark::GONE {
+        // Others change what the kernel is told.
+        match line.mark(true) {
+            mark::QUIET => known.set_mark(mark::QUIET),
+            new if known.mark() == mark::QUIET => known.set_mark(new),
+            mark::FRESH if line.is_fresh() && known.state() != State::Plain => {
+                known.set_mark(mark::FRESH);
+            }
+            _ => {}
+        }
+        return;
+    }
+    let is_own = match known.mark() {
+        mark::GONE => told == 0,
+        mark::DEAD | mark::SPENT => is_fired(known.mark(), told),
+        // The interface was deleted, which this process finds for itself.
+        _ => told == 0 && known.state() == State::Error,
+    };
+    if !is_same || !is_own {
+        known.ask(asked, line.data);
+        known.set_listed(false);
+        known.set_mark(line.mark(true));
+    }
+}
+
+/// Has this single shot, which carries nothing or only wakes who sleeps, been fired?
+fn is_fired(mark: u32, told: u32) -> bool {
+    match mark {
+        mark::DEAD => told & !(libc::EPOLLOUT as u32 | SHOT) == 0,
+        mark::SPENT => told & !(EDGE | SHOT | EXCLUSIVE) == 0,
+        _ => false,
     }
 }
 
@@ -75,6 +168,47 @@ struct Line {
 }
 
 impl Line {
+    /// What the kernel was told, without what it adds: that is always reported.
+    fn told(&self) -> u32 {
+        self.events & !(libc::EPOLLERR | libc::EPOLLHUP) as u32
+    }
+    /// What the program asked.
+    fn asked(&self) -> u32 {
+        let mut asked = self.told() & !(OUT_LEFT_OUT | SHOT_LEFT_OUT);
+        if self.hides_shot() {
+            asked |= SHOT;
+        }
+        if self.told() & OUT_LEFT_OUT != 0 && asked & OUT == 0 {
+            asked |= libc::EPOLLOUT as u32;
+        }
+        asked
+    }
+    /// Has it been made while the tunnel was not writable, and has nobody cared yet?
+    fn is_fresh(&self) -> bool {
+        self.told() & OUT_LEFT_OUT != 0 && self.told() & OUT != 0
+    }
+    fn hides_shot(&self) -> bool {
+        self.told() & SHOT_LEFT_OUT != 0
+    }
+    fn mark(&self, is_tunnel: bool) -> u32 {
+        let asked = self.asked();
+        if self.told() & OUT_LEFT_OUT != 0 && !self.is_fresh() {
+            return mark::QUIET;
+        }
+        // Whether an edge has been told is not known; one of a tunnel that is down was for nothing.
+        let is_edge = asked & (EDGE | EXCLUSIVE) == EDGE && !self.is_fresh();
+        if is_tunnel && asked & OUT != 0 && !is_edge {
+            return mark::FRESH;
+        }
+        mark::PLAIN
+    }
+    fn is_of(&self, known: &Registration) -> bool {
+        known.number() == self.number
+            && match known.target() {
+                Target::Tunnel(inode) => inode == self.inode,
+                Target::Epoll(_) => is_epoll(self.number),
+            }
+    }
     fn parse(line: &str) -> Option<Line> {
         let field = |name: &str| {
             let at = line.find(name)? + name.len();
@@ -106,36 +240,25 @@ fn enter(epoll: c_int, line: &Line) {
     } else {
         return;
     };
-    // The kernel adds what is always reported.
-    let told = line.events & !(libc::EPOLLERR | libc::EPOLLHUP) as u32;
-    let (asked, is_quiet) = if told & OUT_LEFT_OUT != 0 {
-        (told & !OUT_LEFT_OUT | libc::EPOLLOUT as u32, true)
-    } else {
-        (told, false)
-    };
     let event = epoll_event {
-        events: asked,
+        events: line.asked(),
         u64: line.data,
     };
-    let mark = match target {
-        _ if is_quiet => mark::QUIET,
-        // Whether an edge has been told is not known; one of a tunnel that is down was for nothing.
-        Target::Tunnel(_) if asked & OUT != 0 && asked & (EDGE | EXCLUSIVE) != EDGE => mark::FRESH,
-        _ => mark::PLAIN,
-    };
+    let mark = line.mark(matches!(target, Target::Tunnel(_)));
     let instance = instances::of(epoll);
     registrations::remember(instance, line.number, target, event, mark);
     if !same_number && matches!(target, Target::Tunnel(_)) {
         if let Some(entered) = registrations::find(instance, line.number) {
             match own {
                 Some(_) => entered.number_is_away(),
-                None => entered.fix(),
+                None => entered.fix_with_shot_hidden(line.hides_shot()),
             }
         }
     }
 }
 
-/// How many descriptors are registered with this datum, or at all? None where that cannot be looked at.
+/// How many descriptors are registered with this datum, or at all? None where that cannot be looked
+/// at.
 pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     let mut count = 0;
     if !may(Extra::Files) {

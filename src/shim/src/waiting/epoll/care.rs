@@ -3,8 +3,9 @@
 
 use super::instances::{self, DEEPEST};
 use super::registrations::{
-    self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, WOKEN_BY_DELETION,
+    self, mark, told, Registration, Target, EDGE, EXCLUSIVE, OUT, SHOT, WOKEN_BY_DELETION,
 };
+use super::{adopt, sharing};
 use crate::errno;
 use crate::host;
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
@@ -20,6 +21,10 @@ pub struct Look {
     pub nap: Option<timespec>,
     /// The kernel reports what is not so, and cannot be told: the descriptor is always ready.
     pub is_false: bool,
+    /// Another process has changed something before this one could.
+    is_stale: bool,
+    /// That is not looked at any more.
+    is_last: bool,
 }
 
 impl Look {
@@ -56,6 +61,7 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
             },
         )
     };
+    sharing::changed(epoll);
     let refused = if registration.events() & EXCLUSIVE != 0 {
         // Such a registration cannot be changed, only be made anew.
         call(libc::EPOLL_CTL_DEL);
@@ -64,21 +70,12 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
         call(libc::EPOLL_CTL_MOD)
     };
     if refused != 0 && refused != libc::ENOENT {
-        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by it.
+        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by
+        // it.
         registration.fix();
     }
+    sharing::changed(epoll);
     refused != libc::ENOENT
-}
-
-/// What the kernel is told of a registration with this mark.
-pub fn told(events: u32, mark: u32) -> u32 {
-    match mark {
-        mark::PLAIN | mark::FRESH => events,
-        // The kernel knows few bits of exclusive ones.
-        mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
-        mark::QUIET => events & !OUT | OUT_LEFT_OUT,
-        _ => 0,
-    }
 }
 
 /// The mark that a registration with a wait queue should have now; None when it has it.
@@ -86,6 +83,14 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
     let events = registration.events();
     match (state, registration.mark()) {
         (_, mark::DEAD | mark::SPENT) => None,
+        // The link came up before the deletion, and put it on the ready list.
+        (State::Error, mark::FRESH | mark::QUIET)
+            if events & WOKEN_BY_DELETION == 0
+                && events & OUT != 0
+                && registration.has_been_woken() =>
+        {
+            Some(mark::PLAIN)
+        }
         // Nobody puts it on the ready list; where it stands there, the kernel reports it.
         (State::Error, mark::FRESH) if events & WOKEN_BY_DELETION == 0 => Some(mark::QUIET),
         (State::Error, mark) if mark < mark::GONE && events & WOKEN_BY_DELETION == 0 => None,
@@ -104,15 +109,30 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
 
 /// Brings the kernel's registrations in line with the links.
 pub fn look(epoll: c_int) -> Look {
-    let mut found = Look::default();
-    look_into(instances::of(epoll), Some(epoll), &mut found, 0);
-    found
+    look_from(instances::of(epoll), Some(epoll))
 }
 
 /// The same of an instance of which no number need be known.
 pub fn look_at(instance: u32) -> Look {
-    let mut found = Look::default();
-    look_into(instance, instances::number_of(instance), &mut found, 0);
+    look_from(instance, instances::number_of(instance))
+}
+
+fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
+    const TURNS: usize = 4;
+    for _ in 1..TURNS {
+        adopt::catch_up();
+        let mut found = Look::default();
+        look_into(instance, epoll, &mut found, 0);
+        if !found.is_stale {
+            return found;
+        }
+    }
+    // Others go on changing them.
+    let mut found = Look {
+        is_last: true,
+        ..Look::default()
+    };
+    look_into(instance, epoll, &mut found, 0);
     found
 }
 
@@ -126,7 +146,13 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
         }
         let state = registration.state();
         if let Some(next) = next_mark(registration, state) {
-            let is_as_told = registration.mark() == mark::FRESH && next == mark::PLAIN;
+            if sharing::is_behind() && !found.is_last {
+                found.is_stale = true;
+                return;
+            }
+            let is_as_told = registration.mark() == mark::FRESH
+                && next == mark::PLAIN
+                && !registration.may_hide_shot();
             // The epoll descriptor may have been closed, and its number be another's now.
             if !is_as_told && !modify(epoll, registration, told(registration.events(), next)) {
                 registration.forget();
@@ -134,13 +160,21 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             }
             if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
             {
-                // Its number is another file's now: what the kernel cannot be told is reported from here.
+                // Its number is another file's now: what the kernel cannot be told is reported from
+                // here.
                 registration.set_listed(true);
                 registration.set_mark(mark::SPENT);
             } else if !registration.is_fixed() || next == mark::GONE {
                 registration.set_listed(next == mark::GONE);
                 registration.set_mark(next);
             }
+        }
+        if registration.never_ends() {
+            found.is_false = true;
+            found.nap_at_most(MOMENT);
+        }
+        if matches!(state, State::Quiet(_)) && registration.mark() == mark::QUIET {
+            registration.is_told_of_no_room();
         }
         let events = registration.events();
         let waits = registration.mark() == mark::QUIET || registration.is_fixed();

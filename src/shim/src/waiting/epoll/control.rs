@@ -1,10 +1,12 @@
-//! What the calls on epoll instances do to what is known of them, and when waiting on one needs care.
+//! What the calls on epoll instances do to what is known of them, and when waiting on one needs
+//! care.
 #![forbid(unsafe_code)]
 
 use super::adopt;
 use super::care::modify;
 use super::instances::{self, DEEPEST};
-use super::registrations::{self, mark, Target, EDGE, EXCLUSIVE, OUT, SHOT};
+use super::registrations::{self, mark, told_to_others, Target, EDGE, EXCLUSIVE, OUT, SHOT};
+use super::sharing;
 use crate::errno;
 use crate::table;
 use crate::waiting::state::{state, State, Why};
@@ -32,7 +34,8 @@ pub fn closed_range(first: u32, last: u32) {
     instances::closed_range(first, last, registrations::instance_ended);
 }
 
-/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls that do not say so.
+/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls
+/// that do not say so.
 pub fn concerns_truly(fd: c_int) -> bool {
     if !concerns(fd) {
         return false;
@@ -44,9 +47,16 @@ pub fn concerns_truly(fd: c_int) -> bool {
     is_epoll
 }
 
+/// May there be tunnels that are registered? For whoever asks [`knows_tunnels`] then.
+#[inline]
+pub fn may_know_tunnels() -> bool {
+    registrations::any() || instances::any()
+}
+
 /// Are tunnels registered, of this process or of others?
 #[inline]
 pub fn knows_tunnels() -> bool {
+    adopt::catch_up();
     registrations::any()
 }
 
@@ -67,6 +77,24 @@ pub fn control(
     if !instances::is_known(epoll) && errno::keep(|| adopt::is_epoll(epoll)) {
         created(epoll);
     }
+    adopt::catch_up();
+    let turn = sharing::hold(epoll);
+    sharing::changed(epoll);
+    let answer = control_known(epoll, operation, fd, event, turn.is_some(), host);
+    if answer == 0 {
+        sharing::changed(epoll);
+    }
+    answer
+}
+
+fn control_known(
+    epoll: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: epoll_event,
+    is_shared: bool,
+    host: impl Fn(*mut epoll_event) -> c_int,
+) -> c_int {
     let instance = instances::of(epoll);
     if let Some(tunnel) = table::hold(fd).filter(|_| registrations::any()) {
         registrations::is_back(instance, fd, tunnel.inode());
@@ -120,6 +148,9 @@ pub fn control(
         // Whoever sleeps in a wait wakes once, and finds the error.
         told.events = libc::EPOLLOUT as u32 | SHOT;
     }
+    if mark == mark::FRESH && is_shared {
+        told.events = told_to_others(event.events);
+    }
     if event.events & EDGE != 0 {
         tunnel.ring_always();
     }
@@ -152,7 +183,8 @@ pub fn control(
             }
         }
     } else {
-        // The driver is asked only by a call that succeeds: who is told that there is no room is woken when there is.
+        // The driver is asked only by a call that succeeds: who is told that there is no room is
+        // woken when there is.
         tunnel.readiness();
         registrations::ring_for_edges(instance);
     }
@@ -162,6 +194,9 @@ pub fn control(
 /// Does waiting on this epoll descriptor need care?
 #[inline]
 pub fn concerns(epoll: c_int) -> bool {
+    if instances::is_known(epoll) {
+        adopt::catch_up();
+    }
     registrations::any() && concerns_instance(instances::of(epoll), 0)
 }
 
@@ -172,7 +207,8 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge has to look.
+/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge
+/// has to look.
 pub fn refused(fd: c_int) {
     if !registrations::any() || state(fd) != State::Quiet(Why::Capturer) {
         return;
@@ -192,8 +228,8 @@ pub fn refused(fd: c_int) {
     }
 }
 
-/// The process is about to become another program: what it left out of a registration that carries no sign of that is put
-/// in again.
+/// The process is about to become another program: what it left out of a registration that carries
+/// no sign of that is put in again.
 pub fn before_exec() {
     if !registrations::any() {
         return;

@@ -19,21 +19,24 @@ use std::sync::atomic::{
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
 pub const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`); others find out only
-/// where they stand on epoll's ready list.
+/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`);
+/// others find out only where they stand on epoll's ready list.
 pub const WOKEN_BY_DELETION: u32 = IN | (libc::EPOLLPRI | libc::EPOLLRDBAND) as u32;
 pub const SHOT: u32 = libc::EPOLLONESHOT as u32;
 pub const EDGE: u32 = libc::EPOLLET as u32;
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
-/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never reports it, and a process
-/// that inherits the instance sees what was asked.
+/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never
+/// reports it, and a process that inherits the instance sees what was asked.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
+/// The same for EPOLLONESHOT: a bit without a meaning, which the kernel keeps.
+pub const SHOT_LEFT_OUT: u32 = 1 << 11;
 
 /// What the kernel has been told.
 pub mod mark {
     /// What the program asked.
     pub const PLAIN: u32 = 0;
-    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared yet.
+    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared
+    /// yet.
     pub const FRESH: u32 = 1;
     /// The same without EPOLLOUT.
     pub const QUIET: u32 = 2;
@@ -41,7 +44,8 @@ pub mod mark {
     pub const GONE: u32 = 3;
     /// Nothing: registered while unattached, without a wait queue.
     pub const DEAD: u32 = 4;
-    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks by itself.
+    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks
+    /// by itself.
     pub const SPENT: u32 = 5;
 }
 
@@ -59,20 +63,25 @@ pub struct Registration {
     key: AtomicU64,
     /// The tunnel's inode, 0 for an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its number here.
+    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its
+    /// number here.
     own: AtomicI32,
     events: AtomicU32,
     mark: AtomicU32,
     /// 1: on the ready list, for what only we can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told.
+    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know
+    /// that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
+    /// [`Tunnel::told_of_room`] when it was last told that there is no room.
+    woken: AtomicU32,
 }
 
 /// A number that is the tunnel's for a moment.
 ///
-/// Another thread may have closed a range of numbers meanwhile, and have something of its own there.
+/// Another thread may have closed a range of numbers meanwhile, and have something of its own
+/// there.
 pub struct Lent(#[allow(dead_code)] KeptFifo);
 
 const PLACES: usize = 2048;
@@ -86,6 +95,7 @@ static TABLE: [Registration; PLACES] = [const {
         listed: AtomicU32::new(0),
         fixed: AtomicU32::new(0),
         data: AtomicU64::new(0),
+        woken: AtomicU32::new(0),
     }
 }; PLACES];
 /// Places beyond have never been used.
@@ -93,7 +103,8 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Registrations of tunnels in the table.
 static TUNNELS: AtomicUsize = AtomicUsize::new(0);
 
-/// A registered number that is closed in this process, while the target lives: no number that can be asked for.
+/// A registered number that is closed in this process, while the target lives: no number that can
+/// be asked for.
 const CLOSED: u32 = 1 << 31;
 
 fn key(instance: u32, number: u32) -> u64 {
@@ -126,8 +137,9 @@ impl Registration {
             self.key.store(key(instance, number | CLOSED), Release);
         }
     }
-    /// The number that was registered is free: gives it to the tunnel for the time of a call. The kernel knows a
-    /// registration by the file and its number, and looks the number up in the caller's table.
+    /// The number that was registered is free: gives it to the tunnel for the time of a call. The
+    /// kernel knows a registration by the file and its number, and looks the number up in the
+    /// caller's table.
     pub fn lend_number(&self) -> Option<Lent> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
@@ -151,6 +163,11 @@ impl Registration {
     pub fn events(&self) -> u32 {
         self.events.load(Relaxed)
     }
+    /// The program asks something else.
+    pub fn ask(&self, events: u32, data: u64) {
+        self.events.store(events, Relaxed);
+        self.data.store(data, Relaxed);
+    }
     pub fn data(&self) -> u64 {
         self.data.load(Relaxed)
     }
@@ -166,6 +183,13 @@ impl Registration {
     pub fn fix(&self) {
         self.fixed.store(1, Relaxed);
     }
+    /// It is a single shot that the kernel goes on reporting: only who made it can tell the kernel.
+    pub fn never_ends(&self) -> bool {
+        self.fixed.load(Relaxed) == 2
+    }
+    pub fn fix_with_shot_hidden(&self, hidden: bool) {
+        self.fixed.store(1 + hidden as u32, Relaxed);
+    }
     pub fn is_listed(&self) -> bool {
         self.listed.load(Relaxed) != 0
     }
@@ -173,9 +197,14 @@ impl Registration {
     pub fn take_listed(&self) -> bool {
         self.listed.swap(0, Relaxed) != 0
     }
-    /// A single shot was fired: nothing is asked any more, as in the kernel's registration (EP_PRIVATE_BITS).
+    /// A single shot was fired: nothing is asked any more, as in the kernel's registration
+    /// (EP_PRIVATE_BITS).
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
+    }
+    /// May the kernel not know that it is a single shot ([`told_to_others`])?
+    pub fn may_hide_shot(&self) -> bool {
+        self.mark() == mark::FRESH && self.events() & SHOT != 0
     }
     pub fn set_listed(&self, listed: bool) {
         self.listed.store(listed as u32, Relaxed);
@@ -207,7 +236,8 @@ impl Registration {
             return None;
         };
         match self.descriptor() {
-            // An edge is not looked at again until something happens, and then nobody has been told that there is no room.
+            // An edge is not looked at again until something happens, and then nobody has been told
+            // that there is no room.
             Some(fd) if self.events() & EDGE != 0 && self.mark() == mark::PLAIN => {
                 table::hold(fd).map(|tunnel| tunnel.glance())
             }
@@ -216,7 +246,8 @@ impl Registration {
                 let net = crate::net::existing()?;
                 match Tunnel::join(net, inode) {
                     Ok(tunnel) => Some(tunnel.readiness()),
-                    // The last descriptor anywhere is closed, and with it the kernel's registration.
+                    // The last descriptor anywhere is closed, and with it the kernel's
+                    // registration.
                     Err(_) => {
                         self.forget();
                         None
@@ -233,6 +264,18 @@ impl Registration {
         }
     }
 
+    /// It is told that there is no room.
+    pub fn is_told_of_no_room(&self) {
+        if let Some(tunnel) = self.descriptor().and_then(table::hold) {
+            self.woken.store(tunnel.told_of_room(), Relaxed);
+        }
+    }
+    /// Has it been woken since?
+    pub fn has_been_woken(&self) -> bool {
+        let tunnel = self.descriptor().and_then(table::hold);
+        tunnel.is_some_and(|tunnel| tunnel.told_of_room() != self.woken.load(Relaxed))
+    }
+
     pub fn state(&self) -> State {
         self.readiness().map_or(State::Plain, State::of)
     }
@@ -245,6 +288,29 @@ impl Registration {
 
 fn used() -> &'static [Registration] {
     &TABLE[..USED.load(Acquire).min(PLACES)]
+}
+
+/// What the kernel is told of a registration with this mark.
+pub fn told(events: u32, mark: u32) -> u32 {
+    match mark {
+        mark::PLAIN | mark::FRESH => events,
+        // The kernel knows few bits of exclusive ones.
+        mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
+        mark::QUIET => events & !OUT | OUT_LEFT_OUT,
+        _ => 0,
+    }
+}
+
+/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance
+/// that other processes have: they see that the event is for nothing, and a single shot is not
+/// fired by it.
+pub fn told_to_others(events: u32) -> u32 {
+    match events {
+        // The kernel knows few bits of exclusive ones.
+        _ if events & EXCLUSIVE != 0 || events & OUT == 0 => events,
+        _ if events & SHOT != 0 => events & !SHOT | OUT_LEFT_OUT | SHOT_LEFT_OUT,
+        _ => events | OUT_LEFT_OUT,
+    }
 }
 
 /// Are there registrations of tunnels?
@@ -289,6 +355,7 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         r.events.store(event.events, Relaxed);
         r.data.store(event.u64, Relaxed);
         r.fixed.store(0, Relaxed);
+        r.is_told_of_no_room();
         let ready = mark >= mark::GONE && r.look() & (event.events | ERR) != 0;
         r.set_listed(ready);
         r.set_mark(mark);
@@ -326,8 +393,8 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
     }
 }
 
-/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the tunnel has another, in any
-/// process.
+/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the
+/// tunnel has another, in any process.
 pub fn number_closed(fd: c_int) {
     if !any() {
         return;
@@ -337,7 +404,8 @@ pub fn number_closed(fd: c_int) {
         .for_each(Registration::number_is_away);
 }
 
-/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it is the same registration.
+/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it
+/// is the same registration.
 pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
@@ -345,7 +413,8 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     }
 }
 
-/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell each event anew.
+/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell
+/// each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
     depth < DEEPEST
         && all().any(|r| {
@@ -368,7 +437,8 @@ fn ring_always(instance: u32, depth: usize) {
     }
 }
 
-/// Something was registered in an instance: where somebody up there waits for edges, each packet has to be one.
+/// Something was registered in an instance: where somebody up there waits for edges, each packet
+/// has to be one.
 pub fn ring_for_edges(instance: u32) {
     if tells_edges(instance, 0) {
         ring_always(instance, 0);

@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::adopt;
-use super::care::{look, look_at, modify, told};
+use super::care::{look, look_at, modify};
 use super::instances::{self, DEEPEST};
 use super::registrations::{
-    self, mark, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
+    self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
+use super::sharing;
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
@@ -15,38 +16,73 @@ use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
 /// Does only this process know of something to report?
 fn has_listed(instance: u32, depth: usize) -> bool {
     registrations::of(instance).any(|r| match r.target() {
-        Target::Epoll(inner) => depth < DEEPEST && has_listed(inner, depth + 1),
+        // A single shot that was fired tells nothing, nor does an edge that was told.
+        Target::Epoll(inner) => {
+            let told = r.events() & EDGE != 0 && r.mark() == mark::FRESH;
+            r.events() & IN != 0 && !told && depth < DEEPEST && has_listed(inner, depth + 1)
+        }
         Target::Tunnel(_) => {
             r.mark() >= mark::GONE && r.is_listed() && r.look() & (r.events() | ERR) != 0
         }
     })
 }
 
-/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is checked.
+/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is
+/// checked.
 pub fn is_ready(epoll: c_int) -> bool {
     is_instance_ready(instances::of(epoll), Some(epoll))
 }
 
 fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     let found = look_at(instance);
-    let kernel = epoll.is_none_or(|epoll| {
-        let mut asked = [pollfd {
-            fd: epoll,
-            events: libc::POLLIN,
-            revents: 0,
-        }];
-        errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
-    });
     if has_listed(instance, 0) {
         return true;
     }
-    if !kernel {
+    if epoll.is_some_and(|epoll| !is_ready_to_kernel(epoll)) {
         return false;
     }
-    // An edge or a single shot that nobody has taken stands there although the link went down since.
+    // An edge or a single shot that nobody has taken stands there although the link went down
+    // since.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
-    !(only_false(instance) && (found.is_false || alone()))
+    let is_true = !(only_false(instance) && (found.is_false || alone()));
+    if let Some(epoll) = epoll.filter(|_| !is_true) {
+        drop_false(instance, epoll);
+    }
+    is_true
+}
+
+fn is_ready_to_kernel(epoll: c_int) -> bool {
+    let mut asked = [pollfd {
+        fd: epoll,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
+}
+
+/// What stands on the ready list for room that is not there any more is looked at: it leaves the
+/// list, and comes back when there is room.
+fn drop_false(instance: u32, epoll: c_int) {
+    for registration in registrations::of(instance) {
+        let may_stand_there = matches!(registration.target(), Target::Tunnel(_))
+            && registration.mark() == mark::PLAIN
+            && registration.events() & (EDGE | SHOT) != 0
+            && registration.events() & OUT != 0
+            && matches!(registration.state(), State::Quiet(_));
+        if !may_stand_there || registration.is_fixed() {
+            continue;
+        }
+        if !is_ready_to_kernel(epoll) {
+            return;
+        }
+        let quiet = told(registration.events(), mark::QUIET);
+        if modify(Some(epoll), registration, quiet) && !registration.is_fixed() {
+            registration.ask_for_room();
+            registration.is_told_of_no_room();
+            registration.set_mark(mark::QUIET);
+        }
+    }
 }
 
 /// Everything that the kernel can report of these registrations is the room that is not there.
@@ -55,13 +91,22 @@ fn only_false(instance: u32) -> bool {
         // What only this process can report is not what the kernel reports.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
         Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
-        Target::Epoll(_) => false,
+        Target::Epoll(inner) => {
+            r.events() & IN == 0 || !is_instance_ready(inner, instances::number_of(inner))
+        }
     })
 }
 
-/// What an instance says of one that is registered in it, which has something that only we can report, or not: an edge once,
-/// a single shot once. (The mark of such a registration says whether it was told.)
-fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
+/// A single shot has been fired, and the kernel's registration says nothing any more.
+fn fired(epoll: c_int, registration: &Registration) {
+    registration.disarm();
+    sharing::changed(epoll);
+}
+
+/// What an instance says of one that is registered in it, which has something that only we can
+/// report, or not: an edge once, a single shot once. (The mark of such a registration says whether
+/// it was told.)
+fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32 {
     let events = registration.events();
     let was_told = registration.mark() == mark::FRESH;
     registration.set_mark(if is_ready { mark::FRESH } else { mark::PLAIN });
@@ -69,7 +114,7 @@ fn tell_nested(registration: &Registration, is_ready: bool) -> u32 {
         return 0;
     }
     if events & SHOT != 0 {
-        registration.disarm();
+        fired(epoll, registration);
     }
     events & IN
 }
@@ -79,7 +124,7 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
         let ready = match registration.target() {
-            Target::Epoll(inner) => tell_nested(registration, has_listed(inner, 1)),
+            Target::Epoll(inner) => tell_nested(epoll, registration, has_listed(inner, 1)),
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
             Target::Tunnel(_) if !registration.take_listed() => 0,
             Target::Tunnel(_) => {
@@ -91,7 +136,7 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
                 let stays = registration.events() & (EDGE | SHOT) == 0;
                 let waits = registration.mark() == mark::SPENT && ready == 0;
                 if ready != 0 && registration.events() & SHOT != 0 {
-                    registration.disarm();
+                    fired(epoll, registration);
                 }
                 registration.set_listed(ready != 0 && stays || waits);
                 ready
@@ -114,6 +159,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
         _ if registration.mark() == mark::DEAD => 0,
         // A single shot that was fired from here, which the kernel could not be told.
         _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
+        State::Quiet(_) if registration.mark() == mark::SPENT => bits & !OUT,
         State::Plain if registration.mark() == mark::SPENT => bits | registration.look() & events,
         // The bell rang for the deletion, which is reported by ourselves.
         State::Error if registration.mark() < mark::FRESH && events & WOKEN_BY_DELETION == 0 => ERR,
@@ -131,8 +177,12 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     };
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
         // Nothing arms it again but the program.
+        let is_hidden = registration.may_hide_shot();
         registration.set_mark(mark::PLAIN);
-        registration.disarm();
+        fired(epoll, registration);
+        if is_hidden {
+            modify(Some(epoll), registration, registration.events());
+        }
     }
     left
 }
@@ -174,11 +224,17 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                     {
                         let told = event.events & registration.events();
                         if told != 0 && registration.events() & SHOT != 0 {
-                            registration.disarm();
+                            fired(epoll, registration);
                         }
                         told
                     }
-                    Target::Epoll(_) => 0,
+                    Target::Epoll(_) => {
+                        // A single shot that was fired for nothing is armed again.
+                        if registration.events() & SHOT != 0 {
+                            modify(Some(epoll), registration, registration.events());
+                        }
+                        0
+                    }
                 };
             }
         }
@@ -190,7 +246,8 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
-/// Is this event of the kernel's a part of one that stands among ours? Only where one registration alone has its datum.
+/// Is this event of the kernel's a part of one that stands among ours? Only where one registration
+/// alone has its datum.
 fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
     let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
@@ -203,7 +260,8 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     }
 }
 
-/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a buffer.
+/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a
+/// buffer.
 pub fn wait(
     epoll: c_int,
     events: &mut [epoll_event],
