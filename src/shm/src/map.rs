@@ -48,6 +48,12 @@ impl<S: State> Mapped<S> {
     };
 
     const fn length(halved: u32) -> usize {
+        // A mapping that loses its file is replaced as far as `truncated` knows its length.
+        const {
+            assert!(truncated::is_length(
+                S::HEAD + (S::AREA >> Self::MOST_HALVED)
+            ))
+        };
         S::HEAD + (S::AREA >> halved)
     }
 
