@@ -82,8 +82,8 @@ pub enum Misfit {
     Allocate,
     /// posix_fadvise(2).
     Advise,
-    /// flock(2). The lock on the bell says that the tunnel is alive, so the program's lock must not
-    /// be taken there; the driver's own file may be locked by anybody.
+    /// flock(2). The lock on the bell says that the tunnel is alive, so the program's lock must
+    /// not be taken there; the driver's own file may be locked by anybody.
     Lock,
     /// truncate(2) with the device's path.
     Truncate,

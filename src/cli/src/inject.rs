@@ -57,7 +57,8 @@ pub struct Replay<'a> {
     interface: &'a Interface,
     /// How long to wait for room in the program's queue; None means for ever.
     patience: Option<Duration>,
-    /// When the first packet was injected, and its time in the file in nanoseconds since the epoch.
+    /// When the first packet was injected, and its time in the file in nanoseconds since the
+    /// epoch.
     began: Option<(Instant, i128)>,
     pace: bool,
     /// Numbers of packets and bytes that were injected.

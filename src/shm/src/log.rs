@@ -103,8 +103,8 @@ pub struct Log {
     waiters: AtomicU32,
     /// Number of packets so far that the program wrote successfully.
     written: AtomicU64,
-    /// Positions where a reader that was overtaken can go on: for each eighth of the log, the first
-    /// record that begins in it, as of the last time that it was written.
+    /// Positions where a reader that was overtaken can go on: for each eighth of the log, the
+    /// first record that begins in it, as of the last time that it was written.
     marks: [AtomicU64; 8],
 }
 
@@ -152,8 +152,8 @@ pub struct Record {
 pub enum Entry {
     /// The next packet, copied.
     Packet(Record),
-    /// The cursor was overtaken, and this many packets are gone. The next read goes on with what is
-    /// kept.
+    /// The cursor was overtaken, and this many packets are gone. The next read goes on with what
+    /// is kept.
     Lost(u64),
     /// There is nothing new.
     Empty,

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// A kind of call that may be forbidden. Each says what is done instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extra {
-    /// futex(2). Without it nobody is woken: sleepers look by themselves within 50 ms, and a thread
-    /// that waits for a lock does so awake.
+    /// futex(2). Without it nobody is woken: sleepers look by themselves within 50 ms, and a
+    /// thread that waits for a lock does so awake.
     Futex = 1 << 0,
-    /// ioctl(FIONREAD) on a bell that blocks. Without it the bytes that were counted are assumed to
-    /// be there.
+    /// ioctl(FIONREAD) on a bell that blocks. Without it the bytes that were counted are assumed
+    /// to be there.
     Ask = 1 << 1,
     /// madvise(MADV_POPULATE_WRITE). Without it each page is touched.
     Populate = 1 << 2,

@@ -98,8 +98,8 @@ pub enum Answer {
     Approximate(&'static str),
     /// It always answers this errno, as the kernel does for a TUN, for this reason.
     Refused(i32, &'static str),
-    /// It answers this errno and logs a line where the kernel does something; the text says what is
-    /// missing.
+    /// It answers this errno and logs a line where the kernel does something; the text says what
+    /// is missing.
     Absent(i32, &'static str),
     /// The host answers, for this reason.
     Host(&'static str),

@@ -71,8 +71,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     interface: AtomicPtr<u8>,
     /// The mappings that were current before and may still be in use.
     retired: Retired,
-    /// Says whether the calling thread's call is the only one on this tunnel in this process, apart
-    /// from those that wait.
+    /// Says whether the calling thread's call is the only one on this tunnel in this process,
+    /// apart from those that wait.
     alone: fn(&Self) -> bool,
     /// Number of calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,

@@ -1,7 +1,9 @@
-/* Makes each call once that a fault can be set on, and prints what it gave: "open=0 TUNSETIFF=0 ...", errors
- * as numbers.
+/* Makes each call once that a fault can be set on, and prints what it gave: "open=0 TUNSETIFF=0
+ * ...", errors as numbers.
+ *
  * calls             leaves it to another program to set faults
- * calls fault SPEC  sets a fault itself, takes it back at the end and prints what all calls give then
+ * calls fault SPEC  sets a fault itself, takes it back at the end and prints what all calls give
+ *                   then
  * calls deny OP     takes a permission away itself, and gives it back */
 #define _GNU_SOURCE
 #include <errno.h>

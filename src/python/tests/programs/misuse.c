@@ -1,4 +1,5 @@
-/* misuse.c - memtun.h is used as it must not be: each call fails with an errno, a kind and a sentence, and nothing crashes.
+/* misuse.c - memtun.h is used as it must not be: each call fails with an errno, a kind and a
+ * sentence, and nothing crashes.
  *
  * Run without the shim, linked with the library. It prints nothing when all is well.
  */

@@ -1,5 +1,5 @@
-/* order.c - handles are closed in the wrong order: each is valid until it is closed itself, whatever
- * else is closed before.
+/* order.c - handles are closed in the wrong order: each is valid until it is closed itself,
+ * whatever else is closed before.
  *
  * Run under the shim: it is its own driver. */
 #define MEMTUN_WEAK

@@ -68,8 +68,8 @@ pub struct InterfaceState {
     _pad: AtomicU16,
     /// Name of the interface, NUL-terminated.
     pub name: [AtomicU8; 16],
-    /// The flows that the program wrote: in each word bits of the flow's hash, and 1 + the index of
-    /// the queue that last wrote a packet of it, which gets the answers; 0 for none. See
+    /// The flows that the program wrote: in each word bits of the flow's hash, and 1 + the index
+    /// of the queue that last wrote a packet of it, which gets the answers; 0 for none. See
     /// the module `queues`.
     pub flows: [AtomicU32; MAX_FLOWS],
     /// The queues: each is the inode of a tunnel's bell.
@@ -78,8 +78,8 @@ pub struct InterfaceState {
     pub stats: Stats,
     /// The outbound log.
     pub log: Log,
-    /// Number of the first record that the capturer has not read; `u64::MAX` when nobody reads this
-    /// log. Counts only while [`NetState::capturing`](super::NetState::capturing) is 1.
+    /// Number of the first record that the capturer has not read; `u64::MAX` when nobody reads
+    /// this log. Counts only while [`NetState::capturing`](super::NetState::capturing) is 1.
     pub capture_cursor: AtomicU64,
     /// Number that `capture_cursor` must exceed before writers are woken, or find the tunnel
     /// writable again; `u64::MAX` when no writer waits.
@@ -99,11 +99,11 @@ pub struct InterfaceState {
     /// Time when somebody who must not wait last checked whether the capturer lives, in the same
     /// clock.
     pub capturer_looked: AtomicU64,
-    /// Number of packets that were refused because the capturer was behind by the whole log, and of
-    /// refused ones that could not be shown to it for the same reason.
+    /// Number of packets that were refused because the capturer was behind by the whole log, and
+    /// of refused ones that could not be shown to it for the same reason.
     pub capture_refused: AtomicU64,
-    /// Time when the file system was last found to have no more room for history, in nanoseconds of
-    /// CLOCK_MONOTONIC; 0 when it had room.
+    /// Time when the file system was last found to have no more room for history, in nanoseconds
+    /// of CLOCK_MONOTONIC; 0 when it had room.
     pub log_found_full: AtomicU64,
 }
 

@@ -42,8 +42,8 @@ pub struct Header {
     kind: AtomicU32,
     /// Length of the file in bytes.
     length: AtomicU64,
-    /// Machine that the file was made for (`e_machine` of elf(5)). The fields are in that machine's
-    /// byte order.
+    /// Machine that the file was made for (`e_machine` of elf(5)). The fields are in that
+    /// machine's byte order.
     machine: AtomicU32,
     _reserved: u32,
 }

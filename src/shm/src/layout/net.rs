@@ -53,13 +53,13 @@ pub struct NetState {
     /// Number of sleepers on `changes`. One that is killed stays counted, which costs a needless
     /// system call each time.
     pub waiters: AtomicU32,
-    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the kernel's
-    /// naming.
+    /// Suffix that replaces the end of every requested name, NUL-terminated; empty for the
+    /// kernel's naming.
     pub rename: [AtomicU8; 16],
     /// Number of packets that were still queued when their tunnel ended.
     pub discarded: AtomicU64,
-    /// Members that become another program and have no lock meanwhile: the process id, and the time
-    /// of leaving in milliseconds modulo 2^32. See `NetDir::before_exec`.
+    /// Members that become another program and have no lock meanwhile: the process id, and the
+    /// time of leaving in milliseconds modulo 2^32. See `NetDir::before_exec`.
     pub between_images: [AtomicU64; BETWEEN_IMAGES],
     /// 1 while somebody captures, which means that he holds the lock on `.memtun-capturer`. A
     /// capturer that was killed leaves the 1, see `NetDir::capturer_lives`.

@@ -49,8 +49,8 @@ pub struct TunnelState {
     pub room_waiters: AtomicU32,
     /// Bytes of the last packet that was read, which the kernel shows as `pos` in fdinfo.
     pub last_read: AtomicU32,
-    /// Bit 0 says that O_ASYNC is in force, so that ringing the bell raises signals. The bits above
-    /// it count those who sleep meanwhile; see `memtun_kernel::tun::bell`.
+    /// Bit 0 says that O_ASYNC is in force, so that ringing the bell raises signals. The bits
+    /// above it count those who sleep meanwhile; see `memtun_kernel::tun::bell`.
     pub signals: AtomicU32,
     /// 1 when somebody was told that the tunnel is not writable, and must be told when the link
     /// comes up (SOCKWQ_ASYNC_NOSPACE).

@@ -179,7 +179,7 @@ impl Interface {
         let inode = self
             .state
             .select_queue(frame)
-            .ok_or(Errno(libc::ENOTCONN))?;
+            .ok_or_else(|| self.no_queue())?;
         let tunnel = self
             .net
             .dir()
@@ -194,6 +194,16 @@ impl Interface {
         }
         tunnel.room_waiters.fetch_sub(1, SeqCst);
         Ok(())
+    }
+
+    /// Why there is no queue for a packet: an interface that is not persistent goes with its last
+    /// queue, and is about to.
+    #[cold]
+    fn no_queue(&self) -> Errno {
+        match self.state.is_orphan() {
+            true => Errno(libc::ENODEV),
+            false => Errno(libc::ENOTCONN),
+        }
     }
 
     fn try_inject(
@@ -216,7 +226,7 @@ impl Interface {
             return Err(Errno(libc::EMSGSIZE).into());
         }
         let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
-        let inode = state.select_queue(frame).ok_or(Errno(libc::ENOTCONN))?;
+        let inode = state.select_queue(frame).ok_or_else(|| self.no_queue())?;
         if state.carrier.load(Relaxed) == 0 {
             return Err(Errno(libc::ENETDOWN).into());
         }

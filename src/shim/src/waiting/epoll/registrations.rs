@@ -70,8 +70,8 @@ pub struct Registration {
     mark: AtomicU32,
     /// 1: on the ready list, for what only we can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not know
-    /// that it is a single shot.
+    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not
+    /// know that it is a single shot.
     fixed: AtomicU32,
     data: AtomicU64,
     /// [`Tunnel::told_of_room`] when it was last told that there is no room.
