@@ -107,13 +107,15 @@ fn use_queue(tunnel: &Mapped<TunnelState>) {
 
 fn use_log(interface: &Mapped<InterfaceState>) {
     let read = || {
-        let mut cursor = interface.log().cursor(true);
-        let mut data = Vec::new();
-        // This is the largest number that there may ever be.
-        for _ in 0..1000 {
-            let _ = interface.log().peek(&cursor);
-            if interface.log().read(&mut cursor, &mut data) == Entry::Empty {
-                break;
+        for everything in [true, false] {
+            let mut cursor = interface.log().cursor(everything);
+            let mut data = Vec::new();
+            // This is the largest number that there may ever be.
+            for _ in 0..1000 {
+                let _ = interface.log().peek(&cursor);
+                if interface.log().read(&mut cursor, &mut data) == Entry::Empty {
+                    break;
+                }
             }
         }
     };
@@ -142,6 +144,31 @@ fn use_log(interface: &Mapped<InterfaceState>) {
         interface.learn_flow(1, 5);
         let _ = interface.known_queue(1);
     });
+}
+
+#[test]
+fn a_queue_that_leads_around_is_shown_once() {
+    const LEN: usize = 60_000;
+    const UNITS: u64 = 1 + LEN as u64 / 16;
+    let (file, tunnel) = shared::<TunnelState>();
+    let locked = tunnel.lock(&Alone, Patience::Brief, || {});
+    let locked = locked.expect("nobody has the lock");
+    locked
+        .queue()
+        .push(&[4; LEN], 0x800, 500)
+        .expect("there is room");
+    // Behind the packet the queue says that it goes on at the beginning, and it counts many packets.
+    let ends = size_of::<TunnelState>() as u64 - 16;
+    for damage in [
+        Damage::Word(TunnelState::HEAD as u64 + UNITS * 16, u32::MAX.into()),
+        Damage::Word(ends, UNITS << 20 | 2000),
+    ] {
+        apply(&file, &damage);
+    }
+    assert_eq!(locked.queue().queued(), 2000);
+    let seen = locked.queue().peek_all();
+    assert!(!seen.is_empty() && seen.len() * LEN <= TunnelState::AREA);
+    assert_eq!(locked.queue().shrink(1000), 1000);
 }
 
 #[test]

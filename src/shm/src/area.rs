@@ -17,7 +17,8 @@ pub struct Area<'m> {
     len: usize,
 }
 
-/// A range of bytes that other processes may write at the same time.
+/// A range of bytes that other processes may write at the same time. It stays with the thread that
+/// holds the lock.
 #[derive(Clone, Copy)]
 pub struct SharedBytes<'m> {
     memory: Memory<'m>,
@@ -219,12 +220,6 @@ mod real {
         at: *mut u8,
         mapping: PhantomData<&'m AtomicU64>,
     }
-
-    // SAFETY: this is shared memory, which is accessed only by atomics and by copies that allow for
-    // others' stores.
-    unsafe impl Send for Memory<'_> {}
-    // SAFETY: the same holds for shared access.
-    unsafe impl Sync for Memory<'_> {}
 
     impl<'m> Area<'m> {
         /// Makes the area that begins at this address and has `len` bytes.

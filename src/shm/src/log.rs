@@ -25,6 +25,7 @@ use crate::below::now_ns;
 use crate::sync::{fence, AtomicU32, AtomicU64};
 use crate::Errno;
 use memtun_sys::PAGE;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
 
@@ -306,10 +307,15 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     /// wrote, or everything.
     pub fn cursor(self, everything: bool) -> Cursor {
         loop {
-            let tail = self.log().next();
+            // In this order the tail is never older than the head.
             let head = self.log().oldest();
+            let tail = self.log().next();
             let expected = if everything || tail.number() == 0 {
                 Some(head.number())
+            } else if head.number() == tail.number() {
+                // No record is kept. The place that the head leads to may hold the next record
+                // before it is complete.
+                None
             } else {
                 self.resolve(head).map(|(_, r)| r.written().load(Relaxed))
             };
@@ -440,8 +446,8 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     }
 }
 
-/// Writes the log of an interface whose lock is held.
-pub struct Writer<'m, L>(Reader<'m, L>);
+/// Writes the log of an interface whose lock is held, by the thread that holds it.
+pub struct Writer<'m, L>(Reader<'m, L>, PhantomData<*const ()>);
 
 impl<L> Clone for Writer<'_, L> {
     fn clone(&self) -> Self {
@@ -455,7 +461,7 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
     /// Makes the writer for a caller that holds the interface's lock.
     #[inline]
     pub(crate) fn new(logged: &'m L) -> Self {
-        Writer(Reader(logged))
+        Writer(Reader(logged), PhantomData)
     }
 
     #[inline]
@@ -526,7 +532,9 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         let place = self.place(tail, need)?;
         let head = self.head_after(tail, place, need);
         if head.0 != log.head.load(Relaxed) {
-            log.head.store(head.0, Relaxed);
+            // The store is a release because the record that the head leads to was appended before.
+            // The fence keeps what is stored into the freed range behind this store.
+            log.head.store(head.0, Release);
             fence(Release);
         }
         // The lock keeps other writers away. The head has passed the range, so a subscriber that

@@ -7,7 +7,7 @@ use super::lock::Lock;
 use super::lock::{Guard, Patience, Peers};
 use super::log::{self, Log, Reader, Writer};
 use super::ring::{self, Queue, Ring};
-use super::{thread, truncated, Errno};
+use super::{truncated, Errno};
 use memtun_sys::{self as sys, Fd};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -19,7 +19,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// the program has the rest: from then on areas are as small as they can be.
 const SHARE: usize = 32;
 
-/// A mapped file that begins with an `S`. Dropping the value ends the mapping.
+/// A mapped file that begins with an `S`. Dropping the value ends the mapping, unless a guard of
+/// its lock was leaked.
 ///
 /// Its packet area is as large as its maker could afford: [`State::AREA`], or that halved a few
 /// times where the maker's address space (RLIMIT_AS) or the length of its files (RLIMIT_FSIZE) is
@@ -47,6 +48,12 @@ impl<S: State> Mapped<S> {
     };
 
     const fn length(halved: u32) -> usize {
+        // A mapping that loses its file is replaced as far as `truncated` knows its length.
+        const {
+            assert!(truncated::is_length(
+                S::HEAD + (S::AREA >> Self::MOST_HALVED)
+            ))
+        };
         S::HEAD + (S::AREA >> halved)
     }
 
@@ -337,7 +344,11 @@ impl<S: State> Deref for Mapped<S> {
 
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
-        thread::forget_those_in(self.base as usize..self.base as usize + S::HEAD);
+        if S::lock(self).is_leaked() {
+            // The memory stays mapped, so that no other memory at this address is taken for the
+            // lock.
+            return;
+        }
         truncated::forget(self.base as usize);
         // SAFETY: `&mut self` says that nobody borrows from the mapping any more, and this value
         // alone owns it.

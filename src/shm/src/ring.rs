@@ -13,6 +13,7 @@
 use crate::area::{Area, Home, SharedBytes};
 use crate::sync::AtomicU64;
 use crate::Errno;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const UNIT: usize = 16;
@@ -108,8 +109,8 @@ pub struct Packet<'m> {
     pub ethertype: u16,
 }
 
-/// The inbound queue of a tunnel whose lock is held.
-pub struct Queue<'m, Q>(&'m Q);
+/// The inbound queue of a tunnel whose lock is held, for the thread that holds it.
+pub struct Queue<'m, Q>(&'m Q, PhantomData<*const ()>);
 
 impl<Q> Clone for Queue<'_, Q> {
     fn clone(&self) -> Self {
@@ -123,7 +124,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// Makes the queue for a caller that holds the tunnel's lock.
     #[inline]
     pub(crate) fn new(queued: &'m Q) -> Self {
-        Queue(queued)
+        Queue(queued, PhantomData)
     }
 
     #[inline]

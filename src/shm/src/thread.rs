@@ -423,19 +423,6 @@ fn is_mapped(_: usize) -> bool {
     true
 }
 
-/// Forgets the locks in memory that is about to be unmapped. A lock that is remembered there had
-/// its guard leaked.
-#[cfg(not(loom))]
-pub(super) fn forget_those_in(memory: std::ops::Range<usize>) {
-    HELD.with(|held| {
-        for place in held.places() {
-            if memory.contains(&(place.lock.get() as usize)) {
-                place.lock.set(std::ptr::null());
-            }
-        }
-    });
-}
-
 /// Is the caller on the stack that sigaltstack(2) set, and is `stack`, if given, on it too? A jump
 /// within that stack leaves no frame of another one.
 fn on_alternate_stack(stack: Option<usize>) -> bool {

@@ -36,6 +36,11 @@ fn slot_of(base: usize) -> usize {
     (base >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> (usize::BITS - 13)
 }
 
+/// Can a mapping be so long that its length is known here to the byte?
+pub(super) const fn is_length(length: usize) -> bool {
+    length >= sys::PAGE && (length - sys::PAGE) % UNIT == 0
+}
+
 /// Returns a file's length as a number of units. Files are one page long, or one page and a
 /// multiple of [`UNIT`].
 fn length_code(length: usize) -> usize {
