@@ -157,8 +157,7 @@ fn a_queue_that_leads_around_is_shown_once() {
         .queue()
         .push(&[4; LEN], 0x800, 500)
         .expect("there is room");
-    // Behind the packet the queue says that it goes on at the beginning, and it counts many
-    // packets.
+    // Behind the packet a marker leads to the beginning, and the queue counts many packets.
     let ends = size_of::<TunnelState>() as u64 - 16;
     for damage in [
         Damage::Word(TunnelState::HEAD as u64 + UNITS * 16, u32::MAX.into()),
