@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod decimal;
 pub mod errno;
 pub mod error;
 mod flags;
@@ -12,6 +13,7 @@ mod kind;
 mod name;
 pub mod request;
 
+pub use decimal::Decimal;
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use kind::ErrorKind;

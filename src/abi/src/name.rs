@@ -1,7 +1,7 @@
 //! Names of interfaces (IFNAMSIZ, and `dev_valid_name` of net/core/dev.c).
 #![forbid(unsafe_code)]
 
-use crate::Errno;
+use crate::{Decimal, Errno};
 use std::fmt;
 
 /// An interface name of at most 15 bytes, not necessarily UTF-8.
@@ -87,20 +87,9 @@ impl Name {
 
     /// Returns the name that a pattern gives for a number; None when it would be too long.
     pub fn numbered(prefix: &[u8], number: u32, suffix: &[u8]) -> Option<Name> {
-        // A u32 has at most ten digits. Nothing is allocated, because this is called below hooks.
-        let mut digits = [0u8; 10];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
+        let digits = Decimal::new(number.into());
         let mut name = Name::default();
-        for part in [prefix, &digits[at..], suffix] {
+        for part in [prefix, digits.as_bytes(), suffix] {
             name.push(part)?;
         }
         Some(name)

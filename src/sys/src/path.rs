@@ -1,7 +1,7 @@
 //! Paths that need no allocation.
 #![forbid(unsafe_code)]
 
-use crate::Errno;
+use memtun_abi::{Decimal, Errno};
 use std::ffi::CStr;
 
 /// A path with its terminating NUL in a fixed buffer, because nothing may allocate below a hook.
@@ -50,18 +50,7 @@ impl PathBuf {
     ///
     /// ENAMETOOLONG when they do not fit.
     pub fn push_number(&mut self, number: u64) -> Result<(), Errno> {
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push(&digits[at..])
+        self.push(Decimal::new(number).as_bytes())
     }
     /// Cuts the path to `len` bytes.
     pub fn truncate(&mut self, len: usize) {

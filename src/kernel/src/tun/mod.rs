@@ -81,6 +81,19 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
 }
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
+    fn new(net: N, inode: u64, state: Mapped<TunnelState>, never_blocks: bool) -> Self {
+        Tunnel {
+            net,
+            inode,
+            state,
+            interface: AtomicPtr::default(),
+            retired: Retired::default(),
+            alone: |_| false,
+            calls: AtomicU32::new(0),
+            never_blocks: AtomicBool::new(never_blocks),
+        }
+    }
+
     /// Opens a special device: makes a new tunnel and its descriptor, which the caller owns.
     /// `flags` are those of open(2).
     ///
@@ -107,16 +120,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let (fd, inode, state) = made.map_err(|e| net.refused(Refused::Open, e))?;
         Ok((
             fd,
-            Tunnel {
-                net,
-                inode,
-                state,
-                interface: AtomicPtr::default(),
-                retired: Retired::default(),
-                alone: |_| false,
-                calls: AtomicU32::new(0),
-                never_blocks: AtomicBool::new(flags & libc::O_NONBLOCK != 0),
-            },
+            Tunnel::new(net, inode, state, flags & libc::O_NONBLOCK != 0),
         ))
     }
 
@@ -128,16 +132,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// The same as [`NetDir::tunnel`].
     pub fn join(net: N, inode: u64) -> Result<Self, Errno> {
         let state = net.tunnel(inode)?;
-        Ok(Tunnel {
-            net,
-            inode,
-            state,
-            interface: AtomicPtr::default(),
-            retired: Retired::default(),
-            alone: |_| false,
-            calls: AtomicU32::new(0),
-            never_blocks: AtomicBool::new(false),
-        })
+        Ok(Tunnel::new(net, inode, state, false))
     }
 
     /// Returns the inode of the bell, which identifies the tunnel.
