@@ -31,6 +31,16 @@ fn wrong_command_lines() {
             &["run", "--rename", "much-too-long-a-suffix", "--", "true"],
             &["at most 12 bytes"],
         ),
+        (
+            &[
+                "run",
+                "--name-suffix",
+                "much-too-long-a-suffix",
+                "--",
+                "true",
+            ],
+            &["at most 12 bytes"],
+        ),
         (&["run", "--send-buffer-size", "0", "--", "true"], &["0"]),
         (
             &["run", "--send-buffer-size", "99999999999", "--", "true"],
