@@ -48,7 +48,6 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
         [3, libc::EPOLL_CTL_MOD as u64, 3],
     ),
     (Extra::Unmap, libc::SYS_munmap, [0; 3]),
-    (Extra::Threads, libc::SYS_tgkill, [0; 3]),
 ];
 
 /// prctl(PR_SET_SECCOMP) or seccomp(2); `host` makes the call.
@@ -92,7 +91,7 @@ pub fn look_for_inherited() {
         .and_then(|file| sys::read(file.raw(), &mut status));
     let text = &status[..read.unwrap_or(0)];
     if text.windows(11).any(|line| line == b"\nSeccomp:\t2") {
-        quiet::forbid(Extra::Ask as u32 | Extra::Populate as u32 | Extra::Threads as u32);
+        quiet::forbid(Extra::Ask as u32 | Extra::Populate as u32);
     }
 }
 

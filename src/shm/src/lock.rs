@@ -167,16 +167,6 @@ impl Lock {
         thread::remembers(&self.word)
     }
 
-    /// Was a guard of this lock leaked by a thread of this process? The caller knows that nobody
-    /// borrows the lock. A thread that leaked a guard remembers the lock, and the kernel looks at
-    /// the lock's word when that thread ends.
-    #[cfg(not(loom))]
-    pub(super) fn is_leaked(&self) -> bool {
-        let tid = self.word.load(Relaxed) as u32 & TID;
-        let others = tid != 0 && tid != Thread::current().tid;
-        self.is_mine() || others && memtun_sys::has_thread(tid as i32)
-    }
-
     /// Takes the lock if its word is `expected`, and keeps the bits `keep` in the new word.
     #[inline(always)]
     fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {

@@ -344,9 +344,11 @@ impl<S: State> Deref for Mapped<S> {
 
 impl<S: State> Drop for Mapped<S> {
     fn drop(&mut self) {
-        if S::lock(self).is_leaked() {
-            // The memory stays mapped, so that no other memory at this address is taken for the
-            // lock.
+        if S::lock(self).is_mine() {
+            // This thread has leaked a guard of the lock, and remembers where it is. The memory
+            // stays mapped, so that no other memory at this address is taken for the lock. (The
+            // word of a lock that another thread holds proves nothing: this process may have the
+            // file mapped a second time.)
             return;
         }
         truncated::forget(self.base as usize);

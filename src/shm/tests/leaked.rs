@@ -6,8 +6,7 @@ use memtun_shm::layout::TunnelState;
 use memtun_shm::lock::{Patience, Peers};
 use memtun_shm::Mapped;
 use std::ffi::CString;
-use std::sync::mpsc::channel;
-use std::thread;
+use std::os::fd::{AsFd, AsRawFd};
 
 struct Peer;
 
@@ -55,27 +54,21 @@ fn a_mapping_whose_guard_this_thread_has_leaked_stays() {
 }
 
 #[test]
-fn a_mapping_whose_guard_another_thread_has_leaked_stays_while_that_lives() {
-    for (name, lives) in [("memtun-living", true), ("memtun-ended", false)] {
-        let mapped = tunnel(name);
-        let (give, get) = channel();
-        let (end, ended) = channel::<()>();
-        let other = thread::spawn(move || {
-            leak(&mapped);
-            give.send(mapped).expect("the test");
-            let _ = ended.recv();
-        });
-        let mapped = get.recv().expect("the mapping");
-        if lives {
-            drop(mapped);
-            assert!(is_mapped(name));
-            drop(end);
-            other.join().expect("the other");
-        } else {
-            drop(end);
-            other.join().expect("the other");
-            drop(mapped);
-            assert!(!is_mapped(name));
-        }
-    }
+fn a_mapping_ends_while_another_thread_holds_the_lock_through_another_one() {
+    let name = CString::new("memtun-twice").expect("no NUL");
+    let file = memtun_sys::memory_file(&name, 0).expect("a file in memory");
+    let one = Mapped::<TunnelState>::create(&file).expect("a mapping");
+    let size = memtun_sys::fstat(file.as_fd().as_raw_fd()).expect("the file");
+    let other = Mapped::<TunnelState>::map(&file, size.st_size as u64).expect("a mapping");
+    let guard = one.lock(&Peer, Patience::Program, || {}).expect("free");
+    let mappings = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc");
+        maps.matches("memfd:memtun-twice ").count()
+    };
+    let before = mappings();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(other));
+    });
+    assert!(mappings() < before);
+    drop(guard);
 }

@@ -90,17 +90,6 @@ pub fn raise(signal: i32) {
     unsafe { syscall(libc::SYS_tgkill, args) };
 }
 
-/// Is this the id of a thread of the calling process? The answer is true where a sandbox forbids
-/// the question.
-pub fn has_thread(tid: i32) -> bool {
-    if !may(Extra::Threads) || !may(Extra::Process) {
-        return true;
-    }
-    let args = [getpid() as usize, tid as usize, 0, 0, 0, 0];
-    // SAFETY: signal 0 sends nothing, and no memory is touched.
-    check(unsafe { syscall(libc::SYS_tgkill, args) }).is_ok()
-}
-
 /// Lets other threads run (sched_yield(2)).
 pub fn yield_now() {
     if !may(Extra::Yield) {

@@ -40,13 +40,10 @@ pub enum Extra {
     /// epoll_ctl(2) where a link goes down or comes up. Without it the events that the kernel
     /// reports are corrected.
     Control = 1 << 10,
-    /// tgkill(2) without a signal, which tells whether a thread of this process holds a lock whose
-    /// file is about to be unmapped. Without it that is assumed, and the memory stays mapped.
-    Threads = 1 << 11,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 12) - 1;
+pub const EVERYTHING: u32 = (1 << 11) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 
