@@ -1,29 +1,34 @@
-//! epoll(7) where the bell alone cannot tell the truth.
+//! Makes epoll(7) report the driver's readiness in the states in which the bell (the FIFO that is
+//! the tunnel's descriptor for the kernel) alone would report something else.
 //!
-//! While a tunnel is attached and its link is up, the kernel's registration of the bell is all
-//! there is. In the other states it is changed before somebody waits: a tunnel that is down is
-//! registered without EPOLLOUT until the link comes up; one whose interface was deleted reports
-//! EPOLLERR. One that is registered while unattached has no wait queue, as with the driver: it is
-//! only looked at while it stands on epoll's ready list, stays there while a look finds something
-//! (level-triggered), and nothing ever puts it there again but EPOLL_CTL_MOD. One that is not
-//! writable because whoever captures is behind is registered without EPOLLOUT as well, and looked
-//! at every few milliseconds until it is writable again, which is an edge.
+//! While a tunnel is attached and its link is up, the kernel's registration of the bell suffices.
+//! In the other states this module changes that registration before a thread waits:
 //!
-//! A registration itself is passed on as it is made, so that somebody who sleeps in the wait
-//! already wakes, finds that it was for nothing and goes on waiting with care. What is known of an
-//! instance holds for all its descriptors ([`instances`]); what others have registered is read from
-//! the kernel ([`adopt`]). A registration that this process cannot change, because the number is
-//! closed or the tunnel is not here, is looked at every few milliseconds.
+//! - A tunnel whose link is down is registered without EPOLLOUT until the link comes up.
+//! - A tunnel whose interface was deleted reports EPOLLERR.
+//! - A tunnel that is registered while it is unattached has no wait queue, as with the driver. It
+//!   is looked at only while it stands on epoll's ready list, it stays there while a look finds
+//!   something (level-triggered), and only EPOLL_CTL_MOD puts it there again.
+//! - A tunnel that is not writable because the process that captures is behind is registered
+//!   without EPOLLOUT as well. It is looked at every few milliseconds until it is writable again,
+//!   which is an edge.
+//!
+//! epoll_ctl(2) passes a new registration on to the kernel with the events that the program asks.
+//! So a thread that already sleeps in epoll_wait(2) wakes, finds that no event is true, and from
+//! then on waits with this module's care. What is known of an instance holds for all its
+//! descriptors ([`instances`]). What other processes have registered is read from the kernel
+//! ([`adopt`]). A registration that this process cannot change, because the registered number is
+//! closed or the process does not hold the tunnel, is looked at every few milliseconds.
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`instances`] | which descriptors are the same instance |
-//! | [`registrations`] | what is registered in them, as far as this process knows |
-//! | [`adopt`] | the same, where somebody else has registered it |
-//! | [`sharing`] | when that is read, because others have changed it |
-//! | [`care`] | what the kernel is told of a registration |
-//! | [`control`] | epoll_ctl, and when waiting needs care |
-//! | [`wait`] | epoll_wait, and what is true of the kernel's answers |
+//! | [`instances`] | which descriptors belong to the same instance |
+//! | [`registrations`] | what is registered in the instances, as far as this process knows |
+//! | [`adopt`] | how the registrations of other processes are read from /proc |
+//! | [`sharing`] | when they are read again, because another process has changed them |
+//! | [`care`] | which events the kernel is told for a registration |
+//! | [`control`] | epoll_ctl(2), and which descriptors need care when a thread waits |
+//! | [`wait`] | epoll_wait(2), and which of the kernel's events are true |
 
 mod adopt;
 mod care;
