@@ -1,5 +1,5 @@
-//! Epoll instances that this process got from somebody else: what is registered stands in
-//! /proc/self/fdinfo.
+//! Reads the registrations of epoll instances that this process has received from, or shares with,
+//! another process. The kernel lists them in /proc/self/fdinfo.
 #![forbid(unsafe_code)]
 
 use super::registrations::{
@@ -14,12 +14,13 @@ use memtun_kernel::net::Local;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, PathBuf};
 
-/// Can a descriptor be looked at?
+/// May this process read what a descriptor is? A sandbox may forbid the calls that this takes.
 pub fn can_be_looked_at() -> bool {
     may(Extra::Files)
 }
 
-/// Does this number belong to an epoll instance? No where that cannot be looked at.
+/// Does this number belong to an epoll instance? The answer is no where the process may not look
+/// ([`can_be_looked_at`]).
 pub fn is_epoll(fd: c_int) -> bool {
     if !may(Extra::Files) {
         return false;
@@ -28,8 +29,8 @@ pub fn is_epoll(fd: c_int) -> bool {
     sys::path_of_fd(fd, &mut link) == Ok(b"anon_inode:[eventpoll]")
 }
 
-/// A descriptor has arrived, by exec or in a message: enters what it has registered, if it is an
-/// epoll's.
+/// Notes that a descriptor has arrived, by execve(2) or in a message. If it belongs to an epoll
+/// instance, its registrations are read from the kernel and entered.
 #[cold]
 pub fn adopt(fd: c_int) {
     if !crate::process::owns_memory() || !is_epoll(fd) {
@@ -48,8 +49,8 @@ pub fn adopt(fd: c_int) {
     }
 }
 
-/// Brings what is known of shared instances in line with the kernel, if another process has changed
-/// some.
+/// Reads the registrations of shared instances anew from the kernel, if another process has changed
+/// some since the last reading.
 #[inline]
 pub fn catch_up() {
     if sharing::is_behind() {
@@ -57,6 +58,8 @@ pub fn catch_up() {
     }
 }
 
+/// Reads all registrations of one instance: known ones are renewed, new ones entered, and those
+/// that the kernel no longer lists are forgotten.
 fn read_anew(epoll: c_int) {
     if !may(Extra::Files) {
         return;
@@ -84,7 +87,8 @@ fn read_anew(epoll: c_int) {
     }
 }
 
-/// The kernel's registration is known, and may be another process's work since.
+/// Updates a known registration from the kernel's line, which another process may have changed
+/// since.
 fn renew(known: &Registration, line: &Line) {
     let (told, asked, is_same) = (line.told(), line.asked(), line.data == known.data());
     if !matches!(known.target(), Target::Tunnel(_)) {
@@ -95,11 +99,13 @@ fn renew(known: &Registration, line: &Line) {
     }
     let is_quiet = told == registrations::told(known.events(), mark::QUIET);
     if is_same && is_quiet && told & EXCLUSIVE != 0 && known.mark() < mark::GONE {
-        // It carries no sign of what was left out.
+        // An exclusive registration carries no sign that EPOLLOUT was left out, so the events
+        // alone show that it is quiet.
         return known.set_mark(mark::QUIET);
     }
     if is_same && asked == known.events() && known.mark() < mark::GONE {
-        // Others change what the kernel is told.
+        // The program asks the same as before, but another process may have changed what the
+        // kernel is told.
         match line.mark(true) {
             mark::QUIET => known.set_mark(mark::QUIET),
             new if known.mark() == mark::QUIET => known.set_mark(new),
@@ -113,7 +119,8 @@ fn renew(known: &Registration, line: &Line) {
     let is_own = match known.mark() {
         mark::GONE => told == 0,
         mark::DEAD | mark::SPENT => is_fired(known.mark(), told),
-        // The interface was deleted, which this process finds for itself.
+        // Another process has told the kernel that the interface was deleted. This process finds
+        // the deletion by itself.
         _ => told == 0 && known.state() == State::Error,
     };
     if !is_same || !is_own {
@@ -123,7 +130,8 @@ fn renew(known: &Registration, line: &Line) {
     }
 }
 
-/// Has this single shot, which carries nothing or only wakes who sleeps, been fired?
+/// Can the kernel have got to these events from what this process told it? It was told nothing, or
+/// a single shot that only wakes a sleeping thread (DEAD), or a single shot that has fired (SPENT).
 fn is_fired(mark: u32, told: u32) -> bool {
     match mark {
         mark::DEAD => told & !(libc::EPOLLOUT as u32 | SHOT) == 0,
@@ -132,11 +140,14 @@ fn is_fired(mark: u32, told: u32) -> bool {
     }
 }
 
+/// Calls `each` with every registration that /proc/self/fdinfo lists for this epoll descriptor. The
+/// error is that of opening or reading the file.
 fn each_line(epoll: c_int, mut each: impl FnMut(&Line)) -> Result<(), Errno> {
     let mut path = PathBuf::concat(&[b"/proc/self/fdinfo/"])?;
     path.push_number(epoll as u64)?;
     let info = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
-    // Lines are shorter than this, and a part of one stays for the next turn.
+    // Every line is shorter than the buffer. An incomplete line at the end is kept for the next
+    // read.
     let mut text = [0u8; 4096];
     let mut kept = 0;
     loop {
@@ -159,7 +170,8 @@ fn each_line(epoll: c_int, mut each: impl FnMut(&Line)) -> Result<(), Errno> {
     }
 }
 
-/// `tfd:        5 events:       1d data:  fd00000005  pos:0 ino:61af sdev:7` (proc_pid_fdinfo(5)).
+/// One registration as the kernel lists it (proc_pid_fdinfo(5)):
+/// `tfd:        5 events:       1d data:  fd00000005  pos:0 ino:61af sdev:7`.
 struct Line {
     number: c_int,
     events: u32,
@@ -168,11 +180,13 @@ struct Line {
 }
 
 impl Line {
-    /// What the kernel was told, without what it adds: that is always reported.
+    /// Returns the events that the kernel was told, without EPOLLERR and EPOLLHUP, which it adds
+    /// to every registration.
     fn told(&self) -> u32 {
         self.events & !(libc::EPOLLERR | libc::EPOLLHUP) as u32
     }
-    /// What the program asked.
+    /// Returns the events that the program asked: EPOLLOUT and EPOLLONESHOT are put in again where
+    /// the line carries the sign that they were left out.
     fn asked(&self) -> u32 {
         let mut asked = self.told() & !(OUT_LEFT_OUT | SHOT_LEFT_OUT);
         if self.hides_shot() {
@@ -183,25 +197,30 @@ impl Line {
         }
         asked
     }
-    /// Has it been made while the tunnel was not writable, and has nobody cared yet?
+    /// Was the registration made while the tunnel was not writable, and has no process corrected
+    /// it yet? It then has EPOLLOUT and the sign that EPOLLOUT is to be left out.
     fn is_fresh(&self) -> bool {
         self.told() & OUT_LEFT_OUT != 0 && self.told() & OUT != 0
     }
+    /// Was EPOLLONESHOT left out of what the kernel was told?
     fn hides_shot(&self) -> bool {
         self.told() & SHOT_LEFT_OUT != 0
     }
+    /// Returns the mark that a registration with these events has ([`mark`]).
     fn mark(&self, is_tunnel: bool) -> u32 {
         let asked = self.asked();
         if self.told() & OUT_LEFT_OUT != 0 && !self.is_fresh() {
             return mark::QUIET;
         }
-        // Whether an edge has been told is not known; one of a tunnel that is down was for nothing.
+        // The line does not say whether the kernel has reported the edge already. If the tunnel is
+        // down, the report was false.
         let is_edge = asked & (EDGE | EXCLUSIVE) == EDGE && !self.is_fresh();
         if is_tunnel && asked & OUT != 0 && !is_edge {
             return mark::FRESH;
         }
         mark::PLAIN
     }
+    /// Is this the kernel's line of that known registration?
     fn is_of(&self, known: &Registration) -> bool {
         known.number() == self.number
             && match known.target() {
@@ -223,6 +242,8 @@ impl Line {
     }
 }
 
+/// Enters the registration of this line, if its target is a tunnel of this process's net or another
+/// epoll instance.
 fn enter(epoll: c_int, line: &Line) {
     let same_number = table::hold(line.number).is_some_and(|t| t.inode() == line.inode);
     let own = if same_number {
@@ -257,8 +278,8 @@ fn enter(epoll: c_int, line: &Line) {
     }
 }
 
-/// How many descriptors are registered with this datum, or at all? None where that cannot be looked
-/// at.
+/// Returns how many descriptors the kernel has registered with this datum, or with any datum if it
+/// is `None`. The answer is `None` where the process may not look, or reading fails.
 pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     let mut count = 0;
     if !may(Extra::Files) {
@@ -271,7 +292,7 @@ pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     Some(count)
 }
 
-/// Is it a tunnel of this process's net that somebody else holds?
+/// Is this the inode of a tunnel of this process's net, whichever process holds the tunnel?
 fn is_of_net(inode: u64) -> bool {
     net::existing().is_some_and(|net| net.tunnel(inode).is_ok())
 }
