@@ -1,4 +1,5 @@
-//! What the kernel is told of a registration, brought in line with the state of its tunnel.
+//! Brings the events that the kernel is told for a registration in line with the state of its
+//! tunnel.
 #![forbid(unsafe_code)]
 
 use super::instances::{self, DEEPEST};
@@ -12,22 +13,26 @@ use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
 
-/// What a look at the registrations of one epoll descriptor found.
+/// What a look at the registrations of one epoll instance has found for a thread that will wait.
 #[derive(Default)]
 pub struct Look {
-    /// Links to wait for.
+    /// The FIFOs of the links that are down. The waiting thread polls them beside the epoll
+    /// descriptor, and they are closed with this value.
     pub links: Vec<LinkBell>,
-    /// There is something that cannot be waited for: look again after a moment.
+    /// The longest time to sleep before the next look, because a change of some
+    /// registration's state wakes nobody. It is `None` when everything wakes the waiting thread.
     pub nap: Option<timespec>,
-    /// The kernel reports what is not so, and cannot be told: the descriptor is always ready.
+    /// The kernel reports an event that is not true, and this process cannot change the
+    /// registration. The epoll descriptor is then always ready, and polling it would not sleep.
     pub is_false: bool,
-    /// Another process has changed something before this one could.
+    /// Another process changed a registration before this one could, so the look must be repeated.
     is_stale: bool,
-    /// That is not looked at any more.
+    /// This is the last attempt: changes by other processes no longer make it stale.
     is_last: bool,
 }
 
 impl Look {
+    /// Shortens the sleep before the next look to at most this time.
     fn nap_at_most(&mut self, moment: timespec) {
         if self.nap.is_none_or(|n| moment.tv_nsec < n.tv_nsec) {
             self.nap = Some(moment);
@@ -35,7 +40,9 @@ impl Look {
     }
 }
 
-/// Changes the kernel's registration. False when the kernel does not know it any more.
+/// Tells the kernel these events for a registration. Returns false when the kernel does not know
+/// the registration any more, and true otherwise, also where this process cannot change it: then
+/// [`Registration::is_fixed`] is true, or no `epoll` descriptor is known.
 pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) -> bool {
     if !may(Extra::Control) {
         registration.fix();
@@ -63,27 +70,29 @@ pub fn modify(epoll: Option<c_int>, registration: &Registration, events: u32) ->
     };
     sharing::changed(epoll);
     let refused = if registration.events() & EXCLUSIVE != 0 {
-        // Such a registration cannot be changed, only be made anew.
+        // The kernel refuses to modify an exclusive registration, so it is made anew.
         call(libc::EPOLL_CTL_DEL);
         call(libc::EPOLL_CTL_ADD)
     } else {
         call(libc::EPOLL_CTL_MOD)
     };
     if refused != 0 && refused != libc::ENOENT {
-        // The number is closed here, or another's, and the kernel goes on reporting the tunnel by
-        // it.
+        // The registered number is closed in this process, or another file has it now. The kernel
+        // goes on reporting the tunnel, and this process cannot change that.
         registration.fix();
     }
     sharing::changed(epoll);
     refused != libc::ENOENT
 }
 
-/// The mark that a registration with a wait queue should have now; None when it has it.
+/// Returns the mark that a registration should get in this state of its tunnel. It is `None` when
+/// the registration keeps its mark.
 fn next_mark(registration: &Registration, state: State) -> Option<u32> {
     let events = registration.events();
     match (state, registration.mark()) {
         (_, mark::DEAD | mark::SPENT) => None,
-        // The link came up before the deletion, and put it on the ready list.
+        // The link came up before the interface was deleted, and put the registration on the ready
+        // list.
         (State::Error, mark::FRESH | mark::QUIET)
             if events & WOKEN_BY_DELETION == 0
                 && events & OUT != 0
@@ -91,7 +100,8 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
         {
             Some(mark::PLAIN)
         }
-        // Nobody puts it on the ready list; where it stands there, the kernel reports it.
+        // The deletion does not put this registration on the ready list. Where it stands there
+        // already, the kernel reports it.
         (State::Error, mark::FRESH) if events & WOKEN_BY_DELETION == 0 => Some(mark::QUIET),
         (State::Error, mark) if mark < mark::GONE && events & WOKEN_BY_DELETION == 0 => None,
         (State::Error, mark::GONE) | (State::Quiet(_), mark::QUIET) => None,
@@ -99,24 +109,29 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
         (State::Plain, mark::PLAIN) => None,
         (State::Plain, _) => Some(mark::PLAIN),
         (State::Quiet(_), mark::PLAIN | mark::FRESH) if events & OUT == 0 => None,
-        // A full capture takes the place of a full send buffer: the next edge is when it has room.
+        // A full capture buffer takes the place of the driver's full send buffer: the next edge
+        // comes when it has room.
         (State::Quiet(Why::Capturer), mark::PLAIN) if events & SHOT == 0 => Some(mark::QUIET),
-        // An edge or a single shot says nothing of its own when the link goes down.
+        // An edge-triggered or single-shot registration reports nothing when the link goes down,
+        // so the kernel may keep it as it is.
         (State::Quiet(_), mark::PLAIN) if events & (EDGE | SHOT) != 0 => None,
         (State::Quiet(_), _) => Some(mark::QUIET),
     }
 }
 
-/// Brings the kernel's registrations in line with the links.
+/// Brings the kernel's registrations in the instance of this epoll descriptor in line with the
+/// states of their tunnels, and returns what else a waiting thread has to watch.
 pub fn look(epoll: c_int) -> Look {
     look_from(instances::of(epoll), Some(epoll))
 }
 
-/// The same of an instance of which no number need be known.
+/// Does the work of [`look`] for an instance, of which this process need not have a descriptor
+/// number.
 pub fn look_at(instance: u32) -> Look {
     look_from(instance, instances::number_of(instance))
 }
 
+/// Looks, and looks again a few times when another process changes the registrations meanwhile.
 fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
     const TURNS: usize = 4;
     for _ in 1..TURNS {
@@ -127,7 +142,8 @@ fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
             return found;
         }
     }
-    // Others go on changing them.
+    // Other processes go on changing the registrations. The last look takes them as they are, so
+    // that this loop ends.
     let mut found = Look {
         is_last: true,
         ..Look::default()
@@ -136,6 +152,7 @@ fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
     found
 }
 
+/// Makes one look at an instance and at those nested in it, and adds to `found`.
 fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize) {
     for registration in registrations::of(instance) {
         if let Target::Epoll(inner) = registration.target() {
@@ -153,15 +170,16 @@ fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize
             let is_as_told = registration.mark() == mark::FRESH
                 && next == mark::PLAIN
                 && !registration.may_hide_shot();
-            // The epoll descriptor may have been closed, and its number be another's now.
+            // The kernel may not know the registration, because the epoll descriptor may have been
+            // closed and another file may have its number now.
             if !is_as_told && !modify(epoll, registration, told(registration.events(), next)) {
                 registration.forget();
                 continue;
             }
             if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
             {
-                // Its number is another file's now: what the kernel cannot be told is reported from
-                // here.
+                // Another file has the registered number now, so the kernel cannot be told. This
+                // process reports the event itself.
                 registration.set_listed(true);
                 registration.set_mark(mark::SPENT);
             } else if !registration.is_fixed() || next == mark::GONE {
