@@ -1,5 +1,5 @@
-//! What the calls on epoll instances do to what is known of them, and when waiting on one needs
-//! care.
+//! Carries out epoll_ctl(2), keeps what is known of epoll instances when their descriptors are
+//! made, duplicated or closed, and tells which descriptors need care when a thread waits.
 #![forbid(unsafe_code)]
 
 use super::adopt;
@@ -12,30 +12,31 @@ use crate::table;
 use crate::waiting::state::{state, State, Why};
 use libc::{c_int, epoll_event};
 
-/// An epoll descriptor has been made.
+/// Notes that the program has made an epoll instance with this descriptor.
 pub fn created(epoll: c_int) {
     instances::created(epoll, registrations::instance_ended);
 }
 
-/// `new` is another descriptor of what `old` is.
+/// Notes that `new` has become a duplicate of the descriptor `old`, whatever `old` is.
 #[inline]
 pub fn duplicated(old: c_int, new: c_int) {
     instances::duplicated(old, new, registrations::instance_ended);
 }
 
-/// A descriptor is closed that is no tunnel.
+/// Notes that the program closes a descriptor that is no tunnel's.
 #[inline]
 pub fn closed(fd: c_int) {
     instances::closed(fd, registrations::instance_ended);
 }
 
-/// A range of them is.
+/// Notes that the program closes the descriptors from `first` to `last`, both included.
 pub fn closed_range(first: u32, last: u32) {
     instances::closed_range(first, last, registrations::instance_ended);
 }
 
-/// Does waiting on this descriptor need care, and is it one of an epoll instance still? For calls
-/// that do not say so.
+/// Does waiting on this descriptor need care, and does it still belong to an epoll instance? This is
+/// for calls such as poll(2), which take any descriptor, so that the number may be another file's
+/// now.
 pub fn concerns_truly(fd: c_int) -> bool {
     if !concerns(fd) {
         return false;
@@ -47,26 +48,31 @@ pub fn concerns_truly(fd: c_int) -> bool {
     is_epoll
 }
 
-/// May there be tunnels that are registered? For whoever asks [`knows_tunnels`] then.
+/// May tunnels be registered with epoll? This is the cheap question before [`knows_tunnels`], which
+/// reads what other processes have changed.
 #[inline]
 pub fn may_know_tunnels() -> bool {
     registrations::any() || instances::any()
 }
 
-/// Are tunnels registered, of this process or of others?
+/// Are tunnels registered in this process's epoll instances, by this process or by others that share
+/// the instances?
 #[inline]
 pub fn knows_tunnels() -> bool {
     adopt::catch_up();
     registrations::any()
 }
 
-/// May a descriptor that somebody registers or waits for matter here?
+/// Is this descriptor a tunnel's, or known as an epoll instance's? Only those need care when they are
+/// registered or waited for.
 #[inline]
 pub fn is_target(fd: c_int) -> bool {
     table::is_tunnel(fd) || instances::is_known(fd)
 }
 
-/// epoll_ctl(2) on a tunnel or an epoll instance. `host` makes the call with an event of ours.
+/// Carries out epoll_ctl(2) with a tunnel or an epoll instance as `fd`. `host` makes the kernel's
+/// call with the event that it is given, which may differ from the program's `event`. Returns what
+/// epoll_ctl(2) returns, and sets errno like it.
 pub fn control(
     epoll: c_int,
     operation: c_int,
@@ -87,6 +93,8 @@ pub fn control(
     answer
 }
 
+/// Carries out [`control`] when the instance is known. `is_shared` says whether other processes have
+/// the instance as well.
 fn control_known(
     epoll: c_int,
     operation: c_int,
@@ -145,7 +153,7 @@ fn control_known(
         told.events = 0;
     }
     if mark == mark::DEAD && event.events & EXCLUSIVE == 0 {
-        // Whoever sleeps in a wait wakes once, and finds the error.
+        // A thread that sleeps in epoll_wait(2) wakes once, and finds the error.
         told.events = libc::EPOLLOUT as u32 | SHOT;
     }
     if mark == mark::FRESH && is_shared {
@@ -155,7 +163,8 @@ fn control_known(
         tunnel.ring_always();
     }
     let target = Target::Tunnel(tunnel.inode());
-    // Before the call, which wakes who sleeps in a wait; after it, the kernel's answer decides.
+    // The registration is entered before the call, because the call wakes a thread that sleeps in
+    // epoll_wait(2), and that thread needs it. If the kernel refuses, the old one is put back.
     let before = known.filter(|r| r.target() == target).map(|r| {
         let event = epoll_event {
             events: r.events(),
@@ -183,15 +192,16 @@ fn control_known(
             }
         }
     } else {
-        // The driver is asked only by a call that succeeds: who is told that there is no room is
-        // woken when there is.
+        // The driver's poll function runs only in a call that succeeds. Likewise the readiness is
+        // asked only here: whoever is told that there is no room is woken when there is.
         tunnel.readiness();
         registrations::ring_for_edges(instance);
     }
     answer
 }
 
-/// Does waiting on this epoll descriptor need care?
+/// Does waiting on this epoll descriptor need care, because a tunnel is registered in its instance or
+/// in one nested in it?
 #[inline]
 pub fn concerns(epoll: c_int) -> bool {
     if instances::is_known(epoll) {
@@ -207,8 +217,9 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// A write was refused because whoever captures is behind: a thread that sleeps for the next edge
-/// has to look.
+/// Notes that a write to this tunnel was refused because the process that captures is behind. A
+/// thread that sleeps until the next writable edge is woken, so that it looks every few
+/// milliseconds whether the tunnel is writable again.
 pub fn refused(fd: c_int) {
     if !registrations::any() || state(fd) != State::Quiet(Why::Capturer) {
         return;
@@ -222,14 +233,15 @@ pub fn refused(fd: c_int) {
             && events & (EDGE | SHOT) == EDGE
             && events & OUT != 0;
         if let Some(epoll) = instances::number_of(registration.instance()).filter(|_| sleeps) {
-            // A FIFO is always writable: the kernel wakes it.
+            // The FIFO is always writable, so modifying its registration makes the kernel wake the
+            // sleeping thread.
             modify(Some(epoll), registration, events);
         }
     }
 }
 
-/// The process is about to become another program: what it left out of a registration that carries
-/// no sign of that is put in again.
+/// Prepares for execve(2). Where this process left EPOLLOUT out of an exclusive registration, it is
+/// put in again, because such a registration carries no sign of that for the next program.
 pub fn before_exec() {
     if !registrations::any() {
         return;
@@ -246,7 +258,7 @@ pub fn before_exec() {
     }
 }
 
-/// Is a descriptor that somebody registers another epoll's?
+/// Does this descriptor belong to an epoll instance that this process knows?
 fn is_epoll(fd: c_int) -> bool {
     instances::is_known(fd) && adopt::is_epoll(fd)
 }
