@@ -1,39 +1,42 @@
-//! Which descriptors are the same epoll instance.
+//! Keeps which descriptors of this process belong to the same epoll instance.
 //!
 //! Registrations belong to an instance, and a program may have several descriptors of it: it
 //! registers through one and waits through another (every program on tokio or mio does). The kernel
-//! has no cheap way to compare two descriptors, so the instance of each number is kept from its
-//! birth on, copied with each duplicate, and forgotten when the number is closed.
+//! has no cheap way to compare two descriptors. So the instance of each descriptor number is entered
+//! when the descriptor is made, copied with each duplicate, and forgotten when the number is closed.
 
 use crate::process;
 use libc::c_int;
 use memtun_sys as sys;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// The kernel nests instances no deeper (EP_MAX_NESTS).
+/// How deep epoll instances can be nested: the kernel refuses deeper nesting (EP_MAX_NESTS).
 pub const DEEPEST: usize = 5;
-/// Descriptors beyond are instances of their own: duplicates of them are not known as such.
+/// Number of descriptor numbers that are kept. Every greater number counts as an instance of its own,
+/// so duplicates of it are not recognised.
 const NUMBERS: usize = 1 << 16;
-/// 1 + instance, and [`SHARED`]; 0 for a number that has never been an epoll descriptor's.
+/// For each descriptor number 1 + its instance, with [`SHARED`] as a flag. An entry is 0 when the
+/// number is not known as an epoll descriptor.
 static INSTANCES: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
-/// Numbers below this may have an entry.
+/// Every number that has an entry is below this bound.
 static BELOW: AtomicU32 = AtomicU32::new(0);
-/// Another process has the instance, too.
+/// The flag of an entry whose instance another process has as well.
 const SHARED: u32 = 1 << 30;
-/// An instance that has only one number, beyond what is kept.
+/// The flag of an instance that is named after its descriptor number, because the number has no
+/// entry.
 const BY_NUMBER: u32 = 1 << 31;
 
 fn entry(epoll: c_int) -> Option<&'static AtomicU32> {
     INSTANCES.get(epoll as u32 as usize)
 }
 
-/// 1 + instance.
+/// Returns 1 + the instance of an entry, or 0 for none, without the flag.
 #[inline]
 fn plain(entry: &AtomicU32) -> u32 {
     entry.load(Relaxed) & !SHARED
 }
 
-/// The instance of an epoll descriptor.
+/// Returns the instance to which an epoll descriptor belongs.
 #[inline]
 pub fn of(epoll: c_int) -> u32 {
     match entry(epoll).map_or(0, plain) {
@@ -42,28 +45,31 @@ pub fn of(epoll: c_int) -> u32 {
     }
 }
 
-/// Was this number an epoll descriptor's when it was last heard of?
+/// Was this number an epoll descriptor's when this process last noted something of it? It may have
+/// been closed since without a call that this library sees.
 #[inline]
 pub fn is_known(fd: c_int) -> bool {
     entry(fd).is_some_and(|e| e.load(Relaxed) != 0)
 }
 
-/// Has this process had an epoll descriptor?
+/// Has this process ever had an epoll descriptor that has an entry?
 #[inline]
 pub fn any() -> bool {
     BELOW.load(Relaxed) != 0
 }
 
+/// Returns the entries of all numbers that may have one, indexed by number.
 fn numbers() -> &'static [AtomicU32] {
     &INSTANCES[..BELOW.load(Relaxed) as usize]
 }
 
-/// Numbers below `n` that are known as epoll descriptors.
+/// Returns the numbers below `n` that are known as epoll descriptors, in ascending order.
 pub fn numbers_below(n: c_int) -> impl Iterator<Item = c_int> {
     (0..n.min(BELOW.load(Relaxed) as c_int)).filter(|fd| is_known(*fd))
 }
 
-/// A number of an instance, which may have been closed since.
+/// Returns the lowest known descriptor number of an instance, which may have been closed since
+/// unseen. It is `None` when no number of the instance is known.
 pub fn number_of(instance: u32) -> Option<c_int> {
     if instance & BY_NUMBER != 0 {
         return Some((instance & !BY_NUMBER) as c_int);
@@ -72,7 +78,8 @@ pub fn number_of(instance: u32) -> Option<c_int> {
     at.map(|number| number as c_int)
 }
 
-/// A new instance; `forget` is called when the number's old one ends with it.
+/// Enters a new instance for this descriptor number. `forget` is called with the instance that gets
+/// entered, or that the number had alone until now, so that old registrations under it are dropped.
 pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
     let Some(entry) = entry(epoll).filter(|_| process::owns_memory()) else {
         return;
@@ -85,14 +92,15 @@ pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
         entry.store(old, Relaxed);
         return;
     }
-    // There are never more instances than numbers.
+    // A free instance is always found, because there are never more instances than numbers.
     if let Some(free) = (0..=BELOW.load(Relaxed)).find(|instance| !is_used(*instance)) {
         forget(free);
         entry.store(free + 1, Relaxed);
     }
 }
 
-/// A number is closed. `ended` is called when it was the last of its instance here.
+/// Notes that a descriptor number is closed. `ended` is called with its instance when the number was
+/// the last of that instance in this process.
 #[inline]
 pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
     if any() && is_known(number) {
@@ -100,6 +108,7 @@ pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
     }
 }
 
+/// Removes the entry of a number that is closed ([`closed`]).
 #[cold]
 fn forget(number: c_int, ended: impl FnOnce(u32)) {
     let Some(entry) = entry(number).filter(|_| process::owns_memory()) else {
@@ -111,7 +120,8 @@ fn forget(number: c_int, ended: impl FnOnce(u32)) {
     }
 }
 
-/// Numbers from `first` to `last` are closed.
+/// Notes that the numbers from `first` to `last`, both included, are closed. `ended` is called with
+/// each instance that has no number left in this process.
 pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32)) {
     if any() {
         let end = BELOW.load(Relaxed).min(last.saturating_add(1));
@@ -119,7 +129,8 @@ pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32)) {
     }
 }
 
-/// `new` is another descriptor of what `old` is, whatever it was before.
+/// Notes that `new` is a duplicate of `old`, whatever `new` was before. `ended` is called with the
+/// instance of which `new` was the last number in this process.
 #[inline]
 pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     if any() && old != new {
@@ -127,6 +138,7 @@ pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     }
 }
 
+/// Copies the entry of `old` to `new` ([`duplicated`]).
 #[cold]
 fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     closed(new, ended);
@@ -139,12 +151,12 @@ fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     }
 }
 
-/// Is this descriptor's instance known to be another process's, too?
+/// Is it known that another process has this descriptor's instance as well?
 pub fn is_shared(epoll: c_int) -> bool {
     entry(epoll).is_some_and(|e| e.load(Relaxed) & SHARED != 0)
 }
 
-/// Its instance is another process's, too.
+/// Notes that another process has this descriptor's instance as well.
 pub fn share(epoll: c_int) {
     let instance = of(epoll);
     let same = |n: &&AtomicU32| plain(n) == instance.wrapping_add(1);
@@ -153,26 +165,28 @@ pub fn share(epoll: c_int) {
     });
 }
 
-/// All instances are.
+/// Notes that another process has all instances of this process as well.
 pub fn share_all() {
     numbers().iter().filter(|n| plain(n) != 0).for_each(|n| {
         n.fetch_or(SHARED, Relaxed);
     });
 }
 
-/// One number of each instance.
+/// Returns the lowest known descriptor number of each instance.
 pub fn first_numbers() -> impl Iterator<Item = c_int> {
     numbers_below(c_int::MAX).filter(|fd| number_of(of(*fd)) == Some(*fd))
 }
 
-/// Another number that is the same open instance as this one, for which only the kernel is asked:
-/// both came from somebody else. None where kcmp(2) is not allowed.
+/// Returns another known descriptor number of the same open instance as this one. Only the kernel
+/// can tell, because the descriptors may have come from another process. It is `None` when there is
+/// no such number, or kcmp(2) is not allowed.
 pub fn sibling(epoll: c_int) -> Option<c_int> {
     const KCMP_FILE: usize = 0;
     let me = sys::getpid() as usize;
     (0..BELOW.load(Relaxed) as c_int).find(|other| {
         let arguments = [me, me, KCMP_FILE, epoll as usize, *other as usize, 0];
-        // SAFETY: kcmp(2) takes numbers and touches no memory.
+        // SAFETY: the call may get any arguments, because kcmp(2) takes numbers, and neither reads
+        // nor writes this process's memory.
         *other != epoll
             && is_known(*other)
             && unsafe { sys::syscall(libc::SYS_kcmp, arguments) } == 0
