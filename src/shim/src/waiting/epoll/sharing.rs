@@ -1,9 +1,10 @@
-//! Instances that other processes have, too: what those register, change or take out is read from
-//! the kernel once their doing has been counted in the net.
+//! Keeps up with epoll instances that other processes have as well. Each process counts its changes
+//! of their registrations in the net's shared memory, and the others then read the registrations
+//! anew from the kernel.
 //!
-//! An instance is shared after a fork, and once it has come from somebody else. Its sender does not
-//! see that it went: whoever receives one says so in the net, and from then on every instance of
-//! the net counts as shared.
+//! An instance is shared after a fork(2), and once it has come from another process. Its sender
+//! does not notice that it was passed on. So the receiver notes it in the net, and from then on
+//! every instance in the net counts as shared.
 #![forbid(unsafe_code)]
 
 use super::instances;
@@ -15,29 +16,31 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// In the net's counter: an instance has been received from another process.
+/// The flag in the net's counter which says that a process has received an instance from another.
 const PASSED: u64 = 1 << 63;
 
-/// The net's counter when the registrations were last read.
+/// The value of the net's counter when this process last read the registrations.
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
+/// Returns the net's counter of changes, if this process has joined a net.
 fn counter() -> Option<&'static AtomicU64> {
     net::current().map(|net| &net.epoll_changes)
 }
 
+/// Do other processes have this descriptor's instance as well, when the net's counter is `count`?
 fn is_shared(epoll: c_int, count: u64) -> bool {
     count & PASSED != 0 || instances::is_shared(epoll)
 }
 
-/// Has another process changed what an instance holds since this one last looked? Before it acts on
-/// what it knows.
+/// Has another process changed registrations since this one last read them? The answer is asked for
+/// before this process acts on what it knows.
 #[inline]
 pub fn is_behind() -> bool {
     instances::any() && counter().is_some_and(|c| c.load(Acquire) != SEEN.load(Relaxed))
 }
 
-/// Takes the instances for which `read` has to find out what is registered, and notes that it is
-/// known.
+/// Calls `read` with a descriptor of each shared instance, so that it reads the registrations, and
+/// notes that they are known.
 #[cold]
 pub fn catch_up(read: impl Fn(c_int)) {
     let Some(counter) = counter().filter(|_| process::owns_memory()) else {
@@ -53,20 +56,21 @@ pub fn catch_up(read: impl Fn(c_int)) {
     SEEN.store(count, Release);
 }
 
-/// Registrations of this instance are about to be changed, or have been: other processes are to
-/// look. Both times: the change itself wakes who sleeps there, and who looks before it has to look
-/// again.
+/// Counts a change of this instance's registrations, so that other processes read them anew. It is
+/// called before the change, because the change itself wakes threads that sleep there, and after
+/// it, because a process that has read before the change has to read again.
 pub fn changed(epoll: c_int) {
     let Some(counter) = counter() else { return };
     let before = counter.load(Relaxed);
     if is_shared(epoll, before) {
         let before = counter.fetch_add(1, AcqRel);
-        // What others have done meanwhile is still to be looked at.
+        // This process's own change counts as seen only if others have changed nothing meanwhile:
+        // their changes are still to be read.
         let _ = SEEN.compare_exchange(before, before + 1, AcqRel, Relaxed);
     }
 }
 
-/// An instance has come from somebody else.
+/// Notes that this descriptor's instance has come from another process.
 pub fn arrived(epoll: c_int) {
     instances::share(epoll);
     if let Some(net) = net::existing() {
@@ -74,24 +78,26 @@ pub fn arrived(epoll: c_int) {
     }
 }
 
-/// A call that changes registrations of this instance, while nobody reads them anew. None needed
-/// where it is not shared.
+/// Begins a call that changes registrations of this instance: no other thread reads them anew until
+/// the turn is dropped. It is `None` where the instance is not shared, which needs no turn.
 pub fn hold(epoll: c_int) -> Option<Turn> {
     let shared = counter().is_some_and(|c| is_shared(epoll, c.load(Relaxed)));
     shared.then(Turn::take)
 }
 
-/// The thread that reads or changes registrations of shared instances, 0 for none.
+/// The thread ID of the thread whose turn it is ([`Turn`]), or 0 for none.
 static WHO: AtomicI32 = AtomicI32::new(0);
 
-/// One thread's turn.
+/// One thread's turn to read or change the registrations of shared instances. Dropping it ends the
+/// turn.
 pub struct Turn {
+    /// Does this value end the turn? It does not if waiting for the turn was given up.
     is_own: bool,
 }
 
 impl Turn {
-    /// Waits for another thread, but not without end: the holder may be what a signal handler has
-    /// interrupted.
+    /// Waits until another thread's turn has ended, but not without end: the holder may be code
+    /// that the current signal handler has interrupted. Then the caller goes on without the turn.
     fn take() -> Turn {
         const TURNS: usize = 1000;
         let me = sys::gettid();
@@ -114,12 +120,13 @@ impl Drop for Turn {
     }
 }
 
-/// The process is about to fork: the child has what it has.
+/// Prepares for fork(2): the child will share all instances of this process.
 pub fn before_fork() {
     instances::share_all();
 }
 
-/// The process is the child of a fork(2), which has one thread.
+/// Ends any turn in the child of a fork(2): the child has only one thread, and the holder may have
+/// been another.
 pub fn forked() {
     WHO.store(0, Relaxed);
 }
