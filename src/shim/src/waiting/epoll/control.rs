@@ -34,9 +34,9 @@ pub fn closed_range(first: u32, last: u32) {
     instances::closed_range(first, last, registrations::instance_ended);
 }
 
-/// Does waiting on this descriptor need care, and does it still belong to an epoll instance? This is
-/// for calls such as poll(2), which take any descriptor, so that the number may be another file's
-/// now.
+/// Does waiting on this descriptor need care, and does it still belong to an epoll instance? This
+/// is for calls such as poll(2), which take any descriptor, so that the number may be another
+/// file's now.
 pub fn concerns_truly(fd: c_int) -> bool {
     if !concerns(fd) {
         return false;
@@ -55,16 +55,16 @@ pub fn may_know_tunnels() -> bool {
     registrations::any() || instances::any()
 }
 
-/// Are tunnels registered in this process's epoll instances, by this process or by others that share
-/// the instances?
+/// Are tunnels registered in this process's epoll instances, by this process or by others that
+/// share the instances?
 #[inline]
 pub fn knows_tunnels() -> bool {
     adopt::catch_up();
     registrations::any()
 }
 
-/// Is this descriptor a tunnel's, or known as an epoll instance's? Only those need care when they are
-/// registered or waited for.
+/// Is this descriptor a tunnel's, or known as an epoll instance's? Only those need care when they
+/// are registered or waited for.
 #[inline]
 pub fn is_target(fd: c_int) -> bool {
     table::is_tunnel(fd) || instances::is_known(fd)
@@ -93,8 +93,8 @@ pub fn control(
     answer
 }
 
-/// Carries out [`control`] when the instance is known. `is_shared` says whether other processes have
-/// the instance as well.
+/// Carries out [`control`] when the instance is known. `is_shared` says whether other processes
+/// have the instance as well.
 fn control_known(
     epoll: c_int,
     operation: c_int,
@@ -200,8 +200,8 @@ fn control_known(
     answer
 }
 
-/// Does waiting on this epoll descriptor need care, because a tunnel is registered in its instance or
-/// in one nested in it?
+/// Does waiting on this epoll descriptor need care, because a tunnel is registered in its instance
+/// or in one nested in it?
 #[inline]
 pub fn concerns(epoll: c_int) -> bool {
     if instances::is_known(epoll) {
