@@ -2,8 +2,9 @@
 //!
 //! Registrations belong to an instance, and a program may have several descriptors of it: it
 //! registers through one and waits through another (every program on tokio or mio does). The kernel
-//! has no cheap way to compare two descriptors. So the instance of each descriptor number is entered
-//! when the descriptor is made, copied with each duplicate, and forgotten when the number is closed.
+//! has no cheap way to compare two descriptors. So the instance of each descriptor number is
+//! entered when the descriptor is made, copied with each duplicate, and forgotten when the number
+//! is closed.
 
 use crate::process;
 use libc::c_int;
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// How deep epoll instances can be nested: the kernel refuses deeper nesting (EP_MAX_NESTS).
 pub const DEEPEST: usize = 5;
-/// Number of descriptor numbers that are kept. Every greater number counts as an instance of its own,
-/// so duplicates of it are not recognised.
+/// Number of descriptor numbers that have an entry. Every number from this one on counts as an
+/// instance of its own, so duplicates of it are not recognised.
 const NUMBERS: usize = 1 << 16;
 /// For each descriptor number 1 + its instance, with [`SHARED`] as a flag. An entry is 0 when the
 /// number is not known as an epoll descriptor.
@@ -99,8 +100,8 @@ pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
     }
 }
 
-/// Notes that a descriptor number is closed. `ended` is called with its instance when the number was
-/// the last of that instance in this process.
+/// Notes that a descriptor number is closed. `ended` is called with its instance when the number
+/// was the last of that instance in this process.
 #[inline]
 pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
     if any() && is_known(number) {
