@@ -1,4 +1,5 @@
-//! The registrations of tunnels, and of other epoll instances, that this process knows.
+//! Keeps the registrations in epoll instances that this process knows: those of tunnels, and those
+//! of other epoll instances.
 #![forbid(unsafe_code)]
 
 use super::instances::DEEPEST;
@@ -16,75 +17,92 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
+/// The events that report that a tunnel is writable.
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
+/// The events that report that a packet or an inner epoll instance's event can be read.
 pub const IN: u32 = (libc::EPOLLIN | libc::EPOLLRDNORM) as u32;
+/// EPOLLERR, which is reported whether the program asks for it or not.
 pub const ERR: u32 = libc::EPOLLERR as u32;
-/// The driver wakes who asked for one of these when the interface is deleted (`sock_def_readable`);
-/// others find out only where they stand on epoll's ready list.
+/// The events whose registrations the driver wakes when the interface is deleted
+/// (`sock_def_readable`). Other registrations report the deletion only while they stand on epoll's
+/// ready list.
 pub const WOKEN_BY_DELETION: u32 = IN | (libc::EPOLLPRI | libc::EPOLLRDBAND) as u32;
+/// EPOLLONESHOT: the registration (a "single shot") reports once and is then disarmed.
 pub const SHOT: u32 = libc::EPOLLONESHOT as u32;
+/// EPOLLET: the registration is edge-triggered.
 pub const EDGE: u32 = libc::EPOLLET as u32;
+/// EPOLLEXCLUSIVE: an event wakes only some of the instances that wait for it.
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
-/// Stands in the kernel's registration instead of EPOLLOUT while that is left out: a FIFO never
-/// reports it, and a process that inherits the instance sees what was asked.
+/// The sign that stands in the kernel's registration while EPOLLOUT is left out. A FIFO never
+/// reports this event, and a process that inherits the instance reads from it that the program
+/// asked for EPOLLOUT.
 pub const OUT_LEFT_OUT: u32 = libc::EPOLLMSG as u32;
-/// The same for EPOLLONESHOT: a bit without a meaning, which the kernel keeps.
+/// The sign that stands in the kernel's registration while EPOLLONESHOT is left out. The bit has no
+/// meaning to the kernel, which keeps it.
 pub const SHOT_LEFT_OUT: u32 = 1 << 11;
 
-/// What the kernel has been told.
+/// The values that say what the kernel has been told for a registration.
 pub mod mark {
-    /// What the program asked.
+    /// The kernel was told what the program asked.
     pub const PLAIN: u32 = 0;
-    /// The same, while the tunnel is not writable: the kernel says it once, and nobody has cared
-    /// yet.
+    /// The kernel was told what the program asked although the tunnel is not writable. It reports
+    /// the tunnel as writable once, and the registration has not been corrected yet.
     pub const FRESH: u32 = 1;
-    /// The same without EPOLLOUT.
+    /// The kernel was told what the program asked, without EPOLLOUT.
     pub const QUIET: u32 = 2;
-    /// Nothing: the interface was deleted.
+    /// The kernel was told no events, because the interface was deleted.
     pub const GONE: u32 = 3;
-    /// Nothing: registered while unattached, without a wait queue.
+    /// The tunnel was registered while it was unattached, so the registration has no wait queue.
+    /// The kernel was told no events, or a single shot that only wakes a sleeping thread.
     pub const DEAD: u32 = 4;
-    /// A single shot that was fired for nothing, and that this process cannot arm again: it looks
-    /// by itself.
+    /// The kernel fired a single shot although the tunnel was not writable, and this process cannot
+    /// arm it again. This process looks at the tunnel itself.
     pub const SPENT: u32 = 5;
 }
 
-/// What is registered.
+/// What is registered in an epoll instance.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Target {
     /// A tunnel, by its inode.
     Tunnel(u64),
-    /// Another epoll instance.
+    /// Another epoll instance, as [`super::instances::of`] names it.
     Epoll(u32),
 }
 
+/// One registration in an epoll instance, or a free place in the table.
 pub struct Registration {
-    /// 1 + (instance << 32 | number), 0 when free.
+    /// 1 + (instance << 32 | registered number, with [`CLOSED`] as a flag), or 0 for a free place.
     key: AtomicU64,
-    /// The tunnel's inode, 0 for an epoll instance.
+    /// The tunnel's inode, or 0 when the target is an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the tunnel in this process, -1 for none; of another epoll instance its
-    /// number here.
+    /// A descriptor of the tunnel in this process, which may have been closed since. When the
+    /// target is an epoll instance, this is that instance.
     own: AtomicI32,
+    /// The events that the program asked.
     events: AtomicU32,
+    /// What the kernel has been told ([`mark`]).
     mark: AtomicU32,
-    /// 1: on the ready list, for what only we can report.
+    /// 1 while the registration stands on the ready list of what only this process can report.
     listed: AtomicU32,
-    /// 1: this process cannot change what the kernel has been told; 2: and the kernel does not
-    /// know that it is a single shot.
+    /// 0 while this process can change what the kernel has been told. It is 1 when it cannot, and
+    /// 2 when it cannot and the kernel does not know that the registration is a single shot.
     fixed: AtomicU32,
+    /// The datum that the program registered, which events carry back to it.
     data: AtomicU64,
-    /// [`Tunnel::told_of_room`] when it was last told that there is no room.
+    /// The value of [`Tunnel::told_of_room`] when the registration was last told that there is no
+    /// room.
     woken: AtomicU32,
 }
 
-/// A number that is the tunnel's for a moment.
+/// A descriptor number that is the tunnel's until this value is dropped, which closes it.
 ///
-/// Another thread may have closed a range of numbers meanwhile, and have something of its own
-/// there.
+/// The number is closed only if it is still the tunnel's: another thread may have closed a range of
+/// numbers meanwhile, and have opened something of its own under it.
 pub struct Lent(#[allow(dead_code)] KeptFifo);
 
+/// The greatest number of registrations that are kept.
 const PLACES: usize = 2048;
+/// All registrations, of all instances. A free place has the key 0.
 static TABLE: [Registration; PLACES] = [const {
     Registration {
         key: AtomicU64::new(0),
@@ -98,53 +116,58 @@ static TABLE: [Registration; PLACES] = [const {
         woken: AtomicU32::new(0),
     }
 }; PLACES];
-/// Places beyond have never been used.
+/// The places of the table from this index on have never been used.
 static USED: AtomicUsize = AtomicUsize::new(0);
-/// Registrations of tunnels in the table.
+/// The number of registrations of tunnels in the table.
 static TUNNELS: AtomicUsize = AtomicUsize::new(0);
 
-/// A registered number that is closed in this process, while the target lives: no number that can
-/// be asked for.
+/// The flag of a registered number that is closed in this process, while the target lives. A lookup
+/// by descriptor number does not find such a registration.
 const CLOSED: u32 = 1 << 31;
 
+/// Returns the key of the registration of this number in this instance.
 fn key(instance: u32, number: u32) -> u64 {
     1 + ((instance as u64) << 32 | number as u64)
 }
 
 impl Registration {
+    /// Returns the instance and the registered number with its flag, or `None` for a free place.
     fn parts(&self) -> Option<(u32, u32)> {
         let key = self.key.load(Acquire).checked_sub(1)?;
         Some(((key >> 32) as u32, key as u32))
     }
+    /// Is this a registration in that instance?
     fn is_of(&self, instance: u32) -> bool {
         self.parts().is_some_and(|(i, _)| i == instance)
     }
-    /// The instance.
+    /// Returns the instance in which this is registered, or `u32::MAX` for a free place.
     pub fn instance(&self) -> u32 {
         self.parts().map_or(u32::MAX, |(instance, _)| instance)
     }
-    /// The number that was registered.
+    /// Returns the descriptor number that was registered, or -1 for a free place.
     pub fn number(&self) -> c_int {
         self.parts().map_or(-1, |(_, n)| (n & !CLOSED) as c_int)
     }
-    /// Is the number that was registered not the tunnel's here?
+    /// Is the number that was registered no descriptor of the tunnel in this process?
     pub fn is_away(&self) -> bool {
         self.parts().is_some_and(|(_, n)| n & CLOSED != 0)
     }
-    /// The number that was registered is not the tunnel's here.
+    /// Notes that the number that was registered is no descriptor of the tunnel in this process.
     pub fn number_is_away(&self) {
         if let Some((instance, number)) = self.parts() {
             self.key.store(key(instance, number | CLOSED), Release);
         }
     }
-    /// The number that was registered is free: gives it to the tunnel for the time of a call. The
-    /// kernel knows a registration by the file and its number, and looks the number up in the
-    /// caller's table.
+    /// Makes the registered number, if it is free, a descriptor of the tunnel for the time of a
+    /// call, because the kernel knows a registration by the file and its number, and looks the
+    /// number up in the caller's descriptor table. It is `None` when another file has the number,
+    /// this process does not hold the tunnel, or a sandbox may forbid the calls.
     pub fn lend_number(&self) -> Option<Lent> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
         };
-        // Takes fcntl(2), fstat(2) and close(2), which a sandbox may not know of the program.
+        // Lending takes fcntl(2), fstat(2) and close(2), which a sandbox may forbid where the
+        // program itself does not make these calls.
         if !may(Extra::Flags) || !may(Extra::Files) {
             return None;
         }
@@ -153,62 +176,76 @@ impl Registration {
         let got = lent.keep(sys::duplicate_from(self.descriptor()?, number, true).ok()?);
         (got == number).then_some(Lent(lent))
     }
+    /// Returns what is registered.
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {
             0 => Target::Epoll(self.own.load(Relaxed) as u32),
             inode => Target::Tunnel(inode),
         }
     }
-    /// What the program asked.
+    /// Returns the events that the program asked, as epoll's bits.
     pub fn events(&self) -> u32 {
         self.events.load(Relaxed)
     }
-    /// The program asks something else.
+    /// Notes that the program asks these events now, with this datum.
     pub fn ask(&self, events: u32, data: u64) {
         self.events.store(events, Relaxed);
         self.data.store(data, Relaxed);
     }
+    /// Returns the datum that the program registered.
     pub fn data(&self) -> u64 {
         self.data.load(Relaxed)
     }
+    /// Returns what the kernel has been told ([`mark`]).
     pub fn mark(&self) -> u32 {
         self.mark.load(Acquire)
     }
+    /// Notes what the kernel has been told ([`mark`]).
     pub fn set_mark(&self, mark: u32) {
         self.mark.store(mark, Release);
     }
+    /// Is this process unable to change what the kernel has been told?
     pub fn is_fixed(&self) -> bool {
         self.fixed.load(Relaxed) != 0
     }
+    /// Notes that this process cannot change what the kernel has been told.
     pub fn fix(&self) {
         self.fixed.store(1, Relaxed);
     }
-    /// It is a single shot that the kernel goes on reporting: only who made it can tell the kernel.
+    /// Does the kernel go on reporting this single shot, because it was not told that it is one?
+    /// This process cannot tell it; only the process that made the registration can.
     pub fn never_ends(&self) -> bool {
         self.fixed.load(Relaxed) == 2
     }
+    /// Notes that this process cannot change what the kernel has been told, and whether
+    /// EPOLLONESHOT is left out of it.
     pub fn fix_with_shot_hidden(&self, hidden: bool) {
         self.fixed.store(1 + hidden as u32, Relaxed);
     }
+    /// Does the registration stand on the ready list of what only this process can report?
     pub fn is_listed(&self) -> bool {
         self.listed.load(Relaxed) != 0
     }
-    /// Is it on the ready list? It is not any more.
+    /// Takes the registration off that ready list. Returns whether it stood there.
     pub fn take_listed(&self) -> bool {
         self.listed.swap(0, Relaxed) != 0
     }
-    /// A single shot was fired: nothing is asked any more, as in the kernel's registration
-    /// (EP_PRIVATE_BITS).
+    /// Notes that a single shot was fired: the registration asks no events any more, as the
+    /// kernel's own keeps only the bits of EP_PRIVATE_BITS.
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
     }
-    /// May the kernel not know that it is a single shot ([`told_to_others`])?
+    /// May this be a single shot of which the kernel was not told that it is one
+    /// ([`told_to_others`])?
     pub fn may_hide_shot(&self) -> bool {
         self.mark() == mark::FRESH && self.events() & SHOT != 0
     }
+    /// Puts the registration on the ready list of what only this process can report, or takes it
+    /// off.
     pub fn set_listed(&self, listed: bool) {
         self.listed.store(listed as u32, Relaxed);
     }
+    /// Frees the place in the table. The kernel's registration is not changed.
     pub fn forget(&self) {
         let is_tunnel = matches!(self.target(), Target::Tunnel(_));
         if self.key.swap(0, AcqRel) != 0 && is_tunnel {
@@ -216,7 +253,8 @@ impl Registration {
         }
     }
 
-    /// A descriptor of the tunnel in this process.
+    /// Returns a descriptor of the tunnel in this process. It stays the program's, and the caller
+    /// does not close it. It is `None` for an epoll instance, or when this process has none.
     pub fn descriptor(&self) -> Option<c_int> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
@@ -230,14 +268,15 @@ impl Registration {
         Some(other)
     }
 
-    /// The tunnel's readiness. One that this process does not hold itself is looked up in the net.
+    /// Returns the tunnel's readiness. A tunnel that this process does not hold is looked up in the
+    /// net. It is `None` for an epoll instance, or when the tunnel has ended.
     pub fn readiness(&self) -> Option<Readiness> {
         let Target::Tunnel(inode) = self.target() else {
             return None;
         };
         match self.descriptor() {
-            // An edge is not looked at again until something happens, and then nobody has been told
-            // that there is no room.
+            // The kernel does not look at an edge-triggered registration again until something
+            // happens. So nobody is told here that there is no room, and nobody is to be woken.
             Some(fd) if self.events() & EDGE != 0 && self.mark() == mark::PLAIN => {
                 table::hold(fd).map(|tunnel| tunnel.glance())
             }
@@ -246,8 +285,8 @@ impl Registration {
                 let net = crate::net::existing()?;
                 match Tunnel::join(net, inode) {
                     Ok(tunnel) => Some(tunnel.readiness()),
-                    // The last descriptor anywhere is closed, and with it the kernel's
-                    // registration.
+                    // The tunnel's last descriptor in any process is closed, and with it the
+                    // kernel's registration has ended.
                     Err(_) => {
                         self.forget();
                         None
@@ -257,94 +296,100 @@ impl Registration {
         }
     }
 
-    /// It was told that there is no room: it is woken when there is.
+    /// Asks the tunnel for its readiness, so that this registration is woken when there is room.
     pub fn ask_for_room(&self) {
         if let Some(tunnel) = self.descriptor().and_then(table::hold) {
             tunnel.readiness();
         }
     }
 
-    /// It is told that there is no room.
+    /// Notes that the registration is told now that there is no room ([`Self::has_been_woken`]).
     pub fn is_told_of_no_room(&self) {
         if let Some(tunnel) = self.descriptor().and_then(table::hold) {
             self.woken.store(tunnel.told_of_room(), Relaxed);
         }
     }
-    /// Has it been woken since?
+    /// Has the tunnel woken its waiters since the registration was told that there is no room?
     pub fn has_been_woken(&self) -> bool {
         let tunnel = self.descriptor().and_then(table::hold);
         tunnel.is_some_and(|tunnel| tunnel.told_of_room() != self.woken.load(Relaxed))
     }
 
+    /// Returns the state of the tunnel, which is plain when its readiness is not known.
     pub fn state(&self) -> State {
         self.readiness().map_or(State::Plain, State::of)
     }
 
-    /// What a look at the tunnel finds, in epoll's bits.
+    /// Returns the tunnel's readiness as epoll's bits, or 0 when it is not known.
     pub fn look(&self) -> u32 {
         self.readiness().map_or(0, epoll_bits)
     }
 }
 
+/// Returns the places of the table that have ever been used.
 fn used() -> &'static [Registration] {
     &TABLE[..USED.load(Acquire).min(PLACES)]
 }
 
-/// What the kernel is told of a registration with this mark.
+/// Returns the events that the kernel is told for a registration with this mark, of which the
+/// program asked `events`.
 pub fn told(events: u32, mark: u32) -> u32 {
     match mark {
         mark::PLAIN | mark::FRESH => events,
-        // The kernel knows few bits of exclusive ones.
+        // The kernel refuses the sign, as most other bits, in an exclusive registration.
         mark::QUIET if events & EXCLUSIVE != 0 => events & !OUT,
         mark::QUIET => events & !OUT | OUT_LEFT_OUT,
         _ => 0,
     }
 }
 
-/// What the kernel is told of a new registration of a tunnel that is not writable, in an instance
-/// that other processes have: they see that the event is for nothing, and a single shot is not
-/// fired by it.
+/// Returns the events that the kernel is told for a new registration of a tunnel that is not
+/// writable, in an instance that other processes have as well. The signs in it show them that the
+/// kernel's event is not true, and a single shot is not spent on that event.
 pub fn told_to_others(events: u32) -> u32 {
     match events {
-        // The kernel knows few bits of exclusive ones.
+        // The kernel refuses the signs, as most other bits, in an exclusive registration.
         _ if events & EXCLUSIVE != 0 || events & OUT == 0 => events,
         _ if events & SHOT != 0 => events & !SHOT | OUT_LEFT_OUT | SHOT_LEFT_OUT,
         _ => events | OUT_LEFT_OUT,
     }
 }
 
-/// Are there registrations of tunnels?
+/// Does this process know any registration of a tunnel?
 #[inline]
 pub fn any() -> bool {
     TUNNELS.load(Relaxed) != 0
 }
 
-/// All of them.
+/// Returns all known registrations.
 pub fn all() -> impl Iterator<Item = &'static Registration> {
     used().iter().filter(|r| r.parts().is_some())
 }
 
-/// Those of an instance.
+/// Returns the known registrations in an instance.
 pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
     used().iter().filter(move |r| r.is_of(instance))
 }
 
-/// Those of a tunnel, by a number of it that was registered.
+/// Returns the known registrations, in all instances, that were made with this number, unless it
+/// was closed since.
 pub fn of_number(fd: c_int) -> impl Iterator<Item = &'static Registration> {
     all().filter(move |r| r.parts().is_some_and(|(_, number)| number == fd as u32))
 }
 
-/// Those of a tunnel, whatever number it was registered by.
+/// Returns the known registrations of a tunnel, in all instances and with any number.
 pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static Registration> {
     all().filter(move |r| r.target() == Target::Tunnel(inode))
 }
 
+/// Returns the registration of this number in this instance, if it is known.
 pub fn find(instance: u32, fd: c_int) -> Option<&'static Registration> {
     let key = key(instance, fd as u32);
     used().iter().find(|r| r.key.load(Acquire) == key)
 }
 
-/// Enters a registration, or changes what is known of it.
+/// Enters a registration, or changes what is known of it. A registration of the same number with
+/// another target is forgotten. When the table is full, a warning is logged once.
 pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, mark: u32) {
     let own = match target {
         Target::Tunnel(_) => fd,
@@ -393,8 +438,8 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
     }
 }
 
-/// A tunnel's descriptor has been closed here. The kernel's registration stays as long as the
-/// tunnel has another, in any process.
+/// Notes that a tunnel's descriptor is closed in this process. The registration stays known,
+/// because the kernel keeps its own as long as the tunnel has another descriptor, in any process.
 pub fn number_closed(fd: c_int) {
     if !any() {
         return;
@@ -404,8 +449,8 @@ pub fn number_closed(fd: c_int) {
         .for_each(Registration::number_is_away);
 }
 
-/// A tunnel's number that was registered, and closed since, may be the same tunnel's again: then it
-/// is the same registration.
+/// Notes that `fd` is a descriptor of the tunnel with this inode. If the number was registered and
+/// closed since, and it was the same tunnel's, the registration is found by the number again.
 pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
@@ -413,8 +458,8 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     }
 }
 
-/// Is this instance registered edge-triggered in another, or in one that is? Then it has to tell
-/// each event anew.
+/// Is this instance registered edge-triggered in another one, directly or through instances between
+/// them? Then it has to report each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
     depth < DEEPEST
         && all().any(|r| {
@@ -423,6 +468,8 @@ fn tells_edges(instance: u32, depth: usize) -> bool {
         })
 }
 
+/// Makes every packet ring for the tunnels that are registered in an instance or in one nested in
+/// it.
 fn ring_always(instance: u32, depth: usize) {
     for registration in of(instance) {
         match registration.target() {
@@ -437,22 +484,22 @@ fn ring_always(instance: u32, depth: usize) {
     }
 }
 
-/// Something was registered in an instance: where somebody up there waits for edges, each packet
-/// has to be one.
+/// Notes that something was registered in an instance. If an outer instance waits for its edges,
+/// every packet for a tunnel has to be an edge, so every packet rings from now on.
 pub fn ring_for_edges(instance: u32) {
     if tells_edges(instance, 0) {
         ring_always(instance, 0);
     }
 }
 
-/// A tunnel has ended, and the kernel's registrations of it.
+/// Forgets the registrations of a tunnel that has ended: the kernel's own ended with it.
 pub fn tunnel_ended(inode: u64) {
     if any() {
         of_inode(inode).for_each(Registration::forget);
     }
 }
 
-/// An instance has ended.
+/// Forgets the registrations in an instance that has no descriptor left in this process.
 pub fn instance_ended(instance: u32) {
     of(instance).for_each(Registration::forget);
 }
