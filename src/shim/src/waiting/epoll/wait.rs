@@ -1,4 +1,5 @@
-//! Waiting: what only this process can report, and what the kernel reports that is not so.
+//! Carries out epoll_wait(2): it adds the events that only this process can report, and removes
+//! those of the kernel's events that are not true.
 #![forbid(unsafe_code)]
 
 use super::adopt;
@@ -13,10 +14,11 @@ use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
 use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
 
-/// Does only this process know of something to report?
+/// Is there an event, in an instance or in one nested in it, that only this process can report?
+/// `depth` says how many instances the caller has descended already.
 fn has_listed(instance: u32, depth: usize) -> bool {
     registrations::of(instance).any(|r| match r.target() {
-        // A single shot that was fired tells nothing, nor does an edge that was told.
+        // A single shot that was fired reports nothing, nor does an edge that was reported.
         Target::Epoll(inner) => {
             let told = r.events() & EDGE != 0 && r.mark() == mark::FRESH;
             r.events() & IN != 0 && !told && depth < DEEPEST && has_listed(inner, depth + 1)
@@ -27,12 +29,14 @@ fn has_listed(instance: u32, depth: usize) -> bool {
     })
 }
 
-/// Is something to be had from this instance? As poll(2) sees it, and what the kernel says is
-/// checked.
+/// Is an epoll descriptor ready to read, as poll(2) would report it of the driver? The kernel's
+/// answer is checked against the states of the tunnels.
 pub fn is_ready(epoll: c_int) -> bool {
     is_instance_ready(instances::of(epoll), Some(epoll))
 }
 
+/// Does the work of [`is_ready`] for an instance. `epoll` is a descriptor of it, or `None` when
+/// this process has none.
 fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     let found = look_at(instance);
     if has_listed(instance, 0) {
@@ -41,8 +45,8 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     if epoll.is_some_and(|epoll| !is_ready_to_kernel(epoll)) {
         return false;
     }
-    // An edge or a single shot that nobody has taken stands there although the link went down
-    // since.
+    // The kernel's ready list may hold an edge or a single shot that no thread has taken, although
+    // the link went down since. The answer is no only if the tunnels are all that is registered.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
     let is_true = !(only_false(instance) && (found.is_false || alone()));
@@ -52,6 +56,7 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     is_true
 }
 
+/// Does the kernel report this epoll descriptor as ready to read?
 fn is_ready_to_kernel(epoll: c_int) -> bool {
     let mut asked = [pollfd {
         fd: epoll,
@@ -61,8 +66,9 @@ fn is_ready_to_kernel(epoll: c_int) -> bool {
     errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
 }
 
-/// What stands on the ready list for room that is not there any more is looked at: it leaves the
-/// list, and comes back when there is room.
+/// Takes registrations off the kernel's ready list that stand there because their tunnel was
+/// writable, and is not any more. Each is told to the kernel without EPOLLOUT, so it leaves the
+/// list, and it comes back when there is room.
 fn drop_false(instance: u32, epoll: c_int) {
     for registration in registrations::of(instance) {
         let may_stand_there = matches!(registration.target(), Target::Tunnel(_))
@@ -85,10 +91,12 @@ fn drop_false(instance: u32, epoll: c_int) {
     }
 }
 
-/// Everything that the kernel can report of these registrations is the room that is not there.
+/// Is every event false that the kernel may report of the known registrations in this instance? The
+/// kernel's false event is that a tunnel is writable although it is not.
 fn only_false(instance: u32) -> bool {
     registrations::of(instance).all(|r| match r.target() {
-        // What only this process can report is not what the kernel reports.
+        // Of such a registration the kernel was told no events, and only this process can report
+        // any.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
         Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
         Target::Epoll(inner) => {
@@ -97,15 +105,17 @@ fn only_false(instance: u32) -> bool {
     })
 }
 
-/// A single shot has been fired, and the kernel's registration says nothing any more.
+/// Notes that a single shot has been fired: the kernel's registration asks no events any more, and
+/// other processes have to read it anew.
 fn fired(epoll: c_int, registration: &Registration) {
     registration.disarm();
     sharing::changed(epoll);
 }
 
-/// What an instance says of one that is registered in it, which has something that only we can
-/// report, or not: an edge once, a single shot once. (The mark of such a registration says whether
-/// it was told.)
+/// Returns the events to report of an inner epoll instance's registration. `is_ready` says whether
+/// the inner instance has an event that only this process can report. An edge-triggered
+/// registration and a single shot report it once; the mark FRESH of such a registration says that
+/// it was reported.
 fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32 {
     let events = registration.events();
     let was_told = registration.mark() == mark::FRESH;
@@ -119,7 +129,8 @@ fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32
     events & IN
 }
 
-/// Collects what only we can report.
+/// Returns the events of an instance that only this process can report, and takes their
+/// registrations off its ready list unless they are level-triggered.
 fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
     for registration in registrations::of(instances::of(epoll)) {
@@ -152,22 +163,25 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     events
 }
 
-/// What is true of an event that the kernel reports of a tunnel, and which bits are left of it.
+/// Returns those of the bits that are true, in an event that the kernel reports of a tunnel; 0 when
+/// none is. The registration is brought in line with what was reported.
 fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     let events = registration.events();
     let left = match registration.state() {
         _ if registration.mark() == mark::DEAD => 0,
-        // A single shot that was fired from here, which the kernel could not be told.
+        // This process has reported the single shot itself, and could not tell the kernel.
         _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
         State::Quiet(_) if registration.mark() == mark::SPENT => bits & !OUT,
         State::Plain if registration.mark() == mark::SPENT => bits | registration.look() & events,
-        // The bell rang for the deletion, which is reported by ourselves.
+        // The bell rang because the interface was deleted. This process reports the deletion as
+        // EPOLLERR.
         State::Error if registration.mark() < mark::FRESH && events & WOKEN_BY_DELETION == 0 => ERR,
         State::Error if registration.mark() < mark::GONE || registration.is_fixed() => 0,
         State::Quiet(_) if bits & OUT != 0 && registration.mark() < mark::GONE => {
-            // It has been looked at, and is to be woken when there is room.
+            // The kernel has looked at the tunnel, so the driver would wake it when there is room.
             registration.ask_for_room();
-            // Another descriptor may be registered with the same datum, and the event be its.
+            // Another descriptor may be registered with the same datum, and the event may be that
+            // descriptor's.
             if adopt::count(epoll, Some(registration.data())).is_some_and(|n| n > 1) {
                 return bits;
             }
@@ -176,7 +190,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
         _ => bits,
     };
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
-        // Nothing arms it again but the program.
+        // The single shot is spent, and only the program may arm it again.
         let is_hidden = registration.may_hide_shot();
         registration.set_mark(mark::PLAIN);
         fired(epoll, registration);
@@ -187,9 +201,11 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
     left
 }
 
+/// Brings a registration in line after the kernel has reported its tunnel as writable, which it is
+/// not. `left` are the other reported bits, which are returned.
 fn sift_out(epoll: c_int, registration: &Registration, events: u32, left: u32) -> u32 {
     if events & SHOT != 0 && left == 0 {
-        // Fired for nothing: armed again.
+        // The single shot was fired for an event that is not true, so it is armed again.
         let armed = modify(Some(epoll), registration, told(events, mark::QUIET));
         if armed && registration.is_fixed() {
             registration.set_mark(mark::SPENT);
@@ -198,16 +214,17 @@ fn sift_out(epoll: c_int, registration: &Registration, events: u32, left: u32) -
             registration.set_mark(mark::QUIET);
         }
     } else if events & EDGE != 0 && registration.mark() == mark::FRESH {
-        // The edge is told, and the next one is true.
+        // The kernel has reported the false edge, and the next one will be true.
         registration.set_mark(mark::PLAIN);
     } else if registration.mark() == mark::QUIET {
-        // Another process has told the kernel otherwise.
+        // Another process has told the kernel of EPOLLOUT again, or it would not report it.
         registration.set_mark(mark::FRESH);
     }
     left
 }
 
-/// Takes out of the kernel's events what is not so. How many are left.
+/// Removes from the kernel's events what is not true, and moves the rest to the front. Returns how
+/// many events are left.
 pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     let mut kept = 0;
     for at in 0..events.len() {
@@ -215,7 +232,8 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
         let data = event.u64;
         let mut matching = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
         if let Some(registration) = matching.next() {
-            // With one datum for several, what holds for one need not hold for the others.
+            // The event is checked only if one registration has its datum: it does not say of
+            // which of several registrations it is.
             if matching.next().is_none() {
                 event.events = match registration.target() {
                     Target::Tunnel(_) => sift(epoll, registration, event.events),
@@ -229,7 +247,8 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                         told
                     }
                     Target::Epoll(_) => {
-                        // A single shot that was fired for nothing is armed again.
+                        // A single shot that was fired for an event that is not true is armed
+                        // again.
                         if registration.events() & SHOT != 0 {
                             modify(Some(epoll), registration, registration.events());
                         }
@@ -246,8 +265,9 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
-/// Is this event of the kernel's a part of one that stands among ours? Only where one registration
-/// alone has its datum.
+/// Merges an event of the kernel's into the event of the same registration among this process's own
+/// (`ours`), and returns whether it did. It does so only where one registration alone has the
+/// datum.
 fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
     let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
@@ -260,8 +280,9 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     }
 }
 
-/// epoll_wait(2) and its relatives. `host` waits with a time and gives the kernel's answer for a
-/// buffer.
+/// Carries out epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2). `host` makes the kernel's call
+/// with a buffer and a time to wait (`None` for ever). Returns the number of events, 0 when the
+/// deadline has passed, or a negative number with errno set.
 pub fn wait(
     epoll: c_int,
     events: &mut [epoll_event],
@@ -278,7 +299,8 @@ pub fn wait(
             return ours as c_int;
         }
         if ours > 0 || !found.links.is_empty() || found.nap.is_some() {
-            // What is not so must not stand in the program's memory either.
+            // The kernel's events go to a buffer of this process first, because events that are not
+            // true must not stand in the program's memory.
             let mut told = events[ours..].to_vec();
             let n = host(&mut told, Some(NOW));
             if n < 0 && ours == 0 {
@@ -286,7 +308,7 @@ pub fn wait(
             }
             let mut kept = correct(epoll, &mut told[..n.max(0) as usize]);
             if ours > 0 {
-                // The kernel may know of a part of it.
+                // The kernel may report some bits of an event that is among this process's own.
                 told.truncate(kept);
                 told.retain(|event| !merged(epoll, event, &mut events[..ours]));
                 kept = told.len();
@@ -299,7 +321,7 @@ pub fn wait(
                 return 0;
             }
             let mut asked: Vec<pollfd> = found.links.iter().map(LinkBell::question).collect();
-            // One that is always ready would let nobody sleep.
+            // Polling an epoll descriptor that is always ready would return at once each time.
             if !found.is_false {
                 asked.push(pollfd {
                     fd: epoll,
