@@ -193,7 +193,7 @@ fn control_known(
         }
     } else {
         // The driver's poll function runs only in a call that succeeds. Likewise the readiness is
-        // asked only here: whoever is told that there is no room is woken when there is.
+        // asked only here: a caller that is told that there is no room is woken when there is.
         tunnel.readiness();
         registrations::ring_for_edges(instance);
     }

@@ -46,7 +46,8 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
         return false;
     }
     // The kernel's ready list may hold an edge or a single shot that no thread has taken, although
-    // the link went down since. The answer is no only if the tunnels are all that is registered.
+    // the link went down since. The answer is no only if the look has found such a false report, or
+    // if nothing is registered in the instance that this process does not know.
     let tunnels = registrations::of(instance).count();
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
     let is_true = !(only_false(instance) && (found.is_false || alone()));
@@ -95,8 +96,8 @@ fn drop_false(instance: u32, epoll: c_int) {
 /// kernel's false event is that a tunnel is writable although it is not.
 fn only_false(instance: u32) -> bool {
     registrations::of(instance).all(|r| match r.target() {
-        // Of such a registration the kernel was told no events, and only this process can report
-        // any.
+        // What the kernel reports of such a registration is never true: only this process reports
+        // its events.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
         Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
         Target::Epoll(inner) => {
