@@ -48,6 +48,7 @@ use place::Place;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// First index that is given to an interface. It is above those of a host's own interfaces, which
 /// stay visible to the program.
@@ -170,10 +171,22 @@ impl NetDir {
     }
 
     fn attach(path: PathBuf, how: Join) -> Result<NetDir, (Refusal, &'static str)> {
-        /// Number of attempts: somebody may remove the net at the same moment, but not for ever.
-        const TRIES: usize = 100;
+        /// Number of attempts that follow each other at once, before those with a pause in between.
+        const AT_ONCE: usize = 20;
+        /// For so long somebody may be about to remove the net, or look whether it is to be: whoever
+        /// does that may have lost the processor with the lock on the net's mark.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const PAUSE: Duration = Duration::from_micros(500);
         let plain = |e: Errno| (Refusal::Errno(e), "");
-        for _ in 0..TRIES {
+        let mut end = None;
+        for round in 0.. {
+            if round > AT_ONCE {
+                let now = sys::now_ns(libc::CLOCK_MONOTONIC);
+                if now >= *end.get_or_insert(now + PATIENCE.as_nanos() as u64) {
+                    break;
+                }
+                sys::nap(PAUSE);
+            }
             let dir = match Directory::verify(path.cstr(), how.owner) {
                 Ok(dir) => dir,
                 Err(Refusal::Errno(Errno(libc::ENOENT))) => {
