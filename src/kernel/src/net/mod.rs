@@ -173,8 +173,8 @@ impl NetDir {
     fn attach(path: PathBuf, how: Join) -> Result<NetDir, (Refusal, &'static str)> {
         /// Number of attempts that follow each other at once, before those with a pause in between.
         const AT_ONCE: usize = 20;
-        /// For so long somebody may be about to remove the net, or look whether it is to be: whoever
-        /// does that may have lost the processor with the lock on the net's mark.
+        /// For so long somebody may be about to remove the net, or look whether it is to be:
+        /// whoever does that may have lost the processor with the lock on the net's mark.
         const PATIENCE: Duration = Duration::from_secs(2);
         const PAUSE: Duration = Duration::from_micros(500);
         let plain = |e: Errno| (Refusal::Errno(e), "");
