@@ -200,7 +200,7 @@ def test_a_program_that_made_its_interface_and_ended_did_not_end_before_that(mem
 
 def test_what_belongs_to_the_caller_is_not_told(memtun: m.Net) -> None:
     program = memtun.popen(
-        ends("import os, sys", "print('to the caller')", "print('to all', file=sys.stderr, flush=True)", "os.abort()"),
+        ends("import os, sys", "print('to the caller', flush=True)", "print('to all', file=sys.stderr, flush=True)", "os.abort()"),
         stdout=subprocess.PIPE,
     )
     with pytest.raises(m.EndedError, match="was ended by SIGABRT before TUNSETIFF\n    to all") as ended:

@@ -97,7 +97,8 @@ class Process:
                 (self._dir / "path").write_bytes(pickle.dumps(sys.path))
                 (self._dir / "request").write_bytes(pickle.dumps(_request(item, self._dir, terminal)))
                 self._program = net.popen(
-                    [sys.executable, "-c", _START, str(self._dir / "path"), str(self._dir / "request")],
+                    # Unbuffered: what a test has printed is told also when it hangs or is killed.
+                    [sys.executable, "-u", "-c", _START, str(self._dir / "path"), str(self._dir / "request")],
                     link=link,
                     devices=devices,
                     stdin=subprocess.DEVNULL if terminal else None,
