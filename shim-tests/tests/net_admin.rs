@@ -6,9 +6,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use shim_tests::build;
 use shim_tests::sides::TempDir;
-use shim_tests::watchdog;
+use shim_tests::{build, watchdog};
 
 /// Prints a line for each pair of owner and group.
 const SCRIPT: &str = "

@@ -1,7 +1,6 @@
 //! The driver's side under the shim. These tests use the `memtun` crate only in this file.
 
-use memtun::NetOptions;
-use memtun::Sending;
+use memtun::{NetOptions, Sending};
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -3,8 +3,7 @@
 
 use super::holds;
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFF_VNET_HDR, TUNSETIFF, TUNSETVNETHDRSZ};
-use memtun::Sending;
-use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, Sending, TunnelClass};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::Duration;

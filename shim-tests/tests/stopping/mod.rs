@@ -5,8 +5,7 @@ use memtun_shm::layout::{InterfaceState, NetState, State, TunnelState};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::{plain, Failure};
-use memtun::Deadline;
-use memtun::Timeout;
+use memtun::{Deadline, Timeout};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -3,16 +3,16 @@
 
 use memtun::launch::{examine, Examined, Start};
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
-use memtun::Timeout;
 use memtun::{
-    find_library, ifreq, IoSystem, MemoryIoSystem, Net, NetOptions, TunnelClass, UnderShim,
+    find_library, ifreq, IoSystem, MemoryIoSystem, Net, NetOptions, Timeout, TunnelClass, UnderShim,
 };
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{chown, symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 mod common;
 

@@ -2,7 +2,8 @@
 
 use memtun::{DeviceClass, Errno, IoSystem, MemoryIoSystem, Net, SpecialDevice};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 /// A device that gives back what was written, newest first, and counts how often it is closed.

@@ -1,8 +1,7 @@
 //! The kind of an error says what its number leaves open.
 
 use memtun::uapi::{IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
-use memtun::Sending;
-use memtun::{ifreq, ErrorKind, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use memtun::{ifreq, ErrorKind, IoSystem, MemoryIoSystem, Net, Sending, TunnelClass};
 use std::time::Duration;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);

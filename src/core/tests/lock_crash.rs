@@ -11,10 +11,8 @@ use memtun::Net;
 use memtun_kernel::NetDir;
 use memtun_shm::lock::{self, Lock, Patience};
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 6;

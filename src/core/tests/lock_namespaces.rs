@@ -9,10 +9,8 @@ use common::WAIT;
 use memtun::Net;
 use memtun_kernel::NetDir;
 use memtun_shm::lock::{self, Lock, Patience};
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 /// The id that the worker of each namespace is to have; the first process of a namespace has 1.

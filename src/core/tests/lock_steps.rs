@@ -11,7 +11,8 @@ use memtun::{Errno, Net};
 use memtun_kernel::NetDir;
 use memtun_shm::lock::{self, Guard, Lock, Patience};
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 /// Locks as the files of a net have them: those of the net, an interface and a tunnel, in the order

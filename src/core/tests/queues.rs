@@ -439,7 +439,8 @@ fn a_net_that_is_removed_leaves_nothing() {
 #[test]
 fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
     use common::steps::{stepped, Stack};
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
 
     /// Every SAMPLE-th instruction is looked at, because each look takes 20 ms.
     const SAMPLE: usize = 97;

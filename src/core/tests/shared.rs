@@ -4,12 +4,11 @@
 mod common;
 
 use common::WAIT;
-use memtun::packet as udp;
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF};
-use memtun::{ifreq, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use memtun::{ifreq, packet, Errno, Interface, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -39,7 +38,7 @@ fn number(packet: &[u8]) -> u32 {
 
 fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
     let from: SocketAddr = ([10, 0, 0, 1], 7).into();
-    udp::build(from, ([10, 1, 2, 3], port).into(), payload).expect("a datagram")
+    packet::build(from, ([10, 1, 2, 3], port).into(), payload).expect("a datagram")
 }
 
 /// Runs `wait` in a thread and `look` beside it. `look` must not take longer than a moment, and

@@ -7,7 +7,8 @@ mod common;
 use common::WAIT;
 use memtun::uapi::{IFF_NO_PI, IFF_TUN, TUNSETIFF, TUNSETPERSIST};
 use memtun::{ifreq, Deadline, IoSystem, MemoryIoSystem, Net, TunnelClass};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 /// Longer than a sleeper goes without looking around, because the look must not be what ends the

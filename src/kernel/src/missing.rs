@@ -6,7 +6,8 @@ use crate::request::{Answer, Request, SocketOption};
 use crate::shm::layout::InterfaceState;
 use crate::shm::load_name;
 use crate::Errno;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What has been logged: each word holds the number of what was asked and the interface's index.
 /// When the table is full, nothing more is logged.

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use crate::sys;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Have five seconds passed since this message was last logged? If so, the time is noted.

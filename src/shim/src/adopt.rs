@@ -1,10 +1,8 @@
 //! Tunnels and epoll instances that this process got from another process.
 #![forbid(unsafe_code)]
 
-use crate::config;
-use crate::table;
 use crate::waiting::epoll;
-use crate::{foreign, net, process, sandbox};
+use crate::{config, foreign, net, process, sandbox, table};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;

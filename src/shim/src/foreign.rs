@@ -7,11 +7,9 @@
 //! is made again on what the descriptor is now.
 #![forbid(unsafe_code)]
 
-use crate::closing;
-use crate::errno;
-use crate::process;
 use crate::real::Failure;
 use crate::table::{self, Held};
+use crate::{closing, errno, process};
 use memtun_abi::Errno;
 use memtun_sys::quiet::{may, Extra};
 

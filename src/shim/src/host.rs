@@ -5,7 +5,8 @@ use crate::errno;
 use crate::real::next;
 use libc::{c_int, epoll_event, nfds_t, pollfd, sigaction as Action, sigset_t, timespec};
 use std::ffi::{c_void, CStr};
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Declares such functions. Like the hooks they are thin: a thread may be cancelled in the call,
 /// and no frame here has anything to clean up.

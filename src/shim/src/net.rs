@@ -2,13 +2,10 @@
 
 use crate::config::{self, Config};
 use memtun_abi::{Errno, Error};
-use memtun_kernel::net::temporary;
-use memtun_kernel::net::{self as netdir, Create, Join, NetDir};
+use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
 use memtun_sys as sys;
-use std::sync::atomic::{
-    AtomicBool, AtomicPtr,
-    Ordering::{AcqRel, Acquire, Release},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 /// The net that this process is in; null until the process has used it.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());

@@ -2,13 +2,11 @@
 //! is still its own, and hands the call to `memtun_calls`, which knows what the call means.
 
 use crate::closing::closed;
-use crate::config;
 use crate::errno::{self, fence};
-use crate::foreign;
 use crate::table::{self, Held, OwnTunnels};
 use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
-use crate::{net, process};
+use crate::{config, foreign, net, process};
 use memtun_abi::Errno;
 use memtun_calls::tunnel::{self as calls, Attempt as Found, Descriptor, Nets, Pause};
 use memtun_calls::Place;

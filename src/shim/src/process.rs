@@ -3,10 +3,8 @@
 use memtun_abi::Errno;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
-use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicU32,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32};
 use std::time::Duration;
 
 /// A page that the kernel zeroes in a forked child, but not in one that shares this process's

@@ -118,4 +118,5 @@ macro_rules! real {
     };
 }
 
-pub(crate) use {hooks, real};
+pub(crate) use hooks;
+pub(crate) use real;

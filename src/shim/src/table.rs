@@ -13,10 +13,8 @@ use memtun_sys as sys;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
-use std::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 /// A tunnel of this process.
 pub type ProcessTunnel = Tunnel<&'static NetDir>;
@@ -90,17 +88,7 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     let piece = WORDS
         .get(fd as u32 as usize / PIECE)
         .ok_or(Errno(libc::EMFILE))?;
-    if piece.load(Acquire).is_null() {
-        let size = PIECE * size_of::<AtomicU32>();
-        let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<AtomicU32>();
-        if piece
-            .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
-            .is_err()
-        {
-            // SAFETY: the mapping is our own, and nobody has seen it.
-            unsafe { sys::unmap(fresh.cast(), size) };
-        }
-    }
+    make_zeroed(piece, PIECE)?;
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
@@ -313,19 +301,30 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     bind(fd, &held)
 }
 
+/// Maps room for `count` zeroed values where there is none yet; it is never unmapped. Of threads
+/// that come here at once, one makes it.
+///
+/// # Errors
+/// - ENOMEM: no memory can be mapped.
+fn make_zeroed<T>(place: &AtomicPtr<T>, count: usize) -> Result<(), Errno> {
+    if !place.load(Acquire).is_null() {
+        return Ok(());
+    }
+    let size = count * size_of::<T>();
+    let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
+    if place
+        .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
+        .is_err()
+    {
+        // SAFETY: the mapping is our own, and nobody has seen it.
+        unsafe { sys::unmap(fresh.cast(), size) };
+    }
+    Ok(())
+}
+
 fn claim() -> Result<u32, Errno> {
     for (c, chunk) in SLOTS.iter().enumerate() {
-        if chunk.load(Acquire).is_null() {
-            let size = SLOTS_PER_CHUNK * size_of::<Slot>();
-            let fresh = sys::map_private(size, libc::PROT_READ | libc::PROT_WRITE)?.cast::<Slot>();
-            if chunk
-                .compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Relaxed)
-                .is_err()
-            {
-                // SAFETY: the mapping is our own, and nobody has seen it.
-                unsafe { sys::unmap(fresh.cast(), size) };
-            }
-        }
+        make_zeroed(chunk, SLOTS_PER_CHUNK)?;
         for i in 0..SLOTS_PER_CHUNK {
             let index = (c * SLOTS_PER_CHUNK + i) as u32;
             let free = |s: &Slot| {

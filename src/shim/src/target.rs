@@ -5,8 +5,7 @@
 //! here allocates or locks. The look costs an open and a few reads, and it never makes an exec
 //! fail.
 
-use crate::config;
-use crate::uaccess;
+use crate::{config, uaccess};
 use libc::{c_char, c_int};
 use memtun_core::launch::bypass::bypass;
 use memtun_core::launch::elf::{self, Entry, Kind};

@@ -13,7 +13,8 @@ pub use model::*;
 #[cfg(loom)]
 mod model {
     use crate::Errno;
-    use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+    use loom::sync::atomic::Ordering::SeqCst;
+    use loom::sync::atomic::{AtomicU32, AtomicU64};
     use loom::sync::{Condvar, Mutex};
     use std::time::Duration;
 

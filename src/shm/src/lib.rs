@@ -26,7 +26,8 @@ pub use area::SharedBytes;
 pub use map::{InterfaceGuard, Locked, Mapped, TunnelGuard};
 
 use memtun_abi::{Errno, Name};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Copies a NUL-terminated name out of shared memory.
 pub fn load_name(cells: &[AtomicU8; 16]) -> crate::Name {

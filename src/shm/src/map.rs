@@ -189,6 +189,21 @@ impl<S: State> Mapped<S> {
         unsafe { Area::at(self.base.add(S::HEAD), S::AREA >> self.halved) }
     }
 
+    /// Takes the lock of this file, for those files whose guard gives what the lock guards.
+    #[inline]
+    fn locked<P: Peers>(
+        &self,
+        peers: &P,
+        patience: Patience,
+        repair: impl FnOnce(),
+    ) -> Result<Locked<'_, S>, Errno> {
+        let locked = S::lock(self).lock(peers, patience, repair);
+        locked.map(|guard| Locked {
+            state: self,
+            _guard: guard,
+        })
+    }
+
     /// Does the calling thread hold the lock of this file? See [`Lock::is_mine`].
     pub fn is_lock_mine(&self) -> bool {
         S::lock(self).is_mine()
@@ -229,11 +244,7 @@ impl Mapped<InterfaceState> {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<InterfaceGuard<'_>, Errno> {
-        let locked = self.lock.lock(peers, patience, repair);
-        locked.map(|guard| Locked {
-            state: self,
-            _guard: guard,
-        })
+        self.locked(peers, patience, repair)
     }
 }
 
@@ -250,11 +261,7 @@ impl Mapped<TunnelState> {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<TunnelGuard<'_>, Errno> {
-        let locked = self.lock.lock(peers, patience, repair);
-        locked.map(|guard| Locked {
-            state: self,
-            _guard: guard,
-        })
+        self.locked(peers, patience, repair)
     }
 }
 

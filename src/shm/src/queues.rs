@@ -3,10 +3,8 @@
 
 use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
 use memtun_abi::Errno;
-use std::sync::atomic::{
-    AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Bits of a flow's word that hold 1 + the place of its queue; the others are the hash's.
 const FLOW_QUEUE: u32 = 0x1ff;

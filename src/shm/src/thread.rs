@@ -12,7 +12,8 @@ use super::word::Word;
 use crate::below::{gettid, now_ns};
 use memtun_sys as sys;
 use std::cell::Cell;
-use std::sync::atomic::{compiler_fence, AtomicIsize, Ordering::SeqCst, Ordering::*};
+use std::sync::atomic::Ordering::{SeqCst, *};
+use std::sync::atomic::{compiler_fence, AtomicIsize};
 use std::time::Duration;
 
 /// Number of locks that a thread can hold at once: three that nest, and those of signal handlers

@@ -6,10 +6,8 @@
 //! header is not memtun's. The access goes on, and calls fail with an error.
 
 use memtun_sys::{self as sys, guard};
-use std::sync::atomic::{
-    AtomicPtr, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
 /// Number of mappings that can be watched at once. More can be mapped, but are not watched.
 const SLOTS: usize = 1 << 13;

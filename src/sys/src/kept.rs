@@ -2,7 +2,8 @@
 
 use super::{close, is_fifo, Fd};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A descriptor of a FIFO in a process whose program may close any number, and open something else
 /// under it. It is checked before each use, and closed with the value if it is still the same FIFO.

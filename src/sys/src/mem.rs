@@ -4,7 +4,8 @@ use super::quiet::{may, Extra};
 use super::{check, guard, syscall};
 use crate::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
 /// Maps `len` bytes of a file, shared and writable. The mapping outlives the descriptor. The caller

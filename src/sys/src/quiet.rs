@@ -7,7 +7,8 @@
 //! kernel, it is never allowed again.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A kind of call that may be forbidden. Each says what is done instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,8 +4,7 @@ use crate::failure::{plain, Outcome};
 use memtun::launch::library_obstacle;
 use memtun::launch::preload::PRELOAD;
 use memtun::launch::settings::{NET, OWNER};
-use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
-use memtun::{Sending, Timeout};
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, Sending, Timeout, TunnelClass};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 

@@ -5,8 +5,7 @@ use crate::failure::{say, Failure};
 use crate::inject::Replay;
 use crate::packet_file::PacketFile;
 use crate::stop::Stop;
-use memtun::Timeout;
-use memtun::{Deadline, Interface, Net};
+use memtun::{Deadline, Interface, Net, Timeout};
 use std::path::Path;
 use std::thread::JoinHandle;
 

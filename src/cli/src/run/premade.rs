@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::{say, Failure};
-use memtun::Timeout;
-use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, TunnelClass};
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, Timeout, TunnelClass};
 use std::net::IpAddr;
 
 /// An interface to be made, from `NAME[=ADDR/LEN]`.

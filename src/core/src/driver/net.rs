@@ -7,8 +7,7 @@ use crate::{
     sys, Errno, Error, ErrorKind, Fault, Interface, InterfaceInfo, Name, Permission, TunnelInfo,
 };
 use memtun_abi::error::{Context, Result};
-use memtun_kernel::net::temporary;
-use memtun_kernel::net::{Create, Join, Local, NetDir, NoTunnels};
+use memtun_kernel::net::{temporary, Create, Join, Local, NetDir, NoTunnels};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Cause;
 use memtun_shm::lock::Patience;

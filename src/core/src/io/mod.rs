@@ -2,8 +2,7 @@
 //! against either, as with Twisted's `_IInputOutputSystem`.
 
 use crate::sys::{self, Fd};
-use crate::{Errno, Net, NetDir, Operation, Permission, UdpReceiver};
-use crate::{Sending, Timeout};
+use crate::{Errno, Net, NetDir, Operation, Permission, Sending, Timeout, UdpReceiver};
 use memtun_abi::error::Result as DriverResult;
 use memtun_abi::request::{self, Answer, On};
 use memtun_abi::uapi::IfReq;

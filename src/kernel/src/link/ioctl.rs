@@ -3,14 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::Link;
-use crate::missing;
 use crate::net::{Local, NetDir};
 use crate::request::{self, Answer, Request};
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::tun::Argument;
 use crate::uapi::*;
-use crate::{Errno, Name};
+use crate::{missing, Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {

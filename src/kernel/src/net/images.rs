@@ -6,7 +6,8 @@
 use crate::shm::layout::{NetState, BETWEEN_IMAGES};
 use crate::sys::{self, Fd};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 
 type Words = [AtomicU64; BETWEEN_IMAGES];
 

@@ -11,10 +11,8 @@ use super::files::STATE;
 use crate::sys::{self, Fd};
 use crate::Errno;
 use std::os::fd::AsFd;
-use std::sync::atomic::{
-    AtomicPtr, AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicU32};
 use std::time::Duration;
 
 /// First token of members, the processes that keep a private net in being.

@@ -47,7 +47,8 @@ pub use moved::Refused;
 use place::Place;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// First index that is given to an interface. It is above those of a host's own interfaces, which

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
-use crate::sys;
-use crate::{Errno, Name};
+use crate::{sys, Errno, Name};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;

@@ -4,9 +4,8 @@
 //! runs.
 #![forbid(unsafe_code)]
 
-use crate::request;
 use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
-use crate::{Errno, Error};
+use crate::{request, Errno, Error};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;

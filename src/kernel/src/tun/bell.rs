@@ -8,10 +8,8 @@
 use crate::shm::layout::TunnelState;
 use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
-use std::sync::atomic::{
-    fence,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// Bit of [`TunnelState::signals`]: O_ASYNC is in force.
 pub const SIGNALS: u32 = 1;

@@ -8,10 +8,8 @@ use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::Errno;
 use std::ops::Deref;
-use std::sync::atomic::{
-    AtomicU32,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Finds the interface at the first use in this process, or after the tunnel was attached anew.

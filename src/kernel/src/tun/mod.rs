@@ -31,10 +31,8 @@ use crate::sys::{self, Fd};
 use crate::tun::room::{Refusal, Wait};
 use crate::{Errno, Name, Operation, Permission};
 use std::ops::Deref;
-use std::sync::atomic::{
-    fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, SeqCst},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::{fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
 /// What a read from a tunnel found.
 #[derive(Debug, PartialEq, Eq)]

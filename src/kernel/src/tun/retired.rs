@@ -8,7 +8,8 @@
 use crate::shm::layout::InterfaceState;
 use crate::shm::Mapped;
 use crate::sys;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicPtr, AtomicU32};
 use std::time::Duration;
 
 /// Number of mappings that are kept. More accumulate only while a call does not come to its end.

@@ -6,8 +6,7 @@ use super::net::{net_of, NetHandle};
 use super::{bytes, give_text, length};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
-use memtun_core::packet as udp;
-use memtun_core::{json, InterfaceInfo, Net, TunnelInfo};
+use memtun_core::{json, packet, InterfaceInfo, Net, TunnelInfo};
 use memtun_shm::lock::Patience;
 use serde::Serialize;
 
@@ -112,10 +111,10 @@ pub unsafe extern "C" fn memtun_packet_describe(
         // SAFETY: the caller's contract.
         let packet = unsafe { bytes(packet, len) }?;
         let ethertype = match ethertype {
-            0 => udp::ethertype(packet, tap != 0),
+            0 => packet::ethertype(packet, tap != 0),
             given => given,
         };
-        give_text(udp::describe(packet, ethertype, tap != 0), buf, buf_len)
+        give_text(packet::describe(packet, ethertype, tap != 0), buf, buf_len)
     })
 }
 

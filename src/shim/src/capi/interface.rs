@@ -3,9 +3,7 @@
 use super::net::{net_of, NetHandle};
 use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
-use memtun_core::packet as udp;
-use memtun_core::Sending;
-use memtun_core::{Interface, UdpReceiver};
+use memtun_core::{packet, Interface, Sending, UdpReceiver};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -176,11 +174,11 @@ fn source(
         (false, port) => Some(address(source_host, port)?),
         (true, 0) => None,
         (true, port) => {
-            let default = udp::source_for(destination, None);
+            let default = packet::source_for(destination, None);
             Some(SocketAddr::new(default.ip(), port))
         }
     };
-    Ok(udp::source_for(destination, given))
+    Ok(packet::source_for(destination, given))
 }
 
 /// The packet that memtun_interface_send_udp and memtun_interface_offer_udp send, made from the
@@ -200,7 +198,7 @@ unsafe fn datagram(
     let data = unsafe { bytes(data, len) }?;
     let to = address(destination_host, destination_port)?;
     let from = source(to, source_host, source_port)?;
-    udp::build(from, to, data)
+    packet::build(from, to, data)
 }
 
 /// Sends one UDP datagram with len bytes of data and right checksums to the program. src_host NULL:

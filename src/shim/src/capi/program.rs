@@ -6,7 +6,7 @@ use crate::{config, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_abi::{Errno, Error};
 use memtun_core::json;
-use memtun_core::launch::{self as command, settings, Start};
+use memtun_core::launch::{self, settings, Start};
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -47,7 +47,7 @@ pub extern "C" fn memtun_net_environment(
 ) -> ssize_t {
     length(|| {
         let library = library()?;
-        let environment = command::Environment {
+        let environment = launch::Environment {
             net: net_of(net)?,
             library: &library,
             runtimes: &[],
@@ -56,7 +56,7 @@ pub extern "C" fn memtun_net_environment(
         };
         let mut variables = environment.variables()?;
         if !devices.is_null() {
-            variables.push(command::devices(paths(devices)?)?);
+            variables.push(launch::devices(paths(devices)?)?);
         }
         let entries = variables
             .iter()
@@ -111,14 +111,12 @@ pub extern "C" fn memtun_program_examine(
             path: given(path)?,
             dir: given(dir)?.map(Path::new),
         };
-        let mut examined = command::examine(start)?;
+        let mut examined = launch::examine(start)?;
         examined.permit(force != 0)?;
         let library = library()?;
-        examined
-            .warnings
-            .extend(command::library_obstacle(&library));
+        examined.warnings.extend(launch::library_obstacle(&library));
         let list = given(preloaded)?.map(OsStr::to_owned).unwrap_or_default();
-        let list = command::preload_list(&examined.runtimes, &library, &list);
+        let list = launch::preload_list(&examined.runtimes, &library, &list);
         let described = DescribedProgram {
             file: examined.file.to_string_lossy().into_owned(),
             warnings: examined.warnings,
@@ -144,5 +142,5 @@ fn library() -> Answer<PathBuf> {
             "the dynamic linker does not know this library",
         )
     });
-    command::library_of(own.map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes()))))
+    launch::library_of(own.map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes()))))
 }

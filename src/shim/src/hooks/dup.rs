@@ -1,11 +1,9 @@
 //! Duplicating descriptors, and fcntl(2).
 
-use crate::errno;
-use crate::foreign;
-use crate::ops;
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
 use crate::waiting::epoll;
+use crate::{errno, foreign, ops};
 use libc::{c_int, c_void};
 use memtun_abi::Errno;
 use memtun_calls::control::{self, Control};

@@ -1,10 +1,9 @@
 //! ioctl(2): the requests of a tunnel, and those about an interface on any socket.
 
 use crate::foreign::or_host;
-use crate::ops;
 use crate::real::{hooks, real};
-use crate::sockios;
 use crate::table::is_tunnel;
+use crate::{ops, sockios};
 use libc::{c_int, c_ulong, c_void};
 
 /// Makes a request on a descriptor that is no tunnel.

@@ -1,10 +1,9 @@
 //! Names and indices of interfaces. libc asks the kernel for these with calls of its own, past the
 //! hook of ioctl(2).
 
-use crate::errno;
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
-use crate::{sockios, uaccess};
+use crate::{errno, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use std::ffi::CStr;
 

@@ -1,18 +1,16 @@
 //! The functions of libc that open a path.
 
 use crate::errno::{self, fence};
-use crate::fdinfo;
-use crate::foreign;
-use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::uaccess;
+use crate::{fdinfo, foreign, ops, uaccess};
 use libc::{c_char, c_int, c_void, mode_t};
 use memtun_abi::Errno;
 use memtun_calls::device::is_device;
 use memtun_calls::fdinfo::may_be;
 use memtun_calls::path::is_missing;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Opens a path with one of libc's functions, or as a tunnel.
 #[inline]

@@ -2,11 +2,10 @@
 //! path. The bell keeps its mode and its owner, on which other processes of the net depend, and the
 //! machine's own device keeps everything.
 
-use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{config, uaccess};
+use crate::{config, errno, uaccess};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
 use memtun_calls::control::Misfit;
 

@@ -1,11 +1,8 @@
 //! readlink(2) shows the path of the device in place of the path of a bell.
 
-use crate::config;
-use crate::errno;
-use crate::net;
 use crate::real::{hooks, real};
 use crate::table::any;
-use crate::uaccess;
+use crate::{config, errno, net, uaccess};
 use libc::{c_char, c_int, size_t, ssize_t};
 use memtun_calls::path;
 

@@ -1,8 +1,7 @@
 //! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel.
 
-use crate::errno;
 use crate::real::{hooks, real};
-use crate::uaccess;
+use crate::{errno, uaccess};
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
 /// Enters the tunnels among the descriptors of a received message into the table.

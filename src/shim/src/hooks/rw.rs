@@ -17,7 +17,8 @@ use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::control;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A read that may block. The wait itself is libc's read(2) of one byte into memory that cannot be
 /// written: the kernel blocks as it should (EINTR, SA_RESTART, O_NONBLOCK, cancellation) and takes

@@ -1,9 +1,8 @@
 //! Signal actions and masks, as far as SIGBUS and SIGSEGV are concerned; see `signals`.
 
-use crate::errno;
 use crate::real::{hooks, real};
 use crate::watch::set;
-use crate::{signals, uaccess};
+use crate::{errno, signals, uaccess};
 use libc::{c_int, sigaction as Action, sigset_t};
 use memtun_abi::Errno;
 

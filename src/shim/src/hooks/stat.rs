@@ -1,12 +1,11 @@
 //! stat(2) and access(2) show the device as a character device that may be opened, also where it
 //! does not exist.
 
-use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::uaccess::OwnMemory;
-use crate::{chardev, uaccess};
+use crate::{chardev, errno, uaccess};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
 use memtun_calls::device;

@@ -6,18 +6,13 @@
 
 use super::open::ours;
 use super::rw;
-use crate::closing;
-use crate::errno;
 use crate::foreign::is_tunnel;
-use crate::ops;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{fdinfo, uaccess};
+use crate::{closing, errno, fdinfo, ops, uaccess};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
-use std::sync::atomic::{
-    AtomicI32, AtomicPtr, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
 
 /// A stream and its descriptor.
 struct Stream {

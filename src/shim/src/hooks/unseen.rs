@@ -1,8 +1,7 @@
 //! Calls in which libc closes or replaces descriptors itself.
 
-use crate::foreign;
-use crate::ops;
 use crate::real::{hooks, real};
+use crate::{foreign, ops};
 use libc::{c_char, c_int, pid_t, termios, winsize};
 
 /// The descriptors of standard input, output and error: the first and the last.

@@ -5,10 +5,8 @@ use crate::lock::Lock;
 use crate::log::Log;
 use memtun_abi::uapi::{IFF_PERSIST, IFF_TUN};
 use memtun_sys::PAGE;
-use std::sync::atomic::{
-    AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8,
-    Ordering::{Acquire, Relaxed},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// Number of queues that one interface may have (MAX_TAP_QUEUES of the kernel).
 pub const MAX_QUEUES: usize = 256;

@@ -35,10 +35,8 @@ use merge::{Found, Merge, Tap};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::os::fd::AsFd;
-use std::sync::atomic::{
-    fence,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
 /// How often a capturer that has nothing to do looks whether programs are still alive. It looks

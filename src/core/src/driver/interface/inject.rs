@@ -5,9 +5,7 @@ use super::queue::Queue;
 use super::sending::Sending;
 use super::Interface;
 use crate::deadline::{Deadline, Timeout};
-use crate::packet as udp;
-use crate::sys;
-use crate::{Errno, Error, ErrorKind};
+use crate::{packet, sys, Errno, Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_abi::uapi::*;
 use memtun_kernel::link::Link;
@@ -80,7 +78,7 @@ impl Interface {
     /// The same as [`Interface::inject`].
     pub fn offer_ip(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
-            self.offer(&udp::ethernet(ip_packet), how)
+            self.offer(&packet::ethernet(ip_packet), how)
         } else {
             self.offer(ip_packet, how)
         }
@@ -165,7 +163,7 @@ impl Interface {
 
     /// Writes a record of the packet for the capturer.
     fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
-        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, self.state.is_tap()));
+        let ethertype = ethertype.unwrap_or_else(|| packet::ethertype(frame, self.state.is_tap()));
         // The log takes every packet except one that is longer than the whole log, and no frame is
         // as long as that.
         let _ = lock.log_writer().append(sort, frame.len(), |room| {
@@ -225,7 +223,7 @@ impl Interface {
         if frame.len() > state.largest_frame() {
             return Err(Errno(libc::EMSGSIZE).into());
         }
-        let ethertype = ethertype.unwrap_or_else(|| udp::ethertype(frame, state.is_tap()));
+        let ethertype = ethertype.unwrap_or_else(|| packet::ethertype(frame, state.is_tap()));
         let inode = state.select_queue(frame).ok_or_else(|| self.no_queue())?;
         if state.carrier.load(Relaxed) == 0 {
             return Err(Errno(libc::ENETDOWN).into());

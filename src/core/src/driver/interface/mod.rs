@@ -17,8 +17,7 @@ pub use sending::Sending;
 
 use crate::deadline::Timeout;
 use crate::driver::joined::Joined;
-use crate::packet as udp;
-use crate::{Errno, Error, Name};
+use crate::{packet, Errno, Error, Name};
 use memtun_abi::error::{Context, Result};
 use memtun_kernel::link::Link;
 use memtun_kernel::net::Local;
@@ -94,7 +93,7 @@ impl Interface {
     /// The same as [`Interface::inject`].
     pub fn deliver_with(&self, ip_packet: &[u8], how: Sending) -> Result<()> {
         if self.is_tap() {
-            self.inject_with(&udp::ethernet(ip_packet), how)
+            self.inject_with(&packet::ethernet(ip_packet), how)
         } else {
             self.inject_with(ip_packet, how)
         }
@@ -120,8 +119,8 @@ impl Interface {
         destination: SocketAddr,
         how: Sending,
     ) -> Result<SocketAddr> {
-        let source = udp::source_for(destination, how.source);
-        self.deliver_with(&udp::build(source, destination, datagram)?, how)?;
+        let source = packet::source_for(destination, how.source);
+        self.deliver_with(&packet::build(source, destination, datagram)?, how)?;
         Ok(source)
     }
 

@@ -4,7 +4,7 @@
 use super::passed::{takes, PassedOver};
 use crate::deadline::{Deadline, Timeout};
 use crate::driver::joined::Joined;
-use crate::packet::{self as udp, Found};
+use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_shm::layout::InterfaceState;
@@ -212,7 +212,7 @@ impl UdpReceiver {
         let tap = self.packets.state.is_tap();
         loop {
             let packet = self.packets.recv_until(end)?;
-            let found = udp::find(&packet.data, packet.ethertype, tap);
+            let found = packet::find(&packet.data, packet.ethertype, tap);
             if let Found::Datagram(datagram) = &found {
                 let to = datagram.destination;
                 if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {

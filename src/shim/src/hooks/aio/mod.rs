@@ -19,10 +19,9 @@ mod requests;
 mod wait;
 mod waiters;
 
-use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
-use crate::table;
+use crate::{errno, table};
 use libc::{c_int, timespec};
 use memtun_abi::Errno;
 use notify::Event;

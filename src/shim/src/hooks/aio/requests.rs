@@ -2,18 +2,15 @@
 
 use super::notify::{notify, start, Event};
 use super::waiters::{forget_waiters, wake_waiters};
-use crate::errno;
 use crate::hooks::rw;
-use crate::uaccess;
+use crate::{errno, uaccess};
 use libc::{c_int, c_void, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_sys as sys;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicPtr, AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32};
 use std::time::Duration;
 
 /// glibc's struct aiocb on 64-bit machines. Its private fields are written as libc writes them, so

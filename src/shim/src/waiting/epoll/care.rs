@@ -7,9 +7,8 @@ use super::registrations::{
     self, mark, told, Registration, Target, EDGE, EXCLUSIVE, OUT, SHOT, WOKEN_BY_DELETION,
 };
 use super::{adopt, sharing};
-use crate::errno;
-use crate::host;
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
+use crate::{errno, host};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
 

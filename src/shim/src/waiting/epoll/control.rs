@@ -2,14 +2,12 @@
 //! made, duplicated or closed, and tells which descriptors need care when a thread waits.
 #![forbid(unsafe_code)]
 
-use super::adopt;
 use super::care::modify;
 use super::instances::{self, DEEPEST};
 use super::registrations::{self, mark, told_to_others, Target, EDGE, EXCLUSIVE, OUT, SHOT};
-use super::sharing;
-use crate::errno;
-use crate::table;
+use super::{adopt, sharing};
 use crate::waiting::state::{state, State, Why};
+use crate::{errno, table};
 use libc::{c_int, epoll_event};
 
 /// Notes that the program has made an epoll instance with this descriptor.

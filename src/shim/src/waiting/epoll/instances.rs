@@ -9,7 +9,8 @@
 use crate::process;
 use libc::c_int;
 use memtun_sys as sys;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How deep epoll instances can be nested: the kernel refuses deeper nesting (EP_MAX_NESTS).
 pub const DEEPEST: usize = 5;

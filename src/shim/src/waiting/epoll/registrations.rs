@@ -12,10 +12,8 @@ use memtun_kernel::tun::{Readiness, Tunnel};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::KeptFifo;
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize};
 
 /// The events that report that a tunnel is writable.
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;

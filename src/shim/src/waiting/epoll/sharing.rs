@@ -11,10 +11,8 @@ use super::instances;
 use crate::{net, process};
 use libc::c_int;
 use memtun_sys as sys;
-use std::sync::atomic::{
-    AtomicI32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicI32, AtomicU64};
 
 /// The flag in the net's counter which says that a process has received an instance from another.
 const PASSED: u64 = 1 << 63;

@@ -2,13 +2,12 @@
 //! those of the kernel's events that are not true.
 #![forbid(unsafe_code)]
 
-use super::adopt;
 use super::care::{look, look_at, modify};
 use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
-use super::sharing;
+use super::{adopt, sharing};
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
 use crate::waiting::state::{LinkBell, State};
