@@ -69,6 +69,11 @@ pub struct NetState {
     /// Rises when registrations of an epoll instance are changed that several processes have; the
     /// uppermost bit: one has been received from another process, and its sender does not know.
     pub epoll_changes: AtomicU64,
+    /// Number of the host process that answers in the net, 0 before there was one. Its file and its
+    /// socket have this number in their names.
+    pub host_epoch: AtomicU64,
+    /// Rises with each change of the host's state.
+    pub host_changes: AtomicU64,
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
@@ -77,7 +82,7 @@ pub struct NetState {
 }
 
 /// Number of processes of a net that are followed from one image into the next at the same moment.
-pub const BETWEEN_IMAGES: usize = 48;
+pub const BETWEEN_IMAGES: usize = 46;
 
 /// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
 /// as the host's again.

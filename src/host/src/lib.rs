@@ -1,0 +1,20 @@
+//! The host process of a net: what a kernel's network stack does for its interfaces.
+//!
+//! | module | kernel's counterpart |
+//! |---|---|
+//! | [`world`] | a network namespace as one question finds it |
+//! | [`engine`] | net/ipv4 (devinet, fib), net/ipv6 (addrconf, route), net/core (dev, neighbour, fib_rules): what is allowed, and what follows from it |
+//! | [`netlink`] | net/core/rtnetlink.c and net/netlink: bytes in, bytes out |
+//! | [`ioctl`] | the same changes by ioctl(2) on a socket |
+//!
+//! All of these are functions of values, which are tested and fuzzed without a process or a net.
+
+pub mod devices;
+pub mod engine;
+pub mod failure;
+pub mod ioctl;
+pub mod netlink;
+pub mod world;
+
+pub use failure::Failure;
+pub use world::World;
