@@ -6,6 +6,10 @@
 //! is replaced: its place in the net is taken by another one.
 #![forbid(unsafe_code)]
 
+mod client;
+
+pub use client::{ask, Start};
+
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
