@@ -8,6 +8,7 @@
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
+#![forbid(unsafe_code)]
 
 pub mod devices;
 pub mod engine;

@@ -51,8 +51,8 @@ pub struct Address {
 
 impl Address {
     /// Appends the address as a message RTM_NEWADDR or another `kind`, in the kernel's order of
-    /// attributes. `now` is the time of the answer, from which on lifetimes are counted; None leaves
-    /// them as they are, for the state's file.
+    /// attributes. `now` is the time of the answer, from which on lifetimes are counted; None
+    /// leaves them as they are, for the state's file.
     pub fn write(&self, to: &mut Writer, head: Head, now: Option<u32>) {
         let family = family_of(self.local);
         let left = |seconds: u32| match now {

@@ -10,6 +10,7 @@
 //! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`state`] | all of them, and the file in the net that holds them |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
+#![forbid(unsafe_code)]
 
 pub mod address;
 pub mod ask;

@@ -50,7 +50,8 @@ pub struct Route {
     pub priority: u32,
     /// Preferred address of our own.
     pub source: Option<IpAddr>,
-    /// RTAX_* metrics: the number of each, and its value. RTAX_CC_ALGO is in [`Route::congestion`].
+    /// RTAX_* metrics: the number of each, and its value. RTAX_CC_ALGO is in
+    /// [`Route::congestion`].
     pub metrics: Vec<(u16, u32)>,
     /// RTAX_CC_ALGO.
     pub congestion: Option<Vec<u8>>,
