@@ -17,6 +17,7 @@
 //! | `capture`, `stop` | packets into a file, until told to end |
 //! | `packet_file` | a file of packets by its path |
 //! | `policy` | `fault`, `deny`, `permit`, `reset` |
+//! | `host` | the host process of a net |
 //! | `generate` | completions and man pages |
 
 mod appearing;
@@ -26,6 +27,7 @@ mod doctor;
 mod event;
 mod failure;
 mod generate;
+mod host;
 mod inject;
 mod link;
 mod options;
@@ -72,6 +74,7 @@ enum Verb {
     Permit(policy::PermitArgs),
     Reset(policy::ResetArgs),
     Doctor(doctor::DoctorArgs),
+    Host(host::HostArgs),
     #[command(hide = true)]
     Completions(generate::CompletionsArgs),
     #[command(hide = true)]
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Permit(args) => policy::permit(&args),
         Verb::Reset(args) => policy::reset(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Host(args) => host::host(&args),
         Verb::Completions(args) => generate::completions(&args, Cli::command()),
         Verb::Man(args) => generate::man(&args, &Cli::command()),
         Verb::Probe => doctor::probe(),

@@ -14,6 +14,8 @@ mod mem;
 mod path;
 pub mod quiet;
 mod raw;
+mod socket;
+mod spawn;
 mod stat;
 
 pub use fd::*;
@@ -23,6 +25,8 @@ pub use limits::*;
 pub use mem::*;
 pub use path::PathBuf;
 pub use raw::syscall;
+pub use socket::*;
+pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
 
 use memtun_abi::Errno;
