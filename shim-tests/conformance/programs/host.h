@@ -194,14 +194,20 @@ HELPER void sysctl(const char *family, const char *name, const char *what, const
 /* What a new namespace takes over from the machine is set to what the kernel starts with. */
 HELPER void plain_sysctls(void)
 {
-    static const char *const names[] = { "rp_filter", "promote_secondaries", "log_martians", "arp_ignore" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        spit(label("/proc/sys/net/ipv4/conf/all/%s", names[i]), "0");
-        spit(label("/proc/sys/net/ipv4/conf/default/%s", names[i]), "0");
+    static const struct { const char *name, *value; } all[] = {
+        { "rp_filter", "0" }, { "promote_secondaries", "0" }, { "log_martians", "0" }, { "arp_ignore", "0" },
+        { "arp_announce", "0" }, { "arp_filter", "0" }, { "arp_notify", "0" }, { "arp_accept", "0" },
+        { "accept_redirects", "1" }, { "accept_source_route", "1" }, { "secure_redirects", "1" },
+        { "send_redirects", "1" }, { "shared_media", "1" }, { "forwarding", "0" },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        spit(label("/proc/sys/net/ipv4/conf/all/%s", all[i].name), all[i].value);
+        spit(label("/proc/sys/net/ipv4/conf/default/%s", all[i].name), all[i].value);
     }
 }
 
-/* IPv6 for one interface: on, without link-local addresses of its own, without duplicate detection. */
+/* IPv6 for one interface: on, without a link-local address that the kernel makes, and without
+   looking for duplicates. */
 HELPER void ipv6_on(const char *name)
 {
     sysctl("ipv6", name, "addr_gen_mode", "1");

@@ -14,8 +14,8 @@ static int ask(unsigned long request, int index, const char *address, uint32_t p
     return ioctl(sock, request, &in6);
 }
 
-/* The addresses and the routes: of /proc/net/if_inet6 all but the index, of /proc/net/ipv6_route all but
-   the counters. */
+/* The addresses and the routes: of /proc/net/if_inet6 all but the index, of /proc/net/ipv6_route all
+   but the counters. */
 static void state(const char *what, const char *name)
 {
     char prefix[100];
