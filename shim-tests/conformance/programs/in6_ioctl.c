@@ -14,7 +14,7 @@ static int ask(unsigned long request, int index, const char *address, uint32_t p
     return ioctl(sock, request, &in6);
 }
 
-/* The addresses and the routes: of /proc/net/if_inet6 all but the index, of /proc/net/ipv6_route all
+/* The addresses and the routes: of if_inet6 all but the index, of ipv6_route all
    but the counters. */
 static void state(const char *what, const char *name)
 {

@@ -1,6 +1,6 @@
-/* A program without CAP_NET_ADMIN: what of addresses, routes, neighbours and files it may still ask and
- * change. Under the shim a program is as with it, until the net takes the permission "net_admin"
- * away. */
+/* A program without CAP_NET_ADMIN: what of addresses, routes, neighbours and files it may still ask
+ * and change. Under the shim a program is as with it, until the net takes the permission
+ * "net_admin" away. */
 #include "host.h"
 #include <ifaddrs.h>
 #include <linux/capability.h>
