@@ -258,6 +258,15 @@ pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
     }
 }
 
+/// Gives a file in the directory `dir` another name, in place of whatever had that name
+/// (renameat2(2) without flags).
+pub fn replaceat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let dir = dir as isize as usize;
+    let args = [dir, from.as_ptr() as usize, dir, to.as_ptr() as usize, 0, 0];
+    // SAFETY: both names are NUL-terminated.
+    check(unsafe { syscall(libc::SYS_renameat2, args) }).map(drop)
+}
+
 /// May the caller access a path (faccessat(2))? The kernel's old call asks for the real ids.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
     let args = [

@@ -15,6 +15,8 @@ mod netlink;
 mod path;
 pub mod quiet;
 mod raw;
+mod socket;
+mod spawn;
 mod stat;
 
 pub use fd::*;
@@ -25,6 +27,8 @@ pub use mem::*;
 pub use netlink::*;
 pub use path::PathBuf;
 pub use raw::syscall;
+pub use socket::*;
+pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
 
 use memtun_abi::Errno;

@@ -7,8 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod place;
 
-pub use client::{ask, Start};
+pub use client::{ask, is_answering, Start};
 
 use crate::wire::{u16_at, u32_at};
 
