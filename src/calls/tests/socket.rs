@@ -166,7 +166,7 @@ fn whose_interface_it_is_decides_who_answers() {
     assert_eq!(of("tun0", inet, SIOCSIFADDR), "EOPNOTSUPP");
     assert_eq!(of("tun0:1", inet, SIOCSIFFLAGS), "EADDRNOTAVAIL");
     assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");
-    assert_eq!(of("tun0", inet, SIOCGIFCONF), "host, addresses");
+    assert!(of("tun0", inet, SIOCGIFCONF).starts_with("host, addresses, "));
     assert_eq!(of("tun0", inet, SIOCGPGRP), "host");
     // The host reports memory that cannot be read, unless it would complain about a missing
     // privilege instead.
