@@ -11,6 +11,7 @@
 //! | `run` | a program under the shim |
 //! | `doctor` | will a program work under the shim? |
 //! | `link` | `ls`, `show`, `set`, `delete`: interfaces |
+//! | `addr` | `addr`, `route`, `neigh`, `ip`: what the net's host knows |
 //! | `datagrams` | `send-udp`, `recv-udp` |
 //! | `inject`, `progress` | packets from a file |
 //! | `event`, `appearing` | waiting for what happens first, and for files that others make |
@@ -20,6 +21,7 @@
 //! | `host` | the host process of a net |
 //! | `generate` | completions and man pages |
 
+mod addr;
 mod appearing;
 mod capture;
 mod datagrams;
@@ -65,6 +67,10 @@ enum Verb {
     Show(link::show::ShowArgs),
     Set(link::change::SetArgs),
     Delete(link::change::DeleteArgs),
+    Addr(addr::AddrArgs),
+    Route(addr::RouteArgs),
+    Neigh(addr::NeighArgs),
+    Ip(addr::IpArgs),
     SendUdp(datagrams::SendArgs),
     RecvUdp(datagrams::ReceiveArgs),
     Inject(inject::InjectArgs),
@@ -95,6 +101,10 @@ fn main() -> ExitCode {
         Verb::Show(args) => link::show::show(&args),
         Verb::Set(args) => link::change::set(&args),
         Verb::Delete(args) => link::change::delete(&args),
+        Verb::Addr(args) => addr::addr(&args),
+        Verb::Route(args) => addr::route(&args),
+        Verb::Neigh(args) => addr::neigh(&args),
+        Verb::Ip(args) => addr::ip(&args),
         Verb::SendUdp(args) => datagrams::send(args),
         Verb::RecvUdp(args) => datagrams::receive(&args),
         Verb::Inject(args) => inject::inject(&args),

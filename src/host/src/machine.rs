@@ -135,6 +135,7 @@ impl Reader {
                         events.extend(group_of(&message).map(|group| Event {
                             group,
                             message: message.bytes.to_vec(),
+                            except: 0,
                         }));
                     }
                 }

@@ -121,30 +121,6 @@ pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
     }
 }
 
-/// Returns the address family of a socket (SO_DOMAIN).
-///
-/// # Errors
-///
-/// ENOTSOCK when the descriptor is not a socket.
-pub fn socket_family(fd: i32) -> Result<i32, Errno> {
-    let (mut family, mut length) = (0i32, size_of::<i32>() as u32);
-    // SAFETY: the kernel reads and writes an int and its length, which are locals of this function.
-    check(unsafe {
-        syscall(
-            libc::SYS_getsockopt,
-            [
-                fd as usize,
-                libc::SOL_SOCKET as usize,
-                libc::SO_DOMAIN as usize,
-                &raw mut family as usize,
-                &raw mut length as usize,
-                0,
-            ],
-        )
-    })
-    .map(|_| family)
-}
-
 /// Takes, converts or releases a lock on an open file description (flock(2)).
 pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
     // SAFETY: flock(2) touches no memory.

@@ -287,3 +287,44 @@ pub fn wait_readable(fd: i32) -> Result<(), Errno> {
         Err(e) => Err(e),
     }
 }
+
+/// Private memory of the caller's that comes from no allocator, for a call that may be made in a
+/// signal handler.
+pub struct Pages {
+    at: *mut u8,
+    len: usize,
+}
+
+impl Pages {
+    /// Maps `len` zeroed bytes.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, as for [`map_private`].
+    pub fn new(len: usize) -> Result<Pages, Errno> {
+        let at = map_private(len, libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Pages { at, len })
+    }
+}
+
+impl std::ops::Deref for Pages {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping has `len` bytes, is the value's own and lives as long as it.
+        unsafe { std::slice::from_raw_parts(self.at, self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and the value is borrowed for writing.
+        unsafe { std::slice::from_raw_parts_mut(self.at, self.len) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the value's own, and nobody borrows it any more.
+        unsafe { unmap(self.at, self.len) };
+    }
+}
