@@ -8,7 +8,7 @@ use memtun_stack::ask::Start;
 pub(crate) struct Starter;
 
 impl Start for Starter {
-    fn start(&self, _: &NetDir) -> Result<(), Errno> {
+    fn start(&self, _: &NetDir, _: u64) -> Result<(), Errno> {
         Err(Errno(libc::ENOSYS))
     }
 }
