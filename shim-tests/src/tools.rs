@@ -11,12 +11,13 @@ use crate::not_run::not_run;
 use crate::sides::{self, UnderShim};
 use crate::watchdog::Finished;
 
-/// The scripts, each named like the command that it runs, and whether memtun is compared with the
-/// kernel already: a script with `false` is run on the kernel only.
+/// The scripts, each named like the command that it runs (up to a `_`), and whether memtun is
+/// compared with the kernel already: a script with `false` is run on the kernel only.
 pub const SCRIPTS: &[(&str, bool)] = &[
     ("arp", false),
     ("bridge", false),
     ("ethtool", false),
+    ("ethtool_netlink", false),
     ("ifconfig", false),
     ("route", false),
 ];
@@ -27,9 +28,10 @@ fn folder() -> PathBuf {
 
 /// Why the script cannot run here; `None` if it can.
 fn missing(script: &str) -> Option<String> {
+    let tool = script.split('_').next().unwrap_or(script);
     let places = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
     // Every script sets up its interfaces by ifconfig.
-    ["ifconfig", script]
+    ["ifconfig", tool]
         .into_iter()
         .find(|tool| !places.iter().any(|at| Path::new(at).join(tool).exists()))
         .map(|tool| format!("there is no command {tool}"))

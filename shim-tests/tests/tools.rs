@@ -18,7 +18,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { arp bridge ethtool ifconfig route }
+scripts! { arp bridge ethtool ethtool_netlink ifconfig route }
 
 fn as_the_kernel(script: &str) {
     match SCRIPTS.iter().find(|(name, _)| *name == script) {
