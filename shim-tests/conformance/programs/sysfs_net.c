@@ -131,6 +131,17 @@ static void writing(const char *name, int iff)
         if (i < 30 && strcmp(all[i].file, "nothere"))
             show_file(label("%s, %s after it (%zu)", name, all[i].file, i), path);
     }
+    link_up(name, 1);
+    static const char *const carriers[] = { "0", "0", "1", "1\n", "2", "x" };
+    for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++) {
+        const char *path = label(NET "/%s/carrier", name);
+        char shown[20];
+        show_write(label("%s up, write carrier '%s' (%zu)", name, escaped(shown, carriers[i], strlen(carriers[i])), i), path,
+                   carriers[i], strlen(carriers[i]));
+        show_file(label("%s up, carrier after it (%zu)", name, i), path);
+        show_file(label("%s up, changes after it (%zu)", name, i), label(NET "/%s/carrier_changes", name));
+    }
+    link_up(name, 0);
     /* A line without its end, in two writes: each is a value of its own. */
     int file = MUST(open(label(NET "/%s/mtu", name), O_RDWR));
     SHOW(label("%s, the first half of a value", name), write(file, "13", 2));
