@@ -37,7 +37,7 @@ pub fn is_there() -> bool {
 struct Nobody;
 
 impl Start for Nobody {
-    fn start(&self, _: &NetDir) -> Result<(), Errno> {
+    fn start(&self, _: &NetDir, _: u64) -> Result<(), Errno> {
         Err(Errno(libc::ENOSYS))
     }
 }
