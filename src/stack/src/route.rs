@@ -245,7 +245,10 @@ impl Route {
             flags: match attributes.get(FLAGS).and_then(|a| a.u32()) {
                 Some(flags) => flags,
                 None if v4 => flags,
-                None => flags_of(body[7], cache.is_some_and(|c| u32_at(c.value, 8) != Some(0))),
+                None => flags_of(
+                    body[7],
+                    cache.is_some_and(|c| u32_at(c.value, 8) != Some(0)),
+                ),
             },
             priority: match attributes.get(libc::RTA_PRIORITY) {
                 Some(priority) => priority.u32()?,
