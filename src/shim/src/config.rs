@@ -11,7 +11,6 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStringExt;
 
 /// The settings of this process.
-#[allow(dead_code, reason = "some are used by whoever asks the host process")]
 pub struct Config {
     /// The net's directory: MEMTUN_NET, or the one that was chosen for the private net of the
     /// process tree.

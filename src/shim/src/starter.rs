@@ -8,7 +8,6 @@ use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
 
 /// Starts `memtun host`, found as the settings say.
-#[allow(dead_code, reason = "used by whoever asks the host process")]
 pub struct Starter;
 
 impl Start for Starter {
