@@ -40,6 +40,12 @@ impl Instruction {
         }
     }
 
+    /// Reads as many instructions from memory as there are.
+    pub fn each(bytes: &[u8]) -> impl Iterator<Item = Instruction> + '_ {
+        let whole = bytes.chunks_exact(Instruction::SIZE);
+        whole.filter_map(|bytes| Some(Instruction::from_bytes(*bytes.first_chunk()?)))
+    }
+
     /// Does it load from the frame, or from beside it, at a place that the program names?
     fn is_absolute_load(self) -> bool {
         matches!(self.code, code::LD_W_ABS | code::LD_H_ABS | code::LD_B_ABS)
