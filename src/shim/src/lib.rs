@@ -14,6 +14,7 @@
 //! | `adopt`, `fork`, `leave` | tunnels that came from another process; what happens around fork, and at the end |
 //! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
+//! | `netlink`, `asking` | sockets of rtnetlink; the host process of the net |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `environment` | what a new program image must find |
 //! | `target` | what kind of program that image is |
@@ -35,6 +36,7 @@ compile_error!(
 );
 
 mod adopt;
+mod asking;
 mod capi;
 mod chardev;
 mod closing;
@@ -50,6 +52,7 @@ mod interfaces;
 mod leave;
 mod logging;
 mod net;
+mod netlink;
 mod ops;
 mod process;
 pub mod real;

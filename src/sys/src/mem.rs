@@ -79,6 +79,38 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     .map_err(|_| Errno(libc::ENOMEM))
 }
 
+/// Memory for the time of one call, for code that must not allocate.
+pub struct Room {
+    at: *mut u8,
+    length: usize,
+}
+
+impl Room {
+    /// Maps room for `length` bytes, which are zero.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, as for [`map_shared`].
+    pub fn new(length: usize) -> Result<Room, Errno> {
+        let at = map_private(length.max(1), libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Room { at, length })
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is this value's own, has room for `length` bytes, which are
+        // initialised, and lives as long as the borrow.
+        unsafe { std::slice::from_raw_parts_mut(self.at, self.length) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and no borrow of it is left.
+        unsafe { unmap(self.at, self.length.max(1)) };
+    }
+}
+
 /// Maps a page of a file that nobody accesses. When the descriptor is closed, the mapping keeps the
 /// open file description alive, and with it the locks on it. A forked child does not have the
 /// mapping. The caller owns it and ends it with [`unmap`] of [`PAGE`] bytes.
@@ -253,5 +285,46 @@ pub fn wait_readable(fd: i32) -> Result<(), Errno> {
     }) {
         Err(Errno(libc::EFAULT)) | Ok(_) => Ok(()),
         Err(e) => Err(e),
+    }
+}
+
+/// Private memory of the caller's that comes from no allocator, for a call that may be made in a
+/// signal handler.
+pub struct Pages {
+    at: *mut u8,
+    len: usize,
+}
+
+impl Pages {
+    /// Maps `len` zeroed bytes.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, as for [`map_private`].
+    pub fn new(len: usize) -> Result<Pages, Errno> {
+        let at = map_private(len, libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Pages { at, len })
+    }
+}
+
+impl std::ops::Deref for Pages {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping has `len` bytes, is the value's own and lives as long as it.
+        unsafe { std::slice::from_raw_parts(self.at, self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and the value is borrowed for writing.
+        unsafe { std::slice::from_raw_parts_mut(self.at, self.len) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the value's own, and nobody borrows it any more.
+        unsafe { unmap(self.at, self.len) };
     }
 }

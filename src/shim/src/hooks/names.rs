@@ -3,7 +3,8 @@
 
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
-use crate::{errno, sockios, uaccess};
+use crate::table::is_netlink;
+use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use std::ffi::CStr;
 
@@ -49,8 +50,12 @@ hooks! {
         answer
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
+        let host = || real!(setsockopt(fd, level, option, value, length));
+        if is_netlink(fd) {
+            return netlink::set_option(fd, (level, option), (value, length), host);
+        }
         match sockios::refusal(level, option, value, length) {
-            None => real!(setsockopt(fd, level, option, value, length)),
+            None => host(),
             Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         }
     }

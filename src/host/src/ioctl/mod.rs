@@ -1,0 +1,21 @@
+//! Changes by ioctl(2) on a socket (net/core/dev_ioctl.c, net/ipv4/devinet.c, af_inet.c, arp.c,
+//! net/ipv6/addrconf.c, route.c).
+#![forbid(unsafe_code)]
+
+use crate::{Failure, World};
+
+/// Answers a request of ioctl(2) on a socket of `family`. `argument` holds what its argument points
+/// to, and afterwards what is stored there.
+///
+/// # Errors
+///
+/// ENOTTY when nothing here implements the request, and what the request fails with.
+pub fn answer(
+    world: &mut World<'_>,
+    family: u32,
+    request: u32,
+    argument: &mut [u8],
+) -> Result<(), Failure> {
+    let _ = (world, family, request, argument);
+    Err(Failure::new(libc::ENOTTY))
+}
