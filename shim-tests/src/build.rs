@@ -233,16 +233,6 @@ pub fn user_program(name: &str) -> PathBuf {
     })
 }
 
-/// Compiles `iproute2/holder.c`, which holds the interfaces of a script, and returns the path of
-/// the executable.
-pub fn iproute2_holder() -> PathBuf {
-    static HOLDER: Made<(), PathBuf> = OnceLock::new();
-    once_per(&HOLDER, (), || {
-        let source = crate_dir().join("iproute2/holder.c");
-        compile(&source, "iproute2-holder", &["-O2"], &[])
-    })
-}
-
 fn compile(source: &Path, name: &str, flags: &[&str], behind: &[&str]) -> PathBuf {
     let dir = target_dir().join("shim-tests");
     fs::create_dir_all(&dir).expect("target/shim-tests");

@@ -9,7 +9,6 @@
 //! | [`fidelity`] | docs/fidelity.md, made from these and from memtun's table of requests |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | [`requests`], `conformance/programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
-//! | `iproute2/`, [`iproute2`], `tests/iproute2.rs` | Debian's `ip` in scripts, as it answers on the kernel |
 //! | `tools/*.sh`, [`tools`], `tests/tools.rs` | commands of net-tools, ethtool and iproute2, unmodified, and what they print on the kernel |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
@@ -27,7 +26,6 @@ pub mod build;
 pub mod conformance;
 pub mod fidelity;
 pub mod hostile;
-pub mod iproute2;
 pub mod not_run;
 pub mod real_programs;
 pub mod requests;

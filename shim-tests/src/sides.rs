@@ -62,7 +62,7 @@ fn is_root() -> bool {
 
 /// Removes what the tests' own environment might tell the program, and tells it which side it is
 /// on.
-pub(crate) fn clean(command: &mut Command, side: &str) {
+fn clean(command: &mut Command, side: &str) {
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")

@@ -1,13 +1,16 @@
 # ip -batch, tuntap, and what is no object of ip
-. "${0%/*}/common.sh"
+. "$TOOLS/lib.sh"
+run ip -V
 place=$(mktemp -d)
 trap 'rm -r "$place"' EXIT
 batch() {
     echo "$ ip $* <<."
     cat > "$place/batch"
     cat "$place/batch"
-    ip "$@" "$place/batch" 2>&1 | sed "s|$place|PLACE|g"
-    echo .
+    ip "$@" "$place/batch" > "$place/out" 2>&1
+    status=$?
+    sed "s|$place|PLACE|g" "$place/out"
+    echo "status $status"
 }
 batch -b <<.
 link set tun0 up
@@ -41,19 +44,19 @@ run ip tuntap list
 run ip -j tuntap
 run ip tuntap add dev tun1 mode tun
 run ip tuntap add dev tun1 mode tun
-run ip tuntap add dev tap1 mode tap user 0 group 0 one_queue vnet_hdr multi_queue pi
+run ip tuntap add dev tap7 mode tap user 0 group 0 one_queue vnet_hdr multi_queue pi
 run ip tuntap add mode tun
 run ip tuntap add dev tun2
 run ip tuntap add dev a/b mode tun
 run ip tuntap add dev tun0 mode tap
 run ip tuntap add dev tun0 mode tun
 run ip tuntap
-run ip -d link show tap1
+run ip -d link show tap7
 run ip tuntap del dev tun1 mode tap
 run ip tuntap del dev tun1 mode tun
 run ip tuntap del dev tun1 mode tun
-run ip tuntap del dev tap1 mode tap
-run ip tuntap del dev tap1 mode tap multi_queue
+run ip tuntap del dev tap7 mode tap
+run ip tuntap del dev tap7 mode tap multi_queue
 run ip tuntap
 run ip -br link
 run ip nosuchobject

@@ -1,5 +1,6 @@
 # ip link
-. "${0%/*}/common.sh"
+. "$TOOLS/lib.sh"
+run ip -V
 run ip link
 run ip link show
 run ip link show dev tun0

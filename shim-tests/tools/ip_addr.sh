@@ -1,5 +1,6 @@
 # ip address, maddress, addrlabel, netconf
-. "${0%/*}/common.sh"
+. "$TOOLS/lib.sh"
+run ip -V
 run ip addr
 run ip addr add 10.9.0.1/24 dev tun0
 run ip addr add 10.9.0.1/24 dev tun0

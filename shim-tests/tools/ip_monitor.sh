@@ -1,9 +1,8 @@
 # ip monitor: it is started, what it must see is done, and it is ended when it has seen the last.
-. "${0%/*}/common.sh"
+. "$TOOLS/lib.sh"
+run ip -V
 place=$(mktemp -d)
 trap 'rm -r "$place"' EXIT
-ip link set tun0 addrgenmode none
-ip link set tap0 addrgenmode none
 
 # Two things that come and go tell where the output begins and ends; they are left out of it.
 mark() {
@@ -55,7 +54,7 @@ end() {
                 on = 1
         }
         END { show() }' "$place/out"
-    echo "= ended"
+    echo "status ended"
 }
 
 begin monitor link

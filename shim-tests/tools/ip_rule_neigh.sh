@@ -1,7 +1,6 @@
 # ip rule, neighbour, ntable
-. "${0%/*}/common.sh"
-ip link set tun0 addrgenmode none
-ip link set tap0 addrgenmode none
+. "$TOOLS/lib.sh"
+run ip -V
 ip addr add 10.9.0.1/24 dev tun0
 ip addr add 10.20.0.1/24 dev tap0
 ip link set tun0 up

@@ -1,7 +1,6 @@
 # ip route
-. "${0%/*}/common.sh"
-ip link set tun0 addrgenmode none
-ip link set tap0 addrgenmode none
+. "$TOOLS/lib.sh"
+run ip -V
 run ip route
 run ip route add 10.50.0.0/16 dev tun0
 ip addr add 10.9.0.1/24 dev tun0
