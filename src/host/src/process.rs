@@ -1,9 +1,10 @@
 //! The host process: how it takes its place in a net, how long it stays, and what wakes it.
 #![forbid(unsafe_code)]
 
+use crate::devices::net::NetDevices;
 use crate::first::First;
 use crate::server::Server;
-use crate::service::{Replaced, Service};
+use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
@@ -86,7 +87,7 @@ impl Host {
         let epoch = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
-                None => first.state()?,
+                None => first.state(&mut NetDevices(net), service::now())?,
             };
             let listener = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
             let name = NetDir::host_socket(epoch)?;

@@ -47,8 +47,7 @@ const NO_BOND: Answer = Refused(EOPNOTSUPP, "a tun is no bond");
 const NO_BRIDGE: Answer = Refused(EOPNOTSUPP, "a tun is no bridge");
 const NO_KERNEL: Answer = Refused(ENOTTY, "not implemented by the kernel");
 const NO_CHIP: Answer = Refused(EOPNOTSUPP, "a tun has no such hardware");
-const NO_FILTER: Answer = Absent(EINVAL, "a tap does not filter what it is sent");
-const NO_EBPF: Answer = Absent(EINVAL, "eBPF programs are not run");
+const NO_EBPF: Answer = Approximate("eBPF programs are not run: the descriptor of one gets EINVAL");
 const NO_ENDIAN: Answer = Refused(EINVAL, "as in kernels without CONFIG_TUN_VNET_CROSS_LE");
 const NO_FILE: Answer = Refused(EINVAL, "a device is no regular file");
 const NAMES_NONE: Answer = Host("it names no interface of the net");
@@ -68,8 +67,7 @@ requests! {
     /// Which user may attach without "net_admin".
     TUNSETOWNER = iow(b'T', 204, INT) => Value, Attached, Ioctl, Own, Exact;
     /// ARPHRD_* of the interface.
-    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own,
-        Approximate("the length of the hardware address stays as it was");
+    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own, Exact;
     /// Which group may attach without "net_admin".
     TUNSETGROUP = iow(b'T', 206, INT) => Value, Attached, Ioctl, Own, Exact;
     /// IFF_* that the driver knows.
@@ -78,7 +76,7 @@ requests! {
     TUNSETOFFLOAD = iow(b'T', 208, UINT) => Value, Attached, Ioctl, Own,
         Approximate("combinations are checked as by the driver; packets are not cut or joined, whatever is set");
     /// Addresses that a tap accepts.
-    TUNSETTXFILTER = iow(b'T', 209, UINT) => In(TUN_FILTER), Tap, Ioctl, Own, NO_FILTER;
+    TUNSETTXFILTER = iow(b'T', 209, UINT) => In(TUN_FILTER), Tap, Ioctl, Own, Exact;
     /// Name and flags of the interface.
     TUNGETIFF = ior(b'T', 210, UINT) => Out(IFREQ), Attached, Ioctl, Own, Exact;
     /// Bytes of the send buffer.
@@ -87,9 +85,9 @@ requests! {
     TUNSETSNDBUF = iow(b'T', 212, INT) => In(INT), Attached, Ioctl, Own,
         Approximate("poll(2) looks at it, no packet is counted in it");
     /// Socket filter of a tap.
-    TUNATTACHFILTER = iow(b'T', 213, FPROG) => In(FPROG), Tap, Ioctl, Own, NO_FILTER;
+    TUNATTACHFILTER = iow(b'T', 213, FPROG) => In(FPROG), Tap, Ioctl, Own, Exact;
     /// Takes the socket filter of a tap away.
-    TUNDETACHFILTER = iow(b'T', 214, FPROG) => Unused, Tap, Ioctl, Own, NO_FILTER;
+    TUNDETACHFILTER = iow(b'T', 214, FPROG) => Unused, Tap, Ioctl, Own, Exact;
     /// Bytes of the vnet header.
     TUNGETVNETHDRSZ = ior(b'T', 215, INT) => Out(INT), Attached, Ioctl, Own, Exact;
     /// Bytes of the vnet header.
@@ -99,7 +97,7 @@ requests! {
     /// Index that the next TUNSETIFF gives to what it makes.
     TUNSETIFINDEX = iow(b'T', 218, UINT) => In(UINT), Tunnel, Ioctl, Nowhere, Exact;
     /// Socket filter of a tap.
-    TUNGETFILTER = ior(b'T', 219, FPROG) => Out(FPROG), Tap, Ioctl, Own, NO_FILTER;
+    TUNGETFILTER = ior(b'T', 219, FPROG) => Out(FPROG), Tap, Ioctl, Own, Exact;
     /// Whether vnet headers are in little endian.
     TUNSETVNETLE = iow(b'T', 220, INT) => In(INT), Attached, Ioctl, Own, Exact;
     /// Whether vnet headers are in little endian.

@@ -2,11 +2,10 @@
 //! costs next to nothing, and answers whoever asks.
 #![forbid(unsafe_code)]
 
-use super::uplink::Uplink;
 use crate::failure::Failure;
 use crate::host::not_begun;
 use memtun::Net;
-use memtun_host::first::First;
+use memtun_host::first::{First, Uplink};
 use memtun_host::process::{Host, Stay, Stopper};
 use memtun_stack::ask::is_answering;
 use memtun_stack::state::{State, View};
@@ -48,15 +47,9 @@ pub fn begin(
     if is_answering(dir) {
         return Ok(None);
     }
-    let mut names = Vec::new();
-    for uplink in uplinks {
-        if !names.contains(&uplink.name) {
-            names.push(uplink.name);
-        }
-    }
     let first = First {
         view,
-        uplinks: names,
+        uplinks: uplinks.to_vec(),
     };
     let host = match Host::begin(dir, dir.host_epoch.load(Acquire), &first) {
         Ok(host) => host,

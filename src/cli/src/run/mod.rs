@@ -1,6 +1,5 @@
 //! `run`: a program under the shim, in a net of its own or in a named one.
 
-mod configure;
 mod hosting;
 mod injecting;
 mod loading;
@@ -20,13 +19,13 @@ use memtun::launch::{
     devices, examine, inhabitants, library_obstacle, settings, Environment, Examined, Start,
 };
 use memtun::{find_library, Deadline, Fault, Net, Permission};
+use memtun_host::first::Uplink;
 use memtun_stack::state::View;
 use premade::Premade;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use uplink::Uplink;
 
 /// Run a program with an in-memory /dev/net/tun
 ///
@@ -112,7 +111,6 @@ pub fn run(args: RunArgs) -> Outcome {
         Some(view) => hosting::begin(&net, view, args.chooses_view(), &args.uplink)?,
         None => None,
     };
-    configure::uplinks(&net, &args.uplink)?;
     prepare(&net, &args, view.is_some())?;
 
     examined.warnings.iter().for_each(|warning| say(warning));

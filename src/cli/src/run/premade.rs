@@ -1,10 +1,9 @@
 //! Interfaces that exist before the program starts, as `ip tuntap add` makes them.
 #![forbid(unsafe_code)]
 
-use super::configure;
 use super::uplink::prefix;
 use crate::failure::{say, Failure};
-use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, Timeout, TunnelClass};
+use memtun::{ifreq, uapi, Address, IoSystem, MemoryIoSystem, Name, Net, Timeout, TunnelClass};
 use std::net::IpAddr;
 
 /// An interface to be made, from `NAME[=ADDR/LEN]`.
@@ -54,7 +53,12 @@ pub fn make(
         interface.set_up(up)?;
         match address {
             Some(address) if hosted => {
-                configure::address(net, &name, interface.index(), *address)?;
+                let address = Address::new(address.0, address.1);
+                match interface.add_address(&address) {
+                    // A named net stays from one run to the next.
+                    Err(e) if e.errno().0 == libc::EEXIST => {}
+                    added => added?,
+                }
             }
             Some((address, length)) => say(&format!(
                 "{name}: MEMTUN_HOST=off: going on without {address}/{length}; send to any address"

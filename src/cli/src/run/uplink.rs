@@ -1,21 +1,11 @@
-//! Uplinks: links that a net declares, and over which its programs believe to reach the world.
+//! Uplinks and addresses as they are typed.
 #![forbid(unsafe_code)]
 
 use memtun::Name;
+use memtun_host::first::Uplink;
 use std::net::IpAddr;
 
-/// A declared uplink, from `NAME=ADDR/LEN[,via=GATEWAY]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Uplink {
-    /// Name of the link.
-    pub name: Name,
-    /// Its address and the length of the prefix in bits.
-    pub address: (IpAddr, u8),
-    /// The gateway of its default route.
-    pub via: Option<IpAddr>,
-}
-
-/// Parses the option's value. The error is the end of a sentence about it.
+/// Parses `NAME=ADDR/LEN[,via=GATEWAY]`. The error is the end of a sentence about it.
 pub fn parse(text: &str) -> Result<Uplink, String> {
     let example = "write NAME=ADDR/LEN[,via=GATEWAY], as eth0=192.0.2.10/24,via=192.0.2.1";
     let (name, rest) = text.split_once('=').ok_or(example)?;
