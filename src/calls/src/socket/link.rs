@@ -28,16 +28,24 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         if self.host.is_isolated() {
             self.need_state(net)?;
         }
-        if row.need == Need::NetAdmin {
-            // A change to a link of the machine's stays in the net.
-            return self.ask(net, row, family).map(|()| true);
-        }
         let whole = named.map(|name| crate::interfaces::without_alias(&name));
         let by = match &whole {
             Ok(name) => By::Name(name.as_bytes()),
             Err(index) => By::Index(*index),
         };
-        match brief::link(net, by)? {
+        let recorded = brief::link(net, by)?;
+        if row.need == Need::NetAdmin {
+            let is_machines = |name: &Name| !self.host.is_isolated() && self.socket.host_has(name);
+            if recorded.is_none() && whole.is_ok_and(|name| !is_machines(&name)) {
+                return Err(match row.is_of_family(family) {
+                    true => NO_DEVICE,
+                    false => Errno(libc::ENOTTY),
+                });
+            }
+            // A change to a link of the machine's stays in the net.
+            return self.ask(net, row, family).map(|()| true);
+        }
+        match recorded {
             Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
             Some(link) => self.by_other_name(net, row, &link),
             None if self.host.is_isolated() => Err(NO_DEVICE),
