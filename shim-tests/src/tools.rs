@@ -19,6 +19,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("arp", false),
     ("bridge", false),
     ("ethtool", false),
+    ("ethtool_netlink", false),
     ("ifconfig", false),
     ("ip_addr", false),
     ("ip_link", false),

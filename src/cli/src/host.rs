@@ -41,6 +41,7 @@ pub fn host(args: &HostArgs) -> Outcome {
                 "MEMTUN_HOST=off: there is to be no host process; leave the variable out",
             )
         })?,
+        uplinks: Vec::new(),
     };
     let net = args.net.existing()?;
     let dir = net.dir();

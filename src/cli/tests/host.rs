@@ -4,30 +4,23 @@
 use memtun::Net;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::{ask, Question, Start, What};
+use memtun_stack::ask::{ask, Command, Question, Start, What};
 use memtun_stack::State;
 use memtun_sys as sys;
-use std::ffi::CString;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Starts the command apart, as the library does.
-struct Command(AtomicUsize);
+/// Starts the command as the library does, and counts.
+struct Counted(AtomicUsize);
 
-impl Start for Command {
+impl Start for Counted {
     fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
         self.0.fetch_add(1, SeqCst);
-        let word = |bytes: &[u8]| CString::new(bytes).expect("no NUL");
-        let words = [
-            word(b"memtun"),
-            word(b"host"),
-            word(b"--net"),
-            word(net.path()),
-            word(b"--after"),
-            word(before.to_string().as_bytes()),
-        ];
-        let words: Vec<_> = words.iter().map(|w| w.as_c_str()).collect();
-        sys::spawn_apart(&word(env!("CARGO_BIN_EXE_memtun").as_bytes()), &words, &[])
+        let command = Command {
+            given: Some(env!("CARGO_BIN_EXE_memtun").as_bytes()),
+            ..Command::default()
+        };
+        command.start(net, before)
     }
 }
 
@@ -45,7 +38,7 @@ fn question(what: What) -> Question {
 }
 
 /// Notes a listener, which is a change of the state.
-fn listen(net: &NetDir, start: &Command, port: u32) -> Result<(), Errno> {
+fn listen(net: &NetDir, start: &Counted, port: u32) -> Result<(), Errno> {
     let payload = [1u64.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
     let question = Question {
         port,
@@ -57,7 +50,7 @@ fn listen(net: &NetDir, start: &Command, port: u32) -> Result<(), Errno> {
 #[test]
 fn who_asks_starts_it_and_it_answers() {
     let net = Net::temporary().expect("net");
-    let start = Command(AtomicUsize::new(0));
+    let start = Counted(AtomicUsize::new(0));
     for _ in 0..100 {
         let links = question(What::Links);
         assert_eq!(ask(net.dir(), &start, &links, &[], &mut |_| {}), Ok(()));

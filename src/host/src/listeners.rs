@@ -45,7 +45,7 @@ impl Teller {
             }
             events
                 .iter()
-                .filter(|event| has_joined(listener, event.group))
+                .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
                 .filter(|event| event.except == 0 || event.except != listener.port)
                 .all(|event| {
                     let sent = sys::send_to_port(self.0.as_fd(), listener.port, &event.message);
@@ -118,6 +118,7 @@ mod tests {
         Event {
             group,
             message: vec![group; 40],
+            except: 0,
             except: 0,
         }
     }

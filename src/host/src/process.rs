@@ -1,9 +1,10 @@
 //! The host process: how it takes its place in a net, how long it stays, and what wakes it.
 #![forbid(unsafe_code)]
 
+use crate::devices::net::NetDevices;
 use crate::first::First;
 use crate::server::Server;
-use crate::service::{Replaced, Service};
+use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
@@ -15,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often the host process looks by itself: for the end of the net, for interfaces whose program
@@ -50,6 +52,23 @@ pub struct Host {
     epoch: u64,
     listener: Fd,
     state: State,
+    over: Arc<AtomicBool>,
+    wakes: UnixStream,
+    woken: UnixStream,
+}
+
+/// Ends a host process that a thread of this process is.
+pub struct Stopper {
+    over: Arc<AtomicBool>,
+    wakes: UnixStream,
+}
+
+impl Stopper {
+    /// Ends it before its next question.
+    pub fn stop(&self) {
+        self.over.store(true, SeqCst);
+        let _ = (&self.wakes).write(&[0]);
+    }
 }
 
 impl Host {
@@ -63,11 +82,12 @@ impl Host {
     /// - ENOSPC when there is no room for the state.
     /// - What making the socket or locking the net fails with otherwise.
     pub fn begin(net: &NetDir, before: u64, first: &First) -> Result<Host, Errno> {
+        let pair = pair();
         let begun = Cell::new(None);
         let epoch = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
-                None => first.state(net)?,
+                None => first.state(&mut NetDevices(net), service::now())?,
             };
             let listener = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
             let name = NetDir::host_socket(epoch)?;
@@ -81,10 +101,27 @@ impl Host {
             Ok(bytes)
         })?;
         let (listener, state) = begun.take().ok_or(Errno(libc::EINVAL))?;
+        let (wakes, woken) = pair.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
         Ok(Host {
             epoch,
             listener,
             state,
+            over: Arc::default(),
+            wakes,
+            woken,
+        })
+    }
+
+    /// Returns what ends this host process from another thread.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE when the process may not have another descriptor.
+    pub fn stopper(&self) -> Result<Stopper, Errno> {
+        let wakes = self.wakes.try_clone();
+        Ok(Stopper {
+            over: self.over.clone(),
+            wakes: wakes.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))?,
         })
     }
 
@@ -94,21 +131,18 @@ impl Host {
         let Ok(owner) = owner else {
             return Ended::Gone;
         };
-        let Ok((wakes, woken)) = pair() else {
-            // Without a descriptor for a pair of sockets nobody can be answered either.
-            return Ended::Idle;
-        };
         let known = !self.state.links.is_empty() || !self.state.listeners.is_empty();
         let run = Run {
             net,
             stay,
             server: Server::new(self.listener, owner),
             service: Service::new(net, self.epoch, self.state),
-            woken,
+            woken: self.woken,
+            over: &self.over,
         };
-        let over = AtomicBool::new(false);
+        let (over, wakes) = (&self.over, &self.wakes);
         std::thread::scope(|scope| {
-            let watch = || watch(net, &over, &wakes);
+            let watch = || watch(net, over, wakes);
             let ended = run.until_end(known, &mut || {
                 scope.spawn(watch);
             });
@@ -149,6 +183,7 @@ struct Run<'n> {
     server: Server,
     service: Service<'n>,
     woken: UnixStream,
+    over: &'n AtomicBool,
 }
 
 impl Run<'_> {
@@ -175,6 +210,9 @@ impl Run<'_> {
                     log::error!("the host process cannot wait: {e}");
                     return Ended::Idle;
                 }
+            }
+            if self.over.load(SeqCst) {
+                return Ended::Idle;
             }
             let questions = match self.step(&fds) {
                 Ok(questions) => questions,

@@ -34,7 +34,7 @@ pub struct Service<'n> {
     state: State,
     /// What is in the net's file.
     published: State,
-    /// None where the machine is not seen, or cannot be.
+    /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
 }
@@ -42,22 +42,27 @@ pub struct Service<'n> {
 impl<'n> Service<'n> {
     /// Goes on with a state that has been published.
     pub fn new(net: &'n NetDir, epoch: u64, state: State) -> Service<'n> {
-        let reader = || {
-            Reader::new()
-                .inspect_err(|e| log::warn!("the machine's interfaces cannot be read: {e}"))
-                .ok()
-        };
-        let machine = match state.view {
-            View::Merged => reader(),
-            View::Isolated => None,
-        };
         Service {
             net,
             epoch,
             published: state.clone(),
             state,
-            machine,
-            teller: Teller::new().ok(),
+            machine: None,
+            teller: None,
+        }
+    }
+
+    /// Opens the sockets to the machine and to listeners, which nobody needs before the first
+    /// question. What cannot be had now is tried again.
+    fn open(&mut self) {
+        if self.machine.is_none() && self.state.view == View::Merged {
+            match Reader::new() {
+                Ok(reader) => self.machine = Some(reader),
+                Err(e) => log::warn!("the machine's interfaces cannot be read: {e}"),
+            }
+        }
+        if self.teller.is_none() {
+            self.teller = Teller::new().ok();
         }
     }
 
@@ -93,6 +98,7 @@ impl<'n> Service<'n> {
     ///
     /// [`Replaced`] says that the question must not be answered, so that it is put again.
     pub fn answer(&mut self, question: &Question, payload: &[u8]) -> Result<Packets, Replaced> {
+        self.open();
         if let Some(packets) = self.remembered(question.id) {
             return self.turn().map(|()| packets);
         }
@@ -129,6 +135,7 @@ impl<'n> Service<'n> {
     ///
     /// [`Replaced`] as for [`Service::answer`].
     pub fn notice(&mut self) -> Result<(), Replaced> {
+        self.open();
         let events = self.look().unwrap_or_default();
         self.turn()?;
         match self.publish() {
@@ -326,6 +333,7 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             let asker = netlink::Asker {
                 port: question.port,
                 options: question.options,
+                uid: question.uid,
             };
             let datagrams = netlink::answer(world, asker, payload);
             if datagrams.iter().any(|datagram| datagram.len() > LONGEST) {

@@ -20,6 +20,7 @@
 //! | `target` | what kind of program that image is |
 //! | `uaccess` | the program's memory, without crashing on bad pointers |
 //! | `valgrind` | is the program run by valgrind? |
+//! | `starter` | how a host process is started |
 //! | `config`, `net`, `process` | settings; the nets of this process; whose memory this is |
 //! | `signals`, `watch` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means; from when on this library handles them |
 //! | `sandbox` | which of our own system calls the program has forbidden |
@@ -60,6 +61,7 @@ mod route;
 mod sandbox;
 mod signals;
 mod sockios;
+mod starter;
 mod table;
 mod target;
 mod uaccess;

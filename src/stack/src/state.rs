@@ -232,6 +232,14 @@ impl State {
     }
 }
 
+/// Returns what a message of the state's file hides of the machine; None when it is about something
+/// else.
+pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
+    (message.kind == HIDDEN)
+        .then(|| Messages(message.body).next())
+        .flatten()
+}
+
 /// Has the net a host: something that [`State::load`] would read? This costs one load.
 #[inline]
 pub fn is_there(net: &NetDir) -> bool {
