@@ -672,7 +672,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let mut table = u32::from(libc::RT_TABLE_MAIN);
     let route = found.hit.as_ref().map(|hit| &hit.route);
     if head.flags & RTM_F_LOOKUP_TABLE != 0 {
-        table = route.map_or(0, |route| route.table);
+        table = route.map_or(0, |route| lookup::searched(world, route));
     }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head.flags & RTM_F_FIB_MATCH != 0 {
@@ -691,7 +691,8 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let shown = u8::try_from(table).unwrap_or(libc::RT_TABLE_COMPAT);
     let from = if src.is_unspecified() { 0 } else { 32 };
     let mut own = [0; HEADER];
-    own[..8].copy_from_slice(&[INET, 32, from, flow.tos, shown, 0, 0, found.kind]);
+    let tos = route.map_or(0, |route| route.tos);
+    own[..8].copy_from_slice(&[INET, 32, from, tos, shown, 0, 0, found.kind]);
     own[8..].copy_from_slice(&flags.to_ne_bytes());
     to.message(answer.kind, answer.flags, answer.sequence, answer.port)
         .raw(&own)

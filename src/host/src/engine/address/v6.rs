@@ -271,6 +271,10 @@ pub fn add(world: &mut World<'_>, index: u32, wanted: &Wanted) -> Result<(), Fai
         return Err(Failure::said(libc::EACCES, disabled));
     }
     add_multicast_route(world, index);
+    if wanted.flags & libc::IFA_F_MCAUTOJOIN != 0 && !wanted.local.is_multicast() {
+        let text = "ipv6: Multicast auto join failed";
+        return Err(Failure::said(libc::EINVAL, text));
+    }
     let address = insert(world, index, wanted)?;
     if wanted.flags & NOPREFIXROUTE == 0 {
         let to = (wanted.local, wanted.prefix);

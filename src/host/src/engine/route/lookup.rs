@@ -160,6 +160,15 @@ pub fn by_rules(world: &World<'_>, flow: &Flow) -> Result<Hit, i32> {
     }
 }
 
+/// Returns the table in which an IPv4 route is said to have been found: without rules of its own,
+/// the table of local addresses is searched as a part of the main one.
+pub fn searched(world: &World<'_>, route: &Route) -> u32 {
+    match route.table == TABLES[0] && !has_rules(world, true) {
+        true => TABLES[1],
+        false => route.table,
+    }
+}
+
 /// The tables that the kernel's own rules search, in this order.
 pub const TABLES: [u32; 3] = [
     libc::RT_TABLE_LOCAL as u32,
@@ -460,7 +469,7 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         if from.is_multicast() || from.is_broadcast() {
             return Err(libc::EINVAL);
         }
-        let link = link_of(world, from).ok_or(libc::EINVAL)?;
+        let link = link_of(world, from).ok_or(libc::ENETUNREACH)?;
         if flow.oif == 0 && (to.is_multicast() || to.is_broadcast()) {
             flow.oif = link;
             out = link;
