@@ -697,7 +697,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     to.message(answer.kind, answer.flags, answer.sequence, answer.port)
         .raw(&own)
         .u32(libc::RTA_TABLE, table)
-        .ip(libc::RTA_DST, found.to);
+        .ip(libc::RTA_DST, dst.into());
     if from != 0 {
         to.ip(libc::RTA_SRC, src.into());
     }
