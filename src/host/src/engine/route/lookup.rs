@@ -666,8 +666,15 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let (IpAddr::V6(to), IpAddr::V6(from)) = (flow.to, flow.from) else {
         return Err(libc::EINVAL);
     };
+    let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
-        interface: needs_interface(to) || (flow.oif != 0 && from.is_unspecified()),
+        interface: needs_interface(to)
+            || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+    };
+    // What comes in is sought first on the interface by which it came.
+    let flow = &Flow {
+        oif: if comes_in { flow.iif } else { flow.oif },
+        ..*flow
     };
     let hit = by_rules_v6(world, flow, strict)?;
     let error = error_v6(&hit.route);
