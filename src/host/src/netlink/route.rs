@@ -625,12 +625,9 @@ fn write_metrics(to: &mut Writer, route: Option<&Route>) {
     to.end(open);
 }
 
-/// Appends `struct rta_cacheinfo` of a route that is looked up.
-fn write_cache(to: &mut Writer, references: u32, expires: u32) {
-    let mut cache = [0; 32];
-    cache[..4].copy_from_slice(&references.to_ne_bytes());
-    cache[8..12].copy_from_slice(&expires.to_ne_bytes());
-    to.attribute(libc::RTA_CACHEINFO, &cache);
+/// Appends `struct rta_cacheinfo` of a route that is looked up, of which nothing is known.
+fn write_cache(to: &mut Writer) {
+    to.attribute(libc::RTA_CACHEINFO, &[0; 32]);
 }
 
 fn write_gateway(to: &mut Writer, gateway: Option<IpAddr>, v4: bool) {
@@ -716,8 +713,27 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     if let Some(iif) = iif {
         to.u32(libc::RTA_IIF, iif);
     }
-    write_cache(to, 0, 0);
+    write_cache(to);
     Ok(())
+}
+
+/// Appends an IPv6 route with the interface by which a packet came, which stands behind the
+/// destination.
+fn write_with_iif(to: &mut Writer, route: &Route, answer: memtun_stack::address::Head, iif: u32, now: u32) {
+    let mut whole = Writer::default();
+    route.write(&mut whole, answer, Some(now));
+    let body = &whole.bytes()[memtun_stack::wire::HEADER..];
+    to.message(answer.kind, answer.flags, answer.sequence, answer.port)
+        .raw(&body[..HEADER]);
+    let mut told = false;
+    for attribute in memtun_stack::wire::Attributes::behind(body, HEADER) {
+        let before = [libc::RTA_TABLE, libc::RTA_DST, libc::RTA_SRC];
+        if !told && !before.contains(&attribute.kind) {
+            to.u32(libc::RTA_IIF, iif);
+            told = true;
+        }
+        to.attribute(attribute.kind, attribute.value);
+    }
 }
 
 /// `inet6_rtm_getroute`, `rt6_fill_node`.
@@ -743,9 +759,16 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         return Err(Failure::new(libc::ENETUNREACH));
     };
     let route = &hit.route;
+    if iif.is_some() && route.to.is_multicast() {
+        // No routing of multicast packets knows this one.
+        return Err(Failure::new(libc::EMSGSIZE));
+    }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head(request).flags & RTM_F_FIB_MATCH != 0 {
-        route.write(to, answer, Some(world.now));
+        match iif {
+            None => route.write(to, answer, Some(world.now)),
+            Some(iif) => write_with_iif(to, route, answer, iif, world.now),
+        }
         return Ok(());
     }
     let shown = u8::try_from(route.table).unwrap_or(libc::RT_TABLE_COMPAT);
@@ -774,8 +797,7 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     to.u32(libc::RTA_PRIORITY, route.priority);
     write_gateway(to, found.gateway, false);
     to.u32(libc::RTA_OIF, found.index);
-    let expires = route.expires.map_or(0, |at| at.wrapping_sub(world.now));
-    write_cache(to, 0, expires);
+    write_cache(to);
     to.u8(RTA_PREF, route.preference);
     Ok(())
 }

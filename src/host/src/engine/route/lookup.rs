@@ -719,8 +719,8 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let localnet = world.setting_of("ipv4", flow.iif, "route_localnet") != 0;
     if from.is_multicast()
         || from.is_broadcast()
-        || from.is_unspecified() && !to.is_broadcast()
-        || to.is_unspecified()
+        || from.is_unspecified() && !to.is_broadcast() && !to.is_unspecified()
+        || to.is_unspecified() && !from.is_unspecified()
         || to.is_multicast()
         || !localnet && (to.is_loopback() || from.is_loopback())
     {
@@ -741,7 +741,7 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         flags,
     };
     let broadcast = RTCF_BROADCAST | RTCF_LOCAL;
-    if to.is_broadcast() {
+    if to.is_broadcast() || to.is_unspecified() {
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
     let hit = by_rules(world, &in_flow).map_err(refused)?;

@@ -626,6 +626,15 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         network(c.from.0.into(), c.from.1),
     );
     let by_gateway = c.flags & rtf::GATEWAY != 0;
+    let at_root = |route: &Route| !route.is_v4() && route.table == table && route.prefix == 0;
+    if c.prefix == 0 && c.from.1 == 0 && !world.routes().any(at_root) {
+        // Each table begins with a route that nobody can delete.
+        let meant = matches!(c.priority, 0 | u32::MAX)
+            && matches!(c.protocol, 0 | libc::RTPROT_KERNEL)
+            && matches!(c.index, 0 | lookup::LOOPBACK)
+            && (!by_gateway || c.gateway.is_unspecified());
+        return Err(Failure::new(if meant { libc::ENOENT } else { libc::ESRCH }));
+    }
     for place in world.route_places(false) {
         let route = world.route(place);
         if route.table != table
@@ -653,6 +662,10 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
 fn remove_hop(world: &mut World<'_>, place: Place, at: usize, all: bool, cause: Cause) {
     let mut route = world.route(place).clone();
     let mut gone = route.clone();
+    if !all || route.hops.len() < 2 {
+        // A route that is gone has no end any more, when it is told of.
+        gone.expires = None;
+    }
     if all || route.hops.len() < 2 {
         gone.hops.rotate_left(at);
         world.take_route(place);
