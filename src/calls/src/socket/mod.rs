@@ -12,4 +12,4 @@ mod stack;
 
 pub use call::{Socket, SocketCall};
 pub use ioctl::{After, Verdict};
-pub use option::refuse_option;
+pub use option::OptionCall;

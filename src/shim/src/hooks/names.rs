@@ -4,9 +4,12 @@
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
+use crate::uaccess::OwnMemory;
 use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
+use memtun_abi::request::may_name_interface;
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
+use memtun_calls::socket::OptionCall;
 use std::ffi::CStr;
 
 hooks! {
@@ -62,10 +65,13 @@ hooks! {
         if is_netlink(fd) {
             return netlink::set_option(fd, (level, option), (value, length), host);
         }
-        match sockios::refusal(level, option, value, length) {
-            None => host(),
-            Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        if may_name_interface(level, option) {
+            let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);
+            if let Some(answer) = sockios::option(fd, (level, option), set) {
+                return answer;
+            }
         }
+        host()
     }
 }
 
