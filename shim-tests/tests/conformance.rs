@@ -2,6 +2,8 @@
 //! recorded, and under the shim what it does on the kernel. `cargo test -p shim-tests kernel::`
 //! runs the first part without a shim.
 
+use shim_tests::conformance::KERNEL_ONLY;
+
 macro_rules! programs {
     ($($name:ident)*) => {
         const LISTED: &[&str] = &[$(stringify!($name)),*];
@@ -31,7 +33,24 @@ programs! {
     write_order
 }
 
+macro_rules! uncompared {
+    ($($name:ident)*) => {
+        mod uncompared {
+            mod kernel {
+                $(#[test] fn $name() { shim_tests::conformance::assert_kernel_is_as_recorded(stringify!($name)) })*
+            }
+        }
+    };
+}
+
+shim_tests::kernel_only!(uncompared);
+
 #[test]
 fn every_program_is_listed() {
-    shim_tests::conformance::assert_listed(LISTED);
+    shim_tests::conformance::assert_listed(&[LISTED, KERNEL_ONLY].concat());
+}
+
+#[test]
+fn what_is_not_compared_yet_is_named() {
+    shim_tests::conformance::name_what_is_not_compared();
 }

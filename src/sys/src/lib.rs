@@ -11,9 +11,12 @@ pub mod guard;
 mod kept;
 mod limits;
 mod mem;
+mod netlink;
 mod path;
 pub mod quiet;
 mod raw;
+mod socket;
+mod spawn;
 mod stat;
 
 pub use fd::*;
@@ -21,8 +24,11 @@ pub use fs::*;
 pub use kept::KeptFifo;
 pub use limits::*;
 pub use mem::*;
+pub use netlink::*;
 pub use path::PathBuf;
 pub use raw::syscall;
+pub use socket::*;
+pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
 
 use memtun_abi::Errno;

@@ -4,7 +4,7 @@
 
 use super::Link;
 use crate::net::{Local, NetDir};
-use crate::request::{self, Answer, Request};
+use crate::request::{self, Answer, Need, Request};
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::tun::Argument;
@@ -21,7 +21,7 @@ impl NetDir {
     ///
     /// - The errno of `row` when it says that the request is refused or absent.
     /// - EFAULT when the program's memory at `arg` cannot be used.
-    /// - ENOTTY when nothing here implements the request.
+    /// - ENOTTY when nothing here implements the request; what the net's host answers is not here.
     /// - What the request itself fails with, for example EINVAL for an mtu out of range.
     pub fn interface_ioctl(
         &self,
@@ -33,7 +33,9 @@ impl NetDir {
     ) -> Result<(), Errno> {
         match row.answer {
             Answer::Refused(errno, _) => return Err(Errno(errno)),
-            Answer::Absent(..) | Answer::Host(_) => {
+            // Without a host side an interface has no addresses.
+            Answer::Stack if row.need == Need::Ioctl => return Err(Errno(libc::EADDRNOTAVAIL)),
+            Answer::Absent(..) | Answer::Host(_) | Answer::Stack => {
                 return Err(missing::request(interface, row, number))
             }
             Answer::Exact | Answer::Approximate(_) => {}

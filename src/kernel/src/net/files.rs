@@ -23,3 +23,7 @@ pub(super) const NEW: &[u8] = b".memtun-new-";
 pub(super) const GONE: &[u8] = b".memtun-gone-";
 /// Begins the name of a file that says that a program was reported; the program's number follows.
 pub(super) const SAID: &[u8] = b".memtun-said-";
+/// Begins the name of the host process's socket; its epoch follows.
+pub(super) const HOST: &[u8] = b".memtun-host-";
+/// Begins the name of the host's state; the epoch of the host process follows.
+pub(super) const STACK: &[u8] = b".memtun-stack-";

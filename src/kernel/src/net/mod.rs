@@ -11,6 +11,8 @@
 //! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
 //! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
 //! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
+//! DIR/.memtun-host-EPOCH        socket at which the host process of that epoch answers, see `host`
+//! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is
@@ -22,6 +24,7 @@ mod directory;
 mod files;
 mod filters;
 mod history;
+mod host;
 mod images;
 mod interfaces;
 mod known;

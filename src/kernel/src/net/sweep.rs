@@ -4,7 +4,7 @@
 use super::captured::is_capturer_alive;
 use super::{
     claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
-    GONE, LINK, NEW, PRIVATE, SAID, STATE, TUNNEL,
+    GONE, HOST, LINK, NEW, PRIVATE, SAID, STACK, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -240,7 +240,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID]
+    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK]
         .iter()
         .any(|kind| number_of(kind, entry).is_some())
     {

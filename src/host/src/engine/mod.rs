@@ -1,0 +1,11 @@
+//! What is allowed, and what follows from it: the rules of the kernel's network stack for
+//! addresses, routes, rules, neighbours and links, whoever asks and in whatever form.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod link;
+pub mod neighbour;
+pub mod place;
+pub mod route;
+pub mod rule;
+pub mod sysctl;

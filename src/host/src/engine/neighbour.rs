@@ -1,0 +1,2 @@
+//! Neighbours (net/core/neighbour.c).
+#![forbid(unsafe_code)]

@@ -1,0 +1,123 @@
+//! A network namespace as one question finds it: what the net's host knows, the links as they are
+//! now, and the machine's own interfaces where they are seen.
+#![forbid(unsafe_code)]
+
+use crate::devices::Devices;
+use memtun_stack::address::Head;
+use memtun_stack::{Address, Link, Neighbour, Route, Rule, State};
+
+/// Something of the machine's, with the message of the machine's kernel that described it. That
+/// message is answered as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Own<T> {
+    /// What it is.
+    pub item: T,
+    /// The message, with its header.
+    pub message: Vec<u8>,
+}
+
+/// What the machine's kernel says of itself, without what the net hides. Nothing where the
+/// machine is not seen.
+#[derive(Clone, Default, Debug)]
+pub struct Machine {
+    /// Its links.
+    pub links: Vec<Own<Link>>,
+    /// Its addresses.
+    pub addresses: Vec<Own<Address>>,
+    /// Its routes.
+    pub routes: Vec<Own<Route>>,
+    /// Its rules.
+    pub rules: Vec<Own<Rule>>,
+    /// Its neighbours.
+    pub neighbours: Vec<Own<Neighbour>>,
+}
+
+/// Something that listeners are told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// The group that is told (RTNLGRP_*).
+    pub group: u8,
+    /// The message.
+    pub message: Vec<u8>,
+    /// Port of a listener that is not told, because it has been answered with the message itself
+    /// (NLM_F_ECHO); 0 for none.
+    pub except: u32,
+}
+
+/// A network namespace as one question finds it.
+pub struct World<'w> {
+    /// What the host knows. A change here is published when the question has been answered.
+    pub state: &'w mut State,
+    /// The net's links as they are now, with what the host knows of each: declared ones and the
+    /// interfaces, by ascending index. Those of the machine are in `machine`.
+    pub links: Vec<Link>,
+    /// What is seen of the machine.
+    pub machine: Machine,
+    /// The tun driver behind the interfaces.
+    pub devices: &'w mut dyn Devices,
+    /// What listeners are told, in this order.
+    pub events: Vec<Event>,
+    /// The time in hundredths of a second of CLOCK_BOOTTIME.
+    pub now: u32,
+    /// The asker's port, 0 for an ioctl: it stands in the events that it caused.
+    pub port: u32,
+    /// Number of the asker's message, which stands in the events that it caused.
+    pub sequence: u32,
+}
+
+impl World<'_> {
+    /// Tells the listeners of a group (RTNLGRP_*) a message.
+    pub fn tell(&mut self, group: u32, message: Vec<u8>) {
+        self.events.push(Event {
+            group: group as u8,
+            message,
+            except: 0,
+        });
+    }
+
+    /// Returns the head of an event that the asker's request caused: with its port and number.
+    pub fn caused(&self, kind: u16, flags: u16) -> Head {
+        Head {
+            kind,
+            flags,
+            sequence: self.sequence,
+            port: self.port,
+        }
+    }
+
+    /// Returns the link of an index, the machine's as well.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        let machine = self.machine.links.iter().map(|own| &own.item);
+        let mut all = self.links.iter().chain(machine);
+        all.find(|link| link.extra.index == index)
+    }
+
+    /// Returns the link of a name or another name of it, the machine's as well. The net's come
+    /// first.
+    pub fn link_named(&self, name: &[u8]) -> Option<&Link> {
+        let machine = self.machine.links.iter().map(|own| &own.item);
+        let mut all = self.links.iter().chain(machine);
+        all.find(|link| {
+            link.extra.name.as_bytes() == name
+                || link.extra.other_names.iter().any(|other| other == name)
+        })
+    }
+
+    /// Is this a link of the machine's? What is changed on it stays in the net.
+    pub fn is_of_machine(&self, index: u32) -> bool {
+        let mut machine = self.machine.links.iter();
+        machine.any(|own| own.item.extra.index == index)
+    }
+
+    /// Returns all addresses: the machine's, then the net's.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        let machine = self.machine.addresses.iter().map(|own| &own.item);
+        machine.chain(&self.state.addresses)
+    }
+
+    /// Returns all routes: the machine's, then the net's.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        let machine = self.machine.routes.iter().map(|own| &own.item);
+        machine.chain(&self.state.routes)
+    }
+}

@@ -1,0 +1,159 @@
+//! Questions to the host process, and its answers: packets over a socket of SOCK_SEQPACKET in the
+//! net, `.memtun-host-EPOCH`.
+//!
+//! Asking allocates nothing, and ends within its patience whatever the host process does. A host
+//! process that is not there is started ([`Start`]). One that does not answer because it is stopped
+//! is replaced: its place in the net is taken by another one.
+#![forbid(unsafe_code)]
+
+mod client;
+pub mod place;
+mod starter;
+
+pub use client::{ask, is_answering, Start};
+pub use starter::Command;
+
+use crate::wire::{u16_at, u32_at};
+
+/// First number of every question and answer, which changes with this module.
+pub const VERSION: u32 = 1;
+
+/// Longest payload of one packet in bytes.
+pub const LONGEST: usize = 64 << 10;
+
+/// Length in bytes of the head of a question.
+pub const QUESTION: usize = 40;
+/// Length in bytes of the head of an answer.
+pub const ANSWER: usize = 24;
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum What {
+    /// Messages of rtnetlink(7). The payload is what the program sent; each packet of the answer
+    /// is one datagram for the program's socket.
+    Netlink = 1,
+    /// A request of ioctl(2) on a socket. The payload is the argument; the answer's payload is
+    /// what is stored there.
+    Ioctl = 2,
+    /// Take into account what the links are now. No payload; the answer comes when that is done.
+    Links = 3,
+    /// The groups of a netlink socket have changed. The payload is a listener: its inode in 8
+    /// bytes, and the bits of its groups in 8 bytes, 0 when it has left all.
+    Listen = 4,
+    /// A file of /proc/sys/net or /sys/class/net is written. The payload is its path below /, a
+    /// NUL, and what is written.
+    Write = 5,
+}
+
+impl What {
+    fn of(number: u16) -> Option<What> {
+        use What::*;
+        [Netlink, Ioctl, Links, Listen, Write]
+            .into_iter()
+            .find(|what| *what as u16 == number)
+    }
+}
+
+/// Bits of [`Question::options`]: options of the program's netlink socket.
+pub mod option {
+    /// NETLINK_EXT_ACK is set.
+    pub const EXT_ACK: u16 = 1;
+    /// NETLINK_CAP_ACK is set.
+    pub const CAP_ACK: u16 = 2;
+    /// NETLINK_GET_STRICT_CHK is set.
+    pub const STRICT: u16 = 4;
+}
+
+/// The head of a question; the payload follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// What is asked.
+    pub what: What,
+    /// Options of the socket on which the program asks, see [`option`].
+    pub options: u16,
+    /// Number of the question, which no other has. Whoever repeats a question repeats its number.
+    pub id: u64,
+    /// Port of the program's netlink socket, 0 for none.
+    pub port: u32,
+    /// Family of the program's socket (AF_*), for an ioctl.
+    pub family: u32,
+    /// Number of the request, for an ioctl.
+    pub request: u32,
+    /// The program's effective user.
+    pub uid: u32,
+    /// The program's process id.
+    pub pid: u32,
+}
+
+impl Question {
+    /// Returns the bytes of the head.
+    pub fn to_bytes(&self) -> [u8; QUESTION] {
+        let mut bytes = [0; QUESTION];
+        bytes[..4].copy_from_slice(&VERSION.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&(self.what as u16).to_ne_bytes());
+        bytes[6..8].copy_from_slice(&self.options.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.id.to_ne_bytes());
+        let words = [self.port, self.family, self.request, self.uid, self.pid];
+        for (to, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the head of a question. None means that the asker is of another version.
+    pub fn of_bytes(bytes: &[u8]) -> Option<(Question, &[u8])> {
+        let (head, payload) = bytes.split_at_checked(QUESTION)?;
+        if u32_at(head, 0)? != VERSION {
+            return None;
+        }
+        let question = Question {
+            what: What::of(u16_at(head, 4)?)?,
+            options: u16_at(head, 6)?,
+            id: u64::from_ne_bytes(head[8..16].try_into().ok()?),
+            port: u32_at(head, 16)?,
+            family: u32_at(head, 20)?,
+            request: u32_at(head, 24)?,
+            uid: u32_at(head, 28)?,
+            pid: u32_at(head, 32)?,
+        };
+        Some((question, payload))
+    }
+}
+
+/// The head of one packet of an answer; the payload follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Number of the question.
+    pub id: u64,
+    /// What the call fails with, 0 for success.
+    pub errno: i32,
+    /// Does another packet follow?
+    pub more: bool,
+}
+
+impl Answer {
+    /// Returns the bytes of the head.
+    pub fn to_bytes(&self) -> [u8; ANSWER] {
+        let mut bytes = [0; ANSWER];
+        bytes[..4].copy_from_slice(&VERSION.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.id.to_ne_bytes());
+        bytes[16] = self.more.into();
+        bytes
+    }
+
+    /// Reads the head of a packet. None means that it is no answer.
+    pub fn of_bytes(bytes: &[u8]) -> Option<(Answer, &[u8])> {
+        let (head, payload) = bytes.split_at_checked(ANSWER)?;
+        if u32_at(head, 0)? != VERSION {
+            return None;
+        }
+        let answer = Answer {
+            errno: u32_at(head, 4)? as i32,
+            id: u64::from_ne_bytes(head[8..16].try_into().ok()?),
+            more: head[16] != 0,
+        };
+        Some((answer, payload))
+    }
+}

@@ -1,0 +1,226 @@
+//! A link as the host sees it: what the tun driver has in shared memory, and what only the host
+//! knows.
+#![forbid(unsafe_code)]
+
+use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
+use memtun_abi::uapi::IFF_TUN;
+use memtun_abi::{Errno, Name};
+use memtun_kernel::net::{Local, NetDir};
+use memtun_shm::layout::InterfaceState;
+use memtun_shm::{load_name, Mapped};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Length in bytes of `struct ifinfomsg`.
+pub const HEADER: usize = 16;
+/// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
+pub(crate) const DECLARED: u16 = 0x3f00;
+
+/// What only the host knows of a link. For a link of the machine, or one that was declared, also
+/// what the tun driver would know.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Extra {
+    /// Index of the link.
+    pub index: u32,
+    /// The name that it had when the host last looked.
+    pub name: Name,
+    /// The flags that it had when the host last looked, as SIOCGIFFLAGS returns them.
+    pub flags: u32,
+    /// The mtu in bytes that it had when the host last looked.
+    pub mtu: u32,
+    /// The length of the queue that it had when the host last looked.
+    pub txqueuelen: u32,
+    /// ARPHRD_* of the link.
+    pub link_type: u16,
+    /// The link-layer address that it had when the host last looked.
+    pub address: Vec<u8>,
+    /// The link-layer broadcast address, empty for the default.
+    pub broadcast: Vec<u8>,
+    /// Group of links (IFLA_GROUP).
+    pub group: u32,
+    /// Description (IFLA_IFALIAS).
+    pub alias: Vec<u8>,
+    /// Other names (IFLA_ALT_IFNAME), oldest first.
+    pub other_names: Vec<Vec<u8>>,
+    /// IF_LINK_MODE_*.
+    pub link_mode: u8,
+    /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
+    pub declared: bool,
+}
+
+impl Extra {
+    /// Appends it as a message, for the state's file.
+    pub fn write(&self, to: &mut Writer, kind: u16) {
+        let mut own = [0; HEADER];
+        own[2..4].copy_from_slice(&self.link_type.to_ne_bytes());
+        own[4..8].copy_from_slice(&self.index.to_ne_bytes());
+        own[8..12].copy_from_slice(&self.flags.to_ne_bytes());
+        to.message(kind, 0, 0, 0)
+            .raw(&own)
+            .string(libc::IFLA_IFNAME, self.name.as_bytes())
+            .u32(libc::IFLA_MTU, self.mtu)
+            .u32(libc::IFLA_TXQLEN, self.txqueuelen)
+            .attribute(libc::IFLA_ADDRESS, &self.address)
+            .attribute(libc::IFLA_BROADCAST, &self.broadcast)
+            .u32(libc::IFLA_GROUP, self.group)
+            .attribute(libc::IFLA_IFALIAS, &self.alias)
+            .u8(libc::IFLA_LINKMODE, self.link_mode)
+            .u8(DECLARED, self.declared.into());
+        let open = to.begin(libc::IFLA_PROP_LIST | NESTED);
+        for name in &self.other_names {
+            to.string(libc::IFLA_ALT_IFNAME, name);
+        }
+        to.end(open);
+    }
+
+    /// Reads what [`Extra::write`] wrote. None where something is missing or impossible.
+    pub fn read(message: &Message<'_>) -> Option<Extra> {
+        let body = message.body;
+        let attributes = Attributes::behind(body.get(..HEADER).map(|_| body)?, HEADER);
+        let bytes = |kind| attributes.get(kind).map(|a| a.value.to_vec());
+        Some(Extra {
+            index: u32_at(body, 4)?,
+            name: Name::new(attributes.get(libc::IFLA_IFNAME)?.string())?,
+            flags: u32_at(body, 8)?,
+            mtu: attributes.get(libc::IFLA_MTU)?.u32()?,
+            txqueuelen: attributes.get(libc::IFLA_TXQLEN)?.u32()?,
+            link_type: u16_at(body, 2)?,
+            address: bytes(libc::IFLA_ADDRESS)?,
+            broadcast: bytes(libc::IFLA_BROADCAST)?,
+            group: attributes.get(libc::IFLA_GROUP)?.u32()?,
+            alias: bytes(libc::IFLA_IFALIAS)?,
+            other_names: attributes
+                .get(libc::IFLA_PROP_LIST)?
+                .attributes()
+                .map(|a| a.string().to_vec())
+                .collect(),
+            link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
+            declared: attributes.get(DECLARED)?.u8()? != 0,
+        })
+    }
+}
+
+/// The counters of a link, from the host's side: rx is what the program wrote (`struct
+/// rtnl_link_stats64`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Packets that the program wrote.
+    pub rx_packets: u64,
+    /// Packets that the program read.
+    pub tx_packets: u64,
+    /// Bytes that the program wrote.
+    pub rx_bytes: u64,
+    /// Bytes that the program read.
+    pub tx_bytes: u64,
+    /// Refused writes.
+    pub rx_dropped: u64,
+    /// Packets for the program that found the queue full or gone.
+    pub tx_dropped: u64,
+    /// Writes with an impossible vnet header.
+    pub rx_frame_errors: u64,
+}
+
+/// The part of a link that is the tun driver's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Driver {
+    /// IFF_TUN or IFF_TAP, and the other flags of TUNSETIFF.
+    pub flags: u32,
+    /// User of TUNSETOWNER, -1 for none.
+    pub owner: i32,
+    /// Group of TUNSETGROUP, -1 for none.
+    pub group: i32,
+    /// Number of queues that are attached.
+    pub queues: u32,
+    /// Number of queues that were detached by TUNSETQUEUE.
+    pub detached: u32,
+}
+
+/// A link as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// What the host knows. Name, flags, mtu, queue length and address are those of now.
+    pub extra: Extra,
+    /// Has it a carrier?
+    pub carrier: bool,
+    /// The counters.
+    pub counters: Counters,
+    /// What the tun driver says; None for `lo` and uplinks.
+    pub driver: Option<Driver>,
+}
+
+impl Link {
+    /// Describes an interface of the net. What only the host knows has its default values.
+    pub fn of_interface(interface: &InterfaceState) -> Link {
+        let load = |word: &std::sync::atomic::AtomicU64| word.load(Relaxed);
+        let (stats, tap) = (&interface.stats, interface.is_tap());
+        Link {
+            extra: Extra {
+                index: interface.ifindex.load(Relaxed),
+                name: load_name(&interface.name),
+                flags: interface.flags(),
+                mtu: interface.mtu.load(Relaxed),
+                txqueuelen: interface.txqueuelen.load(Relaxed),
+                link_type: interface.link_type.load(Relaxed) as u16,
+                address: if tap {
+                    interface.mac().to_vec()
+                } else {
+                    Vec::new()
+                },
+                broadcast: if tap { vec![0xff; 6] } else { Vec::new() },
+                ..Extra::default()
+            },
+            carrier: interface.carrier.load(Relaxed) != 0,
+            counters: Counters {
+                rx_packets: load(&stats.rx_packets),
+                tx_packets: load(&stats.tx_packets),
+                rx_bytes: load(&stats.rx_bytes),
+                tx_bytes: load(&stats.tx_bytes),
+                rx_dropped: load(&stats.rx_dropped),
+                tx_dropped: load(&stats.tx_dropped),
+                rx_frame_errors: load(&stats.rx_frame_errors),
+            },
+            driver: Some(Driver {
+                flags: interface.tun_flags.load(Relaxed),
+                owner: interface.owner.load(Relaxed),
+                group: interface.group.load(Relaxed),
+                queues: interface.attached_queues() as u32,
+                detached: (interface.queue_count() - interface.attached_queues()) as u32,
+            }),
+        }
+    }
+
+    /// Is it up (IFF_UP)?
+    pub fn is_up(&self) -> bool {
+        self.extra.flags & libc::IFF_UP as u32 != 0
+    }
+
+    /// Is it a tun, which carries IP packets without a link layer?
+    pub fn is_tun(&self) -> bool {
+        self.driver
+            .is_some_and(|driver| driver.flags & IFF_TUN != 0)
+    }
+
+    /// Is it the loopback?
+    pub fn is_loopback(&self) -> bool {
+        self.extra.flags & libc::IFF_LOOPBACK as u32 != 0
+    }
+}
+
+/// Returns the interfaces of the net by ascending index. The caller holds the net's lock.
+///
+/// # Errors
+///
+/// What reading the net's directory fails with.
+pub fn of_net(net: &NetDir, local: &dyn Local) -> Result<Vec<Mapped<InterfaceState>>, Errno> {
+    let (mut names, mut found) = (Vec::new(), Vec::new());
+    net.each_name(|name| {
+        names.push(name);
+        true
+    })?;
+    for name in names {
+        if let Ok(Some(interface)) = net.find_interface(&name, local) {
+            found.push(interface);
+        }
+    }
+    found.sort_unstable_by_key(|interface| interface.ifindex.load(Relaxed));
+    Ok(found)
+}

@@ -1,0 +1,346 @@
+//! The state of the host in one value, and the file in the net that holds it.
+//!
+//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages. It is never changed: a change
+//! writes a new file and renames it over the old one, which is complete at each instruction at
+//! which its writer may be killed. EPOCH rises with each host process ([`NetState::host_epoch`]):
+//! one that was stopped and goes on when another has taken its place writes a file that nobody
+//! reads any more.
+//!
+//! [`NetState::host_epoch`]: memtun_shm::layout::NetState::host_epoch
+#![forbid(unsafe_code)]
+
+use crate::address::{Address, Head};
+use crate::link::Extra;
+use crate::neighbour::Neighbour;
+use crate::route::Route;
+use crate::rule::Rule;
+use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_sys as sys;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// What the programs of the net see of the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum View {
+    /// The machine's own interfaces, addresses and routes, and the net's beside them.
+    #[default]
+    Merged,
+    /// `lo`, declared uplinks and the net's interfaces, as in a network namespace of its own.
+    Isolated,
+}
+
+/// A value under /proc/sys/net that was set in the net.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sysctl {
+    /// Path below /proc/sys/net, for example `ipv4/conf/tun0/rp_filter`; `#INDEX` stands for the
+    /// name of an interface, so that it follows a change of its name.
+    pub path: Vec<u8>,
+    /// The text that reading it gives, without the line's end.
+    pub value: Vec<u8>,
+}
+
+/// A netlink socket of a program that wants to be told of changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Port of the socket.
+    pub port: u32,
+    /// Inode of the socket, by which another socket with the same port is told apart.
+    pub inode: u64,
+    /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
+    pub groups: u64,
+}
+
+/// Something of the machine's that the net hides, because a program of the net has deleted it:
+/// the whole message that described it.
+pub type Hidden = Vec<u8>;
+
+/// The last questions that changed something, and what was answered: whoever asks again, because
+/// the host process was killed before it had answered, gets the same answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// Number of the question.
+    pub id: u64,
+    /// The packets of the answer, each with its length in 4 bytes in front.
+    pub packets: Vec<u8>,
+}
+
+/// Number of answers that are kept.
+pub const ANSWERS: usize = 32;
+
+/// All that the host knows beyond the tun driver.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct State {
+    /// What is seen of the machine.
+    pub view: View,
+    /// What only the host knows of each link. Interfaces that the host has not seen yet have none.
+    pub links: Vec<Extra>,
+    /// The addresses, in the kernel's order for each interface.
+    pub addresses: Vec<Address>,
+    /// The routes, in the kernel's order for each table.
+    pub routes: Vec<Route>,
+    /// The rules that were added, and those that replace the kernel's own.
+    pub rules: Vec<Rule>,
+    /// The neighbours.
+    pub neighbours: Vec<Neighbour>,
+    /// What was set under /proc/sys/net.
+    pub sysctls: Vec<Sysctl>,
+    /// Sockets that want to be told of changes.
+    pub listeners: Vec<Listener>,
+    /// What is hidden of the machine.
+    pub hidden: Vec<Hidden>,
+    /// The last answers, oldest first.
+    pub answered: Vec<Answered>,
+}
+
+// The messages of the file beside those of rtnetlink.
+const ABOUT: u16 = 0x1000;
+const SYSCTL: u16 = 0x1001;
+const LISTENER: u16 = 0x1002;
+const HIDDEN: u16 = 0x1003;
+const ANSWERED: u16 = 0x1004;
+
+// Attributes of those messages.
+const VIEW: u16 = 1;
+const RULES: u16 = 2;
+const PATH: u16 = 1;
+const VALUE: u16 = 2;
+
+impl State {
+    /// Returns the state as the bytes of its file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        let head = |kind| Head {
+            kind,
+            ..Head::default()
+        };
+        to.message(ABOUT, 0, 0, 0)
+            .u8(VIEW, (self.view == View::Isolated).into())
+            .u32(RULES, self.rules.len() as u32);
+        for link in &self.links {
+            link.write(&mut to, libc::RTM_NEWLINK);
+        }
+        for address in &self.addresses {
+            address.write(&mut to, head(libc::RTM_NEWADDR), None);
+        }
+        for route in &self.routes {
+            route.write(&mut to, head(libc::RTM_NEWROUTE), None);
+        }
+        for rule in &self.rules {
+            rule.write(&mut to, head(libc::RTM_NEWRULE));
+        }
+        for neighbour in &self.neighbours {
+            neighbour.write(&mut to, head(libc::RTM_NEWNEIGH), None);
+        }
+        for sysctl in &self.sysctls {
+            to.message(SYSCTL, 0, 0, 0)
+                .attribute(PATH, &sysctl.path)
+                .attribute(VALUE, &sysctl.value);
+        }
+        for listener in &self.listeners {
+            let mut bytes = listener.port.to_ne_bytes().to_vec();
+            bytes.extend(listener.inode.to_ne_bytes());
+            bytes.extend(listener.groups.to_ne_bytes());
+            to.message(LISTENER, 0, 0, 0).raw(&bytes);
+        }
+        for hidden in &self.hidden {
+            to.message(HIDDEN, 0, 0, 0).raw(hidden);
+        }
+        for answered in &self.answered {
+            let mut bytes = answered.id.to_ne_bytes().to_vec();
+            bytes.extend(&answered.packets);
+            to.message(ANSWERED, 0, 0, 0).raw(&bytes);
+        }
+        to.take()
+    }
+
+    /// Reads the bytes of a state's file.
+    ///
+    /// # Errors
+    ///
+    /// EUCLEAN when the bytes are not what [`State::to_bytes`] makes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<State, Errno> {
+        let mut state = State::default();
+        let mut length = 0;
+        for message in Messages(bytes) {
+            length += crate::wire::align(message.bytes.len());
+            state.take(&message).ok_or(Errno(libc::EUCLEAN))?;
+        }
+        if length < bytes.len() {
+            return Err(Errno(libc::EUCLEAN));
+        }
+        Ok(state)
+    }
+
+    fn take(&mut self, message: &Message<'_>) -> Option<()> {
+        let body = message.body;
+        match message.kind {
+            ABOUT => {
+                let isolated = Attributes::new(body).get(VIEW)?.u8()? != 0;
+                self.view = if isolated {
+                    View::Isolated
+                } else {
+                    View::Merged
+                };
+            }
+            libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
+            libc::RTM_NEWADDR => self.addresses.push(Address::read(message)?),
+            libc::RTM_NEWROUTE => self.routes.push(Route::read(message)?),
+            libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
+            libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
+            SYSCTL => {
+                let attributes = Attributes::new(body);
+                let bytes = |kind| Some(attributes.get(kind)?.value.to_vec());
+                self.sysctls.push(Sysctl {
+                    path: bytes(PATH)?,
+                    value: bytes(VALUE)?,
+                });
+            }
+            LISTENER => {
+                let word = |at| Some(u64::from_ne_bytes(body.get(at..at + 8)?.try_into().ok()?));
+                self.listeners.push(Listener {
+                    port: u32_at(body, 0)?,
+                    inode: word(4)?,
+                    groups: word(12)?,
+                });
+            }
+            HIDDEN => self.hidden.push(body.to_vec()),
+            ANSWERED => self.answered.push(Answered {
+                id: u64::from_ne_bytes(body.get(..8)?.try_into().ok()?),
+                packets: body[8..].to_vec(),
+            }),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Reads the state of the net as it is now. None means that the net has no host yet: no
+    /// addresses, no routes, and the machine is seen merged.
+    ///
+    /// # Errors
+    ///
+    /// - EUCLEAN when the file is damaged.
+    /// - What opening or reading it fails with.
+    pub fn load(net: &NetDir) -> Result<Option<State>, Errno> {
+        let mut bytes = Vec::new();
+        let mut room = [0; 4096];
+        match each_part(net, &mut room, |part| bytes.extend_from_slice(part)) {
+            Ok(false) => Ok(None),
+            Ok(true) => State::from_bytes(&bytes).map(Some),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Returns what a message of the state's file hides of the machine; None when it is about something
+/// else.
+pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
+    (message.kind == HIDDEN)
+        .then(|| Messages(message.body).next())
+        .flatten()
+}
+
+/// Has the net a host: something that [`State::load`] would read? This costs one load.
+#[inline]
+pub fn is_there(net: &NetDir) -> bool {
+    net.host_epoch.load(Acquire) != 0
+}
+
+/// Returns the bits of the groups that the netlink socket with this inode has joined, as
+/// [`Listener::groups`]; 0 when it has joined none. Allocates nothing.
+///
+/// # Errors
+///
+/// The same as [`each_message`].
+pub fn groups_of(net: &NetDir, inode: u64) -> Result<u64, Errno> {
+    let mut groups = 0;
+    each_message(net, |message| {
+        let word = |at: usize| {
+            let bytes = message.body.get(at..at + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let found = message.kind == LISTENER && word(4) == Some(inode);
+        if found {
+            groups = word(12).unwrap_or(0);
+        }
+        !found
+    })?;
+    Ok(groups)
+}
+
+/// Reads the file of the state part by part into `room`. Returns false where there is none.
+fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
+    let Some(file) = open(net)? else {
+        return Ok(false);
+    };
+    let mut at = 0;
+    loop {
+        match sys::pread(file.raw(), room, at)? {
+            0 => return Ok(true),
+            n => each(&room[..n]),
+        }
+        at += room.len() as u64;
+    }
+}
+
+/// Opens the file of the state. None means that there is none yet.
+fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
+    /// Number of host processes that may follow one another while this tries.
+    const TRIES: usize = 16;
+    for _ in 0..TRIES {
+        let epoch = net.host_epoch.load(Acquire);
+        if epoch == 0 {
+            return Ok(None);
+        }
+        match net.open_stack(epoch) {
+            Ok(file) => return Ok(Some(file)),
+            // Another host process has taken over and removed the file of the one before.
+            Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(Errno(libc::EAGAIN))
+}
+
+/// Length in bytes of the longest message that [`each_message`] gives whole.
+pub const LONGEST: usize = 16 << 10;
+
+/// Calls `each` with the messages of the state's file until `each` returns false, allocating
+/// nothing: for the calls of a program, which may be in a signal handler. A message that is longer
+/// than [`LONGEST`] is left out. Returns false where there is no state.
+///
+/// # Errors
+///
+/// - EUCLEAN when the file is damaged.
+/// - What opening or reading it fails with.
+pub fn each_message(
+    net: &NetDir,
+    mut each: impl FnMut(&Message<'_>) -> bool,
+) -> Result<bool, Errno> {
+    let Some(file) = open(net)? else {
+        return Ok(false);
+    };
+    let mut room = [0; LONGEST];
+    let mut at = 0;
+    loop {
+        let n = sys::pread(file.raw(), &mut room, at)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        let mut used = 0;
+        for message in Messages(&room[..n]) {
+            used += crate::wire::align(message.bytes.len());
+            if !each(&message) {
+                return Ok(true);
+            }
+        }
+        if used == 0 {
+            // The message at hand is longer than the room, or damaged.
+            used = match u32_at(&room[..n], 0) {
+                Some(length) if length as usize > LONGEST => crate::wire::align(length as usize),
+                _ => return Err(Errno(libc::EUCLEAN)),
+            };
+        }
+        at += used as u64;
+    }
+}
