@@ -625,12 +625,9 @@ fn write_metrics(to: &mut Writer, route: Option<&Route>) {
     to.end(open);
 }
 
-/// Appends `struct rta_cacheinfo` of a route that is looked up.
-fn write_cache(to: &mut Writer, references: u32, expires: u32) {
-    let mut cache = [0; 32];
-    cache[..4].copy_from_slice(&references.to_ne_bytes());
-    cache[8..12].copy_from_slice(&expires.to_ne_bytes());
-    to.attribute(libc::RTA_CACHEINFO, &cache);
+/// Appends `struct rta_cacheinfo` of a route that is looked up, of which nothing is known.
+fn write_cache(to: &mut Writer) {
+    to.attribute(libc::RTA_CACHEINFO, &[0; 32]);
 }
 
 fn write_gateway(to: &mut Writer, gateway: Option<IpAddr>, v4: bool) {
@@ -672,7 +669,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let mut table = u32::from(libc::RT_TABLE_MAIN);
     let route = found.hit.as_ref().map(|hit| &hit.route);
     if head.flags & RTM_F_LOOKUP_TABLE != 0 {
-        table = route.map_or(0, |route| route.table);
+        table = route.map_or(0, |route| lookup::searched(world, route));
     }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head.flags & RTM_F_FIB_MATCH != 0 {
@@ -691,12 +688,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let shown = u8::try_from(table).unwrap_or(libc::RT_TABLE_COMPAT);
     let from = if src.is_unspecified() { 0 } else { 32 };
     let mut own = [0; HEADER];
-    own[..8].copy_from_slice(&[INET, 32, from, flow.tos, shown, 0, 0, found.kind]);
+    let tos = route.map_or(0, |route| route.tos);
+    own[..8].copy_from_slice(&[INET, 32, from, tos, shown, 0, 0, found.kind]);
     own[8..].copy_from_slice(&flags.to_ne_bytes());
     to.message(answer.kind, answer.flags, answer.sequence, answer.port)
         .raw(&own)
         .u32(libc::RTA_TABLE, table)
-        .ip(libc::RTA_DST, found.to);
+        .ip(libc::RTA_DST, dst.into());
     if from != 0 {
         to.ip(libc::RTA_SRC, src.into());
     }
@@ -715,8 +713,27 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     if let Some(iif) = iif {
         to.u32(libc::RTA_IIF, iif);
     }
-    write_cache(to, 0, 0);
+    write_cache(to);
     Ok(())
+}
+
+/// Appends an IPv6 route with the interface by which a packet came, which stands behind the
+/// destination.
+fn write_with_iif(to: &mut Writer, route: &Route, answer: memtun_stack::address::Head, iif: u32, now: u32) {
+    let mut whole = Writer::default();
+    route.write(&mut whole, answer, Some(now));
+    let body = &whole.bytes()[memtun_stack::wire::HEADER..];
+    to.message(answer.kind, answer.flags, answer.sequence, answer.port)
+        .raw(&body[..HEADER]);
+    let mut told = false;
+    for attribute in memtun_stack::wire::Attributes::behind(body, HEADER) {
+        let before = [libc::RTA_TABLE, libc::RTA_DST, libc::RTA_SRC];
+        if !told && !before.contains(&attribute.kind) {
+            to.u32(libc::RTA_IIF, iif);
+            told = true;
+        }
+        to.attribute(attribute.kind, attribute.value);
+    }
 }
 
 /// `inet6_rtm_getroute`, `rt6_fill_node`.
@@ -742,9 +759,16 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         return Err(Failure::new(libc::ENETUNREACH));
     };
     let route = &hit.route;
+    if iif.is_some() && route.to.is_multicast() {
+        // No routing of multicast packets knows this one.
+        return Err(Failure::new(libc::EMSGSIZE));
+    }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head(request).flags & RTM_F_FIB_MATCH != 0 {
-        route.write(to, answer, Some(world.now));
+        match iif {
+            None => route.write(to, answer, Some(world.now)),
+            Some(iif) => write_with_iif(to, route, answer, iif, world.now),
+        }
         return Ok(());
     }
     let shown = u8::try_from(route.table).unwrap_or(libc::RT_TABLE_COMPAT);
@@ -773,8 +797,7 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     to.u32(libc::RTA_PRIORITY, route.priority);
     write_gateway(to, found.gateway, false);
     to.u32(libc::RTA_OIF, found.index);
-    let expires = route.expires.map_or(0, |at| at.wrapping_sub(world.now));
-    write_cache(to, 0, expires);
+    write_cache(to);
     to.u8(RTA_PREF, route.preference);
     Ok(())
 }

@@ -31,12 +31,12 @@ fn label(address: Ipv6Addr) -> u32 {
 type Score = (bool, i32, bool, bool, bool, bool, u32);
 
 fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
-    let (width, wanted) = (kind::width(own), kind::width(to));
+    let (width, wanted) = (i32::from(kind::width(own)), wanted_width(to));
     // The narrowest scope that is wide enough, or else the widest.
     let scope = if width >= wanted {
-        -i32::from(width)
+        -width
     } else {
-        i32::from(width) - 128
+        width - 128
     };
     let common = (u128::from(own) ^ u128::from(to)).leading_zeros();
     (
@@ -50,9 +50,17 @@ fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
     )
 }
 
+/// Returns how wide the scope of a destination is; that of none is the narrowest.
+fn wanted_width(to: Ipv6Addr) -> i32 {
+    match to.is_unspecified() {
+        true => -1,
+        false => kind::width(to).into(),
+    }
+}
+
 /// Chooses the source address for what goes to `to` by a link; unspecified when there is none.
 pub fn v6(world: &World<'_>, index: u32, to: Ipv6Addr) -> Ipv6Addr {
-    let of_link = to.is_multicast() || kind::is_of_link(to) && !to.is_loopback();
+    let of_link = to.is_multicast() || wanted_width(to) <= 2;
     let mut best: Option<(Score, Ipv6Addr)> = None;
     for link in crate::engine::route::lookup::links(world) {
         if of_link && index != 0 && link != index {

@@ -160,6 +160,15 @@ pub fn by_rules(world: &World<'_>, flow: &Flow) -> Result<Hit, i32> {
     }
 }
 
+/// Returns the table in which an IPv4 route is said to have been found: without rules of its own,
+/// the table of local addresses is searched as a part of the main one.
+pub fn searched(world: &World<'_>, route: &Route) -> u32 {
+    match route.table == TABLES[0] && !has_rules(world, true) {
+        true => TABLES[1],
+        false => route.table,
+    }
+}
+
 /// The tables that the kernel's own rules search, in this order.
 pub const TABLES: [u32; 3] = [
     libc::RT_TABLE_LOCAL as u32,
@@ -460,7 +469,7 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         if from.is_multicast() || from.is_broadcast() {
             return Err(libc::EINVAL);
         }
-        let link = link_of(world, from).ok_or(libc::EINVAL)?;
+        let link = link_of(world, from).ok_or(libc::ENETUNREACH)?;
         if flow.oif == 0 && (to.is_multicast() || to.is_broadcast()) {
             flow.oif = link;
             out = link;
@@ -657,8 +666,15 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let (IpAddr::V6(to), IpAddr::V6(from)) = (flow.to, flow.from) else {
         return Err(libc::EINVAL);
     };
+    let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
-        interface: needs_interface(to) || (flow.oif != 0 && from.is_unspecified()),
+        interface: needs_interface(to)
+            || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+    };
+    // What comes in is sought first on the interface by which it came.
+    let flow = &Flow {
+        oif: if comes_in { flow.iif } else { flow.oif },
+        ..*flow
     };
     let hit = by_rules_v6(world, flow, strict)?;
     let error = error_v6(&hit.route);
@@ -703,8 +719,8 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let localnet = world.setting_of("ipv4", flow.iif, "route_localnet") != 0;
     if from.is_multicast()
         || from.is_broadcast()
-        || from.is_unspecified() && !to.is_broadcast()
-        || to.is_unspecified()
+        || from.is_unspecified() && !to.is_broadcast() && !to.is_unspecified()
+        || to.is_unspecified() && !from.is_unspecified()
         || to.is_multicast()
         || !localnet && (to.is_loopback() || from.is_loopback())
     {
@@ -725,7 +741,7 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         flags,
     };
     let broadcast = RTCF_BROADCAST | RTCF_LOCAL;
-    if to.is_broadcast() {
+    if to.is_broadcast() || to.is_unspecified() {
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
     let hit = by_rules(world, &in_flow).map_err(refused)?;

@@ -32,7 +32,7 @@ pub struct Config<'b> {
     pub prefix: u8,
     /// The senders, and the length of their prefix.
     pub from: (Ipv6Addr, u8),
-    /// The table.
+    /// The table, 0 for the main one.
     pub table: u32,
     /// RTPROT_*, 0 for the default.
     pub protocol: u8,
@@ -95,6 +95,13 @@ impl Default for Config<'_> {
     }
 }
 
+fn table_of(c: &Config<'_>) -> u32 {
+    match c.table {
+        0 => libc::RT_TABLE_MAIN.into(),
+        table => table,
+    }
+}
+
 fn refuse<T>(text: &'static str) -> Result<T, Failure> {
     Err(Failure::said(libc::EINVAL, text))
 }
@@ -151,7 +158,7 @@ fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure> {
         prefix: c.prefix,
         from: (network(c.from.0.into(), c.from.1), c.from.1),
         tos: 0,
-        table: c.table,
+        table: table_of(c),
         protocol: match c.protocol {
             libc::RTPROT_UNSPEC => libc::RTPROT_BOOT,
             protocol => protocol,
@@ -364,6 +371,26 @@ fn node(world: &World<'_>, route: &Route) -> Vec<Place> {
     places
 }
 
+/// Does the tree of a table have a node for the destination though no route leads there: the root,
+/// or one where longer prefixes part?
+fn is_fork(world: &World<'_>, route: &Route) -> bool {
+    if route.prefix == 0 {
+        return true;
+    }
+    let mut sides = [false; 2];
+    for other in world.routes() {
+        let inside = !other.is_v4()
+            && other.table == route.table
+            && other.prefix > route.prefix
+            && network(other.to, route.prefix) == route.to;
+        if inside {
+            let bit = u128::from(v6(other.to)) >> (127 - route.prefix) & 1;
+            sides[bit as usize] = true;
+        }
+    }
+    sides == [true; 2]
+}
+
 /// Puts a route into its table (`fib6_add`, `fib6_add_rt2node`). Tells of it unless `quiet`.
 /// Returns the route as it is told.
 fn insert(
@@ -377,7 +404,7 @@ fn insert(
     let create = how.is_none() || has(libc::NLM_F_CREATE);
     let replace = has(libc::NLM_F_REPLACE);
     let nodes = node(world, &route);
-    if nodes.is_empty() && !create && replace {
+    if nodes.is_empty() && !create && replace && !is_fork(world, &route) {
         let text = "Can not replace route - no match found";
         return Err(Failure::said(libc::ENOENT, text));
     }
@@ -465,6 +492,7 @@ fn insert(
 /// fail with.
 pub fn add(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
     validate(c)?;
+    super::make_table(world, libc::AF_INET6, table_of(c));
     let Some(part) = c.multipath else {
         let route = create(world, c)?;
         insert(world, route, c.how, false, c.cause)?;
@@ -560,12 +588,14 @@ fn hop_config<'b>(c: &Config<'b>, given: &parts::Given<'_>) -> Config<'b> {
     own
 }
 
-/// Is there such a table? See [`super::v4::has_table`]; the two that every host has are always
-/// there.
+/// Is there such a table? The two that every host has are always there.
 pub fn has_table(world: &World<'_>, table: u32) -> bool {
     let own = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL].map(u32::from);
+    let made = (libc::AF_INET6 as u8, table);
     let mut routes = world.routes().filter(|route| !route.is_v4());
-    own.contains(&table) || routes.any(|route| route.table == table)
+    own.contains(&table)
+        || world.state.tables.contains(&made)
+        || routes.any(|route| route.table == table)
 }
 
 /// Deletes a route, or next hops of one (`ip6_route_del`, `ip6_route_multipath_del`).
@@ -583,7 +613,8 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         }
         return result;
     }
-    if !has_table(world, c.table) {
+    let table = table_of(c);
+    if !has_table(world, table) {
         return Err(Failure::said(libc::ESRCH, "FIB table does not exist"));
     }
     let missing = || Failure::new(libc::ESRCH);
@@ -595,9 +626,18 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         network(c.from.0.into(), c.from.1),
     );
     let by_gateway = c.flags & rtf::GATEWAY != 0;
+    let at_root = |route: &Route| !route.is_v4() && route.table == table && route.prefix == 0;
+    if c.prefix == 0 && c.from.1 == 0 && !world.routes().any(at_root) {
+        // Each table begins with a route that nobody can delete.
+        let meant = matches!(c.priority, 0 | u32::MAX)
+            && matches!(c.protocol, 0 | libc::RTPROT_KERNEL)
+            && matches!(c.index, 0 | lookup::LOOPBACK)
+            && (!by_gateway || c.gateway.is_unspecified());
+        return Err(Failure::new(if meant { libc::ENOENT } else { libc::ESRCH }));
+    }
     for place in world.route_places(false) {
         let route = world.route(place);
-        if route.table != c.table
+        if route.table != table
             || (route.to, route.prefix) != (to, c.prefix)
             || route.from != (from, c.from.1)
             || c.priority != 0 && c.priority != route.priority
@@ -622,6 +662,10 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
 fn remove_hop(world: &mut World<'_>, place: Place, at: usize, all: bool, cause: Cause) {
     let mut route = world.route(place).clone();
     let mut gone = route.clone();
+    if !all || route.hops.len() < 2 {
+        // A route that is gone has no end any more, when it is told of.
+        gone.expires = None;
+    }
     if all || route.hops.len() < 2 {
         gone.hops.rotate_left(at);
         world.take_route(place);
