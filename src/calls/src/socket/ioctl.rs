@@ -78,6 +78,11 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             return host();
         }
         match (self.can_be_read(row, family), row.need) {
+            // These ask for the privilege before they read anything.
+            (Err(_), Need::NetAdmin) if asks_first(self.request, family) => {
+                net.permit_check(Permission::NetAdmin)?;
+                return Err(Errno(libc::EFAULT));
+            }
             // Before the host answers EFAULT it asks for a privilege that the program does not need
             // for interfaces of the net, so the answer is given here.
             (Err(e), Need::NetAdmin) => return Err(e),
@@ -194,6 +199,15 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 Some(Err(u32::from_ne_bytes(index)))
             }
         }
+    }
+}
+
+/// Does the kernel ask for CAP_NET_ADMIN before it reads the argument?
+fn asks_first(request: u32, family: i32) -> bool {
+    match request {
+        SIOCSARP | SIOCDARP => is_inet(family),
+        SIOCSIFADDR | SIOCDIFADDR => family == libc::AF_INET6,
+        _ => false,
     }
 }
 

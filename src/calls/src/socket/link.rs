@@ -5,7 +5,7 @@
 use super::call::{Socket, SocketCall};
 use crate::host::{asked, Host};
 use crate::memory::Memory;
-use memtun_abi::request::{Need, Request};
+use memtun_abi::request::{Answer, Need, Request};
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::NetDir;
@@ -48,7 +48,16 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         match recorded {
             Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
             Some(link) => self.by_other_name(net, row, &link),
-            None if self.host.is_isolated() => Err(NO_DEVICE),
+            None if self.host.is_isolated() => Err(match row.answer {
+                // The kernel says so before it looks for the interface.
+                Answer::Refused(errno, _)
+                    if errno == libc::ENOTTY
+                        || matches!(self.request, SIOCGIFPFLAGS | SIOCSIFPFLAGS) =>
+                {
+                    Errno(errno)
+                }
+                _ => NO_DEVICE,
+            }),
             None => Ok(false),
         }
     }
@@ -89,7 +98,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             _ if !link.declared => return Ok(false),
             _ => {
                 return Err(match row.answer {
-                    memtun_abi::request::Answer::Refused(errno, _) => Errno(errno),
+                    Answer::Refused(errno, _) => Errno(errno),
                     _ => Errno(libc::EOPNOTSUPP),
                 })
             }

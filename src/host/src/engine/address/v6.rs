@@ -63,7 +63,11 @@ impl Wanted {
     /// was there: it is the address itself.
     fn other_end(&self) -> Option<Ipv6Addr> {
         let peer = self.peer?;
-        Some(if peer.is_unspecified() { self.local } else { peer })
+        Some(if peer.is_unspecified() {
+            self.local
+        } else {
+            peer
+        })
     }
 
     /// A permanent address.

@@ -668,8 +668,7 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     };
     let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
-        interface: needs_interface(to)
-            || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+        interface: needs_interface(to) || (!comes_in && flow.oif != 0 && from.is_unspecified()),
     };
     // What comes in is sought first on the interface by which it came.
     let flow = &Flow {
