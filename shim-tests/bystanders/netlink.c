@@ -1,5 +1,5 @@
-// A program that asks the machine about its links, addresses and routes by rtnetlink, in every way that there is. It
-// prints what a program can see of it, but no counters and no ports.
+// A program that asks the machine about its links, addresses and routes by rtnetlink, in every way
+// that there is. It prints what a program can see of it, but no counters and no ports.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,8 @@ static unsigned port(int fd, unsigned *groups)
     return name.nl_pid;
 }
 
-// Prints a datagram: the type of each message, a hash of its bytes, and whether it is for this socket.
+// Prints a datagram: of each message the type, a hash of its bytes, and whether it is for this
+// socket.
 static int show(int fd, long n, const struct sockaddr_nl *from)
 {
     if (n < 0) {

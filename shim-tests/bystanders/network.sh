@@ -1,5 +1,5 @@
-# Asks for the machine's links, addresses and routes with the tools of iproute2 and net-tools, and changes what only root
-# may change. No counters.
+# Asks for the machine's links, addresses and routes with the tools of iproute2 and net-tools, and
+# changes what only root may change. No counters.
 for question in \
     "addr" "-br addr" "-j addr" "-d link" "link show lo" "link show nosuch" "-6 addr show dev lo" "route" "route show table all" \
     "-6 route" "route get 127.0.0.1" "route get 8.8.8.8" "rule" "-6 rule" "maddr" "netconf" "netns" "nexthop" "tuntap" \

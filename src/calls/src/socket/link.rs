@@ -1,5 +1,5 @@
-//! Requests about a link that is not one of the tun driver's: one of the machine's, of which the net
-//! may have recorded something, or one that the net declares.
+//! Requests about a link that is not one of the tun driver's: one of the machine's, of which the
+//! net may have recorded something, or one that the net declares.
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
