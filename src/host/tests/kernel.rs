@@ -26,6 +26,7 @@ struct Engine {
     fake: Fake,
     events: Vec<Vec<u8>>,
     asker: Asker,
+    now: u32,
 }
 
 impl Engine {
@@ -39,6 +40,7 @@ impl Engine {
                 options: option::EXT_ACK,
                 uid: 0,
             },
+            now: 100_000,
         }
     }
 
@@ -50,7 +52,7 @@ impl Engine {
             machine: Machine::default(),
             devices: &mut self.fake,
             events: Vec::new(),
-            now: 100_000,
+            now: self.now,
             port: 0,
             sequence: 0,
         };
@@ -280,6 +282,7 @@ fn run(seed: u64, steps: u32) {
             );
         }
         compare(&mut kernel, &mut engine, &what);
+        engine.now += 1;
     }
 }
 

@@ -448,8 +448,9 @@ pub fn lookup(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
 
 /// Has this host the IPv4 address (`ip_dev_find`)? Returns the link.
 pub fn link_of(world: &World<'_>, address: Ipv4Addr) -> Option<u32> {
-    let mut addresses = world.addresses();
-    if let Some(found) = addresses.find(|a| a.local == IpAddr::V4(address)) {
+    // Of several the newest is found.
+    let own = world.addresses().filter(|a| a.local == IpAddr::V4(address));
+    if let Some(found) = own.max_by_key(|a| (a.created.wrapping_sub(world.now)) as i32) {
         return Some(found.index);
     }
     // A whole network may be local.
@@ -542,7 +543,11 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let mut flags = if loopback { RTCF_LOCAL } else { 0 };
     match kind {
         libc::RTN_BROADCAST => flags |= RTCF_BROADCAST | RTCF_LOCAL,
-        libc::RTN_MULTICAST => flags |= RTCF_MULTICAST,
+        // Every link is a member of the group of all hosts only.
+        libc::RTN_MULTICAST if to.octets() == [224, 0, 0, 1] => {
+            flags |= RTCF_MULTICAST | RTCF_LOCAL;
+        }
+        libc::RTN_MULTICAST => flags = RTCF_MULTICAST,
         libc::RTN_LOCAL => flags |= RTCF_LOCAL,
         _ => {}
     }
