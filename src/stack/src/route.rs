@@ -333,7 +333,9 @@ pub const RTA_PREF: u16 = 20;
 /// RTAX_CC_ALGO of linux/rtnetlink.h.
 pub const RTAX_CC_ALGO: u16 = 16;
 
-fn write_gateway(to: &mut Writer, destination: IpAddr, gateway: Option<IpAddr>) {
+/// Appends the gateway of a route to `destination`: RTA_GATEWAY, or RTA_VIA where it is of the
+/// other family.
+pub fn write_gateway(to: &mut Writer, destination: IpAddr, gateway: Option<IpAddr>) {
     match gateway {
         None => {}
         Some(gateway) if gateway.is_ipv4() == destination.is_ipv4() => {
