@@ -119,6 +119,12 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                 libc::RTM_NEWADDR | libc::RTM_DELADDR => (8, libc::IFA_CACHEINFO),
                 libc::RTM_NEWROUTE | libc::RTM_DELROUTE => (12, libc::RTA_CACHEINFO),
                 _ if events => continue,
+                // The kernel changes the flags of a request of a multipath route in place.
+                2 => {
+                    bytes[26..28].fill(0);
+                    result.push(bytes);
+                    continue;
+                }
                 _ => {
                     result.push(bytes);
                     continue;

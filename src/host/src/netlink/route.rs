@@ -695,6 +695,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         };
         let shown = Route {
             table,
+            kind: found.kind,
             ..route.clone()
         };
         shown.write(to, answer, Some(world.now));

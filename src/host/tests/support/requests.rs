@@ -110,7 +110,10 @@ pub fn address(random: &mut Random) -> Vec<u8> {
     if random.one_in(8) {
         to.u8(11, 4);
     }
-    if random.one_in(7) {
+    // The kernel takes the length of a lifetime for a time when it gives the route of an IPv6
+    // address that is replaced its end.
+    let lifetimes = v4 || how & libc::NLM_F_REPLACE == 0;
+    if random.one_in(7) && lifetimes {
         let lives: [[u32; 2]; 5] = [
             [u32::MAX, u32::MAX],
             [0, u32::MAX],

@@ -552,6 +552,11 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         _ => {}
     }
     let gateway = hit.as_ref().and_then(|hit| hit.hop()?.gateway);
+    // A gateway that is an address of this host is none.
+    let gateway = gateway.filter(|gateway| match gateway {
+        IpAddr::V4(gateway) => type_of(world, *gateway, TABLES[0]) != libc::RTN_LOCAL,
+        IpAddr::V6(_) => true,
+    });
     Ok(Found {
         hit,
         kind,
