@@ -70,7 +70,10 @@ impl Engine {
     /// Changes the flags or the mtu of a link, with all that follows.
     fn set_link(&mut self, index: u32, up: Option<bool>, mtu: Option<u32>) {
         let links = &mut self.fake.links;
-        let link = links.iter_mut().find(|link| link.extra.index == index).expect("a link");
+        let link = links
+            .iter_mut()
+            .find(|link| link.extra.index == index)
+            .expect("a link");
         let was_up = link.is_up();
         let before = link.extra.mtu;
         let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
@@ -148,7 +151,11 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                     } else {
                         for at in [at, at + 4] {
                             let left = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-                            let rounded = if left == u32::MAX { left } else { (left + 9) / 10 };
+                            let rounded = if left == u32::MAX {
+                                left
+                            } else {
+                                (left + 9) / 10
+                            };
                             bytes[at..at + 4].copy_from_slice(&rounded.to_ne_bytes());
                         }
                     }
@@ -164,7 +171,10 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
 fn state(engine: &Engine) -> String {
     let mut text = String::new();
     for link in &engine.fake.links {
-        text += &format!("link {} flags {:x} mtu {}\n", link.extra.index, link.extra.flags, link.extra.mtu);
+        text += &format!(
+            "link {} flags {:x} mtu {}\n",
+            link.extra.index, link.extra.flags, link.extra.mtu
+        );
     }
     for a in &engine.state.addresses {
         text += &format!(
@@ -228,17 +238,16 @@ fn compare(kernel: &mut Kernel, engine: &mut Engine, what: &str) {
         );
         assert!(
             theirs == ours,
-            "{what}\nkernel:\n{}engine:\n{}",
+            "{what}\nkernel:\n{}engine:\n{}{}events:\n{}",
             show(&theirs),
-            show(&ours)
+            show(&ours),
+            state(engine),
+            show(&engine.events)
         );
     }
     let ours = normal(&std::mem::take(&mut engine.events), true);
     let mut theirs = Vec::new();
-    until(
-        || theirs.extend(normal(&kernel.events(), true)),
-        |()| true,
-    );
+    until(|| theirs.extend(normal(&kernel.events(), true)), |()| true);
     if theirs.len() < ours.len() {
         until(|| theirs.extend(normal(&kernel.events(), true)), |()| false);
     }
@@ -296,7 +305,9 @@ fn run(seed: u64, steps: u32) {
 fn random_changes() {
     let number = |name: &str, default| {
         let value = std::env::var(name).ok();
-        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
     };
     let first = number("MEMTUN_SEED", 1);
     for seed in first..first + number("MEMTUN_SEEDS", 4) {

@@ -737,7 +737,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
 
 /// Appends an IPv6 route with the interface by which a packet came, which stands behind the
 /// destination.
-fn write_with_iif(to: &mut Writer, route: &Route, answer: memtun_stack::address::Head, iif: u32, now: u32) {
+fn write_with_iif(
+    to: &mut Writer,
+    route: &Route,
+    answer: memtun_stack::address::Head,
+    iif: u32,
+    now: u32,
+) {
     let mut whole = Writer::default();
     route.write(&mut whole, answer, Some(now));
     let body = &whole.bytes()[memtun_stack::wire::HEADER..];

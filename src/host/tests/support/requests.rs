@@ -36,11 +36,26 @@ pub fn dump(kind: u16, family: i32, length: usize) -> Vec<u8> {
 }
 
 const ADDRESSES: &[&str] = &[
-    "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.1", "192.168.0.1", "127.0.0.5", "10.0.0.255",
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.3",
+    "10.0.1.1",
+    "192.168.0.1",
+    "127.0.0.5",
+    "10.0.0.255",
 ];
 const ADDRESSES6: &[&str] = &[
-    "2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fd00::1", "fe80::5", "::1", "ff02::5", "::",
-    "fec0::1", "::ffff:1.2.3.4", "2001:db8::1:1",
+    "2001:db8::1",
+    "2001:db8::2",
+    "2001:db8:1::1",
+    "fd00::1",
+    "fe80::5",
+    "::1",
+    "ff02::5",
+    "::",
+    "fec0::1",
+    "::ffff:1.2.3.4",
+    "2001:db8::1:1",
 ];
 const PREFIXES: &[u8] = &[24, 24, 24, 25, 8, 16, 30, 31, 32, 32, 0];
 const PREFIXES6: &[u8] = &[64, 64, 64, 128, 48, 126, 0];
@@ -79,7 +94,11 @@ pub fn address(random: &mut Random) -> Vec<u8> {
     let mut to = Writer::default();
     let how = if new { how(random) } else { 0 };
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | how) as u16;
-    let kind = if new { libc::RTM_NEWADDR } else { libc::RTM_DELADDR };
+    let kind = if new {
+        libc::RTM_NEWADDR
+    } else {
+        libc::RTM_DELADDR
+    };
     to.message(kind, flags, 5, 0).raw(&own);
     let local = ip(random.of(pool));
     if !random.one_in(20) {
@@ -95,10 +114,16 @@ pub fn address(random: &mut Random) -> Vec<u8> {
         }
     }
     if v4 && random.one_in(3) {
-        to.ip(libc::IFA_BROADCAST, ip(random.of(&["10.0.0.255", "10.255.255.255", "1.2.3.4"])));
+        to.ip(
+            libc::IFA_BROADCAST,
+            ip(random.of(&["10.0.0.255", "10.255.255.255", "1.2.3.4"])),
+        );
     }
     if v4 && random.one_in(6) {
-        to.string(libc::IFA_LABEL, random.of(&[b"tun0:1".as_slice(), b"tun0:2", b"label5"]));
+        to.string(
+            libc::IFA_LABEL,
+            random.of(&[b"tun0:1".as_slice(), b"tun0:2", b"label5"]),
+        );
     }
     if random.one_in(5) {
         let flags = [0x200, 0x02, 0x100, 0x400, 0x01, 0x80, 0x202, 0x04];
@@ -134,20 +159,51 @@ pub fn address(random: &mut Random) -> Vec<u8> {
 }
 
 const TARGETS: &[(&str, u8)] = &[
-    ("10.0.0.0", 24), ("10.0.0.0", 8), ("10.0.0.0", 25), ("192.168.7.0", 24), ("0.0.0.0", 0),
-    ("10.0.0.9", 32), ("10.0.0.1", 24), ("172.16.0.0", 12), ("8.8.8.8", 32), ("0.0.0.0", 0),
+    ("10.0.0.0", 24),
+    ("10.0.0.0", 8),
+    ("10.0.0.0", 25),
+    ("192.168.7.0", 24),
+    ("0.0.0.0", 0),
+    ("10.0.0.9", 32),
+    ("10.0.0.1", 24),
+    ("172.16.0.0", 12),
+    ("8.8.8.8", 32),
+    ("0.0.0.0", 0),
 ];
 const GATEWAYS: &[&str] = &[
-    "10.0.0.2", "10.0.0.1", "10.0.0.7", "10.0.0.255", "192.168.0.9", "10.0.1.9", "224.0.0.5",
-    "0.0.0.0", "8.8.8.8", "10.255.0.3",
+    "10.0.0.2",
+    "10.0.0.1",
+    "10.0.0.7",
+    "10.0.0.255",
+    "192.168.0.9",
+    "10.0.1.9",
+    "224.0.0.5",
+    "0.0.0.0",
+    "8.8.8.8",
+    "10.255.0.3",
 ];
 const TARGETS6: &[(&str, u8)] = &[
-    ("2001:db8::", 64), ("2001:db8::", 32), ("::", 0), ("2001:db8:7::", 48), ("2001:db8::9", 128),
-    ("2001:db8::9", 64), ("fe80::", 64), ("fd00::", 8), ("::", 0), ("2001:db8:1::1", 128),
+    ("2001:db8::", 64),
+    ("2001:db8::", 32),
+    ("::", 0),
+    ("2001:db8:7::", 48),
+    ("2001:db8::9", 128),
+    ("2001:db8::9", 64),
+    ("fe80::", 64),
+    ("fd00::", 8),
+    ("::", 0),
+    ("2001:db8:1::1", 128),
 ];
 const GATEWAYS6: &[&str] = &[
-    "2001:db8::2", "2001:db8::9", "fe80::9", "2001:db8:1::7", "fd00::9", "ff02::1", "::",
-    "2001:db8::1", "::ffff:10.0.0.2",
+    "2001:db8::2",
+    "2001:db8::9",
+    "fe80::9",
+    "2001:db8:1::7",
+    "fd00::9",
+    "ff02::1",
+    "::",
+    "2001:db8::1",
+    "::ffff:10.0.0.2",
 ];
 
 fn write_metrics(random: &mut Random, to: &mut Writer) {
@@ -179,7 +235,11 @@ pub fn route(random: &mut Random) -> Vec<u8> {
     if random.one_in(50) {
         prefix = 200;
     }
-    let tos = random.of(if v4 { &[0, 0, 0, 0, 0, 0, 8, 16, 3] } else { &[0, 0, 0, 0, 0, 0, 0, 8, 0] });
+    let tos = random.of(if v4 {
+        &[0, 0, 0, 0, 0, 0, 8, 16, 3]
+    } else {
+        &[0, 0, 0, 0, 0, 0, 0, 8, 0]
+    });
     let table = random.of(&[254, 254, 254, 254, 255, 100, 0]);
     let protocol = random.of(&[3, 3, 4, 0, 2]);
     let scopes: &[u8] = match new {
@@ -199,7 +259,11 @@ pub fn route(random: &mut Random) -> Vec<u8> {
     let mut to = Writer::default();
     let how = if new { how(random) } else { 0 };
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | how) as u16;
-    let message = if new { libc::RTM_NEWROUTE } else { libc::RTM_DELROUTE };
+    let message = if new {
+        libc::RTM_NEWROUTE
+    } else {
+        libc::RTM_DELROUTE
+    };
     to.message(message, flags, 6, 0).raw(&own);
     if prefix > 0 {
         to.ip(libc::RTA_DST, ip(to_ip));
@@ -271,15 +335,37 @@ pub fn lookup(random: &mut Random) -> Vec<u8> {
     let flags: u32 = random.of(&[0, 0x1000, 0x1000, 0x2000, 0x3000]);
     own[8..12].copy_from_slice(&flags.to_ne_bytes());
     let more: &[&str] = match v4 {
-        true => &["8.8.8.8", "172.16.5.5", "192.168.7.7", "224.0.0.5", "255.255.255.255",
-            "10.0.0.255", "127.0.0.1", "10.5.5.5", "0.0.0.0", "10.0.0.9", "10.0.1.200"],
-        false => &["2001:db8::9", "2001:db8:7::7", "fe80::77", "ff02::1", "fd00::77", "2001:db8:5::",
-            "2001:db8::ff"],
+        true => &[
+            "8.8.8.8",
+            "172.16.5.5",
+            "192.168.7.7",
+            "224.0.0.5",
+            "255.255.255.255",
+            "10.0.0.255",
+            "127.0.0.1",
+            "10.5.5.5",
+            "0.0.0.0",
+            "10.0.0.9",
+            "10.0.1.200",
+        ],
+        false => &[
+            "2001:db8::9",
+            "2001:db8:7::7",
+            "fe80::77",
+            "ff02::1",
+            "fd00::77",
+            "2001:db8:5::",
+            "2001:db8::ff",
+        ],
     };
     let pool = if v4 { ADDRESSES } else { ADDRESSES6 };
     let mut to = Writer::default();
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-    let target = if random.one_in(3) { random.of(pool) } else { random.of(more) };
+    let target = if random.one_in(3) {
+        random.of(pool)
+    } else {
+        random.of(more)
+    };
     to.message(libc::RTM_GETROUTE, flags, 8, 0).raw(&own);
     to.ip(libc::RTA_DST, ip(target));
     if random.one_in(6) {

@@ -44,11 +44,7 @@ type Score = (bool, i32, bool, bool, bool, bool, bool, u32);
 fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
     let (width, wanted) = (i32::from(kind::width(own)), wanted_width(to));
     // The narrowest scope that is wide enough, or else the widest.
-    let scope = if width >= wanted {
-        -width
-    } else {
-        width - 128
-    };
+    let scope = if width >= wanted { -width } else { width - 128 };
     let common = (u128::from(own) ^ u128::from(to)).leading_zeros();
     (
         own == to,

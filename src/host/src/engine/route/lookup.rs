@@ -454,8 +454,11 @@ pub fn link_of(world: &World<'_>, address: Ipv4Addr) -> Option<u32> {
         return Some(found.index);
     }
     // A whole network may be local.
-    let local = [TABLES[0]];
-    let hit = in_table(world, &Flow::to(address.into()), &local).ok()?;
+    let tables = match has_rules(world, true) {
+        true => &TABLES[..1],
+        false => &TABLES[..2],
+    };
+    let hit = in_table(world, &Flow::to(address.into()), tables).ok()?;
     (hit.route.kind == libc::RTN_LOCAL).then(|| hit.hop().map_or(0, |hop| hop.index))
 }
 
@@ -678,8 +681,7 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     };
     let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
-        interface: needs_interface(to)
-            || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+        interface: needs_interface(to) || (!comes_in && flow.oif != 0 && from.is_unspecified()),
     };
     // What comes in is sought first on the interface by which it came.
     let flow = &Flow {
@@ -755,17 +757,11 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
     let hit = by_rules(world, &in_flow).map_err(refused)?;
-    let back = Flow {
-        iif: LOOPBACK,
-        ..Flow::to(flow.from)
-    };
-    if let Ok(sender) = by_rules(world, &back) {
-        let accepted = world.setting_of("ipv4", flow.iif, "accept_local") != 0;
-        let local = sender.route.kind == libc::RTN_LOCAL && accepted;
-        if sender.route.kind != libc::RTN_UNICAST && !local {
-            return Err(libc::EINVAL);
-        }
+    let local = matches!(hit.route.kind, libc::RTN_BROADCAST | libc::RTN_LOCAL);
+    if !local && !forwards {
+        return Err(libc::EHOSTUNREACH);
     }
+    check_sender(world, flow)?;
     let hop = hit.hop().copied();
     let index = hop.map_or(0, |hop| hop.index);
     match hit.route.kind {
@@ -783,11 +779,27 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
             None,
             RTCF_LOCAL,
         )),
-        _ if !forwards => Err(libc::EHOSTUNREACH),
         libc::RTN_UNICAST => {
             let gateway = hop.and_then(|hop| hop.gateway);
             Ok(found(Some(hit), libc::RTN_UNICAST, index, gateway, 0))
         }
+        _ => Err(libc::EINVAL),
+    }
+}
+
+/// Refuses a packet whose sender is an address that no other host has (`fib_validate_source`).
+fn check_sender(world: &World<'_>, flow: &Flow) -> Result<(), i32> {
+    let back = Flow {
+        iif: LOOPBACK,
+        ..Flow::to(flow.from)
+    };
+    let Ok(sender) = by_rules(world, &back) else {
+        return Ok(());
+    };
+    let accepted = world.setting_of("ipv4", flow.iif, "accept_local") != 0;
+    match sender.route.kind {
+        libc::RTN_UNICAST => Ok(()),
+        libc::RTN_LOCAL if accepted => Ok(()),
         _ => Err(libc::EINVAL),
     }
 }

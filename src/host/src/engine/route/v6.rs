@@ -728,10 +728,12 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
         .filter(|route| uses(route).is_some() || siblings(world, route).len() > 1)
         .filter(|route| match gone {
             true => uses(route).is_some(),
-            false => dead(world, route) && {
-                let all = siblings(world, route);
-                uses(route).is_some() || all.iter().any(|p| uses(world.route(*p)).is_some())
-            },
+            false => {
+                dead(world, route) && {
+                    let all = siblings(world, route);
+                    uses(route).is_some() || all.iter().any(|p| uses(world.route(*p)).is_some())
+                }
+            }
         })
         .cloned()
         .collect();
