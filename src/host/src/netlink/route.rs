@@ -721,7 +721,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         to.ip(libc::RTA_PREFSRC, found.source);
     }
     write_gateway(to, found.gateway, true);
-    write_metrics(to, route);
+    // A default route is not one of multicast packets, and none is one of a broadcast.
+    let metrics = route.filter(|route| match found.kind {
+        libc::RTN_BROADCAST => false,
+        libc::RTN_MULTICAST => route.prefix >= 4,
+        _ => true,
+    });
+    write_metrics(to, metrics);
     if flow.mark != 0 {
         to.u32(RTA_MARK, flow.mark);
     }

@@ -754,6 +754,9 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     };
     let broadcast = RTCF_BROADCAST | RTCF_LOCAL;
     if to.is_broadcast() || to.is_unspecified() {
+        if !from.is_unspecified() {
+            check_sender(world, flow)?;
+        }
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
     let hit = by_rules(world, &in_flow).map_err(refused)?;
