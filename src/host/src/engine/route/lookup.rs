@@ -332,6 +332,16 @@ fn walk<T>(
     Err(libc::EAGAIN)
 }
 
+/// Returns the tables of IPv4 that lie in one tree with a table: while there are no rules but the
+/// kernel's own, those of local addresses and the main one do.
+pub fn tree_of(world: &World<'_>, table: u32) -> Vec<u32> {
+    let both = [TABLES[0], TABLES[1]];
+    match both.contains(&table) && !has_rules(world, true) {
+        true => both.to_vec(),
+        false => vec![table],
+    }
+}
+
 /// Returns the type of an IPv4 address by a table (`inet_addr_type_table`): RTN_UNICAST for one
 /// that no route leads to.
 pub fn type_of(world: &World<'_>, address: Ipv4Addr, table: u32) -> u8 {
@@ -341,17 +351,11 @@ pub fn type_of(world: &World<'_>, address: Ipv4Addr, table: u32) -> u8 {
     if address.is_multicast() {
         return libc::RTN_MULTICAST;
     }
-    let [local, main, _] = TABLES;
-    // The table of local addresses is one tree with the main one while there are no rules.
-    let merged = [table, local + main - table];
-    let tables = match table == local || table == main {
-        true if !has_rules(world, true) => &merged[..],
-        _ => &merged[..1],
-    };
     if !super::v4::has_table(world, table) {
         return libc::RTN_BROADCAST;
     }
-    match in_table(world, &Flow::to(address.into()), tables) {
+    let tables = tree_of(world, table);
+    match in_table(world, &Flow::to(address.into()), &tables) {
         Ok(hit) => hit.route.kind,
         Err(_) => libc::RTN_UNICAST,
     }
@@ -454,11 +458,8 @@ pub fn link_of(world: &World<'_>, address: Ipv4Addr) -> Option<u32> {
         return Some(found.index);
     }
     // A whole network may be local.
-    let tables = match has_rules(world, true) {
-        true => &TABLES[..1],
-        false => &TABLES[..2],
-    };
-    let hit = in_table(world, &Flow::to(address.into()), tables).ok()?;
+    let tables = tree_of(world, TABLES[0]);
+    let hit = in_table(world, &Flow::to(address.into()), &tables).ok()?;
     (hit.route.kind == libc::RTN_LOCAL).then(|| hit.hop().map_or(0, |hop| hop.index))
 }
 
