@@ -499,8 +499,9 @@ pub fn delete(
 /// Removes the address at a place with its routes (`ipv6_del_addr`).
 fn remove(world: &mut World<'_>, place: Place) {
     let gone = *world.address(place);
-    let cleanup = match gone.flags & NOPREFIXROUTE {
-        0 => Cleanup::of(world, &gone),
+    // The route of an address that is not permanent ends by itself.
+    let cleanup = match gone.flags & (NOPREFIXROUTE | PERMANENT) {
+        PERMANENT => Cleanup::of(world, &gone),
         _ => Cleanup::Nothing,
     };
     world.take_address(place);
