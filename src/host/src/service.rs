@@ -7,7 +7,7 @@ use crate::engine;
 use crate::listeners::{self, Teller};
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, World};
-use crate::{ioctl, netlink};
+use crate::{files, ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::address::FOREVER;
@@ -212,8 +212,7 @@ impl<'n> Service<'n> {
     ) -> Result<(Packets, Vec<Event>), Errno> {
         match question.what {
             What::Listen => self.listen(question.port, payload)?,
-            What::Write => return Err(Errno(libc::ENOSYS)),
-            What::Netlink | What::Ioctl | What::Links => {}
+            What::Netlink | What::Ioctl | What::Write | What::Links => {}
         }
         let ((packets, changed), events) = self.with_world(question.port, |world| {
             engine::link::look(world)?;
@@ -355,7 +354,12 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             let errno = done.err().map_or(0, |failure| failure.errno.0);
             Ok(vec![packet(question, errno, false, &argument)])
         }
-        What::Links | What::Listen | What::Write => Ok(vec![packet(question, 0, false, &[])]),
+        What::Write => {
+            let errno = files::write(world, payload).err();
+            let errno = errno.map_or(0, |failure| failure.errno.0);
+            Ok(vec![packet(question, errno, false, &[])])
+        }
+        What::Links | What::Listen => Ok(vec![packet(question, 0, false, &[])]),
     }
 }
 
