@@ -2,6 +2,8 @@
 //! namespace on the kernel, and under the shim. A transcript is made of blocks: a line `$ COMMAND`,
 //! what the command printed, a line `status N`.
 
+mod ip;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +13,20 @@ use crate::not_run::not_run;
 use crate::sides::{self, UnderShim};
 use crate::watchdog::Finished;
 
-/// The scripts, each named like the command that it runs, and whether memtun is compared with the
-/// kernel already: a script with `false` is run on the kernel only.
+/// The scripts, each named like the command that it runs and, behind `_`, its subject, and whether
+/// memtun is compared with the kernel already: a script with `false` is run on the kernel only.
 pub const SCRIPTS: &[(&str, bool)] = &[
     ("arp", false),
     ("bridge", false),
     ("ethtool", false),
+    ("ethtool_netlink", false),
     ("ifconfig", false),
+    ("ip_addr", false),
+    ("ip_link", false),
+    ("ip_monitor", false),
+    ("ip_others", false),
+    ("ip_route", false),
+    ("ip_rule_neigh", false),
     ("route", false),
 ];
 
@@ -28,8 +37,10 @@ fn folder() -> PathBuf {
 /// Why the script cannot run here; `None` if it can.
 fn missing(script: &str) -> Option<String> {
     let places = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
-    // Every script sets up its interfaces by ifconfig.
-    ["ifconfig", script]
+    let tool = script.split('_').next().unwrap_or(script);
+    // A script of another tool than ip sets up its interfaces by ifconfig.
+    let setup = if tool == "ip" { "ip" } else { "ifconfig" };
+    [setup, tool]
         .into_iter()
         .find(|tool| !places.iter().any(|at| Path::new(at).join(tool).exists()))
         .map(|tool| format!("there is no command {tool}"))
@@ -82,6 +93,11 @@ impl Block {
                         }
                     }
                     self.said[from..last].sort();
+                }
+            }
+            "ip" => {
+                for line in &mut self.said {
+                    *line = ip::normalised(line);
                 }
             }
             // Each release of the kernel knows more features that a tun cannot have.

@@ -18,7 +18,10 @@ macro_rules! scripts {
     };
 }
 
-scripts! { arp bridge ethtool ifconfig route }
+scripts! {
+    arp bridge ethtool ethtool_netlink ifconfig ip_addr ip_link ip_monitor ip_others ip_route
+    ip_rule_neigh route
+}
 
 fn as_the_kernel(script: &str) {
     match SCRIPTS.iter().find(|(name, _)| *name == script) {

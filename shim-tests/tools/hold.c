@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <sched.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +61,14 @@ static void make(const char *name, int flags, char last)
     close(sock);
 }
 
+/* The sysfs of the namespace, for who reads it: the one that is mounted is the machine's. */
+static void own_sysfs(void)
+{
+    must(unshare(CLONE_NEWNS), "unshare");
+    must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
+    must(mount("sysfs", "/sys", "sysfs", 0, NULL), "sysfs");
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -68,6 +78,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "hold SCRIPT: run it through the test\n");
         return 98;
     }
+    if (!strcmp(getenv("SHIM_TESTS_SIDE"), "kernel"))
+        own_sysfs();
     make("tun0", IFF_TUN, 0);
     make("tap0", IFF_TAP, 1);
     make("tap1", IFF_TAP, 2);

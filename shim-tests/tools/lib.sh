@@ -23,3 +23,35 @@ lines() {
     printf '%s\n' "$out" | awk '/tun0|tap0|tap1|tun9|^[A-Z][a-z]/'
     echo "status $status"
 }
+
+# The same for a list whose order is that of a hash, which is another one each time.
+run_sorted() {
+    printf '$ %s\n' "$*"
+    said=$("$@" 2>&1)
+    status=$?
+    printf '%s\n' "$said" | sort
+    echo "status $status"
+}
+
+# Waits at most 5 seconds until what the command says has the text.
+until_has() {
+    text=$1
+    shift
+    for _ in $(seq 500); do
+        "$@" 2>/dev/null | grep -q -e "$text" && return
+        sleep 0.01
+    done
+    echo "never had $text: $*"
+}
+
+# No address is tentative any more, and each has its route.
+settle() {
+    for _ in $(seq 500); do
+        waiting=$(ip -6 -o addr show up tentative 2>/dev/null | wc -l)
+        have=$(ip -6 -o addr show up 2>/dev/null | wc -l)
+        routes=$(ip -6 route show table local type local 2>/dev/null | wc -l)
+        [ "$waiting" = 0 ] && [ "$have" = "$routes" ] && return
+        sleep 0.01
+    done
+    echo "addresses do not settle"
+}

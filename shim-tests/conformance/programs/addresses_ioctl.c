@@ -285,6 +285,60 @@ static void families(void)
     close(tun);
 }
 
+/* An address by rtnetlink, with the interface's own name as label. */
+static int add_address(int index, const char *address, int len)
+{
+    struct {
+        struct nlmsghdr head;
+        struct ifaddrmsg info;
+        struct { struct rtattr head; uint32_t address; } local;
+    } ask = {
+        { sizeof ask, RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, 1, 0 },
+        { AF_INET, len, 0, RT_SCOPE_UNIVERSE, index },
+        { { sizeof ask.local, IFA_LOCAL }, inet_addr(address) },
+    };
+    struct { struct nlmsghdr head; struct nlmsgerr error; char rest[512]; } answer;
+    int nl = MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    MUST(send(nl, &ask, sizeof ask, 0));
+    MUST(recv(nl, &answer, sizeof answer, 0));
+    close(nl);
+    return answer.error.error;
+}
+
+/* Several addresses under one label: a getter is told by its argument which is meant. */
+static void one_label(void)
+{
+    static const struct { const char *name; int family; const char *address; } asks[] = {
+        { "the first", AF_INET, "10.1.0.1" }, { "the second", AF_INET, "10.2.0.1" }, { "the third", AF_INET, "10.3.0.1" },
+        { "none of them", AF_INET, "10.4.0.1" }, { "the second, but no family", 0, "10.2.0.1" },
+    };
+    int tun = tun_attach("ao0", TUN, 0), index = if_index("ao0");
+    char text[40];
+    say("the first of one label", "%d", add_address(index, "10.1.0.1", 8));
+    say("the second of one label", "%d", add_address(index, "10.2.0.1", 16));
+    say("the third of one label", "%d", add_address(index, "10.3.0.1", 24));
+    listed("they are listed", "ao0");
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
+        for (size_t k = 0; k < 2; k++) {
+            struct ifreq ifr = { .ifr_name = "ao0", .ifr_addr = inet(asks[i].address) };
+            ifr.ifr_addr.sa_family = asks[i].family;
+            MUST(ioctl(sock, parts[k].get, &ifr));
+            say(label("SIOCGIF%s asked with %s", parts[k].name, asks[i].name), "%s",
+                inet_ntop(AF_INET, &((struct sockaddr_in *)&ifr.ifr_addr)->sin_addr, text, sizeof text));
+        }
+    SHOW("SIOCSIFADDR replaces the first", set_address(SIOCSIFADDR, "ao0", "10.5.0.1"));
+    listed("after it", "ao0");
+    SHOW("SIOCSIFADDR of one that is there", set_address(SIOCSIFADDR, "ao0", "10.3.0.1"));
+    listed("after that", "ao0");
+    SHOW("SIOCSIFNETMASK", set_address(SIOCSIFNETMASK, "ao0", "255.255.255.0"));
+    listed("after the mask", "ao0");
+    SHOW("SIOCSIFADDR 0.0.0.0", set_address(SIOCSIFADDR, "ao0", "0.0.0.0"));
+    listed("after 0.0.0.0", "ao0");
+    SHOW("SIOCSIFFLAGS 0 by the name", if_set_flags("ao0", 0));
+    listed("down takes none", "ao0");
+    close(tun);
+}
+
 static void going(void)
 {
     int tun = tun_with("ag0", IFF_TUN, "10.9.0.1", "255.255.255.0");
@@ -328,6 +382,7 @@ int main(int argc, char **argv)
     secondaries();
     configuration();
     families();
+    one_label();
     going();
     return 0;
 }

@@ -314,7 +314,7 @@ HELPER int each(int type, int family, void (*with)(const struct nlmsghdr *))
     }
 }
 
-/* What IPv6 has still to do: the kernel finishes an address later, first its flag, then its route. */
+/* What IPv6 has still to do: the kernel finishes an address later, its flag before its route. */
 static struct { int index, tentative, addresses, routes; } rt_pending;
 
 HELPER int is_up(int index)

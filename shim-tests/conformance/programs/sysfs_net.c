@@ -131,6 +131,17 @@ static void writing(const char *name, int iff)
         if (i < 30 && strcmp(all[i].file, "nothere"))
             show_file(label("%s, %s after it (%zu)", name, all[i].file, i), path);
     }
+    link_up(name, 1);
+    static const char *const carriers[] = { "0", "0", "1", "1\n", "2", "x" };
+    for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++) {
+        const char *path = label(NET "/%s/carrier", name);
+        char shown[20];
+        show_write(label("%s up, write carrier '%s' (%zu)", name, escaped(shown, carriers[i], strlen(carriers[i])), i), path,
+                   carriers[i], strlen(carriers[i]));
+        show_file(label("%s up, carrier after it (%zu)", name, i), path);
+        show_file(label("%s up, changes after it (%zu)", name, i), label(NET "/%s/carrier_changes", name));
+    }
+    link_up(name, 0);
     /* A line without its end, in two writes: each is a value of its own. */
     int file = MUST(open(label(NET "/%s/mtu", name), O_RDWR));
     SHOW(label("%s, the first half of a value", name), write(file, "13", 2));
@@ -358,6 +369,58 @@ static void going(void)
     close(dir);
 }
 
+/* The events of a watch as bits, each once, with the name that they are about. */
+static void events(const char *what, int watch)
+{
+    static const char *const names[] = { "ACCESS", "MODIFY", "ATTRIB", "CLOSE_WRITE", "CLOSE_NOWRITE", "OPEN",
+                                         "MOVED_FROM", "MOVED_TO", "CREATE", "DELETE", "DELETE_SELF", "MOVE_SELF",
+                                         "IGNORED", NULL };
+    static const unsigned values[] = { IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN,
+                                       IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF,
+                                       IN_IGNORED };
+    static char room[8192] __attribute__((aligned(8)));
+    char text[200];
+    unsigned mask = 0;
+    ssize_t n = read(watch, room, sizeof room);
+    for (ssize_t at = 0; at < n;) {
+        struct inotify_event *event = (struct inotify_event *)(room + at);
+        mask |= event->mask & ~IN_ISDIR;
+        at += sizeof *event + event->len;
+    }
+    say(what, "%s", n > 0 ? bits(text, mask, names, values) : "nothing");
+}
+
+/* Who waits for an interface by inotify waits in vain: only what programs do to a file is told. */
+static void watching(void)
+{
+    char text[100];
+    int all = MUST(inotify_init1(IN_NONBLOCK)), file = MUST(inotify_init1(IN_NONBLOCK));
+    int state = MUST(inotify_init1(IN_NONBLOCK));
+    MUST(inotify_add_watch(all, NET, IN_ALL_EVENTS));
+    int fd = tun_attach("sz0", TUN, 0);
+    MUST(inotify_add_watch(file, NET "/sz0/mtu", IN_ALL_EVENTS));
+    MUST(inotify_add_watch(state, NET "/sz0/operstate", IN_ALL_EVENTS));
+    link_up("sz0", 1);
+    MUST(if_set_mtu("sz0", 1400));
+    events("watch of all, an interface is made", all);
+    events("watch of operstate, the link goes up", state);
+    events("watch of mtu, changed by a request", file);
+    MUST(slurp(NET "/sz0/mtu", text, sizeof text));
+    events("watch of mtu, read", file);
+    MUST(spit(NET "/sz0/mtu", "1300"));
+    events("watch of mtu, written", file);
+    struct ifreq ifr = { .ifr_newname = "sz9" };
+    MUST(if_request(SIOCSIFNAME, &ifr, "sz0"));
+    events("watch of all, renamed", all);
+    events("watch of mtu, renamed", file);
+    close(fd);
+    events("watch of all, deleted", all);
+    events("watch of mtu, deleted", file);
+    close(all);
+    close(file);
+    close(state);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -422,6 +485,7 @@ int main(int argc, char **argv)
     writing("sr1", TAP);
     reading();
     ways();
+    watching();
     going();
     show_file("the device number of the driver", "/sys/class/misc/tun/dev");
     return 0;

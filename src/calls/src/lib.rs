@@ -18,7 +18,7 @@
 //! | [`readiness`] | poll, select and epoll |
 //! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
 //! | [`host`] | the host process, as a call reaches it |
-//! | [`netlink`] | sockets of rtnetlink(7) |
+//! | [`netlink`], [`ifaddrs`] | sockets of rtnetlink(7); getifaddrs |
 //! | [`fdinfo`] | the text of /proc/PID/fdinfo/N |
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ pub mod control;
 pub mod device;
 pub mod fdinfo;
 pub mod host;
+pub mod ifaddrs;
 pub mod interfaces;
 mod memory;
 pub mod netlink;

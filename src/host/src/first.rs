@@ -107,6 +107,7 @@ fn put(world: &mut World<'_>, request: &[u8]) -> Result<(), Failure> {
     let asker = netlink::Asker {
         port: 0,
         options: 0,
+        uid: 0,
     };
     let answers = netlink::answer(world, asker, request);
     let errno = answers

@@ -332,6 +332,7 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             let asker = netlink::Asker {
                 port: question.port,
                 options: question.options,
+                uid: question.uid,
             };
             let datagrams = netlink::answer(world, asker, payload);
             if datagrams.iter().any(|datagram| datagram.len() > LONGEST) {

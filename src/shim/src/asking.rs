@@ -6,7 +6,7 @@ use crate::{config, net};
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_kernel::net::NetDir;
-use memtun_kernel::settings;
+use memtun_kernel::settings::Host as Setting;
 use memtun_stack::ask::Start;
 use memtun_sys as sys;
 
@@ -15,13 +15,16 @@ pub struct OwnHost;
 
 impl Host for OwnHost {
     fn existing(&self) -> Option<&NetDir> {
-        net::existing()
+        net::existing().filter(|_| is_there())
     }
     fn make(&self) -> Result<&NetDir, Errno> {
-        net::join()
+        match is_there() {
+            true => net::join(),
+            false => Err(Errno(libc::ENOSYS)),
+        }
     }
     fn is_isolated(&self) -> bool {
-        config::get().is_some_and(|config| config.host == settings::Host::Isolated)
+        config::get().is_some_and(|config| config.host == Setting::Isolated)
     }
     fn start(&self) -> &dyn Start {
         &Starter
@@ -33,5 +36,5 @@ impl Host for OwnHost {
 
 /// Is there a host side for this process: is it in a net, and not told to leave it out?
 pub fn is_there() -> bool {
-    config::get().is_some_and(|config| config.host != settings::Host::Off)
+    config::get().is_some_and(|config| config.host != Setting::Off)
 }

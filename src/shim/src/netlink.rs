@@ -235,7 +235,7 @@ fn or_machine(fd: c_int, port: u32, answer: Result<Outcome, Errno>) -> Result<Ou
 #[cold]
 fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
     let kind = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?;
-    let real = sys::netlink_socket(kind | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE)?;
+    let real = sys::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?;
     for name in [
         libc::NETLINK_EXT_ACK,
         libc::NETLINK_CAP_ACK,

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Length in bytes of `struct ifinfomsg`.
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
-const DECLARED: u16 = 0x3f00;
+pub(crate) const DECLARED: u16 = 0x3f00;
 
 /// What only the host knows of a link. For a link of the machine, or one that was declared, also
 /// what the tun driver would know.

@@ -79,6 +79,9 @@ pub struct State {
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
     pub routes: Vec<Route>,
+    /// The tables of routes that there are, by family and number: one that was made stays when its
+    /// last route is gone.
+    pub tables: Vec<(u8, u32)>,
     /// The rules that were added, and those that replace the kernel's own.
     pub rules: Vec<Rule>,
     /// The neighbours.
@@ -99,6 +102,7 @@ const SYSCTL: u16 = 0x1001;
 const LISTENER: u16 = 0x1002;
 const HIDDEN: u16 = 0x1003;
 const ANSWERED: u16 = 0x1004;
+const TABLE: u16 = 0x1005;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
@@ -125,6 +129,11 @@ impl State {
         }
         for route in &self.routes {
             route.write(&mut to, head(libc::RTM_NEWROUTE), None);
+        }
+        for (family, table) in &self.tables {
+            let family = u32::from(*family).to_ne_bytes();
+            to.message(TABLE, 0, 0, 0)
+                .raw(&[family, table.to_ne_bytes()].concat());
         }
         for rule in &self.rules {
             rule.write(&mut to, head(libc::RTM_NEWRULE));
@@ -204,6 +213,10 @@ impl State {
                     groups: word(12)?,
                 });
             }
+            TABLE => {
+                let family = u8::try_from(u32_at(body, 0)?).ok()?;
+                self.tables.push((family, u32_at(body, 4)?));
+            }
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {
                 id: u64::from_ne_bytes(body.get(..8)?.try_into().ok()?),
@@ -230,6 +243,14 @@ impl State {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Returns what a message of the state's file hides of the machine; None when it is about something
+/// else.
+pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
+    (message.kind == HIDDEN)
+        .then(|| Messages(message.body).next())
+        .flatten()
 }
 
 /// Has the net a host: something that [`State::load`] would read? This costs one load.

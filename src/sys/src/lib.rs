@@ -133,6 +133,14 @@ pub fn random() -> u64 {
     }
 }
 
+/// Returns the number of the processor that the calling thread runs on (getcpu(2)).
+pub fn processor() -> u32 {
+    let mut number = 0u32;
+    // SAFETY: the kernel stores a number in a local of this function.
+    unsafe { syscall(libc::SYS_getcpu, [&raw mut number as usize, 0, 0, 0, 0, 0]) };
+    number
+}
+
 /// Is this the caller's effective group, or one of its supplementary groups?
 pub fn is_in_group(group: u32) -> bool {
     // SAFETY: getegid(2) takes no arguments and touches no memory.

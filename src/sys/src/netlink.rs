@@ -1,19 +1,7 @@
-//! Netlink sockets, their addresses (`struct sockaddr_nl`), and options of sockets that are an int.
+//! Netlink sockets of a program, their addresses (`struct sockaddr_nl`), and options of sockets that are an int.
 
-use super::{check, fs, syscall, Fd};
+use super::{check, syscall};
 use crate::Errno;
-
-/// Makes a netlink socket (socket(2)). The caller owns it. Where the program has used up RLIMIT_NOFILE, the
-/// limit is raised for the moment of the call, because for the same call of the program's the
-/// kernel needs no descriptor.
-pub fn netlink_socket(kind: i32, protocol: i32) -> Result<Fd, Errno> {
-    fs::with_more_descriptors(|| {
-        let domain = libc::AF_NETLINK as usize;
-        let args = [domain, kind as usize, protocol as usize, 0, 0, 0];
-        // SAFETY: socket(2) touches no memory.
-        Fd::made(unsafe { syscall(libc::SYS_socket, args) })
-    })
-}
 
 /// Returns an option whose value is an int (getsockopt(2)).
 ///

@@ -12,7 +12,7 @@ use crate::host::{asked, question, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
 use memtun_stack::wire::{u16_at, u32_at, Messages, HEADER};
-use memtun_sys::{self as sys, Fd, Pages};
+use memtun_sys::{self as sys, Fd, Room};
 
 /// The type of the datagram that says how an answer goes on. No message of rtnetlink has it.
 const GOES_ON: u16 = 0x6d74;
@@ -175,8 +175,7 @@ fn is_dump(request: &[u8]) -> bool {
 
 /// Lets the machine's kernel answer a request, on a socket of its own.
 fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
-    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    let socket = sys::netlink_socket(kind, libc::NETLINK_ROUTE)?;
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
     let set = options(queue.fd);
     for (name, bit) in OPTIONS {
         if set & bit != 0 {
@@ -214,12 +213,12 @@ fn next_length(socket: &Fd) -> Option<usize> {
 }
 
 /// Returns memory of this length, which is kept for the next time.
-fn grown(pages: &mut Option<Pages>, length: usize) -> Result<&mut [u8], Errno> {
-    if pages.as_ref().is_none_or(|pages| pages.len() < length) {
-        *pages = Some(Pages::new(length.next_multiple_of(64 << 10))?);
+fn grown(room: &mut Option<Room>, length: usize) -> Result<&mut [u8], Errno> {
+    if room.as_mut().is_none_or(|room| room.bytes().len() < length) {
+        *room = Some(Room::new(length.next_multiple_of(64 << 10))?);
     }
-    match pages {
-        Some(pages) => Ok(&mut pages[..length]),
+    match room {
+        Some(room) => Ok(&mut room.bytes()[..length]),
         None => Err(Errno(libc::ENOMEM)),
     }
 }

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
-use memtun_sys::{self as sys, NetlinkName, Pages, NETLINK_NAME};
+use memtun_sys::{self as sys, NetlinkName, Room, NETLINK_NAME};
 
 /// Length in bytes of requests that need no mapping.
 const SMALL: usize = 4096;
@@ -50,8 +50,8 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let room: &mut [u8] = match source.len() {
             ..=SMALL => &mut small,
             length => {
-                large = Pages::new(length)?;
-                &mut large
+                large = Room::new(length)?;
+                large.bytes()
             }
         };
         let bytes = &mut room[..source.len()];

@@ -268,12 +268,21 @@ impl Directory {
     ///
     /// What openat(2), fchmod(2) or fchown(2) fails with; an existing file is no error.
     pub fn create_plain(&self, name: &CStr) -> Result<(), Errno> {
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
-        match sys::openat_internal(self.raw(), name, flags, 0o600) {
-            Ok(fd) => self.adopt(&fd),
-            Err(Errno(libc::EEXIST)) => Ok(()),
+        match self.create_new(name) {
+            Ok(_) | Err(Errno(libc::EEXIST)) => Ok(()),
             Err(e) => Err(e),
         }
+    }
+
+    /// Makes an empty regular file, and opens it. The caller owns the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when the name exists, and what openat(2), fchmod(2) or fchown(2) fails with.
+    pub fn create_new(&self, name: &CStr) -> Result<Fd, Errno> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
+        let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
+        self.adopt(&fd).map(|()| fd)
     }
 
     /// Makes a FIFO under a name that nobody else uses, and opens it with `flags`. Returns its
