@@ -1,10 +1,11 @@
 //! `memtun host`: it answers, is started by those who need it, and is replaced when it dies or
 //! stops.
 
-use memtun::Net;
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{ask, Command, Question, Start, What};
+use memtun_stack::wire::{u32_at, Messages, Writer};
 use memtun_stack::State;
 use memtun_sys as sys;
 use std::io::Write;
@@ -48,6 +49,47 @@ fn set(net: &NetDir, start: &dyn Start, key: &str, value: &str) -> Result<(), Er
     let payload = format!("proc/sys/net/{key}\0{value}");
     let parts: [&[u8]; 1] = [payload.as_bytes()];
     ask(net, start, &question(What::Write), &parts, &mut |_| {})
+}
+
+/// Adds an address to the interface of an index, as `ip address add` does. Who does that twice is
+/// told EEXIST.
+fn add_address(net: &NetDir, start: &dyn Start, index: u32, last: [u8; 2]) -> Result<(), Errno> {
+    let address = std::net::Ipv4Addr::new(10, 1, last[0], last[1]).into();
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut own = [libc::AF_INET as u8, 32, 0, 0, 0, 0, 0, 0];
+    own[4..].copy_from_slice(&index.to_ne_bytes());
+    let mut to = Writer::default();
+    to.message(libc::RTM_NEWADDR, flags as u16, 1, 0)
+        .raw(&own)
+        .ip(libc::IFA_LOCAL, address)
+        .ip(libc::IFA_ADDRESS, address);
+    let mut answer = Err(Errno(libc::EPROTO));
+    let what = question(What::Netlink);
+    ask(net, start, &what, &[to.bytes()], &mut |packet| {
+        for message in Messages(packet) {
+            answer = match u32_at(message.body, 0) {
+                Some(0) => Ok(()),
+                errno => Err(Errno(-(errno.unwrap_or(0) as i32))),
+            };
+        }
+    })?;
+    answer
+}
+
+/// Makes a persistent interface, and returns its index.
+fn interface(net: &Net, name: &str) -> u32 {
+    let system = MemoryIoSystem::new(net);
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let fd = system.open("/dev/net/tun", libc::O_RDWR, 0).expect("open");
+    let flags = uapi::IFF_TUN | uapi::IFF_NO_PI;
+    system
+        .ioctl(fd, uapi::TUNSETIFF, &ifreq(name, flags))
+        .expect("made");
+    system
+        .ioctl(fd, uapi::TUNSETPERSIST, &1i32.to_ne_bytes())
+        .expect("stays");
+    system.close(fd).expect("closed");
+    net.wait_interface(name).expect("there").index()
 }
 
 /// Returns the value that everybody reads.
@@ -167,6 +209,7 @@ fn of_twenty_that_are_started_at_once_one_stays() {
 #[test]
 fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
     let net = Net::temporary().expect("net");
+    let index = interface(&net, "tun0");
     let (start, over) = (Counted::default(), AtomicBool::new(false));
     let kills = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -183,12 +226,16 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
         });
         let _over = Over(&over);
         let begin = Instant::now();
-        let mut rounds = 0;
+        let mut rounds = 0u16;
         while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
+            let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
+            assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
             let value = rounds.to_string();
             let key = format!("key{}", rounds % 7);
             assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
             assert_eq!(get(net.dir(), &key), Some(value));
+            let state = State::load(net.dir()).expect("readable").expect("there");
+            assert_eq!(state.addresses.len(), usize::from(rounds) + 1);
             rounds += 1;
         }
         assert!(rounds >= 100, "{rounds} rounds");

@@ -134,6 +134,7 @@ impl Host {
         let Ok(owner) = owner else {
             return Ended::Gone;
         };
+        let epoch = self.epoch;
         let known = !self.state.links.is_empty() || !self.state.listeners.is_empty();
         let run = Run {
             net,
@@ -152,6 +153,9 @@ impl Host {
             over.store(true, SeqCst);
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
+            if net.is_gone() {
+                net.clear_after_host(epoch);
+            }
             ended
         })
     }
