@@ -79,8 +79,13 @@ pub struct State {
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
     pub routes: Vec<Route>,
-    /// The rules that were added, and those that replace the kernel's own.
+    /// The rules, by ascending priority for each family, see `ruled`.
     pub rules: Vec<Rule>,
+    /// Are the rules of IPv4, and those of IPv6, all in `rules`? While they are not, the machine's
+    /// hold where it is seen, or else those of a new network namespace.
+    pub ruled: [bool; 2],
+    /// The tables of IPv4 that rules without a table have made.
+    pub tables: Vec<u32>,
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
@@ -102,7 +107,8 @@ const ANSWERED: u16 = 0x1004;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
-const RULES: u16 = 2;
+const RULED: u16 = 2;
+const TABLES: u16 = 3;
 const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
@@ -116,7 +122,9 @@ impl State {
         };
         to.message(ABOUT, 0, 0, 0)
             .u8(VIEW, (self.view == View::Isolated).into())
-            .u32(RULES, self.rules.len() as u32);
+            .attribute(RULED, &self.ruled.map(u8::from));
+        let tables = self.tables.iter().flat_map(|t| t.to_ne_bytes());
+        to.attribute(TABLES, &tables.collect::<Vec<_>>());
         for link in &self.links {
             link.write(&mut to, libc::RTM_NEWLINK);
         }
@@ -176,7 +184,12 @@ impl State {
         let body = message.body;
         match message.kind {
             ABOUT => {
-                let isolated = Attributes::new(body).get(VIEW)?.u8()? != 0;
+                let attributes = Attributes::new(body);
+                let isolated = attributes.get(VIEW)?.u8()? != 0;
+                let ruled = attributes.get(RULED)?.value;
+                self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
+                let tables = attributes.get(TABLES)?.value.chunks_exact(4);
+                self.tables = tables.filter_map(|t| u32_at(t, 0)).collect();
                 self.view = if isolated {
                     View::Isolated
                 } else {

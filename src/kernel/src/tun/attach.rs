@@ -122,7 +122,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                         .tun_flags
                         .store(kept | flags & KEPT_FLAGS, Relaxed);
                     interface.sndbuf.store(i32::MAX, Relaxed);
-                    interface.carrier.store(1, Relaxed);
+                    interface.set_carrier(true);
                 }
                 interface
             }

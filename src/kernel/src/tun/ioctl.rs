@@ -203,7 +203,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 .store((fetch_int(arg)? != 0) as u32, Relaxed),
             TUNSETCARRIER => {
                 let on = fetch_int(arg)? != 0;
-                interface.carrier.store(on as u32, Relaxed);
+                interface.set_carrier(on);
             }
             SIOCGIFHWADDR => {
                 get_hardware_address(&interface, &mut ifreq);
