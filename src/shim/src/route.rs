@@ -27,6 +27,9 @@ impl Paths for Own {
     fn may_hold_tunnels(&self) -> bool {
         table::any()
     }
+    fn may_begin_in_view(&self, dir: i32) -> bool {
+        crate::view::may_begin_in(dir)
+    }
 }
 
 /// Looks at a path before the call is made. [`after`] finds a symbolic link that has another name

@@ -36,6 +36,24 @@ static BOUND: AtomicU32 = AtomicU32::new(0);
 /// Upper bound of the bound descriptors' numbers.
 static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
+/// Bit of a word that says that the descriptor is no tunnel, but one of a file or a directory of
+/// the net's view (see the module `view`). The word is negative then, as a signed number.
+const MARK: u32 = 1 << 31;
+/// Number of descriptors that are marked now.
+static MARKED: AtomicU32 = AtomicU32::new(0);
+
+/// What is known of a descriptor of the view.
+pub mod mark {
+    /// It may be read.
+    pub const READS: u32 = 1;
+    /// It may be written.
+    pub const WRITES: u32 = 2;
+    /// It is a directory.
+    pub const DIRECTORY: u32 = 4;
+    /// Its text was made when it was opened, and nobody has read it yet.
+    pub const FRESH: u32 = 8;
+}
+
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1 << 31;
 
@@ -101,7 +119,66 @@ fn word(fd: i32) -> u32 {
 /// Is this descriptor a tunnel?
 #[inline(always)]
 pub fn is_tunnel(fd: i32) -> bool {
+    word(fd) as i32 > 0
+}
+
+/// Is this descriptor a tunnel, or one of the view?
+#[inline(always)]
+pub fn is_special(fd: i32) -> bool {
     word(fd) != 0
+}
+
+/// Is any descriptor one of the view?
+#[inline(always)]
+pub fn any_marked() -> bool {
+    MARKED.load(Relaxed) != 0
+}
+
+/// What is known of a descriptor of the view; `None` for any other descriptor.
+#[inline]
+pub fn marks(fd: i32) -> Option<u32> {
+    match word(fd) {
+        word if word & MARK != 0 => Some(word & !MARK),
+        _ => None,
+    }
+}
+
+/// Notes that the descriptor is one of the view. A tunnel that the table knows by this number must
+/// have been forgotten before. A vfork child must not call this.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
+    let place = make_place(fd)?;
+    HIGHEST.fetch_max(fd as u32, Relaxed);
+    let old = place.load(Relaxed);
+    if old as i32 > 0 {
+        return Err(Errno(libc::EBUSY));
+    }
+    if place
+        .compare_exchange(old, MARK | marks, AcqRel, Relaxed)
+        .is_ok()
+        && old == 0
+    {
+        MARKED.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// Takes a mark's bit away from a descriptor of the view. Returns whether it was there.
+pub fn clear(fd: i32, bit: u32) -> bool {
+    let Some(place) = place(fd) else { return false };
+    let without = |word: u32| (word & MARK != 0 && word & bit != 0).then_some(word & !bit);
+    place.fetch_update(AcqRel, Relaxed, without).is_ok()
+}
+
+/// Forgets that the descriptor is one of the view. A vfork child must not call this.
+pub fn unmark(fd: i32) {
+    let Some(place) = place(fd) else { return };
+    let word = place.load(Relaxed);
+    if word & MARK != 0 && place.compare_exchange(word, 0, AcqRel, Relaxed).is_ok() {
+        MARKED.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Does this process have any tunnel?
@@ -352,6 +429,10 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
         0 => drop(BOUND.fetch_add(1, Relaxed)),
+        marked if marked & MARK != 0 => {
+            MARKED.fetch_sub(1, Relaxed);
+            BOUND.fetch_add(1, Relaxed);
+        }
         old => release_name(old - 1),
     }
     Ok(())
@@ -360,12 +441,13 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
 /// Forgets a descriptor that is closed or about to be. Returns its tunnel, held. A vfork child must
 /// not call this, because the table is its parent's.
 pub fn unbind(fd: i32) -> Option<Held> {
-    if word(fd) == 0 || !process::owns_memory() {
+    if !is_tunnel(fd) || !process::owns_memory() {
         return None;
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
         0 => {}
+        marked if marked & MARK != 0 => drop(MARKED.fetch_sub(1, Relaxed)),
         old => {
             BOUND.fetch_sub(1, Relaxed);
             release_name(old - 1);

@@ -9,6 +9,7 @@
 //! | [`wire`] | messages and attributes of netlink(7), in bytes |
 //! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`state`] | all of them, and the file in the net that holds them |
+//! | [`view`] | all of it as files under /sys and /proc |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod neighbour;
 pub mod route;
 pub mod rule;
 pub mod state;
+pub mod view;
 pub mod wire;
 
 pub use address::Address;

@@ -176,12 +176,7 @@ impl State {
         let body = message.body;
         match message.kind {
             ABOUT => {
-                let isolated = Attributes::new(body).get(VIEW)?.u8()? != 0;
-                self.view = if isolated {
-                    View::Isolated
-                } else {
-                    View::Merged
-                };
+                self.view = view_of(message)?;
             }
             libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
             libc::RTM_NEWADDR => self.addresses.push(Address::read(message)?),
@@ -189,11 +184,10 @@ impl State {
             libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
             libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
             SYSCTL => {
-                let attributes = Attributes::new(body);
-                let bytes = |kind| Some(attributes.get(kind)?.value.to_vec());
+                let (path, value) = sysctl_of(message)?;
                 self.sysctls.push(Sysctl {
-                    path: bytes(PATH)?,
-                    value: bytes(VALUE)?,
+                    path: path.to_vec(),
+                    value: value.to_vec(),
                 });
             }
             LISTENER => {
@@ -230,6 +224,37 @@ impl State {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Returns what a message of the state's file says of the view; None when it says nothing.
+pub(crate) fn view_of(message: &Message<'_>) -> Option<View> {
+    if message.kind != ABOUT {
+        return None;
+    }
+    let isolated = Attributes::new(message.body).get(VIEW)?.u8()? != 0;
+    Some(if isolated {
+        View::Isolated
+    } else {
+        View::Merged
+    })
+}
+
+/// Returns the path and the value of a message of the state's file; None when it is no sysctl.
+pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8])> {
+    if message.kind != SYSCTL {
+        return None;
+    }
+    let attributes = Attributes::new(message.body);
+    Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
+}
+
+/// Returns the message inside a message of the state's file that says that something of the
+/// machine's is hidden; None when it is another message.
+pub(crate) fn hidden_of<'m>(message: &Message<'m>) -> Option<Message<'m>> {
+    if message.kind != HIDDEN {
+        return None;
+    }
+    Messages(message.body).next()
 }
 
 /// Has the net a host: something that [`State::load`] would read? This costs one load.

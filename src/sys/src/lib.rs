@@ -15,6 +15,7 @@ mod path;
 pub mod quiet;
 mod raw;
 mod stat;
+mod view;
 
 pub use fd::*;
 pub use fs::*;
@@ -24,6 +25,7 @@ pub use mem::*;
 pub use path::PathBuf;
 pub use raw::syscall;
 pub use stat::*;
+pub use view::*;
 
 use memtun_abi::Errno;
 use quiet::{may, Extra};

@@ -29,6 +29,12 @@ impl NetDir {
             .any(|found| found == wanted)
     }
 
+    /// Did the net ever have an interface? This costs one load.
+    #[inline]
+    pub fn had_interfaces(&self) -> bool {
+        self.next_ifindex.load(Relaxed) > FIRST_IFINDEX
+    }
+
     /// May an interface of this net have, or have had, this index? An index that a program chose by
     /// TUNSETIFINDEX is not counted.
     pub fn knows_index(&self, ifindex: u32) -> bool {

@@ -1,0 +1,38 @@
+//! What a path in the net, or that of a memory file, stands for.
+#![forbid(unsafe_code)]
+
+use crate::net;
+use crate::table::OwnTunnels;
+use memtun_stack::view::Tree;
+
+/// The files of this process's net; `None` where everything is the machine's.
+pub fn tree() -> Option<Tree<'static>> {
+    Tree::new(net::existing()?, &OwnTunnels)
+}
+
+/// What the name of the memory file behind such a descriptor begins with; the path follows.
+pub const NAME: &[u8] = b"memtun:";
+/// The same as /proc shows it, with what follows the name there.
+const SHOWN: &[u8] = b"/memfd:memtun:";
+const DELETED: &[u8] = b" (deleted)";
+
+/// The path of the file of the view behind a memory file, whose path in /proc is given.
+pub fn named(path: &[u8]) -> Option<&[u8]> {
+    path.strip_prefix(SHOWN)?.strip_suffix(DELETED)
+}
+
+/// The path that a directory in the net stands for; `None` for any other path.
+pub fn stands_for(path: &[u8]) -> Option<&[u8]> {
+    let root = net::current()?.view_path().ok()?;
+    let rest = path.strip_prefix(root.bytes())?;
+    match rest.first() {
+        None => Some(b"/"),
+        Some(b'/') => Some(rest),
+        Some(_) => None,
+    }
+}
+
+/// The path to show to the program instead of this one, which the kernel has given.
+pub fn shown(path: &[u8]) -> Option<&[u8]> {
+    stands_for(path).or_else(|| named(path))
+}
