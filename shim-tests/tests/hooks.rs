@@ -50,6 +50,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_pwritev"], "pwritev pwritev64"),
     (&["SYS_preadv2"], "preadv2 preadv64v2"),
     (&["SYS_pwritev2"], "pwritev2 pwritev64v2"),
+    (&["SYS_lseek"], "lseek lseek64 __lseek llseek"),
     (&["SYS_ioctl"], "ioctl"),
     (&["SYS_close"], "close __close mq_close"),
     (&["SYS_close_range"], "close_range closefrom"),

@@ -251,6 +251,16 @@ extern "C" fn write_vector_at(
     }
 }
 
+/// lseek(2) on a tunnel or a descriptor of the view.
+#[cold]
+#[inline(never)]
+fn seek(fd: c_int, whence: c_int, host: impl FnOnce() -> off64_t) -> off64_t {
+    match view::seek(fd, whence) {
+        None => host(),
+        Some(answer) => errno::give(answer) as off64_t,
+    }
+}
+
 /// Number of bytes that eventfd_read and eventfd_write transfer.
 const WORD: size_t = size_of::<u64>();
 
@@ -422,6 +432,18 @@ hooks! {
     fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
         let host = || view_or(is_special(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(__pwrite64(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+    }
+    fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek {
+        if is_special(fd) { seek(fd, whence, || real!(lseek(fd, offset, whence))) } else { real!(lseek(fd, offset, whence)) }
+    }
+    fn lseek64(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_lseek64 {
+        if is_special(fd) { seek(fd, whence, || real!(lseek64(fd, offset, whence))) } else { real!(lseek64(fd, offset, whence)) }
+    }
+    fn __lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek_alias {
+        if is_special(fd) { seek(fd, whence, || real!(__lseek(fd, offset, whence))) } else { real!(__lseek(fd, offset, whence)) }
+    }
+    fn llseek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_llseek {
+        if is_special(fd) { seek(fd, whence, || real!(llseek(fd, offset, whence))) } else { real!(llseek(fd, offset, whence)) }
     }
     fn eventfd_read(fd: c_int, value: *mut u64) -> c_int => my_eventfd_read {
         // SAFETY: `value` is the caller's number, which has WORD bytes.

@@ -41,6 +41,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_pwritev => rw::my_pwritev64(fd, b as _, c as c_int, d as _),
             libc::SYS_preadv2 => rw::my_preadv64v2(fd, b as _, c as c_int, d as _, f as c_int),
             libc::SYS_pwritev2 => rw::my_pwritev64v2(fd, b as _, c as c_int, d as _, f as c_int),
+            libc::SYS_lseek => rw::my_lseek64(fd, b as _, c as c_int) as isize,
             libc::SYS_ioctl => ioctl::my_ioctl(fd, b as _, c as _) as isize,
             libc::SYS_close => close::my_close(fd) as isize,
             libc::SYS_close_range => close::my_close_range(a as _, b as _, c as c_int) as isize,

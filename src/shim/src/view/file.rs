@@ -176,6 +176,30 @@ pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
     }
 }
 
+/// lseek(2) of a descriptor of the view to somewhere else than a given offset: no such file has
+/// holes, and its end is where stat(2) says. `None` says that the kernel's own call follows.
+#[cold]
+pub fn seek(fd: c_int, whence: c_int) -> Option<Result<i64, Errno>> {
+    let marks = table::marks(fd)?;
+    if marks & mark::DIRECTORY != 0 || matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
+        return None;
+    }
+    let answer = errno::keep(|| {
+        fence(|| {
+            let Some(path) = path_of(fd) else {
+                return Ok(None);
+            };
+            let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
+            let file = file_at(&tree, &path)?;
+            match file.end().filter(|_| whence == libc::SEEK_END) {
+                Some(end) => sys::seek(fd, end, libc::SEEK_SET).map(|at| Some(at as i64)),
+                None => Err(Errno(libc::EINVAL)),
+            }
+        })
+    });
+    answer.transpose()
+}
+
 /// The file of the view at a path that was opened before. ENODEV says that its link is gone.
 fn file_at(tree: &Tree<'_>, path: &PathBuf) -> Result<view::File, Errno> {
     match tree.walk(path.bytes(), true) {

@@ -32,7 +32,7 @@ mod status;
 mod stdio;
 
 pub use directory::{entered, moved, working_directory, works_there};
-pub use file::{adopt, duplicated, open, read, write, Source};
+pub use file::{adopt, duplicated, open, read, seek, write, Source};
 pub use names::shown;
 pub use paths::{
     changed, granted, may_begin_in, real_path, redirect_directory, redirect_watch, root_of, target,

@@ -40,6 +40,24 @@ pub fn find<T>(
     follow: bool,
     run: impl FnOnce(&Tree<'static>, Result<Found, Errno>) -> Result<T, Errno>,
 ) -> Option<Result<T, Errno>> {
+    find_any(dir, path, follow, |tree, found| match found {
+        Ok(Found {
+            node: Node::Machine,
+            is_moved: false,
+            ..
+        }) => Ok(None),
+        found => run(tree, found).map(Some),
+    })
+}
+
+/// The same as [`find`], but what only the machine can answer comes to `run`, too, which then says
+/// None where the machine is to be asked with the program's own arguments.
+pub fn find_any<T>(
+    dir: c_int,
+    path: *const c_char,
+    follow: bool,
+    run: impl FnOnce(&Tree<'static>, Result<Found, Errno>) -> Result<Option<T>, Errno>,
+) -> Option<Result<T, Errno>> {
     let found = errno::keep(|| {
         fence(|| {
             let text = uaccess::c_string(path)?;
@@ -47,16 +65,13 @@ pub fn find<T>(
             let Some(tree) = names::tree() else {
                 return Ok(None);
             };
-            let found = match tree.walk(whole.bytes(), follow) {
-                Ok((_, Node::Machine)) if !is_moved => return Ok(None),
-                Ok((path, node)) => Ok(Found {
-                    path,
-                    node,
-                    is_moved,
-                }),
-                Err(e) => Err(e),
-            };
-            run(&tree, found).map(Some)
+            let found = tree.walk(whole.bytes(), follow);
+            let found = found.map(|(path, node)| Found {
+                path,
+                node,
+                is_moved,
+            });
+            run(&tree, found)
         })
     });
     found.transpose()

@@ -1,7 +1,7 @@
 //! What cannot be done in the view: making and removing names, and extended attributes.
 #![forbid(unsafe_code)]
 
-use super::paths::find;
+use super::paths::{find, find_any, Found};
 use crate::{errno, uaccess};
 use libc::{c_char, c_int, ssize_t};
 use memtun_abi::Errno;
@@ -49,27 +49,25 @@ pub fn making(
     path: *const c_char,
     host: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let verdict = find(dir, path, false, |tree, found| {
-        let text = uaccess::c_string(path)?;
-        let slash = text.iter().rposition(|b| *b == b'/');
-        match found {
-            Ok(found) => match found.node {
-                Node::Machine => {
-                    // A name that nobody has yet is the machine's, but the directory may not be.
-                    let slash = found.path.bytes().iter().rposition(|b| *b == b'/');
-                    let above = &found.path.bytes()[..slash.unwrap_or(0)];
-                    match tree.walk(above, true) {
-                        Ok((_, Node::Directory(_))) => Err(refusal(above)),
-                        _ => Ok(found.path),
-                    }
-                }
-                _ => Err(Errno(libc::EEXIST)),
-            },
-            Err(Errno(libc::ENOENT)) => match tree.walk(&text[..slash.unwrap_or(0)], true) {
-                Ok((above, Node::Directory(_))) => Err(refusal(above.bytes())),
-                _ => Err(Errno(libc::ENOENT)),
-            },
-            Err(e) => Err(e),
+    let verdict = find_any(dir, path, false, |tree, found| {
+        let (above, is_moved) = match found {
+            Ok(Found {
+                path,
+                node: Node::Machine,
+                is_moved,
+            }) => (path, is_moved),
+            Ok(_) => return Err(Errno(libc::EEXIST)),
+            Err(Errno(libc::ENOENT)) => {
+                let text = uaccess::c_string(path)?;
+                (PathBuf::concat(&[text])?, false)
+            }
+            Err(e) => return Err(e),
+        };
+        // A name that nobody has yet is the machine's, but the directory may not be.
+        let slash = above.bytes().iter().rposition(|b| *b == b'/');
+        match tree.walk(&above.bytes()[..slash.unwrap_or(0)], true) {
+            Ok((above, Node::Directory(_))) => Err(refusal(above.bytes())),
+            _ => Ok(is_moved.then_some(above)),
         }
     });
     decide(verdict, dir, path, host)

@@ -77,6 +77,14 @@ impl File {
         }
     }
 
+    /// Returns the offset in bytes of its end for lseek(2); None where that cannot be sought.
+    pub fn end(&self) -> Option<i64> {
+        match self.kind {
+            FileKind::Net(_) => None,
+            _ => Some(self.size()),
+        }
+    }
+
     /// Is it read once, from its beginning? Behind that there is nothing, however little was read.
     pub fn is_read_at_once(&self) -> bool {
         matches!(self.kind, FileKind::Setting(..))
