@@ -66,6 +66,12 @@ pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> 
     if may_lead_into_view(paths, dir, path) {
         return Route::View;
     }
+    past_view(paths, devices, dir, path)
+}
+
+/// The same as [`before`] for a path that does not lead into the view.
+#[inline]
+pub fn past_view(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
         Some(last) => &path[..last + 1],
         None => return Route::Host,

@@ -14,6 +14,11 @@ pub struct Failure {
     pub text: Option<Cow<'static, str>>,
     /// Where in the request the attribute at fault begins, in bytes (NLMSGERR_ATTR_OFFS).
     pub offset: Option<u32>,
+    /// What the attribute at fault may be: the attributes of NLMSGERR_ATTR_POLICY.
+    pub policy: Option<Vec<u8>>,
+    /// Number of an attribute that is missing (NLMSGERR_ATTR_MISS_TYPE), and where the attribute
+    /// begins that should hold it (NLMSGERR_ATTR_MISS_NEST), None for the message itself.
+    pub missing: Option<(u32, Option<u32>)>,
 }
 
 impl Failure {
@@ -23,6 +28,8 @@ impl Failure {
             errno: Errno(errno),
             text: None,
             offset: None,
+            policy: None,
+            missing: None,
         }
     }
 
@@ -38,6 +45,19 @@ impl Failure {
     pub fn at(self, offset: usize) -> Failure {
         Failure {
             offset: Some(offset as u32),
+            ..self
+        }
+    }
+
+    /// Names what the attribute at fault may be.
+    pub fn with_policy(self, policy: Option<Vec<u8>>) -> Failure {
+        Failure { policy, ..self }
+    }
+
+    /// Names an attribute of the message that is missing.
+    pub fn misses(self, kind: u16) -> Failure {
+        Failure {
+            missing: Some((kind.into(), None)),
             ..self
         }
     }

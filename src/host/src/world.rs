@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::devices::Devices;
+use memtun_stack::address::Head;
 use memtun_stack::{Address, Link, Neighbour, Route, Rule, State};
 
 /// Something of the machine's, with the message of the machine's kernel that described it. That
@@ -38,6 +39,9 @@ pub struct Event {
     pub group: u8,
     /// The message.
     pub message: Vec<u8>,
+    /// Port of a listener that is not told, because it has been answered with the message itself
+    /// (NLM_F_ECHO); 0 for none.
+    pub except: u32,
 }
 
 /// A network namespace as one question finds it.
@@ -62,6 +66,25 @@ pub struct World<'w> {
 }
 
 impl World<'_> {
+    /// Tells the listeners of a group (RTNLGRP_*) a message.
+    pub fn tell(&mut self, group: u32, message: Vec<u8>) {
+        self.events.push(Event {
+            group: group as u8,
+            message,
+            except: 0,
+        });
+    }
+
+    /// Returns the head of an event that the asker's request caused: with its port and number.
+    pub fn caused(&self, kind: u16, flags: u16) -> Head {
+        Head {
+            kind,
+            flags,
+            sequence: self.sequence,
+            port: self.port,
+        }
+    }
+
     /// Returns the link of an index, the machine's as well.
     pub fn link(&self, index: u32) -> Option<&Link> {
         let machine = self.machine.links.iter().map(|own| &own.item);

@@ -38,7 +38,12 @@ fn say(interface: &InterfaceState, what: std::fmt::Arguments<'_>, errno: Errno) 
 /// `number` is the number that the program gave.
 #[cold]
 pub fn request(interface: &InterfaceState, row: &Request, number: u32) -> Errno {
-    let errno = errno_of(row.answer);
+    refused(interface, row, number, errno_of(row.answer))
+}
+
+/// The same for a request that is supported, but not with the argument that it got.
+#[cold]
+pub fn refused(interface: &InterfaceState, row: &Request, number: u32, errno: Errno) -> Errno {
     match row.name {
         _ if !is_new(number, interface) => errno,
         "" => say(interface, format_args!("request {number:#x}"), errno),

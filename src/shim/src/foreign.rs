@@ -70,7 +70,7 @@ pub fn look_at(first: i32, last: i32) {
 /// of date.
 #[inline]
 pub fn is_new(fd: i32) {
-    if fd >= 0 && table::is_special(fd) {
+    if fd >= 0 && table::is_ours(fd) {
         is_still_special(fd);
     }
 }

@@ -52,6 +52,15 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     )
 }
 
+/// The same as [`before`] for a path that may lead into the view and does not.
+#[cold]
+pub fn past_view(dir: i32, path: *const c_char) -> Route {
+    look(
+        || uaccess::c_string(path),
+        |config, path| path::past_view(&Own, &config.devices, dir, path),
+    )
+}
+
 /// Looks again after the host's call failed. This finds a symbolic link of any name to a device
 /// that does not exist.
 #[cold]

@@ -1,6 +1,7 @@
 //! The calls of this process that concern an interface but not a tunnel: requests about interfaces
 //! on ordinary sockets, and socket options that name an interface.
 
+use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::net;
 use crate::table::OwnTunnels;
@@ -68,9 +69,10 @@ fn call<'c>(
     socket: &'c Descriptor,
     request: c_ulong,
     arg: *mut c_void,
-) -> SocketCall<'c, Descriptor, OwnMemory> {
+) -> SocketCall<'c, Descriptor, OwnMemory, OwnHost> {
     SocketCall {
         net,
+        host: &OwnHost,
         local: &OwnTunnels,
         socket,
         memory: &OwnMemory,

@@ -1,4 +1,5 @@
-//! Which descriptors of this process are tunnels: a cache of what the kernel knows.
+//! Which descriptors of this process are tunnels or sockets of rtnetlink: a cache of what the
+//! kernel knows.
 //!
 //! There is one word per descriptor number, so that a call on any other descriptor costs one load
 //! and a branch: no lock and no system call, and it is safe in a signal handler. The words lead to
@@ -36,9 +37,11 @@ static BOUND: AtomicU32 = AtomicU32::new(0);
 /// Upper bound of the bound descriptors' numbers.
 static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
-/// Bit of a word that says that the descriptor is no tunnel, but one of a file or a directory of
-/// the net's view (see the module `view`). The word is negative then, as a signed number.
-const MARK: u32 = 1 << 31;
+/// The word of a descriptor that is a netlink socket.
+const NETLINK: u32 = 1 << 31;
+/// Bits of the word of a descriptor that is one of a file or a directory of the net's view (see the
+/// module `view`).
+const MARK: u32 = 1 << 30 | NETLINK;
 /// Number of descriptors that are marked now.
 static MARKED: AtomicU32 = AtomicU32::new(0);
 
@@ -110,7 +113,7 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
-/// The word of a descriptor: 0, or 1 + the index of its slot.
+/// The word of a descriptor: 0, 1 + the index of its slot, or NETLINK.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
     place(fd).map_or(0, |word| word.load(Relaxed))
@@ -120,12 +123,6 @@ fn word(fd: i32) -> u32 {
 #[inline(always)]
 pub fn is_tunnel(fd: i32) -> bool {
     word(fd) as i32 > 0
-}
-
-/// Is this descriptor a tunnel, or one of the view?
-#[inline(always)]
-pub fn is_special(fd: i32) -> bool {
-    word(fd) != 0
 }
 
 /// Is any descriptor one of the view?
@@ -138,7 +135,7 @@ pub fn any_marked() -> bool {
 #[inline]
 pub fn marks(fd: i32) -> Option<u32> {
     match word(fd) {
-        word if word & MARK != 0 => Some(word & !MARK),
+        word if word & MARK == MARK => Some(word & !MARK),
         _ => None,
     }
 }
@@ -158,7 +155,7 @@ pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
     if place
         .compare_exchange(old, MARK | marks, AcqRel, Relaxed)
         .is_ok()
-        && old == 0
+        && old & MARK != MARK
     {
         MARKED.fetch_add(1, Relaxed);
     }
@@ -168,7 +165,7 @@ pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
 /// Takes a mark's bit away from a descriptor of the view. Returns whether it was there.
 pub fn clear(fd: i32, bit: u32) -> bool {
     let Some(place) = place(fd) else { return false };
-    let without = |word: u32| (word & MARK != 0 && word & bit != 0).then_some(word & !bit);
+    let without = |word: u32| (word & MARK == MARK && word & bit != 0).then_some(word & !bit);
     place.fetch_update(AcqRel, Relaxed, without).is_ok()
 }
 
@@ -176,8 +173,40 @@ pub fn clear(fd: i32, bit: u32) -> bool {
 pub fn unmark(fd: i32) {
     let Some(place) = place(fd) else { return };
     let word = place.load(Relaxed);
-    if word & MARK != 0 && place.compare_exchange(word, 0, AcqRel, Relaxed).is_ok() {
+    if word & MARK == MARK && place.compare_exchange(word, 0, AcqRel, Relaxed).is_ok() {
         MARKED.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Is this descriptor a netlink socket that this library answers? Nothing is entered or taken out
+/// when a descriptor is closed, so whoever gets a yes asks the kernel as well.
+#[inline(always)]
+pub fn is_netlink(fd: i32) -> bool {
+    word(fd) == NETLINK
+}
+
+/// Is this descriptor a tunnel, a netlink socket or one of the view?
+#[inline(always)]
+pub fn is_ours(fd: i32) -> bool {
+    word(fd) != 0
+}
+
+/// Enters a netlink socket under a descriptor. A vfork child may do so, because its parent asks the
+/// kernel before it believes this.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
+    let _ = make_place(fd)?.compare_exchange(0, NETLINK, AcqRel, Relaxed);
+    Ok(())
+}
+
+/// Forgets that a descriptor is a netlink socket.
+pub fn forget_netlink(fd: i32) {
+    if process::owns_memory() {
+        if let Some(word) = place(fd) {
+            let _ = word.compare_exchange(NETLINK, 0, AcqRel, Relaxed);
+        }
     }
 }
 
@@ -428,8 +457,8 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
-        0 => drop(BOUND.fetch_add(1, Relaxed)),
-        marked if marked & MARK != 0 => {
+        0 | NETLINK => drop(BOUND.fetch_add(1, Relaxed)),
+        marked if marked & MARK == MARK => {
             MARKED.fetch_sub(1, Relaxed);
             BOUND.fetch_add(1, Relaxed);
         }
@@ -446,8 +475,8 @@ pub fn unbind(fd: i32) -> Option<Held> {
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
-        0 => {}
-        marked if marked & MARK != 0 => drop(MARKED.fetch_sub(1, Relaxed)),
+        0 | NETLINK => {}
+        marked if marked & MARK == MARK => drop(MARKED.fetch_sub(1, Relaxed)),
         old => {
             BOUND.fetch_sub(1, Relaxed);
             release_name(old - 1);

@@ -248,13 +248,12 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
 }
 
-/// Returns the message inside a message of the state's file that says that something of the
-/// machine's is hidden; None when it is another message.
-pub(crate) fn hidden_of<'m>(message: &Message<'m>) -> Option<Message<'m>> {
-    if message.kind != HIDDEN {
-        return None;
-    }
-    Messages(message.body).next()
+/// Returns what a message of the state's file hides of the machine; None when it is about something
+/// else.
+pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
+    (message.kind == HIDDEN)
+        .then(|| Messages(message.body).next())
+        .flatten()
 }
 
 /// Has the net a host: something that [`State::load`] would read? This costs one load.
@@ -263,28 +262,57 @@ pub fn is_there(net: &NetDir) -> bool {
     net.host_epoch.load(Acquire) != 0
 }
 
+/// Returns the bits of the groups that the netlink socket with this inode has joined, as
+/// [`Listener::groups`]; 0 when it has joined none. Allocates nothing.
+///
+/// # Errors
+///
+/// The same as [`each_message`].
+pub fn groups_of(net: &NetDir, inode: u64) -> Result<u64, Errno> {
+    let mut groups = 0;
+    each_message(net, |message| {
+        let word = |at: usize| {
+            let bytes = message.body.get(at..at + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let found = message.kind == LISTENER && word(4) == Some(inode);
+        if found {
+            groups = word(12).unwrap_or(0);
+        }
+        !found
+    })?;
+    Ok(groups)
+}
+
 /// Reads the file of the state part by part into `room`. Returns false where there is none.
 fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
-    /// Number of host processes that may follow one another while this reads.
+    let Some(file) = open(net)? else {
+        return Ok(false);
+    };
+    let mut at = 0;
+    loop {
+        match sys::pread(file.raw(), room, at)? {
+            0 => return Ok(true),
+            n => each(&room[..n]),
+        }
+        at += room.len() as u64;
+    }
+}
+
+/// Opens the file of the state. None means that there is none yet.
+fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
+    /// Number of host processes that may follow one another while this tries.
     const TRIES: usize = 16;
     for _ in 0..TRIES {
         let epoch = net.host_epoch.load(Acquire);
         if epoch == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        let file = match net.open_stack(epoch) {
-            Ok(file) => file,
+        match net.open_stack(epoch) {
+            Ok(file) => return Ok(Some(file)),
             // Another host process has taken over and removed the file of the one before.
-            Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => continue,
+            Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
             Err(e) => return Err(e),
-        };
-        let mut at = 0;
-        loop {
-            match sys::pread(file.raw(), room, at)? {
-                0 => return Ok(true),
-                n => each(&room[..n]),
-            }
-            at += room.len() as u64;
         }
     }
     Err(Errno(libc::EAGAIN))
@@ -305,11 +333,9 @@ pub fn each_message(
     net: &NetDir,
     mut each: impl FnMut(&Message<'_>) -> bool,
 ) -> Result<bool, Errno> {
-    let epoch = net.host_epoch.load(Acquire);
-    if epoch == 0 {
+    let Some(file) = open(net)? else {
         return Ok(false);
-    }
-    let file = net.open_stack(epoch)?;
+    };
     let mut room = [0; LONGEST];
     let mut at = 0;
     loop {

@@ -135,6 +135,15 @@ impl<'b> Attributes<'b> {
         }
     }
 
+    /// Reads the attributes that lie from `from` to `to` in the bytes. Their places are counted
+    /// from the beginning of the bytes. There are none where the places are impossible.
+    pub fn between(bytes: &'b [u8], from: usize, to: usize) -> Attributes<'b> {
+        Attributes {
+            bytes: bytes.get(..to).unwrap_or(&[]),
+            at: from,
+        }
+    }
+
     /// Returns the last attribute of this number, as `nla_parse` does.
     pub fn get(&self, kind: u16) -> Option<Attribute<'b>> {
         self.clone().filter(|a| a.kind == kind).last()

@@ -15,6 +15,8 @@ pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
 pub(super) const BELL: &[u8] = b".memtun-bell-";
 /// Begins the name of a link's FIFO; the index of the interface follows.
 pub(super) const LINK: &[u8] = b".memtun-link-";
+/// Begins the name of a tunnel's packet filter; a number follows.
+pub(super) const FILTER: &[u8] = b".memtun-filter-";
 /// Begins the name of a file that is being made.
 pub(super) const NEW: &[u8] = b".memtun-new-";
 /// Begins the name of a deleted interface's state; a number follows.

@@ -29,16 +29,17 @@ impl NetDir {
             .any(|found| found == wanted)
     }
 
-    /// Did the net ever have an interface? This costs one load.
-    #[inline]
-    pub fn had_interfaces(&self) -> bool {
-        self.next_ifindex.load(Relaxed) > FIRST_IFINDEX
-    }
-
     /// May an interface of this net have, or have had, this index? An index that a program chose by
     /// TUNSETIFINDEX is not counted.
     pub fn knows_index(&self, ifindex: u32) -> bool {
         (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
+    }
+
+    /// Has this net, or had it ever, an interface? What a program asks about links, addresses and
+    /// routes is left to the machine until then.
+    #[inline]
+    pub fn had_interfaces(&self) -> bool {
+        self.next_ifindex.load(Relaxed) != FIRST_IFINDEX || self.changes.load(Relaxed) != 0
     }
 
     /// Adds a name to those that the net knows.

@@ -6,6 +6,7 @@
 //! DIR/NAME                      InterfaceState, one per interface; no interface may be called `.memtun-...`
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
+//! DIR/.memtun-filter-NUMBER     the packet filter of a tunnel, as `struct sock_filter`s; only while it has one
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
 //! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
 //! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
@@ -22,6 +23,7 @@
 mod captured;
 mod directory;
 mod files;
+mod filters;
 mod history;
 mod host;
 mod images;

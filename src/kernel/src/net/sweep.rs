@@ -3,8 +3,8 @@
 
 use super::captured::is_capturer_alive;
 use super::{
-    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, HOST,
-    LINK, NEW, PRIVATE, SAID, STACK, STATE, TUNNEL, VIEW,
+    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
+    GONE, HOST, LINK, NEW, PRIVATE, SAID, STACK, STATE, TUNNEL, VIEW,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -65,6 +65,7 @@ impl NetDir {
             }
         }
         living.sort_unstable();
+        self.sweep_filters(&entries, &living);
         Ok(living)
     }
 
@@ -270,7 +271,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, LINK, GONE, SAID, HOST, STACK]
+    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK]
         .iter()
         .any(|kind| number_of(kind, entry).is_some())
     {

@@ -4,7 +4,7 @@ use super::stream;
 use crate::closing;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
-use crate::table::{any, any_marked, is_special};
+use crate::table::{any, any_marked, is_ours};
 use crate::view;
 use crate::waiting::epoll;
 use libc::{c_int, c_uint, FILE};
@@ -60,7 +60,7 @@ fn viewed(file: *mut FILE, host: impl FnOnce() -> c_int) -> c_int {
 
 hooks! {
     fn close(fd: c_int) -> c_int => my_close {
-        if is_special(fd) {
+        if is_ours(fd) {
             special(fd, || real!(close(fd)))
         } else {
             epoll::closed(fd);
@@ -109,7 +109,7 @@ hooks! {
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {
-        if is_special(fd) {
+        if is_ours(fd) {
             special(fd, || real!(__close(fd)))
         } else {
             epoll::closed(fd);

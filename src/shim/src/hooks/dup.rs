@@ -1,10 +1,10 @@
 //! Duplicating descriptors, and fcntl(2).
 
 use crate::real::{hooks, real};
-use crate::table::{any, any_marked, is_special, is_tunnel};
+use crate::table::{any, any_marked, is_netlink, is_ours, is_tunnel};
 use crate::view;
 use crate::waiting::epoll;
-use crate::{errno, foreign, ops};
+use crate::{errno, foreign, netlink, ops};
 use libc::{c_int, c_void};
 use memtun_abi::Errno;
 use memtun_calls::control::{self, Control};
@@ -44,8 +44,11 @@ fn refuse(e: c_int) -> c_int {
 fn done(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
         epoll::duplicated(old, new);
-        if any_marked() && (is_special(old) || is_special(new)) {
+        if any_marked() && (is_ours(old) || is_ours(new)) {
             view::duplicated(old, new);
+        }
+        if is_netlink(old) {
+            netlink::duplicated(new);
         }
         if any() && (is_tunnel(old) || is_tunnel(new)) {
             ops::duplicated(old, new);
@@ -69,8 +72,11 @@ fn about_to_replace(old: c_int, new: c_int) {
 fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         epoll::duplicated(fd, answer);
-        if any_marked() && is_special(fd) {
+        if any_marked() && is_ours(fd) {
             view::duplicated(fd, answer);
+        }
+        if is_netlink(fd) {
+            netlink::duplicated(answer);
         }
     }
     answer

@@ -21,6 +21,7 @@ pub mod rw;
 pub mod sandbox;
 pub mod search;
 pub mod signal;
+pub mod socket;
 pub mod splice;
 pub mod stat;
 pub mod stream;
@@ -49,6 +50,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     naming::HOOKS,
     search::HOOKS,
     receive::HOOKS,
+    socket::HOOKS,
     exec::HOOKS,
     wait::HOOKS,
     syscall::HOOKS,

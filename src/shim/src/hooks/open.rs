@@ -21,8 +21,15 @@ fn opening(
     mode: mode_t,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    match route::before(dir, path) {
-        Route::Host => {
+    let route = match route::before(dir, path) {
+        Route::View => match view::open(dir, path, flags, mode) {
+            Some(fd) => return fd,
+            None => route::past_view(dir, path),
+        },
+        route => route,
+    };
+    match route {
+        Route::Host | Route::View => {
             let fd = host();
             if fd < 0 && is_missing(Errno(errno::get())) {
                 return instead(dir, path, flags, fd);
@@ -40,14 +47,6 @@ fn opening(
         }
         Route::NotADirectory => errno::give::<c_int>(Err(Errno(libc::ENOTDIR))) as c_int,
         Route::Device => ours(flags, None),
-        Route::View => match view::open(dir, path, flags, mode) {
-            Some(fd) => fd,
-            None => {
-                let fd = host();
-                foreign::is_new(fd);
-                fd
-            }
-        },
     }
 }
 

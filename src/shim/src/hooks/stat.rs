@@ -4,7 +4,7 @@
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::table::is_special;
+use crate::table::is_ours;
 use crate::uaccess::OwnMemory;
 use crate::{chardev, errno, uaccess, view};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
@@ -38,20 +38,22 @@ fn look(
     if answer < 0 && errno::get() == libc::EFAULT {
         return answer;
     }
-    match route::afterwards(dir, path) {
+    let mut route = route::afterwards(dir, path);
+    if route == Route::View {
+        let failed = errno::get();
+        errno::set(before);
+        if let Some(answer) = viewed() {
+            return answer;
+        }
+        errno::set(failed);
+        route = errno::keep(|| route::past_view(dir, path));
+    }
+    match route {
         Route::Device if follow || !is_link(dir, path) => {
             errno::set(before);
             device()
         }
         Route::NotADirectory => fail(libc::ENOTDIR),
-        Route::View => {
-            let failed = errno::get();
-            errno::set(before);
-            viewed().unwrap_or_else(|| {
-                errno::set(failed);
-                answer
-            })
-        }
         _ => at_last(dir, path, follow, answer, device),
     }
 }
@@ -135,7 +137,7 @@ fn at<T: Copy>(
     flags: c_int,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if is_special(dir)
+    if is_ours(dir)
         && flags & libc::AT_EMPTY_PATH != 0
         && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty)
     {
@@ -190,10 +192,10 @@ hooks! {
         by_path(HERE, path, buf, false, || real!(lstat64(path, buf)))
     }
     fn fstat(fd: c_int, buf: *mut stat_t) -> c_int => my_fstat {
-        if is_special(fd) { special(fd, buf, || real!(fstat(fd, buf))) } else { real!(fstat(fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(fstat(fd, buf))) } else { real!(fstat(fd, buf)) }
     }
     fn fstat64(fd: c_int, buf: *mut stat64_t) -> c_int => my_fstat64 {
-        if is_special(fd) { special(fd, buf, || real!(fstat64(fd, buf))) } else { real!(fstat64(fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(fstat64(fd, buf))) } else { real!(fstat64(fd, buf)) }
     }
     fn fstatat(dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fstatat {
         at(dir, path, buf, flags, || real!(fstatat(dir, path, buf, flags)))
@@ -214,10 +216,10 @@ hooks! {
         by_path(HERE, path, buf, false, || real!(__lxstat64(version, path, buf)))
     }
     fn __fxstat(version: c_int, fd: c_int, buf: *mut stat_t) -> c_int => my_fxstat {
-        if is_special(fd) { special(fd, buf, || real!(__fxstat(version, fd, buf))) } else { real!(__fxstat(version, fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(__fxstat(version, fd, buf))) } else { real!(__fxstat(version, fd, buf)) }
     }
     fn __fxstat64(version: c_int, fd: c_int, buf: *mut stat64_t) -> c_int => my_fxstat64 {
-        if is_special(fd) { special(fd, buf, || real!(__fxstat64(version, fd, buf))) } else { real!(__fxstat64(version, fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(__fxstat64(version, fd, buf))) } else { real!(__fxstat64(version, fd, buf)) }
     }
     fn __fxstatat(version: c_int, dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fxstatat {
         at(dir, path, buf, flags, || real!(__fxstatat(version, dir, path, buf, flags)))
@@ -227,7 +229,7 @@ hooks! {
     }
     fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx_t) -> c_int => my_statx {
         let host = || real!(statx(dir, path, flags, mask, buf));
-        if is_special(dir) && flags & libc::AT_EMPTY_PATH != 0 && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty) {
+        if is_ours(dir) && flags & libc::AT_EMPTY_PATH != 0 && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty) {
             special_x(dir, buf, host)
         } else {
             let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;

@@ -9,7 +9,7 @@ use super::rw;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::table::{is_special, mark};
+use crate::table::{is_ours, mark};
 use crate::{closing, errno, fdinfo, ops, uaccess, view};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -416,7 +416,7 @@ hooks! {
         given_up(file, || reopening(path, mode, |path| real!(freopen64(path, mode, file))))
     }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE => my_fdopen {
-        match is_special(fd) {
+        match is_ours(fd) {
             true if is_tunnel(fd) => of_tunnel(fd, mode),
             true => of_view(fd, mode),
             false => real!(fdopen(fd, mode)),

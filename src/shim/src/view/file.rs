@@ -1,7 +1,7 @@
 //! Files of the view: opening, reading and writing them.
 #![forbid(unsafe_code)]
 
-use super::names::{self, named, NAME};
+use super::names::{self, named, question, NAME};
 use super::{directory, paths};
 use crate::errno::{self, fence};
 use crate::table::{self, mark};
@@ -9,7 +9,7 @@ use crate::{net, process, uaccess};
 use libc::{c_char, c_int, ssize_t};
 use memtun_abi::Errno;
 use memtun_kernel::policy::{Permission, Policy};
-use memtun_stack::ask::{self, Question, What};
+use memtun_stack::ask::What;
 use memtun_stack::view::{self, Node, Tree, Written};
 use memtun_sys::{self as sys, Fd, PathBuf};
 use std::os::fd::AsFd;
@@ -301,31 +301,6 @@ pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> 
             let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
             question(What::Write, &[below, b"\0", bytes]).map(|()| taken)
         }
-    }
-}
-
-/// Puts a question to the host process.
-fn question(what: What, payload: &[&[u8]]) -> Result<(), Errno> {
-    let net = net::existing().ok_or(Errno(libc::ENODEV))?;
-    let question = Question {
-        what,
-        options: 0,
-        id: sys::random(),
-        port: 0,
-        family: 0,
-        request: 0,
-        uid: sys::effective_uid(),
-        pid: sys::getpid() as u32,
-    };
-    ask::ask(net, &Nobody, &question, payload, &mut |_| {})
-}
-
-/// Starts no host process.
-struct Nobody;
-
-impl ask::Start for Nobody {
-    fn start(&self, _: &memtun_kernel::net::NetDir) -> Result<(), Errno> {
-        Err(Errno(libc::ENOENT))
     }
 }
 

@@ -1,13 +1,50 @@
 //! What a path in the net, or that of a memory file, stands for.
 #![forbid(unsafe_code)]
 
+use crate::asking::{self, OwnHost};
 use crate::net;
 use crate::table::OwnTunnels;
+use memtun_abi::Errno;
+use memtun_calls::host::Host;
+use memtun_stack::ask::{self, Question, What};
+use memtun_stack::state;
 use memtun_stack::view::Tree;
+use memtun_sys as sys;
 
 /// The files of this process's net; `None` where everything is the machine's.
 pub fn tree() -> Option<Tree<'static>> {
-    Tree::new(net::existing()?, &OwnTunnels)
+    if !asking::is_there() {
+        return None;
+    }
+    let net = match OwnHost.is_isolated() {
+        // The host process has to say what is there instead of the machine's links.
+        true => {
+            let net = net::join().ok()?;
+            if !state::is_there(net) {
+                question(What::Links, &[]).ok()?;
+            }
+            net
+        }
+        false => net::existing()?,
+    };
+    Tree::new(net, &OwnTunnels)
+}
+
+/// Puts a question to the host process of the net, which is started where there is none.
+pub fn question(what: What, payload: &[&[u8]]) -> Result<(), Errno> {
+    let net = net::existing().ok_or(Errno(libc::ENODEV))?;
+    let (uid, pid) = OwnHost.program();
+    let question = Question {
+        what,
+        options: 0,
+        id: sys::random(),
+        port: 0,
+        family: 0,
+        request: 0,
+        uid,
+        pid,
+    };
+    ask::ask(net, OwnHost.start(), &question, payload, &mut |_| {})
 }
 
 /// What the name of the memory file behind such a descriptor begins with; the path follows.

@@ -14,7 +14,7 @@
 //! | `sysfs` | a link's own directory |
 //! | `procfs` | /proc/net |
 //! | [`sysctl`] | /proc/sys/net: the settings, and what may be written into them |
-//! | `write` | what writing does |
+//! | [`write`] | what writing does |
 //! | [`text`] | text without an allocation |
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub mod sysctl;
 mod sysfs;
 pub mod text;
 mod tree;
-mod write;
+pub mod write;
 
 pub use links::{Seen, Whose};
 pub use node::{Directory, File, Node};

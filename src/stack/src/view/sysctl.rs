@@ -65,7 +65,10 @@ const fn entry(name: &'static str, fresh: &'static str, kind: Kind) -> Entry {
 
 /// Ticks of the kernel in a second (CONFIG_HZ, of which most distributions take this one). Times
 /// are rounded to ticks.
-const HZ: i64 = 250;
+pub const HZ: i64 = 250;
+
+/// Bytes that a packet of an Ethernet frame takes (`SKB_TRUESIZE(ETH_FRAME_LEN)`).
+pub const PACKET: i64 = 2090;
 
 /// A value in the text that reading it gives: a number, or an IPv6 address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,7 +154,7 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
         Number => Value::number(int()?),
         NotNegative => Value::number(within(0, i32::MAX.into())?),
         Range(low, high) => Value::number(within(low.into(), high.into())?),
-        Packets => Value::number(within(0, i32::MAX as i128 / 2112)?),
+        Packets => Value::number(within(0, i128::from(i64::from(i32::MAX) / PACKET))?),
         Unsigned(low, high) => Value::number(within(low.into(), high.into())?),
         AddressMode => Value::number(within(0, 3)?),
         Seconds => Value::number(within(

@@ -21,7 +21,8 @@ use std::time::Instant;
 
 impl Interface {
     /// Puts a frame as it is into the program's read queue; when this returns, the program can read
-    /// it. It waits up to five seconds while the queue is full or the capturer is behind.
+    /// it, unless the program itself has set a filter (TUNSETTXFILTER, TUNATTACHFILTER) that drops
+    /// or cuts it. It waits up to five seconds while the queue is full or the capturer is behind.
     ///
     /// # Errors
     /// A packet that is refused is not queued.
@@ -237,8 +238,13 @@ impl Interface {
             }
         };
         let dir = self.net.dir();
+        let of = (queue.inode, &*queue.tunnel);
+        let left = dir.filter_inbound(state, of, &queue.program, frame, ethertype);
         if !dir.is_captured() {
-            return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
+            return match left {
+                Some(left) => Ok(self.push(queue, left, ethertype, wait.for_lock())?),
+                None => Ok(()),
+            };
         }
         let (lock, captured) = dir
             .lock_log(&self.state, frame.len(), wait)
@@ -246,7 +252,11 @@ impl Interface {
                 libc::EBADFD => Errno(libc::ENODEV).into(),
                 _ => refusal,
             })?;
-        let pushed = self.push(queue, frame, ethertype, wait.for_lock());
+        // What the filters drop or cut was whole on the network.
+        let pushed = match left {
+            Some(left) => self.push(queue, left, ethertype, wait.for_lock()),
+            None => Ok(()),
+        };
         // The record is written after the packet is queued. The program's answer still comes behind
         // it, because nobody writes to the log while the interface's lock is held.
         if captured && pushed.is_ok() {

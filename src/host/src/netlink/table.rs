@@ -1,0 +1,22 @@
+//! Who handles which type of message for which family (`rtnl_register`).
+#![forbid(unsafe_code)]
+
+use super::row::Row;
+use super::{address, route};
+
+const UNSPEC: u8 = libc::AF_UNSPEC as u8;
+
+/// The rows of each module.
+static ROWS: &[&[Row]] = &[address::ROWS, route::ROWS];
+
+/// Finds the row of a type: that of the family if it has the handler that is wanted, or else that
+/// of AF_UNSPEC.
+pub fn find(kind: u16, family: u8, dump: bool) -> Option<&'static Row> {
+    let of = |family: u8| {
+        ROWS.iter().copied().flatten().find(|row| {
+            let handler = if dump { row.dump } else { row.change };
+            row.kind == kind && row.family == family && handler.is_some()
+        })
+    };
+    of(family).or_else(|| of(UNSPEC))
+}
