@@ -53,8 +53,10 @@ pub mod mark {
     pub const WRITES: u32 = 2;
     /// It is a directory.
     pub const DIRECTORY: u32 = 4;
-    /// Its text was made when it was opened, and nobody has read it yet.
-    pub const FRESH: u32 = 8;
+    /// Its text could be made when it was opened.
+    pub const MADE: u32 = 8;
+    /// Its offset was set by lseek(2), so that the next read makes the text anew.
+    pub const SOUGHT: u32 = 16;
 }
 
 const FREE: u32 = 0;
@@ -167,6 +169,14 @@ pub fn clear(fd: i32, bit: u32) -> bool {
     let Some(place) = place(fd) else { return false };
     let without = |word: u32| (word & MARK == MARK && word & bit != 0).then_some(word & !bit);
     place.fetch_update(AcqRel, Relaxed, without).is_ok()
+}
+
+/// Adds a mark's bit to a descriptor of the view.
+pub fn set(fd: i32, bit: u32) {
+    if let Some(place) = place(fd) {
+        let with = |word: u32| (word & MARK == MARK).then_some(word | bit);
+        let _ = place.fetch_update(AcqRel, Relaxed, with);
+    }
 }
 
 /// Forgets that the descriptor is one of the view. A vfork child must not call this.

@@ -96,7 +96,10 @@ fn set(
     }
     let before = world.setting(&path(settings, of, entry.name));
     put(world, settings, of, entry.name, &value);
+    // What is set to the number that it has already has no consequences.
+    let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
     match (settings, entry.name) {
+        (Settings::Conf4 | Settings::Conf6, "forwarding" | "disable_ipv6") if same => {}
         (Settings::Conf4, "forwarding") if is(b"all") => {
             // A router does not believe redirects (`inet_forward_change`).
             let redirects: &[u8] = if value == b"0" { b"1" } else { b"0" };

@@ -206,7 +206,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if on && interface.attached_queues() == 0 {
                     return Err(Errno(libc::EPERM));
                 }
-                interface.carrier.store(on as u32, Relaxed);
+                interface.set_carrier(on);
             }
             TUNSETTXFILTER => {
                 let _lock = self.net.lock()?;

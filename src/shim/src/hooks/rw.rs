@@ -255,8 +255,8 @@ extern "C" fn write_vector_at(
 /// lseek(2) on a tunnel or a descriptor of the view.
 #[cold]
 #[inline(never)]
-fn seek(fd: c_int, whence: c_int, host: impl FnOnce() -> off64_t) -> off64_t {
-    match view::seek(fd, whence) {
+fn seek(fd: c_int, offset: off64_t, whence: c_int, host: impl FnOnce() -> off64_t) -> off64_t {
+    match view::seek(fd, offset, whence) {
         None => host(),
         Some(answer) => errno::give(answer) as off64_t,
     }
@@ -461,16 +461,16 @@ hooks! {
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek {
-        if is_ours(fd) { seek(fd, whence, || real!(lseek(fd, offset, whence))) } else { real!(lseek(fd, offset, whence)) }
+        if is_ours(fd) { seek(fd, offset, whence, || real!(lseek(fd, offset, whence))) } else { real!(lseek(fd, offset, whence)) }
     }
     fn lseek64(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_lseek64 {
-        if is_ours(fd) { seek(fd, whence, || real!(lseek64(fd, offset, whence))) } else { real!(lseek64(fd, offset, whence)) }
+        if is_ours(fd) { seek(fd, offset, whence, || real!(lseek64(fd, offset, whence))) } else { real!(lseek64(fd, offset, whence)) }
     }
     fn __lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek_alias {
-        if is_ours(fd) { seek(fd, whence, || real!(__lseek(fd, offset, whence))) } else { real!(__lseek(fd, offset, whence)) }
+        if is_ours(fd) { seek(fd, offset, whence, || real!(__lseek(fd, offset, whence))) } else { real!(__lseek(fd, offset, whence)) }
     }
     fn llseek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_llseek {
-        if is_ours(fd) { seek(fd, whence, || real!(llseek(fd, offset, whence))) } else { real!(llseek(fd, offset, whence)) }
+        if is_ours(fd) { seek(fd, offset, whence, || real!(llseek(fd, offset, whence))) } else { real!(llseek(fd, offset, whence)) }
     }
     fn eventfd_read(fd: c_int, value: *mut u64) -> c_int => my_eventfd_read {
         // SAFETY: `value` is the caller's number, which has WORD bytes.

@@ -12,7 +12,7 @@ use std::ffi::{CStr, CString};
 const HERE: c_int = libc::AT_FDCWD;
 
 /// GLOB_ALTDIRFUNC of glob.h: the functions in the caller's struct are used.
-const OWN_FUNCTIONS: c_int = 1 << 6;
+const OWN_FUNCTIONS: c_int = 1 << 9;
 
 /// `glob_t` of glob.h.
 #[repr(C)]

@@ -109,7 +109,7 @@ fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
 /// stream serves otherwise.
 fn of_view(fd: c_int, mode: *const c_char) -> *mut FILE {
     let marks = crate::table::marks(fd).unwrap_or(0);
-    if marks & mark::WRITES == 0 && marks & mark::FRESH != 0 {
+    if marks & mark::WRITES == 0 && marks & mark::MADE != 0 {
         return real!(fdopen(fd, mode));
     }
     with_functions(fd, mode, seek_view)

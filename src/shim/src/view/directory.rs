@@ -112,6 +112,11 @@ fn make_entry(here: &PathBuf, name: &[u8], sort: Sort<'_>) -> Result<(), Errno> 
             sys::symlink(PathBuf::concat(&[target])?.cstr(), path.cstr())
         }
         Sort::File(_) => {
+            // A file that is there stays as it is, because somebody may watch it.
+            let there = sys::fstatat(libc::AT_FDCWD, path.cstr(), libc::AT_SYMLINK_NOFOLLOW);
+            if there.is_ok_and(|st| sys::is_kind(&st, libc::S_IFREG)) {
+                return Ok(());
+            }
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
             match sys::open(path.cstr(), flags, 0o600) {
                 Err(Errno(libc::EISDIR | libc::ELOOP)) => {

@@ -71,12 +71,14 @@ fn open_file(
     if flags & libc::O_PATH == 0 && refused {
         return Err(Errno(libc::EACCES));
     }
-    let memory = sys::memory_file(PathBuf::concat(&[NAME, path])?.cstr(), libc::MFD_CLOEXEC)?;
+    let index = memtun_abi::Decimal::new(file.index().into());
+    let name = PathBuf::concat(&[NAME, index.as_bytes(), b":", path])?;
+    let memory = sys::memory_file(name.cstr(), libc::MFD_CLOEXEC)?;
     let made = match reads {
         true => tree.read(file, &mut |part| write_all(memory.raw(), part)),
         false => Ok(()),
     };
-    let fresh = if made.is_ok() { mark::FRESH } else { 0 };
+    let made = if made.is_ok() { mark::MADE } else { 0 };
     // Opened by its name, the kernel keeps to the way in which it may be used.
     let opened = again(memory.raw(), flags & HOW | flags & libc::O_PATH);
     let fd = match opened {
@@ -98,7 +100,7 @@ fn open_file(
         } else {
             0
         };
-        let _ = table::mark_as(fd, reads | writes | fresh);
+        let _ = table::mark_as(fd, reads | writes | made);
     }
     Ok(fd)
 }
@@ -129,13 +131,33 @@ fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
 pub fn path_of(fd: c_int) -> Option<PathBuf> {
     let mut room = [0; 512];
     let path = sys::path_of_fd(fd, &mut room).ok();
-    let found = path
-        .and_then(named)
-        .and_then(|path| PathBuf::concat(&[path]).ok());
+    let found = path.and_then(|path| named_now(path));
     if found.is_none() && process::owns_memory() {
         table::unmark(fd);
     }
     found
+}
+
+/// The path of the file behind a memory file now: its link may have another name than it had when
+/// the file was opened.
+fn named_now(path: &[u8]) -> Option<PathBuf> {
+    let (index, path) = names::indexed(path)?;
+    let link = path
+        .strip_prefix(b"/sys/devices/virtual/net/")
+        .filter(|_| index != 0);
+    let name = link.and_then(|_| names::tree()?.name_of(index));
+    match (link, name) {
+        (Some(rest), Some(name)) => {
+            let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let parts = [
+                b"/sys/devices/virtual/net/",
+                name.as_bytes(),
+                &rest[slash..],
+            ];
+            PathBuf::concat(&parts).ok()
+        }
+        _ => PathBuf::concat(&[path]).ok(),
+    }
 }
 
 /// Called before a read from a descriptor that is marked, from its own offset or from `offset`. The
@@ -156,13 +178,14 @@ pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
                 Some(offset) => offset,
                 None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
             };
-            if at == 0 && table::clear(fd, mark::FRESH) {
-                return Ok(None);
-            }
             let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
             let file = file_at(&tree, &path)?;
-            if at != 0 {
-                return Ok(file.is_read_at_once().then_some(0));
+            if at != 0 && file.is_read_at_once() {
+                return Ok(Some(0));
+            }
+            // A read that goes on where the last one ended gives what is left of its text.
+            if at != 0 && offset.is_none() && !table::clear(fd, mark::SOUGHT) {
+                return Ok(None);
             }
             let memory = again(fd, libc::O_RDWR | libc::O_CLOEXEC)?;
             sys::empty(memory.raw())?;
@@ -179,8 +202,11 @@ pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
 /// lseek(2) of a descriptor of the view to somewhere else than a given offset: no such file has
 /// holes, and its end is where stat(2) says. `None` says that the kernel's own call follows.
 #[cold]
-pub fn seek(fd: c_int, whence: c_int) -> Option<Result<i64, Errno>> {
+pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>> {
     let marks = table::marks(fd)?;
+    if whence == libc::SEEK_SET || whence == libc::SEEK_CUR && offset != 0 {
+        table::set(fd, mark::SOUGHT);
+    }
     if marks & mark::DIRECTORY != 0 || matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
         return None;
     }
@@ -200,10 +226,12 @@ pub fn seek(fd: c_int, whence: c_int) -> Option<Result<i64, Errno>> {
     answer.transpose()
 }
 
-/// The file of the view at a path that was opened before. ENODEV says that its link is gone.
+/// The file of the view at a path that was opened before. ENODEV says that its link is gone, and
+/// ENOENT the same of a setting.
 fn file_at(tree: &Tree<'_>, path: &PathBuf) -> Result<view::File, Errno> {
     match tree.walk(path.bytes(), true) {
         Ok((_, Node::File(file))) => Ok(file),
+        _ if path.bytes().starts_with(b"/proc/") => Err(Errno(libc::ENOENT)),
         _ => Err(Errno(libc::ENODEV)),
     }
 }
@@ -264,7 +292,6 @@ pub fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssiz
             if offset.is_none() {
                 sys::seek(fd, taken as i64, libc::SEEK_CUR)?;
             }
-            table::clear(fd, mark::FRESH);
             Ok(Some(taken))
         })
     });

@@ -6,8 +6,8 @@
 //! * A **file** that is opened becomes a memory file with the text, opened again through /proc so
 //!   that the kernel itself keeps to O_RDONLY and O_WRONLY. Its name says what it is
 //!   (`memtun:/sys/...`), so that the descriptor is known in whatever process it comes to. The
-//!   table marks it, and `read` and `write` come here for it: a read from the beginning makes the text
-//!   anew, as the kernel does, and a write is carried out at once.
+//!   table marks it, and `read` and `write` come here for it: a read from the beginning makes the
+//!   text anew, as the kernel does, and a write is carried out at once.
 //! * A **directory** that is opened is a real one in the net, made when it is needed with the
 //!   entries that it should have. So readdir, seekdir, fchdir, openat and what libc does by itself
 //!   work on it. A path that begins there, by descriptor or as the working directory, is mapped

@@ -47,7 +47,8 @@ pub fn question(what: What, payload: &[&[u8]]) -> Result<(), Errno> {
     ask::ask(net, OwnHost.start(), &question, payload, &mut |_| {})
 }
 
-/// What the name of the memory file behind such a descriptor begins with; the path follows.
+/// What the name of the memory file behind such a descriptor begins with; the index of the link
+/// whose file it is, a colon and the path follow.
 pub const NAME: &[u8] = b"memtun:";
 /// The same as /proc shows it, with what follows the name there.
 const SHOWN: &[u8] = b"/memfd:memtun:";
@@ -55,7 +56,15 @@ const DELETED: &[u8] = b" (deleted)";
 
 /// The path of the file of the view behind a memory file, whose path in /proc is given.
 pub fn named(path: &[u8]) -> Option<&[u8]> {
-    path.strip_prefix(SHOWN)?.strip_suffix(DELETED)
+    indexed(path).map(|(_, path)| path)
+}
+
+/// The same, with the index of the link whose file it is, 0 for none.
+pub fn indexed(path: &[u8]) -> Option<(u32, &[u8])> {
+    let text = path.strip_prefix(SHOWN)?.strip_suffix(DELETED)?;
+    let colon = text.iter().position(|b| *b == b':')?;
+    let index = std::str::from_utf8(&text[..colon]).ok()?.parse().ok()?;
+    Some((index, &text[colon + 1..]))
 }
 
 /// The path that a directory in the net stands for; `None` for any other path.

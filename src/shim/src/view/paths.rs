@@ -81,7 +81,10 @@ pub fn find_any<T>(
 /// for one of the view.
 fn absolute(dir: c_int, path: &[u8]) -> Result<(PathBuf, bool), Errno> {
     if path.first() == Some(&b'/') {
-        return Ok((PathBuf::concat(&[path])?, false));
+        // This is the root itself, whatever it is.
+        let root = [&b"/proc/self/root/"[..], b"/proc/thread-self/root/"];
+        let below = root.iter().find_map(|root| path.strip_prefix(*root));
+        return Ok((PathBuf::concat(&[b"/", below.unwrap_or(path)])?, false));
     }
     let mut room = [0; 1024];
     let start = match dir {

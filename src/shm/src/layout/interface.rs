@@ -121,6 +121,9 @@ pub struct InterfaceState {
     /// Time when the file system was last found to have no more room for history, in nanoseconds
     /// of CLOCK_MONOTONIC; 0 when it had room.
     pub log_found_full: AtomicU64,
+    /// How often the carrier has come, and how often it has gone (`carrier_up_count`,
+    /// `carrier_down_count` of the kernel).
+    pub carrier_changes: [AtomicU32; 2],
 }
 
 /// The destinations whose frames a tap takes (`struct tap_filter`).
@@ -187,6 +190,13 @@ impl InterfaceState {
         let flags = self.if_flags.load(Relaxed);
         let running = flags & IFF_UP != 0 && self.carrier.load(Relaxed) != 0;
         flags | if running { IFF_RUNNING } else { 0 }
+    }
+    /// Sets whether there is a carrier, and counts the change if it is one.
+    pub fn set_carrier(&self, on: bool) {
+        if self.carrier.swap(on.into(), Relaxed) != u32::from(on) {
+            let count = &self.carrier_changes[usize::from(!on)];
+            count.fetch_add(1, Relaxed);
+        }
     }
     /// Returns the hardware address; zeroes for a TUN.
     pub fn mac(&self) -> [u8; 6] {

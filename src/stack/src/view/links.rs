@@ -60,6 +60,8 @@ pub struct Seen {
     pub link_mode: u8,
     /// Has it a carrier?
     pub carrier: bool,
+    /// How often the carrier has come, and how often it has gone.
+    pub carrier_changes: [u32; 2],
     /// Its counters.
     pub counters: Counters,
     /// What the tun driver says; None for a declared link.
@@ -85,6 +87,7 @@ impl Seen {
             group: 0,
             link_mode: 0,
             carrier: interface.carrier.load(Relaxed) != 0,
+            carrier_changes: [0, 1].map(|at| interface.carrier_changes[at].load(Relaxed)),
             counters: Counters::of_interface(interface),
             driver: Some(Driver::of_interface(interface)),
         }
@@ -109,6 +112,7 @@ impl Seen {
             group: attributes.get(libc::IFLA_GROUP)?.u32()?,
             link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
             carrier: true,
+            carrier_changes: [0; 2],
             counters: Counters::default(),
             driver: None,
         })

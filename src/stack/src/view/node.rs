@@ -69,6 +69,14 @@ pub(super) enum Of {
 }
 
 impl File {
+    /// Returns the index of the link in whose own directory it is, 0 for none.
+    pub fn index(&self) -> u32 {
+        match &self.kind {
+            FileKind::Attribute(seen, ..) => seen.index,
+            _ => 0,
+        }
+    }
+
     /// Returns the length in bytes that stat(2) shows.
     pub fn size(&self) -> i64 {
         match self.kind {
@@ -358,6 +366,20 @@ impl Tree<'_> {
             }
         }
         text.end()
+    }
+
+    /// Was the secret set of which IPv6 addresses are made?
+    pub(super) fn has_secret(&self, settings: Settings, of: &Of) -> bool {
+        let secret = settings.entry(b"stable_secret");
+        let Some(path) = secret.and_then(|entry| key(settings, of, entry).ok()) else {
+            return false;
+        };
+        let mut found = false;
+        let _ = state::each_message(self.net, |message| {
+            found = state::sysctl_of(message).is_some_and(|(own, _)| own == path.bytes());
+            !found
+        });
+        found
     }
 
     fn setting(

@@ -490,12 +490,18 @@ impl Tree<'_> {
     /// Appends the local addresses and the networks of the net as leaves, in the form in which
     /// programs look for them. How the kernel would compress the trie is not imitated.
     fn fib_trie(&self, text: &mut Text<'_>) -> Result<(), Errno> {
+        // Without rules of their own both tables are one trie, which is shown twice.
+        self.trie("Main:\n", text)?;
+        self.trie("Local:\n", text)
+    }
+
+    fn trie(&self, name: &str, text: &mut Text<'_>) -> Result<(), Errno> {
         let mut headed = false;
         state::each_message(self.net, |message| {
             if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
                 if let Some(line) = Line::of(message) {
                     if !headed {
-                        text.put(b"Local:\n");
+                        text.put(name.as_bytes());
                         headed = true;
                     }
                     let scope = match line.scope {

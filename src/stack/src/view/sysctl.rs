@@ -162,27 +162,24 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
             (i32::MAX as i64 / HZ).into(),
         )?),
         Ticks => {
-            // The kernel multiplies in 64 bits, and keeps 32 of them.
-            let ticks = (magnitude as i128 * i128::from(HZ) / 100) as u32 as i64;
-            let shown = ticks * 100 / HZ;
-            match negative {
-                true if shown == 0 || ticks > i64::from(i32::MAX) => Value::new(b"-0"),
-                true => Some(Value::number(-shown)),
-                false => Some(Value::number(shown)),
+            // The kernel multiplies in 64 bits, and keeps 32 of them; whatever is below 0 becomes
+            // one tick below it.
+            let ticks = (i128::from(magnitude) * i128::from(HZ) / 100) as u32;
+            match negative && magnitude > 0 {
+                true => Value::new(b"-0").ok_or(INVALID)?,
+                false => Value::number(i64::from(ticks) * 100 / HZ),
             }
-            .ok_or(INVALID)?
         }
         Milliseconds(least) => {
             if negative {
                 return Err(INVALID);
             }
-            let ticks = (i64::from(magnitude as u32) * HZ + 999) / 1000;
-            if i64::from(magnitude as u32) < least || ticks > i64::from(i32::MAX) {
+            // The kernel keeps 32 bits of the number, and takes what is negative then for no time.
+            let kept = magnitude as u32 as i32;
+            if kept < 0 || i64::from(kept) < least {
                 return Err(INVALID);
             }
-            if magnitude > u32::MAX.into() && magnitude as u32 == 0 {
-                return Err(INVALID);
-            }
+            let ticks = (i64::from(kept) * HZ + 999) / 1000;
             Value::number(ticks * 1000 / HZ)
         }
         Secret | ReadOnly => return Err(INVALID),

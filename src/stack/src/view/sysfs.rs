@@ -308,6 +308,9 @@ impl Tree<'_> {
                 while_up()?;
                 say!(text, "{}\n", u8::from(seen.carrier));
             }
+            "carrier_changes" => say!(text, "{}\n", seen.carrier_changes.iter().sum::<u32>()),
+            "carrier_up_count" => say!(text, "{}\n", seen.carrier_changes[0]),
+            "carrier_down_count" => say!(text, "{}\n", seen.carrier_changes[1]),
             "dev_id" => say!(text, "0x0\n"),
             "dormant" | "testing" => {
                 while_up()?;

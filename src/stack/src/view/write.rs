@@ -8,7 +8,6 @@ use super::sysfs::Inner;
 use super::tree::Tree;
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Longest description of a link in bytes (IFALIASZ less the NUL).
 const LONGEST_ALIAS: usize = 255;
@@ -34,8 +33,14 @@ impl Tree<'_> {
     pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
         match &file.kind {
             FileKind::Setting(settings, of, entry) => {
-                let _ = settings;
                 let accepted = sysctl::parse(entry.kind, bytes)?;
+                if entry.kind == sysctl::Kind::AddressMode
+                    && accepted.value.is_some_and(|value| value.bytes() == b"2")
+                    && !self.has_secret(*settings, of)
+                {
+                    // IN6_ADDR_GEN_MODE_STABLE_PRIVACY needs a secret.
+                    return Err(Errno(libc::EINVAL));
+                }
                 if let (Of::Link(seen), "mtu", Some(value)) = (of, entry.name, accepted.value) {
                     // IPv6's mtu cannot be above the link's.
                     let mtu = std::str::from_utf8(value.bytes()).ok();
@@ -110,8 +115,7 @@ impl Tree<'_> {
                 if !seen.is_up() {
                     return Err(INVALID);
                 }
-                let interface = interface()?;
-                interface.carrier.store(u32::from(value != 0), Relaxed);
+                interface()?.set_carrier(value != 0);
                 Ok(Written::Changed(done))
             }
             "netdev_group" => Ok(Written::Ask(done)),
