@@ -207,7 +207,7 @@ pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>>
     if whence == libc::SEEK_SET || whence == libc::SEEK_CUR && offset != 0 {
         table::set(fd, mark::SOUGHT);
     }
-    if marks & mark::DIRECTORY != 0 || matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
+    if marks & mark::DIRECTORY != 0 {
         return None;
     }
     let answer = errno::keep(|| {
@@ -217,6 +217,9 @@ pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>>
             };
             let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
             let file = file_at(&tree, &path)?;
+            if matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
+                return Ok(None);
+            }
             match file.end().filter(|_| whence == libc::SEEK_END) {
                 Some(end) => sys::seek(fd, end, libc::SEEK_SET).map(|at| Some(at as i64)),
                 None => Err(Errno(libc::EINVAL)),

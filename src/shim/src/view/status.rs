@@ -41,8 +41,12 @@ pub fn of_descriptor(fd: c_int) -> Option<Result<FileStat, Errno>> {
         };
         let (path, node) = match tree.walk(path.bytes(), false) {
             Ok(found) => found,
-            // It was removed while the descriptor is open.
-            Err(_) => return Ok(None),
+            // It was removed while the descriptor is open; nothing is in a directory then.
+            Err(_) => {
+                let mut left = FileStat::of(&sys::fstat(fd)?);
+                left.links = if marks & mark::DIRECTORY != 0 { 2 } else { 1 };
+                return Ok(Some(left));
+            }
         };
         status(&tree, &path, &node, false).map(Some)
     });
