@@ -173,6 +173,8 @@ impl NetDir {
             if new & IFF_UP != 0 {
                 self.link_is_up(interface, local);
             }
+        }
+        if old != new {
             self.announce();
         }
     }
