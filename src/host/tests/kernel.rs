@@ -73,7 +73,7 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                             let rounded = if left == u32::MAX {
                                 left
                             } else {
-                                (left + 9) / 10
+                                left.div_ceil(10)
                             };
                             bytes[at..at + 4].copy_from_slice(&rounded.to_ne_bytes());
                         }
@@ -193,7 +193,7 @@ fn run(seed: u64, steps: u32) {
                 strict = true;
                 requests::filtered(&mut random)
             }
-            0..=8 => requests::address(&mut random),
+            1..=8 => requests::address(&mut random),
             9..=15 => requests::route(&mut random),
             _ => {
                 strict = random.one_in(2);
@@ -204,7 +204,7 @@ fn run(seed: u64, steps: u32) {
         if request[4] == libc::RTM_GETROUTE as u8 && request[6] & 1 != 0 && engine.has_multipath() {
             continue;
         }
-        let what = format!("seed {seed} step {step}: {}", show(&[request.clone()]));
+        let what = format!("seed {seed} step {step}: {}", show(std::slice::from_ref(&request)));
         let theirs = normal(&send(&mut kernel, &request, strict), false);
         if request[4] != 16 {
             let ours = normal(&engine.send(&request, strict), false);
