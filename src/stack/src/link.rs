@@ -5,6 +5,7 @@
 use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
 use memtun_abi::uapi::IFF_TUN;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::{hardware_address, LONGEST_ADDRESS};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
@@ -152,6 +153,9 @@ impl Link {
     pub fn of_interface(interface: &InterfaceState) -> Link {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(Relaxed);
         let (stats, tap) = (&interface.stats, interface.is_tap());
+        let (address, len) = hardware_address(interface);
+        let mut broadcast = [0; LONGEST_ADDRESS];
+        broadcast[..6].fill(if tap { 0xff } else { 0 });
         Link {
             extra: Extra {
                 index: interface.ifindex.load(Relaxed),
@@ -160,12 +164,8 @@ impl Link {
                 mtu: interface.mtu.load(Relaxed),
                 txqueuelen: interface.txqueuelen.load(Relaxed),
                 link_type: interface.link_type.load(Relaxed) as u16,
-                address: if tap {
-                    interface.mac().to_vec()
-                } else {
-                    Vec::new()
-                },
-                broadcast: if tap { vec![0xff; 6] } else { Vec::new() },
+                address: address[..len].to_vec(),
+                broadcast: broadcast[..len].to_vec(),
                 ..Extra::default()
             },
             carrier: interface.carrier.load(Relaxed) != 0,
