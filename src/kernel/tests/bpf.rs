@@ -261,6 +261,21 @@ fn every_place_beside_the_frame_is_taken_where_the_kernel_takes_it() {
 }
 
 #[test]
+fn jumps_far_ahead_are_followed() {
+    let (socket, _other) = UnixDatagram::pair().unwrap();
+    for (distance, stores) in [(250, 1), (254, 1), (255, 0), (256, 1), (900, 0), (900, 1)] {
+        // The cell is stored before the jump, or only on the way that the jump leaves out.
+        let mut program = vec![stmt(if stores == 1 { 0x02 } else { 0x00 }, 3)];
+        program.push(stmt(0x05, distance));
+        program.extend(vec![stmt(0x02, 3); distance as usize]);
+        program.extend([stmt(0x60, 3), stmt(RET, 7)]);
+        let taken = attach(&socket, &program).is_ok();
+        assert_eq!(taken, stores == 1);
+        assert_eq!(taken, check(&program).is_some(), "{distance} {stores}");
+    }
+}
+
+#[test]
 fn a_program_that_is_too_long_or_empty_is_not_taken() {
     for (len, taken) in [
         (0, false),
