@@ -82,8 +82,11 @@ pub struct State {
     /// The tables of routes that there are, by family and number: one that was made stays when its
     /// last route is gone.
     pub tables: Vec<(u8, u32)>,
-    /// The rules that were added, and those that replace the kernel's own.
+    /// The rules, by ascending priority for each family, see `ruled`.
     pub rules: Vec<Rule>,
+    /// Are the rules of IPv4, and those of IPv6, all in `rules`? While they are not, the machine's
+    /// hold where it is seen, or else those of a new network namespace.
+    pub ruled: [bool; 2],
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
@@ -106,7 +109,7 @@ const TABLE: u16 = 0x1005;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
-const RULES: u16 = 2;
+const RULED: u16 = 2;
 const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
@@ -120,7 +123,7 @@ impl State {
         };
         to.message(ABOUT, 0, 0, 0)
             .u8(VIEW, (self.view == View::Isolated).into())
-            .u32(RULES, self.rules.len() as u32);
+            .attribute(RULED, &self.ruled.map(u8::from));
         for link in &self.links {
             link.write(&mut to, libc::RTM_NEWLINK);
         }
@@ -185,12 +188,10 @@ impl State {
         let body = message.body;
         match message.kind {
             ABOUT => {
-                let isolated = Attributes::new(body).get(VIEW)?.u8()? != 0;
-                self.view = if isolated {
-                    View::Isolated
-                } else {
-                    View::Merged
-                };
+                let attributes = Attributes::new(body);
+                let ruled = attributes.get(RULED)?.value;
+                self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
+                self.view = view_of(message)?;
             }
             libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
             libc::RTM_NEWADDR => self.addresses.push(Address::read(message)?),
@@ -198,11 +199,10 @@ impl State {
             libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
             libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
             SYSCTL => {
-                let attributes = Attributes::new(body);
-                let bytes = |kind| Some(attributes.get(kind)?.value.to_vec());
+                let (path, value) = sysctl_of(message)?;
                 self.sysctls.push(Sysctl {
-                    path: bytes(PATH)?,
-                    value: bytes(VALUE)?,
+                    path: path.to_vec(),
+                    value: value.to_vec(),
                 });
             }
             LISTENER => {
@@ -243,6 +243,28 @@ impl State {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Returns what a message of the state's file says of the view; None when it says nothing.
+pub(crate) fn view_of(message: &Message<'_>) -> Option<View> {
+    if message.kind != ABOUT {
+        return None;
+    }
+    let isolated = Attributes::new(message.body).get(VIEW)?.u8()? != 0;
+    Some(if isolated {
+        View::Isolated
+    } else {
+        View::Merged
+    })
+}
+
+/// Returns the path and the value of a message of the state's file; None when it is no sysctl.
+pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8])> {
+    if message.kind != SYSCTL {
+        return None;
+    }
+    let attributes = Attributes::new(message.body);
+    Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
 }
 
 /// Returns what a message of the state's file hides of the machine; None when it is about something

@@ -18,6 +18,7 @@ mod raw;
 mod socket;
 mod spawn;
 mod stat;
+mod view;
 
 pub use fd::*;
 pub use fs::*;
@@ -30,6 +31,7 @@ pub use raw::syscall;
 pub use socket::*;
 pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
+pub use view::*;
 
 use memtun_abi::Errno;
 use quiet::{may, Extra};
@@ -48,6 +50,14 @@ fn check(answer: isize) -> Result<usize, Errno> {
 pub fn getpid() -> i32 {
     // SAFETY: getpid(2) takes no arguments and touches no memory.
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
+}
+
+/// Is there a process of this id, whoever owns it (kill(2) without a signal)?
+pub fn process_exists(pid: i32) -> bool {
+    let args = [pid as usize, 0, 0, 0, 0, 0];
+    // SAFETY: kill(2) with signal 0 sends nothing and touches no memory.
+    let answer = check(unsafe { syscall(libc::SYS_kill, args) });
+    !matches!(answer, Err(Errno(libc::ESRCH)))
 }
 
 /// Returns the caller's thread id.

@@ -11,3 +11,4 @@ pub mod place;
 pub mod route;
 pub mod rule;
 pub mod sysctl;
+pub mod write;

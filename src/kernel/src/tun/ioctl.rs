@@ -208,7 +208,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if on && interface.attached_queues() == 0 {
                     return Err(Errno(libc::EPERM));
                 }
-                interface.carrier.store(on as u32, Relaxed);
+                interface.set_carrier(on);
                 self.net.announce();
             }
             TUNSETTXFILTER => {
