@@ -205,6 +205,15 @@ pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> Pat
     })
 }
 
+/// Compiles `tools/hold.c` and returns the path of the executable.
+pub fn hold() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let source = crate_dir().join("tools/hold.c");
+    PROGRAM
+        .get_or_init(|| compile(&source, "hold", &["-O2", "-D_GNU_SOURCE"], &[]))
+        .clone()
+}
+
 /// Compiles `users/NAME.c` and returns the path of the executable. If it uses the library, it finds
 /// it by LD_LIBRARY_PATH.
 pub fn user_program(name: &str) -> PathBuf {

@@ -10,6 +10,26 @@ use crate::sides::{self, UnderShim};
 use crate::transcript::{self, Allowed};
 use crate::watchdog::Finished;
 
+/// Hands the programs to a macro whose answers are recorded on the kernel before memtun gives them:
+/// under the shim they are not run. A program that memtun answers moves from here to the list in
+/// `tests/conformance.rs`.
+#[macro_export]
+macro_rules! kernel_only {
+    ($each:ident) => {
+        $each! {
+            addresses_ioctl arp_ioctl ethtool_ioctl ifaddrs in6_ioctl link_ioctl net_admin_host procfs_net routes_ioctl sysfs_net
+            rtnl_addr rtnl_events rtnl_link rtnl_neigh rtnl_route rtnl_rule rtnl_socket
+        }
+    };
+}
+
+macro_rules! names {
+    ($($name:ident)*) => { &[$(stringify!($name)),*] };
+}
+
+/// The programs of [`kernel_only`](crate::kernel_only).
+pub const KERNEL_ONLY: &[&str] = kernel_only!(names);
+
 fn transcript_of(program: &str, side: &str, run: Finished) -> String {
     assert!(
         run.ended.success(),
@@ -141,6 +161,23 @@ pub fn assert_listed(listed: &[&str]) {
             listed.contains(&name),
             "{}: there is no such program",
             Path::new(&path).display()
+        );
+    }
+}
+
+/// Names the programs that are recorded on the kernel only, in the list of tests that were not run,
+/// and asserts that each has a record and no known difference, which would never be looked at.
+pub fn name_what_is_not_compared() {
+    let known = transcript::programs_with_known_differences();
+    for &program in KERNEL_ONLY {
+        assert!(
+            !known.contains(program),
+            "known-differences.txt: {program} is not compared yet"
+        );
+        let answers = transcript::Transcript::parse(&recorded(program)).len();
+        not_run(
+            &format!("{program} under the shim, {answers} answers of the kernel"),
+            "not compared yet: kernel_only in src/conformance.rs",
         );
     }
 }

@@ -70,6 +70,7 @@ library's own table, those that behave by themselves, and those that pass the li
 fn words(answer: Answer) -> (String, &'static str) {
     match answer {
         Answer::Exact => ("exact".into(), ""),
+        Answer::Stack => ("exact".into(), "the net's host answers"),
         Answer::Approximate(how) => ("approximate".into(), how),
         Answer::Refused(e, why) => (format!("refused, {}", Errno(e)), why),
         Answer::Absent(e, why) => (format!("**absent**, {}", Errno(e)), why),

@@ -9,6 +9,7 @@
 //! | [`fidelity`] | docs/fidelity.md, made from these and from memtun's table of requests |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | [`requests`], `conformance/programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
+//! | `tools/*.sh`, [`tools`], `tests/tools.rs` | commands of net-tools, ethtool and iproute2, unmodified, and what they print on the kernel |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `regressions/*.c` | the smallest program that shows a bug which was found, or a limit that must hold |
@@ -29,6 +30,7 @@ pub mod not_run;
 pub mod real_programs;
 pub mod requests;
 pub mod sides;
+pub mod tools;
 pub mod transcript;
 pub mod users;
 pub mod watchdog;

@@ -9,7 +9,7 @@ const TYPES: &str = "\
 enum on { ON_ANY, ON_TUNNEL, ON_ATTACHED, ON_TAP, ON_SOCKET, ON_INET, ON_INET6 };
 enum argument { UNUSED, VALUE, IN, OUT, INOUT };
 enum named { NOWHERE, OWN, NAME, NAME_BEHIND, INDEX };
-enum answer { EXACT, APPROXIMATE, REFUSED, ABSENT, HOST };
+enum answer { EXACT, APPROXIMATE, REFUSED, ABSENT, HOST, STACK };
 static const struct request {
     const char *name;
     unsigned number, count;
@@ -50,6 +50,7 @@ fn row(r: &Request) -> String {
     };
     let (answer, error) = match r.answer {
         Answer::Exact => ("EXACT", 0),
+        Answer::Stack => ("STACK", 0),
         Answer::Approximate(_) => ("APPROXIMATE", 0),
         Answer::Refused(error, _) => ("REFUSED", error),
         Answer::Absent(error, _) => ("ABSENT", error),

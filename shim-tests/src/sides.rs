@@ -92,6 +92,11 @@ pub fn on_the_kernel(program: &Path) -> Finished {
     in_namespace(&[], program, None)
 }
 
+/// The same as [`on_the_kernel`] with an argument.
+pub fn on_the_kernel_with(program: &Path, argument: &Path) -> Finished {
+    in_namespace(&[], program, argument.to_str())
+}
+
 /// The same as [`on_the_kernel`] under a checker; `checker` are the words in front of the program.
 pub fn on_the_kernel_under(checker: &[&str], program: &Path) -> Finished {
     in_namespace(checker, program, None)
@@ -183,9 +188,27 @@ impl UnderShim {
         self.run_under(&[])
     }
 
+    /// The same as [`UnderShim::run`] with a file as the program's argument. Copies of all `files`,
+    /// of which it is the first, lie in one folder.
+    pub fn run_with(&self, files: &[PathBuf]) -> Finished {
+        let copies: Vec<PathBuf> = files
+            .iter()
+            .map(|file| {
+                let to = self.stage.path().join(file.file_name().expect("a file"));
+                fs::copy(file, &to).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+                to
+            })
+            .collect();
+        self.run_words(&[], copies.first().map(PathBuf::as_path))
+    }
+
     /// The same as [`UnderShim::run`] under a checker; `checker` are the words in front of the
     /// program.
     pub fn run_under(&self, checker: &[&str]) -> Finished {
+        self.run_words(checker, None)
+    }
+
+    fn run_words(&self, checker: &[&str], argument: Option<&Path>) -> Finished {
         self.assert_real_device_is_out_of_reach();
         let mut command = self.command();
         let assign = |name: &str, value: &Path| format!("{name}={}", value.display());
@@ -194,7 +217,8 @@ impl UnderShim {
             .arg(assign("MEMTUN_NET", self.net.path()))
             .arg("MEMTUN_LINK=down")
             .args(checker)
-            .arg(&self.program);
+            .arg(&self.program)
+            .args(argument);
         watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env")
     }
 

@@ -35,6 +35,16 @@ impl<'a> Transcript<'a> {
         }
         parsed
     }
+
+    /// The number of its lines.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Has it no line?
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
 }
 
 /// What a line says on both sides, and why it differs.

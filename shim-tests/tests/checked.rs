@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use shim_tests::build;
+use shim_tests::conformance::KERNEL_ONLY;
 use shim_tests::sides::{self, UnderShim};
 
 /// Programs that run under no checker, because they forbid themselves system calls that the checker
@@ -144,7 +145,8 @@ fn programs(checker: &Checker) -> Vec<String> {
         return checker.sample.iter().map(|&name| name.to_owned()).collect();
     }
     let mut names = build::program_names();
-    names.retain(|name| !NOT_UNDER_A_CHECKER.contains(&name.as_str()));
+    let left_out = [NOT_UNDER_A_CHECKER, KERNEL_ONLY].concat();
+    names.retain(|name| !left_out.contains(&name.as_str()));
     names
 }
 

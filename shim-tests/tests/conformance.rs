@@ -2,6 +2,8 @@
 //! recorded, and under the shim what it does on the kernel. `cargo test -p shim-tests kernel::`
 //! runs the first part without a shim.
 
+use shim_tests::conformance::KERNEL_ONLY;
+
 macro_rules! programs {
     ($($name:ident)*) => {
         const LISTED: &[&str] = &[$(stringify!($name)),*];
@@ -23,15 +25,32 @@ macro_rules! programs {
 }
 
 programs! {
-    aio blocking blocking_close blocking_signals by_number carrier deletion descriptor_reuse epoll_et epoll_lt epoll_odd epoll_rare
+    aio blocking blocking_close blocking_signals by_number carrier carrier_queues deletion descriptor_reuse epoll_et epoll_lt epoll_odd epoll_rare
     epoll_looks epoll_roads epoll_shared epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork
     lifetime_scm link_wakes multiqueue multiqueue_flows net_admin notsocket offload opening other_ioctls otherwise paths persist pi
     poll queue rare_ioctls read requests sandbox select sigbus sigio sigio_owner sigsegv sockalias sockioctl sockname stdio tap
-    tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
+    tap_bpf tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
     write_order
 }
 
+macro_rules! uncompared {
+    ($($name:ident)*) => {
+        mod uncompared {
+            mod kernel {
+                $(#[test] fn $name() { shim_tests::conformance::assert_kernel_is_as_recorded(stringify!($name)) })*
+            }
+        }
+    };
+}
+
+shim_tests::kernel_only!(uncompared);
+
 #[test]
 fn every_program_is_listed() {
-    shim_tests::conformance::assert_listed(LISTED);
+    shim_tests::conformance::assert_listed(&[LISTED, KERNEL_ONLY].concat());
+}
+
+#[test]
+fn what_is_not_compared_yet_is_named() {
+    shim_tests::conformance::name_what_is_not_compared();
 }

@@ -20,9 +20,14 @@ impl Argument for Memory {
     fn value(&self) -> usize {
         self.value
     }
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        let from = self.bytes.get(..into.len()).ok_or(Errno(libc::EFAULT))?;
-        into.copy_from_slice(from);
+    fn fetch_part(&mut self, offset: usize, into: &mut [u8]) -> Result<(), Errno> {
+        self.fetch_at(offset, into)
+    }
+    /// Addresses are offsets in the bytes.
+    fn fetch_at(&self, address: usize, into: &mut [u8]) -> Result<(), Errno> {
+        let from = self.bytes.get(address..);
+        let from = from.and_then(|from| from.get(..into.len()));
+        into.copy_from_slice(from.ok_or(Errno(libc::EFAULT))?);
         Ok(())
     }
     fn store(&mut self, from: &[u8]) -> Result<(), Errno> {

@@ -7,6 +7,7 @@ use memtun_abi::{Errno, Name};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
+use memtun_stack::brief::{self, By, Link};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Says to whom a name or an index of an interface belongs.
@@ -55,6 +56,13 @@ pub fn is_known(net: &NetDir, name: &[u8]) -> bool {
     Name::new(name).is_some_and(|name| net.knows(&without_alias(&name)))
 }
 
+/// What the state of the host says about a name that the driver does not know: another name of one
+/// of the net's interfaces, or a link that the net declares.
+fn in_state(net: &NetDir, by: By<'_>) -> Result<Option<Link>, Errno> {
+    let found = brief::link(net, by)?;
+    Ok(found.filter(|link| link.declared || net.knows_index(link.index)))
+}
+
 /// What the net answers about a name or an index.
 pub enum Answer<T> {
     /// The net has the interface, and this is the answer.
@@ -79,7 +87,10 @@ pub fn index_of(net: &NetDir, name: &[u8], local: &dyn Local) -> Result<Answer<u
     Ok(match by_name(net, &without_alias(&name), local) {
         Whose::Ours(interface) => Answer::Is(interface.ifindex.load(Relaxed)),
         Whose::Gone => Answer::Gone,
-        Whose::Host => Answer::Ask,
+        Whose::Host => match in_state(net, By::Name(without_alias(&name).as_bytes()))? {
+            Some(link) => Answer::Is(link.index),
+            None => Answer::Ask,
+        },
     })
 }
 
@@ -93,11 +104,15 @@ pub fn name_of(net: &NetDir, index: u32, local: &dyn Local) -> Result<Answer<Nam
     Ok(match by_index(net, index, local)? {
         Whose::Ours(interface) => Answer::Is(load_name(&interface.name)),
         Whose::Gone => Answer::Gone,
-        Whose::Host => Answer::Ask,
+        Whose::Host => match in_state(net, By::Index(index))? {
+            Some(link) if link.declared => Answer::Is(link.name),
+            _ => Answer::Ask,
+        },
     })
 }
 
-/// Returns the interfaces of the net by ascending index, for if_nameindex(3).
+/// Returns the interfaces of the net by ascending index, for if_nameindex(3), and among them the
+/// links that it declares.
 ///
 /// # Errors
 ///
@@ -114,6 +129,12 @@ pub fn all(net: &NetDir, local: &dyn Local) -> Result<Vec<(u32, Name)>, Errno> {
             found.push((interface.ifindex.load(Relaxed), name));
         }
     }
+    brief::each_link(net, |link| {
+        if link.declared {
+            found.push((link.index, link.name));
+        }
+        true
+    })?;
     found.sort_unstable_by_key(|(index, _)| *index);
     Ok(found)
 }

@@ -17,6 +17,8 @@
 //! | [`control`] | fcntl, and calls for other kinds of files |
 //! | [`readiness`] | poll, select and epoll |
 //! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
+//! | [`host`] | the host process, as a call reaches it |
+//! | [`netlink`], [`ifaddrs`] | sockets of rtnetlink(7); getifaddrs |
 //! | [`fdinfo`] | the text of /proc/PID/fdinfo/N |
 
 #![forbid(unsafe_code)]
@@ -25,8 +27,11 @@ pub mod buffer;
 pub mod control;
 pub mod device;
 pub mod fdinfo;
+pub mod host;
+pub mod ifaddrs;
 pub mod interfaces;
 mod memory;
+pub mod netlink;
 pub mod path;
 pub mod readiness;
 pub mod socket;

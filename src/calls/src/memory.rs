@@ -100,8 +100,11 @@ impl<M: Memory> Argument for Place<'_, M> {
     fn value(&self) -> usize {
         self.at
     }
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        self.memory.read(self.at, into)
+    fn fetch_part(&mut self, offset: usize, into: &mut [u8]) -> Result<(), Errno> {
+        self.fetch_at(self.at.wrapping_add(offset), into)
+    }
+    fn fetch_at(&self, address: usize, into: &mut [u8]) -> Result<(), Errno> {
+        self.memory.read(address, into)
     }
     fn store(&mut self, from: &[u8]) -> Result<(), Errno> {
         self.memory.write(self.at, from)

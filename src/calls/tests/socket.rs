@@ -5,10 +5,12 @@ use memtun::{ifreq, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::request::option_of;
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
+use memtun_calls::host::Host;
 use memtun_calls::interfaces::{self, Answer};
-use memtun_calls::socket::{refuse_option, After, Socket, SocketCall, Verdict};
+use memtun_calls::socket::{After, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
 use memtun_kernel::net::{Create, Join, NetDir, NoTunnels};
+use memtun_stack::ask::Start;
 use std::sync::Mutex;
 
 const EFAULT: Errno = Errno(libc::EFAULT);
@@ -62,6 +64,33 @@ impl Socket for Fake {
     }
 }
 
+/// The host of a net that cannot be started.
+struct NoHost;
+
+impl Host for NoHost {
+    fn existing(&self) -> Option<&NetDir> {
+        None
+    }
+    fn make(&self) -> Result<&NetDir, Errno> {
+        Err(Errno(libc::ENODEV))
+    }
+    fn is_isolated(&self) -> bool {
+        false
+    }
+    fn start(&self) -> &dyn Start {
+        self
+    }
+    fn program(&self) -> (u32, u32) {
+        (0, 0)
+    }
+}
+
+impl Start for NoHost {
+    fn start(&self, _: &NetDir, _: u64) -> Result<(), Errno> {
+        Err(Errno(libc::ENOSYS))
+    }
+}
+
 const INET: Fake = Fake(Some(libc::AF_INET));
 
 fn named(name: &str) -> IfReq {
@@ -95,9 +124,10 @@ fn call<'c>(
     socket: &'c Fake,
     memory: &'c Bytes,
     request: u32,
-) -> SocketCall<'c, Fake, Bytes> {
+) -> SocketCall<'c, Fake, Bytes, NoHost> {
     SocketCall {
         net,
+        host: &NoHost,
         local: &NoTunnels,
         socket,
         memory,
@@ -112,7 +142,9 @@ fn outcome(net: &NetDir, socket: &Fake, memory: &Bytes, request: u32) -> String 
         Ok(Verdict::Host(After::Nothing)) => "host".into(),
         Ok(Verdict::Host(After::Named)) => "host, named".into(),
         Ok(Verdict::Host(After::Name)) => "host, name".into(),
-        Ok(Verdict::Host(After::Addresses)) => "host, addresses".into(),
+        Ok(Verdict::Host(After::Addresses(room))) => format!("host, addresses, {room}"),
+        Ok(Verdict::Host(After::Address)) => "host, address".into(),
+        Ok(Verdict::Host(After::Neighbour)) => "host, neighbour".into(),
         Err(e) => e.to_string(),
     }
 }
@@ -134,7 +166,7 @@ fn whose_interface_it_is_decides_who_answers() {
     assert_eq!(of("tun0", inet, SIOCSIFADDR), "EOPNOTSUPP");
     assert_eq!(of("tun0:1", inet, SIOCSIFFLAGS), "EADDRNOTAVAIL");
     assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");
-    assert_eq!(of("tun0", inet, SIOCGIFCONF), "host, addresses");
+    assert!(of("tun0", inet, SIOCGIFCONF).starts_with("host, addresses, "));
     assert_eq!(of("tun0", inet, SIOCGPGRP), "host");
     // The host reports memory that cannot be read, unless it would complain about a missing
     // privilege instead.
@@ -168,7 +200,7 @@ fn what_the_host_says_of_the_nets_names_is_taken_back() {
     let conf = |list: usize| [&120i64.to_ne_bytes()[..], &list.to_ne_bytes()].concat();
     let memory = Bytes::with(&[conf(ARG + 16), list].concat());
     let call = call(&dir, &INET, &memory, SIOCGIFCONF);
-    assert_eq!(call.after(After::Addresses, Ok(0)), Ok(0));
+    assert_eq!(call.after(After::Addresses(120), Ok(0)), Ok(0));
     assert_eq!(memory.argument()[..4], 40i32.to_ne_bytes());
     assert_eq!(memory.argument()[16..32], named("eth0").0[..16]);
     let memory = Bytes::with(&conf(0));
@@ -176,20 +208,55 @@ fn what_the_host_says_of_the_nets_names_is_taken_back() {
         memory: &memory,
         ..call
     };
-    assert_eq!(call.after(After::Addresses, Ok(0)), Ok(0));
+    assert_eq!(call.after(After::Addresses(120), Ok(0)), Ok(0));
     assert_eq!(memory.argument()[..4], 80i32.to_ne_bytes());
 }
 
 #[test]
-fn no_socket_is_bound_to_an_interface_of_the_net() {
+fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
     let (_net, _system, dir) = net();
-    let option = option_of(libc::SOL_SOCKET, libc::SO_BINDTODEVICE).expect("it has a row");
-    let refused = |name: &str| {
+    fn call<'c>(
+        net: &'c NetDir,
+        memory: &'c Bytes,
+        inode: u64,
+        number: i32,
+    ) -> OptionCall<'c, Bytes> {
+        OptionCall {
+            net,
+            local: &NoTunnels,
+            memory,
+            inode,
+            option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
+        }
+    }
+    let set = |name: &str, inode| {
         let memory = Bytes::with(&named(name).0);
-        refuse_option(&dir, &NoTunnels, &memory, option, ARG, name.len())
+        call(&dir, &memory, inode, libc::SO_BINDTODEVICE).set(ARG, name.len())
     };
-    assert_eq!(refused("tun0"), Ok(Some(Errno(libc::EOPNOTSUPP))));
-    assert_eq!(refused("eth0"), Ok(None));
+    let get = |inode, number| {
+        let memory = Bytes::with(&[&[0xff; 16], &16u32.to_ne_bytes()[..]].concat());
+        let done = call(&dir, &memory, inode, number).get(ARG, ARG + 16);
+        done.map(|done| done.then(|| memory.argument()))
+    };
+    assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
+    assert_eq!(set("eth0", 7), Ok(false));
+    assert_eq!(set("tun0", 7), Ok(true));
+    let told = get(7, libc::SO_BINDTODEVICE)
+        .expect("an answer")
+        .expect("of the net");
+    assert_eq!(
+        (&told[..5], &told[16..]),
+        (&b"tun0\0"[..], &5u32.to_ne_bytes()[..])
+    );
+    let told = get(7, libc::SO_BINDTOIFINDEX)
+        .expect("an answer")
+        .expect("of the net");
+    assert_eq!(told[16..], 4u32.to_ne_bytes());
+    assert!(u32::from_ne_bytes(told[..4].try_into().expect("4 bytes")) >= 1001);
+    // Another socket is not bound, and a socket that the machine binds is no more.
+    assert_eq!(get(8, libc::SO_BINDTODEVICE), Ok(None));
+    assert_eq!(set("eth0", 7), Ok(false));
+    assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
     assert!(option_of(libc::SOL_SOCKET, libc::SO_KEEPALIVE).is_none());
     assert!(option_of(libc::IPPROTO_TCP, libc::SO_BINDTODEVICE).is_none());
 }

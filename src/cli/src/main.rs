@@ -11,14 +11,17 @@
 //! | `run` | a program under the shim |
 //! | `doctor` | will a program work under the shim? |
 //! | `link` | `ls`, `show`, `set`, `delete`: interfaces |
+//! | `addr` | `addr`, `route`, `neigh`, `ip`: what the net's host knows |
 //! | `datagrams` | `send-udp`, `recv-udp` |
 //! | `inject`, `progress` | packets from a file |
 //! | `event`, `appearing` | waiting for what happens first, and for files that others make |
 //! | `capture`, `stop` | packets into a file, until told to end |
 //! | `packet_file` | a file of packets by its path |
 //! | `policy` | `fault`, `deny`, `permit`, `reset` |
+//! | `host` | the host process of a net |
 //! | `generate` | completions and man pages |
 
+mod addr;
 mod appearing;
 mod capture;
 mod datagrams;
@@ -26,6 +29,7 @@ mod doctor;
 mod event;
 mod failure;
 mod generate;
+mod host;
 mod inject;
 mod link;
 mod options;
@@ -63,6 +67,10 @@ enum Verb {
     Show(link::show::ShowArgs),
     Set(link::change::SetArgs),
     Delete(link::change::DeleteArgs),
+    Addr(addr::AddrArgs),
+    Route(addr::RouteArgs),
+    Neigh(addr::NeighArgs),
+    Ip(addr::IpArgs),
     SendUdp(datagrams::SendArgs),
     RecvUdp(datagrams::ReceiveArgs),
     Inject(inject::InjectArgs),
@@ -72,6 +80,7 @@ enum Verb {
     Permit(policy::PermitArgs),
     Reset(policy::ResetArgs),
     Doctor(doctor::DoctorArgs),
+    Host(host::HostArgs),
     #[command(hide = true)]
     Completions(generate::CompletionsArgs),
     #[command(hide = true)]
@@ -92,6 +101,10 @@ fn main() -> ExitCode {
         Verb::Show(args) => link::show::show(&args),
         Verb::Set(args) => link::change::set(&args),
         Verb::Delete(args) => link::change::delete(&args),
+        Verb::Addr(args) => addr::addr(&args),
+        Verb::Route(args) => addr::route(&args),
+        Verb::Neigh(args) => addr::neigh(&args),
+        Verb::Ip(args) => addr::ip(&args),
         Verb::SendUdp(args) => datagrams::send(args),
         Verb::RecvUdp(args) => datagrams::receive(&args),
         Verb::Inject(args) => inject::inject(&args),
@@ -101,6 +114,7 @@ fn main() -> ExitCode {
         Verb::Permit(args) => policy::permit(&args),
         Verb::Reset(args) => policy::reset(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Host(args) => host::host(&args),
         Verb::Completions(args) => generate::completions(&args, Cli::command()),
         Verb::Man(args) => generate::man(&args, &Cli::command()),
         Verb::Probe => doctor::probe(),

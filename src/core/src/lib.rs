@@ -42,6 +42,7 @@ pub mod packet;
 
 pub use deadline::{Deadline, Timeout};
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
+pub use driver::host::{Address, Neighbour, Route};
 pub use driver::interface::{
     Interface, InterfaceInfo, Packet, ReceiveCounters, Sending, Subscriber, TransmitCounters,
     TunnelInfo, UdpReceiver,

@@ -1,6 +1,8 @@
 //! What a change of a link does to the tun driver behind it.
 #![forbid(unsafe_code)]
 
+pub mod net;
+
 use memtun_abi::{Errno, Name};
 use memtun_stack::Link;
 

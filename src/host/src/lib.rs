@@ -9,14 +9,31 @@
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
+//! Around them stands the process:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`process`] | how it takes its place in the net, how long it stays, what wakes it |
+//! | [`first`] | what the first one of a net begins with |
+//! | `server` | who connects and asks |
+//! | `service` | one question after another: the answer, and what is published and told of it |
+//! | [`machine`] | what the machine's own kernel says of itself |
+//! | `listeners` | how programs that listen are told |
+//! | [`devices`] | the interfaces, in the net's shared memory |
 #![forbid(unsafe_code)]
 
 pub mod devices;
 pub mod engine;
 pub mod failure;
+pub mod first;
 pub mod ioctl;
+mod listeners;
+pub mod machine;
 pub mod message;
 pub mod netlink;
+pub mod process;
+mod server;
+mod service;
 pub mod world;
 
 pub use failure::Failure;

@@ -5,6 +5,7 @@
 //! | [`net`] | a network namespace: the directory, its files, lifetimes |
 //! | [`link`] | `struct net_device` and net/core/dev.c: flags, mtu, queues |
 //! | [`tun`] | drivers/net/tun.c: open, attach, read, write, requests, readiness |
+//! | [`bpf`] | net/core/filter.c: classic BPF |
 //! | [`policy`] | what a test takes away: permissions and faults |
 //! | [`settings`] | none: the variables of a program's environment that memtun reads |
 //! | [`missing`] | none: what memtun does not support, logged once for each interface |
@@ -13,6 +14,7 @@
 //! appear as a [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument),
 //! and its descriptors as a [`Local`](net::Local).
 
+pub mod bpf;
 mod cause;
 pub mod link;
 pub mod missing;

@@ -22,11 +22,15 @@ pub const DEVICES: &str = "MEMTUN_DEVICES";
 pub const LINK: &str = "MEMTUN_LINK";
 /// Says what is logged, see [`log_level`].
 pub const LOG: &str = "MEMTUN_LOG";
+/// Says what the programs of a net see of the machine, see [`host`].
+pub const HOST: &str = "MEMTUN_HOST";
+/// Path of the command, by which the library starts a host process.
+pub const COMMAND: &str = "MEMTUN_COMMAND";
 /// Path of the library, for those who look for it.
 pub const LIBRARY: &str = "MEMTUN_LIBRARY";
 
 /// The variables that a new program image must find, in this order.
-pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG];
+pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG, HOST, COMMAND];
 
 /// The special device that there is where [`DEVICES`] says nothing.
 pub const DEFAULT_DEVICE: &[u8] = b"/dev/net/tun";
@@ -70,6 +74,40 @@ pub fn link_word(up: bool) -> &'static str {
         "up"
     } else {
         "down"
+    }
+}
+
+/// What the programs of a net see beside the net's interfaces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Host {
+    /// The machine's own interfaces, addresses and routes.
+    Merged,
+    /// A loopback and the uplinks that were declared, as in a network namespace of its own.
+    Isolated,
+    /// The machine as if there were no net: no addresses, no routes, no host process.
+    Off,
+}
+
+/// Reads `merged`, `isolated` or `off`. Empty says nothing, which means merged. None is returned
+/// for anything else.
+pub fn host(setting: &[u8]) -> Option<Host> {
+    match setting {
+        b"merged" | b"" => Some(Host::Merged),
+        b"isolated" => Some(Host::Isolated),
+        b"off" => Some(Host::Off),
+        _ => None,
+    }
+}
+
+/// What [`host`] wants, as the end of a sentence that refuses a value.
+pub const HOST_REMEDY: &str = "say merged, isolated or off";
+
+/// Returns the word that [`host`] reads back.
+pub fn host_word(host: Host) -> &'static str {
+    match host {
+        Host::Merged => "merged",
+        Host::Isolated => "isolated",
+        Host::Off => "off",
     }
 }
 
@@ -172,6 +210,16 @@ mod tests {
             [Some(true), Some(true), Some(false), None]
         );
         assert_eq!(link(link_word(false).as_bytes()), Some(false));
+        for (word, what) in [
+            ("", Some(Host::Merged)),
+            ("merged", Some(Host::Merged)),
+            ("isolated", Some(Host::Isolated)),
+            ("off", Some(Host::Off)),
+            ("Off", None),
+        ] {
+            assert_eq!(host(word.as_bytes()), what, "{word}");
+        }
+        assert_eq!(host(host_word(Host::Off).as_bytes()), Some(Host::Off));
         assert_eq!(log_level(b"off"), LevelFilter::Off);
         assert_eq!(log_level(b"loud"), LevelFilter::Warn);
         assert_eq!(

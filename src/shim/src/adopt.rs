@@ -1,16 +1,16 @@
-//! Tunnels and epoll instances that this process got from another process.
+//! Tunnels, epoll instances and netlink sockets that this process got from another process.
 #![forbid(unsafe_code)]
 
 use crate::waiting::epoll;
-use crate::{config, foreign, net, process, sandbox, table};
+use crate::{config, foreign, net, netlink, process, sandbox, table};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
 use std::os::fd::AsFd;
 
-/// Looks whether a descriptor that came from outside is a tunnel or an epoll instance, and enters
-/// it into the table if it is.
+/// Looks whether a descriptor that came from outside is a tunnel, an epoll instance or a netlink
+/// socket, and enters it into the table if it is.
 pub fn adopt(fd: i32) {
     if let Ok(st) = sys::fstat(fd) {
         adopt_as(fd, &st);
@@ -25,6 +25,9 @@ fn is_anonymous(st: &libc::stat) -> bool {
 fn adopt_as(fd: i32, st: &libc::stat) {
     if is_anonymous(st) {
         return epoll::adopt(fd);
+    }
+    if sys::is_kind(st, libc::S_IFSOCK) {
+        return netlink::adopt(fd);
     }
     if st.st_mode & libc::S_IFMT != libc::S_IFIFO
         || foreign::is_tunnel(fd)

@@ -1,9 +1,11 @@
 //! Closing descriptors of tunnels, and what ends with them.
 
+use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::process;
 use crate::table::{self, Held, OwnTunnels};
 use crate::waiting::epoll;
+use memtun_calls::host::links_changed;
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Operation;
 use memtun_sys as sys;
@@ -33,6 +35,7 @@ pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
 pub fn closed(tunnel: &Held) {
     if tunnel.closed(&OwnTunnels) {
         epoll::tunnel_ended(tunnel.inode());
+        links_changed(&OwnHost, tunnel.net());
     }
 }
 

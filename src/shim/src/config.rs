@@ -34,6 +34,16 @@ pub struct Config {
     pub environment: Vec<CString>,
     /// Path of this library as LD_PRELOAD had it; `None` when it was loaded in another way.
     pub library: Option<CString>,
+    /// Path of this library, however it was loaded.
+    pub own: Option<CString>,
+    /// MEMTUN_HOST: what is seen of the machine.
+    pub host: settings::Host,
+    /// MEMTUN_HOST as it was given.
+    pub host_setting: Option<Vec<u8>>,
+    /// MEMTUN_COMMAND: the command by which a host process is started.
+    pub command: Option<Vec<u8>>,
+    /// PATH, where the command is looked for otherwise.
+    pub path: Option<Vec<u8>>,
 }
 
 static CONFIG: OnceBox<Config> = OnceBox::new();
@@ -107,6 +117,17 @@ pub fn init() {
         );
         true
     });
+    let host_setting = variable(settings::HOST);
+    let host = host_setting.as_deref().unwrap_or_default();
+    let host = settings::host(host).unwrap_or_else(|| {
+        log::error!(
+            "{}={:?}: {}; taking merged",
+            settings::HOST,
+            String::from_utf8_lossy(host),
+            settings::HOST_REMEDY
+        );
+        settings::Host::Merged
+    });
     let devices = devices(variable(settings::DEVICES).filter(|d| !d.is_empty()));
     let environment = settings::INHERITED
         .iter()
@@ -122,6 +143,11 @@ pub fn init() {
         link_up,
         environment,
         library,
+        own: own_path().map(CStr::to_owned),
+        host,
+        host_setting,
+        command: variable(settings::COMMAND),
+        path: variable("PATH"),
     }));
 }
 

@@ -14,11 +14,13 @@
 //! | `adopt`, `fork`, `leave` | tunnels that came from another process; what happens around fork, and at the end |
 //! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
+//! | `netlink`, `asking` | sockets of rtnetlink; the host process of the net |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `environment` | what a new program image must find |
 //! | `target` | what kind of program that image is |
 //! | `uaccess` | the program's memory, without crashing on bad pointers |
 //! | `valgrind` | is the program run by valgrind? |
+//! | `starter` | how a host process is started |
 //! | `config`, `net`, `process` | settings; the nets of this process; whose memory this is |
 //! | `signals`, `watch` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means; from when on this library handles them |
 //! | `sandbox` | which of our own system calls the program has forbidden |
@@ -35,6 +37,7 @@ compile_error!(
 );
 
 mod adopt;
+mod asking;
 mod capi;
 mod chardev;
 mod closing;
@@ -50,6 +53,7 @@ mod interfaces;
 mod leave;
 mod logging;
 mod net;
+mod netlink;
 mod ops;
 mod process;
 pub mod real;
@@ -57,6 +61,7 @@ mod route;
 mod sandbox;
 mod signals;
 mod sockios;
+mod starter;
 mod table;
 mod target;
 mod uaccess;

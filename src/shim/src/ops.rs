@@ -1,6 +1,7 @@
 //! The calls of this process on its tunnels. Each finds the tunnel, checks whether the descriptor
 //! is still its own, and hands the call to `memtun_calls`, which knows what the call means.
 
+use crate::asking::OwnHost;
 use crate::closing::closed;
 use crate::errno::{self, fence};
 use crate::table::{self, Held, OwnTunnels};
@@ -8,6 +9,7 @@ use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
 use crate::{config, foreign, net, process};
 use memtun_abi::Errno;
+use memtun_calls::host::links_changed;
 use memtun_calls::tunnel::{self as calls, Attempt as Found, Descriptor, Nets, Pause};
 use memtun_calls::Place;
 use memtun_kernel::net::NetDir;
@@ -198,7 +200,11 @@ pub fn ioctl(
             memory: &OwnMemory,
             at: arg as usize,
         };
-        calls::ioctl(&tunnel, fd, request, &mut argument, options, &OwnTunnels)
+        let done = calls::ioctl(&tunnel, fd, request, &mut argument, options, &OwnTunnels);
+        if done.is_ok() && calls::changes_link(request) {
+            links_changed(&OwnHost, tunnel.net());
+        }
+        done
     });
     match answer {
         Ok(Ioctl::Done(value)) => value,

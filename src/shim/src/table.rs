@@ -1,4 +1,5 @@
-//! Which descriptors of this process are tunnels: a cache of what the kernel knows.
+//! Which descriptors of this process are tunnels or sockets of rtnetlink: a cache of what the
+//! kernel knows.
 //!
 //! There is one word per descriptor number, so that a call on any other descriptor costs one load
 //! and a branch: no lock and no system call, and it is safe in a signal handler. The words lead to
@@ -35,6 +36,9 @@ static SLOTS: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null
 static BOUND: AtomicU32 = AtomicU32::new(0);
 /// Upper bound of the bound descriptors' numbers.
 static HIGHEST: AtomicU32 = AtomicU32::new(0);
+
+/// The word of a descriptor that is a netlink socket.
+const NETLINK: u32 = 1 << 31;
 
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1 << 31;
@@ -92,7 +96,7 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
-/// The word of a descriptor: 0, or 1 + the index of its slot.
+/// The word of a descriptor: 0, 1 + the index of its slot, or NETLINK.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
     place(fd).map_or(0, |word| word.load(Relaxed))
@@ -101,7 +105,39 @@ fn word(fd: i32) -> u32 {
 /// Is this descriptor a tunnel?
 #[inline(always)]
 pub fn is_tunnel(fd: i32) -> bool {
+    word(fd) as i32 > 0
+}
+
+/// Is this descriptor a netlink socket that this library answers? Nothing is entered or taken out
+/// when a descriptor is closed, so whoever gets a yes asks the kernel as well.
+#[inline(always)]
+pub fn is_netlink(fd: i32) -> bool {
+    (word(fd) as i32) < 0
+}
+
+/// Is this descriptor a tunnel or a netlink socket?
+#[inline(always)]
+pub fn is_ours(fd: i32) -> bool {
     word(fd) != 0
+}
+
+/// Enters a netlink socket under a descriptor. A vfork child may do so, because its parent asks the
+/// kernel before it believes this.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
+    let _ = make_place(fd)?.compare_exchange(0, NETLINK, AcqRel, Relaxed);
+    Ok(())
+}
+
+/// Forgets that a descriptor is a netlink socket.
+pub fn forget_netlink(fd: i32) {
+    if process::owns_memory() {
+        if let Some(word) = place(fd) {
+            let _ = word.compare_exchange(NETLINK, 0, AcqRel, Relaxed);
+        }
+    }
 }
 
 /// Does this process have any tunnel?
@@ -351,7 +387,7 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
-        0 => drop(BOUND.fetch_add(1, Relaxed)),
+        0 | NETLINK => drop(BOUND.fetch_add(1, Relaxed)),
         old => release_name(old - 1),
     }
     Ok(())
@@ -365,7 +401,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
-        0 => {}
+        0 | NETLINK => {}
         old => {
             BOUND.fetch_sub(1, Relaxed);
             release_name(old - 1);

@@ -47,7 +47,13 @@ pub struct Address {
     pub created: u32,
     /// When it was last changed.
     pub updated: u32,
+    /// IPv6: when the detection of a duplicate ends. None means that none is going on: it has
+    /// ended, or the link is not ready for it.
+    pub detection: Option<u32>,
 }
+
+/// Attribute of the state's file with [`Address::detection`].
+const DETECTION: u16 = 0x3f00;
 
 impl Address {
     /// Appends the address as a message RTM_NEWADDR or another `kind`, in the kernel's order of
@@ -55,8 +61,9 @@ impl Address {
     /// leaves them as they are, for the state's file.
     pub fn write(&self, to: &mut Writer, head: Head, now: Option<u32>) {
         let family = family_of(self.local);
+        // The kernel counts down the time of validity only where that of preference has an end.
         let left = |seconds: u32| match now {
-            Some(now) if seconds != FOREVER => {
+            Some(now) if seconds != FOREVER && self.preferred != FOREVER => {
                 seconds.saturating_sub(now.wrapping_sub(self.updated) / 100)
             }
             _ => seconds,
@@ -76,8 +83,10 @@ impl Address {
             .raw(&own);
         match self.local {
             IpAddr::V4(_) => {
-                to.ip(libc::IFA_ADDRESS, self.peer)
-                    .ip(libc::IFA_LOCAL, self.local);
+                if now.is_none() || self.peer != IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
+                    to.ip(libc::IFA_ADDRESS, self.peer);
+                }
+                to.ip(libc::IFA_LOCAL, self.local);
                 if let Some(broadcast) = self.broadcast {
                     to.ip(libc::IFA_BROADCAST, broadcast.into());
                 }
@@ -110,6 +119,9 @@ impl Address {
                 }
             }
         }
+        if let (None, Some(detection)) = (now, self.detection) {
+            to.u32(DETECTION, detection);
+        }
     }
 
     /// Appends `struct ifa_cacheinfo`.
@@ -126,10 +138,15 @@ impl Address {
     pub fn read(message: &Message<'_>) -> Option<Address> {
         let body = message.body;
         let attributes = Attributes::behind(body.get(..HEADER).map(|_| body)?, HEADER);
-        let address = attributes.get(libc::IFA_ADDRESS)?.ip()?;
+        let address = attributes.get(libc::IFA_ADDRESS).map(|a| a.ip());
         let local = match attributes.get(libc::IFA_LOCAL) {
             Some(local) => local.ip()?,
-            None => address,
+            None => address??,
+        };
+        let address = match address {
+            Some(address) => address?,
+            // An address whose other end was set to 0.0.0.0 is told without it.
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         let times = attributes.get(libc::IFA_CACHEINFO)?.value;
         Some(Address {
@@ -156,6 +173,7 @@ impl Address {
             valid: u32_at(times, 4)?,
             created: u32_at(times, 8)?,
             updated: u32_at(times, 12)?,
+            detection: attributes.get(DETECTION).and_then(|a| a.u32()),
         })
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Length in bytes of `struct ifinfomsg`.
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
-const DECLARED: u16 = 0x3f00;
+pub(crate) const DECLARED: u16 = 0x3f00;
 /// Bits: has the link ever been up, had it no queue then, and has IPv6 started?
 const WAS_UP: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.

@@ -44,7 +44,8 @@ pub struct Route {
     pub scope: u8,
     /// RTN_*: what becomes of a packet.
     pub kind: u8,
-    /// RTM_F_* and RTNH_F_* flags.
+    /// IPv4: the flags it was made with, and those that all of its next hops have (RTNH_F_*).
+    /// IPv6: RTF_* flags, as /proc/net/ipv6_route shows them but for RTF_GATEWAY.
     pub flags: u32,
     /// Priority, the lowest of which wins.
     pub priority: u32,
@@ -74,11 +75,13 @@ impl Route {
     /// file.
     pub fn write(&self, to: &mut Writer, head: Head, now: Option<u32>) {
         let table = u8::try_from(self.table).unwrap_or(libc::RT_TABLE_COMPAT);
-        let hop = match self.hops.as_slice() {
-            [hop] => Some(hop),
-            _ => None,
+        let v6 = !self.is_v4();
+        let flags = match self.hops.as_slice() {
+            _ if now.is_none() => 0,
+            [hop] => hop.flags & SHOWN,
+            _ if v6 => 0,
+            _ => self.flags,
         };
-        let flags = self.flags | hop.map_or(0, |hop| hop.flags);
         let mut own = [0; HEADER];
         own[..8].copy_from_slice(&[
             family_of(self.to),
@@ -92,11 +95,8 @@ impl Route {
         ]);
         own[8..].copy_from_slice(&flags.to_ne_bytes());
         to.message(head.kind, head.flags, head.sequence, head.port)
-            .raw(&own);
-        let v6 = !self.is_v4();
-        if !v6 {
-            to.u32(libc::RTA_TABLE, self.table);
-        }
+            .raw(&own)
+            .u32(libc::RTA_TABLE, self.table);
         if self.prefix > 0 {
             to.ip(libc::RTA_DST, self.to);
         }
@@ -107,27 +107,8 @@ impl Route {
             if let Some(source) = self.source {
                 to.ip(libc::RTA_PREFSRC, source);
             }
-            to.u32(libc::RTA_TABLE, self.table);
             self.write_metrics(to);
             to.u32(libc::RTA_PRIORITY, self.priority);
-            self.write_hops(to);
-            let left = match (self.expires, now) {
-                (Some(at), Some(now)) => at.wrapping_sub(now),
-                (at, _) => at.unwrap_or(0),
-            };
-            // struct rta_cacheinfo: clntref, lastuse, expires, error, id, ts, tsage.
-            let mut cache = [0; 32];
-            cache[8..12].copy_from_slice(&left.to_ne_bytes());
-            let error = match self.kind {
-                libc::RTN_BLACKHOLE => -libc::EINVAL,
-                libc::RTN_PROHIBIT => -libc::EACCES,
-                libc::RTN_THROW => -libc::EAGAIN,
-                libc::RTN_UNREACHABLE => -libc::EHOSTUNREACH,
-                _ => 0,
-            };
-            cache[12..16].copy_from_slice(&error.to_ne_bytes());
-            to.attribute(libc::RTA_CACHEINFO, &cache);
-            to.u8(RTA_PREF, self.preference);
         } else {
             if self.priority != 0 {
                 to.u32(libc::RTA_PRIORITY, self.priority);
@@ -136,7 +117,21 @@ impl Route {
             if let Some(source) = self.source {
                 to.ip(libc::RTA_PREFSRC, source);
             }
-            self.write_hops(to);
+        }
+        self.write_hops(to, now.is_none());
+        if v6 {
+            let left = match (self.expires, now) {
+                (Some(at), Some(now)) => at.wrapping_sub(now),
+                (at, _) => at.unwrap_or(0),
+            };
+            // struct rta_cacheinfo: clntref, lastuse, expires, error, id, ts, tsage.
+            let mut cache = [0; 32];
+            cache[8..12].copy_from_slice(&left.to_ne_bytes());
+            to.attribute(libc::RTA_CACHEINFO, &cache);
+            to.u8(RTA_PREF, self.preference);
+        }
+        if now.is_none() {
+            to.u32(FLAGS, self.flags);
         }
     }
 
@@ -154,10 +149,12 @@ impl Route {
         to.end(open);
     }
 
-    fn write_hops(&self, to: &mut Writer) {
+    /// Appends the next hops. The state's file has them all as RTA_MULTIPATH, so that nothing of
+    /// one is lost.
+    fn write_hops(&self, to: &mut Writer, whole: bool) {
         match self.hops.as_slice() {
             [] => {}
-            [hop] => {
+            [hop] if !whole => {
                 write_gateway(to, self.to, hop.gateway);
                 if hop.index != 0 {
                     to.u32(libc::RTA_OIF, hop.index);
@@ -245,7 +242,14 @@ impl Route {
             protocol: body[5],
             scope: body[6],
             kind: body[7],
-            flags: flags & !HOP_FLAGS,
+            flags: match attributes.get(FLAGS).and_then(|a| a.u32()) {
+                Some(flags) => flags,
+                None if v4 => flags,
+                None => flags_of(
+                    body[7],
+                    cache.is_some_and(|c| u32_at(c.value, 8) != Some(0)),
+                ),
+            },
             priority: match attributes.get(libc::RTA_PRIORITY) {
                 Some(priority) => priority.u32()?,
                 None => 0,
@@ -264,6 +268,64 @@ impl Route {
 
 /// The flags of a route that belong to its next hop (RTNH_COMPARE_MASK and the others of RTNH_F_*).
 pub const HOP_FLAGS: u32 = 0xff;
+/// Flags of a next hop (RTNH_F_* of linux/rtnetlink.h).
+pub mod rtnh {
+    /// The link is down, or the address is gone.
+    pub const DEAD: u32 = 1;
+    /// The gateway is reached on the link whatever the routes say.
+    pub const ONLINK: u32 = 4;
+    /// Hardware takes it.
+    pub const OFFLOAD: u32 = 8;
+    /// The link has no carrier.
+    pub const LINKDOWN: u32 = 16;
+    /// Hardware hands it over.
+    pub const TRAP: u32 = 64;
+}
+/// The flags of a next hop that a message shows.
+const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | rtnh::TRAP;
+/// Attribute of the state's file with [`Route::flags`].
+const FLAGS: u16 = 0x3f00;
+
+/// Flags of struct rtentry and struct in6_rtmsg (linux/route.h, linux/ipv6_route.h).
+pub mod rtf {
+    /// The route is usable.
+    pub const UP: u32 = 0x1;
+    /// It leads to a gateway.
+    pub const GATEWAY: u32 = 0x2;
+    /// It is of one host.
+    pub const HOST: u32 = 0x4;
+    /// It refuses packets.
+    pub const REJECT: u32 = 0x200;
+    /// It is a default route that was learnt.
+    pub const DEFAULT: u32 = 0x1_0000;
+    /// It was made by the configuration of addresses.
+    pub const ADDRCONF: u32 = 0x4_0000;
+    /// It is of a prefix on the link.
+    pub const PREFIX_RT: u32 = 0x8_0000;
+    /// It is of any of several hosts.
+    pub const ANYCAST: u32 = 0x10_0000;
+    /// It has no next hop.
+    pub const NONEXTHOP: u32 = 0x20_0000;
+    /// It ends some time.
+    pub const EXPIRES: u32 = 0x40_0000;
+    /// It is a cached one.
+    pub const CACHE: u32 = 0x100_0000;
+    /// It is of one CPU.
+    pub const PCPU: u32 = 0x4000_0000;
+    /// It is of an address of this host.
+    pub const LOCAL: u32 = 0x8000_0000;
+}
+
+/// Returns the RTF_* flags of an IPv6 route that a kernel has told of, which tells no such flags.
+fn flags_of(kind: u8, ends: bool) -> u32 {
+    let ends = if ends { rtf::EXPIRES } else { 0 };
+    ends | match kind {
+        libc::RTN_LOCAL => rtf::UP | rtf::NONEXTHOP | rtf::LOCAL,
+        libc::RTN_ANYCAST => rtf::UP | rtf::NONEXTHOP | rtf::ANYCAST,
+        libc::RTN_UNICAST | libc::RTN_MULTICAST => rtf::UP,
+        _ => rtf::REJECT | rtf::NONEXTHOP,
+    }
+}
 /// RTA_VIA of linux/rtnetlink.h.
 pub const RTA_VIA: u16 = 18;
 /// RTA_PREF of linux/rtnetlink.h.
@@ -271,7 +333,9 @@ pub const RTA_PREF: u16 = 20;
 /// RTAX_CC_ALGO of linux/rtnetlink.h.
 pub const RTAX_CC_ALGO: u16 = 16;
 
-fn write_gateway(to: &mut Writer, destination: IpAddr, gateway: Option<IpAddr>) {
+/// Appends the gateway of a route to `destination`: RTA_GATEWAY, or RTA_VIA where it is of the
+/// other family.
+pub fn write_gateway(to: &mut Writer, destination: IpAddr, gateway: Option<IpAddr>) {
     match gateway {
         None => {}
         Some(gateway) if gateway.is_ipv4() == destination.is_ipv4() => {

@@ -79,13 +79,14 @@ pub struct State {
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
     pub routes: Vec<Route>,
+    /// The tables of routes that there are, by family and number: one that was made stays when its
+    /// last route is gone.
+    pub tables: Vec<(u8, u32)>,
     /// The rules, by ascending priority for each family, see `ruled`.
     pub rules: Vec<Rule>,
     /// Are the rules of IPv4, and those of IPv6, all in `rules`? While they are not, the machine's
     /// hold where it is seen, or else those of a new network namespace.
     pub ruled: [bool; 2],
-    /// The tables of IPv4 that rules without a table have made.
-    pub tables: Vec<u32>,
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
@@ -104,11 +105,11 @@ const SYSCTL: u16 = 0x1001;
 const LISTENER: u16 = 0x1002;
 const HIDDEN: u16 = 0x1003;
 const ANSWERED: u16 = 0x1004;
+const TABLE: u16 = 0x1005;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
 const RULED: u16 = 2;
-const TABLES: u16 = 3;
 const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
@@ -123,8 +124,6 @@ impl State {
         to.message(ABOUT, 0, 0, 0)
             .u8(VIEW, (self.view == View::Isolated).into())
             .attribute(RULED, &self.ruled.map(u8::from));
-        let tables = self.tables.iter().flat_map(|t| t.to_ne_bytes());
-        to.attribute(TABLES, &tables.collect::<Vec<_>>());
         for link in &self.links {
             link.write(&mut to, libc::RTM_NEWLINK);
         }
@@ -133,6 +132,11 @@ impl State {
         }
         for route in &self.routes {
             route.write(&mut to, head(libc::RTM_NEWROUTE), None);
+        }
+        for (family, table) in &self.tables {
+            let family = u32::from(*family).to_ne_bytes();
+            to.message(TABLE, 0, 0, 0)
+                .raw(&[family, table.to_ne_bytes()].concat());
         }
         for rule in &self.rules {
             rule.write(&mut to, head(libc::RTM_NEWRULE));
@@ -188,8 +192,6 @@ impl State {
                 let isolated = attributes.get(VIEW)?.u8()? != 0;
                 let ruled = attributes.get(RULED)?.value;
                 self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
-                let tables = attributes.get(TABLES)?.value.chunks_exact(4);
-                self.tables = tables.filter_map(|t| u32_at(t, 0)).collect();
                 self.view = if isolated {
                     View::Isolated
                 } else {
@@ -216,6 +218,10 @@ impl State {
                     inode: word(4)?,
                     groups: word(12)?,
                 });
+            }
+            TABLE => {
+                let family = u8::try_from(u32_at(body, 0)?).ok()?;
+                self.tables.push((family, u32_at(body, 4)?));
             }
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {
@@ -245,34 +251,71 @@ impl State {
     }
 }
 
+/// Returns what a message of the state's file hides of the machine; None when it is about something
+/// else.
+pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
+    (message.kind == HIDDEN)
+        .then(|| Messages(message.body).next())
+        .flatten()
+}
+
 /// Has the net a host: something that [`State::load`] would read? This costs one load.
 #[inline]
 pub fn is_there(net: &NetDir) -> bool {
     net.host_epoch.load(Acquire) != 0
 }
 
+/// Returns the bits of the groups that the netlink socket with this inode has joined, as
+/// [`Listener::groups`]; 0 when it has joined none. Allocates nothing.
+///
+/// # Errors
+///
+/// The same as [`each_message`].
+pub fn groups_of(net: &NetDir, inode: u64) -> Result<u64, Errno> {
+    let mut groups = 0;
+    each_message(net, |message| {
+        let word = |at: usize| {
+            let bytes = message.body.get(at..at + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let found = message.kind == LISTENER && word(4) == Some(inode);
+        if found {
+            groups = word(12).unwrap_or(0);
+        }
+        !found
+    })?;
+    Ok(groups)
+}
+
 /// Reads the file of the state part by part into `room`. Returns false where there is none.
 fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
-    /// Number of host processes that may follow one another while this reads.
+    let Some(file) = open(net)? else {
+        return Ok(false);
+    };
+    let mut at = 0;
+    loop {
+        match sys::pread(file.raw(), room, at)? {
+            0 => return Ok(true),
+            n => each(&room[..n]),
+        }
+        at += room.len() as u64;
+    }
+}
+
+/// Opens the file of the state. None means that there is none yet.
+fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
+    /// Number of host processes that may follow one another while this tries.
     const TRIES: usize = 16;
     for _ in 0..TRIES {
         let epoch = net.host_epoch.load(Acquire);
         if epoch == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        let file = match net.open_stack(epoch) {
-            Ok(file) => file,
+        match net.open_stack(epoch) {
+            Ok(file) => return Ok(Some(file)),
             // Another host process has taken over and removed the file of the one before.
-            Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => continue,
+            Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
             Err(e) => return Err(e),
-        };
-        let mut at = 0;
-        loop {
-            match sys::pread(file.raw(), room, at)? {
-                0 => return Ok(true),
-                n => each(&room[..n]),
-            }
-            at += room.len() as u64;
         }
     }
     Err(Errno(libc::EAGAIN))
@@ -293,11 +336,9 @@ pub fn each_message(
     net: &NetDir,
     mut each: impl FnMut(&Message<'_>) -> bool,
 ) -> Result<bool, Errno> {
-    let epoch = net.host_epoch.load(Acquire);
-    if epoch == 0 {
+    let Some(file) = open(net)? else {
         return Ok(false);
-    }
-    let file = net.open_stack(epoch)?;
+    };
     let mut room = [0; LONGEST];
     let mut at = 0;
     loop {

@@ -48,7 +48,7 @@ pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno
     with_more_descriptors(|| openat(dir, path, flags, 0))
 }
 
-fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Errno> {
+pub(super) fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Errno> {
     match open() {
         Err(Errno(libc::EMFILE)) => {
             let mut old = libc::rlimit64 {
@@ -119,30 +119,6 @@ pub fn fstatat(dir: i32, path: &CStr, flags: i32) -> Result<libc::stat, Errno> {
         check(syscall(libc::SYS_newfstatat, args))?;
         Ok(st.assume_init())
     }
-}
-
-/// Returns the address family of a socket (SO_DOMAIN).
-///
-/// # Errors
-///
-/// ENOTSOCK when the descriptor is not a socket.
-pub fn socket_family(fd: i32) -> Result<i32, Errno> {
-    let (mut family, mut length) = (0i32, size_of::<i32>() as u32);
-    // SAFETY: the kernel reads and writes an int and its length, which are locals of this function.
-    check(unsafe {
-        syscall(
-            libc::SYS_getsockopt,
-            [
-                fd as usize,
-                libc::SOL_SOCKET as usize,
-                libc::SO_DOMAIN as usize,
-                &raw mut family as usize,
-                &raw mut length as usize,
-                0,
-            ],
-        )
-    })
-    .map(|_| family)
 }
 
 /// Takes, converts or releases a lock on an open file description (flock(2)).
@@ -282,6 +258,15 @@ pub fn renameat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
     }
 }
 
+/// Gives a file in the directory `dir` another name, in place of whatever had that name
+/// (renameat2(2) without flags).
+pub fn replaceat(dir: i32, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let dir = dir as isize as usize;
+    let args = [dir, from.as_ptr() as usize, dir, to.as_ptr() as usize, 0, 0];
+    // SAFETY: both names are NUL-terminated.
+    check(unsafe { syscall(libc::SYS_renameat2, args) }).map(drop)
+}
+
 /// May the caller access a path (faccessat(2))? The kernel's old call asks for the real ids.
 pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
     let args = [
@@ -381,6 +366,20 @@ pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     ];
     // SAFETY: the name is NUL-terminated.
     check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
+}
+
+/// Writes at an offset of a file and returns the number of bytes (pwrite(2)).
+pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+    let args = [
+        fd as usize,
+        bytes.as_ptr() as usize,
+        bytes.len(),
+        offset as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads at most `len` bytes of the slice.
+    check(unsafe { syscall(libc::SYS_pwrite64, args) })
 }
 
 /// Reads into `buf` from `offset` on, and returns the number of bytes (pread(2)).

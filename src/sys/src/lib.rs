@@ -11,9 +11,12 @@ pub mod guard;
 mod kept;
 mod limits;
 mod mem;
+mod netlink;
 mod path;
 pub mod quiet;
 mod raw;
+mod socket;
+mod spawn;
 mod stat;
 
 pub use fd::*;
@@ -21,8 +24,11 @@ pub use fs::*;
 pub use kept::KeptFifo;
 pub use limits::*;
 pub use mem::*;
+pub use netlink::*;
 pub use path::PathBuf;
 pub use raw::syscall;
+pub use socket::*;
+pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
 
 use memtun_abi::Errno;
@@ -133,6 +139,14 @@ pub fn random() -> u64 {
         8 => u64::from_ne_bytes(number),
         _ => now_ns(libc::CLOCK_MONOTONIC),
     }
+}
+
+/// Returns the number of the processor that the calling thread runs on (getcpu(2)).
+pub fn processor() -> u32 {
+    let mut number = 0u32;
+    // SAFETY: the kernel stores a number in a local of this function.
+    unsafe { syscall(libc::SYS_getcpu, [&raw mut number as usize, 0, 0, 0, 0, 0]) };
+    number
 }
 
 /// Is this the caller's effective group, or one of its supplementary groups?

@@ -79,6 +79,38 @@ pub fn map_private(len: usize, protection: i32) -> Result<*mut u8, Errno> {
     .map_err(|_| Errno(libc::ENOMEM))
 }
 
+/// Memory for the time of one call, for code that must not allocate.
+pub struct Room {
+    at: *mut u8,
+    length: usize,
+}
+
+impl Room {
+    /// Maps room for `length` bytes, which are zero.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM, as for [`map_shared`].
+    pub fn new(length: usize) -> Result<Room, Errno> {
+        let at = map_private(length.max(1), libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Room { at, length })
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is this value's own, has room for `length` bytes, which are
+        // initialised, and lives as long as the borrow.
+        unsafe { std::slice::from_raw_parts_mut(self.at, self.length) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and no borrow of it is left.
+        unsafe { unmap(self.at, self.length.max(1)) };
+    }
+}
+
 /// Maps a page of a file that nobody accesses. When the descriptor is closed, the mapping keeps the
 /// open file description alive, and with it the locks on it. A forked child does not have the
 /// mapping. The caller owns it and ends it with [`unmap`] of [`PAGE`] bytes.

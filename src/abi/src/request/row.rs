@@ -96,6 +96,9 @@ pub enum Answer {
     Exact,
     /// It does the same except for this difference.
     Approximate(&'static str),
+    /// The host of the net answers as the kernel's network stack does: out of its state, or asked
+    /// for a change.
+    Stack,
     /// It always answers this errno, as the kernel does for a TUN, for this reason.
     Refused(i32, &'static str),
     /// It answers this errno and logs a line where the kernel does something; the text says what

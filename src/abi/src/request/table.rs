@@ -3,11 +3,11 @@
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
-use super::row::Answer::{self, Absent, Approximate, Exact, Host, Refused};
+use super::row::Answer::{self, Absent, Approximate, Exact, Host, Refused, Stack};
 use super::row::Argument::{In, InOut, Out, Unused, Value};
 use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
 use super::row::{Need, On, Request};
-use libc::{EADDRNOTAVAIL, EINVAL, ENOTTY, EOPNOTSUPP};
+use libc::{EINVAL, ENOTTY, EOPNOTSUPP};
 
 /// One row has its documentation; its name; its number from its parts, where the name is new; how
 /// many numbers it has, where more than one. Behind the arrow come the argument, the descriptor,
@@ -42,24 +42,15 @@ macro_rules! requests {
 /// The name stands at the beginning of the argument, as in `ifr_name`.
 const IFR_NAME: Named = Named::Name(0);
 
-const NO_ADDRESS: Answer = Refused(
-    EADDRNOTAVAIL,
-    "an interface without addresses; see SIOCSIFADDR",
-);
-const NO_ADDRESSES: Answer = Absent(EOPNOTSUPP, "interfaces of the net have no addresses");
-const NO_ROUTES: Answer = Absent(EOPNOTSUPP, "the net has no routes");
-const NO_NEIGHBOURS: Answer = Absent(EOPNOTSUPP, "the net has no table of neighbours");
 const NO_GROUPS: Answer = Absent(EOPNOTSUPP, "a tap has no list of groups");
 const NO_BOND: Answer = Refused(EOPNOTSUPP, "a tun is no bond");
 const NO_BRIDGE: Answer = Refused(EOPNOTSUPP, "a tun is no bridge");
 const NO_KERNEL: Answer = Refused(ENOTTY, "not implemented by the kernel");
 const NO_CHIP: Answer = Refused(EOPNOTSUPP, "a tun has no such hardware");
-const NO_FILTER: Answer = Absent(EINVAL, "a tap does not filter what it is sent");
-const NO_EBPF: Answer = Absent(EINVAL, "eBPF programs are not run");
+const NO_EBPF: Answer = Approximate("eBPF programs are not run: the descriptor of one gets EINVAL");
 const NO_ENDIAN: Answer = Refused(EINVAL, "as in kernels without CONFIG_TUN_VNET_CROSS_LE");
 const NO_FILE: Answer = Refused(EINVAL, "a device is no regular file");
 const NAMES_NONE: Answer = Host("it names no interface of the net");
-const NOT_INET6: Answer = Absent(EOPNOTSUPP, "interfaces of the net have no IPv6 addresses");
 const OF_PROCESS: Answer = Approximate("the namespace is the one that the process is in");
 
 requests! {
@@ -76,8 +67,7 @@ requests! {
     /// Which user may attach without "net_admin".
     TUNSETOWNER = iow(b'T', 204, INT) => Value, Attached, Ioctl, Own, Exact;
     /// ARPHRD_* of the interface.
-    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own,
-        Approximate("the length of the hardware address stays as it was");
+    TUNSETLINK = iow(b'T', 205, INT) => Value, Attached, Ioctl, Own, Exact;
     /// Which group may attach without "net_admin".
     TUNSETGROUP = iow(b'T', 206, INT) => Value, Attached, Ioctl, Own, Exact;
     /// IFF_* that the driver knows.
@@ -86,7 +76,7 @@ requests! {
     TUNSETOFFLOAD = iow(b'T', 208, UINT) => Value, Attached, Ioctl, Own,
         Approximate("combinations are checked as by the driver; packets are not cut or joined, whatever is set");
     /// Addresses that a tap accepts.
-    TUNSETTXFILTER = iow(b'T', 209, UINT) => In(TUN_FILTER), Tap, Ioctl, Own, NO_FILTER;
+    TUNSETTXFILTER = iow(b'T', 209, UINT) => In(TUN_FILTER), Tap, Ioctl, Own, Exact;
     /// Name and flags of the interface.
     TUNGETIFF = ior(b'T', 210, UINT) => Out(IFREQ), Attached, Ioctl, Own, Exact;
     /// Bytes of the send buffer.
@@ -95,9 +85,9 @@ requests! {
     TUNSETSNDBUF = iow(b'T', 212, INT) => In(INT), Attached, Ioctl, Own,
         Approximate("poll(2) looks at it, no packet is counted in it");
     /// Socket filter of a tap.
-    TUNATTACHFILTER = iow(b'T', 213, FPROG) => In(FPROG), Tap, Ioctl, Own, NO_FILTER;
+    TUNATTACHFILTER = iow(b'T', 213, FPROG) => In(FPROG), Tap, Ioctl, Own, Exact;
     /// Takes the socket filter of a tap away.
-    TUNDETACHFILTER = iow(b'T', 214, FPROG) => Unused, Tap, Ioctl, Own, NO_FILTER;
+    TUNDETACHFILTER = iow(b'T', 214, FPROG) => Unused, Tap, Ioctl, Own, Exact;
     /// Bytes of the vnet header.
     TUNGETVNETHDRSZ = ior(b'T', 215, INT) => Out(INT), Attached, Ioctl, Own, Exact;
     /// Bytes of the vnet header.
@@ -107,7 +97,7 @@ requests! {
     /// Index that the next TUNSETIFF gives to what it makes.
     TUNSETIFINDEX = iow(b'T', 218, UINT) => In(UINT), Tunnel, Ioctl, Nowhere, Exact;
     /// Socket filter of a tap.
-    TUNGETFILTER = ior(b'T', 219, FPROG) => Out(FPROG), Tap, Ioctl, Own, NO_FILTER;
+    TUNGETFILTER = ior(b'T', 219, FPROG) => Out(FPROG), Tap, Ioctl, Own, Exact;
     /// Whether vnet headers are in little endian.
     TUNSETVNETLE = iow(b'T', 220, INT) => In(INT), Attached, Ioctl, Own, Exact;
     /// Whether vnet headers are in little endian.
@@ -168,25 +158,25 @@ requests! {
     /// Flags.
     SIOCSIFFLAGS = sock(0x14) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// Address.
-    SIOCGIFADDR = sock(0x15) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, NO_ADDRESS;
+    SIOCGIFADDR = sock(0x15) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Stack;
     /// Address.
-    SIOCSIFADDR = sock(0x16) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
+    SIOCSIFADDR = sock(0x16) => In(IFREQ), Inet, NetAdmin, IFR_NAME, Stack;
     /// Adds an address of IPv6.
-    SIOCSIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), NOT_INET6;
+    SIOCSIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), Stack;
     /// The other end's address.
-    SIOCGIFDSTADDR = sock(0x17) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, NO_ADDRESS;
+    SIOCGIFDSTADDR = sock(0x17) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Stack;
     /// The other end's address.
-    SIOCSIFDSTADDR = sock(0x18) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
+    SIOCSIFDSTADDR = sock(0x18) => In(IFREQ), Inet, NetAdmin, IFR_NAME, Stack;
     /// The other end's address, of sit tunnels.
     SIOCSIFDSTADDR => In(IN6_IFREQ), Inet6, Nothing, Nowhere, Host("a tun is no sit tunnel");
     /// Broadcast address.
-    SIOCGIFBRDADDR = sock(0x19) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, NO_ADDRESS;
+    SIOCGIFBRDADDR = sock(0x19) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Stack;
     /// Broadcast address.
-    SIOCSIFBRDADDR = sock(0x1a) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
+    SIOCSIFBRDADDR = sock(0x1a) => In(IFREQ), Inet, NetAdmin, IFR_NAME, Stack;
     /// Netmask.
-    SIOCGIFNETMASK = sock(0x1b) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, NO_ADDRESS;
+    SIOCGIFNETMASK = sock(0x1b) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Stack;
     /// Netmask.
-    SIOCSIFNETMASK = sock(0x1c) => In(IFREQ), Inet, NetAdmin, IFR_NAME, NO_ADDRESSES;
+    SIOCSIFNETMASK = sock(0x1c) => In(IFREQ), Inet, NetAdmin, IFR_NAME, Stack;
     /// Metric, always 0.
     SIOCGIFMETRIC = sock(0x1d) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Metric.
@@ -227,7 +217,7 @@ requests! {
     /// Deletes an address.
     SIOCDIFADDR = sock(0x36) => In(IFREQ), Inet, Ioctl, IFR_NAME, NO_KERNEL;
     /// Deletes an address of IPv6.
-    SIOCDIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), NOT_INET6;
+    SIOCDIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), Stack;
     /// Hardware address of broadcasts.
     SIOCSIFHWBROADCAST = sock(0x37) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "it is ff:ff:ff:ff:ff:ff");
     /// Length of the transmit queue in packets.
@@ -276,19 +266,19 @@ requests! {
 
     // Requests on sockets about routes and neighbours, which may name an interface of the net.
     /// Adds a route.
-    SIOCADDRT = sock(0x0b) => In(RTENTRY), Inet, NetAdmin, NameBehind(88), NO_ROUTES;
+    SIOCADDRT = sock(0x0b) => In(RTENTRY), Inet, NetAdmin, NameBehind(88), Stack;
     /// Adds a route of IPv6.
-    SIOCADDRT => In(IN6_RTMSG), Inet6, NetAdmin, Index(76), NO_ROUTES;
+    SIOCADDRT => In(IN6_RTMSG), Inet6, NetAdmin, Index(76), Stack;
     /// Deletes a route.
-    SIOCDELRT = sock(0x0c) => In(RTENTRY), Inet, NetAdmin, NameBehind(88), NO_ROUTES;
+    SIOCDELRT = sock(0x0c) => In(RTENTRY), Inet, NetAdmin, NameBehind(88), Stack;
     /// Deletes a route of IPv6.
-    SIOCDELRT => In(IN6_RTMSG), Inet6, NetAdmin, Index(76), NO_ROUTES;
+    SIOCDELRT => In(IN6_RTMSG), Inet6, NetAdmin, Index(76), Stack;
     /// Deletes a neighbour.
-    SIOCDARP = sock(0x53) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), NO_NEIGHBOURS;
+    SIOCDARP = sock(0x53) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), Stack;
     /// Hardware address of a neighbour.
-    SIOCGARP = sock(0x54) => InOut(ARPREQ), Inet, Ioctl, Named::Name(52), NO_NEIGHBOURS;
+    SIOCGARP = sock(0x54) => InOut(ARPREQ), Inet, Ioctl, Named::Name(52), Stack;
     /// Sets a neighbour.
-    SIOCSARP = sock(0x55) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), NO_NEIGHBOURS;
+    SIOCSARP = sock(0x55) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), Stack;
 
     // Requests on sockets about something else.
     /// Who gets the socket's signals.
@@ -309,7 +299,7 @@ requests! {
     SIOCRTMSG = sock(0x0d) => Unused, Socket, Nothing, Nowhere, NAMES_NONE;
     /// Addresses of all interfaces.
     SIOCGIFCONF = sock(0x12) => InOut(IFCONF), Socket, Nothing, Nowhere,
-        Host("interfaces of the net have no addresses; the host's of the same names are taken out");
+        Host("the net's addresses are put behind the host's");
     /// Not implemented by the kernel.
     SIOCGIFCOUNT = sock(0x38) => Unused, Socket, Nothing, Nowhere, NAMES_NONE;
     /// Bridges, the old way.

@@ -1,6 +1,7 @@
 //! A request on a socket, as it comes from a back end.
 #![forbid(unsafe_code)]
 
+use crate::host::Host;
 use crate::interfaces::is_known;
 use crate::memory::{Memory, Place};
 use memtun_abi::uapi::IfReq;
@@ -26,9 +27,11 @@ pub trait Socket {
 }
 
 /// A request of a program on a socket.
-pub struct SocketCall<'c, S: Socket, M: Memory> {
+pub struct SocketCall<'c, S: Socket, M: Memory, H: Host> {
     /// The net of the program.
     pub net: &'c NetDir,
+    /// The host of that net.
+    pub host: &'c H,
     /// The tunnels that the program holds.
     pub local: &'c dyn Local,
     /// The descriptor on which the request is made.
@@ -41,7 +44,7 @@ pub struct SocketCall<'c, S: Socket, M: Memory> {
     pub arg: usize,
 }
 
-impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
+impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
     /// Does this name belong to the net?
     pub(super) fn is_known(&self, name: &Name) -> bool {
         is_known(self.net, name.as_bytes())

@@ -5,13 +5,15 @@
 
 use super::addresses;
 use super::call::{Socket, SocketCall};
+use crate::host::{asked, links_changed, Host};
 use crate::interfaces::{by_index, by_name, without_alias, Whose};
 use crate::memory::Memory;
-use memtun_abi::request::{self, Named, Need, Request};
+use memtun_abi::request::{self, Answer, Named, Need, Request};
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
+use memtun_stack::state;
 
 /// What becomes of a request on a socket.
 pub enum Verdict {
@@ -29,13 +31,17 @@ pub enum After {
     Named,
     /// The answer holds an interface's name.
     Name,
-    /// The answer holds a list of addresses.
-    Addresses,
+    /// The answer holds a list of addresses, for which the program has this many bytes of room.
+    Addresses(i32),
+    /// The answer is an address of an interface of the machine's.
+    Address,
+    /// The answer is about a neighbour that the host may not know.
+    Neighbour,
 }
 
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
-impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
+impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
     /// Answers a request that names an interface of the net; every other request is left to the
     /// host.
     ///
@@ -46,7 +52,7 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
     /// - ENOTTY when the request is not for sockets of this family.
     /// - EADDRNOTAVAIL for the flags of an alias.
     /// - EFAULT when the argument cannot be read.
-    /// - What [`memtun_kernel::NetDir::interface_ioctl`] fails with.
+    /// - What [`memtun_kernel::NetDir::interface_ioctl`] fails with, or the host process of the net.
     pub fn ioctl(&self) -> Result<Verdict, Errno> {
         let Self { net, local, .. } = *self;
         // A descriptor that is no socket has errors of its own, which the host gives.
@@ -58,10 +64,16 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             Ok(Verdict::Host(match (row.interface, self.request) {
                 (Named::Name(0), _) => After::Named,
                 (_, SIOCGIFNAME) => After::Name,
-                (_, SIOCGIFCONF) => After::Addresses,
+                (_, SIOCGIFCONF) => {
+                    After::Addresses(self.bytes(self.arg).map_or(0, i32::from_ne_bytes))
+                }
                 _ => After::Nothing,
             }))
         };
+        if self.request == SIOCGIFCONF && self.host.is_isolated() {
+            self.list_own()?;
+            return Ok(Verdict::Done);
+        }
         if row.interface == Named::Nowhere {
             return host();
         }
@@ -73,10 +85,14 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             (Ok(()), Need::NetAdmin) => net.permit_check(Permission::NetAdmin)?,
             (Ok(()), _) => {}
         }
+        let of_stack = row.answer == Answer::Stack && row.is_of_family(family);
+        if let (true, Some(net)) = (of_stack, asked(self.host)?) {
+            return self.stack(net, row, family);
+        }
         let Some(named) = self.named(row) else {
             return host();
         };
-        let _lock = net.lock()?;
+        let lock = net.lock()?;
         let whose = match named {
             Ok(name) => by_name(net, &without_alias(&name), local),
             Err(index) => by_index(net, index, local)?,
@@ -85,7 +101,13 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
             Whose::Ours(interface) => interface,
             Whose::Gone if row.is_of_family(family) => return Err(NO_DEVICE),
             Whose::Gone => return Err(Errno(libc::ENOTTY)),
-            Whose::Host => return host(),
+            Whose::Host => {
+                drop(lock);
+                return match self.machines(row, family, named)? {
+                    true => Ok(Verdict::Done),
+                    false => host(),
+                };
+            }
         };
         net.socket_ioctl(self.request)?;
         if !row.is_of_family(family) {
@@ -93,11 +115,19 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
         }
         let alias = named.is_ok_and(|name| name.as_bytes().contains(&b':'));
         if alias && self.request == SIOCSIFFLAGS && is_inet(family) {
-            // Only the alias would go down, and there are no aliases.
-            return Err(Errno(libc::EADDRNOTAVAIL));
+            // Only the alias goes down.
+            drop(lock);
+            if !state::is_there(net) {
+                return Err(Errno(libc::EADDRNOTAVAIL));
+            }
+            return self.ask(net, row, family).map(|()| Verdict::Done);
         }
         let mut arg = self.at(0);
         net.interface_ioctl(&interface, row, self.request, &mut arg, local)?;
+        drop(lock);
+        if row.need == Need::NetAdmin {
+            links_changed(self.host, net);
+        }
         Ok(Verdict::Done)
     }
 
@@ -110,7 +140,12 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
     /// - The host's own errno otherwise.
     pub fn after(&self, after: After, answer: Result<i32, Errno>) -> Result<i32, Errno> {
         match (after, answer) {
-            (After::Addresses, Ok(_)) => addresses::drop_known(self),
+            (After::Addresses(room), Ok(_)) => addresses::correct(self, room),
+            (After::Address, answer) => return self.address_of_machine(answer),
+            (After::Neighbour, Err(Errno(libc::ENXIO))) if state::is_there(self.net) => {
+                let row = request::on_socket(self.request, libc::AF_INET);
+                return self.ask(self.net, row, libc::AF_INET).map(|()| 0);
+            }
             (After::Name, Ok(_)) if self.name_at(0).is_some_and(|n| self.is_known(&n)) => {
                 return Err(NO_DEVICE)
             }
@@ -140,7 +175,7 @@ impl<S: Socket, M: Memory> SocketCall<'_, S, M> {
 
     /// Returns the name or the index that the request is about. None means that it names no
     /// interface, or that the memory cannot be read.
-    fn named(&self, row: &Request) -> Option<Result<Name, u32>> {
+    pub(super) fn named(&self, row: &Request) -> Option<Result<Name, u32>> {
         match row.interface {
             Named::Nowhere | Named::Own => None,
             Named::Name(offset) => self.name_at(offset).map(Ok),

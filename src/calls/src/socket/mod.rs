@@ -2,11 +2,14 @@
 //! programs ask for the mtu, the flags or the index of their interface, and exit without an answer.
 #![forbid(unsafe_code)]
 
+mod address;
 mod addresses;
 mod call;
 mod ioctl;
+mod link;
 mod option;
+mod stack;
 
 pub use call::{Socket, SocketCall};
 pub use ioctl::{After, Verdict};
-pub use option::refuse_option;
+pub use option::OptionCall;

@@ -90,6 +90,16 @@ fn text(l: &InterfaceInfo) -> String {
             if l.tap { 65521 } else { 65535 }
         ),
         format!("    {detail}"),
+    ];
+    lines.extend(l.addresses.iter().map(|address| {
+        let family = if address.local.is_ipv4() {
+            "inet"
+        } else {
+            "inet6"
+        };
+        format!("    {family} {address}")
+    }));
+    lines.extend([
         format!(
             "    RX: {:>10} {:>9} {:>7} {:>7}",
             "bytes", "packets", "errors", "dropped"
@@ -110,7 +120,7 @@ fn text(l: &InterfaceInfo) -> String {
             l.tx.dropped,
             l.queued()
         ),
-    ];
+    ]);
     if l.capture_refused > 0 {
         lines.push(format!("    capture behind: {} refused", l.capture_refused));
     }

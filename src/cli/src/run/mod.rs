@@ -1,21 +1,26 @@
 //! `run`: a program under the shim, in a net of its own or in a named one.
 
+mod hosting;
 mod injecting;
 mod loading;
 mod premade;
 mod supervise;
+mod uplink;
 
 use crate::capture::Beside;
 use crate::failure::{say, Failure, Outcome};
+use crate::host;
 use crate::options::NetArgs;
 use crate::values;
 use clap::{Args, ValueEnum};
 use injecting::Injection;
 use memtun::launch::preload::PRELOAD;
 use memtun::launch::{
-    devices, examine, inhabitants, library_obstacle, Environment, Examined, Start,
+    devices, examine, inhabitants, library_obstacle, settings, Environment, Examined, Start,
 };
 use memtun::{find_library, Deadline, Fault, Net, Permission};
+use memtun_host::first::Uplink;
+use memtun_stack::state::View;
 use premade::Premade;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -43,6 +48,14 @@ pub struct RunArgs {
     /// Make a persistent tap interface before the program starts
     #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
     tap: Vec<Premade>,
+    /// Show programs a machine of its own: a loopback and the net's interfaces, instead of the
+    /// machine's own interfaces, addresses and routes beside them
+    #[arg(long)]
+    isolated: bool,
+    /// Declare a link over which programs believe to reach the world, and its default route;
+    /// implies --isolated
+    #[arg(long, value_name = "NAME=ADDR/LEN[,via=GATEWAY]", value_parser = uplink::parse)]
+    uplink: Vec<Uplink>,
     /// Take a permission away: open, ioctl or net_admin (what the kernel asks CAP_NET_ADMIN for)
     #[arg(long, value_name = "OPERATION")]
     deny: Vec<Permission>,
@@ -92,8 +105,13 @@ pub fn run(args: RunArgs) -> Outcome {
     // From here on a signal ends the program, and this command after it, in order.
     let signals = supervise::Signals::catch()?;
     let injection = args.inject.as_deref().map(Injection::open).transpose()?;
+    let view = args.view()?;
     let net = join(&args.net)?;
-    prepare(&net, &args)?;
+    let hosting = match view {
+        Some(view) => hosting::begin(&net, view, args.chooses_view(), &args.uplink)?,
+        None => None,
+    };
+    prepare(&net, &args, view.is_some())?;
 
     examined.warnings.iter().for_each(|warning| say(warning));
     let mut command = Command::new(program);
@@ -113,6 +131,16 @@ pub fn run(args: RunArgs) -> Outcome {
     if !args.devices.is_empty() {
         let (name, list) = devices(&args.devices)?;
         command.env(name, list);
+    }
+    if let Some(view) = view {
+        let word = match view {
+            View::Merged => settings::Host::Merged,
+            View::Isolated => settings::Host::Isolated,
+        };
+        command.env(settings::HOST, settings::host_word(word));
+    }
+    if let Ok(own) = std::env::current_exe() {
+        command.env(settings::COMMAND, own);
     }
     let capture = args
         .capture
@@ -137,6 +165,7 @@ pub fn run(args: RunArgs) -> Outcome {
             "{program}: ended without having loaded {library}; ask memtun doctor why"
         ));
     }
+    drop(hosting);
     leave(net, args.net.dir().is_none());
     Ok(ended.exit_code())
 }
@@ -176,11 +205,31 @@ fn join(args: &NetArgs) -> Result<Net, Failure> {
     }
 }
 
-fn prepare(net: &Net, args: &RunArgs) -> Result<(), Failure> {
+impl RunArgs {
+    /// Does the command line or the environment say what is seen of the machine?
+    fn chooses_view(&self) -> bool {
+        let given = std::env::var_os(settings::HOST);
+        self.isolated || !self.uplink.is_empty() || given.is_some_and(|given| !given.is_empty())
+    }
+
+    /// Returns what is seen of the machine; None means that there is to be no host.
+    fn view(&self) -> Result<Option<View>, Failure> {
+        let isolated = self.isolated || !self.uplink.is_empty();
+        match host::view()? {
+            None if isolated => Err(Failure::bad_input(
+                "MEMTUN_HOST=off: there is nothing to isolate; leave the variable or the option out",
+            )),
+            Some(_) if isolated => Ok(Some(View::Isolated)),
+            view => Ok(view),
+        }
+    }
+}
+
+fn prepare(net: &Net, args: &RunArgs, hosted: bool) -> Result<(), Failure> {
     // The interfaces are made before anything that makes calls fail.
     let up = !matches!(args.link, Some(LinkState::Down));
-    premade::make(net, &args.tun, memtun::uapi::IFF_TUN, up)?;
-    premade::make(net, &args.tap, memtun::uapi::IFF_TAP, up)?;
+    premade::make(net, &args.tun, memtun::uapi::IFF_TUN, up, hosted)?;
+    premade::make(net, &args.tap, memtun::uapi::IFF_TAP, up, hosted)?;
     args.deny
         .iter()
         .for_each(|permission| net.deny(*permission));

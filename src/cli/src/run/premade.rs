@@ -1,8 +1,9 @@
 //! Interfaces that exist before the program starts, as `ip tuntap add` makes them.
 #![forbid(unsafe_code)]
 
+use super::uplink::prefix;
 use crate::failure::{say, Failure};
-use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Name, Net, Timeout, TunnelClass};
+use memtun::{ifreq, uapi, Address, IoSystem, MemoryIoSystem, Name, Net, Timeout, TunnelClass};
 use std::net::IpAddr;
 
 /// An interface to be made, from `NAME[=ADDR/LEN]`.
@@ -25,20 +26,15 @@ pub fn parse(text: &str) -> Result<Premade, String> {
     }
 }
 
-fn prefix(text: &str) -> Result<(IpAddr, u8), String> {
-    let parsed = text.split_once('/').and_then(|(address, length)| {
-        let address: IpAddr = address.parse().ok()?;
-        let length = length
-            .parse()
-            .ok()
-            .filter(|l| *l <= if address.is_ipv4() { 32 } else { 128 })?;
-        Some((address, length))
-    });
-    parsed.ok_or_else(|| "give an address and a prefix length, as 10.0.0.1/24 or fd00::1/64".into())
-}
-
-/// Makes persistent interfaces of one kind (IFF_TUN or IFF_TAP); those that exist already stay.
-pub fn make(net: &Net, wanted: &[Premade], kind: u32, up: bool) -> Result<(), Failure> {
+/// Makes persistent interfaces of one kind (IFF_TUN or IFF_TAP), with their addresses where the net
+/// is `hosted`; those that exist already stay.
+pub fn make(
+    net: &Net,
+    wanted: &[Premade],
+    kind: u32,
+    up: bool,
+    hosted: bool,
+) -> Result<(), Failure> {
     let system = MemoryIoSystem::new(net);
     system.register_special_device(DEVICE, TunnelClass);
     for Premade { name, address } in wanted {
@@ -53,9 +49,21 @@ pub fn make(net: &Net, wanted: &[Premade], kind: u32, up: bool) -> Result<(), Fa
         made.map(|_| ())
             .and(closed)
             .map_err(|e| failure(&name, e))?;
-        net.wait_interface_within(&name, Timeout::NOW)?.set_up(up)?;
-        if let Some((address, length)) = address {
-            say(&format!("{name}: addresses are not supported yet, going on without {address}/{length}; send to any address"));
+        let interface = net.wait_interface_within(&name, Timeout::NOW)?;
+        interface.set_up(up)?;
+        match address {
+            Some(address) if hosted => {
+                let address = Address::new(address.0, address.1);
+                match interface.add_address(&address) {
+                    // A named net stays from one run to the next.
+                    Err(e) if e.errno().0 == libc::EEXIST => {}
+                    added => added?,
+                }
+            }
+            Some((address, length)) => say(&format!(
+                "{name}: MEMTUN_HOST=off: going on without {address}/{length}; send to any address"
+            )),
+            None => {}
         }
     }
     Ok(())

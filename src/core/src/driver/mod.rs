@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod host;
 pub mod interface;
 mod joined;
 pub mod json;

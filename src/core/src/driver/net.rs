@@ -1,6 +1,7 @@
 //! The driver's side of a net.
 #![forbid(unsafe_code)]
 
+use super::host::{Neighbour, Route};
 use super::joined::Joined;
 use crate::deadline::{Deadline, Timeout};
 use crate::{
@@ -11,6 +12,7 @@ use memtun_kernel::net::{temporary, Create, Join, Local, NetDir, NoTunnels};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Cause;
 use memtun_shm::lock::Patience;
+use memtun_stack::State;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -229,11 +231,12 @@ impl Net {
                 names.push(name);
                 true
             })?;
+            let host = State::load(dir).ok().flatten().unwrap_or_default();
             let mut infos = Vec::new();
             for name in names {
                 // A file that is no interface is not listed; asking for it by name says what it is.
                 if let Ok(Some(state)) = dir.open_interface(&name) {
-                    infos.push(InterfaceInfo::new(dir, &state));
+                    infos.push(InterfaceInfo::new(dir, &state, &host));
                 }
             }
             infos.sort_by_key(|i| i.index);
@@ -258,6 +261,8 @@ impl Net {
             name_suffix: memtun_shm::load_name(&state.rename).to_string(),
             discarded: self.discarded(),
             interfaces: self.interfaces()?,
+            routes: self.routes()?,
+            neighbours: self.neighbours()?,
             tunnels: self.tunnels()?,
         })
     }
@@ -414,6 +419,10 @@ pub struct NetInfo {
     pub discarded: u64,
     /// Snapshots of the interfaces, ordered by index.
     pub interfaces: Vec<InterfaceInfo>,
+    /// The routes of the net, as [`Net::routes`] returns them.
+    pub routes: Vec<Route>,
+    /// The neighbours of the net, as [`Net::neighbours`] returns them.
+    pub neighbours: Vec<Neighbour>,
     /// Snapshots of the tunnels, attached or not, in the order in which they were opened.
     pub tunnels: Vec<TunnelInfo>,
 }

@@ -390,11 +390,16 @@ impl Argument for Bytes {
         word[..n].copy_from_slice(&self.0[..n]);
         i32::from_ne_bytes(word) as isize as usize
     }
-    fn fetch(&mut self, into: &mut [u8]) -> Result<()> {
-        let n = into.len().min(self.0.len());
-        into[..n].copy_from_slice(&self.0[..n]);
+    fn fetch_part(&mut self, offset: usize, into: &mut [u8]) -> Result<()> {
+        let given = self.0.get(offset..).unwrap_or_default();
+        let n = into.len().min(given.len());
+        into[..n].copy_from_slice(&given[..n]);
         into[n..].fill(0);
         Ok(())
+    }
+    /// A pointer within the bytes leads nowhere that could be read safely.
+    fn fetch_at(&self, _address: usize, _into: &mut [u8]) -> Result<()> {
+        Err(Errno(libc::EFAULT))
     }
     fn store(&mut self, from: &[u8]) -> Result<()> {
         let n = if self.0.is_empty() {

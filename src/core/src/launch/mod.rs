@@ -21,6 +21,7 @@ mod code;
 pub mod elf;
 mod environment;
 mod guard;
+pub(crate) mod host;
 #[doc(hidden)]
 pub mod inhabitants;
 mod library;

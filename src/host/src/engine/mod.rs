@@ -5,5 +5,7 @@
 pub mod address;
 pub mod link;
 pub mod neighbour;
+pub mod place;
 pub mod route;
 pub mod rule;
+pub mod sysctl;

@@ -2,6 +2,10 @@
 //! net/ipv6/addrconf.c, route.c).
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod inet6;
+pub mod route;
+
 use crate::{Failure, World};
 
 /// Answers a request of ioctl(2) on a socket of `family`. `argument` holds what its argument points
@@ -16,6 +20,8 @@ pub fn answer(
     request: u32,
     argument: &mut [u8],
 ) -> Result<(), Failure> {
-    let _ = (world, family, request, argument);
-    Err(Failure::new(libc::ENOTTY))
+    (address::answer(world, family, request, argument))
+        .or_else(|| route::answer(world, family, request, argument))
+        .or_else(|| inet6::answer(world, family, request, argument))
+        .unwrap_or(Err(Failure::new(libc::ENOTTY)))
 }

@@ -88,6 +88,11 @@ fn state_in(body: &[u8]) -> u16 {
     memtun_stack::wire::u16_at(body, 8).unwrap_or(0)
 }
 
+/// Only one byte of a state is kept.
+fn kept_state(body: &[u8]) -> u16 {
+    state_in(body) & 0xff
+}
+
 /// Reads an address of a family from the beginning of an attribute; None when it is too short.
 fn address(family: u8, a: Attribute<'_>) -> Option<IpAddr> {
     let length = if family == INET6 { 16 } else { 4 };
@@ -137,7 +142,7 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
     let wanted = Wanted {
         address: destination,
         lladdr,
-        state: state_in(body),
+        state: kept_state(body),
         protocol,
         change: Change {
             replaces: is_new || replaces,

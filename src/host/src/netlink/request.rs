@@ -36,6 +36,8 @@ pub struct Asker {
     pub port: u32,
     /// Options of the socket, see [`memtun_stack::ask::option`].
     pub options: u16,
+    /// The program's effective user, who sends what a route is looked up for.
+    pub uid: u32,
 }
 
 /// One message of a program.

@@ -1,7 +1,8 @@
 //! Which packets are of one flow (`__skb_get_hash_symmetric` and its dissector).
 //!
 //! The kernel's hash has a secret, so which queue a flow gets by itself cannot be the same. Which
-//! packets are one flow can: what a program has written decides where the answers go.
+//! packets are one flow can: what a program has written decides where the answers go. The same
+//! search tells a packet filter where the payload begins.
 #![forbid(unsafe_code)]
 
 use crate::uapi::ETH_HLEN;
@@ -14,6 +15,19 @@ struct Flow {
     protocol: u8,
     addresses: [u128; 2],
     ports: [u16; 2],
+    fragment: Fragment,
+}
+
+/// Which part of a packet it is.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+enum Fragment {
+    /// The packet is whole.
+    #[default]
+    None,
+    /// It is the first fragment, which has the transport header.
+    First,
+    /// It is a later fragment.
+    Later,
 }
 
 /// So many headers are looked at (MAX_FLOW_DISSECT_HDRS).
@@ -24,6 +38,9 @@ const IPV6: u16 = 0x86dd;
 const VLAN: [u16; 2] = [0x8100, 0x88a8];
 const PPPOE: u16 = 0x8864;
 const ETHERNET: u16 = 0x6558;
+const ARP: [u16; 2] = [0x0806, 0x8035];
+const MPLS: [u16; 2] = [0x8847, 0x8848];
+const DCCP: i32 = 33;
 
 /// What stands behind a header.
 enum Next {
@@ -56,6 +73,37 @@ pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
         (hash ^ hash >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
     });
     ((mixed ^ mixed >> 32) as u32).max(1)
+}
+
+/// Returns at which offset the payload of a frame begins, behind all headers that the kernel knows
+/// (`skb_get_poff`); 0 when it does not know one of them. `network` is the offset of the network
+/// header, whose ethertype is given in host byte order.
+pub fn payload_offset(frame: &[u8], network: usize, ethertype: u16) -> u32 {
+    let byte = |at: usize| frame.get(at).copied();
+    let mut flow = Flow {
+        ethertype,
+        ..Flow::default()
+    };
+    let mut data = Data {
+        byte: &byte,
+        start: network,
+    };
+    if flow.dissect(&mut data).is_none() {
+        return 0;
+    }
+    let transport = data.start.min(frame.len());
+    let header = match i32::from(flow.protocol) {
+        _ if flow.fragment == Fragment::Later => 0,
+        libc::IPPROTO_TCP => match byte(transport + 12) {
+            Some(words) => usize::from(words >> 4).max(5) * 4,
+            None => 0,
+        },
+        libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE => 8,
+        libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6 | libc::IPPROTO_IGMP => 8,
+        libc::IPPROTO_SCTP | DCCP => 12,
+        _ => 0,
+    };
+    (transport + header) as u32
 }
 
 /// A packet from one of its headers on.
@@ -92,12 +140,17 @@ fn sorted<T: Ord>(a: T, b: T) -> [T; 2] {
 impl Flow {
     fn of(byte: &dyn Fn(usize) -> Option<u8>, ethernet: bool) -> Flow {
         let mut flow = Flow::default();
+        let mut data = Data { byte, start: 0 };
         // What is cut off ends the search, and what was found counts.
-        let _ = flow.dissect(Data { byte, start: 0 }, ethernet);
+        let _ = flow.begin(&mut data, ethernet).and_then(|()| {
+            flow.dissect(&mut data)?;
+            flow.ports(data)
+        });
         flow
     }
 
-    fn dissect(&mut self, mut data: Data, ethernet: bool) -> Option<()> {
+    /// Finds out what the first header behind the link header is.
+    fn begin(&mut self, data: &mut Data, ethernet: bool) -> Option<()> {
         self.ethertype = if ethernet {
             let ethertype = data.word(ETH_HLEN - 2)?;
             data.start += ETH_HLEN;
@@ -108,26 +161,32 @@ impl Flow {
                 _ => IPV4,
             }
         };
+        Some(())
+    }
+
+    /// Goes from the network header, which has the flow's ethertype, to where the transport header
+    /// begins. None says that a header is unknown or cut off.
+    fn dissect(&mut self, data: &mut Data) -> Option<()> {
         let mut next = Next::Ethertype(self.ethertype);
         for _ in 0..DEEPEST {
             let (behind, length) = match next {
                 Next::Ethertype(ethertype) => {
                     self.ethertype = ethertype;
-                    self.link(data)?
+                    self.link(*data)?
                 }
                 Next::Protocol(protocol) => {
                     self.protocol = protocol;
-                    match self.network(data)? {
+                    match self.network(*data)? {
                         Some(found) => found,
-                        None => return self.ports(data),
+                        None => break,
                     }
                 }
-                Next::End => return None,
+                Next::End => break,
             };
             data.start += length;
             next = behind;
         }
-        None
+        Some(())
     }
 
     /// A header that its ethertype names: what is behind it, and its length.
@@ -142,12 +201,16 @@ impl Flow {
                 let wide = |address| u128::from(u32::from_be_bytes(address));
                 self.protocol = data.byte(9)?;
                 self.addresses = sorted(wide(from), wide(to));
-                // Fragments have no ports, the first one neither.
-                let is_fragment = data.word(6)? & 0x3fff != 0;
-                let next = if is_fragment {
-                    Next::End
-                } else {
+                let part = data.word(6)? & 0x3fff;
+                self.fragment = match part & 0x1fff {
+                    _ if part == 0 => Fragment::None,
+                    0 => Fragment::First,
+                    _ => Fragment::Later,
+                };
+                let next = if part == 0 {
                     Next::Protocol(self.protocol)
+                } else {
+                    Next::End
                 };
                 Some((next, length))
             }
@@ -164,6 +227,10 @@ impl Flow {
                 _ => None,
             },
             ETHERNET => Some((Next::Ethertype(data.word(ETH_HLEN - 2)?), ETH_HLEN)),
+            arp if ARP.contains(&arp) => Some((Next::End, 0)),
+            mpls if MPLS.contains(&mpls) => {
+                data.bytes::<4>(0).map(|label| (Next::End, label.len()))
+            }
             _ => None,
         }
     }
@@ -179,7 +246,12 @@ impl Flow {
                 (Next::Protocol(next), (usize::from(length) + 1) * 8)
             }
             libc::IPPROTO_FRAGMENT if is_ipv6 => {
-                self.protocol = data.bytes::<8>(0)?[0];
+                let [protocol, _, part @ .., _, _, _, _] = data.bytes::<8>(0)?;
+                self.protocol = protocol;
+                self.fragment = match u16::from_be_bytes(part) & 0xfff8 {
+                    0 => Fragment::First,
+                    _ => Fragment::Later,
+                };
                 (Next::End, 8)
             }
             libc::IPPROTO_GRE => {
@@ -197,8 +269,11 @@ impl Flow {
         Some(Some(found))
     }
 
+    /// Reads the ports, which fragments have not, the first one neither.
     fn ports(&mut self, data: Data) -> Option<()> {
-        const DCCP: i32 = 33;
+        if self.fragment != Fragment::None {
+            return None;
+        }
         let at = match i32::from(self.protocol) {
             libc::IPPROTO_TCP | libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE => 0,
             libc::IPPROTO_SCTP | libc::IPPROTO_ESP | DCCP => 0,

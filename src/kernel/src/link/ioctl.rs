@@ -4,7 +4,7 @@
 
 use super::Link;
 use crate::net::{Local, NetDir};
-use crate::request::{self, Answer, Request};
+use crate::request::{self, Answer, Need, Request};
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
 use crate::tun::Argument;
@@ -21,7 +21,7 @@ impl NetDir {
     ///
     /// - The errno of `row` when it says that the request is refused or absent.
     /// - EFAULT when the program's memory at `arg` cannot be used.
-    /// - ENOTTY when nothing here implements the request.
+    /// - ENOTTY when nothing here implements the request; what the net's host answers is not here.
     /// - What the request itself fails with, for example EINVAL for an mtu out of range.
     pub fn interface_ioctl(
         &self,
@@ -33,7 +33,9 @@ impl NetDir {
     ) -> Result<(), Errno> {
         match row.answer {
             Answer::Refused(errno, _) => return Err(Errno(errno)),
-            Answer::Absent(..) | Answer::Host(_) => {
+            // Without a host side an interface has no addresses.
+            Answer::Stack if row.need == Need::Ioctl => return Err(Errno(libc::EADDRNOTAVAIL)),
+            Answer::Absent(..) | Answer::Host(_) | Answer::Stack => {
                 return Err(missing::request(interface, row, number))
             }
             Answer::Exact | Answer::Approximate(_) => {}
@@ -93,18 +95,46 @@ fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(),
     Ok(())
 }
 
-/// Answers SIOCGIFHWADDR as dev_get_mac_address does: a TAP has an address, a TUN gets zeroes. The
-/// bytes behind a TAP's address stay as the program wrote them.
+/// Answers SIOCGIFHWADDR as dev_get_mac_address does: the bytes of the address, of which the type
+/// of the link says how many there are, or zeroes where it has none. A TUN's address is all zeroes.
+/// The bytes behind the address stay as the program wrote them.
 pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq) {
-    ifreq.set_flags(interface.link_type.load(Relaxed) as u16);
-    if interface.is_tap() {
-        ifreq.0[18..24].copy_from_slice(&interface.mac());
-    } else {
-        ifreq.0[18..32].fill(0);
+    const ROOM: usize = 14;
+    let link_type = interface.link_type.load(Relaxed) as u16;
+    ifreq.set_flags(link_type);
+    match address_length(link_type).min(ROOM) {
+        0 => ifreq.0[18..18 + ROOM].fill(0),
+        len => ifreq.0[18..18 + len].copy_from_slice(&longest_address(interface)[..len]),
     }
 }
 
-/// Carries out SIOCSIFHWADDR.
+/// Returns the hardware address with zeroes behind it, as far as the longest address goes.
+fn longest_address(interface: &InterfaceState) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[..6].copy_from_slice(&interface.mac());
+    address
+}
+
+/// Returns how many bytes a hardware address has, by the type of the link (`tun_get_addr_len`).
+fn address_length(link_type: u16) -> usize {
+    const ROSE: u16 = 270;
+    const IP6GRE: u16 = 823;
+    const IEEE802154_MONITOR: u16 = 805;
+    const SIXLOWPAN: u16 = 825;
+    match link_type {
+        libc::ARPHRD_TUNNEL6 | IP6GRE => 16,
+        libc::ARPHRD_IEEE802154 | IEEE802154_MONITOR | SIXLOWPAN => 8,
+        libc::ARPHRD_NETROM => 7,
+        libc::ARPHRD_ETHER | libc::ARPHRD_IEEE802 | libc::ARPHRD_FDDI | libc::ARPHRD_HIPPI => 6,
+        ROSE => 5,
+        libc::ARPHRD_TUNNEL | libc::ARPHRD_SIT | libc::ARPHRD_IPGRE => 4,
+        libc::ARPHRD_LOCALTLK => 1,
+        _ => 0,
+    }
+}
+
+/// Carries out SIOCSIFHWADDR. An address that is equal as far as the type of the link counts it is
+/// not set and not looked at.
 ///
 /// # Errors
 ///
@@ -117,6 +147,10 @@ pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) ->
     }
     if ifreq.flags() as u32 != interface.link_type.load(Relaxed) {
         return Err(Errno(libc::EINVAL));
+    }
+    let len = address_length(ifreq.flags());
+    if ifreq.0[18..18 + len] == longest_address(interface)[..len] {
+        return Ok(());
     }
     let mut mac = [0u8; 6];
     mac.copy_from_slice(&ifreq.0[18..24]);

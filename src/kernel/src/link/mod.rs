@@ -5,7 +5,7 @@
 mod flow;
 pub(crate) mod ioctl;
 
-pub use flow::flow_hash;
+pub use flow::{flow_hash, payload_offset};
 
 use crate::net::{Local, NetDir};
 use crate::shm::layout::InterfaceState;

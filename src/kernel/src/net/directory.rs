@@ -268,12 +268,21 @@ impl Directory {
     ///
     /// What openat(2), fchmod(2) or fchown(2) fails with; an existing file is no error.
     pub fn create_plain(&self, name: &CStr) -> Result<(), Errno> {
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
-        match sys::openat_internal(self.raw(), name, flags, 0o600) {
-            Ok(fd) => self.adopt(&fd),
-            Err(Errno(libc::EEXIST)) => Ok(()),
+        match self.create_new(name) {
+            Ok(_) | Err(Errno(libc::EEXIST)) => Ok(()),
             Err(e) => Err(e),
         }
+    }
+
+    /// Makes an empty regular file, and opens it. The caller owns the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST when the name exists, and what openat(2), fchmod(2) or fchown(2) fails with.
+    pub fn create_new(&self, name: &CStr) -> Result<Fd, Errno> {
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | FILE;
+        let fd = sys::openat_internal(self.raw(), name, flags, 0o600)?;
+        self.adopt(&fd).map(|()| fd)
     }
 
     /// Makes a FIFO under a name that nobody else uses, and opens it with `flags`. Returns its
@@ -320,6 +329,21 @@ impl Directory {
         made
     }
 
+    /// Gives a new socket its mode, and makes the net's owner its owner.
+    ///
+    /// # Errors
+    ///
+    /// What fchmodat(2) or fchownat(2) fails with.
+    pub fn adopt_socket(&self, name: &CStr) -> Result<(), Errno> {
+        sys::fchmodat(self.raw(), name, 0o600)?;
+        if self.id.uid != sys::effective_uid() {
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            let socket = sys::openat_internal(self.raw(), name, flags, 0)?;
+            sys::fchown(socket.as_fd(), self.id.uid, self.id.gid)?;
+        }
+        Ok(())
+    }
+
     /// Gives a new file its mode, whatever the umask is, and makes the net's owner its owner.
     fn adopt(&self, fd: &Fd) -> Result<(), Errno> {
         match sys::fchmod(fd.as_fd(), 0o600) {
@@ -349,6 +373,15 @@ impl Directory {
     /// EEXIST when the new name exists: nothing is replaced.
     pub fn rename(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
         sys::renameat(self.raw(), from, to)
+    }
+
+    /// Gives a file another name, in place of whatever had that name.
+    ///
+    /// # Errors
+    ///
+    /// What renameat(2) fails with.
+    pub fn replace(&self, from: &CStr, to: &CStr) -> Result<(), Errno> {
+        sys::replaceat(self.raw(), from, to)
     }
 
     /// Removes a name from the directory.

@@ -9,12 +9,16 @@ pub(super) const STATE: &CStr = c".memtun-net-state";
 pub(super) const PRIVATE: &CStr = c".memtun-net-private";
 /// The file whose lock the capturer holds.
 pub(super) const CAPTURER: &CStr = c".memtun-capturer";
+/// What programs have set on sockets about interfaces of the net.
+pub(super) const SOCKETS: &CStr = c".memtun-sockets";
 /// Begins the name of a tunnel's state; its inode follows.
 pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
 /// Begins the name of a bell; its inode follows.
 pub(super) const BELL: &[u8] = b".memtun-bell-";
 /// Begins the name of a link's FIFO; the index of the interface follows.
 pub(super) const LINK: &[u8] = b".memtun-link-";
+/// Begins the name of a tunnel's packet filter; a number follows.
+pub(super) const FILTER: &[u8] = b".memtun-filter-";
 /// Begins the name of a file that is being made.
 pub(super) const NEW: &[u8] = b".memtun-new-";
 /// Begins the name of a deleted interface's state; a number follows.

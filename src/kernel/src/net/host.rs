@@ -1,14 +1,21 @@
 //! The files of the net's host process: its socket, and the state that it publishes.
 //!
-//! [`NetState::host_epoch`](memtun_shm::layout::NetState::host_epoch) says whose files count. A new
-//! host process makes its own ones first, and then takes the epoch.
+//! [`NetState::host_epoch`] says whose files count: each host process has a number, which stands in
+//! the names of its files. A new one draws its number first ([`NetState::host_turn`]), which ends
+//! the time of the one before: that one answers nobody any more, because it looks at the turn
+//! between publishing a change and answering. Only then the new one reads the state, so it has
+//! every change that was answered.
+//!
+//! [`NetState::host_epoch`]: memtun_shm::layout::NetState::host_epoch
+//! [`NetState::host_turn`]: memtun_shm::layout::NetState::host_turn
 #![forbid(unsafe_code)]
 
-use super::{numbered, temporary_name, Directory, NetDir, HOST, STACK};
+use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, STACK};
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
+use std::ffi::CString;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 impl NetDir {
     /// Opens the state that the host process of this epoch has published, for reading.
@@ -25,75 +32,84 @@ impl NetDir {
     }
 
     /// Publishes the state of the host process of this epoch: whoever reads has the old one or the
-    /// new one, whole.
+    /// new one, whole. After that, and only after success, the host process may answer.
     ///
     /// # Errors
     ///
-    /// - ESTALE when another host process has taken over.
-    /// - What writing the file fails with.
+    /// - ESTALE when another host process has taken over. What was published may or may not be in
+    ///   the state that it goes on with.
+    /// - What writing the file fails with, for example ENOSPC: the old state stays.
     pub fn publish_stack(&self, epoch: u64, bytes: &[u8]) -> Result<(), Errno> {
         let dir = self.open_dir()?;
-        self.write_stack(&dir, epoch, bytes)?;
-        if self.host_epoch.load(Acquire) != epoch {
+        write_stack(&dir, epoch, bytes)?;
+        if !self.is_hosts_turn(epoch) {
             return Err(Errno(libc::ESTALE));
         }
         self.host_changes.fetch_add(1, Release);
         Ok(())
     }
 
-    fn write_stack(&self, dir: &Directory, epoch: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let new = temporary_name()?;
-        dir.create_plain(new.cstr())?;
-        let (file, _) = dir.open(new.cstr(), libc::O_WRONLY, libc::S_IFREG)?;
-        // The lock says that the file is being made, so that nobody clears it up.
-        sys::flock(file.as_fd(), libc::LOCK_SH | libc::LOCK_NB)?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match sys::write(file.raw(), rest) {
-                Ok(n) => rest = &rest[n..],
-                Err(Errno(libc::EINTR)) => {}
-                Err(e) => {
-                    let _ = dir.unlink(new.cstr());
-                    return Err(e);
-                }
-            }
-        }
-        dir.rename(new.cstr(), numbered(STACK, epoch)?.cstr())
+    /// Is the host process of this epoch still the one that may answer?
+    pub fn is_hosts_turn(&self, epoch: u64) -> bool {
+        self.host_turn.load(SeqCst) == epoch
     }
 
-    /// Makes the calling process the host process of the net after the one of epoch `before`: its
-    /// state is published and its socket, which it listens on under the name `socket`, gets its
-    /// final name. Returns the epoch.
+    /// Makes the calling process the host process of the net after the one of epoch `before`, and
+    /// returns its epoch. When the one before answers nobody any more, `begin` is given the
+    /// directory and the new epoch; it listens on the socket of that epoch, and returns the state
+    /// that is published.
     ///
     /// # Errors
     ///
     /// - EEXIST when another process was faster.
-    /// - What writing the state or locking the net fails with.
+    /// - What `begin`, writing the state or locking the net fails with.
     pub fn take_host_epoch(
         &self,
         before: u64,
-        socket: &PathBuf,
-        bytes: &[u8],
+        begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
+    ) -> Result<u64, Errno> {
+        let taken = self.take(before, begin);
+        self.host_errno.store(
+            match taken {
+                Err(Errno(e)) if e != libc::EEXIST => e,
+                _ => 0,
+            },
+            SeqCst,
+        );
+        if !matches!(taken, Err(Errno(libc::EEXIST))) {
+            self.host_ready.fetch_add(1, SeqCst);
+            sys::futex_wake_all(&self.host_ready);
+        }
+        taken
+    }
+
+    fn take(
+        &self,
+        before: u64,
+        begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
     ) -> Result<u64, Errno> {
         let dir = self.open_dir()?;
-        let epoch = before + 1;
         let _lock = self.lock()?;
-        if self.host_epoch.load(Relaxed) != before {
+        if self.host_epoch.load(Acquire) != before {
             return Err(Errno(libc::EEXIST));
         }
-        self.write_stack(&dir, epoch, bytes)?;
-        dir.rename(socket.cstr(), numbered(HOST, epoch)?.cstr())?;
-        if self
-            .host_epoch
-            .compare_exchange(before, epoch, Release, Relaxed)
-            .is_err()
-        {
-            return Err(Errno(libc::EEXIST));
+        let epoch = self.host_turn.fetch_add(1, SeqCst) + 1;
+        let begun = begin(&dir, epoch).and_then(|bytes| write_stack(&dir, epoch, &bytes));
+        // Somebody may have taken the lock away meanwhile: then either he is the last in turn, and
+        // this process will not answer, or he was faster.
+        let taken = begun.and_then(|()| {
+            self.host_epoch
+                .compare_exchange(before, epoch, SeqCst, Relaxed)
+                .map_err(|_| Errno(libc::EEXIST))
+        });
+        if let Err(e) = taken {
+            for kind in [HOST, STACK] {
+                let _ = dir.unlink(numbered(kind, epoch)?.cstr());
+            }
+            return Err(e);
         }
         self.host_changes.fetch_add(1, Release);
-        for kind in [HOST, STACK] {
-            let _ = dir.unlink(numbered(kind, before)?.cstr());
-        }
+        remove_older(&dir, epoch);
         Ok(epoch)
     }
 
@@ -106,14 +122,47 @@ impl NetDir {
     pub fn host_socket(epoch: u64) -> Result<PathBuf, Errno> {
         numbered(HOST, epoch)
     }
+}
 
-    /// Returns a name, in the net's directory, for a socket that a host process is about to listen
-    /// on.
-    ///
-    /// # Errors
-    ///
-    /// None in practice: the name is short.
-    pub fn new_host_socket() -> Result<PathBuf, Errno> {
-        temporary_name()
+/// Writes the state of an epoch under its name, whole.
+fn write_stack(dir: &Directory, epoch: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let new = temporary_name()?;
+    dir.create_plain(new.cstr())?;
+    let written = fill(dir, &new, bytes)
+        .and_then(|_lock| dir.replace(new.cstr(), numbered(STACK, epoch)?.cstr()));
+    if written.is_err() {
+        let _ = dir.unlink(new.cstr());
+    }
+    written
+}
+
+fn fill(dir: &Directory, name: &PathBuf, bytes: &[u8]) -> Result<Fd, Errno> {
+    let (file, _) = dir.open(name.cstr(), libc::O_WRONLY, libc::S_IFREG)?;
+    // The lock says that the file is being made, so that nobody clears it up.
+    sys::flock(file.as_fd(), libc::LOCK_SH | libc::LOCK_NB)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match sys::write(file.raw(), rest) {
+            Ok(n) => rest = &rest[n..],
+            Err(Errno(libc::EINTR)) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(file)
+}
+
+/// Removes the files of the host processes before this epoch, and of those that died or were
+/// stopped before they had taken theirs.
+fn remove_older(dir: &Directory, epoch: u64) {
+    let mut old: Vec<CString> = Vec::new();
+    let _ = dir.each_entry(|entry| {
+        let number = number_of(HOST, entry).or_else(|| number_of(STACK, entry));
+        if number.is_some_and(|number| number < epoch) {
+            old.push(entry.to_owned());
+        }
+        true
+    });
+    for entry in old {
+        let _ = dir.unlink(&entry);
     }
 }

@@ -35,6 +35,13 @@ impl NetDir {
         (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
     }
 
+    /// Has this net, or had it ever, an interface? What a program asks about links, addresses and
+    /// routes is left to the machine until then.
+    #[inline]
+    pub fn had_interfaces(&self) -> bool {
+        self.next_ifindex.load(Relaxed) != FIRST_IFINDEX || self.changes.load(Relaxed) != 0
+    }
+
     /// Adds a name to those that the net knows.
     pub(super) fn remember(&self, name: &Name) {
         let wanted = hash(name);

@@ -6,12 +6,14 @@
 //! DIR/NAME                      InterfaceState, one per interface; no interface may be called `.memtun-...`
 //! DIR/.memtun-tunnel-INODE      TunnelState
 //! DIR/.memtun-bell-INODE        FIFO of that inode; every open description holds a shared flock(2) on it
+//! DIR/.memtun-filter-NUMBER     the packet filter of a tunnel, as `struct sock_filter`s; only while it has one
 //! DIR/.memtun-link-INDEX        FIFO, readable while the link of that interface is up; only once somebody waited for it
 //! DIR/.memtun-capturer          whoever captures holds an exclusive flock(2) on it
 //! DIR/.memtun-gone-NUMBER       InterfaceState of one that was deleted, until the capturer has read it
 //! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
 //! DIR/.memtun-host-EPOCH        socket at which the host process of that epoch answers, see `host`
 //! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
+//! DIR/.memtun-sockets           what programs have set on sockets about interfaces of the net
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is
@@ -21,6 +23,7 @@
 mod captured;
 mod directory;
 mod files;
+mod filters;
 mod history;
 mod host;
 mod images;
@@ -29,11 +32,13 @@ mod known;
 mod life;
 mod moved;
 mod place;
+mod sockets;
 mod sweep;
 pub mod temporary;
 mod tunnels;
 
 pub use directory::{Directory, Refusal};
+pub use sockets::Kept;
 pub use sweep::sweep_base;
 
 use crate::cause::Cause;

@@ -3,8 +3,8 @@
 
 use super::captured::is_capturer_alive;
 use super::{
-    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, GONE, HOST,
-    LINK, NEW, PRIVATE, SAID, STACK, STATE, TUNNEL,
+    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
+    GONE, HOST, LINK, NEW, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -65,6 +65,7 @@ impl NetDir {
             }
         }
         living.sort_unstable();
+        self.sweep_filters(&entries, &living);
         Ok(living)
     }
 
@@ -233,13 +234,13 @@ fn remove_mark(dir: &Directory) -> bool {
 /// Is this one of the files that memtun makes? An interface's file is recognised by what it holds,
 /// because it may have any name.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
-    if entry == STATE || entry == CAPTURER || entry == PRIVATE {
+    if [STATE, CAPTURER, PRIVATE, SOCKETS].contains(&entry) {
         return true;
     }
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, LINK, GONE, SAID, HOST, STACK]
+    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK]
         .iter()
         .any(|kind| number_of(kind, entry).is_some())
     {

@@ -110,6 +110,9 @@ impl NetDir {
                 }
             }
         }
+        if let Ok(tunnel) = self.tunnel(inode) {
+            self.remove_filter(tunnel.filter.load(Relaxed));
+        }
         for kind in [TUNNEL, BELL] {
             if let Ok(name) = numbered(kind, inode) {
                 let _ = dir.unlink(name.cstr());

@@ -12,7 +12,22 @@ pub trait Argument {
     /// # Errors
     ///
     /// EFAULT when that memory is not readable.
-    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno>;
+    fn fetch(&mut self, into: &mut [u8]) -> Result<(), Errno> {
+        self.fetch_part(0, into)
+    }
+    /// Fills `into` with the memory that begins so many bytes behind the one at which the argument
+    /// points.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not readable.
+    fn fetch_part(&mut self, offset: usize, into: &mut [u8]) -> Result<(), Errno>;
+    /// Fills `into` with the memory at another address, which stood in what the argument points at.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not readable, or when nobody can tell whose it is.
+    fn fetch_at(&self, address: usize, into: &mut [u8]) -> Result<(), Errno>;
     /// Stores `from` in the memory at which the argument points.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::Tunnel;
 use crate::link::Link;
 use crate::net::{Local, NetDir, Refused};
 use crate::policy::Policy;
-use crate::shm::layout::{Attachment, InterfaceState};
+use crate::shm::layout::{Attachment, InterfaceState, MAX_QUEUES};
 use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::tun::bell;
@@ -46,18 +46,20 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         /// Number of attempts. Others make interfaces while this process holds the net's lock only
         /// where it was taken for stopped, or where a signal handler interrupts it.
         const TRIES: usize = 8;
-        let mut attached = self.attach(fd, &name, flags, options, local);
+        let mut attached = self.attach(fd, &name, flags, options, local, arg);
         for _ in 1..TRIES {
             if attached.as_ref().err() != Some(&Errno(libc::EEXIST)) {
                 break;
             }
-            attached = self.attach(fd, &name, flags, options, local);
+            attached = self.attach(fd, &name, flags, options, local, arg);
         }
         let interface = attached.map_err(|e| self.net.refused(Refused::Attach, e))?;
         store_name(&self.state.requested_name, &wanted);
         self.state.requested_flags.store(flags, Relaxed);
         ifreq.set_name(&load_name(&interface.name));
-        self.set_interface(interface);
+        if self.attachment() != Attachment::None {
+            self.set_interface(interface);
+        }
         // The device stays even when the program's memory cannot take its name.
         arg.store(&ifreq.0)
     }
@@ -84,6 +86,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         flags: u32,
         options: AttachOptions,
         local: &dyn Local,
+        arg: &impl Argument,
     ) -> Result<Mapped<InterfaceState>, Errno> {
         let existing = if FOREIGN.contains(&name.as_bytes()) {
             Err(())
@@ -114,15 +117,32 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if has & IFF_MULTI_QUEUE == 0 && interface.attached.load(Relaxed) > 0 {
                     return Err(Errno(libc::EBUSY));
                 }
-                if interface.queue_count() == 0 {
+                let queues = interface.queue_count();
+                if queues >= MAX_QUEUES {
+                    return Err(Errno(libc::E2BIG));
+                }
+                let inherited = match flags & IFF_NOFILTER {
+                    0 => self.inherit_program(&interface, arg),
+                    _ => None,
+                };
+                // See `inherit_program` for why the tunnel becomes a queue only where it did not
+                // get the program.
+                let joins = !matches!(inherited, Some(Ok(())));
+                if has & IFF_MULTI_QUEUE == 0 || queues + usize::from(joins) < 2 {
                     // A persistent device takes the framing of the first tunnel that attaches
-                    // again, and its send buffer starts anew.
+                    // again.
                     let kept = has & (IFF_TUN | IFF_TAP | IFF_PERSIST);
                     interface
                         .tun_flags
                         .store(kept | flags & KEPT_FLAGS, Relaxed);
+                    interface.set_carrier(flags & IFF_NO_CARRIER == 0);
+                }
+                if queues == 0 {
+                    // Its send buffer starts anew.
                     interface.sndbuf.store(i32::MAX, Relaxed);
-                    interface.set_carrier(true);
+                }
+                if !joins {
+                    return Ok(interface);
                 }
                 interface
             }
@@ -167,7 +187,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .store(Attachment::Attached as u32, SeqCst);
         interface
             .add_queue(self.inode)
-            .inspect_err(|_| self.unattach())
+            .inspect_err(|_| self.unattach())?;
+        self.bring_program(interface);
+        Ok(())
     }
 
     fn unattach(&self) {
@@ -259,7 +281,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Carries out TUNSETQUEUE: attaches or detaches this queue.
-    pub(super) fn set_queue(&self, fd: i32, flags: u32) -> Result<(), Errno> {
+    pub(super) fn set_queue(&self, fd: i32, flags: u32, arg: &impl Argument) -> Result<(), Errno> {
         let _net = self.net.lock()?;
         let invalid = Err(Errno(libc::EINVAL));
         let Ok(interface) = self.interface() else {
@@ -276,6 +298,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if interface.tun_flags.load(Acquire) & IFF_MULTI_QUEUE == 0 {
             return invalid;
         }
+        let inherited = match attach {
+            true => self.inherit_program(&interface, arg),
+            false => None,
+        };
+        if let Some(Ok(())) = inherited {
+            // See `inherit_program` for why the queue stays as it is.
+            return Ok(());
+        }
         let _interface = self.net.lock_interface(&interface, Patience::Program)?;
         interface.switch_queue(self.inode, attach)?;
         let tunnel = self
@@ -291,6 +321,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             self.net.discard(&tunnel);
             bell::silence(&self.state, fd, false);
         }
-        Ok(())
+        // The queue is attached even where it could not get the program, and the answer says why.
+        inherited.unwrap_or(Ok(()))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::argument::Argument;
 use super::attach::AttachOptions;
-use super::Tunnel;
+use super::{filter, Tunnel};
 use crate::link::ioctl::{get_hardware_address, set_hardware_address};
 use crate::net::{Local, NetDir};
 use crate::policy::Policy;
@@ -97,7 +97,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             TUNSETQUEUE => {
                 let mut ifreq = IfReq::default();
                 arg.fetch(&mut ifreq.0)?;
-                self.set_queue(fd, ifreq.flags() as u32)?;
+                self.set_queue(fd, ifreq.flags() as u32, arg)?;
             }
             TUNSETIFINDEX => self.set_ifindex(arg)?,
             SIOCGSKNS => return namespace(),
@@ -148,7 +148,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 } else {
                     0
                 };
-                answer.set_flags((flags & !IFF_NO_PI | IFF_NOFILTER | detached) as u16);
+                answer.set_flags((flags | self.no_filter() | detached) as u16);
                 arg.store(&answer.0)?;
             }
             TUNGETDEVNETNS => return namespace(),
@@ -203,8 +203,35 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 .store((fetch_int(arg)? != 0) as u32, Relaxed),
             TUNSETCARRIER => {
                 let on = fetch_int(arg)? != 0;
+                if on && interface.attached_queues() == 0 {
+                    return Err(Errno(libc::EPERM));
+                }
                 interface.set_carrier(on);
             }
+            TUNSETTXFILTER => {
+                let _lock = self.net.lock()?;
+                return filter::set_addresses(&interface, arg);
+            }
+            TUNATTACHFILTER => {
+                let _lock = self.net.lock()?;
+                self.attach_program(&interface, arg)?;
+            }
+            TUNDETACHFILTER => {
+                let _lock = self.net.lock()?;
+                self.detach_program(&interface);
+            }
+            TUNGETFILTER => self.get_program(&interface, arg)?,
+            TUNSETSTEERINGEBPF | TUNSETFILTEREBPF => match fetch_int(arg)? {
+                // There is no program, which is taken away.
+                -1 => {}
+                program => {
+                    let errno = not_a_program(program);
+                    if is_ebpf(program) {
+                        missing::refused(&interface, row, request, errno);
+                    }
+                    return Err(errno);
+                }
+            },
             SIOCGIFHWADDR => {
                 get_hardware_address(&interface, &mut ifreq);
                 arg.store(&ifreq.0)?;
@@ -220,6 +247,19 @@ fn fetch_int(arg: &mut impl Argument) -> Result<i32, Errno> {
     let mut bytes = [0u8; 4];
     arg.fetch(&mut bytes)?;
     Ok(i32::from_ne_bytes(bytes))
+}
+
+/// Returns why a descriptor cannot be used as an eBPF program.
+fn not_a_program(fd: i32) -> Errno {
+    match sys::status_flags(fd) {
+        Ok(flags) if flags & libc::O_PATH == 0 => INVALID,
+        _ => Errno(libc::EBADF),
+    }
+}
+
+/// Is it the descriptor of an eBPF program?
+fn is_ebpf(fd: i32) -> bool {
+    sys::path_of_fd(fd, &mut [0; 32]).is_ok_and(|path| path == b"anon_inode:bpf-prog")
 }
 
 /// Opens a descriptor of the network namespace that the program is in. It is a real one, for

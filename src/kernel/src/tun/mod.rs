@@ -6,6 +6,7 @@ mod attach;
 pub mod bell;
 mod borrowed;
 mod current;
+pub mod filter;
 mod frame;
 mod ioctl;
 mod retired;

@@ -47,6 +47,7 @@ from ._errors import (
     TimeoutError,
 )
 from ._faults import Fault
+from ._host import Addresses, Neighbours, Routes
 from ._interface import Interface, Link
 from ._library import active, version
 from ._net import Net
@@ -59,6 +60,7 @@ from ._waiting import DEFAULT_TIMEOUT
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "Addresses",
     "BypassWarning",
     "Capture",
     "Counters",
@@ -71,6 +73,7 @@ __all__ = [
     "Interface",
     "InterfaceInfo",
     "InvalidValueError",
+    "Neighbours",
     "Net",
     "NotPermittedError",
     "Packet",
@@ -78,6 +81,7 @@ __all__ = [
     "Permissions",
     "Program",
     "Receiver",
+    "Routes",
     "Subscriber",
     "TimeoutError",
     "Tunnel",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Callable, Optional, overload
 
@@ -13,6 +14,7 @@ from . import _library, _views
 from ._addresses import Address, Host, any_host, host_text, mac_bytes, pair, port_number, shown, source_for
 from ._errors import Error, GoneError
 from ._handles import Handle
+from ._host import Addresses, Words
 from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
 from ._users import Group, User, group_number, user_number
@@ -51,6 +53,7 @@ class Interface:
         self._net = net
         self._history = history
         self._hopeless = hopeless
+        self._addresses = Addresses(handle)
         info = self.info()
         self._tap = info.kind == "tap"
         # It begins with the oldest packet that is kept at the moment when the interface is asked
@@ -124,6 +127,16 @@ class Interface:
     @mac.setter
     def mac(self, address: str) -> None:
         self._set("mac", mac_bytes(address))
+
+    @property
+    def addresses(self) -> Addresses:
+        """The addresses, as a live set: ``tun.addresses.add("10.0.0.1/24")``. Setting it adds
+        those that are missing and removes the others, but for the link-local ones."""
+        return self._addresses
+
+    @addresses.setter
+    def addresses(self, addresses: Iterable[Words]) -> None:
+        self._addresses.become(addresses)
 
     @property
     def owner(self) -> Optional[int]:

@@ -68,6 +68,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_interface_set_name": (c_int, [c_void_p, c_char_p]),
     "memtun_interface_set_carrier": (c_int, [c_void_p, c_int]),
     "memtun_interface_delete": (c_int, [c_void_p]),
+    "memtun_interface_add_address": (c_int, [c_void_p, c_char_p]),
+    "memtun_interface_remove_address": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_add_route": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_remove_route": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_add_neighbour": (c_int, [c_void_p, c_char_p]),
+    "memtun_net_remove_neighbour": (c_int, [c_void_p, c_char_p]),
     "memtun_subscriber_open": (c_void_p, [c_void_p]),
     "memtun_subscriber_recv": (
         c_ssize_t,

@@ -19,6 +19,7 @@ from ._capture import Capture
 from ._errors import EndedError, Error, GoneError, TimeoutError, invalid
 from ._faults import Fault
 from ._handles import Handle
+from ._host import Neighbours, Routes, Words
 from ._interface import History, Interface
 from ._permissions import Permissions
 from ._programs import Argument, Command, Program
@@ -84,6 +85,8 @@ class Net:
             means."""
         self.permissions = Permissions(self._handle)
         """What programs may do, as a live set: ``net.permissions.discard("ioctl")``."""
+        self._routes = Routes(self._handle)
+        self._neighbours = Neighbours(self._handle)
         self._record_output = False
         self._interfaces: dict[str, Interface] = {}
         self._history: History = deque(maxlen=_KEPT)
@@ -250,6 +253,26 @@ class Net:
             capture = Capture(self.path, file, self._owner)
         self._life.captures.append(capture)
         return capture
+
+    @property
+    def routes(self) -> Routes:
+        """The net's routes, as a live set: ``net.routes.add("10.20.0.0/16 via 10.0.0.2")``.
+        Setting it adds those that are missing and removes the others."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Iterable[Words]) -> None:
+        self._routes.become(routes)
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """The net's neighbours, as a live set. Setting it adds those that are missing and removes
+        the others."""
+        return self._neighbours
+
+    @neighbours.setter
+    def neighbours(self, neighbours: Iterable[Words]) -> None:
+        self._neighbours.become(neighbours)
 
     @property
     def faults(self) -> list[str]:

@@ -87,6 +87,8 @@ class InterfaceInfo:
     """Number of packets that each read queue holds."""
     mac: Optional[str]
     """Hardware address of a TAP; None for a TUN."""
+    addresses: tuple[str, ...]
+    """The addresses that it has in its net, as ``ip address`` writes them."""
     owner: Optional[int]
     """The user who may attach without the permission ``"net_admin"``; None for any user."""
     group: Optional[int]
@@ -117,6 +119,7 @@ class InterfaceInfo:
             [
                 head,
                 f"    {self.kind}{' ' + self.mac if self.mac else ''}{' persist' if self.persistent else ''}",
+                *[f"    inet{'6' if ':' in address else ''} {address}" for address in self.addresses],
                 f"    RX: {c.rx_packets} packets {c.rx_bytes} bytes {c.rx_dropped} dropped {c.rx_frame_errors} frame errors",
                 f"    TX: {c.tx_packets} packets {c.tx_bytes} bytes {c.tx_dropped} dropped",
             ]
@@ -138,6 +141,7 @@ def interface(described: Mapping[str, Any], net: Handle) -> InterfaceInfo:
     counters = {f"{side}_{name}": value for side in ("rx", "tx") for name, value in described[side].items()}
     converted = {
         "flags": frozenset(described["flags"]),
+        "addresses": tuple(address["text"] for address in described.get("addresses", [])),
         "counters": Counters(**_members(Counters, {**described, **counters})),
         "tunnels": tuple(tunnel(t, net) for t in described["tunnels"]),
         "gone": described.get("gone", False),

@@ -62,6 +62,29 @@ pub unsafe extern "C" fn memtun_interface_close(interface: *mut InterfaceHandle)
     unsafe { close(interface) }
 }
 
+/// Gives the interface an address, as ip-address(8) writes it: "10.0.0.1/24", "10.0.0.1 peer
+/// 10.0.0.2/32", "fd00::1/64". The programs of the net see it at once, and the routes that follow.
+/// memtun_interface_describe lists the addresses. -EEXIST: the interface has it. -EINVAL: it is no
+/// address for an interface. -ENODEV: the interface is gone. -ENOSYS: no host process can be
+/// started (see memtun_error_text).
+#[no_mangle]
+pub extern "C" fn memtun_interface_add_address(
+    interface: *mut InterfaceHandle,
+    address: *const c_char,
+) -> c_int {
+    status(|| interface_of(interface)?.add_address(&text(address)?.parse()?))
+}
+
+/// Takes an address from the interface. -EADDRNOTAVAIL: it does not have it. Otherwise this is as
+/// memtun_interface_add_address.
+#[no_mangle]
+pub extern "C" fn memtun_interface_remove_address(
+    interface: *mut InterfaceHandle,
+    address: *const c_char,
+) -> c_int {
+    status(|| interface_of(interface)?.remove_address(&text(address)?.parse()?))
+}
+
 fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
     let how = Sending::new().within(time(timeout_ms));
     match ethertype {

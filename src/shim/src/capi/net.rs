@@ -108,6 +108,40 @@ pub extern "C" fn memtun_net_remove(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.clone().remove())
 }
 
+/// Adds a route, as ip-route(8) writes it: "10.20.0.0/16 via 10.0.0.2", "default dev tun0 metric
+/// 5", "blackhole 10.9.0.0/16". memtun_net_describe lists the routes. -EEXIST: there is such a
+/// route. -ENETUNREACH: the gateway cannot be reached. -ENETDOWN: the interface is down. -ENODEV:
+/// there is no interface of that name. -EINVAL: it is no route. -ENOSYS: no host process can be
+/// started (see memtun_error_text).
+#[no_mangle]
+pub extern "C" fn memtun_net_add_route(net: *mut NetHandle, route: *const c_char) -> c_int {
+    status(|| net_of(net)?.add_route(&text(route)?.parse()?))
+}
+
+/// Deletes a route. -ESRCH: there is none. Otherwise this is as memtun_net_add_route.
+#[no_mangle]
+pub extern "C" fn memtun_net_remove_route(net: *mut NetHandle, route: *const c_char) -> c_int {
+    status(|| net_of(net)?.remove_route(&text(route)?.parse()?))
+}
+
+/// Adds a neighbour, as ip-neighbour(8) writes it: "10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0",
+/// "proxy 10.0.0.9 dev tap0". One that is there gets the new link-layer address.
+/// memtun_net_describe lists the neighbours. -ENODEV: there is no interface of that name. -EINVAL:
+/// it is no neighbour. -ENOSYS: no host process can be started (see memtun_error_text).
+#[no_mangle]
+pub extern "C" fn memtun_net_add_neighbour(net: *mut NetHandle, neighbour: *const c_char) -> c_int {
+    status(|| net_of(net)?.add_neighbour(&text(neighbour)?.parse()?))
+}
+
+/// Deletes a neighbour. -ENOENT: there is none. Otherwise this is as memtun_net_add_neighbour.
+#[no_mangle]
+pub extern "C" fn memtun_net_remove_neighbour(
+    net: *mut NetHandle,
+    neighbour: *const c_char,
+) -> c_int {
+    status(|| net_of(net)?.remove_neighbour(&text(neighbour)?.parse()?))
+}
+
 /// Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",
 /// "ioctl:TUNSETIFF=EBUSY@1" or "open=ENOENT" (until it is taken back). -EINVAL: it is no such
 /// fault. -ENOSPC: 64 are set already.

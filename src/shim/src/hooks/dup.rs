@@ -1,9 +1,9 @@
 //! Duplicating descriptors, and fcntl(2).
 
 use crate::real::{hooks, real};
-use crate::table::{any, is_tunnel};
+use crate::table::{any, is_netlink, is_tunnel};
 use crate::waiting::epoll;
-use crate::{errno, foreign, ops};
+use crate::{errno, foreign, netlink, ops};
 use libc::{c_int, c_void};
 use memtun_abi::Errno;
 use memtun_calls::control::{self, Control};
@@ -43,6 +43,9 @@ fn refuse(e: c_int) -> c_int {
 fn done(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
         epoll::duplicated(old, new);
+        if is_netlink(old) {
+            netlink::duplicated(new);
+        }
         if any() && (is_tunnel(old) || is_tunnel(new)) {
             ops::duplicated(old, new);
         }
@@ -56,6 +59,9 @@ fn done(old: c_int, new: c_int) -> c_int {
 fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         epoll::duplicated(fd, answer);
+        if is_netlink(fd) {
+            netlink::duplicated(answer);
+        }
     }
     answer
 }

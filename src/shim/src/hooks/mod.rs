@@ -18,6 +18,7 @@ pub mod receive;
 pub mod rw;
 pub mod sandbox;
 pub mod signal;
+pub mod socket;
 pub mod splice;
 pub mod stat;
 pub mod stream;
@@ -43,6 +44,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     disk::HOOKS,
     names::HOOKS,
     receive::HOOKS,
+    socket::HOOKS,
     exec::HOOKS,
     wait::HOOKS,
     syscall::HOOKS,

@@ -3,8 +3,13 @@
 
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
-use crate::{errno, sockios, uaccess};
+use crate::table::is_netlink;
+use crate::uaccess::OwnMemory;
+use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
+use memtun_abi::request::may_name_interface;
+use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
+use memtun_calls::socket::OptionCall;
 use std::ffi::CStr;
 
 hooks! {
@@ -38,9 +43,16 @@ hooks! {
     }
     fn if_nameindex() -> *mut if_nameindex_t => my_if_nameindex {
         let host = real!(if_nameindex());
+        if !host.is_null() && interfaces::are_all() {
+            // SAFETY: libc's list ends with index 0, its names are freed here, and it becomes empty.
+            unsafe { make_empty(host) };
+        }
         if host.is_null() { host } else { errno::keep(|| joined(host, &interfaces::all())) }
     }
     fn getifaddrs(list: *mut *mut ifaddrs) -> c_int => my_getifaddrs {
+        if let Some(entries) = errno::keep(interfaces::addresses) {
+            return c_list(&entries, list);
+        }
         let answer = real!(getifaddrs(list));
         if answer == 0 {
             // SAFETY: libc has just stored its list there.
@@ -49,10 +61,17 @@ hooks! {
         answer
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
-        match sockios::refusal(level, option, value, length) {
-            None => real!(setsockopt(fd, level, option, value, length)),
-            Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        let host = || real!(setsockopt(fd, level, option, value, length));
+        if is_netlink(fd) {
+            return netlink::set_option(fd, (level, option), (value, length), host);
         }
+        if may_name_interface(level, option) {
+            let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);
+            if let Some(answer) = sockios::option(fd, (level, option), set) {
+                return answer;
+            }
+        }
+        host()
     }
 }
 
@@ -88,6 +107,75 @@ unsafe fn drop_known(list: &mut *mut ifaddrs) {
                 at = next;
             }
         }
+    }
+}
+
+/// One element of getifaddrs(3)'s list, with all that it points to.
+#[repr(C)]
+struct Element {
+    entry: ifaddrs,
+    address: Address,
+    netmask: Address,
+    broadcast: Address,
+    data: [u32; STATISTICS / 4],
+    name: [u8; NAME],
+}
+
+/// Makes the list of getifaddrs(3) in one block, which freeifaddrs(3) frees as one.
+fn c_list(entries: &[Entry], list: *mut *mut ifaddrs) -> c_int {
+    let null = std::ptr::null_mut();
+    if entries.is_empty() {
+        return errno::give(uaccess::write(list, &null).map(|()| 0)) as c_int;
+    }
+    // SAFETY: the size is that of the elements.
+    let block = unsafe { libc::calloc(entries.len(), size_of::<Element>()) }.cast::<Element>();
+    if block.is_null() {
+        return -1;
+    }
+    for (i, entry) in entries.iter().enumerate() {
+        let is_last = i + 1 == entries.len();
+        // SAFETY: the block has room for as many elements as there are entries, and zeroes are
+        // valid for all that they hold.
+        let (element, next) = unsafe { (&mut *block.add(i), block.add(i + usize::from(!is_last))) };
+        fn put(room: &mut Address, given: &Option<Address>) -> *mut libc::sockaddr {
+            match given {
+                Some(address) => {
+                    *room = *address;
+                    room.as_mut_ptr().cast()
+                }
+                None => std::ptr::null_mut(),
+            }
+        }
+        element.name = entry.name;
+        element.entry.ifa_next = if is_last { null } else { next.cast() };
+        element.entry.ifa_name = element.name.as_mut_ptr().cast();
+        element.entry.ifa_flags = entry.flags;
+        element.entry.ifa_addr = put(&mut element.address, &entry.address);
+        element.entry.ifa_netmask = put(&mut element.netmask, &entry.netmask);
+        element.entry.ifa_ifu = put(&mut element.broadcast, &entry.broadcast);
+        if let Some(data) = &entry.data {
+            for (to, word) in element.data.iter_mut().zip(data.chunks_exact(4)) {
+                *to = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+            }
+            element.entry.ifa_data = element.data.as_mut_ptr().cast();
+        }
+    }
+    errno::give(uaccess::write(list, &block.cast::<ifaddrs>()).map(|()| 0)) as c_int
+}
+
+/// Makes a list of if_nameindex(3) empty.
+///
+/// # Safety
+/// The list is libc's, and nobody has it yet.
+unsafe fn make_empty(list: *mut if_nameindex_t) {
+    // SAFETY: the list ends with index 0, and each name is a block of its own.
+    unsafe {
+        let mut at = 0;
+        while (*list.add(at)).if_index != 0 {
+            libc::free((*list.add(at)).if_name.cast());
+            at += 1;
+        }
+        list.write(list.add(at).read());
     }
 }
 

@@ -1,7 +1,8 @@
-//! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel.
+//! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink socket.
 
 use crate::real::{hooks, real};
-use crate::{errno, uaccess};
+use crate::table::is_netlink;
+use crate::{errno, netlink, uaccess};
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
 /// Enters the tunnels among the descriptors of a received message into the table.
@@ -36,17 +37,29 @@ fn adopt(message: *const msghdr) {
 
 hooks! {
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
+        if is_netlink(fd) && !netlink::before_receive(fd) { return -1; }
+        let room = if is_netlink(fd) { netlink::room_of(message) } else { 0 };
         let n = real!(recvmsg(fd, message, flags));
         if n >= 0 {
             adopt(message);
+            if is_netlink(fd) { netlink::received_message(fd, message, room, n as usize); }
         }
         n
     }
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
+        if is_netlink(fd) && !netlink::before_receive(fd) { return -1; }
+        let room = if is_netlink(fd) && count > 0 {
+            // SAFETY: only the address is taken. The room of the first message stands for all.
+            netlink::room_of(unsafe { &raw const (*messages).msg_hdr })
+        } else {
+            0
+        };
         let n = real!(recvmmsg(fd, messages, count, flags, timeout));
         for i in 0..n.max(0) as usize {
             // SAFETY: the kernel filled `n` elements of the caller's array.
-            adopt(unsafe { &(*messages.add(i)).msg_hdr });
+            let message = unsafe { &*messages.add(i) };
+            adopt(&message.msg_hdr);
+            if is_netlink(fd) { netlink::received_message(fd, &message.msg_hdr, room, message.msg_len as usize); }
         }
         n
     }

@@ -9,9 +9,10 @@
 
 use crate::errno;
 use crate::foreign::or_host;
+use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::is_tunnel;
+use crate::table::{is_netlink, is_ours, is_tunnel};
 use crate::uaccess::OwnMemory;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
@@ -261,27 +262,59 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
+/// A read from a netlink socket.
+#[cold]
+fn receive(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
+    if netlink::before_receive(fd) {
+        host()
+    } else {
+        -1
+    }
+}
+
+/// A write to a netlink socket.
+#[cold]
+fn send(fd: c_int, buf: *const c_void, n: size_t, host: impl FnOnce() -> ssize_t) -> ssize_t {
+    // The kernel does not call a socket for a write of no bytes.
+    if n == 0 {
+        return host();
+    }
+    netlink::send(fd, Buffer::new(OwnMemory, buf as usize, n), (0, 0), 0, host)
+}
+
 // This is a function apart from the hooks, which then need no stack for it in a call that is not on
 // a tunnel.
 
 #[inline(never)]
-extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+extern "C" fn own_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    if is_netlink(fd) {
+        return receive(fd, || real!(read(fd, buf, n)));
+    }
     or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
 }
 
 #[inline(never)]
-extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+extern "C" fn own_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    if is_netlink(fd) {
+        return send(fd, buf, n, || real!(write(fd, buf, n)));
+    }
     or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)))
 }
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
-        if is_tunnel(fd) { tunnel_read(fd, buf, n) } else { real!(read(fd, buf, n)) }
+        if is_ours(fd) { own_read(fd, buf, n) } else { real!(read(fd, buf, n)) }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // libc aborts when the caller asks for more than its buffer holds.
         let host = || real!(__read_chk(fd, buf, n, room));
-        if is_tunnel(fd) && n <= room { or_host(read_buffer(fd, buf, n), host) } else { host() }
+        if is_tunnel(fd) && n <= room {
+            or_host(read_buffer(fd, buf, n), host)
+        } else if is_netlink(fd) {
+            receive(fd, host)
+        } else {
+            host()
+        }
     }
     fn pread(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t) -> ssize_t => my_pread {
         let host = || real!(pread(fd, buf, n, offset));
@@ -301,7 +334,13 @@ hooks! {
     }
     fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
         let host = || real!(readv(fd, array, count));
-        if is_tunnel(fd) { or_host(read_vector(fd, array, count), host) } else { host() }
+        if is_tunnel(fd) {
+            or_host(read_vector(fd, array, count), host)
+        } else if is_netlink(fd) {
+            receive(fd, host)
+        } else {
+            host()
+        }
     }
     fn preadv(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_preadv {
         let host = || real!(preadv(fd, array, count, offset));
@@ -320,7 +359,7 @@ hooks! {
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
-        if is_tunnel(fd) { tunnel_write(fd, buf, n) } else { real!(write(fd, buf, n)) }
+        if is_ours(fd) { own_write(fd, buf, n) } else { real!(write(fd, buf, n)) }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
         let host = || real!(pwrite(fd, buf, n, offset));
@@ -332,7 +371,13 @@ hooks! {
     }
     fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
         let host = || real!(writev(fd, array, count));
-        if is_tunnel(fd) { or_host(write_vector(fd, array, count), host) } else { host() }
+        if is_tunnel(fd) {
+            or_host(write_vector(fd, array, count), host)
+        } else if is_netlink(fd) {
+            netlink::send(fd, Vector::new(OwnMemory, array as usize, count), (0, 0), 0, host)
+        } else {
+            host()
+        }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {
         let host = || real!(pwritev(fd, array, count, offset));
@@ -351,12 +396,10 @@ hooks! {
         if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
-        let host = || real!(__read(fd, buf, n));
-        if is_tunnel(fd) { or_host(read_buffer(fd, buf, n), host) } else { host() }
+        if is_ours(fd) { own_read(fd, buf, n) } else { real!(__read(fd, buf, n)) }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
-        let host = || real!(__write(fd, buf, n));
-        if is_tunnel(fd) { or_host(write_buffer(fd, buf, n), host) } else { host() }
+        if is_ours(fd) { own_write(fd, buf, n) } else { real!(__write(fd, buf, n)) }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
         let host = || real!(__pread64(fd, buf, n, offset));

@@ -19,6 +19,14 @@ pub const GOING: u32 = 2;
 /// Value of [`InterfaceState::deleted`]: the deletion is complete.
 pub const GONE: u32 = 1;
 
+/// Bit of [`InterfaceState::filters`]: the addresses of TUNSETTXFILTER are in force.
+pub const BY_ADDRESS: u32 = 1;
+/// Bit of [`InterfaceState::filters`]: a queue may have a program of TUNATTACHFILTER.
+pub const BY_PROGRAM: u32 = 2;
+
+/// Number of addresses that TUNSETTXFILTER compares (FLT_EXACT_COUNT).
+pub const EXACT_ADDRESSES: usize = 8;
+
 /// The state of one interface, in the file that has its name.
 #[repr(C)]
 pub struct InterfaceState {
@@ -62,6 +70,11 @@ pub struct InterfaceState {
     pub vnet_le: AtomicU32,
     /// 1 once somebody has waited for the link on `.memtun-link-INDEX`.
     pub link_bell: AtomicU32,
+    /// [`BY_ADDRESS`] and [`BY_PROGRAM`]: what keeps packets from the program, so that a packet
+    /// that nothing keeps away costs one load.
+    pub filters: AtomicU32,
+    /// 1 when TUNATTACHFILTER gave the queues a program, which the next queue gets, too.
+    pub program_attached: AtomicU32,
     /// Number of attached queues; they come first in `queues`, before the detached ones.
     pub attached: AtomicU32,
     /// Number of queues that TUNSETQUEUE detached, which keep the interface alive.
@@ -77,6 +90,11 @@ pub struct InterfaceState {
     pub flows: [AtomicU32; MAX_FLOWS],
     /// The queues: each is the inode of a tunnel's bell.
     pub queues: [AtomicU64; MAX_QUEUES],
+    /// What the last TUNATTACHFILTER was given (`struct sock_fprog`), for TUNGETFILTER and for
+    /// the next queue. The second word is an address in the memory of whoever gave it.
+    pub program_given: [AtomicU64; 2],
+    /// The addresses of TUNSETTXFILTER.
+    pub addresses: Addresses,
     /// Counters as in `ip -s link`.
     pub stats: Stats,
     /// The outbound log.
@@ -110,6 +128,18 @@ pub struct InterfaceState {
     pub log_found_full: AtomicU64,
 }
 
+/// The destinations whose frames a tap takes (`struct tap_filter`).
+#[repr(C)]
+pub struct Addresses {
+    /// Number of addresses in `exact` that count.
+    pub count: AtomicU32,
+    _pad: AtomicU32,
+    /// A bit for each hash of a group address that is taken.
+    pub groups: AtomicU64,
+    /// Addresses, in network byte order in the low six bytes of a number.
+    pub exact: [AtomicU64; EXACT_ADDRESSES],
+}
+
 /// The kernel's per-device counters, from the host's side: rx is outbound, what the program wrote.
 #[repr(C)]
 #[derive(Default)]
@@ -126,7 +156,7 @@ pub struct Stats {
     pub tx_packets: AtomicU64,
     /// Bytes read by the program, without packet information and vnet header.
     pub tx_bytes: AtomicU64,
-    /// Inbound packets that found the queue full or gone.
+    /// Inbound packets that found the queue full or gone, or were filtered out.
     pub tx_dropped: AtomicU64,
 }
 

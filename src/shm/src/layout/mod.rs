@@ -5,7 +5,10 @@ mod interface;
 mod net;
 mod tunnel;
 
-pub use interface::{InterfaceState, Stats, GOING, GONE, MAX_FLOWS, MAX_QUEUES};
+pub use interface::{
+    Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
+    MAX_FLOWS, MAX_QUEUES,
+};
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};
 
@@ -13,7 +16,7 @@ use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Version of the files. It changes with every change of a struct in this folder.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 9;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {

@@ -74,6 +74,13 @@ pub struct NetState {
     pub host_epoch: AtomicU64,
     /// Rises with each change of the host's state.
     pub host_changes: AtomicU64,
+    /// Number of the last process that began to become the host process. Only that one may answer,
+    /// so whoever begins ends the time of the one before. See `NetDir::take_host_epoch`.
+    pub host_turn: AtomicU64,
+    /// Futex that rises when a host process begins to answer, or could not become one.
+    pub host_ready: AtomicU32,
+    /// Why the last one that tried could not become the host process, 0 when it could.
+    pub host_errno: AtomicI32,
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
@@ -82,7 +89,7 @@ pub struct NetState {
 }
 
 /// Number of processes of a net that are followed from one image into the next at the same moment.
-pub const BETWEEN_IMAGES: usize = 46;
+pub const BETWEEN_IMAGES: usize = 44;
 
 /// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
 /// as the host's again.

@@ -57,6 +57,12 @@ pub struct TunnelState {
     pub wants_space: AtomicU32,
     /// How often who was told so has been woken.
     pub told_of_space: AtomicU32,
+    /// NUMBER of the file `.memtun-filter-NUMBER` that holds the tunnel's packet filter, a program
+    /// of classic BPF; 0 for none. It stays with the tunnel, whatever that is attached to.
+    pub filter: AtomicU64,
+    /// Bytes that the kernel would need for that program.
+    pub filter_charge: AtomicU32,
+    _pad_filter: AtomicU32,
     /// Name that the program gave TUNSETIFF.
     pub requested_name: [AtomicU8; 16],
     /// Name of the interface; it follows a rename.

@@ -1,28 +1,64 @@
 //! The side of whoever asks.
 #![forbid(unsafe_code)]
 
-use super::Question;
+use super::{Answer, Question, ANSWER, LONGEST};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_sys::{self as sys, Fd, PathBuf, Room};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::time::Duration;
 
 /// How a host process is started for a net that has none.
 pub trait Start {
-    /// Starts a host process, and returns without waiting for it.
+    /// Starts a process that takes the place of the host process of epoch `before`, and returns
+    /// without waiting for it. When another process has taken that place already, the new one ends
+    /// quietly.
     ///
     /// # Errors
     ///
-    /// What keeps it from being started, for example ENOENT when the command cannot be found.
-    fn start(&self, net: &NetDir) -> Result<(), Errno>;
+    /// What keeps it from being started: ENOSYS when the command cannot be found, EAGAIN when
+    /// RLIMIT_NPROC allows no other process.
+    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno>;
+}
+
+/// How long a program's call waits for an answer, with everything that has to happen for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits where a host process could not be had a moment ago.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
+/// How long that moment lasts.
+const MOMENT: Duration = Duration::from_secs(10);
+/// How long a host process may be silent before it is asked whether it is stopped.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
+/// How long the place of a socket that nobody listens on is looked at again, should nobody be
+/// woken.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The same where too many wait to be accepted.
+const CROWDED: Duration = Duration::from_millis(2);
+
+/// When this process last waited for a host process in vain, in nanoseconds of CLOCK_MONOTONIC.
+static IN_VAIN: AtomicU64 = AtomicU64::new(0);
+
+fn now() -> u64 {
+    sys::now_ns(libc::CLOCK_MONOTONIC)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_nanos() as u64
 }
 
 /// Puts a question to the host process of the net, and calls `each` with the payload of each packet
-/// of its answer. A host process is started first where there is none. Allocates nothing.
+/// of its answer that has one. A host process is started first where there is none. Allocates
+/// nothing, and may be called in a signal handler and in a child of vfork(2).
 ///
 /// # Errors
 ///
 /// - The errno of the answer.
 /// - ETIMEDOUT when no host process answers within the patience of a program's call.
-/// - What starting one fails with.
+/// - EMSGSIZE when the payload is longer than [`LONGEST`].
+/// - EPROTO when the host process is of another version.
+/// - What starting one fails with, see [`Start::start`].
 pub fn ask(
     net: &NetDir,
     start: &dyn Start,
@@ -30,6 +66,267 @@ pub fn ask(
     payload: &[&[u8]],
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Errno> {
-    let _ = (net, start, question, payload, each);
-    Err(Errno(libc::ENOSYS))
+    let length: usize = payload.iter().map(|part| part.len()).sum();
+    if length > LONGEST || payload.len() >= sys::MOST_PARTS {
+        return Err(Errno(libc::EMSGSIZE));
+    }
+    let begin = now();
+    let failed = IN_VAIN.load(Relaxed);
+    let patience = if failed != 0 && begin.saturating_sub(failed) < nanoseconds(MOMENT) {
+        LITTLE_PATIENCE
+    } else {
+        PATIENCE
+    };
+    let mut call = Call {
+        net,
+        start,
+        question,
+        payload,
+        each,
+        received: 0,
+        started: None,
+        crowded_since: None,
+        end: begin + nanoseconds(patience),
+    };
+    let answer = call.run();
+    match answer {
+        Err(Errno(libc::ETIMEDOUT)) => IN_VAIN.store(now().max(1), Relaxed),
+        _ => IN_VAIN.store(0, Relaxed),
+    }
+    answer
+}
+
+/// What has become of a connection.
+enum Talk {
+    /// The answer is complete.
+    Answered(Result<(), Errno>),
+    /// The connection ended before that; the question has to be put again.
+    Lost,
+    /// The host process is stopped.
+    Stopped,
+}
+
+struct Call<'c> {
+    net: &'c NetDir,
+    start: &'c dyn Start,
+    question: &'c Question,
+    payload: &'c [&'c [u8]],
+    each: &'c mut dyn FnMut(&[u8]),
+    /// Number of packets of the answer that have come. When the question is repeated, so many are
+    /// not given to `each` again.
+    received: usize,
+    /// The epoch for whose host process a successor was started.
+    started: Option<u64>,
+    /// Since when too many have waited to be accepted.
+    crowded_since: Option<u64>,
+    end: u64,
+}
+
+impl Call<'_> {
+    /// Returns how much time is left, at most `most`; None when it is over.
+    fn left(&self, most: Duration) -> Option<Duration> {
+        match self.end.saturating_sub(now()) {
+            0 => None,
+            left => Some(Duration::from_nanos(left).min(most)),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Errno> {
+        loop {
+            // The order matters: a host process that begins between these loads wakes the sleeper.
+            let ready = self.net.host_ready.load(SeqCst);
+            let epoch = self.net.host_epoch.load(Acquire);
+            let connected = match epoch {
+                0 => Err(Errno(libc::ENOENT)),
+                epoch => connect(self.net, epoch),
+            };
+            match connected {
+                Ok(socket) => match self.talk(&socket)? {
+                    Talk::Answered(answer) => return answer,
+                    Talk::Lost => {}
+                    Talk::Stopped => self.start_after(epoch, ready)?,
+                },
+                Err(Errno(libc::ENOENT | libc::ECONNREFUSED)) => self.start_after(epoch, ready)?,
+                Err(Errno(libc::EAGAIN)) => self.crowded(epoch, ready)?,
+                Err(Errno(libc::EINTR)) => {}
+                Err(e) => return Err(e),
+            }
+            if self.left(PATIENCE).is_none() {
+                return Err(Errno(libc::ETIMEDOUT));
+            }
+        }
+    }
+
+    /// Starts a host process after the one of `epoch`, unless this call has done that already, and
+    /// waits for one.
+    fn start_after(&mut self, epoch: u64, ready: u32) -> Result<(), Errno> {
+        if self.net.host_epoch.load(Acquire) != epoch {
+            return Ok(());
+        }
+        if self.net.is_gone() {
+            return Err(Errno(libc::ENOENT));
+        }
+        if self.started != Some(epoch) {
+            self.start.start(self.net, epoch)?;
+            self.started = Some(epoch);
+        }
+        let nap = self.left(LOOK_AGAIN).ok_or(Errno(libc::ETIMEDOUT))?;
+        let slept = sys::futex_wait(&self.net.host_ready, ready, Some(nap));
+        if slept == Err(Errno(libc::EAGAIN)) {
+            // Where futex(2) is forbidden, the processor is given away.
+            sys::yield_now();
+        }
+        // Whoever could not become the host process says why.
+        let failed = self.net.host_errno.load(SeqCst);
+        let told = self.net.host_ready.load(SeqCst) != ready;
+        if failed != 0 && told && self.net.host_epoch.load(Acquire) == epoch {
+            return Err(Errno(failed));
+        }
+        Ok(())
+    }
+
+    /// Waits where too many wait to be accepted. A host process that does not accept for so long
+    /// is stopped, or it hangs.
+    fn crowded(&mut self, epoch: u64, ready: u32) -> Result<(), Errno> {
+        let since = *self.crowded_since.get_or_insert_with(now);
+        if now().saturating_sub(since) >= nanoseconds(SUSPICIOUS) {
+            return self.start_after(epoch, ready);
+        }
+        sys::nap(self.left(CROWDED).ok_or(Errno(libc::ETIMEDOUT))?);
+        Ok(())
+    }
+
+    /// Puts the question on a connection, and receives the answer.
+    fn talk(&mut self, socket: &Fd) -> Result<Talk, Errno> {
+        let head = self.question.to_bytes();
+        let mut parts: [&[u8]; sys::MOST_PARTS] = [&[]; sys::MOST_PARTS];
+        parts[0] = &head;
+        parts[1..=self.payload.len()].copy_from_slice(self.payload);
+        let parts = &parts[..=self.payload.len()];
+        loop {
+            match sys::send(socket.as_fd(), parts) {
+                Ok(_) => break,
+                Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::EAGAIN)) => match self.wait(socket, libc::POLLOUT)? {
+                    None => {}
+                    Some(talk) => return Ok(talk),
+                },
+                Err(Errno(libc::EPIPE | libc::ECONNRESET)) => return Ok(Talk::Lost),
+                Err(e) => return Err(e),
+            }
+        }
+        let mut packets = 0;
+        loop {
+            let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
+            let length = match sys::receive(socket.as_fd(), &mut [], flags) {
+                Ok(0) | Err(Errno(libc::ECONNRESET)) => return Ok(Talk::Lost),
+                Ok(length) => length,
+                Err(Errno(libc::EINTR)) => continue,
+                Err(Errno(libc::EAGAIN)) => match self.wait(socket, libc::POLLIN)? {
+                    None => continue,
+                    Some(talk) => return Ok(talk),
+                },
+                Err(e) => return Err(e),
+            };
+            if length > LONGEST + ANSWER {
+                return Err(Errno(libc::EPROTO));
+            }
+            let new = packets >= self.received;
+            let answer = self.packet(socket, length, new)?;
+            packets += 1;
+            self.received = self.received.max(packets);
+            if answer.errno != 0 {
+                return Ok(Talk::Answered(Err(Errno(answer.errno))));
+            }
+            if !answer.more {
+                return Ok(Talk::Answered(Ok(())));
+            }
+        }
+    }
+
+    /// Takes the next packet, which is there and has this length.
+    fn packet(&mut self, socket: &Fd, length: usize, new: bool) -> Result<Answer, Errno> {
+        /// Longest packet in bytes for which there is room on the stack, which may be a signal
+        /// handler's.
+        const SHORT: usize = 1 << 10;
+        let mut short = [0; SHORT];
+        let mut long;
+        let room = if length <= SHORT {
+            &mut short[..length]
+        } else {
+            long = Room::new(length)?;
+            long.bytes()
+        };
+        let n = loop {
+            match sys::receive(socket.as_fd(), room, 0) {
+                Err(Errno(libc::EINTR)) => {}
+                received => break received?,
+            }
+        };
+        let (answer, payload) = Answer::of_bytes(&room[..n]).ok_or(Errno(libc::EPROTO))?;
+        if answer.id != self.question.id {
+            return Err(Errno(libc::EPROTO));
+        }
+        // An ioctl that fails may store something nevertheless.
+        if new && !payload.is_empty() {
+            (self.each)(payload);
+        }
+        Ok(answer)
+    }
+
+    /// Waits for the host process. None says to go on; otherwise the connection is of no use any
+    /// more.
+    fn wait(&self, socket: &Fd, events: i16) -> Result<Option<Talk>, Errno> {
+        let mut fds = [libc::pollfd {
+            fd: socket.raw(),
+            events,
+            revents: 0,
+        }];
+        let time = self.left(SUSPICIOUS).ok_or(Errno(libc::ETIMEDOUT))?;
+        match sys::poll(&mut fds, Some(time)) {
+            Err(Errno(libc::EINTR)) => Ok(None),
+            Err(e) => Err(e),
+            Ok(0) if time == SUSPICIOUS && is_stopped(socket) => Ok(Some(Talk::Stopped)),
+            Ok(_) => Ok(None),
+        }
+    }
+}
+
+/// Is there a host process that listens, though it may be stopped?
+pub fn is_answering(net: &NetDir) -> bool {
+    match net.host_epoch.load(Acquire) {
+        0 => false,
+        epoch => !matches!(
+            connect(net, epoch),
+            Err(Errno(libc::ENOENT | libc::ECONNREFUSED))
+        ),
+    }
+}
+
+/// Connects with the host process of an epoch.
+fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
+    let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
+    let name = NetDir::host_socket(epoch)?;
+    let dir = net.open_dir()?;
+    super::place::in_directory(dir.raw(), net.path(), &name, |path| {
+        sys::connect_path(socket.as_fd(), path)
+    })?;
+    Ok(socket)
+}
+
+/// Is the process at the other end stopped, by a signal or by a debugger?
+fn is_stopped(socket: &Fd) -> bool {
+    let stat = || -> Result<bool, Errno> {
+        let mut path = PathBuf::concat(&[b"/proc/"])?;
+        path.push_number(sys::peer(socket.as_fd())?.pid.max(0) as u64)?;
+        path.push(b"/stat")?;
+        let file = sys::open_internal(path.cstr(), libc::O_RDONLY, 0)?;
+        let mut text = [0; 256];
+        let n = sys::read(file.as_raw_fd(), &mut text)?;
+        // The state is the letter behind the name, which is in parentheses and may hold any.
+        let behind = text[..n].iter().rposition(|b| *b == b')');
+        let state = behind.and_then(|at| text.get(at + 2));
+        Ok(matches!(state, Some(b'T' | b't')))
+    };
+    stat().unwrap_or(false)
 }

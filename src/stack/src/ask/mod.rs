@@ -7,8 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod place;
+mod starter;
 
-pub use client::{ask, Start};
+pub use client::{ask, is_answering, Start};
+pub use starter::Command;
 
 use crate::wire::{u16_at, u32_at};
 

@@ -2,11 +2,13 @@
 //! `record` gives them their JSON form.
 #![forbid(unsafe_code)]
 
+use crate::driver::host::Address;
 use crate::Name;
 use memtun_abi::uapi;
 use memtun_kernel::NetDir;
 use memtun_shm::layout::{Attachment, InterfaceState, TunnelState};
 use memtun_shm::{load_name, Mapped};
+use memtun_stack::State;
 use serde::Serialize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -62,6 +64,8 @@ pub struct InterfaceInfo {
     pub group: Option<u32>,
     /// Hardware address of a TAP; `None` for a TUN.
     pub mac: Option<[u8; 6]>,
+    /// The addresses that it has in its net.
+    pub addresses: Vec<Address>,
     /// Counters of what the program wrote, which the host receives.
     pub rx: ReceiveCounters,
     /// Counters of what the program read, which the host transmits.
@@ -116,7 +120,7 @@ impl TunnelInfo {
 }
 
 impl InterfaceInfo {
-    pub(crate) fn new(dir: &NetDir, state: &Mapped<InterfaceState>) -> InterfaceInfo {
+    pub(crate) fn new(dir: &NetDir, state: &Mapped<InterfaceState>, host: &State) -> InterfaceInfo {
         let stats = &state.stats;
         let id = |cell: &std::sync::atomic::AtomicI32| {
             Some(cell.load(Relaxed))
@@ -135,6 +139,11 @@ impl InterfaceInfo {
             owner: id(&state.owner),
             group: id(&state.group),
             mac: state.is_tap().then(|| state.mac()),
+            addresses: Address::all_of(
+                host,
+                state.ifindex.load(Relaxed),
+                &load_name(&state.name).to_string(),
+            ),
             rx: ReceiveCounters {
                 packets: stats.rx_packets.load(Relaxed),
                 bytes: stats.rx_bytes.load(Relaxed),

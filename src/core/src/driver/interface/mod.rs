@@ -16,6 +16,7 @@ pub use receive::{Packet, Subscriber, UdpReceiver};
 pub use sending::Sending;
 
 use crate::deadline::Timeout;
+use crate::driver::host;
 use crate::driver::joined::Joined;
 use crate::{packet, Errno, Error, Name};
 use memtun_abi::error::{Context, Result};
@@ -24,6 +25,7 @@ use memtun_kernel::net::Local;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
 use memtun_shm::{load_name, Mapped};
+use memtun_stack::State;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,6 +54,11 @@ impl Interface {
             queues: Mutex::default(),
             reader,
         }
+    }
+
+    /// The net that it is in.
+    pub(crate) fn joined(&self) -> &Arc<Joined> {
+        &self.net
     }
 
     /// Name of the interface now.
@@ -158,7 +165,9 @@ impl Interface {
     /// [`Interface::is_gone`] does.
     pub fn info(&self) -> InterfaceInfo {
         self.net.look_after(&self.state);
-        InterfaceInfo::new(self.net.dir(), &self.state)
+        let host = State::load(self.net.dir());
+        let host = host.ok().flatten().unwrap_or_default();
+        InterfaceInfo::new(self.net.dir(), &self.state, &host)
     }
 
     fn change(
@@ -173,6 +182,9 @@ impl Interface {
             }
             change(&self.state, self.net.local())
         });
+        if changed.is_ok() {
+            host::links_have_changed(&self.net);
+        }
         changed.context(|e| format!("{}: {what}: {e}", self.name()))
     }
 

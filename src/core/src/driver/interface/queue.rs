@@ -4,6 +4,7 @@
 use crate::driver::joined::Joined;
 use crate::{sys, Errno};
 use memtun_kernel::net::NetDir;
+use memtun_kernel::tun::filter::KnownProgram;
 use memtun_shm::layout::TunnelState;
 use memtun_shm::Mapped;
 use memtun_sys::KeptFifo;
@@ -14,6 +15,8 @@ pub(super) struct Queue {
     pub(super) inode: u64,
     /// State of the tunnel, which all processes share.
     pub(super) tunnel: Mapped<TunnelState>,
+    /// Packet filter of the tunnel, as far as this process has read it.
+    pub(super) program: KnownProgram,
     /// A descriptor of the bell that this process keeps open.
     kept: KeptFifo,
 }
@@ -28,6 +31,7 @@ impl Queue {
         Ok(Queue {
             inode,
             tunnel,
+            program: KnownProgram::default(),
             kept: KeptFifo::none_yet(inode),
         })
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
+use crate::driver::host::Address;
 use serde::{Serialize, Serializer};
 
 #[derive(Serialize)]
@@ -16,6 +17,7 @@ struct InterfaceRecord<'a> {
     mtu: u32,
     txqueuelen: u32,
     mac: Option<String>,
+    addresses: &'a [Address],
     owner: Option<u32>,
     group: Option<u32>,
     persistent: bool,
@@ -41,6 +43,7 @@ impl Serialize for InterfaceInfo {
             mtu: self.mtu,
             txqueuelen: self.txqueuelen,
             mac: self.mac_text(),
+            addresses: &self.addresses,
             owner: self.owner,
             group: self.group,
             persistent: self.is_persistent(),

@@ -1,0 +1,122 @@
+# ip monitor: it is started, what it must see is done, and it is ended when it has seen the last.
+. "$TOOLS/lib.sh"
+run ip -V
+place=$(mktemp -d)
+trap 'rm -r "$place"' EXIT
+
+# Two things that come and go tell where the output begins and ends; they are left out of it.
+mark() {
+    ip addr add "$1/32" dev tap0 2>/dev/null
+    ip addr del "$1/32" dev tap0 2>/dev/null
+    ip link set tap0 mtu "140${1##*.}"
+    ip route add blackhole "$1/32" table 99 2>/dev/null
+    ip route del blackhole "$1/32" table 99 2>/dev/null
+    ip rule add from "$1" table 99
+    ip rule del from "$1" table 99
+    ip neigh replace "$1" lladdr 02:00:00:00:00:99 dev tap0 nud permanent
+    ip neigh del "$1" dev tap0
+}
+
+# Waits until the monitor has written the mark, which is made again and again.
+marked() {
+    for _ in $(seq 200); do
+        mark "$1"
+        for _ in $(seq 10); do
+            grep -q -e "$1" -e "mtu.*140${1##*.}" "$place/out" && return
+            sleep 0.01
+        done
+    done
+    echo "the monitor has not seen $1"
+}
+
+begin() {
+    echo "$ ip $*"
+    : > "$place/out"
+    ip "$@" > "$place/out" 2>&1 &
+    monitor=$!
+    marked 192.0.2.1
+    # All of the first marks are out before what counts begins.
+    marked 192.0.2.2
+}
+
+# A record is a line and the lines behind it that begin with a blank.
+end() {
+    marked 192.0.2.3
+    kill "$monitor"
+    wait "$monitor" 2>/dev/null
+    awk '
+        /^[^ \t]/ { show(); text = ""; last = "" }
+        { text = text $0 "\n" }
+        function show() {
+            if (text != "" && text !~ /192\.0\.2\.[123]|mtu ?.*140[123]|02:00:00:00:00:99/ && on)
+                printf "%s", text
+            if (text ~ /192\.0\.2\.2|mtu ?.*1402/)
+                on = 1
+        }
+        END { show() }' "$place/out"
+    echo "status ended"
+}
+
+begin monitor link
+ip link set tun0 mtu 1400
+ip link set tun0 up
+ip link set tun0 down
+ip link set tun0 name vpn0
+ip link set vpn0 name tun0
+ip link set tun0 mtu 1500
+end
+
+begin monitor addr
+ip addr add 10.9.0.1/24 dev tun0
+ip addr change 10.9.0.1/24 dev tun0 valid_lft 1000 preferred_lft 500
+ip addr add 10.9.0.2/24 dev tun0
+ip addr flush dev tun0
+end
+
+ip addr add 10.9.0.1/24 dev tun0
+ip link set tun0 up
+begin monitor route
+ip route add 10.50.0.0/16 dev tun0
+ip route replace 10.50.0.0/16 dev tun0 mtu 1300
+ip route add blackhole 10.51.0.0/16
+ip route del 10.50.0.0/16
+ip route flush 10.51.0.0/16
+end
+
+begin -o monitor link addr
+ip addr add 10.9.1.1/24 dev tun0
+ip link set tun0 txqueuelen 600
+ip addr del 10.9.1.1/24 dev tun0
+end
+
+begin monitor neigh rule
+ip neigh add 10.20.0.5 lladdr 02:00:00:00:00:05 dev tap0
+ip neigh del 10.20.0.5 dev tap0
+ip rule add from 10.1.0.0/16 table 100 priority 50
+ip rule del priority 50
+end
+
+begin monitor all
+ip link set tun0 down
+ip link set tun0 up
+ip addr del 10.9.0.1/24 dev tun0
+ip tuntap add dev tun9 mode tun
+ip tuntap del dev tun9 mode tun
+end
+
+begin -j monitor addr
+ip addr add 10.9.0.1/24 dev tun0
+ip addr del 10.9.0.1/24 dev tun0
+end
+
+begin monitor dev tun0
+ip addr add 10.9.0.1/24 dev tun0
+ip addr del 10.9.0.1/24 dev tun0
+ip link set tun0 mtu 1300
+ip tuntap add dev tun9 mode tun
+ip tuntap del dev tun9 mode tun
+ip link set tap0 mtu 1403
+ip link set tun0 alias 'the end'
+end
+
+run ip monitor nosuchobject

@@ -1,0 +1,96 @@
+//! The host process of the program's net, as a call of the program reaches it.
+#![forbid(unsafe_code)]
+
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::ask::{self, Question, Start, What};
+use memtun_stack::state;
+use memtun_sys as sys;
+
+/// What a back end knows of the host of the program's net.
+pub trait Host {
+    /// Returns the program's net if it exists already.
+    fn existing(&self) -> Option<&NetDir>;
+    /// Returns the program's net, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// What making or joining the net fails with.
+    fn make(&self) -> Result<&NetDir, Errno>;
+    /// Does the program see nothing of the machine, even in a net without an interface?
+    fn is_isolated(&self) -> bool;
+    /// Returns how a host process is started.
+    fn start(&self) -> &dyn Start;
+    /// Returns the program's effective user and its process id.
+    fn program(&self) -> (u32, u32);
+}
+
+/// Returns the net whose host has to be asked about links, addresses and routes. None means that
+/// the machine knows all there is.
+///
+/// # Errors
+///
+/// What making the net of an isolated program fails with.
+pub fn asked(host: &impl Host) -> Result<Option<&NetDir>, Errno> {
+    if host.is_isolated() {
+        return host.make().map(Some);
+    }
+    let has_host = |net: &&NetDir| net.had_interfaces() || state::is_there(net);
+    Ok(host.existing().filter(has_host))
+}
+
+/// Begins a question, with a number that no other question has.
+pub fn question(host: &impl Host, what: What) -> Question {
+    let (uid, pid) = host.program();
+    Question {
+        what,
+        options: 0,
+        id: sys::random(),
+        port: 0,
+        family: 0,
+        request: 0,
+        uid,
+        pid,
+    }
+}
+
+/// Makes a request of ioctl(2) on a socket of this family to the host of the net. `parts` is the
+/// argument, with what it points to behind it. What the answer stores is put into `room`; returns
+/// how many bytes that are.
+///
+/// # Errors
+///
+/// - The errno of the answer.
+/// - What asking fails with, see [`ask::ask`].
+pub fn ioctl(
+    host: &impl Host,
+    net: &NetDir,
+    family: i32,
+    request: u32,
+    parts: &[&[u8]],
+    room: &mut [u8],
+) -> Result<usize, Errno> {
+    let question = Question {
+        family: family as u32,
+        request,
+        ..question(host, What::Ioctl)
+    };
+    let mut length = 0;
+    ask::ask(net, host.start(), &question, parts, &mut |answer| {
+        let n = answer.len().min(room.len() - length);
+        room[length..length + n].copy_from_slice(&answer[..n]);
+        length += n;
+    })?;
+    Ok(length)
+}
+
+/// Tells the host of the net that links have changed, if it has one: addresses and routes follow
+/// before this returns.
+pub fn links_changed(host: &impl Host, net: &NetDir) {
+    if state::is_there(net) {
+        let question = question(host, What::Links);
+        if let Err(e) = ask::ask(net, host.start(), &question, &[], &mut |_| {}) {
+            log::warn!("the host of the net does not follow a change of a link: {e}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The answer to a request on its way into the queue of the program's socket.
+//!
+//! The kernel continues a long dump when the program receives. Here the answer is complete when the
+//! program's send returns, as far as the queue has room. Where it has not, the last datagram in the
+//! queue says how the answer goes on, and the receive that meets it asks again and leaves out what
+//! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
+#![forbid(unsafe_code)]
+
+use super::mark;
+use super::SOL_NETLINK;
+use crate::host::{asked, question, Host};
+use memtun_abi::Errno;
+use memtun_stack::ask::{self, option, Question, What};
+use memtun_stack::wire::{u16_at, u32_at, Messages, HEADER};
+use memtun_sys::{self as sys, Fd, Room};
+
+/// The type of the datagram that says how an answer goes on. No message of rtnetlink has it.
+const GOES_ON: u16 = 0x6d74;
+/// Length in bytes of its head: a message's header, and the number of the question.
+const HEAD: usize = HEADER + 8;
+/// Length in bytes of datagrams that need no mapping.
+const SMALL: usize = 4096;
+
+/// Options of netlink sockets that change an answer, and the bits by which the host process is told
+/// of them.
+const OPTIONS: [(i32, u16); 3] = [
+    (libc::NETLINK_EXT_ACK, option::EXT_ACK),
+    (libc::NETLINK_CAP_ACK, option::CAP_ACK),
+    (libc::NETLINK_GET_STRICT_CHK, option::STRICT),
+];
+
+/// A request of the program.
+pub(super) struct Request<'r> {
+    /// What the program has sent.
+    pub bytes: &'r [u8],
+    /// Number of the question, which stays the same when it is asked again.
+    pub id: u64,
+    /// Number of datagrams of the answer that the program has had.
+    pub had: u32,
+}
+
+/// Gets the answer to a request and puts it into the queue of the socket.
+///
+/// # Errors
+///
+/// - What asking the host process fails with, see [`ask::ask`].
+/// - What sending the request to the machine's kernel fails with.
+pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result<(), Errno> {
+    let port = super::port(fd)?;
+    let mut queue = Queue {
+        fd,
+        port,
+        had: request.had,
+        count: 0,
+        full: false,
+    };
+    match asked(host)? {
+        Some(net) => {
+            let question = Question {
+                options: options(fd),
+                id: request.id,
+                port,
+                ..question(host, What::Netlink)
+            };
+            let mut put = |datagram: &[u8]| queue.put(datagram);
+            ask::ask(net, host.start(), &question, &[request.bytes], &mut put)?;
+        }
+        None => machine(request.bytes, &mut queue)?,
+    }
+    if queue.full {
+        queue.goes_on(request);
+    }
+    Ok(())
+}
+
+/// Returns the bits of the options that are set on the program's socket.
+fn options(fd: i32) -> u16 {
+    let is_set = |name: i32| sys::int_option(fd, SOL_NETLINK, name).is_ok_and(|v| v != 0);
+    OPTIONS
+        .iter()
+        .filter(|(name, _)| is_set(*name))
+        .fold(0, |bits, (_, bit)| bits | bit)
+}
+
+/// The queue of the program's socket.
+struct Queue {
+    fd: i32,
+    port: u32,
+    had: u32,
+    /// Number of datagrams of the answer so far.
+    count: u32,
+    /// Has a datagram found no room? The rest of the answer is left for later.
+    full: bool,
+}
+
+impl Queue {
+    fn put(&mut self, datagram: &[u8]) {
+        if self.full || datagram.is_empty() {
+            return;
+        }
+        let is_new = self.count >= self.had;
+        if is_new && !(self.has_room(datagram.len()) && send(self.fd, self.port, datagram)) {
+            self.full = true;
+            return;
+        }
+        self.count += 1;
+    }
+
+    /// Is there room for a datagram of this length, and behind it for the one that says how the
+    /// answer goes on? The kernel takes anything into an empty queue.
+    fn has_room(&self, length: usize) -> bool {
+        /// What the kernel needs for a datagram besides its bytes, at most.
+        const OVERHEAD: usize = 1024;
+        let Ok((queued, room)) = sys::receive_queue(self.fd) else {
+            return true;
+        };
+        queued == 0 || queued as usize + 2 * (length + OVERHEAD) + SMALL <= room as usize
+    }
+
+    /// Says at the end of the queue how the answer to the request goes on. An answer that tells
+    /// what a change has led to is lost instead, as it is in the kernel.
+    fn goes_on(&self, request: &Request<'_>) {
+        let length = HEAD + request.bytes.len();
+        if !is_dump(request.bytes) || length > SMALL {
+            return mark::change(self.fd, mark::LOST, 0);
+        }
+        let mut room = [0; SMALL];
+        room[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+        room[4..6].copy_from_slice(&GOES_ON.to_ne_bytes());
+        room[8..12].copy_from_slice(&self.count.max(self.had).to_ne_bytes());
+        room[HEADER..HEAD].copy_from_slice(&request.id.to_ne_bytes());
+        room[HEAD..length].copy_from_slice(request.bytes);
+        // The receive looks for it from before it is there.
+        mark::change(self.fd, mark::GOES_ON, 0);
+        let sent = send(self.fd, self.port, &room[..length])
+            || with_option(self.fd, libc::SO_RCVBUF, 64 << 10, || {
+                send(self.fd, self.port, &room[..length])
+            });
+        if !sent {
+            mark::change(self.fd, mark::LOST, mark::GOES_ON);
+        }
+    }
+}
+
+/// Sends a datagram to the socket itself. Returns false when that fails.
+fn send(fd: i32, port: u32, datagram: &[u8]) -> bool {
+    match sys::send_netlink(fd, port, datagram) {
+        Ok(()) => true,
+        // The program has made the buffer for what it sends small; answers are not limited by it.
+        Err(Errno(libc::EMSGSIZE)) => with_option(fd, libc::SO_SNDBUF, 128 << 10, || {
+            sys::send_netlink(fd, port, datagram).is_ok()
+        }),
+        Err(_) => false,
+    }
+}
+
+/// Runs something while a buffer of the socket is larger by so many bytes.
+fn with_option(fd: i32, name: i32, more: i32, run: impl Fn() -> bool) -> bool {
+    let Ok(before) = sys::int_option(fd, libc::SOL_SOCKET, name) else {
+        return false;
+    };
+    // The kernel doubles what it is given.
+    let set = |value: i32| sys::set_int_option(fd, libc::SOL_SOCKET, name, value / 2);
+    let _ = set(before.saturating_add(more));
+    let done = run();
+    let _ = set(before);
+    done
+}
+
+/// Does each message of a request only ask for a dump?
+fn is_dump(request: &[u8]) -> bool {
+    const DUMP: u16 = libc::NLM_F_DUMP as u16;
+    Messages(request).all(|message| message.flags & DUMP == DUMP && message.kind % 4 == 2)
+}
+
+/// Lets the machine's kernel answer a request, on a socket of its own.
+fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+    let set = options(queue.fd);
+    for (name, bit) in OPTIONS {
+        if set & bit != 0 {
+            let _ = sys::set_int_option(socket.raw(), SOL_NETLINK, name, 1);
+        }
+    }
+    sys::send_netlink(socket.raw(), 0, request)?;
+    let own = sys::netlink_name(socket.raw())?.port;
+    let mut small = [0; SMALL];
+    let mut large = None;
+    while !queue.full {
+        let Some(length) = next_length(&socket) else {
+            break;
+        };
+        let room = match length {
+            ..=SMALL => &mut small[..length],
+            _ => grown(&mut large, length)?,
+        };
+        let Ok((n, _)) = sys::receive_netlink(socket.raw(), room, 0) else {
+            break;
+        };
+        let datagram = &mut room[..n.min(length)];
+        give_port(datagram, own, queue.port);
+        queue.put(datagram);
+    }
+    Ok(())
+}
+
+/// Returns the length in bytes of the next datagram, which stays in the queue. The kernel makes the
+/// next part of a dump as long as the room of the longest receive so far, so the room is exact.
+fn next_length(socket: &Fd) -> Option<usize> {
+    sys::receive_netlink(socket.raw(), &mut [], libc::MSG_PEEK)
+        .ok()
+        .map(|(length, _)| length)
+}
+
+/// Returns memory of this length, which is kept for the next time.
+fn grown(room: &mut Option<Room>, length: usize) -> Result<&mut [u8], Errno> {
+    if room.as_mut().is_none_or(|room| room.bytes().len() < length) {
+        *room = Some(Room::new(length.next_multiple_of(64 << 10))?);
+    }
+    match room {
+        Some(room) => Ok(&mut room.bytes()[..length]),
+        None => Err(Errno(libc::ENOMEM)),
+    }
+}
+
+/// Replaces the port in the headers of all messages.
+fn give_port(datagram: &mut [u8], own: u32, port: u32) {
+    let mut at = 0;
+    while let Some(length) = u32_at(datagram, at) {
+        if u32_at(datagram, at + 12) == Some(own) {
+            datagram[at + 12..at + 16].copy_from_slice(&port.to_ne_bytes());
+        }
+        at += memtun_stack::wire::align((length as usize).max(HEADER));
+    }
+}
+
+/// Called before a receive where [`mark::GOES_ON`] is set: when the next datagram says how an
+/// answer goes on, it is taken and the rest of the answer is put into the queue.
+pub(super) fn go_on(host: &impl Host, fd: i32) {
+    let own = match sys::netlink_name(fd) {
+        Ok(name) => name.port,
+        Err(_) => return,
+    };
+    let mut room = [0; SMALL];
+    loop {
+        // Only the head is looked at until it is known.
+        let peeked = sys::receive_netlink(fd, &mut room[..HEAD], libc::MSG_PEEK);
+        if !peeked.is_ok_and(|(_, from)| is_going_on(&room, from.port, own)) {
+            return;
+        }
+        mark::change(fd, 0, mark::GOES_ON);
+        let Ok((length, from)) = sys::receive_netlink(fd, &mut room, 0) else {
+            return;
+        };
+        if !is_going_on(&room, from.port, own) || !(HEAD..=SMALL).contains(&length) {
+            // Another thread was faster, and this was a datagram for the program.
+            let _ = send(fd, own, &room[..length.min(SMALL)]);
+            return;
+        }
+        let mut id = [0; 8];
+        id.copy_from_slice(&room[HEADER..HEAD]);
+        let request = Request {
+            bytes: &room[HEAD..length],
+            id: u64::from_ne_bytes(id),
+            had: u32_at(&room, 8).unwrap_or(0),
+        };
+        if answer(host, fd, &request).is_err() {
+            mark::change(fd, mark::LOST, 0);
+        }
+    }
+}
+
+fn is_going_on(head: &[u8], from: u32, own: u32) -> bool {
+    from == own && u16_at(head, 4) == Some(GOES_ON)
+}

@@ -1,0 +1,179 @@
+//! The multicast groups of a netlink socket, its names, and its options. The kernel lets nobody
+//! without privileges join a group of NETLINK_USERSOCK, so the groups are kept by the host process,
+//! which sends what a group hears to the socket's port.
+#![forbid(unsafe_code)]
+
+use super::{mark, Netlink, Outcome, SOL_NETLINK};
+use crate::host::{question, Host};
+use crate::memory::Memory;
+use memtun_abi::Errno;
+use memtun_stack::ask::{self, Question, What};
+use memtun_stack::state;
+use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
+
+/// RTNLGRP_MAX: the number of groups of NETLINK_ROUTE.
+const GROUPS: u32 = 39;
+/// Bits of all groups.
+const ALL: u64 = (1 << GROUPS) - 1;
+/// Groups that only an administrator may join: RTNLGRP_IPV4_MROUTE_R and RTNLGRP_IPV6_MROUTE_R.
+const GUARDED: u64 = 1 << 29 | 1 << 30;
+/// Length in bytes of the list that NETLINK_LIST_MEMBERSHIPS gives.
+const LIST: usize = 8;
+
+const EINVAL: Errno = Errno(libc::EINVAL);
+
+impl<H: Host, M: Memory> Netlink<'_, H, M> {
+    /// Reads the address that the program gives to bind(2) or connect(2). None means that the
+    /// kernel refuses it.
+    fn name(&self, name: usize, length: usize) -> Option<NetlinkName> {
+        let mut bytes = [0; NETLINK_NAME];
+        if length < NETLINK_NAME || self.memory.read(name, &mut bytes).is_err() {
+            return None;
+        }
+        let family = i32::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
+        (family == libc::AF_NETLINK).then(|| NetlinkName::of_bytes(&bytes))
+    }
+
+    /// Binds the socket (`netlink_bind`): the port is the kernel's affair, the groups are not.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM for a group that only an administrator may join.
+    /// - What bind(2) fails with for the port.
+    /// - What telling the host process fails with.
+    pub fn bind(&self, name: usize, length: usize) -> Result<Outcome, Errno> {
+        let Some(name) = self.name(name, length) else {
+            return Ok(Outcome::Kernel);
+        };
+        let groups = u64::from(name.groups);
+        if groups & GUARDED != 0 && !self.is_administrator() {
+            return Err(Errno(libc::EPERM));
+        }
+        // A port that the socket has already is refused by the kernel only if it is another one.
+        sys::bind_port(self.fd, name.port)?;
+        let listens = mark::of(self.fd).is_some_and(|state| state & mark::LISTENS != 0);
+        if groups != 0 || listens {
+            self.listen(|now| now & !u64::from(u32::MAX) | groups)?;
+        }
+        Ok(Outcome::Done(0))
+    }
+
+    /// Connects the socket (`netlink_connect`). The peer of a socket that is connected to the
+    /// kernel is what it was before, and the socket itself must stay able to hear from its own
+    /// port.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM for another peer, unless the program may administrate the network.
+    /// - What bind(2) fails with.
+    pub fn connect(&self, name: usize, length: usize) -> Result<Outcome, Errno> {
+        match self.name(name, length) {
+            None => Ok(Outcome::Kernel),
+            Some(peer) if peer == NetlinkName::default() => {
+                self.port()?;
+                Ok(Outcome::Done(0))
+            }
+            Some(_) if self.is_administrator() => Ok(Outcome::Kernel),
+            Some(_) => Err(Errno(libc::EPERM)),
+        }
+    }
+
+    /// Corrects what getsockname(2) has stored at `name` for `length` bytes: the groups.
+    pub fn own_name(&self, name: usize, length: usize) {
+        let listens = mark::of(self.fd).is_some_and(|state| state & mark::LISTENS != 0);
+        if listens && length >= NETLINK_NAME {
+            let groups = self.groups().unwrap_or(0) as u32;
+            let _ = self.memory.write(name + 8, &groups.to_ne_bytes());
+        }
+    }
+
+    /// Answers setsockopt(2) with a value of `length` bytes at `value`.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the value cannot be read.
+    /// - EINVAL for a group that does not exist.
+    /// - EPERM for a group that only an administrator may join.
+    /// - What telling the host process fails with.
+    pub fn set_option(
+        &self,
+        level: i32,
+        option: i32,
+        value: usize,
+        length: usize,
+    ) -> Result<Outcome, Errno> {
+        let joins = match (level, option) {
+            (SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP) => true,
+            (SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP) => false,
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
+                if length < 4 {
+                    return Err(EINVAL);
+                }
+                self.memory.read(value, &mut [0; 4])?;
+                return Ok(Outcome::Done(0));
+            }
+            _ => return Ok(Outcome::Kernel),
+        };
+        let mut bytes = [0; 4];
+        if length >= 4 {
+            self.memory.read(value, &mut bytes)?;
+        }
+        mark::change(self.fd, mark::LISTENS, 0);
+        let group = u32::from_ne_bytes(bytes);
+        if !(1..=GROUPS).contains(&group) {
+            return Err(EINVAL);
+        }
+        let bit = 1 << (group - 1);
+        if joins && bit & GUARDED != 0 && !self.is_administrator() {
+            return Err(Errno(libc::EPERM));
+        }
+        self.listen(|now| if joins { now | bit } else { now & !bit })?;
+        Ok(Outcome::Done(0))
+    }
+
+    /// Corrects what getsockopt(2) has stored at `value`; at `length` it has stored how many bytes
+    /// that are, of `room` that there were.
+    pub fn got_option(&self, level: i32, option: i32, value: usize, length: usize, room: usize) {
+        let mut stored = [0; 4];
+        if self.memory.read(length, &mut stored).is_err() {
+            return;
+        }
+        let stored = (u32::from_ne_bytes(stored) as usize).min(4);
+        let int = |shown: i32| self.memory.write(value, &shown.to_ne_bytes()[..stored]);
+        let _ = match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(libc::NETLINK_ROUTE),
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
+            (SOL_NETLINK, libc::NETLINK_LIST_MEMBERSHIPS) => {
+                let listens = mark::of(self.fd).is_some_and(|s| s & mark::LISTENS != 0);
+                let list = if listens { LIST } else { 0 };
+                let groups = self.groups().unwrap_or(0).to_ne_bytes();
+                // Only whole words are given.
+                let _ = self.memory.write(value, &groups[..room.min(list) & !3]);
+                self.memory.write(length, &(list as u32).to_ne_bytes())
+            }
+            _ => Ok(()),
+        };
+    }
+
+    /// Returns the bits of the groups that the socket has joined.
+    fn groups(&self) -> Result<u64, Errno> {
+        match self.host.existing() {
+            Some(net) => state::groups_of(net, sys::fstat(self.fd)?.st_ino),
+            None => Ok(0),
+        }
+    }
+
+    /// Changes the groups of the socket, and tells the host process.
+    fn listen(&self, change: impl Fn(u64) -> u64) -> Result<(), Errno> {
+        let net = self.host.make()?;
+        let inode = sys::fstat(self.fd)?.st_ino;
+        let groups = change(state::groups_of(net, inode)?) & ALL;
+        mark::change(self.fd, mark::LISTENS, 0);
+        let question = Question {
+            port: self.port()?,
+            ..question(self.host, What::Listen)
+        };
+        let payload: [&[u8]; 2] = [&inode.to_ne_bytes(), &groups.to_ne_bytes()];
+        ask::ask(net, self.host.start(), &question, &payload, &mut |_| {})
+    }
+}

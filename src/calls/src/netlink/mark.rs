@@ -1,0 +1,52 @@
+//! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE. The mark is the
+//! value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by anybody, and goes
+//! with the socket over fork, exec, dup and SCM_RIGHTS. A few bits of it belong to the socket's
+//! state. The program sees the value that it would have otherwise.
+#![forbid(unsafe_code)]
+
+use memtun_abi::Errno;
+use memtun_sys as sys;
+
+/// The bits of the value that are the same for all marked sockets.
+const MAGIC: i32 = 0x6d74 << 12;
+/// The other bits.
+const STATE: i32 = 0xfff;
+
+/// In the queue stands a datagram that says how an answer goes on.
+pub const GOES_ON: i32 = 1;
+/// An answer was lost, which the next receive says.
+pub const LOST: i32 = 2;
+/// The socket has asked for groups once.
+pub const LISTENS: i32 = 4;
+
+/// Returns the state bits of a socket that stands for one of NETLINK_ROUTE. None means that the
+/// descriptor is something else.
+#[inline]
+pub fn of(fd: i32) -> Option<i32> {
+    let value = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT).ok()?;
+    (value & !STATE == MAGIC).then_some(value & STATE)
+}
+
+/// Does the same as [`of`] for a descriptor that came from another process. The socket of another
+/// protocol could have the same value by chance.
+pub fn is_marked(fd: i32) -> bool {
+    of(fd).is_some()
+        && sys::socket_family(fd) == Ok(libc::AF_NETLINK)
+        && sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL) == Ok(libc::NETLINK_USERSOCK)
+}
+
+/// Sets the state bits of a socket, which is marked with that.
+///
+/// # Errors
+///
+/// What setsockopt(2) fails with.
+pub fn set(fd: i32, state: i32) -> Result<(), Errno> {
+    sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, MAGIC | state)
+}
+
+/// Sets and clears state bits of a marked socket.
+pub(super) fn change(fd: i32, set_bits: i32, clear: i32) {
+    if let Some(now) = of(fd) {
+        let _ = set(fd, now & !clear | set_bits);
+    }
+}

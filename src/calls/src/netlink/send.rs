@@ -1,0 +1,89 @@
+//! What a program sends on a netlink socket (`netlink_sendmsg`).
+#![forbid(unsafe_code)]
+
+use super::answer::{answer, Request};
+use super::{Netlink, Outcome};
+use crate::host::Host;
+use crate::memory::Memory;
+use memtun_abi::Errno;
+use memtun_kernel::tun::Source;
+use memtun_sys::{self as sys, NetlinkName, Room, NETLINK_NAME};
+
+/// Length in bytes of requests that need no mapping.
+const SMALL: usize = 4096;
+/// Length in bytes of the longest request that a host process is asked.
+const LONGEST: usize = memtun_stack::ask::LONGEST;
+
+const EINVAL: Errno = Errno(libc::EINVAL);
+
+impl<H: Host, M: Memory> Netlink<'_, H, M> {
+    /// Answers a request. `name` is the address of the address that the program sends to and
+    /// `length` its length in bytes, both 0 for none. Returns how many bytes the program has sent.
+    ///
+    /// # Errors
+    ///
+    /// - EOPNOTSUPP, ENODATA, EINVAL, EPERM, EMSGSIZE and EFAULT as the kernel's.
+    /// - What getting the answer fails with.
+    pub fn send(
+        &self,
+        source: Result<impl Source, Errno>,
+        (name, length): (usize, usize),
+        flags: i32,
+    ) -> Result<Outcome, Errno> {
+        let source = source?;
+        if flags & libc::MSG_OOB != 0 {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        if source.len() == 0 {
+            return Err(Errno(libc::ENODATA));
+        }
+        if name != 0 && length != 0 && self.leads_elsewhere(name, length)? {
+            return Ok(Outcome::Kernel);
+        }
+        self.port()?;
+        let most = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_SNDBUF)?;
+        if source.len() as i64 > i64::from(most) - 32 || source.len() > LONGEST {
+            return Err(Errno(libc::EMSGSIZE));
+        }
+        let mut small = [0; SMALL];
+        let mut large;
+        let room: &mut [u8] = match source.len() {
+            ..=SMALL => &mut small,
+            length => {
+                large = Room::new(length)?;
+                large.bytes()
+            }
+        };
+        let bytes = &mut room[..source.len()];
+        source.copy(0, bytes)?;
+        let request = Request {
+            bytes,
+            id: sys::random(),
+            had: 0,
+        };
+        answer(self.host, self.fd, &request)?;
+        Ok(Outcome::Done(source.len()))
+    }
+
+    /// Is this the address of another one than the kernel?
+    fn leads_elsewhere(&self, name: usize, length: usize) -> Result<bool, Errno> {
+        let mut bytes = [0; NETLINK_NAME];
+        if length > size_of::<libc::sockaddr_storage>() {
+            return Err(EINVAL);
+        }
+        self.memory
+            .read(name, &mut bytes[..length.min(NETLINK_NAME)])?;
+        let family = i32::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
+        if length < NETLINK_NAME || family != libc::AF_NETLINK {
+            return Err(EINVAL);
+        }
+        let to = NetlinkName::of_bytes(&bytes);
+        if to == NetlinkName::default() {
+            return Ok(false);
+        }
+        if !self.is_administrator() {
+            return Err(Errno(libc::EPERM));
+        }
+        Ok(true)
+    }
+}

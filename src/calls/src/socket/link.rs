@@ -1,0 +1,91 @@
+//! Requests about a link that is not one of the tun driver's: one of the machine's, of which the net
+//! may have recorded something, or one that the net declares.
+#![forbid(unsafe_code)]
+
+use super::call::{Socket, SocketCall};
+use crate::host::{asked, Host};
+use crate::memory::Memory;
+use memtun_abi::request::{Need, Request};
+use memtun_abi::uapi::*;
+use memtun_abi::{Errno, Name};
+use memtun_kernel::net::NetDir;
+use memtun_stack::brief::{self, By, Link};
+
+const NO_DEVICE: Errno = Errno(libc::ENODEV);
+
+impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
+    /// Answers a request about an interface that the net's driver does not know. Returns false when
+    /// the machine has to be asked.
+    pub(super) fn machines(
+        &self,
+        row: &Request,
+        family: i32,
+        named: Result<Name, u32>,
+    ) -> Result<bool, Errno> {
+        let Some(net) = asked(self.host)? else {
+            return Ok(false);
+        };
+        if self.host.is_isolated() {
+            self.need_state(net)?;
+        }
+        if row.need == Need::NetAdmin {
+            // A change to a link of the machine's stays in the net.
+            return self.ask(net, row, family).map(|()| true);
+        }
+        let whole = named.map(|name| crate::interfaces::without_alias(&name));
+        let by = match &whole {
+            Ok(name) => By::Name(name.as_bytes()),
+            Err(index) => By::Index(*index),
+        };
+        match brief::link(net, by)? {
+            Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
+            Some(link) => self.by_other_name(net, row, &link),
+            None if self.host.is_isolated() => Err(NO_DEVICE),
+            None => Ok(false),
+        }
+    }
+
+    fn is_of_driver(&self, net: &NetDir, link: &Link) -> bool {
+        !link.declared && net.knows_index(link.index)
+    }
+
+    /// Answers about an interface of the net that the program names by another name.
+    fn by_other_name(&self, net: &NetDir, row: &Request, link: &Link) -> Result<bool, Errno> {
+        let _lock = net.lock()?;
+        let Some(interface) = net.find_by_index(link.index, self.local)? else {
+            return Err(NO_DEVICE);
+        };
+        let mut arg = self.at(0);
+        net.interface_ioctl(&interface, row, self.request, &mut arg, self.local)?;
+        Ok(true)
+    }
+
+    /// Answers what is asked about a link out of the state. Returns false for what the state does
+    /// not hold.
+    fn get(&self, row: &Request, link: &Link) -> Result<bool, Errno> {
+        let mut ifreq = IfReq(self.bytes(self.arg).ok_or(Errno(libc::EFAULT))?);
+        match self.request {
+            SIOCGIFNAME => ifreq.set_name(&link.name),
+            SIOCGIFFLAGS => ifreq.set_flags(link.flags as u16),
+            SIOCGIFMTU => ifreq.set_int(link.mtu as i32),
+            SIOCGIFINDEX => ifreq.set_int(link.index as i32),
+            SIOCGIFTXQLEN => ifreq.set_int(link.txqueuelen as i32),
+            SIOCGIFMETRIC => ifreq.set_int(0),
+            SIOCGIFMAP => ifreq.0[16..37].fill(0),
+            SIOCGIFHWADDR => {
+                ifreq.set_flags(link.link_type);
+                let n = link.address_length.min(14);
+                ifreq.0[18..18 + n].copy_from_slice(&link.address[..n]);
+            }
+            // The machine knows more about its own links.
+            _ if !link.declared => return Ok(false),
+            _ => {
+                return Err(match row.answer {
+                    memtun_abi::request::Answer::Refused(errno, _) => Errno(errno),
+                    _ => Errno(libc::EOPNOTSUPP),
+                })
+            }
+        }
+        self.memory.write(self.arg, &ifreq.0).map(|()| true)
+    }
+}

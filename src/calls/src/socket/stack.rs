@@ -1,0 +1,122 @@
+//! Requests that the network stack of the net answers: about addresses, routes and neighbours. What
+//! only asks for an address is read from the state; everything else is a question to the host
+//! process.
+#![forbid(unsafe_code)]
+
+use super::call::{Socket, SocketCall};
+use super::ioctl::{After, Verdict};
+use crate::host::{self, Host};
+use crate::interfaces::{by_index, by_name, without_alias, Whose};
+use crate::memory::Memory;
+use memtun_abi::request::{self, Argument, Named, Request};
+use memtun_abi::uapi::*;
+use memtun_abi::{Errno, Name};
+use memtun_kernel::net::NetDir;
+use memtun_kernel::policy::Policy;
+use memtun_stack::brief::{self, By};
+use memtun_stack::state;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Length in bytes of a name behind the argument of a request.
+const NAME: usize = 16;
+
+/// Whose interface a request is about, as far as its name says.
+pub(super) enum Owner {
+    /// The net's own, or one that it declares, with this index.
+    Net(u32),
+    /// The machine's.
+    Machine,
+    /// Nobody's.
+    Nobody,
+}
+
+impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
+    /// Answers a request whose row says that the stack answers it.
+    pub(super) fn stack(&self, net: &NetDir, row: &Request, family: i32) -> Result<Verdict, Errno> {
+        let named = self.named(row);
+        let owner = match named {
+            None => Owner::Machine,
+            Some(named) => self.owner(net, named)?,
+        };
+        if matches!(owner, Owner::Net(_)) {
+            net.socket_ioctl(self.request)?;
+        }
+        match (self.request, owner, named) {
+            (
+                SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK,
+                owner,
+                Some(Ok(label)),
+            ) => self.get_address(net, owner, &label),
+            (SIOCGARP, Owner::Machine, Some(_)) => Ok(Verdict::Host(After::Neighbour)),
+            _ => self.ask(net, row, family).map(|()| Verdict::Done),
+        }
+    }
+
+    /// Says whose interface has this name or index.
+    pub(super) fn owner(&self, net: &NetDir, named: Result<Name, u32>) -> Result<Owner, Errno> {
+        let whole = named.map(|name| without_alias(&name));
+        let whose = {
+            let _lock = net.lock()?;
+            match whole {
+                Ok(name) => by_name(net, &name, self.local),
+                Err(index) => by_index(net, index, self.local)?,
+            }
+        };
+        let by = match &whole {
+            Ok(name) => By::Name(name.as_bytes()),
+            Err(index) => By::Index(*index),
+        };
+        Ok(match whose {
+            Whose::Ours(interface) => Owner::Net(interface.ifindex.load(Relaxed)),
+            Whose::Gone => Owner::Nobody,
+            Whose::Host => match brief::link(net, by)? {
+                Some(link) if link.declared => Owner::Net(link.index),
+                // Another name of an interface of the net.
+                Some(link) if net.knows_index(link.index) => Owner::Net(link.index),
+                _ if self.host.is_isolated() => Owner::Nobody,
+                _ => Owner::Machine,
+            },
+        })
+    }
+
+    /// Puts the program's request to the host process, and stores what it answers. The name to
+    /// which a pointer leads follows the argument.
+    pub(super) fn ask(&self, net: &NetDir, row: &Request, family: i32) -> Result<(), Errno> {
+        let size = match row.argument {
+            Argument::In(what) | Argument::Out(what) | Argument::InOut(what) => what.size,
+            Argument::Unused | Argument::Value => 0,
+        };
+        let mut room = [0; request::LARGEST];
+        self.memory.read(self.arg, &mut room[..size])?;
+        let mut name = [0; NAME];
+        let mut behind: &[u8] = &[];
+        if let Named::NameBehind(offset) = row.interface {
+            let at = self
+                .bytes(self.at(offset).at)
+                .map_or(0, usize::from_ne_bytes);
+            // The kernel reads no more than 15 bytes. It says that they cannot be read only where it
+            // needs them, so the host process finds that they are missing.
+            if at != 0 && self.memory.read(at, &mut name[..NAME - 1]).is_ok() {
+                behind = &name;
+            }
+        }
+        let mut answer = [0; request::LARGEST];
+        let parts = [&room[..size], behind];
+        let n = host::ioctl(self.host, net, family, self.request, &parts, &mut answer)?;
+        match row.argument {
+            Argument::InOut(_) | Argument::Out(_) if n > 0 => {
+                self.memory.write(self.arg, &answer[..n.min(size)])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the state of an isolated program that no host process has made yet.
+    pub(super) fn need_state(&self, net: &NetDir) -> Result<(), Errno> {
+        if state::is_there(net) {
+            return Ok(());
+        }
+        let question = host::question(self.host, memtun_stack::ask::What::Links);
+        memtun_stack::ask::ask(net, self.host.start(), &question, &[], &mut |_| {})
+    }
+}

@@ -1,0 +1,165 @@
+//! How programs that listen are told: each event goes as one datagram to the port of each netlink
+//! socket that has joined the event's group.
+//!
+//! The program's socket is of NETLINK_USERSOCK, to which every process may send. What the kernel
+//! can do and this cannot: where the buffer of a listener is full, the kernel loses the event and
+//! sets ENOBUFS, which recv(2) then returns. Here the event is lost as well, but nobody can set an
+//! error on the socket of another process (`netlink_attachskb` does that for the kernel's own
+//! sockets only), so the program does not learn of the loss.
+#![forbid(unsafe_code)]
+
+use crate::world::Event;
+use memtun_abi::Errno;
+use memtun_stack::state::Listener;
+use memtun_sys::{self as sys, Fd};
+use std::os::fd::AsFd;
+
+/// Tells programs that listen.
+pub struct Teller(Fd);
+
+impl Teller {
+    /// Opens the socket from which events are sent.
+    ///
+    /// # Errors
+    ///
+    /// What socket(2) or bind(2) fails with.
+    pub fn new() -> Result<Teller, Errno> {
+        let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK)?;
+        sys::bind_netlink(socket.as_fd(), 0)?;
+        Ok(Teller(socket))
+    }
+
+    /// Sends the events to those who listen, and strikes off those who are gone. Returns whether
+    /// somebody was struck off. Never blocks.
+    pub fn tell(&self, listeners: &mut Vec<Listener>, events: &[Event]) -> bool {
+        if events.is_empty() || listeners.is_empty() {
+            return false;
+        }
+        let before = listeners.len();
+        let sockets = sockets();
+        listeners.retain(|listener| {
+            if let Some(sockets) = &sockets {
+                if !sockets.contains(&(listener.port, listener.inode)) {
+                    return false;
+                }
+            }
+            events
+                .iter()
+                .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
+                .filter(|event| event.except == 0 || event.except != listener.port)
+                .all(|event| {
+                    let sent = sys::send_to_port(self.0.as_fd(), listener.port, &event.message);
+                    sent != Err(Errno(libc::ECONNREFUSED))
+                })
+        });
+        listeners.len() < before
+    }
+}
+
+/// Strikes off listeners that are gone. Returns whether there was one.
+pub fn strike_off(listeners: &mut Vec<Listener>) -> bool {
+    let before = listeners.len();
+    if before > 0 {
+        if let Some(sockets) = sockets() {
+            listeners.retain(|listener| sockets.contains(&(listener.port, listener.inode)));
+        }
+    }
+    listeners.len() < before
+}
+
+fn has_joined(listener: &Listener, group: u8) -> bool {
+    (1..=64).contains(&group) && listener.groups & 1 << (group - 1) != 0
+}
+
+/// Returns the port and the inode of each netlink socket to which events can be sent. None where
+/// /proc does not say.
+fn sockets() -> Option<Vec<(u32, u64)>> {
+    let text = std::fs::read_to_string("/proc/net/netlink").ok()?;
+    Some(parse(&text))
+}
+
+/// Parses /proc/net/netlink: sk, protocol, port, groups, rmem, wmem, dump, locks, drops, inode.
+fn parse(text: &str) -> Vec<(u32, u64)> {
+    let lines = text.lines().skip(1);
+    let sockets = lines.filter_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let protocol: i32 = words.get(1)?.parse().ok()?;
+        let socket = (words.get(2)?.parse().ok()?, words.last()?.parse().ok()?);
+        (protocol == libc::NETLINK_USERSOCK).then_some(socket)
+    });
+    sockets.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    fn listener() -> (Fd, Listener) {
+        let socket =
+            sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK).expect("socket");
+        sys::bind_netlink(socket.as_fd(), 0).expect("bind");
+        let inode = sys::fstat(socket.as_raw_fd()).expect("fstat").st_ino;
+        let port = sockets()
+            .expect("/proc")
+            .into_iter()
+            .find(|(_, other)| *other == inode)
+            .expect("the socket is listed")
+            .0;
+        let listener = Listener {
+            port,
+            inode,
+            groups: 1,
+        };
+        (socket, listener)
+    }
+
+    fn event(group: u8) -> Event {
+        Event {
+            group,
+            message: vec![group; 40],
+            except: 0,
+        }
+    }
+
+    #[test]
+    fn who_has_joined_the_group_is_told_and_who_is_gone_is_struck_off() {
+        let teller = Teller::new().expect("socket");
+        let (stays, first) = listener();
+        let (goes, second) = listener();
+        let mut listeners = vec![first.clone(), second];
+        assert!(!teller.tell(&mut listeners, &[event(1), event(3)]));
+        let mut room = [0; 64];
+        assert_eq!(sys::receive(stays.as_fd(), &mut room, 0), Ok(40));
+        assert_eq!(room[0], 1);
+        assert_eq!(
+            sys::receive(stays.as_fd(), &mut room, 0),
+            Err(Errno(libc::EAGAIN)),
+            "the other group is not heard"
+        );
+        drop(goes);
+        assert!(teller.tell(&mut listeners, &[event(1)]));
+        assert_eq!(listeners, [first]);
+    }
+
+    #[test]
+    fn another_socket_with_the_port_is_not_told() {
+        let teller = Teller::new().expect("socket");
+        let (socket, mut it) = listener();
+        it.inode += 1;
+        assert!(teller.tell(&mut vec![it], &[event(1)]));
+        assert_eq!(
+            sys::receive(socket.as_fd(), &mut [0; 64], 0),
+            Err(Errno(libc::EAGAIN))
+        );
+    }
+
+    #[test]
+    fn a_listener_that_never_reads_does_not_block() {
+        let teller = Teller::new().expect("socket");
+        let (_socket, it) = listener();
+        let many: Vec<Event> = (0..10_000).map(|_| event(1)).collect();
+        let mut listeners = vec![it];
+        assert!(!teller.tell(&mut listeners, &many), "it is not struck off");
+    }
+}

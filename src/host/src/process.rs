@@ -1,0 +1,297 @@
+//! The host process: how it takes its place in a net, how long it stays, and what wakes it.
+#![forbid(unsafe_code)]
+
+use crate::devices::net::NetDevices;
+use crate::first::First;
+use crate::server::Server;
+use crate::service::{self, Replaced, Service};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::ask::place;
+use memtun_stack::State;
+use memtun_sys::{self as sys, Fd};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the host process looks by itself: for the end of the net, for interfaces whose program
+/// was killed, and for listeners that are gone. None of that wakes anybody.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How many connections wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// How long a host process stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stay {
+    /// As long as the process that hosts it, unless another one takes its place.
+    WithProcess,
+    /// Until the net is gone, or nobody has asked for so long, and nobody listens. What it knows
+    /// stays in the net.
+    UntilIdle(Duration),
+}
+
+/// Why a host process has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// The net is gone.
+    Gone,
+    /// Another one has taken its place.
+    Replaced,
+    /// Nobody needs it.
+    Idle,
+}
+
+/// A host process that listens and does not answer yet.
+pub struct Host {
+    epoch: u64,
+    listener: Fd,
+    state: State,
+    over: Arc<AtomicBool>,
+    wakes: UnixStream,
+    woken: UnixStream,
+}
+
+/// Ends a host process that a thread of this process is.
+pub struct Stopper {
+    over: Arc<AtomicBool>,
+    wakes: UnixStream,
+}
+
+impl Stopper {
+    /// Ends it before its next question.
+    pub fn stop(&self) {
+        self.over.store(true, SeqCst);
+        let _ = (&self.wakes).write(&[0]);
+    }
+}
+
+impl Host {
+    /// Takes the place of the host process of epoch `before`, 0 for none, and listens. It costs a
+    /// few system calls. Where the net has no state yet it gets that of `first`.
+    ///
+    /// # Errors
+    ///
+    /// - EEXIST when another process was faster.
+    /// - EUCLEAN when the state of the net is damaged.
+    /// - ENOSPC when there is no room for the state.
+    /// - What making the socket or locking the net fails with otherwise.
+    pub fn begin(net: &NetDir, before: u64, first: &First) -> Result<Host, Errno> {
+        let pair = pair();
+        let begun = Cell::new(None);
+        let epoch = net.take_host_epoch(before, |dir, epoch| {
+            let state = match State::load(net)? {
+                Some(state) => state,
+                None => first.state(&mut NetDevices(net), service::now())?,
+            };
+            let listener = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
+            let name = NetDir::host_socket(epoch)?;
+            place::in_directory(dir.raw(), net.path(), &name, |path| {
+                sys::bind_path(listener.as_fd(), path)
+            })?;
+            dir.adopt_socket(name.cstr())?;
+            sys::listen(listener.as_fd(), BACKLOG)?;
+            let bytes = state.to_bytes();
+            begun.set(Some((listener, state)));
+            Ok(bytes)
+        })?;
+        let (listener, state) = begun.take().ok_or(Errno(libc::EINVAL))?;
+        let (wakes, woken) = pair.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
+        Ok(Host {
+            epoch,
+            listener,
+            state,
+            over: Arc::default(),
+            wakes,
+            woken,
+        })
+    }
+
+    /// Returns what ends this host process from another thread.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE when the process may not have another descriptor.
+    pub fn stopper(&self) -> Result<Stopper, Errno> {
+        let wakes = self.wakes.try_clone();
+        Ok(Stopper {
+            over: self.over.clone(),
+            wakes: wakes.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))?,
+        })
+    }
+
+    /// Answers questions until the end.
+    pub fn serve(self, net: &NetDir, stay: Stay) -> Ended {
+        let owner = net.open_dir().map(|dir| dir.id().uid);
+        let Ok(owner) = owner else {
+            return Ended::Gone;
+        };
+        let known = !self.state.links.is_empty() || !self.state.listeners.is_empty();
+        let run = Run {
+            net,
+            stay,
+            server: Server::new(self.listener, owner),
+            service: Service::new(net, self.epoch, self.state),
+            woken: self.woken,
+            over: &self.over,
+        };
+        let (over, wakes) = (&self.over, &self.wakes);
+        std::thread::scope(|scope| {
+            let watch = || watch(net, over, wakes);
+            let ended = run.until_end(known, &mut || {
+                scope.spawn(watch);
+            });
+            over.store(true, SeqCst);
+            net.changes.fetch_add(1, SeqCst);
+            sys::futex_wake_all(&net.changes);
+            ended
+        })
+    }
+}
+
+fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
+    let (wakes, woken) = UnixStream::pair()?;
+    wakes.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    Ok((wakes, woken))
+}
+
+/// Wakes the host process with each change of an interface, until it is over.
+fn watch(net: &NetDir, over: &AtomicBool, wakes: &UnixStream) {
+    net.waiters.fetch_add(1, SeqCst);
+    let mut seen = net.changes.load(SeqCst);
+    while !over.load(SeqCst) {
+        let _ = sys::futex_wait(&net.changes, seen, None);
+        let now = net.changes.load(SeqCst);
+        if now != seen {
+            seen = now;
+            // A byte that does not fit is not needed: the host process has been woken already.
+            let _ = (&*wakes).write(&[0]);
+        }
+    }
+    net.waiters.fetch_sub(1, SeqCst);
+}
+
+struct Run<'n> {
+    net: &'n NetDir,
+    stay: Stay,
+    server: Server,
+    service: Service<'n>,
+    woken: UnixStream,
+    over: &'n AtomicBool,
+}
+
+impl Run<'_> {
+    /// Serves. `watch` begins to watch the interfaces; it is called once there is something that
+    /// could follow from their changes.
+    fn until_end(mut self, known: bool, watch: &mut dyn FnMut()) -> Ended {
+        let mut watched = false;
+        let mut asked = Instant::now();
+        let mut ticked = Instant::now();
+        if known {
+            watched = true;
+            watch();
+        }
+        loop {
+            let mut fds = vec![wait_for(self.woken.as_raw_fd())];
+            let hears = self.service.hears_machine();
+            // Without listeners the machine's changes are looked for with the next question.
+            let hears = hears.filter(|_| self.service.has_listeners());
+            fds.push(wait_for(hears.unwrap_or(-1)));
+            self.server.wait_for(&mut fds);
+            match sys::poll(&mut fds, self.time(watched, ticked)) {
+                Ok(_) | Err(Errno(libc::EINTR)) => {}
+                Err(e) => {
+                    log::error!("the host process cannot wait: {e}");
+                    return Ended::Idle;
+                }
+            }
+            if self.over.load(SeqCst) {
+                return Ended::Idle;
+            }
+            let questions = match self.step(&fds) {
+                Ok(questions) => questions,
+                Err(Replaced) => return self.replaced(),
+            };
+            if questions > 0 {
+                asked = Instant::now();
+                if !watched {
+                    watched = true;
+                    watch();
+                }
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                match self.tick(watched, asked) {
+                    Ok(None) => {}
+                    Ok(Some(ended)) => return ended,
+                    Err(Replaced) => return self.replaced(),
+                }
+            }
+        }
+    }
+
+    /// Returns how long to wait at most.
+    fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
+        let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
+        let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));
+        let timer = self.service.next_timer();
+        [tick, timer].into_iter().flatten().min()
+    }
+
+    /// Does what the descriptors of one wait say. Returns the number of questions.
+    fn step(&mut self, fds: &[libc::pollfd]) -> Result<usize, Replaced> {
+        if fds[0].revents != 0 {
+            let _ = self.woken.read(&mut [0; 256]);
+            self.service.notice()?;
+        }
+        if fds[1].revents != 0 {
+            self.service.relay()?;
+        }
+        if self.service.next_timer() == Some(Duration::ZERO) {
+            self.service.notice()?;
+        }
+        self.server.serve(&fds[2..], &mut self.service)
+    }
+
+    /// Looks for what wakes nobody.
+    fn tick(&mut self, watched: bool, asked: Instant) -> Result<Option<Ended>, Replaced> {
+        if self.net.is_gone() {
+            return Ok(Some(Ended::Gone));
+        }
+        if watched {
+            self.service.notice()?;
+        }
+        self.service.strike_off()?;
+        let Stay::UntilIdle(idle) = self.stay else {
+            return Ok(None);
+        };
+        if self.net.is_private() && !self.net.has_members() && self.net.remove_if_deserted() {
+            return Ok(Some(Ended::Gone));
+        }
+        let needed = self.service.has_listeners()
+            || self.service.next_timer().is_some()
+            || !self.server.is_idle();
+        Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
+    }
+
+    fn replaced(&self) -> Ended {
+        match self.net.is_gone() {
+            true => Ended::Gone,
+            false => Ended::Replaced,
+        }
+    }
+}
+
+fn wait_for(fd: i32) -> libc::pollfd {
+    libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }
+}

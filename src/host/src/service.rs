@@ -1,0 +1,382 @@
+//! One question after another: what the net is now, the answer, and what is published, told and
+//! remembered of it.
+#![forbid(unsafe_code)]
+
+use crate::devices::net::NetDevices;
+use crate::engine;
+use crate::listeners::{self, Teller};
+use crate::machine::{part_of, Reader};
+use crate::world::{Event, Machine, World};
+use crate::{ioctl, netlink};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::address::FOREVER;
+use memtun_stack::ask::{Answer, Question, What, LONGEST};
+use memtun_stack::state::{Answered, Listener, State, View, ANSWERS};
+use memtun_stack::wire::{u32_at, Messages};
+use memtun_sys as sys;
+use std::time::Duration;
+
+/// Most listeners of a net.
+const MOST_LISTENERS: usize = 4096;
+
+/// The packets of an answer, each with its head.
+pub type Packets = Vec<Vec<u8>>;
+
+/// Why a host process can answer no more: another one has taken its place, or the net is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replaced;
+
+/// The host's knowledge, and the ways to the machine and to those who listen.
+pub struct Service<'n> {
+    net: &'n NetDir,
+    epoch: u64,
+    state: State,
+    /// What is in the net's file.
+    published: State,
+    /// None where the machine is not seen, or cannot be, or was not asked for yet.
+    machine: Option<Reader>,
+    teller: Option<Teller>,
+}
+
+impl<'n> Service<'n> {
+    /// Goes on with a state that has been published.
+    pub fn new(net: &'n NetDir, epoch: u64, state: State) -> Service<'n> {
+        Service {
+            net,
+            epoch,
+            published: state.clone(),
+            state,
+            machine: None,
+            teller: None,
+        }
+    }
+
+    /// Opens the sockets to the machine and to listeners, which nobody needs before the first
+    /// question. What cannot be had now is tried again.
+    fn open(&mut self) {
+        if self.machine.is_none() && self.state.view == View::Merged {
+            match Reader::new() {
+                Ok(reader) => self.machine = Some(reader),
+                Err(e) => log::warn!("the machine's interfaces cannot be read: {e}"),
+            }
+        }
+        if self.teller.is_none() {
+            self.teller = Teller::new().ok();
+        }
+    }
+
+    /// Has the host something to do though nobody asks: listeners that want to be told?
+    pub fn has_listeners(&self) -> bool {
+        !self.state.listeners.is_empty()
+    }
+
+    /// Returns the socket that is readable when the machine changes.
+    pub fn hears_machine(&self) -> Option<i32> {
+        self.machine.as_ref().map(Reader::hears)
+    }
+
+    /// Returns how long it is until a lifetime ends.
+    pub fn next_timer(&self) -> Option<Duration> {
+        let now = now();
+        let times = self.state.addresses.iter().flat_map(|address| {
+            [address.preferred, address.valid].map(|seconds| (address.updated, seconds))
+        });
+        let left = times.filter(|(_, seconds)| *seconds != FOREVER);
+        let left = left.filter_map(|(begin, seconds)| {
+            let passed = now.wrapping_sub(begin);
+            // One that has passed has had its consequences.
+            seconds.saturating_mul(100).checked_sub(passed)
+        });
+        left.min()
+            .map(|hundredths| Duration::from_millis(u64::from(hundredths) * 10))
+    }
+
+    /// Answers a question. The change has been published, and listeners have been told of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] says that the question must not be answered, so that it is put again.
+    pub fn answer(&mut self, question: &Question, payload: &[u8]) -> Result<Packets, Replaced> {
+        self.open();
+        if let Some(packets) = self.remembered(question.id) {
+            return self.turn().map(|()| packets);
+        }
+        if let Some(machine) = &mut self.machine {
+            machine.forget(parts_asked_for(question.what, payload));
+        }
+        let mut events = self.heard();
+        let packets = match self.carry_out(question, payload) {
+            Ok((packets, told)) => {
+                events.extend(told);
+                packets
+            }
+            Err(e) => vec![packet(question, e.0, false, &[])],
+        };
+        match self.publish() {
+            Ok(()) => {}
+            Err(Errno(libc::ESTALE | libc::ENOENT)) => return Err(Replaced),
+            Err(e) => {
+                // The state is what it was, and what has changed in shared memory is found again.
+                self.state = self.published.clone();
+                return self
+                    .turn()
+                    .map(|()| vec![packet(question, e.0, false, &[])]);
+            }
+        }
+        self.tell(events)?;
+        // Nothing may have been answered by another one meanwhile.
+        self.turn().map(|()| packets)
+    }
+
+    /// Notices by itself what has changed, and tells those who listen.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] as for [`Service::answer`].
+    pub fn notice(&mut self) -> Result<(), Replaced> {
+        self.open();
+        let events = self.look().unwrap_or_default();
+        self.turn()?;
+        match self.publish() {
+            Ok(()) => self.tell(events),
+            Err(Errno(libc::ESTALE | libc::ENOENT)) => Err(Replaced),
+            Err(e) => {
+                log::warn!("the host's state cannot be written: {e}; trying again later");
+                self.state = self.published.clone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells those who listen what the machine has told.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] as for [`Service::answer`].
+    pub fn relay(&mut self) -> Result<(), Replaced> {
+        let events = self.heard();
+        self.tell(events)
+    }
+
+    /// Strikes off those who do not listen any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] as for [`Service::answer`].
+    pub fn strike_off(&mut self) -> Result<(), Replaced> {
+        if listeners::strike_off(&mut self.state.listeners) {
+            self.publish_what_can_wait()?;
+        }
+        self.turn()
+    }
+
+    fn turn(&self) -> Result<(), Replaced> {
+        match self.net.is_hosts_turn(self.epoch) {
+            true => Ok(()),
+            false => Err(Replaced),
+        }
+    }
+
+    /// Returns what was answered to a question that is repeated.
+    fn remembered(&self, id: u64) -> Option<Packets> {
+        let mut answered = self.state.answered.iter();
+        let it = answered.find(|answered| answered.id == id && id != 0)?;
+        let (mut packets, mut rest) = (Vec::new(), it.packets.as_slice());
+        while let Some(length) = u32_at(rest, 0) {
+            packets.push(rest.get(4..4 + length as usize)?.to_vec());
+            rest = &rest[4 + length as usize..];
+        }
+        Some(packets)
+    }
+
+    /// Returns what the machine has told.
+    fn heard(&mut self) -> Vec<Event> {
+        let heard = self.machine.as_mut().map(Reader::changes);
+        heard.unwrap_or_default()
+    }
+
+    /// Compares the links with what was known of them. Returns what listeners are told.
+    fn look(&mut self) -> Result<Vec<Event>, Errno> {
+        let mut events = self.heard();
+        let ((), told) = self.with_world(0, engine::link::look)?;
+        events.extend(told);
+        Ok(events)
+    }
+
+    /// Carries out a question. A change is remembered with its answer.
+    fn carry_out(
+        &mut self,
+        question: &Question,
+        payload: &[u8],
+    ) -> Result<(Packets, Vec<Event>), Errno> {
+        match question.what {
+            What::Listen => self.listen(question.port, payload)?,
+            What::Write => return Err(Errno(libc::ENOSYS)),
+            What::Netlink | What::Ioctl | What::Links => {}
+        }
+        let ((packets, changed), events) = self.with_world(question.port, |world| {
+            engine::link::look(world)?;
+            let before = world.state.clone();
+            let packets = answer(world, question, payload)?;
+            Ok((packets, *world.state != before))
+        })?;
+        if changed {
+            self.remember(question.id, &packets);
+        }
+        Ok((packets, events))
+    }
+
+    fn listen(&mut self, port: u32, payload: &[u8]) -> Result<(), Errno> {
+        let word = |at: usize| {
+            let bytes = payload.get(at..at + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let (Some(inode), Some(groups)) = (word(0), word(8)) else {
+            return Err(Errno(libc::EINVAL));
+        };
+        let all = &mut self.state.listeners;
+        let known = all.iter().position(|listener| listener.port == port);
+        let new = Listener {
+            port,
+            inode,
+            groups,
+        };
+        match known {
+            Some(at) if groups == 0 => drop(all.remove(at)),
+            Some(at) => all[at] = new,
+            None if groups == 0 => {}
+            None => {
+                listeners::strike_off(all);
+                if all.len() >= MOST_LISTENERS {
+                    return Err(Errno(libc::ENOBUFS));
+                }
+                all.push(new);
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, id: u64, packets: &Packets) {
+        let mut bytes = Vec::new();
+        for packet in packets {
+            bytes.extend((packet.len() as u32).to_ne_bytes());
+            bytes.extend(packet);
+        }
+        let answered = &mut self.state.answered;
+        answered.push(Answered { id, packets: bytes });
+        let old = answered.len().saturating_sub(ANSWERS);
+        answered.drain(..old);
+    }
+
+    /// Runs `run` with the net as it is now. Returns its result, and what listeners are told.
+    fn with_world<T>(
+        &mut self,
+        port: u32,
+        run: impl FnOnce(&mut World<'_>) -> Result<T, Errno>,
+    ) -> Result<(T, Vec<Event>), Errno> {
+        let machine = match &mut self.machine {
+            Some(reader) => reader.take(&self.state.hidden)?,
+            None => Machine::default(),
+        };
+        let mut devices = NetDevices(self.net);
+        let mut world = World {
+            state: &mut self.state,
+            links: Vec::new(),
+            machine,
+            devices: &mut devices,
+            events: Vec::new(),
+            now: now(),
+            port,
+            sequence: 0,
+        };
+        let done = run(&mut world);
+        let (machine, events) = (world.machine, world.events);
+        if let Some(reader) = &mut self.machine {
+            reader.put_back(machine, !self.state.hidden.is_empty());
+        }
+        done.map(|done| (done, events))
+    }
+
+    /// Publishes the state if it has changed.
+    fn publish(&mut self) -> Result<(), Errno> {
+        if self.state != self.published {
+            let bytes = self.state.to_bytes();
+            self.net.publish_stack(self.epoch, &bytes)?;
+            self.published = self.state.clone();
+        }
+        Ok(())
+    }
+
+    fn publish_what_can_wait(&mut self) -> Result<(), Replaced> {
+        match self.publish() {
+            Err(Errno(libc::ESTALE | libc::ENOENT)) => Err(Replaced),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, events: Vec<Event>) -> Result<(), Replaced> {
+        let Some(teller) = &self.teller else {
+            return Ok(());
+        };
+        if teller.tell(&mut self.state.listeners, &events) {
+            self.publish_what_can_wait()?;
+        }
+        Ok(())
+    }
+}
+
+/// Answers a question about links that have been looked at.
+fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<Packets, Errno> {
+    match question.what {
+        What::Netlink => {
+            let asker = netlink::Asker {
+                port: question.port,
+                options: question.options,
+                uid: question.uid,
+            };
+            let datagrams = netlink::answer(world, asker, payload);
+            if datagrams.iter().any(|datagram| datagram.len() > LONGEST) {
+                return Err(Errno(libc::EMSGSIZE));
+            }
+            let last = datagrams.len().saturating_sub(1);
+            let packets = datagrams.iter().enumerate();
+            let mut packets: Packets = packets
+                .map(|(at, datagram)| packet(question, 0, at < last, datagram))
+                .collect();
+            if packets.is_empty() {
+                packets.push(packet(question, 0, false, &[]));
+            }
+            Ok(packets)
+        }
+        What::Ioctl => {
+            let mut argument = payload.to_vec();
+            let (family, request) = (question.family, question.request);
+            let done = ioctl::answer(world, family, request, &mut argument);
+            let errno = done.err().map_or(0, |failure| failure.errno.0);
+            Ok(vec![packet(question, errno, false, &argument)])
+        }
+        What::Links | What::Listen | What::Write => Ok(vec![packet(question, 0, false, &[])]),
+    }
+}
+
+/// Returns the parts of the machine that have to be read anew for an answer, because the kernel
+/// does not tell of all that changes in them.
+fn parts_asked_for(what: What, payload: &[u8]) -> u8 {
+    match what {
+        What::Netlink => Messages(payload).fold(0, |parts, m| parts | part_of(m.kind)),
+        _ => 0,
+    }
+}
+
+/// Returns one packet of an answer.
+fn packet(question: &Question, errno: i32, more: bool, payload: &[u8]) -> Vec<u8> {
+    let id = question.id;
+    let head = Answer { id, errno, more };
+    [&head.to_bytes(), payload].concat()
+}
+
+/// The time in hundredths of a second of CLOCK_BOOTTIME.
+pub fn now() -> u32 {
+    (sys::now_ns(libc::CLOCK_BOOTTIME) / 10_000_000) as u32
+}

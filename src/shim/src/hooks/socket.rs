@@ -1,0 +1,131 @@
+//! Sockets: those of rtnetlink are answered by this library. A call on any other descriptor costs
+//! one look at the table.
+
+use crate::real::{hooks, real};
+use crate::table::is_netlink;
+use crate::uaccess::OwnMemory;
+use crate::{netlink, sockios};
+use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use memtun_abi::request::may_name_interface;
+use memtun_calls::buffer::Buffer;
+use memtun_calls::socket::OptionCall;
+
+/// send(2) and sendto(2) on a netlink socket.
+#[cold]
+fn send_buffer(
+    fd: c_int,
+    (buf, n): (*const c_void, size_t),
+    name: (*const sockaddr, socklen_t),
+    flags: c_int,
+    host: impl FnOnce() -> ssize_t,
+) -> ssize_t {
+    let name = (name.0 as usize, name.1 as usize);
+    netlink::send(
+        fd,
+        Buffer::new(OwnMemory, buf as usize, n),
+        name,
+        flags,
+        host,
+    )
+}
+
+/// sendmmsg(2) on a netlink socket: an error is told only if it is the first message's.
+#[cold]
+fn send_messages(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    let mut sent = 0;
+    while sent < count as usize {
+        // SAFETY: the caller's array has `count` elements.
+        let message = unsafe { messages.add(sent) };
+        // SAFETY: the call is the caller's own for this one message.
+        let n = unsafe { my_sendmsg(fd, &raw const (*message).msg_hdr, flags) };
+        if n < 0 {
+            return if sent > 0 { sent as c_int } else { -1 };
+        }
+        // SAFETY: as above.
+        unsafe { (*message).msg_len = n as c_uint };
+        sent += 1;
+    }
+    sent as c_int
+}
+
+const NO_NAME: (*const sockaddr, socklen_t) = (std::ptr::null(), 0);
+
+hooks! {
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
+        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE {
+            netlink::socket(|protocol| real!(socket(domain, kind, protocol)))
+        } else {
+            real!(socket(domain, kind, protocol))
+        }
+    }
+    fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
+        let host = || real!(bind(fd, name, length));
+        if is_netlink(fd) { netlink::bind(fd, name, length, host) } else { host() }
+    }
+    fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect {
+        let host = || real!(connect(fd, name, length));
+        if is_netlink(fd) { netlink::connect(fd, name, length, host) } else { host() }
+    }
+    fn __connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect_alias {
+        let host = || real!(__connect(fd, name, length));
+        if is_netlink(fd) { netlink::connect(fd, name, length, host) } else { host() }
+    }
+    fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
+        let host = || real!(getsockname(fd, name, length));
+        if is_netlink(fd) { netlink::own_name(fd, name, length, host) } else { host() }
+    }
+    fn getsockopt(fd: c_int, level: c_int, option: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int => my_getsockopt {
+        let host = || real!(getsockopt(fd, level, option, value, length));
+        if is_netlink(fd) {
+            return netlink::option(fd, (level, option), (value, length), host);
+        }
+        if may_name_interface(level, option) {
+            let get = |call: &OptionCall<'_, OwnMemory>| call.get(value as usize, length as usize);
+            if let Some(answer) = sockios::option(fd, (level, option), get) {
+                return answer;
+            }
+        }
+        host()
+    }
+    fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
+        let host = || real!(send(fd, buf, n, flags));
+        if is_netlink(fd) { send_buffer(fd, (buf, n), NO_NAME, flags, host) } else { host() }
+    }
+    fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
+        let host = || real!(__send(fd, buf, n, flags));
+        if is_netlink(fd) { send_buffer(fd, (buf, n), NO_NAME, flags, host) } else { host() }
+    }
+    fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
+        let host = || real!(sendto(fd, buf, n, flags, name, length));
+        if is_netlink(fd) { send_buffer(fd, (buf, n), (name, length), flags, host) } else { host() }
+    }
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
+        let host = || real!(sendmsg(fd, message, flags));
+        if is_netlink(fd) { netlink::send_message(fd, message, flags, host) } else { host() }
+    }
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
+        if is_netlink(fd) { send_messages(fd, messages, count, flags) } else { real!(sendmmsg(fd, messages, count, flags)) }
+    }
+    fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
+        if is_netlink(fd) && !netlink::before_receive(fd) { -1 } else { real!(recv(fd, buf, n, flags)) }
+    }
+    fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
+        if is_netlink(fd) && !netlink::before_receive(fd) { -1 } else { real!(__recv_chk(fd, buf, n, room, flags)) }
+    }
+    fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
+        if !is_netlink(fd) { return real!(recvfrom(fd, buf, n, flags, name, length)); }
+        if !netlink::before_receive(fd) { return -1; }
+        let room = netlink::name_room(name, length);
+        let stored = real!(recvfrom(fd, buf, n, flags, name, length));
+        if stored >= 0 && room > 0 { netlink::received_from(fd, buf, stored.min(n as ssize_t), name, room); }
+        stored
+    }
+    fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
+        if !is_netlink(fd) { return real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)); }
+        if !netlink::before_receive(fd) { return -1; }
+        let room = netlink::name_room(name, length);
+        let stored = real!(__recvfrom_chk(fd, buf, n, most, flags, name, length));
+        if stored >= 0 && room > 0 { netlink::received_from(fd, buf, stored.min(n as ssize_t), name, room); }
+        stored
+    }
+}

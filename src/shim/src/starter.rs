@@ -1,0 +1,24 @@
+//! Starts a host process for this program's net, when it asks for something that only that one
+//! answers.
+#![forbid(unsafe_code)]
+
+use crate::config;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::ask::{Command, Start};
+
+/// Starts `memtun host`, found as the settings say.
+pub struct Starter;
+
+impl Start for Starter {
+    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+        let config = config::get().ok_or(Errno(libc::ENOSYS))?;
+        let command = Command {
+            given: config.command.as_deref(),
+            library: config.own.as_ref().map(|path| path.to_bytes()),
+            path: config.path.as_deref(),
+            host: config.host_setting.as_deref(),
+        };
+        command.start(net, before)
+    }
+}

@@ -1,0 +1,152 @@
+//! Starts `memtun host` for a net, from within any program.
+#![forbid(unsafe_code)]
+
+use super::Start;
+use memtun_abi::{Decimal, Errno};
+use memtun_kernel::net::NetDir;
+use memtun_kernel::settings;
+use memtun_sys::{self as sys, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Where the command is looked for, and what it is told. Allocates nothing.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Command<'a> {
+    /// Value of MEMTUN_COMMAND: the command itself.
+    pub given: Option<&'a [u8]>,
+    /// Path of `libmemtun.so`: the command is beside it, or in `../bin` or `../../bin` from there.
+    pub library: Option<&'a [u8]>,
+    /// Value of PATH.
+    pub path: Option<&'a [u8]>,
+    /// Value of MEMTUN_HOST, which the first host process of a net follows.
+    pub host: Option<&'a [u8]>,
+}
+
+/// Places of the command relative to the library's directory: in a build; installed with the
+/// library in `lib`; with it in `lib/memtun` or a directory of the architecture's in `lib`.
+const BESIDE: [&[u8]; 3] = [b"/memtun", b"/../bin/memtun", b"/../../bin/memtun"];
+
+/// Was it said that there is no command?
+static SAID: AtomicBool = AtomicBool::new(false);
+
+impl Command<'_> {
+    /// Returns the path of the command, or None where it is nowhere.
+    pub fn find(&self) -> Option<PathBuf> {
+        let beside = self.library.and_then(|library| {
+            let end = library.iter().rposition(|b| *b == b'/')?;
+            Some(&library[..end])
+        });
+        let given = self.given.filter(|given| !given.is_empty());
+        let given = given.map(|given| [given, b""]);
+        let beside = beside
+            .into_iter()
+            .flat_map(|dir| BESIDE.iter().map(move |place| [dir, *place]));
+        let path = self
+            .path
+            .into_iter()
+            .flat_map(|path| path.split(|b| *b == b':'));
+        let path = path.map(|dir| [dir, b"/memtun"]);
+        let places = given.into_iter().chain(beside).chain(path);
+        places
+            // Another directory than that of the program's moment would be searched otherwise.
+            .filter(|[dir, _]| dir.first() == Some(&b'/'))
+            .filter_map(|parts| PathBuf::concat(&parts).ok())
+            .find(is_command)
+    }
+}
+
+/// Is this a file that may be executed?
+fn is_command(path: &PathBuf) -> bool {
+    let is_file = sys::fstatat(libc::AT_FDCWD, path.cstr(), 0)
+        .is_ok_and(|st| sys::is_kind(&st, libc::S_IFREG));
+    is_file && sys::access(path.cstr(), libc::X_OK).is_ok()
+}
+
+impl Start for Command<'_> {
+    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+        let Some(command) = self.find() else {
+            if !SAID.swap(true, Relaxed) {
+                log::warn!(
+                    "no command memtun beside the library or in PATH: addresses and routes of interfaces cannot be set or \
+                     asked for; install it there, or set {} to its path",
+                    settings::COMMAND
+                );
+            }
+            return Err(Errno(libc::ENOSYS));
+        };
+        let word = |bytes: &[u8]| PathBuf::concat(&[bytes]);
+        let after = word(Decimal::new(before).as_bytes())?;
+        let owner = net
+            .owner()
+            .map(|uid| word(Decimal::new(uid.into()).as_bytes()));
+        let owner = owner.transpose()?;
+        let dir = word(net.path())?;
+        let host = PathBuf::concat(&[
+            settings::HOST.as_bytes(),
+            b"=",
+            self.host.unwrap_or_default(),
+        ])?;
+        let mut words = [c""; sys::MOST_WORDS];
+        words[..6].copy_from_slice(&[
+            c"memtun",
+            c"host",
+            c"--after",
+            after.cstr(),
+            c"--net",
+            dir.cstr(),
+        ]);
+        let mut count = 6;
+        if let Some(owner) = &owner {
+            words[6..8].copy_from_slice(&[c"--owner", owner.cstr()]);
+            count = 8;
+        }
+        sys::spawn_apart(command.cstr(), &words[..count], &[host.cstr()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_places_in_their_order() {
+        let base = std::env::temp_dir().join(format!("memtun-places-{}", std::process::id()));
+        let make = |dir: &str| {
+            let dir = base.join(dir);
+            std::fs::create_dir_all(&dir).expect("directory");
+            let file = dir.join("memtun");
+            std::fs::write(&file, "").expect("file");
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&file, mode).expect("mode");
+        };
+        let in_base = |path: &str| base.join(path).as_os_str().as_bytes().to_vec();
+        let (given, library) = (in_base("given/memtun"), in_base("lib/libmemtun.so"));
+        let path = [
+            b"relative:".as_slice(),
+            &in_base("first"),
+            b":",
+            &in_base("second"),
+        ]
+        .concat();
+        let all = Command {
+            given: Some(&given),
+            library: Some(&library),
+            path: Some(&path),
+            host: None,
+        };
+        std::fs::create_dir_all(base.join("lib")).expect("directory");
+        assert!(all.find().is_none(), "it is nowhere");
+        for dir in ["second", "first", "bin", "lib", "given"] {
+            make(dir);
+            let found = all.find().map(|path| path.bytes().to_vec());
+            let wanted = match dir {
+                "bin" => in_base("lib/../bin/memtun"),
+                dir => in_base(&format!("{dir}/memtun")),
+            };
+            assert_eq!(found, Some(wanted));
+        }
+        std::fs::remove_dir_all(&base).expect("cleared up");
+    }
+}

@@ -1,0 +1,231 @@
+//! A process that has nothing to do with the one that starts it.
+//!
+//! The caller may be any program at any point: a thread among many, a signal handler, a child of
+//! vfork(2). So nothing is allocated, no handler of fork(3) runs, and the program never sees a
+//! child: the new process has a parent that is gone at once, and which sends no signal.
+
+use super::{change_mask, check, close, map_private, syscall, unmap};
+use crate::Errno;
+use std::ffi::CStr;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Most arguments, and most entries of the environment.
+pub const MOST_WORDS: usize = 15;
+
+type Words = [*const libc::c_char; MOST_WORDS + 1];
+
+/// What the new processes are told. They share the memory of the caller, who waits meanwhile.
+struct Job {
+    file: *const libc::c_char,
+    arguments: Words,
+    environment: Words,
+    /// Where the stack of the inner process ends.
+    inner_stack: usize,
+    /// Why the program was not started, 0 when it was.
+    errno: AtomicI32,
+}
+
+const STACK: usize = 64 << 10;
+
+/// Starts the program `file`, an absolute path, with these arguments (the first is its name) and
+/// this environment, and returns when it has been loaded. It has a session of its own without a
+/// terminal, the root as working directory, no descriptors but /dev/null as its standard streams,
+/// no blocked or ignored signals, and init(1), or a reaper in its place, as its parent.
+///
+/// # Errors
+///
+/// - E2BIG when there are more than [`MOST_WORDS`] words.
+/// - EAGAIN when RLIMIT_NPROC allows no other process.
+/// - What execve(2) fails with, for example EACCES.
+pub fn spawn_apart(file: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> Result<(), Errno> {
+    let words = |given: &[&CStr]| -> Result<Words, Errno> {
+        let mut words = [std::ptr::null(); MOST_WORDS + 1];
+        if given.len() > MOST_WORDS {
+            return Err(Errno(libc::E2BIG));
+        }
+        for (to, word) in words.iter_mut().zip(given) {
+            *to = word.as_ptr();
+        }
+        Ok(words)
+    };
+    let stack = map_private(STACK, libc::PROT_READ | libc::PROT_WRITE)?;
+    let job = words(arguments).and_then(|arguments| {
+        Ok(Job {
+            file: file.as_ptr(),
+            arguments,
+            environment: words(environment)?,
+            inner_stack: stack as usize + STACK / 2,
+            errno: AtomicI32::new(0),
+        })
+    });
+    let done = job.and_then(|job| {
+        // No handler of the program's may run on the new stacks.
+        let before = change_mask(libc::SIG_SETMASK, u64::MAX)?;
+        // SAFETY: the stack is a mapping of this function's own, and `job` lives until the clone
+        // has ended or has executed a program, because of CLONE_VFORK.
+        let outer = unsafe { clone_on(stack as usize + STACK, outer, &raw const job as usize) };
+        if let Ok(pid) = outer {
+            reap(pid);
+        }
+        let _ = change_mask(libc::SIG_SETMASK, before);
+        outer?;
+        match job.errno.load(SeqCst) {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
+    });
+    // SAFETY: this function has made the mapping, and both processes that ran on it have gone or
+    // have another memory.
+    unsafe { unmap(stack, STACK) };
+    done
+}
+
+/// Waits for a child that sends no signal (wait4(2) with __WALL).
+fn reap(pid: i32) {
+    loop {
+        let args = [pid as usize, 0, libc::__WALL as usize, 0, 0, 0];
+        // SAFETY: without room for a status wait4(2) touches no memory.
+        match check(unsafe { syscall(libc::SYS_wait4, args) }) {
+            Err(Errno(libc::EINTR)) => {}
+            _ => return,
+        }
+    }
+}
+
+/// The outer process: it leaves what it has inherited, starts the inner one and ends.
+extern "C" fn outer(job: usize) -> ! {
+    // SAFETY: the caller's `spawn_apart` passes the address of its job and waits.
+    let job = unsafe { &*(job as *const Job) };
+    close_everything();
+    // SAFETY: setsid(2) touches no memory; chdir(2) reads a NUL-terminated string.
+    unsafe {
+        syscall(libc::SYS_setsid, [0; 6]);
+        syscall(libc::SYS_chdir, [c"/".as_ptr() as usize, 0, 0, 0, 0, 0]);
+    }
+    // SAFETY: the lower half of the caller's stack is used by nobody else, and the job lives on.
+    let inner = unsafe { clone_on(job.inner_stack, inner, &raw const *job as usize) };
+    if let Err(e) = inner {
+        job.errno.store(e.0, SeqCst);
+    }
+    exit(0)
+}
+
+/// The inner process: it becomes the program.
+extern "C" fn inner(job: usize) -> ! {
+    // SAFETY: the outer process passes the address of the job and waits.
+    let job = unsafe { &*(job as *const Job) };
+    for signal in 1..=64 {
+        super::default_action(signal);
+    }
+    let _ = change_mask(libc::SIG_SETMASK, 0);
+    // These get the numbers 0, 1 and 2. Where there is no /dev/null, the program begins without.
+    for _ in 0..3 {
+        if let Ok(fd) = super::open(c"/dev/null", libc::O_RDWR, 0) {
+            let _ = fd.into_raw();
+        }
+    }
+    let args = [
+        job.file as usize,
+        job.arguments.as_ptr() as usize,
+        job.environment.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the file, the lists and their words are NUL-terminated, and live as long as the
+    // caller of `spawn_apart` waits.
+    let answer = unsafe { syscall(libc::SYS_execve, args) };
+    job.errno.store(-answer as i32, SeqCst);
+    exit(127)
+}
+
+/// Closes every descriptor of this process.
+fn close_everything() {
+    let all = [0, u32::MAX as usize, 0, 0, 0, 0];
+    // SAFETY: the descriptors are copies that only this new process has, and that nobody uses.
+    if check(unsafe { syscall(libc::SYS_close_range, all) }).is_err() {
+        // The kernel is older than 5.9.
+        let mut limit = libc::rlimit64 {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        let _ = super::fs::prlimit(libc::RLIMIT_NOFILE as i32, None, Some(&mut limit));
+        for fd in 0..limit.rlim_cur.clamp(1024, 65536) as i32 {
+            // SAFETY: as above.
+            let _ = unsafe { close(fd) };
+        }
+    }
+}
+
+fn exit(status: usize) -> ! {
+    loop {
+        // SAFETY: exit_group(2) touches no memory, and this process has one thread.
+        unsafe { syscall(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Runs `run` in a new process on the stack that ends at `stack`, in the memory of this one, which
+/// waits until the new one has executed a program or has ended (clone(2) with CLONE_VM and
+/// CLONE_VFORK). The new process sends no signal at its end. Returns its id.
+///
+/// # Safety
+///
+/// The stack must be nobody else's, and what `argument` points to must live until the return.
+unsafe fn clone_on(
+    stack: usize,
+    run: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Result<i32, Errno> {
+    let flags = (libc::CLONE_VM | libc::CLONE_VFORK) as usize;
+    let answer: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the new process begins on a stack of its own and never comes back from `run`. This
+    // process goes on behind the instruction with all registers as they were but those that the
+    // kernel changes.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, {argument}",
+            "call {run}",
+            "ud2",
+            "2:",
+            argument = in(reg) argument,
+            run = in(reg) run,
+            inout("rax") libc::SYS_clone as isize => answer,
+            in("rdi") flags,
+            in("rsi") stack,
+            in("rdx") 0,
+            in("r10") 0,
+            in("r8") 0,
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, {argument}",
+            "blr {run}",
+            "brk 1",
+            "2:",
+            argument = in(reg) argument,
+            run = in(reg) run,
+            in("x8") libc::SYS_clone,
+            inout("x0") flags as isize => answer,
+            in("x1") stack,
+            in("x2") 0,
+            in("x3") 0,
+            in("x4") 0,
+            out("x30") _,
+        );
+    }
+    check(answer).map(|pid| pid as i32)
+}
