@@ -270,6 +270,7 @@ fn normal(datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
                         matches!(kind, libc::NDA_CACHEINFO | libc::NDA_PROBES)
                     });
                 }
+                36 => mask(&mut bytes, 36, &|kind| matches!(kind, 3 | 7)),
                 92 => mask(&mut bytes, 28, &|kind| kind == 1),
                 64 => mask_table(&mut bytes),
                 _ => {}
@@ -277,10 +278,9 @@ fn normal(datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
             all.push(bytes);
         }
     }
-    let neighbour = |m: &Vec<u8>| u16_at(m, 4) == Some(libc::RTM_NEWNEIGH);
-    if all.iter().filter(|m| neighbour(m)).count() > 1 {
-        let end = all.iter().position(|m| !neighbour(m)).unwrap_or(all.len());
-        all[..end].sort();
+    let neighbour = |m: &Vec<u8>| matches!(u16_at(m, 4), Some(28..=29));
+    for run in all.chunk_by_mut(|a, b| neighbour(a) && neighbour(b)) {
+        run.sort();
     }
     all
 }
@@ -382,6 +382,7 @@ fn show(bytes: &[u8]) -> String {
             2 => (20, 36),
             3 => (4, 20),
             16..=19 | 108 | 109 => (16, 32),
+            36..=38 | 40..=42 | 44..=46 => (20, 36),
             28..=30 | 32..=34 | 92 | 94 => (12, 28),
             _ => (4, 20),
         };

@@ -427,16 +427,14 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
             address::link_is_down(world, index);
             neighbour::link_is_down(world, index);
         }
-    } else {
-        if changed & libc::IFF_NOARP as u32 != 0 {
-            neighbour::address_has_changed(world, index);
-        }
-        if carrier && now.flags & UP != 0 {
-            neighbour::carrier_has_changed(world, index, link.carrier);
-            address::carrier_has_changed(world, index);
-            start_inet6(world, index, false);
-            tell(world, index, 0);
-        }
+    } else if carrier && now.flags & UP != 0 {
+        neighbour::carrier_has_changed(world, index, link.carrier);
+        address::carrier_has_changed(world, index);
+        start_inet6(world, index, false);
+        tell(world, index, 0);
+    }
+    if changed & libc::IFF_NOARP as u32 != 0 && link.is_up() {
+        neighbour::address_has_changed(world, index);
     }
 }
 

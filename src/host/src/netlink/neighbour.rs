@@ -127,8 +127,9 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
         if more & MANAGED != 0 {
             return invalid("Invalid NTF_* flag combination");
         }
-        if index == 0 && family == INET6 {
-            // IPv6 answers on a link only.
+        let has_inet6 = |link| crate::message::conf::has_inet6(world.state, link);
+        if family == INET6 && !world.link(index).is_some_and(has_inet6) {
+            // IPv6 answers only on a link that has it.
             return Err(Failure::new(libc::ENOBUFS));
         }
         engine::set_proxy(world, index, destination, (flags, more), protocol);

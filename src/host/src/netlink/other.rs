@@ -345,11 +345,9 @@ fn peer(tb: &super::policy::Parsed<'_>) -> Result<bool, Failure> {
         return Ok(true);
     }
     if let Some(a) = tb.get(3) {
-        let errno = match a.u32().unwrap_or(0) as i32 {
-            ..0 => libc::EBADF,
-            _ => libc::EINVAL,
-        };
-        return wrong(errno, a.at);
+        // The descriptors of the asker are not known here. The first three are hardly namespaces.
+        let open = a.u32().is_some_and(|fd| fd < 3);
+        return wrong(if open { libc::EINVAL } else { libc::EBADF }, a.at);
     }
     Ok(false)
 }
