@@ -1,5 +1,5 @@
-/* TUNSETCARRIER with no queue and with several, and the carrier that the next tunnel of an interface
-   finds. RUNNING follows late (up to a second), so it is waited for. */
+/* TUNSETCARRIER with no queue and with several, and the carrier that the next tunnel of an
+   interface finds. RUNNING follows late (up to a second), so it is waited for. */
 #include "driver.h"
 
 static void set(const char *label, int fd, int on) { SHOW(label, ioctl(fd, TUNSETCARRIER, &on)); }

@@ -12,8 +12,8 @@ static const char *attribute_name(const struct attribute *names, int type, char 
     return text;
 }
 
-/* The message, the order of its attributes, and each attribute in a line of its own. */
-static void whole_link(const char *prefix, const char *name)
+/* The message, the order of its attributes, and each attribute in a line of its own, if wanted. */
+static void link_of(const char *prefix, const char *name, int values)
 {
     char label[80], text[20];
     link_request(RTM_GETLINK, 0, name);
@@ -35,7 +35,7 @@ static void whole_link(const char *prefix, const char *name)
             a->rta_type & NLA_F_NESTED ? "+" : "");
     snprintf(label, sizeof label, "%s, order", prefix);
     out_line(label);
-    for (a = IFLA_RTA(NLMSG_DATA(h)), len = IFLA_PAYLOAD(h); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+    for (a = IFLA_RTA(NLMSG_DATA(h)), len = IFLA_PAYLOAD(h); values && RTA_OK(a, len); a = RTA_NEXT(a, len)) {
         ONLY(a->rta_type & NLA_TYPE_MASK);
         out_attributes(rt_link_names, (void *)a, a->rta_len, 1);
         snprintf(label, sizeof label, "%s %s", prefix, attribute_name(rt_link_names, a->rta_type & NLA_TYPE_MASK, text));
@@ -48,14 +48,14 @@ static void whole_link(const char *prefix, const char *name)
 
 static void answers(void)
 {
-    whole_link("lo", "lo");
-    whole_link("tun", "tun0");
-    whole_link("tap", "tap0");
+    link_of("lo", "lo", 1);
+    link_of("tun", "tun0", 1);
+    link_of("tap", "tap0", 1);
     link_up("tun0", 1);
     link_up("tap0", 1);
     settled();
-    whole_link("tun up", "tun0");
-    whole_link("tap up", "tap0");
+    link_of("tun up", "tun0", 1);
+    link_of("tap up", "tap0", 1);
     link_up("tun0", 0);
     link_up("tap0", 0);
 }
@@ -469,6 +469,11 @@ static void names(void)
     now_is("altname, second", "tun0");
     alt("altname with a slash", RTM_NEWLINKPROP, 0, "tun0", "a/b");
     alt("altname empty", RTM_NEWLINKPROP, 0, "tun0", "");
+    link_request(RTM_SETLINK, 0, "tun0");
+    put_text(IFLA_IFALIAS, "an alias");
+    ask("an alias beside the altnames");
+    link_of("with alias and altnames", "tun0", 0);
+    ONLY(IFLA_IFNAME, IFLA_PROP_LIST);
     by_name("get by altname", IFLA_ALT_IFNAME, "an-alternative-name-of-the-tunnel");
     by_name("get by altname in IFLA_IFNAME", IFLA_IFNAME, "second");
     rename_to("rename to the altname of another", "tap0", "second");

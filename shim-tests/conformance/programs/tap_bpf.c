@@ -475,7 +475,7 @@ static void said(int fd)
     ioctl(fd, TUNDETACHFILTER, 0);
 }
 
-/* The bit of TUNGETIFF that says so is that of IFF_NO_PI, so the tap has packet information here. */
+/* The bit of TUNGETIFF that says so is that of IFF_NO_PI, so this tap has packet information. */
 static void replaced(void)
 {
     int fd = tun_ready("tb8", IFF_TAP, O_NONBLOCK);
@@ -634,8 +634,8 @@ static void queues(void)
     close(d);
 }
 
-/* One queue, and another one that gets the program instead of the interface: what the interface is
-   follows that one. */
+/* One queue, and another one that gets the program instead of the interface: what the interface
+   is follows that one. */
 static void framing(void)
 {
     int a = tun_attach("tb9", TAP_MQ, O_NONBLOCK), b = MUST(open(DEVICE, O_RDWR | O_NONBLOCK));

@@ -7,7 +7,7 @@ use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_calls::host::Host;
 use memtun_calls::interfaces::{self, Answer};
-use memtun_calls::socket::{refuse_option, After, Socket, SocketCall, Verdict};
+use memtun_calls::socket::{After, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
 use memtun_kernel::net::{Create, Join, NetDir, NoTunnels};
 use memtun_stack::ask::Start;
@@ -213,15 +213,50 @@ fn what_the_host_says_of_the_nets_names_is_taken_back() {
 }
 
 #[test]
-fn no_socket_is_bound_to_an_interface_of_the_net() {
+fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
     let (_net, _system, dir) = net();
-    let option = option_of(libc::SOL_SOCKET, libc::SO_BINDTODEVICE).expect("it has a row");
-    let refused = |name: &str| {
+    fn call<'c>(
+        net: &'c NetDir,
+        memory: &'c Bytes,
+        inode: u64,
+        number: i32,
+    ) -> OptionCall<'c, Bytes> {
+        OptionCall {
+            net,
+            local: &NoTunnels,
+            memory,
+            inode,
+            option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
+        }
+    }
+    let set = |name: &str, inode| {
         let memory = Bytes::with(&named(name).0);
-        refuse_option(&dir, &NoTunnels, &memory, option, ARG, name.len())
+        call(&dir, &memory, inode, libc::SO_BINDTODEVICE).set(ARG, name.len())
     };
-    assert_eq!(refused("tun0"), Ok(Some(Errno(libc::EOPNOTSUPP))));
-    assert_eq!(refused("eth0"), Ok(None));
+    let get = |inode, number| {
+        let memory = Bytes::with(&[&[0xff; 16], &16u32.to_ne_bytes()[..]].concat());
+        let done = call(&dir, &memory, inode, number).get(ARG, ARG + 16);
+        done.map(|done| done.then(|| memory.argument()))
+    };
+    assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
+    assert_eq!(set("eth0", 7), Ok(false));
+    assert_eq!(set("tun0", 7), Ok(true));
+    let told = get(7, libc::SO_BINDTODEVICE)
+        .expect("an answer")
+        .expect("of the net");
+    assert_eq!(
+        (&told[..5], &told[16..]),
+        (&b"tun0\0"[..], &5u32.to_ne_bytes()[..])
+    );
+    let told = get(7, libc::SO_BINDTOIFINDEX)
+        .expect("an answer")
+        .expect("of the net");
+    assert_eq!(told[16..], 4u32.to_ne_bytes());
+    assert!(u32::from_ne_bytes(told[..4].try_into().expect("4 bytes")) >= 1001);
+    // Another socket is not bound, and a socket that the machine binds is no more.
+    assert_eq!(get(8, libc::SO_BINDTODEVICE), Ok(None));
+    assert_eq!(set("eth0", 7), Ok(false));
+    assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
     assert!(option_of(libc::SOL_SOCKET, libc::SO_KEEPALIVE).is_none());
     assert!(option_of(libc::IPPROTO_TCP, libc::SO_BINDTODEVICE).is_none());
 }

@@ -5,6 +5,7 @@
 //! | [`world`] | a network namespace as one question finds it |
 //! | [`engine`] | net/ipv4 (devinet, fib), net/ipv6 (addrconf, route), net/core (dev, neighbour, fib_rules): what is allowed, and what follows from it |
 //! | [`netlink`] | net/core/rtnetlink.c and net/netlink: bytes in, bytes out |
+//! | [`message`] | the messages that tell what there is |
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
@@ -28,6 +29,7 @@ pub mod first;
 pub mod ioctl;
 mod listeners;
 pub mod machine;
+pub mod message;
 pub mod netlink;
 pub mod process;
 mod server;

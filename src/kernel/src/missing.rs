@@ -2,19 +2,16 @@
 //! is logged once at level `warn`, so that whoever sees the program fail sees why.
 #![forbid(unsafe_code)]
 
-use crate::request::{Answer, Request, SocketOption};
+use crate::request::{Answer, Request};
 use crate::shm::layout::InterfaceState;
 use crate::shm::load_name;
 use crate::Errno;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What has been logged: each word holds the number of what was asked and the interface's index.
+/// What has been logged: each word holds the number of the request and the interface's index.
 /// When the table is full, nothing more is logged.
 static SAID: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
-
-/// The bit that distinguishes a socket option's number from a request's.
-const OPTION: u32 = 1 << 31;
 
 fn is_new(what: u32, interface: &InterfaceState) -> bool {
     let key = (what as u64) << 32 | interface.ifindex.load(Relaxed) as u64;
@@ -49,16 +46,6 @@ pub fn refused(interface: &InterfaceState, row: &Request, number: u32, errno: Er
         "" => say(interface, format_args!("request {number:#x}"), errno),
         name => say(interface, format_args!("{name}"), errno),
     }
-}
-
-/// Logs a socket option that is not supported, and returns the errno that the program gets.
-#[cold]
-pub fn option(interface: &InterfaceState, option: &SocketOption) -> Errno {
-    let errno = errno_of(option.answer);
-    if !is_new(OPTION | option.number as u32, interface) {
-        return errno;
-    }
-    say(interface, format_args!("{}", option.name), errno)
 }
 
 fn errno_of(answer: Answer) -> Errno {

@@ -9,7 +9,7 @@ use crate::uaccess::OwnMemory;
 use libc::{c_int, c_ulong, c_void};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{request, Errno, Name};
-use memtun_calls::socket::{refuse_option, Socket, SocketCall, Verdict};
+use memtun_calls::socket::{OptionCall, Socket, SocketCall, Verdict};
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
 
@@ -111,27 +111,35 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-/// setsockopt(2): the error with which an option that names an interface is refused; `None` when
-/// the host is to answer.
-#[inline]
-pub fn refusal(
-    level: c_int,
-    option: c_int,
-    value: *const c_void,
-    length: libc::socklen_t,
-) -> Option<Errno> {
-    request::option_of(level, option)?;
-    refusal_of(level, option, value as usize, length as usize)
-}
-
+/// setsockopt(2) and getsockopt(2) with an option that may name an interface: carries the call out
+/// if it is about one of the net's. `None` leaves it to the host.
 #[cold]
-fn refusal_of(level: c_int, option: c_int, value: usize, length: usize) -> Option<Errno> {
+pub fn option(
+    fd: c_int,
+    (level, option): (c_int, c_int),
+    run: impl FnOnce(&OptionCall<'_, OwnMemory>) -> Result<bool, Errno>,
+) -> Option<c_int> {
     let option = request::option_of(level, option)?;
-    let found = errno::keep(|| {
-        fence(|| match net::existing() {
-            Some(net) => refuse_option(net, &OwnTunnels, &OwnMemory, option, value, length),
-            None => Ok(None),
+    let answer = errno::keep(|| {
+        fence(|| {
+            let (Some(net), Ok(st)) = (net::existing(), sys::fstat(fd)) else {
+                return Ok(false);
+            };
+            if !sys::is_kind(&st, libc::S_IFSOCK) || !net.had_interfaces() {
+                return Ok(false);
+            }
+            run(&OptionCall {
+                net,
+                local: &OwnTunnels,
+                memory: &OwnMemory,
+                inode: st.st_ino,
+                option,
+            })
         })
     });
-    found.unwrap_or(None)
+    match answer {
+        Ok(true) => Some(0),
+        Ok(false) => None,
+        Err(e) => Some(errno::give::<c_int>(Err(e)) as c_int),
+    }
 }

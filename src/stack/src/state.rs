@@ -79,8 +79,14 @@ pub struct State {
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
     pub routes: Vec<Route>,
-    /// The rules that were added, and those that replace the kernel's own.
+    /// The tables of routes that there are, by family and number: one that was made stays when its
+    /// last route is gone.
+    pub tables: Vec<(u8, u32)>,
+    /// The rules, by ascending priority for each family, see `ruled`.
     pub rules: Vec<Rule>,
+    /// Are the rules of IPv4, and those of IPv6, all in `rules`? While they are not, the machine's
+    /// hold where it is seen, or else those of a new network namespace.
+    pub ruled: [bool; 2],
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
@@ -99,10 +105,11 @@ const SYSCTL: u16 = 0x1001;
 const LISTENER: u16 = 0x1002;
 const HIDDEN: u16 = 0x1003;
 const ANSWERED: u16 = 0x1004;
+const TABLE: u16 = 0x1005;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
-const RULES: u16 = 2;
+const RULED: u16 = 2;
 const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
@@ -116,7 +123,7 @@ impl State {
         };
         to.message(ABOUT, 0, 0, 0)
             .u8(VIEW, (self.view == View::Isolated).into())
-            .u32(RULES, self.rules.len() as u32);
+            .attribute(RULED, &self.ruled.map(u8::from));
         for link in &self.links {
             link.write(&mut to, libc::RTM_NEWLINK);
         }
@@ -125,6 +132,11 @@ impl State {
         }
         for route in &self.routes {
             route.write(&mut to, head(libc::RTM_NEWROUTE), None);
+        }
+        for (family, table) in &self.tables {
+            let family = u32::from(*family).to_ne_bytes();
+            to.message(TABLE, 0, 0, 0)
+                .raw(&[family, table.to_ne_bytes()].concat());
         }
         for rule in &self.rules {
             rule.write(&mut to, head(libc::RTM_NEWRULE));
@@ -176,6 +188,9 @@ impl State {
         let body = message.body;
         match message.kind {
             ABOUT => {
+                let attributes = Attributes::new(body);
+                let ruled = attributes.get(RULED)?.value;
+                self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
                 self.view = view_of(message)?;
             }
             libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
@@ -197,6 +212,10 @@ impl State {
                     inode: word(4)?,
                     groups: word(12)?,
                 });
+            }
+            TABLE => {
+                let family = u8::try_from(u32_at(body, 0)?).ok()?;
+                self.tables.push((family, u32_at(body, 4)?));
             }
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {

@@ -368,6 +368,20 @@ pub fn fchmodat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_fchmodat, args) }).map(drop)
 }
 
+/// Writes at an offset of a file and returns the number of bytes (pwrite(2)).
+pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+    let args = [
+        fd as usize,
+        bytes.as_ptr() as usize,
+        bytes.len(),
+        offset as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads at most `len` bytes of the slice.
+    check(unsafe { syscall(libc::SYS_pwrite64, args) })
+}
+
 /// Reads into `buf` from `offset` on, and returns the number of bytes (pread(2)).
 pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
     let args = [

@@ -15,6 +15,6 @@ pub use ctype::CType;
 pub use find::{
     by_name, is_by_value, is_of_socket, name_of, on_socket, on_tunnel, takes_fault, LARGEST,
 };
-pub use option::{option_of, SocketOption, SOCKET_OPTIONS};
+pub use option::{may_name_interface, option_of, Designation, SocketOption, SOCKET_OPTIONS};
 pub use row::{Answer, Argument, Named, Need, On, Request};
 pub use table::{number, REQUESTS};

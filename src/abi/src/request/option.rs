@@ -1,51 +1,115 @@
 //! Options of setsockopt(2) that name an interface.
 #![forbid(unsafe_code)]
 
-use super::row::{Answer, Named};
+use super::row::Answer;
 
-/// One option of SOL_SOCKET that names an interface.
+/// One option that names an interface.
 #[derive(Debug)]
 pub struct SocketOption {
     /// Name of the macro.
     pub name: &'static str,
+    /// Level of the option (SOL_SOCKET, IPPROTO_*).
+    pub level: i32,
     /// Number of the macro.
     pub number: i32,
-    /// Where the option's value names the interface.
-    pub interface: Named,
+    /// How the option's value names the interface.
+    pub names: Designation,
     /// What memtun does with the option.
     pub answer: Answer,
     /// Description for people, in one line.
     pub doc: &'static str,
 }
 
-const NO_PACKETS: Answer = Answer::Absent(
-    libc::EOPNOTSUPP,
-    "sockets do not send or receive over an interface of the net",
+/// How an option's value names an interface. Offsets are in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Designation {
+    /// By its name, of at most 15 bytes.
+    Name,
+    /// By its index at this offset.
+    Index(usize),
+    /// By its index in network byte order.
+    NetworkIndex,
+    /// By an IPv4 address at this offset, and where the value is long enough, by the index behind
+    /// it (`struct ip_mreqn`). A value of 4 bytes is the address alone.
+    AddressOrIndex(usize),
+    /// By an IPv4 address at this offset.
+    Address(usize),
+}
+
+macro_rules! options {
+    ($(#[doc = $doc:literal] $level:ident $name:ident $(= $number:literal)? => $names:expr;)*) => {
+        /// Every option that names an interface.
+        pub const SOCKET_OPTIONS: &[SocketOption] = &[$(SocketOption {
+            name: stringify!($name),
+            level: libc::$level,
+            number: options!(@number $name $($number)?),
+            names: $names,
+            answer: NO_PACKETS,
+            doc: $doc.trim_ascii(),
+        }),*];
+    };
+    (@number $name:ident $number:literal) => { $number };
+    (@number $name:ident) => { libc::$name };
+}
+
+const NO_PACKETS: Answer = Answer::Approximate(
+    "accepted, and told again; sockets do not send or receive over an interface of the net yet",
 );
 
-/// Every option that names an interface.
-pub const SOCKET_OPTIONS: &[SocketOption] = &[
-    SocketOption {
-        name: "SO_BINDTODEVICE",
-        number: libc::SO_BINDTODEVICE,
-        interface: Named::Name(0),
-        answer: NO_PACKETS,
-        doc: "Binds a socket to an interface by its name.",
-    },
-    SocketOption {
-        name: "SO_BINDTOIFINDEX",
-        number: libc::SO_BINDTOIFINDEX,
-        interface: Named::Index(0),
-        answer: NO_PACKETS,
-        doc: "Binds a socket to an interface by its index.",
-    },
-];
+use Designation::{Address, AddressOrIndex, Index, Name, NetworkIndex};
+
+options! {
+    /// Binds a socket to an interface by its name.
+    SOL_SOCKET SO_BINDTODEVICE => Name;
+    /// Binds a socket to an interface by its index.
+    SOL_SOCKET SO_BINDTOIFINDEX => Index(0);
+    /// The interface from which multicasts go out.
+    IPPROTO_IP IP_MULTICAST_IF => AddressOrIndex(4);
+    /// Joins a group.
+    IPPROTO_IP IP_ADD_MEMBERSHIP => AddressOrIndex(4);
+    /// Leaves a group.
+    IPPROTO_IP IP_DROP_MEMBERSHIP => AddressOrIndex(4);
+    /// Joins a group for one source.
+    IPPROTO_IP IP_ADD_SOURCE_MEMBERSHIP => Address(4);
+    /// Leaves a group for one source.
+    IPPROTO_IP IP_DROP_SOURCE_MEMBERSHIP => Address(4);
+    /// Does not hear a source of a group.
+    IPPROTO_IP IP_BLOCK_SOURCE = 38 => Address(4);
+    /// Hears a source of a group again.
+    IPPROTO_IP IP_UNBLOCK_SOURCE = 37 => Address(4);
+    /// The interface from which packets go out.
+    IPPROTO_IP IP_UNICAST_IF = 50 => NetworkIndex;
+    /// Joins a group.
+    IPPROTO_IP MCAST_JOIN_GROUP = 42 => Index(0);
+    /// Leaves a group.
+    IPPROTO_IP MCAST_LEAVE_GROUP = 45 => Index(0);
+    /// The interface from which multicasts go out.
+    IPPROTO_IPV6 IPV6_MULTICAST_IF => Index(0);
+    /// Joins a group.
+    IPPROTO_IPV6 IPV6_ADD_MEMBERSHIP => Index(16);
+    /// Leaves a group.
+    IPPROTO_IPV6 IPV6_DROP_MEMBERSHIP => Index(16);
+    /// The interface from which packets go out.
+    IPPROTO_IPV6 IPV6_UNICAST_IF = 76 => NetworkIndex;
+    /// Joins a group.
+    IPPROTO_IPV6 MCAST_JOIN_GROUP = 42 => Index(0);
+    /// Leaves a group.
+    IPPROTO_IPV6 MCAST_LEAVE_GROUP = 45 => Index(0);
+}
+
+/// May this option name an interface? This costs a few instructions.
+#[inline]
+pub fn may_name_interface(level: i32, number: i32) -> bool {
+    match level {
+        libc::SOL_SOCKET => matches!(number, libc::SO_BINDTODEVICE | libc::SO_BINDTOIFINDEX),
+        libc::IPPROTO_IP | libc::IPPROTO_IPV6 => option_of(level, number).is_some(),
+        _ => false,
+    }
+}
 
 /// Returns the option of this level and number, if it is one that names an interface.
-#[inline]
 pub fn option_of(level: i32, number: i32) -> Option<&'static SocketOption> {
-    if level != libc::SOL_SOCKET {
-        return None;
-    }
-    SOCKET_OPTIONS.iter().find(|o| o.number == number)
+    SOCKET_OPTIONS
+        .iter()
+        .find(|o| o.level == level && o.number == number)
 }

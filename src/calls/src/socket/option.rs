@@ -1,44 +1,249 @@
-//! setsockopt(2): a socket cannot be bound to an interface of the net, and must not be bound to the
-//! host's interface of the same name.
+//! setsockopt(2) and getsockopt(2) about an interface of the net. The kernel does not know it, so
+//! what was set is kept in the net; and a socket is not bound to the machine's interface of the
+//! same name.
 #![forbid(unsafe_code)]
 
 use crate::interfaces::{by_index, by_name, Whose};
 use crate::memory::Memory;
-use memtun_abi::request::{Named, SocketOption};
+use memtun_abi::request::{Designation, SocketOption};
 use memtun_abi::{Errno, Name};
-use memtun_kernel::missing;
-use memtun_kernel::net::{Local, NetDir};
+use memtun_kernel::net::{Kept, Local, NetDir};
+use memtun_kernel::policy::Policy;
+use memtun_kernel::Permission;
+use memtun_shm::load_name;
+use memtun_stack::brief::{self, By};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::Ordering::Relaxed;
 
-/// Returns what an option that names an interface is refused with; None means that the host has to
-/// be asked. `value` is the address of the option's value in the program's memory, and `length` its
-/// length in bytes.
-///
-/// # Errors
-///
-/// - EFAULT when the value cannot be read.
-/// - What locking the net or reading its directory fails with.
-#[cold]
-pub fn refuse_option(
-    net: &NetDir,
-    local: &dyn Local,
-    memory: &impl Memory,
-    option: &SocketOption,
-    value: usize,
-    length: usize,
-) -> Result<Option<Errno>, Errno> {
-    let mut bytes = [0u8; 16];
-    memory.read(value, &mut bytes[..length.min(15)])?;
-    let _lock = net.lock()?;
-    let whose = match option.interface {
-        Named::Index(_) => {
-            let index = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            by_index(net, index, local)?
+const EINVAL: Errno = Errno(libc::EINVAL);
+const NO_DEVICE: Errno = Errno(libc::ENODEV);
+
+/// A call about an option of a socket.
+pub struct OptionCall<'c, M: Memory> {
+    /// The net of the program.
+    pub net: &'c NetDir,
+    /// The tunnels that the program holds.
+    pub local: &'c dyn Local,
+    /// The memory of the program.
+    pub memory: &'c M,
+    /// The inode of the socket.
+    pub inode: u64,
+    /// The option.
+    pub option: &'c SocketOption,
+}
+
+/// What an option's value says of an interface.
+enum Named {
+    /// It is an interface of the net, with this index, given by this address if by one.
+    Ours(u32, Option<Ipv4Addr>),
+    /// It was one.
+    Gone,
+    /// It is nothing of the net's.
+    Other,
+}
+
+impl<M: Memory> OptionCall<'_, M> {
+    /// Carries out setsockopt(2) with a value of `length` bytes at `value`. Returns false when the
+    /// kernel has to be asked.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the value cannot be read.
+    /// - ENODEV for an interface that is gone, EPERM where the net does not permit "net_admin".
+    /// - EINVAL for a group that is none.
+    /// - What locking the net or reading or writing its files fails with.
+    pub fn set(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        let mut bytes = [0; 24];
+        let most = match self.option.names {
+            Designation::Name => 15,
+            _ => bytes.len(),
+        };
+        let bytes = &mut bytes[..length.min(most)];
+        self.memory.read(value, bytes)?;
+        let lock = self.net.lock()?;
+        let kept = self.kept();
+        match self.named(bytes)? {
+            Named::Other => {
+                // The kernel's answer takes the place of what was set before.
+                if let Some(kept) = kept {
+                    let before = self.net.kept_of(self.inode, kept)?;
+                    if before.is_some() {
+                        self.net.keep(self.inode, kept, None)?;
+                    }
+                }
+                Ok(false)
+            }
+            Named::Gone => Err(NO_DEVICE),
+            Named::Ours(index, address) => {
+                drop(lock);
+                self.check_group(bytes)?;
+                if matches!(kept, Some(Kept::Device)) {
+                    self.net.permit_check(Permission::NetAdmin)?;
+                }
+                let number = match kept {
+                    Some(Kept::Multicast) => address.map_or(0, u32::from),
+                    _ => index,
+                };
+                if let Some(kept) = kept {
+                    let _lock = self.net.lock()?;
+                    self.net.keep(self.inode, kept, Some(number))?;
+                }
+                Ok(true)
+            }
         }
-        _ => by_name(net, &Name::from_ifreq(&bytes), local),
-    };
-    Ok(match whose {
-        Whose::Ours(interface) => Some(missing::option(&interface, option)),
-        Whose::Gone => Some(Errno(libc::ENODEV)),
-        Whose::Host => None,
-    })
+    }
+
+    /// Carries out getsockopt(2) with room for the value at `value`; the length of the room stands
+    /// at `length`. Returns false when the kernel has to be asked.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the memory cannot be used.
+    /// - EINVAL when there is too little room for a name.
+    /// - ENODEV when the interface is gone.
+    /// - What locking the net or reading its files fails with.
+    pub fn get(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        let Some(kept) = self.kept() else {
+            return Ok(false);
+        };
+        let Some(number) = self.net.kept_of(self.inode, kept)? else {
+            return Ok(false);
+        };
+        let mut given = [0; 4];
+        self.memory.read(length, &mut given)?;
+        let room = i32::from_ne_bytes(given).max(0) as usize;
+        let mut bytes = [0; 16];
+        let n = match self.option.names {
+            Designation::Name => {
+                if room < bytes.len() {
+                    return Err(EINVAL);
+                }
+                let _lock = self.net.lock()?;
+                match by_index(self.net, number, self.local)? {
+                    Whose::Ours(interface) => {
+                        let name = load_name(&interface.name);
+                        bytes.copy_from_slice(name.padded());
+                        name.as_bytes().len() + 1
+                    }
+                    _ => return Err(NO_DEVICE),
+                }
+            }
+            // An address stands in network byte order.
+            _ if kept == Kept::Multicast => {
+                bytes[..4].copy_from_slice(&Ipv4Addr::from(number).octets());
+                4.min(room)
+            }
+            _ => {
+                bytes[..4].copy_from_slice(&number.to_ne_bytes());
+                4.min(room)
+            }
+        };
+        self.memory.write(value, &bytes[..n])?;
+        self.memory
+            .write(length, &(n as u32).to_ne_bytes())
+            .map(|()| true)
+    }
+
+    /// Returns what is kept of the option; the groups of a socket are not.
+    fn kept(&self) -> Option<Kept> {
+        match (self.option.level, self.option.number) {
+            (libc::SOL_SOCKET, _) => Some(Kept::Device),
+            (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => Some(Kept::Multicast),
+            (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => Some(Kept::Multicast6),
+            _ => None,
+        }
+    }
+
+    /// Says which interface the value names. The caller holds the net's lock.
+    fn named(&self, bytes: &[u8]) -> Result<Named, Errno> {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..at + 4)?;
+            <[u8; 4]>::try_from(bytes).ok()
+        };
+        let by_number = |index: Option<u32>| match index {
+            None | Some(0) => Ok(Named::Other),
+            Some(index) => self.by_index(index),
+        };
+        match self.option.names {
+            Designation::Name => {
+                let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+                self.by_name(&bytes[..end])
+            }
+            Designation::Index(at) => by_number(word(at).map(u32::from_ne_bytes)),
+            Designation::NetworkIndex => by_number(word(0).map(u32::from_be_bytes)),
+            Designation::AddressOrIndex(at) => {
+                let address = match bytes.len() {
+                    4..8 => word(0),
+                    _ => word(at),
+                };
+                let address = address.map(Ipv4Addr::from);
+                match by_number(word(at + 4).map(u32::from_ne_bytes))? {
+                    Named::Ours(index, _) => Ok(Named::Ours(index, address)),
+                    Named::Other => self.by_address(address),
+                    gone => Ok(gone),
+                }
+            }
+            Designation::Address(at) => self.by_address(word(at).map(Ipv4Addr::from)),
+        }
+    }
+
+    fn by_name(&self, bytes: &[u8]) -> Result<Named, Errno> {
+        let Some(name) = Name::new(bytes).filter(|name| !name.as_bytes().is_empty()) else {
+            return Ok(Named::Other);
+        };
+        match by_name(self.net, &name, self.local) {
+            Whose::Ours(interface) => Ok(Named::Ours(interface.ifindex.load(Relaxed), None)),
+            Whose::Gone => Ok(Named::Gone),
+            Whose::Host => match brief::link(self.net, By::Name(bytes))? {
+                Some(link) if link.declared || self.net.knows_index(link.index) => {
+                    Ok(Named::Ours(link.index, None))
+                }
+                _ => Ok(Named::Other),
+            },
+        }
+    }
+
+    fn by_index(&self, index: u32) -> Result<Named, Errno> {
+        Ok(match by_index(self.net, index, self.local)? {
+            Whose::Ours(_) => Named::Ours(index, None),
+            Whose::Gone => Named::Gone,
+            Whose::Host => match brief::link(self.net, By::Index(index))? {
+                Some(link) if link.declared => Named::Ours(index, None),
+                _ => Named::Other,
+            },
+        })
+    }
+
+    fn by_address(&self, address: Option<Ipv4Addr>) -> Result<Named, Errno> {
+        let Some(wanted) = address.filter(|address| !address.is_unspecified()) else {
+            return Ok(Named::Other);
+        };
+        let mut found = Named::Other;
+        brief::each_address(self.net, |address| {
+            let is_it = address.local == IpAddr::V4(wanted);
+            if is_it {
+                found = Named::Ours(address.index, Some(wanted));
+            }
+            !is_it
+        })?;
+        Ok(found)
+    }
+
+    /// Checks the group that the value names, where it names one.
+    fn check_group(&self, bytes: &[u8]) -> Result<(), Errno> {
+        let is_group = match (self.option.level, self.option.names) {
+            (libc::IPPROTO_IP, Designation::AddressOrIndex(_) | Designation::Address(_))
+                if self.option.number != libc::IP_MULTICAST_IF =>
+            {
+                bytes.first().is_some_and(|first| first & 0xf0 == 0xe0)
+            }
+            (libc::IPPROTO_IPV6, Designation::Index(16)) => bytes.first() == Some(&0xff),
+            _ => true,
+        };
+        if is_group {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
 }

@@ -488,14 +488,31 @@ fn dump(
         return Err(Failure::said(libc::ENOENT, text));
     }
     let flags = if filter.strict { DUMP_FILTERED } else { 0 };
-    for place in world.route_places(v4) {
-        let route = world.route(place);
-        if !filter.wants(route) {
+    let places = world.route_places(v4);
+    let mut at = 0;
+    while let Some(place) = places.get(at).copied() {
+        at += 1;
+        let mut route = std::borrow::Cow::Borrowed(world.route(place));
+        let mut one = true;
+        if !v4 {
+            // The routes of a multipath one are told as one; what stands among them is not told.
+            let siblings = v6::siblings(world, &route);
+            let last = siblings.last().filter(|_| siblings.len() > 1);
+            if let Some(last) = last {
+                let last = places.iter().position(|place| place == last);
+                at = last.map_or(at, |last| last + 1);
+                route = std::borrow::Cow::Owned(v6::whole(world, &route));
+                one = false;
+            }
+        }
+        if !filter.wants(&route) {
             continue;
         }
         match place {
-            Place::Machine(at) => request.repeat(to, &world.machine.routes[at].message, flags),
-            Place::Net(_) => {
+            Place::Machine(at) if one => {
+                request.repeat(to, &world.machine.routes[at].message, flags);
+            }
+            _ => {
                 let head = request.head(libc::RTM_NEWROUTE, flags);
                 route.write(to, head, Some(world.now));
             }
@@ -625,12 +642,9 @@ fn write_metrics(to: &mut Writer, route: Option<&Route>) {
     to.end(open);
 }
 
-/// Appends `struct rta_cacheinfo` of a route that is looked up.
-fn write_cache(to: &mut Writer, references: u32, expires: u32) {
-    let mut cache = [0; 32];
-    cache[..4].copy_from_slice(&references.to_ne_bytes());
-    cache[8..12].copy_from_slice(&expires.to_ne_bytes());
-    to.attribute(libc::RTA_CACHEINFO, &cache);
+/// Appends `struct rta_cacheinfo` of a route that is looked up, of which nothing is known.
+fn write_cache(to: &mut Writer) {
+    to.attribute(libc::RTA_CACHEINFO, &[0; 32]);
 }
 
 fn write_gateway(to: &mut Writer, gateway: Option<IpAddr>, v4: bool) {
@@ -672,7 +686,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let mut table = u32::from(libc::RT_TABLE_MAIN);
     let route = found.hit.as_ref().map(|hit| &hit.route);
     if head.flags & RTM_F_LOOKUP_TABLE != 0 {
-        table = route.map_or(0, |route| route.table);
+        table = route.map_or(0, |route| lookup::searched(world, route));
     }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head.flags & RTM_F_FIB_MATCH != 0 {
@@ -681,6 +695,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         };
         let shown = Route {
             table,
+            kind: found.kind,
             ..route.clone()
         };
         shown.write(to, answer, Some(world.now));
@@ -691,12 +706,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let shown = u8::try_from(table).unwrap_or(libc::RT_TABLE_COMPAT);
     let from = if src.is_unspecified() { 0 } else { 32 };
     let mut own = [0; HEADER];
-    own[..8].copy_from_slice(&[INET, 32, from, flow.tos, shown, 0, 0, found.kind]);
+    let tos = route.map_or(0, |route| route.tos);
+    own[..8].copy_from_slice(&[INET, 32, from, tos, shown, 0, 0, found.kind]);
     own[8..].copy_from_slice(&flags.to_ne_bytes());
     to.message(answer.kind, answer.flags, answer.sequence, answer.port)
         .raw(&own)
         .u32(libc::RTA_TABLE, table)
-        .ip(libc::RTA_DST, found.to);
+        .ip(libc::RTA_DST, dst.into());
     if from != 0 {
         to.ip(libc::RTA_SRC, src.into());
     }
@@ -705,7 +721,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         to.ip(libc::RTA_PREFSRC, found.source);
     }
     write_gateway(to, found.gateway, true);
-    write_metrics(to, route);
+    // A default route is not one of multicast packets, and none is one of a broadcast.
+    let metrics = route.filter(|route| match found.kind {
+        libc::RTN_BROADCAST => false,
+        libc::RTN_MULTICAST => route.prefix >= 4,
+        _ => true,
+    });
+    write_metrics(to, metrics);
     if flow.mark != 0 {
         to.u32(RTA_MARK, flow.mark);
     }
@@ -715,8 +737,33 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     if let Some(iif) = iif {
         to.u32(libc::RTA_IIF, iif);
     }
-    write_cache(to, 0, 0);
+    write_cache(to);
     Ok(())
+}
+
+/// Appends an IPv6 route with the interface by which a packet came, which stands behind the
+/// destination.
+fn write_with_iif(
+    to: &mut Writer,
+    route: &Route,
+    answer: memtun_stack::address::Head,
+    iif: u32,
+    now: u32,
+) {
+    let mut whole = Writer::default();
+    route.write(&mut whole, answer, Some(now));
+    let body = &whole.bytes()[memtun_stack::wire::HEADER..];
+    to.message(answer.kind, answer.flags, answer.sequence, answer.port)
+        .raw(&body[..HEADER]);
+    let mut told = false;
+    for attribute in memtun_stack::wire::Attributes::behind(body, HEADER) {
+        let before = [libc::RTA_TABLE, libc::RTA_DST, libc::RTA_SRC];
+        if !told && !before.contains(&attribute.kind) {
+            to.u32(libc::RTA_IIF, iif);
+            told = true;
+        }
+        to.attribute(attribute.kind, attribute.value);
+    }
 }
 
 /// `inet6_rtm_getroute`, `rt6_fill_node`.
@@ -742,9 +789,18 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         return Err(Failure::new(libc::ENETUNREACH));
     };
     let route = &hit.route;
+    if iif.is_some() && route.to.is_multicast() {
+        // No routing of multicast packets knows this one.
+        return Err(Failure::new(libc::EMSGSIZE));
+    }
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head(request).flags & RTM_F_FIB_MATCH != 0 {
-        route.write(to, answer, Some(world.now));
+        match iif {
+            None => v6::whole(world, route).write(to, answer, Some(world.now)),
+            Some(iif) => {
+                write_with_iif(to, &v6::whole(world, route), answer, iif, world.now);
+            }
+        }
         return Ok(());
     }
     let shown = u8::try_from(route.table).unwrap_or(libc::RT_TABLE_COMPAT);
@@ -773,8 +829,7 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     to.u32(libc::RTA_PRIORITY, route.priority);
     write_gateway(to, found.gateway, false);
     to.u32(libc::RTA_OIF, found.index);
-    let expires = route.expires.map_or(0, |at| at.wrapping_sub(world.now));
-    write_cache(to, 0, expires);
+    write_cache(to);
     to.u8(RTA_PREF, route.preference);
     Ok(())
 }

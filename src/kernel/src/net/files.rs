@@ -9,6 +9,8 @@ pub(super) const STATE: &CStr = c".memtun-net-state";
 pub(super) const PRIVATE: &CStr = c".memtun-net-private";
 /// The file whose lock the capturer holds.
 pub(super) const CAPTURER: &CStr = c".memtun-capturer";
+/// What programs have set on sockets about interfaces of the net.
+pub(super) const SOCKETS: &CStr = c".memtun-sockets";
 /// Begins the name of a tunnel's state; its inode follows.
 pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
 /// Begins the name of a bell; its inode follows.

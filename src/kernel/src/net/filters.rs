@@ -1,5 +1,5 @@
-//! The files that hold the packet filters of tunnels. A file is complete before its number stands in
-//! the tunnel's state, and is removed after the number is gone from there.
+//! The files that hold the packet filters of tunnels. A file is complete before its number stands
+//! in the tunnel's state, and is removed after the number is gone from there.
 #![forbid(unsafe_code)]
 
 use super::{number_of, numbered, NetDir, FILTER};

@@ -4,9 +4,12 @@
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
+use crate::uaccess::OwnMemory;
 use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
+use memtun_abi::request::may_name_interface;
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
+use memtun_calls::socket::OptionCall;
 use std::ffi::CStr;
 
 hooks! {
@@ -41,7 +44,7 @@ hooks! {
     fn if_nameindex() -> *mut if_nameindex_t => my_if_nameindex {
         let host = real!(if_nameindex());
         if !host.is_null() && interfaces::are_all() {
-            // SAFETY: libc's list ends with index 0, its names are freed here, and it becomes empty.
+            // SAFETY: the list is libc's, and the program does not have it yet.
             unsafe { make_empty(host) };
         }
         if host.is_null() { host } else { errno::keep(|| joined(host, &interfaces::all())) }
@@ -62,10 +65,13 @@ hooks! {
         if is_netlink(fd) {
             return netlink::set_option(fd, (level, option), (value, length), host);
         }
-        match sockios::refusal(level, option, value, length) {
-            None => host(),
-            Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        if may_name_interface(level, option) {
+            let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);
+            if let Some(answer) = sockios::option(fd, (level, option), set) {
+                return answer;
+            }
         }
+        host()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Sockets: those of rtnetlink are answered by this library. A call on any other descriptor costs
 //! one look at the table.
 
-use crate::netlink;
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
 use crate::uaccess::OwnMemory;
+use crate::{netlink, sockios};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use memtun_abi::request::may_name_interface;
 use memtun_calls::buffer::Buffer;
+use memtun_calls::socket::OptionCall;
 
 /// send(2) and sendto(2) on a netlink socket.
 #[cold]
@@ -74,7 +76,16 @@ hooks! {
     }
     fn getsockopt(fd: c_int, level: c_int, option: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int => my_getsockopt {
         let host = || real!(getsockopt(fd, level, option, value, length));
-        if is_netlink(fd) { netlink::option(fd, (level, option), (value, length), host) } else { host() }
+        if is_netlink(fd) {
+            return netlink::option(fd, (level, option), (value, length), host);
+        }
+        if may_name_interface(level, option) {
+            let get = |call: &OptionCall<'_, OwnMemory>| call.get(value as usize, length as usize);
+            if let Some(answer) = sockios::option(fd, (level, option), get) {
+                return answer;
+            }
+        }
+        host()
     }
     fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
         let host = || real!(send(fd, buf, n, flags));

@@ -87,7 +87,10 @@ impl Seen {
             group: 0,
             link_mode: 0,
             carrier: interface.carrier.load(Relaxed) != 0,
-            carrier_changes: [0, 1].map(|at| interface.carrier_changes[at].load(Relaxed)),
+            carrier_changes: [
+                interface.carrier_ups.load(Relaxed),
+                interface.carrier_downs.load(Relaxed),
+            ],
             counters: Counters::of_interface(interface),
             driver: Some(Driver::of_interface(interface)),
         }

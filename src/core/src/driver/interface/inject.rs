@@ -149,13 +149,21 @@ impl Interface {
         if dropped {
             self.state.stats.tx_dropped.fetch_add(1, Relaxed);
         }
+        if !refusal.behind {
+            self.show(Sort::InjectRefused(refusal.errno), frame, ethertype, wait);
+        }
+    }
+
+    /// Shows the capturer, if there is one, a packet that does not get into the queue.
+    #[cold]
+    fn show(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>, wait: Wait) {
         let dir = self.net.dir();
-        if dir.is_captured() && !refusal.behind {
+        if dir.is_captured() {
             let Ok((lock, captured)) = dir.lock_log(&self.state, frame.len(), wait) else {
                 return;
             };
             if captured {
-                self.capture(&lock, Sort::InjectRefused(refusal.errno), frame, ethertype);
+                self.capture(&lock, sort, frame, ethertype);
             }
             drop(lock);
             dir.ring_capturer();
@@ -238,13 +246,21 @@ impl Interface {
             }
         };
         let dir = self.net.dir();
-        let of = (queue.inode, &*queue.tunnel);
-        let left = dir.filter_inbound(state, of, &queue.program, frame, ethertype);
+        let left = match state.filters.load(Acquire) {
+            0 => frame,
+            _ => {
+                let of = (queue.inode, &*queue.tunnel);
+                match dir.filter_inbound(state, of, &queue.program, frame, ethertype) {
+                    Some(left) => left,
+                    None => {
+                        self.show(Sort::Injected, frame, Some(ethertype), wait);
+                        return Ok(());
+                    }
+                }
+            }
+        };
         if !dir.is_captured() {
-            return match left {
-                Some(left) => Ok(self.push(queue, left, ethertype, wait.for_lock())?),
-                None => Ok(()),
-            };
+            return Ok(self.push(queue, left, ethertype, wait.for_lock())?);
         }
         let (lock, captured) = dir
             .lock_log(&self.state, frame.len(), wait)
@@ -252,13 +268,10 @@ impl Interface {
                 libc::EBADFD => Errno(libc::ENODEV).into(),
                 _ => refusal,
             })?;
-        // What the filters drop or cut was whole on the network.
-        let pushed = match left {
-            Some(left) => self.push(queue, left, ethertype, wait.for_lock()),
-            None => Ok(()),
-        };
+        let pushed = self.push(queue, left, ethertype, wait.for_lock());
         // The record is written after the packet is queued. The program's answer still comes behind
-        // it, because nobody writes to the log while the interface's lock is held.
+        // it, because nobody writes to the log while the interface's lock is held. What a filter
+        // cuts was whole on the network.
         if captured && pushed.is_ok() {
             self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }

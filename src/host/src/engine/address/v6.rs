@@ -59,6 +59,17 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Returns the address at the other end, if one is given. The unspecified one takes back what
+    /// was there: it is the address itself.
+    fn other_end(&self) -> Option<Ipv6Addr> {
+        let peer = self.peer?;
+        Some(if peer.is_unspecified() {
+            self.local
+        } else {
+            peer
+        })
+    }
+
     /// A permanent address.
     pub fn permanent(local: Ipv6Addr, prefix: u8) -> Wanted {
         Wanted {
@@ -121,7 +132,7 @@ fn insert(world: &mut World<'_>, index: u32, wanted: &Wanted) -> Result<Address,
     let address = Address {
         index,
         local: wanted.local.into(),
-        peer: wanted.peer.unwrap_or(wanted.local).into(),
+        peer: wanted.other_end().unwrap_or(wanted.local).into(),
         prefix: wanted.prefix,
         broadcast: None,
         label: Name::default(),
@@ -271,6 +282,10 @@ pub fn add(world: &mut World<'_>, index: u32, wanted: &Wanted) -> Result<(), Fai
         return Err(Failure::said(libc::EACCES, disabled));
     }
     add_multicast_route(world, index);
+    if wanted.flags & libc::IFA_F_MCAUTOJOIN != 0 && !wanted.local.is_multicast() {
+        let text = "ipv6: Multicast auto join failed";
+        return Err(Failure::said(libc::EINVAL, text));
+    }
     let address = insert(world, index, wanted)?;
     if wanted.flags & NOPREFIXROUTE == 0 {
         let to = (wanted.local, wanted.prefix);
@@ -305,7 +320,8 @@ pub fn modify(world: &mut World<'_>, place: Place, wanted: &Wanted) -> Result<()
         flags &= !OPTIMISTIC;
     }
     let (index, prefix, local) = (before.index, before.prefix, v6(before.local));
-    let peer = wanted.peer.filter(|peer| IpAddr::V6(*peer) != before.peer);
+    let peer = wanted.other_end();
+    let peer = peer.filter(|peer| IpAddr::V6(*peer) != before.peer);
     if peer.is_some() && before.peer != before.local {
         if let Some(route) = routes::of_prefix(world, v6(before.peer), prefix, index) {
             routes::remove(world, route);
@@ -483,8 +499,9 @@ pub fn delete(
 /// Removes the address at a place with its routes (`ipv6_del_addr`).
 fn remove(world: &mut World<'_>, place: Place) {
     let gone = *world.address(place);
-    let cleanup = match gone.flags & NOPREFIXROUTE {
-        0 => Cleanup::of(world, &gone),
+    // The route of an address that is not permanent ends by itself.
+    let cleanup = match gone.flags & (NOPREFIXROUTE | PERMANENT) {
+        PERMANENT => Cleanup::of(world, &gone),
         _ => Cleanup::Nothing,
     };
     world.take_address(place);
@@ -514,10 +531,9 @@ fn local_route(world: &World<'_>, address: &Address) -> Option<Place> {
         route.table == u32::from(libc::RT_TABLE_LOCAL)
             && route.kind == libc::RTN_LOCAL
             && (route.to, route.prefix) == (address.local, 128)
-            && route
-                .hops
-                .first()
-                .is_some_and(|hop| hop.index == address.index)
+            && (route.priority, route.protocol) == (0, libc::RTPROT_KERNEL)
+            && (route.hops.first())
+                .is_some_and(|hop| hop.index == address.index && hop.gateway.is_none())
     })
 }
 

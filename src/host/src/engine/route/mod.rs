@@ -13,6 +13,7 @@ pub mod parts;
 pub mod v4;
 pub mod v6;
 
+use crate::World;
 use memtun_stack::Route;
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -33,6 +34,14 @@ pub(crate) const fn group(v4: u32, v6: u32, is_v4: bool) -> u32 {
         v4
     } else {
         v6
+    }
+}
+
+/// Notes that there is a table.
+fn make_table(world: &mut World<'_>, family: i32, table: u32) {
+    let made = (family as u8, table);
+    if !world.state.tables.contains(&made) {
+        world.state.tables.push(made);
     }
 }
 

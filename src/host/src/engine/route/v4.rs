@@ -336,7 +336,7 @@ fn check_gateway(
     };
     let mut found = None;
     if c.table != 0 && c.table != u32::from(libc::RT_TABLE_MAIN) {
-        found = lookup::in_table(world, &flow, &[c.table]).ok();
+        found = lookup::in_table(world, &flow, &lookup::tree_of(world, c.table)).ok();
     }
     let found = match found {
         Some(found) => found,
@@ -393,6 +393,7 @@ fn equals(world: &World<'_>, route: &Route) -> Vec<Place> {
 /// EEXIST when it is there, ENOENT when it is to be replaced and is not, and what its next hops
 /// fail with.
 pub fn add(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
+    make_table(world, c.table);
     check_prefix(c.to, c.prefix)?;
     let route = create(world, c)?;
     let group = equals(world, &route);
@@ -438,13 +439,20 @@ pub fn add(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Is there such a table (`fib_get_table`)? One that had a route once stays in the kernel; here it
-/// is known while it has one.
+/// Is there such a table (`fib_get_table`)?
 pub fn has_table(world: &World<'_>, table: u32) -> bool {
-    let own = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL].map(u32::from);
-    let mut routes = world.routes().filter(|route| route.is_v4());
-    let any = |route: &Route| own.contains(&table) && own.contains(&route.table);
-    routes.any(|route| route.table == table || any(route))
+    let made = (libc::AF_INET as u8, table);
+    let mut routes = world.routes();
+    world.state.tables.contains(&made) || routes.any(|route| route.is_v4() && route.table == table)
+}
+
+/// Makes a table if there is none (`fib_new_table`).
+fn make_table(world: &mut World<'_>, table: u32) {
+    super::make_table(world, libc::AF_INET, table);
+    if table == u32::from(libc::RT_TABLE_LOCAL) {
+        // The table of local addresses begins as a part of the main one.
+        super::make_table(world, libc::AF_INET, libc::RT_TABLE_MAIN.into());
+    }
 }
 
 /// Deletes a route (`fib_table_delete`).
@@ -580,7 +588,7 @@ pub fn address_is_gone(world: &mut World<'_>, address: Ipv4Addr) {
     let source = Some(IpAddr::V4(address));
     let main = u32::from(libc::RT_TABLE_MAIN);
     flush(world, |route| {
-        let dead = route.source == source && route.table == main && !route.hops.is_empty();
+        let dead = route.source == source && route.table == main;
         dead.then_some(true)
     });
 }

@@ -40,39 +40,34 @@ impl KnownProgram {
 impl NetDir {
     /// Returns what is left of a frame behind the filters of an interface and of the queue `tunnel`
     /// that is to get it, which has the inode `inode`; None says that it is dropped, and counted.
-    /// The ethertype is in host byte order.
-    #[inline]
+    /// The ethertype is in host byte order. A caller needs this only
+    /// where [`InterfaceState::filters`] is not 0.
+    #[cold]
+    #[inline(never)]
     pub fn filter_inbound<'f>(
         &self,
         interface: &InterfaceState,
-        (inode, tunnel): (u64, &TunnelState),
+        of: (u64, &TunnelState),
         known: &KnownProgram,
         frame: &'f [u8],
         ethertype: u16,
     ) -> Option<&'f [u8]> {
-        match interface.filters.load(Acquire) {
-            0 => Some(frame),
-            filters => {
-                let of = (inode, tunnel);
-                let left = self.filter(interface, filters, of, known, frame, ethertype);
-                if left.is_none() {
-                    interface.stats.tx_dropped.fetch_add(1, Relaxed);
-                }
-                left
-            }
+        let left = self.filter(interface, of, known, frame, ethertype);
+        if left.is_none() {
+            interface.stats.tx_dropped.fetch_add(1, Relaxed);
         }
+        left
     }
 
-    #[cold]
     fn filter<'f>(
         &self,
         interface: &InterfaceState,
-        filters: u32,
         (inode, tunnel): (u64, &TunnelState),
         known: &KnownProgram,
         frame: &'f [u8],
         ethertype: u16,
     ) -> Option<&'f [u8]> {
+        let filters = interface.filters.load(Acquire);
         if filters & BY_ADDRESS != 0 && !addresses::take(&interface.addresses, frame) {
             return None;
         }

@@ -1,0 +1,360 @@
+//! The engine does what the kernel does: random changes of addresses, routes and links are made in
+//! a namespace and in the engine; answers, dumps and events are compared byte by byte.
+
+mod support;
+
+use memtun_host::engine::address;
+use memtun_host::netlink::{answer, Asker};
+use memtun_host::world::Machine;
+use memtun_host::World;
+use memtun_stack::ask::option;
+use memtun_stack::wire::{Attributes, Messages, Writer};
+use memtun_stack::{Route, State};
+use support::devices::{Fake, LO, TAP, TUN};
+use support::kernel::{until, Kernel};
+use support::requests::{self, Random};
+
+/// What the child in the namespace does; nothing otherwise.
+#[test]
+fn child() {
+    support::kernel::serve();
+}
+
+/// The engine's side.
+struct Engine {
+    state: State,
+    fake: Fake,
+    events: Vec<Vec<u8>>,
+    asker: Asker,
+    now: u32,
+}
+
+impl Engine {
+    fn new(port: u32) -> Engine {
+        Engine {
+            state: State::default(),
+            fake: Fake::new(),
+            events: Vec::new(),
+            asker: Asker {
+                port,
+                options: option::EXT_ACK,
+                uid: 0,
+            },
+            now: 100_000,
+        }
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut World<'_>, Asker) -> T) -> T {
+        let links = self.fake.links.clone();
+        let mut world = World {
+            state: &mut self.state,
+            links,
+            machine: Machine::default(),
+            devices: &mut self.fake,
+            events: Vec::new(),
+            now: self.now,
+            port: 0,
+            sequence: 0,
+        };
+        let result = act(&mut world, self.asker);
+        let events = world.events.into_iter().map(|event| event.message);
+        self.events.extend(events);
+        result
+    }
+
+    fn send(&mut self, request: &[u8], strict: bool) -> Vec<Vec<u8>> {
+        self.asker.options = option::EXT_ACK | if strict { option::STRICT } else { 0 };
+        self.with(|world, asker| answer(world, asker, request))
+    }
+
+    /// Makes a request of ioctl(2). Returns the errno, and the argument as it is afterwards.
+    fn ioctl(&mut self, family: u32, request: u32, argument: &[u8]) -> (i32, Vec<u8>) {
+        let mut argument = argument.to_vec();
+        let result =
+            self.with(|world, _| memtun_host::ioctl::answer(world, family, request, &mut argument));
+        (result.err().map_or(0, |failure| failure.errno.0), argument)
+    }
+
+    /// Are there several ways to one destination?
+    fn has_multipath(&self) -> bool {
+        let routes = &self.state.routes;
+        let twin = |(a, b): (&Route, &Route)| {
+            !a.is_v4() && (a.table, a.to, a.prefix) == (b.table, b.to, b.prefix)
+        };
+        routes.iter().any(|route| route.hops.len() > 1)
+            || routes.iter().zip(routes.iter().skip(1)).any(twin)
+    }
+
+    /// Changes the flags or the mtu of a link, with all that follows.
+    fn set_link(&mut self, index: u32, up: Option<bool>, mtu: Option<u32>) {
+        let links = &mut self.fake.links;
+        let link = links
+            .iter_mut()
+            .find(|link| link.extra.index == index)
+            .expect("a link");
+        let was_up = link.is_up();
+        let before = link.extra.mtu;
+        let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+        match up {
+            Some(true) => link.extra.flags |= running,
+            Some(false) => link.extra.flags &= !running,
+            None => {}
+        }
+        link.extra.mtu = mtu.unwrap_or(before);
+        self.with(|world, _| {
+            if mtu.is_some_and(|mtu| mtu != before) {
+                address::mtu_has_changed(world, index, before);
+            }
+            match up {
+                Some(true) if !was_up => address::link_is_up(world, index),
+                Some(false) if was_up => address::link_is_down(world, index),
+                _ => {}
+            }
+        });
+    }
+}
+
+fn set_link_request(index: u32, up: Option<bool>, mtu: Option<u32>) -> Vec<u8> {
+    let mut own = [0; 16];
+    own[4] = index as u8;
+    if let Some(up) = up {
+        own[8] = up.into();
+        own[12] = 1;
+    }
+    let mut to = Writer::default();
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    to.message(libc::RTM_NEWLINK, flags, 4, 0).raw(&own);
+    if let Some(mtu) = mtu {
+        to.u32(libc::IFLA_MTU, mtu);
+    }
+    to.take()
+}
+
+/// Sets to zero what differs from one run to the next: times, and counts of references.
+fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
+    let mut result = Vec::new();
+    for datagram in datagrams {
+        for message in Messages(datagram) {
+            let mut bytes = message.bytes.to_vec();
+            let (header, cache) = match message.kind {
+                libc::RTM_NEWADDR | libc::RTM_DELADDR => (8, libc::IFA_CACHEINFO),
+                libc::RTM_NEWROUTE | libc::RTM_DELROUTE => (12, libc::RTA_CACHEINFO),
+                _ if events => continue,
+                // The kernel changes the flags of a request of a multipath route in place.
+                2 => {
+                    bytes[26..28].fill(0);
+                    result.push(bytes);
+                    continue;
+                }
+                _ => {
+                    result.push(bytes);
+                    continue;
+                }
+            };
+            if message.body.len() > header {
+                let attributes = Attributes::behind(message.body, header);
+                if let Some(cache) = attributes.get(cache) {
+                    let at = 16 + cache.at + 4;
+                    let zero = match header {
+                        8 => 8..16,
+                        _ => 0..8,
+                    };
+                    bytes[at + zero.start..at + zero.end].fill(0);
+                    if header == 12 {
+                        bytes[at + 16..at + 20].fill(0);
+                        // Of an end only whether there is one is compared, and about when.
+                        let left = i32::from_ne_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+                        let rounded = (left + 500) / 1000;
+                        bytes[at + 8..at + 12].copy_from_slice(&rounded.to_ne_bytes());
+                    } else {
+                        for at in [at, at + 4] {
+                            let left = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+                            let rounded = if left == u32::MAX {
+                                left
+                            } else {
+                                (left + 9) / 10
+                            };
+                            bytes[at..at + 4].copy_from_slice(&rounded.to_ne_bytes());
+                        }
+                    }
+                }
+            }
+            result.push(bytes);
+        }
+    }
+    result
+}
+
+/// Says what the engine has.
+fn state(engine: &Engine) -> String {
+    let mut text = String::new();
+    for link in &engine.fake.links {
+        text += &format!(
+            "link {} flags {:x} mtu {}\n",
+            link.extra.index, link.extra.flags, link.extra.mtu
+        );
+    }
+    for a in &engine.state.addresses {
+        text += &format!(
+            "address {} {}/{} peer {} scope {} flags {:x}\n",
+            a.index, a.local, a.prefix, a.peer, a.scope, a.flags
+        );
+    }
+    for r in &engine.state.routes {
+        text += &format!(
+            "route {}/{} table {} kind {} scope {} tos {} priority {} protocol {} source {:?} flags {:x} {:?}\n",
+            r.to, r.prefix, r.table, r.kind, r.scope, r.tos, r.priority, r.protocol, r.source, r.flags,
+            r.hops.iter().map(|h| (h.index, h.gateway, h.flags, h.weight)).collect::<Vec<_>>()
+        );
+    }
+    text
+}
+
+fn show(messages: &[Vec<u8>]) -> String {
+    let line = |bytes: &Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    messages.iter().map(|m| line(m) + "\n").collect()
+}
+
+/// Prepares both sides so that nothing depends on chance: the tun has no link-local address, and
+/// the tap does not ask for duplicates.
+fn prepare(kernel: &mut Kernel, engine: &mut Engine) {
+    kernel.write("/proc/sys/net/ipv6/conf/tun0/addr_gen_mode", "1");
+    kernel.write("/proc/sys/net/ipv6/conf/tap0/accept_dad", "0");
+    let set = |path: &str, value: &str| memtun_stack::state::Sysctl {
+        path: path.into(),
+        value: value.into(),
+    };
+    engine.state.sysctls = vec![
+        set("ipv6/conf/#2/addr_gen_mode", "1"),
+        set("ipv6/conf/#3/accept_dad", "0"),
+    ];
+    for index in [LO, TUN, TAP] {
+        let request = set_link_request(index, Some(true), None);
+        send(kernel, &request, false);
+        engine.set_link(index, Some(true), None);
+    }
+}
+
+fn send(kernel: &mut Kernel, request: &[u8], strict: bool) -> Vec<Vec<u8>> {
+    let mut bytes = vec![strict.into()];
+    bytes.extend(request);
+    kernel.send(&bytes)
+}
+
+/// Compares the complete dumps of addresses and routes, and the events.
+fn compare(kernel: &mut Kernel, engine: &mut Engine, what: &str) {
+    let dumps = [
+        requests::dump(libc::RTM_GETADDR, libc::AF_UNSPEC, 8),
+        requests::dump(libc::RTM_GETROUTE, libc::AF_INET, 12),
+        requests::dump(libc::RTM_GETROUTE, libc::AF_INET6, 12),
+    ];
+    for dump in &dumps {
+        let ours = normal(&engine.send(dump, false), false);
+        let theirs = until(
+            || normal(&send(kernel, dump, false), false),
+            |theirs| *theirs == ours,
+        );
+        assert!(
+            theirs == ours,
+            "{what}\nkernel:\n{}engine:\n{}{}events:\n{}",
+            show(&theirs),
+            show(&ours),
+            state(engine),
+            show(&engine.events)
+        );
+    }
+    let ours = normal(&std::mem::take(&mut engine.events), true);
+    let mut theirs = Vec::new();
+    until(|| theirs.extend(normal(&kernel.events(), true)), |()| true);
+    if theirs.len() < ours.len() {
+        until(|| theirs.extend(normal(&kernel.events(), true)), |()| false);
+    }
+    assert!(
+        theirs == ours,
+        "events of {what}\nkernel:\n{}engine:\n{}",
+        show(&theirs),
+        show(&ours)
+    );
+}
+
+fn run(seed: u64, steps: u32) {
+    let Some(mut kernel) = Kernel::start() else {
+        return;
+    };
+    let mut engine = Engine::new(kernel.port);
+    prepare(&mut kernel, &mut engine);
+    compare(&mut kernel, &mut engine, "the beginning");
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    for step in 0..steps {
+        let mut strict = false;
+        let request = match random.below(20) {
+            0 => {
+                let index = random.of(&[TUN, TAP]);
+                let up = random.one_in(2);
+                engine.set_link(index, Some(up), None);
+                set_link_request(index, Some(up), None)
+            }
+            1 if random.one_in(3) => {
+                let mtu = random.of(&[1500, 1200, 1400]);
+                engine.set_link(TAP, None, Some(mtu));
+                set_link_request(TAP, None, Some(mtu))
+            }
+            2 | 3 if random.one_in(2) => {
+                let (family, request, argument) = requests::ioctl(&mut random);
+                let what = format!("seed {seed} step {step}: {request:x} {family} {argument:x?}");
+                let theirs = kernel.ioctl(family, request, &argument);
+                let ours = engine.ioctl(family, request, &argument);
+                assert!(
+                    theirs == ours,
+                    "{what}: kernel {theirs:x?} engine {ours:x?}\n{}",
+                    state(&engine)
+                );
+                compare(&mut kernel, &mut engine, &what);
+                engine.now += 1;
+                continue;
+            }
+            4 if random.one_in(2) => {
+                strict = true;
+                requests::filtered(&mut random)
+            }
+            0..=8 => requests::address(&mut random),
+            9..=15 => requests::route(&mut random),
+            _ => {
+                strict = random.one_in(2);
+                requests::lookup(&mut random)
+            }
+        };
+        // Among several next hops the kernel chooses by a number that is secret.
+        if request[4] == libc::RTM_GETROUTE as u8 && request[6] & 1 != 0 && engine.has_multipath() {
+            continue;
+        }
+        let what = format!("seed {seed} step {step}: {}", show(&[request.clone()]));
+        let theirs = normal(&send(&mut kernel, &request, strict), false);
+        if request[4] != 16 {
+            let ours = normal(&engine.send(&request, strict), false);
+            assert!(
+                theirs == ours,
+                "answer to {what}\nkernel:\n{}engine:\n{}{}",
+                show(&theirs),
+                show(&ours),
+                state(&engine)
+            );
+        }
+        compare(&mut kernel, &mut engine, &what);
+        engine.now += 1;
+    }
+}
+
+#[test]
+fn random_changes() {
+    let number = |name: &str, default| {
+        let value = std::env::var(name).ok();
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
+    let first = number("MEMTUN_SEED", 1);
+    for seed in first..first + number("MEMTUN_SEEDS", 4) {
+        run(seed, number("MEMTUN_STEPS", 150) as u32);
+    }
+}

@@ -1,0 +1,113 @@
+//! What a program has set on a socket about an interface of the net. The kernel cannot keep it, as
+//! it does not know the interface; here it stands under the inode of the socket, so that it holds
+//! for every process that has the socket.
+#![forbid(unsafe_code)]
+
+use super::{NetDir, SOCKETS};
+use crate::sys::{self, Fd};
+use crate::Errno;
+
+/// What is kept of a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kept {
+    /// SO_BINDTODEVICE: the index of the interface.
+    Device = 1,
+    /// IP_MULTICAST_IF: the address, as a number in the machine's order.
+    Multicast = 2,
+    /// IPV6_MULTICAST_IF: the index of the interface.
+    Multicast6 = 3,
+}
+
+/// Number of places in the file. The oldest of those that fight for a place is forgotten.
+const PLACES: u64 = 4096;
+/// Number of places at which a socket may stand.
+const REACH: u64 = 8;
+/// Length in bytes of a place: the key, and the value.
+const PLACE: usize = 16;
+
+/// Returns what a socket stands under: its inode, and what is kept.
+fn key(inode: u64, kept: Kept) -> u64 {
+    inode << 8 | kept as u64
+}
+
+impl NetDir {
+    /// Returns what is kept of the socket with this inode.
+    ///
+    /// # Errors
+    ///
+    /// What opening or reading the file fails with.
+    pub fn kept_of(&self, inode: u64, kept: Kept) -> Result<Option<u32>, Errno> {
+        let Some(file) = self.open_sockets(libc::O_RDONLY)? else {
+            return Ok(None);
+        };
+        let key = key(inode, kept);
+        let found = find(&file, key, key)?;
+        Ok(found.map(|(_, value)| value))
+    }
+
+    /// Keeps a value of the socket with this inode, or nothing any more. The caller holds the net's
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// What making, opening or writing the file fails with.
+    pub fn keep(&self, inode: u64, kept: Kept, value: Option<u32>) -> Result<(), Errno> {
+        let key = key(inode, kept);
+        let file = match (self.open_sockets(libc::O_RDWR)?, value) {
+            (Some(file), _) => file,
+            (None, None) => return Ok(()),
+            (None, Some(_)) => {
+                self.open_dir()?.create_plain(SOCKETS)?;
+                match self.open_sockets(libc::O_RDWR)? {
+                    Some(file) => file,
+                    None => return Err(Errno(libc::ENOENT)),
+                }
+            }
+        };
+        let at = match (find(&file, key, key)?, value) {
+            (Some((at, _)), _) => at,
+            (None, None) => return Ok(()),
+            (None, Some(_)) => find(&file, key, 0)?.map_or(first(key), |(at, _)| at),
+        };
+        let mut place = [0; PLACE];
+        if let Some(value) = value {
+            place[..8].copy_from_slice(&key.to_ne_bytes());
+            place[8..12].copy_from_slice(&value.to_ne_bytes());
+        }
+        sys::pwrite(file.raw(), &place, at * PLACE as u64).map(drop)
+    }
+
+    fn open_sockets(&self, flags: i32) -> Result<Option<Fd>, Errno> {
+        match self.open_dir()?.open(SOCKETS, flags, libc::S_IFREG) {
+            Ok((file, _)) => Ok(Some(file)),
+            Err(Errno(libc::ENOENT)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Returns the first place at which a key may stand.
+fn first(key: u64) -> u64 {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (PLACES - 1)
+}
+
+/// Looks at the places of `key` for one that holds `wanted`, which is the key, or 0 for a free
+/// place. Returns the place and its value.
+fn find(file: &Fd, key: u64, wanted: u64) -> Result<Option<(u64, u32)>, Errno> {
+    for i in 0..REACH {
+        let at = (first(key) + i) % PLACES;
+        // What is behind the end of the file is free.
+        let mut place = [0; PLACE];
+        sys::pread(file.raw(), &mut place, at * PLACE as u64)?;
+        let word = |from: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&place[from..from + 8]);
+            u64::from_ne_bytes(bytes)
+        };
+        if word(0) == wanted {
+            return Ok(Some((at, word(8) as u32)));
+        }
+    }
+    Ok(None)
+}
