@@ -5,7 +5,9 @@
 //! | [`world`] | a network namespace as one question finds it |
 //! | [`engine`] | net/ipv4 (devinet, fib), net/ipv6 (addrconf, route), net/core (dev, neighbour, fib_rules): what is allowed, and what follows from it |
 //! | [`netlink`] | net/core/rtnetlink.c and net/netlink: bytes in, bytes out |
+//! | [`message`] | the messages that tell what there is |
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
+//! | [`files`] | files of /proc/sys/net and /sys/class/net that are written |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
 //! Around them stands the process:
@@ -24,10 +26,12 @@
 pub mod devices;
 pub mod engine;
 pub mod failure;
+pub mod files;
 pub mod first;
 pub mod ioctl;
 mod listeners;
 pub mod machine;
+pub mod message;
 pub mod netlink;
 pub mod process;
 mod server;

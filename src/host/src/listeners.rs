@@ -119,7 +119,6 @@ mod tests {
             group,
             message: vec![group; 40],
             except: 0,
-            except: 0,
         }
     }
 

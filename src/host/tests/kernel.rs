@@ -9,7 +9,7 @@ use memtun_host::world::Machine;
 use memtun_host::World;
 use memtun_stack::ask::option;
 use memtun_stack::wire::{Attributes, Messages, Writer};
-use memtun_stack::State;
+use memtun_stack::{Route, State};
 use support::devices::{Fake, LO, TAP, TUN};
 use support::kernel::{until, Kernel};
 use support::requests::{self, Random};
@@ -26,6 +26,7 @@ struct Engine {
     fake: Fake,
     events: Vec<Vec<u8>>,
     asker: Asker,
+    now: u32,
 }
 
 impl Engine {
@@ -39,6 +40,7 @@ impl Engine {
                 options: option::EXT_ACK,
                 uid: 0,
             },
+            now: 100_000,
         }
     }
 
@@ -50,7 +52,7 @@ impl Engine {
             machine: Machine::default(),
             devices: &mut self.fake,
             events: Vec::new(),
-            now: 100_000,
+            now: self.now,
             port: 0,
             sequence: 0,
         };
@@ -65,10 +67,31 @@ impl Engine {
         self.with(|world, asker| answer(world, asker, request))
     }
 
+    /// Makes a request of ioctl(2). Returns the errno, and the argument as it is afterwards.
+    fn ioctl(&mut self, family: u32, request: u32, argument: &[u8]) -> (i32, Vec<u8>) {
+        let mut argument = argument.to_vec();
+        let result =
+            self.with(|world, _| memtun_host::ioctl::answer(world, family, request, &mut argument));
+        (result.err().map_or(0, |failure| failure.errno.0), argument)
+    }
+
+    /// Are there several ways to one destination?
+    fn has_multipath(&self) -> bool {
+        let routes = &self.state.routes;
+        let twin = |(a, b): (&Route, &Route)| {
+            !a.is_v4() && (a.table, a.to, a.prefix) == (b.table, b.to, b.prefix)
+        };
+        routes.iter().any(|route| route.hops.len() > 1)
+            || routes.iter().zip(routes.iter().skip(1)).any(twin)
+    }
+
     /// Changes the flags or the mtu of a link, with all that follows.
     fn set_link(&mut self, index: u32, up: Option<bool>, mtu: Option<u32>) {
         let links = &mut self.fake.links;
-        let link = links.iter_mut().find(|link| link.extra.index == index).expect("a link");
+        let link = links
+            .iter_mut()
+            .find(|link| link.extra.index == index)
+            .expect("a link");
         let was_up = link.is_up();
         let before = link.extra.mtu;
         let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
@@ -117,6 +140,12 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                 libc::RTM_NEWADDR | libc::RTM_DELADDR => (8, libc::IFA_CACHEINFO),
                 libc::RTM_NEWROUTE | libc::RTM_DELROUTE => (12, libc::RTA_CACHEINFO),
                 _ if events => continue,
+                // The kernel changes the flags of a request of a multipath route in place.
+                2 => {
+                    bytes[26..28].fill(0);
+                    result.push(bytes);
+                    continue;
+                }
                 _ => {
                     result.push(bytes);
                     continue;
@@ -140,7 +169,11 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                     } else {
                         for at in [at, at + 4] {
                             let left = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-                            let rounded = if left == u32::MAX { left } else { (left + 9) / 10 };
+                            let rounded = if left == u32::MAX {
+                                left
+                            } else {
+                                (left + 9) / 10
+                            };
                             bytes[at..at + 4].copy_from_slice(&rounded.to_ne_bytes());
                         }
                     }
@@ -156,7 +189,10 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
 fn state(engine: &Engine) -> String {
     let mut text = String::new();
     for link in &engine.fake.links {
-        text += &format!("link {} flags {:x} mtu {}\n", link.extra.index, link.extra.flags, link.extra.mtu);
+        text += &format!(
+            "link {} flags {:x} mtu {}\n",
+            link.extra.index, link.extra.flags, link.extra.mtu
+        );
     }
     for a in &engine.state.addresses {
         text += &format!(
@@ -220,17 +256,16 @@ fn compare(kernel: &mut Kernel, engine: &mut Engine, what: &str) {
         );
         assert!(
             theirs == ours,
-            "{what}\nkernel:\n{}engine:\n{}",
+            "{what}\nkernel:\n{}engine:\n{}{}events:\n{}",
             show(&theirs),
-            show(&ours)
+            show(&ours),
+            state(engine),
+            show(&engine.events)
         );
     }
     let ours = normal(&std::mem::take(&mut engine.events), true);
     let mut theirs = Vec::new();
-    until(
-        || theirs.extend(normal(&kernel.events(), true)),
-        |()| true,
-    );
+    until(|| theirs.extend(normal(&kernel.events(), true)), |()| true);
     if theirs.len() < ours.len() {
         until(|| theirs.extend(normal(&kernel.events(), true)), |()| false);
     }
@@ -251,6 +286,7 @@ fn run(seed: u64, steps: u32) {
     compare(&mut kernel, &mut engine, "the beginning");
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for step in 0..steps {
+        let mut strict = false;
         let request = match random.below(20) {
             0 => {
                 let index = random.of(&[TUN, TAP]);
@@ -263,14 +299,39 @@ fn run(seed: u64, steps: u32) {
                 engine.set_link(TAP, None, Some(mtu));
                 set_link_request(TAP, None, Some(mtu))
             }
+            2 | 3 if random.one_in(2) => {
+                let (family, request, argument) = requests::ioctl(&mut random);
+                let what = format!("seed {seed} step {step}: {request:x} {family} {argument:x?}");
+                let theirs = kernel.ioctl(family, request, &argument);
+                let ours = engine.ioctl(family, request, &argument);
+                assert!(
+                    theirs == ours,
+                    "{what}: kernel {theirs:x?} engine {ours:x?}\n{}",
+                    state(&engine)
+                );
+                compare(&mut kernel, &mut engine, &what);
+                engine.now += 1;
+                continue;
+            }
+            4 if random.one_in(2) => {
+                strict = true;
+                requests::filtered(&mut random)
+            }
             0..=8 => requests::address(&mut random),
             9..=15 => requests::route(&mut random),
-            _ => requests::lookup(&mut random),
+            _ => {
+                strict = random.one_in(2);
+                requests::lookup(&mut random)
+            }
         };
+        // Among several next hops the kernel chooses by a number that is secret.
+        if request[4] == libc::RTM_GETROUTE as u8 && request[6] & 1 != 0 && engine.has_multipath() {
+            continue;
+        }
         let what = format!("seed {seed} step {step}: {}", show(&[request.clone()]));
-        let theirs = normal(&send(&mut kernel, &request, false), false);
+        let theirs = normal(&send(&mut kernel, &request, strict), false);
         if request[4] != 16 {
-            let ours = normal(&engine.send(&request, false), false);
+            let ours = normal(&engine.send(&request, strict), false);
             assert!(
                 theirs == ours,
                 "answer to {what}\nkernel:\n{}engine:\n{}{}",
@@ -280,6 +341,7 @@ fn run(seed: u64, steps: u32) {
             );
         }
         compare(&mut kernel, &mut engine, &what);
+        engine.now += 1;
     }
 }
 
@@ -287,7 +349,9 @@ fn run(seed: u64, steps: u32) {
 fn random_changes() {
     let number = |name: &str, default| {
         let value = std::env::var(name).ok();
-        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
     };
     let first = number("MEMTUN_SEED", 1);
     for seed in first..first + number("MEMTUN_SEEDS", 4) {

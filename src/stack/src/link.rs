@@ -14,6 +14,17 @@ use std::sync::atomic::Ordering::Relaxed;
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
 pub(crate) const DECLARED: u16 = 0x3f00;
+/// Bits: has the link ever been up, had it no queue then, and has IPv6 started?
+const WAS_UP: u16 = 0x3f01;
+/// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
+const TOKEN: u16 = 0x3f02;
+const GSO_MAX_SEGS: u16 = 40;
+const GSO_MAX_SIZE: u16 = 41;
+const CARRIER_UPS: u16 = 47;
+const CARRIER_DOWNS: u16 = 48;
+const GRO_MAX_SIZE: u16 = 58;
+const GSO_IPV4_MAX_SIZE: u16 = 63;
+const GRO_IPV4_MAX_SIZE: u16 = 64;
 
 /// What only the host knows of a link. For a link of the machine, or one that was declared, also
 /// what the tun driver would know.
@@ -43,6 +54,30 @@ pub struct Extra {
     pub other_names: Vec<Vec<u8>>,
     /// IF_LINK_MODE_*.
     pub link_mode: u8,
+    /// State of operation while it is up (IF_OPER_*).
+    pub operstate: u8,
+    /// How often its carrier had come when the host last looked.
+    pub carrier_ups: u32,
+    /// How often its carrier had gone when the host last looked.
+    pub carrier_downs: u32,
+    /// Has it ever been up?
+    pub was_up: bool,
+    /// Had it no queue when it first came up? Then it goes on without one.
+    pub no_queue: bool,
+    /// Has IPv6 started on it since it came up (IF_READY)?
+    pub ready: bool,
+    /// IFLA_GSO_MAX_SEGS, None for the default.
+    pub gso_max_segs: Option<u32>,
+    /// IFLA_GSO_MAX_SIZE, None for the default.
+    pub gso_max_size: Option<u32>,
+    /// IFLA_GRO_MAX_SIZE, None for the default.
+    pub gro_max_size: Option<u32>,
+    /// IFLA_GSO_IPV4_MAX_SIZE, None for the default.
+    pub gso_ipv4_max_size: Option<u32>,
+    /// IFLA_GRO_IPV4_MAX_SIZE, None for the default.
+    pub gro_ipv4_max_size: Option<u32>,
+    /// The host's part of IPv6 addresses that routers advertise (IFLA_INET6_TOKEN).
+    pub token: [u8; 16],
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -64,7 +99,24 @@ impl Extra {
             .u32(libc::IFLA_GROUP, self.group)
             .attribute(libc::IFLA_IFALIAS, &self.alias)
             .u8(libc::IFLA_LINKMODE, self.link_mode)
-            .u8(DECLARED, self.declared.into());
+            .u8(DECLARED, self.declared.into())
+            .u8(libc::IFLA_OPERSTATE, self.operstate)
+            .u32(CARRIER_UPS, self.carrier_ups)
+            .u32(CARRIER_DOWNS, self.carrier_downs)
+            .u8(WAS_UP, u8::from(self.was_up) | u8::from(self.no_queue) << 1)
+            .attribute(TOKEN, &self.token);
+        let limits = [
+            (GSO_MAX_SEGS, self.gso_max_segs),
+            (GSO_MAX_SIZE, self.gso_max_size),
+            (GRO_MAX_SIZE, self.gro_max_size),
+            (GSO_IPV4_MAX_SIZE, self.gso_ipv4_max_size),
+            (GRO_IPV4_MAX_SIZE, self.gro_ipv4_max_size),
+        ];
+        for (kind, limit) in limits {
+            if let Some(limit) = limit {
+                to.u32(kind, limit);
+            }
+        }
         let open = to.begin(libc::IFLA_PROP_LIST | NESTED);
         for name in &self.other_names {
             to.string(libc::IFLA_ALT_IFNAME, name);
@@ -77,6 +129,7 @@ impl Extra {
         let body = message.body;
         let attributes = Attributes::behind(body.get(..HEADER).map(|_| body)?, HEADER);
         let bytes = |kind| attributes.get(kind).map(|a| a.value.to_vec());
+        let limit = |kind| attributes.get(kind).and_then(|a| a.u32());
         Some(Extra {
             index: u32_at(body, 4)?,
             name: Name::new(attributes.get(libc::IFLA_IFNAME)?.string())?,
@@ -94,6 +147,18 @@ impl Extra {
                 .map(|a| a.string().to_vec())
                 .collect(),
             link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
+            operstate: attributes.get(libc::IFLA_OPERSTATE)?.u8()?,
+            carrier_ups: attributes.get(CARRIER_UPS)?.u32()?,
+            carrier_downs: attributes.get(CARRIER_DOWNS)?.u32()?,
+            was_up: attributes.get(WAS_UP)?.u8()? & 1 != 0,
+            no_queue: attributes.get(WAS_UP)?.u8()? & 2 != 0,
+            ready: attributes.get(WAS_UP)?.u8()? & 4 != 0,
+            gso_max_segs: limit(GSO_MAX_SEGS),
+            gso_max_size: limit(GSO_MAX_SIZE),
+            gro_max_size: limit(GRO_MAX_SIZE),
+            gso_ipv4_max_size: limit(GSO_IPV4_MAX_SIZE),
+            gro_ipv4_max_size: limit(GRO_IPV4_MAX_SIZE),
+            token: attributes.get(TOKEN)?.value.try_into().ok()?,
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }
@@ -166,6 +231,8 @@ impl Link {
                     Vec::new()
                 },
                 broadcast: if tap { vec![0xff; 6] } else { Vec::new() },
+                carrier_ups: interface.carrier_ups.load(Relaxed),
+                carrier_downs: interface.carrier_downs.load(Relaxed),
                 ..Extra::default()
             },
             carrier: interface.carrier.load(Relaxed) != 0,

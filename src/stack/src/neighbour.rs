@@ -38,7 +38,20 @@ pub const NDA_PROTOCOL: u16 = 12;
 /// NDA_FLAGS_EXT of linux/neighbour.h.
 pub const NDA_FLAGS_EXT: u16 = 15;
 
+/// States in which the link-layer address is known (NUD_VALID).
+pub const NUD_VALID: u16 = 0xde;
+
 impl Neighbour {
+    /// Is its link-layer address known?
+    pub fn is_valid(&self) -> bool {
+        self.state & NUD_VALID != 0
+    }
+
+    /// Is it an address that is answered for?
+    pub fn is_proxy(&self) -> bool {
+        self.flags & libc::NTF_PROXY != 0
+    }
+
     /// Appends the neighbour as a message RTM_NEWNEIGH or another `kind`, in the kernel's order of
     /// attributes. `now` is the time of the answer; None leaves times as they are, for the state's
     /// file.
@@ -53,7 +66,7 @@ impl Neighbour {
             .raw(&own)
             .ip(libc::NDA_DST, self.address);
         let proxy = self.flags & libc::NTF_PROXY != 0;
-        if !self.lladdr.is_empty() {
+        if now.is_none() || !proxy && self.is_valid() {
             to.attribute(libc::NDA_LLADDR, &self.lladdr);
         }
         if !proxy || now.is_none() {
@@ -63,8 +76,8 @@ impl Neighbour {
                 let age = now.map_or(time, |now| now.wrapping_sub(time));
                 to.copy_from_slice(&age.to_ne_bytes());
             }
-            to.attribute(libc::NDA_CACHEINFO, &cache);
-            to.u32(libc::NDA_PROBES, 0);
+            to.u32(libc::NDA_PROBES, 0)
+                .attribute(libc::NDA_CACHEINFO, &cache);
         }
         if self.protocol != 0 {
             to.u8(NDA_PROTOCOL, self.protocol);

@@ -82,8 +82,11 @@ pub struct State {
     /// The tables of routes that there are, by family and number: one that was made stays when its
     /// last route is gone.
     pub tables: Vec<(u8, u32)>,
-    /// The rules that were added, and those that replace the kernel's own.
+    /// The rules, by ascending priority for each family, see `ruled`.
     pub rules: Vec<Rule>,
+    /// Are the rules of IPv4, and those of IPv6, all in `rules`? While they are not, the machine's
+    /// hold where it is seen, or else those of a new network namespace.
+    pub ruled: [bool; 2],
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
@@ -106,7 +109,7 @@ const TABLE: u16 = 0x1005;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
-const RULES: u16 = 2;
+const RULED: u16 = 2;
 const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
@@ -120,7 +123,7 @@ impl State {
         };
         to.message(ABOUT, 0, 0, 0)
             .u8(VIEW, (self.view == View::Isolated).into())
-            .u32(RULES, self.rules.len() as u32);
+            .attribute(RULED, &self.ruled.map(u8::from));
         for link in &self.links {
             link.write(&mut to, libc::RTM_NEWLINK);
         }
@@ -185,7 +188,10 @@ impl State {
         let body = message.body;
         match message.kind {
             ABOUT => {
-                let isolated = Attributes::new(body).get(VIEW)?.u8()? != 0;
+                let attributes = Attributes::new(body);
+                let isolated = attributes.get(VIEW)?.u8()? != 0;
+                let ruled = attributes.get(RULED)?.value;
+                self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
                 self.view = if isolated {
                     View::Isolated
                 } else {

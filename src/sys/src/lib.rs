@@ -50,6 +50,14 @@ pub fn getpid() -> i32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) as i32 }
 }
 
+/// Is there a process of this id, whoever owns it (kill(2) without a signal)?
+pub fn process_exists(pid: i32) -> bool {
+    let args = [pid as usize, 0, 0, 0, 0, 0];
+    // SAFETY: kill(2) with signal 0 sends nothing and touches no memory.
+    let answer = check(unsafe { syscall(libc::SYS_kill, args) });
+    !matches!(answer, Err(Errno(libc::ESRCH)))
+}
+
 /// Returns the caller's thread id.
 pub fn gettid() -> i32 {
     // SAFETY: gettid(2) takes no arguments and touches no memory.

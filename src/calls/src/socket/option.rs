@@ -1,6 +1,6 @@
 //! setsockopt(2) and getsockopt(2) about an interface of the net. The kernel does not know it, so
-//! what was set is kept in the net; and a socket is not bound to the machine's interface of the same
-//! name.
+//! what was set is kept in the net; and a socket is not bound to the machine's interface of the
+//! same name.
 #![forbid(unsafe_code)]
 
 use crate::interfaces::{by_index, by_name, Whose};

@@ -12,10 +12,15 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod link;
+mod link_policy;
+mod link_set;
+pub mod neighbour;
 pub mod policy;
 pub mod request;
 pub mod route;
 pub mod row;
+pub mod rule;
 pub mod table;
 
 pub use request::{Asker, Request};
@@ -47,12 +52,12 @@ pub fn answer(world: &mut World<'_>, asker: Asker, request: &[u8]) -> Vec<Vec<u8
             Ok(()) => match choose(world, &request) {
                 Err(failure) => Err(failure),
                 Ok(None) => Ok(()),
-                Ok(Some(handler)) => {
+                Ok(Some((handler, joined))) => {
                     let mut to = Writer::default();
                     let before = world.events.len();
                     let result = handler(world, &request, &mut to);
                     if request.is_dump() && message.kind & 3 == GET {
-                        answers.extend(request.parts(&to, &result));
+                        answers.extend(request.parts(&to, &result, joined));
                         continue;
                     }
                     answers.extend(Messages(to.bytes()).map(|answer| answer.bytes.to_vec()));
@@ -73,8 +78,11 @@ const GET: u16 = 2;
 /// The two low bits of a type that deletes (`RTNL_KIND_DEL`).
 const DELETE: u16 = 1;
 
+/// Who handles a request, and how the end of its dump comes ([`Row::joined`]).
+type Chosen = (Handler, bool);
+
 /// Chooses who handles a request (`rtnetlink_rcv_msg`). None means that nothing is to be done.
-fn choose(world: &World<'_>, request: &Request<'_>) -> Result<Option<Handler>, Failure> {
+fn choose(world: &World<'_>, request: &Request<'_>) -> Result<Option<Chosen>, Failure> {
     let kind = request.message.kind;
     if kind > LAST {
         return Err(Failure::new(libc::EOPNOTSUPP));
@@ -94,7 +102,8 @@ fn choose(world: &World<'_>, request: &Request<'_>) -> Result<Option<Handler>, F
             "Bulk delete is not supported",
         ));
     }
-    Ok(if dump { row.dump } else { row.change })
+    let handler = if dump { row.dump } else { row.change };
+    Ok(handler.map(|handler| (handler, row.joined)))
 }
 
 /// Gives an asker that wants an echo the events that its request caused, which it does not get

@@ -121,7 +121,8 @@ pub struct Table {
 }
 
 impl Table {
-    fn policy(&self, kind: u16) -> Policy {
+    /// Returns the policy of a number.
+    pub fn policy(&self, kind: u16) -> Policy {
         let found = self.entries.iter().find(|entry| entry.0 == kind);
         found.map_or(ANY, |entry| entry.1)
     }
@@ -196,6 +197,23 @@ impl<'b> Request<'b> {
         self.parse_between(from, from + attribute.value.len(), table, mode)
     }
 
+    /// Reads the attributes in an attribute liberally, where the kernel keeps no sentence of what is
+    /// wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the checks fail with.
+    pub fn parse_silently(
+        &self,
+        attribute: Attribute<'b>,
+        table: &'static Table,
+    ) -> Result<Parsed<'b>, Failure> {
+        let said = self.said();
+        let parsed = self.parse_nested(attribute, table, Mode::Liberal);
+        self.set_said(said);
+        parsed.map_err(|failure| Failure::from(failure.errno))
+    }
+
     /// Returns the attributes in an attribute of this message, unchecked, with their places in the
     /// message.
     pub fn each_nested(&self, attribute: Attribute<'b>) -> Attributes<'b> {
@@ -234,8 +252,31 @@ impl<'b> Request<'b> {
         Ok(Parsed(found))
     }
 
+    /// Reads the attributes liberally where a failure only leaves its sentence (a dump that is not
+    /// strict).
+    pub fn try_parse(&self, header: usize, table: &'static Table) -> Option<Parsed<'b>> {
+        match self.parse(header, table, Mode::Liberal) {
+            Ok(parsed) => Some(parsed),
+            Err(failure) => {
+                if let Some(text) = failure.text {
+                    self.say(text);
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns the attribute that begins at a place of this message.
+    pub fn at(&self, at: usize) -> Option<Attribute<'b>> {
+        Attributes::between(self.message.bytes, at, self.message.bytes.len()).next()
+    }
+
     /// Checks one attribute (`validate_nla`).
-    fn validate(&self, a: &Attribute<'b>, policy: Policy, mode: Mode) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// EINVAL or ERANGE, with the kernel's sentence.
+    pub fn validate(&self, a: &Attribute<'b>, policy: Policy, mode: Mode) -> Result<(), Failure> {
         let length = a.value.len();
         let fail = |errno: i32, text: &'static str| {
             let failure = Failure::said(errno, text).at(a.at);
@@ -325,7 +366,9 @@ impl<'b> Request<'b> {
                     Kind::Binary => (length as u64, "binary attribute size out of range"),
                     _ => (number_of(a, policy.kind), "integer out of range"),
                 };
-                if value < from || value > to {
+                // A signed number below 0 is below every range here.
+                let negative = policy.kind == Kind::S32 && value > i32::MAX as u64;
+                if negative || value < from || value > to {
                     return fail(libc::ERANGE, text);
                 }
             }
@@ -379,11 +422,11 @@ fn describe(policy: &Policy) -> Option<Vec<u8>> {
     let mut to = Writer::default();
     to.message(0, 0, 0, 0);
     let number = match policy.kind {
-        Kind::Unspec | Kind::Reject => return None,
+        Kind::Unspec | Kind::Reject | Kind::Be16 | Kind::Be32 => return None,
         Kind::Flag => 1,
         Kind::U8 => 2,
-        Kind::U16 | Kind::Be16 => 3,
-        Kind::U32 | Kind::Be32 => 4,
+        Kind::U16 => 3,
+        Kind::U32 => 4,
         Kind::U64 => 5,
         Kind::S32 => 8,
         Kind::Binary => 10,
@@ -396,13 +439,16 @@ fn describe(policy: &Policy) -> Option<Vec<u8>> {
         (Kind::Bitfield32, Check::Mask(mask)) => {
             to.u32(BITFIELD32_MASK, mask as u32);
         }
-        (Kind::U8 | Kind::U16 | Kind::Be16 | Kind::U32 | Kind::Be32 | Kind::U64, check) => {
+        (Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64, check) => {
             let all = u64::MAX >> (64 - 8 * number_length(policy.kind));
             match check {
                 Check::Mask(mask) => to.u64(MASK, mask),
                 Check::Range(from, most) => to.u64(MIN_U, from).u64(MAX_U, most),
                 Check::None => to.u64(MIN_U, 0).u64(MAX_U, all),
             };
+        }
+        (Kind::S32, Check::Range(from, most)) => {
+            to.u64(MIN_S, from).u64(MAX_S, most);
         }
         (Kind::S32, _) => {
             to.u64(MIN_S, i64::from(i32::MIN) as u64)

@@ -84,6 +84,14 @@ impl<'b> Request<'b> {
         self.said.replace(Some(text.into()));
     }
 
+    pub(super) fn said(&self) -> Option<Cow<'static, str>> {
+        self.said.borrow().clone()
+    }
+
+    pub(super) fn set_said(&self, said: Option<Cow<'static, str>>) {
+        self.said.replace(said);
+    }
+
     /// Marks the message that ends the dump as that of a filtered one (`answer_flags`). The
     /// messages before it have [`DUMP_FILTERED`] in the flags of [`Request::head`].
     pub fn end_is_filtered(&self) {
@@ -135,9 +143,18 @@ impl<'b> Request<'b> {
         to.take()
     }
 
-    /// Makes the datagrams of a dump out of its messages.
-    pub(super) fn parts(&self, messages: &Writer, result: &Result<(), Failure>) -> Vec<Vec<u8>> {
+    /// Makes the datagrams of a dump out of its messages. The end is in the last of them if it is
+    /// `joined`, or in one of its own; there the kernel has forgotten what is to be said.
+    pub(super) fn parts(
+        &self,
+        messages: &Writer,
+        result: &Result<(), Failure>,
+        joined: bool,
+    ) -> Vec<Vec<u8>> {
         let mut parts = vec![Vec::new()];
+        if !messages.is_empty() && !joined {
+            self.set_said(None);
+        }
         for message in memtun_stack::wire::Messages(messages.bytes()) {
             add(&mut parts, message.bytes);
         }
@@ -154,6 +171,9 @@ impl<'b> Request<'b> {
             .raw(&(-errno).to_ne_bytes());
         if says {
             self.say_more(&mut to, failure);
+        }
+        if !joined && !messages.is_empty() {
+            parts.push(Vec::new());
         }
         add(&mut parts, to.bytes());
         parts

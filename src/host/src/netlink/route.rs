@@ -488,14 +488,31 @@ fn dump(
         return Err(Failure::said(libc::ENOENT, text));
     }
     let flags = if filter.strict { DUMP_FILTERED } else { 0 };
-    for place in world.route_places(v4) {
-        let route = world.route(place);
-        if !filter.wants(route) {
+    let places = world.route_places(v4);
+    let mut at = 0;
+    while let Some(place) = places.get(at).copied() {
+        at += 1;
+        let mut route = std::borrow::Cow::Borrowed(world.route(place));
+        let mut one = true;
+        if !v4 {
+            // The routes of a multipath one are told as one; what stands among them is not told.
+            let siblings = v6::siblings(world, &route);
+            let last = siblings.last().filter(|_| siblings.len() > 1);
+            if let Some(last) = last {
+                let last = places.iter().position(|place| place == last);
+                at = last.map_or(at, |last| last + 1);
+                route = std::borrow::Cow::Owned(v6::whole(world, &route));
+                one = false;
+            }
+        }
+        if !filter.wants(&route) {
             continue;
         }
         match place {
-            Place::Machine(at) => request.repeat(to, &world.machine.routes[at].message, flags),
-            Place::Net(_) => {
+            Place::Machine(at) if one => {
+                request.repeat(to, &world.machine.routes[at].message, flags);
+            }
+            _ => {
                 let head = request.head(libc::RTM_NEWROUTE, flags);
                 route.write(to, head, Some(world.now));
             }
@@ -678,6 +695,7 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         };
         let shown = Route {
             table,
+            kind: found.kind,
             ..route.clone()
         };
         shown.write(to, answer, Some(world.now));
@@ -703,7 +721,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
         to.ip(libc::RTA_PREFSRC, found.source);
     }
     write_gateway(to, found.gateway, true);
-    write_metrics(to, route);
+    // A default route is not one of multicast packets, and none is one of a broadcast.
+    let metrics = route.filter(|route| match found.kind {
+        libc::RTN_BROADCAST => false,
+        libc::RTN_MULTICAST => route.prefix >= 4,
+        _ => true,
+    });
+    write_metrics(to, metrics);
     if flow.mark != 0 {
         to.u32(RTA_MARK, flow.mark);
     }
@@ -719,7 +743,13 @@ fn get_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
 
 /// Appends an IPv6 route with the interface by which a packet came, which stands behind the
 /// destination.
-fn write_with_iif(to: &mut Writer, route: &Route, answer: memtun_stack::address::Head, iif: u32, now: u32) {
+fn write_with_iif(
+    to: &mut Writer,
+    route: &Route,
+    answer: memtun_stack::address::Head,
+    iif: u32,
+    now: u32,
+) {
     let mut whole = Writer::default();
     route.write(&mut whole, answer, Some(now));
     let body = &whole.bytes()[memtun_stack::wire::HEADER..];
@@ -766,8 +796,10 @@ fn get_v6(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Resu
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head(request).flags & RTM_F_FIB_MATCH != 0 {
         match iif {
-            None => route.write(to, answer, Some(world.now)),
-            Some(iif) => write_with_iif(to, route, answer, iif, world.now),
+            None => v6::whole(world, route).write(to, answer, Some(world.now)),
+            Some(iif) => {
+                write_with_iif(to, &v6::whole(world, route), answer, iif, world.now);
+            }
         }
         return Ok(());
     }

@@ -21,6 +21,25 @@ pub struct Row {
     pub dump: Option<Handler>,
     /// May many be deleted at once (RTNL_FLAG_BULK_DEL_SUPPORTED)?
     pub bulk: bool,
+    /// Does the end of a dump stand in the same datagram as the last of its messages? It does where
+    /// the kernel's function says that it is through; others are asked once more
+    /// (RTNL_FLAG_DUMP_SPLIT_NLM_DONE).
+    pub joined: bool,
+}
+
+impl Row {
+    /// The same row, with the end of the dump in the last datagram.
+    pub const fn joined(self) -> Row {
+        Row {
+            joined: true,
+            ..self
+        }
+    }
+
+    /// The same row, of which many may be deleted at once.
+    pub const fn bulk(self) -> Row {
+        Row { bulk: true, ..self }
+    }
 }
 
 /// Makes a row.
@@ -31,5 +50,6 @@ pub const fn row(kind: u16, family: u8, change: Option<Handler>, dump: Option<Ha
         change,
         dump,
         bulk: false,
+        joined: false,
     }
 }

@@ -2,12 +2,18 @@
 #![forbid(unsafe_code)]
 
 use super::row::Row;
-use super::{address, route};
+use super::{address, link, neighbour, route, rule};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
 /// The rows of each module.
-static ROWS: &[&[Row]] = &[address::ROWS, route::ROWS];
+static ROWS: &[&[Row]] = &[
+    link::ROWS,
+    address::ROWS,
+    route::ROWS,
+    rule::ROWS,
+    neighbour::ROWS,
+];
 
 /// Finds the row of a type: that of the family if it has the handler that is wanted, or else that
 /// of AF_UNSPEC.

@@ -50,7 +50,14 @@ impl Fake {
         let tap = libc::IFF_BROADCAST | libc::IFF_MULTICAST;
         Fake {
             links: vec![
-                link(LO, "lo", libc::IFF_LOOPBACK, libc::ARPHRD_LOOPBACK, &[0; 6], 0),
+                link(
+                    LO,
+                    "lo",
+                    libc::IFF_LOOPBACK,
+                    libc::ARPHRD_LOOPBACK,
+                    &[0; 6],
+                    0,
+                ),
                 link(TUN, "tun0", tun, 0xfffe, &[], 1),
                 link(TAP, "tap0", tap, libc::ARPHRD_ETHER, &MAC, 2),
             ],

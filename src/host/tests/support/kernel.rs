@@ -144,7 +144,9 @@ pub fn serve() {
     let _devices = [device("tun0", 1), device("tap0", 2)];
     let requests = netlink(0);
     let listener = netlink(!0 >> 4);
-    stream.write_all(&port(&requests).to_ne_bytes()).expect("the parent");
+    stream
+        .write_all(&port(&requests).to_ne_bytes())
+        .expect("the parent");
     let mut head = [0; 5];
     while stream.read_exact(&mut head).is_ok() {
         let length = u32_at(&head, 1).expect("a length") as usize;
@@ -178,7 +180,13 @@ fn check(result: libc::c_int) -> libc::c_int {
 
 fn socket(family: i32, kind: i32, protocol: i32) -> OwnedFd {
     // SAFETY: socket(2) takes numbers, and the descriptor that it returns is nobody else's.
-    unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol))) }
+    unsafe {
+        OwnedFd::from_raw_fd(check(libc::socket(
+            family,
+            kind | libc::SOCK_CLOEXEC,
+            protocol,
+        )))
+    }
 }
 
 fn set(socket: &OwnedFd, level: i32, option: i32, value: i32) {
@@ -214,13 +222,20 @@ fn port(socket: &OwnedFd) -> u32 {
     let mut length = 12;
     // SAFETY: getsockname(2) writes at most `length` bytes of `bytes`.
     check(unsafe {
-        libc::getsockname(socket.as_raw_fd(), bytes.as_mut_ptr().cast(), &raw mut length)
+        libc::getsockname(
+            socket.as_raw_fd(),
+            bytes.as_mut_ptr().cast(),
+            &raw mut length,
+        )
     });
     u32_at(&bytes, 4).expect("a port")
 }
 
 fn device(name: &str, flags: u16) -> OwnedFd {
-    let file = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
     let file = OwnedFd::from(file.expect("/dev/net/tun"));
     let mut request = [0_u8; 40];
     request[..name.len()].copy_from_slice(name.as_bytes());
@@ -243,7 +258,12 @@ fn receive(socket: &OwnedFd, flags: i32) -> Option<Vec<u8>> {
     let mut bytes = vec![0_u8; 64 << 10];
     // SAFETY: recv(2) writes at most the length of `bytes`.
     let length = unsafe {
-        libc::recv(socket.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), flags)
+        libc::recv(
+            socket.as_raw_fd(),
+            bytes.as_mut_ptr().cast(),
+            bytes.len(),
+            flags,
+        )
     };
     bytes.truncate(usize::try_from(length).ok()?);
     Some(bytes)
@@ -251,11 +271,21 @@ fn receive(socket: &OwnedFd, flags: i32) -> Option<Vec<u8>> {
 
 fn exchange(socket: &OwnedFd, request: &[u8]) -> Vec<Vec<u8>> {
     // The first byte says whether the request is checked strictly.
-    set(socket, libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, request[0].into());
+    set(
+        socket,
+        libc::SOL_NETLINK,
+        libc::NETLINK_GET_STRICT_CHK,
+        request[0].into(),
+    );
     let request = &request[1..];
     // SAFETY: send(2) reads the bytes of `request`.
     let sent = unsafe {
-        libc::send(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0)
+        libc::send(
+            socket.as_raw_fd(),
+            request.as_ptr().cast(),
+            request.len(),
+            0,
+        )
     };
     check(sent as libc::c_int);
     let mut answer = Vec::new();
@@ -286,12 +316,20 @@ fn ioctl(bytes: &[u8]) -> Vec<Vec<u8>> {
     let socket = socket(family, libc::SOCK_DGRAM, 0);
     // SAFETY: the argument is at least as long as the struct of the request.
     let result = unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::Ioctl::from(request), argument.as_mut_ptr())
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::Ioctl::from(request),
+            argument.as_mut_ptr(),
+        )
     };
     let errno = match result {
         0.. => 0,
         _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
     };
+    // The pointer is as it was given.
+    if at != 0 && u16_at(&argument, 88) != Some(0) {
+        argument[88..96].copy_from_slice(&1_u64.to_ne_bytes());
+    }
     vec![(errno as u32).to_ne_bytes().to_vec(), argument]
 }
 

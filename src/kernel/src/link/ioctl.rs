@@ -63,12 +63,12 @@ impl NetDir {
                 self.set_flags(interface, ifreq.flags() as u32, local);
                 Ok(())
             }
-            SIOCSIFMTU => interface.set_mtu(ifreq.int() as i64),
+            SIOCSIFMTU => self.announced(interface.set_mtu(ifreq.int() as i64)),
             SIOCSIFTXQLEN => match u32::try_from(ifreq.int()) {
-                Ok(packets) => self.set_txqueuelen(interface, packets, local),
+                Ok(packets) => self.announced(self.set_txqueuelen(interface, packets, local)),
                 Err(_) => Err(Errno(libc::EINVAL)),
             },
-            SIOCSIFHWADDR => set_hardware_address(interface, ifreq),
+            SIOCSIFHWADDR => self.announced(set_hardware_address(interface, ifreq)),
             SIOCSIFNAME => {
                 let mut name = [0u8; 16];
                 name.copy_from_slice(&ifreq.0[16..32]);

@@ -85,8 +85,8 @@ impl Link for InterfaceState {
         self.group.store(-1, Relaxed);
         self.sndbuf.store(i32::MAX, Relaxed);
         self.vnet_hdr_size.store(VNET_HDR_SIZE, Relaxed);
-        self.carrier
-            .store((tun_flags & IFF_NO_CARRIER == 0) as u32, Relaxed);
+        self.carrier.store(1, Relaxed);
+        self.set_carrier(tun_flags & IFF_NO_CARRIER == 0);
         self.tun_flags.fetch_and(!IFF_NO_CARRIER, Relaxed);
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
@@ -173,6 +173,8 @@ impl NetDir {
             if new & IFF_UP != 0 {
                 self.link_is_up(interface, local);
             }
+        }
+        if old != new {
             self.announce();
         }
     }

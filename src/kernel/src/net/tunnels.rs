@@ -145,7 +145,8 @@ impl NetDir {
         drop(_interface_lock);
         if interface.queue_count() == 0 {
             if interface.is_persistent() {
-                interface.carrier.store(0, Relaxed);
+                interface.set_carrier(false);
+                self.announce();
             } else {
                 self.delete_interface(interface, local);
             }

@@ -135,9 +135,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     interface
                         .tun_flags
                         .store(kept | flags & KEPT_FLAGS, Relaxed);
-                    interface
-                        .carrier
-                        .store((flags & IFF_NO_CARRIER == 0) as u32, Relaxed);
+                    interface.set_carrier(flags & IFF_NO_CARRIER == 0);
                 }
                 if queues == 0 {
                     // Its send buffer starts anew.

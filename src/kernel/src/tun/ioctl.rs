@@ -164,6 +164,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     interface.tun_flags.load(Relaxed) & !IFF_PERSIST | persist,
                     Relaxed,
                 );
+                self.net.announce();
             }
             TUNSETOWNER | TUNSETGROUP => {
                 let id = arg.value() as u32 as i32;
@@ -184,6 +185,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 interface
                     .link_type
                     .store(arg.value() as u16 as u32, Relaxed);
+                self.net.announce();
             }
             // Nothing is offloaded, so what the program can take is checked but not kept.
             TUNSETOFFLOAD => check_offload(arg.value())?,
@@ -206,7 +208,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 if on && interface.attached_queues() == 0 {
                     return Err(Errno(libc::EPERM));
                 }
-                interface.carrier.store(on as u32, Relaxed);
+                interface.set_carrier(on);
+                self.net.announce();
             }
             TUNSETTXFILTER => {
                 let _lock = self.net.lock()?;
@@ -236,7 +239,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 get_hardware_address(&interface, &mut ifreq);
                 arg.store(&ifreq.0)?;
             }
-            SIOCSIFHWADDR => set_hardware_address(&interface, &ifreq)?,
+            SIOCSIFHWADDR => self
+                .net
+                .announced(set_hardware_address(&interface, &ifreq))?,
             _ => return Err(INVALID),
         }
         Ok(0)

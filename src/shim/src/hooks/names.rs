@@ -44,7 +44,7 @@ hooks! {
     fn if_nameindex() -> *mut if_nameindex_t => my_if_nameindex {
         let host = real!(if_nameindex());
         if !host.is_null() && interfaces::are_all() {
-            // SAFETY: libc's list ends with index 0, its names are freed here, and it becomes empty.
+            // SAFETY: the list is libc's, and the program does not have it yet.
             unsafe { make_empty(host) };
         }
         if host.is_null() { host } else { errno::keep(|| joined(host, &interfaces::all())) }

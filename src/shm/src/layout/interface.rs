@@ -59,6 +59,11 @@ pub struct InterfaceState {
     pub vnet_hdr_size: AtomicI32,
     /// 1 when the link has a carrier: as TUNSETCARRIER says, and 0 when no queue is left.
     pub carrier: AtomicU32,
+    /// How often the carrier came (IFLA_CARRIER_UP_COUNT). While neither this nor the next counter
+    /// has risen, nothing is known of the link's state (IF_OPER_UNKNOWN).
+    pub carrier_ups: AtomicU32,
+    /// How often the carrier went (IFLA_CARRIER_DOWN_COUNT).
+    pub carrier_downs: AtomicU32,
     /// ARPHRD_* of the link; TUNSETLINK changes it.
     pub link_type: AtomicU32,
     /// 1 when TUNSETVNETLE chose little-endian vnet headers.
@@ -187,6 +192,18 @@ impl InterfaceState {
         let flags = self.if_flags.load(Relaxed);
         let running = flags & IFF_UP != 0 && self.carrier.load(Relaxed) != 0;
         flags | if running { IFF_RUNNING } else { 0 }
+    }
+    /// Sets whether there is a carrier, and counts the change if it is one (`netif_carrier_on`,
+    /// `netif_carrier_off`).
+    pub fn set_carrier(&self, carrier: bool) {
+        if self.carrier.swap(carrier.into(), Relaxed) != u32::from(carrier) {
+            let count = if carrier {
+                &self.carrier_ups
+            } else {
+                &self.carrier_downs
+            };
+            count.fetch_add(1, Relaxed);
+        }
     }
     /// Returns the hardware address; zeroes for a TUN.
     pub fn mac(&self) -> [u8; 6] {

@@ -34,7 +34,10 @@ const SUSPICIOUS: Duration = Duration::from_secs(1);
 /// How long the place of a socket that nobody listens on is looked at again, should nobody be
 /// woken.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// The same where too many wait to be accepted.
+/// How long a process that was started is given to answer, before another one is started. Where
+/// both begin, one of them ends quietly.
+const GRACE: Duration = Duration::from_millis(300);
+/// How long to wait where too many wait to be accepted.
 const CROWDED: Duration = Duration::from_millis(2);
 
 /// When this process last waited for a host process in vain, in nanoseconds of CLOCK_MONOTONIC.
@@ -85,6 +88,7 @@ pub fn ask(
         each,
         received: 0,
         started: None,
+        grace: GRACE,
         crowded_since: None,
         end: begin + nanoseconds(patience),
     };
@@ -115,8 +119,11 @@ struct Call<'c> {
     /// Number of packets of the answer that have come. When the question is repeated, so many are
     /// not given to `each` again.
     received: usize,
-    /// The epoch for whose host process a successor was started.
-    started: Option<u64>,
+    /// The epoch for whose host process a successor was started, and when another one is started
+    /// in case that one was killed.
+    started: Option<(u64, u64)>,
+    /// How long a successor is waited for.
+    grace: Duration,
     /// Since when too many have waited to be accepted.
     crowded_since: Option<u64>,
     end: u64,
@@ -166,9 +173,11 @@ impl Call<'_> {
         if self.net.is_gone() {
             return Err(Errno(libc::ENOENT));
         }
-        if self.started != Some(epoch) {
+        let waits = |(known, until)| known == epoch && now() < until;
+        if !self.started.is_some_and(waits) {
             self.start.start(self.net, epoch)?;
-            self.started = Some(epoch);
+            self.started = Some((epoch, now() + nanoseconds(self.grace)));
+            self.grace *= 2;
         }
         let nap = self.left(LOOK_AGAIN).ok_or(Errno(libc::ETIMEDOUT))?;
         let slept = sys::futex_wait(&self.net.host_ready, ready, Some(nap));

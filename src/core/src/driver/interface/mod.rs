@@ -182,7 +182,7 @@ impl Interface {
             }
             change(&self.state, self.net.local())
         });
-        if changed.is_ok() {
+        if dir.announced(changed).is_ok() {
             host::links_have_changed(&self.net);
         }
         changed.context(|e| format!("{}: {what}: {e}", self.name()))
@@ -225,7 +225,7 @@ impl Interface {
     /// Sets or removes the carrier of the link (TUNSETCARRIER).
     pub fn set_carrier(&self, on: bool) -> Result<()> {
         self.change("set carrier", |interface, _| {
-            interface.carrier.store(on as u32, Relaxed);
+            interface.set_carrier(on);
             Ok(())
         })
     }

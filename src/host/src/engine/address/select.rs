@@ -27,25 +27,34 @@ fn label(address: Ipv6Addr) -> u32 {
     LABELS.iter().find(inside).map_or(1, |found| found.2)
 }
 
+/// Does it hold an IPv4 address, or is it that of the loopback (`ipv6_saddr_preferred`)?
+fn is_always_preferred(address: Ipv6Addr) -> bool {
+    address.to_ipv4().is_some()
+}
+
+/// Is it an identifier of a cryptographic hash (2001:10::/28)?
+fn is_orchid(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    first == 0x2001 && second & 0xfff0 == 0x10
+}
+
 /// How well an address suits, by the rules in their order: the larger the better.
-type Score = (bool, i32, bool, bool, bool, bool, u32);
+type Score = (bool, i32, bool, bool, bool, bool, bool, u32);
 
 fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
     let (width, wanted) = (i32::from(kind::width(own)), wanted_width(to));
     // The narrowest scope that is wide enough, or else the widest.
-    let scope = if width >= wanted {
-        -width
-    } else {
-        width - 128
-    };
+    let scope = if width >= wanted { -width } else { width - 128 };
     let common = (u128::from(own) ^ u128::from(to)).leading_zeros();
     (
         own == to,
         scope,
-        address.flags & (libc::IFA_F_DEPRECATED | libc::IFA_F_OPTIMISTIC) == 0,
+        is_always_preferred(own)
+            || address.flags & (libc::IFA_F_DEPRECATED | libc::IFA_F_OPTIMISTIC) == 0,
         index == 0 || address.index == index,
         label(own) == label(to),
         address.flags & libc::IFA_F_TEMPORARY == 0,
+        is_orchid(own) == is_orchid(to),
         common.min(address.prefix.into()),
     )
 }

@@ -63,7 +63,11 @@ impl Wanted {
     /// was there: it is the address itself.
     fn other_end(&self) -> Option<Ipv6Addr> {
         let peer = self.peer?;
-        Some(if peer.is_unspecified() { self.local } else { peer })
+        Some(if peer.is_unspecified() {
+            self.local
+        } else {
+            peer
+        })
     }
 
     /// A permanent address.
@@ -495,8 +499,9 @@ pub fn delete(
 /// Removes the address at a place with its routes (`ipv6_del_addr`).
 fn remove(world: &mut World<'_>, place: Place) {
     let gone = *world.address(place);
-    let cleanup = match gone.flags & NOPREFIXROUTE {
-        0 => Cleanup::of(world, &gone),
+    // The route of an address that is not permanent ends by itself.
+    let cleanup = match gone.flags & (NOPREFIXROUTE | PERMANENT) {
+        PERMANENT => Cleanup::of(world, &gone),
         _ => Cleanup::Nothing,
     };
     world.take_address(place);
@@ -526,10 +531,9 @@ fn local_route(world: &World<'_>, address: &Address) -> Option<Place> {
         route.table == u32::from(libc::RT_TABLE_LOCAL)
             && route.kind == libc::RTN_LOCAL
             && (route.to, route.prefix) == (address.local, 128)
-            && route
-                .hops
-                .first()
-                .is_some_and(|hop| hop.index == address.index)
+            && (route.priority, route.protocol) == (0, libc::RTPROT_KERNEL)
+            && (route.hops.first())
+                .is_some_and(|hop| hop.index == address.index && hop.gateway.is_none())
     })
 }
 

@@ -332,6 +332,16 @@ fn walk<T>(
     Err(libc::EAGAIN)
 }
 
+/// Returns the tables of IPv4 that lie in one tree with a table: while there are no rules but the
+/// kernel's own, those of local addresses and the main one do.
+pub fn tree_of(world: &World<'_>, table: u32) -> Vec<u32> {
+    let both = [TABLES[0], TABLES[1]];
+    match both.contains(&table) && !has_rules(world, true) {
+        true => both.to_vec(),
+        false => vec![table],
+    }
+}
+
 /// Returns the type of an IPv4 address by a table (`inet_addr_type_table`): RTN_UNICAST for one
 /// that no route leads to.
 pub fn type_of(world: &World<'_>, address: Ipv4Addr, table: u32) -> u8 {
@@ -341,17 +351,11 @@ pub fn type_of(world: &World<'_>, address: Ipv4Addr, table: u32) -> u8 {
     if address.is_multicast() {
         return libc::RTN_MULTICAST;
     }
-    let [local, main, _] = TABLES;
-    // The table of local addresses is one tree with the main one while there are no rules.
-    let merged = [table, local + main - table];
-    let tables = match table == local || table == main {
-        true if !has_rules(world, true) => &merged[..],
-        _ => &merged[..1],
-    };
     if !super::v4::has_table(world, table) {
         return libc::RTN_BROADCAST;
     }
-    match in_table(world, &Flow::to(address.into()), tables) {
+    let tables = tree_of(world, table);
+    match in_table(world, &Flow::to(address.into()), &tables) {
         Ok(hit) => hit.route.kind,
         Err(_) => libc::RTN_UNICAST,
     }
@@ -448,13 +452,14 @@ pub fn lookup(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
 
 /// Has this host the IPv4 address (`ip_dev_find`)? Returns the link.
 pub fn link_of(world: &World<'_>, address: Ipv4Addr) -> Option<u32> {
-    let mut addresses = world.addresses();
-    if let Some(found) = addresses.find(|a| a.local == IpAddr::V4(address)) {
+    // Of several the newest is found.
+    let own = world.addresses().filter(|a| a.local == IpAddr::V4(address));
+    if let Some(found) = own.max_by_key(|a| (a.created.wrapping_sub(world.now)) as i32) {
         return Some(found.index);
     }
     // A whole network may be local.
-    let local = [TABLES[0]];
-    let hit = in_table(world, &Flow::to(address.into()), &local).ok()?;
+    let tables = tree_of(world, TABLES[0]);
+    let hit = in_table(world, &Flow::to(address.into()), &tables).ok()?;
     (hit.route.kind == libc::RTN_LOCAL).then(|| hit.hop().map_or(0, |hop| hop.index))
 }
 
@@ -542,11 +547,20 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let mut flags = if loopback { RTCF_LOCAL } else { 0 };
     match kind {
         libc::RTN_BROADCAST => flags |= RTCF_BROADCAST | RTCF_LOCAL,
-        libc::RTN_MULTICAST => flags |= RTCF_MULTICAST,
+        // Every link is a member of the group of all hosts only.
+        libc::RTN_MULTICAST if to.octets() == [224, 0, 0, 1] => {
+            flags |= RTCF_MULTICAST | RTCF_LOCAL;
+        }
+        libc::RTN_MULTICAST => flags = RTCF_MULTICAST,
         libc::RTN_LOCAL => flags |= RTCF_LOCAL,
         _ => {}
     }
     let gateway = hit.as_ref().and_then(|hit| hit.hop()?.gateway);
+    // A gateway that is an address of this host is none.
+    let gateway = gateway.filter(|gateway| match gateway {
+        IpAddr::V4(gateway) => type_of(world, *gateway, TABLES[0]) != libc::RTN_LOCAL,
+        IpAddr::V6(_) => true,
+    });
     Ok(Found {
         hit,
         kind,
@@ -668,8 +682,7 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     };
     let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
-        interface: needs_interface(to)
-            || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+        interface: needs_interface(to) || (!comes_in && flow.oif != 0 && from.is_unspecified()),
     };
     // What comes in is sought first on the interface by which it came.
     let flow = &Flow {
@@ -742,20 +755,17 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     };
     let broadcast = RTCF_BROADCAST | RTCF_LOCAL;
     if to.is_broadcast() || to.is_unspecified() {
+        if !from.is_unspecified() {
+            check_sender(world, flow)?;
+        }
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
     let hit = by_rules(world, &in_flow).map_err(refused)?;
-    let back = Flow {
-        iif: LOOPBACK,
-        ..Flow::to(flow.from)
-    };
-    if let Ok(sender) = by_rules(world, &back) {
-        let accepted = world.setting_of("ipv4", flow.iif, "accept_local") != 0;
-        let local = sender.route.kind == libc::RTN_LOCAL && accepted;
-        if sender.route.kind != libc::RTN_UNICAST && !local {
-            return Err(libc::EINVAL);
-        }
+    let local = matches!(hit.route.kind, libc::RTN_BROADCAST | libc::RTN_LOCAL);
+    if !local && !forwards {
+        return Err(libc::EHOSTUNREACH);
     }
+    check_sender(world, flow)?;
     let hop = hit.hop().copied();
     let index = hop.map_or(0, |hop| hop.index);
     match hit.route.kind {
@@ -773,11 +783,27 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
             None,
             RTCF_LOCAL,
         )),
-        _ if !forwards => Err(libc::EHOSTUNREACH),
         libc::RTN_UNICAST => {
             let gateway = hop.and_then(|hop| hop.gateway);
             Ok(found(Some(hit), libc::RTN_UNICAST, index, gateway, 0))
         }
+        _ => Err(libc::EINVAL),
+    }
+}
+
+/// Refuses a packet whose sender is an address that no other host has (`fib_validate_source`).
+fn check_sender(world: &World<'_>, flow: &Flow) -> Result<(), i32> {
+    let back = Flow {
+        iif: LOOPBACK,
+        ..Flow::to(flow.from)
+    };
+    let Ok(sender) = by_rules(world, &back) else {
+        return Ok(());
+    };
+    let accepted = world.setting_of("ipv4", flow.iif, "accept_local") != 0;
+    match sender.route.kind {
+        libc::RTN_UNICAST => Ok(()),
+        libc::RTN_LOCAL if accepted => Ok(()),
         _ => Err(libc::EINVAL),
     }
 }

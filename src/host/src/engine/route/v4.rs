@@ -336,7 +336,7 @@ fn check_gateway(
     };
     let mut found = None;
     if c.table != 0 && c.table != u32::from(libc::RT_TABLE_MAIN) {
-        found = lookup::in_table(world, &flow, &[c.table]).ok();
+        found = lookup::in_table(world, &flow, &lookup::tree_of(world, c.table)).ok();
     }
     let found = match found {
         Some(found) => found,
@@ -588,7 +588,7 @@ pub fn address_is_gone(world: &mut World<'_>, address: Ipv4Addr) {
     let source = Some(IpAddr::V4(address));
     let main = u32::from(libc::RT_TABLE_MAIN);
     flush(world, |route| {
-        let dead = route.source == source && route.table == main && !route.hops.is_empty();
+        let dead = route.source == source && route.table == main;
         dead.then_some(true)
     });
 }

@@ -358,6 +358,40 @@ fn may_have_siblings(route: &Route) -> bool {
         && route.hops.iter().any(|hop| hop.gateway.is_some())
 }
 
+/// Returns the places of the routes that are one multipath route with this one, itself among them;
+/// nothing for a route that cannot be part of one.
+pub fn siblings(world: &World<'_>, route: &Route) -> Vec<Place> {
+    if !may_have_siblings(route) {
+        return Vec::new();
+    }
+    let mut places = node(world, route);
+    places.retain(|place| {
+        let other = world.route(*place);
+        other.priority == route.priority && may_have_siblings(other)
+    });
+    places
+}
+
+/// Returns the route as it is told: with the next hops of its siblings behind its own, as they
+/// stand in a circle.
+pub fn whole(world: &World<'_>, route: &Route) -> Route {
+    let mut whole = route.clone();
+    let siblings = siblings(world, route);
+    let siblings: Vec<&Route> = siblings.iter().map(|place| world.route(*place)).collect();
+    if let Some(own) = siblings.iter().position(|other| *other == route) {
+        let (before, behind) = siblings.split_at(own);
+        for other in behind[1..].iter().chain(before) {
+            whole.hops.extend(&other.hops);
+        }
+    }
+    whole
+}
+
+fn place_of(world: &World<'_>, route: &Route) -> Option<Place> {
+    let mut places = world.route_places(false).into_iter();
+    places.find(|place| world.route(*place) == route)
+}
+
 /// Returns the places of the routes with the same table, destination and senders, in order.
 fn node(world: &World<'_>, route: &Route) -> Vec<Place> {
     let mut places = world.route_places(false);
@@ -392,14 +426,13 @@ fn is_fork(world: &World<'_>, route: &Route) -> bool {
 }
 
 /// Puts a route into its table (`fib6_add`, `fib6_add_rt2node`). Tells of it unless `quiet`.
-/// Returns the route as it is told.
 fn insert(
     world: &mut World<'_>,
     route: Route,
     how: Option<i32>,
     quiet: bool,
     cause: Cause,
-) -> Result<Route, Failure> {
+) -> Result<(), Failure> {
     let has = |flag: i32| how.is_some_and(|how| how & flag != 0);
     let create = how.is_none() || has(libc::NLM_F_CREATE);
     let replace = has(libc::NLM_F_REPLACE);
@@ -412,7 +445,7 @@ fn insert(
     if has(libc::NLM_F_APPEND) {
         told |= libc::NLM_F_APPEND;
     }
-    let (mut found, mut fallback, mut sibling) = (None, None, None);
+    let (mut found, mut fallback) = (None, None);
     for place in nodes {
         let other = world.route(place);
         if other.priority == route.priority {
@@ -442,16 +475,22 @@ fn insert(
                 }
                 return Err(Failure::new(libc::EEXIST));
             }
-            if may_have_siblings(&route) && may_have_siblings(other) {
-                sibling = sibling.or(Some(place));
-            }
         }
         if other.priority > route.priority {
             break;
         }
     }
     if let Some(place) = found.or(fallback).filter(|_| replace) {
+        // With one of several routes to one destination all of them are replaced.
+        let mut others = siblings(world, world.route(place));
+        others.retain(|other| *other != place);
+        let others: Vec<Route> = others.iter().map(|p| world.route(*p).clone()).collect();
         world.replace_route(place, route.clone());
+        for other in others {
+            if let Some(place) = place_of(world, &other) {
+                world.take_route(place);
+            }
+        }
         if !quiet {
             tell(
                 world,
@@ -461,27 +500,18 @@ fn insert(
                 cause,
             );
         }
-        return Ok(route);
+        return Ok(());
     }
     if replace && !create {
         return Err(Failure::new(libc::ENOENT));
     }
     told |= libc::NLM_F_CREATE;
-    let mut shown = route.clone();
-    match sibling {
-        None => world.put_route(route, false),
-        Some(place) => {
-            let mut whole = world.route(place).clone();
-            // Told is the new next hop first, and those that were there behind it.
-            shown.hops.extend(&whole.hops);
-            whole.hops.extend(&route.hops);
-            world.replace_route(place, whole);
-        }
-    }
+    world.put_route(route.clone(), false);
     if !quiet {
+        let shown = whole(world, &route);
         tell(world, &shown, libc::RTM_NEWROUTE, told, cause);
     }
-    Ok(shown)
+    Ok(())
 }
 
 /// Adds a route (`ip6_route_add`, `ip6_route_multipath_add`).
@@ -536,30 +566,14 @@ pub fn add(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         added.push((route, own));
         how = how.map(|how| how & !(libc::NLM_F_EXCL | libc::NLM_F_REPLACE) | libc::NLM_F_CREATE);
     }
-    if let Some((first, _)) = added.first() {
-        let wanted = first.hops[0];
-        let places = node(world, first);
-        let holds = |route: &Route| {
-            route.priority == first.priority
-                && route
-                    .hops
-                    .iter()
-                    .any(|hop| hop.index == wanted.index && hop.gateway == wanted.gateway)
+    if let (Some((first, _)), Some((last, _))) = (added.first(), added.last()) {
+        let all = siblings(world, last);
+        let shown = match all.first().filter(|_| append) {
+            Some(place) => world.route(*place).clone(),
+            None => (*first).clone(),
         };
-        let whole = places
-            .into_iter()
-            .map(|place| world.route(place))
-            .find(|r| holds(r));
-        if let Some(mut whole) = whole.cloned() {
-            if !append {
-                let at = whole
-                    .hops
-                    .iter()
-                    .position(|hop| hop.index == wanted.index && hop.gateway == wanted.gateway);
-                whole.hops.rotate_left(at.unwrap_or(0));
-            }
-            tell(world, &whole, libc::RTM_NEWROUTE, told, c.cause);
-        }
+        let shown = whole(world, &shown);
+        tell(world, &shown, libc::RTM_NEWROUTE, told, c.cause);
     }
     if result.is_err() {
         for (_, own) in added {
@@ -658,45 +672,84 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
     Err(missing())
 }
 
-/// Removes a next hop of a route, or all of them, and tells of it.
+/// Removes a route, or all of a multipath one, and tells of it. What the machine's kernel told of
+/// as one route has several next hops, of which `at` is the one that is meant.
 fn remove_hop(world: &mut World<'_>, place: Place, at: usize, all: bool, cause: Cause) {
     let mut route = world.route(place).clone();
-    let mut gone = route.clone();
-    if !all || route.hops.len() < 2 {
-        // A route that is gone has no end any more, when it is told of.
-        gone.expires = None;
-    }
-    if all || route.hops.len() < 2 {
+    let siblings = match all {
+        true => siblings(world, &route),
+        false => Vec::new(),
+    };
+    let mut gone = whole(world, &route);
+    if siblings.len() > 1 || all && route.hops.len() > 1 {
         gone.hops.rotate_left(at);
-        world.take_route(place);
+        let others: Vec<Route> = siblings.iter().map(|p| world.route(*p).clone()).collect();
+        for other in others.iter().chain([&route]) {
+            if let Some(place) = place_of(world, other) {
+                world.take_route(place);
+            }
+        }
     } else {
-        gone.hops = vec![route.hops.remove(at)];
-        world.replace_route(place, route);
+        // A route that is gone has no end any more, when it is told of.
+        gone = Route {
+            expires: None,
+            ..route.clone()
+        };
+        if route.hops.len() > 1 {
+            gone.hops = vec![route.hops.remove(at)];
+            world.replace_route(place, route);
+        } else {
+            world.take_route(place);
+        }
     }
     tell(world, &gone, libc::RTM_DELROUTE, 0, cause);
 }
 
 /// Removes a route that the host itself made, and tells of it (`ip6_del_rt`).
 pub fn remove(world: &mut World<'_>, place: Place) {
-    remove_hop(world, place, 0, true, Cause::default());
+    remove_hop(world, place, 0, false, Cause::default());
 }
 
 /// Removes the routes over a link that has gone down or is gone (`rt6_sync_down_dev`).
 pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
     let uses = |route: &Route| route.hops.iter().position(|hop| hop.index == index);
-    let dead = |route: &Route| {
+    let is_dead = |route: &Route| {
         let mut hops = route.hops.iter();
         hops.all(|hop| hop.index == index || hop.flags & rtnh::DEAD != 0)
     };
-    loop {
-        let mut places = world.route_places(false).into_iter();
-        let found = places.find_map(|place| {
-            let route = world.route(place);
-            let at = uses(route)?;
-            (gone || dead(route)).then_some((place, at))
-        });
-        let Some((place, at)) = found else { break };
-        remove_hop(world, place, at, false, Cause::default());
+    // A multipath route goes as a whole, and only when all of it is dead.
+    let dead = |world: &World<'_>, route: &Route| {
+        let siblings = siblings(world, route);
+        is_dead(route) && siblings.iter().all(|place| is_dead(world.route(*place)))
+    };
+    let places = world.route_places(false).into_iter();
+    let doomed: Vec<Route> = places
+        .map(|place| world.route(place))
+        .filter(|route| uses(route).is_some() || siblings(world, route).len() > 1)
+        .filter(|route| match gone {
+            true => uses(route).is_some(),
+            false => {
+                dead(world, route) && {
+                    let all = siblings(world, route);
+                    uses(route).is_some() || all.iter().any(|p| uses(world.route(*p)).is_some())
+                }
+            }
+        })
+        .cloned()
+        .collect();
+    for route in doomed {
+        while let Some(place) = place_of(world, &route) {
+            let hops = route.hops.len();
+            if hops > 1 && !gone {
+                remove_hop(world, place, 0, true, Cause::default());
+                break;
+            }
+            let at = uses(&route).unwrap_or(0);
+            remove_hop(world, place, at, false, Cause::default());
+            if hops > 1 {
+                break;
+            }
+        }
     }
     world.change_routes(|route| {
         if route.is_v4() || uses(route).is_none() {
