@@ -35,14 +35,15 @@ peer "other" { key "$(of 0 Public)"; }
 C
 fastd -c tun.conf 2>tun.log &
 tun=$!
+until_has 10.77.0.0 ip route
+settle
 fastd -c tap.conf 2>tap.log &
 tap=$!
-until_has 10.77.0.0 ip route
 until_has 10.79.0.0 ip route
 settle
 show
 end $tun
 end $tap
 cat hook.log
-sed -E 's/^[^ ]+ [^ ]+ [^ ]+ --- //' tun.log
+sed -E 's/^[^ ]+ [^ ]+ [^ ]+ --- //; /trying to acquire/d' tun.log
 show

@@ -22,6 +22,7 @@ openvpn --dev ovpn0 --dev-type tun --ifconfig 10.9.1.1 10.9.1.2 --ifconfig-ipv6 
     --route-ipv6 fd00:20::/48 --lport 5021 --rport 5022 $common \
     --script-security 2 --up ./up.sh --down ./up.sh --route-up ./up.sh >tun.log 2>&1 &
 tun=$!
+until_has ovpn0 ip -6 route
 openvpn --dev ovpn1 --dev-type tap --ifconfig 10.9.2.1 255.255.255.0 --tun-mtu 1400 --lladdr 02:00:00:00:00:07 \
     --route 10.21.0.0 255.255.0.0 10.9.2.254 5 --route-nopull --lport 5023 --rport 5024 $common >tap.log 2>&1 &
 tap=$!

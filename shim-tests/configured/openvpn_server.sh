@@ -16,7 +16,7 @@ done
 cat >server.conf <<'C'
 dev ovs
 dev-type tun
-local 192.0.2.10
+local 127.0.0.1
 port 5041
 proto udp4
 server 10.8.0.0 255.255.255.0
@@ -39,7 +39,7 @@ client
 dev ovc
 dev-type tun
 proto udp4
-remote 192.0.2.10 5041
+remote 127.0.0.1 5041
 nobind
 ca ca.crt
 cert client.crt

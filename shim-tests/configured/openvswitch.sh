@@ -23,6 +23,6 @@ for port in br0 int0 ovp0; do
     ovs-vsctl --db=unix:$W/db.sock --columns=name,admin_state,link_state,mtu,error,type list interface $port
 done
 ovs-appctl -t $W/v.ctl dpif/show | sed 's/hit:.*/hit/'; ovs-appctl -t $W/v.ctl ovs/route/show | grep -v fe80
-end $v; end $d; grep -o '|bridge|.*' v.log | sed 's/ID .*/ID N/' | plain
+end $v; end $d; grep -o '|bridge|INFO|bridge.*' v.log | sed 's/ID .*/ID N/' | plain
 until_has '^3$' without_carrier
 show

@@ -3,6 +3,8 @@
 . ./lib.sh
 echo vtund
 uplink
+# A router solicitation from the other side would meet an interface that is not up yet.
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 cat >server.conf <<C
 options { port 5051; syslog daemon; ifconfig /sbin/ifconfig; route /sbin/route; ip /sbin/ip; }
 one {
