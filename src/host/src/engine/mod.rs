@@ -9,3 +9,4 @@ pub mod place;
 pub mod route;
 pub mod rule;
 pub mod sysctl;
+pub mod write;

@@ -81,6 +81,7 @@ pub fn mtu_has_changed(world: &mut World<'_>, index: u32, before: u32) {
         return;
     };
     let mtu = link.extra.mtu;
+    world.forget_mtu(index);
     if mtu < LEAST_V4 && before >= LEAST_V4 {
         v4::link_is_gone(world, index);
     }

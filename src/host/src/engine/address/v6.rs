@@ -561,7 +561,8 @@ fn restore(world: &mut World<'_>, index: u32) {
             add_prefix_route(world, to, &address, None);
         }
         // An address that was kept while the link was down begins anew.
-        if local_route(world, &address).is_none() && address.flags & TENTATIVE == 0 {
+        let usable = address.flags & (TENTATIVE | NODAD) == NODAD;
+        if usable && local_route(world, &address).is_none() {
             begin_detection(world, index, v6(address.local));
         }
     }

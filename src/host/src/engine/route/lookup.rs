@@ -557,6 +557,7 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     }
     let gateway = hit.as_ref().and_then(|hit| hit.hop()?.gateway);
     // A gateway that is an address of this host is none.
+    let gateway = gateway.filter(|_| !loopback);
     let gateway = gateway.filter(|gateway| match gateway {
         IpAddr::V4(gateway) => type_of(world, *gateway, TABLES[0]) != libc::RTN_LOCAL,
         IpAddr::V6(_) => true,
@@ -586,6 +587,9 @@ fn source_of(world: &World<'_>, hit: &Hit) -> Ipv4Addr {
 pub struct Strict {
     /// The interface must be that of the flow (RT6_LOOKUP_F_IFACE).
     pub interface: bool,
+    /// A route of type RTN_THROW is one that refuses, and not one that sends on to the next table:
+    /// so the kernel looks for gateways (`fib6_lookup`).
+    pub throws: bool,
 }
 
 /// Finds the route of an IPv6 packet in a table (`fib6_table_lookup`).
@@ -650,7 +654,7 @@ pub fn error_v6(route: &Route) -> i32 {
 /// ENETUNREACH when there is none. A route that refuses is a result.
 pub fn by_rules_v6(world: &World<'_>, flow: &Flow, strict: Strict) -> Result<Hit, i32> {
     let table = |table: u32| match in_table_v6(world, flow, table, strict) {
-        Some(hit) if hit.route.kind == libc::RTN_THROW => Err(libc::EAGAIN),
+        Some(hit) if hit.route.kind == libc::RTN_THROW && !strict.throws => Err(libc::EAGAIN),
         Some(hit) => Ok(hit),
         None => Err(libc::EAGAIN),
     };
@@ -683,6 +687,7 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
     let comes_in = flow.iif != LOOPBACK;
     let strict = Strict {
         interface: needs_interface(to) || (!comes_in && flow.oif != 0 && from.is_unspecified()),
+        throws: false,
     };
     // What comes in is sought first on the interface by which it came.
     let flow = &Flow {

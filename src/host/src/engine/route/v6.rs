@@ -301,7 +301,10 @@ fn check_onlink(world: &World<'_>, c: &Config<'_>) -> Result<(), Failure> {
 /// `ip6_route_check_nh`.
 fn check_reached(world: &World<'_>, c: &Config<'_>) -> Result<u32, Failure> {
     let unreachable = || Failure::new(libc::EHOSTUNREACH);
-    let strict = Strict { interface: true };
+    let strict = Strict {
+        interface: true,
+        throws: true,
+    };
     let good = |hit: &lookup::Hit| {
         hit.route.flags & rtf::REJECT == 0 && hit.hop().is_some_and(|hop| hop.gateway.is_none())
     };
