@@ -21,8 +21,8 @@ const NOBODY: u32 = 65534;
 /// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// What the names begin with of what stays of a net while the net exists: its state, the directories
-/// that stand for those of /sys and /proc in which its links are, and the host process's files.
+/// What the names of those files of a net begin with that stay while the net exists: its state, the
+/// directories that stand for those of /sys and /proc, and the host process's files.
 const STAYS: [&str; 5] = [
     ".memtun-net-state",
     ".memtun-view",
