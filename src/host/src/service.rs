@@ -91,6 +91,7 @@ impl<'n> Service<'n> {
     /// [`Replaced`] says that the question must not be answered, so that it is put again.
     pub fn answer(&mut self, question: &Question, payload: &[u8]) -> Result<Packets, Replaced> {
         self.open();
+        log::debug!("process {} asks: {:?}", question.pid, question.what);
         if let Some(packets) = self.remembered(question.id) {
             return self.turn().map(|()| packets);
         }

@@ -5,6 +5,7 @@
 use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
 use memtun_abi::uapi::IFF_TUN;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::{hardware_address, LONGEST_ADDRESS};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
@@ -245,7 +246,9 @@ pub struct Link {
 impl Link {
     /// Describes an interface of the net. What only the host knows has its default values.
     pub fn of_interface(interface: &InterfaceState) -> Link {
-        let tap = interface.is_tap();
+        let (address, len) = hardware_address(interface);
+        let mut broadcast = [0; LONGEST_ADDRESS];
+        broadcast[..6].fill(if interface.is_tap() { 0xff } else { 0 });
         Link {
             extra: Extra {
                 index: interface.ifindex.load(Relaxed),
@@ -254,12 +257,8 @@ impl Link {
                 mtu: interface.mtu.load(Relaxed),
                 txqueuelen: interface.txqueuelen.load(Relaxed),
                 link_type: interface.link_type.load(Relaxed) as u16,
-                address: if tap {
-                    interface.mac().to_vec()
-                } else {
-                    Vec::new()
-                },
-                broadcast: if tap { vec![0xff; 6] } else { Vec::new() },
+                address: address[..len].to_vec(),
+                broadcast: broadcast[..len].to_vec(),
                 carrier_ups: interface.carrier_ups.load(Relaxed),
                 carrier_downs: interface.carrier_downs.load(Relaxed),
                 ..Extra::default()

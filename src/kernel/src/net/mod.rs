@@ -13,8 +13,8 @@
 //! DIR/.memtun-said-NUMBER       empty: a program of that number was told of, see [`says_first`]
 //! DIR/.memtun-host-EPOCH        socket at which the host process of that epoch answers, see `host`
 //! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
-//! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-sockets           what programs have set on sockets about interfaces of the net
+//! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is

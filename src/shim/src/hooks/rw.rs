@@ -273,26 +273,6 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
-/// A read from a netlink socket.
-#[cold]
-fn receive(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
-    if netlink::before_receive(fd) {
-        host()
-    } else {
-        -1
-    }
-}
-
-/// A write to a netlink socket.
-#[cold]
-fn send(fd: c_int, buf: *const c_void, n: size_t, host: impl FnOnce() -> ssize_t) -> ssize_t {
-    // The kernel does not call a socket for a write of no bytes.
-    if n == 0 {
-        return host();
-    }
-    netlink::send(fd, Buffer::new(OwnMemory, buf as usize, n), (0, 0), 0, host)
-}
-
 // This is a function apart from the hooks, which then need no stack for it in a call that is not on
 // a tunnel.
 
@@ -302,7 +282,10 @@ extern "C" fn own_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
         return or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)));
     }
     if is_netlink(fd) {
-        return receive(fd, || real!(read(fd, buf, n)));
+        return match netlink::before_receive(fd) {
+            true => real!(read(fd, buf, n)),
+            false => -1,
+        };
     }
     view::read(fd, None).unwrap_or_else(|| real!(read(fd, buf, n)))
 }
@@ -313,7 +296,12 @@ extern "C" fn own_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
         return or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)));
     }
     if is_netlink(fd) {
-        return send(fd, buf, n, || real!(write(fd, buf, n)));
+        // The kernel does not call a socket for a write of no bytes.
+        return match n {
+            0 => None,
+            _ => netlink::send(fd, buf, n, std::ptr::null(), 0, 0),
+        }
+        .unwrap_or_else(|| real!(write(fd, buf, n)));
     }
     view::write(fd, &view::Source::Buffer(buf as usize, n), None)
         .unwrap_or_else(|| real!(write(fd, buf, n)))
@@ -361,8 +349,8 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(__read_chk(fd, buf, n, room)));
         if is_tunnel(fd) && n <= room {
             or_host(read_buffer(fd, buf, n), host)
-        } else if is_netlink(fd) {
-            receive(fd, host)
+        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+            -1
         } else {
             host()
         }
@@ -387,8 +375,8 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(readv(fd, array, count)));
         if is_tunnel(fd) {
             or_host(read_vector(fd, array, count), host)
-        } else if is_netlink(fd) {
-            receive(fd, host)
+        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+            -1
         } else {
             host()
         }
@@ -425,7 +413,7 @@ hooks! {
         if is_tunnel(fd) {
             or_host(write_vector(fd, array, count), host)
         } else if is_netlink(fd) {
-            netlink::send(fd, Vector::new(OwnMemory, array as usize, count), (0, 0), 0, host)
+            netlink::send_vector(fd, array, count).unwrap_or_else(host)
         } else {
             host()
         }
