@@ -103,6 +103,15 @@ fn set(
         keep_for_links(world, settings, entry);
     }
     let before = world.setting(&path(settings, of, entry.name));
+    let indices = world.links.iter().map(|link| link.extra.index);
+    let were_off: Vec<(u32, bool)> = indices
+        .map(|index| {
+            (
+                index,
+                world.own_setting_of("ipv6", index, "disable_ipv6") != 0,
+            )
+        })
+        .collect();
     put(world, settings, of, entry.name, &value);
     // What is set to the number that it has already has no consequences.
     let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
@@ -118,23 +127,13 @@ fn set(
             for_all(world, settings, entry.name, &value);
         }
         (Settings::Conf6, "disable_ipv6") => {
-            let indices: Vec<u32> = match of {
-                Of::Link(index) => vec![index],
-                _ if is(b"all") => world.links.iter().map(|link| link.extra.index).collect(),
-                Of::Named(_) => Vec::new(),
-            };
-            let were: Vec<i64> = indices
-                .iter()
-                .map(|index| match of {
-                    Of::Link(_) => before.unwrap_or(0),
-                    Of::Named(_) => world.own_setting_of("ipv6", *index, entry.name),
-                })
-                .collect();
             if is(b"all") {
                 for_all(world, settings, entry.name, &value);
             }
-            for (index, was) in indices.into_iter().zip(were) {
-                switch(world, index, was != 0, value != b"0");
+            for (index, was_off) in were_off {
+                if is(b"all") || of == Of::Link(index) {
+                    switch(world, index, was_off, value != b"0");
+                }
             }
         }
         // These are one number in two units.
