@@ -378,14 +378,15 @@ pub fn default_priority(rules: &[Rule]) -> u32 {
 
 /// Returns a number that no table of IPv4 has (`fib_empty_table`), and keeps it.
 pub fn new_table(world: &mut World<'_>) -> u32 {
-    let v4 = libc::AF_INET as u8;
     let own = [libc::RT_TABLE_LOCAL.into(), libc::RT_TABLE_MAIN.into()];
     let taken = |id: &u32| {
         let of_route = |route: &memtun_stack::Route| route.table == *id && route.is_v4();
-        own.contains(id) || world.state.tables.contains(&(v4, *id)) || world.routes().any(of_route)
+        own.contains(id)
+            || world.state.tables.contains(&(libc::AF_INET as u8, *id))
+            || world.routes().any(of_route)
     };
     let id = (1..=u32::MAX).find(|id| !taken(id)).unwrap_or(1);
-    world.state.tables.push((v4, id));
+    world.state.tables.push((libc::AF_INET as u8, id));
     id
 }
 

@@ -1,4 +1,4 @@
-//! Which tables the rules choose for a packet.
+//! Which rules concern a packet, as the lookup of a route asks for them.
 #![forbid(unsafe_code)]
 
 use super::flow::Flow;
