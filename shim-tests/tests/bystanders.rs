@@ -128,6 +128,27 @@ fn python_with_subprocesses_and_multiprocessing() {
 }
 
 #[test]
+fn every_way_to_ask_by_rtnetlink() {
+    let _watchdog = Watchdog::new("netlink", LIMIT);
+    let it = Bystander::new("netlink", "gcc libc6-dev");
+    it.same_and_well(gcc(&it.world, "netlink.c", &[]), &[]);
+}
+
+#[test]
+fn the_tools_of_the_network() {
+    let _watchdog = Watchdog::new("network", LIMIT);
+    let it = Bystander::new("network", "iproute2 net-tools");
+    it.same_and_well("bash", &[&file(&it.world, "network.sh")]);
+}
+
+#[test]
+fn python_asks_for_names_and_addresses() {
+    let _watchdog = Watchdog::new("names", LIMIT);
+    let it = Bystander::new("names", "python3");
+    it.same_and_well("/usr/bin/python3", &[&file(&it.world, "names.py")]);
+}
+
+#[test]
 fn git_init_commit_clone() {
     let _watchdog = Watchdog::new("git", LIMIT);
     let it = Bystander::new("git", "git");

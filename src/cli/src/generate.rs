@@ -24,6 +24,14 @@ Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.
 \fBMEMTUN_LINK\fR
 \fBup\fR (the default): a new interface is up; \fBdown\fR: as the kernel leaves it.
 .TP
+\fBMEMTUN_HOST\fR
+What programs see of the machine beside the net's interfaces: \fBmerged\fR (the default), the machine's own interfaces,
+addresses and routes; \fBisolated\fR, a loopback alone; \fBoff\fR, the machine as if there were no net.
+.TP
+\fBMEMTUN_COMMAND\fR
+The command by which a program's host process is started, where it is neither beside the library, nor in ../bin from there,
+nor in \fBPATH\fR.
+.TP
 \fBMEMTUN_LOG\fR
 \fBerror\fR, \fBwarn\fR (the default), \fBinfo\fR, \fBdebug\fR or \fBtrace\fR, to standard error.
 .TP
@@ -102,11 +110,11 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::MAIN;
-    use memtun::launch::settings::{DEVICES, LIBRARY, LINK, LOG, NET, OWNER};
+    use memtun::launch::settings::{COMMAND, DEVICES, HOST, LIBRARY, LINK, LOG, NET, OWNER};
 
     #[test]
     fn the_manual_names_what_people_set() {
-        for name in [NET, OWNER, DEVICES, LINK, LOG, LIBRARY] {
+        for name in [NET, OWNER, DEVICES, LINK, HOST, COMMAND, LOG, LIBRARY] {
             assert!(MAIN.contains(&format!("\\fB{name}\\fR\n")), "{name}");
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;
-use crate::values;
+use crate::{logging, values};
 use clap::Args;
 use memtun::launch::settings::{self, Host as Setting};
 use memtun::Net;
@@ -35,6 +35,7 @@ pub struct HostArgs {
 
 /// Runs `memtun host`.
 pub fn host(args: &HostArgs) -> Outcome {
+    logging::init(log::LevelFilter::Warn);
     let first = First {
         view: view()?.ok_or_else(|| {
             Failure::bad_input(

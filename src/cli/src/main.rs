@@ -7,6 +7,7 @@
 //! | `options` | options that verbs have in common: which net, which interface, for how long |
 //! | `values` | values typed by people: times, addresses, devices |
 //! | `failure`, `usage` | one-line errors and exit statuses |
+//! | `logging` | what a host process has to say |
 //! | `output` | standard output, also when nobody reads it to the end |
 //! | `run` | a program under the shim |
 //! | `doctor` | will a program work under the shim? |
@@ -32,6 +33,7 @@ mod generate;
 mod host;
 mod inject;
 mod link;
+mod logging;
 mod options;
 mod output;
 mod packet_file;

@@ -1,16 +1,23 @@
 //! `memtun host`: it answers, is started by those who need it, and is replaced when it dies or
 //! stops.
 
-use memtun::Net;
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{ask, Command, Question, Start, What};
+use memtun_stack::wire::{u32_at, Messages, Writer};
 use memtun_stack::State;
 use memtun_sys as sys;
-use std::sync::atomic::AtomicUsize;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Duration, Instant};
 
 /// Starts the command as the library does, and counts.
+#[derive(Default)]
 struct Counted(AtomicUsize);
 
 impl Start for Counted {
@@ -37,25 +44,474 @@ fn question(what: What) -> Question {
     }
 }
 
-/// Notes a listener, which is a change of the state.
-fn listen(net: &NetDir, start: &Counted, port: u32) -> Result<(), Errno> {
-    let payload = [1u64.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
-    let question = Question {
-        port,
-        ..question(What::Listen)
-    };
-    ask(net, start, &question, &[&payload], &mut |_| {})
+/// Sets a setting, which is a change of the state.
+fn set(net: &NetDir, start: &dyn Start, key: &str, value: &str) -> Result<(), Errno> {
+    let payload = format!("proc/sys/net/{key}\0{value}");
+    let parts: [&[u8]; 1] = [payload.as_bytes()];
+    ask(net, start, &question(What::Write), &parts, &mut |_| {})
+}
+
+/// Adds an address to the interface of an index, as `ip address add` does. Who does that twice is
+/// told EEXIST.
+fn add_address(net: &NetDir, start: &dyn Start, index: u32, last: [u8; 2]) -> Result<(), Errno> {
+    let address = std::net::Ipv4Addr::new(10, 1, last[0], last[1]).into();
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut own = [libc::AF_INET as u8, 32, 0, 0, 0, 0, 0, 0];
+    own[4..].copy_from_slice(&index.to_ne_bytes());
+    let mut to = Writer::default();
+    to.message(libc::RTM_NEWADDR, flags as u16, 1, 0)
+        .raw(&own)
+        .ip(libc::IFA_LOCAL, address)
+        .ip(libc::IFA_ADDRESS, address);
+    let mut answer = Err(Errno(libc::EPROTO));
+    let what = question(What::Netlink);
+    ask(net, start, &what, &[to.bytes()], &mut |packet| {
+        for message in Messages(packet) {
+            answer = match u32_at(message.body, 0) {
+                Some(0) => Ok(()),
+                errno => Err(Errno(-(errno.unwrap_or(0) as i32))),
+            };
+        }
+    })?;
+    answer
+}
+
+/// Makes a persistent interface, and returns its index.
+fn interface(net: &Net, name: &str) -> u32 {
+    let system = MemoryIoSystem::new(net);
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let fd = system.open("/dev/net/tun", libc::O_RDWR, 0).expect("open");
+    let flags = uapi::IFF_TUN | uapi::IFF_NO_PI;
+    system
+        .ioctl(fd, uapi::TUNSETIFF, &ifreq(name, flags))
+        .expect("made");
+    system
+        .ioctl(fd, uapi::TUNSETPERSIST, &1i32.to_ne_bytes())
+        .expect("stays");
+    system.close(fd).expect("closed");
+    net.wait_interface(name).expect("there").index()
+}
+
+/// Returns the value that everybody reads.
+fn get(net: &NetDir, key: &str) -> Option<String> {
+    let state = State::load(net).expect("readable")?;
+    let found = state.sysctls.iter().find(|s| s.path == key.as_bytes())?;
+    Some(String::from_utf8_lossy(&found.value).into_owned())
+}
+
+/// Returns the host processes of a net.
+fn hosts(net: &Path) -> Vec<i32> {
+    let net = net.as_os_str().as_encoded_bytes();
+    let all = std::fs::read_dir("/proc").expect("/proc");
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|b| *b == 0);
+        words.next() == Some(b"memtun")
+            && words.next() == Some(b"host")
+            && words.any(|word| word == net)
+    })
+    .collect()
+}
+
+fn kill(pid: i32, signal: i32) {
+    // SAFETY: the process is one that this test has started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "never: {what}");
+        sys::nap(Duration::from_millis(5));
+    }
+}
+
+/// Sets the flag when it is dropped, by a panic as well.
+struct Over<'f>(&'f AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Removes a net, and waits until its host process has gone with it.
+fn end(net: Net) {
+    let path = net.path().to_owned();
+    net.remove().expect("removed");
+    until("the host process goes with its net", || {
+        hosts(&path).is_empty()
+    });
+    assert!(!path.exists(), "something was made in it again");
 }
 
 #[test]
 fn who_asks_starts_it_and_it_answers() {
     let net = Net::temporary().expect("net");
-    let start = Counted(AtomicUsize::new(0));
+    let start = Counted::default();
     for _ in 0..100 {
         let links = question(What::Links);
         assert_eq!(ask(net.dir(), &start, &links, &[], &mut |_| {}), Ok(()));
     }
     assert_eq!(start.0.load(SeqCst), 1, "it was started once");
-    assert!(State::load(net.dir()).expect("readable").is_some());
-    assert_eq!(listen(net.dir(), &start, 7), Ok(()));
+    assert_eq!(set(net.dir(), &start, "ipv4/ip_forward", "1"), Ok(()));
+    let forwarding = get(net.dir(), "ipv4/conf/all/forwarding");
+    assert_eq!(forwarding.as_deref(), Some("1"), "it is the same number");
+    let [pid] = hosts(net.path())[..] else {
+        panic!("one host process");
+    };
+    let fds: Vec<_> = (0..3)
+        .map(|fd| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).expect("open"))
+        .collect();
+    assert!(fds.iter().all(|to| to == Path::new("/dev/null")), "{fds:?}");
+    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).expect("cwd");
+    assert_eq!(cwd, Path::new("/"));
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .expect("fields")
+        .split(' ')
+        .collect();
+    let (parent, session, terminal) = (fields[2], fields[4], fields[5]);
+    assert_ne!(parent, process::id().to_string(), "not a child of ours");
+    assert_ne!(session, "0");
+    assert_eq!(terminal, "0", "no controlling terminal");
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).expect("environ");
+    assert_eq!(environ, b"MEMTUN_HOST=\0");
+    end(net);
+}
+
+#[test]
+fn of_twenty_that_are_started_at_once_one_stays() {
+    for _ in 0..5 {
+        let net = Net::temporary().expect("net");
+        let starts = Counted::default();
+        let barrier = std::sync::Barrier::new(20);
+        std::thread::scope(|scope| {
+            for i in 0..20 {
+                let (net, starts, barrier) = (net.dir(), &starts, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    assert_eq!(set(net, starts, &format!("key{i}"), "1"), Ok(()));
+                });
+            }
+        });
+        for i in 0..20 {
+            assert_eq!(get(net.dir(), &format!("key{i}")).as_deref(), Some("1"));
+        }
+        until("one is left", || hosts(net.path()).len() == 1);
+        end(net);
+    }
+}
+
+#[test]
+fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
+    let net = Net::temporary().expect("net");
+    let index = interface(&net, "tun0");
+    let (start, over) = (Counted::default(), AtomicBool::new(false));
+    let kills = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seed = sys::random();
+            while !over.load(SeqCst) {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                sys::nap(Duration::from_micros(seed >> 32 & 0xffff));
+                for pid in hosts(net.path()) {
+                    kill(pid, libc::SIGKILL);
+                    kills.fetch_add(1, SeqCst);
+                }
+            }
+        });
+        let _over = Over(&over);
+        let begin = Instant::now();
+        let mut rounds = 0u16;
+        while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
+            let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
+            assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            let value = rounds.to_string();
+            let key = format!("key{}", rounds % 7);
+            assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
+            assert_eq!(get(net.dir(), &key), Some(value));
+            let state = State::load(net.dir()).expect("readable").expect("there");
+            assert_eq!(state.addresses.len(), usize::from(rounds) + 1);
+            rounds += 1;
+        }
+        assert!(rounds >= 100, "{rounds} rounds");
+    });
+    let killed = kills.load(SeqCst);
+    assert!(killed >= 100, "{killed} kills");
+    // Whoever was killed in the middle of a start leaves nothing that is not removed.
+    assert_eq!(set(net.dir(), &start, "last", "1"), Ok(()));
+    end(net);
+}
+
+#[test]
+fn one_that_is_stopped_is_replaced_and_answers_nobody_any_more() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let [first] = hosts(net.path())[..] else {
+        panic!("one host process");
+    };
+    kill(first, libc::SIGSTOP);
+    let begin = Instant::now();
+    assert_eq!(set(net.dir(), &start, "b", "2"), Ok(()));
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    kill(first, libc::SIGCONT);
+    until("the first one ends", || !hosts(net.path()).contains(&first));
+    assert_eq!(set(net.dir(), &start, "c", "3"), Ok(()));
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(get(net.dir(), key).as_deref(), Some(value));
+    }
+    end(net);
+}
+
+#[test]
+fn one_that_is_idle_ends_and_the_next_goes_on() {
+    let net = Net::temporary().expect("net");
+    let command = env!("CARGO_BIN_EXE_memtun");
+    let status = |idle: &str| {
+        let mut host = process::Command::new(command);
+        host.args(["host", "--idle", idle, "--net"]).arg(net.path());
+        host.spawn().expect("started")
+    };
+    let mut first = status("0");
+    let start = Counted::default();
+    until("it listens", || net.dir().host_epoch.load(SeqCst) != 0);
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    assert!(first.wait().expect("waited").success());
+    assert_eq!(start.0.load(SeqCst), 0);
+    assert_eq!(get(net.dir(), "a").as_deref(), Some("1"), "it stays known");
+    assert_eq!(set(net.dir(), &start, "b", "2"), Ok(()));
+    assert_eq!(start.0.load(SeqCst), 1);
+    assert_eq!(get(net.dir(), "a").as_deref(), Some("1"));
+    let second = status("forever").wait_with_output().expect("waited");
+    assert_eq!(second.status.code(), Some(1), "there is one already");
+    end(net);
+}
+
+#[test]
+fn a_private_net_without_members_goes_with_it() {
+    let mut run = process::Command::new(env!("CARGO_BIN_EXE_memtun"));
+    run.args(["run", "sh", "-c", "echo $MEMTUN_NET; kill -9 $PPID"]);
+    let run = run.output().expect("started");
+    let path = String::from_utf8_lossy(&run.stdout).trim_end().to_owned();
+    let net = match Net::open(&path) {
+        Ok(net) => net,
+        // The program itself was the last member, and removed the net.
+        Err(_) => return assert!(!Path::new(&path).exists()),
+    };
+    assert_eq!(set(net.dir(), &Counted::default(), "a", "1"), Ok(()));
+    until("the net is gone", || !Path::new(&path).exists());
+    until("the host process is gone", || {
+        hosts(Path::new(&path)).is_empty()
+    });
+}
+
+#[test]
+fn nobody_keeps_others_from_being_answered() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let pids = hosts(net.path());
+    let connect = || {
+        let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
+        let name = NetDir::host_socket(net.dir().host_epoch.load(SeqCst))?;
+        let path = [net.dir().path(), b"/", name.bytes()].concat();
+        sys::connect_path(socket.as_fd(), &path).map(|()| socket)
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut open = Vec::new();
+            let mut seed = 1u64;
+            while !over.load(SeqCst) {
+                let Ok(socket) = connect() else {
+                    open.truncate(open.len() / 2);
+                    continue;
+                };
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                let garbage: Vec<u8> = (0..seed >> 33 & 0xff)
+                    .map(|i| (seed >> i % 56) as u8)
+                    .collect();
+                let links = question(What::Links).to_bytes();
+                let _ = match seed >> 60 {
+                    0..=3 => sys::send(socket.as_fd(), &[&garbage]),
+                    4..=7 => sys::send(socket.as_fd(), &[&links, &garbage]),
+                    8..=11 => sys::send(socket.as_fd(), &[&links]),
+                    _ => Ok(0),
+                };
+                open.push(socket);
+                if open.len() > 500 {
+                    open.clear();
+                }
+            }
+        });
+        let _over = Over(&over);
+        for i in 0..300 {
+            let begin = Instant::now();
+            assert_eq!(set(net.dir(), &start, "a", &i.to_string()), Ok(()));
+            assert!(begin.elapsed() < Duration::from_secs(2), "round {i}");
+        }
+    });
+    assert_eq!(hosts(net.path()), pids, "it is still the same");
+    end(net);
+}
+
+/// Runs a test of this file again in another process, which `wrap` surrounds.
+fn inside(test: &str, wrap: &[&str]) -> bool {
+    if std::env::var_os("INSIDE").is_some() {
+        return true;
+    }
+    let own = std::env::current_exe().expect("own path");
+    let mut command = process::Command::new(wrap[0]);
+    command.args(&wrap[1..]).arg(own);
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env("INSIDE", "1");
+    let done = command.output().expect("started");
+    let text = String::from_utf8_lossy(&done.stdout);
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        done.status.success() && text.contains("1 passed"),
+        "{text}{errors}"
+    );
+    false
+}
+
+#[test]
+fn a_full_disk_is_an_errno_and_loses_nothing() {
+    let name = "a_full_disk_is_an_errno_and_loses_nothing";
+    let script =
+        "mkdir -p /tmp/small && mount -t tmpfs -o size=100k small /tmp/small && exec \"$@\"";
+    let script = script.replace("/tmp/small", &format!("/tmp/small-{}", process::id()));
+    if !inside(name, &["unshare", "-Urm", "sh", "-c", &script, "sh"]) {
+        let _ = std::fs::remove_dir(format!("/tmp/small-{}", process::id()));
+        return;
+    }
+    let all = std::fs::read_to_string("/proc/mounts").expect("mounts");
+    let small = all.lines().find_map(|l| l.strip_prefix("small "));
+    let base = small.and_then(|l| l.split(' ').next()).expect("mounted");
+    let path = Path::new(base).join("net");
+    let net = Net::create(&path).expect("net");
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let full = Path::new(base).join("full");
+    let mut file = std::fs::File::create(&full).expect("file");
+    while file.write_all(&[0; 1024]).is_ok() {}
+    drop(file);
+    // What fits into the pages of the old file would still fit.
+    let long = "x".repeat(200);
+    let mut refused = None;
+    for i in 0..100 {
+        if let Err(e) = set(net.dir(), &start, &format!("key{i}"), &long) {
+            refused = Some((i, e));
+            break;
+        }
+    }
+    let (at, e) = refused.expect("there is no room");
+    assert_eq!(e, Errno(libc::ENOSPC));
+    assert_eq!(get(net.dir(), "a").as_deref(), Some("1"));
+    assert_eq!(get(net.dir(), &format!("key{at}")), None);
+    // A host process that begins without room says why.
+    for pid in hosts(&path) {
+        kill(pid, libc::SIGKILL);
+    }
+    until("it is gone", || hosts(&path).is_empty());
+    assert_eq!(
+        set(net.dir(), &start, "b", "2"),
+        Err(Errno(libc::ENOSPC)),
+        "nobody could begin"
+    );
+    assert_eq!(get(net.dir(), "a").as_deref(), Some("1"));
+    std::fs::remove_file(&full).expect("removed");
+    assert_eq!(set(net.dir(), &start, "b", "2"), Ok(()));
+    assert_eq!(get(net.dir(), "a").as_deref(), Some("1"));
+    end(net);
+}
+
+#[test]
+fn without_a_descriptor_to_spare_it_is_asked_and_started_all_the_same() {
+    let name = "without_a_descriptor_to_spare_it_is_asked_and_started_all_the_same";
+    if !inside(name, &["sh", "-c", "ulimit -Sn 64; exec \"$@\"", "sh"]) {
+        return;
+    }
+    let net = Net::temporary().expect("net");
+    let mut all = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        all.push(file);
+    }
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    drop(all);
+    end(net);
+}
+
+#[test]
+fn where_no_process_may_be_made_the_asker_is_told() {
+    let name = "where_no_process_may_be_made_the_asker_is_told";
+    // Nobody's limit counts the processes of a user who has no other ones.
+    let user = [
+        "setpriv",
+        "--reuid=64999",
+        "--regid=64999",
+        "--clear-groups",
+    ];
+    if sys::effective_uid() != 0 && std::env::var_os("INSIDE").is_none() {
+        return;
+    }
+    if !inside(name, &user) {
+        return;
+    }
+    let net = Net::temporary().expect("net");
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit is a local of this function.
+    unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &none) };
+    let start = Counted::default();
+    assert_eq!(
+        set(net.dir(), &start, "a", "1"),
+        Err(Errno(libc::EAGAIN)),
+        "clone(2) says so"
+    );
+    net.remove().expect("removed");
+}
+
+#[test]
+fn another_user_cannot_ask() {
+    const PERL: &str = "/usr/bin/perl";
+    if sys::effective_uid() != 0 || !Path::new(PERL).exists() {
+        return;
+    }
+    let net = Net::temporary().expect("net");
+    assert_eq!(set(net.dir(), &Counted::default(), "a", "1"), Ok(()));
+    let name = NetDir::host_socket(net.dir().host_epoch.load(SeqCst)).expect("name");
+    let socket = format!(
+        "{}/{}",
+        net.path().display(),
+        String::from_utf8_lossy(name.bytes())
+    );
+    // Even where the directory and the socket let everybody in.
+    for path in [net.path(), Path::new(&socket)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(path, mode).expect("mode");
+    }
+    let script = format!(
+        "use Socket; socket(S, AF_UNIX, SOCK_SEQPACKET, 0); connect(S, sockaddr_un('{socket}')) or die; \
+         syswrite(S, \"x\" x 40); $n = sysread(S, $b, 100); print defined $n ? $n : $!"
+    );
+    let mut perl = process::Command::new("setpriv");
+    let user = ["--reuid=64998", "--regid=64998", "--clear-groups"];
+    perl.args(user).args([PERL, "-e", &script]);
+    let out = perl.output().expect("started");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let closed = ["0", "Connection reset by peer", "Broken pipe"];
+    assert!(closed.contains(&text.as_str()), "{text}{out:?}");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(net.path(), mode).expect("mode");
+    end(net);
 }

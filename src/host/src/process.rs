@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// was killed, and for listeners that are gone. None of that wakes anybody.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How soon what is due is tried again.
+const AGAIN: Duration = Duration::from_millis(5);
+
 /// How many connections wait to be accepted.
 const BACKLOG: i32 = 128;
 
@@ -131,6 +134,7 @@ impl Host {
         let Ok(owner) = owner else {
             return Ended::Gone;
         };
+        let epoch = self.epoch;
         let known = !self.state.links.is_empty() || !self.state.listeners.is_empty();
         let run = Run {
             net,
@@ -149,6 +153,9 @@ impl Host {
             over.store(true, SeqCst);
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
+            if net.is_gone() {
+                net.clear_after_host(epoch);
+            }
             ended
         })
     }
@@ -240,7 +247,8 @@ impl Run<'_> {
     fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
         let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));
-        let timer = self.service.next_timer();
+        // What is due and cannot be carried out now must not keep the processor busy.
+        let timer = self.service.next_timer().map(|time| time.max(AGAIN));
         [tick, timer].into_iter().flatten().min()
     }
 

@@ -10,7 +10,6 @@ use crate::world::{Event, Machine, World};
 use crate::{ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_stack::address::FOREVER;
 use memtun_stack::ask::{Answer, Question, What, LONGEST};
 use memtun_stack::state::{Answered, Listener, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
@@ -37,6 +36,8 @@ pub struct Service<'n> {
     /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
+    /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
+    due: Option<u32>,
 }
 
 impl<'n> Service<'n> {
@@ -49,6 +50,7 @@ impl<'n> Service<'n> {
             state,
             machine: None,
             teller: None,
+            due: None,
         }
     }
 
@@ -76,20 +78,10 @@ impl<'n> Service<'n> {
         self.machine.as_ref().map(Reader::hears)
     }
 
-    /// Returns how long it is until a lifetime ends.
+    /// Returns how long it is until something becomes due by itself, such as the end of a lifetime.
     pub fn next_timer(&self) -> Option<Duration> {
-        let now = now();
-        let times = self.state.addresses.iter().flat_map(|address| {
-            [address.preferred, address.valid].map(|seconds| (address.updated, seconds))
-        });
-        let left = times.filter(|(_, seconds)| *seconds != FOREVER);
-        let left = left.filter_map(|(begin, seconds)| {
-            let passed = now.wrapping_sub(begin);
-            // One that has passed has had its consequences.
-            seconds.saturating_mul(100).checked_sub(passed)
-        });
-        left.min()
-            .map(|hundredths| Duration::from_millis(u64::from(hundredths) * 10))
+        let left = self.due?.wrapping_sub(now()) as i32;
+        Some(Duration::from_millis(left.max(0) as u64 * 10))
     }
 
     /// Answers a question. The change has been published, and listeners have been told of it.
@@ -99,6 +91,7 @@ impl<'n> Service<'n> {
     /// [`Replaced`] says that the question must not be answered, so that it is put again.
     pub fn answer(&mut self, question: &Question, payload: &[u8]) -> Result<Packets, Replaced> {
         self.open();
+        log::debug!("process {} asks: {:?}", question.pid, question.what);
         if let Some(packets) = self.remembered(question.id) {
             return self.turn().map(|()| packets);
         }
@@ -199,7 +192,7 @@ impl<'n> Service<'n> {
     /// Compares the links with what was known of them. Returns what listeners are told.
     fn look(&mut self) -> Result<Vec<Event>, Errno> {
         let mut events = self.heard();
-        let ((), told) = self.with_world(0, engine::link::look)?;
+        let ((), told) = self.with_world(0, bring_up_to_date)?;
         events.extend(told);
         Ok(events)
     }
@@ -212,11 +205,10 @@ impl<'n> Service<'n> {
     ) -> Result<(Packets, Vec<Event>), Errno> {
         match question.what {
             What::Listen => self.listen(question.port, payload)?,
-            What::Write => return Err(Errno(libc::ENOSYS)),
-            What::Netlink | What::Ioctl | What::Links => {}
+            What::Netlink | What::Ioctl | What::Write | What::Links => {}
         }
         let ((packets, changed), events) = self.with_world(question.port, |world| {
-            engine::link::look(world)?;
+            bring_up_to_date(world)?;
             let before = world.state.clone();
             let packets = answer(world, question, payload)?;
             Ok((packets, *world.state != before))
@@ -291,6 +283,7 @@ impl<'n> Service<'n> {
             sequence: 0,
         };
         let done = run(&mut world);
+        self.due = engine::address::next_expiry(&world);
         let (machine, events) = (world.machine, world.events);
         if let Some(reader) = &mut self.machine {
             reader.put_back(machine, !self.state.hidden.is_empty());
@@ -326,6 +319,13 @@ impl<'n> Service<'n> {
     }
 }
 
+/// Takes into account what the links are now, and what has become due.
+fn bring_up_to_date(world: &mut World<'_>) -> Result<(), Errno> {
+    engine::link::look(world)?;
+    engine::address::expire(world);
+    Ok(())
+}
+
 /// Answers a question about links that have been looked at.
 fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<Packets, Errno> {
     match question.what {
@@ -356,7 +356,14 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             let errno = done.err().map_or(0, |failure| failure.errno.0);
             Ok(vec![packet(question, errno, false, &argument)])
         }
-        What::Links | What::Listen | What::Write => Ok(vec![packet(question, 0, false, &[])]),
+        What::Write => {
+            let end = payload.iter().position(|b| *b == 0);
+            let (path, value) = payload.split_at(end.ok_or(Errno(libc::EINVAL))?);
+            let done = engine::write::write(world, path, &value[1..]);
+            let errno = done.err().map_or(0, |failure| failure.errno.0);
+            Ok(vec![packet(question, errno, false, &[])])
+        }
+        What::Links | What::Listen => Ok(vec![packet(question, 0, false, &[])]),
     }
 }
 

@@ -3,14 +3,9 @@
 
 mod support;
 
-use memtun_host::engine::address;
-use memtun_host::netlink::{answer, Asker};
-use memtun_host::world::Machine;
-use memtun_host::World;
-use memtun_stack::ask::option;
 use memtun_stack::wire::{Attributes, Messages, Writer};
-use memtun_stack::State;
-use support::devices::{Fake, LO, TAP, TUN};
+use support::devices::{LO, TAP, TUN};
+use support::engine::{state, Engine};
 use support::kernel::{until, Kernel};
 use support::requests::{self, Random};
 
@@ -18,80 +13,6 @@ use support::requests::{self, Random};
 #[test]
 fn child() {
     support::kernel::serve();
-}
-
-/// The engine's side.
-struct Engine {
-    state: State,
-    fake: Fake,
-    events: Vec<Vec<u8>>,
-    asker: Asker,
-}
-
-impl Engine {
-    fn new(port: u32) -> Engine {
-        Engine {
-            state: State::default(),
-            fake: Fake::new(),
-            events: Vec::new(),
-            asker: Asker {
-                port,
-                options: option::EXT_ACK,
-                uid: 0,
-            },
-        }
-    }
-
-    fn with<T>(&mut self, act: impl FnOnce(&mut World<'_>, Asker) -> T) -> T {
-        let links = self.fake.links.clone();
-        let mut world = World {
-            state: &mut self.state,
-            links,
-            machine: Machine::default(),
-            devices: &mut self.fake,
-            events: Vec::new(),
-            now: 100_000,
-            port: 0,
-            sequence: 0,
-        };
-        let result = act(&mut world, self.asker);
-        let events = world.events.into_iter().map(|event| event.message);
-        self.events.extend(events);
-        result
-    }
-
-    fn send(&mut self, request: &[u8], strict: bool) -> Vec<Vec<u8>> {
-        self.asker.options = option::EXT_ACK | if strict { option::STRICT } else { 0 };
-        self.with(|world, asker| answer(world, asker, request))
-    }
-
-    /// Changes the flags or the mtu of a link, with all that follows.
-    fn set_link(&mut self, index: u32, up: Option<bool>, mtu: Option<u32>) {
-        let links = &mut self.fake.links;
-        let link = links
-            .iter_mut()
-            .find(|link| link.extra.index == index)
-            .expect("a link");
-        let was_up = link.is_up();
-        let before = link.extra.mtu;
-        let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
-        match up {
-            Some(true) => link.extra.flags |= running,
-            Some(false) => link.extra.flags &= !running,
-            None => {}
-        }
-        link.extra.mtu = mtu.unwrap_or(before);
-        self.with(|world, _| {
-            if mtu.is_some_and(|mtu| mtu != before) {
-                address::mtu_has_changed(world, index, before);
-            }
-            match up {
-                Some(true) if !was_up => address::link_is_up(world, index),
-                Some(false) if was_up => address::link_is_down(world, index),
-                _ => {}
-            }
-        });
-    }
 }
 
 fn set_link_request(index: u32, up: Option<bool>, mtu: Option<u32>) -> Vec<u8> {
@@ -120,6 +41,12 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                 libc::RTM_NEWADDR | libc::RTM_DELADDR => (8, libc::IFA_CACHEINFO),
                 libc::RTM_NEWROUTE | libc::RTM_DELROUTE => (12, libc::RTA_CACHEINFO),
                 _ if events => continue,
+                // The kernel changes the flags of a request of a multipath route in place.
+                2 => {
+                    bytes[26..28].fill(0);
+                    result.push(bytes);
+                    continue;
+                }
                 _ => {
                     result.push(bytes);
                     continue;
@@ -146,7 +73,7 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
                             let rounded = if left == u32::MAX {
                                 left
                             } else {
-                                (left + 9) / 10
+                                left.div_ceil(10)
                             };
                             bytes[at..at + 4].copy_from_slice(&rounded.to_ne_bytes());
                         }
@@ -157,31 +84,6 @@ fn normal(datagrams: &[Vec<u8>], events: bool) -> Vec<Vec<u8>> {
         }
     }
     result
-}
-
-/// Says what the engine has.
-fn state(engine: &Engine) -> String {
-    let mut text = String::new();
-    for link in &engine.fake.links {
-        text += &format!(
-            "link {} flags {:x} mtu {}\n",
-            link.extra.index, link.extra.flags, link.extra.mtu
-        );
-    }
-    for a in &engine.state.addresses {
-        text += &format!(
-            "address {} {}/{} peer {} scope {} flags {:x}\n",
-            a.index, a.local, a.prefix, a.peer, a.scope, a.flags
-        );
-    }
-    for r in &engine.state.routes {
-        text += &format!(
-            "route {}/{} table {} kind {} scope {} tos {} priority {} protocol {} source {:?} flags {:x} {:?}\n",
-            r.to, r.prefix, r.table, r.kind, r.scope, r.tos, r.priority, r.protocol, r.source, r.flags,
-            r.hops.iter().map(|h| (h.index, h.gateway, h.flags, h.weight)).collect::<Vec<_>>()
-        );
-    }
-    text
 }
 
 fn show(messages: &[Vec<u8>]) -> String {
@@ -230,9 +132,11 @@ fn compare(kernel: &mut Kernel, engine: &mut Engine, what: &str) {
         );
         assert!(
             theirs == ours,
-            "{what}\nkernel:\n{}engine:\n{}",
+            "{what}\nkernel:\n{}engine:\n{}{}events:\n{}",
             show(&theirs),
-            show(&ours)
+            show(&ours),
+            state(engine),
+            show(&engine.events)
         );
     }
     let ours = normal(&std::mem::take(&mut engine.events), true);
@@ -258,6 +162,7 @@ fn run(seed: u64, steps: u32) {
     compare(&mut kernel, &mut engine, "the beginning");
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for step in 0..steps {
+        let mut strict = false;
         let request = match random.below(20) {
             0 => {
                 let index = random.of(&[TUN, TAP]);
@@ -270,14 +175,42 @@ fn run(seed: u64, steps: u32) {
                 engine.set_link(TAP, None, Some(mtu));
                 set_link_request(TAP, None, Some(mtu))
             }
-            0..=8 => requests::address(&mut random),
+            2 | 3 if random.one_in(2) => {
+                let (family, request, argument) = requests::ioctl(&mut random);
+                let what = format!("seed {seed} step {step}: {request:x} {family} {argument:x?}");
+                let theirs = kernel.ioctl(family, request, &argument);
+                let ours = engine.ioctl(family, request, &argument);
+                assert!(
+                    theirs == ours,
+                    "{what}: kernel {theirs:x?} engine {ours:x?}\n{}",
+                    state(&engine)
+                );
+                compare(&mut kernel, &mut engine, &what);
+                engine.now += 1;
+                continue;
+            }
+            4 if random.one_in(2) => {
+                strict = true;
+                requests::filtered(&mut random)
+            }
+            1..=8 => requests::address(&mut random),
             9..=15 => requests::route(&mut random),
-            _ => requests::lookup(&mut random),
+            _ => {
+                strict = random.one_in(2);
+                requests::lookup(&mut random)
+            }
         };
-        let what = format!("seed {seed} step {step}: {}", show(&[request.clone()]));
-        let theirs = normal(&send(&mut kernel, &request, false), false);
+        // Among several next hops the kernel chooses by a number that is secret.
+        if request[4] == libc::RTM_GETROUTE as u8 && request[6] & 1 != 0 && engine.has_multipath() {
+            continue;
+        }
+        let what = format!(
+            "seed {seed} step {step}: {}",
+            show(std::slice::from_ref(&request))
+        );
+        let theirs = normal(&send(&mut kernel, &request, strict), false);
         if request[4] != 16 {
-            let ours = normal(&engine.send(&request, false), false);
+            let ours = normal(&engine.send(&request, strict), false);
             assert!(
                 theirs == ours,
                 "answer to {what}\nkernel:\n{}engine:\n{}{}",
@@ -287,6 +220,7 @@ fn run(seed: u64, steps: u32) {
             );
         }
         compare(&mut kernel, &mut engine, &what);
+        engine.now += 1;
     }
 }
 

@@ -1,343 +1,390 @@
-//! Links, rules and neighbours of a net in memory: what single requests answer, what listeners are
-//! told, and that no bytes whatever make the host stop.
+//! Addresses and routes as values: what follows from what, at which time.
 
-mod fake;
+mod support;
 
-use fake::{ifinfo, request, Net};
-use memtun_abi::Name;
+use memtun_host::engine::address::{self, v4, v6};
+use memtun_host::engine::route::lookup::{self, Flow};
+use memtun_host::engine::route::Cause;
+use memtun_host::netlink;
 use memtun_host::world::Own;
-use memtun_stack::ask::option;
-use memtun_stack::wire::{u16_at, u32_at, Attributes, Messages, Writer};
-use memtun_stack::{Link, State};
+use memtun_stack::address::Head;
+use memtun_stack::wire::{Messages, Writer};
+use memtun_stack::{Address, State};
 use proptest::prelude::*;
+use support::devices::{LO, MAC, TAP, TUN};
+use support::engine::Engine;
+use support::requests::{self, ip, Random};
 
-const ACK: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-const DUMP: i32 = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
-
-/// Returns the errno of the last message, which is an acknowledgement.
-fn errno(answers: &[Vec<u8>]) -> i32 {
-    let last = answers.last().expect("an answer");
-    assert_eq!(u16_at(last, 4), Some(libc::NLMSG_ERROR as u16));
-    -(u32_at(last, 16).unwrap() as i32)
-}
-
-/// Returns the sentence of an extended acknowledgement that repeats the request.
-fn sentence(answer: &[u8]) -> String {
-    let length = u32_at(answer, 20).unwrap() as usize;
-    let flags = u16_at(answer, 6).unwrap();
-    assert!(flags & 0x200 != 0, "no attributes: {answer:?}");
-    let from = if flags & 0x100 != 0 { 36 } else { 20 + length };
-    let mut all = Attributes::between(answer, from, answer.len());
-    let text = all.find(|a| a.kind == 1).expect("a sentence");
-    String::from_utf8_lossy(text.string()).into_owned()
-}
-
-fn set(net: &mut Net, index: i32, fill: impl FnOnce(&mut Writer)) -> Vec<Vec<u8>> {
-    net.ask(&request(
-        libc::RTM_NEWLINK,
-        ACK,
-        &ifinfo(0, index, 0, 0),
-        fill,
-    ))
-}
-
-/// Returns group, type and ifi_change of what listeners were told about links.
-fn told(net: &mut Net) -> Vec<(u16, u32)> {
-    let events = std::mem::take(&mut net.events);
-    let links = events.iter().filter(|event| event.group == 1);
-    links
-        .map(|event| {
-            let message = &event.message;
-            (u16_at(message, 4).unwrap(), u32_at(message, 28).unwrap())
-        })
+fn addresses(engine: &Engine, index: u32) -> Vec<String> {
+    let own = engine.state.addresses.iter().filter(|a| a.index == index);
+    own.map(|a| format!("{}/{} {:x}", a.local, a.prefix, a.flags))
         .collect()
 }
 
-#[test]
-fn listeners_hear_of_a_link_from_its_beginning_to_its_end() {
-    let mut net = Net::new();
-    net.with(memtun_host::engine::link::look).unwrap();
-    let (new, gone) = (libc::RTM_NEWLINK, libc::RTM_DELLINK);
-    assert_eq!(told(&mut net), [(new, u32::MAX), (new, u32::MAX)]);
+fn routes(engine: &Engine, v4: bool) -> Vec<String> {
+    let own = engine.state.routes.iter().filter(|r| r.is_v4() == v4);
+    own.map(|r| format!("{} {}/{} dev {}", r.table, r.to, r.prefix, r.hops[0].index))
+        .collect()
+}
 
-    // Somebody changes it in shared memory.
-    net.fake.links[0].extra.flags |= libc::IFF_UP as u32;
-    net.fake.links[0].extra.mtu = 1400;
-    net.with(memtun_host::engine::link::look).unwrap();
-    assert_eq!(told(&mut net), [(new, 0), (new, libc::IFF_UP as u32)]);
-    net.with(memtun_host::engine::link::look).unwrap();
-    assert_eq!(told(&mut net), []);
+fn add_v4(engine: &mut Engine, index: u32, text: &str, prefix: u8) {
+    engine.with(|world, _| {
+        let name = world.link(index).expect("a link").extra.name;
+        let std::net::IpAddr::V4(local) = ip(text) else {
+            panic!("{text}");
+        };
+        let address = v4::plain(index, local, prefix, name, world.now);
+        v4::insert(world, address, Cause::default()).expect(text);
+    });
+}
 
-    net.fake.links.remove(0);
-    net.with(memtun_host::engine::link::look).unwrap();
-    let down = libc::IFF_UP as u32;
-    assert_eq!(told(&mut net), [(new, down), (gone, u32::MAX)]);
-    assert!(net.state.links.iter().all(|extra| extra.index != 2));
+fn add_v6(engine: &mut Engine, index: u32, wanted: v6::Wanted) {
+    engine.with(|world, _| v6::add(world, index, &wanted).expect("an address"));
+}
+
+fn wanted(text: &str, prefix: u8) -> v6::Wanted {
+    match ip(text) {
+        std::net::IpAddr::V6(local) => v6::Wanted::permanent(local, prefix),
+        std::net::IpAddr::V4(_) => panic!("{text}"),
+    }
 }
 
 #[test]
-fn a_carrier_that_was_lost_makes_the_state_of_operation_known() {
-    let mut net = Net::new();
-    let up = ifinfo(0, 2, 1, 1);
-    assert_eq!(errno(&net.ask(&request(16, ACK, &up, |_| ()))), 0);
-    let state = |net: &mut Net| {
-        let one = request(18, libc::NLM_F_REQUEST, &ifinfo(0, 2, 0, 0), |_| ());
-        let answers = net.ask(&one);
-        let all = Attributes::between(&answers[0], 32, answers[0].len());
-        let value = |kind| all.get(kind).unwrap().value[0];
-        (value(libc::IFLA_OPERSTATE), value(47), value(48))
-    };
-    assert_eq!(state(&mut net), (0, 0, 0));
-    set(&mut net, 2, |to| {
-        to.u8(33, 0);
-    });
-    assert_eq!(state(&mut net), (2, 0, 1));
-    set(&mut net, 2, |to| {
-        to.u8(33, 1);
-    });
-    assert_eq!(state(&mut net), (6, 1, 1));
-}
-
-#[test]
-fn what_is_changed_on_a_link_of_the_machines_stays_in_the_net() {
-    let mut net = Net::new();
-    let mut link = fake::interface(9, "eth0", memtun_abi::uapi::IFF_TAP);
-    link.driver = None;
-    let mut to = Writer::default();
-    to.message(libc::RTM_NEWLINK, 0, 0, 0)
-        .raw(&ifinfo(0, 9, 0x11043, 0))
-        .string(libc::IFLA_IFNAME, b"eth0")
-        .u32(libc::IFLA_MTU, 1500)
-        .u8(33, 1);
-    net.machine.links.push(Own::<Link> {
-        item: link,
-        message: to.take(),
-    });
-    let answers = set(&mut net, 9, |to| {
-        to.u32(libc::IFLA_MTU, 1300)
-            .string(libc::IFLA_IFNAME, b"wan");
-    });
-    assert_eq!(errno(&answers), 0);
-    let kept = net.state.links.iter().find(|extra| extra.index == 9);
-    assert_eq!(kept.unwrap().mtu, 1300);
-    let one = request(18, libc::NLM_F_REQUEST, &ifinfo(0, 9, 0, 0), |_| ());
-    let answers = net.ask(&one);
-    let all = Attributes::between(&answers[0], 32, answers[0].len());
-    assert_eq!(all.get(libc::IFLA_MTU).unwrap().u32(), Some(1300));
-    assert_eq!(all.get(libc::IFLA_IFNAME).unwrap().string(), b"wan");
-    assert_eq!(all.get(33).unwrap().u8(), Some(1));
-    let named = net.with(|world| {
-        memtun_host::engine::link::look(world).unwrap();
-        world.link_named(b"eth0").is_none() && world.link_named(b"wan").is_some()
-    });
-    assert!(named);
-}
-
-#[test]
-fn refusals_have_the_kernels_sentences() {
-    let mut net = Net::new();
-    let answers = set(&mut net, 2, |to| {
-        to.u32(libc::IFLA_MTU, 67);
-    });
-    assert_eq!(errno(&answers), libc::EINVAL);
-    assert_eq!(sentence(&answers[0]), "mtu less than device minimum");
-    let create = ACK | libc::NLM_F_CREATE;
-    let kind = request(16, create, &ifinfo(0, 0, 0, 0), |to| {
-        let open = to.begin(libc::IFLA_LINKINFO);
-        to.string(1, b"tun");
-        to.end(open);
-    });
-    let answers = net.ask(&kind);
-    assert_eq!(errno(&answers), libc::EOPNOTSUPP);
-    let text = "tun/tap creation via rtnetlink is not supported.";
-    assert_eq!(sentence(&answers[0]), text);
-    // Without the option nothing is said, and with the other one the request is not repeated.
-    net.asker.options = option::CAP_ACK;
-    let answers = net.ask(&kind);
-    assert_eq!(answers[0].len(), 36);
-    assert_eq!(u16_at(&answers[0], 6), Some(0x100));
-}
-
-#[test]
-fn a_net_that_forbids_it_is_not_configured() {
-    let mut net = Net::new();
-    net.fake.denies = true;
-    let answers = set(&mut net, 2, |to| {
-        to.u32(libc::IFLA_MTU, 1400);
-    });
-    assert_eq!(errno(&answers), libc::EPERM);
-    let dump = net.ask(&request(18, DUMP, &ifinfo(0, 0, 0, 0), |_| ()));
-    assert_eq!(Messages(&dump.concat()).count(), 4);
-}
-
-#[test]
-fn whoever_wants_an_echo_gets_it_and_no_event() {
-    let mut net = Net::new();
-    let own = [2, 0, 0, 0, 100, 0, 0, 1, 0, 0, 0, 0];
-    let rule = request(
-        32,
-        ACK | libc::NLM_F_ECHO | libc::NLM_F_CREATE,
-        &own,
-        |_| (),
-    );
-    let answers = net.ask(&rule);
-    assert_eq!(errno(&answers), 0);
-    assert_eq!(u16_at(&answers[0], 4), Some(libc::RTM_NEWRULE));
-    let event = net.events.iter().find(|event| event.group == 8).unwrap();
-    assert_eq!(event.except, net.asker.port);
-    assert_eq!(event.message, answers[0]);
-}
-
-#[test]
-fn messages_without_a_request_are_acknowledged_and_short_ones_ignored() {
-    let mut net = Net::new();
+fn the_loopback_gets_its_addresses_when_it_comes_up() {
+    let mut engine = Engine::new(0);
+    engine.set_link(LO, Some(true), None);
+    assert_eq!(addresses(&engine, LO), ["127.0.0.1/8 80", "::1/128 80"]);
     assert_eq!(
-        errno(&net.ask(&request(16, libc::NLM_F_ACK, &[0; 16], |_| ()))),
-        0
+        routes(&engine, true),
+        [
+            "255 127.0.0.0/8 dev 1",
+            "255 127.0.0.1/32 dev 1",
+            "255 127.255.255.255/32 dev 1"
+        ]
     );
-    assert!(net
-        .ask(&request(18, libc::NLM_F_REQUEST, &[], |_| ()))
-        .is_empty());
-    assert!(net.ask(&[1, 0, 0, 0]).is_empty());
-    let unknown = net.ask(&request(200, libc::NLM_F_REQUEST, &[0; 16], |_| ()));
-    assert_eq!(errno(&unknown), libc::EOPNOTSUPP);
+    assert_eq!(routes(&engine, false), ["255 ::1/128 dev 1"]);
 }
 
 #[test]
-fn the_state_keeps_what_was_changed() {
-    let mut net = Net::new();
-    set(&mut net, 2, |to| {
-        to.u32(libc::IFLA_GROUP, 7)
-            .attribute(libc::IFLA_IFALIAS, b"the tunnel")
-            .u32(40, 1000);
-    });
-    let names = request(108, ACK, &ifinfo(0, 2, 0, 0), |to| {
-        let open = to.begin(52 | 0x8000);
-        to.string(53, b"another-name-of-it");
-        to.end(open);
-    });
-    assert_eq!(errno(&net.ask(&names)), 0);
-    let read = State::from_bytes(&net.state.to_bytes()).unwrap();
-    assert_eq!(read, net.state);
-    let extra = read.links.iter().find(|extra| extra.index == 2).unwrap();
-    assert_eq!((extra.group, extra.gso_max_segs), (7, Some(1000)));
-    assert_eq!(extra.other_names, [b"another-name-of-it".to_vec()]);
-    assert_eq!(extra.name, Name::new(b"tun0").unwrap());
+fn a_tap_has_a_link_local_address_of_its_mac_that_is_tentative_for_a_second() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TAP, Some(true), None);
+    assert_eq!(MAC, [2, 0, 0, 0, 0, 1]);
+    assert_eq!(addresses(&engine, TAP), ["fe80::ff:fe00:1/64 c0"]);
+    assert_eq!(
+        routes(&engine, false),
+        ["254 fe80::/64 dev 3", "255 ff00::/8 dev 3"]
+    );
+    let due = engine
+        .with(|world, _| address::next_expiry(world))
+        .expect("a time");
+    assert!((100..=200).contains(&(due - engine.now)), "{due}");
+    engine.now = due - 1;
+    engine.with(|world, _| address::expire(world));
+    assert_eq!(addresses(&engine, TAP), ["fe80::ff:fe00:1/64 c0"]);
+    engine.now = due;
+    engine.with(|world, _| address::expire(world));
+    assert_eq!(addresses(&engine, TAP), ["fe80::ff:fe00:1/64 80"]);
+    assert!(routes(&engine, false).contains(&"255 fe80::ff:fe00:1/128 dev 3".to_owned()));
+    assert_eq!(engine.with(|world, _| address::next_expiry(world)), None);
 }
 
 #[test]
-fn a_neighbour_lives_as_long_as_its_link_is_up() {
-    let mut net = Net::new();
-    net.ask(&request(16, ACK, &ifinfo(0, 3, 1, 1), |_| ()));
-    let mut own = vec![10, 0, 0, 0];
-    own.extend(3u32.to_ne_bytes());
-    own.extend([0x80, 0, 0, 0]);
-    let new = request(28, ACK | libc::NLM_F_CREATE, &own, |to| {
-        to.attribute(1, &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2])
-            .attribute(2, &[2, 0, 0, 0, 0, 9]);
-    });
-    assert_eq!(errno(&net.ask(&new)), 0);
-    assert_eq!(net.state.neighbours.len(), 1);
-    net.events.clear();
-    net.ask(&request(16, ACK, &ifinfo(0, 3, 0, 1), |_| ()));
-    assert!(net.state.neighbours.is_empty());
-    let gone = net.events.iter().filter(|event| event.group == 3);
-    assert_eq!(gone.count(), 1);
+fn a_tun_has_a_random_link_local_address_at_once_and_the_same_again() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TUN, Some(true), None);
+    let first = addresses(&engine, TUN);
+    assert_eq!(first.len(), 1);
+    assert!(
+        first[0].starts_with("fe80::") && first[0].ends_with("/64 880"),
+        "{first:?}"
+    );
+    engine.set_link(TUN, Some(false), None);
+    assert_eq!(addresses(&engine, TUN), [""; 0]);
+    assert_eq!(routes(&engine, false), [""; 0]);
+    engine.set_link(TUN, Some(true), None);
+    assert_eq!(addresses(&engine, TUN), first);
 }
 
 #[test]
-fn neighbours_by_ioctl() {
-    let mut net = Net::new();
-    let mut arp = [0u8; 68];
-    arp[0] = libc::AF_INET as u8;
-    arp[4..8].copy_from_slice(&[10, 9, 0, 2]);
-    arp[16] = 1;
-    arp[18..24].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
-    arp[32] = 4;
-    arp[52..56].copy_from_slice(b"tap0");
-    let mut ask = |net: &mut Net, request: u32, argument: &mut [u8]| {
-        net.with(|world| {
-            memtun_host::engine::link::look(world).unwrap();
-            let family = libc::AF_INET as u32;
-            let done = memtun_host::ioctl::answer(world, family, request, argument);
-            done.map_err(|failure| failure.errno.0)
+fn the_state_keeps_what_a_detection_and_routes_are_at() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TAP, Some(true), None);
+    add_v4(&mut engine, TAP, "10.0.0.1", 24);
+    let again = State::from_bytes(&engine.state.to_bytes()).expect("a state");
+    assert_eq!(again, engine.state);
+}
+
+#[test]
+fn lifetimes_end() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TUN, Some(true), None);
+    engine.with(|world, _| {
+        let name = world.link(TUN).expect("a link").extra.name;
+        let address = v4::plain(TUN, [10, 0, 0, 1].into(), 24, name, world.now);
+        v4::add(world, address, (20, 10), 0, Cause::default()).expect("an address");
+    });
+    let permanent = wanted("2001:db8::1", 64);
+    let lives = v6::Wanted {
+        flags: 0,
+        valid: 30,
+        preferred: 10,
+        ..permanent
+    };
+    add_v6(&mut engine, TUN, lives);
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let due = engine.with(|world, _| address::next_expiry(world));
+        let Some(due) = due else { break };
+        engine.now = due;
+        engine.with(|world, _| address::expire(world));
+        let global = addresses(&engine, TUN)
+            .into_iter()
+            .filter(|a| !a.starts_with("fe80"));
+        seen.push((due - 100_000, global.collect::<Vec<_>>()));
+    }
+    let texts = |texts: &[&str]| texts.iter().map(|t| t.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        seen,
+        [
+            (1000, texts(&["2001:db8::1/64 20", "10.0.0.1/24 20"])),
+            (2000, texts(&["2001:db8::1/64 20"])),
+            (3000, texts(&[])),
+        ]
+    );
+    assert!(routes(&engine, true).is_empty());
+}
+
+#[test]
+fn a_small_mtu_takes_ipv6_away_and_a_large_one_brings_it_back_anew() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TAP, Some(true), None);
+    add_v4(&mut engine, TAP, "10.0.0.1", 24);
+    add_v6(&mut engine, TAP, wanted("2001:db8::1", 64));
+    engine.set_link(TAP, None, Some(1279));
+    assert_eq!(addresses(&engine, TAP), ["10.0.0.1/24 80"]);
+    assert_eq!(routes(&engine, false), [""; 0]);
+    engine.set_link(TAP, None, Some(1280));
+    assert_eq!(
+        addresses(&engine, TAP),
+        ["10.0.0.1/24 80", "fe80::ff:fe00:1/64 c0"]
+    );
+}
+
+#[test]
+fn another_name_of_a_link_is_that_of_its_labels() {
+    let mut engine = Engine::new(0);
+    for (text, label) in [
+        ("10.0.0.1", "tun0"),
+        ("10.1.0.1", "tun0:7"),
+        ("10.2.0.1", "tun0"),
+    ] {
+        add_v4(&mut engine, TUN, text, 24);
+        let last = engine.state.addresses.last_mut().expect("an address");
+        last.label = memtun_abi::Name::new(label).expect("a label");
+    }
+    engine.fake.links[1].extra.name = memtun_abi::Name::new("vpn").expect("a name");
+    engine.with(|world, _| address::name_has_changed(world, TUN, b"tun0"));
+    let labels = engine.state.addresses.iter().map(|a| a.label.to_string());
+    assert_eq!(labels.collect::<Vec<_>>(), ["vpn", "vpn:7", "vpn:3"]);
+}
+
+#[test]
+fn a_secondary_address_takes_the_place_of_its_primary_one_where_that_is_set() {
+    for promotes in [false, true] {
+        let mut engine = Engine::new(0);
+        engine.set_link(TUN, Some(true), None);
+        if promotes {
+            engine.state.sysctls.push(memtun_stack::state::Sysctl {
+                path: b"ipv4/conf/all/promote_secondaries".to_vec(),
+                value: b"1".to_vec(),
+            });
+        }
+        add_v4(&mut engine, TUN, "10.0.0.1", 24);
+        add_v4(&mut engine, TUN, "10.0.0.2", 24);
+        engine.with(|world, _| {
+            let place = world.address_places(TUN, true)[0];
+            v4::remove(world, place, Cause::default());
+        });
+        let left = addresses(&engine, TUN);
+        let left: Vec<_> = left.iter().filter(|a| a.starts_with("10.")).collect();
+        let expected: &[&str] = if promotes { &["10.0.0.2/24 80"] } else { &[] };
+        assert_eq!(left, expected);
+        let source = engine
+            .state
+            .routes
+            .iter()
+            .find(|r| r.prefix == 24 && r.is_v4());
+        assert_eq!(source.is_some(), promotes);
+    }
+}
+
+/// An address of the machine's, with its message.
+fn own(index: u32, text: &str, prefix: u8) -> Own<Address> {
+    let std::net::IpAddr::V4(local) = ip(text) else {
+        panic!("{text}");
+    };
+    let name = memtun_abi::Name::new("eth0").expect("a name");
+    let item = v4::plain(index, local, prefix, name, 0);
+    let mut to = Writer::default();
+    let head = Head {
+        kind: libc::RTM_NEWADDR,
+        ..Head::default()
+    };
+    item.write(&mut to, head, Some(0));
+    Own {
+        item,
+        message: to.take(),
+    }
+}
+
+#[test]
+fn what_is_deleted_of_the_machine_is_hidden_and_what_is_changed_stands_in_the_state() {
+    let mut engine = Engine::new(0);
+    let mut eth = engine.fake.links[2].clone();
+    eth.extra.index = 9;
+    engine.machine.links.push(Own {
+        item: eth,
+        message: Vec::new(),
+    });
+    engine.machine.addresses = vec![own(9, "192.0.2.1", 24), own(9, "198.51.100.1", 24)];
+    let messages: Vec<_> = engine
+        .machine
+        .addresses
+        .iter()
+        .map(|a| a.message.clone())
+        .collect();
+    let shown = |engine: &mut Engine| {
+        let dump = requests::dump(libc::RTM_GETADDR, libc::AF_INET, 8);
+        let answer = engine.send(&dump, false);
+        let addresses = answer.iter().flat_map(|d| Messages(d));
+        addresses
+            .filter_map(|m| Address::read(&m))
+            .map(|a| a.local.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&mut engine), ["192.0.2.1", "198.51.100.1"]);
+    engine.with(|world, _| {
+        let place = world.address_places(9, true)[0];
+        v4::remove(world, place, Cause::default());
+    });
+    assert_eq!(engine.state.hidden, [messages[0].clone()]);
+    assert_eq!(shown(&mut engine), ["198.51.100.1"]);
+    add_v4(&mut engine, 9, "203.0.113.1", 24);
+    assert_eq!(shown(&mut engine), ["198.51.100.1", "203.0.113.1"]);
+    engine.with(|world, _| {
+        let place = world.address_places(9, true)[0];
+        world.change_address(place, |address| address.priority = 7);
+    });
+    assert_eq!(engine.state.hidden, messages);
+    assert_eq!(shown(&mut engine), ["198.51.100.1", "203.0.113.1"]);
+}
+
+#[test]
+fn a_packet_finds_the_longest_prefix_and_the_address_of_its_network() {
+    let mut engine = Engine::new(0);
+    engine.set_link(TUN, Some(true), None);
+    engine.set_link(TAP, Some(true), None);
+    add_v4(&mut engine, TUN, "10.0.0.1", 8);
+    add_v4(&mut engine, TAP, "10.1.0.1", 16);
+    let mut way = |text: &str| {
+        engine.with(|world, _| {
+            lookup::lookup(world, &Flow::to(ip(text)))
+                .map(|found| (found.index, found.source.to_string(), found.kind))
         })
     };
-    // IPv4 knows what an address is from its first one on.
-    net.ask(&request(20, ACK, &[2, 24, 0x80, 0, 3, 0, 0, 0], |to| {
-        to.attribute(libc::IFA_LOCAL, &[10, 9, 0, 1]);
-    }));
-    assert_eq!(ask(&mut net, 0x8954, &mut arp.clone()), Err(libc::ENXIO));
-    assert_eq!(ask(&mut net, 0x8955, &mut arp), Ok(()));
-    let mut found = arp;
-    found[18..24].fill(0);
-    assert_eq!(ask(&mut net, 0x8954, &mut found), Ok(()));
-    assert_eq!(found[18..24], [2, 0, 0, 0, 0, 9]);
-    assert_eq!(found[32], 6);
-    assert_eq!(ask(&mut net, 0x8953, &mut arp), Ok(()));
-    assert_eq!(ask(&mut net, 0x8953, &mut arp), Err(libc::ENXIO));
-    arp[0] = libc::AF_INET6 as u8;
-    assert_eq!(ask(&mut net, 0x8955, &mut arp), Err(libc::EPFNOSUPPORT));
+    assert_eq!(
+        way("10.1.2.3"),
+        Ok((TAP, "10.1.0.1".into(), libc::RTN_UNICAST))
+    );
+    assert_eq!(
+        way("10.2.2.3"),
+        Ok((TUN, "10.0.0.1".into(), libc::RTN_UNICAST))
+    );
+    assert_eq!(
+        way("10.1.0.1"),
+        Ok((LO, "10.1.0.1".into(), libc::RTN_LOCAL))
+    );
+    assert_eq!(way("192.0.2.1"), Err(libc::ENETUNREACH));
+    assert_eq!(way("2001:db8::1"), Err(libc::ENETUNREACH));
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    /// Whatever a program sends, it is answered.
     #[test]
-    fn no_bytes_stop_the_host(
-        kind in 16u16..130,
+    fn no_request_of_netlink_panics(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        kind in 20_u16..27,
+        family in prop::sample::select(vec![0_u8, 2, 10, 17]),
         flags in any::<u16>(),
-        strict in any::<bool>(),
-        body in proptest::collection::vec(any::<u8>(), 0..120),
+        options in 0_u16..8,
     ) {
-        let mut net = Net::new();
-        if strict {
-            net.asker.options |= option::STRICT;
+        let mut engine = Engine::new(0);
+        engine.set_link(TUN, Some(true), None);
+        engine.asker.options = options;
+        let mut body = bytes;
+        if let Some(first) = body.first_mut() {
+            *first = family;
         }
-        let message = request(kind, i32::from(flags) | 1, &body, |_| ());
-        for datagram in net.ask(&message) {
-            let length: usize = Messages(&datagram).map(|m| m.bytes.len()).sum();
-            prop_assert_eq!(length, datagram.len());
-        }
-        net.ask(&body);
-        prop_assert_eq!(State::from_bytes(&net.state.to_bytes()).unwrap(), net.state);
+        let mut to = Writer::default();
+        to.message(kind, flags | 1, 1, 0).raw(&body);
+        engine.with(|world, asker| {
+            netlink::answer(world, asker, to.bytes());
+            netlink::answer(world, asker, &body);
+        });
     }
 
+    /// A request that was right but for some bytes does not panic either.
     #[test]
-    fn no_attributes_stop_the_host(
-        kind in proptest::sample::select(vec![16u16, 17, 18, 19, 28, 29, 30, 32, 33, 34, 94, 108]),
-        family in proptest::sample::select(vec![0u8, 2, 10, 7]),
-        index in 0u8..4,
-        attributes in proptest::collection::vec(
-            (0u16..72, proptest::collection::vec(any::<u8>(), 0..40)), 0..6),
+    fn no_damaged_request_panics(
+        seed in any::<u64>(),
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {
-        let mut net = Net::new();
-        let own = match kind {
-            16..=19 | 108 => ifinfo(family, i32::from(index), 0, 0),
-            _ => vec![family, 0, 0, 0, index, 0, 0, 1, 0, 0, 0, 0],
-        };
-        let message = request(kind, 0x605, &own, |to| {
-            for (kind, value) in &attributes {
-                to.attribute(*kind, value);
+        let mut engine = Engine::new(0);
+        for index in [LO, TUN, TAP] {
+            engine.set_link(index, Some(true), None);
+        }
+        let mut random = Random(seed | 1);
+        for _ in 0..12 {
+            let mut request = match random.below(4) {
+                0 => requests::address(&mut random),
+                1 => requests::route(&mut random),
+                2 => requests::lookup(&mut random),
+                _ => requests::filtered(&mut random),
+            };
+            for (index, byte) in &places {
+                let at = index.index(request.len());
+                if at >= 4 {
+                    request[at] = *byte;
+                }
             }
-        });
-        net.ask(&message);
-        prop_assert_eq!(State::from_bytes(&net.state.to_bytes()).unwrap(), net.state);
+            engine.send(&request, random.one_in(2));
+        }
+        engine.now += 1_000_000;
+        engine.with(|world, _| address::expire(world));
+        let bytes = engine.state.to_bytes();
+        prop_assert_eq!(State::from_bytes(&bytes), Ok(engine.state));
     }
 
+    /// Whatever a program hands to ioctl(2), it is answered.
     #[test]
-    fn no_ioctl_stops_the_host(
-        request in 0x8900u32..0x89ff,
-        family in proptest::sample::select(vec![2u32, 10, 1, 17]),
-        mut argument in proptest::collection::vec(any::<u8>(), 0..130),
+    fn no_request_of_ioctl_panics(
+        mut argument in prop::collection::vec(any::<u8>(), 0..160),
+        family in prop::sample::select(vec![1_u32, 2, 10, 16, 17]),
+        request in prop::sample::select(vec![
+            0x890b_u32, 0x890c, 0x890d, 0x8914, 0x8915, 0x8916, 0x8917, 0x8918, 0x8919, 0x891a,
+            0x891b, 0x891c, 0x8936,
+        ]),
+        named in any::<bool>(),
     ) {
-        let mut net = Net::new();
-        if argument.len() > 60 {
-            argument[..5].copy_from_slice(b"tap0\0");
-            argument[52..57].copy_from_slice(b"tun0\0");
+        let mut engine = Engine::new(0);
+        engine.set_link(TUN, Some(true), None);
+        add_v4(&mut engine, TUN, "10.0.0.1", 24);
+        if named && argument.len() > 20 {
+            argument[..5].copy_from_slice(b"tun0\0");
+            argument[16] = 2;
+            argument[17] = 0;
         }
-        net.with(|world| {
-            memtun_host::engine::link::look(world).unwrap();
-            let _ = memtun_host::ioctl::answer(world, family, request, &mut argument);
-        });
+        engine.ioctl(family, request, &argument);
     }
 }

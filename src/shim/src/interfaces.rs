@@ -40,7 +40,8 @@ pub fn all() -> Vec<(u32, Name)> {
     ask(|net| interfaces::all(net, &OwnTunnels)).unwrap_or_default()
 }
 
-/// The list of getifaddrs(3) as the host of the net has it; `None` where the machine is to be asked.
+/// The list of getifaddrs(3) as the host of the net has it; `None` where the machine is to be
+/// asked.
 pub fn addresses() -> Option<Vec<Entry>> {
     let listed = fence(|| match asked(&OwnHost)? {
         Some(net) => ifaddrs::list(&OwnHost, net).map(Some),

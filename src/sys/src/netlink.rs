@@ -1,4 +1,5 @@
-//! Netlink sockets of a program, their addresses (`struct sockaddr_nl`), and options of sockets that are an int.
+//! Netlink sockets of a program, their addresses (`struct sockaddr_nl`), and options of sockets
+//! that are an int.
 
 use super::{check, syscall};
 use crate::Errno;

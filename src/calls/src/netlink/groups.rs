@@ -49,9 +49,13 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if groups & GUARDED != 0 && !self.is_administrator() {
             return Err(Errno(libc::EPERM));
         }
+        let state = mark::of(self.fd).unwrap_or(0);
+        let listens = state & mark::LISTENS != 0;
         // A port that the socket has already is refused by the kernel only if it is another one.
-        sys::bind_port(self.fd, name.port)?;
-        let listens = mark::of(self.fd).is_some_and(|state| state & mark::LISTENS != 0);
+        if state & mark::UNBOUND == 0 || name.port != 0 {
+            sys::bind_port(self.fd, name.port)?;
+        }
+        mark::change(self.fd, 0, mark::UNBOUND);
         if groups != 0 || listens {
             self.listen(|now| now & !u64::from(u32::MAX) | groups)?;
         }
@@ -78,10 +82,14 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         }
     }
 
-    /// Corrects what getsockname(2) has stored at `name` for `length` bytes: the groups.
+    /// Corrects what getsockname(2) has stored at `name` for `length` bytes: the groups, and a port
+    /// that the program has not asked for.
     pub fn own_name(&self, name: usize, length: usize) {
-        let listens = mark::of(self.fd).is_some_and(|state| state & mark::LISTENS != 0);
-        if listens && length >= NETLINK_NAME {
+        let state = mark::of(self.fd).unwrap_or(0);
+        if state & mark::UNBOUND != 0 && length >= 8 {
+            let _ = self.memory.write(name + 4, &[0; 4]);
+        }
+        if state & mark::LISTENS != 0 && length >= NETLINK_NAME {
             let groups = self.groups().unwrap_or(0) as u32;
             let _ = self.memory.write(name + 8, &groups.to_ne_bytes());
         }
@@ -168,7 +176,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let net = self.host.make()?;
         let inode = sys::fstat(self.fd)?.st_ino;
         let groups = change(state::groups_of(net, inode)?) & ALL;
-        mark::change(self.fd, mark::LISTENS, 0);
+        let unbound = match sys::netlink_name(self.fd)?.port {
+            0 => mark::UNBOUND,
+            _ => 0,
+        };
+        mark::change(self.fd, mark::LISTENS | unbound, 0);
         let question = Question {
             port: self.port()?,
             ..question(self.host, What::Listen)

@@ -19,6 +19,10 @@ pub const LOST: i32 = 2;
 /// The socket has asked for groups once.
 pub const LISTENS: i32 = 4;
 
+/// The socket has a port only so that it can be told of what its groups hear; for the program it
+/// has none yet.
+pub const UNBOUND: i32 = 8;
+
 /// Returns the state bits of a socket that stands for one of NETLINK_ROUTE. None means that the
 /// descriptor is something else.
 #[inline]

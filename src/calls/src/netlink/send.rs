@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::answer::{answer, Request};
-use super::{Netlink, Outcome};
+use super::{mark, Netlink, Outcome};
 use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
@@ -41,6 +41,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             return Ok(Outcome::Kernel);
         }
         self.port()?;
+        if mark::of(self.fd).is_some_and(|state| state & mark::UNBOUND != 0) {
+            mark::change(self.fd, 0, mark::UNBOUND);
+        }
         let most = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_SNDBUF)?;
         if source.len() as i64 > i64::from(most) - 32 || source.len() > LONGEST {
             return Err(Errno(libc::EMSGSIZE));

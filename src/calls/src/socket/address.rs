@@ -1,10 +1,10 @@
-//! Requests that ask for an IPv4 address of an interface (`devinet_ioctl`). They are answered out of
-//! the state, so that they ask nobody and work everywhere.
+//! Requests that ask for an IPv4 address of an interface (`devinet_ioctl`). They are answered out
+//! of the state, so that they ask nobody and work everywhere.
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
-use super::ioctl::{After, Verdict};
-use super::stack::Owner;
+use super::owner::Owner;
+use super::verdict::{After, Verdict};
 use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::uapi::*;

@@ -17,6 +17,15 @@ use std::net::{IpAddr, Ipv4Addr};
 const LIST: usize = 8;
 
 impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
+    /// Is this the index of an interface that the net had and has not any more?
+    fn is_gone(&self, index: u32) -> Result<bool, Errno> {
+        if !self.net.knows_index(index) {
+            return Ok(false);
+        }
+        let _lock = self.net.lock()?;
+        Ok(self.net.find_by_index(index, self.local)?.is_none())
+    }
+
     /// Makes the list of a program that sees nothing of the machine.
     pub(super) fn list_own(&self) -> Result<(), Errno> {
         let room = self.bytes(self.arg).map(i32::from_ne_bytes);
@@ -134,21 +143,23 @@ fn each_in_order<S: Socket, M: Memory, H: Host>(
     call: &SocketCall<'_, S, M, H>,
     mut each: impl FnMut(&Address, Ipv4Addr) -> bool,
 ) -> Result<(), Errno> {
-    let (mut index, mut goes_on) = (0, true);
+    let (mut index, mut skipped, mut goes_on) = (0, 0, true);
     while goes_on {
         let mut next = None;
         each_address(call.net, |address| {
             let IpAddr::V4(ip) = address.local else {
                 return true;
             };
-            if address.index == index {
+            if address.index == index && index > skipped {
                 goes_on = each(address, ip);
-            } else if address.index > index {
+            } else if address.index > index.max(skipped) {
                 next = Some(next.map_or(address.index, |n: u32| n.min(address.index)));
             }
             goes_on
         })?;
         match next {
+            // The addresses of an interface that has just gone may still be there.
+            Some(found) if call.is_gone(found)? => skipped = found,
             Some(found) => index = found,
             None => break,
         }

@@ -5,6 +5,7 @@
 
 use super::addresses;
 use super::call::{Socket, SocketCall};
+use super::verdict::{After, Verdict};
 use crate::host::{asked, links_changed, Host};
 use crate::interfaces::{by_index, by_name, without_alias, Whose};
 use crate::memory::Memory;
@@ -14,30 +15,6 @@ use memtun_abi::{Errno, Name};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
 use memtun_stack::state;
-
-/// What becomes of a request on a socket.
-pub enum Verdict {
-    /// The request was about an interface of the net, and has been answered.
-    Done,
-    /// The host has to be asked, with the program's own call.
-    Host(After),
-}
-
-/// What is to be done with the host's answer, see [`SocketCall::after`].
-pub enum After {
-    /// The program gets the answer as it is.
-    Nothing,
-    /// The request was about an interface that it named.
-    Named,
-    /// The answer holds an interface's name.
-    Name,
-    /// The answer holds a list of addresses, for which the program has this many bytes of room.
-    Addresses(i32),
-    /// The answer is an address of an interface of the machine's.
-    Address,
-    /// The answer is about a neighbour that the host may not know.
-    Neighbour,
-}
 
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
@@ -52,7 +29,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
     /// - ENOTTY when the request is not for sockets of this family.
     /// - EADDRNOTAVAIL for the flags of an alias.
     /// - EFAULT when the argument cannot be read.
-    /// - What [`memtun_kernel::NetDir::interface_ioctl`] fails with, or the host process of the net.
+    /// - What [`memtun_kernel::NetDir::interface_ioctl`] or the host process of the net fails with.
     pub fn ioctl(&self) -> Result<Verdict, Errno> {
         let Self { net, local, .. } = *self;
         // A descriptor that is no socket has errors of its own, which the host gives.
@@ -78,6 +55,11 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             return host();
         }
         match (self.can_be_read(row, family), row.need) {
+            // These ask for the privilege before they read anything.
+            (Err(_), Need::NetAdmin) if asks_first(self.request, family) => {
+                net.permit_check(Permission::NetAdmin)?;
+                return Err(Errno(libc::EFAULT));
+            }
             // Before the host answers EFAULT it asks for a privilege that the program does not need
             // for interfaces of the net, so the answer is given here.
             (Err(e), Need::NetAdmin) => return Err(e),
@@ -194,6 +176,15 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 Some(Err(u32::from_ne_bytes(index)))
             }
         }
+    }
+}
+
+/// Does the kernel ask for CAP_NET_ADMIN before it reads the argument?
+fn asks_first(request: u32, family: i32) -> bool {
+    match request {
+        SIOCSARP | SIOCDARP => is_inet(family),
+        SIOCSIFADDR | SIOCDIFADDR => family == libc::AF_INET6,
+        _ => false,
     }
 }
 

@@ -1,11 +1,11 @@
-//! Requests about a link that is not one of the tun driver's: one of the machine's, of which the net
-//! may have recorded something, or one that the net declares.
+//! Requests about a link that is not one of the tun driver's: one of the machine's, of which the
+//! net may have recorded something, or one that the net declares.
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
 use crate::host::{asked, Host};
 use crate::memory::Memory;
-use memtun_abi::request::{Need, Request};
+use memtun_abi::request::{Answer, Need, Request};
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::NetDir;
@@ -28,19 +28,36 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         if self.host.is_isolated() {
             self.need_state(net)?;
         }
-        if row.need == Need::NetAdmin {
-            // A change to a link of the machine's stays in the net.
-            return self.ask(net, row, family).map(|()| true);
-        }
         let whole = named.map(|name| crate::interfaces::without_alias(&name));
         let by = match &whole {
             Ok(name) => By::Name(name.as_bytes()),
             Err(index) => By::Index(*index),
         };
-        match brief::link(net, by)? {
+        let recorded = brief::link(net, by)?;
+        if row.need == Need::NetAdmin {
+            let is_machines = |name: &Name| !self.host.is_isolated() && self.socket.host_has(name);
+            if recorded.is_none() && whole.is_ok_and(|name| !is_machines(&name)) {
+                return Err(match row.is_of_family(family) {
+                    true => NO_DEVICE,
+                    false => Errno(libc::ENOTTY),
+                });
+            }
+            // A change to a link of the machine's stays in the net.
+            return self.ask(net, row, family).map(|()| true);
+        }
+        match recorded {
             Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
             Some(link) => self.by_other_name(net, row, &link),
-            None if self.host.is_isolated() => Err(NO_DEVICE),
+            None if self.host.is_isolated() => Err(match row.answer {
+                // The kernel says so before it looks for the interface.
+                Answer::Refused(errno, _)
+                    if errno == libc::ENOTTY
+                        || matches!(self.request, SIOCGIFPFLAGS | SIOCSIFPFLAGS) =>
+                {
+                    Errno(errno)
+                }
+                _ => NO_DEVICE,
+            }),
             None => Ok(false),
         }
     }
@@ -81,7 +98,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             _ if !link.declared => return Ok(false),
             _ => {
                 return Err(match row.answer {
-                    memtun_abi::request::Answer::Refused(errno, _) => Errno(errno),
+                    Answer::Refused(errno, _) => Errno(errno),
                     _ => Errno(libc::EOPNOTSUPP),
                 })
             }

@@ -8,8 +8,10 @@ mod call;
 mod ioctl;
 mod link;
 mod option;
+mod owner;
 mod stack;
+mod verdict;
 
 pub use call::{Socket, SocketCall};
-pub use ioctl::{After, Verdict};
 pub use option::OptionCall;
+pub use verdict::{After, Verdict};

@@ -4,31 +4,19 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
-use super::ioctl::{After, Verdict};
+use super::owner::Owner;
+use super::verdict::{After, Verdict};
 use crate::host::{self, Host};
-use crate::interfaces::{by_index, by_name, without_alias, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{self, Argument, Named, Request};
 use memtun_abi::uapi::*;
-use memtun_abi::{Errno, Name};
+use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_kernel::policy::Policy;
-use memtun_stack::brief::{self, By};
 use memtun_stack::state;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Length in bytes of a name behind the argument of a request.
 const NAME: usize = 16;
-
-/// Whose interface a request is about, as far as its name says.
-pub(super) enum Owner {
-    /// The net's own, or one that it declares, with this index.
-    Net(u32),
-    /// The machine's.
-    Machine,
-    /// Nobody's.
-    Nobody,
-}
 
 impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
     /// Answers a request whose row says that the stack answers it.
@@ -52,33 +40,6 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         }
     }
 
-    /// Says whose interface has this name or index.
-    pub(super) fn owner(&self, net: &NetDir, named: Result<Name, u32>) -> Result<Owner, Errno> {
-        let whole = named.map(|name| without_alias(&name));
-        let whose = {
-            let _lock = net.lock()?;
-            match whole {
-                Ok(name) => by_name(net, &name, self.local),
-                Err(index) => by_index(net, index, self.local)?,
-            }
-        };
-        let by = match &whole {
-            Ok(name) => By::Name(name.as_bytes()),
-            Err(index) => By::Index(*index),
-        };
-        Ok(match whose {
-            Whose::Ours(interface) => Owner::Net(interface.ifindex.load(Relaxed)),
-            Whose::Gone => Owner::Nobody,
-            Whose::Host => match brief::link(net, by)? {
-                Some(link) if link.declared => Owner::Net(link.index),
-                // Another name of an interface of the net.
-                Some(link) if net.knows_index(link.index) => Owner::Net(link.index),
-                _ if self.host.is_isolated() => Owner::Nobody,
-                _ => Owner::Machine,
-            },
-        })
-    }
-
     /// Puts the program's request to the host process, and stores what it answers. The name to
     /// which a pointer leads follows the argument.
     pub(super) fn ask(&self, net: &NetDir, row: &Request, family: i32) -> Result<(), Errno> {
@@ -94,8 +55,8 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             let at = self
                 .bytes(self.at(offset).at)
                 .map_or(0, usize::from_ne_bytes);
-            // The kernel reads no more than 15 bytes. It says that they cannot be read only where it
-            // needs them, so the host process finds that they are missing.
+            // The kernel reads no more than 15 bytes. It says that they cannot be read only where
+            // it needs them, so the host process finds that they are missing.
             if at != 0 && self.memory.read(at, &mut name[..NAME - 1]).is_ok() {
                 behind = &name;
             }

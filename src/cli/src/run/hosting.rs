@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::host::not_begun;
+use crate::logging;
 use memtun::Net;
 use memtun_host::first::{First, Uplink};
 use memtun_host::process::{Host, Stay, Stopper};
@@ -61,6 +62,8 @@ pub fn begin(
         }
         Err(e) => return Err(not_begun(net, e)),
     };
+    // The program's standard error is this command's.
+    logging::init(log::LevelFilter::Off);
     let stopper = host.stopper().map_err(|e| not_begun(net, e))?;
     let net = net.clone();
     let thread = std::thread::spawn(move || {

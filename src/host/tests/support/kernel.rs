@@ -326,6 +326,10 @@ fn ioctl(bytes: &[u8]) -> Vec<Vec<u8>> {
         0.. => 0,
         _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
     };
+    // The pointer is as it was given.
+    if at != 0 && u16_at(&argument, 88) != Some(0) {
+        argument[88..96].copy_from_slice(&1_u64.to_ne_bytes());
+    }
     vec![(errno as u32).to_ne_bytes().to_vec(), argument]
 }
 

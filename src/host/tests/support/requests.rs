@@ -135,7 +135,10 @@ pub fn address(random: &mut Random) -> Vec<u8> {
     if random.one_in(8) {
         to.u8(11, 4);
     }
-    if random.one_in(7) {
+    // The kernel takes the length of a lifetime for a time when it gives the route of an IPv6
+    // address that is replaced its end.
+    let lifetimes = v4 || how & libc::NLM_F_REPLACE == 0;
+    if random.one_in(7) && lifetimes {
         let lives: [[u32; 2]; 5] = [
             [u32::MAX, u32::MAX],
             [0, u32::MAX],
@@ -376,6 +379,130 @@ pub fn lookup(random: &mut Random) -> Vec<u8> {
     }
     if random.one_in(9) {
         to.u32(16, 5);
+    }
+    to.take()
+}
+
+/// A random request of ioctl(2): the family of its socket, its number and its argument.
+pub fn ioctl(random: &mut Random) -> (u32, u32, Vec<u8>) {
+    let inet = libc::AF_INET as u32;
+    let inet6 = libc::AF_INET6 as u32;
+    let octets = |text: &str| match ip(text) {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    };
+    match random.below(4) {
+        0 | 1 => {
+            let names = [
+                "tun0", "tap0", "tun0", "tap0", "tun0:1", "tap0:2", "none0", "lo",
+            ];
+            let name = random.of(&names);
+            let mut argument = vec![0; 40];
+            argument[..name.len()].copy_from_slice(name.as_bytes());
+            argument[16] = random.of(&[2, 2, 2, 2, 2, 2, 10, 0]);
+            let pool = [
+                "10.0.0.1",
+                "10.0.0.5",
+                "10.0.1.1",
+                "192.168.0.1",
+                "0.0.0.0",
+                "255.255.255.0",
+                "255.255.0.0",
+                "255.255.255.255",
+                "255.0.255.0",
+                "224.0.0.1",
+                "127.0.0.9",
+                "10.0.0.255",
+                "240.0.0.1",
+                "172.16.0.1",
+                "255.255.255.128",
+            ];
+            argument[20..24].copy_from_slice(&octets(random.of(&pool)));
+            let requests = [
+                0x8915, 0x8916, 0x8916, 0x8916, 0x8917, 0x8918, 0x8918, 0x8919, 0x891a, 0x891b,
+                0x891c, 0x891c,
+            ];
+            (inet, random.of(&requests), argument)
+        }
+        2 => {
+            let mut argument = vec![0; 136];
+            let (target, prefix) = random.of(TARGETS);
+            argument[8] = random.of(&[2, 2, 2, 2, 2, 2, 2, 10]);
+            argument[12..16].copy_from_slice(&octets(target));
+            if random.one_in(2) {
+                argument[24] = random.of(&[2, 2, 2, 2, 0]);
+                argument[28..32].copy_from_slice(&octets(random.of(GATEWAYS)));
+            }
+            argument[40] = random.of(&[2, 2, 2, 0]);
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            argument[44..48].copy_from_slice(&mask.to_be_bytes());
+            let flags: u16 = random.of(&[1, 1, 3, 3, 5, 7, 0x201, 0x41, 0x1c1]);
+            argument[56..58].copy_from_slice(&flags.to_ne_bytes());
+            argument[80] = random.of(&[0, 0, 0, 1, 5]);
+            if !random.one_in(3) {
+                argument[88] = 1;
+                let name = random.of(&["tun0", "tap0", "tun0:1", "none0"]);
+                argument[120..120 + name.len()].copy_from_slice(name.as_bytes());
+            }
+            argument[96] = random.of(&[200, 20]);
+            argument[104] = 100;
+            argument[112] = 7;
+            (inet, random.of(&[0x890b, 0x890b, 0x890c]), argument)
+        }
+        _ if random.one_in(2) => {
+            let mut argument = octets(random.of(ADDRESSES6));
+            argument.extend(random.of(&[64_u32, 64, 128, 129]).to_ne_bytes());
+            argument.extend(random.of(&[2_u32, 3, 77]).to_ne_bytes());
+            (
+                inet6,
+                random.of(&[0x8916, 0x8916, 0x8936, 0x8918]),
+                argument,
+            )
+        }
+        _ => {
+            let mut argument = vec![0; 80];
+            let (target, prefix) = random.of(TARGETS6);
+            argument[..16].copy_from_slice(&octets(target));
+            if random.one_in(2) {
+                argument[32..48].copy_from_slice(&octets(random.of(GATEWAYS6)));
+            }
+            argument[52] = random.of(&[prefix, prefix, prefix, 200]);
+            argument[56] = random.of(&[0, 0, 1, 5]);
+            let flags: u32 = random.of(&[1, 1, 3, 3, 0, 0x201, 5, 7, 0x1_0003]);
+            argument[72..76].copy_from_slice(&flags.to_ne_bytes());
+            argument[76..80].copy_from_slice(&random.of(&[2_u32, 3, 0, 77]).to_ne_bytes());
+            (inet6, random.of(&[0x890b, 0x890b, 0x890c]), argument)
+        }
+    }
+}
+
+/// Makes the request of a random dump with a filter.
+pub fn filtered(random: &mut Random) -> Vec<u8> {
+    let routes = random.one_in(2);
+    let (kind, length) = match routes {
+        true => (libc::RTM_GETROUTE, 12),
+        false => (libc::RTM_GETADDR, 8),
+    };
+    let mut own = vec![0; length];
+    own[0] = random.of(&[libc::AF_INET, libc::AF_INET6, libc::AF_UNSPEC]) as u8;
+    if routes {
+        own[4] = random.of(&[0, 0, 254, 255, 100, 77]);
+        own[5] = random.of(&[0, 0, 0, 2, 3]);
+        own[7] = random.of(&[0, 0, 0, 1, 2]);
+        own[9] = random.of(&[0, 0, 0, 2, 8, 0x10]);
+        own[random.of(&[1, 3, 6])] = random.of(&[0, 0, 0, 0, 1]);
+    } else {
+        own[4] = random.of(&[0, 0, 2, 3, 77]);
+        own[random.of(&[1, 2, 3])] = random.of(&[0, 0, 0, 0, 1]);
+    }
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    let mut to = Writer::default();
+    to.message(kind, flags, 9, 0).raw(&own);
+    if random.one_in(3) {
+        to.u32(
+            random.of(&[libc::RTA_OIF, libc::RTA_TABLE, 10, 40, 6]),
+            random.of(&[2, 254, 77]),
+        );
     }
     to.take()
 }

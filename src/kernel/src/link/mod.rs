@@ -7,6 +7,7 @@ mod flow;
 pub(crate) mod ioctl;
 
 pub use flow::{flow_hash, payload_offset};
+pub use ioctl::{hardware_address, LONGEST_ADDRESS};
 
 use crate::net::{Local, NetDir};
 use crate::shm::layout::InterfaceState;
@@ -178,6 +179,8 @@ impl NetDir {
             if new & IFF_UP != 0 {
                 self.link_is_up(interface, local);
             }
+        }
+        if old != new {
             self.announce();
         }
     }

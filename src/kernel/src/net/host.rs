@@ -10,7 +10,7 @@
 //! [`NetState::host_turn`]: memtun_shm::layout::NetState::host_turn
 #![forbid(unsafe_code)]
 
-use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, STACK};
+use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, STACK, STATE};
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CString;
@@ -108,9 +108,30 @@ impl NetDir {
             }
             return Err(e);
         }
+        if self.is_gone() {
+            // Somebody removed the net meanwhile, and may not have seen the new files.
+            self.clear_after_host(epoch);
+            return Err(Errno(libc::ENOENT));
+        }
         self.host_changes.fetch_add(1, Release);
         remove_older(&dir, epoch);
         Ok(epoch)
+    }
+
+    /// Removes what the host process of this epoch, which is the caller, may have made in a net
+    /// while somebody removed it, and then the directory, if nothing else is in it. A net that is
+    /// there is left as it is.
+    pub fn clear_after_host(&self, epoch: u64) {
+        let Ok(dir) = self.open_dir() else { return };
+        if !matches!(dir.inode(STATE), Err(Errno(libc::ENOENT))) {
+            return;
+        }
+        for kind in [HOST, STACK] {
+            if let Ok(name) = numbered(kind, epoch) {
+                let _ = dir.unlink(name.cstr());
+            }
+        }
+        let _ = dir.remove(self.path());
     }
 
     /// Returns the name, in the net's directory, of the socket at which the host process of this

@@ -135,6 +135,14 @@ impl NetDir {
         self.ring_capturer();
     }
 
+    /// Tells those who wait of a change that was made, if it was, and returns its result.
+    pub fn announced<E>(&self, changed: Result<(), E>) -> Result<(), E> {
+        if changed.is_ok() {
+            self.announce();
+        }
+        changed
+    }
+
     /// Forgets which numbers of the default patterns are taken, so that they are looked for from
     /// the beginning again.
     pub fn forget_numbers(&self) {

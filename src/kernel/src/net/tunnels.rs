@@ -146,6 +146,7 @@ impl NetDir {
         if interface.queue_count() == 0 {
             if interface.is_persistent() {
                 interface.set_carrier(false);
+                self.announce();
             } else {
                 self.delete_interface(interface, local);
             }

@@ -165,6 +165,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     interface.tun_flags.load(Relaxed) & !IFF_PERSIST | persist,
                     Relaxed,
                 );
+                self.net.announce();
             }
             TUNSETOWNER | TUNSETGROUP => {
                 let id = arg.value() as u32 as i32;
@@ -185,6 +186,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 interface
                     .link_type
                     .store(arg.value() as u16 as u32, Relaxed);
+                self.net.announce();
             }
             // Nothing is offloaded; what the program can take is told by ethtool(8).
             TUNSETOFFLOAD => {
@@ -211,6 +213,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(Errno(libc::EPERM));
                 }
                 interface.set_carrier(on);
+                self.net.announce();
             }
             TUNSETTXFILTER => {
                 let _lock = self.net.lock()?;
@@ -240,7 +243,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 get_hardware_address(&interface, &mut ifreq);
                 arg.store(&ifreq.0)?;
             }
-            SIOCSIFHWADDR => set_hardware_address(&interface, &ifreq)?,
+            SIOCSIFHWADDR => self
+                .net
+                .announced(set_hardware_address(&interface, &ifreq))?,
             _ => return Err(INVALID),
         }
         Ok(0)

@@ -44,7 +44,7 @@ hooks! {
     fn if_nameindex() -> *mut if_nameindex_t => my_if_nameindex {
         let host = real!(if_nameindex());
         if !host.is_null() && interfaces::are_all() {
-            // SAFETY: libc's list ends with index 0, its names are freed here, and it becomes empty.
+            // SAFETY: the list is libc's, and the program does not have it yet.
             unsafe { make_empty(host) };
         }
         if host.is_null() { host } else { errno::keep(|| joined(host, &interfaces::all())) }
@@ -63,13 +63,20 @@ hooks! {
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
         let host = || real!(setsockopt(fd, level, option, value, length));
         if is_netlink(fd) {
-            return netlink::set_option(fd, (level, option), (value, length), host);
+            let set = netlink::set_option(fd, level, option, value, length);
+            return set.map_or_else(host, |answer| answer as c_int);
         }
         if may_name_interface(level, option) {
             let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);
             if let Some(answer) = sockios::option(fd, (level, option), set) {
                 return answer;
             }
+            let answer = host();
+            if answer == 0 {
+                let replaced = |call: &OptionCall<'_, OwnMemory>| call.replaced().map(|()| true);
+                errno::keep(|| sockios::option(fd, (level, option), replaced));
+            }
+            return answer;
         }
         host()
     }

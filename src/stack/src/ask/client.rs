@@ -4,6 +4,7 @@
 use super::{Answer, Question, ANSWER, LONGEST};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, Fd, PathBuf, Room};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::AtomicU64;
@@ -34,7 +35,10 @@ const SUSPICIOUS: Duration = Duration::from_secs(1);
 /// How long the place of a socket that nobody listens on is looked at again, should nobody be
 /// woken.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// The same where too many wait to be accepted.
+/// How long a process that was started is given to answer, before another one is started. Where
+/// both begin, one of them ends quietly.
+const GRACE: Duration = Duration::from_millis(300);
+/// How long to wait where too many wait to be accepted.
 const CROWDED: Duration = Duration::from_millis(2);
 
 /// When this process last waited for a host process in vain, in nanoseconds of CLOCK_MONOTONIC.
@@ -57,6 +61,7 @@ fn nanoseconds(time: Duration) -> u64 {
 /// - The errno of the answer.
 /// - ETIMEDOUT when no host process answers within the patience of a program's call.
 /// - EMSGSIZE when the payload is longer than [`LONGEST`].
+/// - EACCES where the program has forbidden itself the calls for it.
 /// - EPROTO when the host process is of another version.
 /// - What starting one fails with, see [`Start::start`].
 pub fn ask(
@@ -69,6 +74,9 @@ pub fn ask(
     let length: usize = payload.iter().map(|part| part.len()).sum();
     if length > LONGEST || payload.len() >= sys::MOST_PARTS {
         return Err(Errno(libc::EMSGSIZE));
+    }
+    if !may(Extra::Host) {
+        return Err(Errno(libc::EACCES));
     }
     let begin = now();
     let failed = IN_VAIN.load(Relaxed);
@@ -85,6 +93,7 @@ pub fn ask(
         each,
         received: 0,
         started: None,
+        grace: GRACE,
         crowded_since: None,
         end: begin + nanoseconds(patience),
     };
@@ -115,8 +124,11 @@ struct Call<'c> {
     /// Number of packets of the answer that have come. When the question is repeated, so many are
     /// not given to `each` again.
     received: usize,
-    /// The epoch for whose host process a successor was started.
-    started: Option<u64>,
+    /// The epoch for whose host process a successor was started, and when another one is started
+    /// in case that one was killed.
+    started: Option<(u64, u64)>,
+    /// How long a successor is waited for.
+    grace: Duration,
     /// Since when too many have waited to be accepted.
     crowded_since: Option<u64>,
     end: u64,
@@ -166,9 +178,11 @@ impl Call<'_> {
         if self.net.is_gone() {
             return Err(Errno(libc::ENOENT));
         }
-        if self.started != Some(epoch) {
+        let waits = |(known, until)| known == epoch && now() < until;
+        if !self.started.is_some_and(waits) {
             self.start.start(self.net, epoch)?;
-            self.started = Some(epoch);
+            self.started = Some((epoch, now() + nanoseconds(self.grace)));
+            self.grace *= 2;
         }
         let nap = self.left(LOOK_AGAIN).ok_or(Errno(libc::ETIMEDOUT))?;
         let slept = sys::futex_wait(&self.net.host_ready, ready, Some(nap));

@@ -182,7 +182,7 @@ impl Interface {
             }
             change(&self.state, self.net.local())
         });
-        if changed.is_ok() {
+        if dir.announced(changed).is_ok() {
             host::links_have_changed(&self.net);
         }
         changed.context(|e| format!("{}: {what}: {e}", self.name()))

@@ -1,0 +1,190 @@
+//! The host process of a net as programs meet it: it is started for them, and they, it and `memtun
+//! run` are killed and stopped at random moments. What was acknowledged stays, nothing is done
+//! twice, and nothing is left.
+//!
+//! `MEMTUN_KILLS` says how many rounds there are (default 200), and `MEMTUN_KILLS_SEED` repeats the
+//! choices.
+
+use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use shim_tests::hostile::{number, Process, Random, Stage};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Makes a persistent interface, and returns its index.
+fn interface(net: &Net, name: &str) -> u32 {
+    let system = MemoryIoSystem::new(net);
+    system.register_special_device("/dev/net/tun", TunnelClass);
+    let fd = system.open("/dev/net/tun", libc::O_RDWR, 0).expect("open");
+    let flags = uapi::IFF_TUN | uapi::IFF_NO_PI;
+    let made = system.ioctl(fd, uapi::TUNSETIFF, &ifreq(name, flags));
+    made.expect("made");
+    let stays = system.ioctl(fd, uapi::TUNSETPERSIST, &1i32.to_ne_bytes());
+    stays.expect("stays");
+    system.close(fd).expect("closed");
+    net.wait_interface(name).expect("there").index()
+}
+
+/// Returns the ids of the net's own host processes, which have no program.
+fn hosts(net: &Path) -> Vec<i32> {
+    let net = net.as_os_str().as_encoded_bytes();
+    let all = std::fs::read_dir("/proc").expect("/proc");
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|b| *b == 0);
+        words.next() == Some(b"memtun")
+            && words.next() == Some(b"host")
+            && words.any(|word| word == net)
+    })
+    .collect()
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: kill takes two integers; the process is one that this test's programs have started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+fn address(number: u16) -> Ipv4Addr {
+    let [a, b] = number.to_be_bytes();
+    Ipv4Addr::new(10, 1, a, b)
+}
+
+/// The addresses that everybody reads.
+fn addresses(net: &Net) -> Vec<IpAddr> {
+    let tun = net.wait_interface("tun0").expect("tun0");
+    let all = tun.addresses().expect("addresses");
+    let v4 = all.iter().map(|address| address.local);
+    v4.filter(IpAddr::is_ipv4).collect()
+}
+
+/// Removes a net, and waits until nothing of it is left.
+fn end(net: Net) {
+    let path = net.path().to_owned();
+    net.remove().expect("removed");
+    let begin = Instant::now();
+    while !hosts(&path).is_empty() {
+        assert!(begin.elapsed() < LIMIT, "a host process outlives its net");
+        memtun_sys::nap(Duration::from_millis(5));
+    }
+    assert!(!path.exists(), "something was made in it again");
+}
+
+#[test]
+fn it_is_started_for_a_program_which_sees_nothing_of_it() {
+    let stage = Stage::new("asker");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    for last in ["1", "2"] {
+        let mut command = stage.shimmed(net.path(), &asker);
+        let status = Process::start(command.args([&index, "0", last])).ended(LIMIT);
+        assert_eq!(status.code(), Some(0), "{}", stage.said());
+    }
+    assert_eq!(hosts(net.path()).len(), 1);
+    assert_eq!(addresses(&net), [address(1), address(2)]);
+    end(net);
+}
+
+#[test]
+fn where_there_is_no_command_the_log_says_so() {
+    let stage = Stage::new("no-command");
+    let asker = stage.program("asker");
+    let library = stage.path().join("libmemtun.so");
+    std::fs::copy(&shim_tests::build::shim().library, &library).expect("copied");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let mut command = stage.shimmed(net.path(), "env");
+    command.arg(format!("LD_PRELOAD={}", library.display()));
+    command.args(["PATH=/nowhere:relative", "MEMTUN_COMMAND="]);
+    let status = Process::start(command.arg(&asker).args([&index, "0", "1"])).ended(LIMIT);
+    assert_eq!(status.code(), Some(1));
+    let said = stage.said();
+    assert!(said.contains("MEMTUN_COMMAND"), "{said}");
+    assert_eq!(said.matches("no command memtun").count(), 1, "{said}");
+    end(net);
+}
+
+#[test]
+fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
+    let rounds = number("MEMTUN_KILLS", 200) as u16;
+    let mut random = Random::seeded("MEMTUN_KILLS_SEED");
+    let stage = Stage::new("host-process");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let mut acknowledged = Vec::new();
+    let mut runs: Vec<Process> = Vec::new();
+    let mut stopped: Vec<i32> = Vec::new();
+    for round in 0..rounds {
+        // Some rounds have a `memtun run`, which hosts the net when nobody else does.
+        if random.below(8) == 0 {
+            let mut run = stage.memtun("run", net.path());
+            run.args(["--", "sleep", "60"]);
+            runs.push(Process::start(&mut run));
+        }
+        let [a, b] = round.to_be_bytes();
+        let mut command = stage.shimmed(net.path(), &asker);
+        command.env("MEMTUN_LOG", "off");
+        command.args([&index, &a.to_string(), &b.to_string()]);
+        let mut program = Process::start(&mut command);
+        memtun_sys::nap(Duration::from_micros(random.below(12_000)));
+        let killed = match random.below(20) {
+            0..=4 => {
+                program.signal(libc::SIGKILL);
+                true
+            }
+            5..=14 => {
+                for pid in hosts(net.path()) {
+                    signal(pid, libc::SIGKILL);
+                }
+                false
+            }
+            15..=17 if !runs.is_empty() => {
+                let which = random.below(runs.len() as u64) as usize;
+                drop(runs.swap_remove(which));
+                false
+            }
+            // Each of these takes the asker a second.
+            18 if stopped.len() < 6 => {
+                for pid in hosts(net.path()) {
+                    signal(pid, libc::SIGSTOP);
+                    stopped.push(pid);
+                }
+                for run in &runs {
+                    run.signal(libc::SIGSTOP);
+                }
+                false
+            }
+            _ => false,
+        };
+        let status = program.ended(LIMIT);
+        if !killed {
+            let said = stage.said();
+            assert_eq!(status.code(), Some(0), "round {round}: {said}");
+        }
+        if status.code() == Some(0) {
+            acknowledged.push(IpAddr::from(address(round)));
+        }
+        for pid in &stopped {
+            signal(*pid, libc::SIGCONT);
+        }
+        for run in &runs {
+            run.signal(libc::SIGCONT);
+        }
+        if round % 20 == 19 {
+            let found = addresses(&net);
+            let lost: Vec<_> = acknowledged.iter().filter(|a| !found.contains(a)).collect();
+            assert!(lost.is_empty(), "round {round}: {lost:?} are lost");
+            let mut once = found.clone();
+            once.sort();
+            once.dedup();
+            assert_eq!(once.len(), found.len(), "round {round}: twice");
+        }
+    }
+    drop(runs);
+    assert!(acknowledged.len() > usize::from(rounds) / 2);
+    end(net);
+}
