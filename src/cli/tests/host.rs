@@ -184,6 +184,76 @@ fn who_asks_starts_it_and_it_answers() {
 }
 
 #[test]
+fn who_listens_hears_of_changes_that_nobody_tells_the_host_of() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK);
+    let socket = socket.expect("socket");
+    sys::bind_netlink(socket.as_fd(), 0).expect("bound");
+    let port = sys::netlink_name(socket.raw()).expect("name").port;
+    let inode = sys::fstat(socket.raw()).expect("inode").st_ino;
+    let payload = [inode.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
+    let listen = Question {
+        port,
+        ..question(What::Listen)
+    };
+    let listened = ask(net.dir(), &start, &listen, &[&payload], &mut |_| {});
+    assert_eq!(listened, Ok(()));
+    let mut room = vec![0; 65536];
+    // Returns the next event's type, index, and whether the link is up.
+    let mut hear = |what: &str| {
+        let mut found = None;
+        until(what, || {
+            let n = sys::receive(socket.as_fd(), &mut room, 0).unwrap_or(0);
+            found = Messages(&room[..n]).next().map(|message| {
+                let word = |at| u32_at(message.body, at).expect("ifinfomsg");
+                (message.kind, word(4), word(8) & libc::IFF_UP as u32 != 0)
+            });
+            // The machine's own links are told of as well.
+            found.is_some_and(|(_, index, _)| index > 1000)
+        });
+        found.expect("an event")
+    };
+    let index = interface(&net, "tun0");
+    assert_eq!(hear("it is made"), (libc::RTM_NEWLINK, index, false));
+    let change = |flags: u32| {
+        let _lock = net.dir().lock().expect("locked");
+        let local = memtun_kernel::net::NoTunnels;
+        let tun = net
+            .dir()
+            .find_by_index(index, &local)
+            .expect("read")
+            .expect("there");
+        net.dir().set_flags(&tun, flags, &local);
+    };
+    let until_is = |up: bool, hear: &mut dyn FnMut(&str) -> (u16, u32, bool)| loop {
+        // What was told of the attachment and its end comes first.
+        let (kind, at, is_up) = hear("up or down");
+        assert_eq!((kind, at), (libc::RTM_NEWLINK, index));
+        if is_up == up {
+            return;
+        }
+    };
+    change(libc::IFF_UP as u32);
+    until_is(true, &mut hear);
+    change(0);
+    until_is(false, &mut hear);
+    net.interface("tun0")
+        .expect("read")
+        .expect("there")
+        .delete()
+        .expect("deleted");
+    while hear("it is gone").0 != libc::RTM_DELLINK {}
+    assert_eq!(start.0.load(SeqCst), 1);
+    drop(socket);
+    until("who is gone is struck off", || {
+        let state = State::load(net.dir()).expect("readable").expect("there");
+        state.listeners.is_empty()
+    });
+    end(net);
+}
+
+#[test]
 fn of_twenty_that_are_started_at_once_one_stays() {
     for _ in 0..5 {
         let net = Net::temporary().expect("net");
