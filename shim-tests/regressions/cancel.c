@@ -1,21 +1,40 @@
-/* Cancels threads that block in read, readv, poll and select on a tunnel: their cleanup runs, and
-   the tunnel goes on working. */
+/* Cancels threads that block on a tunnel, on an ordinary socket and on one of rtnetlink: their
+   cleanup runs, and the tunnel goes on working. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int fd, cleaned;
+static int fd, cleaned, sockets[2], full[2];
 static pthread_barrier_t started;
 
 static void cleanup(void *unused) { (void)unused, cleaned++; }
+
+static void receive(int from, long how, char buf[2000])
+{
+    struct iovec part = { buf, 2000 };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    struct mmsghdr several = { .msg_hdr = message };
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    switch (how) {
+    case 3: recv(from, buf, 2000, 0); break;
+    case 4: recvfrom(from, buf, 2000, 0, (struct sockaddr *)&name, &length); break;
+    case 5: recvmsg(from, &message, 0); break;
+    case 6: recvmmsg(from, &several, 1, 0, NULL); break;
+    case 7: read(from, buf, 2000); break;
+    default: readv(from, &part, 1); break;
+    }
+}
 
 static void *block(void *how)
 {
@@ -31,7 +50,10 @@ static void *block(void *how)
     case 0: read(fd, buf, sizeof buf); break;
     case 1: readv(fd, &part, 1); break;
     case 2: poll(&p, 1, -1); break;
-    default: select(fd + 1, &set, NULL, NULL, NULL); break;
+    case 3: select(fd + 1, &set, NULL, NULL, NULL); break;
+    case 4: send(full[0], buf, sizeof buf, 0); break;
+    case 5: write(full[0], buf, sizeof buf); break;
+    default: receive(sockets[(long)how % 2], (long)how / 2, buf); break;
     }
     pthread_cleanup_pop(0);
     return NULL;
@@ -45,7 +67,12 @@ int main(void)
     if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr))
         return 2;
     pthread_barrier_init(&started, NULL, 2);
-    for (long how = 0; how < 4; how++)
+    sockets[0] = socket(AF_INET, SOCK_DGRAM, 0);
+    sockets[1] = socket(AF_NETLINK, SOCK_RAW, 0);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, full);
+    while (send(full[0], full, sizeof full, MSG_DONTWAIT) > 0)
+        ;
+    for (long how = 0; how < 18; how++)
         for (int round = 0; round < 50; round++) {
             pthread_t thread;
             void *result;

@@ -21,8 +21,9 @@ const NOBODY: u32 = 65534;
 /// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// The one file of a net that stays while the net exists.
-const NET_STATE: &str = ".memtun-net-state";
+/// What stays of a net while the net exists: its state, and the directories that stand for those of
+/// /sys and /proc in which its links are.
+const STAYS: [&str; 2] = [".memtun-net-state", ".memtun-view"];
 
 /// A directory that is removed with the value.
 #[derive(Debug)]
@@ -257,7 +258,7 @@ impl UnderShim {
             .flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != NET_STATE {
+            if !STAYS.contains(&name.as_str()) {
                 left.push(name);
             }
         }

@@ -365,7 +365,7 @@ fn threads_that_block_on_a_tunnel_can_be_cancelled() {
     let program = stage.program("cancel");
     let finished = stage.shimmed(&[], &[program.as_os_str()]);
     succeeded(&finished);
-    assert_eq!(finished.stdout, "cleaned 200, write 1\n");
+    assert_eq!(finished.stdout, "cleaned 900, write 1\n");
 }
 
 #[test]

@@ -698,6 +698,66 @@ static void moved(void)
     close(fd);
 }
 
+/* The number of the queue that a frame goes to. What a queue wrote last decides where the answers
+   go. */
+static void numbers(void)
+{
+    int queues[2] = { tun_ready("tb11", TAP_MQ | IFF_NO_PI, O_NONBLOCK), tun_attach("tb11", TAP_MQ | IFF_NO_PI, O_NONBLOCK) };
+    driver d = drv_attach("tb11");
+    ATTACH(queues[0], S(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_QUEUE), S(BPF_ALU | BPF_ADD | BPF_K, 20), RETA);
+    for (int i = 0; i < 2; i++) {
+        memcpy(frame(sent, 14, me, 0x800) + 14, packet(buf, 60), 60);
+        MUST(write(queues[i], sent, 74));
+        drv_send(&d, sent, 74, 0x800);
+        say(i ? "to the second queue" : "to the first queue", "%zd", read(queues[i], buf, sizeof buf));
+    }
+    drv_detach(&d);
+    close(queues[0]);
+    close(queues[1]);
+}
+
+/* The program sees the frame without the headers that the driver puts in front of it. */
+static void headers(void)
+{
+    int fd = tun_ready("tb12", IFF_TAP | IFF_VNET_HDR, O_NONBLOCK);
+    driver d = drv_attach("tb12");
+    ATTACH(fd, S(BPF_LD | BPF_H | BPF_ABS, 12), J(BPF_JMP | BPF_JEQ | BPF_K, 0x88b5, 0, 1), RET(20), RET(0));
+    say("behind both headers", "%s", arrives(fd, &d, frame(sent, 60, me, 0x88b5), 60, 0x88b5));
+    say("another ethertype behind both headers", "%s", arrives(fd, &d, frame(sent, 60, me, 0x88b6), 60, 0x88b6));
+    ATTACH(fd, S(BPF_LD | BPF_W | BPF_LEN, 0), S(BPF_ALU | BPF_SUB | BPF_K, 1), RETA);
+    say("length behind both headers", "%s", arrives(fd, &d, frame(sent, 60, me, 0x88b5), 60, 0x88b5));
+    drv_detach(&d);
+    close(fd);
+}
+
+/* On a TUN the packet begins with its network header. */
+static void on_a_tun(void)
+{
+    int fd = tun_attach("tb13", IFF_TAP | IFF_NO_PI, O_NONBLOCK);
+    driver d = drv_attach("tb13");
+    ATTACH(fd, LD(SKF_NET_OFF + 9), J(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 3), LD(9), J(BPF_JMP | BPF_JEQ | BPF_K, 17, 0, 1), RET(20), RET(0));
+    drv_delete(&d);
+    drv_detach(&d);
+    MUST(tun_set_iff(fd, "tb13", IFF_TUN | IFF_NO_PI));
+    link_up("tb13", 1);
+    d = drv_attach("tb13");
+    say("network header of a tun", "%s", arrives(fd, &d, packet(sent, 60), 60, 0x800));
+    drv_detach(&d);
+    close(fd);
+    fd = tun_attach("tb14", IFF_TAP | IFF_NO_PI, O_NONBLOCK);
+    d = drv_attach("tb14");
+    ATTACH(fd, S(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_PAY_OFFSET), RETA);
+    drv_delete(&d);
+    drv_detach(&d);
+    MUST(tun_set_iff(fd, "tb14", IFF_TUN | IFF_NO_PI));
+    link_up("tb14", 1);
+    d = drv_attach("tb14");
+    say("payload of a packet of a tun", "%s", arrives(fd, &d, packet(sent, 60), 60, 0x800));
+    say("payload of a packet of IPv6 of a tun", "%s", arrives(fd, &d, packet6(sent), 60, 0x86dd));
+    drv_detach(&d);
+    close(fd);
+}
+
 /* A filtered frame takes no place in a queue that is full. */
 static void full(int fd, driver *d)
 {
@@ -738,5 +798,8 @@ int main(int argc, char **argv)
     framing();
     no_queues();
     moved();
+    numbers();
+    headers();
+    on_a_tun();
     return 0;
 }

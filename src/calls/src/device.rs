@@ -36,28 +36,35 @@ pub fn is_device(st: &libc::stat) -> bool {
     st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(MAJOR, MINOR)
 }
 
-/// A special device as stat(2) shows it, by path and by descriptor.
+/// A file as stat(2) shows it, by path and by descriptor: a special device, or one of the view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DeviceStat {
-    device: u64,
-    /// Inode of the device.
+pub struct FileStat {
+    /// Device of the file system that the file is in.
+    pub device: u64,
+    /// Its inode.
     pub inode: u64,
-    links: u64,
-    mode: u32,
+    /// Number of links to it.
+    pub links: u64,
+    /// Its type and its permissions.
+    pub mode: u32,
     user: u32,
     group: u32,
-    size: i64,
-    block: i64,
+    /// Its length in bytes.
+    pub size: i64,
+    /// Bytes that are best read at once.
+    pub block: i64,
     blocks: i64,
+    /// The device that it is, if it is one.
+    special: u64,
     /// Seconds and nanoseconds of the last access, the last change of contents and the last change
     /// of state.
     times: [(i64, i64); 3],
 }
 
-impl DeviceStat {
-    /// Takes over what the host reports about its own device.
-    pub fn of(st: &libc::stat) -> DeviceStat {
-        DeviceStat {
+impl FileStat {
+    /// Takes over what the host reports about a file of its own.
+    pub fn of(st: &libc::stat) -> FileStat {
+        FileStat {
             device: st.st_dev,
             inode: st.st_ino,
             // The type is narrower on some machines.
@@ -70,6 +77,7 @@ impl DeviceStat {
             #[allow(clippy::unnecessary_cast)]
             block: st.st_blksize as i64,
             blocks: st.st_blocks,
+            special: st.st_rdev,
             times: [
                 (st.st_atime, st.st_atime_nsec),
                 (st.st_mtime, st.st_mtime_nsec),
@@ -78,10 +86,15 @@ impl DeviceStat {
         }
     }
 
+    /// Returns the same of a file that is no device.
+    pub fn without_device(self) -> FileStat {
+        FileStat { special: 0, ..self }
+    }
+
     /// Returns what is shown where the host has no device: what a file system of devices would
     /// show, the same at every call.
-    pub fn imagined() -> DeviceStat {
-        DeviceStat {
+    pub fn imagined() -> FileStat {
+        FileStat {
             device: libc::makedev(0, 5),
             inode: 200,
             links: 1,
@@ -91,6 +104,7 @@ impl DeviceStat {
             size: 0,
             block: 4096,
             blocks: 0,
+            special: libc::makedev(MAJOR, MINOR),
             times: [(0, 0); 3],
         }
     }
@@ -115,7 +129,7 @@ impl DeviceStat {
             st_mode = self.mode;
             st_uid = self.user;
             st_gid = self.group;
-            st_rdev = libc::makedev(MAJOR, MINOR);
+            st_rdev = self.special;
             st_size = self.size;
             st_blksize = self.block as libc::blksize_t;
             st_blocks = self.blocks;
@@ -163,8 +177,8 @@ impl DeviceStat {
             stx_mtime.tv_nsec = mtime.1 as u32;
             stx_ctime.tv_sec = ctime.0;
             stx_ctime.tv_nsec = ctime.1 as u32;
-            stx_rdev_major = MAJOR;
-            stx_rdev_minor = MINOR;
+            stx_rdev_major = libc::major(self.special);
+            stx_rdev_minor = libc::minor(self.special);
             stx_dev_major = libc::major(self.device);
             stx_dev_minor = libc::minor(self.device);
         }

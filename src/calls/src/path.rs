@@ -27,6 +27,9 @@ pub trait Paths {
     /// May the program hold a tunnel? Where it holds none, nothing under /proc leads to one of its
     /// own.
     fn may_hold_tunnels(&self) -> bool;
+    /// May a relative path that begins at the program's descriptor `dir`, or in its working
+    /// directory for AT_FDCWD, lead to a file of the net's view? This makes no system call.
+    fn may_begin_in_view(&self, dir: i32) -> bool;
 }
 
 /// Says to whom a path belongs.
@@ -37,6 +40,9 @@ pub enum Route {
     /// The path leads to a special device and has a slash behind it, which only a directory may
     /// have.
     NotADirectory,
+    /// The path may lead to a file or a directory in which the net's links stand, under /sys or
+    /// /proc; only following it can tell.
+    View,
     /// The path belongs to the host.
     Host,
 }
@@ -48,7 +54,7 @@ impl Route {
         match self {
             Route::Device => Some(Errno(libc::EEXIST)),
             Route::NotADirectory => Some(Errno(libc::ENOTDIR)),
-            Route::Host => None,
+            Route::View | Route::Host => None,
         }
     }
 }
@@ -57,6 +63,15 @@ impl Route {
 /// that may be a descriptor's, are resolved. A symbolic link of another name is found by [`after`].
 #[inline]
 pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
+    if may_lead_into_view(paths, dir, path) {
+        return Route::View;
+    }
+    past_view(paths, devices, dir, path)
+}
+
+/// The same as [`before`] for a path that does not lead into the view.
+#[inline]
+pub fn past_view(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let trimmed = match path.iter().rposition(|b| *b != b'/') {
         Some(last) => &path[..last + 1],
         None => return Route::Host,
@@ -75,6 +90,24 @@ pub fn before(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> 
         true => Route::Device,
         false => Route::Host,
     }
+}
+
+/// May the path lead into the net's view? Of other paths only the first bytes are looked at.
+#[inline]
+fn may_lead_into_view(paths: &impl Paths, dir: i32, path: &[u8]) -> bool {
+    match path {
+        [b'/', b's' | b'p' | b'/' | b'.', ..] => may_name_view(path),
+        [b'/', ..] | [] => false,
+        _ => paths.may_begin_in_view(dir),
+    }
+}
+
+/// Does this absolute path look like one in the net's view? All of those have `/net` in them, and
+/// begin in /sys or /proc.
+fn may_name_view(path: &[u8]) -> bool {
+    let odd = path[1] == b'/' || path[1] == b'.';
+    (odd || path.starts_with(b"/sys/") || path.starts_with(b"/proc/"))
+        && path.windows(4).any(|w| w == b"/net")
 }
 
 /// Says where a path leads, after the host's call failed: a symbolic link of any name may lead to a

@@ -7,7 +7,6 @@
 //! | [`netlink`] | net/core/rtnetlink.c and net/netlink: bytes in, bytes out |
 //! | [`message`] | the messages that tell what there is |
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
-//! | [`files`] | files of /proc/sys/net and /sys/class/net that are written |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
 //! Around them stands the process:
@@ -26,7 +25,6 @@
 pub mod devices;
 pub mod engine;
 pub mod failure;
-pub mod files;
 pub mod first;
 pub mod ioctl;
 mod listeners;

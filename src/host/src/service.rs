@@ -7,7 +7,7 @@ use crate::engine;
 use crate::listeners::{self, Teller};
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, World};
-use crate::{files, ioctl, netlink};
+use crate::{ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Answer, Question, What, LONGEST};
@@ -357,8 +357,10 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             Ok(vec![packet(question, errno, false, &argument)])
         }
         What::Write => {
-            let errno = files::write(world, payload).err();
-            let errno = errno.map_or(0, |failure| failure.errno.0);
+            let end = payload.iter().position(|b| *b == 0);
+            let (path, value) = payload.split_at(end.ok_or(Errno(libc::EINVAL))?);
+            let done = engine::write::write(world, path, &value[1..]);
+            let errno = done.err().map_or(0, |failure| failure.errno.0);
             Ok(vec![packet(question, errno, false, &[])])
         }
         What::Links | What::Listen => Ok(vec![packet(question, 0, false, &[])]),

@@ -1,7 +1,11 @@
 //! Classic BPF against the kernel's own: a socket filter on an ordinary socket needs no privileges,
 //! takes a program or refuses it, and drops or cuts what is sent.
 
+#[path = "../../../shim-tests/src/not_run.rs"]
+mod not_run;
+
 use memtun_kernel::bpf::{self, Checker, Frame, Instruction, MOST};
+use not_run::not_run;
 use proptest::prelude::*;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
@@ -36,6 +40,23 @@ fn attach(socket: &UnixDatagram, program: &[Instruction]) -> Result<(), i32> {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
     }
+}
+
+/// Takes the program away from a socket.
+fn detach(socket: &UnixDatagram) {
+    let (level, option, value) = (libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0i32);
+    let length = size_of_val(&value) as u32;
+    // SAFETY: the option's value is an int, which nobody looks at.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+    assert_eq!(done, 0);
 }
 
 /// Returns how many bytes of a datagram the kernel's filter leaves.
@@ -240,6 +261,21 @@ fn every_place_beside_the_frame_is_taken_where_the_kernel_takes_it() {
 }
 
 #[test]
+fn jumps_far_ahead_are_followed() {
+    let (socket, _other) = UnixDatagram::pair().unwrap();
+    for (distance, stores) in [(250, 1), (254, 1), (255, 0), (256, 1), (900, 0), (900, 1)] {
+        // The cell is stored before the jump, or only on the way that the jump leaves out.
+        let mut program = vec![stmt(if stores == 1 { 0x02 } else { 0x00 }, 3)];
+        program.push(stmt(0x05, distance));
+        program.extend(vec![stmt(0x02, 3); distance as usize]);
+        program.extend([stmt(0x60, 3), stmt(RET, 7)]);
+        let taken = attach(&socket, &program).is_ok();
+        assert_eq!(taken, stores == 1);
+        assert_eq!(taken, check(&program).is_some(), "{distance} {stores}");
+    }
+}
+
+#[test]
 fn a_program_that_is_too_long_or_empty_is_not_taken() {
     for (len, taken) in [
         (0, false),
@@ -304,5 +340,68 @@ fn programs_of_libpcap_find_what_they_look_for() {
     for program in [&arp[..], &tcp_port_80] {
         assert!(check(program).is_some());
         assert_eq!(left_by_us(program, &frame), left_by_kernel(program, &frame));
+    }
+}
+
+/// How much of a socket's memory a program takes depends on how this very kernel translates it.
+#[test]
+fn a_program_is_too_large_where_it_is_for_the_kernel() {
+    const LINUX: &str = "6.18.";
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let most = std::fs::read_to_string("/proc/sys/net/core/optmem_max").unwrap();
+    let most: u32 = most.trim().parse().unwrap();
+    if !release.starts_with(LINUX) || most > 140_000 {
+        return not_run(
+            "the size of programs",
+            &format!("Linux {release} with optmem_max {most}, not {LINUX} with 128 KiB"),
+        );
+    }
+    let (socket, _other) = UnixDatagram::pair().unwrap();
+    let big = jump(0x20, 0, 0, 0);
+    let kinds = [
+        stmt(0x20, 1),
+        stmt(0x28, 0),
+        stmt(0x30, 40_000),
+        stmt(0x30, 1),
+        stmt(0x20, (-0x20_0000i32) as u32),
+        stmt(0x40, 0),
+        stmt(0x50, 7),
+        stmt(0xb1, 0),
+        stmt(0xb1, 5),
+        stmt(0x3c, 0),
+        stmt(0x06, 0),
+        stmt(0x16, 0),
+        stmt(0x00, 0),
+        jump(0x15, 1, 1, 1),
+        jump(0x15, 1, 0, 1),
+        jump(0x25, u32::MAX, 1, 0),
+        jump(0x45, 1, 0, 1),
+        jump(0x4d, 1, 1, 0),
+    ];
+    let beside = (0..64)
+        .step_by(4)
+        .map(|what| stmt(0x20, (-0x1000i32) as u32 + what));
+    for kind in kinds.into_iter().chain(beside) {
+        // So many large instructions as bring the program near the limit, then the kind.
+        for large in [0, 600, 1150, 1200, 1240, 1250] {
+            let with = |count| {
+                let mut program = vec![big; large];
+                program.extend(vec![kind; count]);
+                program.extend([stmt(RET, 0); 3]);
+                program
+            };
+            let fits = |count| check(&with(count)).is_some_and(|sound| sound.charge < most);
+            let counts: Vec<usize> = (0..MOST - large - 3).collect();
+            let count = counts.partition_point(|count| fits(*count));
+            if (1..counts.len()).contains(&count) {
+                assert_eq!(attach(&socket, &with(count - 1)), Ok(()), "{kind:x?}");
+                detach(&socket);
+                assert_eq!(
+                    attach(&socket, &with(count)),
+                    Err(libc::ENOMEM),
+                    "{kind:x?}"
+                );
+            }
+        }
     }
 }

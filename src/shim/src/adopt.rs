@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::waiting::epoll;
-use crate::{config, foreign, net, netlink, process, sandbox, table};
+use crate::{config, foreign, net, netlink, process, sandbox, table, view};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -29,10 +29,10 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     if sys::is_kind(st, libc::S_IFSOCK) {
         return netlink::adopt(fd);
     }
-    if st.st_mode & libc::S_IFMT != libc::S_IFIFO
-        || foreign::is_tunnel(fd)
-        || !process::owns_memory()
-    {
+    if st.st_mode & libc::S_IFMT != libc::S_IFIFO {
+        return view::adopt(fd, st);
+    }
+    if foreign::is_tunnel(fd) || !process::owns_memory() {
         return;
     }
     // The path tells the net, which may be that of another process tree. Without /proc only this

@@ -2,20 +2,20 @@
 #![forbid(unsafe_code)]
 
 use crate::config;
-use memtun_calls::device::{is_device, DeviceStat};
+use memtun_calls::device::{is_device, FileStat};
 use memtun_sys as sys;
 
 /// What stat(2) says of the device.
-pub fn device() -> DeviceStat {
+pub fn device() -> FileStat {
     for device in config::get().map_or(&[][..], |c| &c.devices) {
         let path = sys::PathBuf::concat(&[&device.path]);
         if let Ok(Ok(st)) = path.map(|p| sys::fstatat(libc::AT_FDCWD, p.cstr(), 0)) {
             if is_device(&st) {
-                return DeviceStat::of(&st);
+                return FileStat::of(&st);
             }
         }
     }
-    DeviceStat::imagined()
+    FileStat::imagined()
 }
 
 /// The mount that the device is in, or that it would be in.

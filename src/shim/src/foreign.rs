@@ -47,6 +47,15 @@ fn is_still_tunnel(fd: i32) -> bool {
     })
 }
 
+#[cold]
+fn is_still_special(fd: i32) {
+    if table::is_tunnel(fd) {
+        is_still_tunnel(fd);
+    } else if process::owns_memory() {
+        table::unmark(fd);
+    }
+}
+
 /// Looks at each of the tunnels in this range of descriptors, because something may have closed or
 /// replaced them.
 pub fn look_at(first: i32, last: i32) {
@@ -61,8 +70,8 @@ pub fn look_at(first: i32, last: i32) {
 /// of date.
 #[inline]
 pub fn is_new(fd: i32) {
-    if fd >= 0 && table::is_tunnel(fd) {
-        is_still_tunnel(fd);
+    if fd >= 0 && table::is_ours(fd) {
+        is_still_special(fd);
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `netlink`, `asking` | sockets of rtnetlink; the host process of the net |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
+//! | `view` | the files under /sys and /proc in which the net's links stand |
 //! | `environment` | what a new program image must find |
 //! | `target` | what kind of program that image is |
 //! | `uaccess` | the program's memory, without crashing on bad pointers |
@@ -67,6 +68,7 @@ mod target;
 mod uaccess;
 mod unwind;
 mod valgrind;
+mod view;
 mod waiting;
 mod watch;
 
@@ -90,6 +92,7 @@ extern "C" fn load() {
             environment::init(hooks::open::is_in_force);
             net::attend();
             adopt::adopt_inherited();
+            view::working_directory();
             hooks::stream::stand_in();
             Ok(())
         });

@@ -1,39 +1,46 @@
 //! The calls of this process on its sockets of rtnetlink. Each asks the kernel whether the
 //! descriptor is still such a socket, and hands the call to `memtun_calls`, which knows what it
 //! means.
+//!
+//! The functions that a hook calls here are `extern "C"`: such a function never unwinds into its
+//! caller, so the hook's frame has nothing to clean up when a thread is cancelled in the kernel's
+//! call. `None` means that the kernel has to make the program's own call.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
 use crate::table;
 use crate::uaccess::{self, OwnMemory};
-use libc::{c_int, c_void, msghdr, sockaddr, socklen_t};
+use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
-use memtun_calls::buffer::Vector;
+use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::asked;
 use memtun_calls::netlink::receive::Received;
 use memtun_calls::netlink::{mark, Netlink, Outcome, SOL_NETLINK};
-use memtun_kernel::tun::Source;
 use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 
-/// Makes a socket for NETLINK_ROUTE; `make` calls libc's function with a protocol.
+/// Is a socket for NETLINK_ROUTE to be one of this library's?
 #[cold]
-pub fn socket(make: impl Fn(c_int) -> c_int) -> c_int {
-    if !asking::is_there() {
-        return make(libc::NETLINK_ROUTE);
+pub extern "C" fn is_wanted() -> bool {
+    asking::is_there() && may(Extra::Host)
+}
+
+/// Makes a socket of NETLINK_USERSOCK that the program has just got one for NETLINK_ROUTE. Returns
+/// false when that cannot be, and the descriptor is closed then.
+#[cold]
+pub extern "C" fn take(fd: c_int) -> bool {
+    let marked = errno::keep(|| mark::set(fd, 0).and_then(|()| table::enter_netlink(fd)));
+    if marked.is_err() {
+        // A sandbox forbids the mark, or the number cannot be tracked.
+        // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.
+        let _ = unsafe { sys::close(fd) };
     }
-    let fd = make(libc::NETLINK_USERSOCK);
-    if fd < 0 {
-        return fd;
-    }
-    let marked = mark::set(fd, 0).and_then(|()| table::enter_netlink(fd));
-    if marked.is_ok() {
-        return fd;
-    }
-    // A sandbox forbids the mark, or the number cannot be tracked.
-    // SAFETY: the descriptor was made by this call, and nobody else knows it.
-    let _ = unsafe { sys::close(fd) };
-    make(libc::NETLINK_ROUTE)
+    marked.is_ok()
 }
 
 /// Called with a socket that came from another process.
@@ -45,7 +52,7 @@ pub fn adopt(fd: c_int) {
 
 /// Called with a new descriptor of a netlink socket.
 #[cold]
-pub fn duplicated(new: c_int) {
+pub extern "C" fn duplicated(new: c_int) {
     let _ = table::enter_netlink(new);
 }
 
@@ -68,12 +75,12 @@ fn call(fd: c_int) -> Netlink<'static, OwnHost, OwnMemory> {
     }
 }
 
-/// Gives the program the answer of a call, or that of `host`, which makes the program's own call.
-fn give(answer: Result<Outcome, Errno>, host: impl FnOnce() -> isize) -> isize {
+/// What the program gets.
+fn give(answer: Result<Outcome, Errno>) -> Option<isize> {
     match answer {
-        Ok(Outcome::Done(n)) => n as isize,
-        Ok(Outcome::Kernel) | Err(FOREIGN) => host(),
-        Err(e) => errno::give::<isize>(Err(e)),
+        Ok(Outcome::Done(n)) => Some(n as isize),
+        Ok(Outcome::Kernel) | Err(FOREIGN) => None,
+        Err(e) => Some(errno::give::<isize>(Err(e))),
     }
 }
 
@@ -84,120 +91,119 @@ fn answer(
 ) -> Result<Outcome, Errno> {
     errno::keep(|| {
         fence(|| {
+            if !may(Extra::Host) {
+                return Err(Errno(libc::EACCES));
+            }
             state(fd)?;
             run(&call(fd))
         })
     })
 }
 
-/// Sends a request.
+/// send(2), sendto(2) and write(2).
 #[cold]
-pub fn send(
+#[inline(never)]
+pub extern "C" fn send(
     fd: c_int,
-    source: Result<impl Source, Errno>,
-    name: (usize, usize),
+    buf: *const c_void,
+    n: usize,
+    name: *const sockaddr,
+    length: socklen_t,
     flags: c_int,
-    host: impl FnOnce() -> isize,
-) -> isize {
-    give(answer(fd, |call| call.send(source, name, flags)), host)
+) -> Option<isize> {
+    let name = (name as usize, length as usize);
+    let source = Buffer::new(OwnMemory, buf as usize, n);
+    give(answer(fd, |call| call.send(source, name, flags)))
+}
+
+/// writev(2).
+#[cold]
+#[inline(never)]
+pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<isize> {
+    give(answer(fd, |call| {
+        let source = Vector::new(OwnMemory, array as usize, count);
+        call.send(source, (0, 0), 0)
+    }))
 }
 
 /// sendmsg(2).
 #[cold]
-pub fn send_message(
-    fd: c_int,
-    message: *const msghdr,
-    flags: c_int,
-    host: impl FnOnce() -> isize,
-) -> isize {
-    // SAFETY: a message is a plain C struct.
-    let Ok(header) = errno::fence(|| unsafe { uaccess::read(message) }) else {
-        return host();
-    };
-    let buffers = errno::fence(|| {
+#[inline(never)]
+pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<isize> {
+    give(answer(fd, |call| {
+        // SAFETY: a message is a plain C struct.
+        let Ok(header) = (unsafe { uaccess::read(message) }) else {
+            return Ok(Outcome::Kernel);
+        };
         let count = c_int::try_from(header.msg_iovlen).map_err(|_| Errno(libc::EMSGSIZE))?;
-        Vector::new(OwnMemory, header.msg_iov as usize, count)
-    });
-    let name = (header.msg_name as usize, header.msg_namelen as usize);
-    send(fd, buffers, name, flags, host)
+        let source = Vector::new(OwnMemory, header.msg_iov as usize, count);
+        let name = (header.msg_name as usize, header.msg_namelen as usize);
+        call.send(source, name, flags)
+    }))
 }
 
 /// bind(2).
 #[cold]
-pub fn bind(
-    fd: c_int,
-    name: *const sockaddr,
-    length: socklen_t,
-    host: impl Fn() -> c_int,
-) -> c_int {
+#[inline(never)]
+pub extern "C" fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> Option<isize> {
     let before = sys::netlink_name(fd).map_or(0, |own| own.port);
     let bound = answer(fd, |call| call.bind(name as usize, length as usize));
-    give(or_machine(fd, before, bound), || host() as isize) as c_int
+    give(or_machine(fd, before, bound))
 }
 
 /// connect(2).
 #[cold]
-pub fn connect(
-    fd: c_int,
-    name: *const sockaddr,
-    length: socklen_t,
-    host: impl FnOnce() -> c_int,
-) -> c_int {
-    let connected = answer(fd, |call| call.connect(name as usize, length as usize));
-    give(connected, || host() as isize) as c_int
+#[inline(never)]
+pub extern "C" fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> Option<isize> {
+    give(answer(fd, |call| {
+        call.connect(name as usize, length as usize)
+    }))
 }
 
 /// setsockopt(2).
 #[cold]
-pub fn set_option(
+#[inline(never)]
+pub extern "C" fn set_option(
     fd: c_int,
-    (level, option): (c_int, c_int),
-    (value, length): (*const c_void, socklen_t),
-    host: impl Fn() -> c_int,
-) -> c_int {
+    level: c_int,
+    option: c_int,
+    value: *const c_void,
+    length: socklen_t,
+) -> Option<isize> {
+    let port = sys::netlink_name(fd).map_or(0, |own| own.port);
     let set = answer(fd, |call| {
         call.set_option(level, option, value as usize, length as usize)
     });
-    let port = sys::netlink_name(fd).map_or(0, |own| own.port);
-    give(or_machine(fd, port, set), || host() as isize) as c_int
+    give(or_machine(fd, port, set))
 }
 
-/// getsockname(2).
+/// Corrects what getsockname(2) has stored; `room` was the length of the room for it.
 #[cold]
-pub fn own_name(
+#[inline(never)]
+pub extern "C" fn own_name(fd: c_int, name: *mut sockaddr, room: usize) {
+    after(fd, |call| call.own_name(name as usize, room));
+}
+
+/// Corrects what getsockopt(2) has stored; `room` was the length of the room for it.
+#[cold]
+#[inline(never)]
+pub extern "C" fn got_option(
     fd: c_int,
-    name: *mut sockaddr,
+    level: c_int,
+    option: c_int,
+    value: *mut c_void,
     length: *mut socklen_t,
-    host: impl FnOnce() -> c_int,
-) -> c_int {
-    let room = room(length);
-    let answered = host();
-    if answered == 0 {
-        after(fd, |call| call.own_name(name as usize, room));
-    }
-    answered
-}
-
-/// getsockopt(2).
-#[cold]
-pub fn option(
-    fd: c_int,
-    (level, option): (c_int, c_int),
-    (value, length): (*mut c_void, *mut socklen_t),
-    host: impl FnOnce() -> c_int,
-) -> c_int {
-    let room = room(length);
-    let answered = host();
-    if answered == 0 {
-        after(fd, |call| {
-            call.got_option(level, option, value as usize, length as usize, room)
-        });
-    }
-    answered
+    room: usize,
+) {
+    after(fd, |call| {
+        call.got_option(level, option, value as usize, length as usize, room);
+    });
 }
 
 /// The length that the program has given for room of its own; 0 when it cannot be read.
-fn room(length: *const socklen_t) -> usize {
+#[cold]
+#[inline(never)]
+pub extern "C" fn room(length: *const socklen_t) -> usize {
     // SAFETY: a length is a plain number.
     let read = || fence(|| unsafe { uaccess::read(length) });
     errno::keep(read).map_or(0, |length| (length as i32).max(0) as usize)
@@ -267,7 +273,11 @@ fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
 
 /// Called before a receive. Returns false when the receive fails, with errno set.
 #[cold]
-pub fn before_receive(fd: c_int) -> bool {
+#[inline(never)]
+pub extern "C" fn before_receive(fd: c_int) -> bool {
+    if !may(Extra::Host) {
+        return true;
+    }
     let before = errno::get();
     match fence(|| call(fd).before_receive(state(fd)?)) {
         Ok(()) | Err(FOREIGN) => {
@@ -284,14 +294,18 @@ pub fn before_receive(fd: c_int) -> bool {
 /// Shows the kernel as the sender of a datagram that was just received, and so was received from a
 /// netlink socket.
 fn show(fd: c_int, at: &Received) {
-    let _ = fence(|| {
-        errno::keep(|| call(fd).received(at));
-        Ok(())
-    });
+    if may(Extra::Host) {
+        let _ = fence(|| {
+            errno::keep(|| call(fd).received(at));
+            Ok(())
+        });
+    }
 }
 
 /// Called after recvfrom(2) has stored `n` bytes; `room` was the length of the room for the name.
-pub fn received_from(
+#[cold]
+#[inline(never)]
+pub extern "C" fn received_from(
     fd: c_int,
     bytes: *const c_void,
     n: isize,
@@ -309,14 +323,17 @@ pub fn received_from(
 }
 
 /// The room that a program's message has for a name.
-pub fn room_of(message: *const msghdr) -> usize {
+#[cold]
+#[inline(never)]
+pub extern "C" fn room_of(message: *const msghdr) -> usize {
     // SAFETY: a message is a plain C struct.
     errno::keep(|| unsafe { uaccess::read(message) }).map_or(0, |m| m.msg_namelen as usize)
 }
 
 /// Called after recvmsg(2) has filled a message with `n` bytes.
 #[cold]
-pub fn received_message(fd: c_int, message: *const msghdr, room: usize, n: usize) {
+#[inline(never)]
+pub extern "C" fn received_message(fd: c_int, message: *const msghdr, room: usize, n: usize) {
     errno::keep(|| {
         // SAFETY: a message and the elements of its array are plain C structs.
         let first = unsafe {
@@ -339,7 +356,9 @@ pub fn received_message(fd: c_int, message: *const msghdr, room: usize, n: usize
 }
 
 /// The room for a name that recvfrom(2) is given.
-pub fn name_room(name: *const sockaddr, length: *const socklen_t) -> usize {
+#[cold]
+#[inline(never)]
+pub extern "C" fn name_room(name: *const sockaddr, length: *const socklen_t) -> usize {
     if name.is_null() {
         return 0;
     }

@@ -27,6 +27,9 @@ impl Paths for Own {
     fn may_hold_tunnels(&self) -> bool {
         table::any()
     }
+    fn may_begin_in_view(&self, dir: i32) -> bool {
+        crate::view::may_begin_in(dir)
+    }
 }
 
 /// Looks at a path before the call is made. [`after`] finds a symbolic link that has another name
@@ -46,6 +49,15 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     look(
         || uaccess::c_string_that_was_read(path),
         |config, path| path::before(&Own, &config.devices, dir, path),
+    )
+}
+
+/// The same as [`before`] for a path that may lead into the view and does not.
+#[cold]
+pub fn past_view(dir: i32, path: *const c_char) -> Route {
+    look(
+        || uaccess::c_string(path),
+        |config, path| path::past_view(&Own, &config.devices, dir, path),
     )
 }
 

@@ -48,7 +48,37 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
         [3, libc::EPOLL_CTL_MOD as u64, 3],
     ),
     (Extra::Unmap, libc::SYS_munmap, [0; 3]),
+    (
+        Extra::Host,
+        libc::SYS_socket,
+        [libc::AF_UNIX as u64, HOST_SOCKET, 0],
+    ),
+    (Extra::Host, libc::SYS_connect, [3, 0, 0]),
+    (
+        Extra::Host,
+        libc::SYS_sendmsg,
+        [3, 0, (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as u64],
+    ),
+    (Extra::Host, libc::SYS_recvfrom, [3, 0, 0]),
+    (Extra::Host, libc::SYS_getsockopt, MARK),
+    (Extra::Host, libc::SYS_setsockopt, MARK),
+    (Extra::Host, libc::SYS_getsockname, [3, 0, 0]),
+    (Extra::Host, libc::SYS_ppoll, [0, 1, 0]),
+    (Extra::Host, libc::SYS_openat, [3, 0, 0]),
+    (Extra::Spawn, libc::SYS_clone, [SHARED_MEMORY, 0, 0]),
+    (Extra::Spawn, libc::SYS_wait4, [1, 0, 0]),
+    (Extra::Spawn, libc::SYS_close_range, [3, u32::MAX as u64, 0]),
+    (Extra::Spawn, libc::SYS_setsid, [0; 3]),
+    (Extra::Spawn, libc::SYS_execve, [0; 3]),
+    (Extra::Spawn, libc::SYS_mmap, [0, 65536, 3]),
 ];
+
+/// Type of the socket to the host process.
+const HOST_SOCKET: u64 = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
+/// Arguments of the calls on a netlink socket's mark.
+const MARK: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_RCVLOWAT as u64];
+/// Flags of clone(2) for a process that shares its maker's memory.
+const SHARED_MEMORY: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
 
 /// prctl(PR_SET_SECCOMP) or seccomp(2); `host` makes the call.
 pub fn enter<T: PartialEq + From<i8>>(

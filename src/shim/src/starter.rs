@@ -6,12 +6,16 @@ use crate::config;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
+use memtun_sys::quiet::{may, Extra};
 
 /// Starts `memtun host`, found as the settings say.
 pub struct Starter;
 
 impl Start for Starter {
     fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+        if !may(Extra::Spawn) {
+            return Err(Errno(libc::EACCES));
+        }
         let config = config::get().ok_or(Errno(libc::ENOSYS))?;
         let command = Command {
             given: config.command.as_deref(),

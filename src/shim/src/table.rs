@@ -39,6 +39,25 @@ static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
 /// The word of a descriptor that is a netlink socket.
 const NETLINK: u32 = 1 << 31;
+/// Bits of the word of a descriptor that is one of a file or a directory of the net's view (see the
+/// module `view`).
+const MARK: u32 = 1 << 30 | NETLINK;
+/// Number of descriptors that are marked now.
+static MARKED: AtomicU32 = AtomicU32::new(0);
+
+/// What is known of a descriptor of the view.
+pub mod mark {
+    /// It may be read.
+    pub const READS: u32 = 1;
+    /// It may be written.
+    pub const WRITES: u32 = 2;
+    /// It is a directory.
+    pub const DIRECTORY: u32 = 4;
+    /// Its text could be made when it was opened.
+    pub const MADE: u32 = 8;
+    /// Its offset was set by lseek(2), so that the next read makes the text anew.
+    pub const SOUGHT: u32 = 16;
+}
 
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1 << 31;
@@ -108,14 +127,75 @@ pub fn is_tunnel(fd: i32) -> bool {
     word(fd) as i32 > 0
 }
 
+/// Is any descriptor one of the view?
+#[inline(always)]
+pub fn any_marked() -> bool {
+    MARKED.load(Relaxed) != 0
+}
+
+/// What is known of a descriptor of the view; `None` for any other descriptor.
+#[inline]
+pub fn marks(fd: i32) -> Option<u32> {
+    match word(fd) {
+        word if word & MARK == MARK => Some(word & !MARK),
+        _ => None,
+    }
+}
+
+/// Notes that the descriptor is one of the view. A tunnel that the table knows by this number must
+/// have been forgotten before. A vfork child must not call this.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
+    let place = make_place(fd)?;
+    HIGHEST.fetch_max(fd as u32, Relaxed);
+    let old = place.load(Relaxed);
+    if old as i32 > 0 {
+        return Err(Errno(libc::EBUSY));
+    }
+    if place
+        .compare_exchange(old, MARK | marks, AcqRel, Relaxed)
+        .is_ok()
+        && old & MARK != MARK
+    {
+        MARKED.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// Takes a mark's bit away from a descriptor of the view. Returns whether it was there.
+pub fn clear(fd: i32, bit: u32) -> bool {
+    let Some(place) = place(fd) else { return false };
+    let without = |word: u32| (word & MARK == MARK && word & bit != 0).then_some(word & !bit);
+    place.fetch_update(AcqRel, Relaxed, without).is_ok()
+}
+
+/// Adds a mark's bit to a descriptor of the view.
+pub fn set(fd: i32, bit: u32) {
+    if let Some(place) = place(fd) {
+        let with = |word: u32| (word & MARK == MARK).then_some(word | bit);
+        let _ = place.fetch_update(AcqRel, Relaxed, with);
+    }
+}
+
+/// Forgets that the descriptor is one of the view. A vfork child must not call this.
+pub fn unmark(fd: i32) {
+    let Some(place) = place(fd) else { return };
+    let word = place.load(Relaxed);
+    if word & MARK == MARK && place.compare_exchange(word, 0, AcqRel, Relaxed).is_ok() {
+        MARKED.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Is this descriptor a netlink socket that this library answers? Nothing is entered or taken out
 /// when a descriptor is closed, so whoever gets a yes asks the kernel as well.
 #[inline(always)]
 pub fn is_netlink(fd: i32) -> bool {
-    (word(fd) as i32) < 0
+    word(fd) == NETLINK
 }
 
-/// Is this descriptor a tunnel or a netlink socket?
+/// Is this descriptor a tunnel, a netlink socket or one of the view?
 #[inline(always)]
 pub fn is_ours(fd: i32) -> bool {
     word(fd) != 0
@@ -388,6 +468,10 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
         0 | NETLINK => drop(BOUND.fetch_add(1, Relaxed)),
+        marked if marked & MARK == MARK => {
+            MARKED.fetch_sub(1, Relaxed);
+            BOUND.fetch_add(1, Relaxed);
+        }
         old => release_name(old - 1),
     }
     Ok(())
@@ -396,12 +480,13 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
 /// Forgets a descriptor that is closed or about to be. Returns its tunnel, held. A vfork child must
 /// not call this, because the table is its parent's.
 pub fn unbind(fd: i32) -> Option<Held> {
-    if word(fd) == 0 || !process::owns_memory() {
+    if !is_tunnel(fd) || !process::owns_memory() {
         return None;
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
         0 | NETLINK => {}
+        marked if marked & MARK == MARK => drop(MARKED.fetch_sub(1, Relaxed)),
         old => {
             BOUND.fetch_sub(1, Relaxed);
             release_name(old - 1);

@@ -10,6 +10,7 @@
 //! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`state`] | all of them, and the file in the net that holds them |
+//! | [`view`] | all of it as files under /sys and /proc |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod neighbour;
 pub mod route;
 pub mod rule;
 pub mod state;
+pub mod view;
 pub mod wire;
 
 pub use address::Address;

@@ -5,6 +5,7 @@
 use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
 use memtun_abi::uapi::IFF_TUN;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::{hardware_address, LONGEST_ADDRESS};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
@@ -184,6 +185,23 @@ pub struct Counters {
     pub rx_frame_errors: u64,
 }
 
+impl Counters {
+    /// Reads the counters of an interface of the net.
+    pub(crate) fn of_interface(interface: &InterfaceState) -> Counters {
+        let load = |word: &std::sync::atomic::AtomicU64| word.load(Relaxed);
+        let stats = &interface.stats;
+        Counters {
+            rx_packets: load(&stats.rx_packets),
+            tx_packets: load(&stats.tx_packets),
+            rx_bytes: load(&stats.rx_bytes),
+            tx_bytes: load(&stats.tx_bytes),
+            rx_dropped: load(&stats.rx_dropped),
+            tx_dropped: load(&stats.tx_dropped),
+            rx_frame_errors: load(&stats.rx_frame_errors),
+        }
+    }
+}
+
 /// The part of a link that is the tun driver's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Driver {
@@ -197,6 +215,19 @@ pub struct Driver {
     pub queues: u32,
     /// Number of queues that were detached by TUNSETQUEUE.
     pub detached: u32,
+}
+
+impl Driver {
+    /// Reads what the tun driver says of an interface of the net.
+    pub(crate) fn of_interface(interface: &InterfaceState) -> Driver {
+        Driver {
+            flags: interface.tun_flags.load(Relaxed),
+            owner: interface.owner.load(Relaxed),
+            group: interface.group.load(Relaxed),
+            queues: interface.attached_queues() as u32,
+            detached: (interface.queue_count() - interface.attached_queues()) as u32,
+        }
+    }
 }
 
 /// A link as it is now.
@@ -215,8 +246,9 @@ pub struct Link {
 impl Link {
     /// Describes an interface of the net. What only the host knows has its default values.
     pub fn of_interface(interface: &InterfaceState) -> Link {
-        let load = |word: &std::sync::atomic::AtomicU64| word.load(Relaxed);
-        let (stats, tap) = (&interface.stats, interface.is_tap());
+        let (address, len) = hardware_address(interface);
+        let mut broadcast = [0; LONGEST_ADDRESS];
+        broadcast[..6].fill(if interface.is_tap() { 0xff } else { 0 });
         Link {
             extra: Extra {
                 index: interface.ifindex.load(Relaxed),
@@ -225,33 +257,15 @@ impl Link {
                 mtu: interface.mtu.load(Relaxed),
                 txqueuelen: interface.txqueuelen.load(Relaxed),
                 link_type: interface.link_type.load(Relaxed) as u16,
-                address: if tap {
-                    interface.mac().to_vec()
-                } else {
-                    Vec::new()
-                },
-                broadcast: if tap { vec![0xff; 6] } else { Vec::new() },
+                address: address[..len].to_vec(),
+                broadcast: broadcast[..len].to_vec(),
                 carrier_ups: interface.carrier_ups.load(Relaxed),
                 carrier_downs: interface.carrier_downs.load(Relaxed),
                 ..Extra::default()
             },
             carrier: interface.carrier.load(Relaxed) != 0,
-            counters: Counters {
-                rx_packets: load(&stats.rx_packets),
-                tx_packets: load(&stats.tx_packets),
-                rx_bytes: load(&stats.rx_bytes),
-                tx_bytes: load(&stats.tx_bytes),
-                rx_dropped: load(&stats.rx_dropped),
-                tx_dropped: load(&stats.tx_dropped),
-                rx_frame_errors: load(&stats.rx_frame_errors),
-            },
-            driver: Some(Driver {
-                flags: interface.tun_flags.load(Relaxed),
-                owner: interface.owner.load(Relaxed),
-                group: interface.group.load(Relaxed),
-                queues: interface.attached_queues() as u32,
-                detached: (interface.queue_count() - interface.attached_queues()) as u32,
-            }),
+            counters: Counters::of_interface(interface),
+            driver: Some(Driver::of_interface(interface)),
         }
     }
 

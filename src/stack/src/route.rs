@@ -354,7 +354,7 @@ pub fn write_gateway(to: &mut Writer, destination: IpAddr, gateway: Option<IpAdd
 }
 
 /// Returns the gateway among attributes; the outer None says that one is impossible.
-fn gateway_of(attributes: &Attributes<'_>) -> Option<Option<IpAddr>> {
+pub(crate) fn gateway_of(attributes: &Attributes<'_>) -> Option<Option<IpAddr>> {
     if let Some(gateway) = attributes.get(libc::RTA_GATEWAY) {
         return gateway.ip().map(Some);
     }

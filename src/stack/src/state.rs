@@ -189,14 +189,9 @@ impl State {
         match message.kind {
             ABOUT => {
                 let attributes = Attributes::new(body);
-                let isolated = attributes.get(VIEW)?.u8()? != 0;
                 let ruled = attributes.get(RULED)?.value;
                 self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
-                self.view = if isolated {
-                    View::Isolated
-                } else {
-                    View::Merged
-                };
+                self.view = view_of(message)?;
             }
             libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
             libc::RTM_NEWADDR => self.addresses.push(Address::read(message)?),
@@ -204,11 +199,10 @@ impl State {
             libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
             libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
             SYSCTL => {
-                let attributes = Attributes::new(body);
-                let bytes = |kind| Some(attributes.get(kind)?.value.to_vec());
+                let (path, value) = sysctl_of(message)?;
                 self.sysctls.push(Sysctl {
-                    path: bytes(PATH)?,
-                    value: bytes(VALUE)?,
+                    path: path.to_vec(),
+                    value: value.to_vec(),
                 });
             }
             LISTENER => {
@@ -249,6 +243,28 @@ impl State {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Returns what a message of the state's file says of the view; None when it says nothing.
+pub(crate) fn view_of(message: &Message<'_>) -> Option<View> {
+    if message.kind != ABOUT {
+        return None;
+    }
+    let isolated = Attributes::new(message.body).get(VIEW)?.u8()? != 0;
+    Some(if isolated {
+        View::Isolated
+    } else {
+        View::Merged
+    })
+}
+
+/// Returns the path and the value of a message of the state's file; None when it is no sysctl.
+pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8])> {
+    if message.kind != SYSCTL {
+        return None;
+    }
+    let attributes = Attributes::new(message.body);
+    Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
 }
 
 /// Returns what a message of the state's file hides of the machine; None when it is about something

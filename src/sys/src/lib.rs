@@ -18,6 +18,7 @@ mod raw;
 mod socket;
 mod spawn;
 mod stat;
+mod view;
 
 pub use fd::*;
 pub use fs::*;
@@ -30,6 +31,7 @@ pub use raw::syscall;
 pub use socket::*;
 pub use spawn::{spawn_apart, MOST_WORDS};
 pub use stat::*;
+pub use view::*;
 
 use memtun_abi::Errno;
 use quiet::{may, Extra};

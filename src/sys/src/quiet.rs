@@ -41,10 +41,15 @@ pub enum Extra {
     /// epoll_ctl(2) where a link goes down or comes up. Without it the events that the kernel
     /// reports are corrected.
     Control = 1 << 10,
+    /// Sockets to the host process of the net, and options of the program's netlink sockets.
+    /// Without it a question fails with EACCES.
+    Host = 1 << 11,
+    /// Starting the host process. Without it a net that has none gets none.
+    Spawn = 1 << 12,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 11) - 1;
+pub const EVERYTHING: u32 = (1 << 13) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -11,7 +11,7 @@ use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_calls::buffer::Vector;
 use memtun_calls::control::{self, Control, Misfit};
-use memtun_calls::device::{access, is_device, DeviceStat};
+use memtun_calls::device::{access, is_device, FileStat};
 use memtun_calls::interfaces::{self, Answer};
 use memtun_calls::path::{self, Route};
 use memtun_calls::readiness::{epoll_bits, State, Why, IN, OUT};
@@ -347,7 +347,7 @@ fn a_read_that_waits_fails_when_its_interface_goes() {
 #[test]
 fn stat_shows_a_character_device() {
     let (_net, program) = world();
-    let (at, device) = (Ram::START, DeviceStat::imagined());
+    let (at, device) = (Ram::START, FileStat::imagined());
     program.ram.set(at, &[0xff; 512]);
     device.store(&program.ram, at).expect("mapped memory");
     let word = |offset| u32::from_ne_bytes(program.ram.get(at + offset));
@@ -390,7 +390,7 @@ fn the_hosts_own_device_is_shown_as_it_is() {
     st.st_rdev = libc::makedev(10, 200);
     assert!(is_device(&st));
     let (_net, program) = world();
-    DeviceStat::of(&st)
+    FileStat::of(&st)
         .store(&program.ram, Ram::START)
         .expect("mapped memory");
     let long = |offset| i64::from_ne_bytes(program.ram.get(Ram::START + offset));

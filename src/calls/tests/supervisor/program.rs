@@ -122,6 +122,9 @@ impl Paths for Disk {
     fn may_hold_tunnels(&self) -> bool {
         self.holds_tunnels
     }
+    fn may_begin_in_view(&self, _: i32) -> bool {
+        false
+    }
 }
 
 /// A descriptor of the program that is a tunnel. The bell is the supervisor's own copy of it.

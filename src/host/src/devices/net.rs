@@ -9,7 +9,6 @@ use memtun_kernel::policy::{Permission, Policy};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::Mapped;
 use memtun_stack::{link, Link};
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The interfaces of a net during one question. The net's lock is held during each call.
 pub struct NetDevices<'n> {
@@ -83,7 +82,7 @@ impl Devices for NetDevices<'_> {
 
     fn set_carrier(&mut self, index: u32, carrier: bool) -> Result<(), Errno> {
         self.change(index, |_, interface| {
-            interface.carrier.store(carrier.into(), Relaxed);
+            interface.set_carrier(carrier);
             Ok(())
         })
     }

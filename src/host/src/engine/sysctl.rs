@@ -44,6 +44,12 @@ impl World<'_> {
             .unwrap_or(0)
     }
 
+    /// Forgets what does not outlive a change of a link's mtu: IPv6's own mtu follows it.
+    pub fn forget_mtu(&mut self, index: u32) {
+        let own = path("ipv6", "conf", Some(index), "mtu");
+        self.state.sysctls.retain(|set| set.path != own);
+    }
+
     /// Forgets the settings of one link in these directories.
     pub fn forget_settings(&mut self, directories: &[&str], index: u32) {
         let of = |path: &[u8]| {

@@ -2,5 +2,6 @@
 #![allow(dead_code)]
 
 pub mod devices;
+pub mod engine;
 pub mod kernel;
 pub mod requests;

@@ -12,12 +12,19 @@ pub struct Sound {
     pub charge: u32,
 }
 
+/// Number of instructions that are checked without an allocation.
+const FEW: usize = 256;
+
 /// Checks a program, one instruction after the other.
 pub struct Checker {
     len: usize,
     at: usize,
     /// For each instruction, the cells that are stored on every way by which a jump leads to it.
-    stored_before: [u16; MOST],
+    /// Those of the first instructions are here, because a program may check in a thread with a
+    /// small stack or in a signal handler.
+    stored_before: [u16; FEW],
+    /// The same for the instructions behind them.
+    stored_before_more: Vec<u16>,
     /// The cells that are stored on the way to the next instruction.
     stored: u16,
     is_sound: bool,
@@ -34,7 +41,8 @@ impl Checker {
         Checker {
             len,
             at: 0,
-            stored_before: [u16::MAX; MOST],
+            stored_before: [u16::MAX; FEW],
+            stored_before_more: vec![u16::MAX; len.min(MOST).saturating_sub(FEW)],
             stored: 0,
             is_sound: (1..=MOST).contains(&len),
             returned: false,
@@ -71,7 +79,7 @@ impl Checker {
     fn look(&mut self, next: Instruction) -> Option<()> {
         let k = next.k as usize;
         let behind = self.at + 1;
-        self.stored &= *self.stored_before.get(self.at)?;
+        self.stored &= *self.stored_before(self.at)?;
         let sound = match next.code {
             DIV_K | MOD_K => k != 0,
             LSH_K | RSH_K => k < 32,
@@ -94,13 +102,22 @@ impl Checker {
         sound.then_some(())
     }
 
+    /// Returns which cells are stored before the instruction `at`, as far as it is known by now.
+    fn stored_before(&mut self, at: usize) -> Option<&mut u16> {
+        match at.checked_sub(FEW) {
+            None => self.stored_before.get_mut(at),
+            Some(more) => self.stored_before_more.get_mut(more),
+        }
+    }
+
     /// Notes where a jump leads.
     fn jumps(&mut self, to: [usize; 2]) -> Option<()> {
         for to in to {
             if to >= self.len {
                 return None;
             }
-            *self.stored_before.get_mut(to)? &= self.stored;
+            let stored = self.stored;
+            *self.stored_before(to)? &= stored;
         }
         self.stored = u16::MAX;
         Some(())

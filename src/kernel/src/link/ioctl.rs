@@ -100,22 +100,29 @@ fn get(interface: &InterfaceState, number: u32, ifreq: &mut IfReq) -> Result<(),
 /// The bytes behind the address stay as the program wrote them.
 pub(crate) fn get_hardware_address(interface: &InterfaceState, ifreq: &mut IfReq) {
     const ROOM: usize = 14;
-    let link_type = interface.link_type.load(Relaxed) as u16;
-    ifreq.set_flags(link_type);
-    match address_length(link_type).min(ROOM) {
+    ifreq.set_flags(interface.link_type.load(Relaxed) as u16);
+    let (address, len) = hardware_address(interface);
+    match len.min(ROOM) {
         0 => ifreq.0[18..18 + ROOM].fill(0),
-        len => ifreq.0[18..18 + len].copy_from_slice(&longest_address(interface)[..len]),
+        len => ifreq.0[18..18 + len].copy_from_slice(&address[..len]),
     }
 }
 
-/// Returns the hardware address with zeroes behind it, as far as the longest address goes.
-fn longest_address(interface: &InterfaceState) -> [u8; 16] {
-    let mut address = [0; 16];
+/// Bytes of the longest hardware address that a type of link has.
+pub const LONGEST_ADDRESS: usize = 16;
+
+/// Returns the hardware address with zeroes behind it, and how many of its bytes count: the type of
+/// the link says that (`tun_get_addr_len`), whatever the interface is. A TUN's address is zeroes.
+pub fn hardware_address(interface: &InterfaceState) -> ([u8; LONGEST_ADDRESS], usize) {
+    let mut address = [0; LONGEST_ADDRESS];
     address[..6].copy_from_slice(&interface.mac());
-    address
+    (
+        address,
+        address_length(interface.link_type.load(Relaxed) as u16),
+    )
 }
 
-/// Returns how many bytes a hardware address has, by the type of the link (`tun_get_addr_len`).
+/// Returns how many bytes a hardware address has, by the type of the link.
 fn address_length(link_type: u16) -> usize {
     const ROSE: u16 = 270;
     const IP6GRE: u16 = 823;
@@ -148,8 +155,8 @@ pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) ->
     if ifreq.flags() as u32 != interface.link_type.load(Relaxed) {
         return Err(Errno(libc::EINVAL));
     }
-    let len = address_length(ifreq.flags());
-    if ifreq.0[18..18 + len] == longest_address(interface)[..len] {
+    let (address, len) = hardware_address(interface);
+    if ifreq.0[18..18 + len] == address[..len] {
         return Ok(());
     }
     let mut mac = [0u8; 6];

@@ -6,6 +6,7 @@ mod flow;
 pub(crate) mod ioctl;
 
 pub use flow::{flow_hash, payload_offset};
+pub use ioctl::{hardware_address, LONGEST_ADDRESS};
 
 use crate::net::{Local, NetDir};
 use crate::shm::layout::InterfaceState;

@@ -29,3 +29,7 @@ pub(super) const SAID: &[u8] = b".memtun-said-";
 pub(super) const HOST: &[u8] = b".memtun-host-";
 /// Begins the name of the host's state; the epoch of the host process follows.
 pub(super) const STACK: &[u8] = b".memtun-stack-";
+/// The directory in which the directories of the net's view are made, see [`NetDir::view_path`].
+///
+/// [`NetDir::view_path`]: super::NetDir::view_path
+pub(super) const VIEW: &CStr = c".memtun-view";

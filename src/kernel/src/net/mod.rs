@@ -14,6 +14,7 @@
 //! DIR/.memtun-host-EPOCH        socket at which the host process of that epoch answers, see `host`
 //! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
 //! DIR/.memtun-sockets           what programs have set on sockets about interfaces of the net
+//! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
 //! Whoever can take the exclusive lock on a bell knows that the last descriptor of the tunnel is
@@ -254,6 +255,16 @@ impl NetDir {
     /// Returns the directory's path.
     pub fn path(&self) -> &[u8] {
         self.path.bytes()
+    }
+
+    /// Returns the path of the directory in which the directories of the net's view are made: each
+    /// under the path that it stands for.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG when the net's own path is too long.
+    pub fn view_path(&self) -> Result<PathBuf, Errno> {
+        PathBuf::concat(&[self.path.bytes(), b"/", VIEW.to_bytes()])
     }
 
     /// Returns the user whose net it is, if whoever joined it named one.

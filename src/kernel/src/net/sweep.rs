@@ -4,7 +4,7 @@
 use super::captured::is_capturer_alive;
 use super::{
     claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
-    GONE, HOST, LINK, NEW, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL,
+    GONE, HOST, LINK, NEW, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL, VIEW,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -204,7 +204,11 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
                 other = Some(entry.to_owned());
                 return true;
             }
-            match dir.unlink(entry) {
+            let removed = match entry == VIEW {
+                true => remove_tree(dir.raw(), entry),
+                false => dir.unlink(entry),
+            };
+            match removed {
                 Ok(()) => found = true,
                 Err(Errno(libc::ENOENT)) => {}
                 Err(e) => failed = Err(e),
@@ -218,6 +222,33 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
     }
     remove_mark(dir);
     Ok(other)
+}
+
+/// Removes a directory with all that is in it.
+fn remove_tree(parent: i32, name: &CStr) -> Result<(), Errno> {
+    /// Number of passes over the directory: somebody may be making files in it.
+    const PASSES: usize = 100;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let dir = match sys::openat_internal(parent, name, flags, 0) {
+        Ok(dir) => dir,
+        Err(Errno(libc::ENOTDIR | libc::ELOOP)) => return sys::unlinkat(parent, name, 0),
+        Err(e) => return Err(e),
+    };
+    for _ in 0..PASSES {
+        sys::rewind(dir.as_fd())?;
+        let mut any = false;
+        sys::each_entry(dir.as_fd(), |entry| {
+            any = true;
+            if let Err(Errno(libc::EISDIR | libc::EPERM)) = sys::unlinkat(dir.raw(), entry, 0) {
+                let _ = remove_tree(dir.raw(), entry);
+            }
+            true
+        })?;
+        if !any {
+            break;
+        }
+    }
+    sys::unlinkat(parent, name, libc::AT_REMOVEDIR)
 }
 
 /// Removes the mark of a private net, unless somebody is making a net there. Returns true when
@@ -234,7 +265,7 @@ fn remove_mark(dir: &Directory) -> bool {
 /// Is this one of the files that memtun makes? An interface's file is recognised by what it holds,
 /// because it may have any name.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
-    if [STATE, CAPTURER, PRIVATE, SOCKETS].contains(&entry) {
+    if [STATE, CAPTURER, PRIVATE, SOCKETS, VIEW].contains(&entry) {
         return true;
     }
     if entry.to_bytes().starts_with(NEW) {

@@ -4,7 +4,8 @@ use super::stream;
 use crate::closing;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
-use crate::table::any;
+use crate::table::{any, any_marked, is_ours};
+use crate::view;
 use crate::waiting::epoll;
 use libc::{c_int, c_uint, FILE};
 
@@ -21,10 +22,46 @@ fn tunnel_of(file: *mut FILE) -> Option<c_int> {
     is_tunnel(fd).then_some(fd)
 }
 
+/// Closes a descriptor that is a tunnel or one of the view.
+#[cold]
+fn special(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(fd) {
+        return closing::close(fd, host);
+    }
+    epoll::closed(fd);
+    // close(2) never says that something was not written.
+    let _ = view::closing(fd);
+    host()
+}
+
+/// Closes a stream that may be on a descriptor of the view.
+#[cold]
+fn viewed(file: *mut FILE, host: impl FnOnce() -> c_int) -> c_int {
+    if file.is_null() || stream::descriptor(file).is_some() {
+        return host();
+    }
+    // SAFETY: the stream is the caller's, which is about to close it.
+    let fd = crate::errno::keep(|| unsafe {
+        let fd = libc::fileno(file);
+        if crate::table::marks(fd).is_some() {
+            libc::fflush(file);
+        }
+        fd
+    });
+    if crate::table::marks(fd).is_none() {
+        return host();
+    }
+    let written = view::closing(fd);
+    match (host(), written) {
+        (0, Err(e)) => crate::errno::give::<i32>(Err(e)) as c_int,
+        (answer, _) => answer,
+    }
+}
+
 hooks! {
     fn close(fd: c_int) -> c_int => my_close {
-        if is_tunnel(fd) {
-            closing::close(fd, || real!(close(fd)))
+        if is_ours(fd) {
+            special(fd, || real!(close(fd)))
         } else {
             epoll::closed(fd);
             real!(close(fd))
@@ -55,8 +92,13 @@ hooks! {
     fn fclose(file: *mut FILE) -> c_int => my_fclose {
         match tunnel_of(file) {
             Some(fd) => closing::close(fd, || real!(fclose(file))),
+            None if any_marked() => viewed(file, || real!(fclose(file))),
             None => real!(fclose(file)),
         }
+    }
+    fn fflush(file: *mut FILE) -> c_int => my_fflush {
+        let answer = real!(fflush(file));
+        if any_marked() { view::flushed(file, answer) } else { answer }
     }
     fn _exit(status: c_int) -> () => my_exit {
         crate::leave::leave();
@@ -67,8 +109,8 @@ hooks! {
         real!(_Exit(status))
     }
     fn __close(fd: c_int) -> c_int => my_close_alias {
-        if is_tunnel(fd) {
-            closing::close(fd, || real!(__close(fd)))
+        if is_ours(fd) {
+            special(fd, || real!(__close(fd)))
         } else {
             epoll::closed(fd);
             real!(__close(fd))

@@ -1,10 +1,10 @@
 //! Calls for files on a disk: locks, allocation and lengths. Passed through, they would show what a
 //! tunnel's descriptor really is.
 
-use crate::errno;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::{errno, view};
 use libc::{c_char, c_int, off64_t, off_t};
 use memtun_calls::control::Misfit;
 
@@ -34,10 +34,18 @@ hooks! {
         if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise64(fd, at, n, advice)) }
     }
     fn truncate(path: *const c_char, length: off_t) -> c_int => my_truncate {
-        if route::before(libc::AT_FDCWD, path) == Route::Device { answer(Misfit::Truncate) } else { real!(truncate(path, length)) }
+        match route::before(libc::AT_FDCWD, path) {
+            Route::Device => answer(Misfit::Truncate),
+            Route::View => view::granted(libc::AT_FDCWD, path, true, |_, path| real!(truncate(path, length))),
+            _ => real!(truncate(path, length)),
+        }
     }
     fn truncate64(path: *const c_char, length: off64_t) -> c_int => my_truncate64 {
-        if route::before(libc::AT_FDCWD, path) == Route::Device { answer(Misfit::Truncate) } else { real!(truncate64(path, length)) }
+        match route::before(libc::AT_FDCWD, path) {
+            Route::Device => answer(Misfit::Truncate),
+            Route::View => view::granted(libc::AT_FDCWD, path, true, |_, path| real!(truncate64(path, length))),
+            _ => real!(truncate64(path, length)),
+        }
     }
     fn posix_fallocate(fd: c_int, at: off_t, n: off_t) -> c_int => my_posix_fallocate {
         if is_tunnel(fd) { number(Misfit::Allocate) } else { real!(posix_fallocate(fd, at, n)) }

@@ -1,7 +1,8 @@
 //! Duplicating descriptors, and fcntl(2).
 
 use crate::real::{hooks, real};
-use crate::table::{any, is_netlink, is_tunnel};
+use crate::table::{any, any_marked, is_netlink, is_ours, is_tunnel};
+use crate::view;
 use crate::waiting::epoll;
 use crate::{errno, foreign, netlink, ops};
 use libc::{c_int, c_void};
@@ -43,6 +44,9 @@ fn refuse(e: c_int) -> c_int {
 fn done(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
         epoll::duplicated(old, new);
+        if any_marked() && (is_ours(old) || is_ours(new)) {
+            view::duplicated(old, new);
+        }
         if is_netlink(old) {
             netlink::duplicated(new);
         }
@@ -53,12 +57,24 @@ fn done(old: c_int, new: c_int) -> c_int {
     new
 }
 
+/// Called before `new` may become another file's: what was written into a file of the view past the
+/// hooks is carried out.
+#[inline]
+fn about_to_replace(old: c_int, new: c_int) {
+    if any_marked() && old != new && crate::table::marks(new).is_some() {
+        view::replacing(new);
+    }
+}
+
 /// The answer of fcntl(2) for a descriptor that is no tunnel. The registrations of epoll instances
 /// are told of a new descriptor in it.
 #[inline]
 fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         epoll::duplicated(fd, answer);
+        if any_marked() && is_ours(fd) {
+            view::duplicated(fd, answer);
+        }
         if is_netlink(fd) {
             netlink::duplicated(answer);
         }
@@ -71,9 +87,11 @@ hooks! {
         done(fd, real!(dup(fd)))
     }
     fn dup2(old: c_int, new: c_int) -> c_int => my_dup2 {
+        about_to_replace(old, new);
         done(old, real!(dup2(old, new)))
     }
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int => my_dup3 {
+        about_to_replace(old, new);
         done(old, real!(dup3(old, new, flags)))
     }
     fn fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl {
@@ -91,6 +109,7 @@ hooks! {
         }
     }
     fn __dup2(old: c_int, new: c_int) -> c_int => my_dup2_alias {
+        about_to_replace(old, new);
         done(old, real!(__dup2(old, new)))
     }
     fn __fcntl(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl_alias {

@@ -4,12 +4,14 @@
 
 pub mod aio;
 pub mod close;
+pub mod directory;
 pub mod disk;
 pub mod dup;
 pub mod exec;
 pub mod ioctl;
 pub mod jump;
 pub mod names;
+pub mod naming;
 pub mod open;
 pub mod owner;
 pub mod rawsignal;
@@ -17,6 +19,7 @@ pub mod readlink;
 pub mod receive;
 pub mod rw;
 pub mod sandbox;
+pub mod search;
 pub mod signal;
 pub mod socket;
 pub mod splice;
@@ -41,8 +44,11 @@ pub const FAMILIES: &[&[Hook]] = &[
     stream::HOOKS,
     readlink::HOOKS,
     splice::HOOKS,
+    directory::HOOKS,
     disk::HOOKS,
     names::HOOKS,
+    naming::HOOKS,
+    search::HOOKS,
     receive::HOOKS,
     socket::HOOKS,
     exec::HOOKS,

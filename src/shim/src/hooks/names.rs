@@ -63,7 +63,8 @@ hooks! {
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
         let host = || real!(setsockopt(fd, level, option, value, length));
         if is_netlink(fd) {
-            return netlink::set_option(fd, (level, option), (value, length), host);
+            let set = netlink::set_option(fd, level, option, value, length);
+            return set.map_or_else(host, |answer| answer as c_int);
         }
         if may_name_interface(level, option) {
             let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);

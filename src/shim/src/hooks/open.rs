@@ -3,7 +3,7 @@
 use crate::errno::{self, fence};
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{fdinfo, foreign, ops, uaccess};
+use crate::{fdinfo, foreign, ops, uaccess, view};
 use libc::{c_char, c_int, c_void, mode_t};
 use memtun_abi::Errno;
 use memtun_calls::device::is_device;
@@ -14,9 +14,22 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Opens a path with one of libc's functions, or as a tunnel.
 #[inline]
-fn opening(dir: c_int, path: *const c_char, flags: c_int, host: impl FnOnce() -> c_int) -> c_int {
-    match route::before(dir, path) {
-        Route::Host => {
+fn opening(
+    dir: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: mode_t,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    let route = match route::before(dir, path) {
+        Route::View => match view::open(dir, path, flags, mode) {
+            Some(fd) => return fd,
+            None => route::past_view(dir, path),
+        },
+        route => route,
+    };
+    match route {
+        Route::Host | Route::View => {
             let fd = host();
             if fd < 0 && is_missing(Errno(errno::get())) {
                 return instead(dir, path, flags, fd);
@@ -67,50 +80,55 @@ const HERE: c_int = libc::AT_FDCWD;
 
 hooks! {
     fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open {
-        opening(HERE, path, flags, || real!(open(path, flags, mode)))
+        opening(HERE, path, flags, mode, || real!(open(path, flags, mode)))
     }
     fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open64 {
-        opening(HERE, path, flags, || real!(open64(path, flags, mode)))
+        opening(HERE, path, flags, mode, || real!(open64(path, flags, mode)))
     }
     fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_openat {
-        opening(dir, path, flags, || real!(openat(dir, path, flags, mode)))
+        opening(dir, path, flags, mode, || real!(openat(dir, path, flags, mode)))
     }
     fn openat64(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_openat64 {
-        opening(dir, path, flags, || real!(openat64(dir, path, flags, mode)))
+        opening(dir, path, flags, mode, || real!(openat64(dir, path, flags, mode)))
     }
     fn __open_2(path: *const c_char, flags: c_int) -> c_int => my_open_2 {
-        opening(HERE, path, flags, || real!(__open_2(path, flags)))
+        opening(HERE, path, flags, 0, || real!(__open_2(path, flags)))
     }
     fn __open64_2(path: *const c_char, flags: c_int) -> c_int => my_open64_2 {
-        opening(HERE, path, flags, || real!(__open64_2(path, flags)))
+        opening(HERE, path, flags, 0, || real!(__open64_2(path, flags)))
     }
     fn __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => my_openat_2 {
-        opening(dir, path, flags, || real!(__openat_2(dir, path, flags)))
+        opening(dir, path, flags, 0, || real!(__openat_2(dir, path, flags)))
     }
     fn __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => my_openat64_2 {
-        opening(dir, path, flags, || real!(__openat64_2(dir, path, flags)))
+        opening(dir, path, flags, 0, || real!(__openat64_2(dir, path, flags)))
     }
     fn creat(path: *const c_char, mode: mode_t) -> c_int => my_creat {
-        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, || real!(creat(path, mode)))
+        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, mode, || real!(creat(path, mode)))
     }
     fn creat64(path: *const c_char, mode: mode_t) -> c_int => my_creat64 {
-        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, || real!(creat64(path, mode)))
+        opening(HERE, path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, mode, || real!(creat64(path, mode)))
     }
     fn __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open_alias {
-        opening(HERE, path, flags, || real!(__open(path, flags, mode)))
+        opening(HERE, path, flags, mode, || real!(__open(path, flags, mode)))
     }
     fn __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => my_open64_alias {
-        opening(HERE, path, flags, || real!(__open64(path, flags, mode)))
+        opening(HERE, path, flags, mode, || real!(__open64(path, flags, mode)))
     }
 }
 
 /// openat2(2), for `syscall`; `None` when the path is no special device.
 pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
-    if route::before(dir, path) != Route::Device {
+    let route = route::before(dir, path);
+    // SAFETY: struct open_how begins with its flags, a u64.
+    let flags = || unsafe { crate::uaccess::read(how) };
+    if route == Route::View {
+        return view::open(dir, path, flags().ok()? as c_int, 0);
+    }
+    if route != Route::Device {
         return maybe_fdinfo(dir, path, how);
     }
-    // SAFETY: struct open_how begins with its flags, a u64.
-    let flags = unsafe { crate::uaccess::read(how) };
+    let flags = flags();
     Some(match flags {
         Ok(flags) => ours(flags as c_int, None),
         Err(e) => errno::give::<c_int>(Err(e)) as c_int,

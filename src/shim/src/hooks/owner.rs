@@ -5,15 +5,10 @@
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{config, errno, uaccess};
+use crate::{config, errno, uaccess, view};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
-use memtun_calls::control::Misfit;
 
 const HERE: c_int = libc::AT_FDCWD;
-
-fn not_a_directory() -> c_int {
-    errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
-}
 
 /// Answer of a call that is granted without any effect, because a program is the administrator of
 /// its tunnels.
@@ -51,19 +46,101 @@ fn resolved(path: *const c_char, room: *mut c_char, found: *mut c_char) -> *mut 
     let Some(device) = errno::keep(|| canonical(path)) else {
         return found;
     };
-    // SAFETY: `room` has PATH_MAX bytes of the caller's, in which a device's path fits; else the
-    // memory is libc's, which the caller frees.
+    stored(device, room)
+}
+
+/// Stores a path where realpath(3) is to store it.
+fn stored(path: &[u8], room: *mut c_char) -> *mut c_char {
+    // SAFETY: `room` has PATH_MAX bytes of the caller's, in which a path fits; else the memory is
+    // libc's, which the caller frees.
     unsafe {
         let place = if room.is_null() {
-            libc::malloc(device.len() + 1).cast::<c_char>()
+            libc::malloc(path.len() + 1).cast::<c_char>()
         } else {
             room
         };
         if !place.is_null() {
-            std::ptr::copy_nonoverlapping(device.as_ptr(), place.cast(), device.len());
-            place.add(device.len()).write(0);
+            std::ptr::copy_nonoverlapping(path.as_ptr(), place.cast(), path.len());
+            place.add(path.len()).write(0);
         }
         place
+    }
+}
+
+/// The answer of realpath(3) for what is in the view; `host` answers for everything else.
+fn viewed(
+    path: *const c_char,
+    room: *mut c_char,
+    host: impl FnOnce() -> *mut c_char,
+) -> *mut c_char {
+    if route::before(HERE, path) != Route::View {
+        return host();
+    }
+    match view::real_path(path) {
+        None => host(),
+        Some(Ok(found)) => stored(found.bytes(), room),
+        Some(Err(e)) => {
+            errno::set(e.0);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// The answer of a call on a path that is granted without any effect on a device and on what is in
+/// the view.
+fn granted(
+    dir: c_int,
+    path: *const c_char,
+    follow: bool,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    match route::before(dir, path) {
+        Route::Device => GRANTED,
+        Route::View => view::granted(dir, path, follow, host),
+        _ => host(dir, path),
+    }
+}
+
+/// The same for a call that changes permissions or owners, which a setting under /proc/sys refuses.
+fn changed(
+    dir: c_int,
+    path: *const c_char,
+    follow: bool,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    match route::before(dir, path) {
+        Route::Device => GRANTED,
+        Route::View => view::changed(dir, path, follow, host),
+        _ => host(dir, path),
+    }
+}
+
+/// Makes a call of statfs(2)'s kind on a path: a device lies in the file system of devices, and
+/// what is in the view in that of its root.
+fn file_system(path: *const c_char, host: impl FnOnce(*const c_char) -> c_int) -> c_int {
+    match route::before(HERE, path) {
+        Route::Device => host(DEVICES),
+        Route::View => match view::root_of(path) {
+            Some(Ok(root)) => host(root.as_ptr()),
+            Some(Err(e)) => errno::give::<c_int>(Err(e)) as c_int,
+            None => host(path),
+        },
+        _ => host(path),
+    }
+}
+
+/// The same on a descriptor; `at` makes the call on a path.
+fn file_system_of(
+    fd: c_int,
+    at: impl FnOnce(*const c_char) -> c_int,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    if is_tunnel(fd) {
+        return at(DEVICES);
+    }
+    match view::root_of_descriptor(fd) {
+        Some(root) => at(root.as_ptr()),
+        None => host(),
     }
 }
 
@@ -72,22 +149,22 @@ hooks! {
         if is_tunnel(fd) { GRANTED } else { real!(fchmod(fd, mode)) }
     }
     fn chmod(path: *const c_char, mode: mode_t) -> c_int => my_chmod {
-        if is_device(HERE, path) { GRANTED } else { real!(chmod(path, mode)) }
+        changed(HERE, path, true, |_, path| real!(chmod(path, mode)))
     }
     fn fchmodat(dir: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int => my_fchmodat {
-        if is_device(dir, path) || names_tunnel(dir, path, flags) { GRANTED } else { real!(fchmodat(dir, path, mode, flags)) }
+        if names_tunnel(dir, path, flags) { GRANTED } else { changed(dir, path, true, |dir, path| real!(fchmodat(dir, path, mode, flags))) }
     }
     fn fchown(fd: c_int, owner: uid_t, group: gid_t) -> c_int => my_fchown {
         if is_tunnel(fd) { GRANTED } else { real!(fchown(fd, owner, group)) }
     }
     fn chown(path: *const c_char, owner: uid_t, group: gid_t) -> c_int => my_chown {
-        if is_device(HERE, path) { GRANTED } else { real!(chown(path, owner, group)) }
+        changed(HERE, path, true, |_, path| real!(chown(path, owner, group)))
     }
     fn lchown(path: *const c_char, owner: uid_t, group: gid_t) -> c_int => my_lchown {
-        if is_device(HERE, path) { GRANTED } else { real!(lchown(path, owner, group)) }
+        changed(HERE, path, false, |_, path| real!(lchown(path, owner, group)))
     }
     fn fchownat(dir: c_int, path: *const c_char, owner: uid_t, group: gid_t, flags: c_int) -> c_int => my_fchownat {
-        if is_device(dir, path) || names_tunnel(dir, path, flags) { GRANTED } else { real!(fchownat(dir, path, owner, group, flags)) }
+        if names_tunnel(dir, path, flags) { GRANTED } else { changed(dir, path, true, |dir, path| real!(fchownat(dir, path, owner, group, flags))) }
     }
     fn futimens(fd: c_int, times: *const timespec) -> c_int => my_futimens {
         if is_tunnel(fd) { GRANTED } else { real!(futimens(fd, times)) }
@@ -96,69 +173,59 @@ hooks! {
         if is_tunnel(fd) { GRANTED } else { real!(futimes(fd, times)) }
     }
     fn utimensat(dir: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int => my_utimensat {
-        if is_device(dir, path) || names_tunnel(dir, path, flags) { GRANTED } else { real!(utimensat(dir, path, times, flags)) }
+        if names_tunnel(dir, path, flags) { GRANTED } else { granted(dir, path, true, |dir, path| real!(utimensat(dir, path, times, flags))) }
     }
     fn futimesat(dir: c_int, path: *const c_char, times: *const timeval) -> c_int => my_futimesat {
         let itself = path.is_null() && is_tunnel(dir);
         if itself || is_device(dir, path) { GRANTED } else { real!(futimesat(dir, path, times)) }
     }
     fn utimes(path: *const c_char, times: *const timeval) -> c_int => my_utimes {
-        if is_device(HERE, path) { GRANTED } else { real!(utimes(path, times)) }
+        granted(HERE, path, true, |_, path| real!(utimes(path, times)))
     }
     fn lutimes(path: *const c_char, times: *const timeval) -> c_int => my_lutimes {
-        if is_device(HERE, path) { GRANTED } else { real!(lutimes(path, times)) }
+        granted(HERE, path, true, |_, path| real!(lutimes(path, times)))
     }
     fn utime(path: *const c_char, times: *const c_void) -> c_int => my_utime {
-        if is_device(HERE, path) { GRANTED } else { real!(utime(path, times)) }
+        granted(HERE, path, true, |_, path| real!(utime(path, times)))
     }
     fn fstatfs(fd: c_int, buf: *mut c_void) -> c_int => my_fstatfs {
-        if is_tunnel(fd) { real!(statfs(DEVICES, buf)) } else { real!(fstatfs(fd, buf)) }
+        file_system_of(fd, |path| real!(statfs(path, buf)), || real!(fstatfs(fd, buf)))
     }
     fn fstatfs64(fd: c_int, buf: *mut c_void) -> c_int => my_fstatfs64 {
-        if is_tunnel(fd) { real!(statfs64(DEVICES, buf)) } else { real!(fstatfs64(fd, buf)) }
+        file_system_of(fd, |path| real!(statfs64(path, buf)), || real!(fstatfs64(fd, buf)))
     }
     fn statfs(path: *const c_char, buf: *mut c_void) -> c_int => my_statfs {
-        if is_device(HERE, path) { real!(statfs(DEVICES, buf)) } else { real!(statfs(path, buf)) }
+        file_system(path, |path| real!(statfs(path, buf)))
     }
     fn statfs64(path: *const c_char, buf: *mut c_void) -> c_int => my_statfs64 {
-        if is_device(HERE, path) { real!(statfs64(DEVICES, buf)) } else { real!(statfs64(path, buf)) }
+        file_system(path, |path| real!(statfs64(path, buf)))
     }
     fn __statfs(path: *const c_char, buf: *mut c_void) -> c_int => my_statfs_alias {
-        if is_device(HERE, path) { real!(__statfs(DEVICES, buf)) } else { real!(__statfs(path, buf)) }
+        file_system(path, |path| real!(__statfs(path, buf)))
     }
     fn fstatvfs(fd: c_int, buf: *mut c_void) -> c_int => my_fstatvfs {
-        if is_tunnel(fd) { real!(statvfs(DEVICES, buf)) } else { real!(fstatvfs(fd, buf)) }
+        file_system_of(fd, |path| real!(statvfs(path, buf)), || real!(fstatvfs(fd, buf)))
     }
     fn fstatvfs64(fd: c_int, buf: *mut c_void) -> c_int => my_fstatvfs64 {
-        if is_tunnel(fd) { real!(statvfs64(DEVICES, buf)) } else { real!(fstatvfs64(fd, buf)) }
+        file_system_of(fd, |path| real!(statvfs64(path, buf)), || real!(fstatvfs64(fd, buf)))
     }
     fn statvfs(path: *const c_char, buf: *mut c_void) -> c_int => my_statvfs {
-        if is_device(HERE, path) { real!(statvfs(DEVICES, buf)) } else { real!(statvfs(path, buf)) }
+        file_system(path, |path| real!(statvfs(path, buf)))
     }
     fn statvfs64(path: *const c_char, buf: *mut c_void) -> c_int => my_statvfs64 {
-        if is_device(HERE, path) { real!(statvfs64(DEVICES, buf)) } else { real!(statvfs64(path, buf)) }
+        file_system(path, |path| real!(statvfs64(path, buf)))
     }
     fn isfdtype(fd: c_int, kind: c_int) -> c_int => my_isfdtype {
         if is_tunnel(fd) { (kind as u32 & libc::S_IFMT == libc::S_IFCHR) as c_int } else { real!(isfdtype(fd, kind)) }
     }
     fn realpath(path: *const c_char, room: *mut c_char) -> *mut c_char => my_realpath {
-        resolved(path, room, real!(realpath(path, room)))
+        viewed(path, room, || resolved(path, room, real!(realpath(path, room))))
     }
     fn __realpath_chk(path: *const c_char, room: *mut c_char, size: size_t) -> *mut c_char => my_realpath_chk {
-        resolved(path, room, real!(__realpath_chk(path, room, size)))
+        viewed(path, room, || resolved(path, room, real!(__realpath_chk(path, room, size))))
     }
     fn canonicalize_file_name(path: *const c_char) -> *mut c_char => my_canonicalize_file_name {
-        resolved(path, std::ptr::null_mut(), real!(canonicalize_file_name(path)))
-    }
-    fn opendir(path: *const c_char) -> *mut c_void => my_opendir {
-        if is_device(HERE, path) {
-            not_a_directory();
-            std::ptr::null_mut()
-        } else {
-            real!(opendir(path))
-        }
-    }
-    fn chdir(path: *const c_char) -> c_int => my_chdir {
-        if is_device(HERE, path) { not_a_directory() } else { real!(chdir(path)) }
+        let room = std::ptr::null_mut();
+        viewed(path, room, || resolved(path, room, real!(canonicalize_file_name(path))))
     }
 }

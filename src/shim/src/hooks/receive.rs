@@ -5,8 +5,9 @@ use crate::table::is_netlink;
 use crate::{errno, netlink, uaccess};
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
-/// Enters the tunnels among the descriptors of a received message into the table.
-fn adopt(message: *const msghdr) {
+/// Enters the tunnels among the descriptors of a received message into the table. (`extern "C"`
+/// never unwinds: a hook's frame has nothing to clean up when the thread is cancelled in its call.)
+extern "C" fn adopt(message: *const msghdr) {
     errno::keep(|| {
         // SAFETY: a message is a plain C struct, which the kernel has just filled.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {

@@ -14,6 +14,7 @@ use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
 use crate::table::{is_netlink, is_ours, is_tunnel};
 use crate::uaccess::OwnMemory;
+use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -251,6 +252,16 @@ extern "C" fn write_vector_at(
     }
 }
 
+/// lseek(2) on a tunnel or a descriptor of the view.
+#[cold]
+#[inline(never)]
+fn seek(fd: c_int, offset: off64_t, whence: c_int, host: impl FnOnce() -> off64_t) -> off64_t {
+    match view::seek(fd, offset, whence) {
+        None => host(),
+        Some(answer) => errno::give(answer) as off64_t,
+    }
+}
+
 /// Number of bytes that eventfd_read and eventfd_write transfer.
 const WORD: size_t = size_of::<u64>();
 
@@ -262,43 +273,71 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
-/// A read from a netlink socket.
-#[cold]
-fn receive(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
-    if netlink::before_receive(fd) {
-        host()
-    } else {
-        -1
-    }
-}
-
-/// A write to a netlink socket.
-#[cold]
-fn send(fd: c_int, buf: *const c_void, n: size_t, host: impl FnOnce() -> ssize_t) -> ssize_t {
-    // The kernel does not call a socket for a write of no bytes.
-    if n == 0 {
-        return host();
-    }
-    netlink::send(fd, Buffer::new(OwnMemory, buf as usize, n), (0, 0), 0, host)
-}
-
 // This is a function apart from the hooks, which then need no stack for it in a call that is not on
 // a tunnel.
 
 #[inline(never)]
 extern "C" fn own_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    if is_netlink(fd) {
-        return receive(fd, || real!(read(fd, buf, n)));
+    if is_tunnel(fd) {
+        return or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)));
     }
-    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
+    if is_netlink(fd) {
+        return match netlink::before_receive(fd) {
+            true => real!(read(fd, buf, n)),
+            false => -1,
+        };
+    }
+    view::read(fd, None).unwrap_or_else(|| real!(read(fd, buf, n)))
 }
 
 #[inline(never)]
 extern "C" fn own_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    if is_netlink(fd) {
-        return send(fd, buf, n, || real!(write(fd, buf, n)));
+    if is_tunnel(fd) {
+        return or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)));
     }
-    or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)))
+    if is_netlink(fd) {
+        // The kernel does not call a socket for a write of no bytes.
+        return match n {
+            0 => None,
+            _ => netlink::send(fd, buf, n, std::ptr::null(), 0, 0),
+        }
+        .unwrap_or_else(|| real!(write(fd, buf, n)));
+    }
+    view::write(fd, &view::Source::Buffer(buf as usize, n), None)
+        .unwrap_or_else(|| real!(write(fd, buf, n)))
+}
+
+/// The answer of the view where the descriptor is one of it and the kernel is not to answer.
+#[inline]
+fn view_or(
+    is_ours: bool,
+    viewed: impl FnOnce() -> Option<ssize_t>,
+    host: impl FnOnce() -> ssize_t,
+) -> ssize_t {
+    match is_ours {
+        true => viewed().unwrap_or_else(host),
+        false => host(),
+    }
+}
+
+/// Writes an array of buffers to a descriptor of the view. `None` says that the kernel writes.
+#[cold]
+fn view_write_vector(
+    fd: c_int,
+    array: *const iovec,
+    count: c_int,
+    offset: Option<off64_t>,
+) -> Option<ssize_t> {
+    let mut parts = [iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    }; 16];
+    let count = usize::try_from(count).ok()?.min(parts.len());
+    for (at, part) in parts[..count].iter_mut().enumerate() {
+        // SAFETY: an iovec is two plain numbers, and the array is the caller's.
+        *part = unsafe { crate::uaccess::read(array.wrapping_add(at)) }.ok()?;
+    }
+    view::write(fd, &view::Source::Vector(&parts[..count]), offset)
 }
 
 hooks! {
@@ -307,92 +346,92 @@ hooks! {
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // libc aborts when the caller asks for more than its buffer holds.
-        let host = || real!(__read_chk(fd, buf, n, room));
+        let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(__read_chk(fd, buf, n, room)));
         if is_tunnel(fd) && n <= room {
             or_host(read_buffer(fd, buf, n), host)
-        } else if is_netlink(fd) {
-            receive(fd, host)
+        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+            -1
         } else {
             host()
         }
     }
     fn pread(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t) -> ssize_t => my_pread {
-        let host = || real!(pread(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(pread(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64 {
-        let host = || real!(pread64(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(pread64(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t, room: size_t) -> ssize_t => my_pread_chk {
-        let host = || real!(__pread_chk(fd, buf, n, offset, room));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread_chk(fd, buf, n, offset, room)));
         if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t, room: size_t) -> ssize_t => my_pread64_chk {
-        let host = || real!(__pread64_chk(fd, buf, n, offset, room));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread64_chk(fd, buf, n, offset, room)));
         if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
-        let host = || real!(readv(fd, array, count));
+        let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(readv(fd, array, count)));
         if is_tunnel(fd) {
             or_host(read_vector(fd, array, count), host)
-        } else if is_netlink(fd) {
-            receive(fd, host)
+        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+            -1
         } else {
             host()
         }
     }
     fn preadv(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_preadv {
-        let host = || real!(preadv(fd, array, count, offset));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv(fd, array, count, offset)));
         if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn preadv64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_preadv64 {
-        let host = || real!(preadv64(fd, array, count, offset));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv64(fd, array, count, offset)));
         if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn preadv2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_preadv2 {
-        let host = || real!(preadv2(fd, array, count, offset, flags));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv2(fd, array, count, offset, flags)));
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn preadv64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_preadv64v2 {
-        let host = || real!(preadv64v2(fd, array, count, offset, flags));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv64v2(fd, array, count, offset, flags)));
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
         if is_ours(fd) { own_write(fd, buf, n) } else { real!(write(fd, buf, n)) }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
-        let host = || real!(pwrite(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(pwrite(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64 {
-        let host = || real!(pwrite64(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(pwrite64(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
-        let host = || real!(writev(fd, array, count));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, None), || real!(writev(fd, array, count)));
         if is_tunnel(fd) {
             or_host(write_vector(fd, array, count), host)
         } else if is_netlink(fd) {
-            netlink::send(fd, Vector::new(OwnMemory, array as usize, count), (0, 0), 0, host)
+            netlink::send_vector(fd, array, count).unwrap_or_else(host)
         } else {
             host()
         }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {
-        let host = || real!(pwritev(fd, array, count, offset));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev(fd, array, count, offset)));
         if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn pwritev64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_pwritev64 {
-        let host = || real!(pwritev64(fd, array, count, offset));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev64(fd, array, count, offset)));
         if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
     }
     fn pwritev2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_pwritev2 {
-        let host = || real!(pwritev2(fd, array, count, offset, flags));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev2(fd, array, count, offset, flags)));
         if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn pwritev64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_pwritev64v2 {
-        let host = || real!(pwritev64v2(fd, array, count, offset, flags));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev64v2(fd, array, count, offset, flags)));
         if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
@@ -402,12 +441,24 @@ hooks! {
         if is_ours(fd) { own_write(fd, buf, n) } else { real!(__write(fd, buf, n)) }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
-        let host = || real!(__pread64(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread64(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
-        let host = || real!(__pwrite64(fd, buf, n, offset));
+        let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(__pwrite64(fd, buf, n, offset)));
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+    }
+    fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek {
+        if is_ours(fd) { seek(fd, offset, whence, || real!(lseek(fd, offset, whence))) } else { real!(lseek(fd, offset, whence)) }
+    }
+    fn lseek64(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_lseek64 {
+        if is_ours(fd) { seek(fd, offset, whence, || real!(lseek64(fd, offset, whence))) } else { real!(lseek64(fd, offset, whence)) }
+    }
+    fn __lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek_alias {
+        if is_ours(fd) { seek(fd, offset, whence, || real!(__lseek(fd, offset, whence))) } else { real!(__lseek(fd, offset, whence)) }
+    }
+    fn llseek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t => my_llseek {
+        if is_ours(fd) { seek(fd, offset, whence, || real!(llseek(fd, offset, whence))) } else { real!(llseek(fd, offset, whence)) }
     }
     fn eventfd_read(fd: c_int, value: *mut u64) -> c_int => my_eventfd_read {
         // SAFETY: `value` is the caller's number, which has WORD bytes.

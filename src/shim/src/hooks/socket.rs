@@ -7,31 +7,17 @@ use crate::uaccess::OwnMemory;
 use crate::{netlink, sockios};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use memtun_abi::request::may_name_interface;
-use memtun_calls::buffer::Buffer;
 use memtun_calls::socket::OptionCall;
-
-/// send(2) and sendto(2) on a netlink socket.
-#[cold]
-fn send_buffer(
-    fd: c_int,
-    (buf, n): (*const c_void, size_t),
-    name: (*const sockaddr, socklen_t),
-    flags: c_int,
-    host: impl FnOnce() -> ssize_t,
-) -> ssize_t {
-    let name = (name.0 as usize, name.1 as usize);
-    netlink::send(
-        fd,
-        Buffer::new(OwnMemory, buf as usize, n),
-        name,
-        flags,
-        host,
-    )
-}
 
 /// sendmmsg(2) on a netlink socket: an error is told only if it is the first message's.
 #[cold]
-fn send_messages(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+#[inline(never)]
+extern "C" fn send_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
     let mut sent = 0;
     while sent < count as usize {
         // SAFETY: the caller's array has `count` elements.
@@ -48,36 +34,51 @@ fn send_messages(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int)
     sent as c_int
 }
 
-const NO_NAME: (*const sockaddr, socklen_t) = (std::ptr::null(), 0);
+const NO_NAME: *const sockaddr = std::ptr::null();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
         if domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE {
-            netlink::socket(|protocol| real!(socket(domain, kind, protocol)))
-        } else {
-            real!(socket(domain, kind, protocol))
+            if netlink::is_wanted() {
+                let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
+                if fd < 0 || netlink::take(fd) {
+                    return fd;
+                }
+            }
         }
+        real!(socket(domain, kind, protocol))
     }
     fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
-        let host = || real!(bind(fd, name, length));
-        if is_netlink(fd) { netlink::bind(fd, name, length, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
+        }
+        real!(bind(fd, name, length))
     }
     fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect {
-        let host = || real!(connect(fd, name, length));
-        if is_netlink(fd) { netlink::connect(fd, name, length, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(answer) = netlink::connect(fd, name, length) { return answer as c_int; }
+        }
+        real!(connect(fd, name, length))
     }
     fn __connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect_alias {
-        let host = || real!(__connect(fd, name, length));
-        if is_netlink(fd) { netlink::connect(fd, name, length, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(answer) = netlink::connect(fd, name, length) { return answer as c_int; }
+        }
+        real!(__connect(fd, name, length))
     }
     fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
-        let host = || real!(getsockname(fd, name, length));
-        if is_netlink(fd) { netlink::own_name(fd, name, length, host) } else { host() }
+        if !is_netlink(fd) { return real!(getsockname(fd, name, length)); }
+        let room = netlink::room(length);
+        let answer = real!(getsockname(fd, name, length));
+        if answer == 0 { netlink::own_name(fd, name, room); }
+        answer
     }
     fn getsockopt(fd: c_int, level: c_int, option: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int => my_getsockopt {
-        let host = || real!(getsockopt(fd, level, option, value, length));
         if is_netlink(fd) {
-            return netlink::option(fd, (level, option), (value, length), host);
+            let room = netlink::room(length);
+            let answer = real!(getsockopt(fd, level, option, value, length));
+            if answer == 0 { netlink::got_option(fd, level, option, value, length, room); }
+            return answer;
         }
         if may_name_interface(level, option) {
             let get = |call: &OptionCall<'_, OwnMemory>| call.get(value as usize, length as usize);
@@ -85,23 +86,31 @@ hooks! {
                 return answer;
             }
         }
-        host()
+        real!(getsockopt(fd, level, option, value, length))
     }
     fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
-        let host = || real!(send(fd, buf, n, flags));
-        if is_netlink(fd) { send_buffer(fd, (buf, n), NO_NAME, flags, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(sent) = netlink::send(fd, buf, n, NO_NAME, 0, flags) { return sent; }
+        }
+        real!(send(fd, buf, n, flags))
     }
     fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
-        let host = || real!(__send(fd, buf, n, flags));
-        if is_netlink(fd) { send_buffer(fd, (buf, n), NO_NAME, flags, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(sent) = netlink::send(fd, buf, n, NO_NAME, 0, flags) { return sent; }
+        }
+        real!(__send(fd, buf, n, flags))
     }
     fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
-        let host = || real!(sendto(fd, buf, n, flags, name, length));
-        if is_netlink(fd) { send_buffer(fd, (buf, n), (name, length), flags, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(sent) = netlink::send(fd, buf, n, name, length, flags) { return sent; }
+        }
+        real!(sendto(fd, buf, n, flags, name, length))
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
-        let host = || real!(sendmsg(fd, message, flags));
-        if is_netlink(fd) { netlink::send_message(fd, message, flags, host) } else { host() }
+        if is_netlink(fd) {
+            if let Some(sent) = netlink::send_message(fd, message, flags) { return sent; }
+        }
+        real!(sendmsg(fd, message, flags))
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
         if is_netlink(fd) { send_messages(fd, messages, count, flags) } else { real!(sendmmsg(fd, messages, count, flags)) }

@@ -4,11 +4,12 @@
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::table::is_ours;
 use crate::uaccess::OwnMemory;
-use crate::{chardev, errno, uaccess};
+use crate::{chardev, errno, uaccess, view};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
-use memtun_calls::device;
+use memtun_calls::device::{self, FileStat};
 
 const HERE: c_int = libc::AT_FDCWD;
 
@@ -30,13 +31,24 @@ fn look(
     follow: bool,
     host: impl FnOnce() -> c_int,
     device: impl FnOnce() -> c_int,
+    viewed: impl FnOnce() -> Option<c_int>,
 ) -> c_int {
     let before = errno::get();
     let answer = host();
     if answer < 0 && errno::get() == libc::EFAULT {
         return answer;
     }
-    match route::afterwards(dir, path) {
+    let mut route = route::afterwards(dir, path);
+    if route == Route::View {
+        let failed = errno::get();
+        errno::set(before);
+        if let Some(answer) = viewed() {
+            return answer;
+        }
+        errno::set(failed);
+        route = errno::keep(|| route::past_view(dir, path));
+    }
+    match route {
         Route::Device if follow || !is_link(dir, path) => {
             errno::set(before);
             device()
@@ -90,7 +102,25 @@ fn by_path<T: Copy>(
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     // stat and stat64 are one type on 64-bit machines.
-    look(dir, path, follow, host, || give(buf))
+    let viewed = || view::of_path(dir, path, follow).map(|shown| store(buf, shown));
+    look(dir, path, follow, host, || give(buf), viewed)
+}
+
+/// Stores what stat(2) says of a file of the view.
+fn store<T: Copy>(buf: *mut T, shown: Result<FileStat, Errno>) -> c_int {
+    done(shown.and_then(|shown| shown.store(&OwnMemory, buf as usize)))
+}
+
+/// fstat(2) of a descriptor that is a tunnel or one of the view.
+#[cold]
+fn special<T: Copy>(fd: c_int, buf: *mut T, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(fd) {
+        return give(buf);
+    }
+    match view::of_descriptor(fd) {
+        Some(shown) => store(buf, shown),
+        None => host(),
+    }
 }
 
 fn give<T: Copy>(buf: *mut T) -> c_int {
@@ -107,11 +137,11 @@ fn at<T: Copy>(
     flags: c_int,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if is_tunnel(dir)
+    if is_ours(dir)
         && flags & libc::AT_EMPTY_PATH != 0
         && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty)
     {
-        return give(buf);
+        return special(dir, buf, host);
     }
     by_path(dir, path, buf, flags & libc::AT_SYMLINK_NOFOLLOW == 0, host)
 }
@@ -120,9 +150,27 @@ fn give_x(buf: *mut statx_t) -> c_int {
     done(chardev::device().store_x(&OwnMemory, buf as usize))
 }
 
+/// The same as [`store`] for statx(2).
+fn store_x(buf: *mut statx_t, shown: Result<FileStat, Errno>) -> c_int {
+    done(shown.and_then(|shown| shown.store_x(&OwnMemory, buf as usize)))
+}
+
+/// The same as [`special`] for statx(2).
+#[cold]
+fn special_x(fd: c_int, buf: *mut statx_t, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(fd) {
+        return give_x(buf);
+    }
+    match view::of_descriptor(fd) {
+        Some(shown) => store_x(buf, shown),
+        None => host(),
+    }
+}
+
 #[inline]
 fn permitted(dir: c_int, path: *const c_char, mode: c_int, host: impl FnOnce() -> c_int) -> c_int {
-    look(dir, path, true, host, || done(device::access(mode)))
+    let viewed = || view::access(dir, path, mode).map(done);
+    look(dir, path, true, host, || done(device::access(mode)), viewed)
 }
 
 #[inline]
@@ -144,10 +192,10 @@ hooks! {
         by_path(HERE, path, buf, false, || real!(lstat64(path, buf)))
     }
     fn fstat(fd: c_int, buf: *mut stat_t) -> c_int => my_fstat {
-        if is_tunnel(fd) { give(buf) } else { real!(fstat(fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(fstat(fd, buf))) } else { real!(fstat(fd, buf)) }
     }
     fn fstat64(fd: c_int, buf: *mut stat64_t) -> c_int => my_fstat64 {
-        if is_tunnel(fd) { give(buf) } else { real!(fstat64(fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(fstat64(fd, buf))) } else { real!(fstat64(fd, buf)) }
     }
     fn fstatat(dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fstatat {
         at(dir, path, buf, flags, || real!(fstatat(dir, path, buf, flags)))
@@ -168,10 +216,10 @@ hooks! {
         by_path(HERE, path, buf, false, || real!(__lxstat64(version, path, buf)))
     }
     fn __fxstat(version: c_int, fd: c_int, buf: *mut stat_t) -> c_int => my_fxstat {
-        if is_tunnel(fd) { give(buf) } else { real!(__fxstat(version, fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(__fxstat(version, fd, buf))) } else { real!(__fxstat(version, fd, buf)) }
     }
     fn __fxstat64(version: c_int, fd: c_int, buf: *mut stat64_t) -> c_int => my_fxstat64 {
-        if is_tunnel(fd) { give(buf) } else { real!(__fxstat64(version, fd, buf)) }
+        if is_ours(fd) { special(fd, buf, || real!(__fxstat64(version, fd, buf))) } else { real!(__fxstat64(version, fd, buf)) }
     }
     fn __fxstatat(version: c_int, dir: c_int, path: *const c_char, buf: *mut stat_t, flags: c_int) -> c_int => my_fxstatat {
         at(dir, path, buf, flags, || real!(__fxstatat(version, dir, path, buf, flags)))
@@ -180,12 +228,13 @@ hooks! {
         at(dir, path, buf, flags, || real!(__fxstatat64(version, dir, path, buf, flags)))
     }
     fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, buf: *mut statx_t) -> c_int => my_statx {
-        if is_tunnel(dir) && flags & libc::AT_EMPTY_PATH != 0 && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty) {
-            give_x(buf)
+        let host = || real!(statx(dir, path, flags, mask, buf));
+        if is_ours(dir) && flags & libc::AT_EMPTY_PATH != 0 && uaccess::c_string(path).is_ok_and(<[u8]>::is_empty) {
+            special_x(dir, buf, host)
         } else {
-            look(dir, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0, || real!(statx(dir, path, flags, mask, buf)), || {
-                give_x(buf)
-            })
+            let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+            let viewed = || view::of_path(dir, path, follow).map(|shown| store_x(buf, shown));
+            look(dir, path, follow, host, || give_x(buf), viewed)
         }
     }
     fn access(path: *const c_char, mode: c_int) -> c_int => my_access {

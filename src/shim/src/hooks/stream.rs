@@ -9,7 +9,8 @@ use super::rw;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{closing, errno, fdinfo, ops, uaccess};
+use crate::table::{is_ours, mark};
+use crate::{closing, errno, fdinfo, ops, uaccess, view};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
@@ -69,6 +70,7 @@ extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
 
 extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
     let fd = fd_of(cookie);
+    crate::table::unmark(fd);
     // SAFETY: the descriptor is the stream's own, and the stream is closed.
     let closed = closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     forget(fd);
@@ -86,12 +88,42 @@ fn forget(fd: c_int) {
     }
 }
 
+extern "C" fn seek_view(cookie: *mut c_void, offset: *mut off64_t, whence: c_int) -> c_int {
+    // SAFETY: libc gives its own number, and takes the new offset in it.
+    let at = memtun_sys::seek(fd_of(cookie), unsafe { *offset }, whence);
+    match at {
+        // SAFETY: as above.
+        Ok(at) => unsafe { *offset = at as off64_t },
+        Err(e) => return errno::give::<c_int>(Err(e)) as c_int,
+    }
+    0
+}
+
 /// Makes a stream of a tunnel's descriptor. Returns NULL and sets errno when the mode is not valid.
 fn of_tunnel(fd: c_int, mode: *const c_char) -> *mut FILE {
+    with_functions(fd, mode, seek_stream)
+}
+
+/// Makes a stream of a descriptor of the view: one with functions of this library behind it where
+/// it can be written or its text could not be made, so that the program hears of errors. libc's own
+/// stream serves otherwise.
+fn of_view(fd: c_int, mode: *const c_char) -> *mut FILE {
+    let marks = crate::table::marks(fd).unwrap_or(0);
+    if marks & mark::WRITES == 0 && marks & mark::MADE != 0 {
+        return real!(fdopen(fd, mode));
+    }
+    with_functions(fd, mode, seek_view)
+}
+
+fn with_functions(
+    fd: c_int,
+    mode: *const c_char,
+    seek: extern "C" fn(*mut c_void, *mut off64_t, c_int) -> c_int,
+) -> *mut FILE {
     let functions = Functions {
         read: read_stream,
         write: write_stream,
-        seek: seek_stream,
+        seek,
         close: close_stream,
     };
     // SAFETY: the mode is the caller's string, and the functions fit the cookie.
@@ -231,6 +263,15 @@ fn flags_of(mode: *const c_char) -> Option<c_int> {
     Some(direction | cloexec | exclusive)
 }
 
+/// The flags with which fopen(3) makes or empties a file in this mode.
+fn creating(mode: *const c_char) -> c_int {
+    match uaccess::c_string(mode).ok().and_then(|text| text.first()) {
+        Some(b'w') => libc::O_CREAT | libc::O_TRUNC,
+        Some(b'a') => libc::O_CREAT | libc::O_APPEND,
+        _ => 0,
+    }
+}
+
 fn opening(
     path: *const c_char,
     mode: *const c_char,
@@ -239,7 +280,8 @@ fn opening(
     let Some(flags) = flags_of(mode) else {
         return host();
     };
-    if route::before(libc::AT_FDCWD, path) == Route::Device {
+    let route = route::before(libc::AT_FDCWD, path);
+    if route == Route::Device {
         let fd = ours(flags, None);
         if fd < 0 {
             return std::ptr::null_mut();
@@ -249,6 +291,22 @@ fn opening(
             close_stream(fd as usize as *mut c_void);
         }
         return file;
+    }
+    if route == Route::View {
+        let flags = match flags & libc::O_ACCMODE {
+            libc::O_RDONLY => flags,
+            _ => flags | creating(mode),
+        };
+        if let Some(fd) = view::open(libc::AT_FDCWD, path, flags, 0o666) {
+            if fd < 0 {
+                return std::ptr::null_mut();
+            }
+            let file = of_view(fd, mode);
+            if file.is_null() {
+                close_stream(fd as usize as *mut c_void);
+            }
+            return file;
+        }
     }
     let file = host();
     if !file.is_null() {
@@ -269,10 +327,17 @@ fn reopening(
     host: impl FnOnce(*const c_char) -> *mut FILE,
 ) -> *mut FILE {
     let flags = if path.is_null() { None } else { flags_of(mode) };
-    let Some(flags) = flags.filter(|_| route::before(libc::AT_FDCWD, path) == Route::Device) else {
+    let Some(flags) = flags else {
         return host(path);
     };
-    let fd = ours(flags, None);
+    let fd = match route::before(libc::AT_FDCWD, path) {
+        Route::Device => ours(flags, None),
+        Route::View => match view::open(libc::AT_FDCWD, path, flags | creating(mode), 0o666) {
+            Some(fd) => fd,
+            None => return host(path),
+        },
+        _ => return host(path),
+    };
     if fd < 0 {
         return std::ptr::null_mut();
     }
@@ -283,9 +348,11 @@ fn reopening(
             let number = libc::fileno(file);
             if memtun_sys::duplicate_onto(fd, number, 0).is_ok() {
                 ops::duplicated(fd, number);
+                view::duplicated(fd, number);
             }
         }
     }
+    crate::table::unmark(fd);
     // SAFETY: the descriptor was opened here, and the stream has a number of its own.
     closing::close(fd, || unsafe { memtun_sys::close(fd) }.map_or(-1, |()| 0));
     file
@@ -349,7 +416,11 @@ hooks! {
         given_up(file, || reopening(path, mode, |path| real!(freopen64(path, mode, file))))
     }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE => my_fdopen {
-        if is_tunnel(fd) { of_tunnel(fd, mode) } else { real!(fdopen(fd, mode)) }
+        match is_ours(fd) {
+            true if is_tunnel(fd) => of_tunnel(fd, mode),
+            true => of_view(fd, mode),
+            false => real!(fdopen(fd, mode)),
+        }
     }
     fn fileno(file: *mut FILE) -> c_int => my_fileno {
         match descriptor(file) {

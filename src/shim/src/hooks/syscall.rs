@@ -2,8 +2,8 @@
 //! number, too. The C prototype is variadic; seven words are right on x86-64 and aarch64.
 
 use super::{
-    close, disk, dup, exec, ioctl, names, open, owner, rawsignal, readlink, receive, rw, sandbox,
-    socket, splice, stat, wait,
+    close, directory, disk, dup, exec, ioctl, names, naming, open, owner, rawsignal, readlink,
+    receive, rw, sandbox, socket, splice, stat, wait,
 };
 use crate::real::{hooks, real};
 use crate::table::any;
@@ -41,6 +41,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_pwritev => rw::my_pwritev64(fd, b as _, c as c_int, d as _),
             libc::SYS_preadv2 => rw::my_preadv64v2(fd, b as _, c as c_int, d as _, f as c_int),
             libc::SYS_pwritev2 => rw::my_pwritev64v2(fd, b as _, c as c_int, d as _, f as c_int),
+            libc::SYS_lseek => rw::my_lseek64(fd, b as _, c as c_int) as isize,
             libc::SYS_ioctl => ioctl::my_ioctl(fd, b as _, c as _) as isize,
             libc::SYS_close => close::my_close(fd) as isize,
             libc::SYS_close_range => close::my_close_range(a as _, b as _, c as c_int) as isize,
@@ -89,7 +90,42 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             },
             libc::SYS_statfs => owner::my_statfs(a as _, b as _) as isize,
             libc::SYS_fstatfs => owner::my_fstatfs(fd, b as _) as isize,
-            libc::SYS_chdir => owner::my_chdir(a as _) as isize,
+            libc::SYS_chdir => directory::my_chdir(a as _) as isize,
+            libc::SYS_fchdir => directory::my_fchdir(fd) as isize,
+            libc::SYS_inotify_add_watch => {
+                directory::my_inotify_add_watch(fd, b as _, c as u32) as isize
+            }
+            libc::SYS_getcwd => {
+                let length = host(number, [a, b, 0, 0, 0, 0]);
+                if length > 0 && directory::shown_here(a as _) {
+                    // The length of a path counts its NUL.
+                    uaccess::c_string(a as _).map_or(length, |path| path.len() as isize + 1)
+                } else {
+                    length
+                }
+            }
+            libc::SYS_unlinkat => naming::my_unlinkat(fd, b as _, c as c_int) as isize,
+            libc::SYS_mkdirat => naming::my_mkdirat(fd, b as _, c as _) as isize,
+            libc::SYS_symlinkat => naming::my_symlinkat(a as _, b as c_int, c as _) as isize,
+            libc::SYS_renameat2 => {
+                naming::my_renameat2(fd, b as _, c as c_int, d as _, e as libc::c_uint) as isize
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_renameat => naming::my_renameat(fd, b as _, c as c_int, d as _) as isize,
+            libc::SYS_getxattr => naming::my_getxattr(a as _, b as _, c as _, d),
+            libc::SYS_lgetxattr => naming::my_lgetxattr(a as _, b as _, c as _, d),
+            libc::SYS_listxattr => naming::my_listxattr(a as _, b as _, c),
+            libc::SYS_llistxattr => naming::my_llistxattr(a as _, b as _, c),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_unlink => naming::my_unlink(a as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_rmdir => naming::my_rmdir(a as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_mkdir => naming::my_mkdir(a as _, b as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_rename => naming::my_rename(a as _, b as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_symlink => naming::my_symlink(a as _, b as _) as isize,
             libc::SYS_setsockopt => {
                 names::my_setsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
             }

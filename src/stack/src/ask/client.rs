@@ -4,6 +4,7 @@
 use super::{Answer, Question, ANSWER, LONGEST};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, Fd, PathBuf, Room};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::AtomicU64;
@@ -60,6 +61,7 @@ fn nanoseconds(time: Duration) -> u64 {
 /// - The errno of the answer.
 /// - ETIMEDOUT when no host process answers within the patience of a program's call.
 /// - EMSGSIZE when the payload is longer than [`LONGEST`].
+/// - EACCES where the program has forbidden itself the calls for it.
 /// - EPROTO when the host process is of another version.
 /// - What starting one fails with, see [`Start::start`].
 pub fn ask(
@@ -72,6 +74,9 @@ pub fn ask(
     let length: usize = payload.iter().map(|part| part.len()).sum();
     if length > LONGEST || payload.len() >= sys::MOST_PARTS {
         return Err(Errno(libc::EMSGSIZE));
+    }
+    if !may(Extra::Host) {
+        return Err(Errno(libc::EACCES));
     }
     let begin = now();
     let failed = IN_VAIN.load(Relaxed);

@@ -162,7 +162,7 @@ impl NetDir {
         arg: &impl Argument,
     ) -> Result<(), Errno> {
         /// Bytes that are read at once.
-        const STEP: usize = 256 * Instruction::SIZE;
+        const STEP: usize = 64 * Instruction::SIZE;
         let invalid = Errno(libc::EINVAL);
         if given.at == 0 || !(1..=MOST).contains(&given.len) {
             return Err(invalid);

@@ -1,0 +1,254 @@
+//! Writing into a file under /proc/sys/net or /sys/class/net, and what follows from it
+//! (net/ipv4/devinet.c, net/ipv6/addrconf.c, net/core/neighbour.c, net/core/net-sysfs.c).
+#![forbid(unsafe_code)]
+
+use crate::engine::address;
+use crate::{Failure, World};
+use memtun_abi::Name;
+use memtun_stack::view::place::{Place, Settings};
+use memtun_stack::view::sysctl::{self, Entry};
+use memtun_stack::view::write::number;
+use memtun_stack::Extra;
+
+/// Whose a setting is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// A link's of the net.
+    Link(u32),
+    /// A link's of the machine, or that of `all` or `default`.
+    Named(Name),
+}
+
+/// Carries out a write of `value` at the beginning of a file, whose path below / is given.
+///
+/// # Errors
+///
+/// - ENOENT when there is no such file, or nothing that the host changes.
+/// - ENODEV when its link is gone.
+/// - EINVAL for what is no value, and what else write(2) fails with.
+pub fn write(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Failure> {
+    let whole = [b"/", path].concat();
+    match Place::of(&whole) {
+        Place::Setting(settings, name, Some(entry)) => set(world, settings, &name, entry, value),
+        Place::Device(name, attribute) => {
+            let link = world.links.iter().find(|link| link.extra.name == name);
+            let index = link.ok_or(Failure::new(libc::ENODEV))?.extra.index;
+            describe(world, index, attribute, value)
+        }
+        _ => Err(Failure::new(libc::ENOENT)),
+    }
+}
+
+/// Changes what only the host knows of a link.
+fn describe(
+    world: &mut World<'_>,
+    index: u32,
+    attribute: &[u8],
+    value: &[u8],
+) -> Result<(), Failure> {
+    let extra = extra_of(world, index)?;
+    match attribute {
+        b"ifalias" => extra.alias = value.strip_suffix(b"\n").unwrap_or(value).to_vec(),
+        b"netdev_group" => extra.group = number(value)? as u32,
+        _ => return Err(Failure::new(libc::ENOENT)),
+    }
+    let changed = extra.clone();
+    if let Some(link) = world.links.iter_mut().find(|l| l.extra.index == index) {
+        link.extra.alias = changed.alias;
+        link.extra.group = changed.group;
+    }
+    Ok(())
+}
+
+/// What the host knows of a link, which is noted first if it has seen nothing of it.
+fn extra_of<'w>(world: &'w mut World<'_>, index: u32) -> Result<&'w mut Extra, Failure> {
+    let known = world.state.links.iter().position(|e| e.index == index);
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let link = world.links.iter().find(|l| l.extra.index == index);
+            let extra = link.ok_or(Failure::new(libc::ENODEV))?.extra.clone();
+            world.state.links.push(extra);
+            world.state.links.len() - 1
+        }
+    };
+    Ok(&mut world.state.links[at])
+}
+
+fn set(
+    world: &mut World<'_>,
+    settings: Settings,
+    name: &Name,
+    entry: &'static Entry,
+    value: &[u8],
+) -> Result<(), Failure> {
+    let Some(value) = sysctl::parse(entry.kind, value)?.value else {
+        return Ok(());
+    };
+    let value = value.bytes().to_vec();
+    let of = match world.links.iter().find(|link| link.extra.name == *name) {
+        Some(link) => Of::Link(link.extra.index),
+        None => Of::Named(*name),
+    };
+    let is = |named: &[u8]| matches!(of, Of::Named(name) if name.as_bytes() == named);
+    if is(b"default") {
+        keep_for_links(world, settings, entry);
+    }
+    let before = world.setting(&path(settings, of, entry.name));
+    put(world, settings, of, entry.name, &value);
+    // What is set to the number that it has already has no consequences.
+    let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
+    match (settings, entry.name) {
+        (Settings::Conf4 | Settings::Conf6, "forwarding" | "disable_ipv6") if same => {}
+        (Settings::Conf4, "forwarding") if is(b"all") => {
+            // A router does not believe redirects (`inet_forward_change`).
+            let redirects: &[u8] = if value == b"0" { b"1" } else { b"0" };
+            put(world, settings, of, "accept_redirects", redirects);
+            for_all(world, settings, entry.name, &value);
+        }
+        (Settings::Conf6, "forwarding") if is(b"all") => {
+            for_all(world, settings, entry.name, &value);
+        }
+        (Settings::Conf6, "disable_ipv6") => {
+            let indices: Vec<u32> = match of {
+                Of::Link(index) => vec![index],
+                _ if is(b"all") => world.links.iter().map(|link| link.extra.index).collect(),
+                Of::Named(_) => Vec::new(),
+            };
+            let were: Vec<i64> = indices
+                .iter()
+                .map(|index| match of {
+                    Of::Link(_) => before.unwrap_or(0),
+                    Of::Named(_) => world.own_setting_of("ipv6", *index, entry.name),
+                })
+                .collect();
+            if is(b"all") {
+                for_all(world, settings, entry.name, &value);
+            }
+            for (index, was) in indices.into_iter().zip(were) {
+                switch(world, index, was != 0, value != b"0");
+            }
+        }
+        // These are one number in two units.
+        (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time") => {
+            in_other_unit(world, settings, of, "base_reachable_time_ms", &value, |n| {
+                n * 1000
+            });
+        }
+        (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time_ms") => {
+            in_other_unit(world, settings, of, "base_reachable_time", &value, |n| {
+                n / 1000
+            });
+        }
+        (Settings::Neigh4, "retrans_time") => {
+            in_other_unit(world, settings, of, "retrans_time_ms", &value, |n| n * 10);
+        }
+        (Settings::Neigh4, "retrans_time_ms") => {
+            in_other_unit(world, settings, of, "retrans_time", &value, |n| n / 10);
+        }
+        (Settings::Neigh6, "retrans_time") => {
+            let ticks = 1000 / sysctl::HZ;
+            in_other_unit(world, settings, of, "retrans_time_ms", &value, |n| {
+                n * ticks
+            });
+        }
+        (Settings::Neigh6, "retrans_time_ms") => {
+            let ticks = 1000 / sysctl::HZ;
+            in_other_unit(world, settings, of, "retrans_time", &value, |n| n / ticks);
+        }
+        (Settings::Neigh4 | Settings::Neigh6, "unres_qlen") => {
+            let bytes = sysctl::PACKET;
+            in_other_unit(world, settings, of, "unres_qlen_bytes", &value, |n| {
+                n * bytes
+            });
+        }
+        (Settings::Neigh4 | Settings::Neigh6, "unres_qlen_bytes") => {
+            let bytes = sysctl::PACKET;
+            in_other_unit(world, settings, of, "unres_qlen", &value, |n| n / bytes);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The path of a setting in the state.
+fn path(settings: Settings, of: Of, name: &str) -> Vec<u8> {
+    let directory = settings.directory();
+    match of {
+        Of::Link(index) => format!("{directory}/#{index}/{name}").into_bytes(),
+        Of::Named(of) => [
+            directory.as_bytes(),
+            b"/",
+            of.as_bytes(),
+            b"/",
+            name.as_bytes(),
+        ]
+        .concat(),
+    }
+}
+
+fn put(world: &mut World<'_>, settings: Settings, of: Of, name: &str, value: &[u8]) {
+    world.set(path(settings, of, name), value.to_vec());
+}
+
+/// Sets the same for new links and for every link.
+fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) {
+    if let Some(default) = Name::new(b"default") {
+        put(world, settings, Of::Named(default), name, value);
+    }
+    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
+    for index in indices {
+        put(world, settings, Of::Link(index), name, value);
+    }
+}
+
+/// Notes for each link what it has now, because what new links have is about to change.
+fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Entry) {
+    let Some(default) = Name::new(b"default").map(Of::Named) else {
+        return;
+    };
+    let common = path(settings, default, entry.name);
+    let set = world.state.sysctls.iter().find(|set| set.path == common);
+    let now = set.map_or(entry.fresh.as_bytes().to_vec(), |set| set.value.clone());
+    // Where a link does not begin with what new ones have, it has its own value already.
+    if now.is_empty() || matches!(entry.name, "mtu" | "accept_dad" | "use_tempaddr") {
+        return;
+    }
+    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
+    for index in indices {
+        let own = path(settings, Of::Link(index), entry.name);
+        if !world.state.sysctls.iter().any(|set| set.path == own) {
+            world.set(own, now.clone());
+        }
+    }
+}
+
+/// Sets what is the same number in another unit.
+fn in_other_unit(
+    world: &mut World<'_>,
+    settings: Settings,
+    of: Of,
+    name: &str,
+    value: &[u8],
+    convert: impl Fn(i64) -> i64,
+) {
+    let number = std::str::from_utf8(value).ok().and_then(|t| t.parse().ok());
+    if let Some(number) = number {
+        let other = convert(number).to_string();
+        put(world, settings, of, name, other.as_bytes());
+    }
+}
+
+/// Switches IPv6 of a link off or on (`addrconf_disable_ipv6`).
+fn switch(world: &mut World<'_>, index: u32, was_off: bool, is_off: bool) {
+    if was_off == is_off {
+        return;
+    }
+    match is_off {
+        true => address::v6::link_is_down(world, index),
+        false if world.link(index).is_some_and(|link| link.is_up()) => {
+            address::v6::link_is_up(world, index);
+        }
+        false => {}
+    }
+}

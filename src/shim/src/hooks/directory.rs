@@ -1,0 +1,137 @@
+//! Directories: opening, entering, searching and watching them. A special device is none, and those
+//! of the view are real ones elsewhere.
+
+use crate::real::{hooks, real};
+use crate::route::{self, Route};
+use crate::table::{self, mark};
+use crate::view::{self, Redirected};
+use crate::{errno, uaccess};
+use libc::{c_char, c_int, c_void, size_t};
+use memtun_calls::control::Misfit;
+
+const HERE: c_int = libc::AT_FDCWD;
+
+fn not_a_directory() -> c_int {
+    errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
+}
+
+/// Makes a call on a directory that a path names.
+fn directory(
+    dir: c_int,
+    path: *const c_char,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    match route::before(dir, path) {
+        Route::Device => not_a_directory(),
+        Route::View => view::redirect_directory(dir, path).call(dir, path, host),
+        _ => host(dir, path),
+    }
+}
+
+/// The same for a call that returns a pointer.
+fn stream(path: *const c_char, host: impl Fn(*const c_char) -> *mut c_void) -> *mut c_void {
+    match route::before(HERE, path) {
+        Route::Device => {
+            not_a_directory();
+            std::ptr::null_mut()
+        }
+        Route::View => match view::redirect_directory(HERE, path) {
+            Redirected::No => host(path),
+            Redirected::Fails(e) => {
+                errno::set(e.0);
+                std::ptr::null_mut()
+            }
+            Redirected::To(there) => {
+                let opened = host(there.cstr().as_ptr());
+                if !opened.is_null() {
+                    // SAFETY: the stream was opened just now.
+                    let fd = unsafe { libc::dirfd(opened.cast()) };
+                    let _ = table::mark_as(fd, mark::DIRECTORY | mark::READS);
+                }
+                opened
+            }
+        },
+        _ => host(path),
+    }
+}
+
+/// The answer of getcwd(3) and its relatives, with the path that a directory of the net stands for.
+fn here(found: *mut c_char) -> *mut c_char {
+    if found.is_null() || !view::works_there() {
+        return found;
+    }
+    let shown = uaccess::c_string(found).ok().and_then(view::shown);
+    if let Some(shown) = shown {
+        // SAFETY: the text is the caller's or libc's, NUL-terminated, and the part of it that is
+        // shown is its end.
+        unsafe { std::ptr::copy(shown.as_ptr(), found.cast(), shown.len() + 1) };
+    }
+    found
+}
+
+/// Puts the path that a directory of the net stands for in the place of that directory's own, which
+/// the kernel has stored as the working directory. Returns whether it did.
+pub fn shown_here(found: *mut c_char) -> bool {
+    let stored = uaccess::c_string(found).ok();
+    let is_moved = view::works_there() && stored.and_then(view::shown).is_some();
+    if is_moved {
+        here(found);
+    }
+    is_moved
+}
+
+type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
+type Compare = Option<unsafe extern "C" fn(*mut *const c_void, *mut *const c_void) -> c_int>;
+
+hooks! {
+    fn opendir(path: *const c_char) -> *mut c_void => my_opendir {
+        stream(path, |path| real!(opendir(path)))
+    }
+    fn chdir(path: *const c_char) -> c_int => my_chdir {
+        let answer = directory(HERE, path, |_, path| real!(chdir(path)));
+        if answer == 0 {
+            errno::keep(|| view::moved(uaccess::c_string(path).unwrap_or_default()));
+        }
+        answer
+    }
+    fn fchdir(fd: c_int) -> c_int => my_fchdir {
+        let answer = real!(fchdir(fd));
+        if answer == 0 {
+            errno::keep(|| view::entered(fd));
+        }
+        answer
+    }
+    fn getcwd(room: *mut c_char, size: size_t) -> *mut c_char => my_getcwd {
+        here(real!(getcwd(room, size)))
+    }
+    fn __getcwd_chk(room: *mut c_char, size: size_t, whole: size_t) -> *mut c_char => my_getcwd_chk {
+        here(real!(__getcwd_chk(room, size, whole)))
+    }
+    fn getwd(room: *mut c_char) -> *mut c_char => my_getwd {
+        here(real!(getwd(room)))
+    }
+    fn __getwd_chk(room: *mut c_char, size: size_t) -> *mut c_char => my_getwd_chk {
+        here(real!(__getwd_chk(room, size)))
+    }
+    fn get_current_dir_name() -> *mut c_char => my_get_current_dir_name {
+        here(real!(get_current_dir_name()))
+    }
+    fn scandir(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir {
+        directory(HERE, path, |_, path| real!(scandir(path, list, select, compare)))
+    }
+    fn scandir64(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir64 {
+        directory(HERE, path, |_, path| real!(scandir64(path, list, select, compare)))
+    }
+    fn scandirat(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat {
+        directory(dir, path, |dir, path| real!(scandirat(dir, path, list, select, compare)))
+    }
+    fn scandirat64(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat64 {
+        directory(dir, path, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
+    }
+    fn inotify_add_watch(watch: c_int, path: *const c_char, mask: u32) -> c_int => my_inotify_add_watch {
+        match route::before(HERE, path) {
+            Route::View => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
+            _ => real!(inotify_add_watch(watch, path, mask)),
+        }
+    }
+}

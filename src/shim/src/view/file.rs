@@ -1,0 +1,380 @@
+//! Files of the view: opening, reading and writing them.
+#![forbid(unsafe_code)]
+
+use super::names::{self, named, question, NAME};
+use super::{directory, paths};
+use crate::errno::{self, fence};
+use crate::table::{self, mark};
+use crate::{net, process, uaccess};
+use libc::{c_char, c_int, ssize_t};
+use memtun_abi::Errno;
+use memtun_kernel::policy::{Permission, Policy};
+use memtun_stack::ask::What;
+use memtun_stack::view::{self, Node, Tree, Written};
+use memtun_sys::{self as sys, Fd, PathBuf};
+use std::os::fd::AsFd;
+
+/// open(2). `None` says that the machine answers, with the program's own arguments.
+pub fn open(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> Option<c_int> {
+    let follow = flags & libc::O_NOFOLLOW == 0;
+    let opened = paths::find(dir, path, follow, |tree, found| match found {
+        Ok(found) => match found.node {
+            Node::Machine => sys::open(found.path.cstr(), flags, mode).map(Fd::into_raw),
+            Node::Directory(inside) => directory::open(tree, &inside, found.path.bytes(), flags),
+            Node::Link(_) => Err(Errno(libc::ELOOP)),
+            Node::File(file) => open_file(tree, &file, found.path.bytes(), flags),
+        },
+        Err(Errno(libc::ENOTDIR))
+            if flags & libc::O_CREAT != 0 && uaccess::c_string(path)?.last() == Some(&b'/') =>
+        {
+            Err(Errno(libc::EISDIR))
+        }
+        // Nothing can be made in /sys, in a directory that is there.
+        Err(Errno(libc::ENOENT)) if flags & libc::O_CREAT != 0 => {
+            let text = uaccess::c_string(path)?;
+            let slash = text.iter().rposition(|b| *b == b'/').unwrap_or(0);
+            let is_there = matches!(
+                tree.walk(&text[..slash], true),
+                Ok((above, Node::Directory(_))) if above.bytes().starts_with(b"/sys/")
+            );
+            Err(Errno(if is_there { libc::EACCES } else { libc::ENOENT }))
+        }
+        Err(e) => Err(e),
+    })?;
+    Some(errno::give(opened) as c_int)
+}
+
+/// May the programs of the net configure it?
+pub fn may_configure() -> bool {
+    net::current().is_some_and(|net| net.permit_check(Permission::NetAdmin).is_ok())
+}
+
+fn open_file(
+    tree: &Tree<'_>,
+    file: &view::File,
+    path: &[u8],
+    flags: c_int,
+) -> Result<c_int, Errno> {
+    const HOW: c_int = libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
+        return Err(Errno(libc::EEXIST));
+    }
+    if flags & libc::O_DIRECTORY != 0 {
+        return Err(Errno(libc::ENOTDIR));
+    }
+    let way = flags & libc::O_ACCMODE;
+    let reads = way != libc::O_WRONLY;
+    let writes = way != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
+    let lacks = |bit: u32| file.mode & bit == 0;
+    let refused = reads && (lacks(0o400) || lacks(0o044) && !may_configure())
+        || writes && (lacks(0o200) || !may_configure());
+    if flags & libc::O_PATH == 0 && refused {
+        return Err(Errno(libc::EACCES));
+    }
+    let index = memtun_abi::Decimal::new(file.index().into());
+    let name = PathBuf::concat(&[NAME, index.as_bytes(), b":", path])?;
+    let memory = sys::memory_file(name.cstr(), libc::MFD_CLOEXEC)?;
+    let made = match reads {
+        true => tree.read(file, &mut |part| write_all(memory.raw(), part)),
+        false => Ok(()),
+    };
+    let made = if made.is_ok() { mark::MADE } else { 0 };
+    // Opened by its name, the kernel keeps to the way in which it may be used.
+    let opened = again(memory.raw(), flags & HOW | flags & libc::O_PATH);
+    let fd = match opened {
+        Ok(opened) => {
+            drop(memory);
+            sys::lowest(opened)?
+        }
+        Err(_) => {
+            sys::rewind(memory.as_fd())?;
+            memory
+        }
+    };
+    let fd = fd.into_raw();
+    if process::owns_memory() {
+        crate::foreign::is_new(fd);
+        let reads = if reads { mark::READS } else { 0 };
+        let writes = if way != libc::O_RDONLY {
+            mark::WRITES
+        } else {
+            0
+        };
+        let _ = table::mark_as(fd, reads | writes | made);
+    }
+    Ok(fd)
+}
+
+/// Opens the memory file behind a descriptor once more.
+fn again(fd: c_int, flags: c_int) -> Result<Fd, Errno> {
+    let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;
+    link.push_number(fd as u64)?;
+    sys::open(link.cstr(), flags, 0)
+}
+
+/// Reads what the memory file behind a descriptor holds into `room`, as much as fits.
+pub fn contents(fd: c_int, room: &mut [u8]) -> Result<&[u8], Errno> {
+    let memory = again(fd, libc::O_RDONLY | libc::O_CLOEXEC)?;
+    let n = sys::pread(memory.raw(), room, 0)?;
+    Ok(&room[..n])
+}
+
+fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        bytes = &bytes[sys::write(fd, bytes)?..];
+    }
+    Ok(())
+}
+
+/// The path of the file of the view behind a descriptor. A descriptor that is none any more is
+/// forgotten.
+pub fn path_of(fd: c_int) -> Option<PathBuf> {
+    let mut room = [0; 512];
+    let path = sys::path_of_fd(fd, &mut room).ok();
+    let found = path.and_then(|path| named_now(path));
+    if found.is_none() && process::owns_memory() {
+        table::unmark(fd);
+    }
+    found
+}
+
+/// The path of the file behind a memory file now: its link may have another name than it had when
+/// the file was opened.
+fn named_now(path: &[u8]) -> Option<PathBuf> {
+    let (index, path) = names::indexed(path)?;
+    let link = path
+        .strip_prefix(b"/sys/devices/virtual/net/")
+        .filter(|_| index != 0);
+    let name = link.and_then(|_| names::tree()?.name_of(index));
+    match (link, name) {
+        (Some(rest), Some(name)) => {
+            let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let parts = [
+                b"/sys/devices/virtual/net/",
+                name.as_bytes(),
+                &rest[slash..],
+            ];
+            PathBuf::concat(&parts).ok()
+        }
+        _ => PathBuf::concat(&[path]).ok(),
+    }
+}
+
+/// Called before a read from a descriptor that is marked, from its own offset or from `offset`. The
+/// text is made anew when it is read from the beginning. `None` says that the kernel's own read
+/// follows.
+#[cold]
+pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
+    let marks = table::marks(fd)?;
+    if marks & mark::READS == 0 || marks & mark::DIRECTORY != 0 {
+        return None;
+    }
+    let answer = errno::keep(|| {
+        fence(|| {
+            let Some(path) = path_of(fd) else {
+                return Ok(None);
+            };
+            let at = match offset {
+                Some(offset) => offset,
+                None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
+            };
+            let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
+            let file = file_at(&tree, &path)?;
+            if at != 0 && file.is_read_at_once() {
+                return Ok(Some(0));
+            }
+            // A read that goes on where the last one ended gives what is left of its text.
+            if at != 0 && offset.is_none() && !table::clear(fd, mark::SOUGHT) {
+                return Ok(None);
+            }
+            let memory = again(fd, libc::O_RDWR | libc::O_CLOEXEC)?;
+            sys::empty(memory.raw())?;
+            tree.read(&file, &mut |part| write_all(memory.raw(), part))?;
+            Ok(None)
+        })
+    });
+    match answer {
+        Ok(done) => done,
+        Err(e) => Some(errno::give::<c_int>(Err(e))),
+    }
+}
+
+/// lseek(2) of a descriptor of the view to somewhere else than a given offset: no such file has
+/// holes, and its end is where stat(2) says. `None` says that the kernel's own call follows.
+#[cold]
+pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>> {
+    let marks = table::marks(fd)?;
+    if whence == libc::SEEK_SET || whence == libc::SEEK_CUR && offset != 0 {
+        table::set(fd, mark::SOUGHT);
+    }
+    if marks & mark::DIRECTORY != 0 {
+        return None;
+    }
+    let answer = errno::keep(|| {
+        fence(|| {
+            let Some(path) = path_of(fd) else {
+                return Ok(None);
+            };
+            let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
+            let file = file_at(&tree, &path)?;
+            if matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
+                return Ok(None);
+            }
+            match file.end().filter(|_| whence == libc::SEEK_END) {
+                Some(end) => sys::seek(fd, end, libc::SEEK_SET).map(|at| Some(at as i64)),
+                None => Err(Errno(libc::EINVAL)),
+            }
+        })
+    });
+    answer.transpose()
+}
+
+/// The file of the view at a path that was opened before. ENODEV says that its link is gone, and
+/// ENOENT the same of a setting.
+fn file_at(tree: &Tree<'_>, path: &PathBuf) -> Result<view::File, Errno> {
+    match tree.walk(path.bytes(), true) {
+        Ok((_, Node::File(file))) => Ok(file),
+        _ if path.bytes().starts_with(b"/proc/") => Err(Errno(libc::ENOENT)),
+        _ => Err(Errno(libc::ENODEV)),
+    }
+}
+
+/// The bytes of a write: a buffer of the program's, or an array of them.
+pub enum Source<'s> {
+    /// The program's memory from this address on, and its length in bytes.
+    Buffer(usize, usize),
+    /// So many buffers.
+    Vector(&'s [libc::iovec]),
+}
+
+/// Longest write that is looked at: a page, as in the kernel.
+const LONGEST: usize = 4096;
+
+impl Source<'_> {
+    /// Copies the bytes into `room`, as many as fit, and returns how many there are.
+    fn copy(&self, room: &mut [u8; LONGEST]) -> Result<usize, Errno> {
+        let mut filled = 0;
+        let mut take = |at: usize, length: usize| {
+            let n = length.min(LONGEST - filled);
+            uaccess::copy_in(at, &mut room[filled..filled + n])?;
+            filled += n;
+            Ok(())
+        };
+        match self {
+            Source::Buffer(at, length) => take(*at, *length)?,
+            Source::Vector(parts) => {
+                for part in *parts {
+                    take(part.iov_base as usize, part.iov_len)?;
+                }
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Called for a write to a descriptor that is marked, at its own offset or at `offset`. `None` says
+/// that the kernel's own write follows.
+#[cold]
+pub fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
+    let marks = table::marks(fd)?;
+    if marks & mark::WRITES == 0 {
+        return None;
+    }
+    let answer = errno::keep(|| {
+        fence(|| {
+            let Some(path) = path_of(fd) else {
+                return Ok(None);
+            };
+            let mut room = [0; LONGEST];
+            let n = source.copy(&mut room)?;
+            let at = match offset {
+                Some(offset) => offset,
+                None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
+            };
+            let taken = carry_out(&path, &room[..n], at)?;
+            if offset.is_none() {
+                sys::seek(fd, taken as i64, libc::SEEK_CUR)?;
+            }
+            Ok(Some(taken))
+        })
+    });
+    match answer {
+        Ok(None) => None,
+        Ok(Some(taken)) => Some(taken as ssize_t),
+        Err(e) => Some(errno::give::<c_int>(Err(e))),
+    }
+}
+
+/// Carries out a write into the file of the view at `path`.
+pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> {
+    let written = {
+        let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
+        let file = file_at(&tree, path)?;
+        if file.is_read_at_once() && at != 0 {
+            // The kernel ignores what is not written to the beginning of a setting.
+            return Ok(bytes.len());
+        }
+        tree.write(&file, bytes)?
+    };
+    match written {
+        Written::Done(taken) => Ok(taken),
+        Written::Changed(taken) => {
+            let net = net::existing().ok_or(Errno(libc::ENODEV))?;
+            if memtun_stack::state::is_there(net) {
+                // The change itself is made; the host process finds it with the next question at
+                // the latest.
+                let _ = question(What::Links, &[]);
+            }
+            Ok(taken)
+        }
+        Written::Ask(taken) => {
+            let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
+            question(What::Write, &[below, b"\0", bytes]).map(|()| taken)
+        }
+    }
+}
+
+/// Called after `new` was made another descriptor of `old`.
+#[cold]
+pub fn duplicated(old: c_int, new: c_int) {
+    if old == new || !process::owns_memory() {
+        return;
+    }
+    errno::keep(|| {
+        table::unmark(new);
+        if let Some(marks) = table::marks(old) {
+            if !table::is_tunnel(new) {
+                let _ = table::mark_as(new, marks);
+            }
+        }
+    });
+}
+
+/// Looks whether a descriptor that came from outside is one of the view, and marks it if it is.
+pub fn adopt(fd: c_int, st: &libc::stat) {
+    let is_memory = sys::is_kind(st, libc::S_IFREG) && st.st_nlink == 0;
+    let is_directory = sys::is_kind(st, libc::S_IFDIR);
+    if !is_memory && !is_directory {
+        return;
+    }
+    let mut room = [0; 1024];
+    let Ok(path) = sys::path_of_fd(fd, &mut room) else {
+        return;
+    };
+    let marks = if is_directory {
+        if net::existing().is_none() || names::stands_for(path).is_none() {
+            return;
+        }
+        mark::DIRECTORY | mark::READS
+    } else {
+        if named(path).is_none() {
+            return;
+        }
+        match sys::status_flags(fd).unwrap_or(0) & libc::O_ACCMODE {
+            libc::O_RDONLY => mark::READS,
+            libc::O_WRONLY => mark::WRITES,
+            _ => mark::READS | mark::WRITES,
+        }
+    };
+    let _ = table::mark_as(fd, marks);
+}

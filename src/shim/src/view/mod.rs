@@ -1,0 +1,43 @@
+//! The files under /sys and /proc in which the links of this process's net stand.
+//!
+//! What such a file holds and what writing it does is `memtun_stack::view`'s; here is how a program
+//! reaches it.
+//!
+//! * A **file** that is opened becomes a memory file with the text, opened again through /proc so
+//!   that the kernel itself keeps to O_RDONLY and O_WRONLY. Its name says what it is
+//!   (`memtun:/sys/...`), so that the descriptor is known in whatever process it comes to. The
+//!   table marks it, and `read` and `write` come here for it: a read from the beginning makes the
+//!   text anew, as the kernel does, and a write is carried out at once.
+//! * A **directory** that is opened is a real one in the net, made when it is needed with the
+//!   entries that it should have. So readdir, seekdir, fchdir, openat and what libc does by itself
+//!   work on it. A path that begins there, by descriptor or as the working directory, is mapped
+//!   back first.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `names` | what a path in the net, or a memory file, stands for |
+//! | `paths` | what a path of the program's names |
+//! | `file` | opening, reading and writing a file |
+//! | `directory` | the directories in the net |
+//! | `refusals` | what cannot be done in the view |
+//! | `status` | stat(2) and access(2) |
+//! | `stdio` | what libc has written by itself |
+
+mod directory;
+mod file;
+mod names;
+mod paths;
+mod refusals;
+mod status;
+mod stdio;
+
+pub use directory::{entered, moved, working_directory, works_there};
+pub use file::{adopt, duplicated, open, read, seek, write, Source};
+pub use names::shown;
+pub use paths::{
+    changed, granted, may_begin_in, real_path, redirect_directory, redirect_watch, root_of, target,
+    Redirected,
+};
+pub use refusals::{attribute, making, removing};
+pub use status::{access, of_descriptor, of_path, root_of_descriptor};
+pub use stdio::{closing, flushed, replacing};

@@ -1,0 +1,84 @@
+//! What a path in the net, or that of a memory file, stands for.
+#![forbid(unsafe_code)]
+
+use crate::asking::{self, OwnHost};
+use crate::net;
+use crate::table::OwnTunnels;
+use memtun_abi::Errno;
+use memtun_calls::host::Host;
+use memtun_stack::ask::{self, Question, What};
+use memtun_stack::state;
+use memtun_stack::view::Tree;
+use memtun_sys as sys;
+
+/// The files of this process's net; `None` where everything is the machine's.
+pub fn tree() -> Option<Tree<'static>> {
+    if !asking::is_there() {
+        return None;
+    }
+    let net = match OwnHost.is_isolated() {
+        // The host process has to say what is there instead of the machine's links.
+        true => {
+            let net = net::join().ok()?;
+            if !state::is_there(net) {
+                question(What::Links, &[]).ok()?;
+            }
+            net
+        }
+        false => net::existing()?,
+    };
+    Tree::new(net, &OwnTunnels)
+}
+
+/// Puts a question to the host process of the net, which is started where there is none.
+pub fn question(what: What, payload: &[&[u8]]) -> Result<(), Errno> {
+    let net = net::existing().ok_or(Errno(libc::ENODEV))?;
+    let (uid, pid) = OwnHost.program();
+    let question = Question {
+        what,
+        options: 0,
+        id: sys::random(),
+        port: 0,
+        family: 0,
+        request: 0,
+        uid,
+        pid,
+    };
+    ask::ask(net, OwnHost.start(), &question, payload, &mut |_| {})
+}
+
+/// What the name of the memory file behind such a descriptor begins with; the index of the link
+/// whose file it is, a colon and the path follow.
+pub const NAME: &[u8] = b"memtun:";
+/// The same as /proc shows it, with what follows the name there.
+const SHOWN: &[u8] = b"/memfd:memtun:";
+const DELETED: &[u8] = b" (deleted)";
+
+/// The path of the file of the view behind a memory file, whose path in /proc is given.
+pub fn named(path: &[u8]) -> Option<&[u8]> {
+    indexed(path).map(|(_, path)| path)
+}
+
+/// The same, with the index of the link whose file it is, 0 for none.
+pub fn indexed(path: &[u8]) -> Option<(u32, &[u8])> {
+    let text = path.strip_prefix(SHOWN)?.strip_suffix(DELETED)?;
+    let colon = text.iter().position(|b| *b == b':')?;
+    let index = std::str::from_utf8(&text[..colon]).ok()?.parse().ok()?;
+    Some((index, &text[colon + 1..]))
+}
+
+/// The path that a directory in the net stands for; `None` for any other path.
+pub fn stands_for(path: &[u8]) -> Option<&[u8]> {
+    let root = net::current()?.view_path().ok()?;
+    let rest = path.strip_prefix(root.bytes())?;
+    match rest.first() {
+        None => Some(b"/"),
+        Some(b'/') => Some(rest),
+        Some(_) => None,
+    }
+}
+
+/// The path to show to the program instead of this one, which the kernel has given.
+pub fn shown(path: &[u8]) -> Option<&[u8]> {
+    stands_for(path).or_else(|| named(path))
+}

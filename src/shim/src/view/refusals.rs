@@ -1,0 +1,107 @@
+//! What cannot be done in the view: making and removing names, and extended attributes.
+#![forbid(unsafe_code)]
+
+use super::paths::{find, find_any, Found};
+use crate::{errno, uaccess};
+use libc::{c_char, c_int, ssize_t};
+use memtun_abi::Errno;
+use memtun_stack::view::Node;
+use memtun_sys::PathBuf;
+
+/// What follows for a call: the program's own arguments, another path of the machine's, or an
+/// error.
+type Verdict = Option<Result<PathBuf, Errno>>;
+
+fn decide(
+    verdict: Verdict,
+    dir: c_int,
+    path: *const c_char,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    match verdict {
+        None => host(dir, path),
+        Some(Ok(there)) => host(libc::AT_FDCWD, there.cstr().as_ptr()),
+        Some(Err(e)) => errno::give::<c_int>(Err(e)) as c_int,
+    }
+}
+
+/// Makes a call that takes a name away.
+pub fn removing(
+    dir: c_int,
+    path: *const c_char,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let verdict = find(dir, path, false, |_, found| {
+        let found = found?;
+        let is_setting = found.path.bytes().starts_with(b"/proc/sys/");
+        match found.node {
+            Node::Machine => Ok(found.path),
+            _ if is_setting => Err(Errno(libc::EACCES)),
+            _ => Err(Errno(libc::EPERM)),
+        }
+    });
+    decide(verdict, dir, path, host)
+}
+
+/// Makes a call that makes something of a new name.
+pub fn making(
+    dir: c_int,
+    path: *const c_char,
+    host: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let verdict = find_any(dir, path, false, |tree, found| {
+        let (above, is_moved) = match found {
+            Ok(Found {
+                path,
+                node: Node::Machine,
+                is_moved,
+            }) => (path, is_moved),
+            Ok(_) => return Err(Errno(libc::EEXIST)),
+            Err(Errno(libc::ENOENT)) => {
+                let text = uaccess::c_string(path)?;
+                (PathBuf::concat(&[text])?, false)
+            }
+            Err(e) => return Err(e),
+        };
+        // A name that nobody has yet is the machine's, but the directory may not be.
+        let slash = above.bytes().iter().rposition(|b| *b == b'/');
+        match tree.walk(&above.bytes()[..slash.unwrap_or(0)], true) {
+            Ok((above, Node::Directory(_))) => Err(refusal(above.bytes())),
+            _ => Ok(is_moved.then_some(above)),
+        }
+    });
+    decide(verdict, dir, path, host)
+}
+
+/// What making something in a directory of the view fails with.
+fn refusal(above: &[u8]) -> Errno {
+    match above.starts_with(b"/sys/") {
+        true => Errno(libc::EPERM),
+        false => Errno(libc::ENOENT),
+    }
+}
+
+/// Makes a call about extended attributes of a path. `lists` says that it asks for their names.
+pub fn attribute(
+    path: *const c_char,
+    follow: bool,
+    lists: bool,
+    host: impl FnOnce(*const c_char) -> ssize_t,
+) -> ssize_t {
+    let verdict = find(libc::AT_FDCWD, path, follow, |_, found| {
+        let found = found?;
+        let in_sys = found.path.bytes().starts_with(b"/sys/");
+        match found.node {
+            Node::Machine => Ok(Some(found.path)),
+            _ if lists => Ok(None),
+            _ if in_sys => Err(Errno(libc::ENODATA)),
+            _ => Err(Errno(libc::EOPNOTSUPP)),
+        }
+    });
+    match verdict {
+        None => host(path),
+        Some(Ok(Some(there))) => host(there.cstr().as_ptr()),
+        Some(Ok(None)) => 0,
+        Some(Err(e)) => errno::give::<isize>(Err(e)),
+    }
+}

@@ -1,0 +1,494 @@
+//! What a path names, what stands in a directory, and the text of a file.
+#![forbid(unsafe_code)]
+
+use super::links::{self, Seen, Whose};
+use super::place::{self, NetFile, Place, Settings};
+use super::sysctl::{self, Entry};
+use super::sysfs::{self, Inner, Inside};
+use super::text::{Sink, Text};
+use super::tree::{Sort, Tree};
+use crate::state::{self, View};
+use memtun_abi::{Decimal, Errno, Name};
+use memtun_sys::{self as sys, PathBuf};
+use std::os::fd::AsFd;
+
+/// What a path names.
+#[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
+#[derive(Clone)]
+pub enum Node {
+    /// What the machine has at this path, if anything.
+    Machine,
+    /// A directory.
+    Directory(Directory),
+    /// A symbolic link with this target.
+    Link(PathBuf),
+    /// A file.
+    File(File),
+}
+
+/// A directory.
+#[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Directory {
+    /// /sys/class/net
+    Class,
+    /// /sys/devices/virtual/net
+    Virtual,
+    /// A directory of a link.
+    Inner(Seen, Inner),
+    /// The directory of settings of one kind.
+    Settings(Settings),
+    /// Such settings of a link.
+    SettingsOf(Settings),
+}
+
+/// A file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct File {
+    /// What it is.
+    pub(super) kind: FileKind,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FileKind {
+    Attribute(Seen, Inner, &'static str),
+    Net(NetFile),
+    Setting(Settings, Of, &'static Entry),
+}
+
+/// Whose a setting is.
+#[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Of {
+    /// A link's of the net.
+    Link(Seen),
+    /// A link's of the machine, or that of `all` or `default`.
+    Name(Name),
+}
+
+impl File {
+    /// Returns the index of the link in whose own directory it is, 0 for none.
+    pub fn index(&self) -> u32 {
+        match &self.kind {
+            FileKind::Attribute(seen, ..) => seen.index,
+            _ => 0,
+        }
+    }
+
+    /// Returns the length in bytes that stat(2) shows.
+    pub fn size(&self) -> i64 {
+        match self.kind {
+            FileKind::Attribute(..) => 4096,
+            _ => 0,
+        }
+    }
+
+    /// Returns the offset in bytes of its end for lseek(2); None where that cannot be sought.
+    pub fn end(&self) -> Option<i64> {
+        match self.kind {
+            FileKind::Net(_) => None,
+            _ => Some(self.size()),
+        }
+    }
+
+    /// Is it read once, from its beginning? Behind that there is nothing, however little was read.
+    pub fn is_read_at_once(&self) -> bool {
+        matches!(self.kind, FileKind::Setting(..))
+    }
+}
+
+impl Directory {
+    /// Returns the directory's permissions.
+    pub fn mode(&self) -> u32 {
+        match self {
+            Directory::Settings(_) | Directory::SettingsOf(_) => 0o555,
+            _ => 0o755,
+        }
+    }
+
+    /// Returns how many links to it stat(2) shows.
+    pub fn links(&self, tree: &Tree<'_>) -> u64 {
+        match self {
+            Directory::Inner(seen, inner) => 2 + u64::from(inner.directories(seen)),
+            Directory::Class => 2,
+            Directory::Virtual => {
+                let mut count = 2;
+                tree.list(self, &mut |_, sort| {
+                    count += u64::from(matches!(sort, Sort::Directory(_)));
+                });
+                count
+            }
+            Directory::Settings(_) | Directory::SettingsOf(_) => 1,
+        }
+    }
+}
+
+impl Tree<'_> {
+    /// Follows a path, which is absolute, to what it names. `follow` says whether a link in the
+    /// last component is followed. Returns the path without links, `.` and `..`.
+    ///
+    /// # Errors
+    ///
+    /// - ENOENT when there is no such thing, and the machine is not to be asked.
+    /// - ENOTDIR when a component on the way is no directory.
+    /// - ELOOP when there are too many links.
+    pub fn walk(&self, path: &[u8], follow: bool) -> Result<(PathBuf, Node), Errno> {
+        /// Number of links that the kernel follows at most (MAXSYMLINKS).
+        const MOST_LINKS: usize = 40;
+        let mut done = PathBuf::concat(&[])?;
+        let mut rest = PathBuf::concat(&[path])?;
+        let (mut at, mut links) = (0, 0);
+        let mut node = Node::Machine;
+        while at < rest.bytes().len() {
+            let bytes = rest.bytes();
+            let end = bytes[at..]
+                .iter()
+                .position(|b| *b == b'/')
+                .map_or(bytes.len(), |n| at + n);
+            let (name, behind) = (&bytes[at..end], end < bytes.len());
+            at = end + 1;
+            if let Node::File(_) = node {
+                // There is a slash behind a file.
+                return Err(Errno(libc::ENOTDIR));
+            }
+            match name {
+                b"" | b"." => continue,
+                b".." => {
+                    let parent = done.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+                    done.truncate(parent);
+                    node = self.find(done.bytes())?;
+                    continue;
+                }
+                _ => {
+                    done.push(b"/")?;
+                    done.push(name)?;
+                }
+            }
+            node = self.find(done.bytes())?;
+            if let (Node::Link(target), true) = (&node, behind || follow) {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(Errno(libc::ELOOP));
+                }
+                let parent = done.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+                done.truncate(parent);
+                let tail = rest.bytes().get(at..).unwrap_or(b"");
+                let slash: &[u8] = if behind { b"/" } else { b"" };
+                rest = PathBuf::concat(&[target.bytes(), slash, tail])?;
+                at = 0;
+                node = Node::Machine;
+            }
+        }
+        let ends_in_slash = path.last() == Some(&b'/');
+        match node {
+            Node::File(_) if ends_in_slash => Err(Errno(libc::ENOTDIR)),
+            node => Ok((done, node)),
+        }
+    }
+
+    /// Says what a path without links, `.` and `..` names.
+    fn find(&self, path: &[u8]) -> Result<Node, Errno> {
+        const NONE: Errno = Errno(libc::ENOENT);
+        Ok(match Place::of(path) {
+            Place::Other => Node::Machine,
+            Place::Class => Node::Directory(Directory::Class),
+            Place::Virtual => Node::Directory(Directory::Virtual),
+            Place::ClassEntry(name) => match self.whose(&name) {
+                Whose::Ours(_) => {
+                    let parts = [b"../../devices/virtual/net/", name.as_bytes()];
+                    Node::Link(PathBuf::concat(&parts)?)
+                }
+                Whose::Nobodys => return Err(NONE),
+                Whose::Machines => Node::Machine,
+            },
+            Place::Device(name, rest) => match self.whose(&name) {
+                Whose::Ours(seen) => match sysfs::inside(&seen, rest)? {
+                    Inside::Directory(inner) => Node::Directory(Directory::Inner(seen, inner)),
+                    Inside::Subsystem => Node::Link(PathBuf::concat(&[sysfs::SUBSYSTEM])?),
+                    Inside::File(inner, name, mode) => Node::File(File {
+                        kind: FileKind::Attribute(seen, inner, name),
+                        mode,
+                    }),
+                },
+                Whose::Nobodys => return Err(NONE),
+                Whose::Machines => Node::Machine,
+            },
+            Place::Net(file) => Node::File(File {
+                kind: FileKind::Net(file),
+                mode: 0o444,
+            }),
+            Place::Settings(settings) => Node::Directory(Directory::Settings(settings)),
+            Place::SettingsOf(settings, name) => match self.settings_of(settings, &name)? {
+                Of::Link(_) => Node::Directory(Directory::SettingsOf(settings)),
+                Of::Name(_) => Node::Machine,
+            },
+            Place::Setting(settings, name, entry) => {
+                match (self.settings_of(settings, &name)?, entry) {
+                    (Of::Link(_), None) => return Err(NONE),
+                    (Of::Name(_), None) => Node::Machine,
+                    (of, Some(entry)) => {
+                        if let Of::Name(_) = of {
+                            if sys::fstatat(
+                                libc::AT_FDCWD,
+                                machines(settings, &name, entry)?.cstr(),
+                                0,
+                            )
+                            .is_err()
+                            {
+                                return Ok(Node::Machine);
+                            }
+                        }
+                        Node::File(File {
+                            kind: FileKind::Setting(settings, of, entry),
+                            mode: entry.mode(),
+                        })
+                    }
+                }
+            }
+        })
+    }
+
+    /// Says whose settings of this name are.
+    fn settings_of(&self, settings: Settings, name: &Name) -> Result<Of, Errno> {
+        if matches!(name.as_bytes(), b"all" | b"default") {
+            return Ok(Of::Name(*name));
+        }
+        match self.whose(name) {
+            Whose::Ours(seen) if settings.is_v6() && !seen.has_ipv6() => Err(Errno(libc::ENOENT)),
+            Whose::Ours(seen) => Ok(Of::Link(seen)),
+            Whose::Nobodys => Err(Errno(libc::ENOENT)),
+            Whose::Machines => Ok(Of::Name(*name)),
+        }
+    }
+
+    /// Calls `each` with the names in a directory, without `.` and `..`.
+    pub fn list(&self, directory: &Directory, each: &mut dyn FnMut(&[u8], Sort<'_>)) {
+        match directory {
+            Directory::Class => {
+                self.list_machines(place::CLASS, each);
+                self.each_link(&mut |seen| {
+                    let parts = [b"../../devices/virtual/net/", seen.name.as_bytes()];
+                    if let Ok(target) = PathBuf::concat(&parts) {
+                        each(seen.name.as_bytes(), Sort::Link(target.bytes()));
+                    }
+                    true
+                });
+            }
+            Directory::Virtual => {
+                self.list_machines(place::VIRTUAL, each);
+                self.each_link(&mut |seen| {
+                    each(seen.name.as_bytes(), Sort::Directory(0o755));
+                    true
+                });
+            }
+            Directory::Inner(seen, inner) => inner.list(seen, each),
+            Directory::Settings(settings) => {
+                let parts = [place::SETTINGS, settings.directory().as_bytes()];
+                if let Ok(path) = PathBuf::concat(&parts) {
+                    self.list_machines(path.bytes(), each);
+                }
+                self.each_link(&mut |seen| {
+                    if !settings.is_v6() || seen.has_ipv6() {
+                        each(seen.name.as_bytes(), Sort::Directory(0o555));
+                    }
+                    true
+                });
+            }
+            Directory::SettingsOf(settings) => {
+                for entry in settings.entries() {
+                    each(entry.name.as_bytes(), Sort::File(entry.mode()));
+                }
+            }
+        }
+    }
+
+    /// Calls `each` with the names of the machine's links in a directory, and with what is no link
+    /// there.
+    fn list_machines(&self, path: &[u8], each: &mut dyn FnMut(&[u8], Sort<'_>)) {
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let opened = PathBuf::concat(&[path]).and_then(|path| sys::open(path.cstr(), flags, 0));
+        let Ok(dir) = opened else { return };
+        let merged = self.view() == View::Merged;
+        let _ = sys::each_entry(dir.as_fd(), |entry| {
+            let bytes = entry.to_bytes();
+            let of_no_link = matches!(bytes, b"all" | b"default" | b"bonding_masters");
+            let is_shown =
+                of_no_link || merged && Name::new(bytes).is_none_or(|name| !self.is_hidden(&name));
+            if bytes == b"." || bytes == b".." || !is_shown {
+                return true;
+            }
+            let Ok(st) = sys::fstatat(dir.raw(), entry, libc::AT_SYMLINK_NOFOLLOW) else {
+                return true;
+            };
+            match st.st_mode & libc::S_IFMT {
+                libc::S_IFLNK => {
+                    let mut room = [0; 512];
+                    if let Ok(target) = sys::readlinkat(dir.raw(), entry, &mut room) {
+                        each(bytes, Sort::Link(target));
+                    }
+                }
+                libc::S_IFDIR => each(bytes, Sort::Directory(st.st_mode & 0o7777)),
+                _ => each(bytes, Sort::File(st.st_mode & 0o7777)),
+            }
+            true
+        });
+    }
+
+    /// Is a link of the machine's of this name left out?
+    fn is_hidden(&self, name: &Name) -> bool {
+        if self.net.knows(name) {
+            return true;
+        }
+        let mut hidden = false;
+        let _ = state::each_message(self.net, |message| {
+            hidden = state::hidden_of(message).is_some_and(|hidden| links::is_named(&hidden, name));
+            !hidden
+        });
+        hidden
+    }
+
+    /// Makes the text of a file, as reading it from its beginning gives it.
+    ///
+    /// # Errors
+    ///
+    /// What read(2) of such a file fails with, and what the sink fails with.
+    pub fn read(&self, file: &File, sink: Sink<'_>) -> Result<(), Errno> {
+        let mut text = Text::new(sink);
+        match &file.kind {
+            FileKind::Attribute(seen, inner, name) => {
+                self.attribute(seen, *inner, name, &mut text)?;
+            }
+            FileKind::Net(file) => self.net_file(*file, &mut text)?,
+            FileKind::Setting(settings, of, entry) => {
+                self.setting(*settings, of, entry, &mut text)?;
+            }
+        }
+        text.end()
+    }
+
+    /// Was the secret set of which IPv6 addresses are made?
+    pub(super) fn has_secret(&self, settings: Settings, of: &Of) -> bool {
+        let secret = settings.entry(b"stable_secret");
+        let Some(path) = secret.and_then(|entry| key(settings, of, entry).ok()) else {
+            return false;
+        };
+        let mut found = false;
+        let _ = state::each_message(self.net, |message| {
+            found = state::sysctl_of(message).is_some_and(|(own, _)| own == path.bytes());
+            !found
+        });
+        found
+    }
+
+    fn setting(
+        &self,
+        settings: Settings,
+        of: &Of,
+        entry: &'static Entry,
+        text: &mut Text<'_>,
+    ) -> Result<(), Errno> {
+        let own = key(settings, of, entry)?;
+        let common = PathBuf::concat(&[
+            settings.directory().as_bytes(),
+            b"/default/",
+            entry.name.as_bytes(),
+        ])?;
+        let (mut value, mut fresh) = (None, None);
+        state::each_message(self.net, |message| {
+            if let Some((path, found)) = state::sysctl_of(message) {
+                if path == own.bytes() {
+                    value = sysctl::Value::new(found);
+                } else if path == common.bytes() {
+                    fresh = sysctl::Value::new(found);
+                }
+            }
+            value.is_none()
+        })?;
+        let found = match (of, value) {
+            (_, Some(value)) => Some(value),
+            (Of::Name(name), None) => {
+                if self.view() == View::Merged || settings == Settings::Neigh4 {
+                    return copy(machines(settings, name, entry)?, text);
+                }
+                let all_without = name.as_bytes() == b"all";
+                let value = match (settings, entry.name) {
+                    (Settings::Conf4, "accept_source_route") if all_without => "0",
+                    (Settings::Conf6, "accept_dad") if all_without => "0",
+                    (Settings::Conf6, "mtu") => "1280",
+                    _ => entry.fresh,
+                };
+                sysctl::Value::new(value.as_bytes())
+            }
+            (Of::Link(seen), None) => match (settings, entry.name) {
+                (Settings::Conf6, "mtu") => Some(sysctl::Value::number(seen.mtu.into())),
+                // A link without a link layer does neither (`ipv6_add_dev`).
+                (Settings::Conf6, "accept_dad" | "use_tempaddr")
+                    if seen.link_type == memtun_abi::uapi::ARPHRD_NONE =>
+                {
+                    sysctl::Value::new(b"-1")
+                }
+                (Settings::Conf6, "use_tempaddr") if is_loopback(seen) => sysctl::Value::new(b"-1"),
+                (Settings::Conf6, "accept_dad") if is_loopback(seen) => sysctl::Value::new(b"-1"),
+                (Settings::Conf4, "disable_policy" | "disable_xfrm") if is_loopback(seen) => {
+                    sysctl::Value::new(b"1")
+                }
+                _ => fresh.or_else(|| sysctl::Value::new(entry.fresh.as_bytes())),
+            },
+        };
+        match found {
+            Some(value) if !value.bytes().is_empty() => {
+                text.put(value.bytes());
+                text.put(b"\n");
+                Ok(())
+            }
+            _ => Err(Errno(libc::EIO)),
+        }
+    }
+}
+
+/// Is it the loopback?
+fn is_loopback(seen: &Seen) -> bool {
+    seen.flags & libc::IFF_LOOPBACK as u32 != 0
+}
+
+/// The path of a setting in the state: `ipv4/conf/#INDEX/FILE` for a link of the net, else with the
+/// name.
+fn key(settings: Settings, of: &Of, entry: &Entry) -> Result<PathBuf, Errno> {
+    let mut path = PathBuf::concat(&[settings.directory().as_bytes(), b"/"])?;
+    match of {
+        Of::Link(seen) => {
+            path.push(b"#")?;
+            path.push(Decimal::new(seen.index.into()).as_bytes())?;
+        }
+        Of::Name(name) => path.push(name.as_bytes())?,
+    }
+    path.push(b"/")?;
+    path.push(entry.name.as_bytes())?;
+    Ok(path)
+}
+
+/// The path of a setting of the machine's.
+fn machines(settings: Settings, name: &Name, entry: &Entry) -> Result<PathBuf, Errno> {
+    PathBuf::concat(&[
+        place::SETTINGS,
+        settings.directory().as_bytes(),
+        b"/",
+        name.as_bytes(),
+        b"/",
+        entry.name.as_bytes(),
+    ])
+}
+
+/// Appends what a file of the machine's holds.
+fn copy(path: PathBuf, text: &mut Text<'_>) -> Result<(), Errno> {
+    let file = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
+    let mut room = [0; 256];
+    loop {
+        match sys::read(file.raw(), &mut room)? {
+            0 => return Ok(()),
+            n => text.put(&room[..n]),
+        }
+    }
+}

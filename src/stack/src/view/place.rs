@@ -1,0 +1,297 @@
+//! Which place of /sys or /proc a path names.
+#![forbid(unsafe_code)]
+
+use super::sysctl::{self, Entry};
+use memtun_abi::Name;
+
+/// The directory of the links that every program looks into.
+pub const CLASS: &[u8] = b"/sys/class/net";
+/// The directory in which a link without a card has its own one.
+pub const VIRTUAL: &[u8] = b"/sys/devices/virtual/net";
+/// The directory of the settings of the network stack.
+pub const SETTINGS: &[u8] = b"/proc/sys/net/";
+
+/// Settings that every link has, all of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settings {
+    /// net/ipv4/conf
+    Conf4,
+    /// net/ipv6/conf
+    Conf6,
+    /// net/ipv4/neigh
+    Neigh4,
+    /// net/ipv6/neigh
+    Neigh6,
+}
+
+impl Settings {
+    /// All of them.
+    pub const ALL: [Settings; 4] = [
+        Settings::Conf4,
+        Settings::Conf6,
+        Settings::Neigh4,
+        Settings::Neigh6,
+    ];
+
+    /// Returns the path of the directory below /proc/sys/net.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Settings::Conf4 => "ipv4/conf",
+            Settings::Conf6 => "ipv6/conf",
+            Settings::Neigh4 => "ipv4/neigh",
+            Settings::Neigh6 => "ipv6/neigh",
+        }
+    }
+
+    /// Returns the files of a link there.
+    pub fn entries(self) -> &'static [Entry] {
+        match self {
+            Settings::Conf4 => sysctl::IPV4_CONF,
+            Settings::Conf6 => sysctl::IPV6_CONF,
+            Settings::Neigh4 => sysctl::IPV4_NEIGH,
+            Settings::Neigh6 => sysctl::IPV6_NEIGH,
+        }
+    }
+
+    /// Are these IPv6's?
+    pub fn is_v6(self) -> bool {
+        matches!(self, Settings::Conf6 | Settings::Neigh6)
+    }
+
+    /// Returns the file of that name.
+    pub fn entry(self, name: &[u8]) -> Option<&'static Entry> {
+        let entries = self.entries();
+        let found = entries.binary_search_by(|entry| entry.name.as_bytes().cmp(name));
+        found.ok().map(|at| &entries[at])
+    }
+}
+
+/// A file of /proc/net in which links, addresses or routes stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NetFile {
+    /// The links and their counters.
+    Dev,
+    /// Multicast addresses of links.
+    DevMcast,
+    /// IPv4 routes of the main table.
+    Route,
+    /// IPv6 routes.
+    Ipv6Route,
+    /// IPv6 addresses.
+    IfInet6,
+    /// IPv4 neighbours.
+    Arp,
+    /// IPv4 multicast groups.
+    Igmp,
+    /// IPv6 multicast groups.
+    Igmp6,
+    /// IPv4 routes of all tables, as a trie.
+    FibTrie,
+}
+
+const NET_FILES: [(&str, NetFile); 9] = [
+    ("dev", NetFile::Dev),
+    ("dev_mcast", NetFile::DevMcast),
+    ("route", NetFile::Route),
+    ("ipv6_route", NetFile::Ipv6Route),
+    ("if_inet6", NetFile::IfInet6),
+    ("arp", NetFile::Arp),
+    ("igmp", NetFile::Igmp),
+    ("igmp6", NetFile::Igmp6),
+    ("fib_trie", NetFile::FibTrie),
+];
+
+impl NetFile {
+    /// Returns the machine's own file.
+    pub fn path(self) -> &'static [u8] {
+        match self {
+            NetFile::Dev => b"/proc/self/net/dev",
+            NetFile::DevMcast => b"/proc/self/net/dev_mcast",
+            NetFile::Route => b"/proc/self/net/route",
+            NetFile::Ipv6Route => b"/proc/self/net/ipv6_route",
+            NetFile::IfInet6 => b"/proc/self/net/if_inet6",
+            NetFile::Arp => b"/proc/self/net/arp",
+            NetFile::Igmp => b"/proc/self/net/igmp",
+            NetFile::Igmp6 => b"/proc/self/net/igmp6",
+            NetFile::FibTrie => b"/proc/self/net/fib_trie",
+        }
+    }
+}
+
+/// A place that a path names, given that the path has no link in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place<'p> {
+    /// A place of which nothing is known here.
+    Other,
+    /// /sys/class/net
+    Class,
+    /// Something in /sys/class/net.
+    ClassEntry(Name),
+    /// /sys/devices/virtual/net
+    Virtual,
+    /// A link's own directory, or what the rest of the path names in it.
+    Device(Name, &'p [u8]),
+    /// A file of /proc/net.
+    Net(NetFile),
+    /// The directory of settings of one kind.
+    Settings(Settings),
+    /// The directory of such settings of a link, or of `all` or `default`.
+    SettingsOf(Settings, Name),
+    /// A setting; None where no link has one of that name.
+    Setting(Settings, Name, Option<&'static Entry>),
+}
+
+impl<'p> Place<'p> {
+    /// Says which place an absolute path names. The path has no empty components, no `.` and no
+    /// `..`.
+    pub fn of(path: &'p [u8]) -> Place<'p> {
+        place(path).unwrap_or(Place::Other)
+    }
+}
+
+fn place(path: &[u8]) -> Option<Place<'_>> {
+    if path == CLASS {
+        return Some(Place::Class);
+    }
+    if path == VIRTUAL {
+        return Some(Place::Virtual);
+    }
+    if let Some(rest) = below(path, CLASS) {
+        let (name, more) = component(rest);
+        return more
+            .is_empty()
+            .then_some(Place::ClassEntry(Name::new(name)?));
+    }
+    if let Some(rest) = below(path, VIRTUAL) {
+        let (name, more) = component(rest);
+        return Some(Place::Device(Name::new(name)?, more));
+    }
+    if let Some(rest) = path.strip_prefix(SETTINGS) {
+        return setting(rest);
+    }
+    let file = std::str::from_utf8(in_proc_net(path)?).ok()?;
+    let found = NET_FILES.iter().find(|(name, _)| *name == file)?;
+    Some(Place::Net(found.1))
+}
+
+fn setting(rest: &[u8]) -> Option<Place<'_>> {
+    if rest == b"ipv4/ip_forward" {
+        // It is the same number as this one.
+        let forwarding = Settings::Conf4.entry(b"forwarding");
+        return Some(Place::Setting(
+            Settings::Conf4,
+            Name::new(b"all")?,
+            forwarding,
+        ));
+    }
+    let of = |settings: &Settings| rest.strip_prefix(settings.directory().as_bytes());
+    let settings = Settings::ALL.into_iter().find(|s| of(s).is_some())?;
+    let rest = of(&settings)?;
+    if rest.is_empty() {
+        return Some(Place::Settings(settings));
+    }
+    let (name, more) = component(rest.strip_prefix(b"/")?);
+    let name = Name::new(name)?;
+    let (file, behind) = component(more);
+    Some(match file {
+        b"" => Place::SettingsOf(settings, name),
+        file => {
+            let entry = settings.entry(file).filter(|_| behind.is_empty());
+            Place::Setting(settings, name, entry)
+        }
+    })
+}
+
+/// The part of a path below a directory.
+fn below<'p>(path: &'p [u8], directory: &[u8]) -> Option<&'p [u8]> {
+    path.strip_prefix(directory)?.strip_prefix(b"/")
+}
+
+/// Splits the first component off a path.
+pub fn component(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|b| *b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, b""),
+    }
+}
+
+/// The part of a path below /proc/net, by whatever name of that directory.
+fn in_proc_net(path: &[u8]) -> Option<&[u8]> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let (first, more) = component(rest);
+    if first == b"net" {
+        return Some(more);
+    }
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    if first == b"self" || is_number(first) {
+        if let Some(rest) = more.strip_prefix(b"net/") {
+            return Some(rest);
+        }
+        let (task, more) = component(more.strip_prefix(b"task/")?);
+        return more.strip_prefix(b"net/").filter(|_| is_number(task));
+    }
+    more.strip_prefix(b"net/")
+        .filter(|_| first == b"thread-self")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_file_is_known() {
+        for path in [
+            "/proc/net/dev",
+            "/proc/self/net/dev",
+            "/proc/thread-self/net/dev",
+            "/proc/17/net/dev",
+            "/proc/self/task/18/net/dev",
+            "/proc/17/task/18/net/dev",
+        ] {
+            assert_eq!(
+                Place::of(path.as_bytes()),
+                Place::Net(NetFile::Dev),
+                "{path}"
+            );
+        }
+        for path in [
+            "/proc/net/tcp",
+            "/proc/net",
+            "/proc/self/task/x/net/dev",
+            "/proc/net/dev/x",
+            "/sys/class/network",
+            "/proc/sys/net/ipv4/config",
+            "/sys/class/net/tun0/mtu",
+            "/sys/class/net/a-name-that-no-link-has",
+        ] {
+            assert_eq!(Place::of(path.as_bytes()), Place::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn links_and_settings_are_known() {
+        let tun0 = Name::new(b"tun0").expect("a name");
+        let all = Name::new(b"all").expect("a name");
+        assert_eq!(Place::of(b"/sys/class/net"), Place::Class);
+        assert_eq!(Place::of(b"/sys/class/net/tun0"), Place::ClassEntry(tun0));
+        assert_eq!(
+            Place::of(b"/sys/devices/virtual/net/tun0/queues/rx-0"),
+            Place::Device(tun0, b"queues/rx-0")
+        );
+        let entry = Settings::Conf6.entry(b"disable_ipv6");
+        assert!(entry.is_some());
+        assert_eq!(
+            Place::of(b"/proc/sys/net/ipv6/conf/tun0/disable_ipv6"),
+            Place::Setting(Settings::Conf6, tun0, entry)
+        );
+        assert_eq!(
+            Place::of(b"/proc/sys/net/ipv4/neigh/tun0/none"),
+            Place::Setting(Settings::Neigh4, tun0, None)
+        );
+        let forwarding = Settings::Conf4.entry(b"forwarding");
+        assert_eq!(
+            Place::of(b"/proc/sys/net/ipv4/ip_forward"),
+            Place::Setting(Settings::Conf4, all, forwarding)
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! What writing into the files does.
+#![forbid(unsafe_code)]
+
+use super::links::Seen;
+use super::node::{File, FileKind, Of};
+use super::sysctl;
+use super::sysfs::Inner;
+use super::tree::Tree;
+use memtun_abi::Errno;
+use memtun_kernel::link::Link;
+
+/// Longest description of a link in bytes (IFALIASZ less the NUL).
+const LONGEST_ALIAS: usize = 255;
+
+/// What a write has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// It is done, and nobody has to know. The number of bytes is what write(2) returns.
+    Done(usize),
+    /// The link has changed: the host process, where there is one, is told to look at the links.
+    Changed(usize),
+    /// The host process has to carry it out. The number of bytes is what write(2) returns then.
+    Ask(usize),
+}
+
+impl Tree<'_> {
+    /// Carries out a write at the beginning of a file that was opened for writing.
+    ///
+    /// # Errors
+    ///
+    /// What write(2) fails with: EINVAL for what is no value, EPERM for what only an administrator
+    /// of the machine may set, EOPNOTSUPP for what a tun device has not.
+    pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
+        match &file.kind {
+            FileKind::Setting(settings, of, entry) => {
+                let accepted = sysctl::parse(entry.kind, bytes)?;
+                if entry.kind == sysctl::Kind::AddressMode
+                    && accepted.value.is_some_and(|value| value.bytes() == b"2")
+                    && !self.has_secret(*settings, of)
+                {
+                    // IN6_ADDR_GEN_MODE_STABLE_PRIVACY needs a secret.
+                    return Err(Errno(libc::EINVAL));
+                }
+                if let (Of::Link(seen), "mtu", Some(value)) = (of, entry.name, accepted.value) {
+                    // IPv6's mtu cannot be above the link's.
+                    let mtu = std::str::from_utf8(value.bytes()).ok();
+                    let mtu: Option<u32> = mtu.and_then(|text| text.parse().ok());
+                    if mtu.is_none_or(|mtu| mtu > seen.mtu) {
+                        return Err(Errno(libc::EINVAL));
+                    }
+                }
+                Ok(match accepted.value {
+                    Some(_) => Written::Ask(accepted.taken),
+                    None => Written::Done(accepted.taken),
+                })
+            }
+            FileKind::Attribute(..) if bytes.is_empty() => Ok(Written::Done(0)),
+            FileKind::Attribute(seen, Inner::Top, name) => self.write_top(seen, name, bytes),
+            FileKind::Attribute(_, inner, name) => match (inner, *name) {
+                (Inner::Power, "control") => match trimmed(bytes) {
+                    b"auto" | b"on" => Ok(Written::Done(bytes.len())),
+                    _ => Err(Errno(libc::EINVAL)),
+                },
+                (Inner::Power, _) => Err(Errno(libc::EIO)),
+                (Inner::Tx(_), "xps_cpus") => Err(Errno(libc::ENOENT)),
+                // How packets are spread over processors is the machine's administrator's affair.
+                _ => Err(Errno(libc::EPERM)),
+            },
+            FileKind::Net(_) => Err(Errno(libc::EACCES)),
+        }
+    }
+
+    fn write_top(&self, seen: &Seen, name: &str, bytes: &[u8]) -> Result<Written, Errno> {
+        const NONE: Errno = Errno(libc::ENODEV);
+        const INVALID: Errno = Errno(libc::EINVAL);
+        let done = bytes.len();
+        if name == "ifalias" {
+            return match trimmed(bytes).len() {
+                0..=LONGEST_ALIAS => Ok(Written::Ask(done)),
+                _ => Err(INVALID),
+            };
+        }
+        if name == "uevent" {
+            let action = trimmed(bytes).split(|b| *b == b' ').next().unwrap_or(b"");
+            let known: [&[u8]; 8] = [
+                b"add", b"remove", b"change", b"move", b"online", b"offline", b"bind", b"unbind",
+            ];
+            return match known.contains(&action) {
+                true => Ok(Written::Done(done)),
+                false => Err(INVALID),
+            };
+        }
+        // These ask for the administrator of the machine, whom no program of the net is: as in a
+        // user namespace of its own.
+        if matches!(
+            name,
+            "gro_flush_timeout" | "napi_defer_hard_irqs" | "tx_queue_len"
+        ) {
+            return Err(Errno(libc::EPERM));
+        }
+        let value = number(bytes)?;
+        let interface = || self.interface(&seen.name).ok_or(NONE);
+        match name {
+            "mtu" => {
+                let interface = interface()?;
+                interface.set_mtu(value as i32 as i64)?;
+                Ok(Written::Changed(done))
+            }
+            "flags" => {
+                self.net.set_flags(&interface()?, value as u32, self.local);
+                Ok(Written::Changed(done))
+            }
+            "carrier" => {
+                if !seen.is_up() {
+                    return Err(INVALID);
+                }
+                interface()?.set_carrier(value != 0);
+                Ok(Written::Changed(done))
+            }
+            "netdev_group" => Ok(Written::Ask(done)),
+            _ => Err(Errno(libc::EOPNOTSUPP)),
+        }
+    }
+}
+
+/// What is written without the line's end.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\n").unwrap_or(bytes)
+}
+
+/// Reads a number as kstrtoul with base 0 does: in decimal, octal or hexadecimal digits, with one
+/// line's end.
+///
+/// # Errors
+///
+/// - EINVAL for anything else.
+/// - ERANGE when it has more than 64 bits.
+pub fn number(bytes: &[u8]) -> Result<u64, Errno> {
+    const INVALID: Errno = Errno(libc::EINVAL);
+    let bytes = trimmed(bytes);
+    let digits = bytes.strip_prefix(b"+").unwrap_or(bytes);
+    let (_, length) = sysctl::unsigned(digits).ok_or(INVALID)?;
+    if length != digits.len() {
+        return Err(INVALID);
+    }
+    let text = std::str::from_utf8(digits).map_err(|_| INVALID)?;
+    let (text, base) = match digits {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', ..] => (text, 8),
+        _ => (text, 10),
+    };
+    u64::from_str_radix(text, base).map_err(|_| Errno(libc::ERANGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+    use memtun_abi::Errno;
+
+    #[test]
+    fn numbers_are_read_as_sysfs_reads_them() {
+        const INVALID: Result<u64, Errno> = Err(Errno(libc::EINVAL));
+        for (text, value) in [
+            ("1", Ok(1)),
+            ("1\n", Ok(1)),
+            (" 2\n", INVALID),
+            ("0x5", Ok(5)),
+            ("-1", INVALID),
+            ("x", INVALID),
+            ("1 2", INVALID),
+            ("99999999999", Ok(99_999_999_999)),
+            ("007", Ok(7)),
+            ("0x", INVALID),
+            ("1\n\n", INVALID),
+            ("18446744073709551616", Err(Errno(libc::ERANGE))),
+        ] {
+            assert_eq!(number(text.as_bytes()), value, "{text:?}");
+        }
+    }
+}
