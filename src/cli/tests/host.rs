@@ -585,3 +585,49 @@ fn another_user_cannot_ask() {
     std::fs::set_permissions(net.path(), mode).expect("mode");
     end(net);
 }
+
+#[test]
+fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
+    let base = Net::temporary().expect("net");
+    let dir = base.path().with_extension("run");
+    let run = |host: &str, options: &[&str]| {
+        let mut run = process::Command::new(env!("CARGO_BIN_EXE_memtun"));
+        run.args(["run", "--net"])
+            .arg(&dir)
+            .args(options)
+            .arg("true");
+        let out = run.env("MEMTUN_HOST", host).output().expect("started");
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+        )
+    };
+    let all = [
+        "--uplink=eth0=192.0.2.10/24,via=192.0.2.1",
+        "--uplink=eth0=fd00::2/64",
+        "--tun=t0=10.0.0.1/24",
+    ];
+    // The net stays from one run to the next.
+    for _ in 0..2 {
+        assert_eq!(run("", &all), (Some(0), String::new()));
+    }
+    let net = Net::open(&dir).expect("net");
+    let state = State::load(net.dir()).expect("readable").expect("there");
+    let names: Vec<_> = state.links.iter().map(|l| l.name.to_string()).collect();
+    assert_eq!(names, ["lo", "eth0", "t0"]);
+    for address in ["127.0.0.1", "::1", "192.0.2.10", "fd00::2", "10.0.0.1"] {
+        let wanted: std::net::IpAddr = address.parse().expect("address");
+        let found = state.addresses.iter().filter(|a| a.local == wanted).count();
+        assert_eq!(found, 1, "{address}");
+    }
+    let gateway = "192.0.2.1".parse().ok();
+    let default = |r: &&memtun_stack::Route| r.prefix == 0 && r.hops[0].gateway == gateway;
+    assert_eq!(state.routes.iter().filter(default).count(), 1);
+    let (status, text) = run("merged", &[]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("use another net"), "{text}");
+    let (status, text) = run("none", &[]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("MEMTUN_HOST=none: say merged"), "{text}");
+    end(net);
+}
