@@ -255,7 +255,7 @@ fn neighbours_by_ioctl() {
     arp[18..24].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
     arp[32] = 4;
     arp[52..56].copy_from_slice(b"tap0");
-    let mut ask = |net: &mut Net, request: u32, argument: &mut [u8]| {
+    let ask = |net: &mut Net, request: u32, argument: &mut [u8]| {
         net.with(|world| {
             memtun_host::engine::link::look(world).unwrap();
             let family = libc::AF_INET as u32;
