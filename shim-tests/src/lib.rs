@@ -10,6 +10,7 @@
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | [`requests`], `conformance/programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
 //! | `tools/*.sh`, [`tools`], `tests/tools.rs` | commands of net-tools, ethtool and iproute2, unmodified, and what they print on the kernel |
+//! | `configured/*.sh`, [`configured`], `tests/configured.rs` | real programs that give their interfaces addresses and routes, and what the machine shows then |
 //! | `users/`, [`users`], `tests/users/` | several users on one machine, one of whom means harm |
 //! | `hostile/`, [`hostile`] | programs and tests that stop, kill, interrupt and corrupt |
 //! | `regressions/*.c` | the smallest program that shows a bug which was found, or a limit that must hold |
@@ -23,6 +24,7 @@
 //! with the list).
 
 pub mod build;
+pub mod configured;
 pub mod conformance;
 pub mod fidelity;
 pub mod hostile;

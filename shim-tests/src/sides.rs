@@ -21,9 +21,15 @@ const NOBODY: u32 = 65534;
 /// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// What stays of a net while the net exists: its state, and the directories that stand for those of
-/// /sys and /proc in which its links are.
-const STAYS: [&str; 2] = [".memtun-net-state", ".memtun-view"];
+/// What the names of those files of a net begin with that stay while the net exists: its state, the
+/// directories that stand for those of /sys and /proc, and the host process's files.
+const STAYS: [&str; 5] = [
+    ".memtun-net-state",
+    ".memtun-view",
+    ".memtun-host-",
+    ".memtun-stack-",
+    ".memtun-sockets",
+];
 
 /// A directory that is removed with the value.
 #[derive(Debug)]
@@ -56,6 +62,11 @@ impl Drop for TempDir {
     }
 }
 
+/// The user as whom programs run under the shim; `None` if the caller's.
+pub(crate) fn user_of_programs() -> Option<u32> {
+    is_root().then_some(NOBODY)
+}
+
 fn is_root() -> bool {
     // SAFETY: geteuid has no arguments and cannot fail.
     unsafe { libc::geteuid() == 0 }
@@ -63,7 +74,7 @@ fn is_root() -> bool {
 
 /// Removes what the tests' own environment might tell the program, and tells it which side it is
 /// on.
-fn clean(command: &mut Command, side: &str) {
+pub(crate) fn clean(command: &mut Command, side: &str) {
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
@@ -125,6 +136,24 @@ pub fn kernel_missing() -> Option<&'static str> {
         .as_deref()
 }
 
+/// `env` as an ordinary user without any capability. It sets the preload variable after setpriv,
+/// which itself must not be shimmed.
+pub(crate) fn unprivileged() -> Command {
+    if !is_root() {
+        return Command::new("env");
+    }
+    let mut setpriv = Command::new("setpriv");
+    let id = NOBODY.to_string();
+    setpriv.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+    setpriv.args([
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--ambient-caps=-all",
+        "env",
+    ]);
+    setpriv
+}
+
 /// A program under the shim, with copies that an unprivileged user can read, and a net of its own.
 #[derive(Debug)]
 pub struct UnderShim {
@@ -138,7 +167,7 @@ pub struct UnderShim {
 impl UnderShim {
     /// Puts copies of the program and the library where any user can reach them.
     pub fn new(program: &Path) -> UnderShim {
-        let owner = is_root().then_some(NOBODY);
+        let owner = user_of_programs();
         let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
         let copy = |from: &Path| {
             let to = stage.path().join(from.file_name().expect("a file"));
@@ -163,21 +192,7 @@ impl UnderShim {
     }
 
     fn command(&self) -> Command {
-        let mut command = if is_root() {
-            let mut setpriv = Command::new("setpriv");
-            let id = NOBODY.to_string();
-            setpriv.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
-            setpriv.args([
-                "--bounding-set=-all",
-                "--inh-caps=-all",
-                "--ambient-caps=-all",
-            ]);
-            // `env` sets the preload variable after setpriv, which itself must not be shimmed.
-            setpriv.arg("env");
-            setpriv
-        } else {
-            Command::new("env")
-        };
+        let mut command = unprivileged();
         clean(&mut command, "shim");
         command
     }
@@ -258,7 +273,7 @@ impl UnderShim {
             .flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !STAYS.contains(&name.as_str()) {
+            if !STAYS.iter().any(|stays| name.starts_with(stays)) {
                 left.push(name);
             }
         }

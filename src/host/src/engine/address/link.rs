@@ -15,6 +15,11 @@ pub fn link_is_up(world: &mut World<'_>, index: u32) {
     v6::link_is_up(world, index);
 }
 
+/// Carries out what follows from a link that was up and has become ready for IPv6.
+pub fn inet6_is_ready(world: &mut World<'_>, index: u32) {
+    v6::carrier_is_back(world, index);
+}
+
 /// Carries out what follows from a link that has gone down.
 pub fn link_is_down(world: &mut World<'_>, index: u32) {
     route::v4::link_is_down(world, index, route::v4::Down::Link);

@@ -68,7 +68,7 @@ impl Wanted {
 /// Is a link ready to carry IPv6: up, and with a carrier (`addrconf_link_ready`)?
 pub(super) fn is_ready(world: &World<'_>, index: u32) -> bool {
     let link = world.link(index);
-    link.is_some_and(|link| link.is_up() && link.carrier)
+    link.is_some_and(|link| crate::message::link::flags(link) & libc::IFF_RUNNING as u32 != 0)
 }
 
 /// Is IPv6 switched off on a link?

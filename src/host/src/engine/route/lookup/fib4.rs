@@ -5,9 +5,10 @@ use super::flow::{candidates, Flow, Hit, TABLES};
 use super::rules::{has_rules, is_suppressed, walk};
 use crate::engine::route::parts::properties;
 use crate::engine::route::tables;
+use crate::engine::rule::Choice;
 use crate::World;
 use memtun_stack::route::{rtnh, Nexthop};
-use memtun_stack::{Route, Rule};
+use memtun_stack::Route;
 use std::net::Ipv4Addr;
 
 /// Finds the route of an IPv4 packet in tables that are searched as one, the first of which wins
@@ -61,8 +62,8 @@ pub fn by_rules(world: &World<'_>, flow: &Flow) -> Result<Hit, i32> {
             result => result,
         };
     }
-    let table = |table: u32, rule: &Rule| match in_table(world, flow, &[table]) {
-        Ok(hit) if is_suppressed(rule, &hit.route) => Err(libc::EAGAIN),
+    let table = |choice: Choice| match in_table(world, flow, &[choice.table]) {
+        Ok(hit) if is_suppressed(world, choice, &hit.route) => Err(libc::EAGAIN),
         result => result,
     };
     match walk(world, flow, table) {

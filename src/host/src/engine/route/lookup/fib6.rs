@@ -85,8 +85,8 @@ pub fn by_rules_v6(world: &World<'_>, flow: &Flow, strict: Strict) -> Result<Hit
         None => Err(libc::EAGAIN),
     };
     let result = if has_rules(world, false) {
-        walk(world, flow, |id, rule| {
-            table(id).and_then(|hit| match is_suppressed(rule, &hit.route) {
+        walk(world, flow, |choice| {
+            table(choice.table).and_then(|hit| match is_suppressed(world, choice, &hit.route) {
                 true => Err(libc::EAGAIN),
                 false => Ok(hit),
             })
