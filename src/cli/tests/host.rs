@@ -307,7 +307,10 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
             assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
             assert_eq!(get(net.dir(), &key), Some(value));
             let state = State::load(net.dir()).expect("readable").expect("there");
-            assert_eq!(state.addresses.len(), usize::from(rounds) + 1);
+            // IPv6 has addresses of its own.
+            let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
+            let v4: Vec<_> = v4.map(|a| a.local).collect();
+            assert_eq!(v4.len(), usize::from(rounds) + 1, "{v4:?}");
             rounds += 1;
         }
         assert!(rounds >= 100, "{rounds} rounds");
