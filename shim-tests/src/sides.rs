@@ -21,8 +21,8 @@ const NOBODY: u32 = 65534;
 /// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// What the names of those files of a net begin with that stay while the net exists: its state, the
-/// directories that stand for those of /sys and /proc, and the host process's files.
+/// How the names of the files begin that stay of a net while it exists: its state, the directories
+/// that stand for those of /sys and /proc in which its links are, and what its host knows.
 const STAYS: [&str; 5] = [
     ".memtun-net-state",
     ".memtun-view",
@@ -232,6 +232,7 @@ impl UnderShim {
             .arg(assign("LD_PRELOAD", &self.library))
             .arg(assign("MEMTUN_NET", self.net.path()))
             .arg("MEMTUN_LINK=down")
+            .arg("MEMTUN_HOST=isolated")
             .args(checker)
             .arg(&self.program)
             .args(argument);

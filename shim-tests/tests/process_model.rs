@@ -5,7 +5,7 @@ use memtun::Sending;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -366,6 +366,51 @@ fn threads_that_block_on_a_tunnel_can_be_cancelled() {
     let finished = stage.shimmed(&[], &[program.as_os_str()]);
     succeeded(&finished);
     assert_eq!(finished.stdout, "cleaned 900, write 1\n");
+}
+
+/// Runs a Python program of `regressions` under the shim in a network namespace of its own, after a
+/// line of the shell. None means that there can be no such namespace.
+fn in_network_namespace(stage: &Stage, before: &str, program: &str) -> Option<Finished> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let script = format!(
+        "{before}; exec env -u MEMTUN_NET MEMTUN_COMMAND={} LD_PRELOAD={} python3 {}/{program}",
+        build::shim().command.display(),
+        stage.library(),
+        dir.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-Urn", "--", "sh", "-euc", &script]);
+    let finished = stage.run(&mut command);
+    if finished.stderr.contains("unshare failed") {
+        not_run("a network namespace of its own", &finished.stderr);
+        return None;
+    }
+    Some(finished)
+}
+
+#[test]
+fn a_listener_from_before_the_first_tunnel_hears_of_the_machine_and_of_the_net() {
+    let stage = Stage::new("hears");
+    let program = "hears.py ip tuntap add mach0 mode tun";
+    let Some(finished) = in_network_namespace(&stage, "true", program) else {
+        return;
+    };
+    succeeded(&finished);
+    assert_eq!(
+        finished.stdout,
+        "machine (0, 1)\nnew (0, 1) groups 1\ngone (0, 1)\n"
+    );
+}
+
+#[test]
+fn a_dump_that_is_longer_than_the_queue_comes_whole() {
+    let stage = Stage::new("dump");
+    let add = "for i in $(seq 5000); do echo addr add 10.1.$((i / 250)).$((i % 250 + 1))/32 dev lo; done | ip -batch -";
+    let Some(finished) = in_network_namespace(&stage, add, "long_dump.py") else {
+        return;
+    };
+    succeeded(&finished);
+    assert_eq!(finished.stdout, "5000 5000 5000\n");
 }
 
 #[test]

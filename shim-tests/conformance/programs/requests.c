@@ -131,6 +131,9 @@ static void finish_line(const struct request *row, unsigned number, const char *
  * built so, and the one whose answer tells where another descriptor's file is. */
 static int depends_on_machine(const struct request *row)
 {
+    /* Whether IPv6 is on differs between the two sides; in6_ioctl turns it on. */
+    if (row->answer == STACK && row->on == ON_INET6)
+        return 1;
     return row->number == SIOCSIFTXQLEN || row->number == SIOCSIFMAP || row->number >> 8 == 0x8b || row->number == FICLONE;
 }
 

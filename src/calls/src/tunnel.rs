@@ -223,20 +223,14 @@ pub fn changes_status_flags(request: u32) -> bool {
     [libc::FIONBIO as u32, libc::FIOASYNC as u32].contains(&request)
 }
 
-/// Does this request change something of the link that the host of the net has to follow? If so,
+/// Does this request change something of the link that the host of the net tells others of at once?
+/// (What it tells only when it is asked, such as the type, it looks at then.) If so,
 /// the back end calls [`links_changed`](crate::host::links_changed) after it.
 pub fn changes_link(request: u32) -> bool {
     use memtun_abi::uapi::*;
     matches!(
         request,
-        TUNSETIFF
-            | TUNSETPERSIST
-            | TUNSETCARRIER
-            | TUNSETLINK
-            | TUNSETQUEUE
-            | TUNSETOWNER
-            | TUNSETGROUP
-            | SIOCSIFHWADDR
+        TUNSETIFF | TUNSETPERSIST | TUNSETCARRIER | TUNSETQUEUE | SIOCSIFHWADDR
     )
 }
 

@@ -1,5 +1,9 @@
 //! The calls of this process that concern an interface but not a tunnel: requests about interfaces
 //! on ordinary sockets, and socket options that name an interface.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
@@ -111,12 +115,51 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-/// setsockopt(2) and getsockopt(2) with an option that may name an interface: carries the call out
-/// if it is about one of the net's. `None` leaves it to the host.
+// The three functions that follow are `extern "C"`: they never unwind into the hook, which costs an
+// ordinary option nothing then. `None` leaves the call to the host.
+
+/// setsockopt(2) with an option that may name an interface: carries the call out if it is about one
+/// of the net's.
 #[cold]
-pub fn option(
+#[inline(never)]
+pub extern "C" fn set_option(
     fd: c_int,
-    (level, option): (c_int, c_int),
+    level: c_int,
+    number: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> Option<c_int> {
+    option(fd, level, number, |call| {
+        call.set(value as usize, length as usize)
+    })
+}
+
+/// Called when the host has set such an option.
+#[cold]
+#[inline(never)]
+pub extern "C" fn option_replaced(fd: c_int, level: c_int, number: c_int) {
+    errno::keep(|| option(fd, level, number, |call| call.replaced().map(|()| true)));
+}
+
+/// getsockopt(2) with such an option.
+#[cold]
+#[inline(never)]
+pub extern "C" fn get_option(
+    fd: c_int,
+    level: c_int,
+    number: c_int,
+    value: *mut c_void,
+    length: *mut libc::socklen_t,
+) -> Option<c_int> {
+    option(fd, level, number, |call| {
+        call.get(value as usize, length as usize)
+    })
+}
+
+fn option(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
     run: impl FnOnce(&OptionCall<'_, OwnMemory>) -> Result<bool, Errno>,
 ) -> Option<c_int> {
     let option = request::option_of(level, option)?;

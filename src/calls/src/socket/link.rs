@@ -48,7 +48,9 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         match recorded {
             Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
             Some(link) => self.by_other_name(net, row, &link),
-            None if self.host.is_isolated() => Err(match row.answer {
+            None if !self.host.is_isolated() => Ok(false),
+            None if !row.is_of_family(family) => Err(Errno(libc::ENOTTY)),
+            None => Err(match row.answer {
                 // The kernel says so before it looks for the interface.
                 Answer::Refused(errno, _)
                     if errno == libc::ENOTTY
@@ -58,7 +60,6 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 }
                 _ => NO_DEVICE,
             }),
-            None => Ok(false),
         }
     }
 

@@ -69,7 +69,7 @@ impl<M: Memory> OptionCall<'_, M> {
         match self.named(bytes)? {
             Named::Other => {
                 let Some(kept) = kept else { return Ok(false) };
-                if self.net.kept_of(self.inode, kept)?.is_none() || !is_nothing(bytes) {
+                if self.net.kept_of(self.inode, kept)?.is_none() || !self.names_nothing(bytes) {
                     return Ok(false);
                 }
                 self.net.keep(self.inode, kept, None).map(|()| true)
@@ -211,6 +211,14 @@ impl<M: Memory> OptionCall<'_, M> {
         }
     }
 
+    /// Does a value name no interface at all?
+    fn names_nothing(&self, bytes: &[u8]) -> bool {
+        match self.option.names {
+            Designation::Name => matches!(bytes.first(), None | Some(0)),
+            _ => bytes.iter().all(|byte| *byte == 0),
+        }
+    }
+
     fn by_name(&self, bytes: &[u8]) -> Result<Named, Errno> {
         let Some(name) = Name::new(bytes).filter(|name| !name.as_bytes().is_empty()) else {
             return Ok(Named::Other);
@@ -270,9 +278,4 @@ impl<M: Memory> OptionCall<'_, M> {
             Err(EINVAL)
         }
     }
-}
-
-/// Does a value name no interface at all?
-fn is_nothing(bytes: &[u8]) -> bool {
-    bytes.iter().take(4).all(|byte| *byte == 0)
 }

@@ -4,12 +4,10 @@
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
-use crate::uaccess::OwnMemory;
 use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use memtun_abi::request::may_name_interface;
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
-use memtun_calls::socket::OptionCall;
 use std::ffi::CStr;
 
 hooks! {
@@ -67,14 +65,12 @@ hooks! {
             return set.map_or_else(host, |answer| answer as c_int);
         }
         if may_name_interface(level, option) {
-            let set = |call: &OptionCall<'_, OwnMemory>| call.set(value as usize, length as usize);
-            if let Some(answer) = sockios::option(fd, (level, option), set) {
+            if let Some(answer) = sockios::set_option(fd, level, option, value, length) {
                 return answer;
             }
             let answer = host();
             if answer == 0 {
-                let replaced = |call: &OptionCall<'_, OwnMemory>| call.replaced().map(|()| true);
-                errno::keep(|| sockios::option(fd, (level, option), replaced));
+                sockios::option_replaced(fd, level, option);
             }
             return answer;
         }

@@ -3,11 +3,9 @@
 
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
-use crate::uaccess::OwnMemory;
 use crate::{netlink, sockios};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use memtun_abi::request::may_name_interface;
-use memtun_calls::socket::OptionCall;
 
 /// sendmmsg(2) on a netlink socket: an error is told only if it is the first message's.
 #[cold]
@@ -81,8 +79,7 @@ hooks! {
             return answer;
         }
         if may_name_interface(level, option) {
-            let get = |call: &OptionCall<'_, OwnMemory>| call.get(value as usize, length as usize);
-            if let Some(answer) = sockios::option(fd, (level, option), get) {
+            if let Some(answer) = sockios::get_option(fd, level, option, value, length) {
                 return answer;
             }
         }
