@@ -209,7 +209,12 @@ mod tests {
         let only: Vec<&str> = said.lines().take(4).collect();
         assert_eq!(
             only,
-            ["a: kernel and shim differ", "only kernel: x", "only shim: z", "only shim: z"]
+            [
+                "a: kernel and shim differ",
+                "only kernel: x",
+                "only shim: z",
+                "only shim: z"
+            ]
         );
     }
 }

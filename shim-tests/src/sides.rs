@@ -21,9 +21,15 @@ const NOBODY: u32 = 65534;
 /// The exit status of `--real-device` when the real device refuses.
 const REFUSED: i32 = 77;
 
-/// What stays of a net while the net exists: its state, and the directories that stand for those of
-/// /sys and /proc in which its links are.
-const STAYS: [&str; 2] = [".memtun-net-state", ".memtun-view"];
+/// What the names of those files of a net begin with that stay while the net exists: its state, the
+/// directories that stand for those of /sys and /proc, and the host process's files.
+const STAYS: [&str; 5] = [
+    ".memtun-net-state",
+    ".memtun-view",
+    ".memtun-host-",
+    ".memtun-stack-",
+    ".memtun-sockets",
+];
 
 /// A directory that is removed with the value.
 #[derive(Debug)]
@@ -267,7 +273,7 @@ impl UnderShim {
             .flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !STAYS.contains(&name.as_str()) {
+            if !STAYS.iter().any(|stays| name.starts_with(stays)) {
                 left.push(name);
             }
         }

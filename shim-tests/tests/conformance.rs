@@ -26,9 +26,9 @@ macro_rules! programs {
 
 programs! {
     aio blocking blocking_close blocking_signals by_number carrier carrier_queues deletion descriptor_reuse epoll_et epoll_lt epoll_odd epoll_rare
-    epoll_looks epoll_roads epoll_shared epoll_unattached faultptr fdinfo fileops fio footprint identity lifetime_exec lifetime_fork
+    epoll_looks epoll_roads epoll_shared epoll_unattached faultptr fdinfo fileops files_shell fio footprint identity lifetime_exec lifetime_fork
     lifetime_scm link_wakes multiqueue multiqueue_flows net_admin notsocket offload opening other_ioctls otherwise paths persist pi
-    poll queue rare_ioctls read requests sandbox select sigbus sigio sigio_owner sigsegv sockalias sockioctl sockname stdio tap
+    poll procfs_net queue rare_ioctls read requests sandbox select sigbus sigio sigio_owner sigsegv sockalias sockioctl sockname stdio sysfs_net tap
     tap_bpf tap_filter tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
     write_order
 }

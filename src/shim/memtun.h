@@ -211,6 +211,33 @@ MEMTUN_API ssize_t memtun_net_path(const memtun_net *net, char *buf, size_t buf_
 MEMTUN_API int memtun_net_remove(memtun_net *net);
 
 /*
+ Adds a route, as ip-route(8) writes it: "10.20.0.0/16 via 10.0.0.2", "default dev tun0 metric
+ 5", "blackhole 10.9.0.0/16". memtun_net_describe lists the routes. -EEXIST: there is such a
+ route. -ENETUNREACH: the gateway cannot be reached. -ENETDOWN: the interface is down. -ENODEV:
+ there is no interface of that name. -EINVAL: it is no route. -ENOSYS: no host process can be
+ started (see memtun_error_text).
+ */
+MEMTUN_API int memtun_net_add_route(memtun_net *net, const char *route);
+
+/*
+ Deletes a route. -ESRCH: there is none. Otherwise this is as memtun_net_add_route.
+ */
+MEMTUN_API int memtun_net_remove_route(memtun_net *net, const char *route);
+
+/*
+ Adds a neighbour, as ip-neighbour(8) writes it: "10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0",
+ "proxy 10.0.0.9 dev tap0". One that is there gets the new link-layer address.
+ memtun_net_describe lists the neighbours. -ENODEV: there is no interface of that name. -EINVAL:
+ it is no neighbour. -ENOSYS: no host process can be started (see memtun_error_text).
+ */
+MEMTUN_API int memtun_net_add_neighbour(memtun_net *net, const char *neighbour);
+
+/*
+ Deletes a neighbour. -ENOENT: there is none. Otherwise this is as memtun_net_add_neighbour.
+ */
+MEMTUN_API int memtun_net_remove_neighbour(memtun_net *net, const char *neighbour);
+
+/*
  Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",
  "ioctl:TUNSETIFF=EBUSY@1" or "open=ENOENT" (until it is taken back). -EINVAL: it is no such
  fault. -ENOSPC: 64 are set already.
@@ -277,6 +304,21 @@ MEMTUN_API memtun_interface *memtun_interface_open(memtun_net *net, const char *
  interface itself is not touched. NULL is allowed.
  */
 MEMTUN_API void memtun_interface_close(memtun_interface *interface);
+
+/*
+ Gives the interface an address, as ip-address(8) writes it: "10.0.0.1/24", "10.0.0.1 peer
+ 10.0.0.2/32", "fd00::1/64". The programs of the net see it at once, and the routes that follow.
+ memtun_interface_describe lists the addresses. -EEXIST: the interface has it. -EINVAL: it is no
+ address for an interface. -ENODEV: the interface is gone. -ENOSYS: no host process can be
+ started (see memtun_error_text).
+ */
+MEMTUN_API int memtun_interface_add_address(memtun_interface *interface, const char *address);
+
+/*
+ Takes an address from the interface. -EADDRNOTAVAIL: it does not have it. Otherwise this is as
+ memtun_interface_add_address.
+ */
+MEMTUN_API int memtun_interface_remove_address(memtun_interface *interface, const char *address);
 
 /*
  Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
@@ -501,8 +543,8 @@ MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
 
 /*
  The net as a JSON object with the members path, permissions, faults, send_buffer_size,
- name_suffix, discarded, interfaces and tunnels (attached or not). Members are only ever added. A
- text that is returned.
+ name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
+ are only ever added. A text that is returned.
  */
 MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t buf_len);
 

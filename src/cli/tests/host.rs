@@ -157,7 +157,8 @@ fn who_asks_starts_it_and_it_answers() {
     }
     assert_eq!(start.0.load(SeqCst), 1, "it was started once");
     assert_eq!(set(net.dir(), &start, "ipv4/ip_forward", "1"), Ok(()));
-    assert_eq!(get(net.dir(), "ipv4/ip_forward").as_deref(), Some("1"));
+    let forwarding = get(net.dir(), "ipv4/conf/all/forwarding");
+    assert_eq!(forwarding.as_deref(), Some("1"), "it is the same number");
     let [pid] = hosts(net.path())[..] else {
         panic!("one host process");
     };

@@ -204,7 +204,10 @@ fn run(seed: u64, steps: u32) {
         if request[4] == libc::RTM_GETROUTE as u8 && request[6] & 1 != 0 && engine.has_multipath() {
             continue;
         }
-        let what = format!("seed {seed} step {step}: {}", show(std::slice::from_ref(&request)));
+        let what = format!(
+            "seed {seed} step {step}: {}",
+            show(std::slice::from_ref(&request))
+        );
         let theirs = normal(&send(&mut kernel, &request, strict), false);
         if request[4] != 16 {
             let ours = normal(&engine.send(&request, strict), false);

@@ -137,7 +137,7 @@ fn group_of(kind: u16, family: i32) -> u32 {
         libc::RTM_NEWRULE | libc::RTM_DELRULE => of(8, 19),
         libc::RTM_NEWPREFIX => 18,
         libc::RTM_NEWNDUSEROPT => 20,
-        libc::RTM_NEWNETCONF => of(24, 25),
+        libc::RTM_NEWNETCONF | RTM_DELNETCONF => of(24, 25),
         RTM_NEWNSID | RTM_DELNSID => 28,
         RTM_NEWNEXTHOP | RTM_DELNEXTHOP => 32,
         libc::RTM_NEWQDISC..=libc::RTM_GETTFILTER => 4,
@@ -145,6 +145,7 @@ fn group_of(kind: u16, family: i32) -> u32 {
     }
 }
 
+const RTM_DELNETCONF: u16 = 81;
 const RTM_NEWNSID: u16 = 88;
 const RTM_DELNSID: u16 = 89;
 const RTM_NEWNEXTHOP: u16 = 104;

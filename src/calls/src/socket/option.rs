@@ -53,6 +53,10 @@ impl<M: Memory> OptionCall<'_, M> {
     /// - EINVAL for a group that is none.
     /// - What locking the net or reading or writing its files fails with.
     pub fn set(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        // A negative length is refused by the kernel.
+        if length > i32::MAX as usize {
+            return Ok(false);
+        }
         let mut bytes = [0; 24];
         let most = match self.option.names {
             Designation::Name => 15,
@@ -64,14 +68,11 @@ impl<M: Memory> OptionCall<'_, M> {
         let kept = self.kept();
         match self.named(bytes)? {
             Named::Other => {
-                // The kernel's answer takes the place of what was set before.
-                if let Some(kept) = kept {
-                    let before = self.net.kept_of(self.inode, kept)?;
-                    if before.is_some() {
-                        self.net.keep(self.inode, kept, None)?;
-                    }
+                let Some(kept) = kept else { return Ok(false) };
+                if self.net.kept_of(self.inode, kept)?.is_none() || !is_nothing(bytes) {
+                    return Ok(false);
                 }
-                Ok(false)
+                self.net.keep(self.inode, kept, None).map(|()| true)
             }
             Named::Gone => Err(NO_DEVICE),
             Named::Ours(index, address) => {
@@ -91,6 +92,23 @@ impl<M: Memory> OptionCall<'_, M> {
                 Ok(true)
             }
         }
+    }
+
+    /// Called when the kernel has accepted what [`OptionCall::set`] has left to it: it takes the
+    /// place of what was set before.
+    ///
+    /// # Errors
+    ///
+    /// What locking the net or reading or writing its files fails with.
+    pub fn replaced(&self) -> Result<(), Errno> {
+        let Some(kept) = self.kept() else {
+            return Ok(());
+        };
+        if self.net.kept_of(self.inode, kept)?.is_none() {
+            return Ok(());
+        }
+        let _lock = self.net.lock()?;
+        self.net.keep(self.inode, kept, None)
     }
 
     /// Carries out getsockopt(2) with room for the value at `value`; the length of the room stands
@@ -128,8 +146,8 @@ impl<M: Memory> OptionCall<'_, M> {
                     _ => return Err(NO_DEVICE),
                 }
             }
-            // An address stands in network byte order.
-            _ if kept == Kept::Multicast => {
+            // An address, and an index of these, stands in network byte order.
+            _ if matches!(kept, Kept::Multicast | Kept::Unicast | Kept::Unicast6) => {
                 bytes[..4].copy_from_slice(&Ipv4Addr::from(number).octets());
                 4.min(room)
             }
@@ -150,6 +168,12 @@ impl<M: Memory> OptionCall<'_, M> {
             (libc::SOL_SOCKET, _) => Some(Kept::Device),
             (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => Some(Kept::Multicast),
             (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => Some(Kept::Multicast6),
+            (libc::IPPROTO_IP, _) if self.option.names == Designation::NetworkIndex => {
+                Some(Kept::Unicast)
+            }
+            (libc::IPPROTO_IPV6, _) if self.option.names == Designation::NetworkIndex => {
+                Some(Kept::Unicast6)
+            }
             _ => None,
         }
     }
@@ -246,4 +270,9 @@ impl<M: Memory> OptionCall<'_, M> {
             Err(EINVAL)
         }
     }
+}
+
+/// Does a value name no interface at all?
+fn is_nothing(bytes: &[u8]) -> bool {
+    bytes.iter().take(4).all(|byte| *byte == 0)
 }

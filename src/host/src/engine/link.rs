@@ -315,9 +315,7 @@ fn has_gone(world: &mut World<'_>, extra: Extra) {
         // What the driver said is gone with it; what is told last says what every tun starts with.
         driver: None,
     };
-    if link.extra.link_type == memtun_abi::uapi::ARPHRD_NONE as u16
-        || !link.extra.address.is_empty()
-    {
+    if link.extra.link_type == memtun_abi::uapi::ARPHRD_NONE || !link.extra.address.is_empty() {
         link.driver = Some(memtun_stack::link::Driver {
             flags: if link.extra.address.is_empty() {
                 memtun_abi::uapi::IFF_TUN | memtun_abi::uapi::IFF_NO_PI
@@ -397,6 +395,7 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
         if !link.is_loopback() || now.mtu >= conf::IPV6_MIN_MTU {
             conf::unset_v6(world.state, index, "mtu");
         }
+        address::mtu_has_changed(world, index, before.mtu);
         let had = mtu6 >= conf::IPV6_MIN_MTU as i32;
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
         match (had || link.is_loopback(), has) {
@@ -406,12 +405,11 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
                 conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
                 tell_conf6(world, &link, conf::NEWNETCONF);
                 if link.is_up() {
-                    start_inet6(world, index);
+                    start_inet6(world, index, false);
                 }
             }
             _ => {}
         }
-        address::mtu_has_changed(world, index, before.mtu);
     }
     if now.txqueuelen != before.txqueuelen {
         tell(world, index, 0);
@@ -423,28 +421,27 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
     if changed & UP != 0 {
         if now.flags & UP != 0 {
             address::link_is_up(world, index);
-            start_inet6(world, index);
+            start_inet6(world, index, false);
         } else {
             let _ = change(world, index, |extra| extra.ready = false);
             address::link_is_down(world, index);
             neighbour::link_is_down(world, index);
         }
-    } else {
-        if changed & libc::IFF_NOARP as u32 != 0 {
-            neighbour::address_has_changed(world, index);
-        }
-        if carrier && now.flags & UP != 0 {
-            neighbour::carrier_has_changed(world, index, link.carrier);
-            start_inet6(world, index);
-            tell(world, index, 0);
-        }
+    } else if carrier && now.flags & UP != 0 {
+        neighbour::carrier_has_changed(world, index, link.carrier);
+        address::carrier_has_changed(world, index);
+        start_inet6(world, index, false);
+        tell(world, index, 0);
+    }
+    if changed & libc::IFF_NOARP as u32 != 0 && link.is_up() {
+        neighbour::address_has_changed(world, index);
     }
 }
 
-/// Starts IPv6 on a link that is up and ready for it, once (`addrconf_notify`).
-fn start_inet6(world: &mut World<'_>, index: u32) {
-    const MODE: &str = "addr_gen_mode";
-    const RANDOM: i32 = 3;
+/// Notes that IPv6 starts on a link that is up and ready for it, once (`addrconf_notify`), and
+/// tells listeners. `begins` says that the addresses that every link of its kind has are still to
+/// be made.
+fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     let Some(link) = world.link(index).cloned() else {
         return;
     };
@@ -452,15 +449,10 @@ fn start_inet6(world: &mut World<'_>, index: u32) {
     if !is_ready || link.extra.ready || !conf::has_inet6(world.state, &link) {
         return;
     }
-    let mode = conf::v6(world.state, conf::Of::Link(&link), MODE);
-    if link.is_tun() && mode == 0 {
-        // A link without an address of its own gets a random one when it first comes up.
-        conf::set_v6(world.state, index, MODE, RANDOM);
-    }
-    if mode == RANDOM || link.is_tun() && mode == 0 {
-        conf::set_v6(world.state, index, "stable_secret", 0);
-    }
     let _ = change(world, index, |extra| extra.ready = true);
+    if begins {
+        address::inet6_is_ready(world, index);
+    }
     tell_inet6(world, index);
 }
 
@@ -778,7 +770,7 @@ pub fn set_token(world: &mut World<'_>, index: u32, token: [u8; 16]) -> Result<(
 /// (`netif_state_change`).
 pub fn state_has_changed(world: &mut World<'_>, index: u32) {
     if world.link(index).is_some_and(Link::is_up) {
-        start_inet6(world, index);
+        start_inet6(world, index, true);
         tell(world, index, 0);
     }
 }

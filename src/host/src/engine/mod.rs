@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod kind;
 pub mod link;
 pub mod neighbour;
+pub mod order;
 pub mod place;
 pub mod route;
 pub mod rule;

@@ -75,8 +75,11 @@ fn aged(neighbour: &Neighbour, now: u32) -> Neighbour {
     neighbour
 }
 
-/// Finds a neighbour, or an address that is answered for.
+/// Finds a neighbour, or an address that is answered for: on this link or on all.
 pub fn find(world: &World<'_>, index: u32, address: IpAddr, proxy: bool) -> Option<Neighbour> {
+    if proxy && index != 0 && place(world, index, address, true).is_none() {
+        return find(world, 0, address, true);
+    }
     if let Some(place) = place(world, index, address, proxy) {
         return Some(aged(&world.state.neighbours[place], world.now));
     }
@@ -418,7 +421,8 @@ pub fn set_proxy(
     flags: (u8, u32),
     protocol: u8,
 ) {
-    let place = place(world, index, address, true).unwrap_or_else(|| {
+    let known = place(world, index, address, true).or(place(world, 0, address, true));
+    let place = known.unwrap_or_else(|| {
         world.state.neighbours.push(Neighbour {
             index,
             address,

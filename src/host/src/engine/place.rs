@@ -103,7 +103,7 @@ impl World<'_> {
             true => net.chain(machine).collect(),
             false => machine.chain(net).collect(),
         };
-        places.sort_by(|a, b| super::route::order(self.route(*a), self.route(*b)));
+        places.sort_by(|a, b| super::order::order(self.route(*a), self.route(*b)));
         places
     }
 
@@ -131,7 +131,7 @@ impl World<'_> {
     pub fn put_route(&mut self, route: Route, first: bool) {
         use std::cmp::Ordering::{Greater, Less};
         let at = self.state.routes.partition_point(|other| {
-            let order = super::route::order(other, &route);
+            let order = super::order::order(other, &route);
             if first {
                 order == Less
             } else {

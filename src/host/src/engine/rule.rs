@@ -325,6 +325,11 @@ pub fn all(world: &World<'_>, family: u8) -> Vec<Rule> {
     if !machine.is_empty() {
         return machine;
     }
+    own(family)
+}
+
+/// Returns the rules of a new network namespace.
+fn own(family: u8) -> Vec<Rule> {
     let mut rules = vec![
         first(family, 0, libc::RT_TABLE_LOCAL.into()).to_rule(),
         first(family, 32766, libc::RT_TABLE_MAIN.into()).to_rule(),
@@ -358,8 +363,10 @@ pub fn told(world: &World<'_>, rule: &Rule, rules: &[Rule]) -> Rule {
     rule
 }
 
+/// Other names of a link do not count here.
 fn link_of(world: &World<'_>, name: &[u8]) -> Option<u32> {
-    world.link_named(name).map(|link| link.extra.index)
+    let link = world.link_named(name)?;
+    (link.extra.name.as_bytes() == name).then_some(link.extra.index)
 }
 
 /// Returns the priority of a rule for which none was given (`fib_default_rule_pref`): in front of
@@ -371,14 +378,15 @@ pub fn default_priority(rules: &[Rule]) -> u32 {
 
 /// Returns a number that no table of IPv4 has (`fib_empty_table`), and keeps it.
 pub fn new_table(world: &mut World<'_>) -> u32 {
-    let v4 = libc::AF_INET as u8;
     let own = [libc::RT_TABLE_LOCAL.into(), libc::RT_TABLE_MAIN.into()];
     let taken = |id: &u32| {
         let of_route = |route: &memtun_stack::Route| route.table == *id && route.is_v4();
-        own.contains(id) || world.state.tables.contains(&(v4, *id)) || world.routes().any(of_route)
+        own.contains(id)
+            || world.state.tables.contains(&(libc::AF_INET as u8, *id))
+            || world.routes().any(of_route)
     };
     let id = (1..=u32::MAX).find(|id| !taken(id)).unwrap_or(1);
-    world.state.tables.push((v4, id));
+    world.state.tables.push((libc::AF_INET as u8, id));
     id
 }
 
@@ -429,8 +437,8 @@ pub struct Flow {
     pub tos: u8,
     /// Its mark.
     pub mark: u32,
-    /// Its user.
-    pub uid: u32,
+    /// Its user; None for a packet that came in.
+    pub uid: Option<u32>,
     /// IPPROTO_*, 0 when it is not known.
     pub protocol: u8,
     /// Source port, 0 when it is not known.
@@ -450,17 +458,22 @@ pub struct Choice {
     pub suppress_group: i32,
 }
 
+/// Are there other rules than those of a new network namespace, or have they been changed?
+pub fn has_own(world: &World<'_>, family: u8) -> bool {
+    all(world, family) != own(family)
+}
+
 /// Asks `look` for a route in each table that the rules choose for a flow, until it finds one
-/// (`fib_rules_lookup`).
+/// (`fib_rules_lookup`). EAGAIN says that a table has none.
 ///
 /// # Errors
 ///
-/// ENETUNREACH when no table has a route, or a rule says so; EINVAL and EACCES when a rule throws
-/// the flow away or forbids it.
-pub fn lookup<T>(
+/// EAGAIN when no table has a route; ENETUNREACH, EINVAL and EACCES when a rule says that the
+/// destination is unreachable, throws the flow away or forbids it; and what `look` fails with.
+pub fn walk<T>(
     world: &World<'_>,
     flow: &Flow,
-    mut look: impl FnMut(Choice) -> Option<T>,
+    mut look: impl FnMut(Choice) -> Result<T, i32>,
 ) -> Result<T, i32> {
     let family = memtun_stack::wire::family_of(flow.destination);
     let rules: Vec<Fields> = all(world, family).iter().filter_map(Fields::of).collect();
@@ -477,8 +490,9 @@ pub fn lookup<T>(
                     suppress_prefix: rule.suppress_prefix,
                     suppress_group: rule.suppress_group,
                 };
-                if let Some(found) = look(choice) {
-                    return Ok(found);
+                match look(choice) {
+                    Err(libc::EAGAIN) => {}
+                    result => return result,
                 }
             }
             action::GOTO => {
@@ -493,7 +507,7 @@ pub fn lookup<T>(
             _ => return Err(libc::EINVAL),
         }
     }
-    Err(libc::ENETUNREACH)
+    Err(libc::EAGAIN)
 }
 
 fn matches(world: &World<'_>, rule: &Fields, flow: &Flow) -> bool {
@@ -520,7 +534,10 @@ fn matches(world: &World<'_>, rule: &Fields, flow: &Flow) -> bool {
         && over(&rule.oif, flow.oif)
         && (rule.mark ^ flow.mark) & rule.mark_mask == 0
         && rule.tunnel == [0; 8]
-        && rule.users.is_none_or(|u| (u[0]..=u[1]).contains(&flow.uid))
+        && rule.users.is_none_or(|users| {
+            let uid = flow.uid;
+            uid.is_some_and(|uid| (users[0]..=users[1]).contains(&uid))
+        })
         && within(&rule.to, rule.to_length, flow.destination)
         && within(&rule.from, rule.from_length, flow.source)
         && tos

@@ -2,13 +2,12 @@
 //! (net/ipv4/devinet.c, net/ipv6/addrconf.c, net/core/neighbour.c, net/core/net-sysfs.c).
 #![forbid(unsafe_code)]
 
-use crate::engine::address;
+use crate::engine::{address, link};
 use crate::{Failure, World};
 use memtun_abi::Name;
-use memtun_stack::view::place::{Place, Settings};
+use memtun_stack::view::place::{self, Place, Settings};
 use memtun_stack::view::sysctl::{self, Entry};
 use memtun_stack::view::write::number;
-use memtun_stack::Extra;
 
 /// Whose a setting is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +26,11 @@ enum Of {
 /// - ENODEV when its link is gone.
 /// - EINVAL for what is no value, and what else write(2) fails with.
 pub fn write(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Failure> {
-    let whole = [b"/", path].concat();
+    // The directory of all links has links to their own.
+    let whole = match path.strip_prefix(b"sys/class/net/") {
+        Some(below) => [place::VIRTUAL, b"/", below].concat(),
+        None => [b"/", path].concat(),
+    };
     match Place::of(&whole) {
         Place::Setting(settings, name, Some(entry)) => set(world, settings, &name, entry, value),
         Place::Device(name, attribute) => {
@@ -35,8 +38,34 @@ pub fn write(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Fai
             let index = link.ok_or(Failure::new(libc::ENODEV))?.extra.index;
             describe(world, index, attribute, value)
         }
+        Place::Other => keep(world, path, value),
         _ => Err(Failure::new(libc::ENOENT)),
     }
+}
+
+/// Keeps a setting of the network stack that is no link's.
+fn keep(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Failure> {
+    /// Most settings that a net keeps.
+    const MOST: usize = 4096;
+    /// Longest value in bytes.
+    const LONGEST: usize = 256;
+    let setting = path.strip_prefix(b"proc/sys/net/");
+    let setting = setting.ok_or(Failure::new(libc::ENOENT))?;
+    let odd = |part: &[u8]| part.is_empty() || part.starts_with(b".") || part.starts_with(b"#");
+    if setting.split(|b| *b == b'/').any(odd) {
+        return Err(Failure::new(libc::ENOENT));
+    }
+    let value = value.trim_ascii();
+    let is_one = value.len() <= LONGEST && value.iter().all(u8::is_ascii_graphic);
+    if !is_one || value.is_empty() {
+        return Err(Failure::new(libc::EINVAL));
+    }
+    let is_new = !world.state.sysctls.iter().any(|set| set.path == setting);
+    if is_new && world.state.sysctls.len() >= MOST {
+        return Err(Failure::new(libc::ENOSPC));
+    }
+    world.set(setting.to_vec(), value.to_vec());
+    Ok(())
 }
 
 /// Changes what only the host knows of a link.
@@ -46,33 +75,12 @@ fn describe(
     attribute: &[u8],
     value: &[u8],
 ) -> Result<(), Failure> {
-    let extra = extra_of(world, index)?;
+    let text = value.strip_suffix(b"\n").unwrap_or(value);
     match attribute {
-        b"ifalias" => extra.alias = value.strip_suffix(b"\n").unwrap_or(value).to_vec(),
-        b"netdev_group" => extra.group = number(value)? as u32,
-        _ => return Err(Failure::new(libc::ENOENT)),
+        b"ifalias" => link::set_alias(world, index, text),
+        b"netdev_group" => link::set_group(world, index, number(value)? as u32),
+        _ => Err(Failure::new(libc::ENOENT)),
     }
-    let changed = extra.clone();
-    if let Some(link) = world.links.iter_mut().find(|l| l.extra.index == index) {
-        link.extra.alias = changed.alias;
-        link.extra.group = changed.group;
-    }
-    Ok(())
-}
-
-/// What the host knows of a link, which is noted first if it has seen nothing of it.
-fn extra_of<'w>(world: &'w mut World<'_>, index: u32) -> Result<&'w mut Extra, Failure> {
-    let known = world.state.links.iter().position(|e| e.index == index);
-    let at = match known {
-        Some(at) => at,
-        None => {
-            let link = world.links.iter().find(|l| l.extra.index == index);
-            let extra = link.ok_or(Failure::new(libc::ENODEV))?.extra.clone();
-            world.state.links.push(extra);
-            world.state.links.len() - 1
-        }
-    };
-    Ok(&mut world.state.links[at])
 }
 
 fn set(
@@ -95,6 +103,15 @@ fn set(
         keep_for_links(world, settings, entry);
     }
     let before = world.setting(&path(settings, of, entry.name));
+    let indices = world.links.iter().map(|link| link.extra.index);
+    let were_off: Vec<(u32, bool)> = indices
+        .map(|index| {
+            (
+                index,
+                world.own_setting_of("ipv6", index, "disable_ipv6") != 0,
+            )
+        })
+        .collect();
     put(world, settings, of, entry.name, &value);
     // What is set to the number that it has already has no consequences.
     let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
@@ -110,23 +127,13 @@ fn set(
             for_all(world, settings, entry.name, &value);
         }
         (Settings::Conf6, "disable_ipv6") => {
-            let indices: Vec<u32> = match of {
-                Of::Link(index) => vec![index],
-                _ if is(b"all") => world.links.iter().map(|link| link.extra.index).collect(),
-                Of::Named(_) => Vec::new(),
-            };
-            let were: Vec<i64> = indices
-                .iter()
-                .map(|index| match of {
-                    Of::Link(_) => before.unwrap_or(0),
-                    Of::Named(_) => world.own_setting_of("ipv6", *index, entry.name),
-                })
-                .collect();
             if is(b"all") {
                 for_all(world, settings, entry.name, &value);
             }
-            for (index, was) in indices.into_iter().zip(were) {
-                switch(world, index, was != 0, value != b"0");
+            for (index, was_off) in were_off {
+                if is(b"all") || of == Of::Link(index) {
+                    switch(world, index, was_off, value != b"0");
+                }
             }
         }
         // These are one number in two units.

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod arp;
 pub mod inet6;
+pub mod link;
 pub mod route;
 
 use crate::{Failure, World};
@@ -23,5 +25,7 @@ pub fn answer(
     (address::answer(world, family, request, argument))
         .or_else(|| route::answer(world, family, request, argument))
         .or_else(|| inet6::answer(world, family, request, argument))
+        .or_else(|| arp::answer(world, family, request, argument))
+        .or_else(|| link::answer(world, request, argument))
         .unwrap_or(Err(Failure::new(libc::ENOTTY)))
 }

@@ -1,9 +1,9 @@
 //! Routes of IPv4 by ioctl(2) (`ip_rt_ioctl`).
 #![forbid(unsafe_code)]
 
-use crate::engine::route::lookup;
 use crate::engine::route::parts::Part;
 use crate::engine::route::v4::{self, Config};
+use crate::engine::route::{lookup, tables};
 use crate::{Failure, World};
 use memtun_abi::Name;
 use memtun_stack::route::rtf;
@@ -134,7 +134,7 @@ fn carry_out(world: &mut World<'_>, add: bool, argument: &[u8]) -> Result<(), Fa
     config.metrics = (!bytes.is_empty()).then_some(Part { bytes, at: 0 });
     if add {
         v4::add(world, &config)
-    } else if v4::has_table(world, config.table) {
+    } else if tables::has_v4(world, config.table) {
         v4::delete(world, &config)
     } else {
         fail(libc::ESRCH)

@@ -217,6 +217,15 @@ pub fn set_v6(state: &mut State, index: u32, name: &str, to: i32) {
     store(state, format!("ipv6/conf/#{index}/{name}"), to);
 }
 
+/// Lets a link answer for all addresses that it can reach, or all links for index 0.
+pub fn set_proxy_arp(state: &mut State, index: u32, on: bool) {
+    let path = match index {
+        0 => "ipv4/conf/all/proxy_arp".into(),
+        index => format!("ipv4/conf/#{index}/proxy_arp"),
+    };
+    store(state, path, on.into());
+}
+
 fn store(state: &mut State, path: String, to: i32) {
     let (path, value) = (path.into_bytes(), to.to_string().into_bytes());
     match state.sysctls.iter_mut().find(|s| s.path == path) {

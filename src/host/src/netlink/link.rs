@@ -2,7 +2,7 @@
 //! (net/core/rtnetlink.c).
 #![forbid(unsafe_code)]
 
-use super::link_policy as policy;
+use super::link_policy::{self as policy, Header};
 use super::link_set;
 use super::policy::{Mode, Parsed};
 use super::request::{Request, DUMP_FILTERED};
@@ -35,35 +35,6 @@ pub(super) const ROWS: &[Row] = &[
     row(NEWLINKPROP, UNSPEC, Some(properties), None),
     row(DELLINKPROP, UNSPEC, Some(properties), None),
 ];
-
-/// `struct ifinfomsg` of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
-    /// ifi_index.
-    pub index: i32,
-    /// ifi_flags.
-    pub flags: u32,
-    /// ifi_change.
-    pub change: u32,
-    /// Is anything beside the family and these set?
-    rest: bool,
-}
-
-impl Header {
-    pub(super) fn of(request: &Request<'_>) -> Header {
-        let word = |at| memtun_stack::wire::u32_at(request.message.body, at).unwrap_or(0);
-        Header {
-            index: word(4) as i32,
-            flags: word(8),
-            change: word(12),
-            rest: word(0) & !0xff != 0,
-        }
-    }
-
-    fn is_plain(&self) -> bool {
-        !self.rest && self.flags == 0 && self.change == 0
-    }
-}
 
 /// A name of a request: IFLA_IFNAME, or else IFLA_ALT_IFNAME.
 fn name_in<'b>(tb: &Parsed<'b>) -> Option<&'b [u8]> {

@@ -1,7 +1,38 @@
-//! What the attributes of links may be (`ifla_policy` and its relatives in net/core/rtnetlink.c).
+//! The header of messages about links, and what their attributes may be (`ifla_policy` and its relatives in net/core/rtnetlink.c).
 #![forbid(unsafe_code)]
 
 use super::policy::{Check, Kind, Policy, Table, ANY, NEST, U16, U32, U64, U8};
+use super::request::Request;
+
+/// `struct ifinfomsg` of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    /// ifi_index.
+    pub index: i32,
+    /// ifi_flags.
+    pub flags: u32,
+    /// ifi_change.
+    pub change: u32,
+    /// Is anything beside the family and these set?
+    rest: bool,
+}
+
+impl Header {
+    pub(super) fn of(request: &Request<'_>) -> Header {
+        let word = |at| memtun_stack::wire::u32_at(request.message.body, at).unwrap_or(0);
+        Header {
+            index: word(4) as i32,
+            flags: word(8),
+            change: word(12),
+            rest: word(0) & !0xff != 0,
+        }
+    }
+
+    /// Is nothing set beside the family and the index?
+    pub(super) fn is_plain(&self) -> bool {
+        !self.rest && self.flags == 0 && self.change == 0
+    }
+}
 
 const BINARY_32: Policy = Policy::of(Kind::Binary, 32);
 const REJECT: Policy = Policy::of(Kind::Reject, 0);

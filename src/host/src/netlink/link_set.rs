@@ -1,8 +1,7 @@
 //! What is changed on a link, in the kernel's order (`do_setlink`).
 #![forbid(unsafe_code)]
 
-use super::link::Header;
-use super::link_policy as policy;
+use super::link_policy::{self as policy, Header};
 use super::policy::{Mode, Parsed};
 use super::request::Request;
 use crate::engine::link as engine;
@@ -195,7 +194,7 @@ fn change(
     }
     if let Some(list) = tb.get(libc::IFLA_VFINFO_LIST) {
         // No link has virtual functions. An empty description of one is invalid.
-        for one in request.each_nested(list) {
+        if let Some(one) = request.each_nested(list).next() {
             if one.kind != 1 {
                 return Err(Failure::new(libc::EINVAL));
             }

@@ -16,6 +16,7 @@ pub mod link;
 mod link_policy;
 mod link_set;
 pub mod neighbour;
+pub mod other;
 pub mod policy;
 pub mod request;
 pub mod route;

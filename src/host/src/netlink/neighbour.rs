@@ -88,6 +88,11 @@ fn state_in(body: &[u8]) -> u16 {
     memtun_stack::wire::u16_at(body, 8).unwrap_or(0)
 }
 
+/// Only one byte of a state is kept.
+fn kept_state(body: &[u8]) -> u16 {
+    state_in(body) & 0xff
+}
+
 /// Reads an address of a family from the beginning of an attribute; None when it is too short.
 fn address(family: u8, a: Attribute<'_>) -> Option<IpAddr> {
     let length = if family == INET6 { 16 } else { 4 };
@@ -122,8 +127,9 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
         if more & MANAGED != 0 {
             return invalid("Invalid NTF_* flag combination");
         }
-        if index == 0 && family == INET6 {
-            // IPv6 answers on a link only.
+        let has_inet6 = |link| crate::message::conf::has_inet6(world.state, link);
+        if family == INET6 && !world.link(index).is_some_and(has_inet6) {
+            // IPv6 answers only on a link that has it.
             return Err(Failure::new(libc::ENOBUFS));
         }
         engine::set_proxy(world, index, destination, (flags, more), protocol);
@@ -137,7 +143,7 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
     let wanted = Wanted {
         address: destination,
         lladdr,
-        state: state_in(body),
+        state: kept_state(body),
         protocol,
         change: Change {
             replaces: is_new || replaces,

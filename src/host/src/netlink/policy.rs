@@ -197,8 +197,8 @@ impl<'b> Request<'b> {
         self.parse_between(from, from + attribute.value.len(), table, mode)
     }
 
-    /// Reads the attributes in an attribute liberally, where the kernel keeps no sentence of what is
-    /// wrong.
+    /// Reads the attributes in an attribute liberally, where the kernel keeps no sentence of what
+    /// is wrong.
     ///
     /// # Errors
     ///
@@ -252,8 +252,8 @@ impl<'b> Request<'b> {
         Ok(Parsed(found))
     }
 
-    /// Reads the attributes liberally where a failure only leaves its sentence (a dump that is not
-    /// strict).
+    /// Reads the attributes liberally where a failure only leaves its sentence (a dump that is
+    /// not strict).
     pub fn try_parse(&self, header: usize, table: &'static Table) -> Option<Parsed<'b>> {
         match self.parse(header, table, Mode::Liberal) {
             Ok(parsed) => Some(parsed),

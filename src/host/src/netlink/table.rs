@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::row::Row;
-use super::{address, link, neighbour, route, rule};
+use super::{address, link, neighbour, other, route, rule};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
@@ -13,6 +13,7 @@ static ROWS: &[&[Row]] = &[
     route::ROWS,
     rule::ROWS,
     neighbour::ROWS,
+    other::ROWS,
 ];
 
 /// Finds the row of a type: that of the family if it has the handler that is wanted, or else that

@@ -17,6 +17,10 @@ pub enum Kept {
     Multicast = 2,
     /// IPV6_MULTICAST_IF: the index of the interface.
     Multicast6 = 3,
+    /// IP_UNICAST_IF: the index of the interface.
+    Unicast = 4,
+    /// IPV6_UNICAST_IF: the index of the interface.
+    Unicast6 = 5,
 }
 
 /// Number of places in the file. The oldest of those that fight for a place is forgotten.

@@ -71,6 +71,12 @@ hooks! {
             if let Some(answer) = sockios::option(fd, (level, option), set) {
                 return answer;
             }
+            let answer = host();
+            if answer == 0 {
+                let replaced = |call: &OptionCall<'_, OwnMemory>| call.replaced().map(|()| true);
+                errno::keep(|| sockios::option(fd, (level, option), replaced));
+            }
+            return answer;
         }
         host()
     }

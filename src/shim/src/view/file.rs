@@ -131,7 +131,7 @@ fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
 pub fn path_of(fd: c_int) -> Option<PathBuf> {
     let mut room = [0; 512];
     let path = sys::path_of_fd(fd, &mut room).ok();
-    let found = path.and_then(|path| named_now(path));
+    let found = path.and_then(named_now);
     if found.is_none() && process::owns_memory() {
         table::unmark(fd);
     }

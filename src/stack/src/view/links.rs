@@ -87,8 +87,10 @@ impl Seen {
             group: 0,
             link_mode: 0,
             carrier: interface.carrier.load(Relaxed) != 0,
-            carrier_changes: [&interface.carrier_ups, &interface.carrier_downs]
-                .map(|count| count.load(Relaxed)),
+            carrier_changes: [
+                interface.carrier_ups.load(Relaxed),
+                interface.carrier_downs.load(Relaxed),
+            ],
             counters: Counters::of_interface(interface),
             driver: Some(Driver::of_interface(interface)),
         }

@@ -56,7 +56,9 @@ impl Address {
     /// Returns the addresses of an interface among all that a net's host knows.
     pub(crate) fn all_of(host: &State, index: u32, interface: &str) -> Vec<Address> {
         let ours = host.addresses.iter().filter(|a| a.index == index);
-        ours.map(|a| Address::of(a, interface)).collect()
+        let mut ours: Vec<Address> = ours.map(|a| Address::of(a, interface)).collect();
+        ours.sort_by_key(|address| address.local.is_ipv6());
+        ours
     }
 
     fn message(&self, kind: u16, flags: u16, index: u32) -> Vec<u8> {
@@ -202,6 +204,8 @@ impl Interface {
         let missing = addresses
             .iter()
             .filter(|new| !present.iter().any(|old| same(new, old)));
-        missing.map(|new| self.add_address(new)).collect()
+        missing
+            .into_iter()
+            .try_for_each(|new| self.add_address(new))
     }
 }

@@ -115,6 +115,7 @@ mod tests {
             owner: Some(5),
             group: None,
             mac: Some([2, 0, 0, 0, 0, 1]),
+            addresses: vec!["10.0.0.1/24".parse().expect("an address")],
             rx: ReceiveCounters {
                 packets: 1,
                 bytes: 2,
@@ -131,7 +132,8 @@ mod tests {
         };
         let expected = "{\"name\": \"tap0\", \"index\": 1001, \"kind\": \"tap\", \"state\": \"UP\", \
              \"flags\": [\"UP\", \"BROADCAST\", \"RUNNING\"], \"carrier\": true, \"mtu\": 1500, \"txqueuelen\": 1000, \
-             \"mac\": \"02:00:00:00:00:01\", \"owner\": 5, \"group\": null, \"persistent\": true, \"pi\": false, \
+             \"mac\": \"02:00:00:00:00:01\", \"addresses\": [{\"local\": \"10.0.0.1\", \"prefixlen\": 24, \
+             \"address\": null, \"broadcast\": null, \"label\": null, \"text\": \"10.0.0.1/24\"}], \"owner\": 5, \"group\": null, \"persistent\": true, \"pi\": false, \
              \"vnet_hdr\": false, \"multi_queue\": false, \"queued\": 3, \
              \"rx\": {\"packets\": 1, \"bytes\": 2, \"dropped\": 3, \"frame_errors\": 4}, \
              \"tx\": {\"packets\": 5, \"bytes\": 6, \"dropped\": 7}, \"capture_refused\": 8, \

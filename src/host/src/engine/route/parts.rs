@@ -17,6 +17,9 @@ const FEATURES: u32 = 0x1f;
 /// The algorithms of congestion control that a kernel of the ordinary distributions has built in.
 const ALGORITHMS: &[&[u8]] = &[b"reno", b"cubic", b"bbr"];
 
+/// The highest type of a route (RTN_MAX).
+pub const RTN_MAX: u8 = 11;
+
 /// Metrics by ascending number, and the name of the algorithm of congestion control.
 pub type Metrics = (Vec<(u16, u32)>, Option<Vec<u8>>);
 
@@ -124,5 +127,21 @@ pub fn hops(part: Part<'_>) -> (Vec<Given<'_>>, bool) {
             bytes: &bytes[NEXTHOP..],
         });
         rest = rest.get(align(length)..).unwrap_or(&[]);
+    }
+}
+
+/// Returns the narrowest scope that a type of route may have, and the error that it stands for
+/// (`fib_props`).
+pub fn properties(kind: u8) -> (u8, i32) {
+    match kind {
+        libc::RTN_UNICAST | libc::RTN_MULTICAST => (libc::RT_SCOPE_UNIVERSE, 0),
+        libc::RTN_LOCAL => (libc::RT_SCOPE_HOST, 0),
+        libc::RTN_BROADCAST | libc::RTN_ANYCAST => (libc::RT_SCOPE_LINK, 0),
+        libc::RTN_BLACKHOLE => (libc::RT_SCOPE_UNIVERSE, libc::EINVAL),
+        libc::RTN_UNREACHABLE => (libc::RT_SCOPE_UNIVERSE, libc::EHOSTUNREACH),
+        libc::RTN_PROHIBIT => (libc::RT_SCOPE_UNIVERSE, libc::EACCES),
+        libc::RTN_THROW => (libc::RT_SCOPE_UNIVERSE, libc::EAGAIN),
+        libc::RTN_NAT | libc::RTN_XRESOLVE => (libc::RT_SCOPE_NOWHERE, libc::EINVAL),
+        _ => (libc::RT_SCOPE_NOWHERE, 0),
     }
 }

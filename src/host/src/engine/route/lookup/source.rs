@@ -1,11 +1,58 @@
-//! The choice of an IPv6 source address (RFC 6724, `ipv6_dev_get_saddr`).
+//! The choice of a source address (`inet_select_addr`, RFC 6724: `ipv6_dev_get_saddr`).
 #![forbid(unsafe_code)]
 
-use super::kind;
+use super::flow::v4_of;
+use crate::engine::kind;
 use crate::World;
 use memtun_stack::wire::network;
 use memtun_stack::Address;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Returns the network of an address: that of the other end.
+pub fn net_of(address: &Address) -> IpAddr {
+    network(address.peer, address.prefix)
+}
+
+/// Returns the indexes of all links, ascending.
+pub fn links(world: &World<'_>) -> Vec<u32> {
+    let machine = world.machine.links.iter().map(|own| &own.item);
+    let mut links: Vec<_> = machine
+        .chain(&world.links)
+        .map(|link| link.extra.index)
+        .collect();
+    links.sort_unstable();
+    links
+}
+
+/// Chooses a source address for a destination on a link (`inet_select_addr`). 0.0.0.0 is none.
+pub fn select_v4(world: &World<'_>, index: u32, to: Ipv4Addr, scope: u8) -> Ipv4Addr {
+    let localnet = match world.setting_of("ipv4", index, "route_localnet") {
+        0 => libc::RT_SCOPE_HOST,
+        _ => libc::RT_SCOPE_LINK,
+    };
+    let mut chosen = None;
+    for address in world.addresses_of(index, true) {
+        if address.is_secondary() || address.scope.min(localnet) > scope {
+            continue;
+        }
+        if to.is_unspecified() || network(to.into(), address.prefix) == net_of(address) {
+            return v4_of(address.local);
+        }
+        chosen = chosen.or(Some(v4_of(address.local)));
+    }
+    if let Some(chosen) = chosen {
+        return chosen;
+    }
+    for link in links(world) {
+        for address in world.addresses_of(link, true) {
+            let usable = address.scope != libc::RT_SCOPE_LINK && address.scope <= scope;
+            if !address.is_secondary() && usable {
+                return v4_of(address.local);
+            }
+        }
+    }
+    Ipv4Addr::UNSPECIFIED
+}
 
 /// The prefixes that have a label of their own, longest first (`ip6addrlbl_init_table`).
 const LABELS: &[(u128, u8, u32)] = &[
@@ -41,7 +88,7 @@ fn is_orchid(address: Ipv6Addr) -> bool {
 /// How well an address suits, by the rules in their order: the larger the better.
 type Score = (bool, i32, bool, bool, bool, bool, bool, u32);
 
-fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
+pub(super) fn score(address: &Address, own: Ipv6Addr, to: Ipv6Addr, index: u32) -> Score {
     let (width, wanted) = (i32::from(kind::width(own)), wanted_width(to));
     // The narrowest scope that is wide enough, or else the widest.
     let scope = if width >= wanted { -width } else { width - 128 };
@@ -68,10 +115,10 @@ fn wanted_width(to: Ipv6Addr) -> i32 {
 }
 
 /// Chooses the source address for what goes to `to` by a link; unspecified when there is none.
-pub fn v6(world: &World<'_>, index: u32, to: Ipv6Addr) -> Ipv6Addr {
+pub fn select_v6(world: &World<'_>, index: u32, to: Ipv6Addr) -> Ipv6Addr {
     let of_link = to.is_multicast() || wanted_width(to) <= 2;
     let mut best: Option<(Score, Ipv6Addr)> = None;
-    for link in crate::engine::route::lookup::links(world) {
+    for link in links(world) {
         if of_link && index != 0 && link != index {
             continue;
         }

@@ -37,7 +37,7 @@ pub fn interface(index: u32, name: &str, flags: u32) -> Link {
             flags: (kind | libc::IFF_MULTICAST) as u32,
             mtu: 1500,
             txqueuelen: if tun { 500 } else { 1000 },
-            link_type: if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u16,
+            link_type: if tun { ARPHRD_NONE } else { ARPHRD_ETHER },
             address: if tun { vec![] } else { vec![2, 0, 0, 0, 0, 1] },
             broadcast: if tun { vec![] } else { vec![255; 6] },
             ..Extra::default()
@@ -167,6 +167,7 @@ impl Net {
             asker: Asker {
                 port: 77,
                 options: memtun_stack::ask::option::EXT_ACK,
+                uid: 0,
             },
         }
     }

@@ -1,0 +1,94 @@
+//! The way of what comes in (`ip_route_input`).
+#![forbid(unsafe_code)]
+
+use super::fib4::by_rules;
+use super::flow::{v4_of, Flow, Hit, LOOPBACK};
+use super::output::{Found, RTCF_BROADCAST, RTCF_LOCAL};
+use crate::World;
+
+/// Finds the way of an IPv4 packet that comes in by `flow.iif` (`ip_route_input_slow`).
+///
+/// # Errors
+///
+/// EINVAL for addresses that no packet has, EHOSTUNREACH where this host does not forward.
+pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
+    let (to, from) = (v4_of(flow.to), v4_of(flow.from));
+    let in_flow = Flow { oif: 0, ..*flow };
+    let localnet = world.setting_of("ipv4", flow.iif, "route_localnet") != 0;
+    if from.is_multicast()
+        || from.is_broadcast()
+        || from.is_unspecified() && !to.is_broadcast() && !to.is_unspecified()
+        || to.is_unspecified() && !from.is_unspecified()
+        || to.is_multicast()
+        || !localnet && (to.is_loopback() || from.is_loopback())
+    {
+        return Err(libc::EINVAL);
+    }
+    let forwards = world.setting_of("ipv4", flow.iif, "forwarding") != 0
+        || world
+            .setting(b"ipv4/ip_forward")
+            .is_some_and(|set| set != 0);
+    let refused = |errno| if forwards { errno } else { libc::EHOSTUNREACH };
+    let found = |hit: Option<Hit>, kind, index, gateway, flags| Found {
+        hit,
+        kind,
+        index,
+        gateway,
+        to: flow.to,
+        source: flow.from,
+        flags,
+    };
+    let broadcast = RTCF_BROADCAST | RTCF_LOCAL;
+    if to.is_broadcast() || to.is_unspecified() {
+        if !from.is_unspecified() {
+            check_sender(world, flow)?;
+        }
+        return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
+    }
+    let hit = by_rules(world, &in_flow).map_err(refused)?;
+    let local = matches!(hit.route.kind, libc::RTN_BROADCAST | libc::RTN_LOCAL);
+    if !local && !forwards {
+        return Err(libc::EHOSTUNREACH);
+    }
+    check_sender(world, flow)?;
+    let hop = hit.hop().copied();
+    let index = hop.map_or(0, |hop| hop.index);
+    match hit.route.kind {
+        libc::RTN_BROADCAST => Ok(found(
+            Some(hit),
+            libc::RTN_BROADCAST,
+            LOOPBACK,
+            None,
+            broadcast,
+        )),
+        libc::RTN_LOCAL => Ok(found(
+            Some(hit),
+            libc::RTN_LOCAL,
+            LOOPBACK,
+            None,
+            RTCF_LOCAL,
+        )),
+        libc::RTN_UNICAST => {
+            let gateway = hop.and_then(|hop| hop.gateway);
+            Ok(found(Some(hit), libc::RTN_UNICAST, index, gateway, 0))
+        }
+        _ => Err(libc::EINVAL),
+    }
+}
+
+/// Refuses a packet whose sender is an address that no other host has (`fib_validate_source`).
+fn check_sender(world: &World<'_>, flow: &Flow) -> Result<(), i32> {
+    let back = Flow {
+        iif: LOOPBACK,
+        ..Flow::to(flow.from)
+    };
+    let Ok(sender) = by_rules(world, &back) else {
+        return Ok(());
+    };
+    let accepted = world.setting_of("ipv4", flow.iif, "accept_local") != 0;
+    match sender.route.kind {
+        libc::RTN_UNICAST => Ok(()),
+        libc::RTN_LOCAL if accepted => Ok(()),
+        _ => Err(libc::EINVAL),
+    }
+}
