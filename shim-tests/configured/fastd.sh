@@ -10,7 +10,7 @@ interface "fastd0";
 mode tun;
 mtu 1400;
 method "salsa2012+umac";
-bind 127.0.0.1:5061;
+bind 127.0.0.1:$PORT;
 secret "$(of 0 Secret)";
 log level verbose;
 on pre-up "echo pre-up \$INTERFACE >> hook.log";
@@ -28,7 +28,7 @@ interface "fastd1";
 mode tap;
 mtu 1426;
 method "salsa2012+umac";
-bind 127.0.0.1:5062;
+bind 127.0.0.1:$((PORT + 1));
 secret "$(of 1 Secret)";
 on up "ifconfig \$INTERFACE 10.7.1.1 netmask 255.255.255.0 up; route add -net 10.79.0.0/16 gw 10.7.1.254";
 peer "other" { key "$(of 0 Public)"; }
@@ -45,5 +45,5 @@ show
 end $tun
 end $tap
 cat hook.log
-sed -E 's/^[^ ]+ [^ ]+ [^ ]+ --- //; /trying to acquire/d' tun.log
+sed -E 's/^[^ ]+ [^ ]+ [^ ]+ --- //; /trying to acquire/d; s/:[0-9]+$/:PORT/' tun.log
 show

@@ -22,13 +22,18 @@ until_log() {
     cat "$2"
 }
 
-# No address is tentative any more.
+# Every link that is up has its own address of IPv6, and no address is tentative any more.
 settle() {
-    until_has '^0$' tentative
+    until_has '^0$' unsettled
 }
 
-tentative() {
-    ip -6 -o addr show tentative | wc -l
+unsettled() {
+    {
+        ip -6 -o addr show tentative
+        for device in $(ip -o link show up | awk '/LOWER_UP/ && !/LOOPBACK/ && $5 >= 1280 { sub(/:/, "", $2); print $2 }'); do
+            ip -6 -o addr show dev "$device" scope link | grep -q fe80 || echo "$device"
+        done
+    } | wc -l
 }
 
 # What a run or a machine decides is replaced: indexes, addresses that the kernel chose, the queue

@@ -3,12 +3,12 @@
 . ./lib.sh
 supernode -h 2>&1 | sed -n 's/.*\(n2n v[^,]*\).*/\1/p' | head -1
 loopback
-supernode -l 5031 >supernode.log 2>&1 &
+supernode -l $PORT >supernode.log 2>&1 &
 supernode=$!
-edge -d edge1 -a 10.9.3.1 -m 02:00:00:00:00:01 -c community -k secret -l 127.0.0.1:5031 >one.log 2>&1 &
+edge -d edge1 -a 10.9.3.1 -m 02:00:00:00:00:01 -c community -k secret -l 127.0.0.1:$PORT >one.log 2>&1 &
 one=$!
 until_has edge1 ip -6 route
-edge -f -d edge2 -a 10.9.4.1 -s 255.255.0.0 -M 1300 -m 02:00:00:00:00:02 -c community -k secret -l 127.0.0.1:5031 >two.log 2>&1
+edge -f -d edge2 -a 10.9.4.1 -s 255.255.0.0 -M 1300 -m 02:00:00:00:00:02 -c community -k secret -l 127.0.0.1:$PORT >two.log 2>&1
 echo "the daemon's parent: status $?"
 until_log "Registering with supernode" one.log
 until_has 10.9.4.1 ip addr show edge2

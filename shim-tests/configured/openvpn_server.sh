@@ -13,11 +13,11 @@ for name in server client; do
     openssl req $curve -keyout $name.key -out $name.csr -subj /CN=$name 2>/dev/null
     openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out $name.crt 2>/dev/null
 done
-cat >server.conf <<'C'
+cat >server.conf <<C
 dev ovs
 dev-type tun
 local 127.0.0.1
-port 5041
+port $PORT
 proto udp4
 server 10.8.0.0 255.255.255.0
 server-ipv6 fd00:8::/64
@@ -34,12 +34,12 @@ dh none
 keepalive 10 60
 verb 3
 C
-cat >client.conf <<'C'
+cat >client.conf <<C
 client
 dev ovc
 dev-type tun
 proto udp4
-remote 127.0.0.1 5041
+remote 127.0.0.1 $PORT
 nobind
 ca ca.crt
 cert client.crt

@@ -9,7 +9,7 @@ import netifaces, psutil, pytap2, pytun
 
 packages = ("python-pytun", "pytap2", "psutil", "netifaces")
 print(*(f"{package} {version(package)}" for package in packages), flush=True)
-# Without IPv6 no address appears by itself.
+# IPv6 addresses appear by themselves, some time.
 def plain(of):
     return [(kind.name, address.address, address.netmask, address.broadcast, address.ptp)
             for address in of for kind in [address.family]]

@@ -7,8 +7,8 @@ for name in alpha beta; do
     mkdir -p $name/hosts
     printf 'Name = %s\nDevice = /dev/net/tun\nAddressFamily = ipv4\n' $name >$name/tinc.conf
 done
-printf 'Interface = tca\nBindToAddress = 127.0.0.1 5071\n' >>alpha/tinc.conf
-printf 'Interface = tcb\nBindToAddress = 127.0.0.1 5072\nMode = switch\n' >>beta/tinc.conf
+printf 'Interface = tca\nBindToAddress = 127.0.0.1 %s\n' $PORT >>alpha/tinc.conf
+printf 'Interface = tcb\nBindToAddress = 127.0.0.1 %s\nMode = switch\n' $((PORT + 1)) >>beta/tinc.conf
 for name in alpha beta; do tincd -c "$W/$name" -K1024 </dev/null >/dev/null 2>&1; done
 cat >alpha/tinc-up <<'H'
 #!/bin/sh
@@ -41,6 +41,6 @@ show
 end $alpha
 end_daemon "$(sed 's/ .*//' beta/pid)"
 cat hook.log
-grep -v 'total bytes' alpha.log
-sed -E 's/^.*tinc\[[0-9]+\]: //; /total bytes/d' beta.log
+grep -v 'total bytes' alpha.log | sed 's/port [0-9]*/port PORT/'
+sed -E 's/^.*tinc\[[0-9]+\]: //; /total bytes/d; s/port [0-9]+/port PORT/' beta.log
 show

@@ -6,7 +6,7 @@ uplink
 # A router solicitation from the other side would meet an interface that is not up yet.
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 cat >server.conf <<C
-options { port 5051; syslog daemon; ifconfig /sbin/ifconfig; route /sbin/route; ip /sbin/ip; }
+options { port $PORT; syslog daemon; ifconfig /sbin/ifconfig; route /sbin/route; ip /sbin/ip; }
 one {
   passwd secret; type tun; proto tcp; device vts; keepalive yes; multi yes;
   up {
@@ -21,7 +21,7 @@ one {
 }
 C
 cat >client.conf <<C
-options { port 5051; syslog daemon; ifconfig /sbin/ifconfig; route /sbin/route; ip /sbin/ip; }
+options { port $PORT; syslog daemon; ifconfig /sbin/ifconfig; route /sbin/route; ip /sbin/ip; }
 one {
   passwd secret; type tun; proto tcp; device vtc; persist no; multi yes;
   up {
@@ -33,15 +33,17 @@ C
 cat >hook.sh <<'H'
 { echo "hook $*"; ip -br addr show dev $2 | sed 's/fe80[^ ]*//'; } >>"$W/hook.log" 2>&1
 H
-vtund -s -n -f server.conf -P 5051 -L 127.0.0.1 2>server.log &
+vtund -s -n -f server.conf -P $PORT -L 127.0.0.1 2>server.log &
 server=$!
-until_has ':13BB ' cat /proc/net/tcp
+until_has ":$(printf %04X $PORT) " cat /proc/net/tcp
 vtund -n -f client.conf -p one 127.0.0.1 2>client.log &
 client=$!
 for what in 10.55.0.0 10.56.0.0; do until_has $what ip route; done
 until_log 'hook up' hook.log
-settle
-show
+for device in vts vtc; do
+    ip addr show $device | plain
+    ip route show dev $device
+done
 end $client
 until_log 'hook down' hook.log
 end $server

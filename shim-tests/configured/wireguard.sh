@@ -8,7 +8,7 @@ ip -V
 hexadecimal() { echo "$1" | base64 -d | od -An -v -tx1 | tr -d ' \n'; }
 # An ordinary user has no /var/run/wireguard, so the daemon gets a connected socket instead.
 cat >start.py <<'P'
-import os, socket, subprocess, sys
+import socket, subprocess, sys
 
 ours, theirs = socket.socketpair()
 daemon = subprocess.Popen(
@@ -20,11 +20,18 @@ ours.settimeout(20)
 ours.sendall(sys.stdin.read().encode())
 print(ours.recv(100).decode().strip(), flush=True)
 open("pid", "w").write(str(daemon.pid))
-ours.shutdown(socket.SHUT_WR) if False else None
-print("boringtun ends:", daemon.wait(), flush=True)
+daemon.wait()
 P
-printf 'set=1\nprivate_key=%s\nlisten_port=5091\nfwmark=51820\npublic_key=%s\nendpoint=127.0.0.1:5092\nallowed_ip=0.0.0.0/0\n\n' \
-    "$(hexadecimal "$key")" "$(hexadecimal "$peer")" >set
+cat >set <<S
+set=1
+private_key=$(hexadecimal "$key")
+listen_port=$PORT
+fwmark=51820
+public_key=$(hexadecimal "$peer")
+endpoint=127.0.0.1:$((PORT + 1))
+allowed_ip=0.0.0.0/0
+
+S
 python3 start.py "$BORINGTUN" <set >log 2>&1 &
 daemon=$!
 until_log errno=0 log
@@ -53,7 +60,6 @@ cmd ip -4 rule delete table main suppress_prefixlength 0
 cmd ip -6 rule delete table 51820
 cmd ip -6 rule delete table main suppress_prefixlength 0
 cmd ip link delete dev bt0
-kill "$(cat pid)"
-gone $daemon
-cat log
+kill "$(cat pid)" 2>/dev/null
+gone $daemon >/dev/null
 show

@@ -6,6 +6,7 @@
 //! between.
 
 mod end;
+pub mod installed;
 mod kernel;
 mod path;
 mod process;

@@ -2,6 +2,7 @@
 //! on the kernel.
 
 use shim_tests::configured::assert_is_as_on_the_kernel;
+use shim_tests::real_programs::{installed, Link, World};
 
 macro_rules! scripts {
     ($($name:ident)*) => {
@@ -10,15 +11,30 @@ macro_rules! scripts {
 }
 
 scripts! {
-    socat
+    fastd
+    gnunet
+    iodine
+    n2n
+    ocserv
     openvpn
     openvpn_server
-    n2n
-    iodine
-    vtund
-    fastd
-    tinc
-    gnunet
     openvswitch
+    socat
+    tinc
     tools
+    vtund
+}
+
+#[test]
+fn wireguard() {
+    let world = World::new("configured-wireguard", Link::Up);
+    let boringtun = world.reachable(&installed::of_crate("boringtun-cli", "0.7.1"));
+    assert_is_as_on_the_kernel("wireguard", &[("BORINGTUN", &boringtun)]);
+}
+
+#[test]
+fn python_tunnels() {
+    let world = World::new("configured-python", Link::Up);
+    let python = world.reachable(&installed::python("configured")).join("bin/python");
+    assert_is_as_on_the_kernel("python_tunnels", &[("PYTHON", &python)]);
 }

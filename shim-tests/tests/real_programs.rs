@@ -7,13 +7,11 @@
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path as FilePath, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use shim_tests::real_programs::{
-    free_tcp_port, free_udp_port, target_dir, Carries, Link, Path, Watchdog, World, SOON,
+    free_tcp_port, free_udp_port, installed, Carries, Link, Path, Watchdog, World, SOON,
 };
 
 const LIMIT: Duration = Duration::from_secs(100);
@@ -335,7 +333,7 @@ fn ssh_forwards_a_tunnel(link: Link) {
 fn boringtun_speaks_wireguard(link: Link) {
     let _watchdog = Watchdog::new("boringtun", Duration::from_secs(600));
     let world = World::new("boringtun", link);
-    let boringtun = world.copy(&boringtun());
+    let boringtun = world.copy(&installed::of_crate("boringtun-cli", "0.7.1"));
     let keys = [wireguard_keys(&world), wireguard_keys(&world)];
     let ports = [free_udp_port(), free_udp_port()];
     let _programs = [0, 1].map(|i| {
@@ -410,37 +408,4 @@ fn wireguard_keys(world: &World) -> (String, String) {
             .collect::<String>()
     };
     (raw(&[]), raw(&["-pubout"]))
-}
-
-fn boringtun() -> PathBuf {
-    // Two installations at the same time get in each other's way.
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    let install = || {
-        let root = target_dir().join("real-programs");
-        cargo(
-            &[
-                "install",
-                "--quiet",
-                "--locked",
-                "--version",
-                "0.7.1",
-                "boringtun-cli",
-            ],
-            &root,
-        );
-        root.join("bin/boringtun-cli")
-    };
-    INSTALLED.get_or_init(install).clone()
-}
-
-/// Runs cargo, which does nothing when the program is installed already.
-fn cargo(args: &[&str], root: &FilePath) {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(args).arg("--root").arg(root);
-    cargo.env("CARGO_TARGET_DIR", root.join("build"));
-    // Nobody measures the program here, and a fresh machine has to wait for the build.
-    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
-    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    output(cargo);
 }

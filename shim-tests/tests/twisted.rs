@@ -5,11 +5,10 @@
 //! that send and receive through the kernel's own sockets over the tunnel.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use shim_tests::real_programs::{target_dir, Link, Watchdog, World};
+use shim_tests::real_programs::{installed::python, Link, Watchdog, World};
 
 const MODULE: &str = "twisted.pair.test.test_tuntap";
 const ORDINARY: usize = 102;
@@ -38,28 +37,6 @@ fn run(mut command: Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Path of a virtual environment with Twisted in it, which is made once.
-fn environment() -> PathBuf {
-    let dir = target_dir().join("real-programs/twisted");
-    let python = dir.join("bin/python");
-    if !dir.join("ready").exists() {
-        let mut venv = Command::new("/usr/bin/python3");
-        venv.args(["-m", "venv", "--clear"]).arg(&dir);
-        let made = venv.output();
-        assert!(
-            made.as_ref().is_ok_and(|made| made.status.success()),
-            "apt-get install python3-venv: {made:?}"
-        );
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-        pip.arg(requirements.join("real-programs/twisted-requirements.txt"));
-        run(pip);
-        std::fs::write(dir.join("ready"), "").expect("the build directory is writable");
-    }
-    dir
-}
-
 /// Maps "Class.test" to its result, from trial's verbose report.
 fn results(report: &str) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
@@ -81,7 +58,7 @@ fn results(report: &str) -> BTreeMap<String, String> {
 fn device_tests_of_twisted_pass_without_privileges() {
     let _watchdog = Watchdog::new("twisted", Duration::from_secs(300));
     let world = World::new("twisted", Link::Up);
-    let environment = world.reachable(&environment());
+    let environment = world.reachable(&python("twisted"));
     if world.is_kernel() {
         make_taps();
     }

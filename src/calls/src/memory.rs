@@ -106,6 +106,9 @@ impl<M: Memory> Argument for Place<'_, M> {
     fn fetch_at(&self, address: usize, into: &mut [u8]) -> Result<(), Errno> {
         self.memory.read(address, into)
     }
+    fn store_at(&mut self, address: usize, from: &[u8]) -> Result<(), Errno> {
+        self.memory.write(address, from)
+    }
     fn store(&mut self, from: &[u8]) -> Result<(), Errno> {
         self.memory.write(self.at, from)
     }

@@ -44,9 +44,9 @@ fn question(what: What) -> Question {
     }
 }
 
-/// Sets a setting, which is a change of the state.
+/// Sets a number of a link called `key`, which is a change of the state.
 fn set(net: &NetDir, start: &dyn Start, key: &str, value: &str) -> Result<(), Errno> {
-    let payload = format!("proc/sys/net/{key}\0{value}");
+    let payload = format!("proc/sys/net/ipv4/conf/{key}/tag\0{value}");
     let parts: [&[u8]; 1] = [payload.as_bytes()];
     ask(net, start, &question(What::Write), &parts, &mut |_| {})
 }
@@ -95,7 +95,8 @@ fn interface(net: &Net, name: &str) -> u32 {
 /// Returns the value that everybody reads.
 fn get(net: &NetDir, key: &str) -> Option<String> {
     let state = State::load(net).expect("readable")?;
-    let found = state.sysctls.iter().find(|s| s.path == key.as_bytes())?;
+    let path = format!("ipv4/conf/{key}/tag").into_bytes();
+    let found = state.sysctls.iter().find(|s| s.path == path)?;
     Some(String::from_utf8_lossy(&found.value).into_owned())
 }
 
@@ -156,9 +157,9 @@ fn who_asks_starts_it_and_it_answers() {
         assert_eq!(ask(net.dir(), &start, &links, &[], &mut |_| {}), Ok(()));
     }
     assert_eq!(start.0.load(SeqCst), 1, "it was started once");
-    assert_eq!(set(net.dir(), &start, "ipv4/ip_forward", "1"), Ok(()));
-    let forwarding = get(net.dir(), "ipv4/conf/all/forwarding");
-    assert_eq!(forwarding.as_deref(), Some("1"), "it is the same number");
+    assert_eq!(set(net.dir(), &start, "all", "0x1\n"), Ok(()));
+    assert_eq!(get(net.dir(), "all").as_deref(), Some("1"));
+    assert_eq!(set(net.dir(), &start, "all", "x"), Err(Errno(libc::EINVAL)));
     let [pid] = hosts(net.path())[..] else {
         panic!("one host process");
     };
@@ -181,6 +182,76 @@ fn who_asks_starts_it_and_it_answers() {
     assert_eq!(terminal, "0", "no controlling terminal");
     let environ = std::fs::read(format!("/proc/{pid}/environ")).expect("environ");
     assert_eq!(environ, b"MEMTUN_HOST=\0");
+    end(net);
+}
+
+#[test]
+fn who_listens_hears_of_changes_that_nobody_tells_the_host_of() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK);
+    let socket = socket.expect("socket");
+    sys::bind_netlink(socket.as_fd(), 0).expect("bound");
+    let port = sys::netlink_name(socket.raw()).expect("name").port;
+    let inode = sys::fstat(socket.raw()).expect("inode").st_ino;
+    let payload = [inode.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
+    let listen = Question {
+        port,
+        ..question(What::Listen)
+    };
+    let listened = ask(net.dir(), &start, &listen, &[&payload], &mut |_| {});
+    assert_eq!(listened, Ok(()));
+    let mut room = vec![0; 65536];
+    // Returns the next event's type, index, and whether the link is up.
+    let mut hear = |what: &str| {
+        let mut found = None;
+        until(what, || {
+            let n = sys::receive(socket.as_fd(), &mut room, 0).unwrap_or(0);
+            found = Messages(&room[..n]).next().map(|message| {
+                let word = |at| u32_at(message.body, at).expect("ifinfomsg");
+                (message.kind, word(4), word(8) & libc::IFF_UP as u32 != 0)
+            });
+            // The machine's own links are told of as well.
+            found.is_some_and(|(_, index, _)| index > 1000)
+        });
+        found.expect("an event")
+    };
+    let index = interface(&net, "tun0");
+    assert_eq!(hear("it is made"), (libc::RTM_NEWLINK, index, false));
+    let change = |flags: u32| {
+        let _lock = net.dir().lock().expect("locked");
+        let local = memtun_kernel::net::NoTunnels;
+        let tun = net
+            .dir()
+            .find_by_index(index, &local)
+            .expect("read")
+            .expect("there");
+        net.dir().set_flags(&tun, flags, &local);
+    };
+    let until_is = |up: bool, hear: &mut dyn FnMut(&str) -> (u16, u32, bool)| loop {
+        // What was told of the attachment and its end comes first.
+        let (kind, at, is_up) = hear("up or down");
+        assert_eq!((kind, at), (libc::RTM_NEWLINK, index));
+        if is_up == up {
+            return;
+        }
+    };
+    change(libc::IFF_UP as u32);
+    until_is(true, &mut hear);
+    change(0);
+    until_is(false, &mut hear);
+    net.interface("tun0")
+        .expect("read")
+        .expect("there")
+        .delete()
+        .expect("deleted");
+    while hear("it is gone").0 != libc::RTM_DELLINK {}
+    assert_eq!(start.0.load(SeqCst), 1);
+    drop(socket);
+    until("who is gone is struck off", || {
+        let state = State::load(net.dir()).expect("readable").expect("there");
+        state.listeners.is_empty()
+    });
     end(net);
 }
 
@@ -236,7 +307,10 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
             assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
             assert_eq!(get(net.dir(), &key), Some(value));
             let state = State::load(net.dir()).expect("readable").expect("there");
-            assert_eq!(state.addresses.len(), usize::from(rounds) + 1);
+            // IPv6 has addresses of its own.
+            let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
+            let v4: Vec<_> = v4.map(|a| a.local).collect();
+            assert_eq!(v4.len(), usize::from(rounds) + 1, "{v4:?}");
             rounds += 1;
         }
         assert!(rounds >= 100, "{rounds} rounds");
@@ -403,10 +477,9 @@ fn a_full_disk_is_an_errno_and_loses_nothing() {
     while file.write_all(&[0; 1024]).is_ok() {}
     drop(file);
     // What fits into the pages of the old file would still fit.
-    let long = "x".repeat(200);
     let mut refused = None;
     for i in 0..100 {
-        if let Err(e) = set(net.dir(), &start, &format!("key{i}"), &long) {
+        if let Err(e) = set(net.dir(), &start, &format!("key{i}"), "1") {
             refused = Some((i, e));
             break;
         }
@@ -513,5 +586,51 @@ fn another_user_cannot_ask() {
     assert!(closed.contains(&text.as_str()), "{text}{out:?}");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(net.path(), mode).expect("mode");
+    end(net);
+}
+
+#[test]
+fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
+    let base = Net::temporary().expect("net");
+    let dir = base.path().with_extension("run");
+    let run = |host: &str, options: &[&str]| {
+        let mut run = process::Command::new(env!("CARGO_BIN_EXE_memtun"));
+        run.args(["run", "--net"])
+            .arg(&dir)
+            .args(options)
+            .arg("true");
+        let out = run.env("MEMTUN_HOST", host).output().expect("started");
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+        )
+    };
+    let all = [
+        "--uplink=eth0=192.0.2.10/24,via=192.0.2.1",
+        "--uplink=eth0=fd00::2/64",
+        "--tun=t0=10.0.0.1/24",
+    ];
+    // The net stays from one run to the next.
+    for _ in 0..2 {
+        assert_eq!(run("", &all), (Some(0), String::new()));
+    }
+    let net = Net::open(&dir).expect("net");
+    let state = State::load(net.dir()).expect("readable").expect("there");
+    let names: Vec<_> = state.links.iter().map(|l| l.name.to_string()).collect();
+    assert_eq!(names, ["lo", "eth0", "t0"]);
+    for address in ["127.0.0.1", "::1", "192.0.2.10", "fd00::2", "10.0.0.1"] {
+        let wanted: std::net::IpAddr = address.parse().expect("address");
+        let found = state.addresses.iter().filter(|a| a.local == wanted).count();
+        assert_eq!(found, 1, "{address}");
+    }
+    let gateway = "192.0.2.1".parse().ok();
+    let default = |r: &&memtun_stack::Route| r.prefix == 0 && r.hops[0].gateway == gateway;
+    assert_eq!(state.routes.iter().filter(default).count(), 1);
+    let (status, text) = run("merged", &[]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("use another net"), "{text}");
+    let (status, text) = run("none", &[]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("MEMTUN_HOST=none: say merged"), "{text}");
     end(net);
 }

@@ -90,7 +90,7 @@ impl Host {
         let epoch = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
-                None => first.state(&mut NetDevices(net), service::now())?,
+                None => first.state(&mut NetDevices::new(net), service::now())?,
             };
             let listener = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
             let name = NetDir::host_socket(epoch)?;

@@ -83,61 +83,70 @@ impl Server {
         let mut answered = 0;
         let ready = |at: usize| fds.get(at).is_some_and(|fd| fd.revents != 0);
         let mut at = 0;
-        let mut connections = std::mem::take(&mut self.connections);
         let mut failed = Ok(());
-        connections.retain_mut(|connection| {
+        let room = &mut self.room;
+        self.connections.retain_mut(|connection| {
             at += 1;
             if !ready(at) {
                 return connection.since.elapsed() < PATIENCE;
             }
-            if failed.is_err() {
-                return false;
-            }
-            match connection.go_on(&mut self.room, service) {
+            let went = failed.and_then(|()| connection.go_on(room, service));
+            match went {
                 Ok(questions) => {
                     answered += questions;
                     true
                 }
                 Err(End::Closed) => false,
                 Err(End::Replaced) => {
-                    failed = Err(Replaced);
+                    failed = Err(End::Replaced);
                     false
                 }
             }
         });
-        self.connections = connections;
-        failed?;
+        if failed.is_err() {
+            return Err(Replaced);
+        }
         if ready(0) {
-            self.accept();
+            answered += self.accept(service)?;
         }
         Ok(answered)
     }
 
-    fn accept(&mut self) {
+    /// Accepts connections, and answers what has been asked on them already.
+    fn accept(&mut self, service: &mut Service<'_>) -> Result<usize, Replaced> {
         /// Number of connections that are accepted before others have their turn.
         const AT_ONCE: usize = 64;
+        let mut answered = 0;
         for _ in 0..AT_ONCE {
             match sys::accept(self.listener.as_fd()) {
                 Ok(socket) => {
-                    if self.may_ask(&socket) {
-                        self.connections.push(Connection {
-                            socket,
-                            rest: VecDeque::new(),
-                            since: Instant::now(),
-                        });
+                    let mut connection = Connection {
+                        socket,
+                        rest: VecDeque::new(),
+                        since: Instant::now(),
+                    };
+                    if !self.may_ask(&connection.socket) {
+                        continue;
                     }
+                    match connection.go_on(&mut self.room, service) {
+                        Ok(questions) => answered += questions,
+                        Err(End::Closed) => continue,
+                        Err(End::Replaced) => return Err(Replaced),
+                    }
+                    self.connections.push(connection);
                 }
                 // There is no descriptor left.
                 Err(Errno(libc::EMFILE | libc::ENFILE)) if !self.connections.is_empty() => {
                     self.connections.remove(0);
                 }
                 Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
-                Err(_) => return,
+                Err(_) => break,
             }
             if self.connections.len() > MOST {
                 self.connections.remove(0);
             }
         }
+        Ok(answered)
     }
 
     /// May whoever has connected ask: the net's owner or root?
@@ -148,6 +157,7 @@ impl Server {
 }
 
 /// Why a connection ends.
+#[derive(Clone, Copy)]
 enum End {
     Closed,
     Replaced,

@@ -271,7 +271,7 @@ impl<'n> Service<'n> {
             Some(reader) => reader.take(&self.state.hidden)?,
             None => Machine::default(),
         };
-        let mut devices = NetDevices(self.net);
+        let mut devices = NetDevices::new(self.net);
         let mut world = World {
             state: &mut self.state,
             links: Vec::new(),

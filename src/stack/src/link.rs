@@ -104,7 +104,10 @@ impl Extra {
             .u8(libc::IFLA_OPERSTATE, self.operstate)
             .u32(CARRIER_UPS, self.carrier_ups)
             .u32(CARRIER_DOWNS, self.carrier_downs)
-            .u8(WAS_UP, u8::from(self.was_up) | u8::from(self.no_queue) << 1)
+            .u8(
+                WAS_UP,
+                u8::from(self.was_up) | u8::from(self.no_queue) << 1 | u8::from(self.ready) << 2,
+            )
             .attribute(TOKEN, &self.token);
         let limits = [
             (GSO_MAX_SEGS, self.gso_max_segs),

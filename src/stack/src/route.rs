@@ -169,7 +169,8 @@ impl Route {
                     let attributes = &inner.bytes()[crate::wire::HEADER..];
                     let length = (NEXTHOP + attributes.len()) as u16;
                     list.extend(length.to_ne_bytes());
-                    list.push(hop.flags as u8);
+                    let shown = if whole { hop.flags } else { hop.flags & SHOWN };
+                    list.push(shown as u8);
                     list.push(hop.weight.saturating_sub(1) as u8);
                     list.extend(hop.index.to_ne_bytes());
                     list.extend(attributes);
@@ -280,6 +281,9 @@ pub mod rtnh {
     pub const LINKDOWN: u32 = 16;
     /// Hardware hands it over.
     pub const TRAP: u32 = 64;
+    /// The gateway was an address of this host when the route was made: nothing is given to it.
+    /// The kernel keeps that as the scope of the next hop, and shows it nowhere.
+    pub const OWN: u32 = 128;
 }
 /// The flags of a next hop that a message shows.
 const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | rtnh::TRAP;

@@ -226,7 +226,7 @@ requests! {
     SIOCSIFTXQLEN = sock(0x43) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// What ethtool(8) asks.
     SIOCETHTOOL = sock(0x46) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Absent(EOPNOTSUPP, "driver information, link settings and offloads are not told this way");
+        Approximate("names of link modes are not told, and the answer to ETHTOOL_SFEATURES is always 0");
     /// Which registers of a chip are in use.
     SIOCGMIIPHY = sock(0x47) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Register of a chip.

@@ -10,32 +10,47 @@ use memtun_shm::layout::InterfaceState;
 use memtun_shm::Mapped;
 use memtun_stack::{link, Link};
 
-/// The interfaces of a net. The net's lock is held during each call.
-pub struct NetDevices<'n>(pub &'n NetDir);
+/// The interfaces of a net during one question. The net's lock is held during each call.
+pub struct NetDevices<'n> {
+    net: &'n NetDir,
+    /// What was read of the interfaces, until one is changed through this value: one question sees
+    /// one state of them, though several of its parts look.
+    seen: Option<Vec<Link>>,
+}
 
 impl NetDevices<'_> {
+    /// Looks at the interfaces of a net.
+    pub fn new(net: &NetDir) -> NetDevices<'_> {
+        NetDevices { net, seen: None }
+    }
+
     /// Runs `run` with an interface, and tells those who wait for changes.
     fn change(
         &mut self,
         index: u32,
         run: impl FnOnce(&NetDir, &Mapped<InterfaceState>) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        let _lock = self.0.lock()?;
-        let found = self.0.find_by_index(index, &NoTunnels)?;
-        run(self.0, &found.ok_or(Errno(libc::ENODEV))?)?;
-        self.0.announce();
-        Ok(())
+        self.seen = None;
+        let _lock = self.net.lock()?;
+        let found = self.net.find_by_index(index, &NoTunnels)?;
+        self.net
+            .announced(run(self.net, &found.ok_or(Errno(libc::ENODEV))?))
     }
 }
 
 impl Devices for NetDevices<'_> {
     fn links(&mut self) -> Result<Vec<Link>, Errno> {
-        let _lock = self.0.lock()?;
-        let interfaces = link::of_net(self.0, &NoTunnels)?;
+        if let Some(seen) = &self.seen {
+            return Ok(seen.clone());
+        }
+        let _lock = self.net.lock()?;
+        let interfaces = link::of_net(self.net, &NoTunnels)?;
         let links = interfaces.iter();
-        Ok(links
+        let links: Vec<Link> = links
             .map(|interface| Link::of_interface(interface))
-            .collect())
+            .collect();
+        self.seen = Some(links.clone());
+        Ok(links)
     }
 
     fn set_flags(&mut self, index: u32, flags: u32) -> Result<(), Errno> {
@@ -80,6 +95,6 @@ impl Devices for NetDevices<'_> {
     }
 
     fn may_configure(&self) -> bool {
-        self.0.permit_check(Permission::NetAdmin).is_ok()
+        self.net.permit_check(Permission::NetAdmin).is_ok()
     }
 }

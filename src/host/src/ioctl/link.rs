@@ -122,9 +122,9 @@ fn set(world: &mut World<'_>, request: u32, ifreq: &IfReq) -> Result<(), Failure
     let link = named(world, ifreq)?;
     let index = link.extra.index;
     let invalid = || Err(Failure::new(libc::EINVAL));
-    let of_its_type = ifreq.flags() as u16 == link.extra.link_type;
+    let of_its_type = ifreq.flags() == link.extra.link_type;
     match request {
-        SIOCSIFFLAGS => engine::set_flags(world, index, u32::from(ifreq.flags() as u16)),
+        SIOCSIFFLAGS => engine::set_flags(world, index, u32::from(ifreq.flags())),
         SIOCSIFMTU if ifreq.int() < 0 => invalid(),
         SIOCSIFMTU => engine::set_mtu(world, index, ifreq.int() as u32),
         SIOCSIFTXQLEN if ifreq.int() < 0 => invalid(),

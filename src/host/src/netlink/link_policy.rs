@@ -1,4 +1,5 @@
-//! The header of messages about links, and what their attributes may be (`ifla_policy` and its relatives in net/core/rtnetlink.c).
+//! The header of messages about links, and what their attributes may be (`ifla_policy` and its
+//! relatives in net/core/rtnetlink.c).
 #![forbid(unsafe_code)]
 
 use super::policy::{Check, Kind, Policy, Table, ANY, NEST, U16, U32, U64, U8};

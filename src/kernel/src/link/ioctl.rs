@@ -43,6 +43,7 @@ impl NetDir {
         let mut ifreq = IfReq::default();
         arg.fetch(&mut ifreq.0)?;
         match row.argument {
+            _ if number == SIOCETHTOOL => self.ethtool(interface, &ifreq, arg),
             request::Argument::InOut(_) => {
                 get(interface, number, &mut ifreq)?;
                 arg.store(&ifreq.0)

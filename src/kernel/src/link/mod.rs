@@ -2,6 +2,7 @@
 //! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
+pub(crate) mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
 
@@ -89,6 +90,10 @@ impl Link for InterfaceState {
         self.carrier.store(1, Relaxed);
         self.set_carrier(tun_flags & IFF_NO_CARRIER == 0);
         self.tun_flags.fetch_and(!IFF_NO_CARRIER, Relaxed);
+        self.features.store(ethtool::WANTED, Relaxed);
+        // 10 gigabits a second, full duplex, twisted pair, without negotiation.
+        self.link_settings[0].store(10_000, Relaxed);
+        self.link_settings[1].store(u32::from_ne_bytes([1, 0, 0, 0]), Relaxed);
         self.link_type
             .store(if tun { ARPHRD_NONE } else { ARPHRD_ETHER } as u32, Relaxed);
         if !tun {

@@ -28,6 +28,15 @@ pub trait Argument {
     ///
     /// EFAULT when that memory is not readable, or when nobody can tell whose it is.
     fn fetch_at(&self, address: usize, into: &mut [u8]) -> Result<(), Errno>;
+    /// Stores `from` in the memory at another address, which stood in what the argument points at.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when that memory is not writable, or when nobody can tell whose it is.
+    fn store_at(&mut self, address: usize, from: &[u8]) -> Result<(), Errno> {
+        let _ = (address, from);
+        Err(Errno(libc::EFAULT))
+    }
     /// Stores `from` in the memory at which the argument points.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use super::argument::Argument;
 use super::attach::AttachOptions;
 use super::{filter, Tunnel};
+use crate::link::ethtool;
 use crate::link::ioctl::{get_hardware_address, set_hardware_address};
 use crate::net::{Local, NetDir};
 use crate::policy::Policy;
@@ -187,8 +188,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     .store(arg.value() as u16 as u32, Relaxed);
                 self.net.announce();
             }
-            // Nothing is offloaded, so what the program can take is checked but not kept.
-            TUNSETOFFLOAD => check_offload(arg.value())?,
+            // Nothing is offloaded; what the program can take is told by ethtool(8).
+            TUNSETOFFLOAD => {
+                check_offload(arg.value())?;
+                ethtool::set_offload(&interface, arg.value() as u32);
+            }
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {
                 ..=0 => return Err(INVALID),

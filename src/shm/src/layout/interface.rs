@@ -64,6 +64,17 @@ pub struct InterfaceState {
     pub carrier_ups: AtomicU32,
     /// How often the carrier went (IFLA_CARRIER_DOWN_COUNT).
     pub carrier_downs: AtomicU32,
+    /// Features of the link that are wanted, a bit of NETIF_F_* each (ETHTOOL_SFEATURES).
+    pub features: AtomicU64,
+    /// Features that the program can take (TUNSETOFFLOAD).
+    pub program_features: AtomicU64,
+    /// Most packets that writes may gather (ETHTOOL_SCOALESCE), which is only kept.
+    pub gathered: AtomicU32,
+    /// Which messages the driver writes (ETHTOOL_SMSGLVL), which is only kept.
+    pub messages: AtomicU32,
+    /// Speed, duplex and so on (ETHTOOL_SLINKSETTINGS), which are only kept.
+    pub link_settings: [AtomicU32; 15],
+    _pad_settings: AtomicU32,
     /// ARPHRD_* of the link; TUNSETLINK changes it.
     pub link_type: AtomicU32,
     /// 1 when TUNSETVNETLE chose little-endian vnet headers.

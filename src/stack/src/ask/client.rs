@@ -230,11 +230,11 @@ impl Call<'_> {
             }
         }
         let mut packets = 0;
+        let mut room = Room::new(LONGEST + ANSWER)?;
         loop {
-            let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
-            let length = match sys::receive(socket.as_fd(), &mut [], flags) {
+            let n = match sys::receive(socket.as_fd(), room.bytes(), libc::MSG_TRUNC) {
                 Ok(0) | Err(Errno(libc::ECONNRESET)) => return Ok(Talk::Lost),
-                Ok(length) => length,
+                Ok(n) => n,
                 Err(Errno(libc::EINTR)) => continue,
                 Err(Errno(libc::EAGAIN)) => match self.wait(socket, libc::POLLIN)? {
                     None => continue,
@@ -242,11 +242,15 @@ impl Call<'_> {
                 },
                 Err(e) => return Err(e),
             };
-            if length > LONGEST + ANSWER {
+            let packet = room.bytes().get(..n).and_then(Answer::of_bytes);
+            let (answer, payload) = packet.ok_or(Errno(libc::EPROTO))?;
+            if answer.id != self.question.id {
                 return Err(Errno(libc::EPROTO));
             }
-            let new = packets >= self.received;
-            let answer = self.packet(socket, length, new)?;
+            // An ioctl that fails may store something nevertheless.
+            if packets >= self.received && !payload.is_empty() {
+                (self.each)(payload);
+            }
             packets += 1;
             self.received = self.received.max(packets);
             if answer.errno != 0 {
@@ -256,36 +260,6 @@ impl Call<'_> {
                 return Ok(Talk::Answered(Ok(())));
             }
         }
-    }
-
-    /// Takes the next packet, which is there and has this length.
-    fn packet(&mut self, socket: &Fd, length: usize, new: bool) -> Result<Answer, Errno> {
-        /// Longest packet in bytes for which there is room on the stack, which may be a signal
-        /// handler's.
-        const SHORT: usize = 1 << 10;
-        let mut short = [0; SHORT];
-        let mut long;
-        let room = if length <= SHORT {
-            &mut short[..length]
-        } else {
-            long = Room::new(length)?;
-            long.bytes()
-        };
-        let n = loop {
-            match sys::receive(socket.as_fd(), room, 0) {
-                Err(Errno(libc::EINTR)) => {}
-                received => break received?,
-            }
-        };
-        let (answer, payload) = Answer::of_bytes(&room[..n]).ok_or(Errno(libc::EPROTO))?;
-        if answer.id != self.question.id {
-            return Err(Errno(libc::EPROTO));
-        }
-        // An ioctl that fails may store something nevertheless.
-        if new && !payload.is_empty() {
-            (self.each)(payload);
-        }
-        Ok(answer)
     }
 
     /// Waits for the host process. None says to go on; otherwise the connection is of no use any

@@ -1,12 +1,12 @@
 //! The way of what this host sends (`ip_route_output_key`, `ip6_route_output`).
 #![forbid(unsafe_code)]
 
-use super::fib4::{by_rules, in_table, tree_of, type_of};
+use super::fib4::{by_rules, in_table, tree_of};
 use super::fib6::{by_rules_v6, error_v6, Strict};
 use super::flow::{v4_of, Flow, Hit, LOOPBACK, TABLES};
 use super::source::{select_v4, select_v6};
 use crate::World;
-use memtun_stack::route::rtf;
+use memtun_stack::route::{rtf, rtnh};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a lookup finds (`struct rtable`, `struct rt6_info`).
@@ -152,13 +152,10 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         libc::RTN_LOCAL => flags |= RTCF_LOCAL,
         _ => {}
     }
-    let gateway = hit.as_ref().and_then(|hit| hit.hop()?.gateway);
+    let hop = hit.as_ref().and_then(|hit| hit.hop());
     // A gateway that is an address of this host is none.
-    let gateway = gateway.filter(|_| !loopback);
-    let gateway = gateway.filter(|gateway| match gateway {
-        IpAddr::V4(gateway) => type_of(world, *gateway, TABLES[0]) != libc::RTN_LOCAL,
-        IpAddr::V6(_) => true,
-    });
+    let hop = hop.filter(|hop| hop.flags & rtnh::OWN == 0);
+    let gateway = hop.and_then(|hop| hop.gateway);
     Ok(Found {
         hit,
         kind,

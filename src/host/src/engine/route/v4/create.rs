@@ -53,7 +53,7 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
         hops.push(Nexthop {
             index: hop.index,
             gateway,
-            flags: hop.flags.into(),
+            flags: u32::from(hop.flags) & !rtnh::OWN,
             weight: hop.weight,
         });
     }
@@ -61,7 +61,7 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
         None => hops.push(Nexthop {
             index: c.index,
             gateway: c.gateway,
-            flags: c.flags & HOP_FLAGS,
+            flags: c.flags & HOP_FLAGS & !rtnh::OWN,
             weight: 1,
         }),
         Some(first) if c.index != 0 && first.index != c.index => {
@@ -220,6 +220,9 @@ fn check_gateway(
         return refuse("No egress device for nexthop gateway");
     };
     hop.index = index;
+    if found.route.scope != libc::RT_SCOPE_LINK {
+        hop.flags |= rtnh::OWN;
+    }
     if !link.is_up() {
         return Err(Failure::new(libc::ENETDOWN));
     }

@@ -1,0 +1,57 @@
+//! Programs of package registries, which are installed in the build directory when they are
+//! missing there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use super::target_dir;
+
+/// Two installations at the same time get in each other's way.
+static ONE: Mutex<()> = Mutex::new(());
+
+fn run(mut command: Command) -> Output {
+    let output = command.output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output
+}
+
+/// Path of a program of the crate `name`, whose release is `version`.
+pub fn of_crate(name: &str, version: &str) -> PathBuf {
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let root = target_dir().join("real-programs");
+    // cargo does nothing when the program is installed already.
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["install", "--quiet", "--locked", "--version", version, name]);
+    cargo.arg("--root").arg(&root);
+    cargo.env("CARGO_TARGET_DIR", root.join("build"));
+    // Nobody measures the program here, and a fresh machine has to wait for the build.
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
+    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    run(cargo);
+    root.join("bin").join(name)
+}
+
+/// A virtual environment with the Python packages that `real-programs/NAME-requirements.txt` lists.
+pub fn python(name: &str) -> PathBuf {
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let dir = target_dir().join("real-programs").join(name);
+    if !dir.join("ready").exists() {
+        let mut venv = Command::new("/usr/bin/python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&dir);
+        let made = venv.output();
+        assert!(
+            made.as_ref().is_ok_and(|made| made.status.success()),
+            "apt-get install python3-venv: {made:?}"
+        );
+        let mut pip = Command::new(dir.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
+        let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("real-programs");
+        pip.arg(list.join(format!("{name}-requirements.txt")));
+        run(pip);
+        std::fs::write(dir.join("ready"), "").expect("the build directory is writable");
+    }
+    dir
+}
