@@ -1,4 +1,5 @@
-//! What writing into the files does.
+//! What writing into the files does. What only concerns a link in shared memory is done here, by
+//! the program's own process; the rest is checked here and carried out by the host process.
 #![forbid(unsafe_code)]
 
 use super::links::Seen;
