@@ -62,9 +62,9 @@ with pyroute2.NDB() as ndb:
         link.add_ip("10.27.0.1/24")
     print(ndb.interfaces["pyr0"]["mtu"], "10.27.0.1/24" in ndb.addresses)
 P
-until_has 'default\|linkdown' ip route
 for device in pyr0 pyr1; do
     until_has NO-CARRIER ip link show $device
+    until_has "dev $device.*linkdown" ip route
     ip addr show $device | plain | grep -v -e fe80 -e valid_lft
 done
 ip route
