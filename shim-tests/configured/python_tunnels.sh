@@ -1,4 +1,4 @@
-# python-pytun and pytap2, which configure by ioctls and by ifconfig; psutil and netifaces, which look
+# python-pytun and pytap2, which configure by ioctls and by ifconfig; psutil and netifaces look
 # needs: ip ifconfig
 . ./lib.sh
 loopback
