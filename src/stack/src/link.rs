@@ -19,6 +19,10 @@ pub(crate) const DECLARED: u16 = 0x3f00;
 const WAS_UP: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
 const TOKEN: u16 = 0x3f02;
+/// Addresses that the link receives beside its own, one behind the other.
+pub(crate) const UNICAST: u16 = 0x3f03;
+/// Groups that the link receives beside those of IP, one behind the other.
+pub(crate) const GROUPS: u16 = 0x3f04;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -26,6 +30,20 @@ const CARRIER_DOWNS: u16 = 48;
 const GRO_MAX_SIZE: u16 = 58;
 const GSO_IPV4_MAX_SIZE: u16 = 63;
 const GRO_IPV4_MAX_SIZE: u16 = 64;
+
+/// States of operation of RFC 2863 (IF_OPER_*).
+pub mod oper {
+    /// Nothing is known.
+    pub const UNKNOWN: u8 = 0;
+    /// No packet passes.
+    pub const DOWN: u8 = 2;
+    /// The link is being tested.
+    pub const TESTING: u8 = 4;
+    /// The link waits for something, for example a password.
+    pub const DORMANT: u8 = 5;
+    /// Packets pass.
+    pub const UP: u8 = 6;
+}
 
 /// What only the host knows of a link. For a link of the machine, or one that was declared, also
 /// what the tun driver would know.
@@ -79,6 +97,10 @@ pub struct Extra {
     pub gro_ipv4_max_size: Option<u32>,
     /// The host's part of IPv6 addresses that routers advertise (IFLA_INET6_TOKEN).
     pub token: [u8; 16],
+    /// Link-layer addresses that it receives beside its own (`dev->uc`), oldest first.
+    pub unicast: Vec<[u8; 6]>,
+    /// Link-layer groups that programs have added (`dev->mc`), oldest first.
+    pub groups: Vec<[u8; 6]>,
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -109,6 +131,11 @@ impl Extra {
                 u8::from(self.was_up) | u8::from(self.no_queue) << 1 | u8::from(self.ready) << 2,
             )
             .attribute(TOKEN, &self.token);
+        for (kind, list) in [(UNICAST, &self.unicast), (GROUPS, &self.groups)] {
+            if !list.is_empty() {
+                to.attribute(kind, list.as_flattened());
+            }
+        }
         let limits = [
             (GSO_MAX_SEGS, self.gso_max_segs),
             (GSO_MAX_SIZE, self.gso_max_size),
@@ -134,6 +161,11 @@ impl Extra {
         let attributes = Attributes::behind(body.get(..HEADER).map(|_| body)?, HEADER);
         let bytes = |kind| attributes.get(kind).map(|a| a.value.to_vec());
         let limit = |kind| attributes.get(kind).and_then(|a| a.u32());
+        let list = |kind| -> Vec<[u8; 6]> {
+            let bytes = attributes.get(kind).map_or(&[][..], |a| a.value);
+            let six = bytes.chunks_exact(6).map(<[u8; 6]>::try_from);
+            six.flatten().collect()
+        };
         Some(Extra {
             index: u32_at(body, 4)?,
             name: Name::new(attributes.get(libc::IFLA_IFNAME)?.string())?,
@@ -163,6 +195,8 @@ impl Extra {
             gso_ipv4_max_size: limit(GSO_IPV4_MAX_SIZE),
             gro_ipv4_max_size: limit(GRO_IPV4_MAX_SIZE),
             token: attributes.get(TOKEN)?.value.try_into().ok()?,
+            unicast: list(UNICAST),
+            groups: list(GROUPS),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }

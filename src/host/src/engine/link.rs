@@ -10,6 +10,7 @@ use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::{Errno, Name};
 use memtun_stack::address::Head;
+use memtun_stack::link::oper;
 use memtun_stack::wire::{Messages, Writer, NESTED};
 use memtun_stack::{Extra, Link};
 
@@ -280,12 +281,12 @@ fn tell_inet6(world: &mut World<'_>, index: u32) {
 /// Returns the state of operation that follows from the carrier (`rfc2863_policy`).
 fn policy(link: &Link) -> u8 {
     /// IF_LINK_MODE_DORMANT, IF_LINK_MODE_TESTING.
-    const MODES: [(u8, u8); 2] = [(1, message::oper::DORMANT), (2, message::oper::TESTING)];
+    const MODES: [(u8, u8); 2] = [(1, oper::DORMANT), (2, oper::TESTING)];
     if !link.carrier {
-        return message::oper::DOWN;
+        return oper::DOWN;
     }
     let mode = MODES.iter().find(|mode| mode.0 == link.extra.link_mode);
-    mode.map_or(message::oper::UP, |mode| mode.1)
+    mode.map_or(oper::UP, |mode| mode.1)
 }
 
 fn is_new(world: &mut World<'_>, index: u32) {
@@ -309,7 +310,7 @@ fn is_new(world: &mut World<'_>, index: u32) {
 
 fn has_gone(world: &mut World<'_>, extra: Extra) {
     let mut link = Link {
-        carrier: extra.operstate != message::oper::DOWN,
+        carrier: extra.operstate != oper::DOWN,
         extra,
         counters: Default::default(),
         // What the driver said is gone with it; what is told last says what every tun starts with.
@@ -618,6 +619,97 @@ pub fn set_broadcast(world: &mut World<'_>, index: u32, address: &[u8]) -> Resul
     Ok(())
 }
 
+/// Returns the groups that a link receives because of IP, in the order in which it joins them.
+pub fn groups_of_ip(world: &World<'_>, link: &Link) -> Vec<[u8; 6]> {
+    let mut groups = Vec::new();
+    let has_inet6 = conf::has_inet6(world.state, link);
+    if has_inet6 {
+        groups.push([0x33, 0x33, 0, 0, 0, 1]);
+    }
+    if link.is_up() {
+        groups.push([1, 0, 0x5e, 0, 0, 1]);
+    }
+    for address in world.addresses_of(link.extra.index, false) {
+        if let (std::net::IpAddr::V6(v6), true) = (address.local, has_inet6) {
+            // The solicited-node group.
+            let [.., a, b, c] = v6.octets();
+            groups.push([0x33, 0x33, 0xff, a, b, c]);
+        }
+    }
+    groups
+}
+
+/// Lets a link receive a group (`dev_mc_add_global`); what was added once is added.
+///
+/// # Errors
+///
+/// ENODEV when there is no such link.
+pub fn add_group(world: &mut World<'_>, index: u32, group: [u8; 6]) -> Result<(), Failure> {
+    change(world, index, |extra| {
+        if !extra.groups.contains(&group) {
+            extra.groups.push(group);
+        }
+    })
+}
+
+/// Lets a link receive a group no more (`dev_mc_del_global`).
+///
+/// # Errors
+///
+/// ENOENT when nobody had added it, ENODEV when there is no such link.
+pub fn remove_group(world: &mut World<'_>, index: u32, group: [u8; 6]) -> Result<(), Failure> {
+    if !get(world, index)?.extra.groups.contains(&group) {
+        return Err(Failure::new(libc::ENOENT));
+    }
+    change(world, index, |extra| {
+        extra.groups.retain(|other| *other != group);
+    })
+}
+
+/// Adds an address to those that a link receives (`ndo_dflt_fdb_add`).
+///
+/// # Errors
+///
+/// EEXIST when it receives it already, ENODEV when there is no such link.
+pub fn add_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> Result<(), Failure> {
+    let link = get(world, index)?;
+    let (of_one, extra) = (is_of_one(address), &link.extra);
+    let known = match of_one {
+        true => extra.unicast.contains(&address),
+        false => extra.groups.contains(&address) || groups_of_ip(world, link).contains(&address),
+    };
+    if known {
+        return Err(Failure::new(libc::EEXIST));
+    }
+    change(world, index, |extra| match of_one {
+        true => extra.unicast.push(address),
+        false => extra.groups.push(address),
+    })
+}
+
+/// Takes an address away from those that a link receives (`ndo_dflt_fdb_del`).
+///
+/// # Errors
+///
+/// ENOENT when it does not receive it, ENODEV when there is no such link.
+pub fn remove_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> Result<(), Failure> {
+    if !is_of_one(address) {
+        return remove_group(world, index, address);
+    }
+    if !get(world, index)?.extra.unicast.contains(&address) {
+        return Err(Failure::new(libc::ENOENT));
+    }
+    change(world, index, |extra| {
+        extra.unicast.retain(|other| *other != address);
+    })
+}
+
+/// Is this the address of one card, or of a protocol that bridges do not hand on?
+fn is_of_one(address: [u8; 6]) -> bool {
+    let local = address[..5] == [1, 0x80, 0xc2, 0, 0] && address[5] & 0xf0 == 0;
+    address[0] & 1 == 0 || local
+}
+
 /// Sets the name, or that for which a pattern stands (`netif_change_name`).
 ///
 /// # Errors
@@ -704,7 +796,7 @@ pub fn set_carrier(world: &mut World<'_>, index: u32, carrier: bool) -> Result<(
 ///
 /// ENODEV when there is no such link.
 pub fn set_operstate(world: &mut World<'_>, index: u32, wanted: u8) -> Result<(), Failure> {
-    use message::oper::*;
+    use oper::*;
     let before = get(world, index)?.extra.operstate;
     let after = match (wanted, before) {
         (UP, DORMANT | TESTING | UNKNOWN) => UP,

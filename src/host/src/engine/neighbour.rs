@@ -503,6 +503,14 @@ pub fn carrier_has_changed(world: &mut World<'_>, index: u32, carrier: bool) {
     }
 }
 
+/// Carries out what follows from a link that has lost its last address of IPv4 (`arp_ifdown`).
+pub fn inet_is_gone(world: &mut World<'_>, index: u32) {
+    flush(world, index, |n| n.address.is_ipv4());
+    take(world, |n| {
+        n.index == index && n.is_proxy() && n.address.is_ipv4()
+    });
+}
+
 /// Carries out what follows from the end of IPv6 on a link.
 pub fn inet6_is_gone(world: &mut World<'_>, index: u32) {
     flush(world, index, |n| n.address.is_ipv6());
