@@ -6,7 +6,7 @@
 //! | [`link`] | links, and what follows from their changes for everything else |
 //! | [`address`], [`route`], [`rule`], [`neighbour`] | one kind of object each |
 //! | [`place`] | the machine's objects and the net's as one list |
-//! | [`sysctl`], [`write`] | the settings that the others depend on; what follows when a file is written |
+//! | [`sysctl`], [`mod@write`] | the settings that the others depend on; what follows when a file is written |
 //! | [`kind`], [`order`] | of which kind an IPv6 address is; in which order routes are told |
 #![forbid(unsafe_code)]
 
