@@ -19,6 +19,8 @@ pub(crate) const DECLARED: u16 = 0x3f00;
 const WAS_UP: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
 const TOKEN: u16 = 0x3f02;
+/// [`Notified`].
+const NOTIFIED: u16 = 0x3f03;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -79,6 +81,8 @@ pub struct Extra {
     pub gro_ipv4_max_size: Option<u32>,
     /// The host's part of IPv6 addresses that routers advertise (IFLA_INET6_TOKEN).
     pub token: [u8; 16],
+    /// What the tun driver said when the host last looked; None where there is none.
+    pub notified: Option<Notified>,
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -120,6 +124,9 @@ impl Extra {
             if let Some(limit) = limit {
                 to.u32(kind, limit);
             }
+        }
+        if let Some(notified) = self.notified {
+            to.attribute(NOTIFIED, &notified.to_bytes());
         }
         let open = to.begin(libc::IFLA_PROP_LIST | NESTED);
         for name in &self.other_names {
@@ -163,6 +170,10 @@ impl Extra {
             gso_ipv4_max_size: limit(GSO_IPV4_MAX_SIZE),
             gro_ipv4_max_size: limit(GRO_IPV4_MAX_SIZE),
             token: attributes.get(TOKEN)?.value.try_into().ok()?,
+            notified: match attributes.get(NOTIFIED) {
+                Some(a) => Some(Notified::of_bytes(a.value)?),
+                None => None,
+            },
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }
@@ -202,6 +213,46 @@ impl Counters {
             tx_dropped: load(&stats.tx_dropped),
             rx_frame_errors: load(&stats.rx_frame_errors),
         }
+    }
+}
+
+/// What of the tun driver's part listeners are told when it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notified {
+    /// The flags of TUNSETIFF, and IFF_PERSIST.
+    pub flags: u32,
+    /// User of TUNSETOWNER, -1 for none.
+    pub owner: i32,
+    /// Group of TUNSETGROUP, -1 for none.
+    pub group: i32,
+    /// What of segmentation and checksums is left to the program (NETIF_F_*).
+    pub features: u64,
+}
+
+impl Notified {
+    fn of_interface(interface: &InterfaceState) -> Notified {
+        Notified {
+            flags: interface.tun_flags.load(Relaxed),
+            owner: interface.owner.load(Relaxed),
+            group: interface.group.load(Relaxed),
+            features: memtun_kernel::link::ethtool::active(interface),
+        }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let words = [self.flags, self.owner as u32, self.group as u32];
+        let mut bytes = words.map(u32::to_ne_bytes).concat();
+        bytes.extend(self.features.to_ne_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Notified> {
+        Some(Notified {
+            flags: u32_at(bytes, 0)?,
+            owner: u32_at(bytes, 4)? as i32,
+            group: u32_at(bytes, 8)? as i32,
+            features: u64::from_ne_bytes(bytes.get(12..20)?.try_into().ok()?),
+        })
     }
 }
 
@@ -264,6 +315,7 @@ impl Link {
                 broadcast: broadcast[..len].to_vec(),
                 carrier_ups: interface.carrier_ups.load(Relaxed),
                 carrier_downs: interface.carrier_downs.load(Relaxed),
+                notified: Some(Notified::of_interface(interface)),
                 ..Extra::default()
             },
             carrier: interface.carrier.load(Relaxed) != 0,

@@ -213,10 +213,7 @@ impl State {
                     groups: word(12)?,
                 });
             }
-            TABLE => {
-                let family = u8::try_from(u32_at(body, 0)?).ok()?;
-                self.tables.push((family, u32_at(body, 4)?));
-            }
+            TABLE => self.tables.push(table_of(message)?),
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {
                 id: u64::from_ne_bytes(body.get(..8)?.try_into().ok()?),

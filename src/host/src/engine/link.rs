@@ -10,6 +10,7 @@ use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::{Errno, Name};
 use memtun_stack::address::Head;
+use memtun_stack::link::Notified;
 use memtun_stack::wire::{Messages, Writer, NESTED};
 use memtun_stack::{Extra, Link};
 
@@ -82,6 +83,7 @@ fn arrange(world: &mut World<'_>) -> Result<(), Errno> {
                 address: now.address,
                 carrier_ups: now.carrier_ups,
                 carrier_downs: now.carrier_downs,
+                notified: now.notified,
                 ..known
             };
         }
@@ -224,11 +226,31 @@ fn tell_of(world: &mut World<'_>, link: &Link, kind: u16, changed: u32) {
         }
         None => {
             let mut to = Writer::default();
-            message::write(world.state, link, &mut to, head, changed, 0);
+            let why = message::Why {
+                changed,
+                ..message::Why::default()
+            };
+            message::write(world.state, link, &mut to, head, why);
             to.take()
         }
     };
     world.tell(libc::RTNLGRP_LINK, message);
+}
+
+/// Tells the listeners that other work is left to the program behind a link
+/// (`netdev_features_change`).
+fn tell_features(world: &mut World<'_>, link: &Link) {
+    let mut to = Writer::default();
+    let head = Head {
+        kind: libc::RTM_NEWLINK,
+        ..Head::default()
+    };
+    let why = message::Why {
+        event: message::Why::FEATURES,
+        ..message::Why::default()
+    };
+    message::write(world.state, link, &mut to, head, why);
+    world.tell(libc::RTNLGRP_LINK, to.take());
 }
 
 /// Tells the listeners about the settings of a link (`inet_netconf_notify_devconf`): messages of
@@ -308,8 +330,11 @@ fn is_new(world: &mut World<'_>, index: u32) {
 }
 
 fn has_gone(world: &mut World<'_>, extra: Extra) {
+    let mut extra = extra;
+    // The driver has switched off the carrier when the last queue was closed.
+    extra.carrier_downs = extra.carrier_ups + 1;
     let mut link = Link {
-        carrier: extra.operstate != message::oper::DOWN,
+        carrier: false,
         extra,
         counters: Default::default(),
         // What the driver said is gone with it; what is told last says what every tun starts with.
@@ -334,14 +359,17 @@ fn has_gone(world: &mut World<'_>, extra: Extra) {
 /// Carries out what follows from the end of a link, which is still as it was.
 fn is_gone(world: &mut World<'_>, mut link: Link) {
     let index = link.extra.index;
-    if link.is_up() {
+    let up = link.is_up();
+    if up {
         let changed = UP | link.extra.flags & RUNNING;
         link.extra.flags &= !(UP | RUNNING);
         tell_of(world, &link, libc::RTM_NEWLINK, changed);
     }
     world.state.links.retain(|extra| extra.index != index);
-    address::link_is_gone(world, &link);
-    neighbour::link_is_gone(world, index);
+    if up {
+        address::link_is_down(world, index);
+    }
+    address::link_is_gone(world, index);
     tell_conf(world, &link, &[conf::DELNETCONF]);
     link.extra.was_up = false;
     tell_of(world, &link, libc::RTM_DELLINK, u32::MAX);
@@ -356,6 +384,10 @@ fn is_gone(world: &mut World<'_>, mut link: Link) {
 
 /// Carries out what follows from the difference between a link as it was and as it is now.
 fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
+    world.with_work_queue(|world| compare(world, index, before));
+}
+
+fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     let Some(mut link) = world.link(index).cloned() else {
         return;
     };
@@ -395,20 +427,30 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
         if !link.is_loopback() || now.mtu >= conf::IPV6_MIN_MTU {
             conf::unset_v6(world.state, index, "mtu");
         }
-        address::mtu_has_changed(world, index, before.mtu);
-        let had = mtu6 >= conf::IPV6_MIN_MTU as i32;
+        let had = mtu6 >= conf::IPV6_MIN_MTU as i32 || link.is_loopback();
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
-        match (had || link.is_loopback(), has) {
-            (true, false) => forget_inet6(world, index),
-            (false, true) => {
-                let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-                conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
-                tell_conf6(world, &link, conf::NEWNETCONF);
-                if link.is_up() {
-                    start_inet6(world, index, false);
-                }
-            }
-            _ => {}
+        if has && !had {
+            let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
+            conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
+            tell_conf6(world, &link, conf::NEWNETCONF);
+        }
+        address::mtu_has_changed(world, index, before.mtu);
+        if had && !has {
+            forget_inet6(world, index);
+        } else if has && !had && link.is_up() {
+            start_inet6(world, index, false);
+        }
+    }
+    if let (Some(driver), Some(before)) = (now.notified, before.notified) {
+        if driver.features != before.features {
+            tell_features(world, &link);
+        }
+        let others = |driver: Notified| Notified {
+            features: 0,
+            ..driver
+        };
+        if others(driver) != others(before) {
+            state_has_changed(world, index);
         }
     }
     if now.txqueuelen != before.txqueuelen {
@@ -425,7 +467,6 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
         } else {
             let _ = change(world, index, |extra| extra.ready = false);
             address::link_is_down(world, index);
-            neighbour::link_is_down(world, index);
         }
     } else if carrier && now.flags & UP != 0 {
         neighbour::carrier_has_changed(world, index, link.carrier);
@@ -463,7 +504,6 @@ fn forget_inet6(world: &mut World<'_>, index: u32) {
         let sysctls = &mut world.state.sysctls;
         sysctls.retain(|sysctl| !sysctl.path.starts_with(&prefix));
     }
-    neighbour::inet6_is_gone(world, index);
     let _ = change(world, index, |extra| {
         extra.ready = false;
         extra.token = [0; 16];
@@ -770,8 +810,10 @@ pub fn set_token(world: &mut World<'_>, index: u32, token: [u8; 16]) -> Result<(
 /// (`netif_state_change`).
 pub fn state_has_changed(world: &mut World<'_>, index: u32) {
     if world.link(index).is_some_and(Link::is_up) {
-        start_inet6(world, index, true);
-        tell(world, index, 0);
+        world.with_work_queue(|world| {
+            start_inet6(world, index, true);
+            tell(world, index, 0);
+        });
     }
 }
 

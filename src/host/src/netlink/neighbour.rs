@@ -7,9 +7,11 @@ use super::policy::{Check, Kind, Mode, Policy, Table, NEST, U16, U32, U8};
 use super::request::{Request, DUMP_FILTERED};
 use super::row::{row, Row};
 use crate::engine::neighbour::{self as engine, Change, Wanted};
+use crate::message::conf;
 use crate::{Failure, World};
 use memtun_stack::neighbour::{HEADER, NDA_FLAGS_EXT, NDA_PROTOCOL};
 use memtun_stack::wire::{Attribute, Attributes, Writer};
+use memtun_stack::Link;
 use std::net::IpAddr;
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
@@ -472,7 +474,7 @@ fn dump_bridge(
         if !ethernet || !link.is_up() || port != 0 && extra.index != port {
             continue;
         }
-        for group in GROUPS {
+        for group in groups(world, link) {
             let mut own = [0; HEADER];
             own[0] = BRIDGE;
             own[4..8].copy_from_slice(&extra.index.to_ne_bytes());
@@ -487,5 +489,27 @@ fn dump_bridge(
     Ok(())
 }
 
-/// The groups that every Ethernet card with IP receives: all nodes of IPv6, and all hosts of IPv4.
-const GROUPS: [[u8; 6]; 2] = [[0x33, 0x33, 0, 0, 0, 1], [1, 0, 0x5e, 0, 0, 1]];
+/// Returns the groups that an Ethernet card with IP receives: all hosts of IPv4, and of IPv6 all
+/// nodes and those in which its own addresses and those that it answers for are looked for.
+fn groups(world: &World<'_>, link: &Link) -> Vec<[u8; 6]> {
+    let mut groups = vec![[1, 0, 0x5e, 0, 0, 1]];
+    if !conf::has_inet6(world.state, link) {
+        return groups;
+    }
+    groups.push([0x33, 0x33, 0, 0, 0, 1]);
+    let index = link.extra.index;
+    let own: Vec<IpAddr> = world.addresses_of(index, false).map(|a| a.local).collect();
+    let proxies = world.state.neighbours.iter();
+    let proxies = proxies.filter(|n| n.index == index && n.is_proxy());
+    // The newest of its addresses are the first of the list.
+    for address in own.into_iter().rev().chain(proxies.map(|n| n.address)) {
+        if let IpAddr::V6(address) = address {
+            let [.., a, b, c] = address.octets();
+            let group = [0x33, 0x33, 0xff, a, b, c];
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}

@@ -838,35 +838,24 @@ fn dump_groups(
         let Some(link) = world.link(index) else {
             continue;
         };
-        let groups: Vec<(IpAddr, u8)> = if family == INET {
+        let groups: Vec<IpAddr> = if family == INET {
             match link.is_up() {
-                true => vec![(IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1)), 0)],
+                true => vec![IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1))],
                 false => Vec::new(),
             }
         } else if conf::has_inet6(world.state, link) {
-            let all = |scope: u16, place| {
-                let group = Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1);
-                (IpAddr::V6(group), place)
-            };
-            vec![all(2, 253), all(1, 254)]
+            let all = |scope: u16| IpAddr::V6(Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1));
+            vec![all(2), all(1)]
         } else {
             Vec::new()
         };
-        for (group, scope) in groups {
-            let length = if family == INET { 32 } else { 128 };
-            let mut own = [
-                family,
-                length,
-                0x80,
-                if family == INET { 253 } else { scope },
-                0,
-                0,
-                0,
-                0,
-            ];
-            if family == INET6 && scope == 254 {
-                own[3] = 254;
-            }
+        for group in groups {
+            // Of IPv6 only the groups of a site are said to have a scope.
+            let (length, scope) = match family {
+                INET => (32, libc::RT_SCOPE_LINK),
+                _ => (128, libc::RT_SCOPE_UNIVERSE),
+            };
+            let mut own = [family, length, 0x80, scope, 0, 0, 0, 0];
             own[4..8].copy_from_slice(&index.to_ne_bytes());
             // struct ifa_cacheinfo: no end of lifetimes, and when it was made.
             let times = [u32::MAX, u32::MAX, world.now, world.now].map(u32::to_ne_bytes);

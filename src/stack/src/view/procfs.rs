@@ -311,16 +311,22 @@ impl Tree<'_> {
     }
 
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        let mut headed = headed;
+        // The main table stays when its routes are gone.
+        let main = Some((libc::AF_INET as u8, libc::RT_TABLE_MAIN.into()));
+        let mut has_table = false;
+        state::each_message(self.net, |message| {
+            has_table = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET)
+                || state::table_of(message) == main;
+            !has_table
+        })?;
+        if has_table && !headed {
+            text.put(ROUTE.as_bytes());
+            // The tabulators count as one column each.
+            spaces(text, ROUTE_WIDTH - ROUTE.len());
+            text.put(b"\n");
+        }
         state::each_message(self.net, |message| {
             if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
-                if !headed {
-                    text.put(ROUTE.as_bytes());
-                    // The tabulators count as one column each.
-                    spaces(text, ROUTE_WIDTH - ROUTE.len());
-                    text.put(b"\n");
-                    headed = true;
-                }
                 let _ = self.route_line(message, text);
             }
             true
