@@ -16,18 +16,18 @@ use crate::watchdog::Finished;
 /// The scripts, each named like the command that it runs and, behind `_`, its subject, and whether
 /// memtun is compared with the kernel already: a script with `false` is run on the kernel only.
 pub const SCRIPTS: &[(&str, bool)] = &[
-    ("arp", false),
-    ("bridge", false),
-    ("ethtool", false),
-    ("ethtool_netlink", false),
-    ("ifconfig", false),
+    ("arp", true),
+    ("bridge", true),
+    ("ethtool", true),
+    ("ethtool_netlink", true),
+    ("ifconfig", true),
     ("ip_addr", false),
     ("ip_link", true),
     ("ip_monitor", true),
     ("ip_others", false),
     ("ip_route", false),
     ("ip_rule_neigh", false),
-    ("route", false),
+    ("route", true),
 ];
 
 fn folder() -> PathBuf {

@@ -297,7 +297,7 @@ HELPER void list(const char *label, int type, int family)
     ask(label);
 }
 
-/* Asks, and hands each message of the list to a function; 0 when the list does not come to its end. */
+/* Asks, and hands each message of the list to a function; 0 when the list has no end. */
 HELPER int each_answer(void (*with)(const struct nlmsghdr *))
 {
     rt_send();

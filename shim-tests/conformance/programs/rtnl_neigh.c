@@ -127,7 +127,8 @@ static void forget_those_of_no_interface(void)
 {
     rt_lefts = 0;
     ((struct ndmsg *)dump_request(RTM_GETNEIGH, AF_INET))->ndm_flags = NTF_PROXY;
-    CHECK(each_answer(of_no_interface));
+    if (!each_answer(of_no_interface))
+        say("proxies of no interface", "no end");
     for (int i = 0; i < rt_lefts; i++) {
         neigh_request(RTM_DELNEIGH, 0, NULL, inet_ntoa((struct in_addr){ rt_left[i] }), 0)->ndm_flags = NTF_PROXY;
         quietly();

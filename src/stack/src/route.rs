@@ -297,7 +297,7 @@ pub mod rtnh {
 /// The flags of a next hop that a message shows.
 const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | rtnh::TRAP;
 /// Attribute of the state's file with [`Route::flags`].
-const FLAGS: u16 = 0x3f00;
+pub(crate) const FLAGS: u16 = 0x3f00;
 
 /// Flags of struct rtentry and struct in6_rtmsg (linux/route.h, linux/ipv6_route.h).
 pub mod rtf {

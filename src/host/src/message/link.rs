@@ -5,6 +5,7 @@
 use super::conf;
 use memtun_abi::uapi::*;
 use memtun_stack::address::Head;
+use memtun_stack::link::oper;
 use memtun_stack::wire::{Writer, NESTED};
 use memtun_stack::{Link, State};
 
@@ -39,20 +40,6 @@ pub mod ifla {
     pub const HEADROOM: u16 = 68;
     pub const TAILROOM: u16 = 69;
     pub const MAX: u16 = 69;
-}
-
-/// States of operation of RFC 2863 (IF_OPER_*).
-pub mod oper {
-    /// Nothing is known.
-    pub const UNKNOWN: u8 = 0;
-    /// No packet passes.
-    pub const DOWN: u8 = 2;
-    /// The link is being tested.
-    pub const TESTING: u8 = 4;
-    /// The link waits for something, for example a password.
-    pub const DORMANT: u8 = 5;
-    /// Packets pass.
-    pub const UP: u8 = 6;
 }
 
 /// RTEXT_FILTER_SKIP_STATS: the counters of IPv6 are left out. Those of the link are told all the

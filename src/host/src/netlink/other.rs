@@ -75,8 +75,11 @@ pub(super) const ROWS: &[Row] = &[
     row(libc::RTM_NEWMDB, BRIDGE, Some(change_mdb), None),
     row(libc::RTM_DELMDB, BRIDGE, Some(change_mdb), None).bulk(),
     row(libc::RTM_GETMDB, BRIDGE, Some(change_mdb), Some(dump_mdb)),
+    row(GETTUNNEL, BRIDGE, None, Some(dump_silent)),
 ];
 
+/// RTM_GETTUNNEL: numbers of virtual networks, which only vxlan devices have.
+const GETTUNNEL: u16 = 122;
 const NEWCHAIN: u16 = 100;
 const DELCHAIN: u16 = 101;
 const GETCHAIN: u16 = 102;

@@ -127,6 +127,7 @@ impl Link for InterfaceState {
         for (cell, byte) in self.mac.iter().zip(mac) {
             cell.store(byte, Relaxed);
         }
+        self.mac_is_set.store(1, Relaxed);
         Ok(())
     }
     fn mtu_range(&self) -> RangeInclusive<i64> {

@@ -1,5 +1,12 @@
 //! Files of the view: opening, reading and writing them.
+//!
+//! What a hook calls around a call that may be cancelled is `extern "C"`: it never unwinds, so the
+//! hook's frame has nothing to clean up.
 #![forbid(unsafe_code)]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use super::names::{self, named, question, NAME};
 use super::{directory, paths};
@@ -164,7 +171,7 @@ fn named_now(path: &[u8]) -> Option<PathBuf> {
 /// text is made anew when it is read from the beginning. `None` says that the kernel's own read
 /// follows.
 #[cold]
-pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
+pub extern "C" fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
     let marks = table::marks(fd)?;
     if marks & mark::READS == 0 || marks & mark::DIRECTORY != 0 {
         return None;
@@ -275,7 +282,7 @@ impl Source<'_> {
 /// Called for a write to a descriptor that is marked, at its own offset or at `offset`. `None` says
 /// that the kernel's own write follows.
 #[cold]
-pub fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
+pub extern "C" fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
     let marks = table::marks(fd)?;
     if marks & mark::WRITES == 0 {
         return None;
