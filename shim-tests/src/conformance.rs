@@ -18,7 +18,6 @@ macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
             arp_ioctl ethtool_ioctl ifaddrs in6_ioctl link_ioctl net_admin_host routes_ioctl
-            rtnl_addr rtnl_events rtnl_link rtnl_neigh rtnl_route rtnl_rule rtnl_socket
         }
     };
 }

@@ -21,12 +21,12 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ethtool", true),
     ("ethtool_netlink", true),
     ("ifconfig", true),
-    ("ip_addr", false),
-    ("ip_link", false),
-    ("ip_monitor", false),
-    ("ip_others", false),
-    ("ip_route", false),
-    ("ip_rule_neigh", false),
+    ("ip_addr", true),
+    ("ip_link", true),
+    ("ip_monitor", true),
+    ("ip_others", true),
+    ("ip_route", true),
+    ("ip_rule_neigh", true),
     ("route", true),
 ];
 

@@ -278,6 +278,7 @@ impl<'n> Service<'n> {
             machine,
             devices: &mut devices,
             events: Vec::new(),
+            later: None,
             now: now(),
             port,
             sequence: 0,

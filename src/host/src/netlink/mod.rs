@@ -14,10 +14,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod label;
 pub mod link;
 mod link_policy;
 mod link_set;
 pub mod neighbour;
+mod neighbour_table;
 pub mod other;
 pub mod policy;
 pub mod request;

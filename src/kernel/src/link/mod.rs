@@ -2,7 +2,7 @@
 //! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
-pub(crate) mod ethtool;
+pub mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::tree::Tree;
-use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER};
+use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, WAS_UP};
 use crate::state::{self, View};
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
@@ -62,6 +62,8 @@ pub struct Seen {
     pub carrier: bool,
     /// How often the carrier has come, and how often it has gone.
     pub carrier_changes: [u32; 2],
+    /// Has it gone down since it first came up?
+    pub was_down: bool,
     /// IF_OPER_* as the host last told it.
     pub operstate: u8,
     /// Speed in megabits a second, and DUPLEX_*.
@@ -97,6 +99,7 @@ impl Seen {
                 interface.carrier_ups.load(Relaxed),
                 interface.carrier_downs.load(Relaxed),
             ],
+            was_down: false,
             operstate: 0,
             speed: (
                 interface.link_settings[0].load(Relaxed),
@@ -128,6 +131,7 @@ impl Seen {
             link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
             carrier: true,
             carrier_changes: [0; 2],
+            was_down: false,
             operstate: 0,
             speed: (0, 0),
             address_is_set: false,
@@ -150,6 +154,8 @@ impl Seen {
             .get(libc::IFLA_LINKMODE)
             .and_then(|a| a.u8())
             .unwrap_or(0);
+        let bits = attributes.get(WAS_UP).and_then(|a| a.u8());
+        self.was_down = bits.unwrap_or(0) & 8 != 0;
         let operstate = attributes.get(libc::IFLA_OPERSTATE);
         self.operstate = operstate.and_then(|a| a.u8()).unwrap_or(0);
         let broadcast = attributes.get(libc::IFLA_BROADCAST);

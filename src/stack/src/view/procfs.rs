@@ -41,6 +41,12 @@ const RTF_NONEXTHOP: u32 = 0x20_0000;
 const RTF_EXPIRES: u32 = 0x40_0000;
 const RTF_LOCAL: u32 = 0x8000_0000;
 
+/// Is the link in the groups of IPv6? It joins them when it is made, and leaves them while it is
+/// down later.
+fn joins_v6(seen: &Seen) -> bool {
+    seen.has_ipv6() && (seen.is_up() || !seen.was_down)
+}
+
 impl Tree<'_> {
     /// Makes the text of a file of /proc/net.
     ///
@@ -182,13 +188,11 @@ impl Tree<'_> {
                 address.iter().for_each(|byte| say!(text, "{byte:02x}"));
                 text.put(b"\n");
             };
-            if seen.has_ipv6() {
-                line([0x33, 0x33, 0, 0, 0, 1], false);
-            }
-            if seen.is_up() {
-                line([1, 0, 0x5e, 0, 0, 1], false);
-            }
-            if seen.has_ipv6() {
+            let v6 = joins_v6(seen).then_some([0x33, 0x33, 0, 0, 0, 1]);
+            let v4 = seen.is_up().then_some([1, 0, 0x5e, 0, 0, 1]);
+            let (first, second) = if seen.was_down { (v4, v6) } else { (v6, v4) };
+            first.into_iter().chain(second).for_each(|g| line(g, false));
+            if joins_v6(seen) {
                 self.each_solicited(seen.index, &mut |low| {
                     line([0x33, 0x33, 0xff, low[0], low[1], low[2]], false);
                 });
@@ -211,8 +215,8 @@ impl Tree<'_> {
         });
         match group {
             [1, 0, 0x5e, 0, 0, 1] => seen.is_up(),
-            [0x33, 0x33, 0, 0, 0, 1] => seen.has_ipv6(),
-            _ => is_solicited && seen.has_ipv6(),
+            [0x33, 0x33, 0, 0, 0, 1] => joins_v6(seen),
+            _ => is_solicited && joins_v6(seen),
         }
     }
 
@@ -336,16 +340,22 @@ impl Tree<'_> {
     }
 
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        let mut headed = headed;
+        // The main table stays when its routes are gone.
+        let main = Some((libc::AF_INET as u8, libc::RT_TABLE_MAIN.into()));
+        let mut has_table = false;
+        state::each_message(self.net, |message| {
+            has_table = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET)
+                || state::table_of(message) == main;
+            !has_table
+        })?;
+        if has_table && !headed {
+            text.put(ROUTE.as_bytes());
+            // The tabulators count as one column each.
+            spaces(text, ROUTE_WIDTH - ROUTE.len());
+            text.put(b"\n");
+        }
         state::each_message(self.net, |message| {
             if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
-                if !headed {
-                    text.put(ROUTE.as_bytes());
-                    // The tabulators count as one column each.
-                    spaces(text, ROUTE_WIDTH - ROUTE.len());
-                    text.put(b"\n");
-                    headed = true;
-                }
                 let _ = self.route_line(message, text);
             }
             true

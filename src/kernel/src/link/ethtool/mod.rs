@@ -152,7 +152,7 @@ pub(crate) fn set_offload(interface: &InterfaceState, flags: u32) {
 
 /// Returns the features that are on (`netdev_fix_features` of what is wanted and what the program
 /// can take).
-fn active(interface: &InterfaceState) -> u64 {
+pub fn active(interface: &InterfaceState) -> u64 {
     let wanted = interface.features.load(Relaxed);
     let mut on = wanted & (interface.program_features.load(Relaxed) | !OF_PROGRAM);
     if on & HW_CSUM == 0 {

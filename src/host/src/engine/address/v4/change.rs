@@ -125,7 +125,7 @@ pub(super) fn is_gone(
     delete_routes(world, address, primary, dead);
     if world.address_places(address.index, true).is_empty() {
         routes::link_is_down(world, address.index, routes::Down::Addresses);
-        neighbour::inet_is_gone(world, address.index);
+        neighbour::family_is_down(world, address.index, true);
     }
 }
 
