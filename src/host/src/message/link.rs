@@ -4,8 +4,8 @@
 
 use super::conf;
 use memtun_abi::uapi::*;
-use memtun_stack::link::oper;
 use memtun_stack::address::Head;
+use memtun_stack::link::oper;
 use memtun_stack::wire::{Writer, NESTED};
 use memtun_stack::{Link, State};
 

@@ -49,6 +49,12 @@ hooks! {
         if is_netlink(fd) {
             if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
         }
+        if let Some(before) = sockios::before_bind(fd, name, length) {
+            let free = match before { Ok(free) => free, Err(answer) => return answer };
+            let answer = real!(bind(fd, name, length));
+            sockios::after_bind(fd, free);
+            return answer;
+        }
         real!(bind(fd, name, length))
     }
     fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect {

@@ -443,7 +443,9 @@ impl Tree<'_> {
                 _ => 0,
             };
             // The state tells the flags, the machine's kernel does not.
-            let mut flags = line.flags.unwrap_or_else(|| line.likely_flags(gateway != 0));
+            let mut flags = line
+                .flags
+                .unwrap_or_else(|| line.likely_flags(gateway != 0));
             if gateway != 0 {
                 flags |= RTF_GATEWAY;
             }

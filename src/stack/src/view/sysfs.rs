@@ -2,11 +2,11 @@
 //! drivers/base/power/sysfs.c).
 #![forbid(unsafe_code)]
 
-use crate::link::oper;
 use super::links::Seen;
 use super::place::component;
 use super::text::{say, Text};
 use super::tree::{Sort, Tree};
+use crate::link::oper;
 use memtun_abi::Errno;
 
 const READ: u32 = 0o444;
