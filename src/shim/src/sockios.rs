@@ -115,7 +115,7 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-// The three functions that follow are `extern "C"`: they never unwind into the hook, which costs an
+// The four functions that follow are `extern "C"`: they never unwind into the hook, which costs an
 // ordinary option nothing then. `None` leaves the call to the host.
 
 /// setsockopt(2) with an option that may name an interface: carries the call out if it is about one
@@ -139,6 +139,21 @@ pub extern "C" fn set_option(
 #[inline(never)]
 pub extern "C" fn option_replaced(fd: c_int, level: c_int, number: c_int) {
     errno::keep(|| option(fd, level, number, |call| call.replaced().map(|()| true)));
+}
+
+/// Called when the host does not permit such an option.
+#[cold]
+#[inline(never)]
+pub extern "C" fn option_refused(
+    fd: c_int,
+    level: c_int,
+    number: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> Option<c_int> {
+    option(fd, level, number, |call| {
+        call.refused(value as usize, length as usize)
+    })
 }
 
 /// getsockopt(2) with such an option.

@@ -163,7 +163,8 @@ impl Extra {
         let limit = |kind| attributes.get(kind).and_then(|a| a.u32());
         let list = |kind| -> Vec<[u8; 6]> {
             let bytes = attributes.get(kind).map_or(&[][..], |a| a.value);
-            bytes.as_chunks().0.to_vec()
+            let six = bytes.chunks_exact(6).map(<[u8; 6]>::try_from);
+            six.flatten().collect()
         };
         Some(Extra {
             index: u32_at(body, 4)?,

@@ -195,6 +195,26 @@ impl<M: Memory> OptionCall<'_, M> {
         self.net.keep(self.inode, kept, None)
     }
 
+    /// Called when the kernel does not permit to set the option: a mark is kept in the net, where
+    /// its rules choose by it. Returns false when the kernel's answer holds.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the value cannot be read.
+    /// - EPERM where the net does not permit "net_admin".
+    /// - What locking the net or writing its files fails with.
+    pub fn refused(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        let mut mark = [0; 4];
+        if self.option.names != Designation::Mark || length < mark.len() {
+            return Ok(false);
+        }
+        self.memory.read(value, &mut mark)?;
+        self.net.permit_check(Permission::NetAdmin)?;
+        let _lock = self.net.lock()?;
+        let mark = Some(u32::from_ne_bytes(mark));
+        self.net.keep(self.inode, Kept::Mark, mark).map(|()| true)
+    }
+
     /// Carries out getsockopt(2) with room for the value at `value`; the length of the room stands
     /// at `length`. Returns false when the kernel has to be asked.
     ///
@@ -249,6 +269,7 @@ impl<M: Memory> OptionCall<'_, M> {
     /// Returns what is kept of the option; the groups of a socket are not.
     fn kept(&self) -> Option<Kept> {
         match (self.option.level, self.option.number) {
+            (libc::SOL_SOCKET, libc::SO_MARK) => Some(Kept::Mark),
             (libc::SOL_SOCKET, _) => Some(Kept::Device),
             (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => Some(Kept::Multicast),
             (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => Some(Kept::Multicast6),
@@ -292,6 +313,7 @@ impl<M: Memory> OptionCall<'_, M> {
                 }
             }
             Designation::Address(at) => self.by_address(word(at).map(Ipv4Addr::from)),
+            Designation::Mark => Ok(Named::Other),
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Kept {
     Unicast = 4,
     /// IPV6_UNICAST_IF: the index of the interface.
     Unicast6 = 5,
+    /// SO_MARK: the mark.
+    Mark = 6,
 }
 
 /// Number of places in the file. The oldest of those that fight for a place is forgotten.

@@ -310,15 +310,16 @@ impl Tree<'_> {
 }
 
 impl Tree<'_> {
-    /// Hands on the groups that programs have added to a link of the net's.
-    pub(crate) fn groups(&self, index: u32, run: &mut dyn FnMut(&[[u8; 6]])) {
+    /// Hands on each of the groups that programs have added to a link of the net's.
+    pub(crate) fn groups(&self, index: u32, run: &mut dyn FnMut(&[u8; 6])) {
         let _ = state::each_message(self.net, |message| {
             let Some((body, attributes)) = link(message) else {
                 return true;
             };
             let is_it = u32_at(body, 4) == Some(index);
             if let (true, Some(groups)) = (is_it, attributes.get(GROUPS)) {
-                run(groups.value.as_chunks().0);
+                let six = groups.value.chunks_exact(6).map(<&[u8; 6]>::try_from);
+                six.flatten().for_each(&mut *run);
             }
             !is_it
         });

@@ -171,8 +171,8 @@ impl Tree<'_> {
             // What a program has added counts once, whoever has it beside.
             let mut line = |address: [u8; 6], added: bool| {
                 let (mut users, mut programs) = (1, u8::from(added));
-                self.groups(seen.index, &mut |groups| {
-                    if !added && groups.contains(&address) {
+                self.groups(seen.index, &mut |group| {
+                    if !added && *group == address {
                         (users, programs) = (2, 1);
                     }
                 });
@@ -193,9 +193,10 @@ impl Tree<'_> {
                     line([0x33, 0x33, 0xff, low[0], low[1], low[2]], false);
                 });
             }
-            self.groups(seen.index, &mut |groups| {
-                let own = groups.iter().filter(|group| !self.is_of_ip(seen, group));
-                own.for_each(|group| line(*group, true));
+            self.groups(seen.index, &mut |group| {
+                if !self.is_of_ip(seen, group) {
+                    line(*group, true);
+                }
             });
             true
         });
