@@ -65,6 +65,13 @@ pub struct Answered {
     pub packets: Vec<u8>,
 }
 
+/// Does this message say that the main table of IPv4 was made?
+pub(crate) fn is_main_table_of_v4(message: &Message<'_>) -> bool {
+    message.kind == TABLE
+        && u32_at(message.body, 0) == Some(libc::AF_INET as u32)
+        && u32_at(message.body, 4) == Some(libc::RT_TABLE_MAIN.into())
+}
+
 /// Number of answers that are kept.
 pub const ANSWERS: usize = 32;
 

@@ -43,7 +43,11 @@ hooks! {
                 return fd;
             }
         }
-        real!(socket(domain, kind, protocol))
+        let fd = real!(socket(domain, kind, protocol));
+        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_GENERIC && fd >= 0 {
+            netlink::watch_generic(fd);
+        }
+        fd
     }
     fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
         if is_netlink(fd) {

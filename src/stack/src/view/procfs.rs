@@ -338,7 +338,9 @@ impl Tree<'_> {
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
         let mut headed = headed;
         state::each_message(self.net, |message| {
-            if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
+            let is_route = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET);
+            // A table that was made stays, and with it the heading.
+            if is_route || state::is_main_table_of_v4(message) {
                 if !headed {
                     text.put(ROUTE.as_bytes());
                     // The tabulators count as one column each.
@@ -346,7 +348,9 @@ impl Tree<'_> {
                     text.put(b"\n");
                     headed = true;
                 }
-                let _ = self.route_line(message, text);
+                if is_route {
+                    let _ = self.route_line(message, text);
+                }
             }
             true
         })
