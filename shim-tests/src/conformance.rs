@@ -17,7 +17,7 @@ use crate::watchdog::Finished;
 macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
-            arp_ioctl ethtool_ioctl ifaddrs in6_ioctl link_ioctl net_admin_host routes_ioctl
+            sending
         }
     };
 }

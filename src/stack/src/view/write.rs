@@ -4,11 +4,13 @@
 
 use super::links::Seen;
 use super::node::{File, FileKind, Of};
+use super::place::Settings;
 use super::sysctl;
 use super::sysfs::Inner;
 use super::tree::Tree;
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
+use memtun_kernel::policy::{Permission, Policy};
 
 /// Longest description of a link in bytes (IFALIASZ less the NUL).
 const LONGEST_ALIAS: usize = 255;
@@ -30,8 +32,17 @@ impl Tree<'_> {
     /// # Errors
     ///
     /// What write(2) fails with: EINVAL for what is no value, EPERM for what only an administrator
-    /// of the machine may set, EOPNOTSUPP for what a tun device has not.
+    /// of the machine may set or where the net does not permit "net_admin", EOPNOTSUPP for what a
+    /// tun device has not.
     pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
+        let is_privileged = match &file.kind {
+            FileKind::Setting(Settings::Conf4, _, entry) => entry.name == "forwarding",
+            FileKind::Attribute(_, Inner::Top, name) => *name != "uevent",
+            _ => false,
+        };
+        if is_privileged {
+            self.net.permit_check(Permission::NetAdmin)?;
+        }
         match &file.kind {
             FileKind::Setting(settings, of, entry) => {
                 let accepted = sysctl::parse(entry.kind, bytes)?;
