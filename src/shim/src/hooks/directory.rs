@@ -104,6 +104,23 @@ pub fn shown_here(found: *mut c_char) -> bool {
     is_moved
 }
 
+/// Takes a watch back that was made just now, and the event that tells of its end, if there is no
+/// other.
+#[cold]
+fn unwatch(watch: c_int, number: c_int) {
+    const IGNORED: usize = size_of::<libc::inotify_event>();
+    let mut waiting: c_int = 0;
+    let mut event = [0; IGNORED];
+    // SAFETY: the descriptor is the caller's, and both calls write into memory of this function.
+    unsafe {
+        libc::inotify_rm_watch(watch, number);
+        libc::ioctl(watch, libc::FIONREAD, &raw mut waiting);
+    }
+    if waiting as usize == IGNORED {
+        let _ = memtun_sys::read(watch, &mut event);
+    }
+}
+
 type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
 type Compare = Option<unsafe extern "C" fn(*mut *const c_void, *mut *const c_void) -> c_int>;
 
@@ -154,8 +171,18 @@ hooks! {
         directory(route::afterwards(dir, path), dir, path, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
     }
     fn inotify_add_watch(watch: c_int, path: *const c_char, mask: u32) -> c_int => my_inotify_add_watch {
-        // The kernel finds out whether the path is readable, as it does for stat(2). Where it watches
-        // a directory of the machine's now, nothing happens there.
+        if view::is_filled() {
+            let missing = |answer| answer < 0 && missing(HERE, path);
+            return match route::before(HERE, path) {
+                Route::View => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
+                _ => match real!(inotify_add_watch(watch, path, mask)) {
+                    answer if missing(answer) => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
+                    answer => answer,
+                },
+            };
+        }
+        // The kernel finds out whether the path is readable, as it does for stat(2). What it watches
+        // now for a path of the view it watches no more.
         let before = errno::get();
         let answer = real!(inotify_add_watch(watch, path, mask));
         let failed = errno::get();
@@ -170,7 +197,12 @@ hooks! {
                 errno::set(failed);
                 answer
             }
-            false => real!(inotify_add_watch(watch, there, mask)),
+            false => {
+                if answer >= 0 {
+                    unwatch(watch, answer);
+                }
+                real!(inotify_add_watch(watch, there, mask))
+            }
         })
     }
 }

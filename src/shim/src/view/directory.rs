@@ -14,16 +14,19 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Is the working directory in /sys, in /proc, or one that stands for such a one? Nobody has looked
 /// where it is before it matters.
-static WORKS_THERE: AtomicU8 = AtomicU8::new(UNKNOWN);
-const UNKNOWN: u8 = 0;
-const ELSEWHERE: u8 = 1;
-const THERE: u8 = 2;
+static WORKS_THERE: AtomicU8 = AtomicU8::new(FIRST);
+/// It is the one that the program began in, and nobody has looked yet.
+const FIRST: u8 = 0;
+/// It was changed since somebody looked.
+const CHANGED: u8 = 1;
+const ELSEWHERE: u8 = 2;
+const THERE: u8 = 3;
 
 /// May a relative path lead into the view?
 #[inline]
 pub fn works_there() -> bool {
     match WORKS_THERE.load(Relaxed) {
-        UNKNOWN => working_directory(),
+        FIRST | CHANGED => working_directory(),
         known => known == THERE,
     }
 }
@@ -35,14 +38,13 @@ fn working_directory() -> bool {
     let there = asking::is_there()
         && sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
             .is_ok_and(|path| is_there(path) || is_stand_in(path));
-    note(if there { THERE } else { ELSEWHERE });
-    there
-}
-
-fn note(known: u8) {
-    if WORKS_THERE.load(Relaxed) != known && process::owns_memory() {
+    let known = if there { THERE } else { ELSEWHERE };
+    // A child that shares its parent's memory may be in another directory, but not in the first.
+    let first = WORKS_THERE.compare_exchange(FIRST, known, Relaxed, Relaxed);
+    if first.is_err() && process::owns_memory() {
         WORKS_THERE.store(known, Relaxed);
     }
+    there
 }
 
 /// Is this path one in /sys or /proc?
@@ -58,10 +60,10 @@ fn is_stand_in(path: &[u8]) -> bool {
     path.windows(14).any(|w| w == b"/.memtun-view/")
 }
 
-/// Called after the working directory was changed. A child that shares its parent's memory knows
-/// nothing of its own that it could keep there.
+/// Called after the working directory was changed, by this process or by a child that shares its
+/// memory.
 pub fn entered() {
-    note(UNKNOWN);
+    WORKS_THERE.store(CHANGED, Relaxed);
 }
 
 /// Makes the directory in the net that stands for one of the view, with the entries that it has

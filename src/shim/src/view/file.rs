@@ -147,6 +147,9 @@ fn open_file(
         true => tree.read(file, &mut |part| write_all(memory.raw(), part)),
         false => Ok(()),
     };
+    if way == libc::O_RDWR {
+        sys::forget_write(memory.raw())?;
+    }
     let made = if made.is_ok() { mark::MADE } else { 0 };
     // Opened by its name, the kernel keeps to the way in which it may be used.
     let opened = again(memory.raw(), flags & HOW | flags & libc::O_PATH);
@@ -179,6 +182,24 @@ fn again(fd: c_int, flags: c_int) -> Result<Fd, Errno> {
     let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;
     link.push_number(fd as u64)?;
     sys::open(link.cstr(), flags, 0)
+}
+
+/// Says how many of the bytes that a descriptor's memory file holds are the text that the file of
+/// the view at `path` has now; 0 when it does not begin with it.
+pub fn length_of_text(path: &PathBuf, held: &[u8]) -> usize {
+    let mut length = Some(0);
+    let tree = names::tree();
+    let read = tree.as_ref().and_then(|tree| {
+        let file = file_at(tree, path).ok()?;
+        let made = tree.read(&file, &mut |part| {
+            length = length
+                .filter(|at| held[*at..].starts_with(part))
+                .map(|at| at + part.len());
+            Ok(())
+        });
+        made.ok()
+    });
+    read.and(length).unwrap_or(0)
 }
 
 /// Reads what the memory file behind a descriptor holds into `room`, as much as fits.
@@ -259,6 +280,9 @@ pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
             let memory = again(fd, libc::O_RDWR | libc::O_CLOEXEC)?;
             sys::empty(memory.raw())?;
             tree.read(&file, &mut |part| write_all(memory.raw(), part))?;
+            if marks & mark::WRITES != 0 {
+                sys::forget_write(memory.raw())?;
+            }
             Ok(None)
         })
     });
