@@ -1,7 +1,6 @@
 //! The files of /sys and /proc in which links stand: those of the machine's links, which are shown
 //! as the net has them and never written, and those of the net's, by every way that leads to them.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,13 +13,11 @@ use shim_tests::watchdog;
 /// Runs a script as root of a namespace of its own. It is `None` where there are no namespaces.
 fn in_namespace(script: &str, more: &[(&str, &str)]) -> Option<String> {
     let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
-    let library = dir.path().join("libmemtun.so");
-    fs::copy(&build::shim().library, &library).expect("a copy of the library");
     let mut command = Command::new("unshare");
     command
         .args(["-Urnm", "bash", "-c", script])
         .env("LC_ALL", "C")
-        .env("LIBRARY", &library)
+        .env("LIBRARY", &build::shim().library)
         .env("NET", dir.path().join("net"))
         .env("MEMTUN_LINK", "down")
         .env("MEMTUN_LOG", "off")

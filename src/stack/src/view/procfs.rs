@@ -313,7 +313,13 @@ impl Tree<'_> {
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
         let mut headed = headed;
         state::each_message(self.net, |message| {
-            if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
+            let is_route = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET);
+            // The main table is made with the local one, and stays when its routes are gone.
+            let is_table = state::table_of(message).is_some_and(|(family, table)| {
+                let made = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL].map(u32::from);
+                i32::from(family) == libc::AF_INET && made.contains(&table)
+            });
+            if is_route || is_table {
                 if !headed {
                     text.put(ROUTE.as_bytes());
                     // The tabulators count as one column each.
@@ -321,7 +327,9 @@ impl Tree<'_> {
                     text.put(b"\n");
                     headed = true;
                 }
-                let _ = self.route_line(message, text);
+                if is_route {
+                    let _ = self.route_line(message, text);
+                }
             }
             true
         })
