@@ -181,8 +181,8 @@ hooks! {
                 },
             };
         }
-        // The kernel finds out whether the path is readable, as it does for stat(2). What it watches
-        // now for a path of the view it watches no more.
+        // The kernel finds out whether the path is readable, as it does for stat(2). What it
+        // watches now for a path of the view is then given up.
         let before = errno::get();
         let answer = real!(inotify_add_watch(watch, path, mask));
         let failed = errno::get();
