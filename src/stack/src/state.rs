@@ -320,6 +320,16 @@ pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
         .flatten()
 }
 
+/// Reads a table of routes that there is, its family and its number, out of a message of the
+/// state's file; None for any other message.
+pub fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
+    if message.kind != TABLE {
+        return None;
+    }
+    let family = u8::try_from(u32_at(message.body, 0)?).ok()?;
+    Some((family, u32_at(message.body, 4)?))
+}
+
 /// Has the net a host: something that [`State::load`] would read? This costs one load.
 #[inline]
 pub fn is_there(net: &NetDir) -> bool {

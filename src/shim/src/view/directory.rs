@@ -1,6 +1,7 @@
 //! Directories of the view: real ones in the net that have the same entries.
 #![forbid(unsafe_code)]
 
+use crate::asking;
 use crate::table::{self, mark};
 use crate::{net, process};
 use libc::c_int;
@@ -8,29 +9,45 @@ use memtun_abi::Errno;
 use memtun_stack::view::{Directory, Node, Sort, Tree};
 use memtun_sys::{self as sys, PathBuf};
 use std::os::fd::AsFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Is the working directory in /sys, in /proc, or one that stands for such a one?
-static WORKS_THERE: AtomicBool = AtomicBool::new(false);
+/// Is the working directory in /sys, in /proc, or one that stands for such a one? Nobody has looked
+/// where it is before it matters.
+static WORKS_THERE: AtomicU8 = AtomicU8::new(FIRST);
+/// It is the one that the program began in, and nobody has looked yet.
+const FIRST: u8 = 0;
+/// It was changed since somebody looked.
+const CHANGED: u8 = 1;
+const ELSEWHERE: u8 = 2;
+const THERE: u8 = 3;
 
 /// May a relative path lead into the view?
 #[inline]
 pub fn works_there() -> bool {
-    WORKS_THERE.load(Relaxed)
-}
-
-/// Looks where the working directory is. It is called in the constructor, and when it may have
-/// come there or left.
-pub fn working_directory() {
-    let mut room = [0; 1024];
-    let there = sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
-        .is_ok_and(|path| is_there(path) || is_stand_in(path));
-    if WORKS_THERE.load(Relaxed) != there && process::owns_memory() {
-        WORKS_THERE.store(there, Relaxed);
+    match WORKS_THERE.load(Relaxed) {
+        FIRST | CHANGED => working_directory(),
+        known => known == THERE,
     }
 }
 
+/// Looks where the working directory is.
+#[cold]
+fn working_directory() -> bool {
+    let mut room = [0; 1024];
+    let there = asking::is_there()
+        && sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
+            .is_ok_and(|path| is_there(path) || is_stand_in(path));
+    let known = if there { THERE } else { ELSEWHERE };
+    // A child that shares its parent's memory may be in another directory, but not in the first.
+    let first = WORKS_THERE.compare_exchange(FIRST, known, Relaxed, Relaxed);
+    if first.is_err() && process::owns_memory() {
+        WORKS_THERE.store(known, Relaxed);
+    }
+    there
+}
+
+/// Is this path one in /sys or /proc?
 fn is_there(path: &[u8]) -> bool {
     [&b"/sys"[..], b"/proc"].iter().any(|root| {
         path.strip_prefix(*root)
@@ -43,22 +60,10 @@ fn is_stand_in(path: &[u8]) -> bool {
     path.windows(14).any(|w| w == b"/.memtun-view/")
 }
 
-/// Called after the working directory was changed to this path, which the program gave.
-pub fn moved(path: &[u8]) {
-    let may_be = is_there(path)
-        || works_there()
-        || path.windows(2).any(|w| w == b"..")
-        || matches!(path, [b'/', b'/' | b'.', ..]);
-    if may_be {
-        working_directory();
-    }
-}
-
-/// Called after the working directory was changed to this descriptor's.
-pub fn entered(fd: c_int) {
-    if works_there() || table::any_marked() && table::marks(fd).is_some() {
-        working_directory();
-    }
+/// Called after the working directory was changed, by this process or by a child that shares its
+/// memory.
+pub fn entered() {
+    WORKS_THERE.store(CHANGED, Relaxed);
 }
 
 /// Makes the directory in the net that stands for one of the view, with the entries that it has

@@ -8,6 +8,7 @@ use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
+use memtun_sys::{self as sys, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Longest link-layer address that is kept, in bytes (MAX_ADDR_LEN).
@@ -193,6 +194,15 @@ fn link<'m>(message: &Message<'m>) -> Option<(&'m [u8], Attributes<'m>)> {
     Some((body, Attributes::behind(body, HEADER)))
 }
 
+/// What was changed in the net on a link of the machine's.
+pub(crate) struct Overlay {
+    pub(crate) index: u32,
+    pub(crate) flags: u32,
+    pub(crate) mtu: u32,
+    pub(crate) txqueuelen: u32,
+    pub(crate) group: u32,
+}
+
 /// Says to whom a name belongs.
 #[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -286,6 +296,34 @@ impl Tree<'_> {
             }
             more = more && count == BATCH;
         }
+    }
+
+    /// Returns what was changed in the net on a link of the machine's, as far as a file of /sys
+    /// shows it; None where nothing was.
+    pub(crate) fn overlay(&self, name: &Name) -> Option<Overlay> {
+        let parts = [super::place::CLASS, b"/", name.as_bytes(), b"/ifindex"];
+        let path = PathBuf::concat(&parts).ok()?;
+        let file = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+        let mut room = [0; 16];
+        let n = sys::read(file.raw(), &mut room).ok()?;
+        let index = std::str::from_utf8(room[..n].trim_ascii()).ok()?;
+        let index: u32 = index.parse().ok()?;
+        let mut found = None;
+        let _ = state::each_message(self.net, |message| {
+            let own = link(message).filter(|(body, _)| u32_at(body, 4) == Some(index));
+            found = own.and_then(|(body, attributes)| {
+                let number = |kind| attributes.get(kind)?.u32();
+                Some(Overlay {
+                    index,
+                    flags: u32_at(body, 8)?,
+                    mtu: number(libc::IFLA_MTU)?,
+                    txqueuelen: number(libc::IFLA_TXQLEN)?,
+                    group: number(libc::IFLA_GROUP)?,
+                })
+            });
+            found.is_none()
+        });
+        found
     }
 
     /// Hands on the description of a link of the net's (IFLA_IFALIAS), if it has one.

@@ -340,12 +340,13 @@ impl Tree<'_> {
     }
 
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        // The main table stays when its routes are gone.
-        let main = Some((libc::AF_INET as u8, libc::RT_TABLE_MAIN.into()));
+        // The main table is made with the local one, and stays when its routes are gone.
+        let made = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL]
+            .map(|table| Some((libc::AF_INET as u8, table.into())));
         let mut has_table = false;
         state::each_message(self.net, |message| {
             has_table = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET)
-                || state::table_of(message) == main;
+                || made.contains(&state::table_of(message));
             !has_table
         })?;
         if has_table && !headed {

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::links::Seen;
-use super::place::component;
+use super::place::{self, component};
 use super::text::{say, Text};
 use super::tree::{Sort, Tree};
+use super::wide::copy;
 use crate::link::oper;
-use memtun_abi::Errno;
+use memtun_abi::{Errno, Name};
+use memtun_sys::PathBuf;
 
 const READ: u32 = 0o444;
 const BOTH: u32 = 0o644;
@@ -92,6 +94,17 @@ const STATISTICS: &[(&str, u32)] = &[
     ("tx_heartbeat_errors", READ),
     ("tx_packets", READ),
     ("tx_window_errors", READ),
+];
+
+/// The files of a link of the machine's that look different when it was changed in a net.
+pub(super) const ON_CARDS: &[&[u8]] = &[
+    b"carrier",
+    b"flags",
+    b"ifalias",
+    b"mtu",
+    b"netdev_group",
+    b"operstate",
+    b"tx_queue_len",
 ];
 
 /// The target of the link `subsystem`.
@@ -290,6 +303,50 @@ impl Tree<'_> {
                 };
                 say!(text, "{value}\n");
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the text of a file in the directory of a link of the machine's.
+    ///
+    /// # Errors
+    ///
+    /// What reading the machine's fails with.
+    pub(super) fn on_card(
+        &self,
+        name: &Name,
+        file: &[u8],
+        text: &mut Text<'_>,
+    ) -> Result<(), Errno> {
+        /// The flags that stand in the file, without those that follow from other things.
+        const KEPT: u32 = 0xffff & !(libc::IFF_RUNNING as u32);
+        let parts = [place::CLASS, b"/", name.as_bytes(), b"/", file];
+        let machines = || PathBuf::concat(&parts);
+        let Some(overlay) = ON_CARDS
+            .contains(&file)
+            .then(|| self.overlay(name))
+            .flatten()
+        else {
+            return copy(machines()?, text);
+        };
+        let is_up = overlay.flags & libc::IFF_UP as u32 != 0;
+        match file {
+            b"mtu" => say!(text, "{}\n", overlay.mtu),
+            b"flags" => say!(text, "{:#x}\n", overlay.flags & KEPT),
+            b"tx_queue_len" => say!(text, "{}\n", overlay.txqueuelen),
+            b"netdev_group" => say!(text, "{}\n", overlay.group as i32),
+            b"ifalias" => {
+                return self.alias(overlay.index, |alias| {
+                    if !alias.is_empty() {
+                        text.put(alias);
+                        text.put(b"\n");
+                    }
+                    Ok(())
+                })
+            }
+            b"operstate" if !is_up => text.put(b"down\n"),
+            b"carrier" if !is_up => return Err(Errno(libc::EINVAL)),
+            _ => return copy(machines()?, text),
         }
         Ok(())
     }
