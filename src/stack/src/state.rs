@@ -40,6 +40,12 @@ pub struct Sysctl {
     pub value: Vec<u8>,
 }
 
+/// Length in bytes of a [`Seal`].
+pub const SEAL: usize = 16;
+
+/// The secret of a program's netlink socket, without which the socket takes no datagram.
+pub type Seal = [u8; SEAL];
+
 /// A netlink socket of a program that wants to be told of changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -49,6 +55,8 @@ pub struct Listener {
     pub inode: u64,
     /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
     pub groups: u64,
+    /// What stands behind each datagram that the socket takes.
+    pub seal: Seal,
 }
 
 /// Something of the machine's that the net hides, because a program of the net has deleted it:
@@ -153,6 +161,7 @@ impl State {
             let mut bytes = listener.port.to_ne_bytes().to_vec();
             bytes.extend(listener.inode.to_ne_bytes());
             bytes.extend(listener.groups.to_ne_bytes());
+            bytes.extend(listener.seal);
             to.message(LISTENER, 0, 0, 0).raw(&bytes);
         }
         for hidden in &self.hidden {
@@ -211,6 +220,7 @@ impl State {
                     port: u32_at(body, 0)?,
                     inode: word(4)?,
                     groups: word(12)?,
+                    seal: body.get(20..20 + SEAL)?.try_into().ok()?,
                 });
             }
             TABLE => {
