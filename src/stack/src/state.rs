@@ -321,12 +321,16 @@ fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Resu
     let mut at = 0;
     loop {
         match sys::pread(file.raw(), room, at)? {
+            _ if at > MOST as u64 => return Err(Errno(libc::EUCLEAN)),
             0 => return Ok(true),
             n => each(&room[..n]),
         }
         at += room.len() as u64;
     }
 }
+
+/// Largest size in bytes of the file: more is not read, whoever has written it.
+const MOST: i64 = 256 << 20;
 
 /// Opens the file of the state. None means that there is none yet.
 fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
@@ -338,6 +342,9 @@ fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
             return Ok(None);
         }
         match net.open_stack(epoch) {
+            Ok(file) if sys::fstat(file.raw())?.st_size > MOST => {
+                return Err(Errno(libc::EUCLEAN));
+            }
             Ok(file) => return Ok(Some(file)),
             // Another host process has taken over and removed the file of the one before.
             Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
@@ -371,6 +378,9 @@ pub fn each_message(
         let n = sys::pread(file.raw(), &mut room, at)?;
         if n == 0 {
             return Ok(true);
+        }
+        if at > MOST as u64 {
+            return Err(Errno(libc::EUCLEAN));
         }
         let mut used = 0;
         for message in Messages(&room[..n]) {

@@ -149,7 +149,7 @@ impl Queue {
     }
 }
 
-/// Sends a datagram with the seal of the socket to the socket itself. Returns false when that fails.
+/// Sends a datagram with the socket's seal to the socket itself. Returns false when that fails.
 fn send(fd: i32, port: u32, seal: &Option<Seal>, datagram: &[u8]) -> bool {
     let seal = seal.as_ref().map_or::<&[u8], _>(&[], |seal| seal);
     let parts = [datagram, seal];

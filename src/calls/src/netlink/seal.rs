@@ -251,3 +251,158 @@ fn join(seal: &Seal, given: &[u8], room: &mut [u8]) -> Option<usize> {
     }
     Some(to.count * SIZE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    const LD_H_ABS: u16 = 0x28;
+
+    fn socket() -> (sys::Fd, u32) {
+        let socket =
+            sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK).expect("socket");
+        set(socket.raw()).expect("a seal");
+        let port = super::super::port(socket.raw()).expect("port");
+        (socket, port)
+    }
+
+    fn program(code: &[(u16, u8, u8, u32)]) -> Vec<u8> {
+        let mut room = vec![0; code.len() * SIZE];
+        let mut to = Code {
+            room: &mut room,
+            count: 0,
+        };
+        for (code, jt, jf, k) in code {
+            to.push(*code, *jt, *jf, *k).expect("room");
+        }
+        room
+    }
+
+    fn attached(fd: i32, code: &[(u16, u8, u8, u32)]) -> Result<(), Errno> {
+        attach(fd, code.len(), |room| {
+            room.copy_from_slice(&program(code));
+            Ok(())
+        })
+    }
+
+    /// Sends a datagram with the seal and returns what is received of it.
+    fn through(to: &(sys::Fd, u32), datagram: &[u8]) -> Option<Vec<u8>> {
+        let seal = of(to.0.raw()).expect("the seal");
+        sys::send_netlink(to.0.raw(), to.1, &[datagram, &seal]).expect("sent");
+        let mut room = vec![0; 70_000];
+        let n = sys::receive(to.0.as_fd(), &mut room, 0).ok()?;
+        Some(room[..n].to_vec())
+    }
+
+    #[test]
+    fn what_has_no_seal_is_not_queued() {
+        let it = socket();
+        let (other, _) = socket();
+        let theirs = of(other.raw()).expect("a seal");
+        assert_ne!(Some(theirs), of(it.0.raw()));
+        for length in [1, 15, 16, 17, 40, 60_000] {
+            let datagram = vec![7; length];
+            for sender in [&it.0, &other] {
+                sys::send_netlink(sender.raw(), it.1, &[&datagram]).expect("sent");
+                sys::send_netlink(sender.raw(), it.1, &[&datagram, &theirs]).expect("sent");
+            }
+            let got = sys::receive(it.0.as_fd(), &mut [0; 64], 0);
+            assert_eq!(got, Err(Errno(libc::EAGAIN)), "{length}");
+            assert_eq!(through(&it, &datagram), Some(datagram));
+        }
+    }
+
+    #[test]
+    fn the_filter_of_the_program_sees_no_seal() {
+        let it = socket();
+        let fd = it.0.raw();
+        assert!(!has_program(fd));
+        assert_eq!(detach(fd), Err(Errno(libc::ENOENT)));
+        let long = [5; 100];
+        // What is shorter, and the whole of it.
+        for (k, length) in [(1, 1), (20, 20), (100, 100), (101, 100), (u32::MAX, 100)] {
+            attached(fd, &[(RET_K, 0, 0, k)]).expect("taken");
+            assert!(has_program(fd));
+            assert_eq!(through(&it, &long).expect("passed").len(), length);
+            let by_a = [(LD_IMM, 0, 0, k), (RET_A, 0, 0, 0)];
+            attached(fd, &by_a).expect("taken");
+            assert_eq!(through(&it, &long).expect("passed").len(), length);
+        }
+        attached(fd, &[(RET_K, 0, 0, 0)]).expect("taken");
+        assert_eq!(through(&it, &long), None);
+        attached(fd, &[(RET_A, 0, 0, 0)]).expect("taken");
+        assert_eq!(
+            through(&it, &long),
+            None,
+            "the registers are 0 at the begin"
+        );
+        attached(fd, &[(TXA, 0, 0, 0), (RET_A, 0, 0, 0)]).expect("taken");
+        assert_eq!(through(&it, &long), None);
+        // The length, by both registers and past a jump.
+        let by_length = [
+            (LD_LEN, 0, 0, 0),
+            (JEQ_K, 0, 2, 100),
+            (LDX_LEN, 0, 0, 0),
+            (RET_K, 0, 0, 10),
+            (LDX_LEN, 0, 0, 0),
+            (TXA, 0, 0, 0),
+            (SUB_K, 0, 0, 1),
+            (RET_A, 0, 0, 0),
+        ];
+        attached(fd, &by_length).expect("taken");
+        assert_eq!(through(&it, &long).expect("passed").len(), 10);
+        assert_eq!(through(&it, &long[..40]).expect("passed").len(), 39);
+        // By the type of the message, as zebra does.
+        let by_type = [
+            (LD_H_ABS, 0, 0, 4),
+            (JEQ_K, 0, 1, 0x0505),
+            (RET_K, 0, 0, 0),
+            (RET_K, 0, 0, 0xffff),
+        ];
+        attached(fd, &by_type).expect("taken");
+        assert_eq!(through(&it, &long), None);
+        assert_eq!(through(&it, &[6; 40]), Some(vec![6; 40]));
+        // What others send does not pass, whatever the filter says.
+        attached(fd, &[(RET_K, 0, 0, u32::MAX)]).expect("taken");
+        sys::send_netlink(fd, it.1, &[&long]).expect("sent");
+        let got = sys::receive(it.0.as_fd(), &mut [0; 64], 0);
+        assert_eq!(got, Err(Errno(libc::EAGAIN)));
+        assert_eq!(detach(fd), Ok(()));
+        assert_eq!(detach(fd), Err(Errno(libc::ENOENT)));
+        assert_eq!(through(&it, &long), Some(long.to_vec()));
+    }
+
+    #[test]
+    fn cells_that_the_program_uses_are_left_to_it() {
+        let it = socket();
+        let mut code = vec![(LD_IMM, 0, 0, 33)];
+        // All but one.
+        code.extend((1..CELLS).map(|cell| (ST, 0, 0, cell)));
+        code.extend([(LD_IMM, 0, 0, 0), (LD_MEM, 0, 0, 15), (RET_A, 0, 0, 0)]);
+        attached(it.0.raw(), &code).expect("taken");
+        assert_eq!(through(&it, &[5; 100]).expect("passed").len(), 33);
+        code.insert(1, (ST, 0, 0, 0));
+        assert_eq!(attached(it.0.raw(), &code), Err(EINVAL));
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_take_is_refused() {
+        let it = socket();
+        let fd = it.0.raw();
+        for code in [
+            &[][..],
+            &[(LD_IMM, 0, 0, 1)],
+            &[(JA, 0, 0, 1), (RET_K, 0, 0, 1)],
+            &[(JEQ_K, 5, 0, 1), (RET_K, 0, 0, 1)],
+            &[(0xffff, 0, 0, 1), (RET_K, 0, 0, 1)],
+            &[(LD_MEM, 0, 0, 3), (RET_A, 0, 0, 0)],
+        ] {
+            assert_eq!(attached(fd, code), Err(EINVAL), "{code:?}");
+        }
+        assert!(!has_program(fd));
+        let longest = vec![(RET_K, 0, 0, 0); MOST - BEFORE];
+        attached(fd, &longest).expect("taken");
+        assert!(of(fd).is_some(), "the seal is found in a long filter, too");
+    }
+}
