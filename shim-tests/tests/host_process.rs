@@ -1,6 +1,6 @@
 //! The host process of a net as programs meet it: it is started for them, and they, it, programs
-//! with tunnels and `memtun run` are killed and stopped at random moments. What was acknowledged stays, nothing is done
-//! twice, and nothing is left.
+//! with tunnels and `memtun run` are killed and stopped at random moments. What was acknowledged
+//! stays, nothing is done twice, and nothing is left.
 //!
 //! `MEMTUN_KILLS` says how many rounds there are (default 200), and `MEMTUN_KILLS_SEED` repeats the
 //! choices.

@@ -49,7 +49,7 @@ impl Teller {
                 .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
                 .filter(|event| event.except == 0 || event.except != listener.port)
                 .all(|event| {
-                    // Without the seal the kernel throws the event away (`memtun_calls::netlink::seal`).
+                    // Without the seal the kernel throws the event away.
                     let parts: [&[u8]; 2] = [&event.message, &listener.seal];
                     let sent = sys::send_netlink(self.0.raw(), listener.port, &parts);
                     sent != Err(Errno(libc::ECONNREFUSED))

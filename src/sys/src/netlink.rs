@@ -105,7 +105,7 @@ pub fn netlink_name(fd: i32) -> Result<NetlinkName, Errno> {
     check(unsafe { syscall(libc::SYS_getsockname, args) }).map(|_| NetlinkName::of_bytes(&name))
 }
 
-/// Sends a datagram that consists of these parts to a port of netlink, without waiting (sendmsg(2)).
+/// Sends a datagram of these parts to a port of netlink, without waiting (sendmsg(2)).
 ///
 /// # Errors
 ///
