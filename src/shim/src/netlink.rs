@@ -20,7 +20,7 @@ use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::asked;
 use memtun_calls::netlink::receive::Received;
-use memtun_calls::netlink::{mark, Netlink, Outcome, SOL_NETLINK};
+use memtun_calls::netlink::{mark, seal, Netlink, Outcome, SOL_NETLINK};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
@@ -34,7 +34,11 @@ pub extern "C" fn is_wanted() -> bool {
 /// false when that cannot be, and the descriptor is closed then.
 #[cold]
 pub extern "C" fn take(fd: c_int) -> bool {
-    let marked = errno::keep(|| mark::set(fd, 0).and_then(|()| table::enter_netlink(fd)));
+    let marked = errno::keep(|| {
+        seal::set(fd)?;
+        mark::set(fd, 0)?;
+        table::enter_netlink(fd)
+    });
     if marked.is_err() {
         // A sandbox forbids the mark, or the number cannot be tracked.
         // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.

@@ -54,6 +54,12 @@ pub struct Label {
     pub label: u32,
 }
 
+/// Length in bytes of a [`Seal`].
+pub const SEAL: usize = 16;
+
+/// The secret of a program's netlink socket, without which the socket takes no datagram.
+pub type Seal = [u8; SEAL];
+
 /// A netlink socket of a program that wants to be told of changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -63,6 +69,8 @@ pub struct Listener {
     pub inode: u64,
     /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
     pub groups: u64,
+    /// What stands behind each datagram that the socket takes.
+    pub seal: Seal,
 }
 
 /// Something of the machine's that the net hides, because a program of the net has deleted it:
@@ -180,6 +188,7 @@ impl State {
             let mut bytes = listener.port.to_ne_bytes().to_vec();
             bytes.extend(listener.inode.to_ne_bytes());
             bytes.extend(listener.groups.to_ne_bytes());
+            bytes.extend(listener.seal);
             to.message(LISTENER, 0, 0, 0).raw(&bytes);
         }
         for hidden in &self.hidden {
@@ -238,6 +247,7 @@ impl State {
                     port: u32_at(body, 0)?,
                     inode: word(4)?,
                     groups: word(12)?,
+                    seal: body.get(20..20 + SEAL)?.try_into().ok()?,
                 });
             }
             LABELS => {
@@ -304,7 +314,7 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
 }
 
 /// Returns the family and the number of a table of routes, if the message is about one.
-pub(crate) fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
+pub fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
     if message.kind != TABLE {
         return None;
     }
@@ -318,16 +328,6 @@ pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
     (message.kind == HIDDEN)
         .then(|| Messages(message.body).next())
         .flatten()
-}
-
-/// Reads a table of routes that there is, its family and its number, out of a message of the
-/// state's file; None for any other message.
-pub fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
-    if message.kind != TABLE {
-        return None;
-    }
-    let family = u8::try_from(u32_at(message.body, 0)?).ok()?;
-    Some((family, u32_at(message.body, 4)?))
 }
 
 /// Has the net a host: something that [`State::load`] would read? This costs one load.
@@ -366,12 +366,16 @@ fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Resu
     let mut at = 0;
     loop {
         match sys::pread(file.raw(), room, at)? {
+            _ if at > MOST as u64 => return Err(Errno(libc::EUCLEAN)),
             0 => return Ok(true),
             n => each(&room[..n]),
         }
         at += room.len() as u64;
     }
 }
+
+/// Largest size in bytes of the file: more is not read, whoever has written it.
+const MOST: i64 = 256 << 20;
 
 /// Opens the file of the state. None means that there is none yet.
 fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
@@ -383,6 +387,9 @@ fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
             return Ok(None);
         }
         match net.open_stack(epoch) {
+            Ok(file) if sys::fstat(file.raw())?.st_size > MOST => {
+                return Err(Errno(libc::EUCLEAN));
+            }
             Ok(file) => return Ok(Some(file)),
             // Another host process has taken over and removed the file of the one before.
             Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
@@ -416,6 +423,9 @@ pub fn each_message(
         let n = sys::pread(file.raw(), &mut room, at)?;
         if n == 0 {
             return Ok(true);
+        }
+        if at > MOST as u64 {
+            return Err(Errno(libc::EUCLEAN));
         }
         let mut used = 0;
         for message in Messages(&room[..n]) {

@@ -4,15 +4,15 @@ use super::{check, syscall, Fd};
 use crate::Errno;
 use std::ffi::CStr;
 
-/// Makes a symbolic link at `path` that leads to `target`.
+/// Makes a symbolic link at `path` in the directory `dir` that leads to `target`.
 ///
 /// # Errors
 ///
 /// What symlinkat(2) fails with, for example EEXIST.
-pub fn symlink(target: &CStr, path: &CStr) -> Result<(), Errno> {
+pub fn symlinkat(target: &CStr, dir: i32, path: &CStr) -> Result<(), Errno> {
     let args = [
         target.as_ptr() as usize,
-        libc::AT_FDCWD as isize as usize,
+        dir as isize as usize,
         path.as_ptr() as usize,
         0,
         0,

@@ -6,11 +6,12 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
-use super::mark;
 use super::SOL_NETLINK;
+use super::{mark, seal};
 use crate::host::{asked, question, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
+use memtun_stack::state::Seal;
 use memtun_stack::wire::{u16_at, u32_at, Message, Messages, HEADER};
 use memtun_sys::{self as sys, Fd, Room};
 
@@ -50,6 +51,7 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
     let mut queue = Queue {
         fd,
         port,
+        seal: seal::of(fd),
         had: request.had,
         count: 0,
         full: false,
@@ -130,6 +132,7 @@ fn options(fd: i32) -> u16 {
 struct Queue {
     fd: i32,
     port: u32,
+    seal: Option<Seal>,
     had: u32,
     /// Number of datagrams of the answer so far.
     count: u32,
@@ -143,11 +146,15 @@ impl Queue {
             return;
         }
         let is_new = self.count >= self.had;
-        if is_new && !(self.has_room(datagram.len()) && send(self.fd, self.port, datagram)) {
+        if is_new && !(self.has_room(datagram.len()) && self.send(datagram)) {
             self.full = true;
             return;
         }
         self.count += 1;
+    }
+
+    fn send(&self, datagram: &[u8]) -> bool {
+        send(self.fd, self.port, &self.seal, datagram)
     }
 
     /// Is there room for a datagram of this length, and behind it for the one that says how the
@@ -176,9 +183,9 @@ impl Queue {
         room[HEAD..length].copy_from_slice(request.bytes);
         // The receive looks for it from before it is there.
         mark::change(self.fd, mark::GOES_ON, 0);
-        let sent = send(self.fd, self.port, &room[..length])
+        let sent = self.send(&room[..length])
             || with_option(self.fd, libc::SO_RCVBUF, 64 << 10, || {
-                send(self.fd, self.port, &room[..length])
+                self.send(&room[..length])
             });
         if !sent {
             mark::change(self.fd, mark::LOST, mark::GOES_ON);
@@ -186,13 +193,15 @@ impl Queue {
     }
 }
 
-/// Sends a datagram to the socket itself. Returns false when that fails.
-fn send(fd: i32, port: u32, datagram: &[u8]) -> bool {
-    match sys::send_netlink(fd, port, datagram) {
+/// Sends a datagram with the socket's seal to the socket itself. Returns false when that fails.
+fn send(fd: i32, port: u32, seal: &Option<Seal>, datagram: &[u8]) -> bool {
+    let seal = seal.as_ref().map_or::<&[u8], _>(&[], |seal| seal);
+    let parts = [datagram, seal];
+    match sys::send_netlink(fd, port, &parts) {
         Ok(()) => true,
         // The program has made the buffer for what it sends small; answers are not limited by it.
         Err(Errno(libc::EMSGSIZE)) => with_option(fd, libc::SO_SNDBUF, 128 << 10, || {
-            sys::send_netlink(fd, port, datagram).is_ok()
+            sys::send_netlink(fd, port, &parts).is_ok()
         }),
         Err(_) => false,
     }
@@ -226,7 +235,7 @@ fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
             let _ = sys::set_int_option(socket.raw(), SOL_NETLINK, name, 1);
         }
     }
-    sys::send_netlink(socket.raw(), 0, request)?;
+    sys::send_netlink(socket.raw(), 0, &[request])?;
     let own = sys::netlink_name(socket.raw())?.port;
     let mut small = [0; SMALL];
     let mut large = None;
@@ -298,7 +307,7 @@ pub(super) fn go_on(host: &impl Host, fd: i32) {
         };
         if !is_going_on(&room, from.port, own) || !(HEAD..=SMALL).contains(&length) {
             // Another thread was faster, and this was a datagram for the program.
-            let _ = send(fd, own, &room[..length.min(SMALL)]);
+            let _ = send(fd, own, &seal::of(fd), &room[..length.min(SMALL)]);
             return;
         }
         let mut id = [0; 8];

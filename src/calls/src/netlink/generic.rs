@@ -37,7 +37,7 @@ pub(super) fn send(fd: i32, source: &impl Source) -> Result<Outcome, Errno> {
         None => Ok(Outcome::Kernel),
         Some(at) => {
             bytes[at] = b'-';
-            sys::send_netlink(fd, 0, bytes)?;
+            sys::send_netlink(fd, 0, &[bytes])?;
             Ok(Outcome::Done(length))
         }
     }

@@ -6,6 +6,7 @@ use crate::table::{self, mark};
 use crate::{net, process};
 use libc::c_int;
 use memtun_abi::Errno;
+use memtun_kernel::net::Inner;
 use memtun_stack::view::{Directory, Node, Sort, Tree};
 use memtun_sys::{self as sys, PathBuf};
 use std::os::fd::AsFd;
@@ -70,12 +71,17 @@ pub fn entered() {
 /// now. Returns its path.
 pub fn make(tree: &Tree<'_>, directory: &Directory, path: &[u8]) -> Result<PathBuf, Errno> {
     let net = net::existing().ok_or(Errno(libc::ENOENT))?;
-    let mut here = net.view_path()?;
-    make_one(&here)?;
+    let here = net.view_path()?;
+    make_open(tree, directory, path)?;
+    PathBuf::concat(&[here.bytes(), path])
+}
+
+/// Does the same as [`make`], and returns it open.
+fn make_open(tree: &Tree<'_>, directory: &Directory, path: &[u8]) -> Result<Inner, Errno> {
+    let net = net::existing().ok_or(Errno(libc::ENOENT))?;
+    let mut here = net.open_view()?;
     for name in path.split(|b| *b == b'/').filter(|name| !name.is_empty()) {
-        here.push(b"/")?;
-        here.push(name)?;
-        make_one(&here)?;
+        here = here.enter(PathBuf::concat(&[name])?.cstr())?;
     }
     remove_others(tree, &here, path)?;
     tree.list(directory, &mut |name, sort| {
@@ -84,61 +90,37 @@ pub fn make(tree: &Tree<'_>, directory: &Directory, path: &[u8]) -> Result<PathB
     Ok(here)
 }
 
-/// Makes one directory; something else at its place is removed.
-fn make_one(path: &PathBuf) -> Result<(), Errno> {
-    match sys::mkdir(path.cstr(), 0o755) {
-        Err(Errno(libc::EEXIST)) => {
-            let st = sys::fstatat(libc::AT_FDCWD, path.cstr(), libc::AT_SYMLINK_NOFOLLOW)?;
-            if sys::is_kind(&st, libc::S_IFDIR) {
-                return Ok(());
-            }
-            sys::unlinkat(libc::AT_FDCWD, path.cstr(), 0)?;
-            sys::mkdir(path.cstr(), 0o755)
-        }
-        made => made,
-    }
-}
-
 /// Makes one entry, unless it is there.
-fn make_entry(here: &PathBuf, name: &[u8], sort: Sort<'_>) -> Result<(), Errno> {
-    let path = PathBuf::concat(&[here.bytes(), b"/", name])?;
-    let remove = || match sys::unlinkat(libc::AT_FDCWD, path.cstr(), 0) {
-        Err(Errno(libc::EISDIR | libc::EPERM)) => remove_tree(&path),
-        removed => removed,
-    };
+fn make_entry(here: &Inner, name: &[u8], sort: Sort<'_>) -> Result<(), Errno> {
+    let name = PathBuf::concat(&[name])?;
+    let name = name.cstr();
     match sort {
-        Sort::Directory(_) => make_one(&path),
+        Sort::Directory(_) => here.enter(name).map(drop),
         Sort::Link(target) => {
             let mut room = [0; 512];
-            if sys::readlinkat(libc::AT_FDCWD, path.cstr(), &mut room) == Ok(target) {
+            if sys::readlinkat(here.raw(), name, &mut room) == Ok(target) {
                 return Ok(());
             }
-            let _ = remove();
-            sys::symlink(PathBuf::concat(&[target])?.cstr(), path.cstr())
+            let _ = here.remove(name);
+            here.make_link(name, PathBuf::concat(&[target])?.cstr())
         }
         Sort::File(_) => {
             // A file that is there stays as it is, because somebody may watch it.
-            let there = sys::fstatat(libc::AT_FDCWD, path.cstr(), libc::AT_SYMLINK_NOFOLLOW);
+            let there = sys::fstatat(here.raw(), name, libc::AT_SYMLINK_NOFOLLOW);
             if there.is_ok_and(|st| sys::is_kind(&st, libc::S_IFREG)) {
                 return Ok(());
             }
-            let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-            match sys::open(path.cstr(), flags, 0o600) {
-                Err(Errno(libc::EISDIR | libc::ELOOP)) => {
-                    remove()?;
-                    sys::open(path.cstr(), flags, 0o600).map(drop)
-                }
-                made => made.map(drop),
-            }
+            let _ = here.remove(name);
+            here.make_file(name)
         }
     }
 }
 
 /// Removes the entries that the directory of the view has no more.
-fn remove_others(tree: &Tree<'_>, here: &PathBuf, path: &[u8]) -> Result<(), Errno> {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let dir = sys::open(here.cstr(), flags, 0)?;
-    sys::each_entry(dir.as_fd(), |entry| {
+fn remove_others(tree: &Tree<'_>, here: &Inner, path: &[u8]) -> Result<(), Errno> {
+    // The descriptor keeps its own place in the directory, which has been read before.
+    let list = sys::openat_internal(here.raw(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+    sys::each_entry(list.as_fd(), |entry| {
         let name = entry.to_bytes();
         let is_left = PathBuf::concat(&[path, b"/", name]).is_ok_and(|whole| {
             match tree.walk(whole.bytes(), false) {
@@ -150,29 +132,10 @@ fn remove_others(tree: &Tree<'_>, here: &PathBuf, path: &[u8]) -> Result<(), Err
             }
         });
         if !is_left {
-            if let Ok(whole) = PathBuf::concat(&[here.bytes(), b"/", name]) {
-                let _ = remove_tree(&whole);
-            }
+            let _ = here.remove(entry);
         }
         true
     })
-}
-
-/// Removes a file, or a directory with all that is in it.
-fn remove_tree(path: &PathBuf) -> Result<(), Errno> {
-    match sys::unlinkat(libc::AT_FDCWD, path.cstr(), 0) {
-        Err(Errno(libc::EISDIR | libc::EPERM)) => {}
-        removed => return removed,
-    }
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let dir = sys::open(path.cstr(), flags, 0)?;
-    sys::each_entry(dir.as_fd(), |entry| {
-        if let Ok(inner) = PathBuf::concat(&[path.bytes(), b"/", entry.to_bytes()]) {
-            let _ = remove_tree(&inner);
-        }
-        true
-    })?;
-    sys::unlinkat(libc::AT_FDCWD, path.cstr(), libc::AT_REMOVEDIR)
 }
 
 /// Opens a directory of the view.
@@ -189,8 +152,10 @@ pub fn open(
     if flags & libc::O_PATH == 0 && writes {
         return Err(Errno(libc::EISDIR));
     }
-    let here = make(tree, directory, path)?;
-    let fd = sys::open(here.cstr(), flags & !libc::O_TRUNC, 0)?.into_raw();
+    let here = make_open(tree, directory, path)?;
+    let fd = sys::openat(here.raw(), c".", flags & !libc::O_TRUNC, 0)?;
+    drop(here);
+    let fd = sys::lowest(fd)?.into_raw();
     if process::owns_memory() {
         crate::foreign::is_new(fd);
         let _ = table::mark_as(fd, mark::DIRECTORY | mark::READS);
