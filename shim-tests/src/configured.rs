@@ -94,7 +94,13 @@ impl<'a> Run<'a> {
         let ran = watchdog::run(&mut command, out.path(), LIMIT);
         let ran = ran.unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let text = ran.stdout + &ran.stderr;
-        assert!(ran.ended.success(), "{} {}: {}\n{text}", self.name, self.side, ran.ended);
+        assert!(
+            ran.ended.success(),
+            "{} {}: {}\n{text}",
+            self.name,
+            self.side,
+            ran.ended
+        );
         text
     }
 }

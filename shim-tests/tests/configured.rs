@@ -35,6 +35,8 @@ fn wireguard() {
 #[test]
 fn python_tunnels() {
     let world = World::new("configured-python", Link::Up);
-    let python = world.reachable(&installed::python("configured")).join("bin/python");
+    let python = world
+        .reachable(&installed::python("configured"))
+        .join("bin/python");
     assert_is_as_on_the_kernel("python_tunnels", &[("PYTHON", &python)]);
 }

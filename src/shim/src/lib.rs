@@ -92,7 +92,6 @@ extern "C" fn load() {
             environment::init(hooks::open::is_in_force);
             net::attend();
             adopt::adopt_inherited();
-            view::working_directory();
             hooks::stream::stand_in();
             Ok(())
         });

@@ -8,27 +8,37 @@ use memtun_abi::Errno;
 use memtun_stack::view::{Directory, Node, Sort, Tree};
 use memtun_sys::{self as sys, PathBuf};
 use std::os::fd::AsFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Is the working directory in /sys, in /proc, or one that stands for such a one?
-static WORKS_THERE: AtomicBool = AtomicBool::new(false);
+/// Is the working directory in /sys, in /proc, or one that stands for such a one? Nobody has looked
+/// while this is [`UNKNOWN`]: a program that gives no relative path is spared the look.
+static WORKS_THERE: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const ELSEWHERE: u8 = 1;
+const THERE: u8 = 2;
 
-/// May a relative path lead into the view?
+/// May a relative path lead into the view? The first call looks where the working directory is.
 #[inline]
 pub fn works_there() -> bool {
-    WORKS_THERE.load(Relaxed)
+    match WORKS_THERE.load(Relaxed) {
+        UNKNOWN => working_directory(),
+        known => known == THERE,
+    }
 }
 
-/// Looks where the working directory is. It is called in the constructor, and when it may have
-/// come there or left.
-pub fn working_directory() {
+/// Looks whether the working directory is there, which is called when it may have come there or
+/// left.
+#[cold]
+fn working_directory() -> bool {
     let mut room = [0; 1024];
     let there = sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
         .is_ok_and(|path| is_there(path) || is_stand_in(path));
-    if WORKS_THERE.load(Relaxed) != there && process::owns_memory() {
-        WORKS_THERE.store(there, Relaxed);
+    let found = if there { THERE } else { ELSEWHERE };
+    if WORKS_THERE.load(Relaxed) != found && process::owns_memory() {
+        WORKS_THERE.store(found, Relaxed);
     }
+    there
 }
 
 fn is_there(path: &[u8]) -> bool {
@@ -45,6 +55,9 @@ fn is_stand_in(path: &[u8]) -> bool {
 
 /// Called after the working directory was changed to this path, which the program gave.
 pub fn moved(path: &[u8]) {
+    if WORKS_THERE.load(Relaxed) == UNKNOWN {
+        return;
+    }
     let may_be = is_there(path)
         || works_there()
         || path.windows(2).any(|w| w == b"..")
@@ -56,6 +69,9 @@ pub fn moved(path: &[u8]) {
 
 /// Called after the working directory was changed to this descriptor's.
 pub fn entered(fd: c_int) {
+    if WORKS_THERE.load(Relaxed) == UNKNOWN {
+        return;
+    }
     if works_there() || table::any_marked() && table::marks(fd).is_some() {
         working_directory();
     }

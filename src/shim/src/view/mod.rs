@@ -31,7 +31,7 @@ mod refusals;
 mod status;
 mod stdio;
 
-pub use directory::{entered, moved, working_directory, works_there};
+pub use directory::{entered, moved, works_there};
 pub use file::{adopt, duplicated, open, read, seek, write, Source};
 pub use names::shown;
 pub use paths::{
