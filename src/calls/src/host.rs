@@ -41,11 +41,17 @@ pub fn asked(host: &impl Host) -> Result<Option<&NetDir>, Errno> {
 
 /// Begins a question, with a number that no other question has.
 pub fn question(host: &impl Host, what: What) -> Question {
+    numbered(host, what, sys::random())
+}
+
+/// Begins a question with a number of the caller's, which no other question has unless it is the
+/// same one.
+pub fn numbered(host: &impl Host, what: What, id: u64) -> Question {
     let (uid, pid) = host.program();
     Question {
         what,
         options: 0,
-        id: sys::random(),
+        id,
         port: 0,
         family: 0,
         request: 0,

@@ -4,7 +4,7 @@
 
 use crate::devices::Devices;
 use crate::netlink;
-use crate::world::{Machine, World};
+use crate::world::{Machine, Watched, World};
 use crate::Failure;
 use memtun_abi::{Errno, Name};
 use memtun_stack::state::{State, View};
@@ -77,8 +77,9 @@ impl First {
     ) -> Result<(), Failure> {
         let links: Vec<(Name, u32)> = state.links.iter().map(|l| (l.name, l.index)).collect();
         let index_of = |name: &Name| links.iter().find(|link| link.0 == *name).map_or(0, |l| l.1);
+        let mut watched = Watched::from(std::mem::take(state));
         let mut world = World {
-            state,
+            state: &mut watched,
             links: Vec::new(),
             machine: Machine::default(),
             devices,
@@ -99,6 +100,7 @@ impl First {
                 put(&mut world, &default_route(index, *via))?;
             }
         }
+        *state = watched.into_state();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::world::{Event, Machine, Own};
 use memtun_abi::{Errno, Name};
+use memtun_stack::address::FOREVER;
 use memtun_stack::link::{Counters, Extra, Link};
 use memtun_stack::state::Hidden;
 use memtun_stack::wire::{u16_at, u32_at, Attributes, Message, Messages, Writer};
@@ -128,8 +129,9 @@ impl Reader {
                     let n = n.min(self.room.len());
                     for message in Messages(&self.room[..n]) {
                         self.stale |= part_of(message.kind);
-                        // Routes and addresses go with their link without a word.
-                        if message.kind == libc::RTM_DELLINK {
+                        // Routes and addresses go and change with their link without a word, and
+                        // routes with the address that they are from.
+                        if part_of(message.kind) & (part::LINKS | part::ADDRESSES) != 0 {
                             self.stale = part::ALL;
                         }
                         events.extend(group_of(&message).map(|group| Event {
@@ -147,9 +149,30 @@ impl Reader {
         }
     }
 
-    /// Says which parts are to be read anew at the next [`Reader::take`].
-    pub fn forget(&mut self, parts: u8) {
-        self.stale |= parts;
+    /// Says which parts are answered next: what changes in them without a word of the kernel's is
+    /// read anew at the next [`Reader::take`]. Those are counters, the states of neighbours, and
+    /// times that run out.
+    pub fn refresh(&mut self, parts: u8) {
+        let machine = &self.machine;
+        let runs_out = |own: &Own<Address>| {
+            let times = [own.item.valid, own.item.preferred];
+            times.iter().any(|time| *time != FOREVER)
+        };
+        let ages = [
+            (part::LINKS, true),
+            (part::ADDRESSES, machine.addresses.iter().any(runs_out)),
+            (
+                part::ROUTES,
+                machine.routes.iter().any(|own| own.item.expires.is_some()),
+            ),
+            (part::RULES, false),
+            (part::NEIGHBOURS, true),
+        ];
+        for (part, ages) in ages {
+            if ages {
+                self.stale |= parts & part;
+            }
+        }
     }
 
     /// Gives the machine away as it is now, without what is hidden. [`Reader::put_back`] takes it
@@ -400,5 +423,33 @@ mod tests {
         reader.put_back(machine, true);
         let machine = reader.take(&[]).expect("dumps");
         assert_eq!(machine.links.len(), before, "what was hidden comes back");
+    }
+
+    #[test]
+    fn only_what_changes_without_a_word_is_read_again() {
+        let mut reader = Reader::new().expect("netlink");
+        let machine = reader.take(&[]).expect("dumps");
+        reader.put_back(machine, false);
+        assert_eq!(reader.stale, 0);
+        reader.refresh(part::RULES);
+        assert_eq!(reader.stale, 0, "the kernel tells of each change of a rule");
+        reader.refresh(part::LINKS | part::NEIGHBOURS);
+        let changing = part::LINKS | part::NEIGHBOURS;
+        assert_eq!(
+            reader.stale, changing,
+            "of counters and states it does not tell"
+        );
+        let mut machine = reader.take(&[]).expect("dumps");
+        for own in &mut machine.addresses {
+            (own.item.valid, own.item.preferred) = (FOREVER, FOREVER);
+        }
+        reader.put_back(machine, false);
+        reader.refresh(part::ADDRESSES);
+        assert_eq!(reader.stale, 0, "no lifetime runs out");
+        let mut machine = reader.take(&[]).expect("dumps");
+        machine.addresses[0].item.preferred = 10;
+        reader.put_back(machine, false);
+        reader.refresh(part::ADDRESSES);
+        assert_eq!(reader.stale, part::ADDRESSES, "what is left of it is read");
     }
 }

@@ -1,7 +1,7 @@
 //! The host process: how it takes its place in a net, how long it stays, and what wakes it.
 #![forbid(unsafe_code)]
 
-use crate::devices::net::NetDevices;
+use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
@@ -90,7 +90,10 @@ impl Host {
         let epoch = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
-                None => first.state(&mut NetDevices::new(net), service::now())?,
+                None => first.state(
+                    &mut NetDevices::new(net, &mut Found::default()),
+                    service::now(),
+                )?,
             };
             let listener = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
             let name = NetDir::host_socket(epoch)?;
@@ -273,7 +276,7 @@ impl Run<'_> {
             return Ok(Some(Ended::Gone));
         }
         if watched {
-            self.service.notice()?;
+            self.service.look_again()?;
         }
         self.service.strike_off()?;
         let Stay::UntilIdle(idle) = self.stay else {

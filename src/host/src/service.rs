@@ -2,11 +2,11 @@
 //! remembered of it.
 #![forbid(unsafe_code)]
 
-use crate::devices::net::NetDevices;
+use crate::devices::net::{Found, NetDevices};
 use crate::engine;
 use crate::listeners::{self, Teller};
 use crate::machine::{part_of, Reader};
-use crate::world::{Event, Machine, World};
+use crate::world::{Event, Machine, Watched, World};
 use crate::{ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -30,12 +30,20 @@ pub struct Replaced;
 pub struct Service<'n> {
     net: &'n NetDir,
     epoch: u64,
-    state: State,
-    /// What is in the net's file.
-    published: State,
+    state: Watched,
+    /// How often the state had been borrowed for a change when `pending` was made.
+    compared: u64,
+    /// What is in the net's file, without the last answers ([`State::body`]).
+    published: Vec<u8>,
+    /// The same of what has to be published. None means that it is what is published.
+    pending: Option<Vec<u8>>,
+    /// The last answers in the net's file. None means that they are the state's.
+    published_answers: Option<Vec<Answered>>,
     /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
+    /// The net's interfaces as they were found last.
+    found: Found,
     /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
     due: Option<u32>,
 }
@@ -46,10 +54,14 @@ impl<'n> Service<'n> {
         Service {
             net,
             epoch,
-            published: state.clone(),
-            state,
+            published: state.body(),
+            pending: None,
+            published_answers: None,
+            compared: 0,
+            state: state.into(),
             machine: None,
             teller: None,
+            found: Found::default(),
             due: None,
         }
     }
@@ -96,7 +108,7 @@ impl<'n> Service<'n> {
             return self.turn().map(|()| packets);
         }
         if let Some(machine) = &mut self.machine {
-            machine.forget(parts_asked_for(question.what, payload));
+            machine.refresh(parts_asked_for(question.what, payload));
         }
         let mut events = self.heard();
         let packets = match self.carry_out(question, payload) {
@@ -111,7 +123,7 @@ impl<'n> Service<'n> {
             Err(Errno(libc::ESTALE | libc::ENOENT)) => return Err(Replaced),
             Err(e) => {
                 // The state is what it was, and what has changed in shared memory is found again.
-                self.state = self.published.clone();
+                self.take_back();
                 return self
                     .turn()
                     .map(|()| vec![packet(question, e.0, false, &[])]);
@@ -136,10 +148,21 @@ impl<'n> Service<'n> {
             Err(Errno(libc::ESTALE | libc::ENOENT)) => Err(Replaced),
             Err(e) => {
                 log::warn!("the host's state cannot be written: {e}; trying again later");
-                self.state = self.published.clone();
+                self.take_back();
                 Ok(())
             }
         }
+    }
+
+    /// Does the same as [`Service::notice`], and looks for the interfaces from the beginning: one
+    /// that its program was killed in making has told nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] as for [`Service::answer`].
+    pub fn look_again(&mut self) -> Result<(), Replaced> {
+        self.found.forget();
+        self.notice()
     }
 
     /// Tells those who listen what the machine has told.
@@ -158,7 +181,7 @@ impl<'n> Service<'n> {
     ///
     /// [`Replaced`] as for [`Service::answer`].
     pub fn strike_off(&mut self) -> Result<(), Replaced> {
-        if listeners::strike_off(&mut self.state.listeners) {
+        if self.has_listeners() && listeners::strike_off(&mut self.state.listeners) {
             self.publish_what_can_wait()?;
         }
         self.turn()
@@ -207,14 +230,21 @@ impl<'n> Service<'n> {
             What::Listen => self.listen(question.port, payload)?,
             What::Netlink | What::Ioctl | What::Write | What::Links => {}
         }
-        let ((packets, changed), events) = self.with_world(question.port, |world| {
+        let compared = self.compared;
+        let ((packets, touches, before), events) = self.with_world(question.port, |world| {
             bring_up_to_date(world)?;
-            let before = world.state.clone();
+            let touches = world.state.touches();
+            let before = (touches != compared).then(|| world.state.body());
             let packets = answer(world, question, payload)?;
-            Ok((packets, *world.state != before))
+            Ok((packets, touches, before))
         })?;
-        if changed {
-            self.remember(question.id, &packets);
+        if self.state.touches() != touches {
+            let before = before.or_else(|| self.pending.clone());
+            self.compare();
+            let now = self.pending.as_ref().unwrap_or(&self.published);
+            if now != before.as_ref().unwrap_or(&self.published) {
+                self.remember(question.id, &packets);
+            }
         }
         Ok((packets, events))
     }
@@ -258,10 +288,14 @@ impl<'n> Service<'n> {
             bytes.extend((packet.len() as u32).to_ne_bytes());
             bytes.extend(packet);
         }
+        let before = || self.state.answered.clone();
+        self.published_answers.get_or_insert_with(before);
         let answered = &mut self.state.answered;
         answered.push(Answered { id, packets: bytes });
         let old = answered.len().saturating_sub(ANSWERS);
         answered.drain(..old);
+        // What `pending` is made of has not changed.
+        self.compared = self.state.touches();
     }
 
     /// Runs `run` with the net as it is now. Returns its result, and what listeners are told.
@@ -274,7 +308,7 @@ impl<'n> Service<'n> {
             Some(reader) => reader.take(&self.state.hidden)?,
             None => Machine::default(),
         };
-        let mut devices = NetDevices::new(self.net);
+        let mut devices = NetDevices::new(self.net, &mut self.found);
         let mut world = World {
             state: &mut self.state,
             links: Vec::new(),
@@ -295,14 +329,47 @@ impl<'n> Service<'n> {
         done.map(|done| (done, events))
     }
 
+    /// Compares the state with what is published, if it may have changed.
+    fn compare(&mut self) {
+        if self.compared != self.state.touches() {
+            self.compared = self.state.touches();
+            let now = self.state.body();
+            self.pending = (now != self.published).then_some(now);
+        }
+    }
+
     /// Publishes the state if it has changed.
     fn publish(&mut self) -> Result<(), Errno> {
-        if self.state != self.published {
-            let bytes = self.state.to_bytes();
-            self.net.publish_stack(self.epoch, &bytes)?;
-            self.published = self.state.clone();
+        self.compare();
+        if self.pending.is_none() && self.published_answers.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let pending = self.pending.take();
+        let mut bytes = pending.unwrap_or_else(|| self.published.clone());
+        let body = bytes.len();
+        self.state.add_answers(&mut bytes);
+        let published = self.net.publish_stack(self.epoch, &bytes);
+        bytes.truncate(body);
+        match published {
+            Ok(()) => {
+                self.published = bytes;
+                self.published_answers = None;
+            }
+            Err(_) => self.pending = Some(bytes),
+        }
+        published
+    }
+
+    /// Makes the state what is published.
+    fn take_back(&mut self) {
+        let answered = self.published_answers.take();
+        let answered = answered.unwrap_or_else(|| self.state.answered.clone());
+        if let Ok(mut state) = State::from_bytes(&self.published) {
+            state.answered = answered;
+            self.state = state.into();
+            self.compared = 0;
+            self.pending = None;
+        }
     }
 
     fn publish_what_can_wait(&mut self) -> Result<(), Replaced> {
@@ -371,8 +438,7 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
     }
 }
 
-/// Returns the parts of the machine that have to be read anew for an answer, because the kernel
-/// does not tell of all that changes in them.
+/// Returns the parts of the machine that a question is about.
 fn parts_asked_for(what: What, payload: &[u8]) -> u8 {
     match what {
         What::Netlink => Messages(payload).fold(0, |parts, m| parts | part_of(m.kind)),

@@ -5,6 +5,7 @@
 use crate::devices::Devices;
 use memtun_stack::address::Head;
 use memtun_stack::{Address, Link, Neighbour, Route, Rule, State};
+use std::ops::{Deref, DerefMut};
 
 /// Something of the machine's, with the message of the machine's kernel that described it. That
 /// message is answered as it is.
@@ -44,10 +45,50 @@ pub struct Event {
     pub except: u32,
 }
 
+/// A state that counts how often it was borrowed for a change, so that a question that only reads
+/// costs no comparison of all that there is.
+#[derive(Clone, Default, Debug)]
+pub struct Watched {
+    state: State,
+    touches: u64,
+}
+
+impl Watched {
+    /// Returns how often the state was borrowed for a change.
+    pub fn touches(&self) -> u64 {
+        self.touches
+    }
+
+    /// Returns the state.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+}
+
+impl From<State> for Watched {
+    fn from(state: State) -> Watched {
+        Watched { state, touches: 0 }
+    }
+}
+
+impl Deref for Watched {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut State {
+        self.touches += 1;
+        &mut self.state
+    }
+}
+
 /// A network namespace as one question finds it.
 pub struct World<'w> {
     /// What the host knows. A change here is published when the question has been answered.
-    pub state: &'w mut State,
+    pub state: &'w mut Watched,
     /// The net's links as they are now, with what the host knows of each: declared ones and the
     /// interfaces, by ascending index. Those of the machine are in `machine`.
     pub links: Vec<Link>,

@@ -112,7 +112,7 @@ fn the_state_keeps_what_a_detection_and_routes_are_at() {
     engine.set_link(TAP, Some(true), None);
     add_v4(&mut engine, TAP, "10.0.0.1", 24);
     let again = State::from_bytes(&engine.state.to_bytes()).expect("a state");
-    assert_eq!(again, engine.state);
+    assert_eq!(again, *engine.state);
 }
 
 #[test]

@@ -91,6 +91,9 @@ pub fn adopt_inherited() {
             let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
                 return true;
             };
+            if fd == dir.raw() {
+                return true;
+            }
             let Ok(st) = sys::fstat(fd) else { return true };
             // Epoll instances are entered after the tunnels, because they may have registered them.
             match waiting.iter_mut().find(|place| **place < 0) {

@@ -95,7 +95,8 @@ pub fn init() {
             temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec())
         }
     };
-    let library = library();
+    let own = own_path();
+    let library = library(own);
     let chosen = given.is_none();
     let private = chosen || variable(settings::TREE).as_ref() == Some(&net);
     // The net's name is not exported by a driver that only loads the library, because its children
@@ -143,7 +144,7 @@ pub fn init() {
         link_up,
         environment,
         library,
-        own: own_path().map(CStr::to_owned),
+        own: own.map(CStr::to_owned),
         host,
         host_setting,
         command: variable(settings::COMMAND),
@@ -205,8 +206,8 @@ pub fn own_path() -> Option<&'static CStr> {
 }
 
 /// The entry of LD_PRELOAD that names this library.
-fn library() -> Option<CString> {
-    let path = own_path()?;
+fn library(path: Option<&CStr>) -> Option<CString> {
+    let path = path?;
     let list = variable(PRELOAD)?;
     preload::find(&list, path.to_bytes()).map(|_| path.to_owned())
 }

@@ -13,7 +13,7 @@
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
-use crate::uaccess::{self, OwnMemory};
+use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::{net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
@@ -21,6 +21,7 @@ use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::asked;
 use memtun_calls::netlink::receive::Received;
 use memtun_calls::netlink::{mark, seal, Netlink, Outcome, SOL_NETLINK};
+use memtun_calls::Memory;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
@@ -83,11 +84,12 @@ fn state(fd: c_int) -> Result<i32, Errno> {
     })
 }
 
-fn call(fd: c_int) -> Netlink<'static, OwnHost, OwnMemory> {
+fn call<M: Memory>(fd: c_int, state: i32, memory: &M) -> Netlink<'_, OwnHost, M> {
     Netlink {
         host: &OwnHost,
-        memory: &OwnMemory,
+        memory,
         fd,
+        state,
     }
 }
 
@@ -118,10 +120,11 @@ fn carry_out(
             if !may(Extra::Host) {
                 return Err(Errno(libc::EACCES));
             }
-            if state(fd)? & mark::GENERIC != 0 && !sends {
+            let state = state(fd)?;
+            if state & mark::GENERIC != 0 && !sends {
                 return Ok(Outcome::Kernel);
             }
-            run(&call(fd))
+            run(&call(fd, state, &OwnMemory))
         })
     })
 }
@@ -305,7 +308,7 @@ pub extern "C" fn before_receive(fd: c_int) -> bool {
         return true;
     }
     let before = errno::get();
-    match fence(|| call(fd).before_receive(state(fd)?)) {
+    match fence(|| call(fd, state(fd)?, &OwnMemory).before_receive()) {
         Ok(()) | Err(FOREIGN) => {
             errno::set(before);
             true
@@ -324,7 +327,7 @@ fn show(fd: c_int, at: &Received) {
         let _ = fence(|| {
             errno::keep(|| {
                 if mark::of(fd).is_some_and(|state| state & mark::GENERIC == 0) {
-                    call(fd).received(at);
+                    call(fd, 0, &UsedMemory).received(at);
                 }
             });
             Ok(())
@@ -367,9 +370,9 @@ pub extern "C" fn received_message(fd: c_int, message: *const msghdr, room: usiz
     errno::keep(|| {
         // SAFETY: a message and the elements of its array are plain C structs.
         let first = unsafe {
-            uaccess::read(message).map(|m| match m.msg_iovlen {
+            uaccess::read_used(message).map(|m| match m.msg_iovlen {
                 0 => (m, None),
-                _ => (m, uaccess::read(m.msg_iov.cast_const()).ok()),
+                _ => (m, uaccess::read_used(m.msg_iov.cast_const()).ok()),
             })
         };
         let Ok((message, first)) = first else { return };

@@ -106,6 +106,8 @@ pub fn enter<T: PartialEq + From<i8>>(
             tunnel.prepare();
         }
     }
+    // The same holds for what is looked at once.
+    let _ = crate::view::works_there();
     // The calls are given up before the filter is in force, because other threads are in the same
     // sandbox at the same moment.
     let before = quiet::forbid(forbidden);

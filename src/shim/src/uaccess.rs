@@ -163,6 +163,21 @@ pub unsafe fn read<T: Copy>(from: *const T) -> Result<T, Errno> {
     Ok(unsafe { value.assume_init() })
 }
 
+/// The same as [`read`] for memory that the kernel has just read or written in the program's call,
+/// so that its pages need no trying.
+///
+/// # Safety
+/// Any bit pattern must be a valid `T`.
+pub unsafe fn read_used<T: Copy>(from: *const T) -> Result<T, Errno> {
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the bytes of `value`, which are zeroed, are a valid slice.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    UsedMemory.read(from as usize, bytes)?;
+    // SAFETY: any bit pattern is a valid `T`, which the caller promises.
+    Ok(unsafe { value.assume_init() })
+}
+
 /// Stores a value of a plain C type into the program's memory.
 pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
     // SAFETY: these are the bytes of a live value; padding is copied as it is.
@@ -244,5 +259,37 @@ impl Memory for OwnMemory {
             .ok_or(Errno(libc::ENAMETOOLONG))?;
         place.copy_from_slice(text);
         Ok(place)
+    }
+}
+
+/// The program's memory, as far as the kernel has just read or written it in the program's call:
+/// its pages need no trying, and what the kernel has stored can be stored again.
+#[derive(Clone, Copy)]
+pub struct UsedMemory;
+
+impl Memory for UsedMemory {
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        if !in_user_space(at, into.len()) {
+            return Err(EFAULT);
+        }
+        // SAFETY: `into` is borrowed for writing.
+        match unsafe { guard::copy(into.as_mut_ptr() as usize, at, into.len()) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        if !in_user_space(at, from.len()) {
+            return Err(EFAULT);
+        }
+        // SAFETY: `from` is borrowed, and the destination is memory that the program gave to be
+        // written.
+        match unsafe { guard::copy(at, from.as_ptr() as usize, from.len()) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        OwnMemory.string(at, room)
     }
 }

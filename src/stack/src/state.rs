@@ -142,6 +142,24 @@ const VALUE: u16 = 2;
 impl State {
     /// Returns the state as the bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.body();
+        self.add_answers(&mut bytes);
+        bytes
+    }
+
+    /// Appends the last answers to what [`State::body`] returns, which makes the bytes of the file.
+    pub fn add_answers(&self, body: &mut Vec<u8>) {
+        let mut to = Writer::default();
+        for answered in &self.answered {
+            let mut bytes = answered.id.to_ne_bytes().to_vec();
+            bytes.extend(&answered.packets);
+            to.message(ANSWERED, 0, 0, 0).raw(&bytes);
+        }
+        body.extend(to.take());
+    }
+
+    /// Returns all but the last answers as bytes of the file.
+    pub fn body(&self) -> Vec<u8> {
         let mut to = Writer::default();
         let head = |kind| Head {
             kind,
@@ -193,11 +211,6 @@ impl State {
         }
         for hidden in &self.hidden {
             to.message(HIDDEN, 0, 0, 0).raw(hidden);
-        }
-        for answered in &self.answered {
-            let mut bytes = answered.id.to_ne_bytes().to_vec();
-            bytes.extend(&answered.packets);
-            to.message(ANSWERED, 0, 0, 0).raw(&bytes);
         }
         to.take()
     }

@@ -8,7 +8,7 @@
 
 use super::SOL_NETLINK;
 use super::{mark, seal};
-use crate::host::{asked, question, Host};
+use crate::host::{asked, numbered, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
 use memtun_stack::state::Seal;
@@ -34,6 +34,8 @@ const OPTIONS: [(i32, u16); 3] = [
 pub(super) struct Request<'r> {
     /// What the program has sent.
     pub bytes: &'r [u8],
+    /// Port of the program's socket.
+    pub port: u32,
     /// Number of the question, which stays the same when it is asked again.
     pub id: u64,
     /// Number of datagrams of the answer that the program has had.
@@ -47,7 +49,7 @@ pub(super) struct Request<'r> {
 /// - What asking the host process fails with, see [`ask::ask`].
 /// - What sending the request to the machine's kernel fails with.
 pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result<(), Errno> {
-    let port = super::port(fd)?;
+    let port = request.port;
     let mut queue = Queue {
         fd,
         port,
@@ -64,9 +66,8 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         Some(net) => {
             let question = Question {
                 options: options(fd),
-                id: request.id,
                 port,
-                ..question(host, What::Netlink)
+                ..numbered(host, What::Netlink, request.id)
             };
             let mut put = |datagram: &[u8]| queue.put(datagram);
             ask::ask(net, host.start(), &question, &[request.bytes], &mut put)?;
@@ -314,6 +315,7 @@ pub(super) fn go_on(host: &impl Host, fd: i32) {
         id.copy_from_slice(&room[HEADER..HEAD]);
         let request = Request {
             bytes: &room[HEAD..length],
+            port: own,
             id: u64::from_ne_bytes(id),
             had: u32_at(&room, 8).unwrap_or(0),
         };

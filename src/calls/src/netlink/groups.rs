@@ -49,13 +49,14 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if groups & GUARDED != 0 && !self.is_administrator() {
             return Err(Errno(libc::EPERM));
         }
-        let state = mark::of(self.fd).unwrap_or(0);
-        let listens = state & mark::LISTENS != 0;
+        let listens = self.state & mark::LISTENS != 0;
         // A port that the socket has already is refused by the kernel only if it is another one.
-        if state & mark::UNBOUND == 0 || name.port != 0 {
+        if self.state & mark::UNBOUND == 0 || name.port != 0 {
             sys::bind_port(self.fd, name.port)?;
         }
-        mark::change(self.fd, 0, mark::UNBOUND);
+        if self.state & mark::UNBOUND != 0 {
+            mark::change(self.fd, 0, mark::UNBOUND);
+        }
         if groups != 0 || listens {
             self.listen(|now| now & !u64::from(u32::MAX) | groups)?;
         }
@@ -85,11 +86,10 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// Corrects what getsockname(2) has stored at `name` for `length` bytes: the groups, and a port
     /// that the program has not asked for.
     pub fn own_name(&self, name: usize, length: usize) {
-        let state = mark::of(self.fd).unwrap_or(0);
-        if state & mark::UNBOUND != 0 && length >= 8 {
+        if self.state & mark::UNBOUND != 0 && length >= 8 {
             let _ = self.memory.write(name + 4, &[0; 4]);
         }
-        if state & mark::LISTENS != 0 && length >= NETLINK_NAME {
+        if self.state & mark::LISTENS != 0 && length >= NETLINK_NAME {
             let groups = self.groups().unwrap_or(0) as u32;
             let _ = self.memory.write(name + 8, &groups.to_ne_bytes());
         }
@@ -178,7 +178,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 self.memory.write(length, &[0; 4])
             }
             (SOL_NETLINK, libc::NETLINK_LIST_MEMBERSHIPS) => {
-                let listens = mark::of(self.fd).is_some_and(|s| s & mark::LISTENS != 0);
+                let listens = self.state & mark::LISTENS != 0;
                 let list = if listens { LIST } else { 0 };
                 let groups = self.groups().unwrap_or(0).to_ne_bytes();
                 // Only whole words are given.

@@ -43,6 +43,8 @@ pub struct Netlink<'c, H: Host, M: Memory> {
     pub memory: &'c M,
     /// The socket, which [`mark::of`] knows.
     pub fd: i32,
+    /// What [`mark::of`] returned when the call began.
+    pub state: i32,
 }
 
 /// What becomes of a call.

@@ -26,36 +26,36 @@ pub struct Received {
 }
 
 impl<H: Host, M: Memory> Netlink<'_, H, M> {
-    /// Called before a receive; `state` is what [`mark::of`] returns. An answer that had no room in
-    /// the queue goes on.
+    /// Called before a receive. An answer that had no room in the queue goes on.
     ///
     /// # Errors
     ///
     /// ENOBUFS when an answer was lost, once.
     #[inline]
-    pub fn before_receive(&self, state: i32) -> Result<(), Errno> {
-        if state & (mark::GOES_ON | mark::LOST) == 0 {
+    pub fn before_receive(&self) -> Result<(), Errno> {
+        if self.state & (mark::GOES_ON | mark::LOST) == 0 {
             return Ok(());
         }
-        self.catch_up(state)
+        self.catch_up()
     }
 
     #[cold]
-    fn catch_up(&self, state: i32) -> Result<(), Errno> {
-        if state & mark::LOST != 0 {
+    fn catch_up(&self) -> Result<(), Errno> {
+        if self.state & mark::LOST != 0 {
             mark::change(self.fd, 0, mark::LOST);
             let is_told = |v: i32| v == 0;
             if sys::int_option(self.fd, SOL_NETLINK, libc::NETLINK_NO_ENOBUFS).is_ok_and(is_told) {
                 return Err(Errno(libc::ENOBUFS));
             }
         }
-        if state & mark::GOES_ON != 0 {
+        if self.state & mark::GOES_ON != 0 {
             answer::go_on(self.host, self.fd);
         }
         Ok(())
     }
 
-    /// Called after a receive: shows the kernel as the sender.
+    /// Called after a receive: shows the kernel as the sender. The kernel has stored what `at` says,
+    /// so the memory may be one that is not tried first.
     pub fn received(&self, at: &Received) {
         let mut name = [0; NETLINK_NAME];
         let named = at.name != 0
@@ -66,8 +66,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             return;
         }
         // What the host process sends by itself is an event; answers come from the socket itself.
-        let is_event = named && sys::netlink_name(self.fd).is_ok_and(|own| own.port != from);
-        let group = if is_event { self.group_of(at) } else { 0 };
+        let group = if named { self.group_of(at) } else { 0 };
+        let is_event = group != 0 && sys::netlink_name(self.fd).is_ok_and(|own| own.port != from);
+        let group = if is_event { group } else { 0 };
         if named {
             let shown = NetlinkName {
                 port: 0,
@@ -114,13 +115,17 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         }
     }
 
-    /// Returns the group that hears of what the datagram says (RTNLGRP_*), 0 when that is unknown.
+    /// Returns the group that hears of what the datagram says (RTNLGRP_*), 0 when that is unknown
+    /// and for a part of a dump, which is no event.
     fn group_of(&self, at: &Received) -> u32 {
         let mut bytes = [0; 17];
         if at.length < bytes.len() || self.memory.read(at.bytes, &mut bytes).is_err() {
             return 0;
         }
         let (kind, family) = (u16::from_ne_bytes([bytes[4], bytes[5]]), bytes[16]);
+        if u16::from_ne_bytes([bytes[6], bytes[7]]) & libc::NLM_F_MULTI as u16 != 0 {
+            return 0;
+        }
         group_of(kind, family.into())
     }
 }

@@ -9,7 +9,8 @@ use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
 use memtun_sys::{self as sys, NetlinkName, Room, NETLINK_NAME};
 
-/// Length in bytes of requests that need no mapping.
+/// Length in bytes of requests that need no mapping. The kernel makes no buffer smaller than that
+/// (SOCK_MIN_SNDBUF).
 const SMALL: usize = 4096;
 /// Length in bytes of the longest request that a host process is asked.
 const LONGEST: usize = memtun_stack::ask::LONGEST;
@@ -48,13 +49,15 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if name != 0 && length != 0 && self.leads_elsewhere(name, length)? {
             return Ok(Outcome::Kernel);
         }
-        self.port()?;
-        if mark::of(self.fd).is_some_and(|state| state & mark::UNBOUND != 0) {
+        let port = self.port()?;
+        if self.state & mark::UNBOUND != 0 {
             mark::change(self.fd, 0, mark::UNBOUND);
         }
-        let most = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_SNDBUF)?;
-        if source.len() as i64 > i64::from(most) - 32 || source.len() > LONGEST {
-            return Err(Errno(libc::EMSGSIZE));
+        if source.len() > SMALL {
+            let most = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_SNDBUF)?;
+            if source.len() as i64 > i64::from(most) - 32 || source.len() > LONGEST {
+                return Err(Errno(libc::EMSGSIZE));
+            }
         }
         let mut small = [0; SMALL];
         let mut large;
@@ -69,6 +72,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         source.copy(0, bytes)?;
         let request = Request {
             bytes,
+            port,
             id: sys::random(),
             had: 0,
         };

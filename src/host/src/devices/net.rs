@@ -9,10 +9,46 @@ use memtun_kernel::policy::{Permission, Policy};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::Mapped;
 use memtun_stack::{link, Link};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// The interfaces of a net as they were found, which the next question need not look for again
+/// while nobody has told of a change of them.
+#[derive(Default)]
+pub struct Found {
+    interfaces: Vec<Mapped<InterfaceState>>,
+    /// [`changes`](memtun_shm::layout::NetState::changes) of the net before they were looked for;
+    /// None while they have to be.
+    changes: Option<u32>,
+}
+
+impl Found {
+    /// Looks for the interfaces, unless they have been found and nobody has told of a change.
+    fn look(&mut self, net: &NetDir) -> Result<(), Errno> {
+        let changes = Some(net.changes.load(SeqCst));
+        // A program that was killed has told nobody.
+        let are_here = self.changes == changes
+            && self
+                .interfaces
+                .iter()
+                .all(|it| net.is_alive(it, &NoTunnels));
+        if !are_here || Some(net.changes.load(SeqCst)) != changes {
+            self.changes = None;
+            self.interfaces = link::of_net(net, &NoTunnels)?;
+            self.changes = changes;
+        }
+        Ok(())
+    }
+
+    /// Says that the interfaces have to be looked for again.
+    pub fn forget(&mut self) {
+        *self = Found::default();
+    }
+}
 
 /// The interfaces of a net during one question. The net's lock is held during each call.
 pub struct NetDevices<'n> {
     net: &'n NetDir,
+    found: &'n mut Found,
     /// What was read of the interfaces, until one is changed through this value: one question sees
     /// one state of them, though several of its parts look.
     seen: Option<Vec<Link>>,
@@ -20,8 +56,12 @@ pub struct NetDevices<'n> {
 
 impl NetDevices<'_> {
     /// Looks at the interfaces of a net.
-    pub fn new(net: &NetDir) -> NetDevices<'_> {
-        NetDevices { net, seen: None }
+    pub fn new<'n>(net: &'n NetDir, found: &'n mut Found) -> NetDevices<'n> {
+        NetDevices {
+            net,
+            found,
+            seen: None,
+        }
     }
 
     /// Runs `run` with an interface, and tells those who wait for changes.
@@ -44,8 +84,8 @@ impl Devices for NetDevices<'_> {
             return Ok(seen.clone());
         }
         let _lock = self.net.lock()?;
-        let interfaces = link::of_net(self.net, &NoTunnels)?;
-        let links = interfaces.iter();
+        self.found.look(self.net)?;
+        let links = self.found.interfaces.iter();
         let links: Vec<Link> = links
             .map(|interface| Link::of_interface(interface))
             .collect();

@@ -181,6 +181,9 @@ fn known(world: &World<'_>, index: u32) -> Option<Extra> {
 
 /// Notes what is known of a link.
 fn note(world: &mut World<'_>, extra: Extra) {
+    if world.state.links.contains(&extra) {
+        return;
+    }
     let mut known = world.state.links.iter_mut();
     match known.find(|known| known.index == extra.index) {
         Some(known) => *known = extra,

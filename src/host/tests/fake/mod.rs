@@ -5,7 +5,7 @@ use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
 use memtun_host::devices::Devices;
 use memtun_host::netlink::{answer, Asker};
-use memtun_host::world::{Event, Machine};
+use memtun_host::world::{Event, Machine, Watched};
 use memtun_host::World;
 use memtun_stack::link::{Counters, Driver};
 use memtun_stack::wire::Writer;
@@ -139,7 +139,7 @@ impl Devices for Fake {
 
 /// A network namespace in memory: `lo`, a tun of index 2 and a tap of index 3.
 pub struct Net {
-    pub state: State,
+    pub state: Watched,
     pub fake: Fake,
     pub machine: Machine,
     pub events: Vec<Event>,
@@ -160,7 +160,7 @@ impl Net {
             denies: false,
         };
         Net {
-            state,
+            state: state.into(),
             fake,
             machine: Machine::default(),
             events: Vec::new(),

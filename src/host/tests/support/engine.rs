@@ -3,14 +3,14 @@
 use super::devices::Fake;
 use memtun_host::engine::address;
 use memtun_host::netlink::{answer, Asker};
-use memtun_host::world::Machine;
+use memtun_host::world::{Machine, Watched};
 use memtun_host::World;
 use memtun_stack::ask::option;
-use memtun_stack::{Route, State};
+use memtun_stack::Route;
 
 /// The engine's side.
 pub struct Engine {
-    pub state: State,
+    pub state: Watched,
     pub machine: Machine,
     pub fake: Fake,
     pub events: Vec<Vec<u8>>,
@@ -21,7 +21,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(port: u32) -> Engine {
         Engine {
-            state: State::default(),
+            state: Watched::default(),
             machine: Machine::default(),
             fake: Fake::new(),
             events: Vec::new(),

@@ -51,25 +51,31 @@ impl NetDir {
             // Somebody died in the middle of a rename. The file's name is the truth.
             store_name(&interface.name, name);
         }
+        Ok(self.is_alive(&interface, local).then_some(interface))
+    }
+
+    /// Clears up after the dead tunnels of an interface that was found before, and says whether it
+    /// is still there. The caller holds the net's lock.
+    pub fn is_alive(&self, interface: &Mapped<InterfaceState>, local: &dyn Local) -> bool {
         if interface.is_going() {
             // Somebody died or was stopped between marking the interface and taking its name away.
-            self.finish_deletion(&interface, local);
-            return Ok(None);
+            self.finish_deletion(interface, local);
+            return false;
         }
         for inode in interface.queue_inodes() {
             if self.reap_tunnel(inode, local) {
                 // The tunnel may have died before it was attached, or be attached under another
                 // name.
-                let _lock = self.lock_interface(&interface, Patience::Brief);
+                let _lock = self.lock_interface(interface, Patience::Brief);
                 interface.remove_queue(inode);
             }
         }
         if interface.is_orphan() {
             // The process that made it died between publishing the name and attaching, or in the
             // middle of the detachment.
-            self.delete_interface(&interface, local);
+            self.delete_interface(interface, local);
         }
-        Ok((!interface.is_going()).then_some(interface))
+        !interface.is_going()
     }
 
     /// Returns an interface by name as it is on record, for callers that could not get the net's

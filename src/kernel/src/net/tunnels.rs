@@ -109,8 +109,6 @@ impl NetDir {
                     }
                 }
             }
-        }
-        if let Ok(tunnel) = self.tunnel(inode) {
             self.remove_filter(tunnel.filter.load(Relaxed));
         }
         for kind in [TUNNEL, BELL] {

@@ -1,7 +1,7 @@
 //! Duplicating descriptors, and fcntl(2).
 
 use crate::real::{hooks, real};
-use crate::table::{any, any_marked, is_netlink, is_ours, is_tunnel};
+use crate::table::{any_marked, is_netlink, is_ours, is_tunnel};
 use crate::view;
 use crate::waiting::epoll;
 use crate::{errno, foreign, netlink, ops};
@@ -44,17 +44,38 @@ fn refuse(e: c_int) -> c_int {
 fn done(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
         epoll::duplicated(old, new);
-        if any_marked() && (is_ours(old) || is_ours(new)) {
-            view::duplicated(old, new);
-        }
-        if is_netlink(old) {
-            netlink::duplicated(new);
-        }
-        if any() && (is_tunnel(old) || is_tunnel(new)) {
-            ops::duplicated(old, new);
+        if is_ours(old) || is_ours(new) {
+            ours_duplicated(old, new);
         }
     }
     new
+}
+
+/// Does what follows from a new descriptor where the table knows one of the two.
+#[cold]
+#[inline(never)]
+extern "C" fn ours_duplicated(old: c_int, new: c_int) {
+    if any_marked() {
+        view::duplicated(old, new);
+    }
+    if is_netlink(old) {
+        netlink::duplicated(new);
+    }
+    if is_tunnel(old) || is_tunnel(new) {
+        ops::duplicated(old, new);
+    }
+}
+
+/// Does the same for a descriptor that is no tunnel.
+#[cold]
+#[inline(never)]
+extern "C" fn others_duplicated(old: c_int, new: c_int) {
+    if any_marked() {
+        view::duplicated(old, new);
+    }
+    if is_netlink(old) {
+        netlink::duplicated(new);
+    }
 }
 
 /// Called before `new` may become another file's: what was written into a file of the view past the
@@ -72,11 +93,8 @@ fn about_to_replace(old: c_int, new: c_int) {
 fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         epoll::duplicated(fd, answer);
-        if any_marked() && is_ours(fd) {
-            view::duplicated(fd, answer);
-        }
-        if is_netlink(fd) {
-            netlink::duplicated(answer);
+        if is_ours(fd) {
+            others_duplicated(fd, answer);
         }
     }
     answer

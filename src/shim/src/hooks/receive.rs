@@ -10,7 +10,7 @@ use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 extern "C" fn adopt(message: *const msghdr) {
     errno::keep(|| {
         // SAFETY: a message is a plain C struct, which the kernel has just filled.
-        let Ok(header) = (unsafe { uaccess::read(message) }) else {
+        let Ok(header) = (unsafe { uaccess::read_used(message) }) else {
             return;
         };
         if header.msg_controllen < size_of::<libc::cmsghdr>() || header.msg_control.is_null() {

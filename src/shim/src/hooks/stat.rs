@@ -21,6 +21,25 @@ fn done(answer: Result<(), Errno>) -> c_int {
     errno::give(answer.map(|()| 0)) as c_int
 }
 
+/// The answer for a path that may lead into the view, or where it leads otherwise. `before` is errno
+/// before the program's call.
+#[cold]
+#[inline(never)]
+fn in_view(
+    before: c_int,
+    dir: c_int,
+    path: *const c_char,
+    viewed: impl FnOnce() -> Option<c_int>,
+) -> Result<c_int, Route> {
+    let failed = errno::get();
+    errno::set(before);
+    if let Some(answer) = viewed() {
+        return Ok(answer);
+    }
+    errno::set(failed);
+    Err(errno::keep(|| route::past_view(dir, path)))
+}
+
 /// Answers a call that only looks at a path. `follow` says whether the call follows a link in the
 /// last component. The host is asked first: then the kernel has read the path, and this library
 /// need not try whether it is readable.
@@ -38,16 +57,13 @@ fn look(
     if answer < 0 && errno::get() == libc::EFAULT {
         return answer;
     }
-    let mut route = route::afterwards(dir, path);
-    if route == Route::View {
-        let failed = errno::get();
-        errno::set(before);
-        if let Some(answer) = viewed() {
-            return answer;
-        }
-        errno::set(failed);
-        route = errno::keep(|| route::past_view(dir, path));
-    }
+    let route = match route::afterwards(dir, path) {
+        Route::View => match in_view(before, dir, path, &viewed) {
+            Ok(answer) => return answer,
+            Err(route) => route,
+        },
+        route => route,
+    };
     match route {
         Route::Device if follow || !is_link(dir, path) => {
             errno::set(before);

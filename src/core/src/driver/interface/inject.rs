@@ -246,22 +246,50 @@ impl Interface {
             }
         };
         let dir = self.net.dir();
-        let left = match state.filters.load(Acquire) {
-            0 => frame,
-            _ => {
-                let of = (queue.inode, &*queue.tunnel);
-                match dir.filter_inbound(state, of, &queue.program, frame, ethertype) {
-                    Some(left) => left,
-                    None => {
-                        self.show(Sort::Injected, frame, Some(ethertype), wait);
-                        return Ok(());
-                    }
-                }
-            }
+        if state.filters.load(Acquire) != 0 {
+            return self.inject_filtered(queue, frame, ethertype, wait);
+        }
+        if !dir.is_captured() {
+            return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
+        }
+        self.inject_captured(queue, frame, frame, ethertype, wait)
+    }
+
+    /// Queues what the filters of the interface leave of a frame. Apart from `try_inject`, so that a
+    /// frame that nothing filters costs no more than one look.
+    #[cold]
+    #[inline(never)]
+    fn inject_filtered(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        wait: Wait,
+    ) -> std::result::Result<(), Refusal> {
+        let dir = self.net.dir();
+        let of = (queue.inode, &*queue.tunnel);
+        let left = dir.filter_inbound(&self.state, of, &queue.program, frame, ethertype);
+        let Some(left) = left else {
+            self.show(Sort::Injected, frame, Some(ethertype), wait);
+            return Ok(());
         };
         if !dir.is_captured() {
             return Ok(self.push(queue, left, ethertype, wait.for_lock())?);
         }
+        self.inject_captured(queue, frame, left, ethertype, wait)
+    }
+
+    /// Queues `left`, which is what the filters have left of `frame`, and shows the capturer the
+    /// whole.
+    fn inject_captured(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        left: &[u8],
+        ethertype: u16,
+        wait: Wait,
+    ) -> std::result::Result<(), Refusal> {
+        let dir = self.net.dir();
         let (lock, captured) = dir
             .lock_log(&self.state, frame.len(), wait)
             .map_err(|refusal| match refusal.errno.0 {
