@@ -281,6 +281,7 @@ impl<'n> Service<'n> {
             machine,
             devices: &mut devices,
             events: Vec::new(),
+            later: None,
             now: now(),
             port,
             sequence: 0,

@@ -13,8 +13,8 @@
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
-use crate::table;
 use crate::uaccess::{self, OwnMemory};
+use crate::{net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -45,6 +45,18 @@ pub extern "C" fn take(fd: c_int) -> bool {
         let _ = unsafe { sys::close(fd) };
     }
     marked.is_ok()
+}
+
+/// Notes a socket of NETLINK_GENERIC, where there are interfaces that the machine's families do not
+/// know.
+#[cold]
+pub extern "C" fn watch_generic(fd: c_int) {
+    errno::keep(|| {
+        let has_interfaces = net::existing().is_some_and(|net| net.had_interfaces());
+        if has_interfaces && may(Extra::Host) && mark::set(fd, mark::GENERIC).is_ok() {
+            let _ = table::enter_netlink(fd);
+        }
+    });
 }
 
 /// Called with a socket that came from another process.
@@ -88,9 +100,17 @@ fn give(answer: Result<Outcome, Errno>) -> Option<isize> {
     }
 }
 
-/// What a call on a netlink socket answers.
+/// What a call on a netlink socket answers. One of NETLINK_GENERIC is only looked at when it sends.
 fn answer(
     fd: c_int,
+    run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
+) -> Result<Outcome, Errno> {
+    carry_out(fd, false, run)
+}
+
+fn carry_out(
+    fd: c_int,
+    sends: bool,
     run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
 ) -> Result<Outcome, Errno> {
     errno::keep(|| {
@@ -98,7 +118,9 @@ fn answer(
             if !may(Extra::Host) {
                 return Err(Errno(libc::EACCES));
             }
-            state(fd)?;
+            if state(fd)? & mark::GENERIC != 0 && !sends {
+                return Ok(Outcome::Kernel);
+            }
             run(&call(fd))
         })
     })
@@ -117,14 +139,14 @@ pub extern "C" fn send(
 ) -> Option<isize> {
     let name = (name as usize, length as usize);
     let source = Buffer::new(OwnMemory, buf as usize, n);
-    give(answer(fd, |call| call.send(source, name, flags)))
+    give(carry_out(fd, true, |call| call.send(source, name, flags)))
 }
 
 /// writev(2).
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<isize> {
-    give(answer(fd, |call| {
+    give(carry_out(fd, true, |call| {
         let source = Vector::new(OwnMemory, array as usize, count);
         call.send(source, (0, 0), 0)
     }))
@@ -134,7 +156,7 @@ pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> O
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<isize> {
-    give(answer(fd, |call| {
+    give(carry_out(fd, true, |call| {
         // SAFETY: a message is a plain C struct.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return Ok(Outcome::Kernel);
@@ -300,7 +322,11 @@ pub extern "C" fn before_receive(fd: c_int) -> bool {
 fn show(fd: c_int, at: &Received) {
     if may(Extra::Host) {
         let _ = fence(|| {
-            errno::keep(|| call(fd).received(at));
+            errno::keep(|| {
+                if mark::of(fd).is_some_and(|state| state & mark::GENERIC == 0) {
+                    call(fd).received(at);
+                }
+            });
             Ok(())
         });
     }

@@ -18,6 +18,7 @@ use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
+use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// What the programs of the net see of the machine.
@@ -38,6 +39,19 @@ pub struct Sysctl {
     pub path: Vec<u8>,
     /// The text that reading it gives, without the line's end.
     pub value: Vec<u8>,
+}
+
+/// A label of IPv6 addresses, by which a source address is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// The addresses' network.
+    pub prefix: Ipv6Addr,
+    /// Length of its prefix in bits.
+    pub length: u8,
+    /// Index of the link on which it is for, 0 for all.
+    pub index: u32,
+    /// The label.
+    pub label: u32,
 }
 
 /// Length in bytes of a [`Seal`].
@@ -99,6 +113,9 @@ pub struct State {
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
     pub sysctls: Vec<Sysctl>,
+    /// The labels of IPv6 addresses in the kernel's order, and how often they were changed. None
+    /// for those of a new network namespace.
+    pub labels: Option<(Vec<Label>, u32)>,
     /// Sockets that want to be told of changes.
     pub listeners: Vec<Listener>,
     /// What is hidden of the machine.
@@ -114,6 +131,7 @@ const LISTENER: u16 = 0x1002;
 const HIDDEN: u16 = 0x1003;
 const ANSWERED: u16 = 0x1004;
 const TABLE: u16 = 0x1005;
+const LABELS: u16 = 0x1006;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
@@ -156,6 +174,15 @@ impl State {
             to.message(SYSCTL, 0, 0, 0)
                 .attribute(PATH, &sysctl.path)
                 .attribute(VALUE, &sysctl.value);
+        }
+        if let Some((labels, changes)) = &self.labels {
+            let mut bytes = changes.to_ne_bytes().to_vec();
+            for label in labels {
+                bytes.extend(label.prefix.octets());
+                let numbers = [u32::from(label.length), label.index, label.label];
+                bytes.extend(numbers.map(u32::to_ne_bytes).concat());
+            }
+            to.message(LABELS, 0, 0, 0).raw(&bytes);
         }
         for listener in &self.listeners {
             let mut bytes = listener.port.to_ne_bytes().to_vec();
@@ -223,10 +250,19 @@ impl State {
                     seal: body.get(20..20 + SEAL)?.try_into().ok()?,
                 });
             }
-            TABLE => {
-                let family = u8::try_from(u32_at(body, 0)?).ok()?;
-                self.tables.push((family, u32_at(body, 4)?));
+            LABELS => {
+                let label = |bytes: &[u8]| {
+                    Some(Label {
+                        prefix: <[u8; 16]>::try_from(bytes.get(..16)?).ok()?.into(),
+                        length: u8::try_from(u32_at(bytes, 16)?).ok()?,
+                        index: u32_at(bytes, 20)?,
+                        label: u32_at(bytes, 24)?,
+                    })
+                };
+                let labels: Option<Vec<Label>> = body.get(4..)?.chunks(28).map(label).collect();
+                self.labels = Some((labels?, u32_at(body, 0)?));
             }
+            TABLE => self.tables.push(table_of(message)?),
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {
                 id: u64::from_ne_bytes(body.get(..8)?.try_into().ok()?),
@@ -275,6 +311,15 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     }
     let attributes = Attributes::new(message.body);
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
+}
+
+/// Returns the family and the number of a table of routes, if the message is about one.
+pub(crate) fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
+    if message.kind != TABLE {
+        return None;
+    }
+    let family = u8::try_from(u32_at(message.body, 0)?).ok()?;
+    Some((family, u32_at(message.body, 4)?))
 }
 
 /// Returns what a message of the state's file hides of the machine; None when it is about something

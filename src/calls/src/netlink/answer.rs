@@ -12,7 +12,7 @@ use crate::host::{asked, question, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
 use memtun_stack::state::Seal;
-use memtun_stack::wire::{u16_at, u32_at, Messages, HEADER};
+use memtun_stack::wire::{u16_at, u32_at, Message, Messages, HEADER};
 use memtun_sys::{self as sys, Fd, Room};
 
 /// The type of the datagram that says how an answer goes on. No message of rtnetlink has it.
@@ -56,6 +56,10 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         count: 0,
         full: false,
     };
+    if is_busy(&queue, request) {
+        refuse_busy(&mut queue, request.bytes);
+        return Ok(());
+    }
     match asked(host)? {
         Some(net) => {
             let question = Question {
@@ -73,6 +77,46 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         queue.goes_on(request);
     }
     Ok(())
+}
+
+/// Is this a dump while another one is not read to its end? The kernel has one at a time: it has
+/// ended when its last message is the next one, or in the next datagram.
+fn is_busy(queue: &Queue, request: &Request<'_>) -> bool {
+    if request.had > 0 || request.bytes.len() < HEADER || !is_dump(request.bytes) {
+        return false;
+    }
+    // Most often nothing is queued, and nothing is copied.
+    let mut room = [0; SMALL];
+    let Ok((length, from)) = sys::receive_netlink(queue.fd, &mut room, libc::MSG_PEEK) else {
+        return false;
+    };
+    let mut messages = Messages(&room[..length.min(SMALL)]).peekable();
+    let is_part = |message: &Message<'_>| message.flags & libc::NLM_F_MULTI as u16 != 0;
+    from.port == queue.port
+        && messages.peek().is_some_and(is_part)
+        && messages.all(|message| message.kind != libc::NLMSG_DONE as u16)
+}
+
+/// Answers a request with the error EBUSY (`netlink_ack`).
+fn refuse_busy(queue: &mut Queue, request: &[u8]) {
+    /// NLM_F_CAPPED.
+    const CAPPED: u16 = 0x100;
+    /// Length in bytes of the head of an error message: a message's header, and the errno.
+    const ERROR: usize = HEADER + 4;
+    let capped = options(queue.fd) & option::CAP_ACK != 0 || ERROR + request.len() > SMALL;
+    let quoted = if capped { HEADER } else { request.len() };
+    let length = ERROR + quoted;
+    let mut room = [0; SMALL];
+    room[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+    room[4..6].copy_from_slice(&(libc::NLMSG_ERROR as u16).to_ne_bytes());
+    if capped {
+        room[6..8].copy_from_slice(&CAPPED.to_ne_bytes());
+    }
+    room[8..12].copy_from_slice(&request[8..12]);
+    room[12..HEADER].copy_from_slice(&queue.port.to_ne_bytes());
+    room[HEADER..ERROR].copy_from_slice(&(-libc::EBUSY).to_ne_bytes());
+    room[ERROR..length].copy_from_slice(&request[..quoted]);
+    queue.put(&room[..length]);
 }
 
 /// Returns the bits of the options that are set on the program's socket.

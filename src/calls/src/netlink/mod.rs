@@ -14,9 +14,11 @@
 //! | [`answer`] | the answer on its way into the socket's queue |
 //! | [`receive`] | what a receive shows of a datagram besides its bytes |
 //! | [`groups`] | multicast groups, names and options |
+//! | `generic` | sockets of NETLINK_GENERIC, which are only looked at |
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod generic;
 pub mod groups;
 pub mod mark;
 pub mod receive;

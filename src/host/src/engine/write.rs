@@ -136,6 +136,19 @@ fn set(
                 }
             }
         }
+        // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
+        // once, also while the link is down.
+        (Settings::Conf6, "addr_gen_mode") if !same => match of {
+            Of::Link(index) => make_addresses(world, index),
+            Of::Named(_) if is(b"all") => {
+                for_all(world, settings, entry.name, &value);
+                let indices: Vec<u32> = world.links.iter().map(|l| l.extra.index).collect();
+                for index in indices {
+                    make_addresses(world, index);
+                }
+            }
+            Of::Named(_) => {}
+        },
         // These are one number in two units.
         (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time") => {
             in_other_unit(world, settings, of, "base_reachable_time_ms", &value, |n| {
@@ -176,6 +189,15 @@ fn set(
         _ => {}
     }
     Ok(())
+}
+
+/// Gives a link with IPv6 the addresses that it makes by itself.
+fn make_addresses(world: &mut World<'_>, index: u32) {
+    let disabled = world.own_setting_of("ipv6", index, "disable_ipv6") != 0;
+    let link = world.link(index);
+    if !disabled && link.is_some_and(|link| crate::message::conf::has_inet6(world.state, link)) {
+        address::v6::add_own_addresses(world, index);
+    }
 }
 
 /// The path of a setting in the state.

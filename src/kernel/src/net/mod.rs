@@ -62,7 +62,7 @@ use std::time::Duration;
 
 /// First index that is given to an interface. It is above those of a host's own interfaces, which
 /// stay visible to the program.
-const FIRST_IFINDEX: u32 = 1001;
+pub const FIRST_IFINDEX: u32 = 1001;
 
 /// What the calling process knows about its own descriptors. A tunnel that it holds is known to be
 /// alive without a system call.

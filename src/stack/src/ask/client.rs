@@ -1,4 +1,5 @@
-//! The side of whoever asks.
+//! The side of whoever asks: it connects, starts a host process where none listens, replaces one
+//! that is stopped, and puts a question again that was not answered.
 #![forbid(unsafe_code)]
 
 use super::{Answer, Question, ANSWER, LONGEST};
@@ -32,8 +33,8 @@ const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_secs(10);
 /// How long a host process may be silent before it is asked whether it is stopped.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
-/// How long the place of a socket that nobody listens on is looked at again, should nobody be
-/// woken.
+/// How soon a socket that nobody listens on is looked at again, in case that nobody wakes the
+/// asker.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a process that was started is given to answer, before another one is started. Where
 /// both begin, one of them ends quietly.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::tree::Tree;
-use crate::link::{Counters, Driver, DECLARED, HEADER};
+use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, WAS_UP};
 use crate::state::{self, View};
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
@@ -62,6 +62,14 @@ pub struct Seen {
     pub carrier: bool,
     /// How often the carrier has come, and how often it has gone.
     pub carrier_changes: [u32; 2],
+    /// Has it gone down since it first came up?
+    pub was_down: bool,
+    /// IF_OPER_* as the host last told it.
+    pub operstate: u8,
+    /// Speed in megabits a second, and DUPLEX_*.
+    pub speed: (u32, u8),
+    /// Was its address set? Otherwise it is a random one.
+    pub address_is_set: bool,
     /// Its counters.
     pub counters: Counters,
     /// What the tun driver says; None for a declared link.
@@ -91,6 +99,13 @@ impl Seen {
                 interface.carrier_ups.load(Relaxed),
                 interface.carrier_downs.load(Relaxed),
             ],
+            was_down: false,
+            operstate: 0,
+            speed: (
+                interface.link_settings[0].load(Relaxed),
+                interface.link_settings[1].load(Relaxed).to_ne_bytes()[0],
+            ),
+            address_is_set: interface.mac_is_set.load(Relaxed) != 0,
             counters: Counters::of_interface(interface),
             driver: Some(Driver::of_interface(interface)),
         }
@@ -116,6 +131,10 @@ impl Seen {
             link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
             carrier: true,
             carrier_changes: [0; 2],
+            was_down: false,
+            operstate: 0,
+            speed: (0, 0),
+            address_is_set: false,
             counters: Counters::default(),
             driver: None,
         })
@@ -135,6 +154,10 @@ impl Seen {
             .get(libc::IFLA_LINKMODE)
             .and_then(|a| a.u8())
             .unwrap_or(0);
+        let bits = attributes.get(WAS_UP).and_then(|a| a.u8());
+        self.was_down = bits.unwrap_or(0) & 8 != 0;
+        let operstate = attributes.get(libc::IFLA_OPERSTATE);
+        self.operstate = operstate.and_then(|a| a.u8()).unwrap_or(0);
         let broadcast = attributes.get(libc::IFLA_BROADCAST);
         if let Some(own) = broadcast.filter(|a| !a.value.is_empty()) {
             self.broadcast = HardwareAddress::new(own.value);
@@ -289,6 +312,23 @@ impl Tree<'_> {
             false
         });
         answer
+    }
+}
+
+impl Tree<'_> {
+    /// Hands on each of the groups that programs have added to a link of the net's.
+    pub(crate) fn groups(&self, index: u32, run: &mut dyn FnMut(&[u8; 6])) {
+        let _ = state::each_message(self.net, |message| {
+            let Some((body, attributes)) = link(message) else {
+                return true;
+            };
+            let is_it = u32_at(body, 4) == Some(index);
+            if let (true, Some(groups)) = (is_it, attributes.get(GROUPS)) {
+                let six = groups.value.chunks_exact(6).map(<&[u8; 6]>::try_from);
+                six.flatten().for_each(&mut *run);
+            }
+            !is_it
+        });
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `sysfs` | a link's own directory |
 //! | `procfs` | /proc/net |
 //! | [`sysctl`] | /proc/sys/net: the settings, and what may be written into them |
-//! | [`write`] | what writing does |
+//! | [`mod@write`] | what writing does |
 //! | [`text`] | text without an allocation |
 #![forbid(unsafe_code)]
 

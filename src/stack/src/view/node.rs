@@ -55,6 +55,7 @@ pub struct File {
 pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
+    Flush,
     Setting(Settings, Of, &'static Entry),
 }
 
@@ -219,6 +220,10 @@ impl Tree<'_> {
                 kind: FileKind::Net(file),
                 mode: 0o444,
             }),
+            Place::Flush => Node::File(File {
+                kind: FileKind::Flush,
+                mode: 0o200,
+            }),
             Place::Settings(settings) => Node::Directory(Directory::Settings(settings)),
             Place::SettingsOf(settings, name) => match self.settings_of(settings, &name)? {
                 Of::Link(_) => Node::Directory(Directory::SettingsOf(settings)),
@@ -361,6 +366,7 @@ impl Tree<'_> {
                 self.attribute(seen, *inner, name, &mut text)?;
             }
             FileKind::Net(file) => self.net_file(*file, &mut text)?,
+            FileKind::Flush => return Err(Errno(libc::EACCES)),
             FileKind::Setting(settings, of, entry) => {
                 self.setting(*settings, of, entry, &mut text)?;
             }

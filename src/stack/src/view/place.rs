@@ -137,6 +137,8 @@ pub enum Place<'p> {
     Settings(Settings),
     /// The directory of such settings of a link, or of `all` or `default`.
     SettingsOf(Settings, Name),
+    /// A file whose writing forgets routes that are cached.
+    Flush,
     /// A setting; None where no link has one of that name.
     Setting(Settings, Name, Option<&'static Entry>),
 }
@@ -183,6 +185,9 @@ fn setting(rest: &[u8]) -> Option<Place<'_>> {
             Name::new(b"all")?,
             forwarding,
         ));
+    }
+    if matches!(rest, b"ipv4/route/flush" | b"ipv6/route/flush") {
+        return Some(Place::Flush);
     }
     let of = |settings: &Settings| rest.strip_prefix(settings.directory().as_bytes());
     let settings = Settings::ALL.into_iter().find(|s| of(s).is_some())?;

@@ -6,6 +6,7 @@ use super::links::Seen;
 use super::place::component;
 use super::text::{say, Text};
 use super::tree::{Sort, Tree};
+use crate::link::oper;
 use memtun_abi::Errno;
 
 const READ: u32 = 0o444;
@@ -299,8 +300,15 @@ impl Tree<'_> {
             false => Err(Errno(libc::EINVAL)),
         };
         match name {
-            // NET_ADDR_RANDOM of a tap.
-            "addr_assign_type" => say!(text, "{}\n", u8::from(seen.is_tap())),
+            // NET_ADDR_SET, or NET_ADDR_RANDOM of a tap.
+            "addr_assign_type" => say!(
+                text,
+                "{}\n",
+                match seen.address_is_set {
+                    true => 3,
+                    false => u8::from(seen.is_tap()),
+                }
+            ),
             "addr_len" => say!(text, "{}\n", seen.address.bytes().len()),
             "address" => hardware(seen.address.bytes(), text),
             "broadcast" => hardware(seen.broadcast.bytes(), text),
@@ -319,12 +327,20 @@ impl Tree<'_> {
             "duplex" => {
                 while_up()?;
                 seen.driver.ok_or(Errno(libc::EINVAL))?;
-                say!(text, "full\n");
+                say!(
+                    text,
+                    "{}\n",
+                    match seen.speed.1 {
+                        0 => "half",
+                        1 => "full",
+                        _ => "unknown",
+                    }
+                );
             }
             "speed" => {
                 while_up()?;
                 seen.driver.ok_or(Errno(libc::EINVAL))?;
-                say!(text, "10000\n");
+                say!(text, "{}\n", seen.speed.0 as i32);
             }
             "flags" => say!(text, "{:#x}\n", seen.flags),
             "group" => say!(text, "{}\n", seen.driver.map_or(-1, |driver| driver.group)),
@@ -351,9 +367,14 @@ impl Tree<'_> {
             "operstate" => say!(
                 text,
                 "{}\n",
-                match seen.is_up() && seen.carrier {
-                    true => "unknown",
-                    false => "down",
+                match (seen.is_up() && seen.carrier, seen.operstate) {
+                    (false, _) => "down",
+                    (true, oper::TESTING) => "testing",
+                    (true, oper::DORMANT) => "dormant",
+                    (true, oper::UP) => "up",
+                    // Nothing is known as long as the carrier has never changed.
+                    _ if seen.carrier_changes.iter().sum::<u32>() > 0 => "up",
+                    _ => "unknown",
                 }
             ),
             "tx_queue_len" => say!(text, "{}\n", seen.txqueuelen),

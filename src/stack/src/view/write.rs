@@ -1,13 +1,16 @@
-//! What writing into the files does.
+//! What writing into the files does. What only concerns a link in shared memory is done here, by
+//! the program's own process; the rest is checked here and carried out by the host process.
 #![forbid(unsafe_code)]
 
 use super::links::Seen;
 use super::node::{File, FileKind, Of};
+use super::place::Settings;
 use super::sysctl;
 use super::sysfs::Inner;
 use super::tree::Tree;
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
+use memtun_kernel::policy::{Permission, Policy};
 
 /// Longest description of a link in bytes (IFALIASZ less the NUL).
 const LONGEST_ALIAS: usize = 255;
@@ -29,8 +32,17 @@ impl Tree<'_> {
     /// # Errors
     ///
     /// What write(2) fails with: EINVAL for what is no value, EPERM for what only an administrator
-    /// of the machine may set, EOPNOTSUPP for what a tun device has not.
+    /// of the machine may set or where the net does not permit "net_admin", EOPNOTSUPP for what a
+    /// tun device has not.
     pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
+        let is_privileged = match &file.kind {
+            FileKind::Setting(Settings::Conf4, _, entry) => entry.name == "forwarding",
+            FileKind::Attribute(_, Inner::Top, name) => *name != "uevent",
+            _ => false,
+        };
+        if is_privileged {
+            self.net.permit_check(Permission::NetAdmin)?;
+        }
         match &file.kind {
             FileKind::Setting(settings, of, entry) => {
                 let accepted = sysctl::parse(entry.kind, bytes)?;
@@ -66,6 +78,8 @@ impl Tree<'_> {
                 // How packets are spread over processors is the machine's administrator's affair.
                 _ => Err(Errno(libc::EPERM)),
             },
+            // Nothing is cached.
+            FileKind::Flush => Ok(Written::Done(bytes.len())),
             FileKind::Net(_) => Err(Errno(libc::EACCES)),
         }
     }

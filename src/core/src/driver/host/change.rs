@@ -37,7 +37,7 @@ impl<'n> Ask<'n> {
             Some((0, _)) => Ok(()),
             Some((errno, sentence)) => {
                 let errno = Errno(-errno);
-                let why = sentence.unwrap_or_else(|| errno.to_string());
+                let why = sentence.unwrap_or_else(|| described(errno));
                 Err(Error::new(errno.0, format!("{what}: {why}")))
             }
             None => Err(failure(what, Errno(libc::EPROTO))),
@@ -94,6 +94,17 @@ fn sentence(error: &Message<'_>) -> Option<String> {
     let attributes = Attributes::behind(error.body, behind);
     let text = attributes.get(SENTENCE)?.string();
     Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// Says what a refusal means for which the kernel has no sentence.
+fn described(errno: Errno) -> String {
+    let meaning = match errno.0 {
+        libc::EPERM => ": the net denies net_admin; memtun reset takes that back",
+        libc::EEXIST => ": there is one already; memtun ip shows the machine's as well",
+        libc::ESRCH | libc::ENOENT => ": there is none",
+        _ => "",
+    };
+    format!("{errno}{meaning}")
 }
 
 fn failure(what: &str, errno: Errno) -> Error {
