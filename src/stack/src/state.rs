@@ -303,15 +303,6 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
 }
 
-/// Returns the family and the number of a table of routes, if the message is about one.
-pub(crate) fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
-    if message.kind != TABLE {
-        return None;
-    }
-    let family = u8::try_from(u32_at(message.body, 0)?).ok()?;
-    Some((family, u32_at(message.body, 4)?))
-}
-
 /// Returns what a message of the state's file hides of the machine; None when it is about something
 /// else.
 pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
