@@ -54,8 +54,8 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         Ok(())
     }
 
-    /// Called after a receive: shows the kernel as the sender. The kernel has stored what `at` says,
-    /// so the memory may be one that is not tried first.
+    /// Called after a receive: shows the kernel as the sender. The kernel has stored what `at`
+    /// says, so the memory may be one that is not tried first.
     pub fn received(&self, at: &Received) {
         let mut name = [0; NETLINK_NAME];
         let named = at.name != 0

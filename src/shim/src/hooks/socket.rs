@@ -36,12 +36,10 @@ const NO_NAME: *const sockaddr = std::ptr::null();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
-        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE {
-            if netlink::is_wanted() {
-                let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
-                if fd < 0 || netlink::take(fd) {
-                    return fd;
-                }
+        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE && netlink::is_wanted() {
+            let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
+            if fd < 0 || netlink::take(fd) {
+                return fd;
             }
         }
         real!(socket(domain, kind, protocol))

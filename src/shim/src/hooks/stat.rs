@@ -21,8 +21,8 @@ fn done(answer: Result<(), Errno>) -> c_int {
     errno::give(answer.map(|()| 0)) as c_int
 }
 
-/// The answer for a path that may lead into the view, or where it leads otherwise. `before` is errno
-/// before the program's call.
+/// The answer for a path that may lead into the view, or where it leads otherwise. `before` is
+/// errno before the program's call.
 #[cold]
 #[inline(never)]
 fn in_view(
