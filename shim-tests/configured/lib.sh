@@ -100,4 +100,8 @@ uplink() {
     ip route add default via 192.0.2.1
     until_has 'default.*linkdown' ip route
 }
-links() { ip -o link | wc -l; }
+
+# The number of links.
+links() {
+    ip -o link | wc -l
+}

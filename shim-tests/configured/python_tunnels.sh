@@ -1,8 +1,8 @@
-# python-pytun and pytap2, which configure by ioctls and by ifconfig; psutil and netifaces, which look
+# python-pytun and pytap2 configure by ioctls and by ifconfig; psutil and netifaces look at it
 # needs: ip ifconfig
 . ./lib.sh
 loopback
-"$PYTHON" - <<'P' | sed -E 's/fe80::[0-9a-f:]+/fe80::N/g'
+"$PYTHON/bin/python" - <<'P' | sed -E 's/fe80::[0-9a-f:]+/fe80::N/g'
 import os, subprocess, sys
 from importlib.metadata import version
 import netifaces, psutil, pytap2, pytun

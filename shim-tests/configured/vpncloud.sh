@@ -8,6 +8,7 @@ uplink
     --ifdown 'ip -br -4 addr show $IFNAME >>hook.log' >tun.log 2>&1 &
 tun=$!
 until_has 10.118 ip route
+settle
 "$VPNCLOUD" --listen "127.0.0.1:$((PORT + 1))" --password secret --device vpc1 --type tap --mode switch --no-port-forwarding \
     --ifup 'ifconfig $IFNAME 10.19.0.1 netmask 255.255.0.0 mtu 1300' --peer "127.0.0.1:$PORT" >tap.log 2>&1 &
 tap=$!

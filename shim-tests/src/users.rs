@@ -207,6 +207,12 @@ impl Running {
         std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 
+    /// Sends a signal to the program.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: the call takes no pointers, and the child is not reaped yet.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
     /// Waits until the program has printed `text`.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {

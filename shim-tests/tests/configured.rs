@@ -1,6 +1,8 @@
 //! Real programs configure themselves unprivileged under the shim as they do as root of a namespace
 //! on the kernel.
 
+use std::path::Path;
+
 use shim_tests::configured::assert_is_as_on_the_kernel;
 use shim_tests::real_programs::{installed, Link, World};
 
@@ -25,18 +27,36 @@ scripts! {
     vtund
 }
 
+/// Runs the script with a program that any user can reach.
+fn with_program(script: &str, variable: &str, made: &Path) {
+    let world = World::new(&format!("configured-{script}"), Link::Up);
+    let program = world.reachable(made);
+    assert_is_as_on_the_kernel(script, &[(variable, &program)]);
+}
+
 #[test]
 fn wireguard() {
-    let world = World::new("configured-wireguard", Link::Up);
-    let boringtun = world.reachable(&installed::of_crate("boringtun-cli", "0.7.1"));
-    assert_is_as_on_the_kernel("wireguard", &[("BORINGTUN", &boringtun)]);
+    let boringtun = installed::of_crate("boringtun-cli", "0.7.1");
+    with_program("wireguard", "BORINGTUN", &boringtun);
+}
+
+#[test]
+fn vpncloud() {
+    let vpncloud = installed::of_crate("vpncloud", "2.3.0");
+    with_program("vpncloud", "VPNCLOUD", &vpncloud);
+}
+
+#[test]
+fn tun_crates() {
+    with_program("tun_crates", "TUN_CRATES", &installed::built("tun-crates"));
 }
 
 #[test]
 fn python_tunnels() {
-    let world = World::new("configured-python", Link::Up);
-    let python = world
-        .reachable(&installed::python("configured"))
-        .join("bin/python");
-    assert_is_as_on_the_kernel("python_tunnels", &[("PYTHON", &python)]);
+    with_program("python_tunnels", "PYTHON", &installed::python("configured"));
+}
+
+#[test]
+fn pyroute2() {
+    with_program("pyroute2", "PYTHON", &installed::python("configured"));
 }

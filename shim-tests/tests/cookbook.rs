@@ -246,7 +246,7 @@ fn python_vpn() {
             ("PYTHONDONTWRITEBYTECODE", Path::new("1")),
         ],
     );
-    assert!(done.stdout.contains("8 passed"), "{}", done.stdout);
+    assert!(done.stdout.contains("9 passed"), "{}", done.stdout);
 }
 
 #[test]

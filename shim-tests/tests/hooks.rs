@@ -169,7 +169,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_setsockopt"], "setsockopt"),
     (&[], "getifaddrs"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
-    (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen system popen wordexp daemon login_tty forkpty"),
+    (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy system popen wordexp daemon login_tty forkpty"),
     (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),
     (&[], "fread fread_unlocked __fread_chk __fread_unlocked_chk"),
     (&[], "syscall"),

@@ -1,12 +1,12 @@
-//! The host process of a net as programs meet it: it is started for them, and they, it and `memtun
-//! run` are killed and stopped at random moments. What was acknowledged stays, nothing is done
-//! twice, and nothing is left.
+//! The host process of a net as programs meet it: it is started for them, and they, it, programs
+//! with tunnels and `memtun run` are killed and stopped at random moments. What was acknowledged
+//! stays, nothing is done twice, and nothing is left.
 //!
 //! `MEMTUN_KILLS` says how many rounds there are (default 200), and `MEMTUN_KILLS_SEED` repeats the
 //! choices.
 
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
-use shim_tests::hostile::{number, Process, Random, Stage};
+use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,7 +66,11 @@ fn end(net: Net) {
     net.remove().expect("removed");
     let begin = Instant::now();
     while !hosts(&path).is_empty() {
-        assert!(begin.elapsed() < LIMIT, "a host process outlives its net");
+        let time = begin.elapsed();
+        assert!(
+            time < Duration::from_secs(3),
+            "a host process outlives its net"
+        );
         memtun_sys::nap(Duration::from_millis(5));
     }
     assert!(!path.exists(), "something was made in it again");
@@ -112,10 +116,11 @@ fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
     let rounds = number("MEMTUN_KILLS", 200) as u16;
     let mut random = Random::seeded("MEMTUN_KILLS_SEED");
     let stage = Stage::new("host-process");
-    let asker = stage.program("asker");
+    let (asker, peer) = (stage.program("asker"), stage.program("peer"));
     let net = Net::temporary().expect("a net");
     let index = interface(&net, "tun0").to_string();
     let mut acknowledged = Vec::new();
+    let mut tuns: Vec<Process> = Vec::new();
     let mut runs: Vec<Process> = Vec::new();
     let mut stopped: Vec<i32> = Vec::new();
     for round in 0..rounds {
@@ -124,6 +129,22 @@ fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
             let mut run = stage.memtun("run", net.path());
             run.args(["--", "sleep", "60"]);
             runs.push(Process::start(&mut run));
+        }
+        // Programs with tunnels come, go and are stopped beside.
+        let which = random.below(tuns.len().max(1) as u64) as usize;
+        match random.below(6) {
+            0 if tuns.len() < 3 => {
+                let mut command = stage.shimmed(net.path(), &peer);
+                // A stopped one makes others wait.
+                command
+                    .env("PEER_LIMIT_MS", "20000")
+                    .env("MEMTUN_LOG", "off");
+                command.args([*random.of(&PATTERNS), "pt0"]);
+                tuns.push(Process::start(&mut command));
+            }
+            1 if !tuns.is_empty() => drop(tuns.swap_remove(which)),
+            2 if !tuns.is_empty() => tuns[which].signal(libc::SIGSTOP),
+            _ => {}
         }
         let [a, b] = round.to_be_bytes();
         let mut command = stage.shimmed(net.path(), &asker);
@@ -171,8 +192,8 @@ fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
         for pid in &stopped {
             signal(*pid, libc::SIGCONT);
         }
-        for run in &runs {
-            run.signal(libc::SIGCONT);
+        for process in runs.iter().chain(&tuns) {
+            process.signal(libc::SIGCONT);
         }
         if round % 20 == 19 {
             let found = addresses(&net);
@@ -184,7 +205,7 @@ fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
             assert_eq!(once.len(), found.len(), "round {round}: twice");
         }
     }
-    drop(runs);
+    drop((runs, tuns));
     assert!(acknowledged.len() > usize::from(rounds) / 2);
     end(net);
 }

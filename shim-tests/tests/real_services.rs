@@ -6,10 +6,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
-use shim_tests::real_programs::{target_dir, wire, End, Link, Watchdog, World, SOON};
+use shim_tests::real_programs::{installed, wire, End, Link, Watchdog, World, SOON};
 
 const LIMIT: Duration = Duration::from_secs(100);
 const BURST: usize = 100;
@@ -127,7 +126,10 @@ fn smoltcp_answers_pings_and_echoes_udp(link: Link) {
         ip.args(["-c", "ip tuntap add smol0 mode tun && ip link set smol0 up"]);
         assert!(ip.status().is_ok_and(|status| status.success()));
     }
-    let mut smoltcp = world.command("smoltcp-echo", world.copy(&built("smoltcp-echo")));
+    let mut smoltcp = world.command(
+        "smoltcp-echo",
+        world.copy(&installed::built("smoltcp-echo")),
+    );
     smoltcp.args(["smol0", "10.9.0.1/24", "fd00:9::1/64"]);
     let _smoltcp = world.start(smoltcp);
     let end = world.end("smol0");
@@ -175,7 +177,7 @@ fn asyncio_answers_udp(link: Link) {
 fn tokio_answers_udp(link: Link) {
     let _watchdog = Watchdog::new("tokio", Duration::from_secs(600));
     let world = World::new("tokio", link);
-    let mut tokio = world.command("tokio-echo", world.copy(&built("tokio-echo")));
+    let mut tokio = world.command("tokio-echo", world.copy(&installed::built("tokio-echo")));
     tokio.arg("tok0");
     let _tokio = world.start(tokio);
     let end = world.end("tok0");
@@ -189,27 +191,4 @@ fn tokio_answers_udp(link: Link) {
             udp_in_udp_out(end, (here, there), (there, here), (&payload, &payload));
         }
     }
-}
-
-/// Path of a program of `real-programs`, which is built if need be.
-fn built(name: &str) -> PathBuf {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let build = target_dir().join("real-programs").join(name);
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--manifest-path",
-    ]);
-    cargo.arg(real_programs().join(name).join("Cargo.toml"));
-    cargo.arg("--target-dir").arg(&build);
-    let status = cargo.status();
-    assert!(
-        status.as_ref().is_ok_and(|status| status.success()),
-        "{cargo:?}: {status:?}"
-    );
-    build.join("release").join(name)
 }

@@ -80,6 +80,7 @@ int main(int argc, char **argv)
     }
     if (!strcmp(getenv("SHIM_TESTS_SIDE"), "kernel"))
         own_sysfs();
+    sysctl("default", "disable_ipv6", "1");
     make("tun0", IFF_TUN, 0);
     make("tap0", IFF_TAP, 1);
     make("tap1", IFF_TAP, 2);

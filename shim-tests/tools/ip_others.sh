@@ -78,3 +78,4 @@ run ip vrf show
 run bridge link
 run bridge fdb show dev tun0
 run bridge vlan
+run ip link del tun2

@@ -6,6 +6,9 @@
  *     attach=NAME     TUNSETIFF
  *     persist, write, read, poll, close
  *     lookup=NAME     if_nametoindex
+ *     list=PATH       opendir, readdir
+ *     ask=NAME        SIOCSIFADDR, for which the host process is asked
+ *     connect=PATH    connects with a socket of SOCK_SEQPACKET
  *     cycle=N         opens, attaches to tun%d, writes and closes, N times
  *     env             a program with an empty environment opens the device: "env: ok" or its exit
  *                     status
@@ -13,16 +16,20 @@
  *     wait, nap       sleeps until somebody kills it, or for a moment
  *     kill            kills itself
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +75,32 @@ static int bare_child(void)
     return errno ? -1 : 0;
 }
 
+static int list(const char *path)
+{
+    DIR *dir = opendir(path);
+    int count = 0;
+    while (dir && readdir(dir))
+        count++;
+    return dir && closedir(dir) == 0 && count > 2 ? 0 : -1;
+}
+
+static int ask(const char *name)
+{
+    struct ifreq request = { 0 };
+    struct sockaddr_in *address = (struct sockaddr_in *)&request.ifr_addr;
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(0x0a010203);
+    return ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFADDR, &request);
+}
+
+static int join(const char *path)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    strncpy(to.sun_path, path, sizeof to.sun_path - 1);
+    return connect(socket(AF_UNIX, SOCK_SEQPACKET, 0), (struct sockaddr *)&to, sizeof to);
+}
+
 static int step(const char *what, const char *value)
 {
     if (!strcmp(what, "open"))
@@ -88,6 +121,12 @@ static int step(const char *what, const char *value)
         return close(tunnel);
     if (!strcmp(what, "lookup"))
         return if_nametoindex(value) ? 0 : -1;
+    if (!strcmp(what, "list"))
+        return list(value);
+    if (!strcmp(what, "ask"))
+        return ask(value);
+    if (!strcmp(what, "connect"))
+        return join(value);
     if (!strcmp(what, "cycle"))
         return cycles(atoi(value));
     if (!strcmp(what, "env"))

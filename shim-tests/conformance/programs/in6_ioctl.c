@@ -140,6 +140,8 @@ static void link_local(void)
 int main(int argc, char **argv)
 {
     start(argc, argv);
+    /* A link begins without IPv6, so that it has nothing that the kernel has made. */
+    sysctl("ipv6", "default", "disable_ipv6", "1");
     int tun = tun_attach("i60", IFF_TUN | IFF_NO_PI, O_NONBLOCK), tap = tun_attach("i61", IFF_TAP | IFF_NO_PI, O_NONBLOCK);
     sock = MUST(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ipv6_on("i60");

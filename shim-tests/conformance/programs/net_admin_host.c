@@ -123,6 +123,7 @@ int main(int argc, char **argv)
 {
     start(argc, argv);
     plain_sysctls();
+    sysctl("ipv6", "default", "disable_ipv6", "1");
     own_sysfs();
     int sock = MUST(socket(AF_INET, SOCK_DGRAM, 0));
     int tun = tun_with("nh0", IFF_TUN, "10.9.0.1", "255.255.255.0"), tap = tun_with("nh1", IFF_TAP, "10.8.0.1", "255.255.255.0");

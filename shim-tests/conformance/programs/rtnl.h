@@ -297,10 +297,9 @@ HELPER void list(const char *label, int type, int family)
     ask(label);
 }
 
-/* Hands each message of a list to a function; 0 when the list does not come to its end. */
-HELPER int each(int type, int family, void (*with)(const struct nlmsghdr *))
+/* Asks, and hands each message of the list to a function; 0 when the list has no end. */
+HELPER int each_answer(void (*with)(const struct nlmsghdr *))
 {
-    dump_request(type, family);
     rt_send();
     for (;;) {
         ssize_t n = rt_ready(nl, WAIT_MS) ? recv(nl, rt_got, sizeof rt_got, 0) : -1;
@@ -312,6 +311,12 @@ HELPER int each(int type, int family, void (*with)(const struct nlmsghdr *))
             with(h);
         }
     }
+}
+
+HELPER int each(int type, int family, void (*with)(const struct nlmsghdr *))
+{
+    dump_request(type, family);
+    return each_answer(with);
 }
 
 /* What IPv6 has still to do: the kernel finishes an address later, its flag before its route. */

@@ -111,8 +111,33 @@ static void changes(void)
     ask("delete without a destination");
 }
 
+static unsigned rt_left[64];
+static int rt_lefts;
+
+static void of_no_interface(const struct nlmsghdr *h)
+{
+    const struct rtattr *to = (const void *)((const char *)NLMSG_DATA(h) + sizeof(struct ndmsg));
+    if (!((const struct ndmsg *)NLMSG_DATA(h))->ndm_ifindex && to->rta_type == NDA_DST && rt_lefts < 64)
+        memcpy(&rt_left[rt_lefts++], RTA_DATA(to), 4);
+}
+
+/* The kernel keeps proxies of no interface when their namespace ends, and shows them in one that
+ * comes to lie in the same memory. */
+static void forget_those_of_no_interface(void)
+{
+    rt_lefts = 0;
+    ((struct ndmsg *)dump_request(RTM_GETNEIGH, AF_INET))->ndm_flags = NTF_PROXY;
+    if (!each_answer(of_no_interface))
+        say("proxies of no interface", "no end");
+    for (int i = 0; i < rt_lefts; i++) {
+        neigh_request(RTM_DELNEIGH, 0, NULL, inet_ntoa((struct in_addr){ rt_left[i] }), 0)->ndm_flags = NTF_PROXY;
+        quietly();
+    }
+}
+
 static void flags(void)
 {
+    forget_those_of_no_interface();
     static const struct { int flag; const char *text; } all[] = { { NTF_ROUTER, "router" }, { NTF_EXT_LEARNED, "ext_learned" },
                                                                   { NTF_USE, "use" }, { NTF_SELF, "self" }, { NTF_MASTER, "master" },
                                                                   { NTF_STICKY, "sticky" }, { NTF_OFFLOADED, "offloaded" } };
@@ -325,6 +350,7 @@ int main(int argc, char **argv)
     v6();
     dumps();
     tables();
+    forget_those_of_no_interface();
     close(tun);
     close(tap);
     return 0;

@@ -470,7 +470,7 @@ static void lookups(void)
     put_u32(RTA_MARK, 5);
     ask("lookup with a mark");
     lookup("10.50.1.1", 0);
-    put_u32(RTA_UID, 0);
+    put_u32(RTA_UID, getuid());
     ask("lookup with a uid");
     lookup("10.50.1.1", 0)->rtm_src_len = 32;
     put_address(RTA_SRC, "10.9.0.2");

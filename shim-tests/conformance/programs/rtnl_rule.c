@@ -147,10 +147,10 @@ static void selectors(void)
     ask(labelled("suppress_prefixlength 0"));
     RULE(put_u32(FRA_PRIORITY, 114), put_u32(FRA_SUPPRESS_IFGROUP, 5));
     ask(labelled("suppress_ifgroup 5"));
-    uint32_t range[2] = { 0, 65533 };
+    uint32_t range[2] = { getuid(), getuid() };
     RULE(put_u32(FRA_PRIORITY, 115), put(FRA_UID_RANGE, range, 8));
     ask(labelled("uidrange"));
-    range[0] = 65534;
+    range[0]++;
     RULE(put_u32(FRA_PRIORITY, 116), put(FRA_UID_RANGE, range, 8));
     ask(labelled("uidrange, inverted"));
     RULE(put(FRA_UID_RANGE, range, 4));
@@ -300,7 +300,7 @@ static void lookups(void)
     m = route_request(RTM_GETROUTE, 0, "10.60.0.1", NULL);
     m->rtm_table = m->rtm_protocol = m->rtm_type = m->rtm_scope = 0;
     ask("lookup, prohibited");
-    uint32_t range[2] = { 1000, 1000 };
+    uint32_t range[2] = { getuid(), getuid() };
     RULE(put_u32(FRA_PRIORITY, 99), put(FRA_UID_RANGE, range, 8));
     ask("a rule by uid");
     link_up("tun0", 0);

@@ -126,7 +126,7 @@ HELPER void out_counts(const unsigned char *p, size_t len, size_t width)
 
 /* ---- attributes ---- */
 
-enum kind { HEX, U8, U16, U32, S32, U64, BE16, BE32, STR, ADR, IDX, FLAG, U32S, LEN, NESTED, COUNT32, COUNT64, MAC, QDISC,
+enum kind { HEX, U8, U16, U32, S32, U64, BE16, BE32, STR, ADR, IDX, FLAG, U32S, UID, LEN, NESTED, COUNT32, COUNT64, MAC, QDISC,
             ADDRCACHE, NEIGHCACHE, ROUTECACHE, IF6CACHE, HOPS, VIA, XU32, NDTCONFIG };
 
 struct attribute { int type; const char *name; enum kind kind; const struct attribute *inside; };
@@ -186,7 +186,7 @@ static const struct attribute rt_route_names[] = {
     { RTA_GATEWAY, "GATEWAY", ADR, 0 }, { RTA_PRIORITY, "PRIORITY", U32, 0 }, { RTA_PREFSRC, "PREFSRC", ADR, 0 },
     { RTA_METRICS, "METRICS", NESTED, rt_metric_names }, { RTA_MULTIPATH, "MULTIPATH", HOPS, 0 }, { RTA_FLOW, "FLOW", U32, 0 },
     { RTA_CACHEINFO, "CACHEINFO", ROUTECACHE, 0 }, { RTA_TABLE, "TABLE", U32, 0 }, { RTA_MARK, "MARK", XU32, 0 },
-    { RTA_VIA, "VIA", VIA, 0 }, { RTA_PREF, "PREF", U8, 0 }, { RTA_EXPIRES, "EXPIRES", U32, 0 }, { RTA_UID, "UID", U32, 0 },
+    { RTA_VIA, "VIA", VIA, 0 }, { RTA_PREF, "PREF", U8, 0 }, { RTA_EXPIRES, "EXPIRES", U32, 0 }, { RTA_UID, "UID", UID, 0 },
     { RTA_TTL_PROPAGATE, "TTL_PROPAGATE", U8, 0 }, { RTA_IP_PROTO, "IP_PROTO", U8, 0 }, { RTA_SPORT, "SPORT", BE16, 0 },
     { RTA_DPORT, "DPORT", BE16, 0 }, { RTA_NH_ID, "NH_ID", U32, 0 }, END };
 static const struct attribute rt_rule_names[] = {
@@ -194,7 +194,7 @@ static const struct attribute rt_rule_names[] = {
     { FRA_PRIORITY, "PRIORITY", U32, 0 }, { FRA_FWMARK, "FWMARK", XU32, 0 }, { FRA_FLOW, "FLOW", U32, 0 }, { FRA_TUN_ID, "TUN_ID", U64, 0 },
     { FRA_SUPPRESS_IFGROUP, "SUPPRESS_IFGROUP", S32, 0 }, { FRA_SUPPRESS_PREFIXLEN, "SUPPRESS_PREFIXLEN", S32, 0 },
     { FRA_TABLE, "TABLE", U32, 0 }, { FRA_FWMASK, "FWMASK", XU32, 0 }, { FRA_OIFNAME, "OIFNAME", STR, 0 }, { FRA_L3MDEV, "L3MDEV", U8, 0 },
-    { FRA_UID_RANGE, "UID_RANGE", U32S, 0 }, { FRA_PROTOCOL, "PROTOCOL", U8, 0 }, { FRA_IP_PROTO, "IP_PROTO", U8, 0 },
+    { FRA_UID_RANGE, "UID_RANGE", UID, 0 }, { FRA_PROTOCOL, "PROTOCOL", U8, 0 }, { FRA_IP_PROTO, "IP_PROTO", U8, 0 },
     { FRA_SPORT_RANGE, "SPORT_RANGE", HEX, 0 }, { FRA_DPORT_RANGE, "DPORT_RANGE", HEX, 0 }, END };
 static const struct attribute rt_neigh_names[] = {
     { NDA_DST, "DST", ADR, 0 }, { NDA_LLADDR, "LLADDR", MAC, 0 }, { NDA_CACHEINFO, "CACHEINFO", NEIGHCACHE, 0 },
@@ -303,6 +303,10 @@ HELPER void out_value(const struct attribute *a, const unsigned char *p, size_t 
     case ADR: out_address(p, len); break;
     case FLAG: out("set"); break;
     case U32S: out_u32s(p, len); break;
+    case UID: /* Root of a namespace, or nobody: it is the asker's. */
+        for (size_t i = 0; i < len / 4; i++)
+            out(words[i] == getuid() ? "%sasker" : "%s%u", i ? "," : "", words[i]);
+        break;
     case LEN: out("len%zu", len); break;
     case COUNT32: out_counts(p, len, 4); break;
     case COUNT64: out_counts(p, len, 8); break;

@@ -105,6 +105,8 @@ static void statistics(const char *what, const char *name)
     say(prefix, "%d files%s", n, text);
 }
 
+/* What only the machine's administrator may write (tx_queue_len) is not asked: in a user namespace
+   the kernel refuses it even to root. */
 static void writing(const char *name, int iff)
 {
     static const struct { const char *file, *text; } all[] = {
@@ -113,7 +115,7 @@ static void writing(const char *name, int iff)
         { "mtu", "1300\n\n" }, { "mtu", "99999999999999999999" }, { "mtu", "+1350" },
         { "flags", "0x1003" }, { "flags", "0x1002\n" }, { "flags", "4098" }, { "flags", "x" }, { "flags", "0x10000" },
         { "flags", "0x100000000" },
-        { "tx_queue_len", "100" }, { "tx_queue_len", "x" }, { "ifalias", "an alias" }, { "ifalias", "another\n" },
+        { "dormant", "1" }, { "link_mode", "1" }, { "ifalias", "an alias" }, { "ifalias", "another\n" },
         { "ifalias", "" }, { "ifalias", "\n" }, { "netdev_group", "5" }, { "netdev_group", "x" },
         { "carrier", "0" }, { "carrier", "1" }, { "carrier", "x" }, { "proto_down", "1" }, { "proto_down", "0" },
         { "gro_flush_timeout", "1" }, { "napi_defer_hard_irqs", "1" }, { "threaded", "1" }, { "threaded", "0" },

@@ -5,6 +5,7 @@ calls fail. `memtun` is a fixture: a fresh net for each test, in which whatever 
     pytest
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -78,6 +79,20 @@ def test_a_packet_that_cannot_be_written_is_lost_and_no_more(memtun, ends):
         left.send_udp(b"lost", ("10.8.0.2", 7))
         left.send_udp(b"found", ("10.8.0.2", 7))
         assert right.receive_udp("10.8.0.2", 7).recv(1024, timeout=SOON) == b"found"
+
+
+def test_the_office_is_behind_the_tunnel(memtun, ends):
+    left, right = ends
+    left.addresses.add("10.8.0.1/24")
+    memtun.routes.add("192.168.7.0/24 via 10.8.0.2")
+    ip = memtun.run(["ip", "-json", "route", "get", "192.168.7.9"], capture_output=True, check=True)
+    (route,) = json.loads(ip.stdout)
+    assert (route["dev"], route["gateway"], route["prefsrc"]) == ("left", "10.8.0.2", "10.8.0.1")
+
+    # Without the address there is no gateway any more, and the kernel's rules take the route away.
+    left.addresses.remove("10.8.0.1/24")
+    assert not any(route.startswith("192.168.7.0/24") for route in memtun.routes)
+    assert right.addresses.isdisjoint(["10.8.0.1/24"])
 
 
 def test_the_name_that_the_system_gives_counts(memtun, ports):

@@ -1,5 +1,4 @@
-//! Programs of package registries, which are installed in the build directory when they are
-//! missing there.
+//! Programs that are made or installed in the build directory when they are missing there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,6 +31,25 @@ pub fn of_crate(name: &str, version: &str) -> PathBuf {
     cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     run(cargo);
     root.join("bin").join(name)
+}
+
+/// Path of a program of `real-programs/NAME`, which is built if need be.
+pub fn built(name: &str) -> PathBuf {
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let build = target_dir().join("real-programs").join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("real-programs");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--manifest-path",
+    ]);
+    cargo.arg(source.join(name).join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&build);
+    run(cargo);
+    build.join("release").join(name)
 }
 
 /// A virtual environment with the Python packages that `real-programs/NAME-requirements.txt` lists.

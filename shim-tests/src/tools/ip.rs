@@ -99,6 +99,10 @@ pub(super) fn normalised(line: &str) -> String {
     ] {
         line = behind(&line, key, any_number);
     }
+    // A lookup is for the asker, who is root of a namespace on the kernel.
+    for key in [" uid ", "\"uid\":"] {
+        line = behind(&line, key, any_number);
+    }
     for key in [
         "valid_lft ",
         "preferred_lft ",

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `dying` | nets whose makers were killed, nets that containers share |
 //! | `files` | nets whose files are something else than they should be |
+//! | `host` | the netlink sockets of programs, the host process and the view of /sys |
 //! | `joining` | whose net is joined, what is said when it is not, in every language |
 //! | `root` | root in a user's net, by accident and on purpose |
 //! | `sweeping` | nets that nobody named: what is swept, what is not looked at, what survives |
 
 mod dying;
 mod files;
+mod host;
 mod joining;
 mod root;
 mod sweeping;

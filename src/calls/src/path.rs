@@ -111,17 +111,17 @@ fn may_name_view(path: &[u8]) -> bool {
 }
 
 /// Says where a path leads, after the host's call failed: a symbolic link of any name may lead to a
-/// device that the host does not have.
+/// device that the host does not have, and any other one to something in the net's view.
 #[cold]
 pub fn after(paths: &impl Paths, devices: &[Device], dir: i32, path: &[u8]) -> Route {
     let mut room = [0u8; 1024];
     let is_link = PathBuf::concat(&[path])
         .and_then(|path| paths.link(dir, path.cstr(), &mut room).map(drop))
         .is_ok();
-    if is_link && leads_to_device(paths, devices, dir, path) {
-        Route::Device
-    } else {
-        Route::Host
+    match is_link {
+        true if leads_to_device(paths, devices, dir, path) => Route::Device,
+        true => Route::View,
+        false => Route::Host,
     }
 }
 

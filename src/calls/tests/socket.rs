@@ -270,6 +270,33 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
 }
 
 #[test]
+fn a_mark_that_the_kernel_refuses_is_kept_and_told_again() {
+    let (_net, _system, dir) = net();
+    let memory = Bytes::with(&[7u32.to_ne_bytes(), 4u32.to_ne_bytes()].concat());
+    let call = |number| OptionCall {
+        net: &dir,
+        local: &NoTunnels,
+        memory: &memory,
+        inode: 9,
+        option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
+    };
+    let mark = call(libc::SO_MARK);
+    // The kernel is asked first, and a value that is too short is its to refuse.
+    assert_eq!(mark.set(ARG, 4), Ok(false));
+    assert_eq!(mark.refused(ARG, 3), Ok(false));
+    assert_eq!(mark.get(ARG, ARG + 4), Ok(false));
+    assert_eq!(call(libc::SO_BINDTODEVICE).refused(ARG, 4), Ok(false));
+    assert_eq!(mark.refused(ARG, 4), Ok(true));
+    memory.write(ARG, &[0; 4]).expect("room");
+    assert_eq!(mark.get(ARG, ARG + 4), Ok(true));
+    assert_eq!(memory.argument()[..4], 7u32.to_ne_bytes());
+    assert_eq!(
+        (mark.replaced(), mark.get(ARG, ARG + 4)),
+        (Ok(()), Ok(false))
+    );
+}
+
+#[test]
 fn names_and_indexes_of_the_net() {
     let (_net, _system, dir) = net();
     let index = match interfaces::index_of(&dir, b"tun0", &NoTunnels) {

@@ -15,8 +15,9 @@ use std::process::{Command, ExitCode};
 
 /// Show or change the addresses of interfaces, in the words of ip address
 ///
-/// memtun addr [show] [dev IFACE]; memtun addr add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label
-/// TEXT] dev IFACE
+/// WORDS are: [show] [dev IFACE], or add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label TEXT] dev
+/// IFACE. For example: memtun addr add 10.0.0.1/24 dev tun0. The programs of the net see a change
+/// at once, with the routes that follow from it.
 #[derive(Args)]
 pub struct AddrArgs {
     #[command(flatten)]
@@ -25,8 +26,9 @@ pub struct AddrArgs {
 
 /// Show or change the routes of the net, in the words of ip route
 ///
-/// memtun route [show]; memtun route add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR]
-/// [metric N] [table N]
+/// WORDS are: [show], or add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR] [metric N] [table
+/// N]. For example: memtun route add 10.20.0.0/16 via 10.0.0.2. The machine's own routes are not
+/// shown; memtun ip route shows what programs see.
 #[derive(Args)]
 pub struct RouteArgs {
     #[command(flatten)]
@@ -35,7 +37,8 @@ pub struct RouteArgs {
 
 /// Show or change the neighbours of the net, in the words of ip neighbour
 ///
-/// memtun neigh [show]; memtun neigh add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]
+/// WORDS are: [show], or add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]. For example:
+/// memtun neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0.
 #[derive(Args)]
 pub struct NeighArgs {
     #[command(flatten)]
@@ -43,6 +46,9 @@ pub struct NeighArgs {
 }
 
 /// Run the machine's ip(8) in the net
+///
+/// It shows and changes what the programs of the net see. For example: memtun ip route get
+/// 10.0.0.9.
 #[derive(Args)]
 pub struct IpArgs {
     #[command(flatten)]
@@ -64,7 +70,7 @@ struct Rest {
     /// An array of objects
     #[arg(long)]
     json: bool,
-    /// show, add or del, and what
+    /// show (if there are none), add or del, and what
     #[arg(value_name = "WORDS")]
     words: Vec<String>,
 }

@@ -26,7 +26,8 @@ Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.
 .TP
 \fBMEMTUN_HOST\fR
 What programs see of the machine beside the net's interfaces: \fBmerged\fR (the default), the machine's own interfaces,
-addresses and routes; \fBisolated\fR, a loopback alone; \fBoff\fR, the machine as if there were no net.
+addresses and routes; \fBisolated\fR, a loopback alone, and what \fBmemtun run \-\-uplink\fR declares; \fBoff\fR, the
+machine as if there were no net. The first host process of a net decides for it.
 .TP
 \fBMEMTUN_COMMAND\fR
 The command by which a program's host process is started, where it is neither beside the library, nor in ../bin from there,
@@ -42,7 +43,7 @@ libmemtun.so, where it is neither beside the command nor in ../lib from there.
 \fBmemtun run\fR gives the program's own status, 128+N when signal N ended it, 127 when it was not found and 126 when it
 could not be executed.
 .SH SEE ALSO
-\fBld.so\fR(8), \fBpcapng\fR(5), \fBip-link\fR(8), \fBtshark\fR(1)
+\fBld.so\fR(8), \fBpcapng\fR(5), \fBip-link\fR(8), \fBip-address\fR(8), \fBip-route\fR(8), \fBip-neighbour\fR(8), \fBtshark\fR(1)
 "#;
 
 const VERB: &str = r#".SH ENVIRONMENT

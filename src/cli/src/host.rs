@@ -44,6 +44,11 @@ pub fn host(args: &HostArgs) -> Outcome {
         })?,
         uplinks: Vec::new(),
     };
+    // Whoever starts this process may have limits that are not meant for it. A file that may not
+    // grow is an error that is told, and not the end.
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    memtun_sys::widen_limits();
     let net = args.net.existing()?;
     let dir = net.dir();
     let shown = net.path().display();

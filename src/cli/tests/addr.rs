@@ -1,5 +1,5 @@
-//! `memtun addr`, `route`, `neigh`, `ip`, and the same from Rust: what is given in one way is seen in
-//! every other.
+//! `memtun addr`, `route`, `neigh`, `ip`, and the same from Rust: what is given in one way is seen
+//! in every other.
 
 mod common;
 

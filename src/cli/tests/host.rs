@@ -409,7 +409,7 @@ fn nobody_keeps_others_from_being_answered() {
                 };
                 seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
                 let garbage: Vec<u8> = (0..seed >> 33 & 0xff)
-                    .map(|i| (seed >> i % 56) as u8)
+                    .map(|i| (seed >> (i % 56)) as u8)
                     .collect();
                 let links = question(What::Links).to_bytes();
                 let _ = match seed >> 60 {

@@ -4,7 +4,7 @@
 //! programs have opened. The program's side is a tunnel: the preloaded `libmemtun.so` puts it in
 //! place of the kernel's driver, and [`MemoryIoSystem`] gives it to Rust code without any
 //! preloading. The driver's side plays the rest of the world: [`Net`] and [`Interface`] send
-//! packets in, take packets out, and set permissions and faults.
+//! packets in, take packets out, set addresses, routes and neighbours, permissions and faults.
 //!
 //! ```
 //! use memtun::{IoSystem, MemoryIoSystem, Net};

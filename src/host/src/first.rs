@@ -84,6 +84,7 @@ impl First {
             machine: Machine::default(),
             devices,
             events: Vec::new(),
+            later: None,
             now,
             port: 0,
             sequence: 0,

@@ -7,6 +7,7 @@
 //! | [`netlink`] | net/core/rtnetlink.c and net/netlink: bytes in, bytes out |
 //! | [`message`] | the messages that tell what there is |
 //! | [`ioctl`] | the same changes by ioctl(2) on a socket |
+//! | [`failure`] | why a change is refused, with the kernel's sentence |
 //!
 //! All of these are functions of values, which are tested and fuzzed without a process or a net.
 //! Around them stands the process:

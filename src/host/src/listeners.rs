@@ -1,7 +1,8 @@
 //! How programs that listen are told: each event goes as one datagram to the port of each netlink
 //! socket that has joined the event's group.
 //!
-//! The program's socket is of NETLINK_USERSOCK, to which every process may send. What the kernel
+//! The program's socket is of NETLINK_USERSOCK, to which every process may send; what it takes has
+//! the seal of the socket behind it, which the listener has told. What the kernel
 //! can do and this cannot: where the buffer of a listener is full, the kernel loses the event and
 //! sets ENOBUFS, which recv(2) then returns. Here the event is lost as well, but nobody can set an
 //! error on the socket of another process (`netlink_attachskb` does that for the kernel's own
@@ -48,7 +49,9 @@ impl Teller {
                 .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
                 .filter(|event| event.except == 0 || event.except != listener.port)
                 .all(|event| {
-                    let sent = sys::send_to_port(self.0.as_fd(), listener.port, &event.message);
+                    // Without the seal the kernel throws the event away.
+                    let parts: [&[u8]; 2] = [&event.message, &listener.seal];
+                    let sent = sys::send_netlink(self.0.raw(), listener.port, &parts);
                     sent != Err(Errno(libc::ECONNREFUSED))
                 })
         });
@@ -110,6 +113,7 @@ mod tests {
             port,
             inode,
             groups: 1,
+            seal: *b"0123456789abcdef",
         };
         (socket, listener)
     }
@@ -130,8 +134,9 @@ mod tests {
         let mut listeners = vec![first.clone(), second];
         assert!(!teller.tell(&mut listeners, &[event(1), event(3)]));
         let mut room = [0; 64];
-        assert_eq!(sys::receive(stays.as_fd(), &mut room, 0), Ok(40));
+        assert_eq!(sys::receive(stays.as_fd(), &mut room, 0), Ok(40 + 16));
         assert_eq!(room[0], 1);
+        assert_eq!(room[40..56], first.seal);
         assert_eq!(
             sys::receive(stays.as_fd(), &mut room, 0),
             Err(Errno(libc::EAGAIN)),

@@ -237,7 +237,7 @@ impl Reader {
                 // RTEXT_FILTER_VF: what `ip link` asks for.
                 request.u32(libc::IFLA_EXT_MASK, 1);
             }
-            sys::send_to_port(self.asks.as_fd(), 0, request.bytes())?;
+            sys::send_netlink(self.asks.raw(), 0, &[request.bytes()])?;
             let mut interrupted = false;
             while self.part_of_dump(|message| {
                 interrupted |= message.flags & DUMP_INTR != 0;

@@ -257,12 +257,15 @@ impl<'n> Service<'n> {
         let (Some(inode), Some(groups)) = (word(0), word(8)) else {
             return Err(Errno(libc::EINVAL));
         };
+        let seal = payload.get(16..).and_then(|seal| seal.try_into().ok());
+        let seal = seal.ok_or(Errno(libc::EINVAL))?;
         let all = &mut self.state.listeners;
         let known = all.iter().position(|listener| listener.port == port);
         let new = Listener {
             port,
             inode,
             groups,
+            seal,
         };
         match known {
             Some(at) if groups == 0 => drop(all.remove(at)),
@@ -312,6 +315,7 @@ impl<'n> Service<'n> {
             machine,
             devices: &mut devices,
             events: Vec::new(),
+            later: None,
             now: now(),
             port,
             sequence: 0,

@@ -98,6 +98,9 @@ pub struct World<'w> {
     pub devices: &'w mut dyn Devices,
     /// What listeners are told, in this order.
     pub events: Vec<Event>,
+    /// While something happens to a link: what a work queue of the kernel does and tells when it is
+    /// over. None outside of that, where it is told at once.
+    pub later: Option<Vec<Event>>,
     /// The time in hundredths of a second of CLOCK_BOOTTIME.
     pub now: u32,
     /// The asker's port, 0 for an ioctl: it stands in the events that it caused.
@@ -114,6 +117,26 @@ impl World<'_> {
             message,
             except: 0,
         });
+    }
+
+    /// Runs something of which the kernel leaves a part to a work queue: what [`World::postpone`]
+    /// was told is told behind everything else.
+    pub fn with_work_queue(&mut self, run: impl FnOnce(&mut Self)) {
+        if self.later.is_some() {
+            return run(self);
+        }
+        self.later = Some(Vec::new());
+        run(self);
+        self.events.extend(self.later.take().unwrap_or_default());
+    }
+
+    /// Runs something that the kernel does in a work queue.
+    pub fn postpone(&mut self, run: impl FnOnce(&mut Self)) {
+        let before = self.events.len();
+        run(self);
+        if let Some(later) = &mut self.later {
+            later.extend(self.events.drain(before..));
+        }
     }
 
     /// Returns the head of an event that the asker's request caused: with its port and number.

@@ -1,5 +1,6 @@
-//! The same requests to the kernel and to the host's functions: every answer and every event has
-//! the same bytes, except for times, counters and what the kernel draws at random.
+//! The same random requests about links, rules, neighbours and settings to the kernel and to the
+//! host's functions: every answer and every event has the same bytes, except for times, counters
+//! and what the kernel draws at random. Addresses and routes have such a test in `kernel.rs`.
 //!
 //! The kernel is asked in a network namespace of its own. Where that cannot be had, the tests say
 //! `not tested`.

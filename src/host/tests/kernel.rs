@@ -224,16 +224,16 @@ fn run(seed: u64, steps: u32) {
     }
 }
 
+/// `MEMTUN_TEST_SEEDS=7,8` repeats runs, `MEMTUN_TEST_CHANGES` says how long each is.
 #[test]
 fn random_changes() {
-    let number = |name: &str, default| {
-        let value = std::env::var(name).ok();
-        value
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(default)
+    let given = |name: &str| std::env::var(name).ok();
+    let seeds: Vec<u64> = match given("MEMTUN_TEST_SEEDS") {
+        Some(seeds) => seeds.split(',').map(|seed| seed.parse().unwrap()).collect(),
+        None => (1..=4).collect(),
     };
-    let first = number("MEMTUN_SEED", 1);
-    for seed in first..first + number("MEMTUN_SEEDS", 4) {
-        run(seed, number("MEMTUN_STEPS", 150) as u32);
+    let changes = given("MEMTUN_TEST_CHANGES").map_or(150, |changes| changes.parse().unwrap());
+    for seed in seeds {
+        run(seed, changes);
     }
 }

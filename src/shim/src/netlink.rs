@@ -13,14 +13,14 @@
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
-use crate::table;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::{net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::asked;
 use memtun_calls::netlink::receive::Received;
-use memtun_calls::netlink::{mark, Netlink, Outcome, SOL_NETLINK};
+use memtun_calls::netlink::{mark, seal, Netlink, Outcome, SOL_NETLINK};
 use memtun_calls::Memory;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
@@ -35,13 +35,29 @@ pub extern "C" fn is_wanted() -> bool {
 /// false when that cannot be, and the descriptor is closed then.
 #[cold]
 pub extern "C" fn take(fd: c_int) -> bool {
-    let marked = errno::keep(|| mark::set(fd, 0).and_then(|()| table::enter_netlink(fd)));
+    let marked = errno::keep(|| {
+        seal::set(fd)?;
+        mark::set(fd, 0)?;
+        table::enter_netlink(fd)
+    });
     if marked.is_err() {
         // A sandbox forbids the mark, or the number cannot be tracked.
         // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.
         let _ = unsafe { sys::close(fd) };
     }
     marked.is_ok()
+}
+
+/// Notes a socket of NETLINK_GENERIC, where there are interfaces that the machine's families do not
+/// know.
+#[cold]
+pub extern "C" fn watch_generic(fd: c_int) {
+    errno::keep(|| {
+        let has_interfaces = net::existing().is_some_and(|net| net.had_interfaces());
+        if has_interfaces && may(Extra::Host) && mark::set(fd, mark::GENERIC).is_ok() {
+            let _ = table::enter_netlink(fd);
+        }
+    });
 }
 
 /// Called with a socket that came from another process.
@@ -86,9 +102,17 @@ fn give(answer: Result<Outcome, Errno>) -> Option<isize> {
     }
 }
 
-/// What a call on a netlink socket answers.
+/// What a call on a netlink socket answers. One of NETLINK_GENERIC is only looked at when it sends.
 fn answer(
     fd: c_int,
+    run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
+) -> Result<Outcome, Errno> {
+    carry_out(fd, false, run)
+}
+
+fn carry_out(
+    fd: c_int,
+    sends: bool,
     run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
 ) -> Result<Outcome, Errno> {
     errno::keep(|| {
@@ -96,7 +120,11 @@ fn answer(
             if !may(Extra::Host) {
                 return Err(Errno(libc::EACCES));
             }
-            run(&call(fd, state(fd)?, &OwnMemory))
+            let state = state(fd)?;
+            if state & mark::GENERIC != 0 && !sends {
+                return Ok(Outcome::Kernel);
+            }
+            run(&call(fd, state, &OwnMemory))
         })
     })
 }
@@ -114,14 +142,14 @@ pub extern "C" fn send(
 ) -> Option<isize> {
     let name = (name as usize, length as usize);
     let source = Buffer::new(OwnMemory, buf as usize, n);
-    give(answer(fd, |call| call.send(source, name, flags)))
+    give(carry_out(fd, true, |call| call.send(source, name, flags)))
 }
 
 /// writev(2).
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<isize> {
-    give(answer(fd, |call| {
+    give(carry_out(fd, true, |call| {
         let source = Vector::new(OwnMemory, array as usize, count);
         call.send(source, (0, 0), 0)
     }))
@@ -131,7 +159,7 @@ pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> O
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<isize> {
-    give(answer(fd, |call| {
+    give(carry_out(fd, true, |call| {
         // SAFETY: a message is a plain C struct.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return Ok(Outcome::Kernel);
@@ -297,7 +325,12 @@ pub extern "C" fn before_receive(fd: c_int) -> bool {
 fn show(fd: c_int, at: &Received) {
     if may(Extra::Host) {
         let _ = fence(|| {
-            errno::keep(|| call(fd, 0, &UsedMemory).received(at));
+            errno::keep(|| match mark::of(fd) {
+                Some(state) if state & mark::GENERIC == 0 => {
+                    call(fd, state, &UsedMemory).received(at);
+                }
+                _ => {}
+            });
             Ok(())
         });
     }

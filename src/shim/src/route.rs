@@ -62,12 +62,16 @@ pub fn past_view(dir: i32, path: *const c_char) -> Route {
 }
 
 /// Looks again after the host's call failed. This finds a symbolic link of any name to a device
-/// that does not exist.
+/// that does not exist, or into the view. In a process whose net has interfaces a directory on the
+/// way may be such a link, too.
 #[cold]
 pub fn after(dir: i32, path: *const c_char) -> Route {
     look(
         || uaccess::c_string_that_was_read(path),
-        |config, path| path::after(&Own, &config.devices, dir, path),
+        |config, path| match path::after(&Own, &config.devices, dir, path) {
+            Route::Host if crate::view::is_filled() => Route::View,
+            route => route,
+        },
     )
 }
 

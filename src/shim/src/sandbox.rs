@@ -62,6 +62,8 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Host, libc::SYS_recvfrom, [3, 0, 0]),
     (Extra::Host, libc::SYS_getsockopt, MARK),
     (Extra::Host, libc::SYS_setsockopt, MARK),
+    (Extra::Host, libc::SYS_getsockopt, SEAL),
+    (Extra::Host, libc::SYS_setsockopt, SEAL),
     (Extra::Host, libc::SYS_getsockname, [3, 0, 0]),
     (Extra::Host, libc::SYS_ppoll, [0, 1, 0]),
     (Extra::Host, libc::SYS_openat, [3, 0, 0]),
@@ -77,6 +79,8 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
 const HOST_SOCKET: u64 = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
 /// Arguments of the calls on a netlink socket's mark.
 const MARK: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_RCVLOWAT as u64];
+/// Arguments of the calls on a netlink socket's seal (SO_ATTACH_FILTER is SO_GET_FILTER).
+const SEAL: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_ATTACH_FILTER as u64];
 /// Flags of clone(2) for a process that shares its maker's memory.
 const SHARED_MEMORY: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
 

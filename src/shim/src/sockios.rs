@@ -10,10 +10,10 @@ use crate::errno::{self, fence};
 use crate::net;
 use crate::table::OwnTunnels;
 use crate::uaccess::OwnMemory;
-use libc::{c_int, c_ulong, c_void};
+use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{request, Errno, Name};
-use memtun_calls::socket::{OptionCall, Socket, SocketCall, Verdict};
+use memtun_calls::socket::{bind, OptionCall, Socket, SocketCall, Verdict};
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
 
@@ -115,7 +115,7 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     errno::give::<c_int>(given) as c_int
 }
 
-// The three functions that follow are `extern "C"`: they never unwind into the hook, which costs an
+// The four functions that follow are `extern "C"`: they never unwind into the hook, which costs an
 // ordinary option nothing then. `None` leaves the call to the host.
 
 /// setsockopt(2) with an option that may name an interface: carries the call out if it is about one
@@ -139,6 +139,21 @@ pub extern "C" fn set_option(
 #[inline(never)]
 pub extern "C" fn option_replaced(fd: c_int, level: c_int, number: c_int) {
     errno::keep(|| option(fd, level, number, |call| call.replaced().map(|()| true)));
+}
+
+/// Called when the host does not permit such an option.
+#[cold]
+#[inline(never)]
+pub extern "C" fn option_refused(
+    fd: c_int,
+    level: c_int,
+    number: c_int,
+    value: *const c_void,
+    length: libc::socklen_t,
+) -> Option<c_int> {
+    option(fd, level, number, |call| {
+        call.refused(value as usize, length as usize)
+    })
 }
 
 /// getsockopt(2) with such an option.
@@ -185,4 +200,42 @@ fn option(
         Ok(false) => None,
         Err(e) => Some(errno::give::<c_int>(Err(e)) as c_int),
     }
+}
+
+/// Called before bind(2). Some is the option that was set for that call, or what it fails with.
+#[cold]
+#[inline(never)]
+pub extern "C" fn before_bind(
+    fd: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> Option<Result<bind::Free, c_int>> {
+    let answer = errno::keep(|| {
+        fence(|| {
+            let Some(net) = net::existing().filter(|net| net.had_interfaces()) else {
+                return Ok(None);
+            };
+            let free = bind::before(net, &OwnMemory, name as usize, length as usize)?;
+            // A socket that has the option already keeps it.
+            let lacks = |free: &bind::Free| sys::int_option(fd, free.0, free.1) == Ok(0);
+            let free = free.filter(lacks);
+            if let Some((level, option)) = free {
+                sys::set_int_option(fd, level, option, 1)?;
+            }
+            Ok(free)
+        })
+    });
+    match answer {
+        Ok(free) => free.map(Ok),
+        Err(e) => Some(Err(errno::give::<c_int>(Err(e)) as c_int)),
+    }
+}
+
+/// Called after a bind(2) for which an option was set.
+#[cold]
+#[inline(never)]
+pub extern "C" fn after_bind(fd: c_int, (level, option): bind::Free) {
+    errno::keep(|| {
+        let _ = sys::set_int_option(fd, level, option, 0);
+    });
 }

@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`wire`] | messages and attributes of netlink(7), in bytes |
 //! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
-//! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`state`] | all of them, and the file in the net that holds them |
+//! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`view`] | all of it as files under /sys and /proc |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
 #![forbid(unsafe_code)]

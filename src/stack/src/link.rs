@@ -15,10 +15,17 @@ use std::sync::atomic::Ordering::Relaxed;
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
 pub(crate) const DECLARED: u16 = 0x3f00;
-/// Bits: has the link ever been up, had it no queue then, and has IPv6 started?
-const WAS_UP: u16 = 0x3f01;
+/// Bits: has the link ever been up, had it no queue then, has IPv6 started, and has it gone down
+/// since?
+pub(crate) const WAS_UP: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
 const TOKEN: u16 = 0x3f02;
+/// [`Notified`].
+const NOTIFIED: u16 = 0x3f05;
+/// Addresses that the link receives beside its own, one behind the other.
+pub(crate) const UNICAST: u16 = 0x3f03;
+/// Groups that the link receives beside those of IP, one behind the other.
+pub(crate) const GROUPS: u16 = 0x3f04;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -26,6 +33,20 @@ const CARRIER_DOWNS: u16 = 48;
 const GRO_MAX_SIZE: u16 = 58;
 const GSO_IPV4_MAX_SIZE: u16 = 63;
 const GRO_IPV4_MAX_SIZE: u16 = 64;
+
+/// States of operation of RFC 2863 (IF_OPER_*).
+pub mod oper {
+    /// Nothing is known.
+    pub const UNKNOWN: u8 = 0;
+    /// No packet passes.
+    pub const DOWN: u8 = 2;
+    /// The link is being tested.
+    pub const TESTING: u8 = 4;
+    /// The link waits for something, for example a password.
+    pub const DORMANT: u8 = 5;
+    /// Packets pass.
+    pub const UP: u8 = 6;
+}
 
 /// What only the host knows of a link. For a link of the machine, or one that was declared, also
 /// what the tun driver would know.
@@ -63,6 +84,8 @@ pub struct Extra {
     pub carrier_downs: u32,
     /// Has it ever been up?
     pub was_up: bool,
+    /// Has it gone down since it first came up?
+    pub was_down: bool,
     /// Had it no queue when it first came up? Then it goes on without one.
     pub no_queue: bool,
     /// Has IPv6 started on it since it came up (IF_READY)?
@@ -79,6 +102,12 @@ pub struct Extra {
     pub gro_ipv4_max_size: Option<u32>,
     /// The host's part of IPv6 addresses that routers advertise (IFLA_INET6_TOKEN).
     pub token: [u8; 16],
+    /// What the tun driver said when the host last looked; None where there is none.
+    pub notified: Option<Notified>,
+    /// Link-layer addresses that it receives beside its own (`dev->uc`), oldest first.
+    pub unicast: Vec<[u8; 6]>,
+    /// Link-layer groups that programs have added (`dev->mc`), oldest first.
+    pub groups: Vec<[u8; 6]>,
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -106,9 +135,17 @@ impl Extra {
             .u32(CARRIER_DOWNS, self.carrier_downs)
             .u8(
                 WAS_UP,
-                u8::from(self.was_up) | u8::from(self.no_queue) << 1 | u8::from(self.ready) << 2,
+                u8::from(self.was_up)
+                    | u8::from(self.no_queue) << 1
+                    | u8::from(self.ready) << 2
+                    | u8::from(self.was_down) << 3,
             )
             .attribute(TOKEN, &self.token);
+        for (kind, list) in [(UNICAST, &self.unicast), (GROUPS, &self.groups)] {
+            if !list.is_empty() {
+                to.attribute(kind, list.as_flattened());
+            }
+        }
         let limits = [
             (GSO_MAX_SEGS, self.gso_max_segs),
             (GSO_MAX_SIZE, self.gso_max_size),
@@ -120,6 +157,9 @@ impl Extra {
             if let Some(limit) = limit {
                 to.u32(kind, limit);
             }
+        }
+        if let Some(notified) = self.notified {
+            to.attribute(NOTIFIED, &notified.to_bytes());
         }
         let open = to.begin(libc::IFLA_PROP_LIST | NESTED);
         for name in &self.other_names {
@@ -134,6 +174,11 @@ impl Extra {
         let attributes = Attributes::behind(body.get(..HEADER).map(|_| body)?, HEADER);
         let bytes = |kind| attributes.get(kind).map(|a| a.value.to_vec());
         let limit = |kind| attributes.get(kind).and_then(|a| a.u32());
+        let list = |kind| -> Vec<[u8; 6]> {
+            let bytes = attributes.get(kind).map_or(&[][..], |a| a.value);
+            let six = bytes.chunks_exact(6).map(<[u8; 6]>::try_from);
+            six.flatten().collect()
+        };
         Some(Extra {
             index: u32_at(body, 4)?,
             name: Name::new(attributes.get(libc::IFLA_IFNAME)?.string())?,
@@ -157,12 +202,19 @@ impl Extra {
             was_up: attributes.get(WAS_UP)?.u8()? & 1 != 0,
             no_queue: attributes.get(WAS_UP)?.u8()? & 2 != 0,
             ready: attributes.get(WAS_UP)?.u8()? & 4 != 0,
+            was_down: attributes.get(WAS_UP)?.u8()? & 8 != 0,
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),
             gso_ipv4_max_size: limit(GSO_IPV4_MAX_SIZE),
             gro_ipv4_max_size: limit(GRO_IPV4_MAX_SIZE),
             token: attributes.get(TOKEN)?.value.try_into().ok()?,
+            notified: match attributes.get(NOTIFIED) {
+                Some(a) => Some(Notified::of_bytes(a.value)?),
+                None => None,
+            },
+            unicast: list(UNICAST),
+            groups: list(GROUPS),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }
@@ -202,6 +254,46 @@ impl Counters {
             tx_dropped: load(&stats.tx_dropped),
             rx_frame_errors: load(&stats.rx_frame_errors),
         }
+    }
+}
+
+/// What of the tun driver's part listeners are told when it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notified {
+    /// The flags of TUNSETIFF, and IFF_PERSIST.
+    pub flags: u32,
+    /// User of TUNSETOWNER, -1 for none.
+    pub owner: i32,
+    /// Group of TUNSETGROUP, -1 for none.
+    pub group: i32,
+    /// What of segmentation and checksums is left to the program (NETIF_F_*).
+    pub features: u64,
+}
+
+impl Notified {
+    fn of_interface(interface: &InterfaceState) -> Notified {
+        Notified {
+            flags: interface.tun_flags.load(Relaxed),
+            owner: interface.owner.load(Relaxed),
+            group: interface.group.load(Relaxed),
+            features: memtun_kernel::link::ethtool::active(interface),
+        }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let words = [self.flags, self.owner as u32, self.group as u32];
+        let mut bytes = words.map(u32::to_ne_bytes).concat();
+        bytes.extend(self.features.to_ne_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Notified> {
+        Some(Notified {
+            flags: u32_at(bytes, 0)?,
+            owner: u32_at(bytes, 4)? as i32,
+            group: u32_at(bytes, 8)? as i32,
+            features: u64::from_ne_bytes(bytes.get(12..20)?.try_into().ok()?),
+        })
     }
 }
 
@@ -264,6 +356,7 @@ impl Link {
                 broadcast: broadcast[..len].to_vec(),
                 carrier_ups: interface.carrier_ups.load(Relaxed),
                 carrier_downs: interface.carrier_downs.load(Relaxed),
+                notified: Some(Notified::of_interface(interface)),
                 ..Extra::default()
             },
             carrier: interface.carrier.load(Relaxed) != 0,

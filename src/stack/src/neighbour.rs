@@ -52,6 +52,15 @@ impl Neighbour {
         self.flags & libc::NTF_PROXY != 0
     }
 
+    /// Returns how often it has been asked for by now. The kernel begins with the number of
+    /// questions that it puts to one who is known (ucast_solicit); one follows each second.
+    fn probes(&self, now: u32) -> u32 {
+        match self.state {
+            libc::NUD_INCOMPLETE => 4 + (now.wrapping_sub(self.times[2]) / 100).min(2),
+            _ => 0,
+        }
+    }
+
     /// Appends the neighbour as a message RTM_NEWNEIGH or another `kind`, in the kernel's order of
     /// attributes. `now` is the time of the answer; None leaves times as they are, for the state's
     /// file.
@@ -76,7 +85,7 @@ impl Neighbour {
                 let age = now.map_or(time, |now| now.wrapping_sub(time));
                 to.copy_from_slice(&age.to_ne_bytes());
             }
-            to.u32(libc::NDA_PROBES, 0)
+            to.u32(libc::NDA_PROBES, now.map_or(0, |now| self.probes(now)))
                 .attribute(libc::NDA_CACHEINFO, &cache);
         }
         if self.protocol != 0 {

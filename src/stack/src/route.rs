@@ -23,6 +23,8 @@ pub struct Nexthop {
     pub flags: u32,
     /// Weight among the next hops, from 1.
     pub weight: u16,
+    /// IPv4: the realm of routes (RTA_FLOW), 0 for none.
+    pub realm: u32,
 }
 
 /// A route in a table.
@@ -159,6 +161,9 @@ impl Route {
                 if hop.index != 0 {
                     to.u32(libc::RTA_OIF, hop.index);
                 }
+                if hop.realm != 0 {
+                    to.u32(libc::RTA_FLOW, hop.realm);
+                }
             }
             hops => {
                 let mut list = Vec::new();
@@ -166,6 +171,9 @@ impl Route {
                     let mut inner = Writer::default();
                     inner.message(0, 0, 0, 0);
                     write_gateway(&mut inner, self.to, hop.gateway);
+                    if hop.realm != 0 {
+                        inner.u32(libc::RTA_FLOW, hop.realm);
+                    }
                     let attributes = &inner.bytes()[crate::wire::HEADER..];
                     let length = (NEXTHOP + attributes.len()) as u16;
                     list.extend(length.to_ne_bytes());
@@ -215,6 +223,7 @@ impl Route {
                     gateway,
                     flags: flags & HOP_FLAGS,
                     weight: 1,
+                    realm: realm_of(&attributes),
                 });
             }
         }
@@ -288,7 +297,7 @@ pub mod rtnh {
 /// The flags of a next hop that a message shows.
 const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | rtnh::TRAP;
 /// Attribute of the state's file with [`Route::flags`].
-const FLAGS: u16 = 0x3f00;
+pub(crate) const FLAGS: u16 = 0x3f00;
 
 /// Flags of struct rtentry and struct in6_rtmsg (linux/route.h, linux/ipv6_route.h).
 pub mod rtf {
@@ -371,6 +380,11 @@ pub(crate) fn gateway_of(attributes: &Attributes<'_>) -> Option<Option<IpAddr>> 
     }
 }
 
+fn realm_of(attributes: &Attributes<'_>) -> u32 {
+    let realm = attributes.get(libc::RTA_FLOW);
+    realm.and_then(|a| a.u32()).unwrap_or(0)
+}
+
 /// Reads the next hops of RTA_MULTIPATH, each with its attributes. The gateway of each is still to
 /// be read from those. Ends before the first that is impossible.
 pub fn nexthops<'b>(multipath: Attribute<'b>) -> impl Iterator<Item = (Nexthop, Attributes<'b>)> {
@@ -386,6 +400,7 @@ pub fn nexthops<'b>(multipath: Attribute<'b>) -> impl Iterator<Item = (Nexthop, 
             gateway: None,
             flags: bytes[2].into(),
             weight: u16::from(bytes[3]) + 1,
+            realm: realm_of(&Attributes::behind(bytes, NEXTHOP)),
         };
         Some((hop, Attributes::behind(bytes, NEXTHOP)))
     })

@@ -18,6 +18,7 @@ use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
+use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// What the programs of the net see of the machine.
@@ -40,6 +41,25 @@ pub struct Sysctl {
     pub value: Vec<u8>,
 }
 
+/// A label of IPv6 addresses, by which a source address is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// The addresses' network.
+    pub prefix: Ipv6Addr,
+    /// Length of its prefix in bits.
+    pub length: u8,
+    /// Index of the link on which it is for, 0 for all.
+    pub index: u32,
+    /// The label.
+    pub label: u32,
+}
+
+/// Length in bytes of a [`Seal`].
+pub const SEAL: usize = 16;
+
+/// The secret of a program's netlink socket, without which the socket takes no datagram.
+pub type Seal = [u8; SEAL];
+
 /// A netlink socket of a program that wants to be told of changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -49,6 +69,8 @@ pub struct Listener {
     pub inode: u64,
     /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
     pub groups: u64,
+    /// What stands behind each datagram that the socket takes.
+    pub seal: Seal,
 }
 
 /// Something of the machine's that the net hides, because a program of the net has deleted it:
@@ -91,6 +113,9 @@ pub struct State {
     pub neighbours: Vec<Neighbour>,
     /// What was set under /proc/sys/net.
     pub sysctls: Vec<Sysctl>,
+    /// The labels of IPv6 addresses in the kernel's order, and how often they were changed. None
+    /// for those of a new network namespace.
+    pub labels: Option<(Vec<Label>, u32)>,
     /// Sockets that want to be told of changes.
     pub listeners: Vec<Listener>,
     /// What is hidden of the machine.
@@ -106,6 +131,7 @@ const LISTENER: u16 = 0x1002;
 const HIDDEN: u16 = 0x1003;
 const ANSWERED: u16 = 0x1004;
 const TABLE: u16 = 0x1005;
+const LABELS: u16 = 0x1006;
 
 // Attributes of those messages.
 const VIEW: u16 = 1;
@@ -167,10 +193,20 @@ impl State {
                 .attribute(PATH, &sysctl.path)
                 .attribute(VALUE, &sysctl.value);
         }
+        if let Some((labels, changes)) = &self.labels {
+            let mut bytes = changes.to_ne_bytes().to_vec();
+            for label in labels {
+                bytes.extend(label.prefix.octets());
+                let numbers = [u32::from(label.length), label.index, label.label];
+                bytes.extend(numbers.map(u32::to_ne_bytes).concat());
+            }
+            to.message(LABELS, 0, 0, 0).raw(&bytes);
+        }
         for listener in &self.listeners {
             let mut bytes = listener.port.to_ne_bytes().to_vec();
             bytes.extend(listener.inode.to_ne_bytes());
             bytes.extend(listener.groups.to_ne_bytes());
+            bytes.extend(listener.seal);
             to.message(LISTENER, 0, 0, 0).raw(&bytes);
         }
         for hidden in &self.hidden {
@@ -224,12 +260,22 @@ impl State {
                     port: u32_at(body, 0)?,
                     inode: word(4)?,
                     groups: word(12)?,
+                    seal: body.get(20..20 + SEAL)?.try_into().ok()?,
                 });
             }
-            TABLE => {
-                let family = u8::try_from(u32_at(body, 0)?).ok()?;
-                self.tables.push((family, u32_at(body, 4)?));
+            LABELS => {
+                let label = |bytes: &[u8]| {
+                    Some(Label {
+                        prefix: <[u8; 16]>::try_from(bytes.get(..16)?).ok()?.into(),
+                        length: u8::try_from(u32_at(bytes, 16)?).ok()?,
+                        index: u32_at(bytes, 20)?,
+                        label: u32_at(bytes, 24)?,
+                    })
+                };
+                let labels: Option<Vec<Label>> = body.get(4..)?.chunks(28).map(label).collect();
+                self.labels = Some((labels?, u32_at(body, 0)?));
             }
+            TABLE => self.tables.push(table_of(message)?),
             HIDDEN => self.hidden.push(body.to_vec()),
             ANSWERED => self.answered.push(Answered {
                 id: u64::from_ne_bytes(body.get(..8)?.try_into().ok()?),
@@ -280,6 +326,15 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
 }
 
+/// Returns the family and the number of a table of routes, if the message is about one.
+pub fn table_of(message: &Message<'_>) -> Option<(u8, u32)> {
+    if message.kind != TABLE {
+        return None;
+    }
+    let family = u8::try_from(u32_at(message.body, 0)?).ok()?;
+    Some((family, u32_at(message.body, 4)?))
+}
+
 /// Returns what a message of the state's file hides of the machine; None when it is about something
 /// else.
 pub(crate) fn hidden_of<'b>(message: &Message<'b>) -> Option<Message<'b>> {
@@ -324,12 +379,16 @@ fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Resu
     let mut at = 0;
     loop {
         match sys::pread(file.raw(), room, at)? {
+            _ if at > MOST as u64 => return Err(Errno(libc::EUCLEAN)),
             0 => return Ok(true),
             n => each(&room[..n]),
         }
         at += room.len() as u64;
     }
 }
+
+/// Largest size in bytes of the file: more is not read, whoever has written it.
+const MOST: i64 = 256 << 20;
 
 /// Opens the file of the state. None means that there is none yet.
 fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
@@ -341,6 +400,9 @@ fn open(net: &NetDir) -> Result<Option<sys::Fd>, Errno> {
             return Ok(None);
         }
         match net.open_stack(epoch) {
+            Ok(file) if sys::fstat(file.raw())?.st_size > MOST => {
+                return Err(Errno(libc::EUCLEAN));
+            }
             Ok(file) => return Ok(Some(file)),
             // Another host process has taken over and removed the file of the one before.
             Err(Errno(libc::ENOENT)) if net.host_epoch.load(Relaxed) != epoch => {}
@@ -374,6 +436,9 @@ pub fn each_message(
         let n = sys::pread(file.raw(), &mut room, at)?;
         if n == 0 {
             return Ok(true);
+        }
+        if at > MOST as u64 {
+            return Err(Errno(libc::EUCLEAN));
         }
         let mut used = 0;
         for message in Messages(&room[..n]) {

@@ -48,6 +48,21 @@ pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno
     with_more_descriptors(|| openat(dir, path, flags, 0))
 }
 
+/// Makes the limits of this process for descriptors and for the sizes of files as wide as it may
+/// (prlimit(2)).
+pub fn widen_limits() {
+    for limit in [libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE] {
+        let mut now = libc::rlimit64 {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        if prlimit(limit as i32, None, Some(&mut now)).is_ok() {
+            now.rlim_cur = now.rlim_max;
+            let _ = prlimit(limit as i32, Some(&now), None);
+        }
+    }
+}
+
 pub(super) fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Errno> {
     match open() {
         Err(Errno(libc::EMFILE)) => {
@@ -169,8 +184,17 @@ pub fn mkfifoat(dir: i32, name: &CStr, mode: u32) -> Result<(), Errno> {
 
 /// Makes a directory (mkdir(2)).
 pub fn mkdir(path: &CStr, mode: u32) -> Result<(), Errno> {
+    mkdirat(libc::AT_FDCWD, path, mode)
+}
+
+/// Makes a directory in the directory `dir` (mkdirat(2)).
+///
+/// # Errors
+///
+/// EEXIST when there is something of this name, a link that leads nowhere as well.
+pub fn mkdirat(dir: i32, path: &CStr, mode: u32) -> Result<(), Errno> {
     let args = [
-        libc::AT_FDCWD as isize as usize,
+        dir as isize as usize,
         path.as_ptr() as usize,
         mode as usize,
         0,

@@ -1,6 +1,7 @@
 //! Netlink sockets of a program, their addresses (`struct sockaddr_nl`), and options of sockets
 //! that are an int.
 
+use super::socket::{netlink_address, send_message};
 use super::{check, syscall};
 use crate::Errno;
 
@@ -104,23 +105,62 @@ pub fn netlink_name(fd: i32) -> Result<NetlinkName, Errno> {
     check(unsafe { syscall(libc::SYS_getsockname, args) }).map(|_| NetlinkName::of_bytes(&name))
 }
 
-/// Sends a datagram to a port of netlink, without waiting (sendto(2)).
+/// Sends a datagram of these parts to a port of netlink, without waiting (sendmsg(2)).
 ///
 /// # Errors
 ///
-/// EAGAIN when the receiver has no room for it.
-pub fn send_netlink(fd: i32, port: u32, bytes: &[u8]) -> Result<(), Errno> {
-    let name = NetlinkName { port, groups: 0 }.to_bytes();
+/// - EAGAIN when the receiver has no room for it.
+/// - ECONNREFUSED when there is none.
+pub fn send_netlink(fd: i32, port: u32, parts: &[&[u8]]) -> Result<(), Errno> {
+    let mut to = netlink_address(port, 0);
+    send_message(fd, Some(&mut to), parts).map(drop)
+}
+
+/// Attaches a filter to a socket (SO_ATTACH_FILTER): instructions of 8 bytes each.
+///
+/// # Errors
+///
+/// - EINVAL for what the kernel does not take.
+/// - EPERM when the filter of the socket is locked.
+pub fn set_socket_filter(fd: i32, code: &[u8]) -> Result<(), Errno> {
+    let count = u16::try_from(code.len() / size_of::<libc::sock_filter>());
+    let program = libc::sock_fprog {
+        len: count.map_err(|_| Errno(libc::EINVAL))?,
+        filter: code.as_ptr() as *mut libc::sock_filter,
+    };
     let args = [
         fd as usize,
-        bytes.as_ptr() as usize,
-        bytes.len(),
-        (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as usize,
-        name.as_ptr() as usize,
-        name.len(),
+        libc::SOL_SOCKET as usize,
+        libc::SO_ATTACH_FILTER as usize,
+        &raw const program as usize,
+        size_of::<libc::sock_fprog>(),
+        0,
     ];
-    // SAFETY: the kernel reads the bytes and the address, which are borrowed.
-    check(unsafe { syscall(libc::SYS_sendto, args) }).map(drop)
+    // SAFETY: the kernel reads the program, a local of this function, and its instructions, which
+    // are borrowed and at least as many.
+    check(unsafe { syscall(libc::SYS_setsockopt, args) }).map(drop)
+}
+
+/// Stores the filter of a socket in `room` (SO_GET_FILTER). Returns its number of instructions of 8
+/// bytes each, 0 when there is none.
+///
+/// # Errors
+///
+/// EINVAL when there is no room for it.
+pub fn socket_filter(fd: i32, room: &mut [u8]) -> Result<usize, Errno> {
+    // The kernel counts in instructions here.
+    let mut length = (room.len() / size_of::<libc::sock_filter>()) as u32;
+    let args = [
+        fd as usize,
+        libc::SOL_SOCKET as usize,
+        libc::SO_GET_FILTER as usize,
+        room.as_mut_ptr() as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel writes no more than that many instructions, for which there is room, and
+    // their number, a local of this function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| length as usize)
 }
 
 /// Receives a datagram of netlink into `room`, without waiting (recvfrom(2)). Returns its length in

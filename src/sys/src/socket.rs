@@ -79,7 +79,7 @@ pub fn connect_path(fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
     with_path(libc::SYS_connect, fd, path)
 }
 
-fn netlink_address(port: u32, groups: u32) -> libc::sockaddr_nl {
+pub(crate) fn netlink_address(port: u32, groups: u32) -> libc::sockaddr_nl {
     // SAFETY: a sockaddr_nl consists of plain numbers, for which zero is valid.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
     address.nl_family = libc::AF_NETLINK as u16;
@@ -131,21 +131,11 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<Fd, Errno> {
 /// - EPIPE or ECONNRESET when the other end is closed.
 /// - EMSGSIZE when there are too many parts.
 pub fn send(fd: BorrowedFd<'_>, parts: &[&[u8]]) -> Result<usize, Errno> {
-    send_message(fd, None, parts)
+    send_message(fd.as_raw_fd(), None, parts)
 }
 
-/// Sends one datagram to the netlink socket of this port (sendmsg(2)).
-///
-/// # Errors
-///
-/// - EAGAIN when its buffer is full.
-/// - ECONNREFUSED when there is none.
-pub fn send_to_port(fd: BorrowedFd<'_>, port: u32, datagram: &[u8]) -> Result<usize, Errno> {
-    send_message(fd, Some(&mut netlink_address(port, 0)), &[datagram])
-}
-
-fn send_message(
-    fd: BorrowedFd<'_>,
+pub(crate) fn send_message(
+    fd: i32,
     to: Option<&mut libc::sockaddr_nl>,
     parts: &[&[u8]],
 ) -> Result<usize, Errno> {
@@ -170,7 +160,7 @@ fn send_message(
     }
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     let args = [
-        fd.as_raw_fd() as usize,
+        fd as usize,
         &raw const message as usize,
         flags as usize,
         0,

@@ -4,15 +4,15 @@ use super::{check, syscall, Fd};
 use crate::Errno;
 use std::ffi::CStr;
 
-/// Makes a symbolic link at `path` that leads to `target`.
+/// Makes a symbolic link at `path` in the directory `dir` that leads to `target`.
 ///
 /// # Errors
 ///
 /// What symlinkat(2) fails with, for example EEXIST.
-pub fn symlink(target: &CStr, path: &CStr) -> Result<(), Errno> {
+pub fn symlinkat(target: &CStr, dir: i32, path: &CStr) -> Result<(), Errno> {
     let args = [
         target.as_ptr() as usize,
-        libc::AT_FDCWD as isize as usize,
+        dir as isize as usize,
         path.as_ptr() as usize,
         0,
         0,
@@ -41,6 +41,25 @@ pub fn seek(fd: i32, offset: i64, whence: i32) -> Result<u64, Errno> {
 pub fn empty(fd: i32) -> Result<(), Errno> {
     // SAFETY: ftruncate(2) touches no memory.
     check(unsafe { syscall(libc::SYS_ftruncate, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// Says that a file was last written at the beginning of time, so that a later write can be seen
+/// by [`was_written`].
+///
+/// # Errors
+///
+/// What utimensat(2) fails with.
+pub fn forget_write(fd: i32) -> Result<(), Errno> {
+    // SAFETY: zeroes are valid times.
+    let times: [libc::timespec; 2] = unsafe { std::mem::zeroed() };
+    let args = [fd as usize, 0, times.as_ptr() as usize, 0, 0, 0];
+    // SAFETY: the call reads the two times; without a path it changes those of the descriptor.
+    check(unsafe { syscall(libc::SYS_utimensat, args) }).map(drop)
+}
+
+/// Was the file written since [`forget_write`]?
+pub fn was_written(st: &libc::stat) -> bool {
+    st.st_mtime != 0 || st.st_mtime_nsec != 0
 }
 
 /// Returns the name of the machine's interface with this index, up to its NUL.

@@ -1,4 +1,5 @@
-//! Options of setsockopt(2) that name an interface.
+//! Options of setsockopt(2) that name an interface, and the mark, by which a routing rule chooses
+//! one.
 #![forbid(unsafe_code)]
 
 use super::row::Answer;
@@ -34,6 +35,8 @@ pub enum Designation {
     AddressOrIndex(usize),
     /// By an IPv4 address at this offset.
     Address(usize),
+    /// Not at all: it is a mark.
+    Mark,
 }
 
 macro_rules! options {
@@ -56,13 +59,15 @@ const NO_PACKETS: Answer = Answer::Approximate(
     "accepted, and told again; sockets do not send or receive over an interface of the net yet",
 );
 
-use Designation::{Address, AddressOrIndex, Index, Name, NetworkIndex};
+use Designation::{Address, AddressOrIndex, Index, Mark, Name, NetworkIndex};
 
 options! {
     /// Binds a socket to an interface by its name.
     SOL_SOCKET SO_BINDTODEVICE => Name;
     /// Binds a socket to an interface by its index.
     SOL_SOCKET SO_BINDTOIFINDEX => Index(0);
+    /// The mark by which routing rules choose, where the kernel does not permit it.
+    SOL_SOCKET SO_MARK => Mark;
     /// The interface from which multicasts go out.
     IPPROTO_IP IP_MULTICAST_IF => AddressOrIndex(4);
     /// Joins a group.
@@ -101,7 +106,10 @@ options! {
 #[inline]
 pub fn may_name_interface(level: i32, number: i32) -> bool {
     match level {
-        libc::SOL_SOCKET => matches!(number, libc::SO_BINDTODEVICE | libc::SO_BINDTOIFINDEX),
+        libc::SOL_SOCKET => matches!(
+            number,
+            libc::SO_BINDTODEVICE | libc::SO_BINDTOIFINDEX | libc::SO_MARK
+        ),
         libc::IPPROTO_IP | libc::IPPROTO_IPV6 => option_of(level, number).is_some(),
         _ => false,
     }

@@ -3,7 +3,7 @@
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
-use super::row::Answer::{self, Absent, Approximate, Exact, Host, Refused, Stack};
+use super::row::Answer::{self, Approximate, Exact, Host, Refused, Stack};
 use super::row::Argument::{In, InOut, Out, Unused, Value};
 use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
 use super::row::{Need, On, Request};
@@ -42,7 +42,6 @@ macro_rules! requests {
 /// The name stands at the beginning of the argument, as in `ifr_name`.
 const IFR_NAME: Named = Named::Name(0);
 
-const NO_GROUPS: Answer = Absent(EOPNOTSUPP, "a tap has no list of groups");
 const NO_BOND: Answer = Refused(EOPNOTSUPP, "a tun is no bond");
 const NO_BRIDGE: Answer = Refused(EOPNOTSUPP, "a tun is no bridge");
 const NO_KERNEL: Answer = Refused(ENOTTY, "not implemented by the kernel");
@@ -204,9 +203,9 @@ requests! {
     /// Slave of a line.
     SIOCSIFSLAVE = sock(0x30) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Refused(EINVAL, "a tun has none");
     /// Adds a group of hardware addresses.
-    SIOCADDMULTI = sock(0x31) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_GROUPS;
+    SIOCADDMULTI = sock(0x31) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Takes a group of hardware addresses away.
-    SIOCDELMULTI = sock(0x32) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_GROUPS;
+    SIOCDELMULTI = sock(0x32) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Index of a name.
     SIOCGIFINDEX = sock(0x33) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
         Approximate("indexes that the net chooses begin at 1001");
@@ -219,14 +218,14 @@ requests! {
     /// Deletes an address of IPv6.
     SIOCDIFADDR => In(IN6_IFREQ), Inet6, NetAdmin, Index(20), Stack;
     /// Hardware address of broadcasts.
-    SIOCSIFHWBROADCAST = sock(0x37) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "it is ff:ff:ff:ff:ff:ff");
+    SIOCSIFHWBROADCAST = sock(0x37) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Length of the transmit queue in packets.
     SIOCGIFTXQLEN = sock(0x42) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Length of the transmit queue in packets.
     SIOCSIFTXQLEN = sock(0x43) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// What ethtool(8) asks.
     SIOCETHTOOL = sock(0x46) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Approximate("names of link modes are not told, and the answer to ETHTOOL_SFEATURES is always 0");
+        Approximate("the answer to ETHTOOL_SFEATURES is always 0");
     /// Which registers of a chip are in use.
     SIOCGMIIPHY = sock(0x47) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Register of a chip.
@@ -256,7 +255,7 @@ requests! {
     /// Takes an interface out of a bridge.
     SIOCBRDELIF = sock(0xa3) => In(IFREQ), Socket, NetAdmin, IFR_NAME, NO_BRIDGE;
     /// Time stamps of hardware.
-    SIOCSHWTSTAMP = sock(0xb0) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, Absent(EOPNOTSUPP, "a tun has no such hardware, which the kernel says after it has read what is wanted");
+    SIOCSHWTSTAMP = sock(0xb0) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Time stamps of hardware.
     SIOCGHWTSTAMP = sock(0xb1) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_CHIP;
     /// Requests that a driver defines.
@@ -281,6 +280,8 @@ requests! {
     SIOCSARP = sock(0x55) => In(ARPREQ), Inet, NetAdmin, Named::Name(52), Stack;
 
     // Requests on sockets about something else.
+    /// Reverse neighbours, which the kernel has no more.
+    SIOCDRARP = sock(0x60), 3 => Unused, Socket, Nothing, Nowhere, NAMES_NONE;
     /// Who gets the socket's signals.
     FIOSETOWN = sock(0x01) => In(INT), Socket, Nothing, Nowhere, NAMES_NONE;
     /// Who gets the socket's signals.

@@ -6,12 +6,13 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
-use super::mark;
 use super::SOL_NETLINK;
+use super::{mark, seal};
 use crate::host::{asked, numbered, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
-use memtun_stack::wire::{u16_at, u32_at, Messages, HEADER};
+use memtun_stack::state::Seal;
+use memtun_stack::wire::{u16_at, u32_at, Message, Messages, HEADER};
 use memtun_sys::{self as sys, Fd, Room};
 
 /// The type of the datagram that says how an answer goes on. No message of rtnetlink has it.
@@ -52,10 +53,15 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
     let mut queue = Queue {
         fd,
         port,
+        seal: seal::of(fd),
         had: request.had,
         count: 0,
         full: false,
     };
+    if is_busy(&queue, request) {
+        refuse_busy(&mut queue, request.bytes);
+        return Ok(());
+    }
     match asked(host)? {
         Some(net) => {
             let question = Question {
@@ -74,6 +80,46 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
     Ok(())
 }
 
+/// Is this a dump while another one is not read to its end? The kernel has one at a time: it has
+/// ended when its last message is the next one, or in the next datagram.
+fn is_busy(queue: &Queue, request: &Request<'_>) -> bool {
+    if request.had > 0 || request.bytes.len() < HEADER || !is_dump(request.bytes) {
+        return false;
+    }
+    // Most often nothing is queued, and nothing is copied.
+    let mut room = [0; SMALL];
+    let Ok((length, from)) = sys::receive_netlink(queue.fd, &mut room, libc::MSG_PEEK) else {
+        return false;
+    };
+    let mut messages = Messages(&room[..length.min(SMALL)]).peekable();
+    let is_part = |message: &Message<'_>| message.flags & libc::NLM_F_MULTI as u16 != 0;
+    from.port == queue.port
+        && messages.peek().is_some_and(is_part)
+        && messages.all(|message| message.kind != libc::NLMSG_DONE as u16)
+}
+
+/// Answers a request with the error EBUSY (`netlink_ack`).
+fn refuse_busy(queue: &mut Queue, request: &[u8]) {
+    /// NLM_F_CAPPED.
+    const CAPPED: u16 = 0x100;
+    /// Length in bytes of the head of an error message: a message's header, and the errno.
+    const ERROR: usize = HEADER + 4;
+    let capped = options(queue.fd) & option::CAP_ACK != 0 || ERROR + request.len() > SMALL;
+    let quoted = if capped { HEADER } else { request.len() };
+    let length = ERROR + quoted;
+    let mut room = [0; SMALL];
+    room[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+    room[4..6].copy_from_slice(&(libc::NLMSG_ERROR as u16).to_ne_bytes());
+    if capped {
+        room[6..8].copy_from_slice(&CAPPED.to_ne_bytes());
+    }
+    room[8..12].copy_from_slice(&request[8..12]);
+    room[12..HEADER].copy_from_slice(&queue.port.to_ne_bytes());
+    room[HEADER..ERROR].copy_from_slice(&(-libc::EBUSY).to_ne_bytes());
+    room[ERROR..length].copy_from_slice(&request[..quoted]);
+    queue.put(&room[..length]);
+}
+
 /// Returns the bits of the options that are set on the program's socket.
 fn options(fd: i32) -> u16 {
     let is_set = |name: i32| sys::int_option(fd, SOL_NETLINK, name).is_ok_and(|v| v != 0);
@@ -87,6 +133,7 @@ fn options(fd: i32) -> u16 {
 struct Queue {
     fd: i32,
     port: u32,
+    seal: Option<Seal>,
     had: u32,
     /// Number of datagrams of the answer so far.
     count: u32,
@@ -100,11 +147,15 @@ impl Queue {
             return;
         }
         let is_new = self.count >= self.had;
-        if is_new && !(self.has_room(datagram.len()) && send(self.fd, self.port, datagram)) {
+        if is_new && !(self.has_room(datagram.len()) && self.send(datagram)) {
             self.full = true;
             return;
         }
         self.count += 1;
+    }
+
+    fn send(&self, datagram: &[u8]) -> bool {
+        send(self.fd, self.port, &self.seal, datagram)
     }
 
     /// Is there room for a datagram of this length, and behind it for the one that says how the
@@ -133,9 +184,9 @@ impl Queue {
         room[HEAD..length].copy_from_slice(request.bytes);
         // The receive looks for it from before it is there.
         mark::change(self.fd, mark::GOES_ON, 0);
-        let sent = send(self.fd, self.port, &room[..length])
+        let sent = self.send(&room[..length])
             || with_option(self.fd, libc::SO_RCVBUF, 64 << 10, || {
-                send(self.fd, self.port, &room[..length])
+                self.send(&room[..length])
             });
         if !sent {
             mark::change(self.fd, mark::LOST, mark::GOES_ON);
@@ -143,13 +194,15 @@ impl Queue {
     }
 }
 
-/// Sends a datagram to the socket itself. Returns false when that fails.
-fn send(fd: i32, port: u32, datagram: &[u8]) -> bool {
-    match sys::send_netlink(fd, port, datagram) {
+/// Sends a datagram with the socket's seal to the socket itself. Returns false when that fails.
+fn send(fd: i32, port: u32, seal: &Option<Seal>, datagram: &[u8]) -> bool {
+    let seal = seal.as_ref().map_or::<&[u8], _>(&[], |seal| seal);
+    let parts = [datagram, seal];
+    match sys::send_netlink(fd, port, &parts) {
         Ok(()) => true,
         // The program has made the buffer for what it sends small; answers are not limited by it.
         Err(Errno(libc::EMSGSIZE)) => with_option(fd, libc::SO_SNDBUF, 128 << 10, || {
-            sys::send_netlink(fd, port, datagram).is_ok()
+            sys::send_netlink(fd, port, &parts).is_ok()
         }),
         Err(_) => false,
     }
@@ -183,7 +236,7 @@ fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
             let _ = sys::set_int_option(socket.raw(), SOL_NETLINK, name, 1);
         }
     }
-    sys::send_netlink(socket.raw(), 0, request)?;
+    sys::send_netlink(socket.raw(), 0, &[request])?;
     let own = sys::netlink_name(socket.raw())?.port;
     let mut small = [0; SMALL];
     let mut large = None;
@@ -255,7 +308,7 @@ pub(super) fn go_on(host: &impl Host, fd: i32) {
         };
         if !is_going_on(&room, from.port, own) || !(HEAD..=SMALL).contains(&length) {
             // Another thread was faster, and this was a datagram for the program.
-            let _ = send(fd, own, &room[..length.min(SMALL)]);
+            let _ = send(fd, own, &seal::of(fd), &room[..length.min(SMALL)]);
             return;
         }
         let mut id = [0; 8];

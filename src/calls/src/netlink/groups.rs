@@ -3,7 +3,7 @@
 //! which sends what a group hears to the socket's port.
 #![forbid(unsafe_code)]
 
-use super::{mark, Netlink, Outcome, SOL_NETLINK};
+use super::{mark, seal, Netlink, Outcome, SOL_NETLINK};
 use crate::host::{question, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
@@ -120,6 +120,15 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 self.memory.read(value, &mut [0; 4])?;
                 return Ok(Outcome::Done(0));
             }
+            (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => {
+                return self.attach(value, length).map(|()| Outcome::Done(0));
+            }
+            (libc::SOL_SOCKET, libc::SO_DETACH_FILTER) if length >= 4 => {
+                self.memory.read(value, &mut [0; 4])?;
+                return seal::detach(self.fd).map(|()| Outcome::Done(0));
+            }
+            // A program of the other language cannot be joined with the filter that is there.
+            (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
             _ => return Ok(Outcome::Kernel),
         };
         let mut bytes = [0; 4];
@@ -139,6 +148,20 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         Ok(Outcome::Done(0))
     }
 
+    /// Attaches the filter of which `length` bytes at `value` tell (`struct sock_fprog`).
+    fn attach(&self, value: usize, length: usize) -> Result<(), Errno> {
+        let mut program = [0; size_of::<libc::sock_fprog>()];
+        if length != program.len() {
+            return Err(EINVAL);
+        }
+        self.memory.read(value, &mut program)?;
+        let count = u16::from_ne_bytes([program[0], program[1]]);
+        let mut code = [0; size_of::<usize>()];
+        code.copy_from_slice(&program[size_of::<usize>()..]);
+        let code = usize::from_ne_bytes(code);
+        seal::attach(self.fd, count.into(), |room| self.memory.read(code, room))
+    }
+
     /// Corrects what getsockopt(2) has stored at `value`; at `length` it has stored how many bytes
     /// that are, of `room` that there were.
     pub fn got_option(&self, level: i32, option: i32, value: usize, length: usize, room: usize) {
@@ -151,6 +174,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let _ = match (level, option) {
             (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(libc::NETLINK_ROUTE),
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
+            (libc::SOL_SOCKET, libc::SO_GET_FILTER) if !seal::has_program(self.fd) => {
+                self.memory.write(length, &[0; 4])
+            }
             (SOL_NETLINK, libc::NETLINK_LIST_MEMBERSHIPS) => {
                 let listens = self.state & mark::LISTENS != 0;
                 let list = if listens { LIST } else { 0 };
@@ -185,7 +211,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             port: self.port()?,
             ..question(self.host, What::Listen)
         };
-        let payload: [&[u8]; 2] = [&inode.to_ne_bytes(), &groups.to_ne_bytes()];
+        // Without a seal the socket is not this library's any more.
+        let seal = seal::of(self.fd).ok_or(EINVAL)?;
+        let payload: [&[u8]; 3] = [&inode.to_ne_bytes(), &groups.to_ne_bytes(), &seal];
         ask::ask(net, self.host.start(), &question, &payload, &mut |_| {})
     }
 }

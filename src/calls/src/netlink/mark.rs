@@ -23,6 +23,9 @@ pub const LISTENS: i32 = 4;
 /// has none yet.
 pub const UNBOUND: i32 = 8;
 
+/// The socket is one of NETLINK_GENERIC, of which only what it sends is looked at.
+pub const GENERIC: i32 = 16;
+
 /// Returns the state bits of a socket that stands for one of NETLINK_ROUTE. None means that the
 /// descriptor is something else.
 #[inline]

@@ -9,16 +9,20 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`mark`] | how such a socket is recognised, wherever it came from |
+//! | [`seal`] | how the kernel keeps from it what others send |
 //! | [`send`] | a request, and who answers it |
 //! | [`answer`] | the answer on its way into the socket's queue |
 //! | [`receive`] | what a receive shows of a datagram besides its bytes |
 //! | [`groups`] | multicast groups, names and options |
+//! | `generic` | sockets of NETLINK_GENERIC, which are only looked at |
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod generic;
 pub mod groups;
 pub mod mark;
 pub mod receive;
+pub mod seal;
 pub mod send;
 
 use crate::host::Host;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::answer::{answer, Request};
-use super::{mark, Netlink, Outcome};
+use super::{generic, mark, Netlink, Outcome};
 use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
@@ -31,6 +31,14 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         (name, length): (usize, usize),
         flags: i32,
     ) -> Result<Outcome, Errno> {
+        if self.state & mark::GENERIC != 0 {
+            return match source {
+                Ok(source) if name == 0 || !self.leads_elsewhere(name, length)? => {
+                    generic::send(self.fd, &source)
+                }
+                _ => Ok(Outcome::Kernel),
+            };
+        }
         let source = source?;
         if flags & libc::MSG_OOB != 0 {
             return Err(Errno(libc::EOPNOTSUPP));

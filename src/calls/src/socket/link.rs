@@ -49,6 +49,10 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
             Some(link) => self.by_other_name(net, row, &link),
             None if !self.host.is_isolated() => Ok(false),
+            // The kernel reads what is asked before it looks for the interface.
+            None if self.request == SIOCETHTOOL && self.ethtool_command().is_none() => {
+                Err(Errno(libc::EFAULT))
+            }
             None if !row.is_of_family(family) => Err(Errno(libc::ENOTTY)),
             None => Err(match row.answer {
                 // The kernel says so before it looks for the interface.
@@ -61,6 +65,12 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 _ => NO_DEVICE,
             }),
         }
+    }
+
+    /// Returns what ethtool(8) asks, to which the argument points; None where it cannot be read.
+    fn ethtool_command(&self) -> Option<u32> {
+        let at = usize::from_ne_bytes(self.bytes(self.at(16).at)?);
+        self.bytes(at).map(u32::from_ne_bytes)
     }
 
     fn is_of_driver(&self, net: &NetDir, link: &Link) -> bool {

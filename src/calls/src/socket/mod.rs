@@ -4,6 +4,7 @@
 
 mod address;
 mod addresses;
+pub mod bind;
 mod call;
 mod ioctl;
 mod link;

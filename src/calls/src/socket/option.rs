@@ -7,7 +7,7 @@ use crate::interfaces::{by_index, by_name, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{Designation, SocketOption};
 use memtun_abi::{Errno, Name};
-use memtun_kernel::net::{Kept, Local, NetDir};
+use memtun_kernel::net::{Kept, Local, NetDir, FIRST_IFINDEX};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
 use memtun_shm::load_name;
@@ -15,7 +15,11 @@ use memtun_stack::brief::{self, By};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
+const MCAST_JOIN_GROUP: i32 = 42;
+const MCAST_LEAVE_GROUP: i32 = 45;
 const EINVAL: Errno = Errno(libc::EINVAL);
+/// How much of a value is looked at, in bytes: `struct group_req` up to the end of an IPv6 address.
+const LONGEST: usize = 32;
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
 /// A call about an option of a socket.
@@ -57,7 +61,7 @@ impl<M: Memory> OptionCall<'_, M> {
         if length > i32::MAX as usize {
             return Ok(false);
         }
-        let mut bytes = [0; 24];
+        let mut bytes = [0; LONGEST];
         let most = match self.option.names {
             Designation::Name => 15,
             _ => bytes.len(),
@@ -69,6 +73,10 @@ impl<M: Memory> OptionCall<'_, M> {
         match self.named(bytes)? {
             Named::Other => {
                 let Some(kept) = kept else { return Ok(false) };
+                if kept == Kept::Device && self.net.kept_of(self.inode, kept)?.is_some() {
+                    drop(lock);
+                    return self.bind_anew(bytes);
+                }
                 if self.net.kept_of(self.inode, kept)?.is_none() || !self.names_nothing(bytes) {
                     return Ok(false);
                 }
@@ -78,8 +86,11 @@ impl<M: Memory> OptionCall<'_, M> {
             Named::Ours(index, address) => {
                 drop(lock);
                 self.check_group(bytes)?;
+                if let Some(joins) = self.joins() {
+                    return self.join(bytes, index, joins).map(|()| true);
+                }
                 if matches!(kept, Some(Kept::Device)) {
-                    self.net.permit_check(Permission::NetAdmin)?;
+                    self.permit_another_device()?;
                 }
                 let number = match kept {
                     Some(Kept::Multicast) => address.map_or(0, u32::from),
@@ -91,6 +102,79 @@ impl<M: Memory> OptionCall<'_, M> {
                 }
                 Ok(true)
             }
+        }
+    }
+
+    /// Asks for the permission that only a socket which is bound to a device needs
+    /// (`sock_bindtoindex_locked`).
+    fn permit_another_device(&self) -> Result<(), Errno> {
+        match self.net.kept_of(self.inode, Kept::Device)? {
+            Some(_) => self.net.permit_check(Permission::NetAdmin),
+            None => Ok(()),
+        }
+    }
+
+    /// Binds a socket that is bound to an interface of the net to something else, or to nothing.
+    /// Returns false when the kernel has to be asked.
+    fn bind_anew(&self, bytes: &[u8]) -> Result<bool, Errno> {
+        let is_name = self.option.names == Designation::Name;
+        let index = match bytes.first_chunk() {
+            Some(index) if !is_name => i32::from_ne_bytes(*index),
+            _ => 0,
+        };
+        let unbinds = self.names_nothing(bytes);
+        if is_name && !unbinds {
+            return Ok(false);
+        }
+        self.permit_another_device()?;
+        if index < 0 {
+            return Err(EINVAL);
+        }
+        // The kernel takes any index, also one of nobody.
+        if !is_name && !unbinds && (index as u32) < FIRST_IFINDEX {
+            return Ok(false);
+        }
+        let _lock = self.net.lock()?;
+        let number = (!unbinds).then_some(index as u32);
+        self.net.keep(self.inode, Kept::Device, number)?;
+        Ok(true)
+    }
+
+    /// Does this option join a group, or leave one? None for others.
+    fn joins(&self) -> Option<bool> {
+        match (self.option.level, self.option.number) {
+            (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)
+            | (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP)
+            | (_, MCAST_JOIN_GROUP) => Some(true),
+            (libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP)
+            | (libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP)
+            | (_, MCAST_LEAVE_GROUP) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Joins the group that the value names on an interface, or leaves it (`ip_mc_join_group`,
+    /// `ip_mc_leave_group`).
+    fn join(&self, bytes: &[u8], index: u32, joins: bool) -> Result<(), Errno> {
+        let v6 = self.option.level == libc::IPPROTO_IPV6;
+        let in_address = matches!(self.option.number, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP);
+        // struct sockaddr_in and sockaddr_in6 stand behind the index there.
+        let (at, length) = match (in_address, v6) {
+            (false, false) => (0, 4),
+            (false, true) => (0, 16),
+            (true, false) => (12, 4),
+            (true, true) => (16, 16),
+        };
+        let group = bytes.get(at..at + length).ok_or(EINVAL)?;
+        let start = u64::from(index) << 1 | u64::from(v6);
+        let number = group.iter().fold(start, |number, byte| {
+            (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        let _lock = self.net.lock()?;
+        match self.net.join_group(self.inode, number, joins)? {
+            true => Ok(()),
+            false if joins => Err(Errno(libc::EADDRINUSE)),
+            false => Err(Errno(libc::EADDRNOTAVAIL)),
         }
     }
 
@@ -109,6 +193,26 @@ impl<M: Memory> OptionCall<'_, M> {
         }
         let _lock = self.net.lock()?;
         self.net.keep(self.inode, kept, None)
+    }
+
+    /// Called when the kernel does not permit to set the option: a mark is kept in the net, where
+    /// its rules choose by it. Returns false when the kernel's answer holds.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the value cannot be read.
+    /// - EPERM where the net does not permit "net_admin".
+    /// - What locking the net or writing its files fails with.
+    pub fn refused(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        let mut mark = [0; 4];
+        if self.option.names != Designation::Mark || length < mark.len() {
+            return Ok(false);
+        }
+        self.memory.read(value, &mut mark)?;
+        self.net.permit_check(Permission::NetAdmin)?;
+        let _lock = self.net.lock()?;
+        let mark = Some(u32::from_ne_bytes(mark));
+        self.net.keep(self.inode, Kept::Mark, mark).map(|()| true)
     }
 
     /// Carries out getsockopt(2) with room for the value at `value`; the length of the room stands
@@ -165,6 +269,7 @@ impl<M: Memory> OptionCall<'_, M> {
     /// Returns what is kept of the option; the groups of a socket are not.
     fn kept(&self) -> Option<Kept> {
         match (self.option.level, self.option.number) {
+            (libc::SOL_SOCKET, libc::SO_MARK) => Some(Kept::Mark),
             (libc::SOL_SOCKET, _) => Some(Kept::Device),
             (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => Some(Kept::Multicast),
             (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => Some(Kept::Multicast6),
@@ -208,6 +313,7 @@ impl<M: Memory> OptionCall<'_, M> {
                 }
             }
             Designation::Address(at) => self.by_address(word(at).map(Ipv4Addr::from)),
+            Designation::Mark => Ok(Named::Other),
         }
     }
 

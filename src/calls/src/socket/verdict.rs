@@ -9,7 +9,7 @@ pub enum Verdict {
     Host(After),
 }
 
-/// What is to be done with the host's answer, see [`SocketCall::after`].
+/// What is to be done with the host's answer, see [`SocketCall::after`](super::SocketCall::after).
 pub enum After {
     /// The program gets the answer as it is.
     Nothing,

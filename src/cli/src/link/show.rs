@@ -1,4 +1,4 @@
-//! `show`: one interface in the columns of `ip -s -d link`, and its tunnels.
+//! `show`: one interface in the columns of `ip -s -d address`, and its tunnels.
 #![forbid(unsafe_code)]
 
 use crate::failure::{Failure, Outcome};
@@ -8,7 +8,7 @@ use clap::Args;
 use memtun::{InterfaceInfo, Name, TunnelInfo};
 use std::process::ExitCode;
 
-/// Show one interface as ip -s -d link does, and its tunnels
+/// Show one interface as ip -s -d address does, and its tunnels
 #[derive(Args)]
 pub struct ShowArgs {
     #[command(flatten)]

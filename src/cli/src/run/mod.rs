@@ -42,18 +42,19 @@ pub struct RunArgs {
     /// it? [default: up]
     #[arg(long, value_name = "up|down", hide_possible_values = true)]
     link: Option<LinkState>,
-    /// Make a persistent tun interface before the program starts
+    /// Make a persistent tun interface, with this address, before the program starts; may be given
+    /// several times
     #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
     tun: Vec<Premade>,
-    /// Make a persistent tap interface before the program starts
+    /// The same for a tap interface
     #[arg(long, value_name = "NAME[=ADDR/LEN]", value_parser = premade::parse)]
     tap: Vec<Premade>,
     /// Show programs a machine of its own: a loopback and the net's interfaces, instead of the
     /// machine's own interfaces, addresses and routes beside them
     #[arg(long)]
     isolated: bool,
-    /// Declare a link over which programs believe to reach the world, and its default route;
-    /// implies --isolated
+    /// Show programs an interface over which they believe to reach the world, with a default route
+    /// if there is a gateway; implies --isolated
     #[arg(long, value_name = "NAME=ADDR/LEN[,via=GATEWAY]", value_parser = uplink::parse)]
     uplink: Vec<Uplink>,
     /// Take a permission away: open, ioctl or net_admin (what the kernel asks CAP_NET_ADMIN for)

@@ -10,6 +10,7 @@ use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::{Errno, Name};
 use memtun_stack::address::Head;
+use memtun_stack::link::{oper, Notified};
 use memtun_stack::wire::{Messages, Writer, NESTED};
 use memtun_stack::{Extra, Link};
 
@@ -82,6 +83,7 @@ fn arrange(world: &mut World<'_>) -> Result<(), Errno> {
                 address: now.address,
                 carrier_ups: now.carrier_ups,
                 carrier_downs: now.carrier_downs,
+                notified: now.notified,
                 ..known
             };
         }
@@ -227,11 +229,31 @@ fn tell_of(world: &mut World<'_>, link: &Link, kind: u16, changed: u32) {
         }
         None => {
             let mut to = Writer::default();
-            message::write(world.state, link, &mut to, head, changed, 0);
+            let why = message::Why {
+                changed,
+                ..message::Why::default()
+            };
+            message::write(world.state, link, &mut to, head, why);
             to.take()
         }
     };
     world.tell(libc::RTNLGRP_LINK, message);
+}
+
+/// Tells the listeners that other work is left to the program behind a link
+/// (`netdev_features_change`).
+fn tell_features(world: &mut World<'_>, link: &Link) {
+    let mut to = Writer::default();
+    let head = Head {
+        kind: libc::RTM_NEWLINK,
+        ..Head::default()
+    };
+    let why = message::Why {
+        event: message::Why::FEATURES,
+        ..message::Why::default()
+    };
+    message::write(world.state, link, &mut to, head, why);
+    world.tell(libc::RTNLGRP_LINK, to.take());
 }
 
 /// Tells the listeners about the settings of a link (`inet_netconf_notify_devconf`): messages of
@@ -283,12 +305,12 @@ fn tell_inet6(world: &mut World<'_>, index: u32) {
 /// Returns the state of operation that follows from the carrier (`rfc2863_policy`).
 fn policy(link: &Link) -> u8 {
     /// IF_LINK_MODE_DORMANT, IF_LINK_MODE_TESTING.
-    const MODES: [(u8, u8); 2] = [(1, message::oper::DORMANT), (2, message::oper::TESTING)];
+    const MODES: [(u8, u8); 2] = [(1, oper::DORMANT), (2, oper::TESTING)];
     if !link.carrier {
-        return message::oper::DOWN;
+        return oper::DOWN;
     }
     let mode = MODES.iter().find(|mode| mode.0 == link.extra.link_mode);
-    mode.map_or(message::oper::UP, |mode| mode.1)
+    mode.map_or(oper::UP, |mode| mode.1)
 }
 
 fn is_new(world: &mut World<'_>, index: u32) {
@@ -311,8 +333,11 @@ fn is_new(world: &mut World<'_>, index: u32) {
 }
 
 fn has_gone(world: &mut World<'_>, extra: Extra) {
+    let mut extra = extra;
+    // The driver has switched off the carrier when the last queue was closed.
+    extra.carrier_downs = extra.carrier_ups + 1;
     let mut link = Link {
-        carrier: extra.operstate != message::oper::DOWN,
+        carrier: false,
         extra,
         counters: Default::default(),
         // What the driver said is gone with it; what is told last says what every tun starts with.
@@ -337,14 +362,17 @@ fn has_gone(world: &mut World<'_>, extra: Extra) {
 /// Carries out what follows from the end of a link, which is still as it was.
 fn is_gone(world: &mut World<'_>, mut link: Link) {
     let index = link.extra.index;
-    if link.is_up() {
+    let up = link.is_up();
+    if up {
         let changed = UP | link.extra.flags & RUNNING;
         link.extra.flags &= !(UP | RUNNING);
         tell_of(world, &link, libc::RTM_NEWLINK, changed);
     }
     world.state.links.retain(|extra| extra.index != index);
-    address::link_is_gone(world, &link);
-    neighbour::link_is_gone(world, index);
+    if up {
+        address::link_is_down(world, index);
+    }
+    address::link_is_gone(world, index);
     tell_conf(world, &link, &[conf::DELNETCONF]);
     link.extra.was_up = false;
     tell_of(world, &link, libc::RTM_DELLINK, u32::MAX);
@@ -359,6 +387,10 @@ fn is_gone(world: &mut World<'_>, mut link: Link) {
 
 /// Carries out what follows from the difference between a link as it was and as it is now.
 fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
+    world.with_work_queue(|world| compare(world, index, before));
+}
+
+fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     let Some(mut link) = world.link(index).cloned() else {
         return;
     };
@@ -398,20 +430,30 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
         if !link.is_loopback() || now.mtu >= conf::IPV6_MIN_MTU {
             conf::unset_v6(world.state, index, "mtu");
         }
-        address::mtu_has_changed(world, index, before.mtu);
-        let had = mtu6 >= conf::IPV6_MIN_MTU as i32;
+        let had = mtu6 >= conf::IPV6_MIN_MTU as i32 || link.is_loopback();
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
-        match (had || link.is_loopback(), has) {
-            (true, false) => forget_inet6(world, index),
-            (false, true) => {
-                let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-                conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
-                tell_conf6(world, &link, conf::NEWNETCONF);
-                if link.is_up() {
-                    start_inet6(world, index, false);
-                }
-            }
-            _ => {}
+        if has && !had {
+            let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
+            conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
+            tell_conf6(world, &link, conf::NEWNETCONF);
+        }
+        address::mtu_has_changed(world, index, before.mtu);
+        if had && !has {
+            forget_inet6(world, index);
+        } else if has && !had && link.is_up() {
+            start_inet6(world, index, false);
+        }
+    }
+    if let (Some(driver), Some(before)) = (now.notified, before.notified) {
+        if driver.features != before.features {
+            tell_features(world, &link);
+        }
+        let others = |driver: Notified| Notified {
+            features: 0,
+            ..driver
+        };
+        if others(driver) != others(before) {
+            state_has_changed(world, index);
         }
     }
     if now.txqueuelen != before.txqueuelen {
@@ -426,9 +468,11 @@ fn has_changed(world: &mut World<'_>, index: u32, before: &Extra) {
             address::link_is_up(world, index);
             start_inet6(world, index, false);
         } else {
-            let _ = change(world, index, |extra| extra.ready = false);
+            let _ = change(world, index, |extra| {
+                extra.ready = false;
+                extra.was_down = true;
+            });
             address::link_is_down(world, index);
-            neighbour::link_is_down(world, index);
         }
     } else if carrier && now.flags & UP != 0 {
         neighbour::carrier_has_changed(world, index, link.carrier);
@@ -466,7 +510,6 @@ fn forget_inet6(world: &mut World<'_>, index: u32) {
         let sysctls = &mut world.state.sysctls;
         sysctls.retain(|sysctl| !sysctl.path.starts_with(&prefix));
     }
-    neighbour::inet6_is_gone(world, index);
     let _ = change(world, index, |extra| {
         extra.ready = false;
         extra.token = [0; 16];
@@ -621,6 +664,113 @@ pub fn set_broadcast(world: &mut World<'_>, index: u32, address: &[u8]) -> Resul
     Ok(())
 }
 
+/// Returns the groups that a link receives because of IP, in the order in which it joins them.
+pub fn groups_of_ip(world: &World<'_>, link: &Link) -> Vec<[u8; 6]> {
+    let mut groups = Vec::new();
+    let index = link.extra.index;
+    // IPv6 joins them when the link is made, and leaves them while it is down later.
+    let has_inet6 = conf::has_inet6(world.state, link) && (link.is_up() || !link.extra.was_down);
+    if has_inet6 {
+        groups.push([0x33, 0x33, 0, 0, 0, 1]);
+    }
+    if link.is_up() {
+        groups.push([1, 0, 0x5e, 0, 0, 1]);
+    }
+    if link.extra.was_down {
+        groups.reverse();
+    }
+    if !has_inet6 {
+        return groups;
+    }
+    // The solicited-node groups of its own addresses, of which the list has the newest first, and
+    // of those that it answers for.
+    let mut own: Vec<_> = world.addresses_of(index, false).map(|a| a.local).collect();
+    own.reverse();
+    let proxies = world.state.neighbours.iter();
+    let proxies = proxies.filter(|n| n.index == index && n.is_proxy());
+    for address in own.into_iter().chain(proxies.map(|n| n.address)) {
+        if let std::net::IpAddr::V6(v6) = address {
+            let [.., a, b, c] = v6.octets();
+            let group = [0x33, 0x33, 0xff, a, b, c];
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
+/// Lets a link receive a group (`dev_mc_add_global`); what was added once is added.
+///
+/// # Errors
+///
+/// ENODEV when there is no such link.
+pub fn add_group(world: &mut World<'_>, index: u32, group: [u8; 6]) -> Result<(), Failure> {
+    change(world, index, |extra| {
+        if !extra.groups.contains(&group) {
+            extra.groups.push(group);
+        }
+    })
+}
+
+/// Lets a link receive a group no more (`dev_mc_del_global`).
+///
+/// # Errors
+///
+/// ENOENT when nobody had added it, ENODEV when there is no such link.
+pub fn remove_group(world: &mut World<'_>, index: u32, group: [u8; 6]) -> Result<(), Failure> {
+    if !get(world, index)?.extra.groups.contains(&group) {
+        return Err(Failure::new(libc::ENOENT));
+    }
+    change(world, index, |extra| {
+        extra.groups.retain(|other| *other != group);
+    })
+}
+
+/// Adds an address to those that a link receives (`ndo_dflt_fdb_add`).
+///
+/// # Errors
+///
+/// EEXIST when it receives it already, ENODEV when there is no such link.
+pub fn add_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> Result<(), Failure> {
+    let link = get(world, index)?;
+    let (of_one, extra) = (is_of_one(address), &link.extra);
+    let known = match of_one {
+        true => extra.unicast.contains(&address),
+        false => extra.groups.contains(&address) || groups_of_ip(world, link).contains(&address),
+    };
+    if known {
+        return Err(Failure::new(libc::EEXIST));
+    }
+    change(world, index, |extra| match of_one {
+        true => extra.unicast.push(address),
+        false => extra.groups.push(address),
+    })
+}
+
+/// Takes an address away from those that a link receives (`ndo_dflt_fdb_del`).
+///
+/// # Errors
+///
+/// ENOENT when it does not receive it, ENODEV when there is no such link.
+pub fn remove_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> Result<(), Failure> {
+    if !is_of_one(address) {
+        return remove_group(world, index, address);
+    }
+    if !get(world, index)?.extra.unicast.contains(&address) {
+        return Err(Failure::new(libc::ENOENT));
+    }
+    change(world, index, |extra| {
+        extra.unicast.retain(|other| *other != address);
+    })
+}
+
+/// Is this the address of one card, or of a protocol that bridges do not hand on?
+fn is_of_one(address: [u8; 6]) -> bool {
+    let local = address[..5] == [1, 0x80, 0xc2, 0, 0] && address[5] & 0xf0 == 0;
+    address[0] & 1 == 0 || local
+}
+
 /// Sets the name, or that for which a pattern stands (`netif_change_name`).
 ///
 /// # Errors
@@ -707,7 +857,7 @@ pub fn set_carrier(world: &mut World<'_>, index: u32, carrier: bool) -> Result<(
 ///
 /// ENODEV when there is no such link.
 pub fn set_operstate(world: &mut World<'_>, index: u32, wanted: u8) -> Result<(), Failure> {
-    use message::oper::*;
+    use oper::*;
     let before = get(world, index)?.extra.operstate;
     let after = match (wanted, before) {
         (UP, DORMANT | TESTING | UNKNOWN) => UP,
@@ -773,8 +923,10 @@ pub fn set_token(world: &mut World<'_>, index: u32, token: [u8; 16]) -> Result<(
 /// (`netif_state_change`).
 pub fn state_has_changed(world: &mut World<'_>, index: u32) {
     if world.link(index).is_some_and(Link::is_up) {
-        start_inet6(world, index, true);
-        tell(world, index, 0);
+        world.with_work_queue(|world| {
+            start_inet6(world, index, true);
+            tell(world, index, 0);
+        });
     }
 }
 

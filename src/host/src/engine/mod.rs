@@ -1,5 +1,13 @@
 //! What is allowed, and what follows from it: the rules of the kernel's network stack for
 //! addresses, routes, rules, neighbours and links, whoever asks and in whatever form.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`link`] | links, and what follows from their changes for everything else |
+//! | [`address`], [`route`], [`rule`], [`neighbour`] | one kind of object each |
+//! | [`place`] | the machine's objects and the net's as one list |
+//! | [`sysctl`], [`mod@write`] | the settings that the others depend on; what follows when a file is written |
+//! | [`kind`], [`order`] | of which kind an IPv6 address is; in which order routes are told |
 #![forbid(unsafe_code)]
 
 pub mod address;

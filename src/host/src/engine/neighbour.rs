@@ -467,16 +467,13 @@ fn flush(world: &mut World<'_>, index: u32, which: impl Fn(&Neighbour) -> bool) 
     }
 }
 
-/// Carries out what follows from a link that is gone.
-pub fn link_is_gone(world: &mut World<'_>, index: u32) {
-    link_is_down(world, index);
-}
-
-/// Carries out what follows from a link that has gone down: it has no neighbours any more.
-pub fn link_is_down(world: &mut World<'_>, index: u32) {
-    flush(world, index, |n| n.address.is_ipv4());
-    flush(world, index, |_| true);
-    take(world, |n| n.index == index && n.is_proxy());
+/// Carries out what follows from the end of IPv4 or of IPv6 on a link: it has no neighbours any
+/// more (`neigh_ifdown`).
+pub fn family_is_down(world: &mut World<'_>, index: u32, v4: bool) {
+    flush(world, index, |n| n.address.is_ipv4() == v4);
+    take(world, |n| {
+        n.index == index && n.is_proxy() && n.address.is_ipv4() == v4
+    });
 }
 
 /// Carries out what follows from another link-layer address of a link.
@@ -501,12 +498,4 @@ pub fn carrier_has_changed(world: &mut World<'_>, index: u32, carrier: bool) {
             n.address.is_ipv6() && n.state & PERMANENT == 0
         });
     }
-}
-
-/// Carries out what follows from the end of IPv6 on a link.
-pub fn inet6_is_gone(world: &mut World<'_>, index: u32) {
-    flush(world, index, |n| n.address.is_ipv6());
-    take(world, |n| {
-        n.index == index && n.is_proxy() && n.address.is_ipv6()
-    });
 }

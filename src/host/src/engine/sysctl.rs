@@ -1,4 +1,4 @@
-//! What settings under /proc/sys/net say that addresses and routes depend on.
+//! The settings under /proc/sys/net on which addresses and routes depend.
 #![forbid(unsafe_code)]
 
 use crate::World;

@@ -6,7 +6,8 @@ use crate::engine::{address, link};
 use crate::{Failure, World};
 use memtun_abi::Name;
 use memtun_stack::view::place::{self, Place, Settings};
-use memtun_stack::view::sysctl::{self, Entry};
+use memtun_stack::view::sysctl::{self, Entry, Kind};
+use memtun_stack::view::wide;
 use memtun_stack::view::write::number;
 
 /// Whose a setting is.
@@ -33,12 +34,12 @@ pub fn write(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Fai
     };
     match Place::of(&whole) {
         Place::Setting(settings, name, Some(entry)) => set(world, settings, &name, entry, value),
-        Place::Device(name, attribute) => {
-            let link = world.links.iter().find(|link| link.extra.name == name);
+        Place::Device(name, attribute) | Place::Card(name, attribute) => {
+            let link = world.link_named(name.as_bytes());
             let index = link.ok_or(Failure::new(libc::ENODEV))?.extra.index;
             describe(world, index, attribute, value)
         }
-        Place::Other => keep(world, path, value),
+        Place::Setting(..) | Place::Wide(_) => keep(world, path, value),
         _ => Err(Failure::new(libc::ENOENT)),
     }
 }
@@ -47,24 +48,21 @@ pub fn write(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Fai
 fn keep(world: &mut World<'_>, path: &[u8], value: &[u8]) -> Result<(), Failure> {
     /// Most settings that a net keeps.
     const MOST: usize = 4096;
-    /// Longest value in bytes.
-    const LONGEST: usize = 256;
     let setting = path.strip_prefix(b"proc/sys/net/");
     let setting = setting.ok_or(Failure::new(libc::ENOENT))?;
     let odd = |part: &[u8]| part.is_empty() || part.starts_with(b".") || part.starts_with(b"#");
     if setting.split(|b| *b == b'/').any(odd) {
         return Err(Failure::new(libc::ENOENT));
     }
-    let value = value.trim_ascii();
-    let is_one = value.len() <= LONGEST && value.iter().all(u8::is_ascii_graphic);
-    if !is_one || value.is_empty() {
+    let kind = wide::kind(setting).unwrap_or(Kind::Words);
+    let Some(value) = sysctl::parse(kind, value)?.value else {
         return Err(Failure::new(libc::EINVAL));
-    }
+    };
     let is_new = !world.state.sysctls.iter().any(|set| set.path == setting);
     if is_new && world.state.sysctls.len() >= MOST {
         return Err(Failure::new(libc::ENOSPC));
     }
-    world.set(setting.to_vec(), value.to_vec());
+    world.set(setting.to_vec(), value.bytes().to_vec());
     Ok(())
 }
 
@@ -78,6 +76,9 @@ fn describe(
     let text = value.strip_suffix(b"\n").unwrap_or(value);
     match attribute {
         b"ifalias" => link::set_alias(world, index, text),
+        b"mtu" => link::set_mtu(world, index, number(value)? as u32),
+        b"flags" => link::set_flags(world, index, number(value)? as u32),
+        b"tx_queue_len" => link::set_txqueuelen(world, index, number(value)? as u32),
         b"netdev_group" => link::set_group(world, index, number(value)? as u32),
         _ => Err(Failure::new(libc::ENOENT)),
     }
@@ -136,6 +137,19 @@ fn set(
                 }
             }
         }
+        // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
+        // once, also while the link is down.
+        (Settings::Conf6, "addr_gen_mode") if !same => match of {
+            Of::Link(index) => make_addresses(world, index),
+            Of::Named(_) if is(b"all") => {
+                for_all(world, settings, entry.name, &value);
+                let indices: Vec<u32> = world.links.iter().map(|l| l.extra.index).collect();
+                for index in indices {
+                    make_addresses(world, index);
+                }
+            }
+            Of::Named(_) => {}
+        },
         // These are one number in two units.
         (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time") => {
             in_other_unit(world, settings, of, "base_reachable_time_ms", &value, |n| {
@@ -176,6 +190,15 @@ fn set(
         _ => {}
     }
     Ok(())
+}
+
+/// Gives a link with IPv6 the addresses that it makes by itself.
+fn make_addresses(world: &mut World<'_>, index: u32) {
+    let disabled = world.own_setting_of("ipv6", index, "disable_ipv6") != 0;
+    let link = world.link(index);
+    if !disabled && link.is_some_and(|link| crate::message::conf::has_inet6(world.state, link)) {
+        address::v6::add_own_addresses(world, index);
+    }
 }
 
 /// The path of a setting in the state.

@@ -79,6 +79,9 @@ fn carry_out(world: &mut World<'_>, request: u32, argument: &mut [u8]) -> Result
     }
     let link = link.ok_or(Failure::new(libc::EINVAL))?;
     let index = link.extra.index;
+    if request == SIOCSARP && u16_at(argument, LLADDR) != Some(link.extra.link_type) {
+        return Err(Failure::new(libc::EINVAL));
+    }
     if request == SIOCDARP {
         let found = engine::find(world, index, address.into(), false);
         let found = found.ok_or(Failure::new(libc::ENXIO))?;

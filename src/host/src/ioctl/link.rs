@@ -139,7 +139,13 @@ fn set(world: &mut World<'_>, request: u32, ifreq: &IfReq) -> Result<(), Failure
             if link.is_tun() || link.is_loopback() || ifreq.flags() != 0 {
                 return invalid();
             }
-            Ok(())
+            let mut group = [0; 6];
+            group.copy_from_slice(&ifreq.0[18..24]);
+            if request == SIOCADDMULTI {
+                engine::add_group(world, index, group)
+            } else {
+                engine::remove_group(world, index, group)
+            }
         }
         SIOCSIFSLAVE => invalid(),
         _ => Err(Failure::new(libc::EOPNOTSUPP)),

@@ -1,5 +1,5 @@
 //! Changes by ioctl(2) on a socket (net/core/dev_ioctl.c, net/ipv4/devinet.c, af_inet.c, arp.c,
-//! net/ipv6/addrconf.c, route.c).
+//! net/ipv6/addrconf.c, route.c): bytes in, bytes out, by way of the same engine as rtnetlink.
 #![forbid(unsafe_code)]
 
 pub mod address;

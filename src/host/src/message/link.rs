@@ -5,6 +5,7 @@
 use super::conf;
 use memtun_abi::uapi::*;
 use memtun_stack::address::Head;
+use memtun_stack::link::oper;
 use memtun_stack::wire::{Writer, NESTED};
 use memtun_stack::{Link, State};
 
@@ -14,6 +15,7 @@ pub mod ifla {
     pub const TARGET_NETNSID: u16 = 46;
     pub const CARRIER: u16 = 33;
     pub const CARRIER_CHANGES: u16 = 35;
+    pub const EVENT: u16 = 44;
     pub const PROTO_DOWN: u16 = 39;
     pub const GSO_MAX_SEGS: u16 = 40;
     pub const GSO_MAX_SIZE: u16 = 41;
@@ -38,20 +40,6 @@ pub mod ifla {
     pub const HEADROOM: u16 = 68;
     pub const TAILROOM: u16 = 69;
     pub const MAX: u16 = 69;
-}
-
-/// States of operation of RFC 2863 (IF_OPER_*).
-pub mod oper {
-    /// Nothing is known.
-    pub const UNKNOWN: u8 = 0;
-    /// No packet passes.
-    pub const DOWN: u8 = 2;
-    /// The link is being tested.
-    pub const TESTING: u8 = 4;
-    /// The link waits for something, for example a password.
-    pub const DORMANT: u8 = 5;
-    /// Packets pass.
-    pub const UP: u8 = 6;
 }
 
 /// RTEXT_FILTER_SKIP_STATS: the counters of IPv6 are left out. Those of the link are told all the
@@ -122,11 +110,26 @@ pub fn qdisc(link: &Link) -> &'static [u8] {
     }
 }
 
-/// Appends a message about a link. `change` are the flags that have changed, `mask` is
-/// RTEXT_FILTER_*.
-pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, change: u32, mask: u32) {
+/// What a message about a link is about.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Why {
+    /// The flags that have changed.
+    pub changed: u32,
+    /// IFLA_EVENT_*, 0 for none.
+    pub event: u32,
+    /// RTEXT_FILTER_* of the question.
+    pub mask: u32,
+}
+
+impl Why {
+    /// IFLA_EVENT_FEATURES.
+    pub const FEATURES: u32 = 2;
+}
+
+/// Appends a message about a link.
+pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) {
     let extra = &link.extra;
-    header(link, libc::AF_UNSPEC, to, head, change);
+    header(link, libc::AF_UNSPEC, to, head, why.changed);
     let (least, most) = mtu_range(link);
     let driver = link.driver;
     let queues = match driver {
@@ -206,6 +209,9 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, change: u3
         to.end(data);
         to.end(info);
     }
+    if why.event != 0 {
+        to.u32(ifla::EVENT, why.event);
+    }
     to.string(libc::IFLA_QDISC, qdisc(link));
     let families = to.begin(libc::IFLA_AF_SPEC);
     let inet = to.begin(libc::AF_INET as u16);
@@ -213,7 +219,7 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, change: u3
     to.end(inet);
     if conf::has_inet6(state, link) {
         let inet6 = to.begin(libc::AF_INET6 as u16);
-        inet6_attributes(state, link, to, mask);
+        inet6_attributes(state, link, to, why.mask);
         to.end(inet6);
     }
     to.end(families);

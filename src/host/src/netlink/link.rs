@@ -263,7 +263,11 @@ fn write(
     let own = world.links.iter().find(|link| link.extra.index == index);
     if let Some(link) = own {
         let head = request.head(libc::RTM_NEWLINK, flags);
-        message::write(world.state, link, to, head, 0, mask);
+        let why = message::Why {
+            mask,
+            ..message::Why::default()
+        };
+        message::write(world.state, link, to, head, why);
         return;
     }
     let mut machine = world.machine.links.iter();

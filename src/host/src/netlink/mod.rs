@@ -5,6 +5,8 @@
 //! | [`request`] | one message of a program; acknowledgements, errors and the parts of a dump |
 //! | [`policy`] | what attributes may be, and how strictly that is checked |
 //! | [`row`], [`table`] | who handles which type of message for which family |
+//! | [`address`], [`link`], [`neighbour`], [`route`], [`rule`] | the handlers for one kind of object each |
+//! | [`other`] | those for what has no object behind it |
 //!
 //! A [`Handler`] changes the world, or answers by appending messages to a writer. Its failure
 //! becomes an error message, or the end of the dump. What listeners are told goes to
@@ -12,10 +14,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod label;
 pub mod link;
 mod link_policy;
 mod link_set;
 pub mod neighbour;
+mod neighbour_table;
 pub mod other;
 pub mod policy;
 pub mod request;

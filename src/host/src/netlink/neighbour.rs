@@ -6,6 +6,7 @@ use super::link_policy;
 use super::policy::{Check, Kind, Mode, Policy, Table, NEST, U16, U32, U8};
 use super::request::{Request, DUMP_FILTERED};
 use super::row::{row, Row};
+use crate::engine::link as links;
 use crate::engine::neighbour::{self as engine, Change, Wanted};
 use crate::{Failure, World};
 use memtun_stack::neighbour::{HEADER, NDA_FLAGS_EXT, NDA_PROTOCOL};
@@ -299,8 +300,8 @@ fn dump(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result
     Ok(())
 }
 
-/// Adds or deletes an address that a card receives (`rtnl_fdb_add`, `rtnl_fdb_del`). A tap's list
-/// is not kept: it receives all.
+/// Adds or deletes an address that a card receives (`rtnl_fdb_add`, `rtnl_fdb_del`). A tap receives
+/// all; the list is only shown.
 fn change_bridge(
     world: &mut World<'_>,
     request: &Request<'_>,
@@ -361,11 +362,18 @@ fn change_bridge(
     if refused || zero {
         return Err(Failure::new(libc::EINVAL));
     }
-    let errno = if deletes { libc::ENOENT } else { 0 };
-    if errno != 0 {
-        return Err(Failure::new(errno));
+    let address = lladdr.and_then(|a| <[u8; 6]>::try_from(a.value).ok());
+    let address = address.ok_or(Failure::new(libc::EINVAL))?;
+    if deletes {
+        return links::remove_received(world, index, address);
     }
-    Ok(())
+    let added = links::add_received(world, index, address);
+    let is_known = |failure: &Failure| failure.errno.0 == libc::EEXIST;
+    match added {
+        // Only whoever says NLM_F_EXCL is told that it is there.
+        Err(failure) if is_known(&failure) && !request.has(libc::NLM_F_EXCL) => Ok(()),
+        added => added,
+    }
 }
 
 /// Answers for one address of a bridge (`rtnl_fdb_get`): there is no bridge.
@@ -421,7 +429,7 @@ fn get_bridge(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> R
     Err(Failure::said(libc::EOPNOTSUPP, text))
 }
 
-/// Answers `bridge fdb` (`rtnl_fdb_dump`): a tap that is up receives the groups of IP.
+/// Answers `bridge fdb` (`rtnl_fdb_dump`).
 fn dump_bridge(
     world: &mut World<'_>,
     request: &Request<'_>,
@@ -469,10 +477,11 @@ fn dump_bridge(
     for link in &world.links {
         let extra = &link.extra;
         let ethernet = extra.link_type == libc::ARPHRD_ETHER;
-        if !ethernet || !link.is_up() || port != 0 && extra.index != port {
+        if !ethernet || port != 0 && extra.index != port {
             continue;
         }
-        for group in GROUPS {
+        let of_ip = links::groups_of_ip(world, link);
+        for group in extra.unicast.iter().chain(&of_ip).chain(&extra.groups) {
             let mut own = [0; HEADER];
             own[0] = BRIDGE;
             own[4..8].copy_from_slice(&extra.index.to_ne_bytes());
@@ -481,11 +490,8 @@ fn dump_bridge(
             let head = request.head(libc::RTM_NEWNEIGH, 0);
             to.message(head.kind, head.flags, head.sequence, head.port)
                 .raw(&own)
-                .attribute(libc::NDA_LLADDR, &group);
+                .attribute(libc::NDA_LLADDR, group);
         }
     }
     Ok(())
 }
-
-/// The groups that every Ethernet card with IP receives: all nodes of IPv6, and all hosts of IPv4.
-const GROUPS: [[u8; 6]; 2] = [[0x33, 0x33, 0, 0, 0, 1], [1, 0, 0x5e, 0, 0, 1]];

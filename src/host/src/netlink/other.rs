@@ -1,12 +1,11 @@
 //! What has no object behind it here, or one that never changes: counters, settings, numbers of
-//! namespaces, queueing disciplines, tables of neighbours, labels of addresses, groups
-//! (net/core/rtnetlink.c, net/core/net_namespace.c, net/sched, net/core/neighbour.c,
-//! net/ipv6/addrlabel.c).
+//! namespaces, queueing disciplines, groups, objects of next hops (net/core/rtnetlink.c,
+//! net/core/net_namespace.c, net/sched, net/ipv4/nexthop.c).
 #![forbid(unsafe_code)]
 
 use super::link::indexes;
 use super::link_policy as policy;
-use super::policy::{Kind, Mode, Policy, Table, NEST, U32, U64};
+use super::policy::{Kind, Mode, Policy, Table, NEST, U32};
 use super::request::Request;
 use super::row::{row, Row};
 use crate::message::conf::{self, GETNETCONF, NEWNETCONF};
@@ -60,23 +59,25 @@ pub(super) const ROWS: &[Row] = &[
     row(NEWCHAIN, UNSPEC, Some(one_chain), None),
     row(DELCHAIN, UNSPEC, Some(one_chain), None),
     row(GETCHAIN, UNSPEC, Some(one_chain), Some(dump_none)),
-    row(libc::RTM_GETNEIGHTBL, UNSPEC, None, Some(dump_tables)),
-    row(libc::RTM_SETNEIGHTBL, UNSPEC, Some(set_table), None),
-    row(
-        libc::RTM_GETADDRLABEL,
-        INET6,
-        Some(get_label),
-        Some(dump_labels),
-    )
-    .joined(),
     row(libc::RTM_GETMULTICAST, INET, None, Some(dump_groups)).joined(),
     row(libc::RTM_GETMULTICAST, INET6, None, Some(dump_groups)).joined(),
     row(libc::RTM_GETANYCAST, INET6, None, Some(dump_silent)).joined(),
     row(libc::RTM_NEWMDB, BRIDGE, Some(change_mdb), None),
     row(libc::RTM_DELMDB, BRIDGE, Some(change_mdb), None).bulk(),
     row(libc::RTM_GETMDB, BRIDGE, Some(change_mdb), Some(dump_mdb)),
+    row(GETTUNNEL, BRIDGE, None, Some(dump_silent)),
+    row(DELNEXTHOP, UNSPEC, Some(one_hop), None),
+    row(GETNEXTHOP, UNSPEC, Some(one_hop), Some(dump_silent)).joined(),
+    row(GETNEXTHOPBUCKET, UNSPEC, None, Some(dump_silent)).joined(),
 ];
 
+// Objects of next hops: there are none.
+const DELNEXTHOP: u16 = 105;
+const GETNEXTHOP: u16 = 106;
+const GETNEXTHOPBUCKET: u16 = 118;
+
+/// RTM_GETTUNNEL: numbers of virtual networks, which only vxlan devices have.
+const GETTUNNEL: u16 = 122;
 const NEWCHAIN: u16 = 100;
 const DELCHAIN: u16 = 101;
 const GETCHAIN: u16 = 102;
@@ -571,243 +572,6 @@ fn one_chain(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Re
     }
 }
 
-// Tables of neighbours.
-
-/// Names of the tables, and the lengths of their keys.
-const TABLES: [(u8, &[u8], u16); 2] = [(INET, b"arp_cache", 4), (INET6, b"ndisc_cache", 16)];
-
-static TABLE: Table = Table {
-    max: 9,
-    strict_from: 0,
-    entries: &[
-        (1, Policy::of(Kind::String, 0)),
-        (2, U32),
-        (3, U32),
-        (4, U32),
-        (6, NEST),
-        (8, U64),
-    ],
-};
-
-static PARAMETERS: Table = Table {
-    max: 19,
-    strict_from: 0,
-    entries: &[
-        (1, U32),
-        (7, U64),
-        (8, U32),
-        (9, U32),
-        (10, U32),
-        (11, U32),
-        (17, U32),
-    ],
-};
-
-/// Appends NDTA_PARMS of a link, or of the table itself.
-fn write_parameters(family: u8, index: Option<u32>, to: &mut Writer) {
-    let open = to.begin(6);
-    if let Some(index) = index {
-        to.u32(1, index);
-    }
-    let words = [
-        (2, 1),
-        (16, 212_992),
-        (8, 101),
-        (14, 64),
-        (9, 0),
-        (10, 3),
-        (11, 3),
-        (17, 0),
-    ];
-    for (kind, value) in words {
-        to.u32(kind, value);
-    }
-    let times = [
-        (3, 30_000),
-        (4, 30_000),
-        (6, 60_000),
-        (7, 5000),
-        (5, 1000),
-        (12, 1000),
-        (13, 800),
-        (15, if family == INET { 1000 } else { 0 }),
-        (19, 5000),
-    ];
-    for (kind, value) in times {
-        to.u64(kind, value);
-    }
-    to.end(open);
-}
-
-fn dump_tables(
-    world: &mut World<'_>,
-    request: &Request<'_>,
-    to: &mut Writer,
-) -> Result<(), Failure> {
-    let body = request.message.body;
-    if request.is_strict() {
-        if body.len() < 4 {
-            return invalid("Invalid header for neighbor table dump request");
-        }
-        if body[1..4] != [0; 3] {
-            return invalid("Invalid values in header for neighbor table dump request");
-        }
-        if body.len() > 4 {
-            return invalid("Invalid data after header in neighbor table dump request");
-        }
-    }
-    for (family, name, key) in TABLES {
-        if body[0] != UNSPEC && body[0] != family {
-            continue;
-        }
-        let head = request.head(libc::RTM_NEWNEIGHTBL, 0);
-        let mut config = [0; 32];
-        config[..2].copy_from_slice(&key.to_ne_bytes());
-        to.message(head.kind, head.flags, head.sequence, head.port)
-            .raw(&[family, 0, 0, 0])
-            .string(1, name)
-            .u64(8, 30_000)
-            .u32(2, 128)
-            .u32(3, 512)
-            .u32(4, 1024)
-            .attribute(5, &config)
-            .attribute(7, &[0; 88]);
-        write_parameters(family, None, to);
-        for index in indexes(world).into_iter().rev() {
-            let Some(link) = world.link(index) else {
-                continue;
-            };
-            if family == INET6 && !conf::has_inet6(world.state, link) {
-                continue;
-            }
-            to.message(head.kind, head.flags, head.sequence, head.port)
-                .raw(&[family, 0, 0, 0])
-                .string(1, name);
-            write_parameters(family, Some(index), to);
-        }
-    }
-    Ok(())
-}
-
-/// Parameters are taken and not kept.
-fn set_table(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    let tb = request.parse(4, &TABLE, Mode::Liberal)?;
-    let name = tb.get(1).ok_or(Failure::new(libc::EINVAL))?;
-    let family = request.message.body[0];
-    let mut tables = TABLES.iter();
-    let known =
-        tables.any(|table| (family == UNSPEC || family == table.0) && name.string() == table.1);
-    if !known {
-        return Err(Failure::new(libc::ENOENT));
-    }
-    if let Some(parameters) = tb.get(6) {
-        let tb = request.parse_nested(parameters, &PARAMETERS, Mode::Liberal)?;
-        let index = tb.get(1).and_then(|a| a.u32()).unwrap_or(0);
-        if index != 0 && world.link(index).is_none() {
-            return Err(Failure::new(libc::ENOENT));
-        }
-    }
-    // What is common to all namespaces can be set in the first one only.
-    if [2, 3, 4, 8].into_iter().any(|kind| tb.has(kind)) {
-        return Err(Failure::new(libc::ENOENT));
-    }
-    Ok(())
-}
-
-// Labels of IPv6 addresses, as every namespace has them.
-
-/// Prefix, its length and its label, in the kernel's order.
-const LABELS: [(Ipv6Addr, u8, u32); 10] = [
-    (Ipv6Addr::LOCALHOST, 128, 0),
-    (Ipv6Addr::UNSPECIFIED, 96, 3),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 4),
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, 6),
-    (Ipv6Addr::new(0x2001, 0x10, 0, 0, 0, 0, 0, 0), 28, 7),
-    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16, 12),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 2),
-    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, 11),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, 5),
-    (Ipv6Addr::UNSPECIFIED, 0, 1),
-];
-
-fn dump_labels(_: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result<(), Failure> {
-    let body = request.message.body;
-    if request.is_strict() {
-        if body.len() < 12 {
-            return invalid("ipv6: Invalid header for address label dump request");
-        }
-        if body[1..12] != [0; 11] {
-            return invalid("ipv6: Invalid values in header for address label dump request");
-        }
-        if body.len() > 12 {
-            return invalid("ipv6: Invalid data after header for address label dump request");
-        }
-    }
-    for (prefix, length, label) in LABELS {
-        write_label(request, (prefix, length, label), 0, to);
-    }
-    Ok(())
-}
-
-fn write_label(
-    request: &Request<'_>,
-    (prefix, length, label): (Ipv6Addr, u8, u32),
-    index: u32,
-    to: &mut Writer,
-) {
-    let mut own = [0; 12];
-    own[0] = INET6;
-    own[2] = length;
-    own[4..8].copy_from_slice(&index.to_ne_bytes());
-    // The table has been changed by each of its entries.
-    own[8..12].copy_from_slice(&(LABELS.len() as u32).to_ne_bytes());
-    let head = request.head(libc::RTM_NEWADDRLABEL, 0);
-    to.message(head.kind, head.flags, head.sequence, head.port)
-        .raw(&own)
-        .ip(1, IpAddr::V6(prefix))
-        .u32(2, label);
-}
-
-static LABEL: Table = Table {
-    max: 2,
-    strict_from: 0,
-    entries: &[(1, Policy::of(Kind::Unspec, 16)), (2, U32)],
-};
-
-fn get_label(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result<(), Failure> {
-    let body = request.message.body;
-    if body.len() < 12 {
-        return invalid("ipv6: Invalid header for addrlabel get request");
-    }
-    let strict = request.is_strict();
-    if strict && (body[1] != 0 || body[3] != 0 || word(body, 8) != 0) {
-        return invalid("ipv6: Invalid values in header for addrlabel get request");
-    }
-    let mode = if strict { Mode::Known } else { Mode::Liberal };
-    let tb = request.parse(12, &LABEL, mode)?;
-    if strict && tb.iter().any(|a| a.kind != 1) {
-        return invalid("ipv6: Unsupported attribute in addrlabel get request");
-    }
-    let index = word(body, 4);
-    let unknown = index != 0 && world.link(index).is_none();
-    let address = tb.get(1).and_then(|a| a.value.get(..16));
-    let address: Option<[u8; 16]> = address.and_then(|a| a.try_into().ok());
-    let Some(address) = address.filter(|_| body[0] == INET6 && body[2] == 128 && !unknown) else {
-        return Err(Failure::new(libc::EINVAL));
-    };
-    let address = IpAddr::V6(address.into());
-    let within = |entry: &&(Ipv6Addr, u8, u32)| {
-        let cut = |address| memtun_stack::wire::network(address, entry.1);
-        cut(entry.0.into()) == cut(address)
-    };
-    let found = LABELS.iter().find(within);
-    let (_, _, label) = *found.ok_or(Failure::new(libc::ESRCH))?;
-    if let IpAddr::V6(address) = address {
-        write_label(request, (address, 128, label), index, to);
-    }
-    Ok(())
-}
-
 // Groups.
 
 static ADDRESS: Table = Table {
@@ -838,35 +602,24 @@ fn dump_groups(
         let Some(link) = world.link(index) else {
             continue;
         };
-        let groups: Vec<(IpAddr, u8)> = if family == INET {
+        let groups: Vec<IpAddr> = if family == INET {
             match link.is_up() {
-                true => vec![(IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1)), 0)],
+                true => vec![IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1))],
                 false => Vec::new(),
             }
         } else if conf::has_inet6(world.state, link) {
-            let all = |scope: u16, place| {
-                let group = Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1);
-                (IpAddr::V6(group), place)
-            };
-            vec![all(2, 253), all(1, 254)]
+            let all = |scope: u16| IpAddr::V6(Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1));
+            vec![all(2), all(1)]
         } else {
             Vec::new()
         };
-        for (group, scope) in groups {
-            let length = if family == INET { 32 } else { 128 };
-            let mut own = [
-                family,
-                length,
-                0x80,
-                if family == INET { 253 } else { scope },
-                0,
-                0,
-                0,
-                0,
-            ];
-            if family == INET6 && scope == 254 {
-                own[3] = 254;
-            }
+        for group in groups {
+            // Of IPv6 only the groups of a site are said to have a scope.
+            let (length, scope) = match family {
+                INET => (32, libc::RT_SCOPE_LINK),
+                _ => (128, libc::RT_SCOPE_UNIVERSE),
+            };
+            let mut own = [family, length, 0x80, scope, 0, 0, 0, 0];
             own[4..8].copy_from_slice(&index.to_ne_bytes());
             // struct ifa_cacheinfo: no end of lifetimes, and when it was made.
             let times = [u32::MAX, u32::MAX, world.now, world.now].map(u32::to_ne_bytes);
@@ -894,6 +647,26 @@ fn dump_silent(_: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Resu
         request.parse(8, &ADDRESS, Mode::Known)?;
     }
     Ok(())
+}
+
+// Objects of next hops.
+
+static NEXTHOP: Table = Table {
+    max: 16,
+    strict_from: 0,
+    entries: &[(1, U32)],
+};
+
+/// Answers for one object of a next hop, or deletes it.
+fn one_hop(_: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
+    /// Length in bytes of `struct nhmsg`.
+    const HEADER: usize = 8;
+    let tb = request.parse(HEADER, &NEXTHOP, Mode::Strict)?;
+    match tb.get(1).and_then(|a| a.u32()) {
+        None => invalid("Nexthop id is missing"),
+        Some(0) => invalid("Invalid nexthop id"),
+        Some(_) => Err(Failure::new(libc::ENOENT)),
+    }
 }
 
 // Groups of bridges.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::row::Row;
-use super::{address, link, neighbour, other, route, rule};
+use super::{address, label, link, neighbour, neighbour_table, other, route, rule};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
@@ -13,6 +13,8 @@ static ROWS: &[&[Row]] = &[
     route::ROWS,
     rule::ROWS,
     neighbour::ROWS,
+    neighbour_table::ROWS,
+    label::ROWS,
     other::ROWS,
 ];
 

@@ -179,6 +179,7 @@ impl Net {
             machine: self.machine.clone(),
             devices: &mut self.fake,
             events: Vec::new(),
+            later: None,
             now: 1000,
             port: 0,
             sequence: 0,

@@ -42,6 +42,7 @@ impl Engine {
             machine: std::mem::take(&mut self.machine),
             devices: &mut self.fake,
             events: Vec::new(),
+            later: None,
             now: self.now,
             port: 0,
             sequence: 0,

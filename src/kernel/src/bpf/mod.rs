@@ -1,5 +1,5 @@
-//! Classic BPF, the language of socket filters: what a program may be ([`check`]), and what it does
-//! to a frame ([`run`]). Nothing here has state or fails: any bytes are a program to [`run`], which
+//! Classic BPF, the language of socket filters: what a program may be (`check`), and what it does
+//! to a frame (`run`). Nothing here has state or fails: any bytes are a program to `run`, which
 //! comes to an end because every jump leads forward.
 #![forbid(unsafe_code)]
 

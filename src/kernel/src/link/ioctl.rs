@@ -31,6 +31,9 @@ impl NetDir {
         arg: &mut impl Argument,
         local: &dyn Local,
     ) -> Result<(), Errno> {
+        if number == SIOCSHWTSTAMP {
+            return Err(time_stamps(arg));
+        }
         match row.answer {
             Answer::Refused(errno, _) => return Err(Errno(errno)),
             // Without a host side an interface has no addresses.
@@ -77,6 +80,25 @@ impl NetDir {
             }
             _ => Err(Errno(libc::ENOTTY)),
         }
+    }
+}
+
+/// Returns why time stamps of hardware cannot be set (`dev_set_hwtstamp`): a tun has none, which is
+/// said when what is wanted has been read and makes sense.
+fn time_stamps(arg: &mut impl Argument) -> Errno {
+    const ERANGE: Errno = Errno(libc::ERANGE);
+    let mut ifreq = IfReq::default();
+    // struct hwtstamp_config: flags, what is sent, what is received.
+    let mut wanted = [[0; 4]; 3];
+    let read = arg.fetch(&mut ifreq.0).and_then(|()| {
+        let at = ifreq.0[16..24].try_into().map(usize::from_ne_bytes);
+        arg.fetch_at(at.unwrap_or(0), wanted.as_flattened_mut())
+    });
+    match (read, wanted.map(u32::from_ne_bytes)) {
+        (Err(e), _) => e,
+        (Ok(()), [flags, ..]) if flags > 1 => Errno(libc::EINVAL),
+        (Ok(()), [_, sent, received]) if sent > 3 || received > 15 => ERANGE,
+        _ => Errno(libc::EOPNOTSUPP),
     }
 }
 
@@ -158,6 +180,7 @@ pub(crate) fn set_hardware_address(interface: &InterfaceState, ifreq: &IfReq) ->
     }
     let (address, len) = hardware_address(interface);
     if ifreq.0[18..18 + len] == address[..len] {
+        interface.mac_is_set.store(1, Relaxed);
         return Ok(());
     }
     let mut mac = [0u8; 6];

@@ -2,7 +2,7 @@
 //! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
-pub(crate) mod ethtool;
+pub mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
 
@@ -127,6 +127,7 @@ impl Link for InterfaceState {
         for (cell, byte) in self.mac.iter().zip(mac) {
             cell.store(byte, Relaxed);
         }
+        self.mac_is_set.store(1, Relaxed);
         Ok(())
     }
     fn mtu_range(&self) -> RangeInclusive<i64> {

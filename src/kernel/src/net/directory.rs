@@ -24,6 +24,115 @@ pub struct Identity {
     gid: u32,
 }
 
+/// A directory in a net, open. What is in it is reached from its descriptor, and no link is
+/// followed.
+pub struct Inner {
+    fd: Fd,
+    id: Identity,
+}
+
+/// Directories below one another that are removed at most.
+const DEEPEST: usize = 32;
+
+impl Inner {
+    /// Returns the descriptor, which this value keeps.
+    pub fn raw(&self) -> i32 {
+        self.fd.raw()
+    }
+
+    /// Opens the directory `name` in this one, which is made if it is missing; something else at
+    /// its place is removed first. It belongs to the net's owner.
+    ///
+    /// # Errors
+    ///
+    /// - EUCLEAN when it belongs to somebody else.
+    /// - What openat(2) or mkdirat(2) fails with otherwise.
+    pub fn enter(&self, name: &CStr) -> Result<Inner, Errno> {
+        enter(self.raw(), self.id, name)
+    }
+
+    /// Removes a file of this directory, or a directory with all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// What unlinkat(2) or openat(2) fails with.
+    pub fn remove(&self, name: &CStr) -> Result<(), Errno> {
+        remove_tree(self.raw(), name, DEEPEST)
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// What symlinkat(2) fails with, for example EEXIST.
+    pub fn make_link(&self, name: &CStr, target: &CStr) -> Result<(), Errno> {
+        sys::symlinkat(target, self.raw(), name)
+    }
+
+    /// Makes an empty file.
+    ///
+    /// # Errors
+    ///
+    /// What openat(2) fails with, for example EEXIST.
+    pub fn make_file(&self, name: &CStr) -> Result<(), Errno> {
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | FILE;
+        let file = sys::openat_internal(self.raw(), name, flags, 0o600)?;
+        give(&file, self.id)
+    }
+}
+
+fn enter(parent: i32, id: Identity, name: &CStr) -> Result<Inner, Errno> {
+    /// Number of others that may make and remove it while this tries.
+    const TRIES: usize = 8;
+    for _ in 0..TRIES {
+        match sys::openat_internal(parent, name, OPEN | libc::O_NONBLOCK, 0) {
+            Ok(fd) => {
+                let st = sys::fstat(fd.raw())?;
+                return match st.st_uid == id.uid {
+                    true => Ok(Inner { fd, id }),
+                    false => Err(Errno(libc::EUCLEAN)),
+                };
+            }
+            Err(Errno(libc::ENOTDIR | libc::ELOOP)) => {
+                let _ = sys::unlinkat(parent, name, 0);
+            }
+            Err(Errno(libc::ENOENT)) => match sys::mkdirat(parent, name, 0o755) {
+                // Nobody else can have put a directory of this user's there.
+                Ok(()) => give(
+                    &sys::openat_internal(parent, name, OPEN | libc::O_NONBLOCK, 0)?,
+                    id,
+                )?,
+                Err(Errno(libc::EEXIST)) => {}
+                Err(e) => return Err(e),
+            },
+            Err(e) => return Err(e),
+        }
+    }
+    Err(Errno(libc::EAGAIN))
+}
+
+/// Makes the net's owner the owner of what the caller has just made.
+fn give(fd: &Fd, id: Identity) -> Result<(), Errno> {
+    let own = sys::effective_uid();
+    if id.uid != own && sys::fstat(fd.raw())?.st_uid == own {
+        sys::fchown(fd.as_fd(), id.uid, id.gid)?;
+    }
+    Ok(())
+}
+
+fn remove_tree(parent: i32, name: &CStr, deep: usize) -> Result<(), Errno> {
+    match sys::unlinkat(parent, name, 0) {
+        Err(Errno(libc::EISDIR | libc::EPERM)) if deep > 0 => {}
+        removed => return removed,
+    }
+    let dir = sys::openat_internal(parent, name, OPEN | libc::O_NONBLOCK, 0)?;
+    sys::each_entry(dir.as_fd(), |entry| {
+        let _ = remove_tree(dir.raw(), entry, deep - 1);
+        true
+    })?;
+    sys::unlinkat(parent, name, libc::AT_REMOVEDIR)
+}
+
 /// Why a directory is not joined as a net.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -327,6 +436,15 @@ impl Directory {
             let _ = self.unlink(name);
         }
         made
+    }
+
+    /// Opens the directory `name` of the net, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Inner::enter`].
+    pub fn open_inner(&self, name: &CStr) -> Result<Inner, Errno> {
+        enter(self.raw(), self.id, name)
     }
 
     /// Gives a new socket its mode, and makes the net's owner its owner.

@@ -93,7 +93,12 @@ impl NetDir {
         if self.host_epoch.load(Acquire) != before {
             return Err(Errno(libc::EEXIST));
         }
-        let epoch = self.host_turn.fetch_add(1, SeqCst) + 1;
+        // 0 says that there has been none; it comes only where somebody has written rubbish.
+        let draw = || self.host_turn.fetch_add(1, SeqCst).wrapping_add(1);
+        let epoch = match draw() {
+            0 => draw(),
+            epoch => epoch,
+        };
         let begun = begin(&dir, epoch).and_then(|bytes| write_stack(&dir, epoch, &bytes));
         // Somebody may have taken the lock away meanwhile: then either he is the last in turn, and
         // this process will not answer, or he was faster.

@@ -8,8 +8,12 @@ use crate::shm::{load_name, store_name, Mapped};
 use crate::sys::{self, Fd, PathBuf};
 use crate::tun::bell;
 use crate::{Errno, Name};
+use memtun_abi::Decimal;
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+/// Where in the net's view the directories of links stand.
+const LINKS: &[u8] = b"/sys/devices/virtual/net/";
 
 impl NetDir {
     /// Maps an interface by name, dead or alive. Returns None when there is none of that name.
@@ -187,6 +191,8 @@ impl NetDir {
             let own = local.descriptor(inode).is_some();
             self.with_bell(inode, local, |fd| bell::alarm(&tunnel, fd, own));
         }
+        let index = Decimal::new(interface.ifindex.load(Relaxed).into());
+        self.move_directory(&load_name(&interface.name), b"/gone-", index.as_bytes());
         self.take_name_away(interface);
         {
             // Under the lock nobody is writing into the log, which the capturer reads to its end. A
@@ -283,8 +289,20 @@ impl NetDir {
             }
         }
         self.forget_numbers();
+        self.move_directory(&old, LINKS, name.as_bytes());
         self.announce();
         Ok(())
+    }
+
+    /// Moves what stands in the net for a link's directory under /sys, if anything does, so that
+    /// whoever has it open has the link under its new name, and never another link.
+    fn move_directory(&self, link: &Name, to: &[u8], name: &[u8]) {
+        let Ok(view) = self.view_path() else { return };
+        let from = PathBuf::concat(&[view.bytes(), LINKS, link.as_bytes()]);
+        let to = PathBuf::concat(&[view.bytes(), to, name]);
+        if let (Ok(from), Ok(to)) = (from, to) {
+            let _ = sys::renameat(libc::AT_FDCWD, from.cstr(), to.cstr());
+        }
     }
 
     /// Opens the FIFO on which somebody can wait for an interface's link to come up, or for the

@@ -38,7 +38,7 @@ mod sweep;
 pub mod temporary;
 mod tunnels;
 
-pub use directory::{Directory, Refusal};
+pub use directory::{Directory, Inner, Refusal};
 pub use sockets::Kept;
 pub use sweep::sweep_base;
 
@@ -62,7 +62,7 @@ use std::time::Duration;
 
 /// First index that is given to an interface. It is above those of a host's own interfaces, which
 /// stay visible to the program.
-const FIRST_IFINDEX: u32 = 1001;
+pub const FIRST_IFINDEX: u32 = 1001;
 
 /// What the calling process knows about its own descriptors. A tunnel that it holds is known to be
 /// alive without a system call.
@@ -265,6 +265,15 @@ impl NetDir {
     /// ENAMETOOLONG when the net's own path is too long.
     pub fn view_path(&self) -> Result<PathBuf, Errno> {
         PathBuf::concat(&[self.path.bytes(), b"/", VIEW.to_bytes()])
+    }
+
+    /// Opens the directory of the view, see [`NetDir::view_path`], which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// What [`Directory::open_inner`] fails with.
+    pub fn open_view(&self) -> Result<Inner, Errno> {
+        self.open_dir()?.open_inner(VIEW)
     }
 
     /// Returns the user whose net it is, if whoever joined it named one.

@@ -21,6 +21,8 @@ pub enum Kept {
     Unicast = 4,
     /// IPV6_UNICAST_IF: the index of the interface.
     Unicast6 = 5,
+    /// SO_MARK: the mark.
+    Mark = 6,
 }
 
 /// Number of places in the file. The oldest of those that fight for a place is forgotten.
@@ -29,6 +31,9 @@ const PLACES: u64 = 4096;
 const REACH: u64 = 8;
 /// Length in bytes of a place: the key, and the value.
 const PLACE: usize = 16;
+
+/// The last byte of what a socket stands under for each group that it has joined.
+const GROUP: u64 = 6;
 
 /// Returns what a socket stands under: its inode, and what is kept.
 fn key(inode: u64, kept: Kept) -> u64 {
@@ -46,8 +51,8 @@ impl NetDir {
             return Ok(None);
         };
         let key = key(inode, kept);
-        let found = find(&file, key, key)?;
-        Ok(found.map(|(_, value)| value))
+        let found = find(&file, key, |place, _| place == key)?;
+        Ok(found.map(|(_, value)| value as u32))
     }
 
     /// Keeps a value of the socket with this inode, or nothing any more. The caller holds the net's
@@ -69,17 +74,41 @@ impl NetDir {
                 }
             }
         };
-        let at = match (find(&file, key, key)?, value) {
+        let at = match (find(&file, key, |place, _| place == key)?, value) {
             (Some((at, _)), _) => at,
             (None, None) => return Ok(()),
-            (None, Some(_)) => find(&file, key, 0)?.map_or(first(key), |(at, _)| at),
+            (None, Some(_)) => free(&file, key)?,
         };
-        let mut place = [0; PLACE];
-        if let Some(value) = value {
-            place[..8].copy_from_slice(&key.to_ne_bytes());
-            place[8..12].copy_from_slice(&value.to_ne_bytes());
+        let place = value.map(|value| (key, u64::from(value)));
+        write(&file, at, place)
+    }
+
+    /// Keeps that the socket with this inode has joined a group, of which `group` is any number
+    /// that tells it from others; or that it has left it. Returns false where it has joined it
+    /// before, or not. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`NetDir::keep`].
+    pub fn join_group(&self, inode: u64, group: u64, joins: bool) -> Result<bool, Errno> {
+        let key = inode << 8 | GROUP;
+        let start = key ^ group << 1;
+        let file = match (self.open_sockets(libc::O_RDWR)?, joins) {
+            (Some(file), _) => file,
+            (None, false) => return Ok(false),
+            (None, true) => {
+                self.open_dir()?.create_plain(SOCKETS)?;
+                let file = self.open_sockets(libc::O_RDWR)?;
+                file.ok_or(Errno(libc::ENOENT))?
+            }
+        };
+        let known = find(&file, start, |place, value| place == key && value == group)?;
+        match (known, joins) {
+            (Some(_), true) | (None, false) => return Ok(false),
+            (Some((at, _)), false) => write(&file, at, None)?,
+            (None, true) => write(&file, free(&file, start)?, Some((key, group)))?,
         }
-        sys::pwrite(file.raw(), &place, at * PLACE as u64).map(drop)
+        Ok(true)
     }
 
     fn open_sockets(&self, flags: i32) -> Result<Option<Fd>, Errno> {
@@ -96,9 +125,13 @@ fn first(key: u64) -> u64 {
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (PLACES - 1)
 }
 
-/// Looks at the places of `key` for one that holds `wanted`, which is the key, or 0 for a free
-/// place. Returns the place and its value.
-fn find(file: &Fd, key: u64, wanted: u64) -> Result<Option<(u64, u32)>, Errno> {
+/// Looks at the places where `key` may stand for the first that `is_it` says yes to, by what stands
+/// there and its value. Returns the place and its value.
+fn find(
+    file: &Fd,
+    key: u64,
+    is_it: impl Fn(u64, u64) -> bool,
+) -> Result<Option<(u64, u64)>, Errno> {
     for i in 0..REACH {
         let at = (first(key) + i) % PLACES;
         // What is behind the end of the file is free.
@@ -109,9 +142,22 @@ fn find(file: &Fd, key: u64, wanted: u64) -> Result<Option<(u64, u32)>, Errno> {
             bytes.copy_from_slice(&place[from..from + 8]);
             u64::from_ne_bytes(bytes)
         };
-        if word(0) == wanted {
-            return Ok(Some((at, word(8) as u32)));
+        if is_it(word(0), word(8)) {
+            return Ok(Some((at, word(8))));
         }
     }
     Ok(None)
+}
+
+/// Returns a place for `key`: a free one, or the first.
+fn free(file: &Fd, key: u64) -> Result<u64, Errno> {
+    let found = find(file, key, |place, _| place == 0)?;
+    Ok(found.map_or(first(key), |(at, _)| at))
+}
+
+/// Writes what stands at a place, and its value; None makes it free.
+fn write(file: &Fd, at: u64, what: Option<(u64, u64)>) -> Result<(), Errno> {
+    let (key, value) = what.unwrap_or((0, 0));
+    let place = [key, value].map(u64::to_ne_bytes);
+    sys::pwrite(file.raw(), place.as_flattened(), at * PLACE as u64).map(drop)
 }

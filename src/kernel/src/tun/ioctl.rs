@@ -178,6 +178,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     &interface.group
                 }
                 .store(id, Relaxed);
+                self.net.announce();
             }
             TUNSETLINK => {
                 if interface.is_up() {
@@ -192,6 +193,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             TUNSETOFFLOAD => {
                 check_offload(arg.value())?;
                 ethtool::set_offload(&interface, arg.value() as u32);
+                self.net.announce();
             }
             TUNGETSNDBUF => arg.store(&interface.sndbuf.load(Relaxed).to_ne_bytes())?,
             TUNSETSNDBUF => match fetch_int(arg)? {

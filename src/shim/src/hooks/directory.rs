@@ -15,27 +15,51 @@ fn not_a_directory() -> c_int {
     errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
 }
 
-/// Makes a call on a directory that a path names.
+/// Makes a call on a directory to which a path leads by this route.
 fn directory(
+    route: Route,
     dir: c_int,
     path: *const c_char,
-    host: impl FnOnce(c_int, *const c_char) -> c_int,
+    host: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    match route::before(dir, path) {
+    match route {
         Route::Device => not_a_directory(),
         Route::View => view::redirect_directory(dir, path).call(dir, path, host),
-        _ => host(dir, path),
+        _ => {
+            let answer = host(dir, path);
+            match answer < 0 && missing(dir, path) {
+                true => match view::redirect_directory(dir, path) {
+                    Redirected::No => answer,
+                    there => there.call(dir, path, host),
+                },
+                false => answer,
+            }
+        }
     }
+}
+
+/// Did the host not find a directory that may be in the view, behind a link of any name?
+#[cold]
+fn missing(dir: c_int, path: *const c_char) -> bool {
+    errno::get() == libc::ENOENT && errno::keep(|| route::after(dir, path)) == Route::View
 }
 
 /// The same for a call that returns a pointer.
 fn stream(path: *const c_char, host: impl Fn(*const c_char) -> *mut c_void) -> *mut c_void {
-    match route::before(HERE, path) {
+    // libc looks at the path itself before it opens it.
+    let route = route::afterwards(HERE, path);
+    if route == Route::Host {
+        let opened = host(path);
+        if !opened.is_null() || !missing(HERE, path) {
+            return opened;
+        }
+    }
+    match route {
         Route::Device => {
             not_a_directory();
             std::ptr::null_mut()
         }
-        Route::View => match view::redirect_directory(HERE, path) {
+        Route::View | Route::Host => match view::redirect_directory(HERE, path) {
             Redirected::No => host(path),
             Redirected::Fails(e) => {
                 errno::set(e.0);
@@ -80,6 +104,23 @@ pub fn shown_here(found: *mut c_char) -> bool {
     is_moved
 }
 
+/// Takes a watch back that was made just now, and the event that tells of its end, if there is no
+/// other.
+#[cold]
+fn unwatch(watch: c_int, number: c_int) {
+    const IGNORED: usize = size_of::<libc::inotify_event>();
+    let mut waiting: c_int = 0;
+    let mut event = [0; IGNORED];
+    // SAFETY: the descriptor is the caller's, and both calls write into memory of this function.
+    unsafe {
+        libc::inotify_rm_watch(watch, number);
+        libc::ioctl(watch, libc::FIONREAD, &raw mut waiting);
+    }
+    if waiting as usize == IGNORED {
+        let _ = memtun_sys::read(watch, &mut event);
+    }
+}
+
 type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
 type Compare = Option<unsafe extern "C" fn(*mut *const c_void, *mut *const c_void) -> c_int>;
 
@@ -88,16 +129,16 @@ hooks! {
         stream(path, |path| real!(opendir(path)))
     }
     fn chdir(path: *const c_char) -> c_int => my_chdir {
-        let answer = directory(HERE, path, |_, path| real!(chdir(path)));
+        let answer = directory(route::before(HERE, path), HERE, path, |_, path| real!(chdir(path)));
         if answer == 0 {
-            errno::keep(|| view::moved(uaccess::c_string(path).unwrap_or_default()));
+            view::entered();
         }
         answer
     }
     fn fchdir(fd: c_int) -> c_int => my_fchdir {
         let answer = real!(fchdir(fd));
         if answer == 0 {
-            errno::keep(|| view::entered(fd));
+            view::entered();
         }
         answer
     }
@@ -117,21 +158,51 @@ hooks! {
         here(real!(get_current_dir_name()))
     }
     fn scandir(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir {
-        directory(HERE, path, |_, path| real!(scandir(path, list, select, compare)))
+        // libc looks at the path itself before it opens it; the same for those that follow.
+        directory(route::afterwards(HERE, path), HERE, path, |_, path| real!(scandir(path, list, select, compare)))
     }
     fn scandir64(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir64 {
-        directory(HERE, path, |_, path| real!(scandir64(path, list, select, compare)))
+        directory(route::afterwards(HERE, path), HERE, path, |_, path| real!(scandir64(path, list, select, compare)))
     }
     fn scandirat(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat {
-        directory(dir, path, |dir, path| real!(scandirat(dir, path, list, select, compare)))
+        directory(route::afterwards(dir, path), dir, path, |dir, path| real!(scandirat(dir, path, list, select, compare)))
     }
     fn scandirat64(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat64 {
-        directory(dir, path, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
+        directory(route::afterwards(dir, path), dir, path, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
     }
     fn inotify_add_watch(watch: c_int, path: *const c_char, mask: u32) -> c_int => my_inotify_add_watch {
-        match route::before(HERE, path) {
-            Route::View => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
-            _ => real!(inotify_add_watch(watch, path, mask)),
+        if view::is_filled() {
+            let missing = |answer| answer < 0 && missing(HERE, path);
+            return match route::before(HERE, path) {
+                Route::View => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
+                _ => match real!(inotify_add_watch(watch, path, mask)) {
+                    answer if missing(answer) => view::redirect_watch(path).call(HERE, path, |_, path| real!(inotify_add_watch(watch, path, mask))),
+                    answer => answer,
+                },
+            };
         }
+        // The kernel finds out whether the path is readable, as it does for stat(2). What it
+        // watches now for a path of the view is then given up.
+        let before = errno::get();
+        let answer = real!(inotify_add_watch(watch, path, mask));
+        let failed = errno::get();
+        let was_read = answer >= 0 || failed == libc::ENOENT;
+        if !was_read || route::afterwards(HERE, path) != Route::View && (answer >= 0 || !missing(HERE, path)) {
+            return answer;
+        }
+        errno::set(before);
+        let redirected = view::redirect_watch(path);
+        redirected.call(HERE, path, |_, there| match std::ptr::eq(there, path) {
+            true => {
+                errno::set(failed);
+                answer
+            }
+            false => {
+                if answer >= 0 {
+                    unwatch(watch, answer);
+                }
+                real!(inotify_add_watch(watch, there, mask))
+            }
+        })
     }
 }

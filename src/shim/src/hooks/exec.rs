@@ -6,7 +6,10 @@ use crate::errno;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::target::Target;
+use crate::view;
 use libc::{c_char, c_int, c_void, pid_t};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicI32, AtomicUsize};
 
 type Strings = *const *const c_char;
 
@@ -125,6 +128,64 @@ extern "C" {
     static environ: Strings;
 }
 
+/// A descriptor that was opened for children that are still to be made.
+struct ForChild {
+    /// The program's list of actions; 0 for a free place.
+    actions: AtomicUsize,
+    fd: AtomicI32,
+}
+
+static FOR_CHILDREN: [ForChild; 16] = [const {
+    ForChild {
+        actions: AtomicUsize::new(0),
+        fd: AtomicI32::new(-1),
+    }
+}; 16];
+
+/// Opens a file of the view now, because libc would open its path in the child past the hooks; the
+/// child gets a duplicate. `None` where the machine's file is meant, or there is no place to note
+/// it.
+#[cold]
+fn open_for_child(
+    actions: *mut c_void,
+    fd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: libc::mode_t,
+) -> Option<c_int> {
+    let claim = |place: &&ForChild| {
+        let free = place
+            .actions
+            .compare_exchange(0, actions as usize, AcqRel, Acquire);
+        free.is_ok()
+    };
+    let place = FOR_CHILDREN.iter().find(claim)?;
+    let Some(opened) = view::open(libc::AT_FDCWD, path, flags | libc::O_CLOEXEC, mode) else {
+        place.actions.store(0, Release);
+        return None;
+    };
+    place.fd.store(opened, Release);
+    if opened < 0 {
+        place.actions.store(0, Release);
+        return Some(errno::get());
+    }
+    // SAFETY: the list of actions is the caller's, which it has initialised.
+    Some(unsafe { libc::posix_spawn_file_actions_adddup2(actions.cast(), opened, fd) })
+}
+
+/// Closes what was opened for the children of a list of actions.
+fn close_for_child(actions: *mut c_void) {
+    for place in &FOR_CHILDREN {
+        if place.actions.load(Acquire) == actions as usize && !actions.is_null() {
+            let fd = place.fd.swap(-1, AcqRel);
+            crate::table::unmark(fd);
+            // SAFETY: the descriptor was opened for this list, and nobody else knows it.
+            let _ = unsafe { memtun_sys::close(fd) };
+            place.actions.store(0, Release);
+        }
+    }
+}
+
 hooks! {
     fn system(command: *const c_char) -> c_int => my_system {
         before_shell();
@@ -159,12 +220,21 @@ hooks! {
     fn posix_spawn_file_actions_addopen(actions: *mut c_void, fd: c_int, path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int => my_addopen {
         // libc opens the path in the child, past the hooks, and where the machine has the device
         // that would be the machine's.
-        if route::before(libc::AT_FDCWD, path) == Route::Device {
-            log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
-            libc::ENODEV
-        } else {
-            real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode))
+        match route::before(libc::AT_FDCWD, path) {
+            Route::Device => {
+                log::warn!("posix_spawn_file_actions_addopen of a special device is not supported; open it first and pass the descriptor");
+                libc::ENODEV
+            }
+            Route::View => match errno::keep(|| open_for_child(actions, fd, path, flags, mode)) {
+                Some(answer) => answer,
+                None => real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode)),
+            },
+            _ => real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode)),
         }
+    }
+    fn posix_spawn_file_actions_destroy(actions: *mut c_void) -> c_int => my_destroy {
+        close_for_child(actions);
+        real!(posix_spawn_file_actions_destroy(actions))
     }
     fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, args: Strings, environment: Strings) -> c_int => my_posix_spawn {
         let target = at(path);

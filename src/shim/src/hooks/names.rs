@@ -71,6 +71,9 @@ hooks! {
             let answer = host();
             if answer == 0 {
                 sockios::option_replaced(fd, level, option);
+            } else if errno::get() == libc::EPERM {
+                let kept = sockios::option_refused(fd, level, option, value, length);
+                return kept.unwrap_or(answer);
             }
             return answer;
         }

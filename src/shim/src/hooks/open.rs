@@ -32,12 +32,18 @@ fn opening(
         Route::Host | Route::View => {
             let fd = host();
             if fd < 0 && is_missing(Errno(errno::get())) {
-                return instead(dir, path, flags, fd);
+                return instead(dir, path, flags, mode, fd);
             }
-            if fd >= 0 && opened_device(fd) {
-                // The path was a link of another name to the host's own device.
-                let ours = ours(flags, Some(fd));
-                return ours;
+            if let Some(st) = opened(fd) {
+                if opened_device(&st) {
+                    // The path was a link of another name to the host's own device.
+                    return ours(flags, Some(fd));
+                }
+                if view::may_be_reached(&st, flags) {
+                    if let Some(answer) = view::reached(fd, flags, &|| closed(fd)) {
+                        return answer;
+                    }
+                }
             }
             foreign::is_new(fd);
             if fd >= 0 {
@@ -50,29 +56,46 @@ fn opening(
     }
 }
 
+/// Closes a descriptor that the host has opened for this call.
+pub fn closed(fd: c_int) -> Result<(), Errno> {
+    // SAFETY: the descriptor was opened just now, and the program has not seen it.
+    unsafe { memtun_sys::close(fd) }
+}
+
 pub fn ours(flags: c_int, host: Option<c_int>) -> c_int {
     if let Some(fd) = host {
-        // SAFETY: the descriptor was opened just now, and the program has not seen it.
-        let _ = unsafe { memtun_sys::close(fd) };
+        let _ = closed(fd);
     }
     errno::give(fence(|| ops::open(flags))) as c_int
 }
 
 #[cold]
-fn instead(dir: c_int, path: *const c_char, flags: c_int, failed: c_int) -> c_int {
+fn instead(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t, failed: c_int) -> c_int {
     if flags & libc::O_NOFOLLOW != 0 {
         return failed;
     }
     match errno::keep(|| route::after(dir, path)) {
         Route::Host => failed,
+        Route::View => {
+            let missing = errno::get();
+            view::open(dir, path, flags, mode).unwrap_or_else(|| {
+                errno::set(missing);
+                failed
+            })
+        }
         _ => ours(flags, None),
     }
 }
 
-/// Did the host open the tun device? Then the path led to it by a link. (The fstat costs a tenth of
-/// an open.)
-fn opened_device(fd: c_int) -> bool {
-    memtun_sys::fstat(fd).is_ok_and(|st| is_device(&st))
+/// What the host has opened, if anything. (The fstat costs a tenth of an open.)
+#[inline]
+fn opened(fd: c_int) -> Option<libc::stat> {
+    (fd >= 0).then(|| memtun_sys::fstat(fd).ok()).flatten()
+}
+
+/// Did the host open the tun device? Then the path led to it by a link.
+fn opened_device(st: &libc::stat) -> bool {
+    is_device(st)
         && crate::config::get().is_some_and(|c| c.devices.iter().any(|d| d.path == b"/dev/net/tun"))
 }
 

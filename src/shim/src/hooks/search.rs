@@ -60,7 +60,8 @@ fn globbing(
     found: *mut Glob,
     host: impl FnOnce(c_int) -> c_int,
 ) -> c_int {
-    let text = uaccess::c_string(pattern).unwrap_or_default();
+    // libc reads the pattern itself.
+    let text = uaccess::c_string_that_was_read(pattern).unwrap_or_default();
     let may_lead_there = text.starts_with(b"/sys/")
         || text.starts_with(b"/proc/")
         || text.first() != Some(&b'/') && view::works_there();
@@ -225,7 +226,8 @@ fn walking(
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     let Some(each) = each else { return host() };
-    if route::before(HERE, path) != Route::View {
+    // libc reads the path itself.
+    if route::afterwards(HERE, path) != Route::View {
         return host();
     }
     let Ok(text) = uaccess::c_string(path) else {

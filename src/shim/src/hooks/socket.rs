@@ -36,17 +36,28 @@ const NO_NAME: *const sockaddr = std::ptr::null();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
-        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE && netlink::is_wanted() {
+        let routes = domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE;
+        if routes && netlink::is_wanted() {
             let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
             if fd < 0 || netlink::take(fd) {
                 return fd;
             }
         }
-        real!(socket(domain, kind, protocol))
+        let fd = real!(socket(domain, kind, protocol));
+        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_GENERIC && fd >= 0 {
+            netlink::watch_generic(fd);
+        }
+        fd
     }
     fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
         if is_netlink(fd) {
             if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
+        }
+        if let Some(before) = sockios::before_bind(fd, name, length) {
+            let free = match before { Ok(free) => free, Err(answer) => return answer };
+            let answer = real!(bind(fd, name, length));
+            sockios::after_bind(fd, free);
+            return answer;
         }
         real!(bind(fd, name, length))
     }

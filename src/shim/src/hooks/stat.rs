@@ -50,7 +50,7 @@ fn look(
     follow: bool,
     host: impl FnOnce() -> c_int,
     device: impl FnOnce() -> c_int,
-    viewed: impl FnOnce() -> Option<c_int>,
+    viewed: impl Fn() -> Option<c_int>,
 ) -> c_int {
     let before = errno::get();
     let answer = host();
@@ -70,7 +70,7 @@ fn look(
             device()
         }
         Route::NotADirectory => fail(libc::ENOTDIR),
-        _ => at_last(dir, path, follow, answer, device),
+        _ => at_last(dir, path, follow, answer, device, viewed),
     }
 }
 
@@ -78,11 +78,12 @@ fn look(
 fn make(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
     match route::before(dir, path).refuses_to_make() {
         Some(e) => fail(e.0),
-        None => at_last(dir, path, true, host(), || fail(libc::EEXIST)),
+        None => at_last(dir, path, true, host(), || fail(libc::EEXIST), || None),
     }
 }
 
-/// The host's answer, unless a link of another name leads to a device that the host does not have.
+/// The host's answer, unless a link of another name leads to a device that the host does not have,
+/// or into the view.
 #[inline]
 fn at_last(
     dir: c_int,
@@ -90,15 +91,20 @@ fn at_last(
     follow: bool,
     answer: c_int,
     device: impl FnOnce() -> c_int,
+    viewed: impl FnOnce() -> Option<c_int>,
 ) -> c_int {
-    if answer < 0
-        && errno::get() == libc::ENOENT
-        && follow
-        && errno::keep(|| route::after(dir, path)) == Route::Device
-    {
-        return device();
+    let failed = errno::get();
+    if answer >= 0 || failed != libc::ENOENT {
+        return answer;
     }
-    answer
+    match errno::keep(|| route::after(dir, path)) {
+        Route::Device if follow => device(),
+        Route::View => viewed().unwrap_or_else(|| {
+            errno::set(failed);
+            answer
+        }),
+        _ => answer,
+    }
 }
 
 fn is_link(dir: c_int, path: *const c_char) -> bool {

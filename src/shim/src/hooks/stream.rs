@@ -4,7 +4,7 @@
 //! of a tunnel is one with functions of this library behind it (fopencookie(3)); libc knows no
 //! descriptor of it, and fileno(3) is hooked to give it.
 
-use super::open::ours;
+use super::open::{closed, ours};
 use super::rw;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
@@ -12,6 +12,8 @@ use crate::route::{self, Route};
 use crate::table::{is_ours, mark};
 use crate::{closing, errno, fdinfo, ops, uaccess, view};
 use libc::{c_char, c_int, c_void, off64_t, size_t, ssize_t, FILE};
+use memtun_abi::Errno;
+use memtun_calls::path::is_missing;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize};
 
@@ -309,7 +311,11 @@ fn opening(
         }
     }
     let file = host();
+    if file.is_null() && is_missing(Errno(errno::get())) {
+        return behind_link(path, mode, flags);
+    }
     if !file.is_null() {
+        reached(file, flags);
         errno::keep(|| {
             // SAFETY: the stream is libc's and was just opened; nothing has been read from it.
             let fd = unsafe { libc::fileno(file) };
@@ -317,6 +323,42 @@ fn opening(
         });
     }
     file
+}
+
+/// fopen(3) of what the host did not find, and what may be in the view behind a link.
+#[cold]
+fn behind_link(path: *const c_char, mode: *const c_char, flags: c_int) -> *mut FILE {
+    let missing = errno::get();
+    if errno::keep(|| route::after(libc::AT_FDCWD, path)) == Route::View {
+        let flags = flags | creating(mode);
+        if let Some(fd) = view::open(libc::AT_FDCWD, path, flags, 0o666) {
+            let file = match fd {
+                0.. => of_view(fd, mode),
+                _ => return std::ptr::null_mut(),
+            };
+            if file.is_null() {
+                close_stream(fd as usize as *mut c_void);
+            }
+            return file;
+        }
+    }
+    errno::set(missing);
+    std::ptr::null_mut()
+}
+
+/// Puts the file of the view into the place of the machine's to which a link of another name led.
+/// What libc writes into it is carried out when it is flushed.
+fn reached(file: *mut FILE, flags: c_int) {
+    if !view::is_filled() {
+        return;
+    }
+    errno::keep(|| {
+        // SAFETY: the stream was opened just now.
+        let fd = unsafe { libc::fileno(file) };
+        if memtun_sys::fstat(fd).is_ok_and(|st| view::may_be_reached(&st, flags)) {
+            view::reached(fd, flags, &|| closed(fd));
+        }
+    });
 }
 
 /// freopen(3) to the device. The stream keeps a descriptor that libc knows, so only fileno and

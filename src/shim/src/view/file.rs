@@ -1,5 +1,12 @@
 //! Files of the view: opening, reading and writing them.
+//!
+//! What a hook calls around a call that may be cancelled is `extern "C"`: it never unwinds, so the
+//! hook's frame has nothing to clean up.
 #![forbid(unsafe_code)]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use super::names::{self, named, question, NAME};
 use super::{directory, paths};
@@ -22,6 +29,9 @@ pub fn open(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> Option<
             Node::Machine => sys::open(found.path.cstr(), flags, mode).map(Fd::into_raw),
             Node::Directory(inside) => directory::open(tree, &inside, found.path.bytes(), flags),
             Node::Link(_) => Err(Errno(libc::ELOOP)),
+            Node::File(file) if is_left_to_machine(tree, &file, flags) => {
+                sys::open(found.path.cstr(), flags, mode).map(Fd::into_raw)
+            }
             Node::File(file) => open_file(tree, &file, found.path.bytes(), flags),
         },
         Err(Errno(libc::ENOTDIR))
@@ -42,6 +52,72 @@ pub fn open(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> Option<
         Err(e) => Err(e),
     })?;
     Some(errno::give(opened) as c_int)
+}
+
+/// Is a file opened only to be read, and just as the machine has it?
+fn is_left_to_machine(tree: &Tree<'_>, file: &view::File, flags: c_int) -> bool {
+    let reads = flags & libc::O_ACCMODE == libc::O_RDONLY && flags & libc::O_TRUNC == 0;
+    reads && tree.is_machines(file)
+}
+
+/// May this be a file or a directory of the view that was reached by a way which its path did not
+/// show? In a process that is in no net with interfaces only what may be written is looked at. This
+/// makes no system call.
+#[inline]
+pub fn may_be_reached(st: &libc::stat, flags: c_int) -> bool {
+    /// Bytes that are best read at once from a file of /proc, and the length of one of /sys.
+    const PROC: libc::blksize_t = 1024;
+    const PAGE: libc::off_t = 4096;
+    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
+    let looks_so = st.st_blocks == 0
+        && match st.st_mode & libc::S_IFMT {
+            libc::S_IFREG => st.st_size == PAGE || st.st_size == 0 && st.st_blksize == PROC,
+            libc::S_IFDIR => st.st_size == 0 && !writes,
+            _ => false,
+        };
+    looks_so && flags & libc::O_PATH == 0 && (writes || names::is_filled())
+}
+
+/// Opens a file or a directory of the view in the place of what the machine has opened, which
+/// `close` closes. `None` says that it is none.
+#[cold]
+pub fn reached(fd: c_int, flags: c_int, close: &dyn Fn() -> Result<(), Errno>) -> Option<c_int> {
+    let opened = errno::keep(|| {
+        fence(|| {
+            let mut room = [0; 1024];
+            let path = sys::path_of_fd(fd, &mut room)?;
+            let roots = [&b"/sys/"[..], b"/proc/"];
+            if !roots.iter().any(|root| path.starts_with(root)) {
+                return Ok(None);
+            }
+            let is_settings = path.starts_with(b"/proc/sys/net/");
+            if !is_settings
+                && !path.windows(5).any(|part| part == b"/net/")
+                && path != b"/sys/class/net"
+            {
+                return Ok(None);
+            }
+            let Some(tree) = names::tree() else {
+                return Ok(None);
+            };
+            match tree.walk(path, true) {
+                Ok((_, Node::File(file))) if is_left_to_machine(&tree, &file, flags) => Ok(None),
+                Ok((path, Node::File(file))) => {
+                    close()?;
+                    open_file(&tree, &file, path.bytes(), flags & !libc::O_CREAT).map(Some)
+                }
+                Ok((path, Node::Directory(inside))) => {
+                    close()?;
+                    directory::open(&tree, &inside, path.bytes(), flags).map(Some)
+                }
+                _ => Ok(None),
+            }
+        })
+    });
+    match opened {
+        Ok(fd) => fd,
+        Err(e) => Some(errno::give::<c_int>(Err(e)) as c_int),
+    }
 }
 
 /// May the programs of the net configure it?
@@ -66,8 +142,8 @@ fn open_file(
     let reads = way != libc::O_WRONLY;
     let writes = way != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
     let lacks = |bit: u32| file.mode & bit == 0;
-    let refused = reads && (lacks(0o400) || lacks(0o044) && !may_configure())
-        || writes && (lacks(0o200) || !may_configure());
+    // Programs of the net are as the owner of its files; the write asks for the permission.
+    let refused = reads && lacks(0o400) || writes && lacks(0o200);
     if flags & libc::O_PATH == 0 && refused {
         return Err(Errno(libc::EACCES));
     }
@@ -78,6 +154,9 @@ fn open_file(
         true => tree.read(file, &mut |part| write_all(memory.raw(), part)),
         false => Ok(()),
     };
+    if way == libc::O_RDWR {
+        sys::forget_write(memory.raw())?;
+    }
     let made = if made.is_ok() { mark::MADE } else { 0 };
     // Opened by its name, the kernel keeps to the way in which it may be used.
     let opened = again(memory.raw(), flags & HOW | flags & libc::O_PATH);
@@ -110,6 +189,24 @@ fn again(fd: c_int, flags: c_int) -> Result<Fd, Errno> {
     let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;
     link.push_number(fd as u64)?;
     sys::open(link.cstr(), flags, 0)
+}
+
+/// Says how many of the bytes that a descriptor's memory file holds are the text that the file of
+/// the view at `path` has now; 0 when it does not begin with it.
+pub fn length_of_text(path: &PathBuf, held: &[u8]) -> usize {
+    let mut length = Some(0);
+    let tree = names::tree();
+    let read = tree.as_ref().and_then(|tree| {
+        let file = file_at(tree, path).ok()?;
+        let made = tree.read(&file, &mut |part| {
+            length = length
+                .filter(|at| held[*at..].starts_with(part))
+                .map(|at| at + part.len());
+            Ok(())
+        });
+        made.ok()
+    });
+    read.and(length).unwrap_or(0)
 }
 
 /// Reads what the memory file behind a descriptor holds into `room`, as much as fits.
@@ -164,7 +261,7 @@ fn named_now(path: &[u8]) -> Option<PathBuf> {
 /// text is made anew when it is read from the beginning. `None` says that the kernel's own read
 /// follows.
 #[cold]
-pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
+pub extern "C" fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
     let marks = table::marks(fd)?;
     if marks & mark::READS == 0 || marks & mark::DIRECTORY != 0 {
         return None;
@@ -190,6 +287,9 @@ pub fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
             let memory = again(fd, libc::O_RDWR | libc::O_CLOEXEC)?;
             sys::empty(memory.raw())?;
             tree.read(&file, &mut |part| write_all(memory.raw(), part))?;
+            if marks & mark::WRITES != 0 {
+                sys::forget_write(memory.raw())?;
+            }
             Ok(None)
         })
     });
@@ -275,7 +375,7 @@ impl Source<'_> {
 /// Called for a write to a descriptor that is marked, at its own offset or at `offset`. `None` says
 /// that the kernel's own write follows.
 #[cold]
-pub fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
+pub extern "C" fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
     let marks = table::marks(fd)?;
     if marks & mark::WRITES == 0 {
         return None;

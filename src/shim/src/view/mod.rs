@@ -31,9 +31,9 @@ mod refusals;
 mod status;
 mod stdio;
 
-pub use directory::{entered, moved, works_there};
-pub use file::{adopt, duplicated, open, read, seek, write, Source};
-pub use names::shown;
+pub use directory::{entered, works_there};
+pub use file::{adopt, duplicated, may_be_reached, open, reached, read, seek, write, Source};
+pub use names::{is_filled, shown};
 pub use paths::{
     changed, granted, may_begin_in, real_path, redirect_directory, redirect_watch, root_of, target,
     Redirected,

@@ -6,6 +6,7 @@ use crate::net;
 use crate::table::OwnTunnels;
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
+use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, Question, What};
 use memtun_stack::state;
 use memtun_stack::view::Tree;
@@ -28,6 +29,11 @@ pub fn tree() -> Option<Tree<'static>> {
         false => net::existing()?,
     };
     Tree::new(net, &OwnTunnels)
+}
+
+/// Is this process in a net that has had interfaces, as far as is known without a system call?
+pub fn is_filled() -> bool {
+    asking::is_there() && net::current().is_some_and(NetDir::had_interfaces)
 }
 
 /// Puts a question to the host process of the net, which is started where there is none.

@@ -39,16 +39,14 @@ pub fn of_descriptor(fd: c_int) -> Option<Result<FileStat, Errno>> {
         let Some(tree) = names::tree() else {
             return Ok(None);
         };
-        let (path, node) = match tree.walk(path.bytes(), false) {
-            Ok(found) => found,
-            // It was removed while the descriptor is open; nothing is in a directory then.
-            Err(_) => {
-                let mut left = FileStat::of(&sys::fstat(fd)?);
-                left.links = if marks & mark::DIRECTORY != 0 { 2 } else { 1 };
-                return Ok(Some(left));
-            }
-        };
-        status(&tree, &path, &node, false).map(Some)
+        let found = tree.walk(path.bytes(), false);
+        let shown = found.and_then(|(path, node)| status(&tree, &path, &node, false));
+        // Otherwise it was removed while the descriptor is open; nothing is in a directory then.
+        shown.map(Some).or_else(|_| {
+            let mut left = FileStat::of(&sys::fstat(fd)?);
+            left.links = if marks & mark::DIRECTORY != 0 { 2 } else { 1 };
+            Ok(Some(left))
+        })
     });
     answer.transpose()
 }

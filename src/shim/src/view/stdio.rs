@@ -1,7 +1,8 @@
 //! What libc has written into a file of the view by itself: a stream that the program has on a
 //! descriptor of it, such as standard output behind `>`, is written out with calls of libc's own,
 //! past the hooks. What has arrived in the memory file by then is carried out where the program
-//! asks whether it was written.
+//! asks whether it was written. Of a descriptor that can be read, too, the time of the last write
+//! tells that it was written past the hooks.
 
 use super::file;
 use crate::errno::{self, fence};
@@ -13,12 +14,13 @@ use memtun_sys as sys;
 
 /// Carries out what was written into the memory file behind this descriptor past the hooks.
 fn carry_out(fd: c_int) -> Result<(), Errno> {
-    let writes_only = |marks: u32| marks & (mark::WRITES | mark::READS) == mark::WRITES;
-    if !table::marks(fd).is_some_and(writes_only) || !process::owns_memory() {
+    let marks = table::marks(fd).unwrap_or(0);
+    if marks & mark::WRITES == 0 || !process::owns_memory() {
         return Ok(());
     }
-    let length = sys::fstat(fd)?.st_size;
-    if length == 0 {
+    let reads = marks & mark::READS != 0;
+    let st = sys::fstat(fd)?;
+    if st.st_size == 0 || reads && !sys::was_written(&st) {
         return Ok(());
     }
     let Some(path) = file::path_of(fd) else {
@@ -26,10 +28,25 @@ fn carry_out(fd: c_int) -> Result<(), Errno> {
     };
     let mut room = [0; 4096];
     let bytes = file::contents(fd, &mut room)?;
+    let end = sys::seek(fd, 0, libc::SEEK_CUR)?;
     sys::empty(fd)?;
     // What was carried out before left a hole.
-    let begin = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len());
-    file::carry_out(&path, &bytes[begin..], 0).map(drop)
+    let hole = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len());
+    let (begin, end) = match reads {
+        false => (hole, bytes.len()),
+        true => {
+            sys::forget_write(fd)?;
+            // It was written over the text, or behind what was read of it.
+            let text = match hole {
+                0 => file::length_of_text(&path, bytes),
+                hole => hole,
+            };
+            let end = (end as usize).min(bytes.len());
+            (if text < end { text } else { 0 }, end)
+        }
+    };
+    let at = if reads { begin as i64 } else { 0 };
+    file::carry_out(&path, &bytes[begin..end], at).map(drop)
 }
 
 /// Called after fflush(3) of a stream, with its answer; returns the answer to give.

@@ -92,7 +92,8 @@ pub struct InterfaceState {
     pub detached: AtomicU32,
     /// Hardware address of a TAP.
     pub mac: [AtomicU8; 6],
-    _pad: AtomicU16,
+    /// 1 once the address was set (NET_ADDR_SET); before, it is a random one.
+    pub mac_is_set: AtomicU16,
     /// Name of the interface, NUL-terminated.
     pub name: [AtomicU8; 16],
     /// The flows that the program wrote: in each word bits of the flow's hash, and 1 + the index

@@ -1,4 +1,5 @@
-//! The side of whoever asks.
+//! The side of whoever asks: it connects, starts a host process where none listens, replaces one
+//! that is stopped, and puts a question again that was not answered.
 #![forbid(unsafe_code)]
 
 use super::{Answer, Question, ANSWER, LONGEST};
@@ -32,8 +33,8 @@ const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_secs(10);
 /// How long a host process may be silent before it is asked whether it is stopped.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
-/// How long the place of a socket that nobody listens on is looked at again, should nobody be
-/// woken.
+/// How soon a socket that nobody listens on is looked at again, in case that nobody wakes the
+/// asker.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a process that was started is given to answer, before another one is started. Where
 /// both begin, one of them ends quietly.
@@ -155,6 +156,10 @@ impl Call<'_> {
             match connected {
                 Ok(socket) => match self.talk(&socket)? {
                     Talk::Answered(answer) => return answer,
+                    // One that ends each connection must not keep the processor busy.
+                    Talk::Lost if self.net.host_epoch.load(Acquire) == epoch => {
+                        sys::nap(self.left(CROWDED).ok_or(Errno(libc::ETIMEDOUT))?);
+                    }
                     Talk::Lost => {}
                     Talk::Stopped => self.start_after(epoch, ready)?,
                 },
@@ -192,6 +197,7 @@ impl Call<'_> {
         }
         // Whoever could not become the host process says why.
         let failed = self.net.host_errno.load(SeqCst);
+        let failed = if is_errno(failed) { failed } else { 0 };
         let told = self.net.host_ready.load(SeqCst) != ready;
         if failed != 0 && told && self.net.host_epoch.load(Acquire) == epoch {
             return Err(Errno(failed));
@@ -232,6 +238,8 @@ impl Call<'_> {
         let mut packets = 0;
         let mut room = Room::new(LONGEST + ANSWER)?;
         loop {
+            // A host process that never ends its answer must not keep the program.
+            self.left(PATIENCE).ok_or(Errno(libc::ETIMEDOUT))?;
             let n = match sys::receive(socket.as_fd(), room.bytes(), libc::MSG_TRUNC) {
                 Ok(0) | Err(Errno(libc::ECONNRESET)) => return Ok(Talk::Lost),
                 Ok(n) => n,
@@ -244,7 +252,7 @@ impl Call<'_> {
             };
             let packet = room.bytes().get(..n).and_then(Answer::of_bytes);
             let (answer, payload) = packet.ok_or(Errno(libc::EPROTO))?;
-            if answer.id != self.question.id {
+            if answer.id != self.question.id || answer.errno != 0 && !is_errno(answer.errno) {
                 return Err(Errno(libc::EPROTO));
             }
             // An ioctl that fails may store something nevertheless.
@@ -291,7 +299,13 @@ pub fn is_answering(net: &NetDir) -> bool {
     }
 }
 
-/// Connects with the host process of an epoch.
+/// Is this the number of an error that a call can fail with?
+fn is_errno(number: i32) -> bool {
+    (1..1024).contains(&number)
+}
+
+/// Connects with the host process of an epoch. Only the owner of the net or root can be one:
+/// connect(2) follows a link in the socket's place, which may lead to somebody else's socket.
 fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
     let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
     let name = NetDir::host_socket(epoch)?;
@@ -299,7 +313,11 @@ fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
     super::place::in_directory(dir.raw(), net.path(), &name, |path| {
         sys::connect_path(socket.as_fd(), path)
     })?;
-    Ok(socket)
+    let peer = sys::peer(socket.as_fd())?.uid;
+    match [dir.id().uid, sys::effective_uid(), 0].contains(&peer) {
+        true => Ok(socket),
+        false => Err(Errno(libc::EPERM)),
+    }
 }
 
 /// Is the process at the other end stopped, by a signal or by a debugger?

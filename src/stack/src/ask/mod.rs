@@ -16,7 +16,7 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -39,7 +39,7 @@ pub enum What {
     /// Take into account what the links are now. No payload; the answer comes when that is done.
     Links = 3,
     /// The groups of a netlink socket have changed. The payload is a listener: its inode in 8
-    /// bytes, and the bits of its groups in 8 bytes, 0 when it has left all.
+    /// bytes, the bits of its groups in 8 bytes, 0 when it has left all, and its seal.
     Listen = 4,
     /// A file of /proc/sys/net or /sys/class/net is written. The payload is its path below /, a
     /// NUL, and what is written.

@@ -1,4 +1,4 @@
-//! Where a socket in the net's directory is reached.
+//! By which path a socket in the net's directory is made and reached.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;

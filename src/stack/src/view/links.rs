@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::tree::Tree;
-use crate::link::{Counters, Driver, DECLARED, HEADER};
+use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, WAS_UP};
 use crate::state::{self, View};
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::{load_name, Mapped};
+use memtun_sys::{self as sys, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Longest link-layer address that is kept, in bytes (MAX_ADDR_LEN).
@@ -62,6 +63,14 @@ pub struct Seen {
     pub carrier: bool,
     /// How often the carrier has come, and how often it has gone.
     pub carrier_changes: [u32; 2],
+    /// Has it gone down since it first came up?
+    pub was_down: bool,
+    /// IF_OPER_* as the host last told it.
+    pub operstate: u8,
+    /// Speed in megabits a second, and DUPLEX_*.
+    pub speed: (u32, u8),
+    /// Was its address set? Otherwise it is a random one.
+    pub address_is_set: bool,
     /// Its counters.
     pub counters: Counters,
     /// What the tun driver says; None for a declared link.
@@ -91,6 +100,13 @@ impl Seen {
                 interface.carrier_ups.load(Relaxed),
                 interface.carrier_downs.load(Relaxed),
             ],
+            was_down: false,
+            operstate: 0,
+            speed: (
+                interface.link_settings[0].load(Relaxed),
+                interface.link_settings[1].load(Relaxed).to_ne_bytes()[0],
+            ),
+            address_is_set: interface.mac_is_set.load(Relaxed) != 0,
             counters: Counters::of_interface(interface),
             driver: Some(Driver::of_interface(interface)),
         }
@@ -116,6 +132,10 @@ impl Seen {
             link_mode: attributes.get(libc::IFLA_LINKMODE)?.u8()?,
             carrier: true,
             carrier_changes: [0; 2],
+            was_down: false,
+            operstate: 0,
+            speed: (0, 0),
+            address_is_set: false,
             counters: Counters::default(),
             driver: None,
         })
@@ -135,6 +155,10 @@ impl Seen {
             .get(libc::IFLA_LINKMODE)
             .and_then(|a| a.u8())
             .unwrap_or(0);
+        let bits = attributes.get(WAS_UP).and_then(|a| a.u8());
+        self.was_down = bits.unwrap_or(0) & 8 != 0;
+        let operstate = attributes.get(libc::IFLA_OPERSTATE);
+        self.operstate = operstate.and_then(|a| a.u8()).unwrap_or(0);
         let broadcast = attributes.get(libc::IFLA_BROADCAST);
         if let Some(own) = broadcast.filter(|a| !a.value.is_empty()) {
             self.broadcast = HardwareAddress::new(own.value);
@@ -168,6 +192,15 @@ fn link<'m>(message: &Message<'m>) -> Option<(&'m [u8], Attributes<'m>)> {
         return None;
     }
     Some((body, Attributes::behind(body, HEADER)))
+}
+
+/// What was changed in the net on a link of the machine's.
+pub(crate) struct Overlay {
+    pub(crate) index: u32,
+    pub(crate) flags: u32,
+    pub(crate) mtu: u32,
+    pub(crate) txqueuelen: u32,
+    pub(crate) group: u32,
 }
 
 /// Says to whom a name belongs.
@@ -265,6 +298,34 @@ impl Tree<'_> {
         }
     }
 
+    /// Returns what was changed in the net on a link of the machine's, as far as a file of /sys
+    /// shows it; None where nothing was.
+    pub(crate) fn overlay(&self, name: &Name) -> Option<Overlay> {
+        let parts = [super::place::CLASS, b"/", name.as_bytes(), b"/ifindex"];
+        let path = PathBuf::concat(&parts).ok()?;
+        let file = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+        let mut room = [0; 16];
+        let n = sys::read(file.raw(), &mut room).ok()?;
+        let index = std::str::from_utf8(room[..n].trim_ascii()).ok()?;
+        let index: u32 = index.parse().ok()?;
+        let mut found = None;
+        let _ = state::each_message(self.net, |message| {
+            let own = link(message).filter(|(body, _)| u32_at(body, 4) == Some(index));
+            found = own.and_then(|(body, attributes)| {
+                let number = |kind| attributes.get(kind)?.u32();
+                Some(Overlay {
+                    index,
+                    flags: u32_at(body, 8)?,
+                    mtu: number(libc::IFLA_MTU)?,
+                    txqueuelen: number(libc::IFLA_TXQLEN)?,
+                    group: number(libc::IFLA_GROUP)?,
+                })
+            });
+            found.is_none()
+        });
+        found
+    }
+
     /// Hands on the description of a link of the net's (IFLA_IFALIAS), if it has one.
     ///
     /// # Errors
@@ -289,6 +350,23 @@ impl Tree<'_> {
             false
         });
         answer
+    }
+}
+
+impl Tree<'_> {
+    /// Hands on each of the groups that programs have added to a link of the net's.
+    pub(crate) fn groups(&self, index: u32, run: &mut dyn FnMut(&[u8; 6])) {
+        let _ = state::each_message(self.net, |message| {
+            let Some((body, attributes)) = link(message) else {
+                return true;
+            };
+            let is_it = u32_at(body, 4) == Some(index);
+            if let (true, Some(groups)) = (is_it, attributes.get(GROUPS)) {
+                let six = groups.value.chunks_exact(6).map(<&[u8; 6]>::try_from);
+                six.flatten().for_each(&mut *run);
+            }
+            !is_it
+        });
     }
 }
 

@@ -14,7 +14,8 @@
 //! | `sysfs` | a link's own directory |
 //! | `procfs` | /proc/net |
 //! | [`sysctl`] | /proc/sys/net: the settings, and what may be written into them |
-//! | [`write`] | what writing does |
+//! | [`mod@write`] | what writing does |
+//! | [`wide`] | settings of the whole namespace |
 //! | [`text`] | text without an allocation |
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod sysctl;
 mod sysfs;
 pub mod text;
 mod tree;
+pub mod wide;
 pub mod write;
 
 pub use links::{Seen, Whose};

@@ -7,6 +7,7 @@ use super::sysctl::{self, Entry};
 use super::sysfs::{self, Inner, Inside};
 use super::text::{Sink, Text};
 use super::tree::{Sort, Tree};
+use super::wide::{copy, Rest};
 use crate::state::{self, View};
 use memtun_abi::{Decimal, Errno, Name};
 use memtun_sys::{self as sys, PathBuf};
@@ -55,7 +56,12 @@ pub struct File {
 pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
+    Flush,
     Setting(Settings, Of, &'static Entry),
+    /// A file that belongs to a link of the machine's, by its path in the link's directory.
+    Card(Name, Rest),
+    /// A setting of the whole namespace, by its path below /proc/sys/net.
+    Wide(Rest),
 }
 
 /// Whose a setting is.
@@ -80,7 +86,7 @@ impl File {
     /// Returns the length in bytes that stat(2) shows.
     pub fn size(&self) -> i64 {
         match self.kind {
-            FileKind::Attribute(..) => 4096,
+            FileKind::Attribute(..) | FileKind::Card(..) => 4096,
             _ => 0,
         }
     }
@@ -95,7 +101,7 @@ impl File {
 
     /// Is it read once, from its beginning? Behind that there is nothing, however little was read.
     pub fn is_read_at_once(&self) -> bool {
-        matches!(self.kind, FileKind::Setting(..))
+        matches!(self.kind, FileKind::Setting(..) | FileKind::Wide(_))
     }
 }
 
@@ -167,13 +173,19 @@ impl Tree<'_> {
                 }
             }
             node = self.find(done.bytes())?;
+            if let (Node::Machine, true) = (&node, behind || follow) {
+                if let Some(target) = self.machines_link(&done) {
+                    node = Node::Link(target);
+                }
+            }
             if let (Node::Link(target), true) = (&node, behind || follow) {
                 links += 1;
                 if links > MOST_LINKS {
                     return Err(Errno(libc::ELOOP));
                 }
                 let parent = done.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
-                done.truncate(parent);
+                let is_absolute = target.bytes().first() == Some(&b'/');
+                done.truncate(if is_absolute { 0 } else { parent });
                 let tail = rest.bytes().get(at..).unwrap_or(b"");
                 let slash: &[u8] = if behind { b"/" } else { b"" };
                 rest = PathBuf::concat(&[target.bytes(), slash, tail])?;
@@ -213,11 +225,20 @@ impl Tree<'_> {
                     }),
                 },
                 Whose::Nobodys => return Err(NONE),
-                Whose::Machines => Node::Machine,
+                Whose::Machines => self.card(path, name, rest),
             },
+            Place::Card(name, rest) => match self.whose(&name) {
+                Whose::Machines => self.card(path, name, rest),
+                _ => return Err(NONE),
+            },
+            Place::Wide(_) => self.wide_node(path),
             Place::Net(file) => Node::File(File {
                 kind: FileKind::Net(file),
                 mode: 0o444,
+            }),
+            Place::Flush => Node::File(File {
+                kind: FileKind::Flush,
+                mode: 0o200,
             }),
             Place::Settings(settings) => Node::Directory(Directory::Settings(settings)),
             Place::SettingsOf(settings, name) => match self.settings_of(settings, &name)? {
@@ -227,7 +248,7 @@ impl Tree<'_> {
             Place::Setting(settings, name, entry) => {
                 match (self.settings_of(settings, &name)?, entry) {
                     (Of::Link(_), None) => return Err(NONE),
-                    (Of::Name(_), None) => Node::Machine,
+                    (Of::Name(_), None) => self.wide_node(path),
                     (of, Some(entry)) => {
                         if let Of::Name(_) = of {
                             if sys::fstatat(
@@ -248,6 +269,69 @@ impl Tree<'_> {
                 }
             }
         })
+    }
+
+    /// Reads where a link of the machine's leads. Directories that are everywhere the same are not
+    /// asked, and in /proc only those that may lead out of it.
+    fn machines_link(&self, path: &PathBuf) -> Option<PathBuf> {
+        const DIRECTORIES: [&[u8]; 4] = [b"/sys", b"/sys/class", b"/sys/devices", b"/proc"];
+        let bytes = path.bytes();
+        let in_proc = bytes.starts_with(b"/proc/");
+        let leads_out = bytes.ends_with(b"/root") || bytes.ends_with(b"/cwd");
+        if DIRECTORIES.contains(&bytes) || in_proc && !leads_out {
+            return None;
+        }
+        let mut room = [0; 1024];
+        let target = sys::readlinkat(libc::AT_FDCWD, path.cstr(), &mut room).ok()?;
+        // A process may work in a directory of the net that stands for one of these.
+        let stands_for = || target.strip_prefix(self.net.view_path().ok()?.bytes());
+        PathBuf::concat(&[stands_for().unwrap_or(target)]).ok()
+    }
+
+    /// What is in the directory of a link of the machine's: what can be changed in a net, or looks
+    /// different there, and else what the machine has.
+    fn card(&self, path: &[u8], name: Name, rest: &[u8]) -> Node {
+        let looks = sysfs::ON_CARDS.contains(&rest);
+        self.changeable(path, looks)
+            .and_then(|mode| {
+                Some(Node::File(File {
+                    kind: FileKind::Card(name, Rest::new(rest)?),
+                    mode,
+                }))
+            })
+            .unwrap_or(Node::Machine)
+    }
+
+    /// A setting of the whole namespace, or else what the machine has.
+    fn wide_node(&self, path: &[u8]) -> Node {
+        let rest = path.strip_prefix(place::SETTINGS).and_then(Rest::new);
+        match (rest, self.changeable(path, false)) {
+            (Some(rest), Some(mode)) => Node::File(File {
+                kind: FileKind::Wide(rest),
+                mode,
+            }),
+            _ => Node::Machine,
+        }
+    }
+
+    /// The permissions of a file of the machine's that may be written, or that is wanted anyhow.
+    fn changeable(&self, path: &[u8], anyhow: bool) -> Option<u32> {
+        let path = PathBuf::concat(&[path]).ok()?;
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        let st = sys::fstatat(libc::AT_FDCWD, path.cstr(), flags).ok()?;
+        let is_one = sys::is_kind(&st, libc::S_IFREG) && (anyhow || st.st_mode & 0o222 != 0);
+        is_one.then_some(st.st_mode & 0o7777)
+    }
+
+    /// Is a file just as the machine has it, as long as nothing is written into it?
+    pub fn is_machines(&self, file: &File) -> bool {
+        match &file.kind {
+            FileKind::Card(name, rest) => {
+                !sysfs::ON_CARDS.contains(&rest.bytes()) || self.overlay(name).is_none()
+            }
+            FileKind::Wide(rest) => !self.set_in_net(rest.bytes(), |_| {}),
+            _ => false,
+        }
     }
 
     /// Says whose settings of this name are.
@@ -361,6 +445,9 @@ impl Tree<'_> {
                 self.attribute(seen, *inner, name, &mut text)?;
             }
             FileKind::Net(file) => self.net_file(*file, &mut text)?,
+            FileKind::Flush => return Err(Errno(libc::EACCES)),
+            FileKind::Card(name, rest) => self.on_card(name, rest.bytes(), &mut text)?,
+            FileKind::Wide(rest) => self.wide(rest.bytes(), &mut text)?,
             FileKind::Setting(settings, of, entry) => {
                 self.setting(*settings, of, entry, &mut text)?;
             }
@@ -479,16 +566,4 @@ fn machines(settings: Settings, name: &Name, entry: &Entry) -> Result<PathBuf, E
         b"/",
         entry.name.as_bytes(),
     ])
-}
-
-/// Appends what a file of the machine's holds.
-fn copy(path: PathBuf, text: &mut Text<'_>) -> Result<(), Errno> {
-    let file = sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0)?;
-    let mut room = [0; 256];
-    loop {
-        match sys::read(file.raw(), &mut room)? {
-            0 => return Ok(()),
-            n => text.put(&room[..n]),
-        }
-    }
 }

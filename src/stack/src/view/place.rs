@@ -131,14 +131,20 @@ pub enum Place<'p> {
     Virtual,
     /// A link's own directory, or what the rest of the path names in it.
     Device(Name, &'p [u8]),
+    /// The directory of a link that has a card, or what the rest of the path names in it.
+    Card(Name, &'p [u8]),
     /// A file of /proc/net.
     Net(NetFile),
     /// The directory of settings of one kind.
     Settings(Settings),
     /// The directory of such settings of a link, or of `all` or `default`.
     SettingsOf(Settings, Name),
+    /// A file whose writing forgets routes that are cached.
+    Flush,
     /// A setting; None where no link has one of that name.
     Setting(Settings, Name, Option<&'static Entry>),
+    /// Something else below /proc/sys/net, by its path there.
+    Wide(&'p [u8]),
 }
 
 impl<'p> Place<'p> {
@@ -167,7 +173,12 @@ fn place(path: &[u8]) -> Option<Place<'_>> {
         return Some(Place::Device(Name::new(name)?, more));
     }
     if let Some(rest) = path.strip_prefix(SETTINGS) {
-        return setting(rest);
+        return setting(rest).or(Some(Place::Wide(rest)));
+    }
+    if path.starts_with(b"/sys/devices/") {
+        let net = path.windows(5).position(|part| part == b"/net/")?;
+        let (name, more) = component(&path[net + 5..]);
+        return Some(Place::Card(Name::new(name)?, more));
     }
     let file = std::str::from_utf8(in_proc_net(path)?).ok()?;
     let found = NET_FILES.iter().find(|(name, _)| *name == file)?;
@@ -183,6 +194,9 @@ fn setting(rest: &[u8]) -> Option<Place<'_>> {
             Name::new(b"all")?,
             forwarding,
         ));
+    }
+    if matches!(rest, b"ipv4/route/flush" | b"ipv6/route/flush") {
+        return Some(Place::Flush);
     }
     let of = |settings: &Settings| rest.strip_prefix(settings.directory().as_bytes());
     let settings = Settings::ALL.into_iter().find(|s| of(s).is_some())?;
@@ -260,7 +274,6 @@ mod tests {
             "/proc/self/task/x/net/dev",
             "/proc/net/dev/x",
             "/sys/class/network",
-            "/proc/sys/net/ipv4/config",
             "/sys/class/net/tun0/mtu",
             "/sys/class/net/a-name-that-no-link-has",
         ] {
@@ -287,6 +300,14 @@ mod tests {
         assert_eq!(
             Place::of(b"/proc/sys/net/ipv4/neigh/tun0/none"),
             Place::Setting(Settings::Neigh4, tun0, None)
+        );
+        assert_eq!(
+            Place::of(b"/sys/devices/pci0000:00/0000:00:03.0/net/eth0/queues/rx-0"),
+            Place::Card(Name::new(b"eth0").expect("a name"), b"queues/rx-0")
+        );
+        assert_eq!(
+            Place::of(b"/proc/sys/net/core/somaxconn"),
+            Place::Wide(b"core/somaxconn")
         );
         let forwarding = Settings::Conf4.entry(b"forwarding");
         assert_eq!(

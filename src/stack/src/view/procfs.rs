@@ -41,6 +41,12 @@ const RTF_NONEXTHOP: u32 = 0x20_0000;
 const RTF_EXPIRES: u32 = 0x40_0000;
 const RTF_LOCAL: u32 = 0x8000_0000;
 
+/// Is the link in the groups of IPv6? It joins them when it is made, and leaves them while it is
+/// down later.
+fn joins_v6(seen: &Seen) -> bool {
+    seen.has_ipv6() && (seen.is_up() || !seen.was_down)
+}
+
 impl Tree<'_> {
     /// Makes the text of a file of /proc/net.
     ///
@@ -168,27 +174,50 @@ impl Tree<'_> {
             if !seen.is_tap() {
                 return true;
             }
-            let mut line = |address: [u8; 6]| {
+            // What a program has added counts once, whoever has it beside.
+            let mut line = |address: [u8; 6], added: bool| {
+                let (mut users, mut programs) = (1, u8::from(added));
+                self.groups(seen.index, &mut |group| {
+                    if !added && *group == address {
+                        (users, programs) = (2, 1);
+                    }
+                });
                 say!(text, "{:<4} ", seen.index);
                 padded(text, seen.name, 15);
-                say!(text, " {:<5} {:<5} ", 1, 0);
+                say!(text, " {users:<5} {programs:<5} ");
                 address.iter().for_each(|byte| say!(text, "{byte:02x}"));
                 text.put(b"\n");
             };
-            if seen.has_ipv6() {
-                line([0x33, 0x33, 0, 0, 0, 1]);
-            }
-            if seen.is_up() {
-                line([1, 0, 0x5e, 0, 0, 1]);
-            }
-            if seen.has_ipv6() {
+            let v6 = joins_v6(seen).then_some([0x33, 0x33, 0, 0, 0, 1]);
+            let v4 = seen.is_up().then_some([1, 0, 0x5e, 0, 0, 1]);
+            let (first, second) = if seen.was_down { (v4, v6) } else { (v6, v4) };
+            first.into_iter().chain(second).for_each(|g| line(g, false));
+            if joins_v6(seen) {
                 self.each_solicited(seen.index, &mut |low| {
-                    line([0x33, 0x33, 0xff, low[0], low[1], low[2]]);
+                    line([0x33, 0x33, 0xff, low[0], low[1], low[2]], false);
                 });
             }
+            self.groups(seen.index, &mut |group| {
+                if !self.is_of_ip(seen, group) {
+                    line(*group, true);
+                }
+            });
             true
         });
         Ok(())
+    }
+
+    /// Does a link receive this group because of IP?
+    fn is_of_ip(&self, seen: &Seen, group: &[u8; 6]) -> bool {
+        let mut is_solicited = false;
+        self.each_solicited(seen.index, &mut |low| {
+            is_solicited |= *group == [0x33, 0x33, 0xff, low[0], low[1], low[2]];
+        });
+        match group {
+            [1, 0, 0x5e, 0, 0, 1] => seen.is_up(),
+            [0x33, 0x33, 0, 0, 0, 1] => joins_v6(seen),
+            _ => is_solicited && joins_v6(seen),
+        }
     }
 
     /// Calls `each` with the end of the solicited-node address of each IPv6 address of a link.
@@ -311,16 +340,23 @@ impl Tree<'_> {
     }
 
     fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        let mut headed = headed;
+        // The main table is made with the local one, and stays when its routes are gone.
+        let made = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL]
+            .map(|table| Some((libc::AF_INET as u8, table.into())));
+        let mut has_table = false;
+        state::each_message(self.net, |message| {
+            has_table = message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET)
+                || made.contains(&state::table_of(message));
+            !has_table
+        })?;
+        if has_table && !headed {
+            text.put(ROUTE.as_bytes());
+            // The tabulators count as one column each.
+            spaces(text, ROUTE_WIDTH - ROUTE.len());
+            text.put(b"\n");
+        }
         state::each_message(self.net, |message| {
             if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
-                if !headed {
-                    text.put(ROUTE.as_bytes());
-                    // The tabulators count as one column each.
-                    spaces(text, ROUTE_WIDTH - ROUTE.len());
-                    text.put(b"\n");
-                    headed = true;
-                }
                 let _ = self.route_line(message, text);
             }
             true
@@ -369,7 +405,7 @@ impl Tree<'_> {
                     "\t{:08X}\t{:08X}\t{flags:04X}\t0\t0\t{}\t{:08X}\t{}\t{}\t{}",
                     number(to.into()),
                     number(gateway.into()),
-                    line.priority as i32,
+                    line.priority,
                     number(mask),
                     line.advmss.map_or(0, |advmss| advmss + 40),
                     line.window,
@@ -418,26 +454,12 @@ impl Tree<'_> {
                 Some(IpAddr::V6(gateway)) => u128::from(gateway),
                 _ => 0,
             };
-            let mut flags = match line.kind {
-                libc::RTN_UNICAST | libc::RTN_MULTICAST => RTF_UP,
-                libc::RTN_LOCAL => RTF_UP | RTF_LOCAL | RTF_NONEXTHOP,
-                libc::RTN_ANYCAST => RTF_UP | RTF_ANYCAST | RTF_NONEXTHOP,
-                _ => RTF_REJECT | RTF_NONEXTHOP,
-            };
+            // The state tells the flags, the machine's kernel does not.
+            let mut flags = line
+                .flags
+                .unwrap_or_else(|| line.likely_flags(gateway != 0));
             if gateway != 0 {
                 flags |= RTF_GATEWAY;
-            }
-            if line.prefix == 128 && line.kind == libc::RTN_UNICAST && gateway != 0 {
-                flags |= RTF_HOST;
-            }
-            if line.expires {
-                flags |= RTF_EXPIRES;
-            }
-            if line.protocol == RTPROT_RA {
-                flags |= RTF_ADDRCONF;
-                if line.prefix == 0 {
-                    flags |= RTF_DEFAULT;
-                }
             }
             let name = match index {
                 0 => Name::new(b"lo"),
@@ -552,6 +574,8 @@ struct Line {
     window: u32,
     rtt: u32,
     expires: bool,
+    /// RTF_* flags of a route of the state's.
+    flags: Option<u32>,
 }
 
 impl Line {
@@ -593,7 +617,33 @@ impl Line {
             window: metric(RTAX_WINDOW).unwrap_or(0),
             rtt: metric(RTAX_RTT).unwrap_or(0),
             expires: cache.and_then(|cache| u32_at(cache.value, 8)).unwrap_or(0) != 0,
+            flags: number(route::FLAGS),
         })
+    }
+}
+
+impl Line {
+    /// Returns the RTF_* flags that a route of IPv6 most likely has.
+    fn likely_flags(&self, has_gateway: bool) -> u32 {
+        let mut flags = match self.kind {
+            libc::RTN_UNICAST | libc::RTN_MULTICAST => RTF_UP,
+            libc::RTN_LOCAL => RTF_UP | RTF_LOCAL | RTF_NONEXTHOP,
+            libc::RTN_ANYCAST => RTF_UP | RTF_ANYCAST | RTF_NONEXTHOP,
+            _ => RTF_REJECT | RTF_NONEXTHOP,
+        };
+        if self.prefix == 128 && self.kind == libc::RTN_UNICAST && has_gateway {
+            flags |= RTF_HOST;
+        }
+        if self.expires {
+            flags |= RTF_EXPIRES;
+        }
+        if self.protocol == RTPROT_RA {
+            flags |= RTF_ADDRCONF;
+            if self.prefix == 0 {
+                flags |= RTF_DEFAULT;
+            }
+        }
+        flags
     }
 }
 

@@ -4,8 +4,8 @@
 
 use memtun_abi::Errno;
 use Kind::{
-    AddressMode, Milliseconds, NotNegative, Number, Packets, Range, ReadOnly, Seconds, Secret,
-    Ticks, Unsigned,
+    AddressMode, Long, Milliseconds, NotNegative, Number, Numbers, Packets, Range, ReadOnly,
+    Seconds, Secret, Ticks, Unsigned, Words,
 };
 
 /// What a file holds, and so which values may be written into it.
@@ -28,6 +28,12 @@ pub enum Kind {
     Seconds,
     /// Milliseconds, at least so many, which are kept in ticks (`proc_dointvec_ms_jiffies_minmax`).
     Milliseconds(i64),
+    /// A number of 64 bits without a sign, at most so large (`proc_doulongvec_minmax`).
+    Long(u64),
+    /// So many numbers, each between two bounds.
+    Numbers(u8, i64, i64),
+    /// Any words.
+    Words,
     /// How IPv6 addresses are made (`addrconf_sysctl_addr_gen_mode`).
     AddressMode,
     /// The secret that they are made of, an IPv6 address (`addrconf_sysctl_stable_secret`).
@@ -73,15 +79,18 @@ pub const PACKET: i64 = 2090;
 /// A value in the text that reading it gives: a number, or an IPv6 address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Value {
-    text: [u8; 40],
+    text: [u8; LONGEST],
     length: usize,
 }
+
+/// Longest value in bytes.
+const LONGEST: usize = 128;
 
 impl Value {
     /// Makes a value of its text; None when that is longer than any value.
     pub fn new(text: &[u8]) -> Option<Value> {
         let mut value = Value {
-            text: [0; 40],
+            text: [0; LONGEST],
             length: text.len(),
         };
         value.text.get_mut(..text.len())?.copy_from_slice(text);
@@ -90,9 +99,9 @@ impl Value {
     /// Makes a value of a number.
     pub fn number(number: i64) -> Value {
         use std::io::Write;
-        let mut text = [0; 40];
+        let mut text = [0; LONGEST];
         let mut room = &mut text[..];
-        // 20 characters always fit.
+        // A number always fits.
         let _ = write!(room, "{number}");
         let left = room.len();
         Value {
@@ -134,9 +143,21 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
     match kind {
         ReadOnly => return Err(Errno(libc::EACCES)),
         Secret => return secret(text),
+        Words => return words(text),
+        Numbers(count, low, high) => return numbers(text, count, low, high),
         _ => {}
     }
     let (negative, magnitude, taken) = number(text)?;
+    if let Long(most) = kind {
+        if negative || magnitude > most {
+            return Err(INVALID);
+        }
+        let digits = memtun_abi::Decimal::new(magnitude);
+        return Ok(Accepted {
+            value: Value::new(digits.as_bytes()),
+            taken,
+        });
+    }
     let signed = if negative {
         -i128::from(magnitude)
     } else {
@@ -182,7 +203,7 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
             let ticks = (i64::from(kept) * HZ + 999) / 1000;
             Value::number(ticks * 1000 / HZ)
         }
-        Secret | ReadOnly => return Err(INVALID),
+        Secret | ReadOnly | Words | Numbers(..) | Long(_) => return Err(INVALID),
     };
     let whole = matches!(kind, AddressMode | Unsigned(..));
     Ok(Accepted {
@@ -236,6 +257,66 @@ pub fn unsigned(text: &[u8]) -> Option<(u64, usize)> {
         at += 1;
     }
     (at > begin).then_some((value, at))
+}
+
+/// Takes words, with one space between two.
+fn words(text: &[u8]) -> Result<Accepted, Errno> {
+    let mut value = [0; LONGEST];
+    let mut end = 0;
+    for part in text
+        .split(u8::is_ascii_whitespace)
+        .filter(|p| !p.is_empty())
+    {
+        let begin = if end > 0 { end + 1 } else { 0 };
+        let stop = begin + part.len();
+        if stop > LONGEST || !part.iter().all(u8::is_ascii_graphic) {
+            return Err(Errno(libc::EINVAL));
+        }
+        value[end..begin].fill(b' ');
+        value[begin..stop].copy_from_slice(part);
+        end = stop;
+    }
+    Ok(Accepted {
+        value: Value::new(&value[..end]),
+        taken: text.len(),
+    })
+}
+
+/// Takes as many numbers, with a tabulator between two.
+fn numbers(text: &[u8], count: u8, low: i64, high: i64) -> Result<Accepted, Errno> {
+    const INVALID: Errno = Errno(libc::EINVAL);
+    let mut value = [0; LONGEST];
+    let mut end = 0;
+    let mut found = 0;
+    for part in text
+        .split(u8::is_ascii_whitespace)
+        .filter(|p| !p.is_empty())
+    {
+        if found == count {
+            break;
+        }
+        let (negative, magnitude, _) = number(part)?;
+        let magnitude = i64::try_from(magnitude).map_err(|_| INVALID)?;
+        let number = if negative { -magnitude } else { magnitude };
+        if !(low..=high).contains(&number) {
+            return Err(INVALID);
+        }
+        let shown = Value::number(number);
+        let begin = if end > 0 { end + 1 } else { 0 };
+        let stop = begin + shown.bytes().len();
+        let room = value.get_mut(begin..stop).ok_or(INVALID)?;
+        room.copy_from_slice(shown.bytes());
+        value[end..begin].fill(b'\t');
+        end = stop;
+        found += 1;
+    }
+    if found < count {
+        return Err(INVALID);
+    }
+    Ok(Accepted {
+        value: Value::new(&value[..end]),
+        taken: text.len(),
+    })
 }
 
 fn secret(text: &[u8]) -> Result<Accepted, Errno> {

@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::links::Seen;
-use super::place::component;
+use super::place::{self, component};
 use super::text::{say, Text};
 use super::tree::{Sort, Tree};
-use memtun_abi::Errno;
+use super::wide::copy;
+use crate::link::oper;
+use memtun_abi::{Errno, Name};
+use memtun_sys::PathBuf;
 
 const READ: u32 = 0o444;
 const BOTH: u32 = 0o644;
@@ -91,6 +94,17 @@ const STATISTICS: &[(&str, u32)] = &[
     ("tx_heartbeat_errors", READ),
     ("tx_packets", READ),
     ("tx_window_errors", READ),
+];
+
+/// The files of a link of the machine's that look different when it was changed in a net.
+pub(super) const ON_CARDS: &[&[u8]] = &[
+    b"carrier",
+    b"flags",
+    b"ifalias",
+    b"mtu",
+    b"netdev_group",
+    b"operstate",
+    b"tx_queue_len",
 ];
 
 /// The target of the link `subsystem`.
@@ -293,14 +307,65 @@ impl Tree<'_> {
         Ok(())
     }
 
+    /// Makes the text of a file in the directory of a link of the machine's.
+    ///
+    /// # Errors
+    ///
+    /// What reading the machine's fails with.
+    pub(super) fn on_card(
+        &self,
+        name: &Name,
+        file: &[u8],
+        text: &mut Text<'_>,
+    ) -> Result<(), Errno> {
+        /// The flags that stand in the file, without those that follow from other things.
+        const KEPT: u32 = 0xffff & !(libc::IFF_RUNNING as u32);
+        let parts = [place::CLASS, b"/", name.as_bytes(), b"/", file];
+        let machines = || PathBuf::concat(&parts);
+        let Some(overlay) = ON_CARDS
+            .contains(&file)
+            .then(|| self.overlay(name))
+            .flatten()
+        else {
+            return copy(machines()?, text);
+        };
+        let is_up = overlay.flags & libc::IFF_UP as u32 != 0;
+        match file {
+            b"mtu" => say!(text, "{}\n", overlay.mtu),
+            b"flags" => say!(text, "{:#x}\n", overlay.flags & KEPT),
+            b"tx_queue_len" => say!(text, "{}\n", overlay.txqueuelen),
+            b"netdev_group" => say!(text, "{}\n", overlay.group as i32),
+            b"ifalias" => {
+                return self.alias(overlay.index, |alias| {
+                    if !alias.is_empty() {
+                        text.put(alias);
+                        text.put(b"\n");
+                    }
+                    Ok(())
+                })
+            }
+            b"operstate" if !is_up => text.put(b"down\n"),
+            b"carrier" if !is_up => return Err(Errno(libc::EINVAL)),
+            _ => return copy(machines()?, text),
+        }
+        Ok(())
+    }
+
     fn top(&self, seen: &Seen, name: &str, text: &mut Text<'_>) -> Result<(), Errno> {
         let while_up = || match seen.is_up() {
             true => Ok(()),
             false => Err(Errno(libc::EINVAL)),
         };
         match name {
-            // NET_ADDR_RANDOM of a tap.
-            "addr_assign_type" => say!(text, "{}\n", u8::from(seen.is_tap())),
+            // NET_ADDR_SET, or NET_ADDR_RANDOM of a tap.
+            "addr_assign_type" => say!(
+                text,
+                "{}\n",
+                match seen.address_is_set {
+                    true => 3,
+                    false => u8::from(seen.is_tap()),
+                }
+            ),
             "addr_len" => say!(text, "{}\n", seen.address.bytes().len()),
             "address" => hardware(seen.address.bytes(), text),
             "broadcast" => hardware(seen.broadcast.bytes(), text),
@@ -319,12 +384,20 @@ impl Tree<'_> {
             "duplex" => {
                 while_up()?;
                 seen.driver.ok_or(Errno(libc::EINVAL))?;
-                say!(text, "full\n");
+                say!(
+                    text,
+                    "{}\n",
+                    match seen.speed.1 {
+                        0 => "half",
+                        1 => "full",
+                        _ => "unknown",
+                    }
+                );
             }
             "speed" => {
                 while_up()?;
                 seen.driver.ok_or(Errno(libc::EINVAL))?;
-                say!(text, "10000\n");
+                say!(text, "{}\n", seen.speed.0 as i32);
             }
             "flags" => say!(text, "{:#x}\n", seen.flags),
             "group" => say!(text, "{}\n", seen.driver.map_or(-1, |driver| driver.group)),
@@ -351,9 +424,14 @@ impl Tree<'_> {
             "operstate" => say!(
                 text,
                 "{}\n",
-                match seen.is_up() && seen.carrier {
-                    true => "unknown",
-                    false => "down",
+                match (seen.is_up() && seen.carrier, seen.operstate) {
+                    (false, _) => "down",
+                    (true, oper::TESTING) => "testing",
+                    (true, oper::DORMANT) => "dormant",
+                    (true, oper::UP) => "up",
+                    // Nothing is known as long as the carrier has never changed.
+                    _ if seen.carrier_changes.iter().sum::<u32>() > 0 => "up",
+                    _ => "unknown",
                 }
             ),
             "tx_queue_len" => say!(text, "{}\n", seen.txqueuelen),

@@ -1,13 +1,17 @@
-//! What writing into the files does.
+//! What writing into the files does. What only concerns a link in shared memory is done here, by
+//! the program's own process; the rest is checked here and carried out by the host process.
 #![forbid(unsafe_code)]
 
 use super::links::Seen;
 use super::node::{File, FileKind, Of};
+use super::place::Settings;
 use super::sysctl;
 use super::sysfs::Inner;
 use super::tree::Tree;
+use super::wide;
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
+use memtun_kernel::policy::{Permission, Policy};
 
 /// Longest description of a link in bytes (IFALIASZ less the NUL).
 const LONGEST_ALIAS: usize = 255;
@@ -29,8 +33,17 @@ impl Tree<'_> {
     /// # Errors
     ///
     /// What write(2) fails with: EINVAL for what is no value, EPERM for what only an administrator
-    /// of the machine may set, EOPNOTSUPP for what a tun device has not.
+    /// of the machine may set or where the net does not permit "net_admin", EOPNOTSUPP for what a
+    /// tun device has not.
     pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
+        let is_privileged = match &file.kind {
+            FileKind::Setting(Settings::Conf4, _, entry) => entry.name == "forwarding",
+            FileKind::Attribute(_, Inner::Top, name) => *name != "uevent",
+            _ => false,
+        };
+        if is_privileged {
+            self.net.permit_check(Permission::NetAdmin)?;
+        }
         match &file.kind {
             FileKind::Setting(settings, of, entry) => {
                 let accepted = sysctl::parse(entry.kind, bytes)?;
@@ -66,7 +79,21 @@ impl Tree<'_> {
                 // How packets are spread over processors is the machine's administrator's affair.
                 _ => Err(Errno(libc::EPERM)),
             },
+            // Nothing is cached.
+            FileKind::Flush => Ok(Written::Done(bytes.len())),
             FileKind::Net(_) => Err(Errno(libc::EACCES)),
+            FileKind::Card(..) if bytes.is_empty() => Ok(Written::Done(0)),
+            FileKind::Card(_, rest) => write_card(rest.bytes(), bytes),
+            FileKind::Wide(rest) => {
+                if rest.bytes() == b"ipv4/tcp_congestion_control" && !wide::has_algorithm(bytes) {
+                    return Err(Errno(libc::ENOENT));
+                }
+                let accepted = sysctl::parse(self.kind_of(rest.bytes()), bytes)?;
+                Ok(match accepted.value {
+                    Some(_) => Written::Ask(accepted.taken),
+                    None => Written::Done(accepted.taken),
+                })
+            }
         }
     }
 
@@ -74,33 +101,29 @@ impl Tree<'_> {
         const NONE: Errno = Errno(libc::ENODEV);
         const INVALID: Errno = Errno(libc::EINVAL);
         let done = bytes.len();
-        if name == "ifalias" {
-            return match trimmed(bytes).len() {
-                0..=LONGEST_ALIAS => Ok(Written::Ask(done)),
-                _ => Err(INVALID),
-            };
-        }
-        if name == "uevent" {
-            let action = trimmed(bytes).split(|b| *b == b' ').next().unwrap_or(b"");
-            let known: [&[u8]; 8] = [
-                b"add", b"remove", b"change", b"move", b"online", b"offline", b"bind", b"unbind",
-            ];
-            return match known.contains(&action) {
-                true => Ok(Written::Done(done)),
-                false => Err(INVALID),
-            };
+        match name {
+            "ifalias" => return describe(bytes),
+            "uevent" => return announce(bytes),
+            _ => {}
         }
         // These ask for the administrator of the machine, whom no program of the net is: as in a
         // user namespace of its own.
-        if matches!(
-            name,
-            "gro_flush_timeout" | "napi_defer_hard_irqs" | "tx_queue_len"
-        ) {
+        if matches!(name, "gro_flush_timeout" | "napi_defer_hard_irqs") {
             return Err(Errno(libc::EPERM));
         }
         let value = number(bytes)?;
         let interface = || self.interface(&seen.name).ok_or(NONE);
         match name {
+            "tx_queue_len" => {
+                let packets = u32::try_from(value).map_err(|_| Errno(libc::ERANGE))?;
+                if seen.driver.is_none() {
+                    return Ok(Written::Ask(done));
+                }
+                self.net
+                    .set_txqueuelen(&interface()?, packets, self.local)?;
+                Ok(Written::Changed(done))
+            }
+            "mtu" | "flags" if seen.driver.is_none() => Ok(Written::Ask(done)),
             "mtu" => {
                 let interface = interface()?;
                 interface.set_mtu(value as i32 as i64)?;
@@ -120,6 +143,47 @@ impl Tree<'_> {
             "netdev_group" => Ok(Written::Ask(done)),
             _ => Err(Errno(libc::EOPNOTSUPP)),
         }
+    }
+}
+
+/// What writing the description of a link does.
+fn describe(bytes: &[u8]) -> Result<Written, Errno> {
+    match trimmed(bytes).len() {
+        0..=LONGEST_ALIAS => Ok(Written::Ask(bytes.len())),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// What asking for an event of a device does: nobody is told.
+fn announce(bytes: &[u8]) -> Result<Written, Errno> {
+    const KNOWN: [&[u8]; 8] = [
+        b"add", b"remove", b"change", b"move", b"online", b"offline", b"bind", b"unbind",
+    ];
+    let action = trimmed(bytes).split(|b| *b == b' ').next();
+    match action.is_some_and(|action| KNOWN.contains(&action)) {
+        true => Ok(Written::Done(bytes.len())),
+        false => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// What writing into the directory of a link of the machine's does: the net keeps what it can, and
+/// nothing comes to the machine.
+fn write_card(file: &[u8], bytes: &[u8]) -> Result<Written, Errno> {
+    let done = bytes.len();
+    match file {
+        b"ifalias" => describe(bytes),
+        b"uevent" => announce(bytes),
+        b"mtu" | b"flags" | b"netdev_group" => number(bytes).map(|_| Written::Ask(done)),
+        b"tx_queue_len" => match u32::try_from(number(bytes)?) {
+            Ok(_) => Ok(Written::Ask(done)),
+            Err(_) => Err(Errno(libc::ERANGE)),
+        },
+        b"carrier" | b"proto_down" => Err(Errno(libc::EOPNOTSUPP)),
+        b"power/control" => match trimmed(bytes) {
+            b"auto" | b"on" => Ok(Written::Done(done)),
+            _ => Err(Errno(libc::EINVAL)),
+        },
+        _ => Err(Errno(libc::EPERM)),
     }
 }
 

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use crate::driver::joined::Joined;
-use crate::driver::net::Net;
 use crate::{sys, Errno, Error};
 use memtun_abi::error::Result;
 use memtun_stack::ask::{self, option, Question, What};
@@ -38,7 +37,7 @@ impl<'n> Ask<'n> {
             Some((0, _)) => Ok(()),
             Some((errno, sentence)) => {
                 let errno = Errno(-errno);
-                let why = sentence.unwrap_or_else(|| errno.to_string());
+                let why = sentence.unwrap_or_else(|| described(errno));
                 Err(Error::new(errno.0, format!("{what}: {why}")))
             }
             None => Err(failure(what, Errno(libc::EPROTO))),
@@ -97,6 +96,17 @@ fn sentence(error: &Message<'_>) -> Option<String> {
     Some(String::from_utf8_lossy(text).into_owned())
 }
 
+/// Says what a refusal means for which the kernel has no sentence.
+fn described(errno: Errno) -> String {
+    let meaning = match errno.0 {
+        libc::EPERM => ": the net denies net_admin; memtun reset takes that back",
+        libc::EEXIST => ": there is one already; memtun ip shows the machine's as well",
+        libc::ESRCH | libc::ENOENT => ": there is none",
+        _ => "",
+    };
+    format!("{errno}{meaning}")
+}
+
 fn failure(what: &str, errno: Errno) -> Error {
     let remedy = match errno.0 {
         libc::ENOSYS | libc::ENOENT => {
@@ -130,24 +140,4 @@ pub(super) fn state(net: &Joined) -> Result<State> {
     loaded
         .map(Option::unwrap_or_default)
         .map_err(|e| Error::new(e.0, format!("net {path}: the state of its host: {e}")))
-}
-
-/// The names of interfaces by their index.
-pub(super) struct Names(Vec<(u32, String)>);
-
-impl Names {
-    /// Looks up the names of the net's interfaces, and of the links that its host knows besides.
-    pub(super) fn of(net: &Net, state: &State) -> Result<Names> {
-        let links = state.links.iter();
-        let known = links.map(|link| (link.index, link.name.to_string()));
-        let ours = net.interfaces()?;
-        let ours = ours.iter().map(|i| (i.index, i.name.to_string()));
-        Ok(Names(ours.chain(known).collect()))
-    }
-
-    /// Returns the name of an index.
-    pub(super) fn name(&self, index: u32) -> Option<String> {
-        let found = self.0.iter().find(|(known, _)| *known == index);
-        found.map(|(_, name)| name.clone())
-    }
 }

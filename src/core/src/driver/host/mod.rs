@@ -5,6 +5,8 @@
 mod address;
 mod change;
 mod neighbour;
+mod of_interface;
+mod of_net;
 mod route;
 mod words;
 

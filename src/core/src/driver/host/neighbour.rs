@@ -1,9 +1,7 @@
 //! A neighbour of a net.
 #![forbid(unsafe_code)]
 
-use super::change::{self, Ask};
 use super::words::Words;
-use crate::driver::net::Net;
 use memtun_abi::error::Result;
 use memtun_abi::Error;
 use memtun_stack::wire::{family_of, Writer};
@@ -30,7 +28,7 @@ pub struct Neighbour {
 }
 
 /// The words for NUD_*, the lowest bit first.
-const STATES: [&str; 8] = [
+pub(super) const STATES: [&str; 8] = [
     "incomplete",
     "reachable",
     "stale",
@@ -58,7 +56,7 @@ impl Neighbour {
         }
     }
 
-    fn message(&self, kind: u16, flags: u16, index: u32) -> Vec<u8> {
+    pub(super) fn message(&self, kind: u16, flags: u16, index: u32) -> Vec<u8> {
         let at = STATES.iter().position(|state| *state == self.state);
         let state = if self.proxy {
             0
@@ -151,55 +149,5 @@ impl fmt::Display for Neighbour {
             write!(f, " lladdr {}", lladdr_text(lladdr))?;
         }
         write!(f, " nud {}", self.state)
-    }
-}
-
-impl Net {
-    /// The neighbours of the net's interfaces. The machine's own are not among them.
-    ///
-    /// # Errors
-    /// EUCLEAN when the net is damaged, and what reading it fails with otherwise.
-    pub fn neighbours(&self) -> Result<Vec<Neighbour>> {
-        let state = change::state(self.joined())?;
-        let names = change::Names::of(self, &state)?;
-        let found = state.neighbours.iter().filter_map(|n| {
-            let bit = n.state.trailing_zeros() as usize;
-            Some(Neighbour {
-                address: n.address,
-                dev: names.name(n.index)?,
-                lladdr: n.lladdr.as_slice().try_into().ok(),
-                proxy: n.flags & libc::NTF_PROXY != 0,
-                state: STATES.get(bit).copied().unwrap_or("none"),
-            })
-        });
-        Ok(found.collect())
-    }
-
-    /// Adds a neighbour, as `ip neighbour replace` does: one that is there gets the new link-layer
-    /// address.
-    ///
-    /// # Errors
-    /// - ENODEV when there is no interface of that name.
-    /// - EINVAL when the interface cannot have such a neighbour.
-    /// - ENOSYS when no host process can be started; the sentence says what is missing.
-    pub fn add_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
-        let flags = change::CREATE | libc::NLM_F_REPLACE as u16;
-        self.change_neighbour(neighbour, libc::RTM_NEWNEIGH, flags)
-    }
-
-    /// Deletes a neighbour, as `ip neighbour del` does.
-    ///
-    /// # Errors
-    /// ENOENT when there is no such neighbour; the others are those of [`Net::add_neighbour`].
-    pub fn remove_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
-        self.change_neighbour(neighbour, libc::RTM_DELNEIGH, change::PLAIN)
-    }
-
-    fn change_neighbour(&self, neighbour: &Neighbour, kind: u16, flags: u16) -> Result<()> {
-        let ask = Ask::of(self.joined());
-        let index = ask.index_of(&neighbour.dev)?;
-        let message = neighbour.message(kind, flags, index);
-        let path = self.path().display();
-        ask.change(&message, &format!("net {path}: neighbour {neighbour}"))
     }
 }

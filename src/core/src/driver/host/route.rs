@@ -1,9 +1,7 @@
 //! A route of a net.
 #![forbid(unsafe_code)]
 
-use super::change::{self, Ask};
 use super::words::{unspecified, Words};
-use crate::driver::net::Net;
 use memtun_abi::error::Result;
 use memtun_abi::Error;
 use memtun_stack::wire::{family_of, Writer};
@@ -87,7 +85,10 @@ impl Route {
         at.map_or(0, |at| at as u8 + 1)
     }
 
-    fn of(route: &memtun_stack::Route, name_of: impl Fn(u32) -> Option<String>) -> Route {
+    pub(super) fn of(
+        route: &memtun_stack::Route,
+        name_of: impl Fn(u32) -> Option<String>,
+    ) -> Route {
         let hop = route.hops.first();
         Route {
             kind: KINDS
@@ -104,7 +105,7 @@ impl Route {
         }
     }
 
-    fn message(&self, kind: u16, flags: u16, index: Option<u32>) -> Vec<u8> {
+    pub(super) fn message(&self, kind: u16, flags: u16, index: Option<u32>) -> Vec<u8> {
         let unicast = self.number() == libc::RTN_UNICAST;
         let new = kind == libc::RTM_NEWROUTE;
         let scope = match (new, self.to, unicast && self.via.is_none()) {
@@ -237,57 +238,5 @@ impl fmt::Display for Route {
             write!(f, " metric {}", self.metric)?;
         }
         Ok(())
-    }
-}
-
-impl Net {
-    /// The routes of the net: those that lead into its interfaces and those that its programs have
-    /// made, of all tables but `local`, which holds the host's own addresses. The machine's own
-    /// routes are not among them.
-    ///
-    /// # Errors
-    /// EUCLEAN when the net is damaged, and what reading it fails with otherwise.
-    pub fn routes(&self) -> Result<Vec<Route>> {
-        let state = change::state(self.joined())?;
-        let names = change::Names::of(self, &state)?;
-        let local = u32::from(libc::RT_TABLE_LOCAL);
-        let routes = state.routes.iter().filter(|route| route.table != local);
-        Ok(routes
-            .map(|route| Route::of(route, |index| names.name(index)))
-            .collect())
-    }
-
-    /// Adds a route, as `ip route add` does.
-    ///
-    /// # Errors
-    /// - EEXIST when there is such a route.
-    /// - ENETUNREACH when the gateway cannot be reached.
-    /// - ENETDOWN when the interface is down.
-    /// - ENODEV when there is no interface of that name.
-    /// - ENOSYS when no host process can be started; the sentence says what is missing.
-    pub fn add_route(&self, route: &Route) -> Result<()> {
-        let flags = change::CREATE | libc::NLM_F_EXCL as u16;
-        self.change_route(route, libc::RTM_NEWROUTE, flags)
-    }
-
-    /// Deletes a route, as `ip route del` does.
-    ///
-    /// # Errors
-    /// ESRCH when there is no such route; the others are those of [`Net::add_route`].
-    pub fn remove_route(&self, route: &Route) -> Result<()> {
-        self.change_route(route, libc::RTM_DELROUTE, change::PLAIN)
-    }
-
-    fn change_route(&self, route: &Route, kind: u16, flags: u16) -> Result<()> {
-        let ask = Ask::of(self.joined());
-        let index = match &route.dev {
-            Some(name) => Some(ask.index_of(name)?),
-            None => None,
-        };
-        let message = route.message(kind, flags, index);
-        ask.change(
-            &message,
-            &format!("net {}: route {route}", self.path().display()),
-        )
     }
 }

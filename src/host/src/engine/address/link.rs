@@ -3,10 +3,9 @@
 
 use super::told::{LEAST_V4, LEAST_V6};
 use super::{v4, v6};
-use crate::engine::route;
+use crate::engine::{neighbour, route};
 use crate::World;
 use memtun_stack::route::rtnh;
-use memtun_stack::Link;
 
 /// Carries out what follows from a link that has come up: the addresses that every link of its kind
 /// has, and the routes to the networks of its addresses.
@@ -23,15 +22,12 @@ pub fn inet6_is_ready(world: &mut World<'_>, index: u32) {
 /// Carries out what follows from a link that has gone down.
 pub fn link_is_down(world: &mut World<'_>, index: u32) {
     route::v4::link_is_down(world, index, route::v4::Down::Link);
+    neighbour::family_is_down(world, index, true);
     v6::link_is_down(world, index);
 }
 
-/// Carries out what follows from a link that is gone; `link` is what it was.
-pub fn link_is_gone(world: &mut World<'_>, link: &Link) {
-    let index = link.extra.index;
-    if link.is_up() {
-        link_is_down(world, index);
-    }
+/// Carries out what follows from a link that is gone, and was down before.
+pub fn link_is_gone(world: &mut World<'_>, index: u32) {
     v4::link_is_gone(world, index);
     v6::link_is_gone(world, index);
     world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);

@@ -1,5 +1,11 @@
-//! Addresses of interfaces (net/ipv4/devinet.c, net/ipv6/addrconf.c), and what follows for
-//! addresses and routes from what happens to a link.
+//! Addresses of interfaces (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`v4`], [`v6`] | adding and removing addresses, and the routes that belong to them |
+//! | `link` | what follows when a link comes up, goes down, is renamed or deleted |
+//! | `expiry` | what follows from time |
+//! | `told` | what listeners are told |
 #![forbid(unsafe_code)]
 
 mod expiry;

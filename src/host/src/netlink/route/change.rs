@@ -27,15 +27,23 @@ fn part<'b>(attribute: Attribute<'b>) -> Part<'b> {
 
 /// Refuses what encapsulates packets: no such driver is here.
 fn check_encapsulation(attributes: &Parsed<'_>) -> Result<(), Failure> {
-    if attributes.has(RTA_ENCAP_TYPE) {
-        let text = "lwt encapsulation type not supported";
-        return Err(Failure::said(libc::EOPNOTSUPP, text));
+    /// LWTUNNEL_ENCAP_MAX.
+    const LAST: u16 = 10;
+    match attributes.get(RTA_ENCAP_TYPE).and_then(|a| a.u16()) {
+        None => Ok(()),
+        Some(1..=LAST) => {
+            let text = "lwt encapsulation type not supported";
+            Err(Failure::said(libc::EOPNOTSUPP, text))
+        }
+        Some(_) => refuse("Unknown lwt encapsulation type"),
     }
-    Ok(())
 }
 
 /// Reads what an IPv4 route shall be (`rtm_to_fib_config`).
 fn config_v4<'b>(request: &Request<'b>) -> Result<(v4::Config<'b>, bool), Failure> {
+    if request.message.body.len() < HEADER {
+        return Err(Failure::new(libc::EINVAL));
+    }
     let attributes = request.parse(HEADER, &V4, Mode::Liberal)?;
     let head = head(request);
     if head.tos & 3 != 0 {
@@ -63,6 +71,7 @@ fn config_v4<'b>(request: &Request<'b>) -> Result<(v4::Config<'b>, bool), Failur
         source: v4_of(attributes.get(libc::RTA_PREFSRC)),
         metrics: attributes.get(libc::RTA_METRICS).map(part),
         multipath: attributes.get(libc::RTA_MULTIPATH).map(part),
+        realm: word(&attributes, libc::RTA_FLOW).unwrap_or(0),
         how: request.message.flags.into(),
         cause: cause(request),
     };

@@ -200,6 +200,10 @@ pub(super) fn get_v4(
         to.ip(libc::RTA_SRC, src.into());
     }
     to.u32(libc::RTA_OIF, found.index);
+    let hop = found.hit.as_ref().and_then(lookup::Hit::hop);
+    if let Some(hop) = hop.filter(|hop| hop.realm != 0 && found.kind == libc::RTN_UNICAST) {
+        to.u32(libc::RTA_FLOW, hop.realm);
+    }
     if iif.is_none() && found.source != IpAddr::V4(src) {
         to.ip(libc::RTA_PREFSRC, found.source);
     }

@@ -4,6 +4,7 @@
 use super::list::{find, is_alike, set_lifetimes, v4};
 use super::routes::{add_routes, change_priority, delete_routes};
 use crate::engine::address::told::tell;
+use crate::engine::neighbour;
 use crate::engine::place::Place;
 use crate::engine::route::v4 as routes;
 use crate::engine::route::Cause;
@@ -124,6 +125,7 @@ pub(super) fn is_gone(
     delete_routes(world, address, primary, dead);
     if world.address_places(address.index, true).is_empty() {
         routes::link_is_down(world, address.index, routes::Down::Addresses);
+        neighbour::family_is_down(world, address.index, true);
     }
 }
 

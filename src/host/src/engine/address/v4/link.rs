@@ -5,6 +5,7 @@ use super::change::{insert, is_gone, remove};
 use super::list::{find, plain};
 use super::routes::add_routes;
 use crate::engine::address::told::{is_due, lifetimes, tell, LEAST_V4};
+use crate::engine::neighbour;
 use crate::engine::route::v4 as routes;
 use crate::engine::route::Cause;
 use crate::World;
@@ -42,6 +43,7 @@ pub fn link_is_gone(world: &mut World<'_>, index: u32) {
         is_gone(world, &gone, None, true);
     }
     routes::link_is_down(world, index, routes::Down::Gone);
+    neighbour::family_is_down(world, index, true);
 }
 
 /// Renames the labels of the addresses of a link that has another name (`inetdev_changename`).

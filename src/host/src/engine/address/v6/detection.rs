@@ -27,6 +27,11 @@ fn is_usable(world: &mut World<'_>, address: &Address) {
 /// Begins the detection of a duplicate, or ends it at once where there is nobody to ask
 /// (`addrconf_dad_begin`).
 pub(super) fn begin_detection(world: &mut World<'_>, index: u32, local: Ipv6Addr) {
+    world.postpone(|world| detect(world, index, local));
+}
+
+/// `addrconf_dad_work`.
+fn detect(world: &mut World<'_>, index: u32, local: Ipv6Addr) {
     let Some(place) = find(world, index, local) else {
         return;
     };

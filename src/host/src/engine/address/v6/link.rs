@@ -9,7 +9,7 @@ use super::wanted::{find, is_disabled, is_ready, v6, NODAD, NOPREFIXROUTE, PERMA
 use crate::engine::address::told::{is_due, lifetimes, tell};
 use crate::engine::route::v6::{self as routes, has_v6};
 use crate::engine::route::Cause;
-use crate::engine::{kind, sysctl};
+use crate::engine::{kind, neighbour, sysctl};
 use crate::World;
 use memtun_stack::route::rtnh;
 use memtun_stack::Address;
@@ -86,6 +86,7 @@ pub fn is_switched(world: &mut World<'_>, index: u32) {
 /// Carries out what follows from a link that has gone down (`addrconf_ifdown`).
 pub fn link_is_down(world: &mut World<'_>, index: u32) {
     routes::link_is_down(world, index, false);
+    neighbour::family_is_down(world, index, false);
     let keeps = !is_disabled(world, index) && {
         let set = |link| world.setting(&sysctl::path("ipv6", "conf", link, "keep_addr_on_down"));
         match set(None).unwrap_or(0) {
@@ -116,6 +117,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32) {
 /// Removes all of IPv6 of a link.
 pub fn link_is_gone(world: &mut World<'_>, index: u32) {
     routes::link_is_down(world, index, true);
+    neighbour::family_is_down(world, index, false);
     while let Some(place) = world.address_places(index, false).first().copied() {
         let gone = world.take_address(place);
         is_gone(world, &gone);

@@ -144,7 +144,11 @@ fn hops_match(route: &Route, c: &Config<'_>) -> Result<bool, Failure> {
         gateway: None,
         flags: 0,
         weight: 1,
+        realm: 0,
     };
+    if c.realm != 0 && route.hops.first().unwrap_or(&none).realm != c.realm {
+        return Ok(false);
+    }
     if c.index != 0 || c.gateway.is_some() {
         let hop = route.hops.first().unwrap_or(&none);
         return Ok((c.index == 0 || c.index == hop.index)

@@ -38,6 +38,8 @@ pub struct Config<'b> {
     pub metrics: Option<Part<'b>>,
     /// RTA_MULTIPATH.
     pub multipath: Option<Part<'b>>,
+    /// RTA_FLOW, 0 for none.
+    pub realm: u32,
     /// NLM_F_* flags.
     pub how: i32,
     /// Who asks.
@@ -61,6 +63,7 @@ impl Default for Config<'_> {
             source: Ipv4Addr::UNSPECIFIED,
             metrics: None,
             multipath: None,
+            realm: 0,
             how: 0,
             cause: Cause::default(),
         }

@@ -55,6 +55,7 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
             gateway,
             flags: u32::from(hop.flags) & !rtnh::OWN,
             weight: hop.weight,
+            realm: hop.find(libc::RTA_FLOW).and_then(|a| a.u32()).unwrap_or(0),
         });
     }
     match hops.first() {
@@ -63,12 +64,16 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
             gateway: c.gateway,
             flags: c.flags & HOP_FLAGS & !rtnh::OWN,
             weight: 1,
+            realm: c.realm,
         }),
         Some(first) if c.index != 0 && first.index != c.index => {
             return refuse("Nexthop device index does not match RTA_OIF");
         }
         Some(first) if c.gateway.is_some() && first.gateway != c.gateway => {
             return refuse("Nexthop gateway does not match RTA_GATEWAY or RTA_VIA");
+        }
+        Some(first) if c.realm != 0 && first.realm != c.realm => {
+            return refuse("Nexthop class id does not match RTA_FLOW");
         }
         Some(_) => {}
     }

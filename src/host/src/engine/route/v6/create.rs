@@ -62,6 +62,7 @@ fn create_hop(world: &World<'_>, c: &Config<'_>) -> Result<Nexthop, Failure> {
         gateway: None,
         flags: 0,
         weight: 1,
+        realm: 0,
     };
     if c.onlink {
         let Some(link) = world.link(index) else {

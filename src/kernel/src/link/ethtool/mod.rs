@@ -3,6 +3,9 @@
 //! and of where it writes.
 #![forbid(unsafe_code)]
 
+pub mod names;
+
+use self::names::SETS;
 use crate::net::NetDir;
 use crate::policy::Policy;
 use crate::shm::layout::InterfaceState;
@@ -126,98 +129,6 @@ const FLAGS: &[(u32, u64)] = &[
     (1 << 28, RX_HASH),
 ];
 
-/// Sets of names (ETH_SS_*): features, functions of hashes, and what can be tuned.
-const NAMES: &[(u32, &[&str])] = &[
-    (4, FEATURES),
-    (5, &["toeplitz", "xor", "crc32"]),
-    (
-        6,
-        &[
-            "Unspec",
-            "rx-copybreak",
-            "tx-copybreak",
-            "pfc-prevention-tout",
-            "tx-copybreak-buf-size",
-        ],
-    ),
-    (
-        8,
-        &[
-            "Unspec",
-            "phy-downshift",
-            "phy-fast-link-down",
-            "phy-energy-detect-power-down",
-        ],
-    ),
-];
-
-const FEATURES: &[&str] = &[
-    "tx-scatter-gather",
-    "tx-checksum-ipv4",
-    "",
-    "tx-checksum-ip-generic",
-    "tx-checksum-ipv6",
-    "highdma",
-    "tx-scatter-gather-fraglist",
-    "tx-vlan-hw-insert",
-    "rx-vlan-hw-parse",
-    "rx-vlan-filter",
-    "vlan-challenged",
-    "tx-generic-segmentation",
-    "",
-    "",
-    "rx-gro",
-    "rx-lro",
-    "tx-tcp-segmentation",
-    "tx-gso-robust",
-    "tx-tcp-ecn-segmentation",
-    "tx-tcp-mangleid-segmentation",
-    "tx-tcp6-segmentation",
-    "tx-fcoe-segmentation",
-    "tx-gre-segmentation",
-    "tx-gre-csum-segmentation",
-    "tx-ipxip4-segmentation",
-    "tx-ipxip6-segmentation",
-    "tx-udp_tnl-segmentation",
-    "tx-udp_tnl-csum-segmentation",
-    "tx-gso-partial",
-    "tx-tunnel-remcsum-segmentation",
-    "tx-sctp-segmentation",
-    "tx-esp-segmentation",
-    "",
-    "tx-udp-segmentation",
-    "tx-gso-list",
-    "tx-tcp-accecn-segmentation",
-    "tx-checksum-fcoe-crc",
-    "tx-checksum-sctp",
-    "rx-ntuple-filter",
-    "rx-hashing",
-    "rx-checksum",
-    "tx-nocache-copy",
-    "loopback",
-    "rx-fcs",
-    "rx-all",
-    "tx-vlan-stag-hw-insert",
-    "rx-vlan-stag-hw-parse",
-    "rx-vlan-stag-filter",
-    "l2-fwd-offload",
-    "hw-tc-offload",
-    "esp-hw-offload",
-    "esp-tx-csum-hw-offload",
-    "rx-udp_tunnel-port-offload",
-    "tls-hw-tx-offload",
-    "tls-hw-rx-offload",
-    "rx-gro-hw",
-    "tls-hw-record",
-    "rx-gro-list",
-    "macsec-hw-offload",
-    "rx-udp-gro-forwarding",
-    "hsr-tag-ins-offload",
-    "hsr-tag-rm-offload",
-    "hsr-fwd-offload",
-    "hsr-dup-offload",
-];
-
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
 const INVALID: Errno = Errno(libc::EINVAL);
 
@@ -241,7 +152,7 @@ pub(crate) fn set_offload(interface: &InterfaceState, flags: u32) {
 
 /// Returns the features that are on (`netdev_fix_features` of what is wanted and what the program
 /// can take).
-fn active(interface: &InterfaceState) -> u64 {
+pub fn active(interface: &InterfaceState) -> u64 {
     let wanted = interface.features.load(Relaxed);
     let mut on = wanted & (interface.program_features.load(Relaxed) | !OF_PROGRAM);
     if on & HW_CSUM == 0 {
@@ -545,9 +456,13 @@ fn set_flags(interface: &InterfaceState, flags: u32) -> Result<(), Errno> {
 const NAME: usize = 32;
 
 fn get_strings<A: Argument>(data: &mut Data<'_, A>) -> Result<(), Errno> {
-    let set = data.word(4)?;
-    let names = NAMES.iter().find(|names| names.0 == set);
+    let (set, room) = (data.word(4)?, data.word(8)?);
+    let names = SETS.iter().find(|names| names.0 == set);
     let (_, names) = names.ok_or(UNSUPPORTED)?;
+    // Room for another number of names gets none; old programs say 0 and have enough.
+    if room != 0 && room != names.len() as u32 {
+        return data.put(8, 0);
+    }
     data.put(8, names.len() as u32)?;
     for (place, name) in names.iter().enumerate() {
         let mut text = [0; NAME];
@@ -562,7 +477,7 @@ fn get_sets<A: Argument>(data: &mut Data<'_, A>) -> Result<(), Errno> {
     if wanted == 0 {
         return Ok(());
     }
-    let known = NAMES.iter().filter(|names| wanted & 1 << names.0 != 0);
+    let known = SETS.iter().filter(|names| wanted & 1 << names.0 != 0);
     let mask = known.clone().fold(0u64, |all, names| all | 1 << names.0);
     data.put(4, 0)?;
     data.write(8, &mask.to_ne_bytes())?;
