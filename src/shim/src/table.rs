@@ -127,6 +127,26 @@ pub fn is_tunnel(fd: i32) -> bool {
     word(fd) as i32 > 0
 }
 
+/// Whose a descriptor is, by one look.
+pub enum Whose {
+    /// It is a tunnel.
+    Tunnel,
+    /// It is a netlink socket or one of the view.
+    Other,
+    /// It is the program's.
+    Program,
+}
+
+/// Says whose a descriptor is.
+#[inline(always)]
+pub fn whose(fd: i32) -> Whose {
+    match word(fd) as i32 {
+        0 => Whose::Program,
+        1.. => Whose::Tunnel,
+        _ => Whose::Other,
+    }
+}
+
 /// Is any descriptor one of the view?
 #[inline(always)]
 pub fn any_marked() -> bool {

@@ -31,7 +31,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         (name, length): (usize, usize),
         flags: i32,
     ) -> Result<Outcome, Errno> {
-        if mark::of(self.fd).is_some_and(|state| state & mark::GENERIC != 0) {
+        if self.state & mark::GENERIC != 0 {
             return match source {
                 Ok(source) if name == 0 || !self.leads_elsewhere(name, length)? => {
                     generic::send(self.fd, &source)

@@ -12,7 +12,7 @@ use crate::foreign::or_host;
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::{is_netlink, is_ours, is_tunnel};
+use crate::table::{is_netlink, is_ours, is_tunnel, whose, Whose};
 use crate::uaccess::OwnMemory;
 use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
@@ -273,14 +273,23 @@ fn whole(n: ssize_t) -> c_int {
     }
 }
 
-// This is a function apart from the hooks, which then need no stack for it in a call that is not on
-// a tunnel.
+// These are functions apart from the hooks, which then need no stack for them in a call that is not
+// on a tunnel.
 
 #[inline(never)]
-extern "C" fn own_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    if is_tunnel(fd) {
-        return or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)));
-    }
+extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
+}
+
+#[inline(never)]
+extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)))
+}
+
+/// A read from a descriptor that is known and no tunnel.
+#[cold]
+#[inline(never)]
+extern "C" fn other_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     if is_netlink(fd) {
         return match netlink::before_receive(fd) {
             true => real!(read(fd, buf, n)),
@@ -290,11 +299,10 @@ extern "C" fn own_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     view::read(fd, None).unwrap_or_else(|| real!(read(fd, buf, n)))
 }
 
+/// A write to a descriptor that is known and no tunnel.
+#[cold]
 #[inline(never)]
-extern "C" fn own_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    if is_tunnel(fd) {
-        return or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)));
-    }
+extern "C" fn other_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     if is_netlink(fd) {
         // The kernel does not call a socket for a write of no bytes.
         return match n {
@@ -342,7 +350,11 @@ fn view_write_vector(
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
-        if is_ours(fd) { own_read(fd, buf, n) } else { real!(read(fd, buf, n)) }
+        match whose(fd) {
+            Whose::Program => real!(read(fd, buf, n)),
+            Whose::Tunnel => tunnel_read(fd, buf, n),
+            Whose::Other => other_read(fd, buf, n),
+        }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // libc aborts when the caller asks for more than its buffer holds.
@@ -398,7 +410,11 @@ hooks! {
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
-        if is_ours(fd) { own_write(fd, buf, n) } else { real!(write(fd, buf, n)) }
+        match whose(fd) {
+            Whose::Program => real!(write(fd, buf, n)),
+            Whose::Tunnel => tunnel_write(fd, buf, n),
+            Whose::Other => other_write(fd, buf, n),
+        }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
         let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(pwrite(fd, buf, n, offset)));
@@ -435,10 +451,18 @@ hooks! {
         if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
-        if is_ours(fd) { own_read(fd, buf, n) } else { real!(__read(fd, buf, n)) }
+        match whose(fd) {
+            Whose::Program => real!(__read(fd, buf, n)),
+            Whose::Tunnel => tunnel_read(fd, buf, n),
+            Whose::Other => other_read(fd, buf, n),
+        }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
-        if is_ours(fd) { own_write(fd, buf, n) } else { real!(__write(fd, buf, n)) }
+        match whose(fd) {
+            Whose::Program => real!(__write(fd, buf, n)),
+            Whose::Tunnel => tunnel_write(fd, buf, n),
+            Whose::Other => other_write(fd, buf, n),
+        }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread64(fd, buf, n, offset)));

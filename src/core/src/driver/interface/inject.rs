@@ -42,6 +42,7 @@ impl Interface {
     ///
     /// # Errors
     /// The same as [`Interface::inject`].
+    #[inline(always)]
     pub fn inject_with(&self, frame: &[u8], how: Sending) -> Result<()> {
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
@@ -255,8 +256,13 @@ impl Interface {
         self.inject_captured(queue, frame, frame, ethertype, wait)
     }
 
+<<<<<<< HEAD
     /// Queues what the filters of the interface leave of a frame. Apart from `try_inject`, so that
     /// a frame that nothing filters costs no more than one look.
+=======
+    /// Queues what the filters of the interface leave of a frame. It is apart from `try_inject`, so
+    /// that a frame that nothing filters costs no more than one look.
+>>>>>>> wt-perf
     #[cold]
     #[inline(never)]
     fn inject_filtered(
@@ -274,13 +280,27 @@ impl Interface {
             return Ok(());
         };
         if !dir.is_captured() {
-            return Ok(self.push(queue, left, ethertype, wait.for_lock())?);
+            return Ok(self.push_seldom(queue, left, ethertype, wait.for_lock())?);
         }
         self.inject_captured(queue, frame, left, ethertype, wait)
     }
 
+    /// Does what [`Interface::push`] does, which is part of `try_inject` alone.
+    #[cold]
+    #[inline(never)]
+    fn push_seldom(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        patience: Patience,
+    ) -> std::result::Result<(), Errno> {
+        self.push(queue, frame, ethertype, patience)
+    }
+
     /// Queues `left`, which is what the filters have left of `frame`, and shows the capturer the
     /// whole.
+    #[inline(never)]
     fn inject_captured(
         &self,
         queue: &Queue,
@@ -296,7 +316,7 @@ impl Interface {
                 libc::EBADFD => Errno(libc::ENODEV).into(),
                 _ => refusal,
             })?;
-        let pushed = self.push(queue, left, ethertype, wait.for_lock());
+        let pushed = self.push_seldom(queue, left, ethertype, wait.for_lock());
         // The record is written after the packet is queued. The program's answer still comes behind
         // it, because nobody writes to the log while the interface's lock is held. What a filter
         // cuts was whole on the network.
@@ -308,7 +328,7 @@ impl Interface {
         Ok(pushed?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(
         &self,
         queue: &Queue,
