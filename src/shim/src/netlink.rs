@@ -325,15 +325,9 @@ pub extern "C" fn before_receive(fd: c_int) -> bool {
 fn show(fd: c_int, at: &Received) {
     if may(Extra::Host) {
         let _ = fence(|| {
-<<<<<<< HEAD
-            errno::keep(|| {
-                if mark::of(fd).is_some_and(|state| state & mark::GENERIC == 0) {
-                    call(fd, 0, &UsedMemory).received(at);
-=======
             errno::keep(|| match mark::of(fd) {
                 Some(state) if state & mark::GENERIC == 0 => {
                     call(fd, state, &UsedMemory).received(at);
->>>>>>> wt-perf
                 }
                 _ => {}
             });

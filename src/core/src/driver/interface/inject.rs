@@ -256,13 +256,8 @@ impl Interface {
         self.inject_captured(queue, frame, frame, ethertype, wait)
     }
 
-<<<<<<< HEAD
-    /// Queues what the filters of the interface leave of a frame. Apart from `try_inject`, so that
-    /// a frame that nothing filters costs no more than one look.
-=======
     /// Queues what the filters of the interface leave of a frame. It is apart from `try_inject`, so
     /// that a frame that nothing filters costs no more than one look.
->>>>>>> wt-perf
     #[cold]
     #[inline(never)]
     fn inject_filtered(
