@@ -176,6 +176,9 @@ fn what_is_refused_names_the_thing_and_the_remedy() {
         2,
         "dev and the interface",
     );
+    // What programs may not do, a driver may.
+    said(net, &["deny", "net_admin"]);
+    said(net, &["addr", "add", "10.1.0.1/24", "dev", "tun0"]);
     let e = "10.0.0.1/24 peer fd00::1".parse::<Address>().unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Invalid);
 }

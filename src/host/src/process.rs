@@ -91,7 +91,7 @@ impl Host {
             let state = match State::load(net)? {
                 Some(state) => state,
                 None => first.state(
-                    &mut NetDevices::new(net, &mut Found::default()),
+                    &mut NetDevices::new(net, &mut Found::default()).for_driver(true),
                     service::now(),
                 )?,
             };

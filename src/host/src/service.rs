@@ -10,7 +10,7 @@ use crate::world::{Event, Machine, Watched, World};
 use crate::{ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::{Answer, Question, What, LONGEST};
+use memtun_stack::ask::{option, Answer, Question, What, LONGEST};
 use memtun_stack::state::{Answered, Listener, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
 use memtun_sys as sys;
@@ -215,7 +215,7 @@ impl<'n> Service<'n> {
     /// Compares the links with what was known of them. Returns what listeners are told.
     fn look(&mut self) -> Result<Vec<Event>, Errno> {
         let mut events = self.heard();
-        let ((), told) = self.with_world(0, bring_up_to_date)?;
+        let ((), told) = self.with_world(0, false, bring_up_to_date)?;
         events.extend(told);
         Ok(events)
     }
@@ -231,13 +231,15 @@ impl<'n> Service<'n> {
             What::Netlink | What::Ioctl | What::Write | What::Links => {}
         }
         let compared = self.compared;
-        let ((packets, touches, before), events) = self.with_world(question.port, |world| {
-            bring_up_to_date(world)?;
-            let touches = world.state.touches();
-            let before = (touches != compared).then(|| world.state.body());
-            let packets = answer(world, question, payload)?;
-            Ok((packets, touches, before))
-        })?;
+        let driver = question.options & option::DRIVER != 0;
+        let ((packets, touches, before), events) =
+            self.with_world(question.port, driver, |world| {
+                bring_up_to_date(world)?;
+                let touches = world.state.touches();
+                let before = (touches != compared).then(|| world.state.body());
+                let packets = answer(world, question, payload)?;
+                Ok((packets, touches, before))
+            })?;
         if self.state.touches() != touches {
             let before = before.or_else(|| self.pending.clone());
             self.compare();
@@ -302,13 +304,14 @@ impl<'n> Service<'n> {
     fn with_world<T>(
         &mut self,
         port: u32,
+        driver: bool,
         run: impl FnOnce(&mut World<'_>) -> Result<T, Errno>,
     ) -> Result<(T, Vec<Event>), Errno> {
         let machine = match &mut self.machine {
             Some(reader) => reader.take(&self.state.hidden)?,
             None => Machine::default(),
         };
-        let mut devices = NetDevices::new(self.net, &mut self.found);
+        let mut devices = NetDevices::new(self.net, &mut self.found).for_driver(driver);
         let mut world = World {
             state: &mut self.state,
             links: Vec::new(),

@@ -103,11 +103,13 @@ fn what_is_changed_on_a_link_of_the_machines_stays_in_the_net() {
     let mut net = Net::new();
     let mut link = fake::interface(9, "eth0", memtun_abi::uapi::IFF_TAP);
     link.driver = None;
+    link.extra.flags = 0x1043;
     let mut to = Writer::default();
     to.message(libc::RTM_NEWLINK, 0, 0, 0)
         .raw(&ifinfo(0, 9, 0x11043, 0))
         .string(libc::IFLA_IFNAME, b"eth0")
         .u32(libc::IFLA_MTU, 1500)
+        .u8(libc::IFLA_OPERSTATE, 6)
         .u8(33, 1);
     net.machine.links.push(Own::<Link> {
         item: link,
@@ -125,6 +127,7 @@ fn what_is_changed_on_a_link_of_the_machines_stays_in_the_net() {
     let all = Attributes::between(&answers[0], 32, answers[0].len());
     assert_eq!(all.get(libc::IFLA_MTU).unwrap().u32(), Some(1300));
     assert_eq!(all.get(libc::IFLA_IFNAME).unwrap().string(), b"wan");
+    assert_eq!(all.get(libc::IFLA_OPERSTATE).unwrap().u8(), Some(6));
     assert_eq!(all.get(33).unwrap().u8(), Some(1));
     let named = net.with(|world| {
         memtun_host::engine::link::look(world).unwrap();

@@ -147,7 +147,10 @@ fn overlaid(message: &[u8], link: &Link) -> Option<Vec<u8>> {
             libc::IFLA_LINKMODE => to.u8(kind, extra.link_mode),
             libc::IFLA_ADDRESS => to.attribute(kind, &extra.address),
             libc::IFLA_BROADCAST => to.attribute(kind, &extra.broadcast),
-            libc::IFLA_OPERSTATE => to.u8(kind, message::operstate(link)),
+            // What the machine's driver said holds as long as nobody has set the link up or down.
+            libc::IFLA_OPERSTATE if (kept ^ shown) & libc::IFF_UP as u32 != 0 => {
+                to.u8(kind, message::operstate(link))
+            }
             libc::IFLA_CARRIER => {
                 to.attribute(kind, a.value);
                 if !extra.alias.is_empty() {

@@ -55,7 +55,7 @@ impl What {
     }
 }
 
-/// Bits of [`Question::options`]: options of the program's netlink socket.
+/// Bits of [`Question::options`]: options of the program's netlink socket, and who asks.
 pub mod option {
     /// NETLINK_EXT_ACK is set.
     pub const EXT_ACK: u16 = 1;
@@ -63,6 +63,8 @@ pub mod option {
     pub const CAP_ACK: u16 = 2;
     /// NETLINK_GET_STRICT_CHK is set.
     pub const STRICT: u16 = 4;
+    /// No program asks but a driver, whom the net's permissions do not concern.
+    pub const DRIVER: u16 = 8;
 }
 
 /// The head of a question; the payload follows.

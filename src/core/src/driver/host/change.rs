@@ -73,7 +73,7 @@ impl<'n> Ask<'n> {
     ) -> std::result::Result<(), Errno> {
         let question = Question {
             what,
-            options: option::EXT_ACK,
+            options: option::EXT_ACK | option::DRIVER,
             id: sys::random(),
             port: 0,
             family: libc::AF_NETLINK as u32,
@@ -99,7 +99,6 @@ fn sentence(error: &Message<'_>) -> Option<String> {
 /// Says what a refusal means for which the kernel has no sentence.
 fn described(errno: Errno) -> String {
     let meaning = match errno.0 {
-        libc::EPERM => ": the net denies net_admin; memtun reset takes that back",
         libc::EEXIST => ": there is one already; memtun ip shows the machine's as well",
         libc::ESRCH | libc::ENOENT => ": there is none",
         _ => "",
