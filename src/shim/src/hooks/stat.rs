@@ -58,7 +58,7 @@ fn look(
         return answer;
     }
     let route = match route::afterwards(dir, path) {
-        Route::View => match in_view(before, dir, path, viewed) {
+        Route::View => match in_view(before, dir, path, &viewed) {
             Ok(answer) => return answer,
             Err(route) => route,
         },
