@@ -194,7 +194,9 @@ fn who_listens_hears_of_changes_that_nobody_tells_the_host_of() {
     sys::bind_netlink(socket.as_fd(), 0).expect("bound");
     let port = sys::netlink_name(socket.raw()).expect("name").port;
     let inode = sys::fstat(socket.raw()).expect("inode").st_ino;
-    let payload = [inode.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
+    // Inode, groups, and a seal, by which a program's socket would know the host's datagrams.
+    let mut payload = [inode.to_ne_bytes(), 1u64.to_ne_bytes()].concat();
+    payload.extend([7; memtun_stack::state::SEAL]);
     let listen = Question {
         port,
         ..question(What::Listen)
