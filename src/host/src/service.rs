@@ -307,11 +307,13 @@ impl<'n> Service<'n> {
         driver: bool,
         run: impl FnOnce(&mut World<'_>) -> Result<T, Errno>,
     ) -> Result<(T, Vec<Event>), Errno> {
-        let machine = match &mut self.machine {
+        let mut machine = match &mut self.machine {
             Some(reader) => reader.take(&self.state.hidden)?,
             None => Machine::default(),
         };
-        let mut devices = NetDevices::new(self.net, &mut self.found).for_driver(driver);
+        let net = self.net;
+        machine.leave_out(|name| net.knows(name));
+        let mut devices = NetDevices::new(net, &mut self.found).for_driver(driver);
         let mut world = World {
             state: &mut self.state,
             links: Vec::new(),

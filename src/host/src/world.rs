@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::devices::Devices;
+use memtun_abi::Name;
 use memtun_stack::address::Head;
 use memtun_stack::{Address, Link, Neighbour, Route, Rule, State};
 use std::ops::{Deref, DerefMut};
@@ -31,6 +32,29 @@ pub struct Machine {
     pub rules: Vec<Own<Rule>>,
     /// Its neighbours.
     pub neighbours: Vec<Own<Neighbour>>,
+}
+
+impl Machine {
+    /// Leaves out the links whose names `is_known`, with all that belongs to them: a name that the
+    /// net knows is never the machine's.
+    pub fn leave_out(&mut self, is_known: impl Fn(&Name) -> bool) {
+        let links = self.links.iter().map(|own| &own.item.extra);
+        let known = links.filter(|extra| is_known(&extra.name));
+        let known: Vec<u32> = known.map(|extra| extra.index).collect();
+        if known.is_empty() {
+            return;
+        }
+        self.links
+            .retain(|own| !known.contains(&own.item.extra.index));
+        self.addresses
+            .retain(|own| !known.contains(&own.item.index));
+        self.routes.retain(|own| {
+            let mut hops = own.item.hops.iter();
+            !hops.any(|hop| known.contains(&hop.index))
+        });
+        self.neighbours
+            .retain(|own| !known.contains(&own.item.index));
+    }
 }
 
 /// Something that listeners are told.

@@ -61,8 +61,7 @@ fn is_left_to_machine(tree: &Tree<'_>, file: &view::File, flags: c_int) -> bool 
 }
 
 /// May this be a file or a directory of the view that was reached by a way which its path did not
-/// show? In a process that is in no net with interfaces only what may be written is looked at. This
-/// makes no system call.
+/// show? In a process that is in no net with interfaces only what may be written is looked at.
 #[inline]
 pub fn may_be_reached(st: &libc::stat, flags: c_int) -> bool {
     /// Bytes that are best read at once from a file of /proc, and the length of one of /sys.

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use crate::asking::{self, OwnHost};
-use crate::net;
 use crate::table::OwnTunnels;
+use crate::{config, net};
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_kernel::net::NetDir;
@@ -11,6 +11,7 @@ use memtun_stack::ask::{self, Question, What};
 use memtun_stack::state;
 use memtun_stack::view::Tree;
 use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 
 /// The files of this process's net; `None` where everything is the machine's.
 pub fn tree() -> Option<Tree<'static>> {
@@ -31,9 +32,19 @@ pub fn tree() -> Option<Tree<'static>> {
     Tree::new(net, &OwnTunnels)
 }
 
-/// Is this process in a net that has had interfaces, as far as is known without a system call?
+/// Is this process in a net that has had interfaces? A net that others may have made is joined for
+/// that if it is there.
+#[cold]
 pub fn is_filled() -> bool {
-    asking::is_there() && net::current().is_some_and(NetDir::had_interfaces)
+    if !asking::is_there() {
+        return false;
+    }
+    let is_own = config::get().is_none_or(|config| config.chosen);
+    let net = match is_own || !may(Extra::Files) {
+        true => net::current(),
+        false => net::existing(),
+    };
+    net.is_some_and(NetDir::had_interfaces)
 }
 
 /// Puts a question to the host process of the net, which is started where there is none.
