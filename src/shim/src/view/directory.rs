@@ -35,10 +35,13 @@ pub fn works_there() -> bool {
 /// Looks where the working directory is.
 #[cold]
 fn working_directory() -> bool {
+    // Before the library has read its settings nothing is kept of what is seen.
+    if !asking::is_there() {
+        return false;
+    }
     let mut room = [0; 1024];
-    let there = asking::is_there()
-        && sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
-            .is_ok_and(|path| is_there(path) || is_stand_in(path));
+    let there = sys::readlinkat(libc::AT_FDCWD, c"/proc/self/cwd", &mut room)
+        .is_ok_and(|path| is_there(path) || is_stand_in(path));
     let known = if there { THERE } else { ELSEWHERE };
     // A child that shares its parent's memory may be in another directory, but not in the first.
     let first = WORKS_THERE.compare_exchange(FIRST, known, Relaxed, Relaxed);

@@ -86,7 +86,12 @@ pub fn indexed(path: &[u8]) -> Option<(u32, &[u8])> {
 
 /// The path that a directory in the net stands for; `None` for any other path.
 pub fn stands_for(path: &[u8]) -> Option<&[u8]> {
-    let root = net::current()?.view_path().ok()?;
+    // A program that was started in such a directory has not joined the net yet.
+    const VIEW: &[u8] = b"/.memtun-view";
+    if !path.windows(VIEW.len()).any(|part| part == VIEW) {
+        return None;
+    }
+    let root = net::existing()?.view_path().ok()?;
     let rest = path.strip_prefix(root.bytes())?;
     match rest.first() {
         None => Some(b"/"),
