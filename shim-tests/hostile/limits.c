@@ -104,9 +104,11 @@ int main(int argc, char **argv)
         limit(RLIMIT_NOFILE, 0);
     else if (!strcmp(what, "nproc"))
         limit(RLIMIT_NPROC, 0);
-    else if (!strcmp(what, "fsize"))
+    else if (!strcmp(what, "fsize")) {
+        /* What this program prints may go to a file. */
+        signal(SIGXFSZ, SIG_IGN);
         limit(RLIMIT_FSIZE, 0);
-    else if (!strcmp(what, "as"))
+    } else if (!strcmp(what, "as"))
         limit(RLIMIT_AS, 1);
     else if (!strcmp(what, "stack"))
         limit(RLIMIT_STACK, 65536);
