@@ -47,7 +47,6 @@ impl Teller {
             events
                 .iter()
                 .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
-                .filter(|event| event.except == 0 || event.except != listener.port)
                 .all(|event| {
                     // Without the seal the kernel throws the event away.
                     let parts: [&[u8]; 2] = [&event.message, &listener.seal];
