@@ -28,6 +28,7 @@ pub mod configured;
 pub mod conformance;
 pub mod fidelity;
 pub mod hostile;
+pub mod hosts;
 pub mod not_run;
 pub mod real_programs;
 pub mod requests;

@@ -7,8 +7,8 @@
 
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
+use shim_tests::hosts::hosts;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,21 +25,6 @@ fn interface(net: &Net, name: &str) -> u32 {
     stays.expect("stays");
     system.close(fd).expect("closed");
     net.wait_interface(name).expect("there").index()
-}
-
-/// Returns the ids of the net's own host processes, which have no program.
-fn hosts(net: &Path) -> Vec<i32> {
-    let net = net.as_os_str().as_encoded_bytes();
-    let all = std::fs::read_dir("/proc").expect("/proc");
-    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|b| *b == 0);
-        words.next() == Some(b"memtun")
-            && words.next() == Some(b"host")
-            && words.any(|word| word == net)
-    })
-    .collect()
 }
 
 fn signal(pid: i32, signal: i32) {

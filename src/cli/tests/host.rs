@@ -1,6 +1,10 @@
 //! `memtun host`: it answers, is started by those who need it, and is replaced when it dies or
 //! stops.
 
+#[path = "../../../shim-tests/src/hosts.rs"]
+mod hosts;
+
+use hosts::hosts;
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -98,21 +102,6 @@ fn get(net: &NetDir, key: &str) -> Option<String> {
     let path = format!("ipv4/conf/{key}/tag").into_bytes();
     let found = state.sysctls.iter().find(|s| s.path == path)?;
     Some(String::from_utf8_lossy(&found.value).into_owned())
-}
-
-/// Returns the host processes of a net.
-fn hosts(net: &Path) -> Vec<i32> {
-    let net = net.as_os_str().as_encoded_bytes();
-    let all = std::fs::read_dir("/proc").expect("/proc");
-    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|b| *b == 0);
-        words.next() == Some(b"memtun")
-            && words.next() == Some(b"host")
-            && words.any(|word| word == net)
-    })
-    .collect()
 }
 
 fn kill(pid: i32, signal: i32) {
