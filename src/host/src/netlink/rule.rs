@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::policy::{Check, Kind, Mode, Parsed, Policy, Table, U16, U32, U64, U8};
-use super::request::Request;
+use super::request::{invalid, Request};
 use super::row::{row, Row};
 use crate::engine::rule::{self as engine, action, fra, Fields};
 use crate::{Failure, World};
@@ -66,10 +66,6 @@ static POLICY: Table = Table {
         ),
     ],
 };
-
-fn invalid<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
 
 /// Reads the message of a change (the beginning of `fib_newrule` and `fib_delrule`).
 fn read<'b>(request: &Request<'b>) -> Result<(&'b [u8], Parsed<'b>), Failure> {
