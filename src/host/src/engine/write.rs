@@ -103,6 +103,9 @@ fn set(
     if is(b"default") {
         keep_for_links(world, settings, entry);
     }
+    if entry.kind == Kind::Secret && is(b"all") {
+        return Err(Failure::new(libc::EIO));
+    }
     let before = world.setting(&path(settings, of, entry.name));
     let indices = world.links.iter().map(|link| link.extra.index);
     let were_off: Vec<(u32, bool)> = indices
@@ -124,9 +127,17 @@ fn set(
             put(world, settings, of, "accept_redirects", redirects);
             for_all(world, settings, entry.name, &value);
         }
-        (Settings::Conf6, "forwarding") if is(b"all") => {
+        (Settings::Conf6, "forwarding" | "ignore_routes_with_linkdown") if is(b"all") => {
             for_all(world, settings, entry.name, &value);
         }
+        (Settings::Conf6, "force_forwarding") if is(b"all") => {
+            for_links(world, settings, entry.name, &value);
+        }
+        // Who has a secret makes its addresses of it (`addrconf_sysctl_stable_secret`).
+        (Settings::Conf6, "stable_secret") if is(b"default") => {
+            for_links(world, settings, "addr_gen_mode", b"2");
+        }
+        (Settings::Conf6, "stable_secret") => put(world, settings, of, "addr_gen_mode", b"2"),
         (Settings::Conf6, "disable_ipv6") => {
             if is(b"all") {
                 for_all(world, settings, entry.name, &value);
@@ -140,7 +151,11 @@ fn set(
         // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
         // once, also while the link is down.
         (Settings::Conf6, "addr_gen_mode") if !same => match of {
-            Of::Link(index) => make_addresses(world, index),
+            Of::Link(index) => {
+                make_addresses(world, index);
+                // What is shown then is what was written, whatever was made of it.
+                put(world, settings, of, entry.name, &value);
+            }
             Of::Named(_) if is(b"all") => {
                 for_all(world, settings, entry.name, &value);
                 let indices: Vec<u32> = world.links.iter().map(|l| l.extra.index).collect();
@@ -226,6 +241,11 @@ fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) 
     if let Some(default) = Name::new(b"default") {
         put(world, settings, Of::Named(default), name, value);
     }
+    for_links(world, settings, name, value);
+}
+
+/// Sets the same for every link.
+fn for_links(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) {
     let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
     for index in indices {
         put(world, settings, Of::Link(index), name, value);
@@ -240,11 +260,26 @@ fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Ent
     let common = path(settings, default, entry.name);
     let set = world.state.sysctls.iter().find(|set| set.path == common);
     let now = set.map_or(entry.fresh.as_bytes().to_vec(), |set| set.value.clone());
-    // Where a link does not begin with what new ones have, it has its own value already.
-    if now.is_empty() || matches!(entry.name, "mtu" | "accept_dad" | "use_tempaddr") {
+    if now.is_empty() || entry.name == "mtu" {
         return;
     }
-    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
+    // A link without IPv4 addresses goes on with what new links have (`devinet_copy_dflt_conf`).
+    let follows = settings == Settings::Conf4 && !sysctl::STAY.contains(&entry.name);
+    let is_kept = |link: &&memtun_stack::Link| {
+        let index = link.extra.index;
+        // Where a link does not begin with what new ones have, it has its own value already.
+        let begins_so = match entry.name {
+            "accept_dad" | "use_tempaddr" => {
+                !link.is_loopback() && link.extra.link_type != memtun_abi::uapi::ARPHRD_NONE
+            }
+            "disable_policy" | "disable_xfrm" if settings == Settings::Conf4 => !link.is_loopback(),
+            _ => true,
+        };
+        let mut addresses = world.state.addresses.iter();
+        begins_so && (!follows || addresses.any(|a| a.index == index && a.local.is_ipv4()))
+    };
+    let kept = world.links.iter().filter(is_kept);
+    let indices: Vec<u32> = kept.map(|link| link.extra.index).collect();
     for index in indices {
         let own = path(settings, Of::Link(index), entry.name);
         if !world.state.sysctls.iter().any(|set| set.path == own) {

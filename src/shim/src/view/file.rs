@@ -426,11 +426,15 @@ pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> 
             }
             Ok(taken)
         }
-        Written::Ask(taken) => {
-            let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
-            question(What::Write, &[below, b"\0", bytes]).map(|()| taken)
-        }
+        Written::Ask(taken) => asked(path, bytes).map(|()| taken),
+        Written::AskWith(value, taken) => asked(path, value.bytes()).map(|()| taken),
     }
+}
+
+/// Asks the host process to carry out a write.
+fn asked(path: &PathBuf, bytes: &[u8]) -> Result<(), Errno> {
+    let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
+    question(What::Write, &[below, b"\0", bytes])
 }
 
 /// Called after `new` was made another descriptor of `old`.

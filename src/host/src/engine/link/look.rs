@@ -69,6 +69,7 @@ fn is_new(world: &mut World<'_>, index: u32) {
     let up = link.is_up();
     link.extra.flags &= !(UP | RUNNING);
     note(world, link.extra.clone());
+    world.begin_settings(index);
     tell_conf(world, &link, &[conf::NEWNETCONF]);
     tell_of(world, &link, libc::RTM_NEWLINK, u32::MAX);
     if up {
