@@ -1,5 +1,5 @@
-/* The settings of links: every file of all, default and a link, its permissions, what may be written
-   into it, and what that does to the others. */
+/* The settings of links: every file of all, default and a link, its permissions, what may be
+   written into it, and what that does to the others. */
 #include "host.h"
 
 #define TUN (IFF_TUN | IFF_NO_PI)

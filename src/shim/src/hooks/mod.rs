@@ -10,6 +10,7 @@ pub mod dup;
 pub mod exec;
 pub mod ioctl;
 pub mod jump;
+pub mod map;
 pub mod names;
 pub mod naming;
 pub mod open;
@@ -38,6 +39,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     open::HOOKS,
     rw::HOOKS,
     ioctl::HOOKS,
+    map::HOOKS,
     close::HOOKS,
     dup::HOOKS,
     stat::HOOKS,

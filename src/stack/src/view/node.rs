@@ -462,8 +462,8 @@ impl Tree<'_> {
         text.end()
     }
 
-    /// May IPv6 addresses be made of a secret? One of the link's own or of new links must be set, which
-    /// nobody looks at where no link is meant.
+    /// May IPv6 addresses be made of a secret? One of the link's own or of new links must be set,
+    /// which nobody looks at where no link is meant.
     pub(super) fn may_use_secret(&self, settings: Settings, of: &Of) -> bool {
         let none = |name: &Name| matches!(name.as_bytes(), b"all" | b"default");
         if matches!(of, Of::Name(name) if none(name)) {

@@ -248,8 +248,8 @@ fn number(text: &[u8]) -> Result<(bool, u64, usize), Errno> {
     ))
 }
 
-/// Reads a number as `strtoul_lenient` with base 0 does, None where it has more than 64 bits, and its
-/// length; None when there is none.
+/// Reads a number as `strtoul_lenient` with base 0 does, None where it has more than 64 bits, and
+/// its length; None when there is none.
 pub fn unsigned(text: &[u8]) -> Option<(Option<u64>, usize)> {
     let hexadecimal =
         text.len() > 2 && text[0] == b'0' && text[1] | 0x20 == b'x' && text[2].is_ascii_hexdigit();
