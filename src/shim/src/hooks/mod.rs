@@ -8,6 +8,7 @@ pub mod directory;
 pub mod disk;
 pub mod dup;
 pub mod exec;
+pub mod fts;
 pub mod ioctl;
 pub mod jump;
 pub mod map;
@@ -40,6 +41,7 @@ pub const FAMILIES: &[&[Hook]] = &[
     rw::HOOKS,
     ioctl::HOOKS,
     map::HOOKS,
+    fts::HOOKS,
     close::HOOKS,
     dup::HOOKS,
     stat::HOOKS,

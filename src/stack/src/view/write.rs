@@ -98,10 +98,13 @@ impl Tree<'_> {
                 }
                 let accepted = sysctl::parse(self.kind_of(rest.bytes()), bytes)?;
                 Ok(match accepted.value {
-                    Some(value) => {
-                        let whole = self.whole(rest.bytes(), &value)?;
-                        Written::AskWith(whole, accepted.taken)
-                    }
+                    Some(value) => match self.kind_of(rest.bytes()) {
+                        Kind::Numbers(count, ..) => {
+                            let whole = self.whole(rest.bytes(), count, &value)?;
+                            Written::AskWith(whole, accepted.taken)
+                        }
+                        _ => Written::Ask(accepted.taken),
+                    },
                     None => Written::Done(accepted.taken),
                 })
             }
@@ -109,11 +112,13 @@ impl Tree<'_> {
     }
 
     /// Completes the numbers that were written with those that stay.
-    fn whole(&self, path: &[u8], written: &sysctl::Value) -> Result<sysctl::Value, Errno> {
+    fn whole(
+        &self,
+        path: &[u8],
+        count: u8,
+        written: &sysctl::Value,
+    ) -> Result<sysctl::Value, Errno> {
         const INVALID: Errno = Errno(libc::EINVAL);
-        let Kind::Numbers(count, ..) = self.kind_of(path) else {
-            return Ok(*written);
-        };
         let mut room = [0; 128];
         let mut filled = 0;
         let mut sink = |part: &[u8]| {
