@@ -41,6 +41,12 @@ fn wireguard() {
 }
 
 #[test]
+fn wg_quick() {
+    let boringtun = installed::of_crate("boringtun-cli", "0.7.1");
+    with_program("wg_quick", "BORINGTUN", &boringtun);
+}
+
+#[test]
 fn vpncloud() {
     let vpncloud = installed::of_crate("vpncloud", "2.3.0");
     with_program("vpncloud", "VPNCLOUD", &vpncloud);
