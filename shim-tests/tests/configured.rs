@@ -16,6 +16,7 @@ scripts! {
     fastd
     gnunet
     iodine
+    iodine_client
     n2n
     ocserv
     openvpn
