@@ -79,3 +79,8 @@ fn python_tunnels() {
 fn pyroute2() {
     with_program("pyroute2", "PYTHON", &installed::python("configured"));
 }
+
+#[test]
+fn pyroute2_ways() {
+    with_program("pyroute2_ways", "PYTHON", &installed::python("configured"));
+}
