@@ -1,8 +1,8 @@
 # wg-quick with an implementation of WireGuard in user space
 # needs: wg-quick wg ip unshare mount
-# It insists on user 0 and talks to the implementation over /run/wireguard. An ordinary user gets both
-# in a user and a mount namespace; the network stays the one that it was. A kernel with WireGuard would
-# make an interface of its own, and the transcripts would differ.
+# It insists on user 0 and talks to the implementation over /run/wireguard. An ordinary user gets
+# both in a user and a mount namespace; the network stays the one that it was. A kernel with
+# WireGuard would make an interface of its own, and the transcripts would differ.
 [ "$SIDE" = kernel ] || alone=-Ur
 [ -n "$INSIDE" ] || INSIDE=1 exec unshare $alone -m bash "$0"
 . ./lib.sh
