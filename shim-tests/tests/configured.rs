@@ -51,6 +51,18 @@ fn tun_crates() {
     with_program("tun_crates", "TUN_CRATES", &installed::built("tun-crates"));
 }
 
+/// The crates' own tests and examples, of which most are for root.
+#[test]
+fn tests_of_crates() {
+    let tests = installed::tests_of_crates(&[
+        ("tokio-tun", &["read"]),
+        ("tun-rs", &["named_tun"]),
+        ("tappers", &[]),
+        ("tun", &["dev-config"]),
+    ]);
+    with_program("tests_of_crates", "TESTS", &tests);
+}
+
 #[test]
 fn python_tunnels() {
     with_program("python_tunnels", "PYTHON", &installed::python("configured"));
