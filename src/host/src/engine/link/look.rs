@@ -69,6 +69,7 @@ fn is_new(world: &mut World<'_>, index: u32) {
     let up = link.is_up();
     link.extra.flags &= !(UP | RUNNING);
     note(world, link.extra.clone());
+    copy_defaults(world, index);
     tell_conf(world, &link, &[conf::NEWNETCONF]);
     tell_of(world, &link, libc::RTM_NEWLINK, u32::MAX);
     if up {
@@ -214,7 +215,7 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
             start_inet6(world, index, false);
         } else {
             let _ = change(world, index, |extra| {
-                extra.ready = false;
+                (extra.ready, extra.asked) = (false, false);
                 extra.was_down = true;
             });
             address::link_is_down(world, index);
@@ -248,6 +249,34 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     tell_inet6(world, index);
 }
 
+/// Notes that a link has asked for routers.
+pub fn routers_are_asked(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.asked = true);
+    }
+}
+
+/// Notes that a link has got all of its settings of IPv4, because somebody gives it an address
+/// (`ipv4_devconf_setall`).
+pub fn is_settled(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.settled = true);
+    }
+}
+
+/// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own
+/// (`inetdev_init`).
+fn copy_defaults(world: &mut World<'_>, index: u32) {
+    const DEFAULT: &[u8] = b"ipv4/conf/default/";
+    let common = world.state.sysctls.iter();
+    let common = common.filter_map(|set| Some((set.path.strip_prefix(DEFAULT)?, &set.value)));
+    let own = |name: &[u8]| [format!("ipv4/conf/#{index}/").as_bytes(), name].concat();
+    let copies: Vec<_> = common.map(|(name, value)| (own(name), value.clone())).collect();
+    for (path, value) in copies {
+        world.set(path, value);
+    }
+}
+
 /// IPv6 and its settings are gone from a link whose mtu is too small.
 fn forget_inet6(world: &mut World<'_>, index: u32) {
     for family in ["ipv6/conf", "ipv6/neigh"] {
@@ -256,7 +285,7 @@ fn forget_inet6(world: &mut World<'_>, index: u32) {
         sysctls.retain(|sysctl| !sysctl.path.starts_with(&prefix));
     }
     let _ = change(world, index, |extra| {
-        extra.ready = false;
+        (extra.ready, extra.asked) = (false, false);
         extra.token = [0; 16];
     });
     if let Some(link) = world.link(index).cloned() {

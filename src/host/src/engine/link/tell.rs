@@ -89,7 +89,14 @@ fn tell_conf_of(world: &mut World<'_>, link: &Link, family: i32, group: u32, kin
         ..Head::default()
     };
     let of = conf::Of::Link(link);
-    conf::write_netconf(world.state, family as u8, of, &mut to, head);
+    conf::write_netconf(
+        world.state,
+        family as u8,
+        of,
+        &mut to,
+        head,
+        conf::EVERYTHING,
+    );
     world.tell(group, to.take());
 }
 
