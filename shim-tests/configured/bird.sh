@@ -26,7 +26,7 @@ protocol static {
 protocol static { ipv6; route fd99::/32 via fd00:40::2; }
 C
 of_ours() {
-    birdc -s "$W/ctl" "$@" | grep -v '^BIRD\|^Table\|^ *$' |
+    birdc -s "$W/ctl" "$@" | awk '/^[a-z]+ (up|down)/ { ours = /^bd/; first = 1 } !first || ours' | grep -v '^BIRD\|^Table\|^ *$' |
         sed -E 's/index=[0-9]+/index=N/; s/ [0-9:]+\.[0-9]+([] ])/ TIME\1/' | sort
 }
 bird -f -c "$W/bird.conf" -s "$W/ctl" 2>bird.log &
@@ -37,7 +37,7 @@ until_has fd99 ip -6 route show dev bdn
 show
 ip route add 10.143.0.0/16 via 10.40.0.9 proto static
 until_has 10.143 birdc -s "$W/ctl" show route
-for device in bdn bdp; do of_ours show interfaces '"'$device'"'; done
+of_ours show interfaces
 of_ours show route
 ip link set bdn down
 until_has '^0$' sh -c 'ip route | grep -c 10.140'
