@@ -13,6 +13,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    bird
     fastd
     gnunet
     iodine
