@@ -291,11 +291,11 @@ fn switch(world: &mut World<'_>, index: u32, was_off: bool, is_off: bool) {
     if was_off == is_off {
         return;
     }
-    match is_off {
-        true => address::v6::link_is_down(world, index),
-        false if world.link(index).is_some_and(|link| link.is_up()) => {
-            address::v6::link_is_up(world, index);
-        }
-        false => {}
+    if is_off {
+        address::v6::link_is_down(world, index);
+        link::inet6_is_switched(world, index, false);
+    } else if world.link(index).is_some_and(|link| link.is_up()) {
+        address::v6::link_is_up(world, index);
+        link::inet6_is_switched(world, index, true);
     }
 }

@@ -26,13 +26,6 @@ pub fn link_is_down(world: &mut World<'_>, index: u32) {
     v6::link_is_down(world, index);
 }
 
-/// Carries out what follows from a link that is gone, and was down before.
-pub fn link_is_gone(world: &mut World<'_>, index: u32) {
-    v4::link_is_gone(world, index);
-    v6::link_is_gone(world, index);
-    world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
-}
-
 /// Carries out what follows from a carrier of a link that has come or gone while it is up.
 pub fn carrier_has_changed(world: &mut World<'_>, index: u32) {
     let Some(link) = world.link(index).filter(|link| link.is_up()) else {
