@@ -116,7 +116,11 @@ fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
 /// Appends a message about an address that several hosts have.
 fn write(to: &mut Writer, head: Head, index: u32, kind: u16, address: IpAddr, now: u32) {
     // Only those of IPv6 of a site are said to have a scope.
-    let of_site = matches!(address, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] == 5);
+    let of_site = match address {
+        IpAddr::V6(v6) if v6.is_multicast() => v6.octets()[1] & 15 == 5,
+        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfec0,
+        IpAddr::V4(_) => false,
+    };
     let (family, length) = match address {
         IpAddr::V4(_) => (INET, 32),
         IpAddr::V6(_) => (INET6, 128),

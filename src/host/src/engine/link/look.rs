@@ -111,9 +111,8 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
     let index = link.extra.index;
     let up = link.is_up();
     if up {
-        let changed = UP | link.extra.flags & RUNNING;
         link.extra.flags &= !(UP | RUNNING);
-        tell_of(world, &link, libc::RTM_NEWLINK, changed);
+        tell_of(world, &link, libc::RTM_NEWLINK, UP | RUNNING);
     }
     world.state.links.retain(|extra| extra.index != index);
     if up {
