@@ -90,7 +90,7 @@ static void steered(void)
                 append(text, sizeof text, "%s ", inside->fts_name);
         }
         if (entry->fts_level > 1 && strstr(entry->fts_path, "fw0"))
-            note("%s %s %s %s", entry->fts_path, entry->fts_name, fts_name(entry->fts_info), entry->fts_parent->fts_name);
+            note("%s %s %s", entry->fts_name, fts_name(entry->fts_info), entry->fts_parent->fts_name);
     }
     say("fts at its end", "%s", errno_name(errno));
     say("fts_children of queues", "%s", text);

@@ -27,13 +27,13 @@ impl World<'_> {
         }
     }
 
-    /// Returns the larger of a setting of a link and that of all links, 0 where neither was set.
+    /// Returns the larger of a setting of a link, which is that of new ones where it has none of
+    /// its own, and that of all links, 0 where nothing was set.
     pub fn setting_of(&self, family: &str, index: u32, name: &str) -> i64 {
         let link = self.setting(&path(family, "conf", Some(index), name));
-        let default = format!("{family}/conf/default/{name}");
-        let link = link.or_else(|| self.setting(default.as_bytes()));
+        let default = || self.setting(format!("{family}/conf/default/{name}").as_bytes());
         let all = self.setting(&path(family, "conf", None, name));
-        link.unwrap_or(0).max(all.unwrap_or(0))
+        link.or_else(default).unwrap_or(0).max(all.unwrap_or(0))
     }
 
     /// Returns a setting of a link that stands for itself: that of all links and that of new ones
@@ -44,23 +44,6 @@ impl World<'_> {
         link.or_else(|| self.setting(default.as_bytes()))
             .or_else(|| self.setting(&path(family, "conf", None, name)))
             .unwrap_or(0)
-    }
-
-    /// Gives a new link what was set for new links, which then is as if it was set for this one
-    /// (`inetdev_init` copies the values with the notes which were set).
-    pub fn begin_settings(&mut self, index: u32) {
-        const NEW: &[u8] = b"ipv4/conf/default/";
-        let set = self.state.sysctls.iter();
-        let own: Vec<_> = set
-            .filter_map(|set| {
-                let name = std::str::from_utf8(set.path.strip_prefix(NEW)?).ok()?;
-                let own = path("ipv4", "conf", Some(index), name);
-                Some((own, set.value.clone()))
-            })
-            .collect();
-        for (path, value) in own {
-            self.set(path, value);
-        }
     }
 
     /// Forgets what does not outlive a change of a link's mtu: IPv6's own mtu follows it.

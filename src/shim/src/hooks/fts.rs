@@ -291,6 +291,7 @@ impl Walk {
                 let e = &mut *entry;
                 if e.level == 0 {
                     self.device = e.dev;
+                    shorten(e);
                 }
                 match e.instr {
                     SKIP if e.level > 0 => continue,
@@ -336,6 +337,18 @@ impl Walk {
             self.listed = listed.filter(|_| instruction == 0);
             first.unwrap_or(std::ptr::null_mut())
         }
+    }
+}
+
+/// Leaves the last part of a path as the name of where a walk begins (`fts_load`).
+fn shorten(root: &mut Entry) {
+    let name = &mut root.name[..usize::from(root.namelen)];
+    let slash = name.iter().rposition(|b| *b as u8 == b'/');
+    if let Some(slash) = slash.filter(|slash| *slash > 0 || name.len() > 1) {
+        let length = name.len() - slash - 1;
+        name.rotate_left(slash + 1);
+        name[length..].fill(0);
+        root.namelen = length as c_ushort;
     }
 }
 
@@ -392,12 +405,7 @@ unsafe fn begin(paths: *const *const c_char, options: c_int, compare: Compare) -
                 return fail(libc::ENOENT);
             }
             let bytes = path.to_bytes();
-            let slash = bytes.iter().rposition(|b| *b == b'/');
-            let name = match slash {
-                Some(slash) if bytes.len() > 1 => &bytes[slash + 1..],
-                _ => bytes,
-            };
-            let root = walk.entry(above, 0, path.to_owned(), name);
+            let root = walk.entry(above, 0, path.to_owned(), bytes);
             (*root).info = match walk.look(root, options & COMFOLLOW != 0) {
                 DOT => D,
                 info => info,

@@ -1,5 +1,5 @@
-//! Calls that a memory file carries out, and a file of the view refuses; and openat2(2), whose rules
-//! of resolution are the caller's.
+//! Calls that a memory file carries out, and a file of the view refuses; and openat2(2), whose
+//! rules of resolution are the caller's.
 #![forbid(unsafe_code)]
 
 use super::file::{self, path_of};

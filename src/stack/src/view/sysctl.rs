@@ -345,17 +345,6 @@ fn secret(text: &[u8]) -> Result<Accepted, Errno> {
     })
 }
 
-/// Those of /proc/sys/net/ipv4/conf that a link keeps when what new links have is changed: the
-/// others it takes over as long as it has no address and was not told otherwise.
-pub const STAY: &[&str] = &[
-    "disable_policy",
-    "disable_xfrm",
-    "drop_unicast_in_l2_multicast",
-    "forwarding",
-    "promote_secondaries",
-    "route_localnet",
-];
-
 /// The files of /proc/sys/net/ipv4/conf/NAME, in the order of their names.
 pub const IPV4_CONF: &[Entry] = &[
     entry("accept_local", "0", Number),
