@@ -269,7 +269,7 @@ static void otherwise(void)
         SHOW(label("fstatat of %s", name), fstatat(from, all[i].path, &a, 0));
         SHOW(label("faccessat of %s", name), faccessat(from, all[i].path, R_OK, 0));
         ssize_t n = readlinkat(from, all[i].path, text, sizeof text);
-        say(label("readlinkat of %s", name), "%.*s", (int)(n < 0 ? strlen(errno_name(errno)) : n), n < 0 ? errno_name(errno) : text);
+        say(label("readlinkat of %s", name), "%.*s", n < 0 ? 100 : (int)n, n < 0 ? errno_name(errno) : text);
         struct statx x;
         SHOW(label("statx of %s", name), statx(from, all[i].path, 0, STATX_ALL, &x));
     }

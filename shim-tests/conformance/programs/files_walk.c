@@ -121,6 +121,7 @@ static int each_ftw(const char *path, const struct stat *st, int type)
 
 static int chooses(const struct dirent *entry) { return !strncmp(entry->d_name, "fw", 2); }
 
+static void close_dir(void *dir) { closedir(dir); }
 static void *open_dir(const char *path)
 {
     note("opendir %s", path);
@@ -146,7 +147,7 @@ static void globbing(const char *what, const char *pattern, int flags)
 {
     char prefix[120];
     snprintf(prefix, sizeof prefix, "%s", what);
-    glob_t g = { .gl_closedir = (void (*)(void *))closedir, .gl_readdir = (struct dirent *(*)(void *))readdir,
+    glob_t g = { .gl_closedir = close_dir, .gl_readdir = (struct dirent *(*)(void *))readdir,
                  .gl_opendir = open_dir, .gl_stat = look, .gl_lstat = look_at };
     int result = glob(pattern, flags, complains, &g);
     say(label("%s, result", prefix), "%d", result);
@@ -172,7 +173,7 @@ static void words(const char *what, const char *text)
 
 static void positions(const char *what, const char *path)
 {
-    char prefix[120], names[200][64];
+    char prefix[120], names[200][256];
     long places[200];
     int n = 0, wrong = 0;
     snprintf(prefix, sizeof prefix, "%s", what);
@@ -186,7 +187,7 @@ static void positions(const char *what, const char *path)
         places[n] = telldir(dir);
         if (n >= 199 || !(entry = readdir(dir)))
             break;
-        snprintf(names[n++], 64, "%s", entry->d_name);
+        snprintf(names[n++], 256, "%s", entry->d_name);
     }
     for (int i = n - 1; i >= 0; i--) {
         seekdir(dir, places[i]);

@@ -113,6 +113,8 @@ fn resolved(dir: c_int, path: *const c_char, resolve: u64) -> Result<Option<Path
     let has_links = found.bytes() != plain.bytes();
     match node {
         _ if has_links && resolve & NO_SYMLINKS != 0 => Err(Errno(libc::ELOOP)),
+        // No link leads out of the root.
+        _ if begin.is_empty() => Ok((!matches!(node, Node::Machine)).then_some(plain)),
         _ if has_links && resolve & BENEATH != 0 => Err(Errno(libc::EXDEV)),
         // A link leads to a place below the directory, where nothing is.
         _ if has_links && resolve & IN_ROOT != 0 => Err(Errno(libc::ENOENT)),
