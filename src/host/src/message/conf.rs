@@ -157,7 +157,11 @@ fn value(state: &State, family: &str, of: Of<'_>, setting: Setting) -> i32 {
     let (name, first, scale) = setting;
     // A link that nobody has given its own has what new ones have, where it began with that.
     let common = matches!(of, Of::Link(_)) && begins_with_default(family, of, name);
-    let common = || common.then(|| set(state, family, Of::Default, name)).flatten();
+    let common = || {
+        common
+            .then(|| set(state, family, Of::Default, name))
+            .flatten()
+    };
     match set(state, family, of, name).or_else(common) {
         // Numbers without a sign, as that of ioam6_id_wide, keep their low bits.
         Some(value) => (value as i32).wrapping_mul(scale),

@@ -77,9 +77,17 @@ fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
     let index = link.extra.index;
     let group = |scope: u16, last: u16| Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, last);
     let mut groups = Vec::new();
-    let silent = (libc::IFF_LOOPBACK | libc::IFF_NOARP) as u32;
+    let mut add = |address: Ipv6Addr| {
+        let [.., a, b, c] = address.octets();
+        let last = u16::from_be_bytes([b, c]);
+        let solicited = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last);
+        if !groups.contains(&solicited) {
+            groups.push(solicited);
+        }
+    };
     let anycasts = address::v6::anycasts(world, index);
-    if link.extra.flags & silent == 0 {
+    // Who is asked for an address belongs to these, and stays when ARP is switched off.
+    if !link.is_tun() && !link.is_loopback() {
         let begun = |address: &&Address| {
             address.flags & libc::IFA_F_TENTATIVE == 0 || address.detection.is_some()
         };
@@ -88,16 +96,17 @@ fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
             IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
         });
-        for address in anycasts.iter().copied().chain(own) {
-            let [.., a, b, c] = address.octets();
-            let last = u16::from_be_bytes([b, c]);
-            let solicited = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last);
-            if !groups.contains(&solicited) {
-                groups.push(solicited);
-            }
+        anycasts.iter().copied().chain(own).for_each(&mut add);
+    }
+    // Whoever the link answers for has such a group as well.
+    let proxies = world.state.neighbours.iter();
+    for proxy in proxies.filter(|n| n.index == index && n.is_proxy()) {
+        if let IpAddr::V6(address) = proxy.address {
+            add(address);
         }
     }
-    if conf::v6(world.state, conf::Of::Link(link), "forwarding") != 0 {
+    let routes = conf::v6(world.state, conf::Of::Link(link), "forwarding") != 0;
+    if routes && link.extra.flags & libc::IFF_MULTICAST as u32 != 0 {
         groups.extend([group(5, 2), group(1, 2), group(2, 2)]);
     }
     groups.extend([group(2, 1), group(1, 1)]);
@@ -107,7 +116,11 @@ fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
 /// Appends a message about an address that several hosts have.
 fn write(to: &mut Writer, head: Head, index: u32, kind: u16, address: IpAddr, now: u32) {
     // Only those of IPv6 of a site are said to have a scope.
-    let of_site = matches!(address, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] == 5);
+    let of_site = match address {
+        IpAddr::V6(v6) if v6.is_multicast() => v6.octets()[1] & 15 == 5,
+        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfec0,
+        IpAddr::V4(_) => false,
+    };
     let (family, length) = match address {
         IpAddr::V4(_) => (INET, 32),
         IpAddr::V6(_) => (INET6, 128),

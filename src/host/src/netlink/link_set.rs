@@ -27,11 +27,15 @@ pub(super) fn set(
     index: u32,
 ) -> Result<(), Failure> {
     validate(world, request, tb, index)?;
-    let mut after = After::Nothing;
-    let result = change(world, request, header, tb, index, &mut after);
-    if after == After::Notify {
-        engine::state_has_changed(world, index);
-    }
+    let mut result = Ok(());
+    // Whatever waits for the lock of rtnetlink comes behind the whole request.
+    world.with_work_queue(|world| {
+        let mut after = After::Nothing;
+        result = change(world, request, header, tb, index, &mut after);
+        if after == After::Notify {
+            engine::state_has_changed(world, index);
+        }
+    });
     result
 }
 

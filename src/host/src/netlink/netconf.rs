@@ -94,11 +94,25 @@ fn dump_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> R
                 continue;
             };
             if *family == INET || conf::has_inet6(world.state, link) {
-                conf::write_netconf(world.state, *family, conf::Of::Link(link), to, head, EVERYTHING);
+                conf::write_netconf(
+                    world.state,
+                    *family,
+                    conf::Of::Link(link),
+                    to,
+                    head,
+                    EVERYTHING,
+                );
             }
         }
         conf::write_netconf(world.state, *family, conf::Of::All, to, head, EVERYTHING);
-        conf::write_netconf(world.state, *family, conf::Of::Default, to, head, EVERYTHING);
+        conf::write_netconf(
+            world.state,
+            *family,
+            conf::Of::Default,
+            to,
+            head,
+            EVERYTHING,
+        );
     }
     Ok(())
 }

@@ -206,11 +206,7 @@ fn ports(tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
 }
 
 /// Completes a new rule by what its family knows (`fib4_rule_configure`, `fib6_rule_configure`).
-fn configure(
-    world: &mut World<'_>,
-    tb: &Parsed<'_>,
-    fields: &mut Fields,
-) -> Result<(), Failure> {
+fn configure(world: &mut World<'_>, tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
     let label = [tb.get(fra::FLOWLABEL), tb.get(fra::FLOWLABEL_MASK)];
     if fields.family == INET && (label[0].is_some() || label[1].is_some()) {
         return invalid("Flow label cannot be specified for IPv4 FIB rules");

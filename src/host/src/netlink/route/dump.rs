@@ -3,6 +3,7 @@
 
 use super::words::*;
 use crate::engine::place::Place;
+use crate::engine::route::told::shown;
 use crate::engine::route::{tables, v6};
 use crate::netlink::policy::Mode;
 use crate::netlink::request::{Request, DUMP_FILTERED};
@@ -132,7 +133,7 @@ fn dump(
             }
             _ => {
                 let head = request.head(libc::RTM_NEWROUTE, flags);
-                route.write(to, head, Some(world.now));
+                shown(world, &route).write(to, head, Some(world.now));
             }
         }
     }
