@@ -50,10 +50,6 @@ ip link set tun0 multicast off
 ip link set tun0 txqueuelen 77
 ip link set tun0 alias ''
 ip link set tun0 up
-ip link set tun0 carrier off
-until_has NO-CARRIER ip link show tun0
-ip link set tun0 carrier on
-until_has LOWER_UP ip link show tun0
 ip link set tun0 down
 ip link set tap1 address 02:00:00:00:00:09
 ip tuntap add dev tun9 mode tun
