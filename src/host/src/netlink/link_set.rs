@@ -276,7 +276,7 @@ fn set_family(
             return refuse("ipv6: Router advertisement is disabled on device");
         }
         if conf::v6(world.state, of, "router_solicitations") == 0 {
-            return refuse("ipv6: Router solicitation is disabled on device");
+            return refuse("Router solicitation is disabled on device");
         }
         // Only the half that tells hosts apart counts.
         let mut kept = [0; 16];

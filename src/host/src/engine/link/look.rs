@@ -68,6 +68,9 @@ fn is_new(world: &mut World<'_>, index: u32) {
     }
     // It is made and then comes up, as listeners of the kernel hear.
     let up = link.is_up();
+    if let Some(own) = world.links.iter_mut().find(|l| l.extra.index == index) {
+        own.extra.operstate = link.extra.operstate;
+    }
     link.extra.flags &= !(UP | RUNNING);
     note(world, link.extra.clone());
     copy_defaults(world, index);
