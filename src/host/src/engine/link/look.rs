@@ -195,10 +195,17 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
         if has && !had {
             let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-            conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
+            if noarp {
+                conf::set_v6(world.state, index, "accept_dad", -1);
+            }
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);
+        if link.is_loopback() && now.mtu < conf::IPV6_MIN_MTU {
+            let _ = change(world, index, |extra| {
+                (extra.ready, extra.asked) = (false, false)
+            });
+        }
         if had && !has {
             forget_inet6(world, index);
         } else if has && !had && link.is_up() {
