@@ -324,7 +324,7 @@ impl<M: Memory> OptionCall<'_, M> {
         let Some(name) = Name::new(bytes).filter(|name| !name.as_bytes().is_empty()) else {
             return Ok(Named::Other);
         };
-        match by_name(self.net, &name, self.local) {
+        match by_name(self.net, &name, self.local)? {
             Whose::Ours(interface) => Ok(Named::Ours(interface.ifindex.load(Relaxed), None)),
             Whose::Gone => Ok(Named::Gone),
             Whose::Host => match brief::link(self.net, By::Name(bytes))? {
