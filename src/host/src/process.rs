@@ -8,6 +8,7 @@ use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
+use memtun_stack::state::base;
 use memtun_stack::State;
 use memtun_sys::{self as sys, Fd};
 use std::cell::Cell;
@@ -102,7 +103,7 @@ impl Host {
             })?;
             dir.adopt_socket(name.cstr())?;
             sys::listen(listener.as_fd(), BACKLOG)?;
-            let bytes = state.to_bytes();
+            let bytes = base(&state.to_bytes());
             begun.set(Some((listener, state)));
             Ok(bytes)
         })?;

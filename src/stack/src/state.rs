@@ -1,13 +1,23 @@
 //! The state of the host in one value, and the file in the net that holds it.
 //!
-//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages. It is never changed: a change
-//! writes a new file and renames it over the old one, which is complete at each instruction at
-//! which its writer may be killed. EPOCH rises with each host process ([`NetState::host_epoch`]):
+//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages with the changes since, see
+//! `file`. A change is appended, or a new file is renamed over the old one, and both are complete at
+//! each instruction at which their writer may be killed. EPOCH rises with each host process
+//! ([`NetState::host_epoch`]):
 //! one that was stopped and goes on when another has taken its place writes a file that nobody
 //! reads any more.
 //!
 //! [`NetState::host_epoch`]: memtun_shm::layout::NetState::host_epoch
 #![forbid(unsafe_code)]
+
+mod file;
+mod parts;
+mod shadow;
+
+pub use file::{base, Log, Splice};
+pub use shadow::Shadow;
+
+use file::Pieces;
 
 use crate::address::{Address, Head};
 use crate::link::Extra;
@@ -140,82 +150,28 @@ const PATH: u16 = 1;
 const VALUE: u16 = 2;
 
 impl State {
-    /// Returns the state as the bytes of its file.
+    /// Returns the state as messages, in the order of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.body();
-        self.add_answers(&mut bytes);
-        bytes
-    }
-
-    /// Appends the last answers to what [`State::body`] returns, which makes the bytes of the file.
-    pub fn add_answers(&self, body: &mut Vec<u8>) {
+        fn each<T>(to: &mut Writer, all: &[T], write: impl Fn(&mut Writer, &T)) {
+            all.iter().for_each(|it| write(to, it));
+        }
         let mut to = Writer::default();
-        for answered in &self.answered {
-            let mut bytes = answered.id.to_ne_bytes().to_vec();
-            bytes.extend(&answered.packets);
-            to.message(ANSWERED, 0, 0, 0).raw(&bytes);
-        }
-        body.extend(to.take());
-    }
-
-    /// Returns all but the last answers as bytes of the file.
-    pub fn body(&self) -> Vec<u8> {
-        let mut to = Writer::default();
-        let head = |kind| Head {
-            kind,
-            ..Head::default()
-        };
-        to.message(ABOUT, 0, 0, 0)
-            .u8(VIEW, (self.view == View::Isolated).into())
-            .attribute(RULED, &self.ruled.map(u8::from));
-        for link in &self.links {
-            link.write(&mut to, libc::RTM_NEWLINK);
-        }
-        for address in &self.addresses {
-            address.write(&mut to, head(libc::RTM_NEWADDR), None);
-        }
-        for route in &self.routes {
-            route.write(&mut to, head(libc::RTM_NEWROUTE), None);
-        }
-        for (family, table) in &self.tables {
-            let family = u32::from(*family).to_ne_bytes();
-            to.message(TABLE, 0, 0, 0)
-                .raw(&[family, table.to_ne_bytes()].concat());
-        }
-        for rule in &self.rules {
-            rule.write(&mut to, head(libc::RTM_NEWRULE));
-        }
-        for neighbour in &self.neighbours {
-            neighbour.write(&mut to, head(libc::RTM_NEWNEIGH), None);
-        }
-        for sysctl in &self.sysctls {
-            to.message(SYSCTL, 0, 0, 0)
-                .attribute(PATH, &sysctl.path)
-                .attribute(VALUE, &sysctl.value);
-        }
-        if let Some((labels, changes)) = &self.labels {
-            let mut bytes = changes.to_ne_bytes().to_vec();
-            for label in labels {
-                bytes.extend(label.prefix.octets());
-                let numbers = [u32::from(label.length), label.index, label.label];
-                bytes.extend(numbers.map(u32::to_ne_bytes).concat());
-            }
-            to.message(LABELS, 0, 0, 0).raw(&bytes);
-        }
-        for listener in &self.listeners {
-            let mut bytes = listener.port.to_ne_bytes().to_vec();
-            bytes.extend(listener.inode.to_ne_bytes());
-            bytes.extend(listener.groups.to_ne_bytes());
-            bytes.extend(listener.seal);
-            to.message(LISTENER, 0, 0, 0).raw(&bytes);
-        }
-        for hidden in &self.hidden {
-            to.message(HIDDEN, 0, 0, 0).raw(hidden);
-        }
+        parts::about(&mut to, &(self.view, self.ruled));
+        each(&mut to, &self.links, parts::link);
+        each(&mut to, &self.addresses, parts::address);
+        each(&mut to, &self.routes, parts::route);
+        each(&mut to, &self.tables, parts::table);
+        each(&mut to, &self.rules, parts::rule);
+        each(&mut to, &self.neighbours, parts::neighbour);
+        each(&mut to, &self.sysctls, parts::sysctl);
+        each(&mut to, self.labels.as_slice(), parts::labels);
+        each(&mut to, &self.listeners, parts::listener);
+        each(&mut to, &self.hidden, |to, it| parts::hidden(to, it));
+        each(&mut to, &self.answered, parts::answered);
         to.take()
     }
 
-    /// Reads the bytes of a state's file.
+    /// Reads the messages of a state.
     ///
     /// # Errors
     ///
@@ -294,13 +250,21 @@ impl State {
     /// - EUCLEAN when the file is damaged.
     /// - What opening or reading it fails with.
     pub fn load(net: &NetDir) -> Result<Option<State>, Errno> {
+        let Some(file) = open(net)? else {
+            return Ok(None);
+        };
+        let mut room = vec![0; LONGEST];
+        let (pieces, _) = Pieces::read(&file, &mut room)?;
         let mut bytes = Vec::new();
-        let mut room = [0; 4096];
-        match each_part(net, &mut room, |part| bytes.extend_from_slice(part)) {
-            Ok(false) => Ok(None),
-            Ok(true) => State::from_bytes(&bytes).map(Some),
-            Err(e) => Err(e),
+        for piece in pieces.all() {
+            let from = bytes.len();
+            if piece.length > MOST as u64 {
+                return Err(Errno(libc::EUCLEAN));
+            }
+            bytes.resize(from + piece.length as usize, 0);
+            read_exactly(&file, &mut bytes[from..], piece.at)?;
         }
+        State::from_bytes(&bytes).map(Some)
     }
 }
 
@@ -371,20 +335,18 @@ pub fn groups_of(net: &NetDir, inode: u64) -> Result<u64, Errno> {
     Ok(groups)
 }
 
-/// Reads the file of the state part by part into `room`. Returns false where there is none.
-fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
-    let Some(file) = open(net)? else {
-        return Ok(false);
-    };
-    let mut at = 0;
-    loop {
+/// Reads bytes of the file that are there.
+fn read_exactly(file: &sys::Fd, mut room: &mut [u8], mut at: u64) -> Result<(), Errno> {
+    while !room.is_empty() {
         match sys::pread(file.raw(), room, at)? {
-            _ if at > MOST as u64 => return Err(Errno(libc::EUCLEAN)),
-            0 => return Ok(true),
-            n => each(&room[..n]),
+            0 => return Err(Errno(libc::EUCLEAN)),
+            n => {
+                at += n as u64;
+                room = &mut room[n..];
+            }
         }
-        at += room.len() as u64;
     }
+    Ok(())
 }
 
 /// Largest size in bytes of the file: more is not read, whoever has written it.
@@ -431,29 +393,36 @@ pub fn each_message(
         return Ok(false);
     };
     let mut room = [0; LONGEST];
-    let mut at = 0;
-    loop {
-        let n = sys::pread(file.raw(), &mut room, at)?;
-        if n == 0 {
-            return Ok(true);
-        }
-        if at > MOST as u64 {
-            return Err(Errno(libc::EUCLEAN));
-        }
-        let mut used = 0;
-        for message in Messages(&room[..n]) {
-            used += crate::wire::align(message.bytes.len());
-            if !each(&message) {
-                return Ok(true);
+    let (pieces, _) = Pieces::read(&file, &mut room)?;
+    // What of the file is in the room: many small pieces are read at once.
+    let (mut from, mut read) = (0, 0);
+    for piece in pieces.all() {
+        let (mut at, end) = (piece.at, piece.at + piece.length);
+        while at < end {
+            let whole = at >= from && end <= from + read as u64;
+            if !whole {
+                (from, read) = (at, sys::pread(file.raw(), &mut room, at)?);
             }
+            let bytes = &room[(at - from) as usize..read];
+            let bytes = &bytes[..bytes.len().min((end - at) as usize)];
+            let mut used = 0;
+            for message in Messages(bytes) {
+                used += crate::wire::align(message.bytes.len());
+                if !each(&message) {
+                    return Ok(true);
+                }
+            }
+            if used == 0 {
+                // The message at hand is longer than the room, or damaged.
+                used = match u32_at(bytes, 0) {
+                    Some(length) if length as usize > LONGEST => {
+                        crate::wire::align(length as usize)
+                    }
+                    _ => return Err(Errno(libc::EUCLEAN)),
+                };
+            }
+            at += used as u64;
         }
-        if used == 0 {
-            // The message at hand is longer than the room, or damaged.
-            used = match u32_at(&room[..n], 0) {
-                Some(length) if length as usize > LONGEST => crate::wire::align(length as usize),
-                _ => return Err(Errno(libc::EUCLEAN)),
-            };
-        }
-        at += used as u64;
     }
+    Ok(true)
 }
