@@ -1,25 +1,29 @@
 //! The state of the host in one value, and the file in the net that holds it.
 //!
-//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages with the changes since, see
-//! `file`. A change is appended, or a new file is renamed over the old one, and both are complete at
-//! each instruction at which their writer may be killed. EPOCH rises with each host process
-//! ([`NetState::host_epoch`]):
-//! one that was stopped and goes on when another has taken its place writes a file that nobody
-//! reads any more.
+//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages, with what has changed since
+//! behind them, see `file`. A change is appended, or a new file is renamed over the old one, and
+//! both are complete at each instruction at which their writer may be killed. EPOCH rises with each
+//! host process ([`NetState::host_epoch`]): one that was stopped and goes on when another has taken
+//! its place writes a file that nobody reads any more.
 //!
 //! [`NetState::host_epoch`]: memtun_shm::layout::NetState::host_epoch
 #![forbid(unsafe_code)]
 
 mod file;
+mod list;
 mod parts;
 mod shadow;
+mod things;
 
 pub use file::{base, Log, Splice};
+pub use list::List;
 pub use shadow::Shadow;
+pub use things::{Answered, Hidden, Label, Listener, Seal, Sysctl, View, SEAL};
 
 use file::Pieces;
+use things::{ABOUT, ANSWERED, HIDDEN, LABELS, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
 
-use crate::address::{Address, Head};
+use crate::address::Address;
 use crate::link::Extra;
 use crate::neighbour::Neighbour;
 use crate::route::Route;
@@ -28,74 +32,7 @@ use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
-use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-
-/// What the programs of the net see of the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum View {
-    /// The machine's own interfaces, addresses and routes, and the net's beside them.
-    #[default]
-    Merged,
-    /// `lo`, declared uplinks and the net's interfaces, as in a network namespace of its own.
-    Isolated,
-}
-
-/// A value under /proc/sys/net that was set in the net.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sysctl {
-    /// Path below /proc/sys/net, for example `ipv4/conf/tun0/rp_filter`; `#INDEX` stands for the
-    /// name of an interface, so that it follows a change of its name.
-    pub path: Vec<u8>,
-    /// The text that reading it gives, without the line's end.
-    pub value: Vec<u8>,
-}
-
-/// A label of IPv6 addresses, by which a source address is chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Label {
-    /// The addresses' network.
-    pub prefix: Ipv6Addr,
-    /// Length of its prefix in bits.
-    pub length: u8,
-    /// Index of the link on which it is for, 0 for all.
-    pub index: u32,
-    /// The label.
-    pub label: u32,
-}
-
-/// Length in bytes of a [`Seal`].
-pub const SEAL: usize = 16;
-
-/// The secret of a program's netlink socket, without which the socket takes no datagram.
-pub type Seal = [u8; SEAL];
-
-/// A netlink socket of a program that wants to be told of changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// Port of the socket.
-    pub port: u32,
-    /// Inode of the socket, by which another socket with the same port is told apart.
-    pub inode: u64,
-    /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
-    pub groups: u64,
-    /// What stands behind each datagram that the socket takes.
-    pub seal: Seal,
-}
-
-/// Something of the machine's that the net hides, because a program of the net has deleted it:
-/// the whole message that described it.
-pub type Hidden = Vec<u8>;
-
-/// The last questions that changed something, and what was answered: whoever asks again, because
-/// the host process was killed before it had answered, gets the same answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answered {
-    /// Number of the question.
-    pub id: u64,
-    /// The packets of the answer, each with its length in 4 bytes in front.
-    pub packets: Vec<u8>,
-}
 
 /// Number of answers that are kept.
 pub const ANSWERS: usize = 32;
@@ -110,7 +47,7 @@ pub struct State {
     /// The addresses, in the kernel's order for each interface.
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
-    pub routes: Vec<Route>,
+    pub routes: List<Route>,
     /// The tables of routes that there are, by family and number: one that was made stays when its
     /// last route is gone.
     pub tables: Vec<(u8, u32)>,
@@ -133,21 +70,6 @@ pub struct State {
     /// The last answers, oldest first.
     pub answered: Vec<Answered>,
 }
-
-// The messages of the file beside those of rtnetlink.
-const ABOUT: u16 = 0x1000;
-const SYSCTL: u16 = 0x1001;
-const LISTENER: u16 = 0x1002;
-const HIDDEN: u16 = 0x1003;
-const ANSWERED: u16 = 0x1004;
-const TABLE: u16 = 0x1005;
-const LABELS: u16 = 0x1006;
-
-// Attributes of those messages.
-const VIEW: u16 = 1;
-const RULED: u16 = 2;
-const PATH: u16 = 1;
-const VALUE: u16 = 2;
 
 impl State {
     /// Returns the state as messages, in the order of its file.

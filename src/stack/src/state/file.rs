@@ -12,8 +12,8 @@
 //!
 //! The file only grows, and a change counts when all of it is there and its sum is right: that of a
 //! writer who is killed or stopped in the middle, or of one that is being written, is not there.
-//! When it would have more than [`MOST_PIECES`] pieces, or a change is long, or there have been many,
-//! its writer makes a new file instead.
+//! When it would have more than [`MOST_PIECES`] pieces, or a change is long, or there have been
+//! many, its writer makes a new file instead.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -122,8 +122,8 @@ impl Pieces {
         Some(())
     }
 
-    /// Reads where the messages of a file are. `room` is for at least one change. Returns the end of
-    /// the last change, too.
+    /// Reads where the messages of a file are. `room` is for at least one change. Returns the end
+    /// of the last change, too.
     ///
     /// # Errors
     ///
@@ -212,6 +212,17 @@ fn change(splices: &[Splice], at: u64) -> Vec<u8> {
     bytes
 }
 
+/// Returns the pieces with another change, and its bytes; None when it is time for a new file.
+fn added(pieces: &Pieces, base: u64, end: u64, splices: &[Splice]) -> Option<(Pieces, Vec<u8>)> {
+    let bytes = change(splices, end);
+    if bytes.len() > LONGEST_CHANGE || end - base > MOST_CHANGES {
+        return None;
+    }
+    let mut pieces = pieces.clone();
+    apply(&mut pieces, &bytes, end)?;
+    Some((pieces, bytes))
+}
+
 /// Returns a file without changes, with these messages.
 pub fn base(messages: &[u8]) -> Vec<u8> {
     let length = messages.len() as u64;
@@ -253,15 +264,16 @@ impl Log {
     ///
     /// The same as [`NetDir::append_stack`].
     pub fn append(&mut self, net: &NetDir, epoch: u64, splices: &[Splice]) -> Result<bool, Errno> {
-        let bytes = change(splices, self.end);
-        let mut pieces = self.pieces.clone();
-        let long = bytes.len() > LONGEST_CHANGE || self.end - self.base > MOST_CHANGES;
-        if long || apply(&mut pieces, &bytes, self.end).is_none() {
+        let Some((pieces, bytes)) = added(&self.pieces, self.base, self.end, splices) else {
             return Ok(false);
-        }
+        };
         net.append_stack(epoch, &self.file, self.end, &bytes)?;
         self.pieces = pieces;
         self.end += bytes.len() as u64;
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

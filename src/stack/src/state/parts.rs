@@ -1,7 +1,14 @@
 //! How each thing of a state is written, and in which order they stand.
 #![forbid(unsafe_code)]
 
-use super::*;
+use super::things::{self, Answered, Label, Listener, Sysctl, View};
+use super::things::{LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
+use crate::address::{Address, Head};
+use crate::link::Extra;
+use crate::neighbour::Neighbour;
+use crate::route::Route;
+use crate::rule::Rule;
+use crate::wire::Writer;
 
 // The numbers of the parts of a state, in the order of the file.
 pub(super) const ABOUT: usize = 0;
@@ -27,7 +34,7 @@ fn head(kind: u16) -> Head {
 }
 
 pub(super) fn about(to: &mut Writer, (view, ruled): &(View, [bool; 2])) {
-    to.message(super::ABOUT, 0, 0, 0)
+    to.message(things::ABOUT, 0, 0, 0)
         .u8(VIEW, (*view == View::Isolated).into())
         .attribute(RULED, &ruled.map(u8::from));
 }
@@ -71,7 +78,7 @@ pub(super) fn labels(to: &mut Writer, (labels, changes): &(Vec<Label>, u32)) {
         let numbers = [u32::from(label.length), label.index, label.label];
         bytes.extend(numbers.map(u32::to_ne_bytes).concat());
     }
-    to.message(super::LABELS, 0, 0, 0).raw(&bytes);
+    to.message(things::LABELS, 0, 0, 0).raw(&bytes);
 }
 
 pub(super) fn listener(to: &mut Writer, listener: &Listener) {
@@ -83,11 +90,11 @@ pub(super) fn listener(to: &mut Writer, listener: &Listener) {
 }
 
 pub(super) fn hidden(to: &mut Writer, hidden: &[u8]) {
-    to.message(super::HIDDEN, 0, 0, 0).raw(hidden);
+    to.message(things::HIDDEN, 0, 0, 0).raw(hidden);
 }
 
 pub(super) fn answered(to: &mut Writer, answered: &Answered) {
     let mut bytes = answered.id.to_ne_bytes().to_vec();
     bytes.extend(&answered.packets);
-    to.message(super::ANSWERED, 0, 0, 0).raw(&bytes);
+    to.message(things::ANSWERED, 0, 0, 0).raw(&bytes);
 }

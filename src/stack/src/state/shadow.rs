@@ -68,8 +68,13 @@ impl Shadow {
         to.edit(at, &mut self.state.rules, &state.rules, parts::rule);
         let at = parts::TABLES;
         to.edit(at, &mut self.state.tables, &state.tables, parts::table);
-        let at = parts::ROUTES;
-        to.edit(at, &mut self.state.routes, &state.routes, parts::route);
+        to.edit_between(
+            parts::ROUTES,
+            self.state.routes.change_all(),
+            &state.routes,
+            state.routes.settle(),
+            parts::route,
+        );
         let at = parts::ADDRESSES;
         to.edit(
             at,
@@ -117,9 +122,25 @@ impl Splices<'_> {
         new: &[T],
         write: impl Fn(&mut Writer, &T),
     ) {
-        let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+        self.edit_between(part, old, new, (0, 0), write);
+    }
+
+    /// Does the same where so many things at the beginning and at the end are known to be equal.
+    fn edit_between<T: Clone + PartialEq>(
+        &mut self,
+        part: usize,
+        old: &mut Vec<T>,
+        new: &[T],
+        (front, back): (usize, usize),
+        write: impl Fn(&mut Writer, &T),
+    ) {
+        let shorter = old.len().min(new.len());
+        let front = front.min(shorter);
+        let same = old[front..].iter().zip(&new[front..]);
+        let same = front + same.take_while(|(a, b)| a == b).count();
+        let back = back.min(shorter - same);
         let rest = old[same..].iter().rev().zip(new[same..].iter().rev());
-        let behind = rest.take_while(|(a, b)| a == b).count();
+        let behind = rest.skip(back).take_while(|(a, b)| a == b).count() + back;
         let (removed, added) = (old.len() - behind - same, &new[same..new.len() - behind]);
         let (mut to, mut lengths) = (Writer::default(), Vec::new());
         for it in added {
