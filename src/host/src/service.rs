@@ -37,8 +37,8 @@ pub struct Service<'n> {
     shadow: Shadow,
     /// What has to be published.
     pending: Vec<Splice>,
-    /// The net's file. None before this host process has written one, and when it has failed.
-    log: Option<Log>,
+    /// The net's file.
+    log: Log,
     /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
@@ -49,14 +49,14 @@ pub struct Service<'n> {
 }
 
 impl<'n> Service<'n> {
-    /// Goes on with a state that has been published.
-    pub fn new(net: &'n NetDir, epoch: u64, state: State) -> Service<'n> {
+    /// Goes on with a state that has been published, in this file.
+    pub fn new(net: &'n NetDir, epoch: u64, state: State, log: Log) -> Service<'n> {
         Service {
             net,
             epoch,
             shadow: Shadow::of(&state),
             pending: Vec::new(),
-            log: None,
+            log,
             compared: 0,
             state: state.into(),
             machine: None,
@@ -358,13 +358,9 @@ impl<'n> Service<'n> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let appended = match &mut self.log {
-            Some(log) => log.append(self.net, self.epoch, &self.pending)?,
-            None => false,
-        };
-        if !appended {
+        if !self.log.append(self.net, self.epoch, &self.pending)? {
             let messages = self.state.to_bytes();
-            self.log = Some(Log::begin(self.net, self.epoch, &messages)?);
+            self.log = Log::begin(self.net, self.epoch, &messages)?;
         }
         self.pending.clear();
         Ok(())

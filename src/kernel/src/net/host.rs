@@ -87,9 +87,9 @@ impl NetDir {
     }
 
     /// Makes the calling process the host process of the net after the one of epoch `before`, and
-    /// returns its epoch. When the one before answers nobody any more, `begin` is given the
-    /// directory and the new epoch; it listens on the socket of that epoch, and returns the state
-    /// that is published.
+    /// returns its epoch and its file, for [`NetDir::append_stack`]. When the one before answers
+    /// nobody any more, `begin` is given the directory and the new epoch; it listens on the socket
+    /// of that epoch, and returns the state that is published.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl NetDir {
         &self,
         before: u64,
         begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<(u64, Fd), Errno> {
         let taken = self.take(before, begin);
         self.host_errno.store(
             match taken {
@@ -119,7 +119,7 @@ impl NetDir {
         &self,
         before: u64,
         begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<(u64, Fd), Errno> {
         let dir = self.open_dir()?;
         let _lock = self.lock()?;
         if self.host_epoch.load(Acquire) != before {
@@ -131,20 +131,24 @@ impl NetDir {
             0 => draw(),
             epoch => epoch,
         };
-        let begun = begin(&dir, epoch).and_then(|bytes| write_stack(&dir, epoch, &bytes).map(drop));
+        let begun = begin(&dir, epoch).and_then(|bytes| write_stack(&dir, epoch, &bytes));
         // Somebody may have taken the lock away meanwhile: then either he is the last in turn, and
         // this process will not answer, or he was faster.
-        let taken = begun.and_then(|()| {
+        let taken = begun.and_then(|file| {
             self.host_epoch
                 .compare_exchange(before, epoch, SeqCst, Relaxed)
-                .map_err(|_| Errno(libc::EEXIST))
+                .map_err(|_| Errno(libc::EEXIST))?;
+            Ok(file)
         });
-        if let Err(e) = taken {
-            for kind in [HOST, STACK] {
-                let _ = dir.unlink(numbered(kind, epoch)?.cstr());
+        let file = match taken {
+            Ok(file) => file,
+            Err(e) => {
+                for kind in [HOST, STACK] {
+                    let _ = dir.unlink(numbered(kind, epoch)?.cstr());
+                }
+                return Err(e);
             }
-            return Err(e);
-        }
+        };
         if self.is_gone() {
             // Somebody removed the net meanwhile, and may not have seen the new files.
             self.clear_after_host(epoch);
@@ -152,7 +156,7 @@ impl NetDir {
         }
         self.host_changes.fetch_add(1, Release);
         remove_older(&dir, epoch);
-        Ok(epoch)
+        Ok((epoch, file))
     }
 
     /// Removes what the host process of this epoch, which is the caller, may have made in a net

@@ -246,15 +246,24 @@ impl Log {
     /// The same as [`NetDir::publish_stack`].
     pub fn begin(net: &NetDir, epoch: u64, messages: &[u8]) -> Result<Log, Errno> {
         let file = net.publish_stack(epoch, &base(messages))?;
+        Log::of(file, messages.len())
+    }
+
+    /// Goes on with a file without changes, which has so many bytes of messages.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: there is room for one piece.
+    pub fn of(file: Fd, messages: usize) -> Result<Log, Errno> {
         let mut pieces = Pieces::new();
-        let room = pieces.push(HEAD as u64, messages.len() as u64);
+        let room = pieces.push(HEAD as u64, messages as u64);
         room.ok_or(Errno(libc::EUCLEAN))?;
-        let end = (HEAD + messages.len()) as u64;
+        let base = (HEAD + messages) as u64;
         Ok(Log {
             file,
             pieces,
-            base: end,
-            end,
+            base,
+            end: base,
         })
     }
 
