@@ -170,7 +170,7 @@ fn who_asks_starts_it_and_it_answers() {
     assert_ne!(session, "0");
     assert_eq!(terminal, "0", "no controlling terminal");
     let environ = std::fs::read(format!("/proc/{pid}/environ")).expect("environ");
-    assert_eq!(environ, b"MEMTUN_HOST=\0");
+    assert_eq!(environ, b"MEMTUN_HOST=merged\0");
     end(net);
 }
 
@@ -604,6 +604,7 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let all = [
         "--uplink=eth0=192.0.2.10/24,via=192.0.2.1",
         "--uplink=eth0=fd00::2/64",
+        "--uplink=eth1=198.51.100.2/24,via=198.51.100.1",
         "--tun=t0=10.0.0.1/24",
     ];
     // The net stays from one run to the next.
@@ -613,15 +614,24 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let net = Net::open(&dir).expect("net");
     let state = State::load(net.dir()).expect("readable").expect("there");
     let names: Vec<_> = state.links.iter().map(|l| l.name.to_string()).collect();
-    assert_eq!(names, ["lo", "eth0", "t0"]);
+    assert_eq!(names, ["lo", "eth0", "eth1", "t0"]);
     for address in ["127.0.0.1", "::1", "192.0.2.10", "fd00::2", "10.0.0.1"] {
         let wanted: std::net::IpAddr = address.parse().expect("address");
         let found = state.addresses.iter().filter(|a| a.local == wanted).count();
         assert_eq!(found, 1, "{address}");
     }
-    let gateway = "192.0.2.1".parse().ok();
-    let default = |r: &&memtun_stack::Route| r.prefix == 0 && r.hops[0].gateway == gateway;
-    assert_eq!(state.routes.iter().filter(default).count(), 1);
+    let defaults = state.routes.iter().filter(|r| r.prefix == 0);
+    let gateways: Vec<_> = defaults.filter_map(|r| r.hops[0].gateway).collect();
+    let wanted: [std::net::IpAddr; 2] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
+    assert_eq!(gateways, wanted, "the first one counts");
+    // An uplink is no tunnel, and no tunnel can get its name.
+    for options in [["--tun=eth0"], ["--tap=lo"]] {
+        let (status, text) = run("", &options);
+        assert!(
+            status == Some(2) && text.contains("of another kind"),
+            "{text}"
+        );
+    }
     let (status, text) = run("merged", &[]);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("use another net"), "{text}");

@@ -25,6 +25,7 @@ use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 type Answer<T> = Result<T, Error>;
@@ -142,6 +143,20 @@ fn time(timeout_ms: c_int) -> Option<Duration> {
 
 fn bad_memory(e: Errno) -> Error {
     Error::new(e.0, format!("{e}: the pointer leads nowhere"))
+}
+
+/// The values that an array of texts has, which a NULL pointer ends.
+fn items<T: FromStr<Err = Error>>(list: *const *const c_char) -> Answer<Vec<T>> {
+    let mut values = Vec::new();
+    loop {
+        let at = list.wrapping_add(values.len());
+        // SAFETY: any bit pattern is a valid pointer value; it is not followed here.
+        let item = unsafe { uaccess::read(at) }.map_err(bad_memory)?;
+        if item.is_null() {
+            return Ok(values);
+        }
+        values.push(text(item)?.parse()?);
+    }
 }
 
 fn text<'a>(s: *const c_char) -> Answer<&'a str> {

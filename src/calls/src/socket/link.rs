@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
-use crate::host::{asked, Host};
+use crate::host::{self, asked, Host};
 use crate::memory::Memory;
 use memtun_abi::request::{Answer, Need, Request};
 use memtun_abi::uapi::*;
@@ -26,7 +26,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             return Ok(false);
         };
         if self.host.is_isolated() {
-            self.need_state(net)?;
+            host::need_state(self.host, net)?;
         }
         let whole = named.map(|name| crate::interfaces::without_alias(&name));
         let by = match &whole {

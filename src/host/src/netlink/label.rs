@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::policy::{Kind, Mode, Policy, Table, U32};
-use super::request::Request;
+use super::request::{invalid, word, Request};
 use super::row::{row, Row};
 use crate::{Failure, World};
 use memtun_stack::state::Label;
-use memtun_stack::wire::{network, u32_at, Writer};
+use memtun_stack::wire::{network, Writer};
 use std::net::{IpAddr, Ipv6Addr};
 
 const INET6: u8 = libc::AF_INET6 as u8;
@@ -25,14 +25,6 @@ pub(super) const ROWS: &[Row] = &[
     )
     .joined(),
 ];
-
-fn invalid<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
-
-fn word(body: &[u8], at: usize) -> u32 {
-    u32_at(body, at).unwrap_or(0)
-}
 
 /// Returns the labels and how often the table has been changed, at first by each of its entries.
 fn all(world: &World<'_>) -> (Vec<Label>, u32) {

@@ -6,7 +6,7 @@
 //! | [`policy`] | what attributes may be, and how strictly that is checked |
 //! | [`row`], [`table`] | who handles which type of message for which family |
 //! | [`address`], [`link`], [`neighbour`], [`route`], [`rule`] | the handlers for one kind of object each |
-//! | [`other`] | those for what has no object behind it |
+//! | `stats`, `netconf`, `nsid`, `traffic`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
 //!
 //! A [`Handler`] changes the world, or answers by appending messages to a writer. Its failure
 //! becomes an error message, or the end of the dump. What listeners are told goes to
@@ -14,19 +14,25 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod bridge;
+mod group;
 mod label;
 pub mod link;
 mod link_policy;
 mod link_set;
 pub mod neighbour;
 mod neighbour_table;
-pub mod other;
+mod netconf;
+mod nexthop;
+mod nsid;
 pub mod policy;
 pub mod request;
 pub mod route;
 pub mod row;
 pub mod rule;
+mod stats;
 pub mod table;
+mod traffic;
 
 pub use request::{Asker, Request};
 pub use row::{Handler, Row};

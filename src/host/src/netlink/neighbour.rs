@@ -4,7 +4,7 @@
 
 use super::link_policy;
 use super::policy::{Check, Kind, Mode, Policy, Table, NEST, U16, U32, U8};
-use super::request::{Request, DUMP_FILTERED};
+use super::request::{invalid, Request, DUMP_FILTERED};
 use super::row::{row, Row};
 use crate::engine::link as links;
 use crate::engine::neighbour::{self as engine, Change, Wanted};
@@ -76,10 +76,6 @@ static NO_POLICY: Table = Table {
     strict_from: 0,
     entries: &[],
 };
-
-fn invalid<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
 
 fn index_in(body: &[u8]) -> u32 {
     memtun_stack::wire::u32_at(body, 4).unwrap_or(0)

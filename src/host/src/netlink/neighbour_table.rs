@@ -4,7 +4,7 @@
 
 use super::link::indexes;
 use super::policy::{Kind, Mode, Policy, Table, NEST, U32, U64};
-use super::request::Request;
+use super::request::{invalid, Request};
 use super::row::{row, Row};
 use crate::engine::write;
 use crate::message::conf;
@@ -21,10 +21,6 @@ pub(super) const ROWS: &[Row] = &[
     row(libc::RTM_GETNEIGHTBL, UNSPEC, None, Some(dump_tables)),
     row(libc::RTM_SETNEIGHTBL, UNSPEC, Some(set_table), None),
 ];
-
-fn invalid<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
 
 /// Names of the tables, and the lengths of their keys.
 const TABLES: [(u8, &[u8], u16); 2] = [(INET, b"arp_cache", 4), (INET6, b"ndisc_cache", 16)];

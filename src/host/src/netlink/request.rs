@@ -4,7 +4,7 @@
 use crate::Failure;
 use memtun_stack::address::Head;
 use memtun_stack::ask::option;
-use memtun_stack::wire::{Message, Writer, HEADER, NESTED};
+use memtun_stack::wire::{u32_at, Message, Writer, HEADER, NESTED};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
@@ -223,4 +223,14 @@ fn add(parts: &mut Vec<Vec<u8>>, message: &[u8]) {
     if let Some(last) = parts.last_mut() {
         last.extend(message);
     }
+}
+
+/// Fails with EINVAL and a sentence for the extended acknowledgement.
+pub(super) fn invalid<T>(text: &'static str) -> Result<T, Failure> {
+    Err(Failure::said(libc::EINVAL, text))
+}
+
+/// Reads a number of a message's header, 0 where the header is shorter.
+pub(super) fn word(body: &[u8], at: usize) -> u32 {
+    u32_at(body, at).unwrap_or(0)
 }

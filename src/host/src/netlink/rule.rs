@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::policy::{Check, Kind, Mode, Parsed, Policy, Table, U16, U32, U64, U8};
-use super::request::Request;
+use super::request::{invalid, Request};
 use super::row::{row, Row};
 use crate::engine::rule::{self as engine, action, fra, Fields};
 use crate::{Failure, World};
@@ -66,10 +66,6 @@ static POLICY: Table = Table {
         ),
     ],
 };
-
-fn invalid<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
 
 /// Reads the message of a change (the beginning of `fib_newrule` and `fib_delrule`).
 fn read<'b>(request: &Request<'b>) -> Result<(&'b [u8], Parsed<'b>), Failure> {
@@ -141,12 +137,11 @@ fn fields(world: &World<'_>, body: &[u8], tb: &Parsed<'_>) -> Result<(Fields, bo
     let given = number(fra::PRIORITY);
     fields.priority =
         given.unwrap_or_else(|| engine::default_priority(&engine::all(world, family)));
-    let mut l3mdev = false;
     if let Some(value) = byte(fra::L3MDEV) {
         if value != 1 {
             return invalid("Invalid l3mdev attribute");
         }
-        l3mdev = true;
+        fields.l3mdev = true;
     }
     match number(fra::GOTO) {
         Some(_) if fields.action != action::GOTO => return invalid("Unexpected goto"),
@@ -156,7 +151,7 @@ fn fields(world: &World<'_>, body: &[u8], tb: &Parsed<'_>) -> Result<(Fields, bo
         }
         None => {}
     }
-    if l3mdev && fields.table != 0 {
+    if fields.l3mdev && fields.table != 0 {
         return invalid("l3mdev and table are mutually exclusive");
     }
     if let Some(range) = tb.get(fra::UID_RANGE) {
@@ -211,12 +206,7 @@ fn ports(tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
 }
 
 /// Completes a new rule by what its family knows (`fib4_rule_configure`, `fib6_rule_configure`).
-fn configure(
-    world: &mut World<'_>,
-    tb: &Parsed<'_>,
-    fields: &mut Fields,
-    l3mdev: bool,
-) -> Result<(), Failure> {
+fn configure(world: &mut World<'_>, tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
     let label = [tb.get(fra::FLOWLABEL), tb.get(fra::FLOWLABEL_MASK)];
     if fields.family == INET && (label[0].is_some() || label[1].is_some()) {
         return invalid("Flow label cannot be specified for IPv4 FIB rules");
@@ -268,7 +258,7 @@ fn configure(
         }
         fields.label = [word(value).to_be_bytes(), word(mask).to_be_bytes()];
     }
-    if fields.action == action::TABLE && fields.table == 0 && !l3mdev {
+    if fields.action == action::TABLE && fields.table == 0 && !fields.l3mdev {
         if fields.family == INET6 {
             return invalid("Invalid table");
         }
@@ -291,8 +281,7 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
             return Err(Failure::new(libc::EEXIST));
         }
     }
-    let l3mdev = tb.has(fra::L3MDEV);
-    configure(world, &tb, &mut fields, l3mdev)?;
+    configure(world, &tb, &mut fields)?;
     engine::add(world, &fields);
     tell(world, &fields.to_rule(), libc::RTM_NEWRULE);
     Ok(())
@@ -310,6 +299,7 @@ fn is_same(other: &Fields, new: &Fields, body: &[u8], tb: &Parsed<'_>) -> bool {
         && other.suppress_prefix == new.suppress_prefix
         && other.mark_mask == new.mark_mask
         && other.tunnel == new.tunnel
+        && other.l3mdev == new.l3mdev
         && other.users == new.users
         && other.ip_protocol == new.ip_protocol
         && other.protocol == new.protocol
@@ -372,6 +362,7 @@ fn is_meant(rule: &Fields, wanted: &Fields, given: bool, body: &[u8], tb: &Parse
         && (wanted.suppress_prefix == -1 || rule.suppress_prefix == wanted.suppress_prefix)
         && (wanted.mark_mask == 0 || rule.mark_mask == wanted.mark_mask)
         && (wanted.tunnel == [0; 8] || rule.tunnel == wanted.tunnel)
+        && (!wanted.l3mdev || rule.l3mdev)
         && (wanted.users.is_none() || rule.users == wanted.users)
         && (wanted.ip_protocol == 0 || rule.ip_protocol == wanted.ip_protocol)
         && (wanted.protocol == 0 || rule.protocol == wanted.protocol)

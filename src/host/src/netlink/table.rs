@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::row::Row;
-use super::{address, label, link, neighbour, neighbour_table, other, route, rule};
+use super::{address, bridge, group, label, link, neighbour, neighbour_table};
+use super::{netconf, nexthop, nsid, route, rule, stats, traffic};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
@@ -15,7 +16,13 @@ static ROWS: &[&[Row]] = &[
     neighbour::ROWS,
     neighbour_table::ROWS,
     label::ROWS,
-    other::ROWS,
+    stats::ROWS,
+    netconf::ROWS,
+    nsid::ROWS,
+    traffic::ROWS,
+    group::ROWS,
+    bridge::ROWS,
+    nexthop::ROWS,
 ];
 
 /// Finds the row of a type: that of the family if it has the handler that is wanted, or else that

@@ -100,7 +100,14 @@ pub fn ask(
     };
     let answer = call.run();
     match answer {
-        Err(Errno(libc::ETIMEDOUT)) => IN_VAIN.store(now().max(1), Relaxed),
+        Err(Errno(libc::ETIMEDOUT)) => {
+            if IN_VAIN.swap(now().max(1), Relaxed) == 0 {
+                log::warn!(
+                    "the net's host process does not answer: memtun host --net {} says why",
+                    net.path().escape_ascii()
+                );
+            }
+        }
         _ => IN_VAIN.store(0, Relaxed),
     }
     answer

@@ -101,18 +101,22 @@ fn described(errno: Errno) -> String {
     let meaning = match errno.0 {
         libc::EEXIST => ": there is one already; memtun ip shows the machine's as well",
         libc::ESRCH | libc::ENOENT => ": there is none",
+        libc::ENODEV => ": name the interface with dev, or a gateway with via",
         _ => "",
     };
     format!("{errno}{meaning}")
 }
 
 fn failure(what: &str, errno: Errno) -> Error {
+    if let Some(obstacle) = crate::launch::host::obstacle() {
+        return Error::new(errno.0, format!("{what}: {errno}: {obstacle}"));
+    }
     let remedy = match errno.0 {
         libc::ENOSYS | libc::ENOENT => {
             "; its host process could not be started: install the command memtun beside the \
              library, or name it in MEMTUN_COMMAND"
         }
-        libc::ETIMEDOUT => "; its host process does not answer",
+        libc::ETIMEDOUT => "; the net's host process does not answer; memtun host says why",
         _ => "",
     };
     Error::new(errno.0, format!("{what}: {errno}{remedy}"))

@@ -1,0 +1,177 @@
+//! The links as they are now, with what the host knows of each beside what its driver says.
+#![forbid(unsafe_code)]
+
+use crate::message::link as message;
+use crate::{Failure, World};
+use memtun_abi::Errno;
+use memtun_stack::wire::{Messages, Writer, NESTED};
+use memtun_stack::{Extra, Link};
+
+pub(super) const UP: u32 = libc::IFF_UP as u32;
+pub(super) const RUNNING: u32 = libc::IFF_RUNNING as u32;
+/// The flags that can be changed on every link (`__dev_change_flags`).
+pub(super) const SETTABLE: u32 = (libc::IFF_UP
+    | libc::IFF_DEBUG
+    | libc::IFF_NOTRAILERS
+    | libc::IFF_NOARP
+    | libc::IFF_DYNAMIC
+    | libc::IFF_MULTICAST
+    | libc::IFF_PORTSEL
+    | libc::IFF_AUTOMEDIA
+    | libc::IFF_PROMISC
+    | libc::IFF_ALLMULTI) as u32;
+
+/// Takes the links as they are now, with what the host knows of each.
+pub(super) fn arrange(world: &mut World<'_>) -> Result<(), Errno> {
+    let mut links = world.devices.links()?;
+    for link in &mut links {
+        if let Some(known) = known(world, link.extra.index) {
+            let now = std::mem::take(&mut link.extra);
+            link.extra = Extra {
+                name: now.name,
+                flags: now.flags,
+                mtu: now.mtu,
+                txqueuelen: now.txqueuelen,
+                link_type: now.link_type,
+                broadcast: if known.broadcast.len() == now.address.len() {
+                    known.broadcast.clone()
+                } else {
+                    now.broadcast
+                },
+                address: now.address,
+                carrier_ups: now.carrier_ups,
+                carrier_downs: now.carrier_downs,
+                notified: now.notified,
+                ..known
+            };
+        }
+    }
+    for extra in world.state.links.iter().filter(|extra| extra.declared) {
+        let mut extra = extra.clone();
+        extra.flags &= !RUNNING;
+        if extra.flags & UP != 0 {
+            extra.flags |= RUNNING;
+        }
+        links.push(Link {
+            extra,
+            carrier: true,
+            counters: Default::default(),
+            driver: None,
+        });
+    }
+    links.sort_by_key(|link| link.extra.index);
+    world.links = links;
+    let state = &world.state.links;
+    for own in &mut world.machine.links {
+        let index = own.item.extra.index;
+        if let Some(extra) = state.iter().find(|e| e.index == index && !e.declared) {
+            own.item.extra = extra.clone();
+            if let Some(message) = overlaid(&own.message, &own.item) {
+                own.message = message;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the message of the machine's kernel with what was changed in the net.
+fn overlaid(message: &[u8], link: &Link) -> Option<Vec<u8>> {
+    use memtun_stack::wire::Attributes;
+    let whole = Messages(message).next()?;
+    let extra = &link.extra;
+    let header = memtun_stack::link::HEADER;
+    let mut own = whole.body.get(..header)?.to_vec();
+    let kept = u32::from_ne_bytes(own[8..12].try_into().ok()?);
+    let shown = extra.flags & 0xffff | kept & !0xffff;
+    own[8..12].copy_from_slice(&shown.to_ne_bytes());
+    let mut to = Writer::default();
+    to.message(whole.kind, whole.flags, whole.sequence, whole.port)
+        .raw(&own);
+    let mut names = !extra.other_names.is_empty();
+    let list = |to: &mut Writer| {
+        let open = to.begin(message::ifla::PROP_LIST | NESTED);
+        for name in &extra.other_names {
+            to.string(message::ifla::ALT_IFNAME, name);
+        }
+        to.end(open);
+    };
+    for a in Attributes::behind(whole.body, header) {
+        let kind = a.kind | if a.nested { NESTED } else { 0 };
+        match a.kind {
+            libc::IFLA_IFNAME => to.string(kind, extra.name.as_bytes()),
+            libc::IFLA_MTU => to.u32(kind, extra.mtu),
+            libc::IFLA_TXQLEN => to.u32(kind, extra.txqueuelen),
+            libc::IFLA_GROUP => to.u32(kind, extra.group),
+            libc::IFLA_LINKMODE => to.u8(kind, extra.link_mode),
+            libc::IFLA_ADDRESS => to.attribute(kind, &extra.address),
+            libc::IFLA_BROADCAST => to.attribute(kind, &extra.broadcast),
+            // What the machine's driver said holds as long as nobody has set the link up or down.
+            libc::IFLA_OPERSTATE if (kept ^ shown) & libc::IFF_UP as u32 != 0 => {
+                to.u8(kind, message::operstate(link))
+            }
+            libc::IFLA_CARRIER => {
+                to.attribute(kind, a.value);
+                if !extra.alias.is_empty() {
+                    to.string(libc::IFLA_IFALIAS, &extra.alias);
+                }
+                &mut to
+            }
+            libc::IFLA_IFALIAS => &mut to,
+            message::ifla::PROP_LIST => {
+                if names {
+                    list(&mut to);
+                }
+                names = false;
+                &mut to
+            }
+            _ => to.attribute(kind, a.value),
+        };
+    }
+    if names {
+        list(&mut to);
+    }
+    Some(to.take())
+}
+
+/// Returns what the host knew of a link when it last looked. Of the machine's links it knows
+/// those on which something was changed.
+pub(super) fn known(world: &World<'_>, index: u32) -> Option<Extra> {
+    let mut known = world.state.links.iter();
+    known.find(|extra| extra.index == index).cloned()
+}
+
+/// Notes what is known of a link.
+pub(super) fn note(world: &mut World<'_>, extra: Extra) {
+    if world.state.links.contains(&extra) {
+        return;
+    }
+    let mut known = world.state.links.iter_mut();
+    match known.find(|known| known.index == extra.index) {
+        Some(known) => *known = extra,
+        None => world.state.links.push(extra),
+    }
+}
+
+/// Changes what is known of a link, and takes the links anew.
+pub(super) fn change(
+    world: &mut World<'_>,
+    index: u32,
+    run: impl FnOnce(&mut Extra),
+) -> Result<(), Failure> {
+    let Some(link) = world.link(index) else {
+        return Err(Failure::new(libc::ENODEV));
+    };
+    let mut extra = link.extra.clone();
+    run(&mut extra);
+    note(world, extra);
+    Ok(arrange(world)?)
+}
+
+/// Returns a link.
+///
+/// # Errors
+///
+/// ENODEV when there is no such link.
+pub fn get<'w>(world: &'w World<'_>, index: u32) -> Result<&'w Link, Failure> {
+    world.link(index).ok_or(Failure::new(libc::ENODEV))
+}

@@ -1,0 +1,24 @@
+//! Links (net/core/dev.c, net/core/rtnetlink.c).
+//!
+//! A link is the tun driver's, or it is declared ([`Extra::declared`]), or it is the machine's.
+//! What is changed on one that is not the tun driver's stays in the state, where the machine's
+//! have an [`Extra`] as soon as something is changed on them.
+#![forbid(unsafe_code)]
+
+mod delete;
+mod known;
+mod look;
+mod name;
+mod receive;
+mod set;
+mod tell;
+
+pub use delete::{delete, is_deletable};
+pub use known::get;
+pub use look::{inet6_is_switched, is_settled, look, routers_are_asked, state_has_changed};
+pub use name::{add_name, remove_name, rename, set_alias};
+pub use receive::{add_group, add_received, groups_of_ip, remove_group, remove_received};
+pub use set::{
+    set_address, set_broadcast, set_carrier, set_flags, set_group, set_limit, set_link_mode,
+    set_mtu, set_operstate, set_token, set_txqueuelen,
+};
