@@ -1,6 +1,6 @@
-/* Prints the hooks behind which another function is noted than dlsym(RTLD_NEXT) finds. Compiled with
- * -DBETWEEN -shared it is a library that stands between memtun's and libc: it has functions of libc's
- * of its own, one of them chosen when it is looked up, and one of them under an old version. */
+/* Prints the hooks behind which another function is noted than dlsym(RTLD_NEXT) finds. Compiled
+ * with -DBETWEEN -shared it is a library that stands between memtun's and libc: it has functions of
+ * libc's of its own, one of them chosen when it is looked up, and one under an old version. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/types.h>

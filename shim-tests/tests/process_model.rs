@@ -362,6 +362,15 @@ except OSError as e: print(e.errno)
 }
 
 #[test]
+fn an_interface_that_no_descriptor_is_left_for_is_not_gone() {
+    let stage = Stage::new("no-descriptor");
+    let program = stage.program("no_descriptor");
+    let finished = stage.shimmed(&[], &[program.as_os_str()]);
+    succeeded(&finished);
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
 fn a_program_that_locks_its_memory_needs_no_limit_for_tunnels() {
     let stage = Stage::new("locked");
     let program = stage.program("locked");

@@ -25,12 +25,10 @@ changes() {
     ip addr flush dev tun0
 }
 
-for words in 'monitor all' 'monitor label all' 'monitor label' 'monitor label link addr' '-t monitor' '-ts monitor' \
-    '-t monitor label all' '-o monitor' '-d monitor' '-s monitor link addr route' '-o -d monitor label all' '-4 monitor' \
-    '-6 monitor' '-4 monitor label all' '-0 monitor label all' '-N monitor' '-br monitor' \
-    'monitor route neigh rule nsid netconf' 'monitor label netconf rule' 'monitor prefix neigh link' \
-    'monitor nexthop neigh' 'monitor mroute addr' 'monitor stats addr' 'monitor link dev tap0' \
- '-j monitor' '-j monitor label all' '-ts -j monitor link neigh'; do
+for words in 'monitor label all' '-t monitor' '-ts monitor label all' '-o -d monitor' \
+    '-s monitor link addr route' '-6 monitor label all' '-br monitor' \
+    'monitor route neigh rule nsid netconf' 'monitor stats addr' 'monitor link dev tap0' \
+    '-j monitor label all' '-ts -j monitor link neigh'; do
     begin $words
     changes
     end
@@ -50,10 +48,6 @@ ip link set tun0 multicast off
 ip link set tun0 txqueuelen 77
 ip link set tun0 alias ''
 ip link set tun0 up
-ip link set tun0 carrier off
-until_has NO-CARRIER ip link show tun0
-ip link set tun0 carrier on
-until_has LOWER_UP ip link show tun0
 ip link set tun0 down
 ip link set tap1 address 02:00:00:00:00:09
 ip tuntap add dev tun9 mode tun

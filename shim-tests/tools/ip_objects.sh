@@ -171,8 +171,10 @@ run ip addr add ::/64 dev tap0
 run ip addr add fd20::1/64 dev tap0
 run ip addr add fd20::9/64 dev tap0 proto 5
 run ip addr add fd20::9/64 dev tap0 metric 99 nodad
+settle
 run ip -6 addr show dev tap0 scope global
 run ip addr change fd20::99/64 dev tap0 valid_lft 100 preferred_lft 50
 run ip addr change fd20::9/64 dev tap0 valid_lft 1000 preferred_lft 500
 run ip addr add 10.9.9.1/24 dev tun0 anycast fd00::1
+settle
 run ip addr

@@ -14,6 +14,7 @@ restore() {
     printf '$ %s < FILE\n' "$*"
     "$@" < "$place/saved" 2>&1
     echo "status $?"
+    settle
 }
 ip link set tun0 addrgenmode none
 ip link set tap0 addrgenmode none
@@ -44,6 +45,7 @@ restore ip rule restore
 restore ip addr restore
 restore ip route restore
 ip addr add fd20::1/64 dev tap0 nodad
+settle
 ip route add 10.50.0.0/16 via 10.20.0.9 metric 7 mtu 1300
 ip route add 10.51.0.0/16 nexthop via 10.20.0.9 weight 2 nexthop via 10.20.0.8
 ip route add blackhole 10.52.0.0/16

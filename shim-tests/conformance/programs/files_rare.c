@@ -429,6 +429,7 @@ int main(int argc, char **argv)
     close(tun_attach("fr9", TUN, 0));
     spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     plain_sysctls();
+    MUST(chdir("/"));
     MUST(mkdtemp(folder));
     int tun = tun_attach("fr0", TUN, 0), tap = tun_attach("fr1", TAP, 0);
     MUST(set_address(SIOCSIFADDR, "fr0", "10.9.0.1"));

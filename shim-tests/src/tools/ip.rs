@@ -77,9 +77,7 @@ fn index(line: &str) -> String {
     let mut at = 0;
     while let Some(end) = line[at..].strip_prefix('[').and_then(|rest| rest.find(']')) {
         at += end + 2;
-    }
-    if at > 0 && line[at..].starts_with(' ') {
-        at += 1;
+        at += usize::from(line[at..].starts_with(' '));
     }
     let (label, rest) = line.split_at(at);
     let (deleted, rest) = match rest.strip_prefix("Deleted ") {
@@ -171,6 +169,10 @@ mod tests {
             (
                 "[TIME][ADDR]4: tun0    inet 10.9.0.1/24",
                 "[TIME][ADDR]N: tun0    inet 10.9.0.1/24",
+            ),
+            (
+                "[TIME] [ADDR]4: tun0    inet 10.9.0.1/24",
+                "[TIME] [ADDR]N: tun0    inet 10.9.0.1/24",
             ),
             (
                 "[TIME] Deleted 4: tun0    inet 10.9.0.1/24",

@@ -271,6 +271,8 @@ fn of_twenty_that_are_started_at_once_one_stays() {
 
 #[test]
 fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
+    /// With more of them a start takes as long as there is time between two kills.
+    const MOST_ADDRESSES: u16 = 600;
     let net = Net::temporary().expect("net");
     let index = interface(&net, "tun0");
     let (start, over) = (Counted::default(), AtomicBool::new(false));
@@ -291,8 +293,10 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
         let begin = Instant::now();
         let mut rounds = 0u16;
         while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
-            let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
-            assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            if rounds < MOST_ADDRESSES {
+                let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
+                assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            }
             let value = rounds.to_string();
             let key = format!("key{}", rounds % 7);
             assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
@@ -301,7 +305,8 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
             // IPv6 has addresses of its own.
             let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
             let v4: Vec<_> = v4.map(|a| a.local).collect();
-            assert_eq!(v4.len(), usize::from(rounds) + 1, "{v4:?}");
+            let added = MOST_ADDRESSES.min(rounds + 1);
+            assert_eq!(v4.len(), usize::from(added), "{v4:?}");
             rounds += 1;
         }
         assert!(rounds >= 100, "{rounds} rounds");

@@ -119,6 +119,13 @@ fn set(
             )
         })
         .collect();
+    let links = world.links.iter();
+    let modes: Vec<(u32, i32)> = links
+        .map(|link| {
+            let mode = conf::v6(world.state, conf::Of::Link(link), "addr_gen_mode");
+            (link.extra.index, mode)
+        })
+        .collect();
     put(world, settings, of, entry.name, &value);
     // What is set to the number that it has already has no consequences.
     let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
@@ -153,20 +160,21 @@ fn set(
         }
         // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
         // once, also while the link is down.
-        (Settings::Conf6, "addr_gen_mode") if !same => match of {
-            Of::Link(index) => {
+        (Settings::Conf6, "addr_gen_mode") => match of {
+            Of::Link(index) if !same => {
                 make_addresses(world, index);
                 // What is shown then is what was written, whatever was made of it.
                 put(world, settings, of, entry.name, &value);
             }
             Of::Named(_) if is(b"all") => {
                 for_all(world, settings, entry.name, &value);
-                let indices: Vec<u32> = world.links.iter().map(|l| l.extra.index).collect();
-                for index in indices {
-                    make_addresses(world, index);
+                for (index, mode) in modes {
+                    if mode.to_string().as_bytes() != value {
+                        make_addresses(world, index);
+                    }
                 }
             }
-            Of::Named(_) => {}
+            _ => {}
         },
         // These are one number in two units.
         (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time") => {

@@ -264,6 +264,9 @@ fn configure(world: &mut World<'_>, tb: &Parsed<'_>, fields: &mut Fields) -> Res
         }
         fields.table = engine::new_table(world);
     }
+    if fields.action == action::TABLE && fields.family == INET6 && !fields.l3mdev {
+        crate::engine::route::tables::make_v6(world, fields.table);
+    }
     if fields.family == INET {
         fields.realm = tb.get(fra::FLOW).and_then(|a| a.u32()).unwrap_or(0);
     }

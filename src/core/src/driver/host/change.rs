@@ -111,15 +111,7 @@ fn failure(what: &str, errno: Errno) -> Error {
     if let Some(obstacle) = crate::launch::host::obstacle() {
         return Error::new(errno.0, format!("{what}: {errno}: {obstacle}"));
     }
-    let remedy = match errno.0 {
-        libc::ENOSYS | libc::ENOENT => {
-            "; its host process could not be started: install the command memtun beside the \
-             library, or name it in MEMTUN_COMMAND"
-        }
-        libc::ETIMEDOUT => "; the net's host process does not answer; memtun host says why",
-        _ => "",
-    };
-    Error::new(errno.0, format!("{what}: {errno}{remedy}"))
+    Error::new(errno.0, format!("{what}: {}", ask::Obstacle(errno)))
 }
 
 /// Tells the host that a link has changed, and returns when the addresses and routes that follow
@@ -142,5 +134,5 @@ pub(super) fn state(net: &Joined) -> Result<State> {
     let loaded = State::load(net.dir());
     loaded
         .map(Option::unwrap_or_default)
-        .map_err(|e| Error::new(e.0, format!("net {path}: the state of its host: {e}")))
+        .map_err(|e| Error::new(e.0, format!("net {path}: {}", ask::Obstacle(e))))
 }

@@ -195,10 +195,17 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
         if has && !had {
             let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-            conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
+            if noarp {
+                conf::set_v6(world.state, index, "accept_dad", -1);
+            }
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);
+        if link.is_loopback() && now.mtu < conf::IPV6_MIN_MTU {
+            let _ = change(world, index, |extra| {
+                (extra.ready, extra.asked) = (false, false)
+            });
+        }
         if had && !has {
             forget_inet6(world, index);
         } else if has && !had && link.is_up() {
@@ -262,21 +269,6 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
         address::inet6_is_ready(world, index);
     }
     tell_inet6(world, index);
-}
-
-/// Notes that a link has asked for routers.
-pub fn routers_are_asked(world: &mut World<'_>, index: u32) {
-    if !world.is_of_machine(index) {
-        let _ = change(world, index, |extra| extra.asked = true);
-    }
-}
-
-/// Notes that a link has got all of its settings of IPv4, because somebody gives it an address
-/// (`ipv4_devconf_setall`).
-pub fn is_settled(world: &mut World<'_>, index: u32) {
-    if !world.is_of_machine(index) {
-        let _ = change(world, index, |extra| extra.settled = true);
-    }
 }
 
 /// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own
