@@ -175,3 +175,18 @@ pub(super) fn change(
 pub fn get<'w>(world: &'w World<'_>, index: u32) -> Result<&'w Link, Failure> {
     world.link(index).ok_or(Failure::new(libc::ENODEV))
 }
+
+/// Notes that a link has asked for routers.
+pub fn routers_are_asked(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.asked = true);
+    }
+}
+
+/// Notes that a link has got all of its settings of IPv4, because somebody gives it an address
+/// (`ipv4_devconf_setall`).
+pub fn is_settled(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.settled = true);
+    }
+}

@@ -271,21 +271,6 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     tell_inet6(world, index);
 }
 
-/// Notes that a link has asked for routers.
-pub fn routers_are_asked(world: &mut World<'_>, index: u32) {
-    if !world.is_of_machine(index) {
-        let _ = change(world, index, |extra| extra.asked = true);
-    }
-}
-
-/// Notes that a link has got all of its settings of IPv4, because somebody gives it an address
-/// (`ipv4_devconf_setall`).
-pub fn is_settled(world: &mut World<'_>, index: u32) {
-    if !world.is_of_machine(index) {
-        let _ = change(world, index, |extra| extra.settled = true);
-    }
-}
-
 /// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own
 /// (`inetdev_init`).
 fn copy_defaults(world: &mut World<'_>, index: u32) {

@@ -30,8 +30,8 @@ pub(crate) const fn group(v4: u32, v6: u32, is_v4: bool) -> u32 {
     }
 }
 
-/// Returns a route as it is told: a next hop over a link without a carrier is dead where such routes
-/// do not count (`fib_nexthop_info`).
+/// Returns a route as it is told: a next hop over a link without a carrier is dead where such
+/// routes do not count (`fib_nexthop_info`).
 pub fn shown<'r>(world: &World<'_>, route: &'r Route) -> Cow<'r, Route> {
     let ignores = |index| match route.is_v4() {
         true => world.setting_of("ipv4", index, IGNORES) != 0,
