@@ -70,7 +70,7 @@ fn listeners_hear_of_a_link_from_its_beginning_to_its_end() {
 
     net.fake.links.remove(0);
     net.with(memtun_host::engine::link::look).unwrap();
-    let down = libc::IFF_UP as u32;
+    let down = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
     assert_eq!(told(&mut net), [(new, down), (gone, u32::MAX)]);
     assert!(net.state.links.iter().all(|extra| extra.index != 2));
 }
