@@ -11,6 +11,8 @@ cat >up.sh <<'U'
 {
     echo "$script_type: $dev $tun_mtu $ifconfig_local $ifconfig_remote $ifconfig_ipv6_local [$1]"
     ip -br addr show dev $dev | sed 's/fe80[^ ]*//'
+    # The variables of a script are openvpn's; those of what it starts can be none at all.
+    env -i /sbin/ip -4 -o addr show dev $dev | sed 's/^[0-9]*/N/'
     [ "$script_type" != up ] || ip route add 198.51.100.0/24 dev $dev
 } >>hook.log 2>&1
 U

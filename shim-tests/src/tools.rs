@@ -22,11 +22,15 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ethtool_netlink", true),
     ("ifconfig", true),
     ("ip_addr", true),
+    ("ip_events", true),
+    ("ip_formats", true),
     ("ip_link", true),
     ("ip_monitor", true),
+    ("ip_objects", true),
     ("ip_others", true),
     ("ip_route", true),
     ("ip_rule_neigh", true),
+    ("ip_saved", true),
     ("route", true),
 ];
 
@@ -223,6 +227,7 @@ pub fn assert_shim_is_as_kernel(script: &str) {
     let run = shim.run_with(&[
         folder().join(format!("{script}.sh")),
         folder().join("lib.sh"),
+        folder().join("monitor.sh"),
     ]);
     let report = differences(["kernel", "shim"], [&kernel, &blocks(&run.stdout)]);
     assert!(

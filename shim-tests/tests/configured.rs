@@ -13,9 +13,11 @@ macro_rules! scripts {
 }
 
 scripts! {
+    bird
     fastd
     gnunet
     iodine
+    iodine_client
     n2n
     ocserv
     openvpn
@@ -41,6 +43,12 @@ fn wireguard() {
 }
 
 #[test]
+fn wg_quick() {
+    let boringtun = installed::of_crate("boringtun-cli", "0.7.1");
+    with_program("wg_quick", "BORINGTUN", &boringtun);
+}
+
+#[test]
 fn vpncloud() {
     let vpncloud = installed::of_crate("vpncloud", "2.3.0");
     with_program("vpncloud", "VPNCLOUD", &vpncloud);
@@ -51,6 +59,18 @@ fn tun_crates() {
     with_program("tun_crates", "TUN_CRATES", &installed::built("tun-crates"));
 }
 
+/// The crates' own tests and examples, of which most are for root.
+#[test]
+fn tests_of_crates() {
+    let tests = installed::tests_of_crates(&[
+        ("tokio-tun", &["read"]),
+        ("tun-rs", &["named_tun"]),
+        ("tappers", &[]),
+        ("tun", &["dev-config"]),
+    ]);
+    with_program("tests_of_crates", "TESTS", &tests);
+}
+
 #[test]
 fn python_tunnels() {
     with_program("python_tunnels", "PYTHON", &installed::python("configured"));
@@ -59,4 +79,9 @@ fn python_tunnels() {
 #[test]
 fn pyroute2() {
     with_program("pyroute2", "PYTHON", &installed::python("configured"));
+}
+
+#[test]
+fn pyroute2_ways() {
+    with_program("pyroute2_ways", "PYTHON", &installed::python("configured"));
 }

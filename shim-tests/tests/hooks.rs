@@ -245,7 +245,7 @@ fn the_library_exports_its_hooks_and_its_c_interface_and_nothing_else() {
     assert_eq!(hooks, table(&library));
     let header =
         std::fs::read_to_string(build::crate_dir().join("../src/shim/memtun.h")).expect("memtun.h");
-    for name in ours.iter().filter(|n| *n != "memtun_hook_name") {
+    for name in ours.iter().filter(|n| !n.starts_with("memtun_hook_")) {
         assert!(
             header.contains(&format!("{name}(")),
             "{name} is exported but not declared in memtun.h"

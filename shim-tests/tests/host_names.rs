@@ -92,7 +92,7 @@ const CHANGES: &str = " SIOCSIFADDR 0
  SIOCSIFFLAGS 0
  SO_BINDTODEVICE 0
  SIOCETHTOOL EFAULT
- unknown EOPNOTSUPP
+ unknown ENOTTY
 ";
 
 const GONE: &str = "gone
@@ -114,7 +114,7 @@ const REFUSED: &str = " SIOCSIFADDR ENODEV
  SIOCSIFFLAGS ENODEV
  SO_BINDTODEVICE ENODEV
  SIOCETHTOOL ENODEV
- unknown ENODEV
+ unknown ENOTTY
 ";
 
 fn check(privileged: bool) {
@@ -126,15 +126,9 @@ fn check(privileged: bool) {
     ]
     .concat();
     assert_eq!(said, expected);
-    // Each request that memtun does not have is reported once.
-    let mut warnings: Vec<&str> = run
-        .stderr
-        .lines()
-        .filter_map(|line| line.split_once("WARN: ").map(|(_, what)| what))
-        .collect();
-    warnings.sort_unstable();
-    let expected = ["tun0: request 0x89d0 is not supported, answered EOPNOTSUPP"];
-    assert_eq!(warnings, expected);
+    // A request that the kernel does not have either is nothing to warn of.
+    let warnings = run.stderr.lines().filter(|line| line.contains("WARN: "));
+    assert_eq!(warnings.count(), 0, "{}", run.stderr);
 }
 
 #[test]

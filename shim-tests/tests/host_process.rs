@@ -97,6 +97,64 @@ fn where_there_is_no_command_the_log_says_so() {
 }
 
 #[test]
+fn a_wrong_word_for_the_host_keeps_nobody_waiting() {
+    let stage = Stage::new("wrong-word");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let mut command = stage.shimmed(net.path(), "env");
+    command.arg("MEMTUN_HOST=nonsense");
+    let status = Process::start(command.arg(&asker).args([&index, "0", "1"])).ended(LIMIT);
+    let said = stage.said();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("say merged, isolated or off; taking merged"),
+        "{said}"
+    );
+    assert_eq!(addresses(&net), [address(1)]);
+    end(net);
+}
+
+#[test]
+fn why_nobody_answers_is_in_the_log_with_the_remedy() {
+    let stage = Stage::new("why");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let run = |variable: &str| {
+        let mut command = stage.shimmed(net.path(), "env");
+        command.arg(variable);
+        let status = Process::start(command.arg(&asker).args([&index, "0", "1"])).ended(LIMIT);
+        (status.code(), stage.said())
+    };
+    // A command that is none of memtun's.
+    let (status, said) = run("MEMTUN_COMMAND=/bin/true");
+    assert_eq!(status, Some(1), "{said}");
+    assert_eq!(said.matches("memtun host says why").count(), 1, "{said}");
+    assert_eq!(run("MEMTUN_LOG=warn").0, Some(0));
+    for pid in hosts(net.path()) {
+        signal(pid, libc::SIGKILL);
+    }
+    let files = std::fs::read_dir(net.path()).expect("the net");
+    for file in files.flatten() {
+        if file
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".memtun-stack-")
+        {
+            std::fs::write(file.path(), "no message at all").expect("damaged");
+        }
+    }
+    let (status, said) = run("MEMTUN_LOG=warn");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("remove the net's directory"), "{said}");
+    let refused = net.wait_interface("tun0").expect("tun0").addresses();
+    let refused = refused.expect_err("damaged").to_string();
+    assert!(refused.contains("remove the net's directory"), "{refused}");
+    end(net);
+}
+
+#[test]
 fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
     let rounds = number("MEMTUN_KILLS", 200) as u16;
     let mut random = Random::seeded("MEMTUN_KILLS_SEED");

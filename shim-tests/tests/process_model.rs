@@ -222,6 +222,36 @@ fn a_program_goes_on_after_chroot_and_setuid() {
     assert!(net.is_idle().expect("a look"));
 }
 
+/// The library finds the functions behind its hooks by itself, as dlsym(3) does.
+#[test]
+fn the_function_behind_each_hook_is_the_next_one() {
+    let stage = Stage::new("next");
+    let program = stage.program("real_functions");
+    let alone = stage.shimmed(&[], &[program.as_os_str()]);
+    assert_eq!(alone.stdout, "readv -1 dup -1 dup2 -1\n");
+    succeeded(&alone);
+    let (between, versions) = (stage.0.join("between.so"), stage.0.join("versions"));
+    fs::write(
+        &versions,
+        "NEW { global: readv; dup; local: *; };\nOLD { global: dup2; };\n",
+    )
+    .expect("a file");
+    for linked in [vec![], vec!["-Wl,--hash-style=sysv"]] {
+        let mut cc = Command::new("cc");
+        cc.args(["-O2", "-DBETWEEN", "-shared", "-fPIC"])
+            .args(linked);
+        cc.arg(format!("-Wl,--version-script={}", versions.display()));
+        cc.arg("-o").arg(&between);
+        cc.arg(build::crate_dir().join("regressions/real_functions.c"));
+        succeeded(&stage.run(&mut cc));
+        let preload = format!("LD_PRELOAD={}:{}", stage.library(), between.display());
+        let words = [OsStr::new("env"), OsStr::new(&preload), program.as_os_str()];
+        let finished = stage.shimmed(&[], &words);
+        assert_eq!(finished.stdout, "readv -7 dup -8 dup2 -1\n");
+        succeeded(&finished);
+    }
+}
+
 #[test]
 fn a_device_that_the_machine_does_not_have_is_there_for_every_call() {
     let stage = Stage::new("no-device");
@@ -329,6 +359,15 @@ except OSError as e: print(e.errno)
         assert_eq!(finished.stdout, format!("{errno}\n"), "{limit}");
         assert!(finished.stderr.contains(limit), "{}", finished.stderr);
     }
+}
+
+#[test]
+fn an_interface_that_no_descriptor_is_left_for_is_not_gone() {
+    let stage = Stage::new("no-descriptor");
+    let program = stage.program("no_descriptor");
+    let finished = stage.shimmed(&[], &[program.as_os_str()]);
+    succeeded(&finished);
+    assert_eq!(finished.stdout, "");
 }
 
 #[test]

@@ -225,6 +225,13 @@ MEMTUN_API int memtun_net_add_route(memtun_net *net, const char *route);
 MEMTUN_API int memtun_net_remove_route(memtun_net *net, const char *route);
 
 /*
+ Gives the net these routes and no others. routes: an array of texts as for memtun_net_add_route,
+ that NULL ends. Nothing is changed where one of them is no route. Otherwise this is as
+ memtun_net_add_route.
+ */
+MEMTUN_API int memtun_net_set_routes(memtun_net *net, const char *const *routes);
+
+/*
  Adds a neighbour, as ip-neighbour(8) writes it: "10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0",
  "proxy 10.0.0.9 dev tap0". One that is there gets the new link-layer address.
  memtun_net_describe lists the neighbours. -ENODEV: there is no interface of that name. -EINVAL:
@@ -236,6 +243,13 @@ MEMTUN_API int memtun_net_add_neighbour(memtun_net *net, const char *neighbour);
  Deletes a neighbour. -ENOENT: there is none. Otherwise this is as memtun_net_add_neighbour.
  */
 MEMTUN_API int memtun_net_remove_neighbour(memtun_net *net, const char *neighbour);
+
+/*
+ Gives the net these neighbours and no others. neighbours: an array of texts as for
+ memtun_net_add_neighbour, that NULL ends. Nothing is changed where one of them is no neighbour.
+ Otherwise this is as memtun_net_add_neighbour.
+ */
+MEMTUN_API int memtun_net_set_neighbours(memtun_net *net, const char *const *neighbours);
 
 /*
  Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",
@@ -319,6 +333,14 @@ MEMTUN_API int memtun_interface_add_address(memtun_interface *interface, const c
  memtun_interface_add_address.
  */
 MEMTUN_API int memtun_interface_remove_address(memtun_interface *interface, const char *address);
+
+/*
+ Gives the interface these addresses and no others, but for the link-local ones, which belong to
+ its link. addresses: an array of texts as for memtun_interface_add_address, that NULL ends.
+ Nothing is changed where one of them is no address. Otherwise this is as
+ memtun_interface_add_address.
+ */
+MEMTUN_API int memtun_interface_set_addresses(memtun_interface *interface, const char *const *addresses);
 
 /*
  Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can

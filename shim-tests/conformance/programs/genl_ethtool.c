@@ -1,4 +1,4 @@
-/* The family "ethtool" of generic netlink, about a tun and a tap: raw requests, well formed and not,
+/* The family "ethtool" of generic netlink, about a tun and a tap: raw requests, good and bad ones,
  * extended acknowledgements, lists of all devices, and what those hear who listen to changes. */
 #include "rtnl.h"
 #include <linux/ethtool.h>

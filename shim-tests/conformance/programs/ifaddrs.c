@@ -305,9 +305,21 @@ static void addresses_of_sockets(void)
     close(tun);
 }
 
+/* What libc says where nobody has asked for an interface before. */
+static void alone(void)
+{
+    char text[IF_NAMESIZE];
+    struct if_nameindex *all = if_nameindex();
+    say("alone, if_nametoindex of lo", "%u", if_nametoindex("lo"));
+    say("alone, if_indextoname of 1", "%s", if_indextoname(1, text) ? text : errno_name(errno));
+    say("alone, the first of if_nameindex", "%u %s", all->if_index, all->if_name ? all->if_name : "");
+    if_freenameindex(all);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
+    alone();
     plain_sysctls();
     addresses();
     names();

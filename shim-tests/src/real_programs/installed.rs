@@ -52,6 +52,65 @@ pub fn built(name: &str) -> PathBuf {
     build.join("release").join(name)
 }
 
+/// A folder with the tests that the crates `real-programs/tun-crates` depends on bring with them:
+/// `CRATE.lib`, `CRATE.TEST` for each file of the crate's `tests`, and `CRATE.example.NAME`.
+pub fn tests_of_crates(crates: &[(&str, &[&str])]) -> PathBuf {
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let root = target_dir().join("real-programs/tests-of-crates");
+    if root.join("ready").exists() {
+        return root.join("bin");
+    }
+    let listed = Path::new(env!("CARGO_MANIFEST_DIR")).join("real-programs/tun-crates/Cargo.toml");
+    let mut vendor = Command::new(env!("CARGO"));
+    vendor.args(["vendor", "--quiet", "--locked", "--manifest-path"]);
+    vendor.arg(listed).arg(root.join("sources"));
+    vendor.current_dir(std::env::temp_dir());
+    run(vendor);
+    std::fs::create_dir_all(root.join("bin")).expect("the build directory is writable");
+    for (name, examples) in crates {
+        let source = root.join("sources").join(name);
+        let manifest = source.join("Cargo.toml");
+        // The build directory lies in a workspace, of which the crate is no member.
+        let mut text = std::fs::read_to_string(&manifest).expect("a manifest");
+        if !text.contains("[workspace]") {
+            text.push_str("\n[workspace]\n");
+            std::fs::write(&manifest, text).expect("the build directory is writable");
+        }
+        let cargo = |words: &[&str]| {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(words).arg("--manifest-path").arg(&manifest);
+            cargo.current_dir(&source);
+            cargo.env("CARGO_TARGET_DIR", root.join("build"));
+            run(cargo)
+        };
+        let keep = |from: &Path, kind: &str| {
+            let to = root.join("bin").join(format!("{name}.{kind}"));
+            std::fs::copy(from, to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+        };
+        let built = cargo(&["test", "--no-run", "--lib", "--tests"]);
+        let said = String::from_utf8_lossy(&built.stderr).into_owned();
+        for line in said.lines() {
+            // As in `Executable tests/tun_test.rs (/path/of/the/program)`.
+            let line = line.trim_start().strip_prefix("Executable ");
+            let Some((what, path)) = line.and_then(|line| line.split_once(" (")) else {
+                continue;
+            };
+            let kind = Path::new(what).file_stem().and_then(|stem| stem.to_str());
+            keep(
+                Path::new(path.trim_end_matches(')')),
+                kind.unwrap_or("test"),
+            );
+        }
+        for example in *examples {
+            cargo(&["build", "--quiet", "--example", example]);
+            let made = root.join("build/debug/examples").join(example);
+            keep(&made, &format!("example.{example}"));
+        }
+    }
+    std::fs::write(root.join("ready"), "").expect("the build directory is writable");
+    root.join("bin")
+}
+
 /// A virtual environment with the Python packages that `real-programs/NAME-requirements.txt` lists.
 pub fn python(name: &str) -> PathBuf {
     let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -47,6 +47,15 @@ fn any_word(text: &str) -> Option<(usize, String)> {
     Some((word_len(text), "*".to_owned()))
 }
 
+/// Three numbers as in `used 0/0/0probes 1`.
+fn ages(text: &str) -> Option<(usize, String)> {
+    let len = text.find("probes")?;
+    let numbers = text[..len]
+        .split('/')
+        .map(|part| digits(part)?.1.checked_sub(part.len()));
+    (numbers.flatten().count() == 3).then(|| (len, "*".to_owned()))
+}
+
 /// The queue discipline of a link that is up is a setting of the machine.
 fn discipline(text: &str) -> Option<(usize, String)> {
     let len = word_len(text);
@@ -65,8 +74,11 @@ fn hardware_address(text: &str) -> Option<(usize, String)> {
 /// The line without the index at its beginning, as in `2: tun0: <...>`, also behind the words of a
 /// monitor.
 fn index(line: &str) -> String {
-    let label = line.find(']').filter(|_| line.starts_with('['));
-    let at = label.map_or(0, |end| end + 1);
+    let mut at = 0;
+    while let Some(end) = line[at..].strip_prefix('[').and_then(|rest| rest.find(']')) {
+        at += end + 2;
+        at += usize::from(line[at..].starts_with(' '));
+    }
     let (label, rest) = line.split_at(at);
     let (deleted, rest) = match rest.strip_prefix("Deleted ") {
         Some(rest) => ("Deleted ", rest),
@@ -96,11 +108,16 @@ pub(super) fn normalised(line: &str) -> String {
         " reachable ",
         "\"refcnt\":",
         "\"reachable\":",
+        "\"index\":",
+        "\"index\": ",
+        "\"used\":",
+        "\"confirmed\":",
+        "\"updated\":",
     ] {
         line = behind(&line, key, any_number);
     }
     // A lookup is for the asker, who is root of a namespace on the kernel.
-    for key in [" uid ", "\"uid\":"] {
+    for key in [" uid ", "\"uid\":", "\"uid\": "] {
         line = behind(&line, key, any_number);
     }
     for key in [
@@ -121,6 +138,9 @@ pub(super) fn normalised(line: &str) -> String {
     for key in ["link/ether ", "\"address\":\""] {
         line = behind(&line, key, hardware_address);
     }
+    line = behind(&line, "\"timestamp\":\"", any_word);
+    // How many seconds ago a neighbour was used, confirmed and changed.
+    line = behind(&line, " used ", ages);
     for key in [" forwarding ", " rp_filter "] {
         line = behind(&line, key, any_word);
     }
@@ -146,6 +166,23 @@ mod tests {
                 "[LINK]Deleted 14: tun9: <> mtu 1500",
                 "[LINK]Deleted N: tun9: <> mtu 1500",
             ),
+            (
+                "[TIME][ADDR]4: tun0    inet 10.9.0.1/24",
+                "[TIME][ADDR]N: tun0    inet 10.9.0.1/24",
+            ),
+            (
+                "[TIME] [ADDR]4: tun0    inet 10.9.0.1/24",
+                "[TIME] [ADDR]N: tun0    inet 10.9.0.1/24",
+            ),
+            (
+                "[TIME] Deleted 4: tun0    inet 10.9.0.1/24",
+                "[TIME] Deleted N: tun0    inet 10.9.0.1/24",
+            ),
+            (
+                "10.20.0.5 lladdr 02:00:00:00:00:05  used 0/12/0probes 0 PERMANENT",
+                "10.20.0.5 lladdr 02:00:00:00:00:05  used *probes 0 PERMANENT",
+            ),
+            ("{\"index\":7,\"used\":1}", "{\"index\":N,\"used\":N}"),
             (
                 "[ADDR]4: tun0    inet 10.9.0.1/24",
                 "[ADDR]N: tun0    inet 10.9.0.1/24",

@@ -39,6 +39,20 @@ pub fn asked(host: &impl Host) -> Result<Option<&NetDir>, Errno> {
     Ok(host.existing().filter(has_host))
 }
 
+/// Has the first host process of an isolated program make the state of the net, from which others
+/// than itself read what there is in place of the machine's links.
+///
+/// # Errors
+///
+/// What asking fails with, see [`ask::ask`].
+pub fn need_state(host: &impl Host, net: &NetDir) -> Result<(), Errno> {
+    if state::is_there(net) {
+        return Ok(());
+    }
+    let question = question(host, What::Links);
+    ask::ask(net, host.start(), &question, &[], &mut |_| {})
+}
+
 /// Begins a question, with a number that no other question has.
 pub fn question(host: &impl Host, what: What) -> Question {
     numbered(host, what, sys::random())

@@ -21,12 +21,17 @@ pub enum Whose {
 }
 
 /// Says to whom this name belongs. The caller holds the net's lock.
-pub fn by_name(net: &NetDir, name: &Name, local: &dyn Local) -> Whose {
-    match net.find_interface(name, local) {
-        Ok(Some(interface)) => Whose::Ours(interface),
-        _ if net.knows(name) => Whose::Gone,
-        _ => Whose::Host,
-    }
+///
+/// # Errors
+///
+/// What opening the interface's file fails with, so that an interface that cannot be looked at for
+/// want of a descriptor is not taken for one that is gone.
+pub fn by_name(net: &NetDir, name: &Name, local: &dyn Local) -> Result<Whose, Errno> {
+    Ok(match net.find_interface(name, local)? {
+        Some(interface) => Whose::Ours(interface),
+        None if net.knows(name) => Whose::Gone,
+        None => Whose::Host,
+    })
 }
 
 /// Says to whom this index belongs. The caller holds the net's lock.
@@ -84,7 +89,7 @@ pub fn index_of(net: &NetDir, name: &[u8], local: &dyn Local) -> Result<Answer<u
         return Ok(Answer::Ask);
     };
     let _lock = net.lock()?;
-    Ok(match by_name(net, &without_alias(&name), local) {
+    Ok(match by_name(net, &without_alias(&name), local)? {
         Whose::Ours(interface) => Answer::Is(interface.ifindex.load(Relaxed)),
         Whose::Gone => Answer::Gone,
         Whose::Host => match in_state(net, By::Name(without_alias(&name).as_bytes()))? {

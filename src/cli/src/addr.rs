@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 
 /// Show or change the addresses of interfaces, in the words of ip address
 ///
-/// WORDS are: [show] [dev IFACE], or add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label TEXT] dev
+/// WORDS are: [show] [[dev] IFACE], or add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label TEXT] dev
 /// IFACE. For example: memtun addr add 10.0.0.1/24 dev tun0. The programs of the net see a change
 /// at once, with the routes that follow from it.
 #[derive(Args)]
@@ -26,9 +26,9 @@ pub struct AddrArgs {
 
 /// Show or change the routes of the net, in the words of ip route
 ///
-/// WORDS are: [show], or add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR] [metric N] [table
-/// N]. For example: memtun route add 10.20.0.0/16 via 10.0.0.2. The machine's own routes are not
-/// shown; memtun ip route shows what programs see.
+/// WORDS are: [show] [[dev] IFACE], or add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR]
+/// [metric N] [table N]. For example: memtun route add 10.20.0.0/16 via 10.0.0.2. The machine's own
+/// routes are not shown; memtun ip route shows what programs see.
 #[derive(Args)]
 pub struct RouteArgs {
     #[command(flatten)]
@@ -37,8 +37,8 @@ pub struct RouteArgs {
 
 /// Show or change the neighbours of the net, in the words of ip neighbour
 ///
-/// WORDS are: [show], or add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]. For example:
-/// memtun neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0.
+/// WORDS are: [show] [[dev] IFACE], or add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]. For
+/// example: memtun neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0.
 #[derive(Args)]
 pub struct NeighArgs {
     #[command(flatten)]
@@ -114,12 +114,26 @@ impl Rest {
     }
 }
 
-/// Refuses words that nothing reads.
-fn none_of(words: &[String]) -> Result<(), Failure> {
-    match words.first() {
-        None => Ok(()),
-        Some(word) => Err(Failure::bad_input(format!("{word:?} is not known here"))),
-    }
+/// Returns the interface, if any, of which is to be shown what there is: `[dev] IFACE`.
+fn shown<'w>(net: &Net, words: &'w [String]) -> Result<Option<&'w str>, Failure> {
+    let name = match words {
+        [] => return Ok(None),
+        [name] if name != "dev" => name,
+        [dev, name] if dev == "dev" => name,
+        [dev] => return Err(nothing_follows(dev)),
+        [first, second, ..] => {
+            let unknown = if first == "dev" { &words[2] } else { second };
+            return Err(Failure::bad_input(format!(
+                "{unknown:?} is not known here: give show, or show and an interface"
+            )));
+        }
+    };
+    interface(net, name)?;
+    Ok(Some(name))
+}
+
+fn nothing_follows(word: &str) -> Failure {
+    Failure::bad_input(format!("nothing follows {word:?}: name the interface"))
 }
 
 /// An address with its interface, for a line of `memtun addr`.
@@ -142,9 +156,7 @@ fn split_dev(words: &[String]) -> Result<(String, Option<&str>), Failure> {
         return Ok((words.join(" "), None));
     };
     let Some(name) = words.get(at + 1) else {
-        return Err(Failure::bad_input(
-            "nothing follows \"dev\": name the interface",
-        ));
+        return Err(nothing_follows("dev"));
     };
     let others = words[..at].iter().chain(&words[at + 2..]);
     let others: Vec<&str> = others.map(String::as_str).collect();
@@ -166,11 +178,8 @@ pub fn addr(args: &AddrArgs) -> Outcome {
     let todo = rest.todo()?;
     let net = rest.net.existing()?;
     let (Todo::Add(words) | Todo::Delete(words) | Todo::Show(words)) = todo;
-    let (text, dev) = split_dev(words)?;
     if let Todo::Show(_) = todo {
-        if !text.is_empty() {
-            return Err(Failure::bad_input(format!("{text:?} is not known here")));
-        }
+        let dev = shown(&net, words)?;
         let mut found = Vec::new();
         for info in net.interfaces()? {
             let dev_name = info.name.to_string();
@@ -182,11 +191,9 @@ pub fn addr(args: &AddrArgs) -> Outcome {
                 }));
             }
         }
-        if let Some(dev) = dev {
-            interface(&net, dev)?;
-        }
         return rest.show(&found);
     }
+    let (text, dev) = split_dev(words)?;
     let dev = dev.ok_or_else(|| Failure::bad_input("\"dev\" and the interface are missing"))?;
     let (interface, address) = (interface(&net, dev)?, text.parse()?);
     match todo {
@@ -202,8 +209,10 @@ pub fn route(args: &RouteArgs) -> Outcome {
     let net = args.rest.net.existing()?;
     match todo {
         Todo::Show(words) => {
-            none_of(words)?;
-            return args.rest.show(&net.routes()?);
+            let dev = shown(&net, words)?;
+            let mut routes = net.routes()?;
+            routes.retain(|route| dev.is_none() || route.dev.as_deref() == dev);
+            return args.rest.show(&routes);
         }
         Todo::Add(words) => net.add_route(&words.join(" ").parse()?)?,
         Todo::Delete(words) => net.remove_route(&words.join(" ").parse()?)?,
@@ -217,8 +226,10 @@ pub fn neigh(args: &NeighArgs) -> Outcome {
     let net = args.rest.net.existing()?;
     match todo {
         Todo::Show(words) => {
-            none_of(words)?;
-            return args.rest.show(&net.neighbours()?);
+            let dev = shown(&net, words)?;
+            let mut neighbours = net.neighbours()?;
+            neighbours.retain(|neighbour| dev.is_none_or(|dev| neighbour.dev == dev));
+            return args.rest.show(&neighbours);
         }
         Todo::Add(words) => net.add_neighbour(&words.join(" ").parse()?)?,
         Todo::Delete(words) => net.remove_neighbour(&words.join(" ").parse()?)?,

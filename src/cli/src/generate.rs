@@ -91,7 +91,8 @@ pub fn man(args: &ManArgs, command: &Command) -> Outcome {
             .clone()
             .display_name(&name)
             .bin_name(shown)
-            .version(env!("CARGO_PKG_VERSION"));
+            .version(env!("CARGO_PKG_VERSION"))
+            .disable_version_flag(true);
         page(directory, &name, verb, VERB)?;
     }
     Ok(ExitCode::SUCCESS)

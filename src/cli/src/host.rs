@@ -9,7 +9,7 @@ use memtun::launch::settings::{self, Host as Setting};
 use memtun::Net;
 use memtun_host::first::First;
 use memtun_host::process::{Ended, Host, Stay};
-use memtun_stack::ask::is_answering;
+use memtun_stack::ask::{is_answering, Obstacle};
 use memtun_stack::state::View;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -91,9 +91,7 @@ pub fn host(args: &HostArgs) -> Outcome {
 pub fn not_begun(net: &Net, e: memtun::Errno) -> Failure {
     let why = match e.0 {
         libc::EEXIST => "another one was faster".into(),
-        libc::EUCLEAN => "the state of the net is damaged; remove the directory".into(),
-        libc::ENOENT => "the net was removed".into(),
-        _ => memtun::cause(e).map_or_else(|| e.to_string(), |cause| format!("{e}: {cause}")),
+        _ => Obstacle(e).to_string(),
     };
     let shown = net.path().display();
     Failure::not_done(format!("net {shown}: no host process: {why}"))

@@ -69,8 +69,10 @@ enum Verb {
     Show(link::show::ShowArgs),
     Set(link::change::SetArgs),
     Delete(link::change::DeleteArgs),
+    #[command(visible_alias = "address")]
     Addr(addr::AddrArgs),
     Route(addr::RouteArgs),
+    #[command(visible_aliases = ["neighbour", "neighbor"])]
     Neigh(addr::NeighArgs),
     Ip(addr::IpArgs),
     SendUdp(datagrams::SendArgs),

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{library, memtun, Scratch};
-use memtun::{ifreq, uapi, Address, ErrorKind, IoSystem, MemoryIoSystem, Net, Route, TunnelClass};
+use memtun::{ifreq, uapi, Address, ErrorKind, IoSystem, MemoryIoSystem};
+use memtun::{Neighbour, Net, Route, TunnelClass};
 use std::process::Output;
 
 /// A net with an interface that this process holds.
@@ -181,6 +182,106 @@ fn what_is_refused_names_the_thing_and_the_remedy() {
     said(net, &["addr", "add", "10.1.0.1/24", "dev", "tun0"]);
     let e = "10.0.0.1/24 peer fd00::1".parse::<Address>().unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn what_is_shown_of_one_interface_is_its_own() {
+    let held = held("tun0", uapi::IFF_TUN);
+    let net = &held.net;
+    said(net, &["address", "add", "10.0.0.1/24", "dev", "tun0"]);
+    said(net, &["route", "add", "blackhole", "10.9.0.0/16"]);
+    assert!(said(net, &["route"]).contains("blackhole 10.9.0.0/16\n"));
+    for words in [
+        ["route", "show", "dev", "tun0"].as_slice(),
+        &["route", "show", "tun0"],
+    ] {
+        let shown = said(net, words);
+        assert!(
+            shown.contains("10.0.0.0/24 dev tun0") && !shown.contains("blackhole"),
+            "{shown}"
+        );
+    }
+    assert!(said(net, &["addr", "show", "tun0"]).starts_with("10.0.0.1/24 dev tun0\n"));
+    assert_eq!(said(net, &["neighbour", "show", "dev", "tun0"]), "");
+    refused(
+        net,
+        &["neigh", "show", "dev", "tun9"],
+        1,
+        "tun9: no such interface",
+    );
+    refused(net, &["route", "show", "dev"], 2, "name the interface");
+    refused(
+        net,
+        &["route", "show", "table", "5"],
+        2,
+        "\"5\" is not known here",
+    );
+    refused(
+        net,
+        &["route", "add", "10.8.0.0/16"],
+        1,
+        "name the interface with dev",
+    );
+}
+
+#[test]
+fn routes_and_neighbours_become_what_they_are_set_to() {
+    let held = held("tap0", uapi::IFF_TAP);
+    let net = &held.net;
+    let tap = net.interface("tap0").unwrap().unwrap();
+    tap.add_address(&"10.0.0.1/24".parse().unwrap()).unwrap();
+    let route = |text: &str| text.parse::<Route>().unwrap();
+    net.add_route(&route("blackhole 10.9.0.0/16")).unwrap();
+    let kept = [
+        route("10.0.0.0/24 dev tap0"),
+        route("10.20.0.0/16 via 10.0.0.2"),
+    ];
+    for _ in 0..2 {
+        net.set_routes(&kept).unwrap();
+        let left: Vec<String> = net.routes().unwrap().iter().map(Route::to_string).collect();
+        let wanted = [
+            "10.0.0.0/24 dev tap0 src 10.0.0.1",
+            "10.20.0.0/16 via 10.0.0.2 dev tap0",
+        ];
+        assert_eq!(left, wanted);
+    }
+    let near = |last: u8| Neighbour::new([10, 0, 0, last], "tap0", [2, 0, 0, 0, 0, last]);
+    net.add_neighbour(&near(2)).unwrap();
+    net.set_neighbours(&[near(3)]).unwrap();
+    assert_eq!(net.neighbours().unwrap(), [near(3)]);
+}
+
+#[test]
+fn without_a_host_process_the_command_says_at_once_whose_word_that_is() {
+    let held = held("tun0", uapi::IFF_TUN);
+    let net = &held.net;
+    for (setting, part) in [("off", "leave the variable out"), ("none", "say merged")] {
+        for words in [
+            ["addr", "add", "10.0.0.1/24", "dev", "tun0"].as_slice(),
+            &["route", "add", "10.9.0.0/16", "dev", "tun0"],
+            &["neigh", "add", "10.0.0.2", "dev", "tun0"],
+        ] {
+            let begin = std::time::Instant::now();
+            let mut command = memtun();
+            command
+                .env("MEMTUN_NET", net.path())
+                .env("MEMTUN_HOST", setting)
+                .args(words);
+            let out = command.output().expect("the command");
+            let shown = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(!out.status.success(), "{words:?}");
+            let named = format!("MEMTUN_HOST={setting}: ");
+            assert!(shown.contains(&named) && shown.contains(part), "{shown}");
+            assert!(
+                begin.elapsed() < std::time::Duration::from_secs(4),
+                "{words:?}"
+            );
+        }
+    }
+    assert!(
+        !memtun_stack::state::is_there(net.dir()),
+        "none was started"
+    );
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn malformed_files() {
 fn the_helps_and_the_pages_are_there() {
     for verb in [
         "run", "ls", "show", "set", "delete", "send-udp", "recv-udp", "inject", "capture", "fault",
-        "deny", "permit", "reset", "doctor",
+        "deny", "permit", "reset", "doctor", "addr", "route", "neigh", "ip", "host",
     ] {
         assert!(cli([verb, "--help"]).ok().out.contains("Usage: memtun"));
     }
@@ -276,6 +276,10 @@ fn the_helps_and_the_pages_are_there() {
     assert!(
         page.contains(".TH memtun-recv-udp 1") && page.contains("SEE ALSO"),
         "{page}"
+    );
+    assert!(
+        !page.contains("version\\fR"),
+        "a verb has no such option: {page}"
     );
     assert!(cli(["completions", "bash"]).ok().out.contains("recv-udp"));
     assert!(cli(["--version"]).ok().out.starts_with("memtun "));

@@ -277,6 +277,65 @@ fn what_a_shell_executes_past_the_library_is_named_once() {
     }
 }
 
+/// Helpers that Debian ships set-uid (fusermount3) or with file capabilities (ping) run on the
+/// machine itself. A script that calls one goes on, and the log says what was left out, and why.
+#[test]
+fn helpers_with_more_rights_are_named_with_a_remedy() {
+    // SAFETY: geteuid(2) touches no memory.
+    if unsafe { libc::geteuid() } != 0 {
+        return not_run("helpers with more rights", "only root can make some");
+    }
+    let scratch = Scratch::new();
+    // Root gains nothing by a file's capabilities, so an ordinary user calls the helpers.
+    for file in [Path::new(env!("CARGO_BIN_EXE_memtun")), &library()] {
+        std::fs::copy(file, scratch.path(file.file_name().unwrap())).unwrap();
+    }
+    let as_user = |started: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(scratch.path("memtun")).args(["run", "--"]);
+        done(command.args(started).env_remove("LD_PRELOAD"))
+    };
+    let helper = |name: &str, lift: &str| {
+        let path = scratch.path(name);
+        std::fs::copy("/bin/true", &path).unwrap();
+        let lifted = Command::new("sh").args(["-c", lift]).arg(&path).status();
+        (path, lifted.is_ok_and(|status| status.success()))
+    };
+    let (owner, group) = ("chown 1 $0; chmod 4755 $0", "chown :1 $0; chmod 2755 $0");
+    let mut helpers = vec![
+        (helper("fusermount", owner), "is set-uid", "is not"),
+        (helper("wall", group), "is set-gid", "is not"),
+    ];
+    let ping = helper("ping", "setcap cap_net_raw+ep $0");
+    match ping.1 {
+        true => helpers.push((ping, "has file capabilities", "has none")),
+        false => not_run("a helper with file capabilities", "setcap(8) gives it none"),
+    }
+    for ((path, lifted), why, without) in helpers {
+        assert!(lifted, "{}", path.display());
+        let lines = format!("#!/bin/sh\n{0} -c 1\n{0}; echo $?\n", path.display());
+        let script = script(&scratch, "script", &lines);
+        let python = "import os, sys; os.system(sys.argv[1])";
+        for started in [
+            &[text(&script)][..],
+            &["sh", "-c", "exec $0 -c 1", text(&path)],
+            &["env", "-i", "PATH=/bin", text(&script)],
+            &["python3", "-c", python, text(&path)],
+        ] {
+            let run = as_user(started);
+            assert_eq!(run.status, Some(0), "{started:?} {}", run.err);
+            let said: Vec<&str> = run.err.lines().collect();
+            let says = format!("{}: {why}, so the system starts it", path.display());
+            let remedy = format!("run a copy of it that {without}");
+            assert!(
+                said.len() == 1 && said[0].contains(&says) && said[0].contains(&remedy),
+                "{started:?}: {said:#?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_net_that_is_not_the_drivers_is_said_to_be_another() {
     let scratch = Scratch::new();

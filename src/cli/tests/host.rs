@@ -170,7 +170,7 @@ fn who_asks_starts_it_and_it_answers() {
     assert_ne!(session, "0");
     assert_eq!(terminal, "0", "no controlling terminal");
     let environ = std::fs::read(format!("/proc/{pid}/environ")).expect("environ");
-    assert_eq!(environ, b"MEMTUN_HOST=\0");
+    assert_eq!(environ, b"MEMTUN_HOST=merged\0");
     end(net);
 }
 
@@ -271,6 +271,8 @@ fn of_twenty_that_are_started_at_once_one_stays() {
 
 #[test]
 fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
+    /// With more of them a start takes as long as there is time between two kills.
+    const MOST_ADDRESSES: u16 = 600;
     let net = Net::temporary().expect("net");
     let index = interface(&net, "tun0");
     let (start, over) = (Counted::default(), AtomicBool::new(false));
@@ -291,8 +293,10 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
         let begin = Instant::now();
         let mut rounds = 0u16;
         while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
-            let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
-            assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            if rounds < MOST_ADDRESSES {
+                let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
+                assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            }
             let value = rounds.to_string();
             let key = format!("key{}", rounds % 7);
             assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
@@ -301,7 +305,8 @@ fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
             // IPv6 has addresses of its own.
             let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
             let v4: Vec<_> = v4.map(|a| a.local).collect();
-            assert_eq!(v4.len(), usize::from(rounds) + 1, "{v4:?}");
+            let added = MOST_ADDRESSES.min(rounds + 1);
+            assert_eq!(v4.len(), usize::from(added), "{v4:?}");
             rounds += 1;
         }
         assert!(rounds >= 100, "{rounds} rounds");
@@ -599,6 +604,7 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let all = [
         "--uplink=eth0=192.0.2.10/24,via=192.0.2.1",
         "--uplink=eth0=fd00::2/64",
+        "--uplink=eth1=198.51.100.2/24,via=198.51.100.1",
         "--tun=t0=10.0.0.1/24",
     ];
     // The net stays from one run to the next.
@@ -608,15 +614,24 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let net = Net::open(&dir).expect("net");
     let state = State::load(net.dir()).expect("readable").expect("there");
     let names: Vec<_> = state.links.iter().map(|l| l.name.to_string()).collect();
-    assert_eq!(names, ["lo", "eth0", "t0"]);
+    assert_eq!(names, ["lo", "eth0", "eth1", "t0"]);
     for address in ["127.0.0.1", "::1", "192.0.2.10", "fd00::2", "10.0.0.1"] {
         let wanted: std::net::IpAddr = address.parse().expect("address");
         let found = state.addresses.iter().filter(|a| a.local == wanted).count();
         assert_eq!(found, 1, "{address}");
     }
-    let gateway = "192.0.2.1".parse().ok();
-    let default = |r: &&memtun_stack::Route| r.prefix == 0 && r.hops[0].gateway == gateway;
-    assert_eq!(state.routes.iter().filter(default).count(), 1);
+    let defaults = state.routes.iter().filter(|r| r.prefix == 0);
+    let gateways: Vec<_> = defaults.filter_map(|r| r.hops[0].gateway).collect();
+    let wanted: [std::net::IpAddr; 2] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
+    assert_eq!(gateways, wanted, "the first one counts");
+    // An uplink is no tunnel, and no tunnel can get its name.
+    for options in [["--tun=eth0"], ["--tap=lo"]] {
+        let (status, text) = run("", &options);
+        assert!(
+            status == Some(2) && text.contains("of another kind"),
+            "{text}"
+        );
+    }
     let (status, text) = run("merged", &[]);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("use another net"), "{text}");

@@ -159,7 +159,9 @@ fn default_route(index: u32, via: IpAddr) -> Vec<u8> {
     own[5] = libc::RTPROT_BOOT;
     own[7] = libc::RTN_UNICAST;
     let mut to = Writer::default();
-    to.message(libc::RTM_NEWROUTE, NEW as u16, 1, 0)
+    // Of several default routes the one that was declared first is the one that counts.
+    let flags = NEW | libc::NLM_F_APPEND;
+    to.message(libc::RTM_NEWROUTE, flags as u16, 1, 0)
         .raw(&own)
         .ip(libc::RTA_GATEWAY, via)
         .u32(libc::RTA_OIF, index);

@@ -8,6 +8,7 @@ use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
+use memtun_stack::state::{base, Log};
 use memtun_stack::State;
 use memtun_sys::{self as sys, Fd};
 use std::cell::Cell;
@@ -55,6 +56,7 @@ pub struct Host {
     epoch: u64,
     listener: Fd,
     state: State,
+    log: Log,
     over: Arc<AtomicBool>,
     wakes: UnixStream,
     woken: UnixStream,
@@ -87,7 +89,7 @@ impl Host {
     pub fn begin(net: &NetDir, before: u64, first: &First) -> Result<Host, Errno> {
         let pair = pair();
         let begun = Cell::new(None);
-        let epoch = net.take_host_epoch(before, |dir, epoch| {
+        let (epoch, file) = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
                 None => first.state(
@@ -102,16 +104,17 @@ impl Host {
             })?;
             dir.adopt_socket(name.cstr())?;
             sys::listen(listener.as_fd(), BACKLOG)?;
-            let bytes = state.to_bytes();
-            begun.set(Some((listener, state)));
-            Ok(bytes)
+            let messages = state.to_bytes();
+            begun.set(Some((listener, state, messages.len())));
+            Ok(base(&messages))
         })?;
-        let (listener, state) = begun.take().ok_or(Errno(libc::EINVAL))?;
+        let (listener, state, length) = begun.take().ok_or(Errno(libc::EINVAL))?;
         let (wakes, woken) = pair.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
         Ok(Host {
             epoch,
             listener,
             state,
+            log: Log::of(file, length)?,
             over: Arc::default(),
             wakes,
             woken,
@@ -143,7 +146,7 @@ impl Host {
             net,
             stay,
             server: Server::new(self.listener, owner),
-            service: Service::new(net, self.epoch, self.state),
+            service: Service::new(net, self.epoch, self.state, self.log),
             woken: self.woken,
             over: &self.over,
         };

@@ -12,7 +12,7 @@ use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{option, Answer, Question, What, LONGEST};
 use memtun_stack::family;
-use memtun_stack::state::{Answered, Listener, State, View, ANSWERS};
+use memtun_stack::state::{Answered, Listener, Log, Shadow, Splice, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
 use memtun_sys as sys;
 use std::time::Duration;
@@ -32,14 +32,14 @@ pub struct Service<'n> {
     net: &'n NetDir,
     epoch: u64,
     state: Watched,
-    /// How often the state had been borrowed for a change when `pending` was made.
+    /// How often the state had been borrowed for a change when `shadow` was like it.
     compared: u64,
-    /// What is in the net's file, without the last answers ([`State::body`]).
-    published: Vec<u8>,
-    /// The same of what has to be published. None means that it is what is published.
-    pending: Option<Vec<u8>>,
-    /// The last answers in the net's file. None means that they are the state's.
-    published_answers: Option<Vec<Answered>>,
+    /// The state as it is in the net's file with what is in `pending`.
+    shadow: Shadow,
+    /// What has to be published.
+    pending: Vec<Splice>,
+    /// The net's file.
+    log: Log,
     /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
@@ -55,14 +55,14 @@ pub struct Service<'n> {
 }
 
 impl<'n> Service<'n> {
-    /// Goes on with a state that has been published.
-    pub fn new(net: &'n NetDir, epoch: u64, state: State) -> Service<'n> {
+    /// Goes on with a state that has been published, in this file.
+    pub fn new(net: &'n NetDir, epoch: u64, state: State, log: Log) -> Service<'n> {
         Service {
             net,
             epoch,
-            published: state.body(),
-            pending: None,
-            published_answers: None,
+            shadow: Shadow::of(&state),
+            pending: Vec::new(),
+            log,
             compared: 0,
             state: state.into(),
             machine: None,
@@ -131,7 +131,7 @@ impl<'n> Service<'n> {
             Err(Errno(libc::ESTALE | libc::ENOENT)) => return Err(Replaced),
             Err(e) => {
                 // The state is what it was, and what has changed in shared memory is found again.
-                self.take_back();
+                self.take_back()?;
                 return self
                     .turn()
                     .map(|()| vec![packet(question, e.0, false, &[])]);
@@ -156,8 +156,7 @@ impl<'n> Service<'n> {
             Err(Errno(libc::ESTALE | libc::ENOENT)) => Err(Replaced),
             Err(e) => {
                 log::warn!("the host's state cannot be written: {e}; trying again later");
-                self.take_back();
-                Ok(())
+                self.take_back()
             }
         }
     }
@@ -238,25 +237,40 @@ impl<'n> Service<'n> {
             What::Listen => self.listen(question.port, payload)?,
             What::Netlink | What::Ioctl | What::Write | What::Links => {}
         }
-        let compared = self.compared;
         let driver = question.options & option::DRIVER != 0;
-        let ((packets, touches, before), events) =
-            self.with_world(question.port, driver, |world| {
-                bring_up_to_date(world)?;
-                let touches = world.state.touches();
-                let before = (touches != compared).then(|| world.state.body());
-                let packets = answer(world, question, payload)?;
-                Ok((packets, touches, before))
-            })?;
+        let (packets, events, touches) = self.bring_and_answer(question, payload, driver)?;
         if self.state.touches() != touches {
-            let before = before.or_else(|| self.pending.clone());
+            let before = self.pending.len();
             self.compare();
-            let now = self.pending.as_ref().unwrap_or(&self.published);
-            if now != before.as_ref().unwrap_or(&self.published) {
+            if self.pending.len() != before {
                 self.remember(question.id, &packets);
             }
         }
         Ok((packets, events))
+    }
+
+    /// Brings the net up to date, and answers. Returns how often the state had been borrowed for a
+    /// change in between, too.
+    fn bring_and_answer(
+        &mut self,
+        question: &Question,
+        payload: &[u8],
+        driver: bool,
+    ) -> Result<(Packets, Vec<Event>, u64), Errno> {
+        let compared = self.compared;
+        let mut shadow = std::mem::take(&mut self.shadow);
+        let mut pending = std::mem::take(&mut self.pending);
+        let done = self.with_world(question.port, driver, |world| {
+            bring_up_to_date(world)?;
+            let touches = world.state.touches();
+            if touches != compared {
+                pending.extend(shadow.follow(world.state));
+            }
+            Ok((answer(world, question, payload)?, touches))
+        });
+        (self.shadow, self.pending) = (shadow, pending);
+        let ((packets, touches), events) = done?;
+        Ok((packets, events, touches))
     }
 
     fn listen(&mut self, port: u32, payload: &[u8]) -> Result<(), Errno> {
@@ -298,14 +312,10 @@ impl<'n> Service<'n> {
             bytes.extend((packet.len() as u32).to_ne_bytes());
             bytes.extend(packet);
         }
-        let before = || self.state.answered.clone();
-        self.published_answers.get_or_insert_with(before);
         let answered = &mut self.state.answered;
         answered.push(Answered { id, packets: bytes });
         let old = answered.len().saturating_sub(ANSWERS);
         answered.drain(..old);
-        // What `pending` is made of has not changed.
-        self.compared = self.state.touches();
     }
 
     /// Runs `run` with the net as it is now. Returns its result, and what listeners are told.
@@ -364,43 +374,36 @@ impl<'n> Service<'n> {
     fn compare(&mut self) {
         if self.compared != self.state.touches() {
             self.compared = self.state.touches();
-            let now = self.state.body();
-            self.pending = (now != self.published).then_some(now);
+            self.pending.extend(self.shadow.follow(&self.state));
         }
     }
 
     /// Publishes the state if it has changed.
     fn publish(&mut self) -> Result<(), Errno> {
         self.compare();
-        if self.pending.is_none() && self.published_answers.is_none() {
+        if self.pending.is_empty() {
             return Ok(());
         }
-        let pending = self.pending.take();
-        let mut bytes = pending.unwrap_or_else(|| self.published.clone());
-        let body = bytes.len();
-        self.state.add_answers(&mut bytes);
-        let published = self.net.publish_stack(self.epoch, &bytes);
-        bytes.truncate(body);
-        match published {
-            Ok(()) => {
-                self.published = bytes;
-                self.published_answers = None;
-            }
-            Err(_) => self.pending = Some(bytes),
+        if !self.log.append(self.net, self.epoch, &self.pending)? {
+            let messages = self.state.to_bytes();
+            self.log = Log::begin(self.net, self.epoch, &messages)?;
         }
-        published
+        self.pending.clear();
+        Ok(())
     }
 
     /// Makes the state what is published.
-    fn take_back(&mut self) {
-        let answered = self.published_answers.take();
-        let answered = answered.unwrap_or_else(|| self.state.answered.clone());
-        if let Ok(mut state) = State::from_bytes(&self.published) {
-            state.answered = answered;
-            self.state = state.into();
-            self.compared = 0;
-            self.pending = None;
-        }
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] says that it cannot be read, so that another host process has to try.
+    fn take_back(&mut self) -> Result<(), Replaced> {
+        let published = State::load(self.net).ok().flatten().ok_or(Replaced)?;
+        self.shadow = Shadow::of(&published);
+        self.pending.clear();
+        self.state = published.into();
+        self.compared = 0;
+        Ok(())
     }
 
     fn publish_what_can_wait(&mut self) -> Result<(), Replaced> {

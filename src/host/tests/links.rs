@@ -99,6 +99,21 @@ fn a_carrier_that_was_lost_makes_the_state_of_operation_known() {
 }
 
 #[test]
+fn a_link_that_is_seen_first_when_its_program_has_gone_has_no_carrier() {
+    let mut net = Net::new();
+    let link = &mut net.fake.links[0];
+    link.extra.flags |= libc::IFF_UP as u32;
+    link.extra.carrier_downs = 1;
+    link.carrier = false;
+    let one = request(18, libc::NLM_F_REQUEST, &ifinfo(0, 2, 0, 0), |_| ());
+    let answers = net.ask(&one);
+    let flags = u32_at(&answers[0], 24).unwrap();
+    assert_eq!(flags & (libc::IFF_UP | libc::IFF_RUNNING) as u32, 1);
+    let all = Attributes::between(&answers[0], 32, answers[0].len());
+    assert_eq!(all.get(libc::IFLA_OPERSTATE).unwrap().u8(), Some(2));
+}
+
+#[test]
 fn what_is_changed_on_a_link_of_the_machines_stays_in_the_net() {
     let mut net = Net::new();
     let mut link = support::net::interface(9, "eth0", memtun_abi::uapi::IFF_TAP);

@@ -58,6 +58,33 @@ def test_sets_become_what_they_are_set_to(echo, memtun: m.Net) -> None:
     assert [r for r in memtun.routes if not r.startswith("fe80")] == []
 
 
+def test_a_set_that_cannot_be_is_not_half_set(echo, memtun: m.Net) -> None:
+    tun = echo()
+    tun.addresses = ["10.0.0.1/24"]
+    with pytest.raises(TypeError, match="give a list"):
+        tun.addresses = "10.0.0.2/24"
+    with pytest.raises(m.InvalidValueError, match="nonsense"):
+        tun.addresses = ["10.0.0.2/24", "nonsense"]
+    with pytest.raises(TypeError):
+        tun.addresses.add(None)  # type: ignore[arg-type]
+    assert global_ones(tun) == ["10.0.0.1/24"]
+    tun.addresses |= {"10.0.0.1/24", ipaddress.ip_address("10.1.0.1")}
+    assert global_ones(tun) == ["10.0.0.1/24", "10.1.0.1/32"]
+    memtun.routes = ["10.20.0.0/16 via 10.0.0.2", "10.0.0.0/24 dev tun0"]
+    assert list(memtun.routes) == [
+        "10.0.0.0/24 dev tun0 src 10.0.0.1",
+        "10.20.0.0/16 via 10.0.0.2 dev tun0",
+    ]
+    # What can be added in these words can be taken away in them.
+    memtun.routes.discard("10.20.0.0/16 via 10.0.0.2")
+    memtun.routes.discard("10.20.0.0/16 via 10.0.0.2")
+    memtun.neighbours.discard("10.0.0.2 dev tap9")
+    assert len(memtun.routes) == 1
+    tun.addresses -= {"10.0.0.1/24", "10.9.9.9/8"}
+    assert global_ones(tun) == ["10.1.0.1/32"]
+    memtun.neighbours = []
+
+
 def test_errors_are_the_kernels_in_words(echo, memtun: m.Net) -> None:
     tun = echo()
     tun.addresses.add("10.0.0.1/24")

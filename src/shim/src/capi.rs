@@ -25,6 +25,7 @@ use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 type Answer<T> = Result<T, Error>;
@@ -59,11 +60,19 @@ pub extern "C" fn memtun_version() -> *const c_char {
 /// compare the table with what the library exports. It is not part of memtun.h.
 #[no_mangle]
 pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
-    let hooks = crate::hooks::FAMILIES.iter().copied().flatten();
-    let hook = usize::try_from(index)
-        .ok()
-        .and_then(|index| hooks.into_iter().nth(index));
-    hook.map_or(std::ptr::null(), |hook| hook.name.as_ptr())
+    hook(index).map_or(std::ptr::null(), |hook| hook.name.as_ptr())
+}
+
+/// Is the function behind a hook, given by its index in the table, the one that dlsym(3) finds (1
+/// or 0)? This is for a test, too.
+#[no_mangle]
+pub extern "C" fn memtun_hook_is_next(index: c_int) -> c_int {
+    hook(index).is_some_and(crate::real::Hook::is_next) as c_int
+}
+
+fn hook(index: c_int) -> Option<&'static crate::real::Hook> {
+    let mut hooks = crate::hooks::FAMILIES.iter().copied().flatten();
+    hooks.nth(usize::try_from(index).ok()?)
 }
 
 /// Runs a driver's call, and keeps the sentence of its error for this thread.
@@ -134,6 +143,20 @@ fn time(timeout_ms: c_int) -> Option<Duration> {
 
 fn bad_memory(e: Errno) -> Error {
     Error::new(e.0, format!("{e}: the pointer leads nowhere"))
+}
+
+/// The values that an array of texts has, which a NULL pointer ends.
+fn items<T: FromStr<Err = Error>>(list: *const *const c_char) -> Answer<Vec<T>> {
+    let mut values = Vec::new();
+    loop {
+        let at = list.wrapping_add(values.len());
+        // SAFETY: any bit pattern is a valid pointer value; it is not followed here.
+        let item = unsafe { uaccess::read(at) }.map_err(bad_memory)?;
+        if item.is_null() {
+            return Ok(values);
+        }
+        values.push(text(item)?.parse()?);
+    }
 }
 
 fn text<'a>(s: *const c_char) -> Answer<&'a str> {

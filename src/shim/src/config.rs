@@ -82,9 +82,9 @@ fn owner() -> Option<u32> {
     uid
 }
 
-/// Reads the environment; chooses and exports the private net's name. It is called once, in the
-/// constructor, before there are threads.
-pub fn init() {
+/// Reads the environment; chooses and exports the private net's name. `own` is this library's path
+/// as the dynamic linker has it. It is called once, in the constructor, before there are threads.
+pub fn init(own: Option<&CStr>) {
     let log = variable(settings::LOG);
     crate::logging::init(settings::log_level(&log.unwrap_or_default()));
     let given = variable(settings::NET).filter(|dir| !dir.is_empty());
@@ -95,7 +95,6 @@ pub fn init() {
             temporary::name(&base).map_or_else(|_| b"/tmp/memtun".to_vec(), |p| p.bytes().to_vec())
         }
     };
-    let own = own_path();
     let library = library(own);
     let chosen = given.is_none();
     let private = chosen || variable(settings::TREE).as_ref() == Some(&net);

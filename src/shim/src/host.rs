@@ -2,7 +2,7 @@
 //! are looked up when the library is loaded, or at the first call if that comes earlier.
 
 use crate::errno;
-use crate::real::next;
+use crate::symbols::{hash, next, Behind};
 use libc::{c_int, epoll_event, nfds_t, pollfd, sigaction as Action, sigset_t, timespec};
 use std::ffi::{c_void, CStr};
 use std::sync::atomic::AtomicPtr;
@@ -39,14 +39,21 @@ macro_rules! host {
         }
 
         /// Looks all of them up. It is called once, in the constructor.
-        pub fn init() {
-            $(find(&slots::$name, name_of(concat!(stringify!($name), "\0")));)*
+        pub fn init(behind: &Behind) {
+            $({
+                const NAME: &CStr = name_of(concat!(stringify!($name), "\0"));
+                const HASH: u32 = hash(NAME);
+                slots::$name.store(behind.find(NAME, HASH), Relaxed);
+            })*
         }
     };
 }
 
-fn name_of(name: &'static str) -> &'static CStr {
-    CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default()
+const fn name_of(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
 }
 
 #[cold]

@@ -6,7 +6,7 @@ use crate::errno::fence;
 use crate::net;
 use crate::table::OwnTunnels;
 use memtun_abi::{Errno, Name};
-use memtun_calls::host::{asked, Host};
+use memtun_calls::host::{asked, need_state, Host};
 use memtun_calls::ifaddrs::{self, Entry};
 use memtun_calls::interfaces;
 use memtun_kernel::net::NetDir;
@@ -14,7 +14,19 @@ use memtun_kernel::net::NetDir;
 pub use memtun_calls::interfaces::Answer;
 
 fn ask<T>(run: impl FnOnce(&NetDir) -> Result<T, Errno>) -> Option<T> {
-    fence(|| net::existing().map(run).transpose()).unwrap_or(None)
+    fence(|| known()?.map(run).transpose()).unwrap_or(None)
+}
+
+/// The net of this process with all links that it has. An isolated one has the loopback before its
+/// first interface, and the host process has to be asked for that.
+fn known() -> Result<Option<&'static NetDir>, Errno> {
+    if !OwnHost.is_isolated() {
+        return Ok(net::existing());
+    }
+    let net = net::join()?;
+    // Without a host process there are the interfaces that programs have made.
+    let _ = need_state(&OwnHost, net);
+    Ok(Some(net))
 }
 
 /// The answer about what the net does not know: an isolated program has nobody else to ask.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `hooks` | the calls of libc that are interposed, one family per file |
 //! | [`real`], `host` | the functions behind them, and the macro that declares hooks; those that are called below the hooks |
+//! | `symbols` | where those functions are, all found at once |
 //! | `route` | does a path of this program lead to a special device? |
 //! | `table` | is a descriptor a tunnel? |
 //! | `ops`, `closing` | the calls on tunnels; closing, and what ends with it |
@@ -63,6 +64,7 @@ mod sandbox;
 mod signals;
 mod sockios;
 mod starter;
+mod symbols;
 mod table;
 mod target;
 mod uaccess;
@@ -76,19 +78,21 @@ mod watch;
 /// threads.
 extern "C" fn load() {
     errno::keep(|| {
+        let mut behind = symbols::Behind::UNKNOWN;
+        behind.look();
         for family in hooks::FAMILIES {
             for hook in *family {
-                (hook.resolve)();
+                hook.resolve(&behind);
             }
         }
         memtun_shm::lock::init();
-        host::init();
+        host::init(&behind);
         process::init();
         fork::init();
         hooks::rw::init();
         watch::init();
         let _ = errno::fence(|| {
-            config::init();
+            config::init(behind.own);
             environment::init(hooks::open::is_in_force);
             net::attend();
             adopt::adopt_inherited();

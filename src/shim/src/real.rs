@@ -5,14 +5,58 @@
 //! come in a signal handler or between fork and exec. A call that comes even earlier (from another
 //! library's constructor or a sanitizer) looks up its own function.
 
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
+use crate::symbols::{hash, next, Behind};
+use std::ffi::{c_int, c_long, c_uint, c_void, CStr};
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// One line of the table of hooks.
 pub struct Hook {
     /// The C name under which the hook is exported.
     pub name: &'static CStr,
+    hash: u32,
+    real: Option<Real>,
+}
+
+/// Where the C library's function of a hook is noted.
+pub struct Real {
+    /// The place.
+    pub slot: &'static AtomicPtr<c_void>,
+    /// The function that stands in for one that the C library does not have.
+    pub missing: *const (),
+}
+
+// SAFETY: `missing` is the address of a function, which nobody changes.
+unsafe impl Sync for Real {}
+
+impl Hook {
+    /// A hook with the place of its real function; None where the hook never calls that.
+    pub const fn new(name: &'static CStr, real: Option<Real>) -> Hook {
+        let hash = hash(name);
+        Hook { name, hash, real }
+    }
+
     /// Looks up the real function.
-    pub resolve: fn(),
+    pub fn resolve(&self, behind: &Behind) {
+        if let Some(real) = &self.real {
+            let found = match behind.find(self.name, self.hash) {
+                missing if missing.is_null() => real.missing.cast_mut().cast(),
+                found => found,
+            };
+            real.slot.store(found, Relaxed);
+        }
+    }
+
+    /// Is the function that was found the one that dlsym(3) finds?
+    pub fn is_next(&self) -> bool {
+        self.real.as_ref().is_none_or(|real| {
+            let next = match next(self.name) {
+                missing if missing.is_null() => real.missing.cast_mut().cast(),
+                found => found,
+            };
+            real.slot.load(Relaxed) == next
+        })
+    }
 }
 
 /// The value that a function returns when the C library does not have it; errno is then ENOSYS.
@@ -37,17 +81,6 @@ impl<T> Failure for *mut T {
     const FAILED: *mut T = std::ptr::null_mut();
 }
 
-extern "C" {
-    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
-}
-
-/// The next definition of a symbol behind this library's; null if there is none.
-pub fn next(name: &CStr) -> *mut c_void {
-    const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
-    // SAFETY: the name is NUL-terminated, and dlsym has no other preconditions.
-    unsafe { dlsym(RTLD_NEXT, name.as_ptr()) }
-}
-
 /// Declares the hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the
 /// body, `real!(NAME(...))` calls the C library's function. The macro also makes the family's
 /// table, `HOOKS`.
@@ -66,24 +99,21 @@ macro_rules! hooks {
                 }
 
                 #[inline(always)]
-                fn slot() -> &'static std::sync::atomic::AtomicPtr<std::ffi::c_void> {
+                const fn slot() -> &'static std::sync::atomic::AtomicPtr<std::ffi::c_void> {
                     static SLOT: std::sync::atomic::AtomicPtr<std::ffi::c_void> =
                         std::sync::atomic::AtomicPtr::new($name::early as *mut std::ffi::c_void);
                     &SLOT
                 }
 
-                fn resolve() {
-                    const NAME: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
-                        concat!(stringify!($name), "\0").as_bytes()) { Ok(name) => name, Err(_) => c"" };
-                    let found = match $crate::real::next(NAME) {
+                const NAME: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
+                    concat!(stringify!($name), "\0").as_bytes()) { Ok(name) => name, Err(_) => c"" };
+
+                unsafe extern "C" fn early($($v : $t),*) -> $r {
+                    let found = match $crate::symbols::next(Self::NAME) {
                         missing if missing.is_null() => $name::missing as *mut std::ffi::c_void,
                         found => found,
                     };
                     Self::slot().store(found, std::sync::atomic::Ordering::Relaxed);
-                }
-
-                unsafe extern "C" fn early($($v : $t),*) -> $r {
-                    Self::resolve();
                     // SAFETY: these are the caller's arguments, unchanged, for the function that it
                     // meant.
                     unsafe { ($name.real())($($v),*) }
@@ -97,15 +127,12 @@ macro_rules! hooks {
         )*
 
         /// The hooks of this family.
-        pub const HOOKS: &[$crate::real::Hook] = &[$(
-            $crate::real::Hook {
-                name: match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    Err(_) => c"",
-                },
-                resolve: $name::resolve,
-            }
-        ),*];
+        pub static HOOKS: &[$crate::real::Hook] = &[$(
+            $crate::real::Hook::new($name::NAME, Some($crate::real::Real {
+                slot: $name::slot(),
+                missing: $name::missing as *const (),
+            }))
+        ,)*];
     };
 }
 

@@ -577,4 +577,7 @@ impl Local for OwnTunnels {
         }
         None
     }
+    fn is_declared(&self, net: &NetDir, name: &memtun_abi::Name) -> bool {
+        memtun_stack::brief::is_declared(net, name)
+    }
 }

@@ -99,6 +99,17 @@ fn is_it(link: &Link, message: &Message<'_>, by: By<'_>) -> bool {
     }
 }
 
+/// Has the net a link of this name that it declares: the loopback of an isolated host, or an
+/// uplink? A net that cannot be read has none.
+pub fn is_declared(net: &NetDir, name: &Name) -> bool {
+    let mut found = false;
+    let read = each_link(net, |link| {
+        found = link.declared && link.name == *name;
+        !found
+    });
+    read.is_ok() && found
+}
+
 /// Calls `each` with every link that the state has something about, until it returns false.
 ///
 /// # Errors

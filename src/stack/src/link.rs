@@ -90,6 +90,11 @@ pub struct Extra {
     pub no_queue: bool,
     /// Has IPv6 started on it since it came up (IF_READY)?
     pub ready: bool,
+    /// Have routers been asked for since then (IF_RS_SENT)?
+    pub asked: bool,
+    /// Has it got all of its settings of IPv4, so that those of new links do not become its own any
+    /// more (`ipv4_devconf_setall`)?
+    pub settled: bool,
     /// IFLA_GSO_MAX_SEGS, None for the default.
     pub gso_max_segs: Option<u32>,
     /// IFLA_GSO_MAX_SIZE, None for the default.
@@ -138,7 +143,9 @@ impl Extra {
                 u8::from(self.was_up)
                     | u8::from(self.no_queue) << 1
                     | u8::from(self.ready) << 2
-                    | u8::from(self.was_down) << 3,
+                    | u8::from(self.was_down) << 3
+                    | u8::from(self.asked) << 4
+                    | u8::from(self.settled) << 5,
             )
             .attribute(TOKEN, &self.token);
         for (kind, list) in [(UNICAST, &self.unicast), (GROUPS, &self.groups)] {
@@ -203,6 +210,8 @@ impl Extra {
             no_queue: attributes.get(WAS_UP)?.u8()? & 2 != 0,
             ready: attributes.get(WAS_UP)?.u8()? & 4 != 0,
             was_down: attributes.get(WAS_UP)?.u8()? & 8 != 0,
+            asked: attributes.get(WAS_UP)?.u8()? & 16 != 0,
+            settled: attributes.get(WAS_UP)?.u8()? & 32 != 0,
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),

@@ -82,6 +82,8 @@ impl Route {
             _ if now.is_none() => 0,
             [hop] => hop.flags & SHOWN,
             _ if v6 => 0,
+            // One that leads nowhere has a next hop in the kernel, too, whose flags it shows.
+            [] => self.flags & SHOWN,
             _ => self.flags,
         };
         let mut own = [0; HEADER];

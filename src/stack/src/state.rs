@@ -1,15 +1,29 @@
 //! The state of the host in one value, and the file in the net that holds it.
 //!
-//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages. It is never changed: a change
-//! writes a new file and renames it over the old one, which is complete at each instruction at
-//! which its writer may be killed. EPOCH rises with each host process ([`NetState::host_epoch`]):
-//! one that was stopped and goes on when another has taken its place writes a file that nobody
-//! reads any more.
+//! The file `.memtun-stack-EPOCH` is a sequence of netlink messages, with what has changed since
+//! behind them, see `file`. A change is appended, or a new file is renamed over the old one, and
+//! both are complete at each instruction at which their writer may be killed. EPOCH rises with each
+//! host process ([`NetState::host_epoch`]): one that was stopped and goes on when another has taken
+//! its place writes a file that nobody reads any more.
 //!
 //! [`NetState::host_epoch`]: memtun_shm::layout::NetState::host_epoch
 #![forbid(unsafe_code)]
 
-use crate::address::{Address, Head};
+mod file;
+mod list;
+mod parts;
+mod shadow;
+mod things;
+
+pub use file::{base, Log, Splice};
+pub use list::List;
+pub use shadow::Shadow;
+pub use things::{Answered, Hidden, Label, Listener, Seal, Sysctl, View, SEAL};
+
+use file::Pieces;
+use things::{ABOUT, ANSWERED, HIDDEN, LABELS, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
+
+use crate::address::Address;
 use crate::link::Extra;
 use crate::neighbour::Neighbour;
 use crate::route::Route;
@@ -18,74 +32,7 @@ use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
-use std::net::Ipv6Addr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-
-/// What the programs of the net see of the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum View {
-    /// The machine's own interfaces, addresses and routes, and the net's beside them.
-    #[default]
-    Merged,
-    /// `lo`, declared uplinks and the net's interfaces, as in a network namespace of its own.
-    Isolated,
-}
-
-/// A value under /proc/sys/net that was set in the net.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sysctl {
-    /// Path below /proc/sys/net, for example `ipv4/conf/tun0/rp_filter`; `#INDEX` stands for the
-    /// name of an interface, so that it follows a change of its name.
-    pub path: Vec<u8>,
-    /// The text that reading it gives, without the line's end.
-    pub value: Vec<u8>,
-}
-
-/// A label of IPv6 addresses, by which a source address is chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Label {
-    /// The addresses' network.
-    pub prefix: Ipv6Addr,
-    /// Length of its prefix in bits.
-    pub length: u8,
-    /// Index of the link on which it is for, 0 for all.
-    pub index: u32,
-    /// The label.
-    pub label: u32,
-}
-
-/// Length in bytes of a [`Seal`].
-pub const SEAL: usize = 16;
-
-/// The secret of a program's netlink socket, without which the socket takes no datagram.
-pub type Seal = [u8; SEAL];
-
-/// A netlink socket of a program that wants to be told of changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// Port of the socket.
-    pub port: u32,
-    /// Inode of the socket, by which another socket with the same port is told apart.
-    pub inode: u64,
-    /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
-    pub groups: u64,
-    /// What stands behind each datagram that the socket takes.
-    pub seal: Seal,
-}
-
-/// Something of the machine's that the net hides, because a program of the net has deleted it:
-/// the whole message that described it.
-pub type Hidden = Vec<u8>;
-
-/// The last questions that changed something, and what was answered: whoever asks again, because
-/// the host process was killed before it had answered, gets the same answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answered {
-    /// Number of the question.
-    pub id: u64,
-    /// The packets of the answer, each with its length in 4 bytes in front.
-    pub packets: Vec<u8>,
-}
 
 /// Number of answers that are kept.
 pub const ANSWERS: usize = 32;
@@ -100,7 +47,7 @@ pub struct State {
     /// The addresses, in the kernel's order for each interface.
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
-    pub routes: Vec<Route>,
+    pub routes: List<Route>,
     /// The tables of routes that there are, by family and number: one that was made stays when its
     /// last route is gone.
     pub tables: Vec<(u8, u32)>,
@@ -124,98 +71,29 @@ pub struct State {
     pub answered: Vec<Answered>,
 }
 
-// The messages of the file beside those of rtnetlink.
-const ABOUT: u16 = 0x1000;
-const SYSCTL: u16 = 0x1001;
-const LISTENER: u16 = 0x1002;
-const HIDDEN: u16 = 0x1003;
-const ANSWERED: u16 = 0x1004;
-const TABLE: u16 = 0x1005;
-const LABELS: u16 = 0x1006;
-
-// Attributes of those messages.
-const VIEW: u16 = 1;
-const RULED: u16 = 2;
-const PATH: u16 = 1;
-const VALUE: u16 = 2;
-
 impl State {
-    /// Returns the state as the bytes of its file.
+    /// Returns the state as messages, in the order of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.body();
-        self.add_answers(&mut bytes);
-        bytes
-    }
-
-    /// Appends the last answers to what [`State::body`] returns, which makes the bytes of the file.
-    pub fn add_answers(&self, body: &mut Vec<u8>) {
+        fn each<T>(to: &mut Writer, all: &[T], write: impl Fn(&mut Writer, &T)) {
+            all.iter().for_each(|it| write(to, it));
+        }
         let mut to = Writer::default();
-        for answered in &self.answered {
-            let mut bytes = answered.id.to_ne_bytes().to_vec();
-            bytes.extend(&answered.packets);
-            to.message(ANSWERED, 0, 0, 0).raw(&bytes);
-        }
-        body.extend(to.take());
-    }
-
-    /// Returns all but the last answers as bytes of the file.
-    pub fn body(&self) -> Vec<u8> {
-        let mut to = Writer::default();
-        let head = |kind| Head {
-            kind,
-            ..Head::default()
-        };
-        to.message(ABOUT, 0, 0, 0)
-            .u8(VIEW, (self.view == View::Isolated).into())
-            .attribute(RULED, &self.ruled.map(u8::from));
-        for link in &self.links {
-            link.write(&mut to, libc::RTM_NEWLINK);
-        }
-        for address in &self.addresses {
-            address.write(&mut to, head(libc::RTM_NEWADDR), None);
-        }
-        for route in &self.routes {
-            route.write(&mut to, head(libc::RTM_NEWROUTE), None);
-        }
-        for (family, table) in &self.tables {
-            let family = u32::from(*family).to_ne_bytes();
-            to.message(TABLE, 0, 0, 0)
-                .raw(&[family, table.to_ne_bytes()].concat());
-        }
-        for rule in &self.rules {
-            rule.write(&mut to, head(libc::RTM_NEWRULE));
-        }
-        for neighbour in &self.neighbours {
-            neighbour.write(&mut to, head(libc::RTM_NEWNEIGH), None);
-        }
-        for sysctl in &self.sysctls {
-            to.message(SYSCTL, 0, 0, 0)
-                .attribute(PATH, &sysctl.path)
-                .attribute(VALUE, &sysctl.value);
-        }
-        if let Some((labels, changes)) = &self.labels {
-            let mut bytes = changes.to_ne_bytes().to_vec();
-            for label in labels {
-                bytes.extend(label.prefix.octets());
-                let numbers = [u32::from(label.length), label.index, label.label];
-                bytes.extend(numbers.map(u32::to_ne_bytes).concat());
-            }
-            to.message(LABELS, 0, 0, 0).raw(&bytes);
-        }
-        for listener in &self.listeners {
-            let mut bytes = listener.port.to_ne_bytes().to_vec();
-            bytes.extend(listener.inode.to_ne_bytes());
-            bytes.extend(listener.groups.to_ne_bytes());
-            bytes.extend(listener.seal);
-            to.message(LISTENER, 0, 0, 0).raw(&bytes);
-        }
-        for hidden in &self.hidden {
-            to.message(HIDDEN, 0, 0, 0).raw(hidden);
-        }
+        parts::about(&mut to, &(self.view, self.ruled));
+        each(&mut to, &self.links, parts::link);
+        each(&mut to, &self.addresses, parts::address);
+        each(&mut to, &self.routes, parts::route);
+        each(&mut to, &self.tables, parts::table);
+        each(&mut to, &self.rules, parts::rule);
+        each(&mut to, &self.neighbours, parts::neighbour);
+        each(&mut to, &self.sysctls, parts::sysctl);
+        each(&mut to, self.labels.as_slice(), parts::labels);
+        each(&mut to, &self.listeners, parts::listener);
+        each(&mut to, &self.hidden, |to, it| parts::hidden(to, it));
+        each(&mut to, &self.answered, parts::answered);
         to.take()
     }
 
-    /// Reads the bytes of a state's file.
+    /// Reads the messages of a state.
     ///
     /// # Errors
     ///
@@ -294,13 +172,21 @@ impl State {
     /// - EUCLEAN when the file is damaged.
     /// - What opening or reading it fails with.
     pub fn load(net: &NetDir) -> Result<Option<State>, Errno> {
+        let Some(file) = open(net)? else {
+            return Ok(None);
+        };
+        let mut room = vec![0; LONGEST];
+        let (pieces, _) = Pieces::read(&file, &mut room)?;
         let mut bytes = Vec::new();
-        let mut room = [0; 4096];
-        match each_part(net, &mut room, |part| bytes.extend_from_slice(part)) {
-            Ok(false) => Ok(None),
-            Ok(true) => State::from_bytes(&bytes).map(Some),
-            Err(e) => Err(e),
+        for piece in pieces.all() {
+            let from = bytes.len();
+            if piece.length > MOST as u64 {
+                return Err(Errno(libc::EUCLEAN));
+            }
+            bytes.resize(from + piece.length as usize, 0);
+            read_exactly(&file, &mut bytes[from..], piece.at)?;
         }
+        State::from_bytes(&bytes).map(Some)
     }
 }
 
@@ -371,20 +257,18 @@ pub fn groups_of(net: &NetDir, inode: u64) -> Result<u64, Errno> {
     Ok(groups)
 }
 
-/// Reads the file of the state part by part into `room`. Returns false where there is none.
-fn each_part(net: &NetDir, room: &mut [u8], mut each: impl FnMut(&[u8])) -> Result<bool, Errno> {
-    let Some(file) = open(net)? else {
-        return Ok(false);
-    };
-    let mut at = 0;
-    loop {
+/// Reads bytes of the file that are there.
+fn read_exactly(file: &sys::Fd, mut room: &mut [u8], mut at: u64) -> Result<(), Errno> {
+    while !room.is_empty() {
         match sys::pread(file.raw(), room, at)? {
-            _ if at > MOST as u64 => return Err(Errno(libc::EUCLEAN)),
-            0 => return Ok(true),
-            n => each(&room[..n]),
+            0 => return Err(Errno(libc::EUCLEAN)),
+            n => {
+                at += n as u64;
+                room = &mut room[n..];
+            }
         }
-        at += room.len() as u64;
     }
+    Ok(())
 }
 
 /// Largest size in bytes of the file: more is not read, whoever has written it.
@@ -431,29 +315,36 @@ pub fn each_message(
         return Ok(false);
     };
     let mut room = [0; LONGEST];
-    let mut at = 0;
-    loop {
-        let n = sys::pread(file.raw(), &mut room, at)?;
-        if n == 0 {
-            return Ok(true);
-        }
-        if at > MOST as u64 {
-            return Err(Errno(libc::EUCLEAN));
-        }
-        let mut used = 0;
-        for message in Messages(&room[..n]) {
-            used += crate::wire::align(message.bytes.len());
-            if !each(&message) {
-                return Ok(true);
+    let (pieces, _) = Pieces::read(&file, &mut room)?;
+    // What of the file is in the room: many small pieces are read at once.
+    let (mut from, mut read) = (0, 0);
+    for piece in pieces.all() {
+        let (mut at, end) = (piece.at, piece.at + piece.length);
+        while at < end {
+            let whole = at >= from && end <= from + read as u64;
+            if !whole {
+                (from, read) = (at, sys::pread(file.raw(), &mut room, at)?);
             }
+            let bytes = &room[(at - from) as usize..read];
+            let bytes = &bytes[..bytes.len().min((end - at) as usize)];
+            let mut used = 0;
+            for message in Messages(bytes) {
+                used += crate::wire::align(message.bytes.len());
+                if !each(&message) {
+                    return Ok(true);
+                }
+            }
+            if used == 0 {
+                // The message at hand is longer than the room, or damaged.
+                used = match u32_at(bytes, 0) {
+                    Some(length) if length as usize > LONGEST => {
+                        crate::wire::align(length as usize)
+                    }
+                    _ => return Err(Errno(libc::EUCLEAN)),
+                };
+            }
+            at += used as u64;
         }
-        if used == 0 {
-            // The message at hand is longer than the room, or damaged.
-            used = match u32_at(&room[..n], 0) {
-                Some(length) if length as usize > LONGEST => crate::wire::align(length as usize),
-                _ => return Err(Errno(libc::EUCLEAN)),
-            };
-        }
-        at += used as u64;
     }
+    Ok(true)
 }

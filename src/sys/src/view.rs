@@ -33,14 +33,15 @@ pub fn seek(fd: i32, offset: i64, whence: i32) -> Result<u64, Errno> {
     check(unsafe { syscall(libc::SYS_lseek, args) }).map(|at| at as u64)
 }
 
-/// Empties a file (ftruncate(2)). The offset of the descriptor stays.
+/// Cuts a file off behind so many bytes (ftruncate(2)). The offset of the descriptor stays.
 ///
 /// # Errors
 ///
 /// What ftruncate(2) fails with, for example EINVAL for a descriptor that cannot be written.
-pub fn empty(fd: i32) -> Result<(), Errno> {
+pub fn cut(fd: i32, length: u64) -> Result<(), Errno> {
+    let args = [fd as usize, length as usize, 0, 0, 0, 0];
     // SAFETY: ftruncate(2) touches no memory.
-    check(unsafe { syscall(libc::SYS_ftruncate, [fd as usize, 0, 0, 0, 0, 0]) }).map(drop)
+    check(unsafe { syscall(libc::SYS_ftruncate, args) }).map(drop)
 }
 
 /// Says that a file was last written at the beginning of time, so that a later write can be seen

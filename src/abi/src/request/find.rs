@@ -8,7 +8,8 @@ use super::table::REQUESTS;
 /// Number of bytes to which any argument points at most.
 pub const LARGEST: usize = 120;
 
-/// The row that stands for a request about an interface that has none.
+/// The row that stands for a request on a socket that has none: the kernel knows none of these, and
+/// says so without looking for an interface.
 static UNKNOWN: Request = Request {
     name: "",
     number: 0,
@@ -16,8 +17,8 @@ static UNKNOWN: Request = Request {
     argument: Argument::InOut(IFREQ),
     on: On::Socket,
     need: Need::Ioctl,
-    interface: Named::Name(0),
-    answer: Answer::Absent(libc::EOPNOTSUPP, "a request without a row"),
+    interface: Named::Nowhere,
+    answer: Answer::Host("the kernel has no such request"),
     doc: "",
 };
 
@@ -33,7 +34,7 @@ pub const fn is_of_socket(number: u32) -> bool {
 }
 
 /// Returns the row of a request on a socket of this family; the family's own row has precedence. A
-/// request without a row is taken to begin with the interface's name, as nearly all do.
+/// request without a row names no interface.
 pub fn on_socket(number: u32, family: i32) -> &'static Request {
     let rows = || {
         REQUESTS

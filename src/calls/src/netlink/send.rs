@@ -100,6 +100,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if !self.is_administrator() {
             return Err(Errno(libc::EPERM));
         }
-        Ok(true)
+        // What goes to groups goes to the kernel as well, which is the one who answers.
+        Ok(to.port != 0)
     }
 }

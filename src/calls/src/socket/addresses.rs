@@ -4,7 +4,7 @@
 
 use super::address::put_address;
 use super::call::{Socket, SocketCall};
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::memory::Memory;
 use memtun_abi::uapi::IfReq;
 use memtun_abi::Errno;
@@ -33,7 +33,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         let (Some(room), Some(list)) = (room, list) else {
             return Err(Errno(libc::EFAULT));
         };
-        self.need_state(self.net)?;
+        host::need_state(self.host, self.net)?;
         let count = put_own(self, list, room, 0)?;
         self.memory
             .write(self.arg, &((count * IfReq::SIZE) as i32).to_ne_bytes())

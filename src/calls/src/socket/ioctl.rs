@@ -76,7 +76,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         };
         let lock = net.lock()?;
         let whose = match named {
-            Ok(name) => by_name(net, &without_alias(&name), local),
+            Ok(name) => by_name(net, &without_alias(&name), local)?,
             Err(index) => by_index(net, index, local)?,
         };
         let interface = match whose {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Socket, SocketCall};
-use crate::host::{asked, Host};
+use crate::host::{self, asked, Host};
 use crate::memory::Memory;
 use memtun_abi::request::{Answer, Need, Request};
 use memtun_abi::uapi::*;
@@ -26,7 +26,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             return Ok(false);
         };
         if self.host.is_isolated() {
-            self.need_state(net)?;
+            host::need_state(self.host, net)?;
         }
         let whole = named.map(|name| crate::interfaces::without_alias(&name));
         let by = match &whole {
@@ -34,6 +34,15 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             Err(index) => By::Index(*index),
         };
         let recorded = brief::link(net, by)?;
+        if let (Some(link), true) = (&recorded, self.host.is_isolated()) {
+            // What no link of the net answers, the one that it declares does not answer either.
+            match row.answer {
+                _ if !link.declared => {}
+                _ if !row.is_of_family(family) => return Err(Errno(libc::ENOTTY)),
+                Answer::Refused(errno, _) => return Err(Errno(errno)),
+                _ => {}
+            }
+        }
         if row.need == Need::NetAdmin {
             let is_machines = |name: &Name| !self.host.is_isolated() && self.socket.host_has(name);
             if recorded.is_none() && whole.is_ok_and(|name| !is_machines(&name)) {

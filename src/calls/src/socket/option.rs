@@ -3,14 +3,13 @@
 //! same name.
 #![forbid(unsafe_code)]
 
-use crate::interfaces::{by_index, by_name, Whose};
+use crate::interfaces::{by_index, by_name, name_of, Answer, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{Designation, SocketOption};
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::{Kept, Local, NetDir, FIRST_IFINDEX};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
-use memtun_shm::load_name;
 use memtun_stack::brief::{self, By};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
@@ -240,15 +239,11 @@ impl<M: Memory> OptionCall<'_, M> {
                 if room < bytes.len() {
                     return Err(EINVAL);
                 }
-                let _lock = self.net.lock()?;
-                match by_index(self.net, number, self.local)? {
-                    Whose::Ours(interface) => {
-                        let name = load_name(&interface.name);
-                        bytes.copy_from_slice(name.padded());
-                        name.as_bytes().len() + 1
-                    }
-                    _ => return Err(NO_DEVICE),
-                }
+                let Answer::Is(name) = name_of(self.net, number, self.local)? else {
+                    return Err(NO_DEVICE);
+                };
+                bytes.copy_from_slice(name.padded());
+                name.as_bytes().len() + 1
             }
             // An address, and an index of these, stands in network byte order.
             _ if matches!(kept, Kept::Multicast | Kept::Unicast | Kept::Unicast6) => {
@@ -329,7 +324,7 @@ impl<M: Memory> OptionCall<'_, M> {
         let Some(name) = Name::new(bytes).filter(|name| !name.as_bytes().is_empty()) else {
             return Ok(Named::Other);
         };
-        match by_name(self.net, &name, self.local) {
+        match by_name(self.net, &name, self.local)? {
             Whose::Ours(interface) => Ok(Named::Ours(interface.ifindex.load(Relaxed), None)),
             Whose::Gone => Ok(Named::Gone),
             Whose::Host => match brief::link(self.net, By::Name(bytes))? {

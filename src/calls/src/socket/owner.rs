@@ -27,7 +27,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         let whose = {
             let _lock = net.lock()?;
             match whole {
-                Ok(name) => by_name(net, &name, self.local),
+                Ok(name) => by_name(net, &name, self.local)?,
                 Err(index) => by_index(net, index, self.local)?,
             }
         };

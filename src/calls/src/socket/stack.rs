@@ -13,7 +13,6 @@ use memtun_abi::uapi::*;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_kernel::policy::Policy;
-use memtun_stack::state;
 
 /// Length in bytes of a name behind the argument of a request.
 const NAME: usize = 16;
@@ -70,14 +69,5 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Makes the state of an isolated program that no host process has made yet.
-    pub(super) fn need_state(&self, net: &NetDir) -> Result<(), Errno> {
-        if state::is_there(net) {
-            return Ok(());
-        }
-        let question = host::question(self.host, memtun_stack::ask::What::Links);
-        memtun_stack::ask::ask(net, self.host.start(), &question, &[], &mut |_| {})
     }
 }

@@ -24,7 +24,24 @@ pub fn parse(text: &str) -> Result<Uplink, String> {
     if via.is_some_and(|via: IpAddr| via.is_ipv4() != address.0.is_ipv4()) {
         return Err("give a gateway of the address's family".into());
     }
+    if let Some(via) = via.filter(|via| !can_reach(address, *via)) {
+        let (own, length) = address;
+        return Err(format!(
+            "the gateway {via} is not in the network of {own}/{length}; give one that is"
+        ));
+    }
     Ok(Uplink { name, address, via })
+}
+
+/// Is a gateway another one's address in the network that comes with an address, or link-local?
+fn can_reach((own, length): (IpAddr, u8), via: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    let differ = bits(own) ^ bits(via);
+    let is_link_local = matches!(via, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
+    differ != 0 && (is_link_local || differ.leading_zeros() >= u32::from(length))
 }
 
 /// Parses `ADDR/LEN`. The error is the end of a sentence about it.
@@ -51,6 +68,9 @@ mod tests {
         assert_eq!(all.address, ("192.0.2.10".parse().unwrap(), 24));
         assert_eq!(all.via, Some("192.0.2.1".parse().unwrap()));
         assert_eq!(parse("e=fd00::1/64").expect("uplink").via, None);
+        for good in ["e=10.0.0.1/0,via=8.8.8.8", "e=fd00::1/64,via=fe80::1"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
         for bad in [
             "",
             "eth0",
@@ -62,6 +82,9 @@ mod tests {
             "eth0=10.0.0.1/8,10.0.0.2",
             "eth0=10.0.0.1/8,via=",
             "eth0=10.0.0.1/8,via=fd00::1",
+            "eth0=10.0.0.1/8,via=11.0.0.1",
+            "eth0=10.0.0.1/8,via=10.0.0.1",
+            "eth0=fd00::1/64,via=fd00:0:0:1::1",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -315,6 +315,9 @@ impl Local for OnlyThis {
     fn descriptor(&self, inode: u64) -> Option<i32> {
         (inode == self.0).then_some(self.1)
     }
+    fn is_declared(&self, net: &NetDir, name: &memtun_abi::Name) -> bool {
+        memtun_stack::brief::is_declared(net, name)
+    }
 }
 
 impl SpecialDevice for OpenTunnel {

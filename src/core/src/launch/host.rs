@@ -3,7 +3,7 @@
 
 use super::library;
 use crate::Errno;
-use memtun_kernel::settings::{COMMAND, HOST};
+use memtun_kernel::settings::{self, Host, COMMAND, HOST};
 use memtun_kernel::NetDir;
 use memtun_stack::ask::{Command, Start};
 use std::ffi::OsString;
@@ -16,6 +16,10 @@ impl Start for Starter {
     fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
         let variables = [COMMAND, HOST, "PATH"].map(std::env::var_os);
         let [given, host, path] = &variables;
+        let said = host.as_ref().map_or(b"".as_slice(), |host| host.as_bytes());
+        if settings::host(said).is_none() {
+            return Err(Errno(libc::EINVAL));
+        }
         let bytes = |value: &OsString| value.as_bytes().to_vec();
         let (given, host, path) = (
             given.as_ref().map(bytes),
@@ -31,6 +35,17 @@ impl Start for Starter {
         };
         command.start(net, before)
     }
+}
+
+/// Returns why the environment keeps a host process from being started, as a sentence.
+pub(crate) fn obstacle() -> Option<String> {
+    let said = std::env::var_os(HOST)?;
+    let why = match settings::host(said.as_bytes()) {
+        Some(Host::Off) => "there is to be no host process; leave the variable out",
+        Some(_) => return None,
+        None => settings::HOST_REMEDY,
+    };
+    Some(format!("{HOST}={}: {why}", said.to_string_lossy()))
 }
 
 pub(crate) fn starter() -> Starter {

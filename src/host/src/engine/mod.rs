@@ -7,6 +7,7 @@
 //! | [`address`], [`route`], [`rule`], [`neighbour`] | one kind of object each |
 //! | [`place`] | the machine's objects and the net's as one list |
 //! | [`sysctl`], [`mod@write`] | the settings that the others depend on; what follows when a file is written |
+//! | `netconf` | what listeners are told of settings |
 //! | [`kind`], [`order`] | of which kind an IPv6 address is; in which order routes are told |
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod address;
 pub mod kind;
 pub mod link;
 pub mod neighbour;
+mod netconf;
 pub mod order;
 pub mod place;
 pub mod route;

@@ -103,7 +103,12 @@ impl World<'_> {
             true => net.chain(machine).collect(),
             false => machine.chain(net).collect(),
         };
-        places.sort_by(|a, b| super::order::order(self.route(*a), self.route(*b)));
+        let order = |a: &Place, b: &Place| super::order::order(self.route(*a), self.route(*b));
+        // Those of the net are in order, see `put_route`.
+        if !self.machine.routes.is_empty() {
+            places.sort_by(order);
+        }
+        debug_assert!(places.is_sorted_by(|a, b| order(a, b).is_le()));
         places
     }
 
@@ -144,7 +149,7 @@ impl World<'_> {
     /// Puts another route in the place of one.
     pub fn replace_route(&mut self, place: Place, route: Route) {
         match place {
-            Place::Net(at) => self.state.routes[at] = route,
+            Place::Net(at) => *self.state.routes.change(at) = route,
             Place::Machine(_) => {
                 self.take_route(place);
                 self.put_route(route, true);
@@ -154,7 +159,7 @@ impl World<'_> {
 
     /// Changes all routes that `change` says it has changed.
     pub fn change_routes(&mut self, mut change: impl FnMut(&mut Route) -> bool) {
-        for route in &mut self.state.routes {
+        for route in self.state.routes.change_all() {
             change(route);
         }
         let mut at = 0;

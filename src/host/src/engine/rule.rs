@@ -80,6 +80,8 @@ pub struct Fields {
     pub suppress_group: i32,
     /// RTPROT_*: who made it.
     pub protocol: u8,
+    /// Is the table that of the packet's layer 3 domain?
+    pub l3mdev: bool,
     /// Name of the link by which a packet comes in, empty for any.
     pub iif: Name,
     /// Name of the link to which a socket is bound, empty for any.
@@ -158,6 +160,7 @@ impl Fields {
             suppress_prefix: u32_of(fra::SUPPRESS_PREFIXLEN).unwrap_or(u32::MAX) as i32,
             suppress_group: u32_of(fra::SUPPRESS_IFGROUP).unwrap_or(u32::MAX) as i32,
             protocol: u8_of(fra::PROTOCOL).unwrap_or(0),
+            l3mdev: u8_of(fra::L3MDEV).unwrap_or(0) != 0,
             iif: name(fra::IIFNAME)?,
             oif: name(fra::OIFNAME)?,
             mark: u32_of(fra::FWMARK).unwrap_or(0),
@@ -222,6 +225,9 @@ impl Fields {
         }
         if self.tunnel != [0; 8] {
             to.attribute(fra::TUN_ID, &self.tunnel);
+        }
+        if self.l3mdev {
+            to.u8(fra::L3MDEV, 1);
         }
         if let Some(users) = self.users {
             to.attribute(fra::UID_RANGE, &users.map(u32::to_ne_bytes).concat());
@@ -534,6 +540,8 @@ fn matches(world: &World<'_>, rule: &Fields, flow: &Flow) -> bool {
         && over(&rule.oif, flow.oif)
         && (rule.mark ^ flow.mark) & rule.mark_mask == 0
         && rule.tunnel == [0; 8]
+        // No link of the net is in such a domain.
+        && !rule.l3mdev
         && rule.users.is_none_or(|users| {
             let uid = flow.uid;
             uid.is_some_and(|uid| (users[0]..=users[1]).contains(&uid))

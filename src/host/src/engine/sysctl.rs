@@ -27,11 +27,13 @@ impl World<'_> {
         }
     }
 
-    /// Returns the larger of a setting of a link and that of all links, 0 where neither was set.
+    /// Returns the larger of a setting of a link, which is that of new ones where it has none of
+    /// its own, and that of all links, 0 where nothing was set.
     pub fn setting_of(&self, family: &str, index: u32, name: &str) -> i64 {
         let link = self.setting(&path(family, "conf", Some(index), name));
+        let default = || self.setting(format!("{family}/conf/default/{name}").as_bytes());
         let all = self.setting(&path(family, "conf", None, name));
-        link.unwrap_or(0).max(all.unwrap_or(0))
+        link.or_else(default).unwrap_or(0).max(all.unwrap_or(0))
     }
 
     /// Returns a setting of a link that stands for itself: that of all links and that of new ones

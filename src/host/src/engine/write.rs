@@ -2,13 +2,15 @@
 //! (net/ipv4/devinet.c, net/ipv6/addrconf.c, net/core/neighbour.c, net/core/net-sysfs.c).
 #![forbid(unsafe_code)]
 
-use crate::engine::{address, link};
+use crate::engine::{address, link, netconf};
+use crate::message::conf;
 use crate::{Failure, World};
 use memtun_abi::Name;
 use memtun_stack::view::place::{self, Place, Settings};
 use memtun_stack::view::sysctl::{self, Entry, Kind};
 use memtun_stack::view::wide;
 use memtun_stack::view::write::number;
+use memtun_stack::Link;
 
 /// Whose a setting is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,8 @@ fn set(
     if is(b"default") {
         keep_for_links(world, settings, entry);
     }
-    let before = world.setting(&path(settings, of, entry.name));
+    let before = number_of(world, settings, of, entry);
+    let heard = netconf::Heard::of(world, settings, entry.name);
     let indices = world.links.iter().map(|link| link.extra.index);
     let were_off: Vec<(u32, bool)> = indices
         .map(|index| {
@@ -113,18 +116,25 @@ fn set(
             )
         })
         .collect();
+    let links = world.links.iter();
+    let modes: Vec<(u32, i32)> = links
+        .map(|link| {
+            let mode = conf::v6(world.state, conf::Of::Link(link), "addr_gen_mode");
+            (link.extra.index, mode)
+        })
+        .collect();
     put(world, settings, of, entry.name, &value);
     // What is set to the number that it has already has no consequences.
     let same = before.is_some_and(|before| before.to_string().as_bytes() == value);
     match (settings, entry.name) {
-        (Settings::Conf4 | Settings::Conf6, "forwarding" | "disable_ipv6") if same => {}
+        (Settings::Conf4, "forwarding") if same => {}
         (Settings::Conf4, "forwarding") if is(b"all") => {
             // A router does not believe redirects (`inet_forward_change`).
             let redirects: &[u8] = if value == b"0" { b"1" } else { b"0" };
             put(world, settings, of, "accept_redirects", redirects);
             for_all(world, settings, entry.name, &value);
         }
-        (Settings::Conf6, "forwarding") if is(b"all") => {
+        (Settings::Conf6, "forwarding" | "ignore_routes_with_linkdown") if is(b"all") => {
             for_all(world, settings, entry.name, &value);
         }
         (Settings::Conf6, "disable_ipv6") => {
@@ -139,16 +149,17 @@ fn set(
         }
         // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
         // once, also while the link is down.
-        (Settings::Conf6, "addr_gen_mode") if !same => match of {
-            Of::Link(index) => make_addresses(world, index),
+        (Settings::Conf6, "addr_gen_mode") => match of {
+            Of::Link(index) if !same => make_addresses(world, index),
             Of::Named(_) if is(b"all") => {
                 for_all(world, settings, entry.name, &value);
-                let indices: Vec<u32> = world.links.iter().map(|l| l.extra.index).collect();
-                for index in indices {
-                    make_addresses(world, index);
+                for (index, mode) in modes {
+                    if mode.to_string().as_bytes() != value {
+                        make_addresses(world, index);
+                    }
                 }
             }
-            Of::Named(_) => {}
+            _ => {}
         },
         // These are one number in two units.
         (Settings::Neigh4 | Settings::Neigh6, "base_reachable_time") => {
@@ -189,14 +200,31 @@ fn set(
         }
         _ => {}
     }
+    if let Some(heard) = heard {
+        heard.tell(world, is(b"all"));
+    }
     Ok(())
+}
+
+/// Returns the number that a setting has. None where it is none.
+fn number_of(world: &World<'_>, settings: Settings, of: Of, entry: &Entry) -> Option<i64> {
+    let own = world.setting(&path(settings, of, entry.name));
+    own.or_else(|| match of {
+        Of::Link(_) => world.setting(&path(
+            settings,
+            Of::Named(Name::new(b"default")?),
+            entry.name,
+        )),
+        Of::Named(_) => None,
+    })
+    .or_else(|| entry.fresh.parse().ok())
 }
 
 /// Gives a link with IPv6 the addresses that it makes by itself.
 fn make_addresses(world: &mut World<'_>, index: u32) {
     let disabled = world.own_setting_of("ipv6", index, "disable_ipv6") != 0;
     let link = world.link(index);
-    if !disabled && link.is_some_and(|link| crate::message::conf::has_inet6(world.state, link)) {
+    if !disabled && link.is_some_and(|link| conf::has_inet6(world.state, link)) {
         address::v6::add_own_addresses(world, index);
     }
 }
@@ -232,7 +260,20 @@ fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) 
     }
 }
 
-/// Notes for each link what it has now, because what new links have is about to change.
+/// The settings of IPv4 that links do not take over when those of new links change: they have
+/// handlers of their own (`devinet_sysctl_forward`, `ipv4_doint_and_flush`).
+const NOT_COPIED: [&str; 6] = [
+    "forwarding",
+    "disable_xfrm",
+    "disable_policy",
+    "promote_secondaries",
+    "route_localnet",
+    "drop_unicast_in_l2_multicast",
+];
+
+/// Notes for each link what it has now, because what new links have is about to change. A link
+/// that has its own settings does not follow that any more (`devinet_copy_dflt_conf`,
+/// `neigh_copy_dflt_parms`).
 fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Entry) {
     let Some(default) = Name::new(b"default").map(Of::Named) else {
         return;
@@ -240,11 +281,19 @@ fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Ent
     let common = path(settings, default, entry.name);
     let set = world.state.sysctls.iter().find(|set| set.path == common);
     let now = set.map_or(entry.fresh.as_bytes().to_vec(), |set| set.value.clone());
-    // Where a link does not begin with what new ones have, it has its own value already.
-    if now.is_empty() || matches!(entry.name, "mtu" | "accept_dad" | "use_tempaddr") {
+    if now.is_empty() {
         return;
     }
-    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
+    let keeps = |link: &&Link| match settings {
+        Settings::Conf4 | Settings::Neigh4 => {
+            let begins = conf::begins_with_default("ipv4", conf::Of::Link(link), entry.name);
+            begins && (link.extra.settled || NOT_COPIED.contains(&entry.name))
+        }
+        Settings::Conf6 => conf::begins_with_default("ipv6", conf::Of::Link(link), entry.name),
+        Settings::Neigh6 => false,
+    };
+    let links = world.links.iter().filter(keeps);
+    let indices: Vec<u32> = links.map(|link| link.extra.index).collect();
     for index in indices {
         let own = path(settings, Of::Link(index), entry.name);
         if !world.state.sysctls.iter().any(|set| set.path == own) {
@@ -274,11 +323,11 @@ fn switch(world: &mut World<'_>, index: u32, was_off: bool, is_off: bool) {
     if was_off == is_off {
         return;
     }
-    match is_off {
-        true => address::v6::link_is_down(world, index),
-        false if world.link(index).is_some_and(|link| link.is_up()) => {
-            address::v6::link_is_up(world, index);
-        }
-        false => {}
+    if is_off {
+        address::v6::link_is_down(world, index);
+        link::inet6_is_switched(world, index, false);
+    } else if world.link(index).is_some_and(|link| link.is_up()) {
+        address::v6::link_is_up(world, index);
+        link::inet6_is_switched(world, index, true);
     }
 }

@@ -214,6 +214,7 @@ fn set_address(
     if wanted.is_loopback() {
         address.scope = libc::RT_SCOPE_HOST;
     }
+    crate::engine::link::is_settled(world, index);
     if wanted.is_unspecified() {
         return Ok(());
     }

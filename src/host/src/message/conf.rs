@@ -155,10 +155,31 @@ fn set(state: &State, family: &str, of: Of<'_>, name: &str) -> Option<i64> {
 
 fn value(state: &State, family: &str, of: Of<'_>, setting: Setting) -> i32 {
     let (name, first, scale) = setting;
-    match set(state, family, of, name) {
+    // A link that nobody has given its own has what new ones have, where it began with that.
+    let common = matches!(of, Of::Link(_)) && begins_with_default(family, of, name);
+    let common = || {
+        common
+            .then(|| set(state, family, Of::Default, name))
+            .flatten()
+    };
+    match set(state, family, of, name).or_else(common) {
         // Numbers without a sign, as that of ioam6_id_wide, keep their low bits.
         Some(value) => (value as i32).wrapping_mul(scale),
         None => first,
+    }
+}
+
+/// Has a new link what `default` says (`inetdev_init`, `ipv6_add_dev`)?
+pub fn begins_with_default(family: &str, of: Of<'_>, name: &str) -> bool {
+    let Of::Link(link) = of else {
+        return false;
+    };
+    let silent = link.is_tun() || link.is_loopback();
+    match (family, name) {
+        ("ipv6", "mtu") => false,
+        ("ipv6", "accept_dad" | "use_tempaddr") => !silent,
+        ("ipv4", "disable_xfrm" | "disable_policy") => !link.is_loopback(),
+        _ => true,
     }
 }
 
@@ -276,8 +297,19 @@ pub const V4_GROUP: u32 = 24;
 /// RTNLGRP_IPV6_NETCONF.
 pub const V6_GROUP: u32 = 25;
 
-/// Appends RTM_NEWNETCONF. RTM_DELNETCONF names the interface only.
-pub fn write_netconf(state: &State, family: u8, of: Of<'_>, to: &mut Writer, head: Head) {
+/// NETCONFA_ALL: everything.
+pub const EVERYTHING: u16 = 0;
+
+/// Appends RTM_NEWNETCONF with one setting (NETCONFA_*), or with [`EVERYTHING`]. RTM_DELNETCONF
+/// names the interface only.
+pub fn write_netconf(
+    state: &State,
+    family: u8,
+    of: Of<'_>,
+    to: &mut Writer,
+    head: Head,
+    wanted: u16,
+) {
     to.message(head.kind, head.flags, head.sequence, head.port)
         .raw(&[family])
         .u32(1, of.index() as u32);
@@ -302,6 +334,9 @@ pub fn write_netconf(state: &State, family: u8, of: Of<'_>, to: &mut Writer, hea
         ]
     };
     for (kind, name) in names {
+        if wanted != EVERYTHING && wanted != *kind {
+            continue;
+        }
         let value = if i32::from(family) == libc::AF_INET {
             v4(state, of, name)
         } else {

@@ -214,10 +214,14 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
     }
     to.string(libc::IFLA_QDISC, qdisc(link));
     let families = to.begin(libc::IFLA_AF_SPEC);
-    let inet = to.begin(libc::AF_INET as u16);
-    conf::write_v4(state, link, to, 1);
-    to.end(inet);
-    if conf::has_inet6(state, link) {
+    // The last message comes when IP is gone from the link.
+    let has_ip = head.kind != libc::RTM_DELLINK;
+    if has_ip {
+        let inet = to.begin(libc::AF_INET as u16);
+        conf::write_v4(state, link, to, 1);
+        to.end(inet);
+    }
+    if has_ip && conf::has_inet6(state, link) {
         let inet6 = to.begin(libc::AF_INET6 as u16);
         inet6_attributes(state, link, to, why.mask);
         to.end(inet6);
@@ -254,8 +258,8 @@ fn inet6_attributes(state: &State, link: &Link, to: &mut Writer, mask: u32) {
     const ASKED: u32 = 0x10;
     let flags = match () {
         () if !link.extra.ready => 0,
-        () if link.is_loopback() => READY,
-        () => READY | ASKED,
+        () if link.extra.asked => READY | ASKED,
+        () => READY,
     };
     // struct ifla_cacheinfo: max_reasm_len, tstamp, reachable_time, retrans_time.
     let cache = [65535u32, 0, 30_000, 1000].map(u32::to_ne_bytes).concat();

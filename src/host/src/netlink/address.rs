@@ -137,11 +137,13 @@ fn new_v4(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Resul
     if link.extra.mtu < 68 {
         return Err(Failure::new(libc::ENOBUFS));
     }
-    let label = match attributes.get(libc::IFA_LABEL) {
+    let (name, label) = (link.extra.name, attributes.get(libc::IFA_LABEL));
+    crate::engine::link::is_settled(world, head.index);
+    let label = match label {
         Some(label) => Name::new(label.string().get(..15).unwrap_or(label.string())),
-        None => Some(link.extra.name),
+        None => Some(name),
     };
-    let label = label.unwrap_or(link.extra.name);
+    let label = label.unwrap_or(name);
     let mut address = v4::plain(head.index, local, head.prefix, label, world.now);
     if let Some(peer) = v4_at(&attributes, libc::IFA_ADDRESS) {
         address.peer = peer.into();

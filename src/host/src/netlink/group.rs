@@ -6,13 +6,20 @@ use super::link::indexes;
 use super::policy::{Mode, Table};
 use super::request::{invalid, Request};
 use super::row::{row, Row};
+use crate::engine::address;
 use crate::message::conf::{self};
 use crate::{Failure, World};
+use memtun_stack::address::Head;
 use memtun_stack::wire::Writer;
+use memtun_stack::{Address, Link};
 use std::net::{IpAddr, Ipv6Addr};
 
 const INET: u8 = libc::AF_INET as u8;
 const INET6: u8 = libc::AF_INET6 as u8;
+
+// IFA_* of linux/if_addr.h.
+const IFA_ANYCAST: u16 = 5;
+const IFA_MULTICAST: u16 = 7;
 
 /// Who handles these messages, see [`super::table`].
 pub(super) const ROWS: &[Row] = &[
@@ -50,44 +57,106 @@ fn dump_groups(
             continue;
         };
         let groups: Vec<IpAddr> = if family == INET {
-            match link.is_up() {
-                true => vec![IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1))],
-                false => Vec::new(),
-            }
+            let all = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1));
+            link.is_up().then_some(all).into_iter().collect()
         } else if conf::has_inet6(world.state, link) {
-            let all = |scope: u16| IpAddr::V6(Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, 1));
-            vec![all(2), all(1)]
+            groups_v6(world, link)
         } else {
             Vec::new()
         };
         for group in groups {
-            // Of IPv6 only the groups of a site are said to have a scope.
-            let (length, scope) = match family {
-                INET => (32, libc::RT_SCOPE_LINK),
-                _ => (128, libc::RT_SCOPE_UNIVERSE),
-            };
-            let mut own = [family, length, 0x80, scope, 0, 0, 0, 0];
-            own[4..8].copy_from_slice(&index.to_ne_bytes());
-            // struct ifa_cacheinfo: no end of lifetimes, and when it was made.
-            let times = [u32::MAX, u32::MAX, world.now, world.now].map(u32::to_ne_bytes);
-            let head = request.head(58, 0);
-            to.message(head.kind, head.flags, head.sequence, head.port)
-                .raw(&own)
-                .ip(7, group)
-                .attribute(libc::IFA_CACHEINFO, &times.concat());
+            let head = request.head(libc::RTM_GETMULTICAST, 0);
+            write(to, head, index, IFA_MULTICAST, group, world.now);
         }
     }
     Ok(())
 }
 
-/// Dumps the anycast addresses, of which there are none.
-fn dump_anycast(_: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
+/// Returns the groups of IPv6 that a link belongs to, the one that it joined last first.
+fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
+    let index = link.extra.index;
+    let group = |scope: u16, last: u16| Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, last);
+    let mut groups = Vec::new();
+    let mut add = |address: Ipv6Addr| {
+        let [.., a, b, c] = address.octets();
+        let last = u16::from_be_bytes([b, c]);
+        let solicited = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last);
+        if !groups.contains(&solicited) {
+            groups.push(solicited);
+        }
+    };
+    let anycasts = address::v6::anycasts(world, index);
+    // Who is asked for an address belongs to these, and stays when ARP is switched off.
+    if !link.is_tun() && !link.is_loopback() {
+        let begun = |address: &&Address| {
+            address.flags & libc::IFA_F_TENTATIVE == 0 || address.detection.is_some()
+        };
+        let own = world.addresses_of(index, false).filter(begun);
+        let own = own.filter_map(|address| match address.local {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        anycasts.iter().copied().chain(own).for_each(&mut add);
+    }
+    // Whoever the link answers for has such a group as well.
+    let proxies = world.state.neighbours.iter();
+    for proxy in proxies.filter(|n| n.index == index && n.is_proxy()) {
+        if let IpAddr::V6(address) = proxy.address {
+            add(address);
+        }
+    }
+    let routes = conf::v6(world.state, conf::Of::Link(link), "forwarding") != 0;
+    if routes && link.extra.flags & libc::IFF_MULTICAST as u32 != 0 {
+        groups.extend([group(5, 2), group(1, 2), group(2, 2)]);
+    }
+    groups.extend([group(2, 1), group(1, 1)]);
+    groups.into_iter().map(IpAddr::V6).collect()
+}
+
+/// Appends a message about an address that several hosts have.
+fn write(to: &mut Writer, head: Head, index: u32, kind: u16, address: IpAddr, now: u32) {
+    // Only those of IPv6 of a site are said to have a scope.
+    let of_site = match address {
+        IpAddr::V6(v6) if v6.is_multicast() => v6.octets()[1] & 15 == 5,
+        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfec0,
+        IpAddr::V4(_) => false,
+    };
+    let (family, length) = match address {
+        IpAddr::V4(_) => (INET, 32),
+        IpAddr::V6(_) => (INET6, 128),
+    };
+    let scope = match of_site {
+        true => libc::RT_SCOPE_SITE,
+        false => libc::RT_SCOPE_UNIVERSE,
+    };
+    let mut own = [family, length, 0x80, scope, 0, 0, 0, 0];
+    own[4..8].copy_from_slice(&index.to_ne_bytes());
+    // struct ifa_cacheinfo: no end of lifetimes, and when it was made.
+    let times = [u32::MAX, u32::MAX, now, now].map(u32::to_ne_bytes);
+    to.message(head.kind, head.flags, head.sequence, head.port)
+        .raw(&own)
+        .ip(kind, address)
+        .attribute(libc::IFA_CACHEINFO, &times.concat());
+}
+
+/// Dumps the anycast addresses: those that a link has because it hands on packets.
+fn dump_anycast(
+    world: &mut World<'_>,
+    request: &Request<'_>,
+    to: &mut Writer,
+) -> Result<(), Failure> {
     if request.is_strict() {
         let body = request.message.body;
         if body.len() < 8 {
             return invalid("ipv6: Invalid header for address dump request");
         }
         request.parse(8, &ADDRESS, Mode::Known)?;
+    }
+    for index in indexes(world) {
+        for address in address::v6::anycasts(world, index) {
+            let head = request.head(libc::RTM_GETANYCAST, 0);
+            write(to, head, index, IFA_ANYCAST, address.into(), world.now);
+        }
     }
     Ok(())
 }

@@ -27,11 +27,15 @@ pub(super) fn set(
     index: u32,
 ) -> Result<(), Failure> {
     validate(world, request, tb, index)?;
-    let mut after = After::Nothing;
-    let result = change(world, request, header, tb, index, &mut after);
-    if after == After::Notify {
-        engine::state_has_changed(world, index);
-    }
+    let mut result = Ok(());
+    // Whatever waits for the lock of rtnetlink comes behind the whole request.
+    world.with_work_queue(|world| {
+        let mut after = After::Nothing;
+        result = change(world, request, header, tb, index, &mut after);
+        if after == After::Notify {
+            engine::state_has_changed(world, index);
+        }
+    });
     result
 }
 
@@ -272,7 +276,7 @@ fn set_family(
             return refuse("ipv6: Router advertisement is disabled on device");
         }
         if conf::v6(world.state, of, "router_solicitations") == 0 {
-            return refuse("ipv6: Router solicitation is disabled on device");
+            return refuse("Router solicitation is disabled on device");
         }
         // Only the half that tells hosts apart counts.
         let mut kept = [0; 16];

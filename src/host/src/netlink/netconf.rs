@@ -5,7 +5,7 @@ use super::link::indexes;
 use super::policy::{Kind, Mode, Policy, Table};
 use super::request::{invalid, Request};
 use super::row::{row, Row};
-use crate::message::conf::{self, GETNETCONF, NEWNETCONF};
+use crate::message::conf::{self, EVERYTHING, GETNETCONF, NEWNETCONF};
 use crate::{Failure, World};
 use memtun_stack::wire::Writer;
 
@@ -66,7 +66,7 @@ fn get_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Re
         },
     };
     let head = request.head(NEWNETCONF, 0);
-    conf::write_netconf(world.state, family, of, to, head);
+    conf::write_netconf(world.state, family, of, to, head, EVERYTHING);
     Ok(())
 }
 
@@ -94,11 +94,25 @@ fn dump_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> R
                 continue;
             };
             if *family == INET || conf::has_inet6(world.state, link) {
-                conf::write_netconf(world.state, *family, conf::Of::Link(link), to, head);
+                conf::write_netconf(
+                    world.state,
+                    *family,
+                    conf::Of::Link(link),
+                    to,
+                    head,
+                    EVERYTHING,
+                );
             }
         }
-        conf::write_netconf(world.state, *family, conf::Of::All, to, head);
-        conf::write_netconf(world.state, *family, conf::Of::Default, to, head);
+        conf::write_netconf(world.state, *family, conf::Of::All, to, head, EVERYTHING);
+        conf::write_netconf(
+            world.state,
+            *family,
+            conf::Of::Default,
+            to,
+            head,
+            EVERYTHING,
+        );
     }
     Ok(())
 }

@@ -137,12 +137,11 @@ fn fields(world: &World<'_>, body: &[u8], tb: &Parsed<'_>) -> Result<(Fields, bo
     let given = number(fra::PRIORITY);
     fields.priority =
         given.unwrap_or_else(|| engine::default_priority(&engine::all(world, family)));
-    let mut l3mdev = false;
     if let Some(value) = byte(fra::L3MDEV) {
         if value != 1 {
             return invalid("Invalid l3mdev attribute");
         }
-        l3mdev = true;
+        fields.l3mdev = true;
     }
     match number(fra::GOTO) {
         Some(_) if fields.action != action::GOTO => return invalid("Unexpected goto"),
@@ -152,7 +151,7 @@ fn fields(world: &World<'_>, body: &[u8], tb: &Parsed<'_>) -> Result<(Fields, bo
         }
         None => {}
     }
-    if l3mdev && fields.table != 0 {
+    if fields.l3mdev && fields.table != 0 {
         return invalid("l3mdev and table are mutually exclusive");
     }
     if let Some(range) = tb.get(fra::UID_RANGE) {
@@ -207,12 +206,7 @@ fn ports(tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
 }
 
 /// Completes a new rule by what its family knows (`fib4_rule_configure`, `fib6_rule_configure`).
-fn configure(
-    world: &mut World<'_>,
-    tb: &Parsed<'_>,
-    fields: &mut Fields,
-    l3mdev: bool,
-) -> Result<(), Failure> {
+fn configure(world: &mut World<'_>, tb: &Parsed<'_>, fields: &mut Fields) -> Result<(), Failure> {
     let label = [tb.get(fra::FLOWLABEL), tb.get(fra::FLOWLABEL_MASK)];
     if fields.family == INET && (label[0].is_some() || label[1].is_some()) {
         return invalid("Flow label cannot be specified for IPv4 FIB rules");
@@ -264,11 +258,14 @@ fn configure(
         }
         fields.label = [word(value).to_be_bytes(), word(mask).to_be_bytes()];
     }
-    if fields.action == action::TABLE && fields.table == 0 && !l3mdev {
+    if fields.action == action::TABLE && fields.table == 0 && !fields.l3mdev {
         if fields.family == INET6 {
             return invalid("Invalid table");
         }
         fields.table = engine::new_table(world);
+    }
+    if fields.action == action::TABLE && fields.family == INET6 && !fields.l3mdev {
+        crate::engine::route::tables::make_v6(world, fields.table);
     }
     if fields.family == INET {
         fields.realm = tb.get(fra::FLOW).and_then(|a| a.u32()).unwrap_or(0);
@@ -287,8 +284,7 @@ fn new(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(
             return Err(Failure::new(libc::EEXIST));
         }
     }
-    let l3mdev = tb.has(fra::L3MDEV);
-    configure(world, &tb, &mut fields, l3mdev)?;
+    configure(world, &tb, &mut fields)?;
     engine::add(world, &fields);
     tell(world, &fields.to_rule(), libc::RTM_NEWRULE);
     Ok(())
@@ -306,6 +302,7 @@ fn is_same(other: &Fields, new: &Fields, body: &[u8], tb: &Parsed<'_>) -> bool {
         && other.suppress_prefix == new.suppress_prefix
         && other.mark_mask == new.mark_mask
         && other.tunnel == new.tunnel
+        && other.l3mdev == new.l3mdev
         && other.users == new.users
         && other.ip_protocol == new.ip_protocol
         && other.protocol == new.protocol
@@ -368,6 +365,7 @@ fn is_meant(rule: &Fields, wanted: &Fields, given: bool, body: &[u8], tb: &Parse
         && (wanted.suppress_prefix == -1 || rule.suppress_prefix == wanted.suppress_prefix)
         && (wanted.mark_mask == 0 || rule.mark_mask == wanted.mark_mask)
         && (wanted.tunnel == [0; 8] || rule.tunnel == wanted.tunnel)
+        && (!wanted.l3mdev || rule.l3mdev)
         && (wanted.users.is_none() || rule.users == wanted.users)
         && (wanted.ip_protocol == 0 || rule.ip_protocol == wanted.ip_protocol)
         && (wanted.protocol == 0 || rule.protocol == wanted.protocol)

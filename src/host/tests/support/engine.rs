@@ -121,7 +121,7 @@ pub fn state(engine: &Engine) -> String {
             a.index, a.local, a.prefix, a.peer, a.scope, a.flags
         );
     }
-    for r in &engine.state.routes {
+    for r in engine.state.routes.iter() {
         text += &format!(
             "route {}/{} table {} kind {} scope {} tos {} priority {} protocol {} source {:?} flags {:x} {:?}\n",
             r.to, r.prefix, r.table, r.kind, r.scope, r.tos, r.priority, r.protocol, r.source, r.flags,

@@ -32,16 +32,48 @@ impl NetDir {
     }
 
     /// Publishes the state of the host process of this epoch: whoever reads has the old one or the
-    /// new one, whole. After that, and only after success, the host process may answer.
+    /// new one, whole. After that, and only after success, the host process may answer. Returns the
+    /// file, for [`NetDir::append_stack`].
     ///
     /// # Errors
     ///
     /// - ESTALE when another host process has taken over. What was published may or may not be in
     ///   the state that it goes on with.
     /// - What writing the file fails with, for example ENOSPC: the old state stays.
-    pub fn publish_stack(&self, epoch: u64, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn publish_stack(&self, epoch: u64, bytes: &[u8]) -> Result<Fd, Errno> {
         let dir = self.open_dir()?;
-        write_stack(&dir, epoch, bytes)?;
+        let file = write_stack(&dir, epoch, bytes)?;
+        self.has_published(epoch).map(|()| file)
+    }
+
+    /// Appends bytes to the file that [`NetDir::publish_stack`] has returned, whose end is at `at`.
+    /// Nothing holds a reader back, who may see any part of them.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`NetDir::publish_stack`], and ENOENT when the file was removed. What was
+    /// written is cut off, or is followed by what is written next.
+    pub fn append_stack(&self, epoch: u64, file: &Fd, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+        // The net may have been removed, or be somebody else's now.
+        self.open_dir()?;
+        if sys::fstat(file.raw())?.st_nlink == 0 {
+            return Err(Errno(libc::ENOENT));
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            match sys::pwrite(file.raw(), &bytes[done..], at + done as u64) {
+                Ok(0) | Err(Errno(libc::EINTR)) => {}
+                Ok(n) => done += n,
+                Err(e) => {
+                    let _ = sys::cut(file.raw(), at);
+                    return Err(e);
+                }
+            }
+        }
+        self.has_published(epoch)
+    }
+
+    fn has_published(&self, epoch: u64) -> Result<(), Errno> {
         if !self.is_hosts_turn(epoch) {
             return Err(Errno(libc::ESTALE));
         }
@@ -55,9 +87,9 @@ impl NetDir {
     }
 
     /// Makes the calling process the host process of the net after the one of epoch `before`, and
-    /// returns its epoch. When the one before answers nobody any more, `begin` is given the
-    /// directory and the new epoch; it listens on the socket of that epoch, and returns the state
-    /// that is published.
+    /// returns its epoch and its file, for [`NetDir::append_stack`]. When the one before answers
+    /// nobody any more, `begin` is given the directory and the new epoch; it listens on the socket
+    /// of that epoch, and returns the state that is published.
     ///
     /// # Errors
     ///
@@ -67,7 +99,7 @@ impl NetDir {
         &self,
         before: u64,
         begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<(u64, Fd), Errno> {
         let taken = self.take(before, begin);
         self.host_errno.store(
             match taken {
@@ -87,7 +119,7 @@ impl NetDir {
         &self,
         before: u64,
         begin: impl FnOnce(&Directory, u64) -> Result<Vec<u8>, Errno>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<(u64, Fd), Errno> {
         let dir = self.open_dir()?;
         let _lock = self.lock()?;
         if self.host_epoch.load(Acquire) != before {
@@ -102,17 +134,21 @@ impl NetDir {
         let begun = begin(&dir, epoch).and_then(|bytes| write_stack(&dir, epoch, &bytes));
         // Somebody may have taken the lock away meanwhile: then either he is the last in turn, and
         // this process will not answer, or he was faster.
-        let taken = begun.and_then(|()| {
+        let taken = begun.and_then(|file| {
             self.host_epoch
                 .compare_exchange(before, epoch, SeqCst, Relaxed)
-                .map_err(|_| Errno(libc::EEXIST))
+                .map_err(|_| Errno(libc::EEXIST))?;
+            Ok(file)
         });
-        if let Err(e) = taken {
-            for kind in [HOST, STACK] {
-                let _ = dir.unlink(numbered(kind, epoch)?.cstr());
+        let file = match taken {
+            Ok(file) => file,
+            Err(e) => {
+                for kind in [HOST, STACK] {
+                    let _ = dir.unlink(numbered(kind, epoch)?.cstr());
+                }
+                return Err(e);
             }
-            return Err(e);
-        }
+        };
         if self.is_gone() {
             // Somebody removed the net meanwhile, and may not have seen the new files.
             self.clear_after_host(epoch);
@@ -120,7 +156,7 @@ impl NetDir {
         }
         self.host_changes.fetch_add(1, Release);
         remove_older(&dir, epoch);
-        Ok(epoch)
+        Ok((epoch, file))
     }
 
     /// Removes what the host process of this epoch, which is the caller, may have made in a net
@@ -151,11 +187,14 @@ impl NetDir {
 }
 
 /// Writes the state of an epoch under its name, whole.
-fn write_stack(dir: &Directory, epoch: u64, bytes: &[u8]) -> Result<(), Errno> {
+fn write_stack(dir: &Directory, epoch: u64, bytes: &[u8]) -> Result<Fd, Errno> {
     let new = temporary_name()?;
     dir.create_plain(new.cstr())?;
-    let written = fill(dir, &new, bytes)
-        .and_then(|_lock| dir.replace(new.cstr(), numbered(STACK, epoch)?.cstr()));
+    let written = fill(dir, &new, bytes).and_then(|file| {
+        dir.replace(new.cstr(), numbered(STACK, epoch)?.cstr())?;
+        sys::flock(file.as_fd(), libc::LOCK_UN)?;
+        Ok(file)
+    });
     if written.is_err() {
         let _ = dir.unlink(new.cstr());
     }

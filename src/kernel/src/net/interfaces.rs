@@ -267,7 +267,8 @@ impl NetDir {
             return Ok(());
         }
         let name = &self.expand(name, local)?;
-        if name.as_bytes() == b"lo" || self.find_interface(name, local)?.is_some() {
+        let is_foreign = name.as_bytes() == b"lo" || local.is_declared(self, name);
+        if is_foreign || self.find_interface(name, local)?.is_some() {
             return Err(Errno(libc::EEXIST));
         }
         let dir = self.open_dir()?;

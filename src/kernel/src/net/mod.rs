@@ -70,6 +70,10 @@ pub trait Local {
     /// Returns a descriptor of the tunnel whose bell has this inode. None means that this process
     /// holds none, or cannot tell.
     fn descriptor(&self, inode: u64) -> Option<i32>;
+    /// Has the net a link of this name that is not the driver's, such as an uplink?
+    fn is_declared(&self, _net: &NetDir, _name: &Name) -> bool {
+        false
+    }
 }
 
 /// The [`Local`] of a process that holds no tunnels, such as a driver.

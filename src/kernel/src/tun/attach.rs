@@ -88,7 +88,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         local: &dyn Local,
         arg: &impl Argument,
     ) -> Result<Mapped<InterfaceState>, Errno> {
-        let existing = if FOREIGN.contains(&name.as_bytes()) {
+        let is_foreign = FOREIGN.contains(&name.as_bytes()) || local.is_declared(&self.net, name);
+        let existing = if is_foreign {
             Err(())
         } else {
             Ok(self.net.find_interface(name, local)?)

@@ -1,7 +1,9 @@
 //! Packets and datagrams toward the program, and link settings.
 
 use super::net::{net_of, NetHandle};
-use super::{address, behind, bytes, close, give, give_text, handle, status, text, time, Answer};
+use super::{
+    address, behind, bytes, close, give, give_text, handle, items, status, text, time, Answer,
+};
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::{packet, Interface, Sending, UdpReceiver};
 use std::collections::HashMap;
@@ -83,6 +85,18 @@ pub extern "C" fn memtun_interface_remove_address(
     address: *const c_char,
 ) -> c_int {
     status(|| interface_of(interface)?.remove_address(&text(address)?.parse()?))
+}
+
+/// Gives the interface these addresses and no others, but for the link-local ones, which belong to
+/// its link. addresses: an array of texts as for memtun_interface_add_address, that NULL ends.
+/// Nothing is changed where one of them is no address. Otherwise this is as
+/// memtun_interface_add_address.
+#[no_mangle]
+pub extern "C" fn memtun_interface_set_addresses(
+    interface: *mut InterfaceHandle,
+    addresses: *const *const c_char,
+) -> c_int {
+    status(|| interface_of(interface)?.set_addresses(&items(addresses)?))
 }
 
 fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {

@@ -1,6 +1,6 @@
 //! Nets, and their permissions, faults and settings.
 
-use super::{behind, close, give_text, handle, length, status, text, verdict, Answer};
+use super::{behind, close, give_text, handle, items, length, status, text, verdict, Answer};
 use crate::table::OwnTunnels;
 use crate::watch::guard;
 use crate::{config, process, uaccess};
@@ -124,6 +124,17 @@ pub extern "C" fn memtun_net_remove_route(net: *mut NetHandle, route: *const c_c
     status(|| net_of(net)?.remove_route(&text(route)?.parse()?))
 }
 
+/// Gives the net these routes and no others. routes: an array of texts as for memtun_net_add_route,
+/// that NULL ends. Nothing is changed where one of them is no route. Otherwise this is as
+/// memtun_net_add_route.
+#[no_mangle]
+pub extern "C" fn memtun_net_set_routes(
+    net: *mut NetHandle,
+    routes: *const *const c_char,
+) -> c_int {
+    status(|| net_of(net)?.set_routes(&items(routes)?))
+}
+
 /// Adds a neighbour, as ip-neighbour(8) writes it: "10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0",
 /// "proxy 10.0.0.9 dev tap0". One that is there gets the new link-layer address.
 /// memtun_net_describe lists the neighbours. -ENODEV: there is no interface of that name. -EINVAL:
@@ -140,6 +151,17 @@ pub extern "C" fn memtun_net_remove_neighbour(
     neighbour: *const c_char,
 ) -> c_int {
     status(|| net_of(net)?.remove_neighbour(&text(neighbour)?.parse()?))
+}
+
+/// Gives the net these neighbours and no others. neighbours: an array of texts as for
+/// memtun_net_add_neighbour, that NULL ends. Nothing is changed where one of them is no neighbour.
+/// Otherwise this is as memtun_net_add_neighbour.
+#[no_mangle]
+pub extern "C" fn memtun_net_set_neighbours(
+    net: *mut NetHandle,
+    neighbours: *const *const c_char,
+) -> c_int {
+    status(|| net_of(net)?.set_neighbours(&items(neighbours)?))
 }
 
 /// Makes calls of the programs fail, as "write=EINTR@1", "read=EAGAIN@3-5",

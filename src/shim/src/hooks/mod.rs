@@ -34,7 +34,7 @@ pub mod wait;
 use crate::real::Hook;
 
 /// Every hook, by family.
-pub const FAMILIES: &[&[Hook]] = &[
+pub static FAMILIES: &[&[Hook]] = &[
     open::HOOKS,
     rw::HOOKS,
     ioctl::HOOKS,

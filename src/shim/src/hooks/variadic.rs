@@ -88,7 +88,7 @@ hooks! {
 }
 
 /// The hooks of this file that the macro cannot declare.
-pub const MORE: &[Hook] = &[
+pub static MORE: &[Hook] = &[
     #[cfg(target_arch = "x86_64")]
     own(c"dprintf"),
     #[cfg(target_arch = "x86_64")]
@@ -103,10 +103,7 @@ pub const MORE: &[Hook] = &[
 
 #[cfg(target_arch = "x86_64")]
 const fn own(name: &'static std::ffi::CStr) -> Hook {
-    Hook {
-        name,
-        resolve: || {},
-    }
+    Hook::new(name, None)
 }
 
 /// Makes a list (`va_list` of the System V ABI) of the arguments in registers and of the rest, as

@@ -284,7 +284,7 @@ pub extern "C" fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
                 return Ok(None);
             }
             let memory = again(fd, libc::O_RDWR | libc::O_CLOEXEC)?;
-            sys::empty(memory.raw())?;
+            sys::cut(memory.raw(), 0)?;
             tree.read(&file, &mut |part| write_all(memory.raw(), part))?;
             if marks & mark::WRITES != 0 {
                 sys::forget_write(memory.raw())?;

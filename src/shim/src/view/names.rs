@@ -5,10 +5,9 @@ use crate::asking::{self, OwnHost};
 use crate::table::OwnTunnels;
 use crate::{config, net};
 use memtun_abi::Errno;
-use memtun_calls::host::Host;
+use memtun_calls::host::{need_state, Host};
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, Question, What};
-use memtun_stack::state;
 use memtun_stack::view::Tree;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
@@ -22,9 +21,7 @@ pub fn tree() -> Option<Tree<'static>> {
         // The host process has to say what is there instead of the machine's links.
         true => {
             let net = net::join().ok()?;
-            if !state::is_there(net) {
-                question(What::Links, &[]).ok()?;
-            }
+            need_state(&OwnHost, net).ok()?;
             net
         }
         false => net::existing()?,

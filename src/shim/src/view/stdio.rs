@@ -29,7 +29,7 @@ fn carry_out(fd: c_int) -> Result<(), Errno> {
     let mut room = [0; 4096];
     let bytes = file::contents(fd, &mut room)?;
     let end = sys::seek(fd, 0, libc::SEEK_CUR)?;
-    sys::empty(fd)?;
+    sys::cut(fd, 0)?;
     // What was carried out before left a hole.
     let hole = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len());
     let (begin, end) = match reads {

@@ -2,14 +2,14 @@
 //! that is stopped, and puts a question again that was not answered.
 #![forbid(unsafe_code)]
 
-use super::{Answer, Question, ANSWER, LONGEST};
+use super::{Answer, Obstacle, Question, ANSWER, LONGEST};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, Fd, PathBuf, Room};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// How a host process is started for a net that has none.
@@ -100,10 +100,23 @@ pub fn ask(
     };
     let answer = call.run();
     match answer {
-        Err(Errno(libc::ETIMEDOUT)) => IN_VAIN.store(now().max(1), Relaxed),
+        Err(e @ Errno(libc::ETIMEDOUT)) => {
+            IN_VAIN.store(now().max(1), Relaxed);
+            say(net, e);
+        }
+        Err(e @ Errno(libc::EPROTO)) => say(net, e),
         _ => IN_VAIN.store(0, Relaxed),
     }
     answer
+}
+
+/// Says once why no host process has answered, because a program shows no more than the errno.
+fn say(net: &NetDir, why: Errno) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    // A net that is removed while somebody asks is no reason for a word.
+    if !net.is_gone() && !SAID.swap(true, Relaxed) {
+        log::warn!("net {}: {}", net.path().escape_ascii(), Obstacle(why));
+    }
 }
 
 /// What has become of a connection.
@@ -200,6 +213,7 @@ impl Call<'_> {
         let failed = if is_errno(failed) { failed } else { 0 };
         let told = self.net.host_ready.load(SeqCst) != ready;
         if failed != 0 && told && self.net.host_epoch.load(Acquire) == epoch {
+            say(self.net, Errno(failed));
             return Err(Errno(failed));
         }
         Ok(())

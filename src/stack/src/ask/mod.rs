@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod obstacle;
 pub mod place;
 mod starter;
 
 pub use client::{ask, is_answering, Start};
+pub use obstacle::Obstacle;
 pub use starter::Command;
 
 use crate::wire::{u16_at, u32_at};

@@ -4,7 +4,7 @@
 use super::Start;
 use memtun_abi::{Decimal, Errno};
 use memtun_kernel::net::NetDir;
-use memtun_kernel::settings;
+use memtun_kernel::settings::{self, Host};
 use memtun_sys::{self as sys, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,7 +18,8 @@ pub struct Command<'a> {
     pub library: Option<&'a [u8]>,
     /// Value of PATH.
     pub path: Option<&'a [u8]>,
-    /// Value of MEMTUN_HOST, which the first host process of a net follows.
+    /// Value of MEMTUN_HOST, which the first host process of a net follows. What is no value is
+    /// taken as none, as by the program.
     pub host: Option<&'a [u8]>,
 }
 
@@ -55,6 +56,23 @@ impl Command<'_> {
     }
 }
 
+impl Command<'_> {
+    fn say_missing(&self) {
+        let name = settings::COMMAND;
+        let given = self.given.unwrap_or_default();
+        if !given.is_empty() {
+            log::warn!(
+                "{name}={}: this is no absolute path of a command",
+                given.escape_ascii()
+            );
+        }
+        log::warn!(
+            "no command memtun beside the library or in PATH: addresses and routes of interfaces cannot be set or asked \
+             for; install it there, or set {name} to its path"
+        );
+    }
+}
+
 /// Is this a file that may be executed?
 fn is_command(path: &PathBuf) -> bool {
     let is_file = sys::fstatat(libc::AT_FDCWD, path.cstr(), 0)
@@ -64,13 +82,13 @@ fn is_command(path: &PathBuf) -> bool {
 
 impl Start for Command<'_> {
     fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+        let host = match settings::host(self.host.unwrap_or_default()) {
+            Some(Host::Off) => return Err(Errno(libc::ENOSYS)),
+            said => said.map_or("", settings::host_word),
+        };
         let Some(command) = self.find() else {
             if !SAID.swap(true, Relaxed) {
-                log::warn!(
-                    "no command memtun beside the library or in PATH: addresses and routes of interfaces cannot be set or \
-                     asked for; install it there, or set {} to its path",
-                    settings::COMMAND
-                );
+                self.say_missing();
             }
             return Err(Errno(libc::ENOSYS));
         };
@@ -81,11 +99,7 @@ impl Start for Command<'_> {
             .map(|uid| word(Decimal::new(uid.into()).as_bytes()));
         let owner = owner.transpose()?;
         let dir = word(net.path())?;
-        let host = PathBuf::concat(&[
-            settings::HOST.as_bytes(),
-            b"=",
-            self.host.unwrap_or_default(),
-        ])?;
+        let host = PathBuf::concat(&[settings::HOST.as_bytes(), b"=", host.as_bytes()])?;
         let mut words = [c""; sys::MOST_WORDS];
         words[..6].copy_from_slice(&[
             c"memtun",

@@ -109,7 +109,13 @@ impl FromStr for Address {
                     IpAddr::V4(broadcast) => address.broadcast = Some(broadcast),
                     IpAddr::V6(_) => return Err(words.wrong("IPv6 has no broadcast address")),
                 },
-                "label" => address.label = Some(words.value(word)?.to_owned()),
+                "label" => {
+                    let label = words.value(word)?;
+                    if label.len() >= libc::IFNAMSIZ {
+                        return Err(words.wrong("a label has at most 15 bytes"));
+                    }
+                    address.label = Some(label.to_owned());
+                }
                 other => return Err(words.wrong(&format!("{other:?} is not known"))),
             }
         }

@@ -101,21 +101,17 @@ fn described(errno: Errno) -> String {
     let meaning = match errno.0 {
         libc::EEXIST => ": there is one already; memtun ip shows the machine's as well",
         libc::ESRCH | libc::ENOENT => ": there is none",
+        libc::ENODEV => ": name the interface with dev, or a gateway with via",
         _ => "",
     };
     format!("{errno}{meaning}")
 }
 
 fn failure(what: &str, errno: Errno) -> Error {
-    let remedy = match errno.0 {
-        libc::ENOSYS | libc::ENOENT => {
-            "; its host process could not be started: install the command memtun beside the \
-             library, or name it in MEMTUN_COMMAND"
-        }
-        libc::ETIMEDOUT => "; its host process does not answer",
-        _ => "",
-    };
-    Error::new(errno.0, format!("{what}: {errno}{remedy}"))
+    if let Some(obstacle) = crate::launch::host::obstacle() {
+        return Error::new(errno.0, format!("{what}: {errno}: {obstacle}"));
+    }
+    Error::new(errno.0, format!("{what}: {}", ask::Obstacle(errno)))
 }
 
 /// Tells the host that a link has changed, and returns when the addresses and routes that follow
@@ -138,5 +134,5 @@ pub(super) fn state(net: &Joined) -> Result<State> {
     let loaded = State::load(net.dir());
     loaded
         .map(Option::unwrap_or_default)
-        .map_err(|e| Error::new(e.0, format!("net {path}: the state of its host: {e}")))
+        .map_err(|e| Error::new(e.0, format!("net {path}: {}", ask::Obstacle(e))))
 }

@@ -56,6 +56,11 @@ impl Neighbour {
         }
     }
 
+    /// Returns what tells it from the others.
+    pub(super) fn key(&self) -> (IpAddr, &str, bool) {
+        (self.address, &self.dev, self.proxy)
+    }
+
     pub(super) fn message(&self, kind: u16, flags: u16, index: u32) -> Vec<u8> {
         let at = STATES.iter().position(|state| *state == self.state);
         let state = if self.proxy {

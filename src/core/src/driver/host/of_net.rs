@@ -46,6 +46,28 @@ impl Net {
         self.change_route(route, libc::RTM_DELROUTE, change::PLAIN)
     }
 
+    /// Gives the net these routes and no others: what [`Net::routes`] has beside them is taken
+    /// away.
+    ///
+    /// # Errors
+    /// The same as [`Net::add_route`].
+    pub fn set_routes(&self, routes: &[Route]) -> Result<()> {
+        for old in self.routes()? {
+            if !routes.iter().any(|new| new.is(&old)) {
+                match self.remove_route(&old) {
+                    // A route goes with the one that leads to its gateway.
+                    Err(e) if e.errno().0 == libc::ESRCH => {}
+                    done => done?,
+                }
+            }
+        }
+        let present = self.routes()?;
+        let mut missing = routes
+            .iter()
+            .filter(|new| !present.iter().any(|old| new.is(old)));
+        missing.try_for_each(|new| self.add_route(new))
+    }
+
     fn change_route(&self, route: &Route, kind: u16, flags: u16) -> Result<()> {
         let ask = Ask::of(self.joined());
         let index = match &route.dev {
@@ -97,6 +119,25 @@ impl Net {
     /// ENOENT when there is no such neighbour; the others are those of [`Net::add_neighbour`].
     pub fn remove_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
         self.change_neighbour(neighbour, libc::RTM_DELNEIGH, change::PLAIN)
+    }
+
+    /// Gives the net these neighbours and no others: what [`Net::neighbours`] has beside them is
+    /// taken away.
+    ///
+    /// # Errors
+    /// The same as [`Net::add_neighbour`].
+    pub fn set_neighbours(&self, neighbours: &[Neighbour]) -> Result<()> {
+        for old in self.neighbours()? {
+            if !neighbours.iter().any(|new| new.key() == old.key()) {
+                match self.remove_neighbour(&old) {
+                    Err(e) if e.errno().0 == libc::ENOENT => {}
+                    done => done?,
+                }
+            }
+        }
+        let present = self.neighbours()?;
+        let mut missing = neighbours.iter().filter(|new| !present.contains(new));
+        missing.try_for_each(|new| self.add_neighbour(new))
     }
 
     fn change_neighbour(&self, neighbour: &Neighbour, kind: u16, flags: u16) -> Result<()> {

@@ -80,6 +80,17 @@ impl Route {
         }
     }
 
+    /// Is a route of the net's the one that this one asks for? What it leaves open, such as the
+    /// interface of a gateway, is as the kernel chose it.
+    pub(super) fn is(&self, present: &Route) -> bool {
+        let one = |route: &Route| (route.kind, route.to, route.prefix, route.table);
+        one(self) == one(present)
+            && self.via == present.via
+            && (self.dev.is_none() || self.dev == present.dev)
+            && (self.source.is_none() || self.source == present.source)
+            && (self.metric == 0 || self.metric == present.metric)
+    }
+
     fn number(&self) -> u8 {
         let at = KINDS.iter().position(|kind| *kind == self.kind);
         at.map_or(0, |at| at as u8 + 1)

@@ -26,13 +26,6 @@ pub fn link_is_down(world: &mut World<'_>, index: u32) {
     v6::link_is_down(world, index);
 }
 
-/// Carries out what follows from a link that is gone, and was down before.
-pub fn link_is_gone(world: &mut World<'_>, index: u32) {
-    v4::link_is_gone(world, index);
-    v6::link_is_gone(world, index);
-    world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
-}
-
 /// Carries out what follows from a carrier of a link that has come or gone while it is up.
 pub fn carrier_has_changed(world: &mut World<'_>, index: u32) {
     let Some(link) = world.link(index).filter(|link| link.is_up()) else {
@@ -52,12 +45,16 @@ pub fn mtu_has_changed(world: &mut World<'_>, index: u32, before: u32) {
     let Some(link) = world.link(index) else {
         return;
     };
-    let mtu = link.extra.mtu;
-    world.forget_mtu(index);
+    let (mtu, loopback) = (link.extra.mtu, link.is_loopback());
+    // The loopback never loses its IPv6, which does not hear of an mtu that is too small.
+    if !loopback || mtu >= LEAST_V6 {
+        world.forget_mtu(index);
+    }
     if mtu < LEAST_V4 && before >= LEAST_V4 {
         v4::link_is_gone(world, index);
     }
     match (before >= LEAST_V6, mtu >= LEAST_V6) {
+        (true, false) if loopback => v6::link_is_down(world, index),
         (true, false) => v6::link_is_gone(world, index),
         (false, true) => v6::link_begins(world, index),
         _ => {}

@@ -3,13 +3,14 @@
 
 use super::known::{arrange, change, get, known, note};
 use super::known::{RUNNING, SETTABLE, UP};
-use super::tell::{tell, tell_conf, tell_conf6, tell_features, tell_inet6, tell_of};
+use super::tell::{tell, tell_conf, tell_conf6, tell_conf_of, tell_features, tell_inet6, tell_of};
 use crate::engine::address;
-use crate::engine::neighbour;
+use crate::engine::{neighbour, route};
 use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::Errno;
 use memtun_stack::link::{oper, Notified};
+use memtun_stack::route::rtnh;
 use memtun_stack::{Extra, Link};
 
 /// Compares the links with what the host knew of them, tells listeners what has changed, and
@@ -67,8 +68,12 @@ fn is_new(world: &mut World<'_>, index: u32) {
     }
     // It is made and then comes up, as listeners of the kernel hear.
     let up = link.is_up();
+    if let Some(own) = world.links.iter_mut().find(|l| l.extra.index == index) {
+        own.extra.operstate = link.extra.operstate;
+    }
     link.extra.flags &= !(UP | RUNNING);
     note(world, link.extra.clone());
+    copy_defaults(world, index);
     tell_conf(world, &link, &[conf::NEWNETCONF]);
     tell_of(world, &link, libc::RTM_NEWLINK, u32::MAX);
     if up {
@@ -109,16 +114,27 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
     let index = link.extra.index;
     let up = link.is_up();
     if up {
-        let changed = UP | link.extra.flags & RUNNING;
         link.extra.flags &= !(UP | RUNNING);
-        tell_of(world, &link, libc::RTM_NEWLINK, changed);
+        tell_of(world, &link, libc::RTM_NEWLINK, UP | RUNNING);
     }
     world.state.links.retain(|extra| extra.index != index);
     if up {
         address::link_is_down(world, index);
     }
-    address::link_is_gone(world, index);
-    tell_conf(world, &link, &[conf::DELNETCONF]);
+    address::v4::link_is_gone(world, index);
+    tell_conf_of(
+        world,
+        &link,
+        libc::AF_INET,
+        conf::V4_GROUP,
+        conf::DELNETCONF,
+    );
+    let had_inet6 = conf::has_inet6(world.state, &link);
+    address::v6::link_is_gone(world, index);
+    if had_inet6 {
+        tell_conf6(world, &link, conf::DELNETCONF);
+    }
+    world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
     link.extra.was_up = false;
     tell_of(world, &link, libc::RTM_DELLINK, u32::MAX);
     let prefix = format!("/conf/#{index}/");
@@ -179,10 +195,17 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
         if has && !had {
             let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-            conf::set_v6(world.state, index, "accept_dad", if noarp { -1 } else { 1 });
+            if noarp {
+                conf::set_v6(world.state, index, "accept_dad", -1);
+            }
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);
+        if link.is_loopback() && now.mtu < conf::IPV6_MIN_MTU {
+            let _ = change(world, index, |extra| {
+                (extra.ready, extra.asked) = (false, false)
+            });
+        }
         if had && !has {
             forget_inet6(world, index);
         } else if has && !had && link.is_up() {
@@ -214,7 +237,7 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
             start_inet6(world, index, false);
         } else {
             let _ = change(world, index, |extra| {
-                extra.ready = false;
+                (extra.ready, extra.asked) = (false, false);
                 extra.was_down = true;
             });
             address::link_is_down(world, index);
@@ -248,6 +271,66 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     tell_inet6(world, index);
 }
 
+/// Notes that a link has asked for routers.
+pub fn routers_are_asked(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.asked = true);
+    }
+}
+
+/// Notes that a link has got all of its settings of IPv4, because somebody gives it an address
+/// (`ipv4_devconf_setall`).
+pub fn is_settled(world: &mut World<'_>, index: u32) {
+    if !world.is_of_machine(index) {
+        let _ = change(world, index, |extra| extra.settled = true);
+    }
+}
+
+/// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own
+/// (`inetdev_init`).
+fn copy_defaults(world: &mut World<'_>, index: u32) {
+    const DEFAULT: &[u8] = b"ipv4/conf/default/";
+    let common = world.state.sysctls.iter();
+    let common = common.filter_map(|set| Some((set.path.strip_prefix(DEFAULT)?, &set.value)));
+    let own = |name: &[u8]| [format!("ipv4/conf/#{index}/").as_bytes(), name].concat();
+    let copies: Vec<_> = common
+        .map(|(name, value)| (own(name), value.clone()))
+        .collect();
+    for (path, value) in copies {
+        world.set(path, value);
+    }
+}
+
+/// IPv6 looks whether a link whose state has changed can be used (`addrconf_notify` of
+/// NETDEV_CHANGE).
+fn inet6_hears(world: &mut World<'_>, index: u32) {
+    let Some(link) = world.link(index) else {
+        return;
+    };
+    if address::v6::is_disabled(world, index) || !conf::has_inet6(world.state, link) {
+        return;
+    }
+    if message::flags(link) & RUNNING == 0 {
+        route::v6::carrier_is_lost(world, index);
+    } else {
+        route::v6::link_is_up(world, index, rtnh::LINKDOWN);
+    }
+}
+
+/// IPv6 has ended on a link, or begins there again, because somebody has switched it off or on.
+pub fn inet6_is_switched(world: &mut World<'_>, index: u32, on: bool) {
+    if world.is_of_machine(index) {
+        return;
+    }
+    if on {
+        start_inet6(world, index, false);
+    } else {
+        let _ = change(world, index, |extra| {
+            (extra.ready, extra.asked) = (false, false)
+        });
+    }
+}
+
 /// IPv6 and its settings are gone from a link whose mtu is too small.
 fn forget_inet6(world: &mut World<'_>, index: u32) {
     for family in ["ipv6/conf", "ipv6/neigh"] {
@@ -256,7 +339,7 @@ fn forget_inet6(world: &mut World<'_>, index: u32) {
         sysctls.retain(|sysctl| !sysctl.path.starts_with(&prefix));
     }
     let _ = change(world, index, |extra| {
-        extra.ready = false;
+        (extra.ready, extra.asked) = (false, false);
         extra.token = [0; 16];
     });
     if let Some(link) = world.link(index).cloned() {
@@ -293,6 +376,7 @@ pub fn state_has_changed(world: &mut World<'_>, index: u32) {
     if world.link(index).is_some_and(Link::is_up) {
         world.with_work_queue(|world| {
             start_inet6(world, index, true);
+            inet6_hears(world, index);
             tell(world, index, 0);
         });
     }

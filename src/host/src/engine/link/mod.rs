@@ -15,7 +15,7 @@ mod tell;
 
 pub use delete::{delete, is_deletable};
 pub use known::get;
-pub use look::{look, state_has_changed};
+pub use look::{inet6_is_switched, is_settled, look, routers_are_asked, state_has_changed};
 pub use name::{add_name, remove_name, rename, set_alias};
 pub use receive::{add_group, add_received, groups_of_ip, remove_group, remove_received};
 pub use set::{

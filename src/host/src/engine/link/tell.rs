@@ -82,14 +82,22 @@ pub(super) fn tell_conf6(world: &mut World<'_>, link: &Link, kind: u16) {
     tell_conf_of(world, link, libc::AF_INET6, conf::V6_GROUP, kind);
 }
 
-fn tell_conf_of(world: &mut World<'_>, link: &Link, family: i32, group: u32, kind: u16) {
+/// Tells the listeners of `group` about the settings of one family.
+pub(super) fn tell_conf_of(world: &mut World<'_>, link: &Link, family: i32, group: u32, kind: u16) {
     let mut to = Writer::default();
     let head = Head {
         kind,
         ..Head::default()
     };
     let of = conf::Of::Link(link);
-    conf::write_netconf(world.state, family as u8, of, &mut to, head);
+    conf::write_netconf(
+        world.state,
+        family as u8,
+        of,
+        &mut to,
+        head,
+        conf::EVERYTHING,
+    );
     world.tell(group, to.take());
 }
 

@@ -3,6 +3,7 @@
 
 use super::words::*;
 use crate::engine::place::Place;
+use crate::engine::route::told::shown;
 use crate::engine::route::{tables, v6};
 use crate::netlink::policy::Mode;
 use crate::netlink::request::{Request, DUMP_FILTERED};
@@ -132,7 +133,7 @@ fn dump(
             }
             _ => {
                 let head = request.head(libc::RTM_NEWROUTE, flags);
-                route.write(to, head, Some(world.now));
+                shown(world, &route).write(to, head, Some(world.now));
             }
         }
     }
@@ -162,4 +163,37 @@ pub(super) fn dump_all(
 ) -> Result<(), Failure> {
     dump(world, request, to, true)?;
     dump(world, request, to, false)
+}
+
+/// The tables of multicast routing, of which there is one for each family, without routes: the
+/// system call that would make some is for the root of the machine (net/ipv4/ipmr.c,
+/// net/ipv6/ip6mr.c).
+fn dump_multicast(
+    world: &World<'_>,
+    request: &Request<'_>,
+    module: &str,
+    there: u8,
+) -> Result<(), Failure> {
+    let filter = Filter::of(world, request)?;
+    if filter.table == 0 || filter.table == there.into() {
+        return Ok(());
+    }
+    let text = format!("{module}: MR table does not exist");
+    Err(Failure::said(libc::ENOENT, text))
+}
+
+pub(super) fn dump_multicast_v4(
+    world: &mut World<'_>,
+    request: &Request<'_>,
+    _: &mut Writer,
+) -> Result<(), Failure> {
+    dump_multicast(world, request, "ipv4", libc::RT_TABLE_DEFAULT)
+}
+
+pub(super) fn dump_multicast_v6(
+    world: &mut World<'_>,
+    request: &Request<'_>,
+    _: &mut Writer,
+) -> Result<(), Failure> {
+    dump_multicast(world, request, "ipv6", libc::RT_TABLE_MAIN)
 }

@@ -3,7 +3,7 @@
 
 use super::words::*;
 use crate::engine::route::lookup::{self, Flow};
-use crate::engine::route::v6;
+use crate::engine::route::{told, v6};
 use crate::netlink::policy::{Mode, Parsed};
 use crate::netlink::request::Request;
 use crate::{Failure, World};
@@ -181,7 +181,7 @@ pub(super) fn get_v4(
             kind: found.kind,
             ..route.clone()
         };
-        shown.write(to, answer, Some(world.now));
+        told::shown(world, &shown).write(to, answer, Some(world.now));
         return Ok(());
     }
     let mut flags = found.flags & 0xffff_0000 | RTM_F_CLONED;
@@ -267,7 +267,11 @@ pub(super) fn get_v6(
     let iif = word(&attributes, libc::RTA_IIF).filter(|iif| *iif != 0);
     if let Some(iif) = iif {
         world.link(iif).ok_or(Failure::new(libc::ENODEV))?;
-        flow.oif = 0;
+        // What never leaves a link is sought on the link by which it came.
+        flow.oif = match lookup::needs_interface(dst) {
+            true => iif,
+            false => 0,
+        };
     }
     let found = lookup::lookup(world, &flow).map_err(Failure::new)?;
     let Some(hit) = &found.hit else {
@@ -281,7 +285,10 @@ pub(super) fn get_v6(
     let answer = request.head(libc::RTM_NEWROUTE, 0);
     if head(request).flags & RTM_F_FIB_MATCH != 0 {
         match iif {
-            None => v6::whole(world, route).write(to, answer, Some(world.now)),
+            None => {
+                let whole = v6::whole(world, route);
+                told::shown(world, &whole).write(to, answer, Some(world.now));
+            }
             Some(iif) => {
                 write_with_iif(to, &v6::whole(world, route), answer, iif, world.now);
             }

@@ -12,6 +12,10 @@ const INET: u8 = libc::AF_INET as u8;
 const INET6: u8 = libc::AF_INET6 as u8;
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
+/// RTNL_FAMILY_IPMR and RTNL_FAMILY_IP6MR: routes of multicast routing.
+const MULTICAST_V4: u8 = 128;
+const MULTICAST_V6: u8 = 129;
+
 /// Who handles these messages, see [`super::table`].
 pub(super) const ROWS: &[Row] = &[
     row(libc::RTM_NEWROUTE, INET, Some(change::new_v4), None),
@@ -31,4 +35,18 @@ pub(super) const ROWS: &[Row] = &[
         Some(dump::dump_v6),
     ),
     row(libc::RTM_GETROUTE, UNSPEC, None, Some(dump::dump_all)),
+    row(
+        libc::RTM_GETROUTE,
+        MULTICAST_V4,
+        None,
+        Some(dump::dump_multicast_v4),
+    )
+    .joined(),
+    row(
+        libc::RTM_GETROUTE,
+        MULTICAST_V6,
+        None,
+        Some(dump::dump_multicast_v6),
+    )
+    .joined(),
 ];

@@ -23,6 +23,7 @@ pub fn link_is_up(world: &mut World<'_>, index: u32) {
         return;
     }
     if link.is_loopback() {
+        crate::engine::link::is_settled(world, index);
         let mut own = plain(index, Ipv4Addr::LOCALHOST, 8, link.extra.name, world.now);
         own.scope = libc::RT_SCOPE_HOST;
         // It may have the address already.

@@ -1,6 +1,7 @@
 //! Adding, changing and deleting addresses of IPv6 (net/ipv6/addrconf.c).
 #![forbid(unsafe_code)]
 
+use super::anycast::{forwards, leave};
 use super::detection::begin_detection;
 use super::routes::{
     add_multicast_route, add_prefix_route, clean_up, local_route, modify_prefix_route, Cleanup,
@@ -234,6 +235,9 @@ pub(super) fn remove(world: &mut World<'_>, place: Place) {
 /// of RTM_DELADDR).
 pub(super) fn is_gone(world: &mut World<'_>, gone: &Address) {
     tell(world, gone, libc::RTM_DELADDR, Cause::default());
+    if forwards(world, gone.index) {
+        leave(world, gone);
+    }
     if gone.peer != gone.local {
         if let Some(place) = routes::of_prefix(world, v6(gone.peer), 128, gone.index) {
             routes::remove(world, place);

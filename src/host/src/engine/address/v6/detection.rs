@@ -1,12 +1,14 @@
 //! The detection of duplicates, and what follows when an address is usable.
 #![forbid(unsafe_code)]
 
+use super::anycast::{forwards, join};
 use super::routes::{add_local_route, add_prefix_route};
 use super::wanted::{find, is_ready, v6, NODAD, OPTIMISTIC, TENTATIVE};
 use crate::engine::address::told::tell;
 use crate::engine::place::Place;
 use crate::engine::route::Cause;
-use crate::engine::sysctl;
+use crate::engine::{kind, sysctl};
+use crate::message::conf;
 use crate::World;
 use memtun_stack::Address;
 use std::net::Ipv6Addr;
@@ -19,6 +21,7 @@ const DETECTION: u32 = 120;
 fn is_usable(world: &mut World<'_>, address: &Address) {
     tell(world, address, libc::RTM_NEWADDR, Cause::default());
     add_local_route(world, address);
+    join(world, address);
     if address.peer != address.local {
         add_prefix_route(world, (v6(address.peer), 128), address, None);
     }
@@ -50,10 +53,12 @@ fn detect(world: &mut World<'_>, index: u32, local: Ipv6Addr) {
 
 /// Is the detection of duplicates switched on (`accept_dad`, `dad_transmits`)?
 fn asks_for_duplicates(world: &World<'_>, index: u32) -> bool {
-    let set = |link, name| world.setting(&sysctl::path("ipv6", "conf", link, name));
-    let accepts = set(Some(index), "accept_dad").unwrap_or(1) >= 1
-        || set(None, "accept_dad").unwrap_or(0) >= 1;
-    accepts && set(Some(index), "dad_transmits").unwrap_or(1) > 0
+    let own = |name| {
+        let link = world.link(index);
+        link.map_or(0, |link| conf::v6(world.state, conf::Of::Link(link), name))
+    };
+    let all = world.setting(&sysctl::path("ipv6", "conf", None, "accept_dad"));
+    (own("accept_dad") >= 1 || all.unwrap_or(0) >= 1) && own("dad_transmits") > 0
 }
 
 /// Ends the detection of a duplicate: the address is usable (`addrconf_dad_completed`).
@@ -64,4 +69,28 @@ pub(super) fn end_detection(world: &mut World<'_>, place: Place) {
     });
     let address = *world.address(place);
     is_usable(world, &address);
+    ask_for_routers(world, &address);
+}
+
+/// Notes that routers are asked for when a link has its first address of its own, unless it is a
+/// router itself (the end of `addrconf_dad_completed`).
+fn ask_for_routers(world: &mut World<'_>, address: &Address) {
+    let index = address.index;
+    let link_local = |address: &Address| kind::is_link_local(v6(address.local));
+    let usable = world.addresses_of(index, false);
+    let usable = usable.filter(|address| link_local(address) && address.flags & TENTATIVE == 0);
+    let Some(link) = world.link(index) else {
+        return;
+    };
+    if link.is_loopback() || !link_local(address) || usable.count() != 1 {
+        return;
+    }
+    let own = |name| conf::v6(world.state, conf::Of::Link(link), name);
+    let accepts = match own("accept_ra") {
+        2 => true,
+        accepts => accepts != 0 && !forwards(world, index),
+    };
+    if accepts && own("router_solicitations") != 0 {
+        crate::engine::link::routers_are_asked(world, index);
+    }
 }

@@ -1,6 +1,7 @@
 //! Addresses of IPv6: how they begin and end, and the routes that belong to them.
 #![forbid(unsafe_code)]
 
+mod anycast;
 mod change;
 mod detection;
 mod link;
@@ -8,6 +9,7 @@ mod own;
 mod routes;
 mod wanted;
 
+pub use anycast::{anycasts, forwarding_has_changed};
 pub use change::{add, delete, modify};
 pub use link::{
     carrier_is_back, expire, is_switched, link_begins, link_is_down, link_is_gone, link_is_up,

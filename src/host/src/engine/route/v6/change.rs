@@ -212,8 +212,13 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         return Err(Failure::said(libc::ESRCH, "FIB table does not exist"));
     }
     let missing = || Failure::new(libc::ESRCH);
-    if c.prefix > 128 || c.from.1 > 128 || c.flags & rtf::CACHE != 0 {
+    if c.prefix > 128 || c.from.1 > 128 {
         return Err(missing());
+    }
+    if c.flags & rtf::CACHE != 0 {
+        // The kernel looks for a learned route below the longest prefix that fits, of which there
+        // is always one, and is content when it finds none (`ip6_del_cached_rt`).
+        return Ok(());
     }
     let (to, from) = (
         network(c.to.into(), c.prefix),

@@ -1,0 +1,55 @@
+//! The files of /proc/net in which links, addresses, routes and neighbours stand: first what the
+//! machine's kernel says, where the machine is seen, and then the net's own lines.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
+//! | `machine` | the machine's lines |
+//! | `route_line` | a route as the lines show it |
+//! | `parts` | what they have in common |
+#![forbid(unsafe_code)]
+
+mod arp;
+mod dev;
+mod fib_trie;
+mod if_inet6;
+mod ipv6_route;
+mod machine;
+mod multicast;
+mod parts;
+mod route;
+mod route_line;
+
+use super::place::NetFile;
+use super::text::Text;
+use super::tree::Tree;
+use crate::state::View;
+use memtun_abi::Errno;
+
+impl Tree<'_> {
+    /// Makes the text of a file of /proc/net.
+    ///
+    /// # Errors
+    ///
+    /// What reading the machine's file or the net fails with.
+    pub(super) fn net_file(&self, file: NetFile, text: &mut Text<'_>) -> Result<(), Errno> {
+        let merged = self.view() == View::Merged;
+        let lines = match merged {
+            true => self.machines_lines(file, text)?,
+            false => 0,
+        };
+        let headed = lines > 0;
+        match file {
+            NetFile::Dev => self.dev(headed, text),
+            NetFile::DevMcast => self.dev_mcast(text),
+            NetFile::Igmp => self.igmp(headed, text),
+            NetFile::Igmp6 => self.igmp6(text),
+            NetFile::Arp => self.arp(headed, text)?,
+            NetFile::Route => self.routes(headed, text)?,
+            NetFile::Ipv6Route => self.ipv6_routes(merged, text)?,
+            NetFile::IfInet6 => self.if_inet6(text)?,
+            NetFile::FibTrie => self.fib_trie(text)?,
+        }
+        Ok(())
+    }
+}
