@@ -67,6 +67,8 @@ pub mod option {
     pub const STRICT: u16 = 4;
     /// No program asks but a driver, whom the net's permissions do not concern.
     pub const DRIVER: u16 = 8;
+    /// The messages are those of generic netlink, to the family "ethtool".
+    pub const GENERIC: u16 = 16;
 }
 
 /// The head of a question; the payload follows.
