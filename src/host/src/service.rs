@@ -448,15 +448,7 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             if datagrams.iter().any(|datagram| datagram.len() > LONGEST) {
                 return Err(Errno(libc::EMSGSIZE));
             }
-            let last = datagrams.len().saturating_sub(1);
-            let packets = datagrams.iter().enumerate();
-            let mut packets: Packets = packets
-                .map(|(at, datagram)| packet(question, 0, at < last, datagram))
-                .collect();
-            if packets.is_empty() {
-                packets.push(packet(question, 0, false, &[]));
-            }
-            Ok(packets)
+            Ok(packed(question, &datagrams))
         }
         What::Ioctl => {
             let mut argument = payload.to_vec();
@@ -488,9 +480,40 @@ fn parts_asked_for(question: &Question, payload: &[u8]) -> u8 {
 
 /// Returns one packet of an answer.
 fn packet(question: &Question, errno: i32, more: bool, payload: &[u8]) -> Vec<u8> {
-    let id = question.id;
-    let head = Answer { id, errno, more };
+    let head = Answer {
+        id: question.id,
+        errno,
+        more,
+        datagrams: 0,
+    };
     [&head.to_bytes(), payload].concat()
+}
+
+/// Returns the packets of an answer of datagrams. A packet costs the program more than a short
+/// datagram, so several are in one.
+fn packed(question: &Question, datagrams: &[Vec<u8>]) -> Packets {
+    let mut packets: Packets = Vec::new();
+    let mut rest = datagrams;
+    while packets.is_empty() || !rest.is_empty() {
+        let (mut payload, mut count) = (Vec::new(), 0);
+        while let Some(next) = rest.get(count) {
+            if count > 0 && payload.len() + 4 + next.len() > LONGEST {
+                break;
+            }
+            payload.extend((next.len() as u32).to_ne_bytes());
+            payload.extend(next);
+            count += 1;
+        }
+        rest = &rest[count..];
+        let head = Answer {
+            id: question.id,
+            errno: 0,
+            more: !rest.is_empty(),
+            datagrams: count as u16,
+        };
+        packets.push([&head.to_bytes(), payload.as_slice()].concat());
+    }
+    packets
 }
 
 /// The time in hundredths of a second of CLOCK_BOOTTIME.
