@@ -139,16 +139,23 @@ impl Route {
         }
     }
 
-    fn write_metrics(&self, to: &mut Writer) {
+    /// Appends RTA_METRICS, where there are any.
+    pub fn write_metrics(&self, to: &mut Writer) {
         if self.metrics.is_empty() && self.congestion.is_none() {
             return;
         }
         let open = to.begin(libc::RTA_METRICS);
-        for (kind, value) in &self.metrics {
+        // The name stands at its number among the others.
+        let before = self.metrics.iter().take_while(|m| m.0 < RTAX_CC_ALGO);
+        let place = before.count();
+        for (kind, value) in &self.metrics[..place] {
             to.u32(*kind, *value);
         }
         if let Some(name) = &self.congestion {
             to.string(RTAX_CC_ALGO, name);
+        }
+        for (kind, value) in &self.metrics[place..] {
+            to.u32(*kind, *value);
         }
         to.end(open);
     }

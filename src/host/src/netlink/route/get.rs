@@ -8,7 +8,7 @@ use crate::netlink::policy::{Mode, Parsed};
 use crate::netlink::request::Request;
 use crate::{Failure, World};
 use memtun_stack::address::Head as AnswerHead;
-use memtun_stack::route::{HEADER, RTAX_CC_ALGO, RTA_PREF, RTA_VIA};
+use memtun_stack::route::{HEADER, RTA_PREF, RTA_VIA};
 use memtun_stack::wire::{u32_at, Writer};
 use memtun_stack::Route;
 use std::net::{IpAddr, Ipv6Addr};
@@ -108,17 +108,9 @@ fn flow_of(
 
 /// Appends the metrics of a route.
 fn write_metrics(to: &mut Writer, route: Option<&Route>) {
-    let Some(route) = route.filter(|r| !r.metrics.is_empty() || r.congestion.is_some()) else {
-        return;
-    };
-    let open = to.begin(libc::RTA_METRICS);
-    for (kind, value) in &route.metrics {
-        to.u32(*kind, *value);
+    if let Some(route) = route {
+        route.write_metrics(to);
     }
-    if let Some(name) = &route.congestion {
-        to.string(RTAX_CC_ALGO, name);
-    }
-    to.end(open);
 }
 
 /// Appends `struct rta_cacheinfo` of a route that is looked up, of which nothing is known.
