@@ -18,7 +18,7 @@ for shell in dash bash; do
     set_to() { echo "$2" >$1; echo "$(cat $1)"; }
     set_to $n/mtu 1400; set_to $n/ifalias a-card; set_to $n/tx_queue_len 77; set_to $n/flags 0x1003
     set_to $n/netdev_group 5; set_to /proc/sys/net/ipv4/conf/eth0/forwarding 1
-    set_to /proc/sys/net/core/somaxconn 99; set_to /proc/sys/net/ipv4/ip_local_port_range "1000 2000"
+    set_to /proc/sys/net/core/somaxconn 99; set_to /proc/sys/net/ipv4/ip_local_port_range "2000 3000"
     for file in queues/rx-0/rps_cpus carrier; do
         (echo 1 >$n/$file) 2>/dev/null; echo "$file $?"
     done'

@@ -19,7 +19,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("arp", true),
     ("bridge", true),
     ("ethtool", true),
-    ("ethtool_netlink", false),
+    ("ethtool_netlink", true),
     ("ifconfig", true),
     ("ip_addr", true),
     ("ip_events", true),

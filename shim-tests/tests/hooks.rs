@@ -21,6 +21,7 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("__pread64_nocancel", "GLIBC_PRIVATE: libc's own"),
     ("__read_nocancel", "GLIBC_PRIVATE: libc's own"),
     ("__write_nocancel", "GLIBC_PRIVATE: libc's own"),
+    ("__mmap", "GLIBC_PRIVATE: libc's own"),
     ("__recv", "GLIBC_PRIVATE: libc's own"),
     ("__sendmmsg", "GLIBC_PRIVATE: libc's own"),
     ("__socket", "GLIBC_PRIVATE: libc's own"),
@@ -55,6 +56,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_pwritev2"], "pwritev2 pwritev64v2"),
     (&["SYS_lseek"], "lseek lseek64 __lseek llseek"),
     (&["SYS_ioctl"], "ioctl"),
+    (&["SYS_mmap"], "mmap mmap64"),
     (&["SYS_close"], "close __close mq_close"),
     (&["SYS_close_range"], "close_range closefrom"),
     (&["SYS_exit_group"], "_exit _Exit"),
@@ -157,7 +159,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_readlink"], "realpath __realpath_chk canonicalize_file_name"),
     (
         &["SYS_openat"],
-        "opendir scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64",
+        "opendir scandir scandir64 scandirat scandirat64 glob glob64 ftw ftw64 nftw nftw64 fts_open fts64_open fts_read fts64_read fts_children fts64_children fts_close fts64_close",
     ),
     // These have no number: streams, jumps, lists and processes are libc's, and the calls below
     // them are its own.

@@ -58,7 +58,7 @@ pub struct FileStat {
     special: u64,
     /// Seconds and nanoseconds of the last access, the last change of contents and the last change
     /// of state.
-    times: [(i64, i64); 3],
+    pub times: [(i64, i64); 3],
 }
 
 impl FileStat {

@@ -4,6 +4,7 @@
 pub mod net;
 
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::ethtool::{Change, Settings};
 use memtun_stack::Link;
 
 /// The tun driver's side of the links: the interfaces of a net. Links of the machine and declared
@@ -52,6 +53,18 @@ pub trait Devices {
     ///
     /// ENODEV when there is no such interface.
     fn set_carrier(&mut self, index: u32, carrier: bool) -> Result<(), Errno>;
+    /// Returns what the interface answers ethtool(8).
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when there is no such interface.
+    fn ethtool(&mut self, index: u32) -> Result<Settings, Errno>;
+    /// Changes one of the settings of ethtool(8).
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when there is no such interface.
+    fn set_ethtool(&mut self, index: u32, change: Change) -> Result<(), Errno>;
     /// Deletes the interface, as RTM_DELLINK does.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub mod devices;
 pub mod engine;
 pub mod failure;
 pub mod first;
+pub mod generic;
 pub mod ioctl;
 mod listeners;
 pub mod machine;

@@ -207,6 +207,11 @@ impl Connection {
 }
 
 fn refusal(id: u64, errno: i32) -> Packets {
-    let more = false;
-    vec![Answer { id, errno, more }.to_bytes().to_vec()]
+    let head = Answer {
+        id,
+        errno,
+        more: false,
+        datagrams: 0,
+    };
+    vec![head.to_bytes().to_vec()]
 }

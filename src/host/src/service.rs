@@ -7,10 +7,11 @@ use crate::engine;
 use crate::listeners::{self, Teller};
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, Watched, World};
-use crate::{ioctl, netlink};
+use crate::{generic, ioctl, netlink};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{option, Answer, Question, What, LONGEST};
+use memtun_stack::family;
 use memtun_stack::state::{Answered, Listener, Log, Shadow, Splice, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
 use memtun_sys as sys;
@@ -42,6 +43,11 @@ pub struct Service<'n> {
     /// None where the machine is not seen, or cannot be, or was not asked for yet.
     machine: Option<Reader>,
     teller: Option<Teller>,
+    /// What devices answered ethtool(8), for those who listen to that.
+    seen: generic::Seen,
+    /// The type of the messages of that, which the machine's kernel knows. None before it was
+    /// asked.
+    family: Option<u16>,
     /// The net's interfaces as they were found last.
     found: Found,
     /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
@@ -61,6 +67,8 @@ impl<'n> Service<'n> {
             state: state.into(),
             machine: None,
             teller: None,
+            seen: generic::Seen::default(),
+            family: None,
             found: Found::default(),
             due: None,
         }
@@ -108,7 +116,7 @@ impl<'n> Service<'n> {
             return self.turn().map(|()| packets);
         }
         if let Some(machine) = &mut self.machine {
-            machine.refresh(parts_asked_for(question.what, payload));
+            machine.refresh(parts_asked_for(question, payload));
         }
         let mut events = self.heard();
         let packets = match self.carry_out(question, payload) {
@@ -317,6 +325,7 @@ impl<'n> Service<'n> {
         driver: bool,
         run: impl FnOnce(&mut World<'_>) -> Result<T, Errno>,
     ) -> Result<(T, Vec<Event>), Errno> {
+        let monitored = self.monitored();
         let mut machine = match &mut self.machine {
             Some(reader) => reader.take(&self.state.hidden)?,
             None => Machine::default(),
@@ -335,13 +344,30 @@ impl<'n> Service<'n> {
             port,
             sequence: 0,
         };
-        let done = run(&mut world);
+        let mut done = run(&mut world);
+        if let (Some(family), true) = (monitored, done.is_ok()) {
+            if let Err(failure) = self.seen.compare(&mut world, family) {
+                done = Err(failure.errno);
+            }
+        }
         self.due = engine::address::next_expiry(&world);
         let (machine, events) = (world.machine, world.events);
         if let Some(reader) = &mut self.machine {
             reader.put_back(machine, !self.state.hidden.is_empty());
         }
         done.map(|done| (done, events))
+    }
+
+    /// Returns the type of the messages for those who listen to ethtool(8), if there are any.
+    fn monitored(&mut self) -> Option<u16> {
+        let bit = 1 << (family::MONITOR - 1);
+        let mut listeners = self.state.listeners.iter();
+        if !listeners.any(|listener| listener.groups & bit != 0) {
+            self.seen.forget();
+            return None;
+        }
+        let ask = || family::family().map_or(0, |family| family.id);
+        Some(*self.family.get_or_insert_with(ask)).filter(|family| *family != 0)
     }
 
     /// Compares the state with what is published, if it may have changed.
@@ -414,19 +440,15 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
                 options: question.options,
                 uid: question.uid,
             };
-            let datagrams = netlink::answer(world, asker, payload);
+            let is_generic = question.options & option::GENERIC != 0;
+            let datagrams = match is_generic {
+                true => generic::answer(world, asker, payload),
+                false => netlink::answer(world, asker, payload),
+            };
             if datagrams.iter().any(|datagram| datagram.len() > LONGEST) {
                 return Err(Errno(libc::EMSGSIZE));
             }
-            let last = datagrams.len().saturating_sub(1);
-            let packets = datagrams.iter().enumerate();
-            let mut packets: Packets = packets
-                .map(|(at, datagram)| packet(question, 0, at < last, datagram))
-                .collect();
-            if packets.is_empty() {
-                packets.push(packet(question, 0, false, &[]));
-            }
-            Ok(packets)
+            Ok(packed(question, &datagrams))
         }
         What::Ioctl => {
             let mut argument = payload.to_vec();
@@ -447,18 +469,51 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
 }
 
 /// Returns the parts of the machine that a question is about.
-fn parts_asked_for(what: What, payload: &[u8]) -> u8 {
-    match what {
-        What::Netlink => Messages(payload).fold(0, |parts, m| parts | part_of(m.kind)),
+fn parts_asked_for(question: &Question, payload: &[u8]) -> u8 {
+    match question.what {
+        What::Netlink if question.options & option::GENERIC == 0 => {
+            Messages(payload).fold(0, |parts, m| parts | part_of(m.kind))
+        }
         _ => 0,
     }
 }
 
 /// Returns one packet of an answer.
 fn packet(question: &Question, errno: i32, more: bool, payload: &[u8]) -> Vec<u8> {
-    let id = question.id;
-    let head = Answer { id, errno, more };
+    let head = Answer {
+        id: question.id,
+        errno,
+        more,
+        datagrams: 0,
+    };
     [&head.to_bytes(), payload].concat()
+}
+
+/// Returns the packets of an answer of datagrams. A packet costs the program more than a short
+/// datagram, so several are in one.
+fn packed(question: &Question, datagrams: &[Vec<u8>]) -> Packets {
+    let mut packets: Packets = Vec::new();
+    let mut rest = datagrams;
+    while packets.is_empty() || !rest.is_empty() {
+        let (mut payload, mut count) = (Vec::new(), 0);
+        while let Some(next) = rest.get(count) {
+            if count > 0 && payload.len() + 4 + next.len() > LONGEST {
+                break;
+            }
+            payload.extend((next.len() as u32).to_ne_bytes());
+            payload.extend(next);
+            count += 1;
+        }
+        rest = &rest[count..];
+        let head = Answer {
+            id: question.id,
+            errno: 0,
+            more: !rest.is_empty(),
+            datagrams: count as u16,
+        };
+        packets.push([&head.to_bytes(), payload.as_slice()].concat());
+    }
+    packets
 }
 
 /// The time in hundredths of a second of CLOCK_BOOTTIME.

@@ -5,12 +5,12 @@
 //! The kernel is asked in a network namespace of its own. Where that cannot be had, the tests say
 //! `not tested`.
 
-mod fake;
+mod support;
 
-use fake::{ifinfo, Net};
 use memtun_abi::uapi::*;
 use memtun_stack::wire::{align, u16_at, u32_at, Messages, NESTED, TYPE};
 use std::process::Command;
+use support::net::{ifinfo, Net};
 
 /// Set in the child that runs in a network namespace; its value is the seed.
 const INNER: &str = "MEMTUN_TEST_SEED";
@@ -159,16 +159,17 @@ fn compare(seed: u64) {
     strict.strict();
     let mut net = Net::new();
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mac = fake::request(libc::RTM_NEWLINK, 5, &ifinfo(0, 3, 0, 0), |to| {
+    let mac = support::net::request(libc::RTM_NEWLINK, 5, &ifinfo(0, 3, 0, 0), |to| {
         to.attribute(libc::IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
     });
     loose.send(&mac);
     loose.drain();
     net.ask(&mac);
     // IPv4 knows what an address is from its first one on.
-    let address = fake::request(libc::RTM_NEWADDR, 5, &[2, 24, 0x80, 0, 3, 0, 0, 0], |to| {
-        to.attribute(libc::IFA_LOCAL, &[10, 9, 0, 1]);
-    });
+    let address =
+        support::net::request(libc::RTM_NEWADDR, 5, &[2, 24, 0x80, 0, 3, 0, 0, 0], |to| {
+            to.attribute(libc::IFA_LOCAL, &[10, 9, 0, 1]);
+        });
     loose.send(&address);
     loose.drain();
     net.ask(&address);
@@ -510,7 +511,7 @@ fn link(random: &mut Random) -> Vec<u8> {
         up,
         change,
     );
-    fake::request(kind, flags, &own, |to| {
+    support::net::request(kind, flags, &own, |to| {
         let many = random.of(&[0, 1, 1, 1, 2, 3]);
         for _ in 0..many {
             let attribute = if strict {
@@ -694,7 +695,7 @@ fn rule(random: &mut Random) -> Vec<u8> {
         [10, 1, 2, 3],
         [0xfd, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
     );
-    fake::request(kind, flags, &own, |to| {
+    support::net::request(kind, flags, &own, |to| {
         if own[1] != 0 && !random.one_in(8) {
             to.attribute(1, if family == 10 { &v6[..] } else { &v4 });
         }
@@ -792,7 +793,7 @@ fn neighbour(random: &mut Random) -> Vec<u8> {
     let flag = random.of(&[0, 0, 0, 0x80, 8, 8, 0x10, 2, 4, 0x20, 0x40]);
     own.push(if kind == 30 { flag & 8 } else { flag });
     own.push(0);
-    fake::request(kind, flags, &own, |to| {
+    support::net::request(kind, flags, &own, |to| {
         let last = random.of(&[1, 2, 3]);
         if kind == 30 && flags & 0x300 != 0 {
             if random.one_in(2) {
@@ -855,7 +856,7 @@ fn other(random: &mut Random) -> Vec<u8> {
         74 => own.extend([0; 8]),
         _ => {}
     }
-    fake::request(kind, flags, &own, |to| match kind {
+    support::net::request(kind, flags, &own, |to| match kind {
         82 if random.one_in(2) => {
             to.u32(
                 1,

@@ -1,15 +1,15 @@
 //! Links, rules and neighbours of a net in memory: what single requests answer, what listeners are
 //! told, and that no bytes whatever make the host stop.
 
-mod fake;
+mod support;
 
-use fake::{ifinfo, request, Net};
 use memtun_abi::Name;
 use memtun_host::world::Own;
 use memtun_stack::ask::option;
 use memtun_stack::wire::{u16_at, u32_at, Attributes, Messages, Writer};
 use memtun_stack::{Link, State};
 use proptest::prelude::*;
+use support::net::{ifinfo, request, Net};
 
 const ACK: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
 const DUMP: i32 = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
@@ -70,7 +70,7 @@ fn listeners_hear_of_a_link_from_its_beginning_to_its_end() {
 
     net.fake.links.remove(0);
     net.with(memtun_host::engine::link::look).unwrap();
-    let down = libc::IFF_UP as u32;
+    let down = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
     assert_eq!(told(&mut net), [(new, down), (gone, u32::MAX)]);
     assert!(net.state.links.iter().all(|extra| extra.index != 2));
 }
@@ -116,7 +116,7 @@ fn a_link_that_is_seen_first_when_its_program_has_gone_has_no_carrier() {
 #[test]
 fn what_is_changed_on_a_link_of_the_machines_stays_in_the_net() {
     let mut net = Net::new();
-    let mut link = fake::interface(9, "eth0", memtun_abi::uapi::IFF_TAP);
+    let mut link = support::net::interface(9, "eth0", memtun_abi::uapi::IFF_TAP);
     link.driver = None;
     link.extra.flags = 0x1043;
     let mut to = Writer::default();

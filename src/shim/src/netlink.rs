@@ -31,13 +31,17 @@ pub extern "C" fn is_wanted() -> bool {
     asking::is_there() && may(Extra::Host)
 }
 
-/// Makes a socket of NETLINK_USERSOCK that the program has just got one for NETLINK_ROUTE. Returns
-/// false when that cannot be, and the descriptor is closed then.
+/// Makes a socket of NETLINK_USERSOCK that the program has just got one for another protocol.
+/// Returns false when that cannot be, and the descriptor is closed then.
 #[cold]
-pub extern "C" fn take(fd: c_int) -> bool {
+pub extern "C" fn take(fd: c_int, protocol: c_int) -> bool {
+    let state = match protocol {
+        libc::NETLINK_GENERIC => mark::GENERIC,
+        _ => 0,
+    };
     let marked = errno::keep(|| {
         seal::set(fd)?;
-        mark::set(fd, 0)?;
+        mark::set(fd, state)?;
         table::enter_netlink(fd)
     });
     if marked.is_err() {
@@ -48,16 +52,11 @@ pub extern "C" fn take(fd: c_int) -> bool {
     marked.is_ok()
 }
 
-/// Notes a socket of NETLINK_GENERIC, where there are interfaces that the machine's families do not
-/// know.
+/// Is a socket for NETLINK_GENERIC to be one of this library's? It is where there are interfaces
+/// that the machine's families do not know.
 #[cold]
-pub extern "C" fn watch_generic(fd: c_int) {
-    errno::keep(|| {
-        let has_interfaces = net::existing().is_some_and(|net| net.had_interfaces());
-        if has_interfaces && may(Extra::Host) && mark::set(fd, mark::GENERIC).is_ok() {
-            let _ = table::enter_netlink(fd);
-        }
-    });
+pub extern "C" fn is_generic_wanted() -> bool {
+    may(Extra::Host) && net::existing().is_some_and(|net| net.had_interfaces())
 }
 
 /// Called with a socket that came from another process.
@@ -102,17 +101,9 @@ fn give(answer: Result<Outcome, Errno>) -> Option<isize> {
     }
 }
 
-/// What a call on a netlink socket answers. One of NETLINK_GENERIC is only looked at when it sends.
+/// What a call on a netlink socket answers.
 fn answer(
     fd: c_int,
-    run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
-) -> Result<Outcome, Errno> {
-    carry_out(fd, false, run)
-}
-
-fn carry_out(
-    fd: c_int,
-    sends: bool,
     run: impl FnOnce(&Netlink<'_, OwnHost, OwnMemory>) -> Result<Outcome, Errno>,
 ) -> Result<Outcome, Errno> {
     errno::keep(|| {
@@ -121,9 +112,6 @@ fn carry_out(
                 return Err(Errno(libc::EACCES));
             }
             let state = state(fd)?;
-            if state & mark::GENERIC != 0 && !sends {
-                return Ok(Outcome::Kernel);
-            }
             run(&call(fd, state, &OwnMemory))
         })
     })
@@ -142,14 +130,14 @@ pub extern "C" fn send(
 ) -> Option<isize> {
     let name = (name as usize, length as usize);
     let source = Buffer::new(OwnMemory, buf as usize, n);
-    give(carry_out(fd, true, |call| call.send(source, name, flags)))
+    give(answer(fd, |call| call.send(source, name, flags)))
 }
 
 /// writev(2).
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<isize> {
-    give(carry_out(fd, true, |call| {
+    give(answer(fd, |call| {
         let source = Vector::new(OwnMemory, array as usize, count);
         call.send(source, (0, 0), 0)
     }))
@@ -159,7 +147,7 @@ pub extern "C" fn send_vector(fd: c_int, array: *const iovec, count: c_int) -> O
 #[cold]
 #[inline(never)]
 pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<isize> {
-    give(carry_out(fd, true, |call| {
+    give(answer(fd, |call| {
         // SAFETY: a message is a plain C struct.
         let Ok(header) = (unsafe { uaccess::read(message) }) else {
             return Ok(Outcome::Kernel);
@@ -325,11 +313,10 @@ pub extern "C" fn before_receive(fd: c_int) -> bool {
 fn show(fd: c_int, at: &Received) {
     if may(Extra::Host) {
         let _ = fence(|| {
-            errno::keep(|| match mark::of(fd) {
-                Some(state) if state & mark::GENERIC == 0 => {
+            errno::keep(|| {
+                if let Some(state) = mark::of(fd) {
                     call(fd, state, &UsedMemory).received(at);
                 }
-                _ => {}
             });
             Ok(())
         });

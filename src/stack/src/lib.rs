@@ -10,6 +10,7 @@
 //! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`state`] | all of them, and the file in the net that holds them |
 //! | [`brief`] | links and addresses out of that file, for a call of a program |
+//! | [`family`] | the family "ethtool" of generic netlink |
 //! | [`view`] | all of it as files under /sys and /proc |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 pub mod address;
 pub mod ask;
 pub mod brief;
+pub mod family;
 pub mod link;
 pub mod neighbour;
 pub mod route;

@@ -6,8 +6,9 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
+use super::generic::Who;
 use super::SOL_NETLINK;
-use super::{mark, seal};
+use super::{generic, mark, seal};
 use crate::host::{asked, numbered, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, option, Question, What};
@@ -40,6 +41,8 @@ pub(super) struct Request<'r> {
     pub id: u64,
     /// Number of datagrams of the answer that the program has had.
     pub had: u32,
+    /// Is the socket one of NETLINK_GENERIC? Such a request is one message.
+    pub generic: bool,
 }
 
 /// Gets the answer to a request and puts it into the queue of the socket.
@@ -62,17 +65,24 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         refuse_busy(&mut queue, request.bytes);
         return Ok(());
     }
-    match asked(host)? {
-        Some(net) => {
-            let question = Question {
-                options: options(fd),
-                port,
-                ..numbered(host, What::Netlink, request.id)
-            };
-            let mut put = |datagram: &[u8]| queue.put(datagram);
-            ask::ask(net, host.start(), &question, &[request.bytes], &mut put)?;
-        }
-        None => machine(request.bytes, &mut queue)?,
+    let asked = asked(host)?;
+    let who = match asked {
+        Some(net) if request.generic => generic::who(host, net, request.bytes),
+        Some(_) => Who::Host,
+        None => Who::Machine,
+    };
+    if who != Who::Host {
+        machine(request, &mut queue, who == Who::Both)?;
+    }
+    if let Some(net) = asked.filter(|_| who != Who::Machine) {
+        let kind = if request.generic { option::GENERIC } else { 0 };
+        let question = Question {
+            options: options(fd) | kind,
+            port,
+            ..numbered(host, What::Netlink, request.id)
+        };
+        let mut put = |datagram: &[u8]| queue.put(datagram);
+        ask::ask(net, host.start(), &question, &[request.bytes], &mut put)?;
     }
     if queue.full {
         queue.goes_on(request);
@@ -83,7 +93,7 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
 /// Is this a dump while another one is not read to its end? The kernel has one at a time: it has
 /// ended when its last message is the next one, or in the next datagram.
 fn is_busy(queue: &Queue, request: &Request<'_>) -> bool {
-    if request.had > 0 || request.bytes.len() < HEADER || !is_dump(request.bytes) {
+    if request.had > 0 || request.bytes.len() < HEADER || !is_dump(request) {
         return false;
     }
     // Most often nothing is queued, and nothing is copied.
@@ -173,7 +183,7 @@ impl Queue {
     /// what a change has led to is lost instead, as it is in the kernel.
     fn goes_on(&self, request: &Request<'_>) {
         let length = HEAD + request.bytes.len();
-        if !is_dump(request.bytes) || length > SMALL {
+        if !is_dump(request) || length > SMALL {
             return mark::change(self.fd, mark::LOST, 0);
         }
         let mut room = [0; SMALL];
@@ -222,21 +232,27 @@ fn with_option(fd: i32, name: i32, more: i32, run: impl Fn() -> bool) -> bool {
 }
 
 /// Does each message of a request only ask for a dump?
-fn is_dump(request: &[u8]) -> bool {
+fn is_dump(request: &Request<'_>) -> bool {
     const DUMP: u16 = libc::NLM_F_DUMP as u16;
-    Messages(request).all(|message| message.flags & DUMP == DUMP && message.kind % 4 == 2)
+    Messages(request.bytes)
+        .all(|message| message.flags & DUMP == DUMP && (request.generic || message.kind % 4 == 2))
 }
 
-/// Lets the machine's kernel answer a request, on a socket of its own.
-fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
-    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+/// Lets the machine's kernel answer a request, on a socket of its own. Of a list that `goes_on` the
+/// end is left out.
+fn machine(request: &Request<'_>, queue: &mut Queue, goes_on: bool) -> Result<(), Errno> {
+    let protocol = match request.generic {
+        true => libc::NETLINK_GENERIC,
+        false => libc::NETLINK_ROUTE,
+    };
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol)?;
     let set = options(queue.fd);
     for (name, bit) in OPTIONS {
         if set & bit != 0 {
             let _ = sys::set_int_option(socket.raw(), SOL_NETLINK, name, 1);
         }
     }
-    sys::send_netlink(socket.raw(), 0, &[request])?;
+    sys::send_netlink(socket.raw(), 0, &[request.bytes])?;
     let own = sys::netlink_name(socket.raw())?.port;
     let mut small = [0; SMALL];
     let mut large = None;
@@ -253,7 +269,13 @@ fn machine(request: &[u8], queue: &mut Queue) -> Result<(), Errno> {
         };
         let datagram = &mut room[..n.min(length)];
         give_port(datagram, own, queue.port);
-        queue.put(datagram);
+        match generic::without_end(datagram) {
+            (length, true) if goes_on => {
+                queue.put(&datagram[..length]);
+                break;
+            }
+            _ => queue.put(datagram),
+        }
     }
     Ok(())
 }
@@ -318,6 +340,7 @@ pub(super) fn go_on(host: &impl Host, fd: i32) {
             port: own,
             id: u64::from_ne_bytes(id),
             had: u32_at(&room, 8).unwrap_or(0),
+            generic: mark::of(fd).is_some_and(|state| state & mark::GENERIC != 0),
         };
         if answer(host, fd, &request).is_err() {
             mark::change(fd, mark::LOST, 0);

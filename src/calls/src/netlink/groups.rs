@@ -3,11 +3,12 @@
 //! which sends what a group hears to the socket's port.
 #![forbid(unsafe_code)]
 
-use super::{mark, seal, Netlink, Outcome, SOL_NETLINK};
+use super::{generic, mark, seal, Netlink, Outcome, SOL_NETLINK};
 use crate::host::{question, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, Question, What};
+use memtun_stack::family::family;
 use memtun_stack::state;
 use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
 
@@ -45,10 +46,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let Some(name) = self.name(name, length) else {
             return Ok(Outcome::Kernel);
         };
-        let groups = u64::from(name.groups);
-        if groups & GUARDED != 0 && !self.is_administrator() {
-            return Err(Errno(libc::EPERM));
-        }
+        let groups = self.allowed(name.groups)?;
         let listens = self.state & mark::LISTENS != 0;
         // A port that the socket has already is refused by the kernel only if it is another one.
         if self.state & mark::UNBOUND == 0 || name.port != 0 {
@@ -58,7 +56,12 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             mark::change(self.fd, 0, mark::UNBOUND);
         }
         if groups != 0 || listens {
-            self.listen(|now| now & !u64::from(u32::MAX) | groups)?;
+            let named = if self.is_generic() {
+                u64::MAX
+            } else {
+                u32::MAX.into()
+            };
+            self.listen(|now| now & !named | groups)?;
         }
         Ok(Outcome::Done(0))
     }
@@ -90,7 +93,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             let _ = self.memory.write(name + 4, &[0; 4]);
         }
         if self.state & mark::LISTENS != 0 && length >= NETLINK_NAME {
-            let groups = self.groups().unwrap_or(0) as u32;
+            let groups = self.shown_groups() as u32;
             let _ = self.memory.write(name + 8, &groups.to_ne_bytes());
         }
     }
@@ -135,14 +138,17 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if length >= 4 {
             self.memory.read(value, &mut bytes)?;
         }
-        mark::change(self.fd, mark::LISTENS, 0);
-        let group = u32::from_ne_bytes(bytes);
-        if !(1..=GROUPS).contains(&group) {
-            return Err(EINVAL);
-        }
-        let bit = 1 << (group - 1);
-        if joins && bit & GUARDED != 0 && !self.is_administrator() {
+        let bit = match u32::from_ne_bytes(bytes) {
+            group if self.is_generic() => self.generic_group(group, joins)?,
+            group if !(1..=GROUPS).contains(&group) => return Err(EINVAL),
+            group => 1 << (group - 1),
+        };
+        if joins && !self.is_generic() && bit & GUARDED != 0 && !self.is_administrator() {
             return Err(Errno(libc::EPERM));
+        }
+        mark::change(self.fd, mark::LISTENS, 0);
+        if bit == 0 {
+            return Ok(Outcome::Done(0));
         }
         self.listen(|now| if joins { now | bit } else { now & !bit })?;
         Ok(Outcome::Done(0))
@@ -172,7 +178,10 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let stored = (u32::from_ne_bytes(stored) as usize).min(4);
         let int = |shown: i32| self.memory.write(value, &shown.to_ne_bytes()[..stored]);
         let _ = match (level, option) {
-            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(libc::NETLINK_ROUTE),
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(match self.is_generic() {
+                true => libc::NETLINK_GENERIC,
+                false => libc::NETLINK_ROUTE,
+            }),
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
             (libc::SOL_SOCKET, libc::SO_GET_FILTER) if !seal::has_program(self.fd) => {
                 self.memory.write(length, &[0; 4])
@@ -180,13 +189,54 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             (SOL_NETLINK, libc::NETLINK_LIST_MEMBERSHIPS) => {
                 let listens = self.state & mark::LISTENS != 0;
                 let list = if listens { LIST } else { 0 };
-                let groups = self.groups().unwrap_or(0).to_ne_bytes();
+                let groups = self.shown_groups().to_ne_bytes();
                 // Only whole words are given.
                 let _ = self.memory.write(value, &groups[..room.min(list) & !3]);
                 self.memory.write(length, &(list as u32).to_ne_bytes())
             }
             _ => Ok(()),
         };
+    }
+
+    /// Returns the bits of the groups in the address of bind(2), if the program may join them.
+    fn allowed(&self, groups: u32) -> Result<u64, Errno> {
+        if !self.is_generic() {
+            let groups = u64::from(groups);
+            return match groups & GUARDED != 0 && !self.is_administrator() {
+                true => Err(Errno(libc::EPERM)),
+                false => Ok(groups),
+            };
+        }
+        let each = (1..=u32::BITS).filter(|group| groups >> (group - 1) & 1 != 0);
+        let mut bits = 0;
+        for group in each {
+            bits |= self.generic_group(group, true)?;
+        }
+        Ok(bits)
+    }
+
+    /// Returns the bit of a group of generic netlink, 0 for one of which only the machine tells.
+    fn generic_group(&self, group: u32, joins: bool) -> Result<u64, Errno> {
+        if family().is_some_and(|family| family.monitor == group && group != 0) {
+            return Ok(generic::MONITOR);
+        }
+        if joins {
+            generic::try_group(group)?;
+        }
+        Ok(0)
+    }
+
+    /// Returns the bits of the groups that the socket has joined, as the program knows them.
+    fn shown_groups(&self) -> u64 {
+        let groups = self.groups().unwrap_or(0);
+        if !self.is_generic() {
+            return groups;
+        }
+        let monitor = family().map_or(0, |family| family.monitor);
+        match groups & generic::MONITOR != 0 && (1..=u64::BITS).contains(&monitor) {
+            true => 1 << (monitor - 1),
+            false => 0,
+        }
     }
 
     /// Returns the bits of the groups that the socket has joined.
@@ -201,7 +251,12 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     fn listen(&self, change: impl Fn(u64) -> u64) -> Result<(), Errno> {
         let net = self.host.make()?;
         let inode = sys::fstat(self.fd)?.st_ino;
-        let groups = change(state::groups_of(net, inode)?) & ALL;
+        let all = if self.is_generic() {
+            generic::MONITOR
+        } else {
+            ALL
+        };
+        let groups = change(state::groups_of(net, inode)?) & all;
         let unbound = match sys::netlink_name(self.fd)?.port {
             0 => mark::UNBOUND,
             _ => 0,

@@ -1,7 +1,7 @@
-//! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE. The mark is the
-//! value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by anybody, and goes
-//! with the socket over fork, exec, dup and SCM_RIGHTS. A few bits of it belong to the socket's
-//! state. The program sees the value that it would have otherwise.
+//! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE or NETLINK_GENERIC.
+//! The mark is the value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by
+//! anybody, and goes with the socket over fork, exec, dup and SCM_RIGHTS. A few bits of it belong
+//! to the socket's state. The program sees the value that it would have otherwise.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -23,10 +23,10 @@ pub const LISTENS: i32 = 4;
 /// has none yet.
 pub const UNBOUND: i32 = 8;
 
-/// The socket is one of NETLINK_GENERIC, of which only what it sends is looked at.
+/// The socket stands for one of NETLINK_GENERIC.
 pub const GENERIC: i32 = 16;
 
-/// Returns the state bits of a socket that stands for one of NETLINK_ROUTE. None means that the
+/// Returns the state bits of a socket that stands for another one. None means that the
 /// descriptor is something else.
 #[inline]
 pub fn of(fd: i32) -> Option<i32> {

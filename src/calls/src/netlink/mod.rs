@@ -1,4 +1,4 @@
-//! Sockets of rtnetlink(7).
+//! Sockets of rtnetlink(7) and of generic netlink.
 //!
 //! The program's socket is a real netlink socket of another protocol, NETLINK_USERSOCK, on which a
 //! program without privileges may send. What it sends is answered by the machine's kernel or by the
@@ -14,7 +14,7 @@
 //! | [`answer`] | the answer on its way into the socket's queue |
 //! | [`receive`] | what a receive shows of a datagram besides its bytes |
 //! | [`groups`] | multicast groups, names and options |
-//! | `generic` | sockets of NETLINK_GENERIC, which are only looked at |
+//! | `generic` | sockets of NETLINK_GENERIC |
 #![forbid(unsafe_code)]
 
 pub mod answer;
@@ -60,6 +60,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// Returns the socket's port. One that has none gets one, as for the first send.
     pub(super) fn port(&self) -> Result<u32, Errno> {
         port(self.fd)
+    }
+
+    /// Does the socket stand for one of NETLINK_GENERIC?
+    pub(super) fn is_generic(&self) -> bool {
+        self.state & mark::GENERIC != 0
     }
 
     /// May the program administrate the network? Where the machine answers alone, it decides.

@@ -6,6 +6,7 @@ use super::{answer, mark, Netlink, SOL_NETLINK};
 use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
+use memtun_stack::family;
 use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
 
 /// Where the parts of a datagram are that a receive has stored.
@@ -66,9 +67,8 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             return;
         }
         // What the host process sends by itself is an event; answers come from the socket itself.
-        let group = if named { self.group_of(at) } else { 0 };
-        let is_event = group != 0 && sys::netlink_name(self.fd).is_ok_and(|own| own.port != from);
-        let group = if is_event { group } else { 0 };
+        let is_event = named && sys::netlink_name(self.fd).is_ok_and(|own| own.port != from);
+        let group = if is_event { self.group_of(at) } else { 0 };
         if named {
             let shown = NetlinkName {
                 port: 0,
@@ -122,11 +122,14 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if at.length < bytes.len() || self.memory.read(at.bytes, &mut bytes).is_err() {
             return 0;
         }
-        let (kind, family) = (u16::from_ne_bytes([bytes[4], bytes[5]]), bytes[16]);
+        let (kind, of) = (u16::from_ne_bytes([bytes[4], bytes[5]]), bytes[16]);
         if u16::from_ne_bytes([bytes[6], bytes[7]]) & libc::NLM_F_MULTI as u16 != 0 {
             return 0;
         }
-        group_of(kind, family.into())
+        if self.is_generic() {
+            return family::family().map_or(0, |family| family.monitor);
+        }
+        group_of(kind, of.into())
     }
 }
 

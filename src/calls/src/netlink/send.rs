@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::answer::{answer, Request};
-use super::{generic, mark, Netlink, Outcome};
+use super::{mark, Netlink, Outcome};
 use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
+use memtun_stack::wire::Messages;
 use memtun_sys::{self as sys, NetlinkName, Room, NETLINK_NAME};
 
 /// Length in bytes of requests that need no mapping. The kernel makes no buffer smaller than that
@@ -31,14 +32,6 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         (name, length): (usize, usize),
         flags: i32,
     ) -> Result<Outcome, Errno> {
-        if self.state & mark::GENERIC != 0 {
-            return match source {
-                Ok(source) if name == 0 || !self.leads_elsewhere(name, length)? => {
-                    generic::send(self.fd, &source)
-                }
-                _ => Ok(Outcome::Kernel),
-            };
-        }
         let source = source?;
         if flags & libc::MSG_OOB != 0 {
             return Err(Errno(libc::EOPNOTSUPP));
@@ -70,13 +63,21 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         };
         let bytes = &mut room[..source.len()];
         source.copy(0, bytes)?;
-        let request = Request {
+        let request = |bytes| Request {
             bytes,
             port,
             id: sys::random(),
             had: 0,
+            generic: self.is_generic(),
         };
-        answer(self.host, self.fd, &request)?;
+        if self.is_generic() {
+            // Each of them may be somebody else's.
+            for message in Messages(bytes) {
+                answer(self.host, self.fd, &request(message.bytes))?;
+            }
+        } else {
+            answer(self.host, self.fd, &request(bytes))?;
+        }
         Ok(Outcome::Done(source.len()))
     }
 

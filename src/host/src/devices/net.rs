@@ -3,6 +3,7 @@
 
 use super::Devices;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::ethtool::{Change, Settings};
 use memtun_kernel::link::Link as _;
 use memtun_kernel::net::{NetDir, NoTunnels};
 use memtun_kernel::policy::{Permission, Policy};
@@ -131,6 +132,19 @@ impl Devices for NetDevices<'_> {
     fn set_carrier(&mut self, index: u32, carrier: bool) -> Result<(), Errno> {
         self.change(index, |_, interface| {
             interface.set_carrier(carrier);
+            Ok(())
+        })
+    }
+
+    fn ethtool(&mut self, index: u32) -> Result<Settings, Errno> {
+        let _lock = self.net.lock()?;
+        let found = self.net.find_by_index(index, &NoTunnels)?;
+        Ok(Settings::of(&*found.ok_or(Errno(libc::ENODEV))?))
+    }
+
+    fn set_ethtool(&mut self, index: u32, change: Change) -> Result<(), Errno> {
+        self.change(index, |_, interface| {
+            change.make(interface);
             Ok(())
         })
     }

@@ -105,6 +105,9 @@ fn set(
     if is(b"default") {
         keep_for_links(world, settings, entry);
     }
+    if entry.kind == Kind::Secret && is(b"all") {
+        return Err(Failure::new(libc::EIO));
+    }
     let before = number_of(world, settings, of, entry);
     let heard = netconf::Heard::of(world, settings, entry.name);
     let indices = world.links.iter().map(|link| link.extra.index);
@@ -137,6 +140,14 @@ fn set(
         (Settings::Conf6, "forwarding" | "ignore_routes_with_linkdown") if is(b"all") => {
             for_all(world, settings, entry.name, &value);
         }
+        (Settings::Conf6, "force_forwarding") if is(b"all") => {
+            for_links(world, settings, entry.name, &value);
+        }
+        // Who has a secret makes its addresses of it (`addrconf_sysctl_stable_secret`).
+        (Settings::Conf6, "stable_secret") if is(b"default") => {
+            for_links(world, settings, "addr_gen_mode", b"2");
+        }
+        (Settings::Conf6, "stable_secret") => put(world, settings, of, "addr_gen_mode", b"2"),
         (Settings::Conf6, "disable_ipv6") => {
             if is(b"all") {
                 for_all(world, settings, entry.name, &value);
@@ -150,7 +161,11 @@ fn set(
         // `addrconf_sysctl_addr_gen_mode`: whoever is told to make other addresses makes them at
         // once, also while the link is down.
         (Settings::Conf6, "addr_gen_mode") => match of {
-            Of::Link(index) if !same => make_addresses(world, index),
+            Of::Link(index) if !same => {
+                make_addresses(world, index);
+                // What is shown then is what was written, whatever was made of it.
+                put(world, settings, of, entry.name, &value);
+            }
             Of::Named(_) if is(b"all") => {
                 for_all(world, settings, entry.name, &value);
                 for (index, mode) in modes {
@@ -254,6 +269,11 @@ fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) 
     if let Some(default) = Name::new(b"default") {
         put(world, settings, Of::Named(default), name, value);
     }
+    for_links(world, settings, name, value);
+}
+
+/// Sets the same for every link.
+fn for_links(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) {
     let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
     for index in indices {
         put(world, settings, Of::Link(index), name, value);

@@ -1,6 +1,7 @@
 //! Addresses of IPv4 by ioctl(2) (`devinet_ioctl`).
 #![forbid(unsafe_code)]
 
+use super::head::{has_length, is_inet, may};
 use crate::engine::address::v4;
 use crate::engine::place::Place;
 use crate::engine::route::Cause;
@@ -44,22 +45,17 @@ pub fn answer(
     );
     let name = || Some(Name::from_ifreq(argument.get(..16)?.try_into().ok()?));
     let alias = request == SIOCSIFFLAGS && name().is_some_and(|n| n.as_bytes().contains(&b':'));
-    let inet = [libc::AF_INET, libc::AF_PACKET].map(|family| family as u32);
-    if !alias && !(inet.contains(&family) && (asks || sets)) {
+    if !alias && !(is_inet(family) && (asks || sets)) {
         return None;
     }
-    if argument.len() < REQUEST {
-        return Some(Err(Failure::new(libc::EFAULT)));
+    let checked = has_length(argument, REQUEST).and_then(|()| may(world, asks));
+    if let Err(failure) = checked {
+        return Some(Err(failure));
     }
     let whole = name().unwrap_or_default();
     let given = u16_at(argument, FAMILY) == Some(libc::AF_INET as u16);
-    if !asks {
-        if !world.devices.may_configure() {
-            return Some(Err(Failure::new(libc::EPERM)));
-        }
-        if sets && !given {
-            return Some(Err(Failure::new(libc::EINVAL)));
-        }
+    if sets && !given {
+        return Some(Err(Failure::new(libc::EINVAL)));
     }
     Some(carry_out(world, request, &whole, given, argument))
 }

@@ -1,6 +1,7 @@
 //! Neighbours of IPv4 by ioctl(2) (`arp_ioctl`).
 #![forbid(unsafe_code)]
 
+use super::head::{has_length, is_inet, may};
 use crate::engine::neighbour::{self as engine, Change, Wanted};
 use crate::engine::route::lookup::{self, Flow};
 use crate::message::conf;
@@ -35,17 +36,11 @@ pub fn answer(
     request: u32,
     argument: &mut [u8],
 ) -> Option<Result<(), Failure>> {
-    let inet = [libc::AF_INET, libc::AF_PACKET].map(|family| family as u32);
-    if !matches!(request, SIOCDARP | SIOCGARP | SIOCSARP) || !inet.contains(&family) {
+    if !matches!(request, SIOCDARP | SIOCGARP | SIOCSARP) || !is_inet(family) {
         return None;
     }
-    if request != SIOCGARP && !world.devices.may_configure() {
-        return Some(Err(Failure::new(libc::EPERM)));
-    }
-    if argument.len() < LENGTH {
-        return Some(Err(Failure::new(libc::EFAULT)));
-    }
-    Some(carry_out(world, request, argument))
+    let checked = may(world, request == SIOCGARP).and_then(|()| has_length(argument, LENGTH));
+    Some(checked.and_then(|()| carry_out(world, request, argument)))
 }
 
 fn carry_out(world: &mut World<'_>, request: u32, argument: &mut [u8]) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod arp;
+mod head;
 pub mod inet6;
 pub mod link;
 pub mod route;

@@ -1,6 +1,7 @@
 //! Routes of IPv4 by ioctl(2) (`ip_rt_ioctl`).
 #![forbid(unsafe_code)]
 
+use super::head::{has_length, is_inet, may};
 use crate::engine::route::parts::Part;
 use crate::engine::route::v4::{self, Config};
 use crate::engine::route::{lookup, tables};
@@ -33,20 +34,14 @@ pub fn answer(
     request: u32,
     argument: &mut [u8],
 ) -> Option<Result<(), Failure>> {
-    let inet = [libc::AF_INET, libc::AF_PACKET].map(|family| family as u32);
-    if !inet.contains(&family) || ![SIOCADDRT, SIOCDELRT, SIOCRTMSG].contains(&request) {
+    if !is_inet(family) || ![SIOCADDRT, SIOCDELRT, SIOCRTMSG].contains(&request) {
         return None;
-    }
-    if argument.len() < ENTRY {
-        return Some(Err(Failure::new(libc::EFAULT)));
     }
     if request == SIOCRTMSG {
         return Some(Err(Failure::new(libc::EINVAL)));
     }
-    if !world.devices.may_configure() {
-        return Some(Err(Failure::new(libc::EPERM)));
-    }
-    Some(carry_out(world, request == SIOCADDRT, argument))
+    let checked = has_length(argument, ENTRY).and_then(|()| may(world, false));
+    Some(checked.and_then(|()| carry_out(world, request == SIOCADDRT, argument)))
 }
 
 /// Returns the family and the address of a `struct sockaddr_in`.

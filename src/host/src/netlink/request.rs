@@ -54,7 +54,7 @@ pub struct Request<'b> {
 }
 
 impl<'b> Request<'b> {
-    pub(super) fn new(message: Message<'b>, asker: Asker) -> Request<'b> {
+    pub(crate) fn new(message: Message<'b>, asker: Asker) -> Request<'b> {
         Request {
             message,
             asker,
@@ -120,7 +120,7 @@ impl<'b> Request<'b> {
     }
 
     /// Makes the acknowledgement or the error message (`netlink_ack`).
-    pub(super) fn acknowledge(&self, result: &Result<(), Failure>) -> Vec<u8> {
+    pub(crate) fn acknowledge(&self, result: &Result<(), Failure>) -> Vec<u8> {
         let mut to = Writer::default();
         let errno = result.as_ref().err().map_or(0, |failure| failure.errno.0);
         let says = self.says_more(result.as_ref().err());
@@ -145,7 +145,7 @@ impl<'b> Request<'b> {
 
     /// Makes the datagrams of a dump out of its messages. The end is in the last of them if it is
     /// `joined`, or in one of its own; there the kernel has forgotten what is to be said.
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         messages: &Writer,
         result: &Result<(), Failure>,

@@ -4,4 +4,5 @@
 pub mod devices;
 pub mod engine;
 pub mod kernel;
+pub mod net;
 pub mod requests;

@@ -77,7 +77,9 @@ impl Inner {
     pub fn make_file(&self, name: &CStr) -> Result<(), Errno> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | FILE;
         let file = sys::openat_internal(self.raw(), name, flags, 0o600)?;
-        give(&file, self.id)
+        give(&file, self.id)?;
+        // Reading nothing is no event for who watches it.
+        sys::write(file.raw(), b"\n").map(drop)
     }
 }
 

@@ -15,16 +15,22 @@ fn not_a_directory() -> c_int {
     errno::give(Misfit::Directory.answer().map(|()| 0)) as c_int
 }
 
-/// Makes a call on a directory to which a path leads by this route.
+/// Makes a call on a directory to which a path leads by this route. `listed` says that the call
+/// lists it.
 fn directory(
     route: Route,
     dir: c_int,
     path: *const c_char,
+    listed: bool,
     host: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     match route {
         Route::Device => not_a_directory(),
         Route::View => view::redirect_directory(dir, path).call(dir, path, host),
+        // libc looks at the directory by itself, so that it cannot be found out afterwards.
+        Route::Host if listed && view::is_filled() => {
+            view::redirect_directory(dir, path).call(dir, path, host)
+        }
         _ => {
             let answer = host(dir, path);
             match answer < 0 && missing(dir, path) {
@@ -50,8 +56,17 @@ fn stream(path: *const c_char, host: impl Fn(*const c_char) -> *mut c_void) -> *
     let route = route::afterwards(HERE, path);
     if route == Route::Host {
         let opened = host(path);
-        if !opened.is_null() || !missing(HERE, path) {
+        // SAFETY: the stream was opened just now.
+        let leads_there = |opened| view::leads_there(unsafe { libc::dirfd(opened) });
+        if opened.is_null() && !missing(HERE, path) {
             return opened;
+        }
+        if !opened.is_null() {
+            if !leads_there(opened.cast()) {
+                return opened;
+            }
+            // SAFETY: nobody else has the stream.
+            errno::keep(|| unsafe { libc::closedir(opened.cast()) });
         }
     }
     match route {
@@ -129,7 +144,7 @@ hooks! {
         stream(path, |path| real!(opendir(path)))
     }
     fn chdir(path: *const c_char) -> c_int => my_chdir {
-        let answer = directory(route::before(HERE, path), HERE, path, |_, path| real!(chdir(path)));
+        let answer = directory(route::before(HERE, path), HERE, path, false, |_, path| real!(chdir(path)));
         if answer == 0 {
             view::entered();
         }
@@ -159,16 +174,16 @@ hooks! {
     }
     fn scandir(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir {
         // libc looks at the path itself before it opens it; the same for those that follow.
-        directory(route::afterwards(HERE, path), HERE, path, |_, path| real!(scandir(path, list, select, compare)))
+        directory(route::afterwards(HERE, path), HERE, path, true, |_, path| real!(scandir(path, list, select, compare)))
     }
     fn scandir64(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandir64 {
-        directory(route::afterwards(HERE, path), HERE, path, |_, path| real!(scandir64(path, list, select, compare)))
+        directory(route::afterwards(HERE, path), HERE, path, true, |_, path| real!(scandir64(path, list, select, compare)))
     }
     fn scandirat(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat {
-        directory(route::afterwards(dir, path), dir, path, |dir, path| real!(scandirat(dir, path, list, select, compare)))
+        directory(route::afterwards(dir, path), dir, path, true, |dir, path| real!(scandirat(dir, path, list, select, compare)))
     }
     fn scandirat64(dir: c_int, path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int => my_scandirat64 {
-        directory(route::afterwards(dir, path), dir, path, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
+        directory(route::afterwards(dir, path), dir, path, true, |dir, path| real!(scandirat64(dir, path, list, select, compare)))
     }
     fn inotify_add_watch(watch: c_int, path: *const c_char, mask: u32) -> c_int => my_inotify_add_watch {
         if view::is_filled() {

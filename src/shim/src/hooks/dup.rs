@@ -55,13 +55,18 @@ fn done(old: c_int, new: c_int) -> c_int {
 #[cold]
 #[inline(never)]
 extern "C" fn ours_duplicated(old: c_int, new: c_int) {
+    // What `new` was is forgotten before it is entered as what it is.
+    let was_tunnel = is_tunnel(new);
+    if was_tunnel {
+        ops::duplicated(old, new);
+    }
     if any_marked() {
         view::duplicated(old, new);
     }
     if is_netlink(old) {
         netlink::duplicated(new);
     }
-    if is_tunnel(old) || is_tunnel(new) {
+    if !was_tunnel && is_tunnel(old) {
         ops::duplicated(old, new);
     }
 }

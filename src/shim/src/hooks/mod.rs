@@ -8,8 +8,10 @@ pub mod directory;
 pub mod disk;
 pub mod dup;
 pub mod exec;
+pub mod fts;
 pub mod ioctl;
 pub mod jump;
+pub mod map;
 pub mod names;
 pub mod naming;
 pub mod open;
@@ -38,6 +40,8 @@ pub static FAMILIES: &[&[Hook]] = &[
     open::HOOKS,
     rw::HOOKS,
     ioctl::HOOKS,
+    map::HOOKS,
+    fts::HOOKS,
     close::HOOKS,
     dup::HOOKS,
     stat::HOOKS,

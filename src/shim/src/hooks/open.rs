@@ -141,12 +141,18 @@ hooks! {
 }
 
 /// openat2(2), for `syscall`; `None` when the path is no special device.
-pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int> {
+pub fn openat2(dir: c_int, path: *const c_char, how: *const u64, size: usize) -> Option<c_int> {
     let route = route::before(dir, path);
     // SAFETY: struct open_how begins with its flags, a u64.
     let flags = || unsafe { crate::uaccess::read(how) };
     if route == Route::View {
-        return view::open(dir, path, flags().ok()? as c_int, 0);
+        if let Some(e) = refuses(how, size) {
+            return Some(errno::give::<c_int>(Err(e)) as c_int);
+        }
+        // SAFETY: the kernel has read the struct, which begins with its flags, mode and rules.
+        let [flags, mode, resolve] =
+            unsafe { crate::uaccess::read(how.cast::<[u64; 3]>()) }.ok()?;
+        return view::open_within(dir, path, flags as c_int, mode as u32, resolve);
     }
     if route != Route::Device {
         return maybe_fdinfo(dir, path, how);
@@ -156,6 +162,27 @@ pub fn openat2(dir: c_int, path: *const c_char, how: *const u64) -> Option<c_int
         Ok(flags) => ours(flags as c_int, None),
         Err(e) => errno::give::<c_int>(Err(e)) as c_int,
     })
+}
+
+/// What the kernel says against a struct open_how, of which it takes no path.
+fn refuses(how: *const u64, size: usize) -> Option<Errno> {
+    let nowhere = c"";
+    // SAFETY: the path is NUL-terminated and empty, and the rest is the caller's for this call.
+    let answer = unsafe {
+        memtun_sys::syscall(
+            libc::SYS_openat2,
+            [
+                HERE as isize as usize,
+                nowhere.as_ptr() as usize,
+                how as usize,
+                size,
+                0,
+                0,
+            ],
+        )
+    };
+    let refused = Errno(-answer as c_int);
+    (refused != Errno(libc::ENOENT)).then_some(refused)
 }
 
 /// openat2(2) of a path that may be a tunnel's fdinfo; `None` when it cannot be.

@@ -68,13 +68,13 @@ fn stored(path: &[u8], room: *mut c_char) -> *mut c_char {
 }
 
 /// The answer of realpath(3) for what is in the view; `host` answers for everything else.
-fn viewed(
-    path: *const c_char,
-    room: *mut c_char,
-    host: impl FnOnce() -> *mut c_char,
-) -> *mut c_char {
+fn viewed(path: *const c_char, room: *mut c_char, host: impl Fn() -> *mut c_char) -> *mut c_char {
     if route::before(HERE, path) != Route::View {
-        return host();
+        let found = host();
+        let is_missing = found.is_null() && errno::get() == libc::ENOENT;
+        if !is_missing || errno::keep(|| route::after(HERE, path)) != Route::View {
+            return found;
+        }
     }
     match view::real_path(path) {
         None => host(),

@@ -41,7 +41,12 @@ fn at_path(
     let before = errno::get();
     let answer = link_target(buf, room, host);
     let may_be_there = answer >= 0 || errno::get() != libc::EFAULT;
-    if !may_be_there || route::afterwards(dir, path) != Route::View {
+    let is_missing = || {
+        answer < 0
+            && errno::get() == libc::ENOENT
+            && errno::keep(|| route::after(dir, path)) == Route::View
+    };
+    if !may_be_there || route::afterwards(dir, path) != Route::View && !is_missing() {
         return answer;
     }
     let failed = errno::get();

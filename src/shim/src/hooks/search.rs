@@ -62,8 +62,15 @@ fn globbing(
 ) -> c_int {
     // libc reads the pattern itself.
     let text = uaccess::c_string_that_was_read(pattern).unwrap_or_default();
+    let is_odd = |b: &u8| matches!(b, b'*' | b'?' | b'[' | b'{' | b'\\');
+    let first = text
+        .get(1..)
+        .unwrap_or_default()
+        .split(|b| *b == b'/')
+        .next();
     let may_lead_there = text.starts_with(b"/sys/")
         || text.starts_with(b"/proc/")
+        || first.is_some_and(|first| first.iter().any(is_odd))
         || text.first() != Some(&b'/') && view::works_there();
     if flags & OWN_FUNCTIONS != 0 || found.is_null() || !may_lead_there {
         return host(flags);
@@ -140,6 +147,10 @@ impl Walk {
             _ => FTW_F,
         };
         let id = (st.st_dev, st.st_ino);
+        if kind == FTW_NS && level == 0 {
+            // Where the walk begins, there must be something.
+            return -1;
+        }
         if kind != FTW_D {
             return self.tell(path, &st, kind, level);
         }
@@ -238,7 +249,18 @@ fn walking(
         .rposition(|b| *b != b'/')
         .map_or(1, |end| end + 1);
     match CString::new(&text[..trimmed]) {
-        Ok(path) => errno::keep(|| Walk { each, flags }.go(&path, 0, &[])),
+        Ok(path) => match errno::keep(|| Walk { each, flags }.go(&path, 0, &[])) {
+            // The look at its beginning has failed, or the program's function has said so.
+            -1 => {
+                // SAFETY: the path is NUL-terminated, and zeroes are a valid struct stat.
+                unsafe {
+                    let mut st: libc::stat = std::mem::zeroed();
+                    my_lstat(path.as_ptr(), &raw mut st);
+                }
+                -1
+            }
+            answer => answer,
+        },
         Err(_) => host(),
     }
 }

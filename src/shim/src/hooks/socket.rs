@@ -36,18 +36,18 @@ const NO_NAME: *const sockaddr = std::ptr::null();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
-        let routes = domain == libc::AF_NETLINK && protocol == libc::NETLINK_ROUTE;
-        if routes && netlink::is_wanted() {
+        let is_wanted = domain == libc::AF_NETLINK && match protocol {
+            libc::NETLINK_ROUTE => netlink::is_wanted(),
+            libc::NETLINK_GENERIC => netlink::is_generic_wanted(),
+            _ => false,
+        };
+        if is_wanted {
             let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
-            if fd < 0 || netlink::take(fd) {
+            if fd < 0 || netlink::take(fd, protocol) {
                 return fd;
             }
         }
-        let fd = real!(socket(domain, kind, protocol));
-        if domain == libc::AF_NETLINK && protocol == libc::NETLINK_GENERIC && fd >= 0 {
-            netlink::watch_generic(fd);
-        }
-        fd
+        real!(socket(domain, kind, protocol))
     }
     fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
         if is_netlink(fd) {

@@ -2,7 +2,7 @@
 //! number, too. The C prototype is variadic; seven words are right on x86-64 and aarch64.
 
 use super::{
-    close, directory, disk, dup, exec, ioctl, names, naming, open, owner, rawsignal, readlink,
+    close, directory, disk, dup, exec, ioctl, map, names, naming, open, owner, rawsignal, readlink,
     receive, rw, sandbox, socket, splice, stat, wait,
 };
 use crate::real::{hooks, real};
@@ -30,7 +30,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     let answer: isize = unsafe {
         match number {
             libc::SYS_openat => open::my_openat(fd, b as _, c as c_int, d as _) as isize,
-            libc::SYS_openat2 => open::openat2(fd, b as _, c as _)? as isize,
+            libc::SYS_openat2 => open::openat2(fd, b as _, c as _, d)? as isize,
             libc::SYS_read => rw::my_read(fd, b as _, c),
             libc::SYS_write => rw::my_write(fd, b as _, c),
             libc::SYS_pread64 => rw::my_pread64(fd, b as _, c, d as _),
@@ -59,6 +59,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_execveat => {
                 exec::my_execveat(fd, b as _, c as _, d as _, e as c_int) as isize
             }
+            libc::SYS_mmap => map::my_mmap(a as _, b, c as _, d as _, e as c_int, f as _) as isize,
             libc::SYS_flock => disk::my_flock(fd, b as c_int) as isize,
             libc::SYS_splice => {
                 splice::my_splice(fd, b as _, c as c_int, d as _, e, f as libc::c_uint)

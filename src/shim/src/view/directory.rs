@@ -141,6 +141,46 @@ fn remove_others(tree: &Tree<'_>, here: &Inner, path: &[u8]) -> Result<(), Errno
     })
 }
 
+/// Does to the file in the net that stands for one of the view what is done to that one, for those
+/// who watch it: it is opened, read or written, and closed.
+pub fn tell_watchers(path: &[u8], writes: bool) {
+    let stands_for_it = || {
+        let net = net::existing()?;
+        PathBuf::concat(&[net.view_path().ok()?.bytes(), path]).ok()
+    };
+    let Some(there) = stands_for_it() else { return };
+    let how = if writes {
+        libc::O_WRONLY
+    } else {
+        libc::O_RDONLY
+    };
+    let flags = how | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let Ok(file) = sys::open(there.cstr(), flags, 0) else {
+        return;
+    };
+    let _ = match writes {
+        true => sys::write(file.raw(), b"\n"),
+        false => sys::read(file.raw(), &mut [0]),
+    };
+}
+
+/// Opens a link of the view itself (O_PATH with O_NOFOLLOW).
+pub fn open_link(tree: &Tree<'_>, path: &[u8], flags: c_int) -> Result<c_int, Errno> {
+    let slash = path.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    let Ok((above, Node::Directory(inside))) = tree.walk(&path[..slash], true) else {
+        return Err(Errno(libc::ELOOP));
+    };
+    let here = make_open(tree, &inside, above.bytes())?;
+    let name = PathBuf::concat(&[&path[slash + 1..]])?;
+    let fd = sys::openat_internal(here.raw(), name.cstr(), flags & !libc::O_CREAT, 0)?;
+    drop(here);
+    let fd = sys::lowest(fd)?.into_raw();
+    if process::owns_memory() {
+        crate::foreign::is_new(fd);
+    }
+    Ok(fd)
+}
+
 /// Opens a directory of the view.
 pub fn open(
     tree: &Tree<'_>,
@@ -151,7 +191,16 @@ pub fn open(
     if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
         return Err(Errno(libc::EEXIST));
     }
-    let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_CREAT != 0;
+    if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+        let in_sys = path.starts_with(b"/sys/");
+        return Err(Errno(if in_sys {
+            libc::EOPNOTSUPP
+        } else {
+            libc::EACCES
+        }));
+    }
+    let writes =
+        flags & libc::O_ACCMODE != libc::O_RDONLY || flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
     if flags & libc::O_PATH == 0 && writes {
         return Err(Errno(libc::EISDIR));
     }

@@ -24,10 +24,21 @@ use std::os::fd::AsFd;
 /// open(2). `None` says that the machine answers, with the program's own arguments.
 pub fn open(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> Option<c_int> {
     let follow = flags & libc::O_NOFOLLOW == 0;
+    let makes_directory = flags & libc::O_DIRECTORY != 0 && flags & libc::O_CREAT != 0;
     let opened = paths::find(dir, path, follow, |tree, found| match found {
+        // No flags ask for that (`build_open_flags`).
+        _ if makes_directory && flags & libc::O_PATH == 0 => Err(Errno(libc::EINVAL)),
         Ok(found) => match found.node {
             Node::Machine => sys::open(found.path.cstr(), flags, mode).map(Fd::into_raw),
+            Node::Directory(_)
+                if flags & libc::O_CREAT != 0 && uaccess::c_string(path)?.last() == Some(&b'/') =>
+            {
+                Err(Errno(libc::EISDIR))
+            }
             Node::Directory(inside) => directory::open(tree, &inside, found.path.bytes(), flags),
+            Node::Link(_) if flags & libc::O_PATH != 0 => {
+                directory::open_link(tree, found.path.bytes(), flags)
+            }
             Node::Link(_) => Err(Errno(libc::ELOOP)),
             Node::File(file) if is_left_to_machine(tree, &file, flags) => {
                 sys::open(found.path.cstr(), flags, mode).map(Fd::into_raw)
@@ -75,6 +86,25 @@ pub fn may_be_reached(st: &libc::stat, flags: c_int) -> bool {
             _ => false,
         };
     looks_so && flags & libc::O_PATH == 0 && (writes || names::is_filled())
+}
+
+/// Has the machine opened a directory that is one of the view, by a way which its path did not
+/// show?
+pub fn leads_there(fd: c_int) -> bool {
+    errno::keep(|| {
+        let is_there = || {
+            let st = sys::fstat(fd).ok()?;
+            if !may_be_reached(&st, libc::O_RDONLY) {
+                return None;
+            }
+            let mut room = [0; 1024];
+            let path = sys::path_of_fd(fd, &mut room).ok()?;
+            let tree = names::tree()
+                .filter(|_| path.starts_with(b"/sys/") || path.starts_with(b"/proc/"))?;
+            matches!(tree.walk(path, true), Ok((_, Node::Directory(_)))).then_some(())
+        };
+        is_there().is_some()
+    })
 }
 
 /// Opens a file or a directory of the view in the place of what the machine has opened, which
@@ -138,17 +168,27 @@ fn open_file(
         return Err(Errno(libc::ENOTDIR));
     }
     let way = flags & libc::O_ACCMODE;
-    let reads = way != libc::O_WRONLY;
-    let writes = way != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
+    let reads = matches!(way, libc::O_RDONLY | libc::O_RDWR);
+    let writes = matches!(way, libc::O_WRONLY | libc::O_RDWR);
+    // Settings have rules of their own, which hold for the owner, too.
+    let is_setting = path.starts_with(b"/proc/sys/");
+    let is_odd = way == libc::O_ACCMODE;
     let lacks = |bit: u32| file.mode & bit == 0;
     // Programs of the net are as the owner of its files; the write asks for the permission.
-    let refused = reads && lacks(0o400) || writes && lacks(0o200);
+    let refused = (reads || is_odd && is_setting) && lacks(0o400)
+        || (writes || is_setting && (is_odd || flags & libc::O_TRUNC != 0)) && lacks(0o200);
     if flags & libc::O_PATH == 0 && refused {
         return Err(Errno(libc::EACCES));
+    }
+    if flags & libc::O_DIRECT != 0 && flags & libc::O_PATH == 0 {
+        return Err(Errno(libc::EINVAL));
     }
     let index = memtun_abi::Decimal::new(file.index().into());
     let name = PathBuf::concat(&[NAME, index.as_bytes(), b":", path])?;
     let memory = sys::memory_file(name.cstr(), libc::MFD_CLOEXEC)?;
+    if reads && flags & libc::O_PATH == 0 {
+        directory::tell_watchers(path, false);
+    }
     let made = match reads {
         true => tree.read(file, &mut |part| write_all(memory.raw(), part)),
         false => Ok(()),
@@ -319,10 +359,18 @@ pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>>
             if matches!(whence, libc::SEEK_SET | libc::SEEK_CUR) {
                 return Ok(None);
             }
-            match file.end().filter(|_| whence == libc::SEEK_END) {
-                Some(end) => sys::seek(fd, end, libc::SEEK_SET).map(|at| Some(at as i64)),
-                None => Err(Errno(libc::EINVAL)),
-            }
+            let end = file.end().ok_or(Errno(libc::EINVAL))?;
+            let to = match whence {
+                libc::SEEK_END => end.checked_add(offset).ok_or(Errno(libc::EOVERFLOW))?,
+                // It is one piece without a hole.
+                libc::SEEK_DATA | libc::SEEK_HOLE if !(0..end).contains(&offset) => {
+                    return Err(Errno(libc::ENXIO))
+                }
+                libc::SEEK_DATA => offset,
+                libc::SEEK_HOLE => end,
+                _ => return Err(Errno(libc::EINVAL)),
+            };
+            sys::seek(fd, to, libc::SEEK_SET).map(|at| Some(at as i64))
         })
     });
     answer.transpose()
@@ -415,6 +463,7 @@ pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> 
         }
         tree.write(&file, bytes)?
     };
+    directory::tell_watchers(path.bytes(), true);
     match written {
         Written::Done(taken) => Ok(taken),
         Written::Changed(taken) => {
@@ -426,11 +475,15 @@ pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> 
             }
             Ok(taken)
         }
-        Written::Ask(taken) => {
-            let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
-            question(What::Write, &[below, b"\0", bytes]).map(|()| taken)
-        }
+        Written::Ask(taken) => asked(path, bytes).map(|()| taken),
+        Written::AskWith(value, taken) => asked(path, value.bytes()).map(|()| taken),
     }
+}
+
+/// Asks the host process to carry out a write.
+fn asked(path: &PathBuf, bytes: &[u8]) -> Result<(), Errno> {
+    let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
+    question(What::Write, &[below, b"\0", bytes])
 }
 
 /// Called after `new` was made another descriptor of `old`.

@@ -22,6 +22,7 @@
 //! | `refusals` | what cannot be done in the view |
 //! | `status` | stat(2) and access(2) |
 //! | `stdio` | what libc has written by itself |
+//! | `unlike` | what a memory file would do, and a file of the view does not |
 
 mod directory;
 mod file;
@@ -30,9 +31,12 @@ mod paths;
 mod refusals;
 mod status;
 mod stdio;
+mod unlike;
 
 pub use directory::{entered, works_there};
-pub use file::{adopt, duplicated, may_be_reached, open, reached, read, seek, write, Source};
+pub use file::{
+    adopt, duplicated, leads_there, may_be_reached, open, reached, read, seek, write, Source,
+};
 pub use names::{is_filled, shown};
 pub use paths::{
     changed, granted, may_begin_in, real_path, redirect_directory, redirect_watch, root_of, target,
@@ -41,3 +45,4 @@ pub use paths::{
 pub use refusals::{attribute, making, removing};
 pub use status::{access, of_descriptor, of_path, root_of_descriptor};
 pub use stdio::{closing, flushed, replacing};
+pub use unlike::{maps, moves, open_within};

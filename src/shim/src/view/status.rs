@@ -92,6 +92,8 @@ fn status(tree: &Tree<'_>, path: &PathBuf, node: &Node, follow: bool) -> Result<
         Err(_) => FileStat::imagined(),
     };
     stat.inode = inode(path.bytes());
+    // It was made, and then neither changed nor read.
+    stat.times = [stat.times[1]; 3];
     (stat.mode, stat.links, stat.size) = (mode, links, size);
     stat.block = if in_sys { PAGE } else { PROC };
     Ok(stat.without_device())

@@ -53,9 +53,9 @@ fn nanoseconds(time: Duration) -> u64 {
     time.as_nanos() as u64
 }
 
-/// Puts a question to the host process of the net, and calls `each` with the payload of each packet
-/// of its answer that has one. A host process is started first where there is none. Allocates
-/// nothing, and may be called in a signal handler and in a child of vfork(2).
+/// Puts a question to the host process of the net, and calls `each` with the payload of its
+/// answer, datagram by datagram, if it has one. A host process is started first where there is
+/// none. Allocates nothing, and may be called in a signal handler and in a child of vfork(2).
 ///
 /// # Errors
 ///
@@ -135,7 +135,7 @@ struct Call<'c> {
     question: &'c Question,
     payload: &'c [&'c [u8]],
     each: &'c mut dyn FnMut(&[u8]),
-    /// Number of packets of the answer that have come. When the question is repeated, so many are
+    /// Number of datagrams of the answer that have come. When the question is repeated, so many are
     /// not given to `each` again.
     received: usize,
     /// The epoch for whose host process a successor was started, and when another one is started
@@ -249,8 +249,8 @@ impl Call<'_> {
                 Err(e) => return Err(e),
             }
         }
-        let mut packets = 0;
-        let mut room = Room::new(LONGEST + ANSWER)?;
+        let mut count = 0;
+        let mut room = Room::new(LONGEST + ANSWER + 4)?;
         loop {
             // A host process that never ends its answer must not keep the program.
             self.left(PATIENCE).ok_or(Errno(libc::ETIMEDOUT))?;
@@ -270,11 +270,14 @@ impl Call<'_> {
                 return Err(Errno(libc::EPROTO));
             }
             // An ioctl that fails may store something nevertheless.
-            if packets >= self.received && !payload.is_empty() {
-                (self.each)(payload);
+            for datagram in super::datagrams(&answer, payload) {
+                let datagram = datagram.ok_or(Errno(libc::EPROTO))?;
+                if count >= self.received && !datagram.is_empty() {
+                    (self.each)(datagram);
+                }
+                count += 1;
+                self.received = self.received.max(count);
             }
-            packets += 1;
-            self.received = self.received.max(packets);
             if answer.errno != 0 {
                 return Ok(Talk::Answered(Err(Errno(answer.errno))));
             }

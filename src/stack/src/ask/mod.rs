@@ -18,7 +18,7 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -32,8 +32,8 @@ pub const ANSWER: usize = 24;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum What {
-    /// Messages of rtnetlink(7). The payload is what the program sent; each packet of the answer
-    /// is one datagram for the program's socket.
+    /// Messages of rtnetlink(7). The payload is what the program sent; the answer is datagrams for
+    /// the program's socket.
     Netlink = 1,
     /// A request of ioctl(2) on a socket. The payload is the argument; the answer's payload is
     /// what is stored there.
@@ -67,6 +67,8 @@ pub mod option {
     pub const STRICT: u16 = 4;
     /// No program asks but a driver, whom the net's permissions do not concern.
     pub const DRIVER: u16 = 8;
+    /// The messages are those of generic netlink, to the family "ethtool".
+    pub const GENERIC: u16 = 16;
 }
 
 /// The head of a question; the payload follows.
@@ -134,6 +136,9 @@ pub struct Answer {
     pub errno: i32,
     /// Does another packet follow?
     pub more: bool,
+    /// Number of datagrams in the payload, each with its length in 4 bytes in front; 0 where the
+    /// payload is one as it is.
+    pub datagrams: u16,
 }
 
 impl Answer {
@@ -144,6 +149,7 @@ impl Answer {
         bytes[4..8].copy_from_slice(&self.errno.to_ne_bytes());
         bytes[8..16].copy_from_slice(&self.id.to_ne_bytes());
         bytes[16] = self.more.into();
+        bytes[18..20].copy_from_slice(&self.datagrams.to_ne_bytes());
         bytes
     }
 
@@ -157,7 +163,21 @@ impl Answer {
             errno: u32_at(head, 4)? as i32,
             id: u64::from_ne_bytes(head[8..16].try_into().ok()?),
             more: head[16] != 0,
+            datagrams: u16_at(head, 18)?,
         };
         Some((answer, payload))
     }
+}
+
+/// Returns the datagrams of a packet's payload; None for one that is not whole.
+fn datagrams<'p>(answer: &Answer, payload: &'p [u8]) -> impl Iterator<Item = Option<&'p [u8]>> {
+    let (as_it_is, mut rest) = (answer.datagrams == 0, payload);
+    (0..answer.datagrams.max(1)).map(move |_| {
+        if as_it_is {
+            return Some(rest);
+        }
+        let (datagram, behind) = rest.get(4..)?.split_at_checked(u32_at(rest, 0)? as usize)?;
+        rest = behind;
+        Some(datagram)
+    })
 }

@@ -336,6 +336,11 @@ impl Tree<'_> {
 
     /// Says whose settings of this name are.
     fn settings_of(&self, settings: Settings, name: &Name) -> Result<Of, Errno> {
+        let is_neigh = matches!(settings, Settings::Neigh4 | Settings::Neigh6);
+        if is_neigh && name.as_bytes() == b"default" && self.view() == View::Isolated {
+            // Only the first network namespace has these.
+            return Err(Errno(libc::ENOENT));
+        }
         if matches!(name.as_bytes(), b"all" | b"default") {
             return Ok(Of::Name(*name));
         }
@@ -380,8 +385,9 @@ impl Tree<'_> {
                     true
                 });
             }
+            // The directory that stands for this one is listed backwards.
             Directory::SettingsOf(settings) => {
-                for entry in settings.entries() {
+                for entry in settings.entries().iter().rev() {
                     each(entry.name.as_bytes(), Sort::File(entry.mode()));
                 }
             }
@@ -398,8 +404,9 @@ impl Tree<'_> {
         let _ = sys::each_entry(dir.as_fd(), |entry| {
             let bytes = entry.to_bytes();
             let of_no_link = matches!(bytes, b"all" | b"default" | b"bonding_masters");
-            let is_shown =
-                of_no_link || merged && Name::new(bytes).is_none_or(|name| !self.is_hidden(&name));
+            let is_neigh = path.ends_with(b"/neigh");
+            let is_shown = of_no_link && (merged || !is_neigh)
+                || merged && Name::new(bytes).is_none_or(|name| !self.is_hidden(&name));
             if bytes == b"." || bytes == b".." || !is_shown {
                 return true;
             }
@@ -455,15 +462,21 @@ impl Tree<'_> {
         text.end()
     }
 
-    /// Was the secret set of which IPv6 addresses are made?
-    pub(super) fn has_secret(&self, settings: Settings, of: &Of) -> bool {
+    /// May IPv6 addresses be made of a secret? One of the link's own or of new links must be set,
+    /// which nobody looks at where no link is meant.
+    pub(super) fn may_use_secret(&self, settings: Settings, of: &Of) -> bool {
+        let none = |name: &Name| matches!(name.as_bytes(), b"all" | b"default");
+        if matches!(of, Of::Name(name) if none(name)) {
+            return true;
+        }
         let secret = settings.entry(b"stable_secret");
-        let Some(path) = secret.and_then(|entry| key(settings, of, entry).ok()) else {
-            return false;
-        };
+        let default = Name::new(b"default").map(Of::Name);
+        let paths = [Some(*of), default].map(|of| key(settings, &of?, secret?).ok());
         let mut found = false;
         let _ = state::each_message(self.net, |message| {
-            found = state::sysctl_of(message).is_some_and(|(own, _)| own == path.bytes());
+            let set = state::sysctl_of(message).map(|(own, _)| own);
+            let mut wanted = paths.iter().flatten();
+            found = set.is_some_and(|set| wanted.any(|path| set == path.bytes()));
             !found
         });
         found
@@ -500,6 +513,9 @@ impl Tree<'_> {
                     return copy(machines(settings, name, entry)?, text);
                 }
                 let all_without = name.as_bytes() == b"all";
+                if all_without && entry.kind == sysctl::Kind::Secret {
+                    return Err(Errno(libc::EIO));
+                }
                 let value = match (settings, entry.name) {
                     (Settings::Conf4, "accept_source_route") if all_without => "0",
                     (Settings::Conf6, "accept_dad") if all_without => "0",

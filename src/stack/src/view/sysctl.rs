@@ -30,7 +30,7 @@ pub enum Kind {
     Milliseconds(i64),
     /// A number of 64 bits without a sign, at most so large (`proc_doulongvec_minmax`).
     Long(u64),
-    /// So many numbers, each between two bounds.
+    /// So many numbers, each between two bounds. Who writes fewer leaves the others as they are.
     Numbers(u8, i64, i64),
     /// Any words.
     Words,
@@ -183,20 +183,25 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
             (i32::MAX as i64 / HZ).into(),
         )?),
         Ticks => {
+            if magnitude > (i64::MAX / HZ * 100) as u64 {
+                return Err(INVALID);
+            }
             // The kernel multiplies in 64 bits, and keeps 32 of them; whatever is below 0 becomes
             // one tick below it.
-            let ticks = (i128::from(magnitude) * i128::from(HZ) / 100) as u32;
-            match negative && magnitude > 0 {
-                true => Value::new(b"-0").ok_or(INVALID)?,
-                false => Value::number(i64::from(ticks) * 100 / HZ),
+            let ticks = match negative && magnitude > 0 {
+                true => -1,
+                false => (u128::from(magnitude) * HZ as u128 / 100) as i32,
+            };
+            let shown = i64::from(ticks).abs() * 100 / HZ;
+            match (ticks < 0, shown) {
+                (true, 0) => Value::new(b"-0").ok_or(INVALID)?,
+                (true, shown) => Value::number(-shown),
+                (false, shown) => Value::number(shown),
             }
         }
         Milliseconds(least) => {
-            if negative {
-                return Err(INVALID);
-            }
             // The kernel keeps 32 bits of the number, and takes what is negative then for no time.
-            let kept = magnitude as u32 as i32;
+            let kept = signed as u32 as i32;
             if kept < 0 || i64::from(kept) < least {
                 return Err(INVALID);
             }
@@ -224,6 +229,7 @@ fn number(text: &[u8]) -> Result<(bool, u64, usize), Errno> {
     let negative = rest.first() == Some(&b'-') && rest.len() > 1;
     let digits = &rest[usize::from(negative)..];
     let (magnitude, length) = unsigned(digits).ok_or(INVALID)?;
+    let magnitude = magnitude.ok_or(INVALID)?;
     if length + usize::from(negative) > LONGEST {
         return Err(INVALID);
     }
@@ -242,8 +248,9 @@ fn number(text: &[u8]) -> Result<(bool, u64, usize), Errno> {
     ))
 }
 
-/// Reads a number as `simple_strtoul` with base 0 does, and its length; None when there is none.
-pub fn unsigned(text: &[u8]) -> Option<(u64, usize)> {
+/// Reads a number as `strtoul_lenient` with base 0 does, None where it has more than 64 bits, and
+/// its length; None when there is none.
+pub fn unsigned(text: &[u8]) -> Option<(Option<u64>, usize)> {
     let hexadecimal =
         text.len() > 2 && text[0] == b'0' && text[1] | 0x20 == b'x' && text[2].is_ascii_hexdigit();
     let (base, begin) = match text.first()? {
@@ -251,12 +258,15 @@ pub fn unsigned(text: &[u8]) -> Option<(u64, usize)> {
         b'0' => (8, 0),
         _ => (10, 0),
     };
-    let (mut value, mut at) = (0u64, begin);
+    let (mut value, mut at, mut fits) = (0u64, begin, true);
     while let Some(digit) = text.get(at).and_then(|b| char::from(*b).to_digit(base)) {
-        value = value.wrapping_mul(base.into()).wrapping_add(digit.into());
+        let more = value.checked_mul(base.into());
+        let sum = more.and_then(|more| more.checked_add(digit.into()));
+        fits &= sum.is_some();
+        value = sum.unwrap_or(u64::MAX);
         at += 1;
     }
-    (at > begin).then_some((value, at))
+    (at > begin).then_some((fits.then_some(value), at))
 }
 
 /// Takes words, with one space between two.
@@ -282,20 +292,18 @@ fn words(text: &[u8]) -> Result<Accepted, Errno> {
     })
 }
 
-/// Takes as many numbers, with a tabulator between two.
+/// Takes as many numbers, or fewer, with a tabulator between two.
 fn numbers(text: &[u8], count: u8, low: i64, high: i64) -> Result<Accepted, Errno> {
     const INVALID: Errno = Errno(libc::EINVAL);
     let mut value = [0; LONGEST];
-    let mut end = 0;
-    let mut found = 0;
-    for part in text
-        .split(u8::is_ascii_whitespace)
-        .filter(|p| !p.is_empty())
-    {
-        if found == count {
+    let (mut end, mut taken) = (0, 0);
+    for found in 0..count {
+        let rest = &text[taken..];
+        if found > 0 && rest.iter().all(u8::is_ascii_whitespace) {
             break;
         }
-        let (negative, magnitude, _) = number(part)?;
+        let (negative, magnitude, length) = number(rest)?;
+        taken += length;
         let magnitude = i64::try_from(magnitude).map_err(|_| INVALID)?;
         let number = if negative { -magnitude } else { magnitude };
         if !(low..=high).contains(&number) {
@@ -308,21 +316,21 @@ fn numbers(text: &[u8], count: u8, low: i64, high: i64) -> Result<Accepted, Errn
         room.copy_from_slice(shown.bytes());
         value[end..begin].fill(b'\t');
         end = stop;
-        found += 1;
-    }
-    if found < count {
-        return Err(INVALID);
     }
     Ok(Accepted {
         value: Value::new(&value[..end]),
-        taken: text.len(),
+        taken,
     })
 }
 
 fn secret(text: &[u8]) -> Result<Accepted, Errno> {
     use std::io::Write;
-    let trimmed = std::str::from_utf8(text.trim_ascii()).ok();
-    let address: std::net::Ipv6Addr = trimmed
+    // An address ends where something stands that is in none (`in6_pton`).
+    let is_in = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let text_of = text.trim_ascii_start();
+    let end = text_of.iter().position(|b| !is_in(b));
+    let address = std::str::from_utf8(&text_of[..end.unwrap_or(text_of.len())]).ok();
+    let address: std::net::Ipv6Addr = address
         .and_then(|t| t.parse().ok())
         .ok_or(Errno(libc::EIO))?;
     let mut shown = [0; 39];

@@ -5,10 +5,11 @@
 use super::links::Seen;
 use super::node::{File, FileKind, Of};
 use super::place::Settings;
-use super::sysctl;
+use super::sysctl::{self, Kind};
 use super::sysfs::Inner;
+use super::text::Text;
 use super::tree::Tree;
-use super::wide;
+use super::wide::{self, parts_of};
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
 use memtun_kernel::policy::{Permission, Policy};
@@ -25,6 +26,8 @@ pub enum Written {
     Changed(usize),
     /// The host process has to carry it out. The number of bytes is what write(2) returns then.
     Ask(usize),
+    /// The same, as if this had been written.
+    AskWith(sysctl::Value, usize),
 }
 
 impl Tree<'_> {
@@ -46,10 +49,15 @@ impl Tree<'_> {
         }
         match &file.kind {
             FileKind::Setting(settings, of, entry) => {
+                if entry.kind == sysctl::Kind::Secret
+                    && matches!(of, Of::Name(name) if name.as_bytes() == b"all")
+                {
+                    return Err(Errno(libc::EIO));
+                }
                 let accepted = sysctl::parse(entry.kind, bytes)?;
                 if entry.kind == sysctl::Kind::AddressMode
                     && accepted.value.is_some_and(|value| value.bytes() == b"2")
-                    && !self.has_secret(*settings, of)
+                    && !self.may_use_secret(*settings, of)
                 {
                     // IN6_ADDR_GEN_MODE_STABLE_PRIVACY needs a secret.
                     return Err(Errno(libc::EINVAL));
@@ -90,10 +98,75 @@ impl Tree<'_> {
                 }
                 let accepted = sysctl::parse(self.kind_of(rest.bytes()), bytes)?;
                 Ok(match accepted.value {
-                    Some(_) => Written::Ask(accepted.taken),
+                    Some(value) => match self.kind_of(rest.bytes()) {
+                        Kind::Numbers(count, ..) => {
+                            let whole = self.whole(rest.bytes(), count, &value)?;
+                            Written::AskWith(whole, accepted.taken)
+                        }
+                        _ => Written::Ask(accepted.taken),
+                    },
                     None => Written::Done(accepted.taken),
                 })
             }
+        }
+    }
+
+    /// Completes the numbers that were written with those that stay.
+    fn whole(
+        &self,
+        path: &[u8],
+        count: u8,
+        written: &sysctl::Value,
+    ) -> Result<sysctl::Value, Errno> {
+        const INVALID: Errno = Errno(libc::EINVAL);
+        let mut room = [0; 128];
+        let mut filled = 0;
+        let mut sink = |part: &[u8]| {
+            let end = filled + part.len();
+            let into = room.get_mut(filled..end).ok_or(INVALID)?;
+            into.copy_from_slice(part);
+            filled = end;
+            Ok(())
+        };
+        let mut text = Text::new(&mut sink);
+        self.wide(path, &mut text)?;
+        text.end()?;
+        let given = parts_of(written.bytes()).count();
+        let stay = parts_of(&room[..filled]).skip(given);
+        let (mut whole, mut end) = ([0; 128], 0);
+        for part in parts_of(written.bytes()).chain(stay).take(count.into()) {
+            let begin = if end > 0 { end + 1 } else { 0 };
+            let stop = begin + part.len();
+            whole
+                .get_mut(begin..stop)
+                .ok_or(INVALID)?
+                .copy_from_slice(part);
+            whole[end..begin].fill(b'\t');
+            end = stop;
+        }
+        let whole = sysctl::Value::new(&whole[..end]).ok_or(INVALID)?;
+        if path == b"ipv4/ip_local_port_range" && !self.is_port_range(&whole) {
+            return Err(INVALID);
+        }
+        Ok(whole)
+    }
+
+    /// May local ports be chosen from this range (`ipv4_local_port_range`)?
+    fn is_port_range(&self, range: &sysctl::Value) -> bool {
+        let mut first = None;
+        let mut sink = |part: &[u8]| {
+            first = int(part.trim_ascii());
+            Ok(())
+        };
+        let mut text = Text::new(&mut sink);
+        let read = self.wide(b"ipv4/ip_unprivileged_port_start", &mut text);
+        let read = read.and_then(|()| text.end());
+        let mut ends = parts_of(range.bytes()).map(int);
+        match (ends.next().flatten(), ends.next().flatten()) {
+            (Some(low), Some(high)) => {
+                low <= high && (read.is_err() || first.is_none_or(|first| first <= low))
+            }
+            _ => false,
         }
     }
 
@@ -144,6 +217,10 @@ impl Tree<'_> {
             _ => Err(Errno(libc::EOPNOTSUPP)),
         }
     }
+}
+
+fn int(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// What writing the description of a link does.
@@ -203,17 +280,11 @@ pub fn number(bytes: &[u8]) -> Result<u64, Errno> {
     const INVALID: Errno = Errno(libc::EINVAL);
     let bytes = trimmed(bytes);
     let digits = bytes.strip_prefix(b"+").unwrap_or(bytes);
-    let (_, length) = sysctl::unsigned(digits).ok_or(INVALID)?;
+    let (value, length) = sysctl::unsigned(digits).ok_or(INVALID)?;
     if length != digits.len() {
         return Err(INVALID);
     }
-    let text = std::str::from_utf8(digits).map_err(|_| INVALID)?;
-    let (text, base) = match digits {
-        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
-        [b'0', ..] => (text, 8),
-        _ => (text, 10),
-    };
-    u64::from_str_radix(text, base).map_err(|_| Errno(libc::ERANGE))
+    value.ok_or(Errno(libc::ERANGE))
 }
 
 #[cfg(test)]

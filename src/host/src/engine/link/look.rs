@@ -195,9 +195,11 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
         let has = now.mtu >= conf::IPV6_MIN_MTU || link.is_loopback();
         if has && !had {
             let noarp = now.flags & libc::IFF_NOARP as u32 != 0;
-            if noarp {
-                conf::set_v6(world.state, index, "accept_dad", -1);
-            }
+            let detects = match noarp {
+                true => -1,
+                false => conf::v6(world.state, conf::Of::Default, "accept_dad"),
+            };
+            conf::set_v6(world.state, index, "accept_dad", detects);
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);

@@ -3,8 +3,18 @@
 //! and of where it writes.
 #![forbid(unsafe_code)]
 
+mod features;
 pub mod names;
+mod settings;
 
+pub(crate) use features::set_offload;
+pub(super) use features::WANTED;
+pub use features::{active, NEVER, SWITCHABLE};
+pub use settings::{Change, Settings, MODES, MODE_WORDS};
+
+use self::features::{
+    ALL_CSUM, ALL_TSO, GRO, GSO, LRO, NTUPLE, RX_HASH, RX_VLAN, SG_LISTS, TX_VLAN,
+};
 use self::names::SETS;
 use crate::net::NetDir;
 use crate::policy::Policy;
@@ -78,38 +88,6 @@ const ASKING: &[u32] = &[
 
 /// ETOOSMALL, which only the kernel names.
 const TOO_SMALL: i32 = 525;
-/// Most packets that a write may gather (NAPI_POLL_WEIGHT).
-const MOST_GATHERED: u32 = 64;
-/// Number of words of a set of link modes.
-const MODE_WORDS: usize = 4;
-
-// Bits of NETIF_F_*, by their place.
-const SG: u64 = 1;
-const HW_CSUM: u64 = 1 << 3;
-const ALL_CSUM: u64 = 1 << 1 | HW_CSUM | 1 << 4 | 1 << 36 | 1 << 37;
-const SG_LISTS: u64 = SG | 1 << 6;
-const TX_VLAN: u64 = 1 << 7;
-const RX_VLAN: u64 = 1 << 8;
-const GSO: u64 = 1 << 11;
-const GRO: u64 = 1 << 14;
-const LRO: u64 = 1 << 15;
-const TSO: u64 = 1 << 16;
-const TSO_ECN: u64 = 1 << 18;
-const MANGLEID: u64 = 1 << 19;
-const TSO6: u64 = 1 << 20;
-const ALL_TSO: u64 = TSO | TSO_ECN | MANGLEID | TSO6;
-const TUNNELS: u64 = 1 << 26 | 1 << 27;
-const UDP_L4: u64 = 1 << 33;
-const NTUPLE: u64 = 1 << 38;
-const RX_HASH: u64 = 1 << 39;
-/// What TUNSETOFFLOAD decides (TUN_USER_FEATURES).
-const OF_PROGRAM: u64 = HW_CSUM | TSO | TSO_ECN | TSO6 | UDP_L4 | TUNNELS;
-/// What can be switched on a tun.
-const SWITCHABLE: u64 = 0x0a00_2202_0c1d_48c9;
-/// What never changes (NETIF_F_NEVER_CHANGE).
-const NEVER: u64 = 1 << 10;
-/// What is wanted of a new interface.
-pub(super) const WANTED: u64 = 0x2002_0c15_48c9;
 
 /// Commands that get and set one group of features, and its bits.
 const GROUPS: &[(u32, u32, u64)] = &[
@@ -120,6 +98,9 @@ const GROUPS: &[(u32, u32, u64)] = &[
     (0x23, 0x24, GSO),
     (0x2b, 0x2c, GRO),
 ];
+/// How times are taken: in software, both ways (SOF_TIMESTAMPING_*).
+pub const TIMES: u32 = 0x1a;
+
 /// The flags of ETHTOOL_GFLAGS, and their features.
 const FLAGS: &[(u32, u64)] = &[
     (1 << 7, TX_VLAN),
@@ -131,44 +112,6 @@ const FLAGS: &[(u32, u64)] = &[
 
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
 const INVALID: Errno = Errno(libc::EINVAL);
-
-/// Notes what TUNSETOFFLOAD says that the program can take (`set_offload`).
-pub(crate) fn set_offload(interface: &InterfaceState, flags: u32) {
-    let all = [
-        (0x01, HW_CSUM),
-        (0x02, TSO),
-        (0x04, TSO6),
-        (0x08, TSO_ECN),
-        (0x20, UDP_L4),
-        (0x80, 1 << 26),
-        (0x100, 1 << 27),
-    ];
-    let set = all.iter().filter(|(flag, _)| flags & flag != 0);
-    let set = set.fold(0, |all, (_, feature)| all | feature);
-    let wanted = interface.features.load(Relaxed) & !OF_PROGRAM | set;
-    interface.features.store(wanted, Relaxed);
-    interface.program_features.store(set, Relaxed);
-}
-
-/// Returns the features that are on (`netdev_fix_features` of what is wanted and what the program
-/// can take).
-pub fn active(interface: &InterfaceState) -> u64 {
-    let wanted = interface.features.load(Relaxed);
-    let mut on = wanted & (interface.program_features.load(Relaxed) | !OF_PROGRAM);
-    if on & HW_CSUM == 0 {
-        on &= !(ALL_TSO | UDP_L4 | TUNNELS);
-    }
-    if on & SG == 0 {
-        on &= !(ALL_TSO | GSO);
-    }
-    if on & TSO == 0 {
-        on &= !MANGLEID;
-    }
-    if on & ALL_TSO == TSO_ECN {
-        on &= !TSO_ECN;
-    }
-    on
-}
 
 fn switch(interface: &InterfaceState, features: u64, on: bool) {
     let wanted = interface.features.load(Relaxed);
@@ -223,10 +166,11 @@ impl NetDir {
             at: at.unwrap_or(0),
         };
         let command = data.word(0)?;
-        if !ASKING.contains(&command) {
-            self.permit_check(Permission::NetAdmin)?;
+        if ASKING.contains(&command) {
+            return answer(interface, command, &mut data);
         }
-        answer(interface, command, &mut data)
+        self.permit_check(Permission::NetAdmin)?;
+        self.announced(answer(interface, command, &mut data))
     }
 }
 
@@ -261,19 +205,16 @@ fn answer<A: Argument>(
             info[100..103].copy_from_slice(bus);
             data.write(0, &info)
         }
-        GMSGLVL => data.put(4, interface.messages.load(Relaxed)),
+        GMSGLVL => data.put(4, Settings::of(interface).messages),
         SMSGLVL => {
-            interface.messages.store(data.word(4)?, Relaxed);
+            Change::Messages(data.word(4)?).make(interface);
             Ok(())
         }
-        GLINK => {
-            let on = interface.is_up() && interface.carrier.load(Relaxed) != 0;
-            data.put(4, on.into())
-        }
+        GLINK => data.put(4, Settings::of(interface).link.into()),
         GCOALESCE => {
             let mut settings = [0; 92];
             settings[..4].copy_from_slice(&command.to_ne_bytes());
-            let gathered = interface.gathered.load(Relaxed);
+            let gathered = Settings::of(interface).gathered;
             settings[8..12].copy_from_slice(&gathered.to_ne_bytes());
             data.write(0, &settings)
         }
@@ -284,8 +225,7 @@ fn answer<A: Argument>(
             if other.clone().any(|byte| *byte != 0) {
                 return Err(UNSUPPORTED);
             }
-            let gathered = data.word(8)?.min(MOST_GATHERED);
-            interface.gathered.store(gathered, Relaxed);
+            Change::Gathered(data.word(8)?).make(interface);
             Ok(())
         }
         GPERMADDR => {
@@ -308,16 +248,12 @@ fn answer<A: Argument>(
         GFEATURES => get_features(interface, data),
         SFEATURES => set_features(interface, data),
         GCHANNELS => {
-            let multi = interface.tun_flags.load(Relaxed) & IFF_MULTI_QUEUE != 0;
-            let most = if multi { 256 } else { 1 };
-            let attached = interface.attached_queues() as u32;
+            let [most, attached] = Settings::of(interface).channels;
             let words = [command, 0, 0, 0, most, 0, 0, 0, attached];
             data.write(0, words.map(u32::to_ne_bytes).as_flattened())
         }
         GET_TS_INFO => {
-            // Times are taken in software, both ways.
-            const SOFTWARE: u32 = 0x1a;
-            let words = [command, SOFTWARE, u32::MAX, 0, 0, 0, 0, 0, 0, 0, 0];
+            let words = [command, TIMES, u32::MAX, 0, 0, 0, 0, 0, 0, 0, 0];
             data.write(0, words.map(u32::to_ne_bytes).as_flattened())
         }
         FLASHDEV => Ok(()),
@@ -325,24 +261,11 @@ fn answer<A: Argument>(
     }
 }
 
-/// The words of [`InterfaceState::link_settings`]: speed, then duplex, port, phy_address and
-/// autoneg, then mdio_support, eth_tp_mdix and eth_tp_mdix_ctrl, a byte each; then the sets of
-/// modes that are supported, advertised, and advertised by the other end.
-fn settings(interface: &InterfaceState) -> [u32; 3 + 3 * MODE_WORDS] {
-    std::array::from_fn(|i| interface.link_settings[i].load(Relaxed))
-}
-
-fn keep(interface: &InterfaceState, words: &[u32; 3 + 3 * MODE_WORDS]) {
-    for (to, word) in interface.link_settings.iter().zip(words) {
-        to.store(*word, Relaxed);
-    }
-}
-
 fn get_settings<A: Argument>(
     interface: &InterfaceState,
     data: &mut Data<'_, A>,
 ) -> Result<(), Errno> {
-    let words = settings(interface);
+    let words = Settings::of(interface).modes;
     let [speed, first, second, ..] = words;
     let mut old = [0; 44];
     old[..4].copy_from_slice(&GSET.to_ne_bytes());
@@ -376,7 +299,7 @@ fn set_settings<A: Argument>(
     words[3] = word(4);
     words[3 + MODE_WORDS] = word(8);
     words[3 + 2 * MODE_WORDS] = word(32);
-    keep(interface, &words);
+    Change::Modes(words).make(interface);
     Ok(())
 }
 
@@ -399,7 +322,7 @@ fn get_link_settings<A: Argument>(
         new[NUMBER] = (-(MODE_WORDS as i8)) as u8;
         return data.write(0, &new);
     }
-    let words = settings(interface);
+    let words = Settings::of(interface).modes;
     new[4..8].copy_from_slice(&words[0].to_ne_bytes());
     new[8..12].copy_from_slice(&words[1].to_ne_bytes());
     new[12..15].copy_from_slice(&words[2].to_ne_bytes()[..3]);
@@ -429,7 +352,7 @@ fn set_link_settings<A: Argument>(
     for (place, to) in words[3..].iter_mut().enumerate() {
         *to = data.word(LINK_SETTINGS + 4 * place)?;
     }
-    keep(interface, &words);
+    Change::Modes(words).make(interface);
     Ok(())
 }
 

@@ -27,6 +27,146 @@ pub const SETS: &[(u32, &[&str])] = &[
     (9, LINK_MODES),
 ];
 
+/// The sets besides [`SETS`] that only the family of generic netlink knows.
+pub const MORE_SETS: &[(u32, &[&str])] = &[
+    (10, MESSAGES),
+    (
+        11,
+        &[
+            "phy",
+            "ucast",
+            "mcast",
+            "bcast",
+            "arp",
+            "magic",
+            "magicsecure",
+            "filter",
+        ],
+    ),
+    (12, TIMES),
+    (13, &["off", "on", "onestep-sync", "onestep-p2p"]),
+    (
+        14,
+        &[
+            "none",
+            "all",
+            "some",
+            "ptpv1-l4-event",
+            "ptpv1-l4-sync",
+            "ptpv1-l4-delay-req",
+            "ptpv2-l4-event",
+            "ptpv2-l4-sync",
+            "ptpv2-l4-delay-req",
+            "ptpv2-l2-event",
+            "ptpv2-l2-sync",
+            "ptpv2-l2-delay-req",
+            "ptpv2-event",
+            "ptpv2-sync",
+            "ptpv2-delay-req",
+            "ntp-all",
+        ],
+    ),
+    (15, &["vxlan", "geneve", "vxlan-gpe"]),
+    (16, STATISTICS),
+    (17, &["SymbolErrorDuringCarrier"]),
+    (
+        18,
+        &[
+            "FramesTransmittedOK",
+            "SingleCollisionFrames",
+            "MultipleCollisionFrames",
+            "FramesReceivedOK",
+            "FrameCheckSequenceErrors",
+            "AlignmentErrors",
+            "OctetsTransmittedOK",
+            "FramesWithDeferredXmissions",
+            "LateCollisions",
+            "FramesAbortedDueToXSColls",
+            "FramesLostDueToIntMACXmitError",
+            "CarrierSenseErrors",
+            "OctetsReceivedOK",
+            "FramesLostDueToIntMACRcvError",
+            "MulticastFramesXmittedOK",
+            "BroadcastFramesXmittedOK",
+            "FramesWithExcessiveDeferral",
+            "MulticastFramesReceivedOK",
+            "BroadcastFramesReceivedOK",
+            "InRangeLengthErrors",
+            "OutOfRangeLengthField",
+            "FrameTooLongErrors",
+        ],
+    ),
+    (
+        19,
+        &[
+            "MACControlFramesTransmitted",
+            "MACControlFramesReceived",
+            "UnsupportedOpcodesReceived",
+        ],
+    ),
+    (
+        20,
+        &[
+            "etherStatsUndersizePkts",
+            "etherStatsOversizePkts",
+            "etherStatsFragments",
+            "etherStatsJabbers",
+        ],
+    ),
+    (
+        21,
+        &[
+            "RxFrames", "RxOctets", "RxErrors", "TxFrames", "TxOctets", "TxErrors",
+        ],
+    ),
+    (22, &["bonded-phc-index"]),
+];
+
+/// Kinds of messages that a driver logs (NETIF_MSG_*), by their bit.
+pub const MESSAGES: &[&str] = &[
+    "drv",
+    "probe",
+    "link",
+    "timer",
+    "ifdown",
+    "ifup",
+    "rx_err",
+    "tx_err",
+    "tx_queued",
+    "intr",
+    "tx_done",
+    "rx_status",
+    "pktdata",
+    "hw",
+    "wol",
+];
+
+/// Ways to take the time of a packet (SOF_TIMESTAMPING_*), by their bit.
+pub const TIMES: &[&str] = &[
+    "hardware-transmit",
+    "software-transmit",
+    "hardware-receive",
+    "software-receive",
+    "software-system-clock",
+    "hardware-legacy-clock",
+    "hardware-raw-clock",
+    "option-id",
+    "sched-transmit",
+    "ack-transmit",
+    "option-cmsg",
+    "option-tsonly",
+    "option-stats",
+    "option-pktinfo",
+    "option-tx-swhw",
+    "bind-phc",
+    "option-id-tcp",
+    "option-rx-filter",
+    "tx-completion",
+];
+
+/// Groups of statistics (ETHTOOL_STATS_*), by their bit.
+pub const STATISTICS: &[&str] = &["eth-phy", "eth-mac", "eth-ctrl", "rmon", "phydev"];
+
 /// Features of a device (NETIF_F_*), by their bit; an empty one stands for no feature.
 pub const FEATURES: &[&str] = &[
     "tx-scatter-gather",
