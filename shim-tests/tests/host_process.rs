@@ -116,6 +116,24 @@ fn a_wrong_word_for_the_host_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_net_that_is_not_joined_is_named_where_the_machine_answers() {
+    let stage = Stage::new("not-joined");
+    let net = stage.path().join("net");
+    std::fs::create_dir(&net).expect("a directory");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&net, open).expect("open to everybody");
+    let mut command = stage.shimmed(&net, "cat");
+    let status = Process::start(command.args(["/proc/net/dev", "/proc/net/route"])).ended(LIMIT);
+    let said = stage.said();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert_eq!(
+        said.matches("is answered by the machine").count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
 fn why_nobody_answers_is_in_the_log_with_the_remedy() {
     let stage = Stage::new("why");
     let asker = stage.program("asker");

@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
 use memtun_sys as sys;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 /// The net that this process is in; null until the process has used it.
@@ -134,8 +134,17 @@ pub fn existing() -> Option<&'static NetDir> {
     if let Some(net) = current() {
         return Some(net);
     }
-    let net = join_with(config::get()?, Create::Never).ok()?;
-    keep(net).ok()
+    match join_with(config::get()?, Create::Never) {
+        Ok(net) => keep(net).ok(),
+        Err(e) => {
+            static SAID: AtomicBool = AtomicBool::new(false);
+            let is_refused = matches!(e.errno().0, libc::EPERM | libc::ENOTDIR | libc::EUCLEAN);
+            if is_refused && !SAID.swap(true, Relaxed) {
+                log::warn!("{e}; what is asked of interfaces is answered by the machine");
+            }
+            None
+        }
+    }
 }
 
 /// Called when the library was loaded: a process of a private net keeps the net in being from the
