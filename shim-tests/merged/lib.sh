@@ -27,6 +27,12 @@ run() {
     echo "status ${PIPESTATUS[0]}"
 }
 
+run_sorted() {
+    echo "\$ $*"
+    seen "$@" 2>&1 | plain | sort
+    echo "status ${PIPESTATUS[0]}"
+}
+
 until_has() {
     text=$1
     shift
