@@ -534,6 +534,70 @@ static void busy(void)
     close(fd);
 }
 
+/* ---- overruns ---- */
+
+/* More events than any queue of this program has room for. */
+static void many_events(int count)
+{
+    for (int i = 0; i < count; i++)
+        MUST(if_set_mtu("over0", 1400 + i % 2));
+}
+
+static void drained(const char *label, int fd)
+{
+    int some = 0;
+    while (recv(fd, rt_got, sizeof rt_got, MSG_DONTWAIT) > 0)
+        some = 1;
+    say(label, "%s, then %s", some ? "some" : "none", errno == EAGAIN ? "EAGAIN" : errno == ENOBUFS ? "ENOBUFS" : "another error");
+}
+
+static void overrun_of(const char *what, int size)
+{
+    char label[80];
+    int fd = plain(SOCK_RAW), on = 1, off = 0;
+    struct iovec part = { rt_got, 40 };
+    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+    MUST(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
+    MUST(bind_to(fd, 0, RTMGRP_LINK));
+#define L(text) (snprintf(label, sizeof label, "%s, %s", what, text), label)
+    many_events(300);
+    say(L("ready"), "%d", waiting(fd, WAIT_MS));
+    SHOW(L("first recv"), recv(fd, rt_got, 40, MSG_DONTWAIT));
+    drained(L("the rest"), fd);
+    many_events(300);
+    SHOW(L("peek"), recv(fd, rt_got, 40, MSG_DONTWAIT | MSG_PEEK));
+    SHOW(L("peek again"), recv(fd, rt_got, 40, MSG_DONTWAIT | MSG_PEEK));
+    drained(L("the rest after the peek"), fd);
+    many_events(300);
+    SHOW(L("recvmsg"), recvmsg(fd, &m, MSG_DONTWAIT));
+    drained(L("the rest after recvmsg"), fd);
+    many_events(300);
+    show_option(L("SO_ERROR"), fd, SOL_SOCKET, SO_ERROR);
+    show_option(L("SO_ERROR again"), fd, SOL_SOCKET, SO_ERROR);
+    drained(L("the rest after SO_ERROR"), fd);
+    SHOW(L("NO_ENOBUFS on"), setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on));
+    many_events(300);
+    drained(L("with NO_ENOBUFS"), fd);
+    many_events(300);
+    SHOW(L("NO_ENOBUFS off"), setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &off, sizeof off));
+    drained(L("lost before that"), fd);
+    many_events(1);
+    drained(L("one event"), fd);
+    show_groups(L("groups"), fd);
+    show_name(L("name"), fd);
+#undef L
+    close(fd);
+}
+
+static void overruns(void)
+{
+    int tun = tun_attach("over0", TUN, 0);
+    overrun_of("overrun, smallest buffer", 1);
+    overrun_of("overrun, 20 kB", 20000);
+    overrun_of("overrun, 100 kB", 100000);
+    close(tun);
+}
+
 /* ---- other families ---- */
 
 static void generic(void)
@@ -596,6 +660,7 @@ int main(int argc, char **argv)
     malformed();
     acks();
     busy();
+    overruns();
     generic();
     return 0;
 }
