@@ -153,10 +153,39 @@ pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) 
             return Ok(Outcome::Kernel);
         };
         let count = c_int::try_from(header.msg_iovlen).map_err(|_| Errno(libc::EMSGSIZE))?;
+        if header.msg_controllen > 0 && header.msg_iovlen > 0 && flags & libc::MSG_OOB == 0 {
+            permit_control(fd, &header)?;
+        }
         let source = Vector::new(OwnMemory, header.msg_iov as usize, count);
         let name = (header.msg_name as usize, header.msg_namelen as usize);
         call.send(source, name, flags)
     }))
+}
+
+/// Lets the kernel check the control messages of a program's message (`scm_send`): they go with a
+/// byte to the kernel's port, on which nobody of NETLINK_USERSOCK listens.
+fn permit_control(fd: c_int, header: &msghdr) -> Result<(), Errno> {
+    let mut byte = 0u8;
+    let mut part = iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let probe = msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: &raw mut part,
+        msg_iovlen: 1,
+        ..*header
+    };
+    let flags = libc::MSG_DONTWAIT as usize;
+    let args = [fd as usize, &raw const probe as usize, flags, 0, 0, 0];
+    // SAFETY: the kernel reads the probe and its byte, locals of this function, and the control
+    // messages of the program, which it checks as in the program's own call.
+    let sent = unsafe { sys::syscall(libc::SYS_sendmsg, args) };
+    match sent.min(0).unsigned_abs() as i32 {
+        0 | libc::ECONNREFUSED => Ok(()),
+        errno => Err(Errno(errno)),
+    }
 }
 
 /// bind(2).

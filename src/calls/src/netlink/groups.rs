@@ -9,7 +9,7 @@ use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, Question, What};
 use memtun_stack::family::family;
-use memtun_stack::state;
+use memtun_stack::state::{self, OVERRUN};
 use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
 
 /// RTNLGRP_MAX: the number of groups of NETLINK_ROUTE.
@@ -130,6 +130,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 self.memory.read(value, &mut [0; 4])?;
                 return seal::detach(self.fd).map(|()| Outcome::Done(0));
             }
+            // What was lost while the program did not want to hear of it is not told later.
+            (SOL_NETLINK, libc::NETLINK_NO_ENOBUFS) if self.state & mark::LISTENS != 0 => {
+                self.take_overrun();
+                return Ok(Outcome::Kernel);
+            }
             // A program of the other language cannot be joined with the filter that is there.
             (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
             _ => return Ok(Outcome::Kernel),
@@ -183,6 +188,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 false => libc::NETLINK_ROUTE,
             }),
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
+            (libc::SOL_SOCKET, libc::SO_ERROR) if self.take_loss() => int(libc::ENOBUFS),
             (libc::SOL_SOCKET, libc::SO_GET_FILTER) if !seal::has_program(self.fd) => {
                 self.memory.write(length, &[0; 4])
             }
@@ -242,9 +248,21 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// Returns the bits of the groups that the socket has joined.
     fn groups(&self) -> Result<u64, Errno> {
         match self.host.existing() {
-            Some(net) => state::groups_of(net, sys::fstat(self.fd)?.st_ino),
+            Some(net) => {
+                state::groups_of(net, sys::fstat(self.fd)?.st_ino).map(|groups| groups & !OVERRUN)
+            }
             None => Ok(0),
         }
+    }
+
+    /// Has the socket lost an event since the last time? The host process forgets it then.
+    pub(super) fn take_overrun(&self) -> bool {
+        let all = || {
+            let net = self.host.existing()?;
+            let inode = sys::fstat(self.fd).ok()?.st_ino;
+            state::groups_of(net, inode).ok()
+        };
+        all().is_some_and(|groups| groups & OVERRUN != 0) && self.listen(|now| now).is_ok()
     }
 
     /// Changes the groups of the socket, and tells the host process.
