@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::{generic, mark, seal, Netlink, Outcome, SOL_NETLINK};
-use crate::host::{question, Host};
+use crate::host::{asked, question, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, Question, What};
@@ -46,6 +46,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let Some(name) = self.name(name, length) else {
             return Ok(Outcome::Kernel);
         };
+        if name.groups != 0 && self.hears_machine_alone()? {
+            return Ok(Outcome::Machine);
+        }
         let groups = self.allowed(name.groups)?;
         let listens = self.state & mark::LISTENS != 0;
         // A port that the socket has already is refused by the kernel only if it is another one.
@@ -139,6 +142,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
             _ => return Ok(Outcome::Kernel),
         };
+        if self.hears_machine_alone()? {
+            return Ok(Outcome::Machine);
+        }
         let mut bytes = [0; 4];
         if length >= 4 {
             self.memory.read(value, &mut bytes)?;
@@ -202,6 +208,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             }
             _ => Ok(()),
         };
+    }
+
+    /// Are there only the machine's groups of generic netlink, because the net has no interface?
+    fn hears_machine_alone(&self) -> Result<bool, Errno> {
+        Ok(self.is_generic() && asked(self.host)?.is_none())
     }
 
     /// Returns the bits of the groups in the address of bind(2), if the program may join them.
