@@ -74,6 +74,10 @@ pub fn host(args: &HostArgs) -> Outcome {
     if net.path().is_absolute() {
         let _ = std::env::set_current_dir("/");
     }
+    if args.after.is_some() {
+        // Whoever has started this process waits for the end of its standard output.
+        leave_output();
+    }
     let stay = match args.idle.0 {
         Some(time) => time,
         None => Duration::MAX,
@@ -85,6 +89,14 @@ pub fn host(args: &HostArgs) -> Outcome {
             "net {shown}: another host process has taken over, because this one did not answer"
         ))),
     }
+}
+
+/// Says that this process answers, by closing its standard output. It becomes what standard input
+/// is, so that nothing else gets its number.
+fn leave_output() {
+    // SAFETY: nobody owns the descriptor that is replaced, and this command writes nothing to it
+    // afterwards.
+    let _ = unsafe { memtun_sys::duplicate_onto(libc::STDIN_FILENO, libc::STDOUT_FILENO, 0) };
 }
 
 /// Returns why there is no host process now.
