@@ -48,10 +48,17 @@ pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno
     with_more_descriptors(|| openat(dir, path, flags, 0))
 }
 
-/// Makes the limits of this process for descriptors and for the sizes of files as wide as it may
-/// (prlimit(2)).
+/// Makes the limits of this process for descriptors, the sizes of files, memory and time as wide as
+/// it may (prlimit(2)).
 pub fn widen_limits() {
-    for limit in [libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE] {
+    for limit in [
+        libc::RLIMIT_NOFILE,
+        libc::RLIMIT_FSIZE,
+        libc::RLIMIT_AS,
+        libc::RLIMIT_DATA,
+        libc::RLIMIT_STACK,
+        libc::RLIMIT_CPU,
+    ] {
         let mut now = libc::rlimit64 {
             rlim_cur: 0,
             rlim_max: 0,

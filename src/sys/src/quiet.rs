@@ -46,10 +46,12 @@ pub enum Extra {
     Host = 1 << 11,
     /// Starting the host process. Without it a net that has none gets none.
     Spawn = 1 << 12,
+    /// Lines of the log on standard error. Without it nothing is said any more.
+    Say = 1 << 13,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 13) - 1;
+pub const EVERYTHING: u32 = (1 << 14) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

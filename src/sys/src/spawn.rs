@@ -33,7 +33,8 @@ const STACK: usize = 64 << 10;
 /// Starts the program `file`, an absolute path, with these arguments (the first is its name) and
 /// this environment, and returns when it has been loaded. It has a session of its own without a
 /// terminal, the root as working directory, no descriptors but /dev/null as its standard streams,
-/// no blocked or ignored signals, and init(1), or a reaper in its place, as its parent.
+/// no blocked or ignored signals, limits that are as wide as they may be, and init(1), or a reaper
+/// in its place, as its parent.
 ///
 /// Its standard output is a pipe, whose other end is returned: that is at its end (POLLHUP) when
 /// the program has closed its standard output or has ended. None says that there was no descriptor
@@ -134,6 +135,9 @@ extern "C" fn inner(job: usize) -> ! {
         super::default_action(signal);
     }
     let _ = change_mask(libc::SIG_SETMASK, 0);
+    // The limits of the one who starts it are not meant for it; too little memory would keep it
+    // from being loaded.
+    super::widen_limits();
     // These get the numbers up to 2 that are free. Where there is no /dev/null, the program begins
     // without.
     while let Ok(fd) = super::open(c"/dev/null", libc::O_RDWR, 0) {

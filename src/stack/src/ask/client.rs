@@ -81,6 +81,7 @@ pub fn ask(
         return Err(Errno(libc::EMSGSIZE));
     }
     if !may(Extra::Host) {
+        say(net, Errno(libc::EACCES));
         return Err(Errno(libc::EACCES));
     }
     let begin = now();
@@ -101,16 +102,22 @@ pub fn ask(
         grace: GRACE,
         followed: FOLLOWED[0],
         crowded_since: None,
+        answered: false,
         end: begin + nanoseconds(patience),
     };
     let answer = call.run();
-    match answer {
-        Err(e @ Errno(libc::ETIMEDOUT)) => {
-            IN_VAIN.store(now().max(1), Relaxed);
-            say(net, e);
-        }
-        Err(e @ Errno(libc::EPROTO)) => say(net, e),
-        _ => IN_VAIN.store(0, Relaxed),
+    let failed = answer.err().filter(|_| !call.answered);
+    IN_VAIN.store(
+        match failed {
+            Some(Errno(libc::ETIMEDOUT)) => now().max(1),
+            _ => 0,
+        },
+        Relaxed,
+    );
+    match failed {
+        // Whoever looks for the command has said that there is none.
+        None | Some(Errno(libc::ENOSYS)) => {}
+        Some(e) => say(net, e),
     }
     answer
 }
@@ -119,9 +126,18 @@ pub fn ask(
 fn say(net: &NetDir, why: Errno) {
     static SAID: AtomicBool = AtomicBool::new(false);
     // A net that is removed while somebody asks is no reason for a word.
-    if !net.is_gone() && !SAID.swap(true, Relaxed) {
-        log::warn!("net {}: {}", net.path().escape_ascii(), Obstacle(why));
+    if !log::log_enabled!(log::Level::Warn) || net.is_gone() || SAID.swap(true, Relaxed) {
+        return;
     }
+    let kept_in = match why.0 {
+        libc::EACCES | libc::EPERM => {
+            ": what keeps the program in (seccomp, Landlock, another user) keeps it from the net's host process, or \
+             from starting one: ask before that, or let memtun run or memtun host start one outside"
+        }
+        _ => "",
+    };
+    let path = net.path().escape_ascii();
+    log::warn!("net {path}: {}{kept_in}", Obstacle(why));
 }
 
 /// What has become of a connection.
@@ -161,6 +177,8 @@ struct Call<'c> {
     followed: Duration,
     /// Since when too many have waited to be accepted.
     crowded_since: Option<u64>,
+    /// Has a host process answered?
+    answered: bool,
     end: u64,
 }
 
@@ -184,7 +202,10 @@ impl Call<'_> {
             };
             match connected {
                 Ok(socket) => match self.talk(&socket)? {
-                    Talk::Answered(answer) => return answer,
+                    Talk::Answered(answer) => {
+                        self.answered = true;
+                        return answer;
+                    }
                     // One that ends each connection must not keep the processor busy.
                     Talk::Lost if self.net.host_epoch.load(Acquire) == epoch => {
                         sys::nap(self.left(CROWDED).ok_or(Errno(libc::ETIMEDOUT))?);
@@ -230,7 +251,6 @@ impl Call<'_> {
         let failed = if is_errno(failed) { failed } else { 0 };
         let told = self.net.host_ready.load(SeqCst) != ready;
         if failed != 0 && told && self.net.host_epoch.load(Acquire) == epoch {
-            say(self.net, Errno(failed));
             return Err(Errno(failed));
         }
         Ok(())
