@@ -32,11 +32,14 @@ run ip maddr show dev tun0
 run ip netconf show dev tun0
 run ifconfig -a
 run ifconfig -s
-# In the file the net's routes stand behind those of the machine.
-run_sorted route -n
+run route -n
 run arp -n -i eth9
 run ss -Htunap
-run_sorted cat /proc/net/route
+run cat /proc/net/route
+seen ip -6 route add 2001:db8::/32 dev tun0
+seen ip -6 route add fd77::/16 dev tun0 table 100
+# Without how often a route is in use.
+run cut -d " " -f 1-6,9- /proc/net/ipv6_route
 run ls /sys/class/net
 run "$PYTHON/bin/python" "$SCRIPTS/libraries.py"
 # A change of the machine's interface is the net's alone, on the kernel the machine's.

@@ -1,10 +1,12 @@
 //! /proc/net/ipv6_route.
 #![forbid(unsafe_code)]
 
-use super::parts::{is_of, machines_name, spaces};
+use super::order::{self, Progress, Rank};
+use super::parts::{hex, is_of, machines_name, spaces};
 use super::route_line::{Line, RTF_GATEWAY, RTF_HOST, RTF_REJECT, RTF_UP};
 use crate::route::{self, gateway_of, nexthops};
 use crate::state;
+use crate::view::place::NetFile;
 use crate::view::text::{say, Text};
 use crate::view::tree::Tree;
 use crate::wire::{Attributes, Message};
@@ -21,32 +23,96 @@ const RTF_LOCAL: u32 = 0x8000_0000;
 
 impl Tree<'_> {
     pub(super) fn ipv6_routes(&self, merged: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        let own = [
-            u32::from(libc::RT_TABLE_MAIN),
-            u32::from(libc::RT_TABLE_LOCAL),
-        ];
-        for table in own.map(Some).into_iter().chain([None]) {
+        // Each table ends with an entry of its own, and the machine's last two are the main and
+        // the local one.
+        let mut left = 0;
+        let machines = NetFile::Ipv6Route;
+        if merged {
+            self.each_machines_line(machines, &mut |line| {
+                left += usize::from(is_end(line));
+                Ok(())
+            })?;
+        }
+        let has_machines = left > 0;
+        let mut last = None;
+        while let Some(table) = self.table_behind(last)? {
+            self.routes_of_table(table, None, &mut Progress::new(), text)?;
+            end(text);
+            last = Some(table);
+        }
+        let (main, local) = (libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL);
+        if !has_machines {
+            for table in [main, local] {
+                self.routes_of_table(table.into(), None, &mut Progress::new(), text)?;
+                if !merged {
+                    end(text);
+                }
+            }
+            return Ok(());
+        }
+        let mut progress = Progress::new();
+        self.each_machines_line(machines, &mut |line| {
+            let (ends, table) = (is_end(line), if left == 2 { main } else { local });
+            if left <= 2 {
+                let until = order::of_ipv6_route(line).filter(|_| !ends);
+                self.routes_of_table(table.into(), until, &mut progress, text)?;
+            }
+            if ends {
+                left = left.saturating_sub(1);
+                progress = Progress::new();
+            }
+            text.put(line);
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// The table behind this one, in the kernel's order, of those that are neither the main nor the
+    /// local one.
+    fn table_behind(&self, last: Option<u32>) -> Result<Option<u32>, Errno> {
+        let own = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL].map(u32::from);
+        // They stand by their hash (`fib6_tables_dump`).
+        let place = |table: u32| (table & 0xff, table);
+        let mut next: Option<u32> = None;
+        state::each_message(self.net, |message| {
+            let of_v6 =
+                |(family, table): (u8, u32)| (i32::from(family) == libc::AF_INET6).then_some(table);
+            let table = match message.kind {
+                libc::RTM_NEWROUTE if is_of(message, libc::AF_INET6) => {
+                    Line::of(message).map(|line| line.table)
+                }
+                _ => state::table_of(message).and_then(of_v6),
+            };
+            if let Some(table) = table.filter(|table| !own.contains(table)) {
+                let is_behind = last.is_none_or(|last| place(table) > place(last));
+                if is_behind && next.is_none_or(|next| place(table) < place(next)) {
+                    next = Some(table);
+                }
+            }
+            true
+        })?;
+        Ok(next)
+    }
+
+    fn routes_of_table(
+        &self,
+        table: u32,
+        until: Option<Rank>,
+        progress: &mut Progress,
+        text: &mut Text<'_>,
+    ) -> Result<(), Errno> {
+        progress.show(until, |wants| {
             state::each_message(self.net, |message| {
                 if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET6) {
-                    if let Some(line) = Line::of(message) {
-                        let is_in = match table {
-                            Some(table) => line.table == table,
-                            None => !own.contains(&line.table),
-                        };
-                        if is_in {
-                            self.ipv6_route_lines(message, &line, text);
-                        }
+                    let line = Line::of(message).filter(|line| line.table == table);
+                    if let Some(line) = line.filter(|line| wants(line.rank())) {
+                        self.ipv6_route_lines(message, &line, text);
                     }
                 }
                 true
-            })?;
-            if !merged && table.is_some() {
-                // The entry that stands at the end of each table (`fib6_null_entry`).
-                let reject = RTF_REJECT | RTF_NONEXTHOP;
-                ipv6_line(text, (0, 0), 0, (u32::MAX, reject), b"lo");
-            }
-        }
-        Ok(())
+            })
+            .map(drop)
+        })
     }
 
     fn ipv6_route_lines(&self, message: &Message<'_>, line: &Line, text: &mut Text<'_>) {
@@ -117,6 +183,19 @@ impl Line {
 
 /// RTPROT_RA of linux/rtnetlink.h: a router has announced the route.
 const RTPROT_RA: u8 = 9;
+
+// The entry that stands at the end of each table (`fib6_null_entry`).
+const END: (u32, u32) = (u32::MAX, RTF_REJECT | RTF_NONEXTHOP);
+
+fn end(text: &mut Text<'_>) {
+    ipv6_line(text, (0, 0), 0, END, b"lo");
+}
+
+/// Is this line of the machine's the end of a table?
+fn is_end(line: &[u8]) -> bool {
+    let numbers = (hex(line, 5), hex(line, 8));
+    numbers == (Some(END.0.into()), Some(END.1.into()))
+}
 
 /// Appends a line of /proc/net/ipv6_route. `numbers` are the metric and the flags.
 fn ipv6_line(

@@ -2,7 +2,7 @@
 //! net knows and of what it hides.
 #![forbid(unsafe_code)]
 
-use super::parts::is_of;
+use super::parts::{self, decimal, is_of};
 use super::route_line::Line;
 use crate::neighbour;
 use crate::state;
@@ -15,12 +15,24 @@ use memtun_sys::{self as sys, PathBuf};
 use std::net::IpAddr;
 
 impl Tree<'_> {
-    /// Hands on the machine's file line by line, without the lines of links that the net knows and
+    /// Appends the machine's file line by line, without the lines of links that the net knows and
     /// those that it hides. Returns how many lines the file has.
     pub(super) fn machines_lines(
         &self,
         file: NetFile,
         text: &mut Text<'_>,
+    ) -> Result<usize, Errno> {
+        self.each_machines_line(file, &mut |line| {
+            text.put(line);
+            Ok(())
+        })
+    }
+
+    /// Hands on the lines that [`Tree::machines_lines`] appends.
+    pub(super) fn each_machines_line(
+        &self,
+        file: NetFile,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Errno>,
     ) -> Result<usize, Errno> {
         let path = PathBuf::concat(&[file.path()])?;
         let opened = match sys::open(path.cstr(), libc::O_RDONLY | libc::O_CLOEXEC, 0) {
@@ -46,7 +58,7 @@ impl Tree<'_> {
                 let line = &room[begin..whole];
                 keeps = self.keeps(file, line, count, keeps);
                 if keeps {
-                    text.put(line);
+                    each(line)?;
                 }
                 count += 1;
                 begin = whole;
@@ -99,15 +111,7 @@ impl Tree<'_> {
 
 /// Does this hidden thing stand in the line of the machine's link `name`?
 fn hides(hidden: &Message<'_>, file: NetFile, line: &[u8], name: &Name) -> bool {
-    let field = |at: usize| {
-        let mut fields = line
-            .split(|b| b.is_ascii_whitespace())
-            .filter(|field| !field.is_empty());
-        fields
-            .nth(at)
-            .and_then(|field| std::str::from_utf8(field).ok())
-    };
-    let hex = |at: usize| field(at).and_then(|text| u32::from_str_radix(text, 16).ok());
+    let hex = |at: usize| parts::hex(line, at).map(|number| number as u32);
     match hidden.kind {
         libc::RTM_NEWLINK => {
             let attributes = Attributes::behind(hidden.body, crate::link::HEADER);
@@ -132,7 +136,7 @@ fn hides(hidden: &Message<'_>, file: NetFile, line: &[u8], name: &Name) -> bool 
             route.table == u32::from(libc::RT_TABLE_MAIN)
                 && hex(1) == Some(u32::from_ne_bytes(to.octets()))
                 && hex(2) == Some(gateway)
-                && field(6).and_then(|text| text.parse().ok()) == Some(route.priority)
+                && decimal(line, 6) == Some(route.priority)
                 && hex(7) == Some(u32::from_ne_bytes(mask.to_be_bytes()))
         }
         libc::RTM_NEWROUTE if file == NetFile::Ipv6Route && is_of(hidden, libc::AF_INET6) => {
@@ -142,21 +146,20 @@ fn hides(hidden: &Message<'_>, file: NetFile, line: &[u8], name: &Name) -> bool 
             let IpAddr::V6(to) = route.to else {
                 return false;
             };
-            let wide = |at: usize| field(at).and_then(|text| u128::from_str_radix(text, 16).ok());
-            wide(0) == Some(u128::from(to))
+            parts::hex(line, 0) == Some(u128::from(to))
                 && hex(1) == Some(route.prefix.into())
                 && hex(5) == Some(route.priority)
         }
         libc::RTM_NEWADDR if file == NetFile::IfInet6 => {
             let attributes = Attributes::behind(hidden.body, crate::address::HEADER);
-            let shown = field(0).and_then(|text| u128::from_str_radix(text, 16).ok());
+            let shown = parts::hex(line, 0);
             let address = attributes.get(libc::IFA_ADDRESS).and_then(|a| a.ip());
             matches!(address, Some(IpAddr::V6(v6)) if shown == Some(u128::from(v6)))
         }
         libc::RTM_NEWNEIGH if file == NetFile::Arp => {
             let attributes = Attributes::behind(hidden.body, neighbour::HEADER);
             let address = attributes.get(libc::NDA_DST).and_then(|a| a.ip());
-            let shown = field(0).and_then(|text| text.parse::<IpAddr>().ok());
+            let shown = parts::field(line, 0).and_then(|text| text.parse::<IpAddr>().ok());
             address.is_some() && shown == address
         }
         _ => false,

@@ -1,10 +1,12 @@
 //! The files of /proc/net in which links, addresses, routes and neighbours stand: first what the
-//! machine's kernel says, where the machine is seen, and then the net's own lines.
+//! machine's kernel says, where the machine is seen, and then the net's own lines; routes stand in
+//! the kernel's order.
 //!
 //! | module | subject |
 //! |---|---|
 //! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
 //! | `machine` | the machine's lines |
+//! | `order` | the order of routes |
 //! | `route_line` | a route as the lines show it |
 //! | `parts` | what they have in common |
 #![forbid(unsafe_code)]
@@ -16,6 +18,7 @@ mod if_inet6;
 mod ipv6_route;
 mod machine;
 mod multicast;
+mod order;
 mod parts;
 mod route;
 mod route_line;
@@ -34,19 +37,19 @@ impl Tree<'_> {
     /// What reading the machine's file or the net fails with.
     pub(super) fn net_file(&self, file: NetFile, text: &mut Text<'_>) -> Result<(), Errno> {
         let merged = self.view() == View::Merged;
-        let lines = match merged {
-            true => self.machines_lines(file, text)?,
-            false => 0,
+        let headed = match file {
+            // Their lines stand among the machine's.
+            NetFile::Route => return self.routes(merged, text),
+            NetFile::Ipv6Route => return self.ipv6_routes(merged, text),
+            _ => merged && self.machines_lines(file, text)? > 0,
         };
-        let headed = lines > 0;
         match file {
             NetFile::Dev => self.dev(headed, text),
             NetFile::DevMcast => self.dev_mcast(text),
             NetFile::Igmp => self.igmp(headed, text),
             NetFile::Igmp6 => self.igmp6(text),
             NetFile::Arp => self.arp(headed, text)?,
-            NetFile::Route => self.routes(headed, text)?,
-            NetFile::Ipv6Route => self.ipv6_routes(merged, text)?,
+            NetFile::Route | NetFile::Ipv6Route => {}
             NetFile::IfInet6 => self.if_inet6(text)?,
             NetFile::FibTrie => self.fib_trie(text)?,
         }

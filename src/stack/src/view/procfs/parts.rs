@@ -37,6 +37,23 @@ pub(super) fn machines_name(index: u32) -> Option<Name> {
     Name::new(&name[..end])
 }
 
+/// A field of a line, as text.
+pub(super) fn field(line: &[u8], at: usize) -> Option<&str> {
+    let fields = line.split(|b| b.is_ascii_whitespace());
+    let found = fields.filter(|field| !field.is_empty()).nth(at)?;
+    std::str::from_utf8(found).ok()
+}
+
+/// A field of a line that is a number of hexadecimal digits.
+pub(super) fn hex(line: &[u8], at: usize) -> Option<u128> {
+    u128::from_str_radix(field(line, at)?, 16).ok()
+}
+
+/// A field of a line that is a decimal number.
+pub(super) fn decimal(line: &[u8], at: usize) -> Option<u32> {
+    field(line, at)?.parse().ok()
+}
+
 pub(super) fn spaces(text: &mut Text<'_>, count: usize) {
     for _ in 0..count {
         text.put(b" ");

@@ -1,12 +1,13 @@
 //! /proc/net/route.
 #![forbid(unsafe_code)]
 
+use super::order::{self, Progress, Rank};
 use super::parts::{is_of, machines_name, spaces, written};
 use super::route_line::{Line, RTF_GATEWAY, RTF_HOST, RTF_REJECT, RTF_UP};
 use crate::state;
+use crate::view::place::NetFile;
 use crate::view::text::Text;
 use crate::view::tree::Tree;
-use crate::wire::Message;
 use memtun_abi::{Errno, Name};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,8 +18,30 @@ const HEADER: &str =
 const WIDTH: usize = 127;
 
 impl Tree<'_> {
-    pub(super) fn routes(&self, headed: bool, text: &mut Text<'_>) -> Result<(), Errno> {
-        // The main table is made with the local one, and stays when its routes are gone.
+    pub(super) fn routes(&self, merged: bool, text: &mut Text<'_>) -> Result<(), Errno> {
+        let mut progress = Progress::new();
+        let mut headed = false;
+        if merged {
+            self.each_machines_line(NetFile::Route, &mut |line| {
+                if headed {
+                    self.routes_until(order::of_route(line), &mut progress, text)?;
+                }
+                headed = true;
+                text.put(line);
+                Ok(())
+            })?;
+        }
+        if !headed && self.has_main_table()? {
+            text.put(HEADER.as_bytes());
+            // The tabulators count as one column each.
+            spaces(text, WIDTH - HEADER.len());
+            text.put(b"\n");
+        }
+        self.routes_until(None, &mut progress, text)
+    }
+
+    /// Has the net a main table? It is made with the local one, and stays when its routes are gone.
+    fn has_main_table(&self) -> Result<bool, Errno> {
         let made = [libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL]
             .map(|table| Some((libc::AF_INET as u8, table.into())));
         let mut has_table = false;
@@ -27,23 +50,29 @@ impl Tree<'_> {
                 || made.contains(&state::table_of(message));
             !has_table
         })?;
-        if has_table && !headed {
-            text.put(HEADER.as_bytes());
-            // The tabulators count as one column each.
-            spaces(text, WIDTH - HEADER.len());
-            text.put(b"\n");
-        }
-        state::each_message(self.net, |message| {
-            if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
-                let _ = self.route_line(message, text);
-            }
-            true
-        })
-        .map(drop)
+        Ok(has_table)
     }
 
-    fn route_line(&self, message: &Message<'_>, text: &mut Text<'_>) -> Option<()> {
-        let line = Line::of(message)?;
+    fn routes_until(
+        &self,
+        until: Option<Rank>,
+        progress: &mut Progress,
+        text: &mut Text<'_>,
+    ) -> Result<(), Errno> {
+        progress.show(until, |wants| {
+            state::each_message(self.net, |message| {
+                if message.kind == libc::RTM_NEWROUTE && is_of(message, libc::AF_INET) {
+                    if let Some(line) = Line::of(message).filter(|line| wants(line.rank())) {
+                        let _ = self.route_line(&line, text);
+                    }
+                }
+                true
+            })
+            .map(drop)
+        })
+    }
+
+    fn route_line(&self, line: &Line, text: &mut Text<'_>) -> Option<()> {
         if line.table != u32::from(libc::RT_TABLE_MAIN)
             || matches!(line.kind, libc::RTN_BROADCAST | libc::RTN_MULTICAST)
         {
