@@ -1,15 +1,22 @@
-/* asker INDEX A B: gives an interface the address 10.1.A.B/32 over rtnetlink. The exit status is 0
- * when that was acknowledged, 1 with the error number on standard error when it was refused, and 2
- * when this program saw anything of the process that was started for it. */
+/* asker INDEX A B [FORBIDDEN]: gives an interface the address 10.1.A.B/32 over rtnetlink. The exit
+ * status is 0 when that was acknowledged, 1 with the error number on standard error when it was
+ * refused, and 2 when this program saw anything of the process that was started for it. Before it
+ * asks, it forbids itself to make processes (spawn) or sockets (socket), on pain of death, or it
+ * executes itself with a filter by which the first fails (inherited). */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +30,34 @@ static void child(int signal) {
 static int fail(const char *what, int error) {
     fprintf(stderr, "asker: %s: %s\n", what, strerror(error));
     return 1;
+}
+
+#define IS(call, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
+
+static int forbid(const char *what, char **argv) {
+    int inherited = !strcmp(what, "inherited");
+    unsigned action = inherited ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_KILL_PROCESS;
+    struct sock_filter spawn[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        IS(clone, action), IS(clone3, action), IS(execve, inherited ? SECCOMP_RET_ALLOW : action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_filter sockets[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        IS(socket, action), IS(connect, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof(spawn) / sizeof(*spawn), spawn};
+    if (!strcmp(what, "socket"))
+        filter = (struct sock_fprog){sizeof(sockets) / sizeof(*sockets), sockets};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+        return fail("seccomp", errno);
+    if (inherited) {
+        argv[4] = NULL;
+        execv(argv[0], argv);
+        return fail("execv", errno);
+    }
+    return 0;
 }
 
 int main(int argc, char **argv) {
@@ -40,7 +75,7 @@ int main(int argc, char **argv) {
     struct sigaction action = {.sa_handler = child};
     int fd, highest;
 
-    if (argc != 4)
+    if (argc != 4 && argc != 5)
         return 2;
     sigaction(SIGCHLD, &action, NULL);
     highest = dup(0);
@@ -48,6 +83,8 @@ int main(int argc, char **argv) {
     fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return fail("socket", errno);
+    if (argc == 5 && forbid(argv[4], argv))
+        return 1;
     request.head.nlmsg_len = sizeof(request);
     request.head.nlmsg_type = RTM_NEWADDR;
     request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;

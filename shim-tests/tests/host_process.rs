@@ -173,6 +173,81 @@ fn why_nobody_answers_is_in_the_log_with_the_remedy() {
 }
 
 #[test]
+fn who_has_closed_itself_in_is_told_so_and_uses_the_host_process_of_others() {
+    let stage = Stage::new("closed-in");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let run = |last: &str, forbidden: &[&str]| {
+        let mut command = stage.shimmed(net.path(), &asker);
+        command.args([&index, "0", last]).args(forbidden);
+        let begin = Instant::now();
+        let status = Process::start(&mut command).ended(LIMIT);
+        let time = begin.elapsed();
+        assert!(time < Duration::from_secs(5), "{forbidden:?}: {time:?}");
+        (status.code(), stage.said())
+    };
+    let refused = |forbidden: &str, errno: &str| {
+        let (status, said) = run("9", &[forbidden]);
+        assert_eq!(status, Some(1), "{forbidden}: {said}");
+        assert!(said.contains(errno), "{forbidden}: {said}");
+        let remedy = "let memtun run or memtun host start one outside";
+        // Without sockets the call ends before anybody is looked for.
+        let lines = usize::from(forbidden != "socket");
+        assert_eq!(said.matches(remedy).count(), lines, "{forbidden}: {said}");
+    };
+    refused("spawn", "Permission denied");
+    refused("inherited", "Operation not permitted");
+    refused("socket", "Permission denied");
+    assert_eq!(hosts(net.path()).len(), 0);
+    let mut outside = stage.memtun("run", net.path());
+    let outside = Process::start(outside.args(["--", "sleep", "60"]));
+    // Whether it answers yet is not asked of one that is closed in.
+    assert_eq!(run("1", &[]).0, Some(0));
+    for (last, forbidden) in [("2", "spawn"), ("3", "inherited")] {
+        let (status, said) = run(last, &[forbidden]);
+        assert_eq!(status, Some(0), "{forbidden}: {said}");
+    }
+    refused("socket", "Permission denied");
+    assert_eq!(addresses(&net), [1, 2, 3].map(address));
+    drop(outside);
+    end(net);
+}
+
+#[test]
+fn the_rank_and_the_limits_of_who_starts_it_are_not_its_own() {
+    let stage = Stage::new("ranks");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let script =
+        "umask 0777; ulimit -S -t 100; ulimit -S -v 4000000; ulimit -S -f 8; exec chrt -b 0 \"$@\"";
+    let mut command = stage.shimmed(net.path(), "sh");
+    command.args(["-c", script, "sh"]).arg(&asker);
+    let status = Process::start(command.args([&index, "0", "1"])).ended(LIMIT);
+    assert_eq!(status.code(), Some(0), "{}", stage.said());
+    let [pid] = hosts(net.path())[..] else {
+        panic!("one host process");
+    };
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read");
+    let limits = read("limits");
+    for name in ["Max cpu time", "Max address space", "Max file size"] {
+        let line = limits.lines().find(|line| line.starts_with(name));
+        let mut words = line.expect("a limit")[name.len()..].split_whitespace();
+        assert_eq!(words.next(), words.next(), "{name}: {limits}");
+    }
+    let status = read("status");
+    assert!(status.contains("\nUmask:\t0022\n"), "{status}");
+    let stat = read("stat");
+    let policy = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split(' ').nth(39));
+    assert_eq!(policy, Some("0"), "{stat}");
+    end(net);
+}
+
+#[test]
 fn whoever_is_killed_or_stopped_no_acknowledged_change_is_lost_or_made_twice() {
     let rounds = number("MEMTUN_KILLS", 200) as u16;
     let mut random = Random::seeded("MEMTUN_KILLS_SEED");

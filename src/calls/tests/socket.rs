@@ -86,7 +86,7 @@ impl Host for NoHost {
 }
 
 impl Start for NoHost {
-    fn start(&self, _: &NetDir, _: u64) -> Result<(), Errno> {
+    fn start(&self, _: &NetDir, _: u64) -> Result<Option<memtun_sys::Fd>, Errno> {
         Err(Errno(libc::ENOSYS))
     }
 }

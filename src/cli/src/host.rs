@@ -49,6 +49,9 @@ pub fn host(args: &HostArgs) -> Outcome {
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     memtun_sys::widen_limits();
+    if args.after.is_some() {
+        leave_rank();
+    }
     let net = args.net.existing()?;
     let dir = net.dir();
     let shown = net.path().display();
@@ -74,6 +77,10 @@ pub fn host(args: &HostArgs) -> Outcome {
     if net.path().is_absolute() {
         let _ = std::env::set_current_dir("/");
     }
+    if args.after.is_some() {
+        // Whoever has started this process waits for the end of its standard output.
+        leave_output();
+    }
     let stay = match args.idle.0 {
         Some(time) => time,
         None => Duration::MAX,
@@ -85,6 +92,27 @@ pub fn host(args: &HostArgs) -> Outcome {
             "net {shown}: another host process has taken over, because this one did not answer"
         ))),
     }
+}
+
+/// Leaves what ranks the program that has started this process, as far as it may: others of the net
+/// wait for this one, too.
+fn leave_rank() {
+    let ordinary = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are a local of this function; setpriority(2) and umask(2) take
+    // numbers.
+    unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &ordinary);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        libc::umask(0o022);
+    }
+}
+
+/// Says that this process answers, by closing its standard output. It becomes what standard input
+/// is, so that nothing else gets its number.
+fn leave_output() {
+    // SAFETY: nobody owns the descriptor that is replaced, and this command writes nothing to it
+    // afterwards.
+    let _ = unsafe { memtun_sys::duplicate_onto(libc::STDIN_FILENO, libc::STDOUT_FILENO, 0) };
 }
 
 /// Returns why there is no host process now.

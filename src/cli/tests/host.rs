@@ -1,141 +1,23 @@
 //! `memtun host`: it answers, is started by those who need it, and is replaced when it dies or
 //! stops.
 
-#[path = "../../../shim-tests/src/hosts.rs"]
-mod hosts;
+mod hosting;
 
-use hosts::hosts;
-use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
+use hosting::*;
+use memtun::Net;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::{ask, Command, Question, Start, What};
-use memtun_stack::wire::{u32_at, Messages, Writer};
+use memtun_stack::ask::{ask, Question, What};
+use memtun_stack::wire::{u32_at, Messages};
 use memtun_stack::State;
 use memtun_sys as sys;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
-
-/// Starts the command as the library does, and counts.
-#[derive(Default)]
-struct Counted(AtomicUsize);
-
-impl Start for Counted {
-    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
-        self.0.fetch_add(1, SeqCst);
-        let command = Command {
-            given: Some(env!("CARGO_BIN_EXE_memtun").as_bytes()),
-            ..Command::default()
-        };
-        command.start(net, before)
-    }
-}
-
-fn question(what: What) -> Question {
-    Question {
-        what,
-        options: 0,
-        id: sys::random(),
-        port: 0,
-        family: 0,
-        request: 0,
-        uid: 0,
-        pid: 0,
-    }
-}
-
-/// Sets a number of a link called `key`, which is a change of the state.
-fn set(net: &NetDir, start: &dyn Start, key: &str, value: &str) -> Result<(), Errno> {
-    let payload = format!("proc/sys/net/ipv4/conf/{key}/tag\0{value}");
-    let parts: [&[u8]; 1] = [payload.as_bytes()];
-    ask(net, start, &question(What::Write), &parts, &mut |_| {})
-}
-
-/// Adds an address to the interface of an index, as `ip address add` does. Who does that twice is
-/// told EEXIST.
-fn add_address(net: &NetDir, start: &dyn Start, index: u32, last: [u8; 2]) -> Result<(), Errno> {
-    let address = std::net::Ipv4Addr::new(10, 1, last[0], last[1]).into();
-    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-    let mut own = [libc::AF_INET as u8, 32, 0, 0, 0, 0, 0, 0];
-    own[4..].copy_from_slice(&index.to_ne_bytes());
-    let mut to = Writer::default();
-    to.message(libc::RTM_NEWADDR, flags as u16, 1, 0)
-        .raw(&own)
-        .ip(libc::IFA_LOCAL, address)
-        .ip(libc::IFA_ADDRESS, address);
-    let mut answer = Err(Errno(libc::EPROTO));
-    let what = question(What::Netlink);
-    ask(net, start, &what, &[to.bytes()], &mut |packet| {
-        for message in Messages(packet) {
-            answer = match u32_at(message.body, 0) {
-                Some(0) => Ok(()),
-                errno => Err(Errno(-(errno.unwrap_or(0) as i32))),
-            };
-        }
-    })?;
-    answer
-}
-
-/// Makes a persistent interface, and returns its index.
-fn interface(net: &Net, name: &str) -> u32 {
-    let system = MemoryIoSystem::new(net);
-    system.register_special_device("/dev/net/tun", TunnelClass);
-    let fd = system.open("/dev/net/tun", libc::O_RDWR, 0).expect("open");
-    let flags = uapi::IFF_TUN | uapi::IFF_NO_PI;
-    system
-        .ioctl(fd, uapi::TUNSETIFF, &ifreq(name, flags))
-        .expect("made");
-    system
-        .ioctl(fd, uapi::TUNSETPERSIST, &1i32.to_ne_bytes())
-        .expect("stays");
-    system.close(fd).expect("closed");
-    net.wait_interface(name).expect("there").index()
-}
-
-/// Returns the value that everybody reads.
-fn get(net: &NetDir, key: &str) -> Option<String> {
-    let state = State::load(net).expect("readable")?;
-    let path = format!("ipv4/conf/{key}/tag").into_bytes();
-    let found = state.sysctls.iter().find(|s| s.path == path)?;
-    Some(String::from_utf8_lossy(&found.value).into_owned())
-}
-
-fn kill(pid: i32, signal: i32) {
-    // SAFETY: the process is one that this test has started.
-    unsafe { libc::kill(pid, signal) };
-}
-
-/// Waits until something is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "never: {what}");
-        sys::nap(Duration::from_millis(5));
-    }
-}
-
-/// Sets the flag when it is dropped, by a panic as well.
-struct Over<'f>(&'f AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
-}
-
-/// Removes a net, and waits until its host process has gone with it.
-fn end(net: Net) {
-    let path = net.path().to_owned();
-    net.remove().expect("removed");
-    until("the host process goes with its net", || {
-        hosts(&path).is_empty()
-    });
-    assert!(!path.exists(), "something was made in it again");
-}
 
 #[test]
 fn who_asks_starts_it_and_it_answers() {
@@ -247,99 +129,6 @@ fn who_listens_hears_of_changes_that_nobody_tells_the_host_of() {
 }
 
 #[test]
-fn of_twenty_that_are_started_at_once_one_stays() {
-    for _ in 0..5 {
-        let net = Net::temporary().expect("net");
-        let starts = Counted::default();
-        let barrier = std::sync::Barrier::new(20);
-        std::thread::scope(|scope| {
-            for i in 0..20 {
-                let (net, starts, barrier) = (net.dir(), &starts, &barrier);
-                scope.spawn(move || {
-                    barrier.wait();
-                    assert_eq!(set(net, starts, &format!("key{i}"), "1"), Ok(()));
-                });
-            }
-        });
-        for i in 0..20 {
-            assert_eq!(get(net.dir(), &format!("key{i}")).as_deref(), Some("1"));
-        }
-        until("one is left", || hosts(net.path()).len() == 1);
-        end(net);
-    }
-}
-
-#[test]
-fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
-    /// With more of them a start takes as long as there is time between two kills.
-    const MOST_ADDRESSES: u16 = 600;
-    let net = Net::temporary().expect("net");
-    let index = interface(&net, "tun0");
-    let (start, over) = (Counted::default(), AtomicBool::new(false));
-    let kills = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut seed = sys::random();
-            while !over.load(SeqCst) {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
-                sys::nap(Duration::from_micros(seed >> 32 & 0xffff));
-                for pid in hosts(net.path()) {
-                    kill(pid, libc::SIGKILL);
-                    kills.fetch_add(1, SeqCst);
-                }
-            }
-        });
-        let _over = Over(&over);
-        let begin = Instant::now();
-        let mut rounds = 0u16;
-        while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
-            if rounds < MOST_ADDRESSES {
-                let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
-                assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
-            }
-            let value = rounds.to_string();
-            let key = format!("key{}", rounds % 7);
-            assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
-            assert_eq!(get(net.dir(), &key), Some(value));
-            let state = State::load(net.dir()).expect("readable").expect("there");
-            // IPv6 has addresses of its own.
-            let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
-            let v4: Vec<_> = v4.map(|a| a.local).collect();
-            let added = MOST_ADDRESSES.min(rounds + 1);
-            assert_eq!(v4.len(), usize::from(added), "{v4:?}");
-            rounds += 1;
-        }
-        assert!(rounds >= 100, "{rounds} rounds");
-    });
-    let killed = kills.load(SeqCst);
-    assert!(killed >= 100, "{killed} kills");
-    // Whoever was killed in the middle of a start leaves nothing that is not removed.
-    assert_eq!(set(net.dir(), &start, "last", "1"), Ok(()));
-    end(net);
-}
-
-#[test]
-fn one_that_is_stopped_is_replaced_and_answers_nobody_any_more() {
-    let net = Net::temporary().expect("net");
-    let start = Counted::default();
-    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
-    let [first] = hosts(net.path())[..] else {
-        panic!("one host process");
-    };
-    kill(first, libc::SIGSTOP);
-    let begin = Instant::now();
-    assert_eq!(set(net.dir(), &start, "b", "2"), Ok(()));
-    assert!(begin.elapsed() < Duration::from_secs(4));
-    kill(first, libc::SIGCONT);
-    until("the first one ends", || !hosts(net.path()).contains(&first));
-    assert_eq!(set(net.dir(), &start, "c", "3"), Ok(()));
-    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
-        assert_eq!(get(net.dir(), key).as_deref(), Some(value));
-    }
-    end(net);
-}
-
-#[test]
 fn one_that_is_idle_ends_and_the_next_goes_on() {
     let net = Net::temporary().expect("net");
     let command = env!("CARGO_BIN_EXE_memtun");
@@ -429,26 +218,6 @@ fn nobody_keeps_others_from_being_answered() {
     });
     assert_eq!(hosts(net.path()), pids, "it is still the same");
     end(net);
-}
-
-/// Runs a test of this file again in another process, which `wrap` surrounds.
-fn inside(test: &str, wrap: &[&str]) -> bool {
-    if std::env::var_os("INSIDE").is_some() {
-        return true;
-    }
-    let own = std::env::current_exe().expect("own path");
-    let mut command = process::Command::new(wrap[0]);
-    command.args(&wrap[1..]).arg(own);
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
-    command.env("INSIDE", "1");
-    let done = command.output().expect("started");
-    let text = String::from_utf8_lossy(&done.stdout);
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(
-        done.status.success() && text.contains("1 passed"),
-        "{text}{errors}"
-    );
-    false
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub struct First {
 }
 
 impl First {
-    /// Makes the state of a net that has none yet, see [`First::state`], and says at which index the
-    /// net's interfaces begin. The caller holds the net's lock.
+    /// Makes the state of a net that has none yet, see [`First::state`], and says at which index
+    /// the net's interfaces begin. The caller holds the net's lock.
     ///
     /// # Errors
     ///

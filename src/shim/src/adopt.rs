@@ -35,10 +35,6 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     if foreign::is_tunnel(fd) || !process::owns_memory() {
         return;
     }
-    // Most are standard output or input, and their path takes longer than all else here.
-    if sys::is_nameless_pipe(fd) {
-        return;
-    }
     // The path tells the net, which may be that of another process tree. Without /proc only this
     // process's own net can be found.
     let mut buf = [0u8; 1024];
@@ -99,6 +95,10 @@ pub fn adopt_inherited() {
                 return true;
             }
             let Ok(st) = sys::fstat(fd) else { return true };
+            // Most are standard output or input, and to read their path takes longer than all else.
+            if sys::is_kind(&st, libc::S_IFIFO) && sys::is_nameless_pipe(fd) {
+                return true;
+            }
             // Epoll instances are entered after the tunnels, because they may have registered them.
             match waiting.iter_mut().find(|place| **place < 0) {
                 Some(place) if is_anonymous(&st) => *place = fd,

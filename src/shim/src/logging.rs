@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use log::{LevelFilter, Log, Metadata, Record};
+use memtun_sys::quiet::{may, Extra};
 use std::fmt::Write;
 
 struct StandardError;
@@ -25,9 +26,12 @@ impl Write for Line {
 
 impl Log for StandardError {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+        may(Extra::Say)
     }
     fn log(&self, record: &Record<'_>) {
+        if !may(Extra::Say) {
+            return;
+        }
         let mut line = Line {
             bytes: [0; 512],
             len: 0,

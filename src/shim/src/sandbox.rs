@@ -67,6 +67,12 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Host, libc::SYS_getsockname, [3, 0, 0]),
     (Extra::Host, libc::SYS_ppoll, [0, 1, 0]),
     (Extra::Host, libc::SYS_openat, [3, 0, 0]),
+    (
+        Extra::Spawn,
+        libc::SYS_pipe2,
+        [0, libc::O_CLOEXEC as u64, 0],
+    ),
+    (Extra::Spawn, libc::SYS_dup3, [3, 1, 0]),
     (Extra::Spawn, libc::SYS_clone, [SHARED_MEMORY, 0, 0]),
     (Extra::Spawn, libc::SYS_wait4, [1, 0, 0]),
     (Extra::Spawn, libc::SYS_close_range, [3, u32::MAX as u64, 0]),
@@ -76,6 +82,9 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Privilege, libc::SYS_capget, [0; 3]),
     (Extra::Privilege, libc::SYS_capset, [0; 3]),
     (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
+    (Extra::Spawn, libc::SYS_prlimit64, [0; 3]),
+    (Extra::Say, libc::SYS_write, [2, 0, 0]),
+    (Extra::Say, libc::SYS_getpid, [0; 3]),
 ];
 
 /// Type of the socket to the host process.

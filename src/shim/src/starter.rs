@@ -7,12 +7,13 @@ use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
 use memtun_sys::quiet::{may, Extra};
+use memtun_sys::Fd;
 
 /// Starts `memtun host`, found as the settings say.
 pub struct Starter;
 
 impl Start for Starter {
-    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno> {
         if !may(Extra::Spawn) {
             return Err(Errno(libc::EACCES));
         }

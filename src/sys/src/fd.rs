@@ -102,6 +102,28 @@ pub unsafe fn duplicate_onto(old: RawFd, new: RawFd, flags: i32) -> Result<(), E
     .map(drop)
 }
 
+/// Makes a pipe of two descriptors that are closed on exec, the reading end first (pipe2(2)).
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [-1i32; 2];
+    let args = [
+        ends.as_mut_ptr() as usize,
+        libc::O_CLOEXEC as usize,
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel writes two descriptors into the array.
+    check(unsafe { syscall(libc::SYS_pipe2, args) })?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// Lets a descriptor stay open when the process executes another program (F_SETFD).
+pub(super) fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: the argument of F_SETFD is a number.
+    unsafe { control(fd, libc::F_SETFD, 0) }.map(drop)
+}
+
 /// Calls fcntl(2) with a command whose argument is a number, or that has none.
 ///
 /// # Safety

@@ -48,10 +48,17 @@ pub fn openat_internal_as(dir: i32, path: &CStr, flags: i32) -> Result<Fd, Errno
     with_more_descriptors(|| openat(dir, path, flags, 0))
 }
 
-/// Makes the limits of this process for descriptors and for the sizes of files as wide as it may
-/// (prlimit(2)).
+/// Makes the limits of this process for descriptors, the sizes of files, memory and time as wide as
+/// it may (prlimit(2)).
 pub fn widen_limits() {
-    for limit in [libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE] {
+    for limit in [
+        libc::RLIMIT_NOFILE,
+        libc::RLIMIT_FSIZE,
+        libc::RLIMIT_AS,
+        libc::RLIMIT_DATA,
+        libc::RLIMIT_STACK,
+        libc::RLIMIT_CPU,
+    ] {
         let mut now = libc::rlimit64 {
             rlim_cur: 0,
             rlim_max: 0,
@@ -321,8 +328,8 @@ pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u
     Ok(&buf[..n])
 }
 
-/// Is this an end of a pipe that pipe(2) made, and that has no path (fstatfs(2))? False where nobody
-/// can tell.
+/// Is this an end of a pipe that pipe(2) made, and that has no path (fstatfs(2))? False where
+/// nobody can tell.
 pub fn is_nameless_pipe(fd: i32) -> bool {
     /// PIPEFS_MAGIC (linux/magic.h).
     const PIPEFS: u64 = 0x5049_5045;

@@ -49,10 +49,12 @@ pub enum Extra {
     /// capget(2), capset(2) and the signal mask around them. Without them nothing is asked of the
     /// machine that could change its interfaces.
     Privilege = 1 << 13,
+    /// Lines of the log on standard error. Without it nothing is said any more.
+    Say = 1 << 14,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 14) - 1;
+pub const EVERYTHING: u32 = (1 << 15) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

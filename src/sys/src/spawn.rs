@@ -4,7 +4,7 @@
 //! vfork(2). So nothing is allocated, no handler of fork(3) runs, and the program never sees a
 //! child: the new process has a parent that is gone at once, and which sends no signal.
 
-use super::{change_mask, check, close, map_private, syscall, unmap};
+use super::{change_mask, check, close, map_private, pipe, syscall, unmap, Fd};
 use crate::Errno;
 use std::ffi::CStr;
 use std::sync::atomic::AtomicI32;
@@ -22,6 +22,8 @@ struct Job {
     environment: Words,
     /// Where the stack of the inner process ends.
     inner_stack: usize,
+    /// What becomes standard output, or -1.
+    output: i32,
     /// Why the program was not started, 0 when it was.
     errno: AtomicI32,
 }
@@ -31,14 +33,23 @@ const STACK: usize = 64 << 10;
 /// Starts the program `file`, an absolute path, with these arguments (the first is its name) and
 /// this environment, and returns when it has been loaded. It has a session of its own without a
 /// terminal, the root as working directory, no descriptors but /dev/null as its standard streams,
-/// no blocked or ignored signals, and init(1), or a reaper in its place, as its parent.
+/// no blocked or ignored signals, limits that are as wide as they may be, and init(1), or a reaper
+/// in its place, as its parent.
+///
+/// Its standard output is a pipe, whose other end is returned: that is at its end (POLLHUP) when
+/// the program has closed its standard output or has ended. None says that there was no descriptor
+/// to be had; then /dev/null stands there, too.
 ///
 /// # Errors
 ///
 /// - E2BIG when there are more than [`MOST_WORDS`] words.
 /// - EAGAIN when RLIMIT_NPROC allows no other process.
 /// - What execve(2) fails with, for example EACCES.
-pub fn spawn_apart(file: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> Result<(), Errno> {
+pub fn spawn_apart(
+    file: &CStr,
+    arguments: &[&CStr],
+    environment: &[&CStr],
+) -> Result<Option<Fd>, Errno> {
     let words = |given: &[&CStr]| -> Result<Words, Errno> {
         let mut words = [std::ptr::null(); MOST_WORDS + 1];
         if given.len() > MOST_WORDS {
@@ -49,6 +60,10 @@ pub fn spawn_apart(file: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> R
         }
         Ok(words)
     };
+    let (told, output) = match pipe() {
+        Ok((told, output)) => (Some(told), Some(output)),
+        Err(_) => (None, None),
+    };
     let stack = map_private(STACK, libc::PROT_READ | libc::PROT_WRITE)?;
     let job = words(arguments).and_then(|arguments| {
         Ok(Job {
@@ -56,6 +71,7 @@ pub fn spawn_apart(file: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> R
             arguments,
             environment: words(environment)?,
             inner_stack: stack as usize + STACK / 2,
+            output: output.as_ref().map_or(-1, Fd::raw),
             errno: AtomicI32::new(0),
         })
     });
@@ -71,7 +87,7 @@ pub fn spawn_apart(file: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> R
         let _ = change_mask(libc::SIG_SETMASK, before);
         outer?;
         match job.errno.load(SeqCst) {
-            0 => Ok(()),
+            0 => Ok(told),
             errno => Err(Errno(errno)),
         }
     });
@@ -97,7 +113,7 @@ fn reap(pid: i32) {
 extern "C" fn outer(job: usize) -> ! {
     // SAFETY: the caller's `spawn_apart` passes the address of its job and waits.
     let job = unsafe { &*(job as *const Job) };
-    close_everything();
+    leave_descriptors(job.output);
     // SAFETY: setsid(2) touches no memory; chdir(2) reads a NUL-terminated string.
     unsafe {
         syscall(libc::SYS_setsid, [0; 6]);
@@ -119,11 +135,16 @@ extern "C" fn inner(job: usize) -> ! {
         super::default_action(signal);
     }
     let _ = change_mask(libc::SIG_SETMASK, 0);
-    // These get the numbers 0, 1 and 2. Where there is no /dev/null, the program begins without.
-    for _ in 0..3 {
-        if let Ok(fd) = super::open(c"/dev/null", libc::O_RDWR, 0) {
-            let _ = fd.into_raw();
+    // The limits of the one who starts it are not meant for it; too little memory would keep it
+    // from being loaded.
+    super::widen_limits();
+    // These get the numbers up to 2 that are free. Where there is no /dev/null, the program begins
+    // without.
+    while let Ok(fd) = super::open(c"/dev/null", libc::O_RDWR, 0) {
+        if fd.raw() > STREAMS {
+            break;
         }
+        let _ = fd.into_raw();
     }
     let args = [
         job.file as usize,
@@ -140,10 +161,26 @@ extern "C" fn inner(job: usize) -> ! {
     exit(127)
 }
 
-/// Closes every descriptor of this process.
-fn close_everything() {
-    let all = [0, u32::MAX as usize, 0, 0, 0, 0];
-    // SAFETY: the descriptors are copies that only this new process has, and that nobody uses.
+/// The last one of the standard streams.
+const STREAMS: i32 = libc::STDERR_FILENO;
+
+/// Closes every descriptor of this process. `output`, unless it is -1, becomes standard output.
+fn leave_descriptors(output: i32) {
+    let mut from = 0;
+    if output >= 0 {
+        from = libc::STDOUT_FILENO + 1;
+        // Where it is standard output by chance, dup3(2) would leave it to be closed by execve(2).
+        let _ = match output == libc::STDOUT_FILENO {
+            true => super::fd::keep_on_exec(output),
+            // SAFETY: the descriptors are copies that only this new process has, and nobody uses
+            // the one that is replaced.
+            false => unsafe { super::duplicate_onto(output, libc::STDOUT_FILENO, 0) },
+        };
+        // SAFETY: as above.
+        let _ = unsafe { close(libc::STDIN_FILENO) };
+    }
+    let all = [from as usize, u32::MAX as usize, 0, 0, 0, 0];
+    // SAFETY: as above.
     if check(unsafe { syscall(libc::SYS_close_range, all) }).is_err() {
         // The kernel is older than 5.9.
         let mut limit = libc::rlimit64 {
@@ -151,7 +188,7 @@ fn close_everything() {
             rlim_max: 0,
         };
         let _ = super::fs::prlimit(libc::RLIMIT_NOFILE as i32, None, Some(&mut limit));
-        for fd in 0..limit.rlim_cur.clamp(1024, 65536) as i32 {
+        for fd in from..limit.rlim_cur.clamp(1024, 65536) as i32 {
             // SAFETY: as above.
             let _ = unsafe { close(fd) };
         }

@@ -6,6 +6,7 @@ use crate::Errno;
 use memtun_kernel::settings::{self, Host, COMMAND, HOST};
 use memtun_kernel::NetDir;
 use memtun_stack::ask::{Command, Start};
+use memtun_sys::Fd;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 pub(crate) struct Starter;
 
 impl Start for Starter {
-    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno> {
         let variables = [COMMAND, HOST, "PATH"].map(std::env::var_os);
         let [given, host, path] = &variables;
         let said = host.as_ref().map_or(b"".as_slice(), |host| host.as_bytes());

@@ -60,8 +60,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// First index that is given to an interface, unless [`NetDir::number_from`] sets another one. It is
-/// above those of a host's own interfaces, which stay visible to the program.
+/// First index that is given to an interface, unless [`NetDir::number_from`] sets another one. It
+/// is above those of a host's own interfaces, which stay visible to the program.
 pub const FIRST_IFINDEX: u32 = 1001;
 
 /// First index that is given to an interface where programs do not see the machine's: that behind

@@ -16,13 +16,14 @@ use std::time::Duration;
 pub trait Start {
     /// Starts a process that takes the place of the host process of epoch `before`, and returns
     /// without waiting for it. When another process has taken that place already, the new one ends
-    /// quietly.
+    /// quietly. The descriptor is at its end (POLLHUP) when the process answers or has ended;
+    /// there may be none.
     ///
     /// # Errors
     ///
     /// What keeps it from being started: ENOSYS when the command cannot be found, EAGAIN when
     /// RLIMIT_NPROC allows no other process.
-    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno>;
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno>;
 }
 
 /// How long a program's call waits for an answer, with everything that has to happen for it.
@@ -39,6 +40,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a process that was started is given to answer, before another one is started. Where
 /// both begin, one of them ends quietly.
 const GRACE: Duration = Duration::from_millis(300);
+/// How soon after its start a process that has ended without becoming the host process is followed
+/// by another one: at first, and at most. The time doubles with each.
+const FOLLOWED: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
 /// How long to wait where too many wait to be accepted.
 const CROWDED: Duration = Duration::from_millis(2);
 
@@ -77,6 +81,7 @@ pub fn ask(
         return Err(Errno(libc::EMSGSIZE));
     }
     if !may(Extra::Host) {
+        say(net, Errno(libc::EACCES));
         return Err(Errno(libc::EACCES));
     }
     let begin = now();
@@ -95,17 +100,24 @@ pub fn ask(
         received: 0,
         started: None,
         grace: GRACE,
+        followed: FOLLOWED[0],
         crowded_since: None,
+        answered: false,
         end: begin + nanoseconds(patience),
     };
     let answer = call.run();
-    match answer {
-        Err(e @ Errno(libc::ETIMEDOUT)) => {
-            IN_VAIN.store(now().max(1), Relaxed);
-            say(net, e);
-        }
-        Err(e @ Errno(libc::EPROTO)) => say(net, e),
-        _ => IN_VAIN.store(0, Relaxed),
+    let failed = answer.err().filter(|_| !call.answered);
+    IN_VAIN.store(
+        match failed {
+            Some(Errno(libc::ETIMEDOUT)) => now().max(1),
+            _ => 0,
+        },
+        Relaxed,
+    );
+    match failed {
+        // Whoever looks for the command has said that there is none.
+        None | Some(Errno(libc::ENOSYS)) => {}
+        Some(e) => say(net, e),
     }
     answer
 }
@@ -114,9 +126,18 @@ pub fn ask(
 fn say(net: &NetDir, why: Errno) {
     static SAID: AtomicBool = AtomicBool::new(false);
     // A net that is removed while somebody asks is no reason for a word.
-    if !net.is_gone() && !SAID.swap(true, Relaxed) {
-        log::warn!("net {}: {}", net.path().escape_ascii(), Obstacle(why));
+    if !log::log_enabled!(log::Level::Warn) || net.is_gone() || SAID.swap(true, Relaxed) {
+        return;
     }
+    let kept_in = match why.0 {
+        libc::EACCES | libc::EPERM => {
+            ": what keeps the program in (seccomp, Landlock, another user) keeps it from the net's host process, or \
+             from starting one: ask before that, or let memtun run or memtun host start one outside"
+        }
+        _ => "",
+    };
+    let path = net.path().escape_ascii();
+    log::warn!("net {path}: {}{kept_in}", Obstacle(why));
 }
 
 /// What has become of a connection.
@@ -129,6 +150,17 @@ enum Talk {
     Stopped,
 }
 
+/// A process that was started to become the host process.
+struct Started {
+    /// The epoch for whose host process it is the successor.
+    after: u64,
+    at: u64,
+    /// When another one is started, because this one may be stopped.
+    until: u64,
+    /// At its end when the process answers or has ended.
+    life: Option<Fd>,
+}
+
 struct Call<'c> {
     net: &'c NetDir,
     start: &'c dyn Start,
@@ -138,13 +170,15 @@ struct Call<'c> {
     /// Number of datagrams of the answer that have come. When the question is repeated, so many are
     /// not given to `each` again.
     received: usize,
-    /// The epoch for whose host process a successor was started, and when another one is started
-    /// in case that one was killed.
-    started: Option<(u64, u64)>,
+    started: Option<Started>,
     /// How long a successor is waited for.
     grace: Duration,
+    /// How soon a successor that has ended is followed by another one.
+    followed: Duration,
     /// Since when too many have waited to be accepted.
     crowded_since: Option<u64>,
+    /// Has a host process answered?
+    answered: bool,
     end: u64,
 }
 
@@ -168,7 +202,10 @@ impl Call<'_> {
             };
             match connected {
                 Ok(socket) => match self.talk(&socket)? {
-                    Talk::Answered(answer) => return answer,
+                    Talk::Answered(answer) => {
+                        self.answered = true;
+                        return answer;
+                    }
                     // One that ends each connection must not keep the processor busy.
                     Talk::Lost if self.net.host_epoch.load(Acquire) == epoch => {
                         sys::nap(self.left(CROWDED).ok_or(Errno(libc::ETIMEDOUT))?);
@@ -196,25 +233,58 @@ impl Call<'_> {
         if self.net.is_gone() {
             return Err(Errno(libc::ENOENT));
         }
-        let waits = |(known, until)| known == epoch && now() < until;
-        if !self.started.is_some_and(waits) {
-            self.start.start(self.net, epoch)?;
-            self.started = Some((epoch, now() + nanoseconds(self.grace)));
+        let waits = |started: &&mut Started| started.after == epoch && now() < started.until;
+        if self.started.as_mut().filter(waits).is_none() {
+            let life = self.start.start(self.net, epoch)?;
+            let at = now();
+            self.started = Some(Started {
+                after: epoch,
+                at,
+                until: at + nanoseconds(self.grace),
+                life,
+            });
             self.grace *= 2;
         }
-        let nap = self.left(LOOK_AGAIN).ok_or(Errno(libc::ETIMEDOUT))?;
-        let slept = sys::futex_wait(&self.net.host_ready, ready, Some(nap));
-        if slept == Err(Errno(libc::EAGAIN)) {
-            // Where futex(2) is forbidden, the processor is given away.
-            sys::yield_now();
-        }
+        self.await_successor(ready)?;
         // Whoever could not become the host process says why.
         let failed = self.net.host_errno.load(SeqCst);
         let failed = if is_errno(failed) { failed } else { 0 };
         let told = self.net.host_ready.load(SeqCst) != ready;
         if failed != 0 && told && self.net.host_epoch.load(Acquire) == epoch {
-            say(self.net, Errno(failed));
             return Err(Errno(failed));
+        }
+        Ok(())
+    }
+
+    /// Sleeps until the process that was started answers or has ended, or somebody else says that
+    /// he is the host process, or for a while.
+    fn await_successor(&mut self, ready: u32) -> Result<(), Errno> {
+        let nap = self.left(LOOK_AGAIN).ok_or(Errno(libc::ETIMEDOUT))?;
+        let started = self.started.as_mut();
+        if let Some((started, life)) = started.and_then(|s| s.life.take().map(|life| (s, life))) {
+            let mut fds = [libc::pollfd {
+                fd: life.raw(),
+                events: 0,
+                revents: 0,
+            }];
+            match sys::poll(&mut fds, Some(nap)) {
+                Ok(1) => {
+                    // Whether it answers is looked at next.
+                    let soon = started.at + nanoseconds(self.followed);
+                    started.until = started.until.min(soon);
+                    self.followed = (self.followed * 2).min(FOLLOWED[1]);
+                }
+                _ => started.life = Some(life),
+            }
+            return Ok(());
+        }
+        let until = self.started.as_ref().map(|started| started.until);
+        let rest = until.map(|until| Duration::from_nanos(until.saturating_sub(now())));
+        let nap = rest.map_or(nap, |rest| rest.min(nap));
+        let slept = sys::futex_wait(&self.net.host_ready, ready, Some(nap));
+        if slept == Err(Errno(libc::EAGAIN)) {
+            // Where futex(2) is forbidden, the processor is given away.
+            sys::yield_now();
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ fn is_command(path: &PathBuf) -> bool {
 }
 
 impl Start for Command<'_> {
-    fn start(&self, net: &NetDir, before: u64) -> Result<(), Errno> {
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<sys::Fd>, Errno> {
         let host = match settings::host(self.host.unwrap_or_default()) {
             Some(Host::Off) => return Err(Errno(libc::ENOSYS)),
             said => said.map_or("", settings::host_word),

@@ -1,0 +1,207 @@
+//! How the host process of a net lives: who starts it sees nothing of it, and it may be killed or
+//! stopped at any moment.
+
+mod hosting;
+
+use hosting::*;
+use memtun::Net;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::ask::{Command, Start};
+use memtun_stack::State;
+use memtun_sys::{self as sys, Fd};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Duration, Instant};
+
+#[test]
+fn of_twenty_that_are_started_at_once_one_stays() {
+    for _ in 0..5 {
+        let net = Net::temporary().expect("net");
+        let starts = Counted::default();
+        let barrier = std::sync::Barrier::new(20);
+        std::thread::scope(|scope| {
+            for i in 0..20 {
+                let (net, starts, barrier) = (net.dir(), &starts, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    assert_eq!(set(net, starts, &format!("key{i}"), "1"), Ok(()));
+                });
+            }
+        });
+        for i in 0..20 {
+            assert_eq!(get(net.dir(), &format!("key{i}")).as_deref(), Some("1"));
+        }
+        until("one is left", || hosts(net.path()).len() == 1);
+        end(net);
+    }
+}
+
+#[test]
+fn no_answered_change_is_lost_when_it_is_killed_at_any_moment() {
+    /// With more of them a start takes as long as there is time between two kills.
+    const MOST_ADDRESSES: u16 = 600;
+    let net = Net::temporary().expect("net");
+    let index = interface(&net, "tun0");
+    let (start, over) = (Counted::default(), AtomicBool::new(false));
+    let kills = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seed = sys::random();
+            while !over.load(SeqCst) {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                sys::nap(Duration::from_micros(seed >> 32 & 0xffff));
+                for pid in hosts(net.path()) {
+                    kill(pid, libc::SIGKILL);
+                    kills.fetch_add(1, SeqCst);
+                }
+            }
+        });
+        let _over = Over(&over);
+        let begin = Instant::now();
+        let mut rounds = 0u16;
+        while kills.load(SeqCst) < 300 && begin.elapsed() < Duration::from_secs(40) {
+            if rounds < MOST_ADDRESSES {
+                let added = add_address(net.dir(), &start, index, rounds.to_be_bytes());
+                assert_eq!(added, Ok(()), "{rounds}: nothing is done twice");
+            }
+            let value = rounds.to_string();
+            let key = format!("key{}", rounds % 7);
+            assert_eq!(set(net.dir(), &start, &key, &value), Ok(()), "{rounds}");
+            assert_eq!(get(net.dir(), &key), Some(value));
+            let state = State::load(net.dir()).expect("readable").expect("there");
+            // IPv6 has addresses of its own.
+            let v4 = state.addresses.iter().filter(|a| a.local.is_ipv4());
+            let v4: Vec<_> = v4.map(|a| a.local).collect();
+            let added = MOST_ADDRESSES.min(rounds + 1);
+            assert_eq!(v4.len(), usize::from(added), "{v4:?}");
+            rounds += 1;
+        }
+        assert!(rounds >= 100, "{rounds} rounds");
+    });
+    let killed = kills.load(SeqCst);
+    assert!(killed >= 100, "{killed} kills");
+    // Whoever was killed in the middle of a start leaves nothing that is not removed.
+    assert_eq!(set(net.dir(), &start, "last", "1"), Ok(()));
+    end(net);
+}
+
+#[test]
+fn one_that_is_stopped_is_replaced_and_answers_nobody_any_more() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let [first] = hosts(net.path())[..] else {
+        panic!("one host process");
+    };
+    kill(first, libc::SIGSTOP);
+    let begin = Instant::now();
+    assert_eq!(set(net.dir(), &start, "b", "2"), Ok(()));
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    kill(first, libc::SIGCONT);
+    until("the first one ends", || !hosts(net.path()).contains(&first));
+    assert_eq!(set(net.dir(), &start, "c", "3"), Ok(()));
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(get(net.dir(), key).as_deref(), Some(value));
+    }
+    end(net);
+}
+
+/// Starts a command that ends at once, as one that is killed does, and then the real one.
+struct Late {
+    failures: usize,
+    starts: Counted,
+}
+
+impl Start for Late {
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno> {
+        if self.starts.0.load(SeqCst) >= self.failures {
+            return self.starts.start(net, before);
+        }
+        self.starts.0.fetch_add(1, SeqCst);
+        let command = Command {
+            given: Some(b"/bin/true"),
+            ..Command::default()
+        };
+        command.start(net, before)
+    }
+}
+
+#[test]
+fn one_that_dies_as_it_begins_is_followed_at_once() {
+    let net = Net::temporary().expect("net");
+    let start = Late {
+        failures: 5,
+        starts: Counted::default(),
+    };
+    let begin = Instant::now();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let time = begin.elapsed();
+    assert!(time < Duration::from_secs(2), "{time:?}");
+    end(net);
+    // Who never becomes one is not started without end.
+    let net = Net::temporary().expect("net");
+    let start = Late {
+        failures: usize::MAX,
+        starts: Counted::default(),
+    };
+    let timed_out = Err(Errno(libc::ETIMEDOUT));
+    assert_eq!(set(net.dir(), &start, "a", "1"), timed_out);
+    let starts = start.starts.0.load(SeqCst);
+    assert!((10..80).contains(&starts), "{starts}");
+    end(net);
+}
+
+#[test]
+fn four_that_change_addresses_lose_nothing_in_a_hundred_kills() {
+    const KILLS: usize = 100;
+    let net = Net::temporary().expect("net");
+    let index = interface(&net, "tun0");
+    let (kills, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let added: Vec<u16> = std::thread::scope(|scope| {
+        let _over = Over(&over);
+        let changers: Vec<_> = (0..4u8)
+            .map(|who| {
+                let (net, over, kills) = (net.dir(), &over, &kills);
+                scope.spawn(move || {
+                    let start = Counted::default();
+                    let mut added = 0u8;
+                    while kills.load(SeqCst) < KILLS && !over.load(SeqCst) {
+                        // A state of thousands of addresses would be what takes the time.
+                        if added < 200 {
+                            let answer = add_address(net, &start, index, [who, added]);
+                            assert_eq!(answer, Ok(()), "{who} {added}: lost or done twice");
+                            added += 1;
+                        }
+                        let key = format!("key{who}");
+                        assert_eq!(set(net, &start, &key, "1"), Ok(()));
+                    }
+                    u16::from(added)
+                })
+            })
+            .collect();
+        let mut seed = sys::random();
+        while kills.load(SeqCst) < KILLS && changers.iter().any(|thread| !thread.is_finished()) {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+            sys::nap(Duration::from_micros(seed >> 32 & 0xffff));
+            for pid in hosts(net.path()) {
+                kill(pid, libc::SIGKILL);
+                kills.fetch_add(1, SeqCst);
+            }
+        }
+        let threads = changers.into_iter();
+        threads
+            .map(|thread| thread.join().expect("no change failed"))
+            .collect()
+    });
+    let state = State::load(net.dir()).expect("readable").expect("there");
+    let mut found: Vec<_> = state.addresses.iter().map(|a| a.local).collect();
+    found.retain(std::net::IpAddr::is_ipv4);
+    assert_eq!(
+        found.len(),
+        usize::from(added.iter().sum::<u16>()),
+        "{added:?}"
+    );
+    assert_eq!(set(net.dir(), &Counted::default(), "last", "1"), Ok(()));
+    end(net);
+}
