@@ -90,8 +90,8 @@ class Memtun:
             if not library.exists():
                 raise Failed(f"MEMTUN_LIB={given} does not exist")
             return library
-        note("building libmemtun.so")
-        run(["cargo", "build", "--release", "-p", "memtun-shim"], timeout=1200, cwd=ROOT)
+        note("building libmemtun.so and memtun")
+        run(["cargo", "build", "--release", "-p", "memtun-shim", "-p", "memtun-cli"], timeout=1200, cwd=ROOT)
         return TARGET / "release/libmemtun.so"
 
     def net(self) -> Path:

@@ -67,6 +67,48 @@ fn listeners_in_a_net_without_interfaces_hear_of_the_machine() {
     same("listening", "nothing");
 }
 
+/// Has a program of a net that is the machine's root try to change the machine's interface, and
+/// looks that nothing has changed, and that what was `refused` is named in the log.
+fn changes_nothing(with: &str, refused: &[&str]) {
+    if let Some(why) = kernel_missing() {
+        return not_run("changes of the machine's interface", why);
+    }
+    let text = run("shim", "changing", with);
+    let is_same = text.lines().any(|line| line == "nothing has changed");
+    assert!(is_same, "{text}");
+    assert!(!text.contains("has told of a change"), "{text}");
+    for refused in refused {
+        let is_it = |line: &str| line.contains(refused) && line.contains("refused, because");
+        assert!(text.lines().any(is_it), "{refused} without a word\n{text}");
+    }
+}
+
+#[test]
+fn no_call_of_a_program_of_a_net_changes_the_machines_interface() {
+    let refused = [
+        "SIOCETHTOOL of eth9",
+        "SIOCBRADDBR",
+        "about eth9",
+        "option 200",
+    ];
+    changes_nothing("calls", &refused);
+}
+
+#[test]
+fn no_tool_in_a_net_changes_the_machines_interface() {
+    changes_nothing("tools", &["SIOCBRADDBR", "about eth9"]);
+}
+
+#[test]
+fn no_write_in_a_net_changes_the_machines_interface() {
+    changes_nothing("files", &[]);
+}
+
+#[test]
+fn lists_of_generic_netlink_hold_the_nets_devices_and_the_machines() {
+    same("lists", "tunnel");
+}
+
 #[test]
 fn a_net_without_interfaces_changes_nothing() {
     same("nothing", "nothing");

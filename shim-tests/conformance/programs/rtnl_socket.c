@@ -388,6 +388,29 @@ static void sending(void)
     struct msghdr m = { .msg_name = &kernel, .msg_namelen = sizeof kernel, .msg_iov = parts, .msg_iovlen = 2 };
     SHOW("sendmsg", sendmsg(fd, &m, 0));
     until("sendmsg, answer", fd, 1);
+    union { char room[CMSG_SPACE(sizeof(struct ucred))]; struct cmsghdr head; } control = { .head = { CMSG_LEN(sizeof(struct ucred)),
+                                                                                              SOL_SOCKET, SCM_CREDENTIALS } };
+    struct ucred *who = (struct ucred *)CMSG_DATA(&control.head);
+    m.msg_control = &control;
+    m.msg_controllen = sizeof control.room;
+    *who = (struct ucred){ getpid(), getuid(), getgid() };
+    SHOW("sendmsg with own credentials", sendmsg(fd, &m, 0));
+    until("own credentials, answer", fd, 1);
+    who->pid = 1;
+    SHOW("sendmsg with forged credentials", sendmsg(fd, &m, 0));
+    control.head.cmsg_len = CMSG_LEN(4);
+    SHOW("sendmsg with short credentials", sendmsg(fd, &m, 0));
+    control.head.cmsg_type = SCM_RIGHTS;
+    SHOW("sendmsg with a descriptor", sendmsg(fd, &m, 0));
+    control.head.cmsg_type = 99;
+    SHOW("sendmsg with an unknown control message", sendmsg(fd, &m, 0));
+    control.head.cmsg_len = 4000;
+    SHOW("sendmsg with a control message that is too long", sendmsg(fd, &m, 0));
+    control.head = (struct cmsghdr){ CMSG_LEN(4), SOL_NETLINK, 3 };
+    SHOW("sendmsg with a control message of another level", sendmsg(fd, &m, 0));
+    until("another level, answer", fd, 1);
+    SHOW("no other answer", waiting(fd, 0));
+    m.msg_controllen = 0;
     struct iovec one[2] = { { &q[0], sizeof *q }, { &q[2], sizeof *q } };
     struct mmsghdr many[2] = { { .msg_hdr = { .msg_iov = &one[0], .msg_iovlen = 1 } }, { .msg_hdr = { .msg_iov = &one[1], .msg_iovlen = 1 } } };
     SHOW("sendmmsg", sendmmsg(fd, many, 2, 0));
@@ -534,6 +557,70 @@ static void busy(void)
     close(fd);
 }
 
+/* ---- overruns ---- */
+
+/* More events than any queue of this program has room for. */
+static void many_events(int count)
+{
+    for (int i = 0; i < count; i++)
+        MUST(if_set_mtu("over0", 1400 + i % 2));
+}
+
+static void drained(const char *label, int fd)
+{
+    int some = 0;
+    while (recv(fd, rt_got, sizeof rt_got, MSG_DONTWAIT) > 0)
+        some = 1;
+    say(label, "%s, then %s", some ? "some" : "none", errno == EAGAIN ? "EAGAIN" : errno == ENOBUFS ? "ENOBUFS" : "another error");
+}
+
+static void overrun_of(const char *what, int size)
+{
+    char label[80];
+    int fd = plain(SOCK_RAW), on = 1, off = 0;
+    struct iovec part = { rt_got, 40 };
+    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+    MUST(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
+    MUST(bind_to(fd, 0, RTMGRP_LINK));
+#define L(text) (snprintf(label, sizeof label, "%s, %s", what, text), label)
+    many_events(300);
+    say(L("ready"), "%d", waiting(fd, WAIT_MS));
+    SHOW(L("first recv"), recv(fd, rt_got, 40, MSG_DONTWAIT));
+    drained(L("the rest"), fd);
+    many_events(300);
+    SHOW(L("peek"), recv(fd, rt_got, 40, MSG_DONTWAIT | MSG_PEEK));
+    SHOW(L("peek again"), recv(fd, rt_got, 40, MSG_DONTWAIT | MSG_PEEK));
+    drained(L("the rest after the peek"), fd);
+    many_events(300);
+    SHOW(L("recvmsg"), recvmsg(fd, &m, MSG_DONTWAIT));
+    drained(L("the rest after recvmsg"), fd);
+    many_events(300);
+    show_option(L("SO_ERROR"), fd, SOL_SOCKET, SO_ERROR);
+    show_option(L("SO_ERROR again"), fd, SOL_SOCKET, SO_ERROR);
+    drained(L("the rest after SO_ERROR"), fd);
+    SHOW(L("NO_ENOBUFS on"), setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on));
+    many_events(300);
+    drained(L("with NO_ENOBUFS"), fd);
+    many_events(300);
+    SHOW(L("NO_ENOBUFS off"), setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &off, sizeof off));
+    drained(L("lost before that"), fd);
+    many_events(1);
+    drained(L("one event"), fd);
+    show_groups(L("groups"), fd);
+    show_name(L("name"), fd);
+#undef L
+    close(fd);
+}
+
+static void overruns(void)
+{
+    int tun = tun_attach("over0", TUN, 0);
+    overrun_of("overrun, smallest buffer", 1);
+    overrun_of("overrun, 20 kB", 20000);
+    overrun_of("overrun, 100 kB", 100000);
+    close(tun);
+}
+
 /* ---- other families ---- */
 
 static void generic(void)
@@ -596,6 +683,7 @@ int main(int argc, char **argv)
     malformed();
     acks();
     busy();
+    overruns();
     generic();
     return 0;
 }

@@ -585,6 +585,29 @@ fn another_user_cannot_ask() {
     end(net);
 }
 
+/// A program that does not see the machine has the indexes of a new network namespace, whoever has
+/// made the net; another one has those above the machine's.
+#[test]
+fn indexes_begin_where_those_of_the_machine_are_not_seen() {
+    for (host, wanted) in [("isolated", 2), ("merged", 1001)] {
+        let net = Net::temporary().expect("net");
+        let make = "import fcntl, os, socket, struct\n\
+            fd = os.open('/dev/net/tun', os.O_RDWR)\n\
+            fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH22x', b'ix0', 0x1001))\n\
+            print(socket.if_nametoindex('ix0'))";
+        let library = Path::new(env!("CARGO_BIN_EXE_memtun")).with_file_name("libmemtun.so");
+        let mut python = process::Command::new("python3");
+        python.args(["-c", make]).env("MEMTUN_HOST", host);
+        python
+            .env("LD_PRELOAD", library)
+            .env("MEMTUN_NET", net.path());
+        let out = python.output().expect("started");
+        let (said, wrong) = (String::from_utf8_lossy(&out.stdout), &out.stderr);
+        let wrong = String::from_utf8_lossy(wrong);
+        assert_eq!(said.trim(), wanted.to_string(), "{host}: {wrong}");
+    }
+}
+
 #[test]
 fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let base = Net::temporary().expect("net");
@@ -615,6 +638,8 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let state = State::load(net.dir()).expect("readable").expect("there");
     let names: Vec<_> = state.links.iter().map(|l| l.name.to_string()).collect();
     assert_eq!(names, ["lo", "eth0", "eth1", "t0"]);
+    let indexes: Vec<_> = state.links.iter().map(|l| l.index).collect();
+    assert_eq!(indexes, [1, 2, 3, 4], "as in a new network namespace");
     for address in ["127.0.0.1", "::1", "192.0.2.10", "fd00::2", "10.0.0.1"] {
         let wanted: std::net::IpAddr = address.parse().expect("address");
         let found = state.addresses.iter().filter(|a| a.local == wanted).count();

@@ -7,6 +7,7 @@ use crate::netlink;
 use crate::world::{Machine, Watched, World};
 use crate::Failure;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::net::{NetDir, FIRST_IFINDEX};
 use memtun_stack::state::{State, View};
 use memtun_stack::wire::{family_of, u32_at, Messages, Writer};
 use memtun_stack::Extra;
@@ -25,6 +26,11 @@ pub struct Uplink {
     pub via: Option<IpAddr>,
 }
 
+/// The index behind the loopback's, which the first other link of a network namespace gets.
+const SECOND: u32 = memtun_kernel::net::ISOLATED_IFINDEX;
+/// First index of uplinks in a net that has interfaces already.
+const LATE_UPLINKS: u32 = 900;
+
 /// What the first host process of a net begins with.
 #[derive(Clone, Default, Debug)]
 pub struct First {
@@ -35,17 +41,56 @@ pub struct First {
 }
 
 impl First {
+    /// Makes the state of a net that has none yet, see [`First::state`], and says at which index the
+    /// net's interfaces begin. The caller holds the net's lock.
+    ///
+    /// # Errors
+    ///
+    /// What [`First::state`] fails with.
+    pub fn begin(&self, net: &NetDir, devices: &mut dyn Devices, now: u32) -> Result<State, Errno> {
+        let mut first = self.clone();
+        let mut names: Vec<Name> = Vec::new();
+        for Uplink { name, .. } in &self.uplinks {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        let behind = SECOND + names.len() as u32;
+        let numbered = match self.view {
+            View::Isolated => net.number_from(behind),
+            View::Merged => net.number_from(FIRST_IFINDEX),
+        };
+        let uplinks_from = match (numbered, self.view) {
+            (true, _) => SECOND,
+            // A program that does not see the machine was there before, and its interfaces have the
+            // indexes of the machine's.
+            (false, View::Merged) => {
+                first.view = View::Isolated;
+                LATE_UPLINKS
+            }
+            (false, View::Isolated) => LATE_UPLINKS,
+        };
+        first.state(devices, now, uplinks_from)
+    }
+
     /// Returns the state of a net that has none yet. Where the machine is not seen there is a
     /// loopback, as in a new network namespace. It is down, unless there are uplinks: these and the
-    /// loopback are set up, and get their addresses and routes, as a program would do it.
+    /// loopback are set up, and get their addresses and routes, as a program would do it. The
+    /// uplinks' indexes begin at `uplinks_from`.
     ///
     /// # Errors
     ///
     /// - EINVAL for the name of an uplink that no interface can have.
     /// - What setting an address or a route fails with, for example ENETUNREACH for a gateway that
     ///   cannot be reached.
-    pub fn state(&self, devices: &mut dyn Devices, now: u32) -> Result<State, Errno> {
+    pub fn state(
+        &self,
+        devices: &mut dyn Devices,
+        now: u32,
+        uplinks_from: u32,
+    ) -> Result<State, Errno> {
         let mut links: Vec<Extra> = Vec::new();
+        let mut index = uplinks_from;
         if self.view == View::Isolated {
             links.push(loopback());
         }
@@ -54,7 +99,8 @@ impl First {
                 return Err(Errno(libc::EINVAL));
             }
             if !links.iter().any(|link| link.name == *name) {
-                links.push(uplink(*name, links.len() as u32 + 1));
+                links.push(uplink(*name, index));
+                index += 1;
             }
         }
         let mut state = State {

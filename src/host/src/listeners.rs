@@ -4,14 +4,14 @@
 //! The program's socket is of NETLINK_USERSOCK, to which every process may send; what it takes has
 //! the seal of the socket behind it, which the listener has told. What the kernel
 //! can do and this cannot: where the buffer of a listener is full, the kernel loses the event and
-//! sets ENOBUFS, which recv(2) then returns. Here the event is lost as well, but nobody can set an
-//! error on the socket of another process (`netlink_attachskb` does that for the kernel's own
-//! sockets only), so the program does not learn of the loss.
+//! sets ENOBUFS, which recv(2) then returns (`netlink_overrun`). Nobody can set an error on the
+//! socket of another process, so the loss is noted in the state of the net. The program finds it
+//! with its next receive, which looks for it while the queue is long. poll(2) reports no POLLERR.
 #![forbid(unsafe_code)]
 
 use crate::world::Event;
 use memtun_abi::Errno;
-use memtun_stack::state::Listener;
+use memtun_stack::state::{Listener, OVERRUN};
 use memtun_sys::{self as sys, Fd};
 use std::os::fd::AsFd;
 
@@ -30,31 +30,39 @@ impl Teller {
         Ok(Teller(socket))
     }
 
-    /// Sends the events to those who listen, and strikes off those who are gone. Returns whether
-    /// somebody was struck off. Never blocks.
+    /// Sends the events to those who listen, strikes off those who are gone, and notes who has lost
+    /// one. Returns whether the listeners have changed. Never blocks.
     pub fn tell(&self, listeners: &mut Vec<Listener>, events: &[Event]) -> bool {
         if events.is_empty() || listeners.is_empty() {
             return false;
         }
         let before = listeners.len();
+        let mut lost = false;
         let sockets = sockets();
-        listeners.retain(|listener| {
+        listeners.retain_mut(|listener| {
             if let Some(sockets) = &sockets {
                 if !sockets.contains(&(listener.port, listener.inode)) {
                     return false;
                 }
             }
-            events
-                .iter()
-                .filter(|event| has_joined(listener, event.group) && event.except != listener.port)
-                .all(|event| {
-                    // Without the seal the kernel throws the event away.
-                    let parts: [&[u8]; 2] = [&event.message, &listener.seal];
-                    let sent = sys::send_netlink(self.0.raw(), listener.port, &parts);
-                    sent != Err(Errno(libc::ECONNREFUSED))
-                })
+            for event in events {
+                if !has_joined(listener, event.group) || event.except == listener.port {
+                    continue;
+                }
+                // Without the seal the kernel throws the event away.
+                let parts: [&[u8]; 2] = [&event.message, &listener.seal];
+                match sys::send_netlink(self.0.raw(), listener.port, &parts) {
+                    Ok(()) => {}
+                    Err(Errno(libc::ECONNREFUSED)) => return false,
+                    Err(_) => {
+                        lost |= listener.groups & OVERRUN == 0;
+                        listener.groups |= OVERRUN;
+                    }
+                }
+            }
+            true
         });
-        listeners.len() < before
+        lost || listeners.len() < before
     }
 }
 
@@ -164,6 +172,8 @@ mod tests {
         let (_socket, it) = listener();
         let many: Vec<Event> = (0..10_000).map(|_| event(1)).collect();
         let mut listeners = vec![it];
-        assert!(!teller.tell(&mut listeners, &many), "it is not struck off");
+        assert!(teller.tell(&mut listeners, &many), "it has lost some");
+        assert_eq!(listeners[0].groups, 1 | OVERRUN, "it is not struck off");
+        assert!(!teller.tell(&mut listeners, &many), "that is known");
     }
 }

@@ -92,7 +92,8 @@ impl Host {
         let (epoch, file) = net.take_host_epoch(before, |dir, epoch| {
             let state = match State::load(net)? {
                 Some(state) => state,
-                None => first.state(
+                None => first.begin(
+                    net,
                     &mut NetDevices::new(net, &mut Found::default()).for_driver(true),
                     service::now(),
                 )?,

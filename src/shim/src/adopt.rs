@@ -35,6 +35,10 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     if foreign::is_tunnel(fd) || !process::owns_memory() {
         return;
     }
+    // Most are standard output or input, and their path takes longer than all else here.
+    if sys::is_nameless_pipe(fd) {
+        return;
+    }
     // The path tells the net, which may be that of another process tree. Without /proc only this
     // process's own net can be found.
     let mut buf = [0u8; 1024];

@@ -3,6 +3,7 @@
 use crate::config::{self, Config};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
+use memtun_kernel::settings::Host as Setting;
 use memtun_sys as sys;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr};
@@ -43,6 +44,10 @@ fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
         return Ok(first);
     }
     let fresh = leak(net)?;
+    if config::get().is_some_and(|config| config.host == Setting::Isolated) {
+        // Without it the indexes begin where those of other nets do, which harms nobody.
+        let _ = fresh.begin_isolated();
+    }
     let place = std::ptr::from_ref(fresh).cast_mut();
     match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
         Ok(_) => Ok(fresh),

@@ -13,8 +13,8 @@
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
+use crate::table;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
-use crate::{net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -25,7 +25,7 @@ use memtun_calls::Memory;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
-/// Is a socket for NETLINK_ROUTE to be one of this library's?
+/// Is a socket for NETLINK_ROUTE or NETLINK_GENERIC to be one of this library's?
 #[cold]
 pub extern "C" fn is_wanted() -> bool {
     asking::is_there() && may(Extra::Host)
@@ -50,13 +50,6 @@ pub extern "C" fn take(fd: c_int, protocol: c_int) -> bool {
         let _ = unsafe { sys::close(fd) };
     }
     marked.is_ok()
-}
-
-/// Is a socket for NETLINK_GENERIC to be one of this library's? It is where there are interfaces
-/// that the machine's families do not know.
-#[cold]
-pub extern "C" fn is_generic_wanted() -> bool {
-    may(Extra::Host) && net::existing().is_some_and(|net| net.had_interfaces())
 }
 
 /// Called with a socket that came from another process.
@@ -96,7 +89,7 @@ fn call<M: Memory>(fd: c_int, state: i32, memory: &M) -> Netlink<'_, OwnHost, M>
 fn give(answer: Result<Outcome, Errno>) -> Option<isize> {
     match answer {
         Ok(Outcome::Done(n)) => Some(n as isize),
-        Ok(Outcome::Kernel) | Err(FOREIGN) => None,
+        Ok(Outcome::Kernel | Outcome::Machine) | Err(FOREIGN) => None,
         Err(e) => Some(errno::give::<isize>(Err(e))),
     }
 }
@@ -112,7 +105,12 @@ fn answer(
                 return Err(Errno(libc::EACCES));
             }
             let state = state(fd)?;
-            run(&call(fd, state, &OwnMemory))
+            match run(&call(fd, state, &OwnMemory))? {
+                Outcome::Machine => {
+                    become_real(fd, sys::netlink_name(fd)?.port).map(|()| Outcome::Kernel)
+                }
+                done => Ok(done),
+            }
         })
     })
 }
@@ -153,10 +151,39 @@ pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) 
             return Ok(Outcome::Kernel);
         };
         let count = c_int::try_from(header.msg_iovlen).map_err(|_| Errno(libc::EMSGSIZE))?;
+        if header.msg_controllen > 0 && header.msg_iovlen > 0 && flags & libc::MSG_OOB == 0 {
+            permit_control(fd, &header)?;
+        }
         let source = Vector::new(OwnMemory, header.msg_iov as usize, count);
         let name = (header.msg_name as usize, header.msg_namelen as usize);
         call.send(source, name, flags)
     }))
+}
+
+/// Lets the kernel check the control messages of a program's message (`scm_send`): they go with a
+/// byte to the kernel's port, on which nobody of NETLINK_USERSOCK listens.
+fn permit_control(fd: c_int, header: &msghdr) -> Result<(), Errno> {
+    let mut byte = 0u8;
+    let mut part = iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let probe = msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: &raw mut part,
+        msg_iovlen: 1,
+        ..*header
+    };
+    let flags = libc::MSG_DONTWAIT as usize;
+    let args = [fd as usize, &raw const probe as usize, flags, 0, 0, 0];
+    // SAFETY: the kernel reads the probe and its byte, locals of this function, and the control
+    // messages of the program, which it checks as in the program's own call.
+    let sent = unsafe { sys::syscall(libc::SYS_sendmsg, args) };
+    match sent.min(0).unsigned_abs() as i32 {
+        0 | libc::ECONNREFUSED => Ok(()),
+        errno => Err(Errno(errno)),
+    }
 }
 
 /// bind(2).
@@ -254,11 +281,16 @@ fn or_machine(fd: c_int, port: u32, answer: Result<Outcome, Errno>) -> Result<Ou
     answer
 }
 
-/// Puts a socket of NETLINK_ROUTE in the place of the program's, with the same options.
+/// Puts a socket of the machine's in the place of the program's, with the same options.
 #[cold]
 fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
     let kind = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?;
-    let real = sys::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?;
+    let is_generic = mark::of(fd).is_some_and(|state| state & mark::GENERIC != 0);
+    let protocol = match is_generic {
+        true => libc::NETLINK_GENERIC,
+        false => libc::NETLINK_ROUTE,
+    };
+    let real = sys::socket(libc::AF_NETLINK, kind, protocol)?;
     for name in [
         libc::NETLINK_EXT_ACK,
         libc::NETLINK_CAP_ACK,

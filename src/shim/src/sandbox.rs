@@ -73,6 +73,9 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Spawn, libc::SYS_setsid, [0; 3]),
     (Extra::Spawn, libc::SYS_execve, [0; 3]),
     (Extra::Spawn, libc::SYS_mmap, [0, 65536, 3]),
+    (Extra::Privilege, libc::SYS_capget, [0; 3]),
+    (Extra::Privilege, libc::SYS_capset, [0; 3]),
+    (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
 ];
 
 /// Type of the socket to the host process.

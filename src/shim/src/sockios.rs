@@ -11,11 +11,15 @@ use crate::net;
 use crate::table::OwnTunnels;
 use crate::uaccess::OwnMemory;
 use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t};
+use memtun_abi::request::{self, Named};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
-use memtun_abi::{request, Errno, Name};
+use memtun_abi::{Errno, Name};
+use memtun_calls::host::asked;
 use memtun_calls::socket::{bind, OptionCall, Socket, SocketCall, Verdict};
+use memtun_calls::Memory;
 use memtun_kernel::net::NetDir;
 use memtun_sys as sys;
+use memtun_sys::privilege::{self, Call};
 
 /// May this request be about an interface?
 #[inline]
@@ -103,7 +107,11 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         Ok(Some((_, Verdict::Done))) => return 0,
         Err(e) => return errno::give::<c_int>(Err(e)) as c_int,
     };
-    let answer = host();
+    let answer = match guarded(request) {
+        Ok(false) => host(),
+        Ok(true) => without_privilege(&Described(request as u32, arg as usize), host),
+        Err(e) => return errno::give::<c_int>(Err(e)) as c_int,
+    };
     let given = if answer < 0 {
         Err(Errno(errno::get()))
     } else {
@@ -113,6 +121,76 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     let given = fence(|| call(net, &socket, request, arg).after(after, given));
     errno::set(before);
     errno::give::<c_int>(given) as c_int
+}
+
+/// Could the machine change one of its interfaces for this request, where what programs change
+/// stays in the net?
+fn guarded(request: c_ulong) -> Result<bool, Errno> {
+    Ok(request::may_change_machine(request as u32) && asked(&OwnHost)?.is_some())
+}
+
+/// Makes a call of the machine's as a program without privileges makes it, and logs what was
+/// refused for that. Returns -1 with errno set when it fails.
+fn without_privilege(what: &dyn std::fmt::Display, host: impl FnOnce() -> c_int) -> c_int {
+    let refused = || {
+        errno::keep(|| {
+            log::warn!(
+                "{what}: refused, because what is the machine's is changed by nobody in a net"
+            );
+        });
+        errno::set(libc::EPERM);
+    };
+    match privilege::without_net_admin(host) {
+        Call::Made(answer) => answer,
+        Call::Without(answer) => {
+            if answer < 0 && matches!(errno::get(), libc::EPERM | libc::EACCES) {
+                refused();
+            }
+            answer
+        }
+        Call::Not => {
+            refused();
+            -1
+        }
+    }
+}
+
+/// A request and its interface, for people.
+struct Described(u32, usize);
+
+impl std::fmt::Display for Described {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match request::name_of(self.0) {
+            Some(name) => to.write_str(name)?,
+            None => write!(to, "request {:#x}", self.0)?,
+        }
+        let mut name = [0; 16];
+        match request::on_socket(self.0, libc::AF_INET).interface {
+            Named::Name(at) if OwnMemory.read(self.1 + at, &mut name).is_ok() => {
+                let name = Name::from_ifreq(&name);
+                write!(to, " of {}", String::from_utf8_lossy(name.as_bytes()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses an option that makes the machine route multicasts over its interfaces, where what
+/// programs change stays in the net. `None` leaves the call to the host.
+#[cold]
+#[inline(never)]
+pub extern "C" fn route_multicasts(fd: c_int, level: c_int, number: c_int) -> Option<c_int> {
+    errno::keep(|| {
+        let is_asked = fence(|| asked(&OwnHost)).is_ok_and(|net| net.is_some());
+        let is_raw = || sys::int_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_RAW);
+        if !is_asked || !is_raw() {
+            return None;
+        }
+        log::warn!("option {number} of level {level}: refused, because the machine's interfaces are made to route multicasts by nobody in a net");
+        Some(())
+    })?;
+    errno::set(libc::EPERM);
+    Some(-1)
 }
 
 // The four functions that follow are `extern "C"`: they never unwind into the hook, which costs an

@@ -18,7 +18,7 @@ mod things;
 pub use file::{base, Log, Splice};
 pub use list::List;
 pub use shadow::Shadow;
-pub use things::{Answered, Hidden, Label, Listener, Seal, Sysctl, View, SEAL};
+pub use things::{Answered, Hidden, Label, Listener, Seal, Sysctl, View, OVERRUN, SEAL};
 
 use file::Pieces;
 use things::{ABOUT, ANSWERED, HIDDEN, LABELS, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};

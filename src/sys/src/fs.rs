@@ -321,6 +321,30 @@ pub fn readlinkat<'b>(dir: i32, path: &CStr, buf: &'b mut [u8]) -> Result<&'b [u
     Ok(&buf[..n])
 }
 
+/// Is this an end of a pipe that pipe(2) made, and that has no path (fstatfs(2))? False where nobody
+/// can tell.
+pub fn is_nameless_pipe(fd: i32) -> bool {
+    /// PIPEFS_MAGIC (linux/magic.h).
+    const PIPEFS: u64 = 0x5049_5045;
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    let args = [
+        fd as isize as usize,
+        found.as_mut_ptr() as usize,
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel writes one struct statfs, for which zeroes are valid in any case.
+    let found = unsafe {
+        if check(syscall(libc::SYS_fstatfs, args)).is_err() {
+            return false;
+        }
+        found.assume_init()
+    };
+    found.f_type as u64 == PIPEFS
+}
+
 /// Reads the path behind a descriptor from /proc/self/fd into `buf`, and returns its bytes.
 pub fn path_of_fd(fd: i32, buf: &mut [u8]) -> Result<&[u8], Errno> {
     let mut link = PathBuf::concat(&[b"/proc/self/fd/"])?;

@@ -13,6 +13,7 @@ mod limits;
 mod mem;
 mod netlink;
 mod path;
+pub mod privilege;
 pub mod quiet;
 mod raw;
 mod socket;

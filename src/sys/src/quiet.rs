@@ -46,10 +46,13 @@ pub enum Extra {
     Host = 1 << 11,
     /// Starting the host process. Without it a net that has none gets none.
     Spawn = 1 << 12,
+    /// capget(2), capset(2) and the signal mask around them. Without them nothing is asked of the
+    /// machine that could change its interfaces.
+    Privilege = 1 << 13,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 13) - 1;
+pub const EVERYTHING: u32 = (1 << 14) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

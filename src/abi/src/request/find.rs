@@ -22,6 +22,18 @@ static UNKNOWN: Request = Request {
     doc: "",
 };
 
+/// May this request on a socket change an interface of the machine's, where the machine answers it?
+/// Those whose names begin with SIOCG only ask, but for two that are the same as their likes with
+/// an S.
+pub fn may_change_machine(number: u32) -> bool {
+    let of_socket = |r: &&Request| r.is(number) && !r.is_of_tunnel();
+    REQUESTS.iter().find(of_socket).is_none_or(|row| {
+        let asks = row.name.starts_with("SIOCG") || row.name.starts_with("FIO");
+        let of_the_socket = matches!(row.name, "SIOCSPGRP" | "SIOCATMARK" | "SIOCOUTQNSD");
+        matches!(row.name, "SIOCGIFBR" | "SIOCGIFVLAN") || !asks && !of_the_socket
+    })
+}
+
 /// Returns the row of a request on a tunnel.
 pub fn on_tunnel(number: u32) -> Option<&'static Request> {
     REQUESTS.iter().find(|r| r.is(number) && r.is_of_tunnel())

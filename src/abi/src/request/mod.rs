@@ -13,8 +13,11 @@ mod table;
 pub use code::{kind, SOCK_IOC_TYPE};
 pub use ctype::CType;
 pub use find::{
-    by_name, is_by_value, is_of_socket, name_of, on_socket, on_tunnel, takes_fault, LARGEST,
+    by_name, is_by_value, is_of_socket, may_change_machine, name_of, on_socket, on_tunnel,
+    takes_fault, LARGEST,
 };
-pub use option::{may_name_interface, option_of, Designation, SocketOption, SOCKET_OPTIONS};
+pub use option::{
+    may_name_interface, may_route_multicasts, option_of, Designation, SocketOption, SOCKET_OPTIONS,
+};
 pub use row::{Answer, Argument, Named, Need, On, Request};
 pub use table::{number, REQUESTS};

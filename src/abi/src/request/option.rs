@@ -115,6 +115,14 @@ pub fn may_name_interface(level: i32, number: i32) -> bool {
     }
 }
 
+/// Does this option make the machine route multicasts (MRT_INIT to MRT_MAX, and those of IPv6)?
+#[inline]
+pub fn may_route_multicasts(level: i32, number: i32) -> bool {
+    const FIRST: i32 = 200;
+    const LAST: i32 = 212;
+    matches!(level, libc::IPPROTO_IP | libc::IPPROTO_IPV6) && (FIRST..=LAST).contains(&number)
+}
+
 /// Returns the option of this level and number, if it is one that names an interface.
 pub fn option_of(level: i32, number: i32) -> Option<&'static SocketOption> {
     SOCKET_OPTIONS

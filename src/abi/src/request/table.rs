@@ -208,7 +208,7 @@ requests! {
     SIOCDELMULTI = sock(0x32) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Index of a name.
     SIOCGIFINDEX = sock(0x33) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Approximate("indexes that the net chooses begin at 1001");
+        Approximate("beside the machine's, indexes that the net chooses begin at 1001");
     /// Private flags of the interface.
     SIOCSIFPFLAGS = sock(0x34) => In(IFREQ), Inet, Ioctl, IFR_NAME, Refused(EINVAL, "IPv4 has none");
     /// Private flags of the interface.

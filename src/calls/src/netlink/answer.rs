@@ -6,14 +6,16 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
-use super::generic::Who;
+use super::generic::{End, Who};
 use super::SOL_NETLINK;
 use super::{generic, mark, seal};
 use crate::host::{asked, numbered, Host};
 use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, option, Question, What};
 use memtun_stack::state::Seal;
 use memtun_stack::wire::{u16_at, u32_at, Message, Messages, HEADER};
+use memtun_sys::privilege::{self, Call};
 use memtun_sys::{self as sys, Fd, Room};
 
 /// The type of the datagram that says how an answer goes on. No message of rtnetlink has it.
@@ -71,8 +73,15 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         Some(_) => Who::Host,
         None => Who::Machine,
     };
+    let mut said = Said::default();
     if who != Who::Host {
-        machine(request, &mut queue, who == Who::Both)?;
+        let joined = asked.filter(|_| who == Who::Both);
+        if machine(request, &mut queue, joined, asked.is_some(), &mut said)? {
+            if queue.full {
+                queue.goes_on(request);
+            }
+            return Ok(());
+        }
     }
     if let Some(net) = asked.filter(|_| who != Who::Machine) {
         let kind = if request.generic { option::GENERIC } else { 0 };
@@ -81,8 +90,14 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
             port,
             ..numbered(host, What::Netlink, request.id)
         };
-        let mut put = |datagram: &[u8]| queue.put(datagram);
-        ask::ask(net, host.start(), &question, &[request.bytes], &mut put)?;
+        let mut put = |datagram: &[u8]| queue.put_after(datagram, &said);
+        let mut changed = [0; SMALL];
+        let changed = match who {
+            Who::Both => generic::without_device(net, request.bytes, true, &mut changed),
+            _ => None,
+        };
+        let bytes = changed.unwrap_or(request.bytes);
+        ask::ask(net, host.start(), &question, &[bytes], &mut put)?;
     }
     if queue.full {
         queue.goes_on(request);
@@ -164,6 +179,18 @@ impl Queue {
         self.count += 1;
     }
 
+    /// Puts a datagram of the second part of a list. Where its end says nothing, what the end of
+    /// the first part has `said` is said.
+    fn put_after(&mut self, datagram: &[u8], said: &Said) {
+        match generic::end_of(datagram) {
+            generic::End::Well(at) if said.length > 0 && !generic::says(&datagram[at..]) => {
+                self.put(&datagram[..at]);
+                self.put(&said.bytes[..said.length]);
+            }
+            _ => self.put(datagram),
+        }
+    }
+
     fn send(&self, datagram: &[u8]) -> bool {
         send(self.fd, self.port, &self.seal, datagram)
     }
@@ -238,9 +265,43 @@ fn is_dump(request: &Request<'_>) -> bool {
         .all(|message| message.flags & DUMP == DUMP && (request.generic || message.kind % 4 == 2))
 }
 
-/// Lets the machine's kernel answer a request, on a socket of its own. Of a list that `goes_on` the
-/// end is left out.
-fn machine(request: &Request<'_>, queue: &mut Queue, goes_on: bool) -> Result<(), Errno> {
+/// The end of the machine's part of a list, if it says a sentence.
+struct Said {
+    bytes: [u8; Self::MOST],
+    length: usize,
+}
+
+impl Said {
+    /// Length in bytes of the longest that is kept.
+    const MOST: usize = 512;
+
+    fn take(&mut self, end: &[u8]) {
+        if generic::says(end) && end.len() <= Self::MOST {
+            self.bytes[..end.len()].copy_from_slice(end);
+            self.length = end.len();
+        }
+    }
+}
+
+impl Default for Said {
+    fn default() -> Said {
+        Said {
+            bytes: [0; Self::MOST],
+            length: 0,
+        }
+    }
+}
+
+/// Lets the machine's kernel answer a request, on a socket of its own. Of a list that is `joined`
+/// with that of a net the good end is left out, and what it says is kept. The machine's interfaces
+/// are `guarded` where programs have a net. Returns true when the answer is complete.
+fn machine(
+    request: &Request<'_>,
+    queue: &mut Queue,
+    joined: Option<&NetDir>,
+    guarded: bool,
+    said: &mut Said,
+) -> Result<bool, Errno> {
     let protocol = match request.generic {
         true => libc::NETLINK_GENERIC,
         false => libc::NETLINK_ROUTE,
@@ -252,7 +313,20 @@ fn machine(request: &Request<'_>, queue: &mut Queue, goes_on: bool) -> Result<()
             let _ = sys::set_int_option(socket.raw(), SOL_NETLINK, name, 1);
         }
     }
-    sys::send_netlink(socket.raw(), 0, &[request.bytes])?;
+    let mut changed = [0; SMALL];
+    let changed =
+        joined.and_then(|net| generic::without_device(net, request.bytes, false, &mut changed));
+    let bytes = changed.unwrap_or(request.bytes);
+    let send = || sys::send_netlink(socket.raw(), 0, &[bytes]);
+    // The kernel carries the request out in this call.
+    let had_to_yield = match guarded {
+        false => send().map(|()| false)?,
+        true => match privilege::without_net_admin(send) {
+            Call::Made(sent) => sent.map(|()| false)?,
+            Call::Without(sent) => sent.map(|()| true)?,
+            Call::Not => return Err(Errno(libc::EACCES)),
+        },
+    };
     let own = sys::netlink_name(socket.raw())?.port;
     let mut small = [0; SMALL];
     let mut large = None;
@@ -269,15 +343,25 @@ fn machine(request: &Request<'_>, queue: &mut Queue, goes_on: bool) -> Result<()
         };
         let datagram = &mut room[..n.min(length)];
         give_port(datagram, own, queue.port);
-        match generic::without_end(datagram) {
-            (length, true) if goes_on => {
-                queue.put(&datagram[..length]);
-                break;
+        if had_to_yield {
+            generic::tell_refused(request.bytes, datagram);
+        }
+        match generic::end_of(datagram) {
+            End::Well(at) if joined.is_some() => {
+                queue.put(&datagram[..at]);
+                said.take(&datagram[at..]);
+                return Ok(false);
+            }
+            // Who has the device that the request names knows better what is wrong with it.
+            End::Refused if changed.is_some() => return Ok(false),
+            // What the machine lists for administrators only, the net lists for its own programs.
+            End::Refused if joined.is_some() && generic::is_forbidden(datagram) => {
+                return Ok(false);
             }
             _ => queue.put(datagram),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns the length in bytes of the next datagram, which stays in the queue. The kernel makes the

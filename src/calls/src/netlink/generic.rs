@@ -5,7 +5,11 @@
 //! A request goes to the machine on a socket of its own, which is closed when the answer is there.
 //! So what a family would send to the port that asked, later and by itself, does not arrive; an
 //! unprivileged process can ask no family of the kernel for that. Of the groups that a program
-//! joins, it hears the one of "ethtool".
+//! joins, it hears the one of "ethtool". What would change something of the machine's is asked
+//! without the privilege for it, so the kernel refuses it.
+//!
+//! A socket that was made before the net had an interface stands for the machine's until it is used
+//! for something else than families and "ethtool"; then it becomes the machine's for good.
 #![forbid(unsafe_code)]
 
 use crate::host::Host;
@@ -13,7 +17,9 @@ use memtun_abi::{Errno, Name};
 use memtun_kernel::net::NetDir;
 use memtun_stack::brief::{self, By};
 use memtun_stack::family::{self, family};
-use memtun_stack::wire::{align, Attributes, Message, Messages};
+use memtun_stack::wire::{
+    align, u32_at, Attribute, Attributes, Message, Messages, ATTRIBUTE, HEADER,
+};
 use memtun_sys as sys;
 
 /// The bit of the group "monitor" of the family "ethtool" among the groups of a listener.
@@ -33,6 +39,12 @@ pub(super) enum Who {
     Both,
 }
 
+/// Can this be answered without the machine's own socket, in a net that has no interface yet?
+pub(super) fn may_wait(request: &[u8]) -> bool {
+    let kind = |kind: u16| kind == family::CONTROL || family().is_some_and(|its| its.id == kind);
+    Messages(request).all(|message| kind(message.kind))
+}
+
 /// Says who answers a request, which is one message.
 pub(super) fn who(host: &impl Host, net: &NetDir, request: &[u8]) -> Who {
     let message = match Messages(request).next() {
@@ -45,23 +57,83 @@ pub(super) fn who(host: &impl Host, net: &NetDir, request: &[u8]) -> Who {
     let dumps = message.flags & libc::NLM_F_DUMP as u16 == libc::NLM_F_DUMP as u16;
     match device(&message) {
         _ if host.is_isolated() => Who::Host,
+        Some(device) if dumps && chooses(&message) => match is_of_net(net, device) {
+            true => Who::Host,
+            false => Who::Machine,
+        },
         _ if dumps => Who::Both,
         Some(device) if is_of_net(net, device) => Who::Host,
         _ => Who::Machine,
     }
 }
 
-/// Returns the device in the header of a request (`ETHTOOL_A_*_HEADER`): its number decides, if it
-/// has both.
-fn device<'b>(message: &Message<'b>) -> Option<By<'b>> {
+/// Is the list that is asked for one of the device alone that is named? Others do not look at it.
+fn chooses(message: &Message<'_>) -> bool {
+    const TSINFO_GET: u8 = 25;
+    const RSS_GET: u8 = 38;
+    matches!(message.body.first(), Some(&(TSINFO_GET | RSS_GET)))
+}
+
+/// Returns the header of a request.
+fn header<'b>(message: &Message<'b>) -> Option<Attribute<'b>> {
     const STATISTICS_GET: u8 = 32;
-    const INDEX: u16 = 1;
-    const NAME: u16 = 2;
     let header = match message.body.first()? {
         &STATISTICS_GET => 2,
         _ => 1,
     };
-    let header = Attributes::behind(message.body, HEAD).get(header)?;
+    Attributes::behind(message.body, HEAD).get(header)
+}
+
+/// Copies a request for a list to `room` without the device that it names, if the one who is asked
+/// does not know that: the machine those of the net, or the net those of the machine. None where it
+/// names none, or there is no room.
+pub(super) fn without_device<'r>(
+    net: &NetDir,
+    request: &[u8],
+    to_net: bool,
+    room: &'r mut [u8],
+) -> Option<&'r [u8]> {
+    let message = Messages(request).next()?;
+    device(&message).filter(|device| is_of_net(net, *device) != to_net)?;
+    let header = header(&message)?;
+    let begin = HEADER + header.at;
+    let end = begin + ATTRIBUTE + header.value.len();
+    let mut length = 0;
+    let mut put = |part: &[u8]| {
+        room.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
+        length += align(part.len());
+        Some(())
+    };
+    put(&message.bytes[..begin + ATTRIBUTE])?;
+    for attribute in header.attributes() {
+        if !matches!(attribute.kind, INDEX | NAME) {
+            let at = begin + ATTRIBUTE + attribute.at;
+            put(&message.bytes[at..at + ATTRIBUTE + attribute.value.len()])?;
+        }
+    }
+    let nested = length - begin;
+    let behind = align(end).min(message.bytes.len());
+    let mut put = |part: &[u8]| {
+        room.get_mut(length..length + part.len())?
+            .copy_from_slice(part);
+        length += part.len();
+        Some(())
+    };
+    put(&message.bytes[behind..])?;
+    room[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+    room[begin..begin + 2].copy_from_slice(&(nested as u16).to_ne_bytes());
+    Some(&room[..length])
+}
+
+// Attributes of a header (ETHTOOL_A_HEADER_*).
+const INDEX: u16 = 1;
+const NAME: u16 = 2;
+
+/// Returns the device in the header of a request (`ETHTOOL_A_*_HEADER`): its number decides, if it
+/// has both.
+fn device<'b>(message: &Message<'b>) -> Option<By<'b>> {
+    let header = header(message)?;
     let its = header.attributes();
     match its.get(INDEX).and_then(|index| index.u32()) {
         Some(index) => Some(By::Index(index)),
@@ -92,19 +164,68 @@ pub(super) fn try_group(group: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Cuts off the end of a list. Returns how many bytes are left, and whether there was an end.
-pub(super) fn without_end(datagram: &[u8]) -> (usize, bool) {
+/// How a part of a list ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// Not with this datagram.
+    No,
+    /// Well, from this byte on.
+    Well(usize),
+    /// With an error in the midst of it.
+    Failed,
+    /// With an error before anything was listed.
+    Refused,
+}
+
+/// Finds the end of a list in a datagram.
+pub(super) fn end_of(datagram: &[u8]) -> End {
     let mut length = 0;
     for message in Messages(datagram) {
-        if matches!(
-            i32::from(message.kind),
-            libc::NLMSG_DONE | libc::NLMSG_ERROR
-        ) {
-            return (length, true);
+        match i32::from(message.kind) {
+            libc::NLMSG_DONE if u32_at(message.body, 0).unwrap_or(0) == 0 => {
+                return End::Well(length)
+            }
+            libc::NLMSG_DONE => return End::Failed,
+            libc::NLMSG_ERROR => return End::Refused,
+            _ => length += align(message.bytes.len()),
         }
-        length += align(message.bytes.len());
     }
-    (datagram.len(), false)
+    End::No
+}
+
+/// Does the end of a list say a sentence (NLM_F_ACK_TLVS)?
+pub(super) fn says(end: &[u8]) -> bool {
+    const ACK_TLVS: u16 = 0x200;
+    Messages(end)
+        .next()
+        .is_some_and(|message| message.flags & ACK_TLVS != 0)
+}
+
+/// Is this the error EPERM?
+pub(super) fn is_forbidden(answer: &[u8]) -> bool {
+    Messages(answer).next().is_some_and(|message| {
+        let errno = u32_at(message.body, 0).map(|errno| (errno as i32).wrapping_neg());
+        i32::from(message.kind) == libc::NLMSG_ERROR && errno == Some(libc::EPERM)
+    })
+}
+
+/// Says that the kernel has refused a change of the machine's, where an answer says that.
+pub(super) fn tell_refused(request: &[u8], answer: &[u8]) {
+    let Some(message) = Messages(request).next().filter(|_| is_forbidden(answer)) else {
+        return;
+    };
+    let command = message.body.first().copied().unwrap_or(0);
+    match device(&message) {
+        Some(By::Name(name)) => log::warn!(
+            "command {command} of family {} about {}: refused, because what is the machine's is changed by nobody in a net",
+            message.kind,
+            String::from_utf8_lossy(name)
+        ),
+        _ => log::warn!(
+            "command {command} of family {}: refused, because what is the machine's is changed by nobody in a net",
+            message.kind
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -144,9 +265,18 @@ mod tests {
         let mut to = Writer::default();
         to.message(21, 2, 1, 0).raw(&[0; 6]);
         let length = to.bytes().len();
-        assert_eq!(without_end(to.bytes()), (length, false));
+        assert_eq!(end_of(to.bytes()), End::No);
         to.message(libc::NLMSG_DONE as u16, 2, 1, 0).raw(&[0; 4]);
-        assert_eq!(without_end(to.bytes()), (length, true));
-        assert_eq!(without_end(&[]), (0, false));
+        assert_eq!(end_of(to.bytes()), End::Well(align(length)));
+        assert!(!says(&to.bytes()[align(length)..]));
+        assert_eq!(end_of(&[]), End::No);
+        let mut to = Writer::default();
+        to.message(libc::NLMSG_DONE as u16, 0x202, 1, 0)
+            .raw(&[1; 4]);
+        assert_eq!(end_of(to.bytes()), End::Failed);
+        assert!(says(to.bytes()));
+        let mut to = Writer::default();
+        to.message(libc::NLMSG_ERROR as u16, 0, 1, 0).raw(&[1; 4]);
+        assert_eq!(end_of(to.bytes()), End::Refused);
     }
 }

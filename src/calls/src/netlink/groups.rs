@@ -4,12 +4,12 @@
 #![forbid(unsafe_code)]
 
 use super::{generic, mark, seal, Netlink, Outcome, SOL_NETLINK};
-use crate::host::{question, Host};
+use crate::host::{asked, question, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, Question, What};
 use memtun_stack::family::family;
-use memtun_stack::state;
+use memtun_stack::state::{self, OVERRUN};
 use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
 
 /// RTNLGRP_MAX: the number of groups of NETLINK_ROUTE.
@@ -46,6 +46,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let Some(name) = self.name(name, length) else {
             return Ok(Outcome::Kernel);
         };
+        if name.groups != 0 && self.hears_machine_alone()? {
+            return Ok(Outcome::Machine);
+        }
         let groups = self.allowed(name.groups)?;
         let listens = self.state & mark::LISTENS != 0;
         // A port that the socket has already is refused by the kernel only if it is another one.
@@ -130,10 +133,18 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 self.memory.read(value, &mut [0; 4])?;
                 return seal::detach(self.fd).map(|()| Outcome::Done(0));
             }
+            // What was lost while the program did not want to hear of it is not told later.
+            (SOL_NETLINK, libc::NETLINK_NO_ENOBUFS) if self.state & mark::LISTENS != 0 => {
+                self.take_overrun();
+                return Ok(Outcome::Kernel);
+            }
             // A program of the other language cannot be joined with the filter that is there.
             (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
             _ => return Ok(Outcome::Kernel),
         };
+        if self.hears_machine_alone()? {
+            return Ok(Outcome::Machine);
+        }
         let mut bytes = [0; 4];
         if length >= 4 {
             self.memory.read(value, &mut bytes)?;
@@ -183,6 +194,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 false => libc::NETLINK_ROUTE,
             }),
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
+            (libc::SOL_SOCKET, libc::SO_ERROR) if self.take_loss() => int(libc::ENOBUFS),
             (libc::SOL_SOCKET, libc::SO_GET_FILTER) if !seal::has_program(self.fd) => {
                 self.memory.write(length, &[0; 4])
             }
@@ -196,6 +208,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             }
             _ => Ok(()),
         };
+    }
+
+    /// Are there only the machine's groups of generic netlink, because the net has no interface?
+    fn hears_machine_alone(&self) -> Result<bool, Errno> {
+        Ok(self.is_generic() && asked(self.host)?.is_none())
     }
 
     /// Returns the bits of the groups in the address of bind(2), if the program may join them.
@@ -242,9 +259,21 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// Returns the bits of the groups that the socket has joined.
     fn groups(&self) -> Result<u64, Errno> {
         match self.host.existing() {
-            Some(net) => state::groups_of(net, sys::fstat(self.fd)?.st_ino),
+            Some(net) => {
+                state::groups_of(net, sys::fstat(self.fd)?.st_ino).map(|groups| groups & !OVERRUN)
+            }
             None => Ok(0),
         }
+    }
+
+    /// Has the socket lost an event since the last time? The host process forgets it then.
+    pub(super) fn take_overrun(&self) -> bool {
+        let all = || {
+            let net = self.host.existing()?;
+            let inode = sys::fstat(self.fd).ok()?.st_ino;
+            state::groups_of(net, inode).ok()
+        };
+        all().is_some_and(|groups| groups & OVERRUN != 0) && self.listen(|now| now).is_ok()
     }
 
     /// Changes the groups of the socket, and tells the host process.

@@ -52,6 +52,8 @@ pub struct Netlink<'c, H: Host, M: Memory> {
 pub enum Outcome {
     /// The kernel has to make the program's own call.
     Kernel,
+    /// The descriptor has to become the machine's socket first, and then as above.
+    Machine,
     /// The call is done, and returns this.
     Done(usize),
 }

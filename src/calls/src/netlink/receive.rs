@@ -31,10 +31,10 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     ///
     /// # Errors
     ///
-    /// ENOBUFS when an answer was lost, once.
+    /// ENOBUFS when an answer or an event was lost, once.
     #[inline]
     pub fn before_receive(&self) -> Result<(), Errno> {
-        if self.state & (mark::GOES_ON | mark::LOST) == 0 {
+        if self.state & (mark::GOES_ON | mark::LOST | mark::LISTENS) == 0 {
             return Ok(());
         }
         self.catch_up()
@@ -42,17 +42,37 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
 
     #[cold]
     fn catch_up(&self) -> Result<(), Errno> {
-        if self.state & mark::LOST != 0 {
-            mark::change(self.fd, 0, mark::LOST);
-            let is_told = |v: i32| v == 0;
-            if sys::int_option(self.fd, SOL_NETLINK, libc::NETLINK_NO_ENOBUFS).is_ok_and(is_told) {
-                return Err(Errno(libc::ENOBUFS));
-            }
+        if self.take_loss() {
+            return Err(Errno(libc::ENOBUFS));
         }
         if self.state & mark::GOES_ON != 0 {
             answer::go_on(self.host, self.fd);
         }
         Ok(())
+    }
+
+    /// Has something been lost of which the program is to be told? It is told once.
+    pub(super) fn take_loss(&self) -> bool {
+        let answer = self.state & mark::LOST != 0;
+        if answer {
+            mark::change(self.fd, 0, mark::LOST);
+        }
+        let listens = self.state & mark::LISTENS != 0;
+        let event = listens && self.may_overrun();
+        if !answer && !event {
+            return false;
+        }
+        let is_told = |v: i32| v == 0;
+        let told = sys::int_option(self.fd, SOL_NETLINK, libc::NETLINK_NO_ENOBUFS);
+        told.is_ok_and(is_told) && (answer | (event && self.take_overrun()))
+    }
+
+    /// May an event have found no room since the last receive? The queue is still long then. Only a
+    /// small one can be short again after a single receive.
+    fn may_overrun(&self) -> bool {
+        /// Length in bytes of a queue that holds several of the longest events.
+        const SEVERAL: u32 = 32 << 10;
+        sys::receive_queue(self.fd).is_ok_and(|(queued, room)| room < SEVERAL || queued > room / 2)
     }
 
     /// Called after a receive: shows the kernel as the sender. The kernel has stored what `at`

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::answer::{answer, Request};
-use super::{mark, Netlink, Outcome};
-use crate::host::Host;
+use super::{generic, mark, Netlink, Outcome};
+use crate::host::{asked, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
@@ -63,6 +63,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         };
         let bytes = &mut room[..source.len()];
         source.copy(0, bytes)?;
+        if self.is_generic() && asked(self.host)?.is_none() && !generic::may_wait(bytes) {
+            return Ok(Outcome::Machine);
+        }
         let request = |bytes| Request {
             bytes,
             port,

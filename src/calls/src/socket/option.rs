@@ -7,7 +7,7 @@ use crate::interfaces::{by_index, by_name, name_of, Answer, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{Designation, SocketOption};
 use memtun_abi::{Errno, Name};
-use memtun_kernel::net::{Kept, Local, NetDir, FIRST_IFINDEX};
+use memtun_kernel::net::{Kept, Local, NetDir};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
 use memtun_stack::brief::{self, By};
@@ -130,7 +130,7 @@ impl<M: Memory> OptionCall<'_, M> {
             return Err(EINVAL);
         }
         // The kernel takes any index, also one of nobody.
-        if !is_name && !unbinds && (index as u32) < FIRST_IFINDEX {
+        if !is_name && !unbinds && (index as u32) < self.net.first_ifindex() {
             return Ok(false);
         }
         let _lock = self.net.lock()?;

@@ -3,6 +3,7 @@
 //! A neighbour of the machine's is told until one of the same address is in the state.
 #![forbid(unsafe_code)]
 
+use crate::engine::route::tables;
 use crate::message::conf;
 use crate::{Failure, World};
 use memtun_stack::address::Head;
@@ -99,12 +100,9 @@ fn kind_of(world: &World<'_>, address: Ipv4Addr, index: u32) -> u8 {
         let whole = Ipv4Addr::from(u32::from(local) | host);
         a.index == index && (a.broadcast == Some(address) || a.prefix < 31 && whole == address)
     };
-    // Before IPv4 has its first address there is no table that could tell.
-    let local = u32::from(libc::RT_TABLE_LOCAL);
+    // Before somebody has made the table of local addresses there is none that could tell.
     let knows = world.addresses().any(|a| a.local.is_ipv4())
-        || world
-            .routes()
-            .any(|route| route.is_v4() && route.table == local);
+        || tables::has_v4(world, libc::RT_TABLE_LOCAL.into());
     match () {
         () if address.is_multicast() => libc::RTN_MULTICAST,
         () if address.is_broadcast() || address.octets()[0] == 0 => libc::RTN_BROADCAST,

@@ -2,6 +2,7 @@
 //! IFLA_INET6_CONF, and RTM_NEWNETCONF (net/ipv4/devinet.c, net/ipv6/addrconf.c).
 #![forbid(unsafe_code)]
 
+use memtun_abi::Decimal;
 use memtun_stack::address::Head;
 use memtun_stack::state::Sysctl;
 use memtun_stack::wire::Writer;
@@ -22,12 +23,15 @@ pub enum Of<'l> {
 }
 
 impl Of<'_> {
-    /// Returns the name under conf/ in the state's list of settings.
-    fn name(self) -> String {
+    /// Takes the name under conf/ from the beginning of a path in the state's list of settings.
+    fn strip(self, path: &[u8]) -> Option<&[u8]> {
         match self {
-            Of::Link(link) => format!("#{}", link.extra.index),
-            Of::All => "all".into(),
-            Of::Default => "default".into(),
+            Of::Link(link) => {
+                let number = Decimal::new(link.extra.index.into());
+                path.strip_prefix(b"#")?.strip_prefix(number.as_bytes())
+            }
+            Of::All => path.strip_prefix(b"all"),
+            Of::Default => path.strip_prefix(b"default"),
         }
     }
 
@@ -146,11 +150,21 @@ const V6: [Setting; 60] = [
     ("force_forwarding", 0, 1),
 ];
 
+/// Finds a setting under /proc/sys/net/FAMILY/conf. A message of a link asks for a hundred of
+/// them, so nothing is allocated.
+fn find<'s>(state: &'s State, family: &str, of: Of<'_>, name: &str) -> Option<&'s Sysctl> {
+    let is_it = |path: &[u8]| {
+        let path = path.strip_prefix(family.as_bytes())?;
+        let path = of.strip(path.strip_prefix(b"/conf/")?)?;
+        (path.strip_prefix(b"/")? == name.as_bytes()).then_some(())
+    };
+    state.sysctls.iter().find(|set| is_it(&set.path).is_some())
+}
+
 /// Returns what was set under /proc/sys/net/FAMILY/conf, None when it was never set.
 fn set(state: &State, family: &str, of: Of<'_>, name: &str) -> Option<i64> {
-    let path = format!("{family}/conf/{}/{name}", of.name());
-    let found = state.sysctls.iter().find(|s| s.path == path.as_bytes());
-    std::str::from_utf8(&found?.value).ok()?.trim().parse().ok()
+    let found = find(state, family, of, name)?;
+    std::str::from_utf8(&found.value).ok()?.trim().parse().ok()
 }
 
 fn value(state: &State, family: &str, of: Of<'_>, setting: Setting) -> i32 {
@@ -222,8 +236,7 @@ fn v6_of(state: &State, of: Of<'_>, setting: Setting) -> i32 {
 
 /// Was a setting of IPv6 set?
 pub fn is_set_v6(state: &State, of: Of<'_>, name: &str) -> bool {
-    let path = format!("ipv6/conf/{}/{name}", of.name());
-    state.sysctls.iter().any(|s| s.path == path.as_bytes())
+    find(state, "ipv6", of, name).is_some()
 }
 
 /// Sets a setting of IPv4 of a link by its number (IPV4_DEVCONF_*).

@@ -137,6 +137,10 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
         _ => 1,
     };
     let bit = |flag: i32| u32::from(extra.flags & flag as u32 != 0);
+    // A driver that cannot filter addresses receives all, while it is up, when it is to receive the
+    // address of another card (`__dev_set_rx_mode`).
+    let by_itself = !extra.unicast.is_empty() && (link.is_up() || extra.was_down);
+    let by_itself = u32::from(by_itself);
     to.string(libc::IFLA_IFNAME, extra.name.as_bytes())
         .u32(libc::IFLA_TXQLEN, extra.txqueuelen)
         .u8(libc::IFLA_OPERSTATE, operstate(link))
@@ -146,7 +150,7 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
         .u32(ifla::MIN_MTU, least)
         .u32(ifla::MAX_MTU, most)
         .u32(libc::IFLA_GROUP, extra.group)
-        .u32(libc::IFLA_PROMISCUITY, bit(libc::IFF_PROMISC))
+        .u32(libc::IFLA_PROMISCUITY, bit(libc::IFF_PROMISC) + by_itself)
         .u32(ifla::ALLMULTI, bit(libc::IFF_ALLMULTI))
         .u32(libc::IFLA_NUM_TX_QUEUES, queues)
         .u32(ifla::GSO_MAX_SEGS, extra.gso_max_segs.unwrap_or(MAX_SEGS))

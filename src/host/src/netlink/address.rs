@@ -7,6 +7,7 @@ use super::row::{row, Row};
 use crate::engine::address::{v4, v6};
 use crate::engine::place::Place;
 use crate::engine::route::{lookup, Cause};
+use crate::message::conf;
 use crate::{Failure, World};
 use memtun_abi::Name;
 use memtun_stack::address::{FOREVER, HEADER, IFA_PROTO, IFA_RT_PRIORITY};
@@ -234,7 +235,7 @@ fn new_v6(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Resul
         let text = "ipv6: Unable to find the interface";
         return Err(Failure::said(libc::ENODEV, text));
     };
-    if link.extra.mtu < 1280 {
+    if !conf::has_inet6(world.state, link) {
         return Err(Failure::new(libc::EINVAL));
     }
     // Addresses are used before the detection of duplicates only where that was switched on.

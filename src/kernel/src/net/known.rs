@@ -2,9 +2,9 @@
 //! the host says about an interface with the same name is about something else.
 #![forbid(unsafe_code)]
 
-use super::{NetDir, FIRST_IFINDEX};
+use super::{NetDir, FIRST_IFINDEX, ISOLATED_IFINDEX};
 use crate::shm::layout::KNOWN_NAMES;
-use crate::Name;
+use crate::{Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of places behind its own at which a name may stand.
@@ -32,7 +32,47 @@ impl NetDir {
     /// May an interface of this net have, or have had, this index? An index that a program chose by
     /// TUNSETIFINDEX is not counted.
     pub fn knows_index(&self, ifindex: u32) -> bool {
-        (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&ifindex)
+        let lowered = self.ifindex_lowered.load(Relaxed);
+        let raised = ifindex.wrapping_add(lowered);
+        (FIRST_IFINDEX..self.next_ifindex.load(Relaxed)).contains(&raised)
+    }
+
+    /// Returns the index that the first interface of the net gets, or got.
+    pub fn first_ifindex(&self) -> u32 {
+        FIRST_IFINDEX.saturating_sub(self.ifindex_lowered.load(Relaxed))
+    }
+
+    /// Gives out an index.
+    pub(crate) fn take_ifindex(&self) -> u32 {
+        let taken = self.next_ifindex.fetch_add(1, Relaxed);
+        taken.wrapping_sub(self.ifindex_lowered.load(Relaxed))
+    }
+
+    /// Has the indexes of interfaces begin as in a new network namespace, unless the net has
+    /// interfaces or a host process has said already where they begin.
+    ///
+    /// # Errors
+    ///
+    /// What locking the net fails with.
+    pub fn begin_isolated(&self) -> Result<(), Errno> {
+        let is_new = || !self.had_interfaces() && self.host_epoch.load(Relaxed) == 0;
+        if is_new() && self.first_ifindex() != ISOLATED_IFINDEX {
+            let _lock = self.lock()?;
+            if is_new() {
+                self.number_from(ISOLATED_IFINDEX);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the index that the first interface gets, at most [`FIRST_IFINDEX`], if there was none
+    /// yet. The caller holds the net's lock. Returns whether that is the first one's index.
+    pub fn number_from(&self, first: u32) -> bool {
+        if !self.had_interfaces() {
+            self.ifindex_lowered
+                .store(FIRST_IFINDEX.saturating_sub(first), Relaxed);
+        }
+        self.first_ifindex() == first
     }
 
     /// Has this net, or had it ever, an interface? What a program asks about links, addresses and

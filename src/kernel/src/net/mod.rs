@@ -60,9 +60,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// First index that is given to an interface. It is above those of a host's own interfaces, which
-/// stay visible to the program.
+/// First index that is given to an interface, unless [`NetDir::number_from`] sets another one. It is
+/// above those of a host's own interfaces, which stay visible to the program.
 pub const FIRST_IFINDEX: u32 = 1001;
+
+/// First index that is given to an interface where programs do not see the machine's: that behind
+/// the loopback's, as in a new network namespace.
+pub const ISOLATED_IFINDEX: u32 = 2;
 
 /// What the calling process knows about its own descriptors. A tunnel that it holds is known to be
 /// alive without a system call.

@@ -225,7 +225,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         let name = self.choose_name(&pattern, local)?;
         let ifindex = match self.state.wanted_ifindex.load(Relaxed) {
-            0 => self.net.next_ifindex.fetch_add(1, Relaxed),
+            0 => self.net.take_ifindex(),
             wanted if self.net.find_by_index(wanted, local)?.is_some() => {
                 return Err(Errno(libc::EBUSY))
             }

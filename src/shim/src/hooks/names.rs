@@ -6,7 +6,7 @@ use crate::real::{hooks, real};
 use crate::table::is_netlink;
 use crate::{errno, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
-use memtun_abi::request::may_name_interface;
+use memtun_abi::request::{may_name_interface, may_route_multicasts};
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
 use std::ffi::CStr;
 
@@ -76,6 +76,11 @@ hooks! {
                 return kept.unwrap_or(answer);
             }
             return answer;
+        }
+        if may_route_multicasts(level, option) {
+            if let Some(answer) = sockios::route_multicasts(fd, level, option) {
+                return answer;
+            }
         }
         host()
     }

@@ -36,11 +36,9 @@ const NO_NAME: *const sockaddr = std::ptr::null();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
-        let is_wanted = domain == libc::AF_NETLINK && match protocol {
-            libc::NETLINK_ROUTE => netlink::is_wanted(),
-            libc::NETLINK_GENERIC => netlink::is_generic_wanted(),
-            _ => false,
-        };
+        let is_wanted = domain == libc::AF_NETLINK
+            && matches!(protocol, libc::NETLINK_ROUTE | libc::NETLINK_GENERIC)
+            && netlink::is_wanted();
         if is_wanted {
             let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
             if fd < 0 || netlink::take(fd, protocol) {

@@ -33,7 +33,7 @@ pub struct NetState {
     /// Protects names, and the coming and going of interfaces and tunnels. Every step under it is
     /// one operation on a file or one store, so that its holder may be replaced.
     pub(crate) lock: Lock,
-    /// Index that the next interface gets.
+    /// Index that the next interface gets, less `ifindex_lowered`.
     pub next_ifindex: AtomicU32,
     /// Bits of the `Permission`s that are taken away.
     pub denied: AtomicU32,
@@ -81,6 +81,9 @@ pub struct NetState {
     pub host_ready: AtomicU32,
     /// Why the last one that tried could not become the host process, 0 when it could.
     pub host_errno: AtomicI32,
+    /// By how much the indexes of interfaces are lower than `next_ifindex` says. It is set before
+    /// there is an interface, where programs do not see the machine's.
+    pub ifindex_lowered: AtomicU32,
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
@@ -89,7 +92,7 @@ pub struct NetState {
 }
 
 /// Number of processes of a net that are followed from one image into the next at the same moment.
-pub const BETWEEN_IMAGES: usize = 44;
+pub const BETWEEN_IMAGES: usize = 43;
 
 /// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
 /// as the host's again.

@@ -49,11 +49,16 @@ pub struct Listener {
     pub port: u32,
     /// Inode of the socket, by which another socket with the same port is told apart.
     pub inode: u64,
-    /// Bits of the groups that it has joined: group `g` is bit `g - 1`.
+    /// Bits of the groups that it has joined: group `g` is bit `g - 1`. [`OVERRUN`] stands among
+    /// them.
     pub groups: u64,
     /// What stands behind each datagram that the socket takes.
     pub seal: Seal,
 }
+
+/// The bit among the groups of a [`Listener`] that says that it has lost an event, and has not been
+/// told of that yet. No group has it.
+pub const OVERRUN: u64 = 1 << 62;
 
 /// Something of the machine's that the net hides, because a program of the net has deleted it:
 /// the whole message that described it.

@@ -266,6 +266,9 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     if !is_ready || link.extra.ready || !conf::has_inet6(world.state, &link) {
         return;
     }
+    if address::v6::is_disabled(world, index) {
+        return;
+    }
     let _ = change(world, index, |extra| extra.ready = true);
     if begins {
         address::inet6_is_ready(world, index);

@@ -16,8 +16,9 @@ fn make(world: &mut World<'_>, family: i32, table: u32) {
 /// Makes a table of IPv4 if there is none.
 pub fn make_v4(world: &mut World<'_>, table: u32) {
     make(world, libc::AF_INET, table);
-    if table == LOCAL {
-        // The table of local addresses begins as a part of the main one.
+    if table == LOCAL && !world.state.ruled[0] {
+        // The table of local addresses begins as a part of the main one, while nobody has changed
+        // the rules.
         make(world, libc::AF_INET, MAIN);
     }
 }
