@@ -27,7 +27,7 @@ macro_rules! programs {
 programs! {
     addresses_ioctl aio arp_ioctl blocking blocking_close blocking_signals by_number carrier
     carrier_queues deletion descriptor_reuse epoll_et epoll_looks epoll_lt epoll_odd epoll_rare
-    epoll_roads epoll_shared epoll_unattached ethtool_ioctl faultptr fdinfo fileops files_rare
+    epoll_roads epoll_shared epoll_unattached ethtool_ioctl faultptr fdinfo fileops files_descriptors files_rare
     files_shell files_walk fio footprint genl_ethtool identity ifaddrs in6_ioctl lifetime_exec
     lifetime_fork lifetime_scm link_ioctl link_wakes multiqueue multiqueue_flows net_admin
     net_admin_host notsocket offload opening other_ioctls otherwise paths persist pi poll procfs_net

@@ -149,6 +149,22 @@ impl FileStat {
     ///
     /// EFAULT when that memory is not writable.
     pub fn store_x(&self, memory: &impl Memory, at: usize) -> Result<(), Errno> {
+        self.store_x_in(None, memory, at)
+    }
+
+    /// The same; the number of its mount says what file system it is in, where that is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileStat::store_x`].
+    pub fn store_x_in(
+        &self,
+        mount: Option<u64>,
+        memory: &impl Memory,
+        at: usize,
+    ) -> Result<(), Errno> {
+        /// STATX_ATTR_AUTOMOUNT and STATX_ATTR_MOUNT_ROOT, which every file system tells.
+        const TOLD: u64 = 0x1000 | 0x2000;
         let mut room = [0u8; size_of::<libc::statx>()];
         macro_rules! fill {
             ($($field:ident $(. $part:ident)? = $value:expr;)*) => { $(
@@ -162,7 +178,9 @@ impl FileStat {
         }
         let [atime, mtime, ctime] = self.times;
         fill! {
-            stx_mask = libc::STATX_BASIC_STATS;
+            stx_mask = libc::STATX_BASIC_STATS | mount.map_or(0, |_| libc::STATX_MNT_ID);
+            stx_mnt_id = mount.unwrap_or(0);
+            stx_attributes_mask = mount.map_or(0, |_| TOLD);
             stx_blksize = self.block as u32;
             stx_nlink = self.links as u32;
             stx_uid = self.user;

@@ -63,6 +63,26 @@ pub fn was_written(st: &libc::stat) -> bool {
     st.st_mtime != 0 || st.st_mtime_nsec != 0
 }
 
+/// Returns the device of the file system that a path lies in, and the number of its mount; None
+/// where the kernel does not tell it.
+pub fn mount_of(path: &CStr) -> Option<(u64, u64)> {
+    // SAFETY: zeroes are a valid struct statx.
+    let mut x: libc::statx = unsafe { std::mem::zeroed() };
+    let args = [
+        libc::AT_FDCWD as isize as usize,
+        path.as_ptr() as usize,
+        0,
+        libc::STATX_MNT_ID as usize,
+        &raw mut x as usize,
+        0,
+    ];
+    // SAFETY: the path is NUL-terminated, and the kernel writes one struct statx.
+    check(unsafe { syscall(libc::SYS_statx, args) }).ok()?;
+    let is_told = x.stx_mask & libc::STATX_MNT_ID != 0;
+    let device = libc::makedev(x.stx_dev_major, x.stx_dev_minor);
+    is_told.then_some((device, x.stx_mnt_id))
+}
+
 /// Returns the name of the machine's interface with this index, up to its NUL.
 ///
 /// # Errors

@@ -99,6 +99,11 @@ fn here(found: *mut c_char) -> *mut c_char {
     if found.is_null() || !view::works_there() {
         return found;
     }
+    shown_in_place(found)
+}
+
+/// A path that libc has stored, with what a directory of the net stands for in its place.
+pub fn shown_in_place(found: *mut c_char) -> *mut c_char {
     let shown = uaccess::c_string(found).ok().and_then(view::shown);
     if let Some(shown) = shown {
         // SAFETY: the text is the caller's or libc's, NUL-terminated, and the part of it that is

@@ -4,6 +4,7 @@
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::table::any_marked;
 use crate::{errno, view};
 use libc::{c_char, c_int, off64_t, off_t};
 use memtun_calls::control::Misfit;
@@ -17,15 +18,54 @@ fn number(call: Misfit) -> c_int {
     call.answer().map_or_else(|e| e.0, |()| 0)
 }
 
+/// Makes fallocate(2), which no file of the view knows.
+#[inline]
+fn allocate(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(fd) {
+        return answer(Misfit::Allocate);
+    }
+    match any_marked().then(|| view::allocates(fd, true)).flatten() {
+        Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        None => host(),
+    }
+}
+
+/// Makes posix_fallocate(3), which writes where the file does not know that.
+#[inline]
+fn allocate_by_writing(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
+    if is_tunnel(fd) {
+        return number(Misfit::Allocate);
+    }
+    let refused = any_marked().then(|| view::allocates(fd, false)).flatten();
+    refused.map_or_else(host, |e| e.0)
+}
+
+/// What a call that brings a file to its disk fails with in the view. It is asked before the call,
+/// which may be cancelled.
+#[inline]
+fn unsynced(fd: c_int) -> bool {
+    let refused = any_marked().then(|| view::syncs(fd)).flatten();
+    if let Some(e) = refused {
+        errno::set(e.0);
+    }
+    refused.is_some()
+}
+
 hooks! {
+    fn fsync(fd: c_int) -> c_int => my_fsync {
+        if unsynced(fd) { -1 } else { real!(fsync(fd)) }
+    }
+    fn fdatasync(fd: c_int) -> c_int => my_fdatasync {
+        if unsynced(fd) { -1 } else { real!(fdatasync(fd)) }
+    }
     fn flock(fd: c_int, operation: c_int) -> c_int => my_flock {
         if is_tunnel(fd) { answer(Misfit::Lock) } else { real!(flock(fd, operation)) }
     }
     fn fallocate(fd: c_int, mode: c_int, at: off_t, n: off_t) -> c_int => my_fallocate {
-        if is_tunnel(fd) { answer(Misfit::Allocate) } else { real!(fallocate(fd, mode, at, n)) }
+        allocate(fd, || real!(fallocate(fd, mode, at, n)))
     }
     fn fallocate64(fd: c_int, mode: c_int, at: off64_t, n: off64_t) -> c_int => my_fallocate64 {
-        if is_tunnel(fd) { answer(Misfit::Allocate) } else { real!(fallocate64(fd, mode, at, n)) }
+        allocate(fd, || real!(fallocate64(fd, mode, at, n)))
     }
     fn posix_fadvise(fd: c_int, at: off_t, n: off_t, advice: c_int) -> c_int => my_posix_fadvise {
         if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise(fd, at, n, advice)) }
@@ -48,9 +88,9 @@ hooks! {
         }
     }
     fn posix_fallocate(fd: c_int, at: off_t, n: off_t) -> c_int => my_posix_fallocate {
-        if is_tunnel(fd) { number(Misfit::Allocate) } else { real!(posix_fallocate(fd, at, n)) }
+        allocate_by_writing(fd, || real!(posix_fallocate(fd, at, n)))
     }
     fn posix_fallocate64(fd: c_int, at: off64_t, n: off64_t) -> c_int => my_posix_fallocate64 {
-        if is_tunnel(fd) { number(Misfit::Allocate) } else { real!(posix_fallocate64(fd, at, n)) }
+        allocate_by_writing(fd, || real!(posix_fallocate64(fd, at, n)))
     }
 }

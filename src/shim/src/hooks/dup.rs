@@ -95,7 +95,13 @@ fn about_to_replace(old: c_int, new: c_int) {
 /// The answer of fcntl(2) for a descriptor that is no tunnel. The registrations of epoll instances
 /// are told of a new descriptor in it.
 #[inline]
-fn controlled(fd: c_int, command: c_int, answer: c_int) -> c_int {
+fn controlled(fd: c_int, command: c_int, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
+    if any_marked() {
+        if let Some(e) = view::controls(fd, command, arg as usize) {
+            return refuse(e.0);
+        }
+    }
+    let answer = host();
     if answer >= 0 && matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         epoll::duplicated(fd, answer);
         if is_ours(fd) {
@@ -121,14 +127,14 @@ hooks! {
         if foreign::is_tunnel(fd) {
             controlling(fd, command, arg, || real!(fcntl(fd, command, arg)))
         } else {
-            controlled(fd, command, real!(fcntl(fd, command, arg)))
+            controlled(fd, command, arg, || real!(fcntl(fd, command, arg)))
         }
     }
     fn fcntl64(fd: c_int, command: c_int, arg: *mut c_void) -> c_int => my_fcntl64 {
         if foreign::is_tunnel(fd) {
             controlling(fd, command, arg, || real!(fcntl64(fd, command, arg)))
         } else {
-            controlled(fd, command, real!(fcntl64(fd, command, arg)))
+            controlled(fd, command, arg, || real!(fcntl64(fd, command, arg)))
         }
     }
     fn __dup2(old: c_int, new: c_int) -> c_int => my_dup2_alias {
@@ -139,7 +145,7 @@ hooks! {
         if foreign::is_tunnel(fd) {
             controlling(fd, command, arg, || real!(__fcntl(fd, command, arg)))
         } else {
-            controlled(fd, command, real!(__fcntl(fd, command, arg)))
+            controlled(fd, command, arg, || real!(__fcntl(fd, command, arg)))
         }
     }
 }

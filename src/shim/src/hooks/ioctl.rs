@@ -2,8 +2,8 @@
 
 use crate::foreign::or_host;
 use crate::real::{hooks, real};
-use crate::table::is_tunnel;
-use crate::{ops, sockios};
+use crate::table::{any_marked, is_tunnel};
+use crate::{errno, ops, sockios, uaccess, view};
 use libc::{c_int, c_ulong, c_void};
 
 /// Makes a request on a descriptor that is no tunnel.
@@ -11,9 +11,21 @@ use libc::{c_int, c_ulong, c_void};
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
     if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
+    } else if any_marked() {
+        viewed(fd, request, arg, real)
     } else {
         real()
     }
+}
+
+/// Makes a request on a descriptor that may be one of the view.
+#[cold]
+fn viewed(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl FnOnce() -> c_int) -> c_int {
+    let Some(answer) = view::requested(fd, request) else {
+        return real();
+    };
+    let stored = answer.and_then(|value| uaccess::copy_out(arg as usize, &value.to_ne_bytes()));
+    errno::give(stored.map(|()| 0)) as c_int
 }
 
 /// Makes a request on a tunnel, or on what has taken its place. It is a function of its own, so

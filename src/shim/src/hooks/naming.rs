@@ -2,8 +2,11 @@
 
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
-use crate::{errno, view};
+use crate::table::any_marked;
+use crate::view::{self, FileSystem, Removal};
+use crate::{errno, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, mode_t, size_t, ssize_t};
+use memtun_abi::Errno;
 
 const HERE: c_int = libc::AT_FDCWD;
 
@@ -34,11 +37,17 @@ fn changing(
 /// Makes a call that takes a name away, or gives the thing another one.
 #[inline]
 fn removing(
+    how: Removal,
     dir: c_int,
     path: *const c_char,
     host: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    changing(dir, path, |host| view::removing(dir, path, host), &host)
+    changing(
+        dir,
+        path,
+        |host| view::removing(how, dir, path, host),
+        &host,
+    )
 }
 
 /// Makes a call that makes something of a new name.
@@ -47,12 +56,13 @@ fn making(dir: c_int, path: *const c_char, host: impl Fn(c_int, *const c_char) -
     changing(dir, path, |host| view::making(dir, path, host), &host)
 }
 
-/// Makes a call about extended attributes of a path, of which nothing in the view has any.
+/// Makes a call about extended attributes of a path, of which nothing in the view has any. `asked`
+/// is the name of the one that is asked for, or None for a list.
 #[inline]
 fn attribute(
     path: *const c_char,
     follow: bool,
-    lists: bool,
+    asked: Option<*const c_char>,
     host: impl Fn(*const c_char) -> ssize_t,
 ) -> ssize_t {
     let before = errno::get();
@@ -63,7 +73,7 @@ fn attribute(
     }
     let failed = errno::get();
     errno::set(before);
-    view::attribute(path, follow, lists, |there| {
+    view::attribute(path, follow, asked, |there| {
         match std::ptr::eq(there, path) {
             true => {
                 errno::set(failed);
@@ -74,27 +84,105 @@ fn attribute(
     })
 }
 
+/// Gives what a call about extended attributes of a descriptor fails with in the view.
+#[inline]
+fn refused(find: impl FnOnce() -> Option<Errno>) -> bool {
+    let no = any_marked().then(find).flatten();
+    if let Some(e) = no {
+        errno::set(e.0);
+    }
+    no.is_some()
+}
+
+/// What reading an attribute of a descriptor fails with.
+#[inline]
+fn lacks(fd: c_int, name: *const c_char) -> bool {
+    refused(|| view::lacks_behind(fd, uaccess::c_string(name).ok()?))
+}
+
+type Name = (c_int, *const c_char);
+
+/// May one of two names be in the view?
+fn is_one_there(names: [Name; 2]) -> bool {
+    let is_there = |(dir, path)| route::afterwards(dir, path) == Route::View;
+    errno::get() != libc::EFAULT && names.into_iter().any(is_there)
+}
+
+/// Gives the thing of a name another one: nothing goes from one file system to another, and nothing
+/// can be made in /proc.
+fn renaming(old: Name, new: Name, host: impl Fn(Name, Name) -> c_int) -> c_int {
+    let answer = removing(Removal::Either, old.0, old.1, |from, path| {
+        let old = (from, path);
+        making(new.0, new.1, |to, path| host(old, (to, path)))
+    });
+    if answer == 0 || !is_one_there([old, new]) {
+        return answer;
+    }
+    match view::file_systems([old, new]) {
+        Some([one, other]) if one != other => fail(libc::EXDEV),
+        Some([FileSystem::Proc, _]) => fail(libc::ENOENT),
+        _ => answer,
+    }
+}
+
+/// Makes another name for the thing of a name, which nothing in the view can have.
+fn linking(old: Name, new: Name, host: impl Fn(Name) -> c_int) -> c_int {
+    let answer = making(new.0, new.1, |to, path| host((to, path)));
+    let is_there = |(dir, path): Name| {
+        let found = errno::keep(|| view::of_path(dir, path, false));
+        found.is_some_and(|found| found.is_ok())
+    };
+    if answer == 0 || !is_one_there([old, old]) || !is_there(old) {
+        return answer;
+    }
+    match view::file_systems([old, new]) {
+        Some([one, other]) if one != other && errno::get() != libc::EEXIST => fail(libc::EXDEV),
+        Some([FileSystem::Sys, _]) if errno::get() == libc::ENOENT => fail(libc::EPERM),
+        _ => answer,
+    }
+}
+
+fn fail(e: c_int) -> c_int {
+    errno::set(e);
+    -1
+}
+
 hooks! {
+    fn link(old: *const c_char, new: *const c_char) -> c_int => my_link {
+        linking((HERE, old), (HERE, new), |(_, new)| real!(link(old, new)))
+    }
+    fn linkat(from: c_int, old: *const c_char, to: c_int, new: *const c_char, flags: c_int) -> c_int => my_linkat {
+        linking((from, old), (to, new), |(to, new)| real!(linkat(from, old, to, new, flags)))
+    }
+    fn fgetxattr(fd: c_int, name: *const c_char, value: *mut c_void, room: size_t) -> ssize_t => my_fgetxattr {
+        if lacks(fd, name) { -1 } else { real!(fgetxattr(fd, name, value, room)) }
+    }
+    fn fsetxattr(fd: c_int, name: *const c_char, value: *const c_void, length: size_t, flags: c_int) -> c_int => my_fsetxattr {
+        if refused(|| view::changes_attribute(fd)) { -1 } else { real!(fsetxattr(fd, name, value, length, flags)) }
+    }
+    fn fremovexattr(fd: c_int, name: *const c_char) -> c_int => my_fremovexattr {
+        if refused(|| view::changes_attribute(fd)) { -1 } else { real!(fremovexattr(fd, name)) }
+    }
     fn unlink(path: *const c_char) -> c_int => my_unlink {
-        removing(HERE, path, |_, path| real!(unlink(path)))
+        removing(Removal::Unlink, HERE, path, |_, path| real!(unlink(path)))
     }
     fn unlinkat(dir: c_int, path: *const c_char, flags: c_int) -> c_int => my_unlinkat {
-        removing(dir, path, |dir, path| real!(unlinkat(dir, path, flags)))
+        removing(if flags & libc::AT_REMOVEDIR == 0 { Removal::Unlink } else { Removal::Rmdir }, dir, path, |dir, path| real!(unlinkat(dir, path, flags)))
     }
     fn remove(path: *const c_char) -> c_int => my_remove {
-        removing(HERE, path, |_, path| real!(remove(path)))
+        removing(Removal::Either, HERE, path, |_, path| real!(remove(path)))
     }
     fn rmdir(path: *const c_char) -> c_int => my_rmdir {
-        removing(HERE, path, |_, path| real!(rmdir(path)))
+        removing(Removal::Rmdir, HERE, path, |_, path| real!(rmdir(path)))
     }
     fn rename(old: *const c_char, new: *const c_char) -> c_int => my_rename {
-        removing(HERE, old, |_, old| making(HERE, new, |_, new| real!(rename(old, new))))
+        renaming((HERE, old), (HERE, new), |(_, old), (_, new)| real!(rename(old, new)))
     }
     fn renameat(from: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int => my_renameat {
-        removing(from, old, |from, old| making(to, new, |to, new| real!(renameat(from, old, to, new))))
+        renaming((from, old), (to, new), |(from, old), (to, new)| real!(renameat(from, old, to, new)))
     }
     fn renameat2(from: c_int, old: *const c_char, to: c_int, new: *const c_char, flags: c_uint) -> c_int => my_renameat2 {
-        removing(from, old, |from, old| making(to, new, |to, new| real!(renameat2(from, old, to, new, flags))))
+        renaming((from, old), (to, new), |(from, old), (to, new)| real!(renameat2(from, old, to, new, flags)))
     }
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int => my_mkdir {
         making(HERE, path, |_, path| real!(mkdir(path, mode)))
@@ -109,15 +197,15 @@ hooks! {
         making(dir, path, |dir, path| real!(symlinkat(target, dir, path)))
     }
     fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, room: size_t) -> ssize_t => my_getxattr {
-        attribute(path, true, false, |path| real!(getxattr(path, name, value, room)))
+        attribute(path, true, Some(name), |path| real!(getxattr(path, name, value, room)))
     }
     fn lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, room: size_t) -> ssize_t => my_lgetxattr {
-        attribute(path, false, false, |path| real!(lgetxattr(path, name, value, room)))
+        attribute(path, false, Some(name), |path| real!(lgetxattr(path, name, value, room)))
     }
     fn listxattr(path: *const c_char, list: *mut c_char, room: size_t) -> ssize_t => my_listxattr {
-        attribute(path, true, true, |path| real!(listxattr(path, list, room)))
+        attribute(path, true, None, |path| real!(listxattr(path, list, room)))
     }
     fn llistxattr(path: *const c_char, list: *mut c_char, room: size_t) -> ssize_t => my_llistxattr {
-        attribute(path, false, true, |path| real!(llistxattr(path, list, room)))
+        attribute(path, false, None, |path| real!(llistxattr(path, list, room)))
     }
 }

@@ -2,9 +2,11 @@
 //! path. The bell keeps its mode and its owner, on which other processes of the net depend, and the
 //! machine's own device keeps everything.
 
+use super::directory;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
+use crate::table::any_marked;
 use crate::{config, errno, uaccess, view};
 use libc::{c_char, c_int, c_void, gid_t, mode_t, size_t, timespec, timeval, uid_t};
 
@@ -72,6 +74,19 @@ fn viewed(path: *const c_char, room: *mut c_char, host: impl Fn() -> *mut c_char
     if route::before(HERE, path) != Route::View {
         let found = host();
         let is_missing = found.is_null() && errno::get() == libc::ENOENT;
+        if !found.is_null() {
+            return if any_marked() {
+                directory::shown_in_place(found)
+            } else {
+                found
+            };
+        }
+        if is_missing && any_marked() {
+            let mut link = [0; 1024];
+            if let Some(shown) = errno::keep(|| view::behind_link(path, &mut link)) {
+                return stored(shown, room);
+            }
+        }
         if !is_missing || errno::keep(|| route::after(HERE, path)) != Route::View {
             return found;
         }

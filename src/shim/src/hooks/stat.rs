@@ -10,6 +10,7 @@ use crate::{chardev, errno, uaccess, view};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
 use memtun_calls::device::{self, FileStat};
+use memtun_sys as sys;
 
 const HERE: c_int = libc::AT_FDCWD;
 
@@ -174,7 +175,13 @@ fn give_x(buf: *mut statx_t) -> c_int {
 
 /// The same as [`store`] for statx(2).
 fn store_x(buf: *mut statx_t, shown: Result<FileStat, Errno>) -> c_int {
-    done(shown.and_then(|shown| shown.store_x(&OwnMemory, buf as usize)))
+    done(shown.and_then(|shown| {
+        // It is in the mount of the root of its file system.
+        let mounts = [c"/sys", c"/proc"].into_iter().filter_map(sys::mount_of);
+        let mut mounts = mounts.filter(|(device, _)| *device == shown.device);
+        let mount = mounts.next().map(|(_, mount)| mount);
+        shown.store_x_in(mount, &OwnMemory, buf as usize)
+    }))
 }
 
 /// The same as [`special`] for statx(2).

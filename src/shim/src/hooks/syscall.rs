@@ -76,6 +76,8 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
                 // The function of that name returns the error and does not set errno.
                 refused => failed(refused),
             },
+            libc::SYS_fsync => disk::my_fsync(fd) as isize,
+            libc::SYS_fdatasync => disk::my_fdatasync(fd) as isize,
             libc::SYS_truncate => disk::my_truncate64(a as _, b as _) as isize,
             libc::SYS_fchmod => owner::my_fchmod(fd, b as _) as isize,
             libc::SYS_fchmodat => owner::my_fchmodat(fd, b as _, c as _, 0) as isize,
@@ -106,6 +108,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
                 }
             }
             libc::SYS_unlinkat => naming::my_unlinkat(fd, b as _, c as c_int) as isize,
+            libc::SYS_linkat => {
+                naming::my_linkat(fd, b as _, c as c_int, d as _, e as c_int) as isize
+            }
             libc::SYS_mkdirat => naming::my_mkdirat(fd, b as _, c as _) as isize,
             libc::SYS_symlinkat => naming::my_symlinkat(a as _, b as c_int, c as _) as isize,
             libc::SYS_renameat2 => {
@@ -113,12 +118,17 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             }
             #[cfg(target_arch = "x86_64")]
             libc::SYS_renameat => naming::my_renameat(fd, b as _, c as c_int, d as _) as isize,
+            libc::SYS_fgetxattr => naming::my_fgetxattr(fd, b as _, c as _, d),
+            libc::SYS_fsetxattr => naming::my_fsetxattr(fd, b as _, c as _, d, e as c_int) as isize,
+            libc::SYS_fremovexattr => naming::my_fremovexattr(fd, b as _) as isize,
             libc::SYS_getxattr => naming::my_getxattr(a as _, b as _, c as _, d),
             libc::SYS_lgetxattr => naming::my_lgetxattr(a as _, b as _, c as _, d),
             libc::SYS_listxattr => naming::my_listxattr(a as _, b as _, c),
             libc::SYS_llistxattr => naming::my_llistxattr(a as _, b as _, c),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_unlink => naming::my_unlink(a as _) as isize,
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_link => naming::my_link(a as _, b as _) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_rmdir => naming::my_rmdir(a as _) as isize,
             #[cfg(target_arch = "x86_64")]

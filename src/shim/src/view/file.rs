@@ -184,7 +184,21 @@ fn open_file(
         return Err(Errno(libc::EINVAL));
     }
     let index = memtun_abi::Decimal::new(file.index().into());
-    let name = PathBuf::concat(&[NAME, index.as_bytes(), b":", path])?;
+    let [above, below] = named_by_kernel(path);
+    let mut room = [0; 32];
+    // The kernel names what belongs to a process by the number of it.
+    let process = match above.is_empty() {
+        true => Ok(&[] as &[u8]),
+        false => {
+            sys::readlinkat(libc::AT_FDCWD, c"/proc/self", &mut room).map(|own| own as &[u8])
+        }
+    };
+    let [above, process, below] = match process {
+        Ok(process) => [above, process, below],
+        Err(_) => [b"", b"", path],
+    };
+    let parts = [NAME, index.as_bytes(), b":", above, process, below];
+    let name = PathBuf::concat(&parts)?;
     let memory = sys::memory_file(name.cstr(), libc::MFD_CLOEXEC)?;
     if reads && flags & libc::O_PATH == 0 {
         directory::tell_watchers(path, false);
@@ -221,6 +235,18 @@ fn open_file(
         let _ = table::mark_as(fd, reads | writes | made);
     }
     Ok(fd)
+}
+
+/// Parts of a path, between which the number of the process stands as the kernel says it; the first
+/// is empty where none stands there.
+fn named_by_kernel(path: &[u8]) -> [&[u8]; 2] {
+    for above in [&b"/proc/"[..], b"/proc/self/"] {
+        let below = path.strip_prefix(above);
+        if below.is_some_and(|below| below.starts_with(b"net/")) {
+            return [b"/proc/", &path[above.len() - 1..]];
+        }
+    }
+    [b"", path]
 }
 
 /// Opens the memory file behind a descriptor once more.

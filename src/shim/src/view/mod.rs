@@ -19,11 +19,13 @@
 //! | `paths` | what a path of the program's names |
 //! | `file` | opening, reading and writing a file |
 //! | `directory` | the directories in the net |
+//! | `asked` | what kind of file a descriptor is, for calls that ask that |
 //! | `refusals` | what cannot be done in the view |
 //! | `status` | stat(2) and access(2) |
 //! | `stdio` | what libc has written by itself |
 //! | `unlike` | what a memory file would do, and a file of the view does not |
 
+mod asked;
 mod directory;
 mod file;
 mod names;
@@ -33,16 +35,17 @@ mod status;
 mod stdio;
 mod unlike;
 
+pub use asked::{allocates, changes_attribute, controls, lacks_behind, requested, syncs};
 pub use directory::{entered, works_there};
 pub use file::{
     adopt, duplicated, leads_there, may_be_reached, open, reached, read, seek, write, Source,
 };
-pub use names::{is_filled, shown};
+pub use names::{behind_link, is_filled, shown};
 pub use paths::{
-    changed, granted, may_begin_in, real_path, redirect_directory, redirect_watch, root_of, target,
-    Redirected,
+    changed, file_systems, granted, may_begin_in, real_path, redirect_directory, redirect_watch,
+    root_of, target, FileSystem, Redirected,
 };
-pub use refusals::{attribute, making, removing};
+pub use refusals::{attribute, making, removing, Removal};
 pub use status::{access, of_descriptor, of_path, root_of_descriptor};
 pub use stdio::{closing, flushed, replacing};
 pub use unlike::{maps, moves, open_within};

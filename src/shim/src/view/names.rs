@@ -3,14 +3,15 @@
 
 use crate::asking::{self, OwnHost};
 use crate::table::OwnTunnels;
-use crate::{config, net};
+use crate::{config, net, uaccess};
+use libc::c_char;
 use memtun_abi::Errno;
 use memtun_calls::host::{need_state, Host};
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, Question, What};
 use memtun_stack::view::Tree;
-use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use memtun_sys::{self as sys, PathBuf};
 
 /// The files of this process's net; `None` where everything is the machine's.
 pub fn tree() -> Option<Tree<'static>> {
@@ -100,4 +101,11 @@ pub fn stands_for(path: &[u8]) -> Option<&[u8]> {
 /// The path to show to the program instead of this one, which the kernel has given.
 pub fn shown(path: &[u8]) -> Option<&[u8]> {
     stands_for(path).or_else(|| named(path))
+}
+
+/// The path to show of what a link leads to that the kernel keeps for a descriptor, at a path of
+/// the program's.
+pub fn behind_link(path: *const c_char, room: &mut [u8]) -> Option<&[u8]> {
+    let path = PathBuf::concat(&[uaccess::c_string(path).ok()?]).ok()?;
+    named(sys::readlinkat(libc::AT_FDCWD, path.cstr(), room).ok()?)
 }

@@ -177,6 +177,33 @@ pub fn root(path: &[u8]) -> &'static CStr {
     }
 }
 
+/// A file system, as far as it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileSystem {
+    Sys,
+    Proc,
+    Other,
+}
+
+/// The file systems that two names are in; None where that is not known.
+pub fn file_systems(names: [(c_int, *const c_char); 2]) -> Option<[FileSystem; 2]> {
+    let of = |(dir, path): (c_int, *const c_char)| {
+        let (whole, _) = absolute(dir, uaccess::c_string(path).ok()?).ok()?;
+        let slash = whole.bytes().iter().rposition(|b| *b == b'/')?;
+        let (above, _) = names::tree()?.walk(&whole.bytes()[..slash], true).ok()?;
+        let is_in = |root: &[u8]| {
+            let below = above.bytes().strip_prefix(root);
+            below.is_some_and(|below| below.is_empty() || below[0] == b'/')
+        };
+        Some(match () {
+            () if is_in(b"/sys") => FileSystem::Sys,
+            () if is_in(b"/proc") => FileSystem::Proc,
+            () => FileSystem::Other,
+        })
+    };
+    errno::keep(|| Some([of(names[0])?, of(names[1])?]))
+}
+
 /// Says what is to be watched for a path: for something in the view, what stands for it in the
 /// net.
 pub fn redirect_watch(path: *const c_char) -> Redirected {

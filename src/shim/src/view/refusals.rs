@@ -1,6 +1,7 @@
 //! What cannot be done in the view: making and removing names, and extended attributes.
 #![forbid(unsafe_code)]
 
+use super::asked::lacks;
 use super::paths::{find, find_any, Found};
 use crate::{errno, uaccess};
 use libc::{c_char, c_int, ssize_t};
@@ -25,8 +26,20 @@ fn decide(
     }
 }
 
+/// What takes a name away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// unlink(2), which wants no directory.
+    Unlink,
+    /// rmdir(2), which wants one.
+    Rmdir,
+    /// remove(3) and rename(2), which take either.
+    Either,
+}
+
 /// Makes a call that takes a name away.
 pub fn removing(
+    how: Removal,
     dir: c_int,
     path: *const c_char,
     host: impl FnOnce(c_int, *const c_char) -> c_int,
@@ -37,6 +50,8 @@ pub fn removing(
         match found.node {
             Node::Machine => Ok(found.path),
             _ if is_setting => Err(Errno(libc::EACCES)),
+            Node::Directory(_) if how == Removal::Unlink => Err(Errno(libc::EISDIR)),
+            Node::File(_) | Node::Link(_) if how == Removal::Rmdir => Err(Errno(libc::ENOTDIR)),
             _ => Err(Errno(libc::EPERM)),
         }
     });
@@ -81,11 +96,12 @@ fn refusal(above: &[u8]) -> Errno {
     }
 }
 
-/// Makes a call about extended attributes of a path. `lists` says that it asks for their names.
+/// Makes a call about extended attributes of a path. `asked` is the name of the one that is asked
+/// for; None asks for all names.
 pub fn attribute(
     path: *const c_char,
     follow: bool,
-    lists: bool,
+    asked: Option<*const c_char>,
     host: impl FnOnce(*const c_char) -> ssize_t,
 ) -> ssize_t {
     let verdict = find(libc::AT_FDCWD, path, follow, |_, found| {
@@ -93,9 +109,10 @@ pub fn attribute(
         let in_sys = found.path.bytes().starts_with(b"/sys/");
         match found.node {
             Node::Machine => Ok(Some(found.path)),
-            _ if lists => Ok(None),
-            _ if in_sys => Err(Errno(libc::ENODATA)),
-            _ => Err(Errno(libc::EOPNOTSUPP)),
+            _ => match asked {
+                Some(name) => Err(lacks(in_sys, uaccess::c_string(name)?)),
+                None => Ok(None),
+            },
         }
     });
     match verdict {
