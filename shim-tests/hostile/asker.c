@@ -1,8 +1,8 @@
-/* asker INDEX A B [FORBIDDEN]: gives an interface the address 10.1.A.B/32 over rtnetlink. The exit status is 0
- * when that was acknowledged, 1 with the error number on standard error when it was refused, and 2
- * when this program saw anything of the process that was started for it. Before it asks, it forbids
- * itself to make processes (spawn) or sockets (socket), on pain of death, or it executes itself with
- * a filter by which the first fails (inherited). */
+/* asker INDEX A B [FORBIDDEN]: gives an interface the address 10.1.A.B/32 over rtnetlink. The exit
+ * status is 0 when that was acknowledged, 1 with the error number on standard error when it was
+ * refused, and 2 when this program saw anything of the process that was started for it. Before it
+ * asks, it forbids itself to make processes (spawn) or sockets (socket), on pain of death, or it
+ * executes itself with a filter by which the first fails (inherited). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
