@@ -1,8 +1,10 @@
 //! Links (net/core/dev.c, net/core/rtnetlink.c).
 //!
-//! A link is the tun driver's, or it is declared ([`Extra::declared`]), or it is the machine's.
+//! A link is the tun driver's, or it is declared, or it is the machine's (see [`Extra`]).
 //! What is changed on one that is not the tun driver's stays in the state, where the machine's
 //! have an [`Extra`] as soon as something is changed on them.
+//!
+//! [`Extra`]: memtun_stack::Extra
 #![forbid(unsafe_code)]
 
 mod delete;
