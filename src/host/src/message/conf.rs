@@ -358,3 +358,39 @@ pub fn write_netconf(
         to.u32(*kind, value as u32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtun_stack::Extra;
+
+    #[test]
+    fn a_setting_is_found_by_its_whole_name_and_its_link() {
+        let link = |index| Link {
+            extra: Extra {
+                index,
+                ..Extra::default()
+            },
+            carrier: true,
+            counters: Default::default(),
+            driver: None,
+        };
+        let mut state = State::default();
+        for (path, value) in [
+            ("ipv6/conf/#33/accept_ra", "7"),
+            ("ipv6/conf/#3/accept_ra_mtu", "0"),
+            ("ipv4/conf/#3/accept_ra", "6"),
+            ("ipv6/conf/#3/accept_ra", "2"),
+            ("ipv6/conf/all/forwarding", "1"),
+        ] {
+            let (path, value) = (path.into(), value.into());
+            state.sysctls.push(Sysctl { path, value });
+        }
+        let (three, four) = (link(3), link(4));
+        assert_eq!(v6(&state, Of::Link(&three), "accept_ra"), 2);
+        assert_eq!(v6(&state, Of::Link(&three), "accept_ra_mtu"), 0);
+        assert_eq!(v6(&state, Of::Link(&four), "accept_ra"), 1, "as new ones");
+        assert_eq!(v6(&state, Of::All, "forwarding"), 1);
+        assert_eq!(v6(&state, Of::Default, "forwarding"), 0);
+    }
+}
