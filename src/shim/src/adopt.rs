@@ -7,7 +7,6 @@ use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
 use memtun_sys as sys;
-use std::os::fd::AsFd;
 
 /// Looks whether a descriptor that came from outside is a tunnel, an epoll instance or a netlink
 /// socket, and enters it into the table if it is.
@@ -81,31 +80,17 @@ fn adopt_as(fd: i32, st: &libc::stat) {
 /// Enters the tunnels and epoll instances that this process was started with into the table.
 pub fn adopt_inherited() {
     let mut waiting = [-1; 64];
-    let scanned = sys::open(
-        c"/proc/self/fd",
-        libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC,
-        0,
-    )
-    .and_then(|dir| {
-        sys::each_entry(dir.as_fd(), |entry| {
-            let Some(fd) = entry.to_str().ok().and_then(|n| n.parse().ok()) else {
-                return true;
-            };
-            if fd == dir.raw() {
-                return true;
-            }
-            let Ok(st) = sys::fstat(fd) else { return true };
-            // Most are standard output or input, and to read their path takes longer than all else.
-            if sys::is_kind(&st, libc::S_IFIFO) && sys::is_nameless_pipe(fd) {
-                return true;
-            }
-            // Epoll instances are entered after the tunnels, because they may have registered them.
-            match waiting.iter_mut().find(|place| **place < 0) {
-                Some(place) if is_anonymous(&st) => *place = fd,
-                _ => adopt_as(fd, &st),
-            }
-            true
-        })
+    let scanned = sys::each_descriptor(|fd| {
+        let Ok(st) = sys::fstat(fd) else { return };
+        // Most are standard output or input, and to read their path takes longer than all else.
+        if sys::is_kind(&st, libc::S_IFIFO) && sys::is_nameless_pipe(fd) {
+            return;
+        }
+        // Epoll instances are entered after the tunnels, because they may have registered them.
+        match waiting.iter_mut().find(|place| **place < 0) {
+            Some(place) if is_anonymous(&st) => *place = fd,
+            _ => adopt_as(fd, &st),
+        }
     });
     waiting.into_iter().filter(|fd| *fd >= 0).for_each(adopt);
     if scanned.is_err() {
