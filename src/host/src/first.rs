@@ -7,7 +7,7 @@ use crate::netlink;
 use crate::world::{Machine, Watched, World};
 use crate::Failure;
 use memtun_abi::{Errno, Name};
-use memtun_kernel::net::{NetDir, FIRST_IFINDEX};
+use memtun_kernel::net::{NetDir, FIRST_IFINDEX, ISOLATED_IFINDEX};
 use memtun_stack::state::{State, View};
 use memtun_stack::wire::{family_of, u32_at, Messages, Writer};
 use memtun_stack::Extra;
@@ -26,8 +26,6 @@ pub struct Uplink {
     pub via: Option<IpAddr>,
 }
 
-/// The index behind the loopback's, which the first other link of a network namespace gets.
-const SECOND: u32 = memtun_kernel::net::ISOLATED_IFINDEX;
 /// First index of uplinks in a net that has interfaces already.
 const LATE_UPLINKS: u32 = 900;
 
@@ -55,20 +53,20 @@ impl First {
                 names.push(*name);
             }
         }
-        let behind = SECOND + names.len() as u32;
+        let behind = ISOLATED_IFINDEX + names.len() as u32;
         let numbered = match self.view {
             View::Isolated => net.number_from(behind),
             View::Merged => net.number_from(FIRST_IFINDEX),
         };
-        let uplinks_from = match (numbered, self.view) {
-            (true, _) => SECOND,
-            // A program that does not see the machine was there before, and its interfaces have the
-            // indexes of the machine's.
-            (false, View::Merged) => {
-                first.view = View::Isolated;
-                LATE_UPLINKS
-            }
-            (false, View::Isolated) => LATE_UPLINKS,
+        // A program that does not see the machine was there before, and its interfaces have the
+        // indexes of the machine's.
+        if !numbered {
+            first.view = View::Isolated;
+        }
+        let uplinks_from = if numbered {
+            ISOLATED_IFINDEX
+        } else {
+            LATE_UPLINKS
         };
         first.state(devices, now, uplinks_from)
     }

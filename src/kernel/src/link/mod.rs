@@ -23,8 +23,8 @@ const IFF_UP: u32 = libc::IFF_UP as u32;
 const IFF_NOARP: u32 = libc::IFF_NOARP as u32;
 const IFF_MULTICAST: u32 = libc::IFF_MULTICAST as u32;
 
-/// The flags that SIOCSIFFLAGS can change (`__dev_change_flags`).
-const SETTABLE: u32 = (libc::IFF_UP
+/// The flags that can be changed on every link (`__dev_change_flags`).
+pub const SETTABLE: u32 = (libc::IFF_UP
     | libc::IFF_DEBUG
     | libc::IFF_NOTRAILERS
     | libc::IFF_NOARP

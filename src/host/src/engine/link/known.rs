@@ -7,19 +7,10 @@ use memtun_abi::Errno;
 use memtun_stack::wire::{Messages, Writer, NESTED};
 use memtun_stack::{Extra, Link};
 
+pub(super) use memtun_kernel::link::SETTABLE;
+
 pub(super) const UP: u32 = libc::IFF_UP as u32;
 pub(super) const RUNNING: u32 = libc::IFF_RUNNING as u32;
-/// The flags that can be changed on every link (`__dev_change_flags`).
-pub(super) const SETTABLE: u32 = (libc::IFF_UP
-    | libc::IFF_DEBUG
-    | libc::IFF_NOTRAILERS
-    | libc::IFF_NOARP
-    | libc::IFF_DYNAMIC
-    | libc::IFF_MULTICAST
-    | libc::IFF_PORTSEL
-    | libc::IFF_AUTOMEDIA
-    | libc::IFF_PROMISC
-    | libc::IFF_ALLMULTI) as u32;
 
 /// Takes the links as they are now, with what the host knows of each.
 pub(super) fn arrange(world: &mut World<'_>) -> Result<(), Errno> {
