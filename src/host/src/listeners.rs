@@ -13,6 +13,7 @@ use crate::world::Event;
 use memtun_abi::Errno;
 use memtun_stack::state::{Listener, OVERRUN};
 use memtun_sys::{self as sys, Fd};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 
 /// Tells programs that listen.
@@ -40,10 +41,8 @@ impl Teller {
         let mut lost = false;
         let sockets = sockets();
         listeners.retain_mut(|listener| {
-            if let Some(sockets) = &sockets {
-                if !sockets.contains(&(listener.port, listener.inode)) {
-                    return false;
-                }
+            if self.is_gone(listener, &sockets) {
+                return false;
             }
             for event in events {
                 if !has_joined(listener, event.group) || event.except == listener.port {
@@ -64,32 +63,48 @@ impl Teller {
         });
         lost || listeners.len() < before
     }
-}
 
-/// Strikes off listeners that are gone. Returns whether there was one.
-pub fn strike_off(listeners: &mut Vec<Listener>) -> bool {
-    let before = listeners.len();
-    if before > 0 {
-        if let Some(sockets) = sockets() {
-            listeners.retain(|listener| sockets.contains(&(listener.port, listener.inode)));
+    /// Strikes off listeners that are gone. Returns whether there was one.
+    pub fn strike_off(&self, listeners: &mut Vec<Listener>) -> bool {
+        let before = listeners.len();
+        if before > 0 {
+            let sockets = sockets();
+            listeners.retain(|listener| !self.is_gone(listener, &sockets));
+        }
+        listeners.len() < before
+    }
+
+    /// Returns whether a listener's socket is closed. `sockets` is what /proc lists.
+    ///
+    /// The list is no snapshot: the kernel goes on at a number of lines behind each page, and skips
+    /// a socket where one before it was closed meanwhile. So a port that is listed for another
+    /// socket says that the listener is gone, and a port that is not listed says nothing. That is
+    /// asked of the port itself: a byte without the seal is thrown away by the listener's filter,
+    /// and refused where there is no socket.
+    fn is_gone(&self, listener: &Listener, sockets: &HashMap<u32, u64>) -> bool {
+        match sockets.get(&listener.port) {
+            Some(inode) => *inode != listener.inode,
+            None => {
+                let sent = sys::send_netlink(self.0.raw(), listener.port, &[&[0]]);
+                sent == Err(Errno(libc::ECONNREFUSED))
+            }
         }
     }
-    listeners.len() < before
 }
 
 fn has_joined(listener: &Listener, group: u8) -> bool {
     (1..=64).contains(&group) && listener.groups & 1 << (group - 1) != 0
 }
 
-/// Returns the port and the inode of each netlink socket to which events can be sent. None where
-/// /proc does not say.
-fn sockets() -> Option<Vec<(u32, u64)>> {
-    let text = std::fs::read_to_string("/proc/net/netlink").ok()?;
-    Some(parse(&text))
+/// Returns the inode of each netlink socket to which events can be sent, by its port. Nothing
+/// where /proc does not say.
+fn sockets() -> HashMap<u32, u64> {
+    let text = std::fs::read_to_string("/proc/net/netlink").unwrap_or_default();
+    parse(&text)
 }
 
 /// Parses /proc/net/netlink: sk, protocol, port, groups, rmem, wmem, dump, locks, drops, inode.
-fn parse(text: &str) -> Vec<(u32, u64)> {
+fn parse(text: &str) -> HashMap<u32, u64> {
     let lines = text.lines().skip(1);
     let sockets = lines.filter_map(|line| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -104,6 +119,7 @@ fn parse(text: &str) -> Vec<(u32, u64)> {
 mod tests {
     use super::*;
     use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn listener() -> (Fd, Listener) {
         let socket =
@@ -111,7 +127,6 @@ mod tests {
         sys::bind_netlink(socket.as_fd(), 0).expect("bind");
         let inode = sys::fstat(socket.as_raw_fd()).expect("fstat").st_ino;
         let port = sockets()
-            .expect("/proc")
             .into_iter()
             .find(|(_, other)| *other == inode)
             .expect("the socket is listed")
@@ -164,6 +179,36 @@ mod tests {
             sys::receive(socket.as_fd(), &mut [0; 64], 0),
             Err(Errno(libc::EAGAIN))
         );
+    }
+
+    #[test]
+    fn sockets_that_others_open_and_close_meanwhile_cost_no_listener() {
+        let teller = Teller::new().expect("socket");
+        let open = || {
+            let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK)
+                .expect("socket");
+            sys::bind_netlink(socket.as_fd(), 0).expect("bind");
+            socket
+        };
+        // So many that /proc hands the list out in several pages.
+        let others: Vec<Fd> = (0..200).map(|_| open()).collect();
+        let (_sockets, mut listeners): (Vec<Fd>, Vec<Listener>) =
+            (0..20).map(|_| listener()).unzip();
+        let known = listeners.len();
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    drop((0..50).map(|_| open()).collect::<Vec<Fd>>());
+                }
+            });
+            for _ in 0..300 {
+                teller.strike_off(&mut listeners);
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(listeners.len(), known);
+        drop(others);
     }
 
     #[test]

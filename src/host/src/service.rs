@@ -4,7 +4,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::engine;
-use crate::listeners::{self, Teller};
+use crate::listeners::Teller;
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, Watched, World};
 use crate::{generic, ioctl, netlink};
@@ -188,8 +188,10 @@ impl<'n> Service<'n> {
     ///
     /// [`Replaced`] as for [`Service::answer`].
     pub fn strike_off(&mut self) -> Result<(), Replaced> {
-        if self.has_listeners() && listeners::strike_off(&mut self.state.listeners) {
-            self.publish_what_can_wait()?;
+        if let Some(teller) = &self.teller {
+            if teller.strike_off(&mut self.state.listeners) {
+                self.publish_what_can_wait()?;
+            }
         }
         self.turn()
     }
@@ -296,7 +298,9 @@ impl<'n> Service<'n> {
             Some(at) => all[at] = new,
             None if groups == 0 => {}
             None => {
-                listeners::strike_off(all);
+                if let Some(teller) = &self.teller {
+                    teller.strike_off(all);
+                }
                 if all.len() >= MOST_LISTENERS {
                     return Err(Errno(libc::ENOBUFS));
                 }
