@@ -11,7 +11,7 @@ use super::sysctl::{
 use super::text::Text;
 use super::tree::Tree;
 use crate::state;
-use memtun_abi::Errno;
+use memtun_abi::{Errno, Label};
 use memtun_sys::{self as sys, PathBuf};
 
 const INT: i64 = i32::MAX as i64;
@@ -126,8 +126,19 @@ pub(super) fn copy(path: PathBuf, text: &mut Text<'_>) -> Result<(), Errno> {
     }
 }
 
-/// What the settings of Linux 6.18 hold, in the order of their paths below /proc/sys/net.
-const KINDS: &[(&str, Kind)] = &[
+/// What the settings of Linux 6.18 hold, without a pointer.
+static KINDS: [(Label<48>, Kind); TABLE.len()] = {
+    let mut kinds = [(Label::new(""), Words); TABLE.len()];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = (Label::new(TABLE[at].0), TABLE[at].1);
+        at += 1;
+    }
+    kinds
+};
+
+/// The settings, in the order of their paths below /proc/sys/net.
+const TABLE: &[(&str, Kind)] = &[
     ("core/optmem_max", NotNegative),
     ("core/rps_default_mask", Words),
     ("core/somaxconn", NotNegative),
@@ -302,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert!(KINDS.windows(2).all(|two| two[0].0 < two[1].0));
+        assert!(KINDS.windows(2).all(|two| *two[0].0 < *two[1].0));
         assert_eq!(kind(b"ipv4/ip_default_ttl"), Some(Unsigned(1, 255)));
         assert_eq!(kind(b"ipv4/nothing"), None);
     }
