@@ -8,7 +8,10 @@
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 use shim_tests::hosts::hosts;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -75,6 +78,41 @@ fn it_is_started_for_a_program_which_sees_nothing_of_it() {
     assert_eq!(hosts(net.path()).len(), 1);
     assert_eq!(addresses(&net), [address(1), address(2)]);
     end(net);
+}
+
+#[test]
+fn when_the_last_process_of_a_net_is_killed_nothing_is_left_at_once() {
+    const ROUNDS: u32 = 8;
+    let stage = Stage::new("last");
+    let configured = stage.program("configured");
+    let mut time = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        let mut command = stage.shimmed(Path::new(""), "env");
+        command.args(["-u", "MEMTUN_NET"]).arg(&configured);
+        let mut program = Process::start(command.stdout(Stdio::piped()));
+        let mut line = [0];
+        let mut said = program.0.stdout.take().expect("its output");
+        let read = said.read_exact(&mut line);
+        read.unwrap_or_else(|e| panic!("{e}: {}", stage.said()));
+        // SAFETY: geteuid(2) has no arguments.
+        let uid = unsafe { libc::geteuid() };
+        let name = format!("memtun-{uid}-{}-", program.0.id());
+        let nets = std::fs::read_dir("/dev/shm").expect("/dev/shm");
+        let mut nets = nets.map(|net| net.expect("an entry").path());
+        let net = nets.find(|net| net.to_string_lossy().contains(&name));
+        let net = net.expect("a net that is named after the process");
+        assert_eq!(hosts(&net).len(), 1);
+        program.signal(libc::SIGKILL);
+        program.ended(LIMIT);
+        let begin = Instant::now();
+        while net.exists() || !hosts(&net).is_empty() {
+            assert!(begin.elapsed() < LIMIT, "something is left");
+            memtun_sys::nap(Duration::from_millis(1));
+        }
+        time += begin.elapsed();
+    }
+    // A host process that looks around once in a second would take half of one.
+    assert!(time < ROUNDS * Duration::from_millis(150), "{time:?}");
 }
 
 #[test]

@@ -107,6 +107,20 @@ fn one_that_is_stopped_is_replaced_and_answers_nobody_any_more() {
     end(net);
 }
 
+#[test]
+fn it_is_told_at_once_that_its_net_is_gone() {
+    let mut time = Duration::ZERO;
+    for _ in 0..10 {
+        let net = Net::temporary().expect("net");
+        assert_eq!(set(net.dir(), &Counted::default(), "a", "1"), Ok(()));
+        let begin = Instant::now();
+        end(net);
+        time += begin.elapsed();
+    }
+    // By itself it looks once in a second, which would take five.
+    assert!(time < Duration::from_millis(1500), "{time:?}");
+}
+
 /// Asserts that no call that waits for any child sees one, and that none has told of its end.
 fn sees_no_child(when: &str) {
     let no_child = |what: &str, answer: i32| {
