@@ -265,8 +265,8 @@ pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Runs a lock command of fcntl(2) for a lock of this kind on a range of bytes, and returns what the
-/// kernel stored.
+/// Runs a lock command of fcntl(2) for a lock of this kind on a range of bytes, and returns what
+/// the kernel stored.
 fn byte_lock(
     fd: BorrowedFd<'_>,
     command: i32,

@@ -28,6 +28,8 @@ struct Job {
     inner_stack: usize,
     /// What becomes standard output, or -1.
     output: i32,
+    /// Does it have the caller's standard error?
+    keeps_errors: bool,
     /// Where a process that stays in between tells the errno, or -1: nobody stays.
     report: i32,
     /// The process that stays in between, 0 for none.
@@ -47,7 +49,8 @@ const STACK: usize = 64 << 10;
 ///
 /// Its standard output is a pipe, whose other end is returned: that is at its end (POLLHUP) when
 /// the program has closed its standard output or has ended. None says that there was no descriptor
-/// to be had; then /dev/null stands there, too.
+/// to be had; then /dev/null stands there, too. Its standard error is the caller's if it
+/// `keeps_errors`.
 ///
 /// # Errors
 ///
@@ -58,6 +61,7 @@ pub fn spawn_apart(
     file: &CStr,
     arguments: &[&CStr],
     environment: &[&CStr],
+    keeps_errors: bool,
 ) -> Result<Option<Fd>, Errno> {
     let words = |given: &[&CStr]| -> Result<Words, Errno> {
         let mut words = [std::ptr::null(); MOST_WORDS + 1];
@@ -86,6 +90,7 @@ pub fn spawn_apart(
             environment: words(environment)?,
             inner_stack: stack as usize + STACK / 2,
             output: output.as_ref().map_or(-1, Fd::raw),
+            keeps_errors,
             report: report.as_ref().map_or(-1, Fd::raw),
             keeper: AtomicI32::new(0),
             errno: AtomicI32::new(0),
@@ -170,7 +175,7 @@ extern "C" fn outer(job: usize) -> ! {
             Err(_) => {}
         }
     }
-    leave_descriptors(job.output, job.report);
+    leave_descriptors(job.output, job.report, job.keeps_errors);
     // SAFETY: setsid(2) touches no memory; chdir(2) reads a NUL-terminated string.
     unsafe {
         syscall(libc::SYS_setsid, [0; 6]);
@@ -183,7 +188,7 @@ extern "C" fn outer(job: usize) -> ! {
     }
     if stays {
         let _ = super::write(REPORT_AT, &job.errno.load(SeqCst).to_ne_bytes());
-        leave_descriptors(-1, -1);
+        leave_descriptors(-1, -1, false);
         // SAFETY: this is the copy: it has one thread, its memory is its own since the inner one
         // has executed a program or has ended, and the caller has blocked all signals.
         unsafe { keeper::keep() }
@@ -229,8 +234,9 @@ extern "C" fn inner(job: usize) -> ! {
 const STREAMS: i32 = libc::STDERR_FILENO;
 
 /// Closes every descriptor of this process but two, unless they are -1: `output` becomes standard
-/// output; `report` gets the number [`REPORT_AT`], and is closed by execve(2).
-fn leave_descriptors(output: i32, report: i32) {
+/// output; `report` gets the number [`REPORT_AT`], and is closed by execve(2). Standard error may
+/// stay.
+fn leave_descriptors(output: i32, report: i32, keeps_errors: bool) {
     // The two may have numbers that others are to get.
     let report = super::fd::duplicate_from(report, REPORT_AT, true).map_or(-1, Fd::into_raw);
     let put = |fd: i32, at: i32, flags: i32| {
@@ -249,7 +255,12 @@ fn leave_descriptors(output: i32, report: i32) {
     put(output, libc::STDOUT_FILENO, 0);
     put(report, REPORT_AT, libc::O_CLOEXEC);
     put(-1, libc::STDIN_FILENO, 0);
-    put(-1, libc::STDERR_FILENO, 0);
+    let errors = if keeps_errors {
+        libc::STDERR_FILENO
+    } else {
+        -1
+    };
+    put(errors, libc::STDERR_FILENO, 0);
     let from = REPORT_AT + 1;
     let all = [from as usize, u32::MAX as usize, 0, 0, 0, 0];
     // SAFETY: as above.

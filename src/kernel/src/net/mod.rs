@@ -332,8 +332,8 @@ impl NetDir {
         asked.is_ok_and(|(state, _)| life::has_members(&state))
     }
 
-    /// Returns what waits until the net has no member: a thread of its own, which it may keep for as
-    /// long as the process runs.
+    /// Returns what waits until the net has no member. It is for a thread that may wait for as long
+    /// as its process runs.
     ///
     /// # Errors
     ///
