@@ -32,7 +32,7 @@ programs! {
     lifetime_fork lifetime_scm link_ioctl link_wakes multiqueue multiqueue_flows net_admin
     net_admin_host notsocket offload opening other_ioctls otherwise paths persist pi poll procfs_net
     queue rare_ioctls read requests routes_ioctl rtnl_addr rtnl_events rtnl_link rtnl_neigh
-    rtnl_route rtnl_rule rtnl_settings rtnl_socket sandbox select sigbus sigio sigio_owner sigsegv
+    rtnl_route rtnl_rule rtnl_settings rtnl_socket rtnl_traffic sandbox select sigbus sigio sigio_owner sigsegv
     sockalias sockioctl sockname stdio sysctl_spread sysctl_values sysfs_net tap tap_bpf tap_filter
     tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
     write_order

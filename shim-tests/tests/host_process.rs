@@ -8,7 +8,10 @@
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
 use shim_tests::hosts::hosts;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -75,6 +78,41 @@ fn it_is_started_for_a_program_which_sees_nothing_of_it() {
     assert_eq!(hosts(net.path()).len(), 1);
     assert_eq!(addresses(&net), [address(1), address(2)]);
     end(net);
+}
+
+#[test]
+fn when_the_last_process_of_a_net_is_killed_nothing_is_left_at_once() {
+    const ROUNDS: u32 = 8;
+    let stage = Stage::new("last");
+    let configured = stage.program("configured");
+    let mut time = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        let mut command = stage.shimmed(Path::new(""), "env");
+        command.args(["-u", "MEMTUN_NET"]).arg(&configured);
+        let mut program = Process::start(command.stdout(Stdio::piped()));
+        let mut line = [0];
+        let mut said = program.0.stdout.take().expect("its output");
+        let read = said.read_exact(&mut line);
+        read.unwrap_or_else(|e| panic!("{e}: {}", stage.said()));
+        // SAFETY: geteuid(2) has no arguments.
+        let uid = unsafe { libc::geteuid() };
+        let name = format!("memtun-{uid}-{}-", program.0.id());
+        let nets = std::fs::read_dir("/dev/shm").expect("/dev/shm");
+        let mut nets = nets.map(|net| net.expect("an entry").path());
+        let net = nets.find(|net| net.to_string_lossy().contains(&name));
+        let net = net.expect("a net that is named after the process");
+        assert_eq!(hosts(&net).len(), 1);
+        program.signal(libc::SIGKILL);
+        program.ended(LIMIT);
+        let begin = Instant::now();
+        while net.exists() || !hosts(&net).is_empty() {
+            assert!(begin.elapsed() < LIMIT, "something is left");
+            memtun_sys::nap(Duration::from_millis(1));
+        }
+        time += begin.elapsed();
+    }
+    // A host process that looks around once in a second would take half of one.
+    assert!(time < ROUNDS * Duration::from_millis(150), "{time:?}");
 }
 
 #[test]
@@ -220,8 +258,9 @@ fn the_rank_and_the_limits_of_who_starts_it_are_not_its_own() {
     let asker = stage.program("asker");
     let net = Net::temporary().expect("a net");
     let index = interface(&net, "tun0").to_string();
-    let script =
-        "umask 0777; ulimit -S -t 100; ulimit -S -v 4000000; ulimit -S -f 8; exec chrt -b 0 \"$@\"";
+    let script = "umask 0777; ulimit -S -t 100; ulimit -S -v 4000000; ulimit -S -f 8; \
+                  echo 500 > /proc/self/oom_score_adj; \
+                  exec ionice -c 3 taskset 1 chrt -b 0 \"$@\"";
     let mut command = stage.shimmed(net.path(), "sh");
     command.args(["-c", script, "sh"]).arg(&asker);
     let status = Process::start(command.args([&index, "0", "1"])).ended(LIMIT);
@@ -238,12 +277,51 @@ fn the_rank_and_the_limits_of_who_starts_it_are_not_its_own() {
     }
     let status = read("status");
     assert!(status.contains("\nUmask:\t0022\n"), "{status}");
+    let processors = |file: &str| {
+        let status = std::fs::read_to_string(file).expect("status");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("Cpus_allowed:"));
+        line.expect("processors").to_owned()
+    };
+    let own = processors("/proc/self/status");
+    assert_eq!(processors(&format!("/proc/{pid}/status")), own);
+    assert_eq!(read("oom_score_adj").trim(), "0");
+    // SAFETY: the arguments are numbers.
+    let priority = unsafe { libc::syscall(libc::SYS_ioprio_get, 1, pid) };
+    assert!(priority < 3 << 13, "idle input and output: {priority}");
     let stat = read("stat");
     let policy = stat
         .rsplit(')')
         .next()
         .and_then(|rest| rest.split(' ').nth(39));
     assert_eq!(policy, Some("0"), "{stat}");
+    end(net);
+}
+
+#[test]
+fn its_log_is_where_its_starter_s_is_and_nobody_waits_for_that() {
+    let stage = Stage::new("log");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let ask = |last: &str| {
+        let mut command = stage.shimmed(net.path(), "env");
+        command.arg("MEMTUN_LOG=debug").arg(&asker);
+        command.args([&index, "0", last]);
+        command
+    };
+    // A pipe would be open until the host process ends, long after the program has.
+    let piped = ask("1").stderr(Stdio::piped()).output();
+    assert!(piped.expect("started").status.success());
+    let [first] = hosts(net.path())[..] else {
+        panic!("one host process");
+    };
+    signal(first, libc::SIGKILL);
+    let status = Process::start(&mut ask("2")).ended(LIMIT);
+    assert_eq!(status.code(), Some(0));
+    let said = stage.said();
+    assert!(said.contains("memtun: host: process"), "{said}");
     end(net);
 }
 

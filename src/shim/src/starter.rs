@@ -23,6 +23,7 @@ impl Start for Starter {
             library: config.own.as_ref().map(|path| path.to_bytes()),
             path: config.path.as_deref(),
             host: config.host_setting.as_deref(),
+            log: config.log_setting.as_deref(),
         };
         command.start(net, before)
     }

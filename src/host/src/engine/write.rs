@@ -90,7 +90,7 @@ fn set(
     world: &mut World<'_>,
     settings: Settings,
     name: &Name,
-    entry: &'static Entry,
+    entry: Entry,
     value: &[u8],
 ) -> Result<(), Failure> {
     let Some(value) = sysctl::parse(entry.kind, value)?.value else {
@@ -222,7 +222,7 @@ fn set(
 }
 
 /// Returns the number that a setting has. None where it is none.
-fn number_of(world: &World<'_>, settings: Settings, of: Of, entry: &Entry) -> Option<i64> {
+fn number_of(world: &World<'_>, settings: Settings, of: Of, entry: Entry) -> Option<i64> {
     let own = world.setting(&path(settings, of, entry.name));
     own.or_else(|| match of {
         Of::Link(_) => world.setting(&path(
@@ -294,7 +294,7 @@ const NOT_COPIED: [&str; 6] = [
 /// Notes for each link what it has now, because what new links have is about to change. A link
 /// that has its own settings does not follow that any more (`devinet_copy_dflt_conf`,
 /// `neigh_copy_dflt_parms`).
-fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Entry) {
+fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: Entry) {
     let Some(default) = Name::new(b"default").map(Of::Named) else {
         return;
     };

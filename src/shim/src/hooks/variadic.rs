@@ -8,7 +8,9 @@
 use super::{exec, rw};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::real::{hooks, real, Hook};
+#[cfg(target_arch = "x86_64")]
+use crate::real::tell_own;
+use crate::real::{hooks, real, Visit};
 use libc::{c_char, c_int, c_void};
 
 extern "C" {
@@ -98,23 +100,14 @@ hooks! {
     }
 }
 
-/// The hooks of this file that the macro cannot declare.
-pub static MORE: &[Hook] = &[
+/// Tells of the hooks of this file that the macro cannot declare.
+pub fn each_own(visit: Visit<'_>) {
     #[cfg(target_arch = "x86_64")]
-    own(c"dprintf"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"__dprintf_chk"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execl"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execlp"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execle"),
-];
-
-#[cfg(target_arch = "x86_64")]
-const fn own(name: &'static std::ffi::CStr) -> Hook {
-    Hook::new(name, None)
+    for name in [c"dprintf", c"__dprintf_chk", c"execl", c"execlp", c"execle"] {
+        tell_own(visit, name);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = visit;
 }
 
 /// Makes a list (`va_list` of the System V ABI) of the arguments in registers and of the rest, as

@@ -21,6 +21,10 @@ pub struct Command<'a> {
     /// Value of MEMTUN_HOST, which the first host process of a net follows. What is no value is
     /// taken as none, as by the program.
     pub host: Option<&'a [u8]>,
+    /// Value of MEMTUN_LOG. Where it says something, the host process's log goes to the caller's
+    /// standard error, unless that is a pipe or a socket, whose reader would wait for the end of a
+    /// process that stays after the caller.
+    pub log: Option<&'a [u8]>,
 }
 
 /// Places of the command relative to the library's directory: in a build; installed with the
@@ -73,6 +77,12 @@ impl Command<'_> {
     }
 }
 
+/// Is this a descriptor of which nobody hears whether a process still has it?
+fn nobody_waits_for(fd: i32) -> bool {
+    let kinds = [libc::S_IFREG, libc::S_IFCHR];
+    sys::fstat(fd).is_ok_and(|st| kinds.iter().any(|kind| sys::is_kind(&st, *kind)))
+}
+
 /// Is this a file that may be executed?
 fn is_command(path: &PathBuf) -> bool {
     let is_file = sys::fstatat(libc::AT_FDCWD, path.cstr(), 0)
@@ -114,7 +124,12 @@ impl Start for Command<'_> {
             words[6..8].copy_from_slice(&[c"--owner", owner.cstr()]);
             count = 8;
         }
-        sys::spawn_apart(command.cstr(), &words[..count], &[host.cstr()])
+        let log = self.log.filter(|log| !log.is_empty());
+        let level = PathBuf::concat(&[settings::LOG.as_bytes(), b"=", log.unwrap_or_default()])?;
+        let variables = [host.cstr(), level.cstr()];
+        let variables = &variables[..1 + usize::from(log.is_some())];
+        let says = log.is_some() && nobody_waits_for(libc::STDERR_FILENO);
+        sys::spawn_apart(command.cstr(), &words[..count], variables, says)
     }
 }
 
@@ -148,7 +163,7 @@ mod tests {
             given: Some(&given),
             library: Some(&library),
             path: Some(&path),
-            host: None,
+            ..Command::default()
         };
         std::fs::create_dir_all(base.join("lib")).expect("directory");
         assert!(all.find().is_none(), "it is nowhere");

@@ -60,7 +60,7 @@ impl Tree<'_> {
             }
             // The directory that stands for this one is listed backwards.
             Directory::SettingsOf(settings) => {
-                for entry in settings.entries().iter().rev() {
+                for entry in settings.entries().rev() {
                     each(entry.name.as_bytes(), Sort::File(entry.mode()));
                 }
             }

@@ -59,7 +59,7 @@ pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
     Flush,
-    Setting(Settings, Of, &'static Entry),
+    Setting(Settings, Of, Entry),
     /// A file that belongs to a link of the machine's, by its path in the link's directory.
     Card(Name, Rest),
     /// A setting of the whole namespace, by its path below /proc/sys/net.
@@ -255,7 +255,7 @@ impl Tree<'_> {
                         if let Of::Name(_) = of {
                             if sys::fstatat(
                                 libc::AT_FDCWD,
-                                machines(settings, &name, entry)?.cstr(),
+                                machines(settings, &name, &entry)?.cstr(),
                                 0,
                             )
                             .is_err()
@@ -403,7 +403,7 @@ impl Tree<'_> {
             FileKind::Card(name, rest) => self.on_card(name, rest.bytes(), &mut text)?,
             FileKind::Wide(rest) => self.wide(rest.bytes(), &mut text)?,
             FileKind::Setting(settings, of, entry) => {
-                self.setting(*settings, of, entry, &mut text)?;
+                self.setting(*settings, of, *entry, &mut text)?;
             }
         }
         text.end()
@@ -418,7 +418,7 @@ impl Tree<'_> {
         }
         let secret = settings.entry(b"stable_secret");
         let default = Name::new(b"default").map(Of::Name);
-        let paths = [Some(*of), default].map(|of| key(settings, &of?, secret?).ok());
+        let paths = [Some(*of), default].map(|of| key(settings, &of?, &secret?).ok());
         let mut found = false;
         let _ = state::each_message(self.net, |message| {
             let set = state::sysctl_of(message).map(|(own, _)| own);
@@ -433,10 +433,10 @@ impl Tree<'_> {
         &self,
         settings: Settings,
         of: &Of,
-        entry: &'static Entry,
+        entry: Entry,
         text: &mut Text<'_>,
     ) -> Result<(), Errno> {
-        let own = key(settings, of, entry)?;
+        let own = key(settings, of, &entry)?;
         let common = PathBuf::concat(&[
             settings.directory().as_bytes(),
             b"/default/",
@@ -457,7 +457,7 @@ impl Tree<'_> {
             (_, Some(value)) => Some(value),
             (Of::Name(name), None) => {
                 if self.view() == View::Merged || settings == Settings::Neigh4 {
-                    return copy(machines(settings, name, entry)?, text);
+                    return copy(machines(settings, name, &entry)?, text);
                 }
                 let all_without = name.as_bytes() == b"all";
                 if all_without && entry.kind == sysctl::Kind::Secret {

@@ -5,7 +5,7 @@
 use super::sets;
 use super::value::{number_in, LONGEST};
 pub use super::value::{Accepted, Value};
-use memtun_abi::Errno;
+use memtun_abi::{Errno, Label};
 use Kind::{
     AddressMode, Keys, Long, Milliseconds, NotNegative, Number, Numbers, Packets, Range, ReadOnly,
     Seconds, Secret, Set, Ticks, Unsigned, Words,
@@ -79,6 +79,52 @@ impl Entry {
         }
     }
 }
+
+/// An entry without a pointer.
+pub(super) struct Row {
+    name: Label<40>,
+    fresh: Label<16>,
+    kind: Kind,
+}
+
+impl Row {
+    /// Returns the entry.
+    pub(super) fn entry(&'static self) -> Entry {
+        Entry {
+            name: &self.name,
+            fresh: &self.fresh,
+            kind: self.kind,
+        }
+    }
+}
+
+const fn rows<const N: usize>(entries: &[Entry]) -> [Row; N] {
+    const NONE: Row = Row {
+        name: Label::new(""),
+        fresh: Label::new(""),
+        kind: ReadOnly,
+    };
+    let (mut rows, mut at) = ([NONE; N], 0);
+    while at < N {
+        let Entry { name, fresh, kind } = entries[at];
+        rows[at] = Row {
+            name: Label::new(name),
+            fresh: Label::new(fresh),
+            kind,
+        };
+        at += 1;
+    }
+    rows
+}
+
+/// The files of /proc/sys/net/ipv4/conf/NAME, in the order of their names.
+pub(super) static CONF4: [Row; IPV4_CONF.len()] = rows(IPV4_CONF);
+/// The files of /proc/sys/net/ipv6/conf/NAME, in the order of their names.
+pub(super) static CONF6: [Row; IPV6_CONF.len()] = rows(IPV6_CONF);
+/// The files of /proc/sys/net/ipv4/neigh/NAME, in the order of their names.
+pub(super) static NEIGH4: [Row; IPV4_NEIGH.len()] = rows(IPV4_NEIGH);
+/// The files of /proc/sys/net/ipv6/neigh/NAME, in the order of their names.
+pub(super) static NEIGH6: [Row; IPV6_NEIGH.len()] = rows(IPV6_NEIGH);
 
 const fn entry(name: &'static str, fresh: &'static str, kind: Kind) -> Entry {
     Entry { name, fresh, kind }
@@ -268,8 +314,7 @@ fn secret(text: &[u8]) -> Result<Accepted, Errno> {
     Ok(Accepted::new(Value::new(&shown), text.len()))
 }
 
-/// The files of /proc/sys/net/ipv4/conf/NAME, in the order of their names.
-pub const IPV4_CONF: &[Entry] = &[
+const IPV4_CONF: &[Entry] = &[
     entry("accept_local", "0", Number),
     entry("accept_redirects", "1", Number),
     entry("accept_source_route", "1", Number),
@@ -304,8 +349,7 @@ pub const IPV4_CONF: &[Entry] = &[
     entry("src_valid_mark", "0", Number),
     entry("tag", "0", Number),
 ];
-/// The files of /proc/sys/net/ipv6/conf/NAME, in the order of their names.
-pub const IPV6_CONF: &[Entry] = &[
+const IPV6_CONF: &[Entry] = &[
     entry("accept_dad", "1", Number),
     entry("accept_ra", "1", Number),
     entry("accept_ra_defrtr", "1", Number),
@@ -374,8 +418,7 @@ pub const IPV6_CONF: &[Entry] = &[
     entry("use_optimistic", "0", Number),
     entry("use_tempaddr", "0", Number),
 ];
-/// The files of /proc/sys/net/ipv4/neigh/NAME, in the order of their names.
-pub const IPV4_NEIGH: &[Entry] = &[
+const IPV4_NEIGH: &[Entry] = &[
     entry("anycast_delay", "100", Ticks),
     entry("app_solicit", "0", NotNegative),
     entry("base_reachable_time", "30", Seconds),
@@ -394,8 +437,7 @@ pub const IPV4_NEIGH: &[Entry] = &[
     entry("unres_qlen", "101", Packets),
     entry("unres_qlen_bytes", "212992", NotNegative),
 ];
-/// The files of /proc/sys/net/ipv6/neigh/NAME, in the order of their names.
-pub const IPV6_NEIGH: &[Entry] = &[
+const IPV6_NEIGH: &[Entry] = &[
     entry("anycast_delay", "100", Ticks),
     entry("app_solicit", "0", NotNegative),
     entry("base_reachable_time", "30", Seconds),

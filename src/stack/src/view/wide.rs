@@ -16,25 +16,24 @@ use super::text::Text;
 use super::tree::Tree;
 use super::value::{Value, LONGEST};
 use crate::state::{self, View};
-use memtun_abi::Errno;
+use memtun_abi::{Errno, Label};
 use memtun_sys::{self as sys, PathBuf};
 
 const INT: i64 = i32::MAX as i64;
 const INVALID: Errno = Errno(libc::EINVAL);
 
-/// Settings that another one bounds: is that one the least, and which is it? Of several numbers the
-/// first counts.
-const BOUNDED: &[(&str, bool, &str)] = &[
-    (
-        "ipv4/ip_unprivileged_port_start",
-        false,
-        "ipv4/ip_local_port_range",
-    ),
-    ("ipv4/ipfrag_high_thresh", true, "ipv4/ipfrag_low_thresh"),
-    ("ipv4/ipfrag_low_thresh", false, "ipv4/ipfrag_high_thresh"),
-    ("ipv6/ip6frag_high_thresh", true, "ipv6/ip6frag_low_thresh"),
-    ("ipv6/ip6frag_low_thresh", false, "ipv6/ip6frag_high_thresh"),
-];
+/// The setting that bounds another one, and whether it is the least that this one can be. Of several
+/// numbers the first counts.
+fn bound_of(path: &[u8]) -> Option<(&'static [u8], bool)> {
+    Some(match path {
+        b"ipv4/ip_unprivileged_port_start" => (b"ipv4/ip_local_port_range", false),
+        b"ipv4/ipfrag_high_thresh" => (b"ipv4/ipfrag_low_thresh", true),
+        b"ipv4/ipfrag_low_thresh" => (b"ipv4/ipfrag_high_thresh", false),
+        b"ipv6/ip6frag_high_thresh" => (b"ipv6/ip6frag_low_thresh", true),
+        b"ipv6/ip6frag_low_thresh" => (b"ipv6/ip6frag_high_thresh", false),
+        _ => return None,
+    })
+}
 
 fn int(text: &[u8]) -> Option<i128> {
     std::str::from_utf8(text).ok()?.parse().ok()
@@ -97,8 +96,8 @@ impl Tree<'_> {
             return Ok(());
         }
         match first::of(path).filter(|_| self.view() == View::Isolated) {
-            Some(First::Fresh(value)) => {
-                text.put(value.as_bytes());
+            Some(First::Fresh) => {
+                text.put(first::FRESH_KEY);
                 text.put(b"\n");
                 return Ok(());
             }
@@ -173,15 +172,14 @@ impl Tree<'_> {
 
     /// Does a number fit to another setting, which bounds it?
     pub(super) fn fits(&self, path: &[u8], value: &Value) -> bool {
-        let Some((_, is_least, other)) = BOUNDED.iter().find(|bound| bound.0.as_bytes() == path)
-        else {
+        let Some((other, is_least)) = bound_of(path) else {
             return true;
         };
-        let other = self.now(other.as_bytes()).ok();
+        let other = self.now(other).ok();
         let other = other.and_then(|other| int(parts_of(other.bytes()).next()?));
         let pair = int(value.bytes()).zip(other);
         pair.is_none_or(|(value, other)| {
-            if *is_least {
+            if is_least {
                 value >= other
             } else {
                 value <= other
@@ -259,8 +257,19 @@ pub(super) fn copy(path: PathBuf, text: &mut Text<'_>) -> Result<(), Errno> {
     }
 }
 
-/// What the settings of Linux 6.18 hold, in the order of their paths below /proc/sys/net.
-const KINDS: &[(&str, Kind)] = &[
+/// What the settings of Linux 6.18 hold, without a pointer.
+static KINDS: [(Label<48>, Kind); TABLE.len()] = {
+    let mut kinds = [(Label::new(""), Words); TABLE.len()];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = (Label::new(TABLE[at].0), TABLE[at].1);
+        at += 1;
+    }
+    kinds
+};
+
+/// The settings, in the order of their paths below /proc/sys/net.
+const TABLE: &[(&str, Kind)] = &[
     ("core/optmem_max", NotNegative),
     ("core/rps_default_mask", Words),
     ("core/somaxconn", NotNegative),
@@ -435,7 +444,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert!(KINDS.windows(2).all(|two| two[0].0 < two[1].0));
+        assert!(KINDS.windows(2).all(|two| *two[0].0 < *two[1].0));
         assert_eq!(kind(b"ipv4/ip_default_ttl"), Some(Unsigned(1, 255)));
         assert_eq!(kind(b"ipv4/nothing"), None);
     }
