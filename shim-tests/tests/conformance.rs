@@ -49,8 +49,10 @@ programs! {
     fdinfo
     fileops
     files_descriptors
+    files_names
     files_rare
     files_shell
+    files_values
     files_walk
     fio
     footprint

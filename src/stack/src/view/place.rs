@@ -176,6 +176,9 @@ fn place(path: &[u8]) -> Option<Place<'_>> {
         let (name, more) = component(rest);
         return Some(Place::Device(Name::new(name)?, more));
     }
+    if path == &SETTINGS[..SETTINGS.len() - 1] {
+        return Some(Place::Wide(b""));
+    }
     if let Some(rest) = path.strip_prefix(SETTINGS) {
         return setting(rest).or(Some(Place::Wide(rest)));
     }
