@@ -6,7 +6,7 @@
 
 use crate::foreign;
 use crate::real::{hooks, real};
-use crate::table::{any, is_tunnel};
+use crate::table::{any, any_marked, is_tunnel};
 use crate::waiting::deadline::{milliseconds, Deadline};
 use crate::waiting::epoll;
 use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
@@ -401,7 +401,11 @@ hooks! {
         made(real!(epoll_create1(flags)))
     }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e)))
+        match any_marked().then(|| crate::view::in_place_of(fd, operation)).flatten() {
+            Some(Ok(other)) => real!(epoll_ctl(epoll, operation, other, event)),
+            Some(Err(e)) => crate::errno::give::<c_int>(Err(e)) as c_int,
+            None => controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e))),
+        }
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
         let deadline = || after_ms(timeout);
