@@ -1,6 +1,8 @@
-/* Files of /sys and /proc that an epoll instance waits for. */
+/* Files of /sys and /proc that an epoll instance, poll and select wait for. */
 #include "host.h"
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 
 #define TUN (IFF_TUN | IFF_NO_PI)
 #define NET "/sys/class/net"
@@ -60,6 +62,53 @@ static void each(const char *path)
     }
 }
 
+/* The same in poll and select, which do not wait as long as a file says that it has changed. */
+static void polls(const char *path)
+{
+    static const struct { const char *name; short events; } asked[] = { { "in", POLLIN }, { "pri", POLLPRI }, { "nothing", 0 }, { "out", POLLOUT | POLLWRNORM },
+                                                                        { "all", POLLIN | POLLOUT | POLLPRI | POLLRDNORM } };
+    char text[200], what[100];
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        for (int how = 0; how < 3; how++) {
+            int fd = MUST(open(path, O_RDONLY));
+            struct pollfd p[2] = { { .fd = fd, .events = asked[i].events }, { .fd = -1 } };
+            struct timespec none = { 0 };
+            snprintf(what, sizeof what, "%s, %s, %d", path, asked[i].name, how);
+            for (int reads = 0; reads < 2; reads++) {
+                SHOW(label("%s, poll, read %d", what, reads), how == 2 ? ppoll(p, 2, &none, NULL) : how ? poll(p, 1, 0) : syscall(SYS_poll, p, 2, 0));
+                say(label("%s, poll says, read %d", what, reads), "%s", poll_bits(text, p[0].revents));
+                fd_set r, w, x;
+                FD_ZERO(&r);
+                FD_ZERO(&w);
+                FD_ZERO(&x);
+                if (asked[i].events & POLLIN)
+                    FD_SET(fd, &r);
+                if (asked[i].events & POLLOUT)
+                    FD_SET(fd, &w);
+                if (asked[i].events & POLLPRI)
+                    FD_SET(fd, &x);
+                SHOW(label("%s, select, read %d", what, reads), how == 2 ? pselect(fd + 1, &r, &w, &x, &none, NULL) : select(fd + 1, &r, &w, &x, &(struct timeval){ 0 }));
+                say(label("%s, select says, read %d", what, reads), "%d %d %d", !!FD_ISSET(fd, &r), !!FD_ISSET(fd, &w), !!FD_ISSET(fd, &x));
+                (void)!read(fd, text, sizeof text);
+            }
+            close(fd);
+        }
+    /* Without a limit, because it does not wait. */
+    if (strncmp(path, "/sys", 4))
+        return;
+    int fd = MUST(open(path, O_RDONLY));
+    struct pollfd p = { .fd = fd, .events = POLLPRI };
+    SHOW(label("%s, poll without a limit", path), poll(&p, 1, -1));
+    fd_set x;
+    FD_ZERO(&x);
+    FD_SET(fd, &x);
+    SHOW(label("%s, select without a limit", path), select(fd + 1, NULL, NULL, &x, NULL));
+    FILE *stream = fdopen(fd, "r");
+    SHOW(label("%s, a line", path), fgets(text, sizeof text, stream) ? 0 : -1);
+    SHOW(label("%s, poll behind a stream", path), poll(&p, 1, 0));
+    fclose(stream);
+}
+
 static void together(void)
 {
     int all = MUST(epoll_create1(0)), other = MUST(epoll_create1(0)), one = MUST(open(files[0], O_RDWR)), two = MUST(open(files[3], O_RDONLY));
@@ -104,7 +153,7 @@ int main(int argc, char **argv)
     spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
     int tun = tun_attach("ve0", TUN, 0);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        each(files[i]);
+        each(files[i]), polls(files[i]);
     together();
     close(tun);
     return 0;

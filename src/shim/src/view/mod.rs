@@ -55,5 +55,5 @@ pub use refusals::{attribute, changing_attribute, making, removing, Making, Remo
 pub use status::{access, of_descriptor, of_path, root_of_descriptor};
 pub use stdio::{closing, flushed, replacing};
 pub use unlike::{maps, moves, open_within};
-pub use watched::in_place_of;
+pub use watched::{has_news, in_place_of};
 pub use writing::{write, Source};

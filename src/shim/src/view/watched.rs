@@ -81,7 +81,7 @@ pub fn in_place_of(fd: c_int, operation: c_int) -> Option<Result<c_int, Errno>> 
                 return Err(Errno(libc::ENOENT));
             }
             let in_sys = path.bytes().starts_with(b"/sys/");
-            watch(fd, in_sys, marks & mark::SEEN != 0).map(Some)
+            watch(fd, in_sys, !is_unseen(fd, marks)).map(Some)
         })
     });
     found.transpose()
@@ -127,6 +127,26 @@ fn open(in_sys: bool) -> Result<sys::Fd, Errno> {
         Ok(file) if in_sys => Ok(file),
         _ => sys::open_internal(c"/proc/version", flags, 0),
     }
+}
+
+/// Does a descriptor of the view say that something has changed (POLLPRI with POLLERR)? That says a
+/// file of /sys until it is read for the first time.
+#[cold]
+pub fn has_news(fd: c_int) -> bool {
+    let Some(marks) = table::marks(fd) else {
+        return false;
+    };
+    errno::keep(|| marks & mark::DIRECTORY == 0 && is_unseen(fd, marks) && is_in_sys(fd))
+}
+
+fn is_in_sys(fd: c_int) -> bool {
+    let is_open = sys::status_flags(fd).is_ok_and(|flags| flags & libc::O_PATH == 0);
+    is_open && path_of(fd).is_some_and(|path| path.bytes().starts_with(b"/sys/"))
+}
+
+/// Has nobody read from the descriptor? A read past the hooks moves the offset.
+fn is_unseen(fd: c_int, marks: u32) -> bool {
+    marks & mark::SEEN == 0 && sys::seek(fd, 0, libc::SEEK_CUR).is_ok_and(|at| at == 0)
 }
 
 /// Called when a descriptor of the view was read: nothing has changed since then.
