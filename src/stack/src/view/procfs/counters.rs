@@ -1,6 +1,6 @@
-//! What IP and the protocols above it have counted: /proc/net/snmp, netstat and snmp6, and a file of
-//! each link in /proc/net/dev_snmp6. The net's stack sends and receives nothing, so every counter is
-//! 0; which there are, the machine's own files tell.
+//! What IP and the protocols above it have counted: /proc/net/snmp, netstat and snmp6, and a file
+//! of each link in /proc/net/dev_snmp6. The net's stack sends and receives nothing, so every counter
+//! is 0; which there are, the machine's own files tell.
 #![forbid(unsafe_code)]
 
 use crate::view::links::Seen;
@@ -58,8 +58,8 @@ fn counter(line: &[u8], text: &mut Text<'_>) {
     text.put(b"\t0\n");
 }
 
-/// Appends a line of a protocol's names, or of its counters. IP begins with `settings`, and what TCP
-/// begins with are constants of the kernel's.
+/// Appends a line of a protocol's names, or of its counters. IP begins with `settings`, and what
+/// TCP begins with are constants of the kernel's.
 fn counted(line: &[u8], settings: [i64; 2], text: &mut Text<'_>) {
     let mut words = line.trim_ascii_end().split(|b| *b == b' ');
     let protocol = words.next().unwrap_or_default();
