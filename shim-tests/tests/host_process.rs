@@ -123,14 +123,53 @@ fn where_there_is_no_command_the_log_says_so() {
     std::fs::copy(&shim_tests::build::shim().library, &library).expect("copied");
     let net = Net::temporary().expect("a net");
     let index = interface(&net, "tun0").to_string();
-    let mut command = stage.shimmed(net.path(), "env");
-    command.arg(format!("LD_PRELOAD={}", library.display()));
-    command.args(["PATH=/nowhere:relative", "MEMTUN_COMMAND="]);
-    let status = Process::start(command.arg(&asker).args([&index, "0", "1"])).ended(LIMIT);
-    assert_eq!(status.code(), Some(1));
-    let said = stage.said();
+    let run = |given: &str| {
+        let mut command = stage.shimmed(net.path(), "env");
+        command.arg(format!("LD_PRELOAD={}", library.display()));
+        command.args(["PATH=/nowhere:relative", &format!("MEMTUN_COMMAND={given}")]);
+        let status = Process::start(command.arg(&asker).args([&index, "0", "1"])).ended(LIMIT);
+        assert_eq!(status.code(), Some(1));
+        stage.said()
+    };
+    let said = run("");
     assert!(said.contains("MEMTUN_COMMAND"), "{said}");
     assert_eq!(said.matches("no command memtun").count(), 1, "{said}");
+    assert!(said.contains("Function not implemented"), "{said}");
+    // What is there, and cannot be executed, is named with the reason.
+    for (name, text, mode, why) in [
+        (
+            "no-mode",
+            "",
+            0o644,
+            "EACCES: its mode, or a mount with noexec",
+        ),
+        ("no-program", "text", 0o755, "ENOEXEC: it is no program"),
+        (
+            "no-loader",
+            "#!/nowhere\n",
+            0o755,
+            "ENOENT: the interpreter or loader",
+        ),
+    ] {
+        let path = stage.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&path, mode).expect("its mode");
+        let path = path.display().to_string();
+        let said = run(&path);
+        let line = said.lines().find(|line| line.contains(&path));
+        let line = line.unwrap_or_else(|| panic!("{said}"));
+        assert!(
+            line.contains(why) && line.contains("MEMTUN_COMMAND"),
+            "{line}"
+        );
+        assert!(said.contains("Function not implemented"), "{said}");
+    }
+    let said = run("/nowhere/memtun");
+    assert!(
+        said.contains("/nowhere/memtun: there is no such file"),
+        "{said}"
+    );
     end(net);
 }
 
@@ -186,7 +225,8 @@ fn why_nobody_answers_is_in_the_log_with_the_remedy() {
     // A command that is none of memtun's.
     let (status, said) = run("MEMTUN_COMMAND=/bin/true");
     assert_eq!(status, Some(1), "{said}");
-    assert_eq!(said.matches("memtun host says why").count(), 1, "{said}");
+    let remedy = "/bin/true host --net";
+    assert_eq!(said.matches(remedy).count(), 1, "{said}");
     assert_eq!(run("MEMTUN_LOG=warn").0, Some(0));
     for pid in hosts(net.path()) {
         signal(pid, libc::SIGKILL);
@@ -230,9 +270,7 @@ fn who_has_closed_itself_in_is_told_so_and_uses_the_host_process_of_others() {
         assert_eq!(status, Some(1), "{forbidden}: {said}");
         assert!(said.contains(errno), "{forbidden}: {said}");
         let remedy = "let memtun run or memtun host start one outside";
-        // Without sockets the call ends before anybody is looked for.
-        let lines = usize::from(forbidden != "socket");
-        assert_eq!(said.matches(remedy).count(), lines, "{forbidden}: {said}");
+        assert_eq!(said.matches(remedy).count(), 1, "{forbidden}: {said}");
     };
     refused("spawn", "Permission denied");
     refused("inherited", "Operation not permitted");
@@ -247,6 +285,7 @@ fn who_has_closed_itself_in_is_told_so_and_uses_the_host_process_of_others() {
         assert_eq!(status, Some(0), "{forbidden}: {said}");
     }
     refused("socket", "Permission denied");
+    refused("unconnected", "Permission denied");
     assert_eq!(addresses(&net), [1, 2, 3].map(address));
     drop(outside);
     end(net);

@@ -5,6 +5,7 @@
 use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
 use memtun_abi::uapi::IFF_TUN;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::ethtool::Plain;
 use memtun_kernel::link::{hardware_address, LONGEST_ADDRESS};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
@@ -26,6 +27,8 @@ const NOTIFIED: u16 = 0x3f05;
 pub(crate) const UNICAST: u16 = 0x3f03;
 /// Groups that the link receives beside those of IP, one behind the other.
 pub(crate) const GROUPS: u16 = 0x3f04;
+/// The features that are wanted, where they are not those of a new link.
+const FEATURES: u16 = 0x3f06;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -109,6 +112,9 @@ pub struct Extra {
     pub unicast: Vec<[u8; 6]>,
     /// Link-layer groups that programs have added (`dev->mc`), oldest first.
     pub groups: Vec<[u8; 6]>,
+    /// The features that are wanted of a link without a tun driver (bits of NETIF_F_*), None for
+    /// those of a new one.
+    pub features: Option<u64>,
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -158,6 +164,9 @@ impl Extra {
             if let Some(limit) = limit {
                 to.u32(kind, limit);
             }
+        }
+        if let Some(features) = self.features {
+            to.attribute(FEATURES, &features.to_ne_bytes());
         }
         if let Some(notified) = self.notified {
             to.attribute(NOTIFIED, &notified.to_bytes());
@@ -216,9 +225,18 @@ impl Extra {
             },
             unicast: list(UNICAST),
             groups: list(GROUPS),
+            features: attributes.get(FEATURES).map(|_| features_of(&attributes)),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }
+}
+
+/// Returns the features that are wanted of a link without a tun driver.
+pub(crate) fn features_of(attributes: &Attributes<'_>) -> u64 {
+    let noted = attributes
+        .get(FEATURES)
+        .and_then(|a| a.value.try_into().ok());
+    noted.map_or(Plain::WANTED, u64::from_ne_bytes)
 }
 
 /// The counters of a link, from the host's side: rx is what the program wrote (`struct

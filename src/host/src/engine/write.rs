@@ -272,11 +272,14 @@ fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) 
     for_links(world, settings, name, value);
 }
 
-/// Sets the same for every link.
+/// Sets the same for every link. That of the machine's stays in the net, under their names.
 fn for_links(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) {
-    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
-    for index in indices {
-        put(world, settings, Of::Link(index), name, value);
+    let own = world.links.iter().map(|link| Of::Link(link.extra.index));
+    let machine = world.machine.links.iter();
+    let machine = machine.map(|link| Of::Named(link.item.extra.name));
+    let links: Vec<Of> = own.chain(machine).collect();
+    for of in links {
+        put(world, settings, of, name, value);
     }
 }
 

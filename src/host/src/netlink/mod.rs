@@ -53,24 +53,32 @@ const BULK: i32 = 0x200;
 /// order (`netlink_rcv_skb`).
 pub fn answer(world: &mut World<'_>, asker: Asker, request: &[u8]) -> Vec<Vec<u8>> {
     let mut answers = Vec::new();
+    // The parts of a dump behind its first one.
+    let mut left: Vec<Vec<u8>> = Vec::new();
     let looked = crate::engine::link::look(world);
     for message in Messages(request) {
         let request = Request::new(message, asker);
         let handled = request.has(libc::NLM_F_REQUEST) && message.kind >= FIRST;
         world.port = asker.port;
         world.sequence = message.sequence;
+        let dumps = request.is_dump() && message.kind & 3 == GET;
         let result = match looked {
             Err(errno) => Err(Failure::from(errno)),
             Ok(()) if !handled => Ok(()),
             Ok(()) => match choose(world, &request) {
                 Err(failure) => Err(failure),
                 Ok(None) => Ok(()),
+                // A dump that has more to give goes on when the program receives; there is one at
+                // a time.
+                Ok(Some(_)) if dumps && !left.is_empty() => Err(Failure::new(libc::EBUSY)),
                 Ok(Some((handler, joined))) => {
                     let mut to = Writer::default();
                     let before = world.events.len();
                     let result = handler(world, &request, &mut to);
-                    if request.is_dump() && message.kind & 3 == GET {
-                        answers.extend(request.parts(&to, &result, joined));
+                    if dumps {
+                        let mut parts = request.parts(&to, &result, joined).into_iter();
+                        answers.extend(parts.next());
+                        left.extend(parts);
                         continue;
                     }
                     answers.extend(Messages(to.bytes()).map(|answer| answer.bytes.to_vec()));
@@ -83,6 +91,7 @@ pub fn answer(world: &mut World<'_>, asker: Asker, request: &[u8]) -> Vec<Vec<u8
             answers.push(request.acknowledge(&result));
         }
     }
+    answers.extend(left);
     answers
 }
 

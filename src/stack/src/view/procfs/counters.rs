@@ -1,6 +1,6 @@
 //! What IP and the protocols above it have counted: /proc/net/snmp, netstat and snmp6, and a file
-//! of each link in /proc/net/dev_snmp6. The net's stack sends and receives nothing, so every counter
-//! is 0; which there are, the machine's own files tell.
+//! of each link in /proc/net/dev_snmp6. The net's stack sends and receives nothing, so that every
+//! counter is 0; which there are, the machine's own files tell.
 #![forbid(unsafe_code)]
 
 use crate::view::links::Seen;
