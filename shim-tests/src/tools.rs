@@ -32,6 +32,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ip_rule_neigh", true),
     ("ip_saved", true),
     ("route", true),
+    ("tc_qdisc", true),
 ];
 
 fn folder() -> PathBuf {

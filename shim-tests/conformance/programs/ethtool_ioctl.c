@@ -312,6 +312,49 @@ static void hardware(const char *name)
     SHOW(label("%s, GPERMADDR without room", name), ask(name, &p));
 }
 
+/* Each feature switched off and on: what the call returns, and what is on then. */
+static void each_feature(const char *name)
+{
+    for (unsigned bit = 0; bit < 64; bit++) {
+        char text[120] = "";
+        for (int on = 0; on < 2; on++) {
+            struct { struct ethtool_sfeatures s; struct ethtool_set_features_block room[2]; } s = { .s = { .cmd = ETHTOOL_SFEATURES, .size = 2 } };
+            s.s.features[bit / 32].valid = 1u << bit % 32;
+            s.s.features[bit / 32].requested = on ? 1u << bit % 32 : 0;
+            int result = ask(name, &s), why = result < 0 ? errno : 0;
+            struct { struct ethtool_gfeatures g; struct ethtool_get_features_block room[2]; } g = { .g = { .cmd = ETHTOOL_GFEATURES, .size = 2 } };
+            MUST(ask(name, &g));
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d %s 0x%08x 0x%08x", on ? ", on " : "off ", result,
+                     why ? strerrorname_np(why) : "-", (unsigned)g.g.features[0].active, (unsigned)g.g.features[1].active);
+        }
+        say(label("%s, feature %u", name, bit), "%s", text);
+    }
+}
+
+/* The loopback, whose driver answers nothing. */
+static void loopback(void)
+{
+    walk("lo");
+    value("lo down, link", "lo", ETHTOOL_GLINK);
+    strings("lo");
+    static const uint32_t sets[][2] = { { ETHTOOL_SRXCSUM, 0 }, { ETHTOOL_STXCSUM, 0 }, { ETHTOOL_SSG, 1 }, { ETHTOOL_STSO, 0 },
+                                        { ETHTOOL_STSO, 1 }, { ETHTOOL_SUFO, 0 }, { ETHTOOL_SGSO, 0 }, { ETHTOOL_SGSO, 1 },
+                                        { ETHTOOL_SGRO, 0 }, { ETHTOOL_SGRO, 1 }, { ETHTOOL_SFLAGS, 0 }, { ETHTOOL_SFLAGS, ETH_FLAG_LRO },
+                                        { ETHTOOL_SFLAGS, 1 } };
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        set_value(label("lo, command %u with %u", sets[i][0], sets[i][1]), "lo", sets[i][0], sets[i][1]);
+        value(label("lo, after command %u with %u", sets[i][0], sets[i][1]), "lo", sets[i][0] - 1);
+    }
+    each_feature("lo");
+    unsigned char *cut = edge(4);
+    memcpy(cut, &(uint32_t){ ETHTOOL_GLINK }, 4);
+    SHOW("lo, GLINK, only the command", ask("lo", cut));
+    SHOW("lo, bad pointer", ask("lo", BAD_POINTER));
+    SHOW("lo, by an alias", ask("lo:1", (uint32_t[2]){ ETHTOOL_GLINK }));
+    link_up("lo", 1);
+    value("lo up, link", "lo", ETHTOOL_GLINK);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -345,6 +388,9 @@ int main(int argc, char **argv)
     channels("one queue closed", "et2");
     close(multi);
     value("gone, link", "et2", ETHTOOL_GLINK);
+    each_feature("et0");
+    each_feature("et1");
+    loopback();
     close(tun);
     close(tap);
     return 0;

@@ -559,6 +559,18 @@ static void settings(void)
     }
     compact(ETHTOOL_MSG_FEATURES_GET, "tun0");
     query("features now");
+    static const struct { const char *label, *name; int on; } of_lo[] = {
+        { "lo, segmentation off", "tx-tcp-segmentation", 0 }, { "lo, off again", "tx-tcp-segmentation", 0 },
+        { "lo, segmentation on", "tx-tcp-segmentation", 1 }, { "lo, scatter", "tx-scatter-gather", 0 }, { "lo, lists", "rx-gro-list", 1 },
+    };
+    for (size_t i = 0; i < sizeof of_lo / sizeof *of_lo; i++) {
+        command(ETHTOOL_MSG_FEATURES_SET, 0);
+        header(1, "lo", 1);
+        set_of(ETHTOOL_A_FEATURES_WANTED, 0, -1, of_lo[i].name, of_lo[i].on);
+        query(of_lo[i].label);
+    }
+    compact(ETHTOOL_MSG_FEATURES_GET, "lo");
+    query("lo, features now");
 }
 
 static void others(void)
@@ -618,6 +630,13 @@ static void other_ways(int tun)
     rt_ready(monitor, WAIT_MS);
     heard();
     out_line("TUNSETOFFLOAD");
+    struct ethtool_value off = { .cmd = ETHTOOL_SGSO, .data = 0 };
+    ifr = (struct ifreq){ .ifr_data = (void *)&off };
+    if (if_request(SIOCETHTOOL, &ifr, "lo"))
+        die("SIOCETHTOOL of lo");
+    rt_ready(monitor, WAIT_MS);
+    heard();
+    out_line("SIOCETHTOOL of lo");
 }
 
 int main(int argc, char **argv)

@@ -138,7 +138,7 @@ fn call<'c>(
 
 fn outcome(net: &NetDir, socket: &Fake, memory: &Bytes, request: u32) -> String {
     match call(net, socket, memory, request).ioctl() {
-        Ok(Verdict::Done) => "done".into(),
+        Ok(Verdict::Done(_)) => "done".into(),
         Ok(Verdict::Host(After::Nothing)) => "host".into(),
         Ok(Verdict::Host(After::Named)) => "host, named".into(),
         Ok(Verdict::Host(After::Name)) => "host, name".into(),

@@ -6,7 +6,7 @@
 //! can do and this cannot: where the buffer of a listener is full, the kernel loses the event and
 //! sets ENOBUFS, which recv(2) then returns (`netlink_overrun`). Nobody can set an error on the
 //! socket of another process, so the loss is noted in the state of the net. The program finds it
-//! with its next receive, which looks for it while the queue is long. poll(2) reports no POLLERR.
+//! with its next receive, poll(2) or epoll_wait(2), which look for it while the queue is long.
 #![forbid(unsafe_code)]
 
 use crate::world::Event;

@@ -32,6 +32,9 @@ pub struct Machine {
     pub rules: Vec<Own<Rule>>,
     /// Its neighbours.
     pub neighbours: Vec<Own<Neighbour>>,
+    /// The kind of queueing discipline that its links get (net.core.default_qdisc); empty where
+    /// that is not known.
+    pub queueing: Vec<u8>,
 }
 
 impl Machine {

@@ -53,7 +53,9 @@ mod hooks;
 mod host;
 mod interfaces;
 mod leave;
+mod listening;
 mod logging;
+mod lost;
 mod net;
 mod netlink;
 mod ops;
@@ -80,11 +82,7 @@ extern "C" fn load() {
     errno::keep(|| {
         let mut behind = symbols::Behind::UNKNOWN;
         behind.look();
-        for family in hooks::FAMILIES {
-            for hook in *family {
-                hook.resolve(&behind);
-            }
-        }
+        hooks::each(&mut |hook| hook.resolve(&behind));
         memtun_shm::lock::init();
         host::init(&behind);
         process::init();

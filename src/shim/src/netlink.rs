@@ -14,7 +14,7 @@ use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
-use crate::{net, table};
+use crate::{listening, net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -71,6 +71,7 @@ pub extern "C" fn take(fd: c_int, protocol: c_int) -> bool {
 pub fn adopt(fd: c_int) {
     if mark::is_marked(fd) {
         let _ = table::enter_netlink(fd);
+        note_listener(fd);
     }
 }
 
@@ -78,6 +79,14 @@ pub fn adopt(fd: c_int) {
 #[cold]
 pub extern "C" fn duplicated(new: c_int) {
     let _ = table::enter_netlink(new);
+    errno::keep(|| note_listener(new));
+}
+
+/// Notes a socket that listens.
+fn note_listener(fd: c_int) {
+    if mark::of(fd).is_some_and(|state| state & mark::LISTENS != 0) {
+        listening::note(fd);
+    }
 }
 
 /// The state of the socket.
@@ -207,7 +216,11 @@ fn permit_control(fd: c_int, header: &msghdr) -> Result<(), Errno> {
 #[inline(never)]
 pub extern "C" fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> Option<isize> {
     let before = sys::netlink_name(fd).map_or(0, |own| own.port);
-    let bound = answer(fd, |call| call.bind(name as usize, length as usize));
+    let bound = answer(fd, |call| {
+        let bound = call.bind(name as usize, length as usize);
+        note_listener(fd);
+        bound
+    });
     give(or_machine(fd, before, bound))
 }
 
@@ -232,9 +245,31 @@ pub extern "C" fn set_option(
 ) -> Option<isize> {
     let port = sys::netlink_name(fd).map_or(0, |own| own.port);
     let set = answer(fd, |call| {
-        call.set_option(level, option, value as usize, length as usize)
+        let set = call.set_option(level, option, value as usize, length as usize);
+        if (level, option) == (SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP) {
+            note_listener(fd);
+        }
+        set
     });
     give(or_machine(fd, port, set))
+}
+
+/// getsockopt(2), where the kernel's answer would be about something else.
+#[cold]
+#[inline(never)]
+pub extern "C" fn get_option(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) -> Option<isize> {
+    if (level, option) != (libc::SOL_SOCKET, libc::SO_GET_FILTER) {
+        return None;
+    }
+    give(answer(fd, |call| {
+        call.get_filter(value as usize, length as usize)
+    }))
 }
 
 /// Corrects what getsockname(2) has stored; `room` was the length of the room for it.
@@ -334,6 +369,14 @@ fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
     unsafe { sys::duplicate_onto(real.raw(), fd, flags)? };
     table::forget_netlink(fd);
     Ok(())
+}
+
+/// Has an answer or an event of the socket been lost, so that poll(2) reports POLLERR?
+#[cold]
+#[inline(never)]
+pub extern "C" fn has_lost(fd: c_int) -> bool {
+    let ask = || Ok(call(fd, state(fd)?, &OwnMemory).has_lost());
+    may(Extra::Host) && errno::keep(|| fence(ask)).unwrap_or(false)
 }
 
 /// Called before a receive. Returns false when the receive fails, with errno set.

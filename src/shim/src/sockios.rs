@@ -104,7 +104,7 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
     let (net, after) = match verdict {
         Ok(None) => return host(),
         Ok(Some((net, Verdict::Host(after)))) => (net, after),
-        Ok(Some((_, Verdict::Done))) => return 0,
+        Ok(Some((_, Verdict::Done(answer)))) => return answer,
         Err(e) => return errno::give::<c_int>(Err(e)) as c_int,
     };
     let answer = match guarded(request) {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::address::Address;
-use crate::link::{DECLARED, HEADER};
+use crate::link::{features_of, DECLARED, HEADER};
 use crate::state::each_message;
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
@@ -32,6 +32,8 @@ pub struct Link {
     pub address: [u8; LONGEST_ADDRESS],
     /// Length in bytes of the link-layer address.
     pub address_length: usize,
+    /// The features that are wanted of a link without a tun driver (bits of NETIF_F_*).
+    pub features: u64,
     /// Is it a link without a tun driver, which the net declares?
     pub declared: bool,
 }
@@ -54,6 +56,7 @@ impl Link {
             link_type: u16_at(body, 2)?,
             address,
             address_length,
+            features: features_of(&attributes),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }

@@ -7,7 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`wire`] | messages and attributes of netlink(7), in bytes |
-//! | [`address`], [`route`], [`rule`], [`neighbour`], [`link`] | one object each, and its message of rtnetlink(7) |
+//! | [`address`], [`route`], [`rule`], [`neighbour`], [`traffic`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`state`] | all of them, and the file in the net that holds them |
 //! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`family`] | the family "ethtool" of generic netlink |
@@ -24,6 +24,7 @@ pub mod neighbour;
 pub mod route;
 pub mod rule;
 pub mod state;
+pub mod traffic;
 pub mod view;
 pub mod wire;
 
@@ -33,3 +34,4 @@ pub use neighbour::Neighbour;
 pub use route::{Nexthop, Route};
 pub use rule::Rule;
 pub use state::State;
+pub use traffic::Traffic;

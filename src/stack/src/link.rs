@@ -5,6 +5,7 @@
 use crate::wire::{u16_at, u32_at, Attributes, Message, Writer, NESTED};
 use memtun_abi::uapi::IFF_TUN;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::ethtool::Plain;
 use memtun_kernel::link::{hardware_address, LONGEST_ADDRESS};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
@@ -15,9 +16,9 @@ use std::sync::atomic::Ordering::Relaxed;
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
 pub(crate) const DECLARED: u16 = 0x3f00;
-/// Bits: has the link ever been up, had it no queue then, has IPv6 started, and has it gone down
-/// since?
-pub(crate) const WAS_UP: u16 = 0x3f01;
+/// Bits: has IPv6 started on the link, has it gone down since it first came up, and others of
+/// [`Extra`].
+pub(crate) const STATES: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
 const TOKEN: u16 = 0x3f02;
 /// [`Notified`].
@@ -26,6 +27,8 @@ const NOTIFIED: u16 = 0x3f05;
 pub(crate) const UNICAST: u16 = 0x3f03;
 /// Groups that the link receives beside those of IP, one behind the other.
 pub(crate) const GROUPS: u16 = 0x3f04;
+/// The features that are wanted, where they are not those of a new link.
+const FEATURES: u16 = 0x3f06;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -82,12 +85,8 @@ pub struct Extra {
     pub carrier_ups: u32,
     /// How often its carrier had gone when the host last looked.
     pub carrier_downs: u32,
-    /// Has it ever been up?
-    pub was_up: bool,
     /// Has it gone down since it first came up?
     pub was_down: bool,
-    /// Had it no queue when it first came up? Then it goes on without one.
-    pub no_queue: bool,
     /// Has IPv6 started on it since it came up (IF_READY)?
     pub ready: bool,
     /// Have routers been asked for since then (IF_RS_SENT)?
@@ -113,6 +112,9 @@ pub struct Extra {
     pub unicast: Vec<[u8; 6]>,
     /// Link-layer groups that programs have added (`dev->mc`), oldest first.
     pub groups: Vec<[u8; 6]>,
+    /// The features that are wanted of a link without a tun driver (bits of NETIF_F_*), None for
+    /// those of a new one.
+    pub features: Option<u64>,
     /// Is this a link without a tun driver, which the net declares: `lo`, or an uplink?
     pub declared: bool,
 }
@@ -139,10 +141,8 @@ impl Extra {
             .u32(CARRIER_UPS, self.carrier_ups)
             .u32(CARRIER_DOWNS, self.carrier_downs)
             .u8(
-                WAS_UP,
-                u8::from(self.was_up)
-                    | u8::from(self.no_queue) << 1
-                    | u8::from(self.ready) << 2
+                STATES,
+                u8::from(self.ready) << 2
                     | u8::from(self.was_down) << 3
                     | u8::from(self.asked) << 4
                     | u8::from(self.settled) << 5,
@@ -164,6 +164,9 @@ impl Extra {
             if let Some(limit) = limit {
                 to.u32(kind, limit);
             }
+        }
+        if let Some(features) = self.features {
+            to.attribute(FEATURES, &features.to_ne_bytes());
         }
         if let Some(notified) = self.notified {
             to.attribute(NOTIFIED, &notified.to_bytes());
@@ -206,12 +209,10 @@ impl Extra {
             operstate: attributes.get(libc::IFLA_OPERSTATE)?.u8()?,
             carrier_ups: attributes.get(CARRIER_UPS)?.u32()?,
             carrier_downs: attributes.get(CARRIER_DOWNS)?.u32()?,
-            was_up: attributes.get(WAS_UP)?.u8()? & 1 != 0,
-            no_queue: attributes.get(WAS_UP)?.u8()? & 2 != 0,
-            ready: attributes.get(WAS_UP)?.u8()? & 4 != 0,
-            was_down: attributes.get(WAS_UP)?.u8()? & 8 != 0,
-            asked: attributes.get(WAS_UP)?.u8()? & 16 != 0,
-            settled: attributes.get(WAS_UP)?.u8()? & 32 != 0,
+            ready: attributes.get(STATES)?.u8()? & 4 != 0,
+            was_down: attributes.get(STATES)?.u8()? & 8 != 0,
+            asked: attributes.get(STATES)?.u8()? & 16 != 0,
+            settled: attributes.get(STATES)?.u8()? & 32 != 0,
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),
@@ -224,9 +225,18 @@ impl Extra {
             },
             unicast: list(UNICAST),
             groups: list(GROUPS),
+            features: attributes.get(FEATURES).map(|_| features_of(&attributes)),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })
     }
+}
+
+/// Returns the features that are wanted of a link without a tun driver.
+pub(crate) fn features_of(attributes: &Attributes<'_>) -> u64 {
+    let noted = attributes
+        .get(FEATURES)
+        .and_then(|a| a.value.try_into().ok());
+    noted.map_or(Plain::WANTED, u64::from_ne_bytes)
 }
 
 /// The counters of a link, from the host's side: rx is what the program wrote (`struct

@@ -28,6 +28,7 @@ use crate::link::Extra;
 use crate::neighbour::Neighbour;
 use crate::route::Route;
 use crate::rule::Rule;
+use crate::traffic::Traffic;
 use crate::wire::{u32_at, Attributes, Message, Messages, Writer};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -58,6 +59,8 @@ pub struct State {
     pub ruled: [bool; 2],
     /// The neighbours.
     pub neighbours: Vec<Neighbour>,
+    /// The queueing disciplines and their classes, in the order in which they were made.
+    pub traffic: Vec<Traffic>,
     /// What was set under /proc/sys/net.
     pub sysctls: Vec<Sysctl>,
     /// The labels of IPv6 addresses in the kernel's order, and how often they were changed. None
@@ -85,6 +88,7 @@ impl State {
         each(&mut to, &self.tables, parts::table);
         each(&mut to, &self.rules, parts::rule);
         each(&mut to, &self.neighbours, parts::neighbour);
+        each(&mut to, &self.traffic, parts::traffic);
         each(&mut to, &self.sysctls, parts::sysctl);
         each(&mut to, self.labels.as_slice(), parts::labels);
         each(&mut to, &self.listeners, parts::listener);
@@ -111,6 +115,14 @@ impl State {
         Ok(state)
     }
 
+    /// Returns the name of the queueing discipline of a link; `noop` where it has none.
+    pub fn qdisc(&self, index: u32) -> &[u8] {
+        let mut all = self.traffic.iter();
+        let own =
+            all.find(|it| it.index == index && !it.is_class && it.parent == crate::traffic::ROOT);
+        own.map_or(b"noop", |own| &own.kind)
+    }
+
     fn take(&mut self, message: &Message<'_>) -> Option<()> {
         let body = message.body;
         match message.kind {
@@ -125,6 +137,7 @@ impl State {
             libc::RTM_NEWROUTE => self.routes.push(Route::read(message)?),
             libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
             libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
+            libc::RTM_NEWQDISC | libc::RTM_NEWTCLASS => self.traffic.push(Traffic::read(message)?),
             SYSCTL => {
                 let (path, value) = sysctl_of(message)?;
                 self.sysctls.push(Sysctl {

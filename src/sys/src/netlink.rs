@@ -90,6 +90,18 @@ pub fn bind_port(fd: i32, port: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_bind, args) }).map(drop)
 }
 
+/// Ends the connection of a netlink socket to the port of another one (connect(2) with AF_UNSPEC).
+///
+/// # Errors
+///
+/// What connect(2) fails with.
+pub fn disconnect(fd: i32) -> Result<(), Errno> {
+    let none = [0u8; NETLINK_NAME];
+    let args = [fd as usize, none.as_ptr() as usize, none.len(), 0, 0, 0];
+    // SAFETY: the kernel reads the address, which is a local of this function.
+    check(unsafe { syscall(libc::SYS_connect, args) }).map(drop)
+}
+
 /// Returns the own address of a netlink socket (getsockname(2)).
 pub fn netlink_name(fd: i32) -> Result<NetlinkName, Errno> {
     let (mut name, mut length) = ([0; NETLINK_NAME], NETLINK_NAME as u32);

@@ -3,10 +3,12 @@
 //! which sends what a group hears to the socket's port.
 #![forbid(unsafe_code)]
 
+use super::seal::Note;
 use super::{generic, mark, seal, Netlink, Outcome, SOL_NETLINK};
 use crate::host::{asked, question, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
+use memtun_kernel::bpf::Instruction;
 use memtun_stack::ask::{self, Question, What};
 use memtun_stack::family::family;
 use memtun_stack::state::{self, OVERRUN};
@@ -23,6 +25,17 @@ const LIST: usize = 8;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
 
+/// Returns what stands for the value of an option that the socket itself does not have.
+fn note_of(level: i32, option: i32) -> Option<Note> {
+    match (level, option) {
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => Some(Note::LowWater),
+        (libc::SOL_SOCKET, libc::SO_MARK) => Some(Note::Mark),
+        (libc::SOL_SOCKET, libc::SO_PRIORITY) => Some(Note::Priority),
+        (SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID) => Some(Note::AllNamespaces),
+        _ => None,
+    }
+}
+
 impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// Reads the address that the program gives to bind(2) or connect(2). None means that the
     /// kernel refuses it.
@@ -33,6 +46,14 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         }
         let family = i32::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
         (family == libc::AF_NETLINK).then(|| NetlinkName::of_bytes(&bytes))
+    }
+
+    /// Does the address that the program gives to connect(2) end a connection (AF_UNSPEC)?
+    fn ends_connection(&self, name: usize, length: usize) -> bool {
+        let mut family = [0; 2];
+        length >= family.len()
+            && self.memory.read(name, &mut family).is_ok()
+            && i32::from(u16::from_ne_bytes(family)) == libc::AF_UNSPEC
     }
 
     /// Binds the socket (`netlink_bind`): the port is the kernel's affair, the groups are not.
@@ -78,15 +99,25 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
     /// - EPERM for another peer, unless the program may administrate the network.
     /// - What bind(2) fails with.
     pub fn connect(&self, name: usize, length: usize) -> Result<Outcome, Errno> {
-        match self.name(name, length) {
-            None => Ok(Outcome::Kernel),
-            Some(peer) if peer == NetlinkName::default() => {
-                self.port()?;
-                Ok(Outcome::Done(0))
+        let Some(peer) = self.name(name, length) else {
+            if self.ends_connection(name, length) {
+                mark::change(self.fd, 0, mark::CONNECTED);
             }
-            Some(_) if self.is_administrator() => Ok(Outcome::Kernel),
-            Some(_) => Err(Errno(libc::EPERM)),
+            return Ok(Outcome::Kernel);
+        };
+        if peer != NetlinkName::default() && !self.is_administrator() {
+            return Err(Errno(libc::EPERM));
         }
+        if peer.port != 0 {
+            mark::change(self.fd, mark::CONNECTED, 0);
+            return Ok(Outcome::Kernel);
+        }
+        self.port()?;
+        if self.state & mark::CONNECTED != 0 {
+            sys::disconnect(self.fd)?;
+            mark::change(self.fd, 0, mark::CONNECTED);
+        }
+        Ok(Outcome::Done(0))
     }
 
     /// Corrects what getsockname(2) has stored at `name` for `length` bytes: the groups, and a port
@@ -119,12 +150,8 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let joins = match (level, option) {
             (SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP) => true,
             (SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP) => false,
-            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
-                if length < 4 {
-                    return Err(EINVAL);
-                }
-                self.memory.read(value, &mut [0; 4])?;
-                return Ok(Outcome::Done(0));
+            _ if self.is_noted(level, option) => {
+                return self.set_noted(level, option, value, length);
             }
             (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => {
                 return self.attach(value, length).map(|()| Outcome::Done(0));
@@ -138,8 +165,20 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 self.take_overrun();
                 return Ok(Outcome::Kernel);
             }
-            // A program of the other language cannot be joined with the filter that is there.
-            (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
+            (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) if length == 4 => {
+                let mut program = [0; 4];
+                self.memory.read(value, &mut program)?;
+                let is_locked = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_LOCK_FILTER);
+                if is_locked.is_ok_and(|locked| locked != 0) {
+                    return Err(Errno(libc::EPERM));
+                }
+                // A program of the other language cannot be joined with the filter that is there.
+                // What is none, the kernel refuses for another socket as well.
+                let other = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK)?;
+                let program = i32::from_ne_bytes(program);
+                sys::set_int_option(other.raw(), libc::SOL_SOCKET, option, program)?;
+                return Err(Errno(libc::EPERM));
+            }
             _ => return Ok(Outcome::Kernel),
         };
         if self.hears_machine_alone()? {
@@ -162,6 +201,72 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             return Ok(Outcome::Done(0));
         }
         self.listen(|now| if joins { now | bit } else { now & !bit })?;
+        Ok(Outcome::Done(0))
+    }
+
+    /// Is what the program sets with this option only noted?
+    fn is_noted(&self, level: i32, option: i32) -> bool {
+        match note_of(level, option) {
+            None => false,
+            Some(Note::LowWater) => true,
+            // Who may administrate the net may set these of a socket of the net.
+            Some(_) => self.is_administrator(),
+        }
+    }
+
+    /// Notes the value of an option that the kernel lets nobody set without privileges, or that is
+    /// not the socket's own.
+    fn set_noted(
+        &self,
+        level: i32,
+        option: i32,
+        value: usize,
+        length: usize,
+    ) -> Result<Outcome, Errno> {
+        let mut bytes = [0; 4];
+        if length >= bytes.len() {
+            self.memory.read(value, &mut bytes)?;
+        } else if level != SOL_NETLINK {
+            return Err(EINVAL);
+        }
+        let given = i32::from_ne_bytes(bytes);
+        let Some(note) = note_of(level, option) else {
+            return Ok(Outcome::Kernel);
+        };
+        let noted = match note {
+            Note::LowWater if given < 0 => i32::MAX,
+            Note::AllNamespaces => i32::from(given != 0),
+            _ => given,
+        };
+        // What a locked filter cannot note changes nothing else.
+        let _ = seal::note(self.fd, note, noted as u32);
+        Ok(Outcome::Done(0))
+    }
+
+    /// Answers getsockopt(2) of the program's own filter (`sk_get_filter`), for which there is room
+    /// at `value`, and at `length` stands for how many instructions that is.
+    ///
+    /// # Errors
+    ///
+    /// - EFAULT when the memory cannot be used.
+    /// - EINVAL when there is not enough room.
+    pub fn get_filter(&self, value: usize, length: usize) -> Result<Outcome, Errno> {
+        let mut room = [0; 4];
+        self.memory.read(length, &mut room)?;
+        let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| EINVAL)?;
+        let count = seal::program(self.fd, |_, _| {});
+        if count > 0 && room > 0 {
+            if room < count {
+                return Err(EINVAL);
+            }
+            let mut written = Ok(());
+            seal::program(self.fd, |which, next| {
+                let at = value + which * Instruction::SIZE;
+                written = written.and_then(|()| self.memory.write(at, &next.to_bytes()));
+            });
+            written?;
+        }
+        self.memory.write(length, &(count as u32).to_ne_bytes())?;
         Ok(Outcome::Done(0))
     }
 
@@ -193,10 +298,19 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
                 true => libc::NETLINK_GENERIC,
                 false => libc::NETLINK_ROUTE,
             }),
-            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => int(1),
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
+                int(seal::noted(self.fd, Note::LowWater).max(1) as i32)
+            }
             (libc::SOL_SOCKET, libc::SO_ERROR) if self.take_loss() => int(libc::ENOBUFS),
-            (libc::SOL_SOCKET, libc::SO_GET_FILTER) if !seal::has_program(self.fd) => {
-                self.memory.write(length, &[0; 4])
+            // The memory of the filter is the program's only where it has one.
+            (libc::SOL_SOCKET, libc::SO_MEMINFO) if room >= 28 && !seal::has_program(self.fd) => {
+                self.memory.write(value + 24, &[0; 4])
+            }
+            _ if note_of(level, option).is_some() => {
+                match note_of(level, option).map_or(0, |note| seal::noted(self.fd, note)) {
+                    0 => Ok(()),
+                    noted => int(noted as i32),
+                }
             }
             (SOL_NETLINK, libc::NETLINK_LIST_MEMBERSHIPS) => {
                 let listens = self.state & mark::LISTENS != 0;
@@ -266,14 +380,19 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         }
     }
 
-    /// Has the socket lost an event since the last time? The host process forgets it then.
-    pub(super) fn take_overrun(&self) -> bool {
+    /// Has the socket lost an event since the last time?
+    pub(super) fn is_overrun(&self) -> bool {
         let all = || {
             let net = self.host.existing()?;
             let inode = sys::fstat(self.fd).ok()?.st_ino;
             state::groups_of(net, inode).ok()
         };
-        all().is_some_and(|groups| groups & OVERRUN != 0) && self.listen(|now| now).is_ok()
+        all().is_some_and(|groups| groups & OVERRUN != 0)
+    }
+
+    /// The same, and the host process forgets it then.
+    pub(super) fn take_overrun(&self) -> bool {
+        self.is_overrun() && self.listen(|now| now).is_ok()
     }
 
     /// Changes the groups of the socket, and tells the host process.

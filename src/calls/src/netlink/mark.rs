@@ -26,6 +26,9 @@ pub const UNBOUND: i32 = 8;
 /// The socket stands for one of NETLINK_GENERIC.
 pub const GENERIC: i32 = 16;
 
+/// The program has connected the socket to the port of another one.
+pub const CONNECTED: i32 = 32;
+
 /// Returns the state bits of a socket that stands for another one. None means that the
 /// descriptor is something else.
 #[inline]

@@ -51,6 +51,19 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         Ok(())
     }
 
+    /// Has something been lost of which the program is still to be told, so that poll(2) reports
+    /// an error?
+    pub fn has_lost(&self) -> bool {
+        let event = || self.state & mark::LISTENS != 0 && self.may_overrun() && self.is_overrun();
+        (self.state & mark::LOST != 0 || event()) && self.wants_loss()
+    }
+
+    /// Does the program want to hear of what was lost?
+    fn wants_loss(&self) -> bool {
+        let told = sys::int_option(self.fd, SOL_NETLINK, libc::NETLINK_NO_ENOBUFS);
+        told.is_ok_and(|unwanted| unwanted == 0)
+    }
+
     /// Has something been lost of which the program is to be told? It is told once.
     pub(super) fn take_loss(&self) -> bool {
         let answer = self.state & mark::LOST != 0;
@@ -62,9 +75,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if !answer && !event {
             return false;
         }
-        let is_told = |v: i32| v == 0;
-        let told = sys::int_option(self.fd, SOL_NETLINK, libc::NETLINK_NO_ENOBUFS);
-        told.is_ok_and(is_told) && (answer | (event && self.take_overrun()))
+        self.wants_loss() && (answer | (event && self.take_overrun()))
     }
 
     /// May an event have found no room since the last receive? The queue is still long then. Only a

@@ -10,6 +10,9 @@
 //! groups that the socket joins.
 //!
 //! A filter that the program attaches runs behind that one, as parts of one program.
+//!
+//! What else belongs to the socket, and neither the kernel nor a bit of the mark can hold, stands
+//! in the same filter: [`Note`]s, as instructions that load them and then something else.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -20,11 +23,33 @@ use memtun_sys::{self as sys, Room};
 const SIZE: usize = Instruction::SIZE;
 const EINVAL: Errno = Errno(libc::EINVAL);
 
-/// Number of instructions that look for the seal. Behind them the registers are as at the begin of
-/// a program, and a cell holds the length of the datagram without the seal.
-const BEFORE: usize = 20;
+/// What is noted of a socket beside its seal. A value of 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Note {
+    /// Number of instructions of the program's own filter.
+    Program,
+    /// What the program has set as SO_RCVLOWAT, of which the socket has another value.
+    LowWater,
+    /// SO_MARK, which the kernel lets nobody set without privileges.
+    Mark,
+    /// SO_PRIORITY, of which the same is true of most values.
+    Priority,
+    /// NETLINK_LISTEN_ALL_NSID, as well.
+    AllNamespaces,
+}
+
+/// Number of notes.
+const NOTES: usize = 5;
+/// The place of the first note.
+const NOTED: usize = 18;
+/// Number of instructions that look for the seal, and that hold the notes. Behind them the
+/// registers are as at the begin of a program, and a cell holds the length of the datagram without
+/// the seal.
+const BEFORE: usize = NOTED + NOTES + 2;
 /// Places of the instructions that compare with a word of the seal.
 const WORDS: [usize; 4] = [7, 10, 13, 16];
+/// Place of the instruction that names the cell for the length.
+const CELL_SET: usize = 4;
 /// Number of instructions of the filter of a program that has attached none.
 const BARE: usize = BEFORE + 2;
 /// The cell for the length where the program has no filter that uses cells.
@@ -62,31 +87,132 @@ pub fn set(fd: i32) -> Result<(), Errno> {
     let mut seal = [0; SEAL];
     seal[..8].copy_from_slice(&sys::random().to_ne_bytes());
     seal[8..].copy_from_slice(&sys::random().to_ne_bytes());
-    attach_bare(fd, &seal)
+    attach_bare(fd, &seal, &[0; NOTES])
+}
+
+/// The filter of a socket.
+struct Filter {
+    few: [u8; Filter::FEW * SIZE],
+    many: Option<Room>,
+    length: usize,
+}
+
+impl Filter {
+    /// Number of instructions of filters that need no mapping.
+    const FEW: usize = 64;
+
+    /// Reads the filter of a socket. None means that it has none, or cannot be read.
+    fn of(fd: i32) -> Option<Filter> {
+        let mut filter = Filter {
+            few: [0; Filter::FEW * SIZE],
+            many: None,
+            length: 0,
+        };
+        let count = match sys::socket_filter(fd, &mut filter.few) {
+            Ok(count) => count,
+            // The program has attached a longer one.
+            Err(_) => {
+                let many = filter.many.insert(Room::new(MOST * SIZE).ok()?);
+                sys::socket_filter(fd, many.bytes()).ok()?
+            }
+        };
+        filter.length = count * SIZE;
+        (filter.length <= filter.room().len()).then_some(filter)
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        match &mut self.many {
+            Some(many) => many.bytes(),
+            None => &mut self.few,
+        }
+    }
+
+    fn code(&mut self) -> &mut [u8] {
+        let length = self.length;
+        &mut self.room()[..length]
+    }
 }
 
 /// Returns the seal of a socket. None means that it has none, and takes what anybody sends.
 pub(super) fn of(fd: i32) -> Option<Seal> {
-    let mut few = [0; 64 * SIZE];
-    match sys::socket_filter(fd, &mut few) {
-        Ok(count) => read(few.get(..count * SIZE)?),
-        // The program has attached a longer one.
-        Err(_) => {
-            let mut many = Room::new(MOST * SIZE).ok()?;
-            let count = sys::socket_filter(fd, many.bytes()).ok()?;
-            read(many.bytes().get(..count * SIZE)?)
-        }
+    read(Filter::of(fd)?.code())
+}
+
+/// Returns what is noted of a socket.
+pub(super) fn noted(fd: i32, note: Note) -> u32 {
+    let filter = Filter::of(fd);
+    filter.map_or(0, |mut filter| note_in(filter.code(), note))
+}
+
+fn note_in(code: &[u8], note: Note) -> u32 {
+    match read(code) {
+        Some(_) => at(code, NOTED + note as usize).k,
+        None => 0,
     }
+}
+
+/// Notes something of a socket.
+///
+/// # Errors
+///
+/// EPERM when the program has locked the filter, and what setsockopt(2) fails with.
+pub(super) fn note(fd: i32, note: Note, value: u32) -> Result<(), Errno> {
+    let mut filter = Filter::of(fd).ok_or(EINVAL)?;
+    let code = filter.code();
+    if note_in(code, note) == value {
+        return Ok(());
+    }
+    read(code).ok_or(EINVAL)?;
+    let place = (NOTED + note as usize) * SIZE + 4;
+    code[place..place + 4].copy_from_slice(&value.to_ne_bytes());
+    sys::set_socket_filter(fd, code)
 }
 
 /// Has the program attached a filter of its own?
 pub(super) fn has_program(fd: i32) -> bool {
-    // Only a filter of this length fits.
-    let mut room = [0; BARE * SIZE];
-    match sys::socket_filter(fd, &mut room) {
-        Ok(count) => count != BARE || at(&room, BEFORE).code != LD_MEM,
-        Err(_) => true,
+    noted(fd, Note::Program) != 0
+}
+
+/// Calls `each` with every instruction of the program's own filter. Returns how many there are.
+pub(super) fn program(fd: i32, mut each: impl FnMut(usize, Instruction)) -> usize {
+    let Some(mut filter) = Filter::of(fd) else {
+        return 0;
+    };
+    let code = filter.code();
+    let count = note_in(code, Note::Program) as usize;
+    let cell = at(code, CELL_SET).k;
+    for which in 0..count {
+        let mut next = at(code, BEFORE + which);
+        let behind = BEFORE + which + 1 + next.k as usize;
+        next = match next.code {
+            // What returns something stands behind the program.
+            JA if behind >= BEFORE + count => match at(code, behind).code {
+                TAX => Instruction {
+                    code: RET_A,
+                    k: 0,
+                    ..next
+                },
+                _ => Instruction {
+                    code: RET_K,
+                    k: at(code, behind + 1).k,
+                    ..next
+                },
+            },
+            LD_MEM if next.k == cell => Instruction {
+                code: LD_LEN,
+                k: 0,
+                ..next
+            },
+            LDX_MEM if next.k == cell => Instruction {
+                code: LDX_LEN,
+                k: 0,
+                ..next
+            },
+            _ => next,
+        };
+        each(which, next);
     }
+    count
 }
 
 /// Attaches a filter of the program's, `count` instructions that `read` gives from a byte on.
@@ -109,11 +235,13 @@ pub(super) fn attach(
     let mut checker = Checker::new(count);
     Instruction::each(given).for_each(|next| checker.next(next));
     checker.end().ok_or(EINVAL)?;
-    let Some(seal) = of(fd) else {
+    let mut before = Filter::of(fd);
+    let before = before.as_mut().map_or(&mut [][..], Filter::code);
+    let Some(seal) = self::read(before) else {
         return sys::set_socket_filter(fd, given);
     };
     let mut room = Room::new(MOST * SIZE)?;
-    let length = join(&seal, given, room.bytes()).ok_or(EINVAL)?;
+    let length = join(&seal, &notes(before), given, room.bytes()).ok_or(EINVAL)?;
     sys::set_socket_filter(fd, &room.bytes()[..length])
 }
 
@@ -123,22 +251,34 @@ pub(super) fn attach(
 ///
 /// ENOENT when there is none, and what setsockopt(2) fails with.
 pub(super) fn detach(fd: i32) -> Result<(), Errno> {
-    let had = has_program(fd);
-    let seal = of(fd).ok_or(Errno(libc::ENOENT))?;
-    attach_bare(fd, &seal)?;
+    const NONE: Errno = Errno(libc::ENOENT);
+    let mut before = Filter::of(fd).ok_or(NONE)?;
+    let before = before.code();
+    let seal = read(before).ok_or(NONE)?;
+    let had = note_in(before, Note::Program) != 0;
+    let mut notes = notes(before);
+    notes[Note::Program as usize] = 0;
+    attach_bare(fd, &seal, &notes)?;
     match had {
         true => Ok(()),
-        false => Err(Errno(libc::ENOENT)),
+        false => Err(NONE),
     }
 }
 
-fn attach_bare(fd: i32, seal: &Seal) -> Result<(), Errno> {
+/// The notes of a socket, each in its place.
+type Notes = [u32; NOTES];
+
+fn notes(code: &[u8]) -> Notes {
+    std::array::from_fn(|which| at(code, NOTED + which).k)
+}
+
+fn attach_bare(fd: i32, seal: &Seal, notes: &Notes) -> Result<(), Errno> {
     let mut room = [0; BARE * SIZE];
     let mut to = Code {
         room: &mut room,
         count: 0,
     };
-    to.before(seal, CELL).ok_or(EINVAL)?;
+    to.before(seal, CELL, notes).ok_or(EINVAL)?;
     to.push(LD_MEM, 0, 0, CELL).ok_or(EINVAL)?;
     to.push(RET_A, 0, 0, 0).ok_or(EINVAL)?;
     sys::set_socket_filter(fd, &room)
@@ -189,8 +329,8 @@ impl Code<'_> {
         Some(())
     }
 
-    /// Appends what looks for the seal.
-    fn before(&mut self, seal: &Seal, cell: u32) -> Option<()> {
+    /// Appends what looks for the seal, and the notes.
+    fn before(&mut self, seal: &Seal, cell: u32, notes: &Notes) -> Option<()> {
         const LENGTH: u32 = SEAL as u32;
         self.push(LD_LEN, 0, 0, 0)?;
         self.push(JGE_K, 1, 0, LENGTH)?;
@@ -204,6 +344,9 @@ impl Code<'_> {
             self.push(JEQ_K, 1, 0, word)?;
             self.push(RET_K, 0, 0, 0)?;
         }
+        for note in notes {
+            self.push(LD_IMM, 0, 0, *note)?;
+        }
         self.push(LD_IMM, 0, 0, 0)?;
         self.push(LDX_IMM, 0, 0, 0)
     }
@@ -213,7 +356,7 @@ impl Code<'_> {
 /// without the seal, and lets no more than that pass. Each of its instructions is replaced by one,
 /// so that its jumps stay as they are; what takes more stands behind it. Returns the length in
 /// bytes; None means that there is no room for it.
-fn join(seal: &Seal, given: &[u8], room: &mut [u8]) -> Option<usize> {
+fn join(seal: &Seal, notes: &Notes, given: &[u8], room: &mut [u8]) -> Option<usize> {
     let uses = |cell: u32| {
         let touches =
             |next: Instruction| matches!(next.code, ST | STX | LD_MEM | LDX_MEM) && next.k == cell;
@@ -221,7 +364,9 @@ fn join(seal: &Seal, given: &[u8], room: &mut [u8]) -> Option<usize> {
     };
     let cell = (0..CELLS).rev().find(|cell| !uses(*cell))?;
     let mut to = Code { room, count: 0 };
-    to.before(seal, cell)?;
+    let mut notes = *notes;
+    notes[Note::Program as usize] = u32::try_from(given.len() / SIZE).ok()?;
+    to.before(seal, cell, &notes)?;
     for next in Instruction::each(given) {
         match next.code {
             LD_LEN => to.push(LD_MEM, 0, 0, cell)?,

@@ -39,7 +39,11 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if source.len() == 0 {
             return Err(Errno(libc::ENODATA));
         }
-        if name != 0 && length != 0 && self.leads_elsewhere(name, length)? {
+        let elsewhere = match name != 0 && length != 0 {
+            true => self.leads_elsewhere(name, length)?,
+            false => self.state & mark::CONNECTED != 0,
+        };
+        if elsewhere {
             return Ok(Outcome::Kernel);
         }
         let port = self.port()?;

@@ -41,7 +41,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             _ => return Ok(Verdict::Host(After::Address)),
         };
         self.store_address(&mut ifreq, &found)
-            .map(|()| Verdict::Done)
+            .map(|()| Verdict::Done(0))
     }
 
     /// Called when the machine has answered a request for an address of one of its interfaces.

@@ -49,7 +49,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         };
         if self.request == SIOCGIFCONF && self.host.is_isolated() {
             self.list_own()?;
-            return Ok(Verdict::Done);
+            return Ok(Verdict::Done(0));
         }
         if row.interface == Named::Nowhere {
             return host();
@@ -86,8 +86,8 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             Whose::Host => {
                 drop(lock);
                 return match self.machines(row, family, named)? {
-                    true => Ok(Verdict::Done),
-                    false => host(),
+                    Some(answer) => Ok(Verdict::Done(answer)),
+                    None => host(),
                 };
             }
         };
@@ -102,15 +102,15 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             if !state::is_there(net) {
                 return Err(Errno(libc::EADDRNOTAVAIL));
             }
-            return self.ask(net, row, family).map(|()| Verdict::Done);
+            return self.ask(net, row, family).map(|()| Verdict::Done(0));
         }
         let mut arg = self.at(0);
-        net.interface_ioctl(&interface, row, self.request, &mut arg, local)?;
+        let answer = net.interface_ioctl(&interface, row, self.request, &mut arg, local)?;
         drop(lock);
         if row.need == Need::NetAdmin {
             links_changed(self.host, net);
         }
-        Ok(Verdict::Done)
+        Ok(Verdict::Done(answer))
     }
 
     /// Returns what the program gets after the host has been asked and has answered `answer`.

@@ -8,22 +8,25 @@ use crate::memory::Memory;
 use memtun_abi::request::{Answer, Need, Request};
 use memtun_abi::uapi::*;
 use memtun_abi::{Errno, Name};
+use memtun_kernel::link::ethtool::Plain;
 use memtun_kernel::net::NetDir;
+use memtun_kernel::policy::Policy;
+use memtun_kernel::Permission;
 use memtun_stack::brief::{self, By, Link};
 
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
 impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
-    /// Answers a request about an interface that the net's driver does not know. Returns false when
-    /// the machine has to be asked.
+    /// Answers a request about an interface that the net's driver does not know, with what the
+    /// call returns. None means that the machine has to be asked.
     pub(super) fn machines(
         &self,
         row: &Request,
         family: i32,
         named: Result<Name, u32>,
-    ) -> Result<bool, Errno> {
+    ) -> Result<Option<i32>, Errno> {
         let Some(net) = asked(self.host)? else {
-            return Ok(false);
+            return Ok(None);
         };
         if self.host.is_isolated() {
             host::need_state(self.host, net)?;
@@ -52,12 +55,17 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 });
             }
             // A change to a link of the machine's stays in the net.
-            return self.ask(net, row, family).map(|()| true);
+            return self.ask(net, row, family).map(|()| Some(0));
         }
         match recorded {
-            Some(link) if !self.is_of_driver(net, &link) => self.get(row, &link),
-            Some(link) => self.by_other_name(net, row, &link),
-            None if !self.host.is_isolated() => Ok(false),
+            Some(link) if self.is_of_driver(net, &link) => {
+                self.by_other_name(net, row, &link).map(Some)
+            }
+            Some(link) if link.declared && self.request == SIOCETHTOOL => {
+                self.ethtool(net, &link, family).map(Some)
+            }
+            Some(link) => Ok(self.get(row, &link)?.then_some(0)),
+            None if !self.host.is_isolated() => Ok(None),
             // The kernel reads what is asked before it looks for the interface.
             None if self.request == SIOCETHTOOL && self.ethtool_command().is_none() => {
                 Err(Errno(libc::EFAULT))
@@ -87,14 +95,31 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
     }
 
     /// Answers about an interface of the net that the program names by another name.
-    fn by_other_name(&self, net: &NetDir, row: &Request, link: &Link) -> Result<bool, Errno> {
+    fn by_other_name(&self, net: &NetDir, row: &Request, link: &Link) -> Result<i32, Errno> {
         let _lock = net.lock()?;
         let Some(interface) = net.find_by_index(link.index, self.local)? else {
             return Err(NO_DEVICE);
         };
         let mut arg = self.at(0);
-        net.interface_ioctl(&interface, row, self.request, &mut arg, self.local)?;
-        Ok(true)
+        net.interface_ioctl(&interface, row, self.request, &mut arg, self.local)
+    }
+
+    /// Answers ethtool(8) about a link that the net declares. What it changes, the host process
+    /// notes.
+    fn ethtool(&self, net: &NetDir, link: &Link, family: i32) -> Result<i32, Errno> {
+        let ifreq = IfReq(self.bytes(self.arg).ok_or(Errno(libc::EFAULT))?);
+        let mut device = Plain {
+            wanted: link.features,
+            link: link.flags & libc::IFF_RUNNING as u32 != 0,
+            address_length: link.address_length as u32,
+        };
+        let permit = || net.permit_check(Permission::NetAdmin);
+        let answer = device.answer(&ifreq, &mut self.at(0), permit)?;
+        if device.wanted != link.features {
+            let parts: [&[u8]; 2] = [&ifreq.0, &device.wanted.to_ne_bytes()];
+            host::ioctl(self.host, net, family, SIOCETHTOOL, &parts, &mut [])?;
+        }
+        Ok(answer)
     }
 
     /// Answers what is asked about a link out of the state. Returns false for what the state does

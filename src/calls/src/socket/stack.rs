@@ -35,7 +35,7 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
                 Some(Ok(label)),
             ) => self.get_address(net, owner, &label),
             (SIOCGARP, Owner::Machine, Some(_)) => Ok(Verdict::Host(After::Neighbour)),
-            _ => self.ask(net, row, family).map(|()| Verdict::Done),
+            _ => self.ask(net, row, family).map(|()| Verdict::Done(0)),
         }
     }
 

@@ -3,8 +3,9 @@
 
 /// What becomes of a request on a socket.
 pub enum Verdict {
-    /// The request was about an interface of the net, and has been answered.
-    Done,
+    /// The request was about an interface of the net, and has been answered: the call returns
+    /// this.
+    Done(i32),
     /// The host has to be asked, with the program's own call.
     Host(After),
 }

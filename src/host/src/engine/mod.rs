@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`link`] | links, and what follows from their changes for everything else |
 //! | [`address`], [`route`], [`rule`], [`neighbour`] | one kind of object each |
+//! | [`traffic`] | queueing disciplines and their classes |
 //! | [`place`] | the machine's objects and the net's as one list |
 //! | [`sysctl`], [`mod@write`] | the settings that the others depend on; what follows when a file is written |
 //! | `netconf` | what listeners are told of settings |
@@ -21,4 +22,5 @@ pub mod place;
 pub mod route;
 pub mod rule;
 pub mod sysctl;
+pub mod traffic;
 pub mod write;

@@ -7,7 +7,7 @@ use crate::netlink::policy::Mode;
 use crate::netlink::Request;
 use crate::{Failure, World};
 use memtun_abi::Errno;
-use memtun_kernel::link::ethtool::{Settings, NEVER, SWITCHABLE};
+use memtun_kernel::link::ethtool::{Plain, Settings, NEVER, SWITCHABLE};
 use memtun_stack::wire::{Attribute, Writer, NESTED};
 use memtun_stack::Link;
 
@@ -42,7 +42,10 @@ impl Device {
             link: tun.map_or(up && link.carrier, |tun| tun.link),
             features: match &tun {
                 Some(tun) => [SWITCHABLE, tun.wanted, tun.active, NEVER],
-                None => LOOPBACK,
+                None => {
+                    let wanted = link.extra.features.unwrap_or(Plain::WANTED);
+                    [Plain::SWITCHABLE, wanted, Plain::active(wanted), NEVER]
+                }
             },
             tun,
         })
@@ -67,9 +70,6 @@ impl Device {
 
 /// What is said where a device has no such part.
 const NO_PHY: &str = "no phy matching phyindex";
-
-/// The same of the loopback, and of a link that the net declares.
-const LOOPBACK: [u64; 4] = [0xa00_000e_401d_4800, 0xe_401d_4800, 0x52e_401d_4c69, NEVER];
 
 /// All devices of the net, by ascending index.
 pub(super) fn all(world: &mut World<'_>) -> Result<Vec<Device>, Failure> {

@@ -64,9 +64,11 @@ impl Seen {
     pub fn compare(&mut self, world: &mut World<'_>, family: u16) -> Result<(), Failure> {
         let mut now = Vec::new();
         for device in all(world)? {
-            let Some(settings) = device.tun else {
-                continue;
-            };
+            // Of a device without a tun driver only the features can change.
+            let settings = device.tun.unwrap_or(Settings {
+                active: device.features[2],
+                ..Settings::default()
+            });
             now.push((device.index, settings));
             let mut seen = self.devices.iter();
             if let Some((_, before)) = seen.find(|(index, _)| *index == device.index) {

@@ -5,9 +5,10 @@ use super::ask::{missing, Ask};
 use super::bitset;
 use super::command::*;
 use super::device::{find, Device};
+use crate::engine::link as engine;
 use crate::netlink::policy::Parsed;
 use crate::{Failure, World};
-use memtun_kernel::link::ethtool::{names, Change, Settings, MODE_WORDS, NEVER, SWITCHABLE};
+use memtun_kernel::link::ethtool::{names, Change, Plain, Settings, MODE_WORDS, NEVER};
 use memtun_stack::wire::Writer;
 
 /// Sets something on a device.
@@ -227,13 +228,21 @@ fn features(
         let text = "attempt to change non-ethtool features";
         return Err(Failure::said(libc::EINVAL, text));
     }
-    let [_, wanted, active, _] = device.features;
+    let [switchable, wanted, active, _] = device.features;
     let asked = value & mask | wanted & !mask;
     let mut now = active;
-    if asked != wanted && device.tun.is_some() {
-        let kept = wanted & !SWITCHABLE | asked & SWITCHABLE;
-        make(world, device, Change::Wanted(kept))?;
-        now = world.devices.ethtool(device.index)?.active;
+    if asked != wanted {
+        let kept = wanted & !switchable | asked & switchable;
+        now = match device.tun {
+            Some(_) => {
+                make(world, device, Change::Wanted(kept))?;
+                world.devices.ethtool(device.index)?.active
+            }
+            None => {
+                engine::set_features(world, device.index, kept)?;
+                Plain::active(kept)
+            }
+        };
     }
     if ask.flags & NO_REPLY == 0 {
         ask.reply(to, 12, Some(device));

@@ -40,7 +40,8 @@ pub fn answer(
     );
     let sets = matches!(
         request,
-        SIOCSIFFLAGS
+        SIOCETHTOOL
+            | SIOCSIFFLAGS
             | SIOCSIFMETRIC
             | SIOCSIFMTU
             | SIOCSIFMAP
@@ -66,7 +67,7 @@ pub fn answer(
     let done = if gets {
         get(world, request, &mut ifreq)
     } else {
-        set(world, request, &ifreq)
+        set(world, request, &ifreq, &argument[IfReq::SIZE..])
     };
     argument[..IfReq::SIZE].copy_from_slice(&ifreq.0);
     Some(done)
@@ -118,12 +119,18 @@ fn get(world: &World<'_>, request: u32, ifreq: &mut IfReq) -> Result<(), Failure
     Ok(())
 }
 
-fn set(world: &mut World<'_>, request: u32, ifreq: &IfReq) -> Result<(), Failure> {
+/// Carries out what is set. `behind` is what follows the ifreq: for ethtool(8), the features that
+/// are wanted.
+fn set(world: &mut World<'_>, request: u32, ifreq: &IfReq, behind: &[u8]) -> Result<(), Failure> {
     let link = named(world, ifreq)?;
     let index = link.extra.index;
     let invalid = || Err(Failure::new(libc::EINVAL));
     let of_its_type = ifreq.flags() == link.extra.link_type;
     match request {
+        SIOCETHTOOL if link.driver.is_none() => {
+            let wanted = behind.try_into().map_err(|_| Failure::new(libc::EFAULT))?;
+            engine::set_features(world, index, u64::from_ne_bytes(wanted))
+        }
         SIOCSIFFLAGS => engine::set_flags(world, index, u32::from(ifreq.flags())),
         SIOCSIFMTU if ifreq.int() < 0 => invalid(),
         SIOCSIFMTU => engine::set_mtu(world, index, ifreq.int() as u32),

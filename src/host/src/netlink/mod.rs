@@ -6,7 +6,8 @@
 //! | [`policy`] | what attributes may be, and how strictly that is checked |
 //! | [`row`], [`table`] | who handles which type of message for which family |
 //! | [`address`], [`link`], [`neighbour`], [`route`], [`rule`] | the handlers for one kind of object each |
-//! | `stats`, `netconf`, `nsid`, `traffic`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
+//! | `traffic` | those for queueing disciplines and their classes |
+//! | `stats`, `netconf`, `nsid`, `filter`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
 //!
 //! A [`Handler`] changes the world, or answers by appending messages to a writer. Its failure
 //! becomes an error message, or the end of the dump. What listeners are told goes to
@@ -15,6 +16,7 @@
 
 pub mod address;
 mod bridge;
+mod filter;
 mod group;
 mod label;
 pub mod link;
@@ -51,24 +53,32 @@ const BULK: i32 = 0x200;
 /// order (`netlink_rcv_skb`).
 pub fn answer(world: &mut World<'_>, asker: Asker, request: &[u8]) -> Vec<Vec<u8>> {
     let mut answers = Vec::new();
+    // The parts of a dump behind its first one.
+    let mut left: Vec<Vec<u8>> = Vec::new();
     let looked = crate::engine::link::look(world);
     for message in Messages(request) {
         let request = Request::new(message, asker);
         let handled = request.has(libc::NLM_F_REQUEST) && message.kind >= FIRST;
         world.port = asker.port;
         world.sequence = message.sequence;
+        let dumps = request.is_dump() && message.kind & 3 == GET;
         let result = match looked {
             Err(errno) => Err(Failure::from(errno)),
             Ok(()) if !handled => Ok(()),
             Ok(()) => match choose(world, &request) {
                 Err(failure) => Err(failure),
                 Ok(None) => Ok(()),
+                // A dump that has more to give goes on when the program receives; there is one at
+                // a time.
+                Ok(Some(_)) if dumps && !left.is_empty() => Err(Failure::new(libc::EBUSY)),
                 Ok(Some((handler, joined))) => {
                     let mut to = Writer::default();
                     let before = world.events.len();
                     let result = handler(world, &request, &mut to);
-                    if request.is_dump() && message.kind & 3 == GET {
-                        answers.extend(request.parts(&to, &result, joined));
+                    if dumps {
+                        let mut parts = request.parts(&to, &result, joined).into_iter();
+                        answers.extend(parts.next());
+                        left.extend(parts);
                         continue;
                     }
                     answers.extend(Messages(to.bytes()).map(|answer| answer.bytes.to_vec()));
@@ -81,6 +91,7 @@ pub fn answer(world: &mut World<'_>, asker: Asker, request: &[u8]) -> Vec<Vec<u8
             answers.push(request.acknowledge(&result));
         }
     }
+    answers.extend(left);
     answers
 }
 

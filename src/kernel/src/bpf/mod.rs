@@ -40,6 +40,12 @@ impl Instruction {
         }
     }
 
+    /// Returns the instruction as it stands in memory.
+    pub fn to_bytes(self) -> [u8; Instruction::SIZE] {
+        let ([c0, c1], [k0, k1, k2, k3]) = (self.code.to_ne_bytes(), self.k.to_ne_bytes());
+        [c0, c1, self.jt, self.jf, k0, k1, k2, k3]
+    }
+
     /// Reads as many instructions from memory as there are.
     pub fn each(bytes: &[u8]) -> impl Iterator<Item = Instruction> + '_ {
         let whole = bytes.chunks_exact(Instruction::SIZE);

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 impl NetDir {
     /// Answers the request `number`, whose row in the table is `row`, about an interface of this
     /// net. The caller holds the net's lock. The caller also checks permissions, faults and the
-    /// socket's family, and resolves aliases.
+    /// socket's family, and resolves aliases. Returns what the call returns.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl NetDir {
         number: u32,
         arg: &mut impl Argument,
         local: &dyn Local,
-    ) -> Result<(), Errno> {
+    ) -> Result<i32, Errno> {
         if number == SIOCSHWTSTAMP {
             return Err(time_stamps(arg));
         }
@@ -46,13 +46,14 @@ impl NetDir {
         let mut ifreq = IfReq::default();
         arg.fetch(&mut ifreq.0)?;
         match row.argument {
-            _ if number == SIOCETHTOOL => self.ethtool(interface, &ifreq, arg),
+            _ if number == SIOCETHTOOL => return self.ethtool(interface, &ifreq, arg),
             request::Argument::InOut(_) => {
                 get(interface, number, &mut ifreq)?;
-                arg.store(&ifreq.0)
+                arg.store(&ifreq.0)?;
             }
-            _ => self.set(interface, number, &ifreq, local),
+            _ => self.set(interface, number, &ifreq, local)?,
         }
+        Ok(0)
     }
 
     fn set(

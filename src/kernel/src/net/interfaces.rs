@@ -146,7 +146,7 @@ impl NetDir {
     }
 
     /// Tells those who wait of a change that was made, if it was, and returns its result.
-    pub fn announced<E>(&self, changed: Result<(), E>) -> Result<(), E> {
+    pub fn announced<T, E>(&self, changed: Result<T, E>) -> Result<T, E> {
         if changed.is_ok() {
             self.announce();
         }

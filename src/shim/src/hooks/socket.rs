@@ -80,6 +80,7 @@ hooks! {
     }
     fn getsockopt(fd: c_int, level: c_int, option: c_int, value: *mut c_void, length: *mut socklen_t) -> c_int => my_getsockopt {
         if is_netlink(fd) {
+            if let Some(answer) = netlink::get_option(fd, level, option, value, length) { return answer as c_int; }
             let room = netlink::room(length);
             let answer = real!(getsockopt(fd, level, option, value, length));
             if answer == 0 { netlink::got_option(fd, level, option, value, length, room); }

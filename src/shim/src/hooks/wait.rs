@@ -5,6 +5,8 @@
 )]
 
 use crate::foreign;
+use crate::listening;
+use crate::lost;
 use crate::real::{hooks, real};
 use crate::table::{any, is_tunnel};
 use crate::waiting::deadline::{milliseconds, Deadline};
@@ -14,10 +16,26 @@ use crate::waiting::select::{select as select_with_care, sets_need_care};
 use crate::waiting::sleepers::{self, Asleep};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
+/// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
+#[inline]
+fn polling(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    deadline: impl FnOnce() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    let answer = poll_tunnels(fds, n, mask, deadline, host);
+    if answer > 0 && listening::any() {
+        lost::in_poll(fds, n);
+    }
+    answer
+}
+
 /// poll(2): makes the call with `host` as it came, unless a tunnel among the descriptors needs
 /// care.
 #[inline]
-fn polling(
+fn poll_tunnels(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
@@ -284,10 +302,27 @@ extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) 
     crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
 }
 
+/// epoll_wait(2): shows that a listener has lost an event in what [`epoll_tunnels`] has answered.
+#[inline(always)]
+fn epolling(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    deadline: impl Fn() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    let answer = epoll_tunnels(epoll, events, n, mask, deadline, host);
+    if answer > 0 && listening::any() {
+        lost::in_epoll(epoll, events, answer);
+    }
+    answer
+}
+
 /// epoll_wait(2): makes the call with `host` as it came, unless a registered tunnel needs care. A
 /// tunnel may also be registered while this sleeps.
 #[inline(always)]
-fn epolling(
+fn epoll_tunnels(
     epoll: c_int,
     events: *mut epoll_event,
     n: c_int,

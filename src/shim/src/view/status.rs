@@ -81,7 +81,11 @@ fn status(tree: &Tree<'_>, path: &PathBuf, node: &Node, follow: bool) -> Result<
             stat.links = stat.links.max(directory.links(tree));
             return Ok(stat);
         }
-        Node::File(_) if machines.is_ok() => return machines.map(|st| FileStat::of(&st)),
+        Node::File(file) if machines.is_ok() => {
+            let mut stat = machines.map(|st| FileStat::of(&st))?;
+            stat.mode = libc::S_IFREG | file.mode;
+            return Ok(stat);
+        }
         Node::Directory(directory) => (libc::S_IFDIR | directory.mode(), directory.links(tree), 0),
         Node::Link(_) => (libc::S_IFLNK | 0o777, 1, 0),
         Node::File(file) => (libc::S_IFREG | file.mode, 1, file.size()),

@@ -4,7 +4,7 @@
 //! asks whether it was written. Of a descriptor that can be read, too, the time of the last write
 //! tells that it was written past the hooks.
 
-use super::file;
+use super::{file, writing};
 use crate::errno::{self, fence};
 use crate::process;
 use crate::table::{self, mark};
@@ -46,7 +46,8 @@ fn carry_out(fd: c_int) -> Result<(), Errno> {
         }
     };
     let at = if reads { begin as i64 } else { 0 };
-    file::carry_out(&path, &bytes[begin..end], at).map(drop)
+    let bytes = &bytes[begin..end];
+    writing::carry_out(&path, bytes, bytes.len(), at).map(drop)
 }
 
 /// Called after fflush(3) of a stream, with its answer; returns the answer to give.

@@ -8,6 +8,7 @@ use crate::link::Extra;
 use crate::neighbour::Neighbour;
 use crate::route::Route;
 use crate::rule::Rule;
+use crate::traffic::Traffic;
 use crate::wire::Writer;
 
 // The numbers of the parts of a state, in the order of the file.
@@ -18,13 +19,14 @@ pub(super) const ROUTES: usize = 3;
 pub(super) const TABLES: usize = 4;
 pub(super) const RULES: usize = 5;
 pub(super) const NEIGHBOURS: usize = 6;
-pub(super) const SYSCTLS: usize = 7;
-pub(super) const LABELS: usize = 8;
-pub(super) const LISTENERS: usize = 9;
-pub(super) const HIDDEN: usize = 10;
-pub(super) const ANSWERED: usize = 11;
+pub(super) const TRAFFIC: usize = 7;
+pub(super) const SYSCTLS: usize = 8;
+pub(super) const LABELS: usize = 9;
+pub(super) const LISTENERS: usize = 10;
+pub(super) const HIDDEN: usize = 11;
+pub(super) const ANSWERED: usize = 12;
 /// Number of parts.
-pub(super) const COUNT: usize = 12;
+pub(super) const COUNT: usize = 13;
 
 fn head(kind: u16) -> Head {
     Head {
@@ -63,6 +65,10 @@ pub(super) fn rule(to: &mut Writer, rule: &Rule) {
 
 pub(super) fn neighbour(to: &mut Writer, neighbour: &Neighbour) {
     neighbour.write(to, head(libc::RTM_NEWNEIGH), None);
+}
+
+pub(super) fn traffic(to: &mut Writer, traffic: &Traffic) {
+    traffic.write(to);
 }
 
 pub(super) fn sysctl(to: &mut Writer, sysctl: &Sysctl) {

@@ -57,6 +57,8 @@ impl Shadow {
         self.state.labels = labels.pop();
         let at = parts::SYSCTLS;
         to.edit(at, &mut self.state.sysctls, &state.sysctls, parts::sysctl);
+        let at = parts::TRAFFIC;
+        to.edit(at, &mut self.state.traffic, &state.traffic, parts::traffic);
         let at = parts::NEIGHBOURS;
         to.edit(
             at,

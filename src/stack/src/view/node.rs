@@ -1,7 +1,8 @@
-//! What a path names, what stands in a directory, and the text of a file.
+//! What a path names, and the text of a file.
 #![forbid(unsafe_code)]
 
-use super::links::{self, Seen, Whose};
+use super::first::{self, First};
+use super::links::{Seen, Whose};
 use super::place::{self, NetFile, Place, Settings};
 use super::sysctl::{self, Entry};
 use super::sysfs::{self, Inner, Inside};
@@ -11,7 +12,6 @@ use super::wide::{copy, Rest};
 use crate::state::{self, View};
 use memtun_abi::{Decimal, Errno, Name};
 use memtun_sys::{self as sys, PathBuf};
-use std::os::fd::AsFd;
 
 /// What a path names.
 #[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
@@ -41,6 +41,8 @@ pub enum Directory {
     Settings(Settings),
     /// Such settings of a link.
     SettingsOf(Settings),
+    /// Settings of the whole namespace, by the path of the directory below /proc/sys/net.
+    Wide(Rest),
 }
 
 /// A file.
@@ -57,7 +59,7 @@ pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
     Flush,
-    Setting(Settings, Of, &'static Entry),
+    Setting(Settings, Of, Entry),
     /// A file that belongs to a link of the machine's, by its path in the link's directory.
     Card(Name, Rest),
     /// A setting of the whole namespace, by its path below /proc/sys/net.
@@ -109,7 +111,7 @@ impl Directory {
     /// Returns the directory's permissions.
     pub fn mode(&self) -> u32 {
         match self {
-            Directory::Settings(_) | Directory::SettingsOf(_) => 0o555,
+            Directory::Settings(_) | Directory::SettingsOf(_) | Directory::Wide(_) => 0o555,
             _ => 0o755,
         }
     }
@@ -126,7 +128,7 @@ impl Directory {
                 });
                 count
             }
-            Directory::Settings(_) | Directory::SettingsOf(_) => 1,
+            Directory::Settings(_) | Directory::SettingsOf(_) | Directory::Wide(_) => 1,
         }
     }
 }
@@ -231,7 +233,7 @@ impl Tree<'_> {
                 Whose::Machines => self.card(path, name, rest),
                 _ => return Err(NONE),
             },
-            Place::Wide(_) => self.wide_node(path),
+            Place::Wide(rest) => self.wide_node(path, rest)?,
             Place::Net(file) => Node::File(File {
                 kind: FileKind::Net(file),
                 mode: 0o444,
@@ -248,12 +250,12 @@ impl Tree<'_> {
             Place::Setting(settings, name, entry) => {
                 match (self.settings_of(settings, &name)?, entry) {
                     (Of::Link(_), None) => return Err(NONE),
-                    (Of::Name(_), None) => self.wide_node(path),
+                    (Of::Name(_), None) => self.wide_node(path, &path[place::SETTINGS.len()..])?,
                     (of, Some(entry)) => {
                         if let Of::Name(_) = of {
                             if sys::fstatat(
                                 libc::AT_FDCWD,
-                                machines(settings, &name, entry)?.cstr(),
+                                machines(settings, &name, &entry)?.cstr(),
                                 0,
                             )
                             .is_err()
@@ -302,16 +304,36 @@ impl Tree<'_> {
             .unwrap_or(Node::Machine)
     }
 
-    /// A setting of the whole namespace, or else what the machine has.
-    fn wide_node(&self, path: &[u8]) -> Node {
-        let rest = path.strip_prefix(place::SETTINGS).and_then(Rest::new);
-        match (rest, self.changeable(path, false)) {
-            (Some(rest), Some(mode)) => Node::File(File {
-                kind: FileKind::Wide(rest),
-                mode,
-            }),
-            _ => Node::Machine,
+    /// A setting of the whole namespace, a directory of them, or else what the machine has.
+    fn wide_node(&self, path: &[u8], rest: &[u8]) -> Result<Node, Errno> {
+        let Some(below) = Rest::new(rest) else {
+            return Ok(Node::Machine);
+        };
+        let differs = self.other_than_first(rest);
+        if differs == Some(First::Alone) {
+            return Err(Errno(libc::ENOENT));
         }
+        if first::is_in(rest) && self.view() == View::Isolated {
+            let st = sys::fstatat(libc::AT_FDCWD, PathBuf::concat(&[path])?.cstr(), 0);
+            if st.is_ok_and(|st| sys::is_kind(&st, libc::S_IFDIR)) {
+                return Ok(Node::Directory(Directory::Wide(below)));
+            }
+        }
+        Ok(match self.changeable(path, differs.is_some()) {
+            Some(mode) => Node::File(File {
+                kind: FileKind::Wide(below),
+                mode: match differs {
+                    Some(First::Writes) => mode & !0o222,
+                    _ => mode,
+                },
+            }),
+            None => Node::Machine,
+        })
+    }
+
+    /// What is different about a setting because another namespace is shown than the first one.
+    fn other_than_first(&self, rest: &[u8]) -> Option<First> {
+        first::of(rest).filter(|_| self.view() == View::Isolated)
     }
 
     /// The permissions of a file of the machine's that may be written, or that is wanted anyhow.
@@ -329,7 +351,20 @@ impl Tree<'_> {
             FileKind::Card(name, rest) => {
                 !sysfs::ON_CARDS.contains(&rest.bytes()) || self.overlay(name).is_none()
             }
-            FileKind::Wide(rest) => !self.set_in_net(rest.bytes(), |_| {}),
+            FileKind::Wide(rest) => {
+                let differs = self.other_than_first(rest.bytes());
+                let is_the_same = matches!(differs, None | Some(First::Writes));
+                is_the_same && !self.set_in_net(rest.bytes(), |_| {})
+            }
+            _ => false,
+        }
+    }
+
+    /// Does a write into a file leave its offset where it is?
+    pub fn keeps_offset(&self, file: &File) -> bool {
+        match &file.kind {
+            FileKind::Setting(.., entry) => entry.kind.keeps_offset(),
+            FileKind::Wide(rest) => self.kind_of(rest.bytes()).keeps_offset(),
             _ => false,
         }
     }
@@ -352,94 +387,6 @@ impl Tree<'_> {
         }
     }
 
-    /// Calls `each` with the names in a directory, without `.` and `..`.
-    pub fn list(&self, directory: &Directory, each: &mut dyn FnMut(&[u8], Sort<'_>)) {
-        match directory {
-            Directory::Class => {
-                self.list_machines(place::CLASS, each);
-                self.each_link(&mut |seen| {
-                    let parts = [b"../../devices/virtual/net/", seen.name.as_bytes()];
-                    if let Ok(target) = PathBuf::concat(&parts) {
-                        each(seen.name.as_bytes(), Sort::Link(target.bytes()));
-                    }
-                    true
-                });
-            }
-            Directory::Virtual => {
-                self.list_machines(place::VIRTUAL, each);
-                self.each_link(&mut |seen| {
-                    each(seen.name.as_bytes(), Sort::Directory(0o755));
-                    true
-                });
-            }
-            Directory::Inner(seen, inner) => inner.list(seen, each),
-            Directory::Settings(settings) => {
-                let parts = [place::SETTINGS, settings.directory().as_bytes()];
-                if let Ok(path) = PathBuf::concat(&parts) {
-                    self.list_machines(path.bytes(), each);
-                }
-                self.each_link(&mut |seen| {
-                    if !settings.is_v6() || seen.has_ipv6() {
-                        each(seen.name.as_bytes(), Sort::Directory(0o555));
-                    }
-                    true
-                });
-            }
-            // The directory that stands for this one is listed backwards.
-            Directory::SettingsOf(settings) => {
-                for entry in settings.entries().iter().rev() {
-                    each(entry.name.as_bytes(), Sort::File(entry.mode()));
-                }
-            }
-        }
-    }
-
-    /// Calls `each` with the names of the machine's links in a directory, and with what is no link
-    /// there.
-    fn list_machines(&self, path: &[u8], each: &mut dyn FnMut(&[u8], Sort<'_>)) {
-        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let opened = PathBuf::concat(&[path]).and_then(|path| sys::open(path.cstr(), flags, 0));
-        let Ok(dir) = opened else { return };
-        let merged = self.view() == View::Merged;
-        let _ = sys::each_entry(dir.as_fd(), |entry| {
-            let bytes = entry.to_bytes();
-            let of_no_link = matches!(bytes, b"all" | b"default" | b"bonding_masters");
-            let is_neigh = path.ends_with(b"/neigh");
-            let is_shown = of_no_link && (merged || !is_neigh)
-                || merged && Name::new(bytes).is_none_or(|name| !self.is_hidden(&name));
-            if bytes == b"." || bytes == b".." || !is_shown {
-                return true;
-            }
-            let Ok(st) = sys::fstatat(dir.raw(), entry, libc::AT_SYMLINK_NOFOLLOW) else {
-                return true;
-            };
-            match st.st_mode & libc::S_IFMT {
-                libc::S_IFLNK => {
-                    let mut room = [0; 512];
-                    if let Ok(target) = sys::readlinkat(dir.raw(), entry, &mut room) {
-                        each(bytes, Sort::Link(target));
-                    }
-                }
-                libc::S_IFDIR => each(bytes, Sort::Directory(st.st_mode & 0o7777)),
-                _ => each(bytes, Sort::File(st.st_mode & 0o7777)),
-            }
-            true
-        });
-    }
-
-    /// Is a link of the machine's of this name left out?
-    fn is_hidden(&self, name: &Name) -> bool {
-        if self.net.knows(name) {
-            return true;
-        }
-        let mut hidden = false;
-        let _ = state::each_message(self.net, |message| {
-            hidden = state::hidden_of(message).is_some_and(|hidden| links::is_named(&hidden, name));
-            !hidden
-        });
-        hidden
-    }
-
     /// Makes the text of a file, as reading it from its beginning gives it.
     ///
     /// # Errors
@@ -456,7 +403,7 @@ impl Tree<'_> {
             FileKind::Card(name, rest) => self.on_card(name, rest.bytes(), &mut text)?,
             FileKind::Wide(rest) => self.wide(rest.bytes(), &mut text)?,
             FileKind::Setting(settings, of, entry) => {
-                self.setting(*settings, of, entry, &mut text)?;
+                self.setting(*settings, of, *entry, &mut text)?;
             }
         }
         text.end()
@@ -471,7 +418,7 @@ impl Tree<'_> {
         }
         let secret = settings.entry(b"stable_secret");
         let default = Name::new(b"default").map(Of::Name);
-        let paths = [Some(*of), default].map(|of| key(settings, &of?, secret?).ok());
+        let paths = [Some(*of), default].map(|of| key(settings, &of?, &secret?).ok());
         let mut found = false;
         let _ = state::each_message(self.net, |message| {
             let set = state::sysctl_of(message).map(|(own, _)| own);
@@ -486,10 +433,10 @@ impl Tree<'_> {
         &self,
         settings: Settings,
         of: &Of,
-        entry: &'static Entry,
+        entry: Entry,
         text: &mut Text<'_>,
     ) -> Result<(), Errno> {
-        let own = key(settings, of, entry)?;
+        let own = key(settings, of, &entry)?;
         let common = PathBuf::concat(&[
             settings.directory().as_bytes(),
             b"/default/",
@@ -510,7 +457,7 @@ impl Tree<'_> {
             (_, Some(value)) => Some(value),
             (Of::Name(name), None) => {
                 if self.view() == View::Merged || settings == Settings::Neigh4 {
-                    return copy(machines(settings, name, entry)?, text);
+                    return copy(machines(settings, name, &entry)?, text);
                 }
                 let all_without = name.as_bytes() == b"all";
                 if all_without && entry.kind == sysctl::Kind::Secret {

@@ -1,7 +1,7 @@
 //! Which place of /sys or /proc a path names.
 #![forbid(unsafe_code)]
 
-use super::sysctl::{self, Entry};
+use super::sysctl::{self, Entry, Row};
 use memtun_abi::Name;
 
 /// The directory of the links that every program looks into.
@@ -44,12 +44,16 @@ impl Settings {
     }
 
     /// Returns the files of a link there.
-    pub fn entries(self) -> &'static [Entry] {
+    pub fn entries(self) -> impl DoubleEndedIterator<Item = Entry> {
+        self.rows().iter().map(Row::entry)
+    }
+
+    fn rows(self) -> &'static [Row] {
         match self {
-            Settings::Conf4 => sysctl::IPV4_CONF,
-            Settings::Conf6 => sysctl::IPV6_CONF,
-            Settings::Neigh4 => sysctl::IPV4_NEIGH,
-            Settings::Neigh6 => sysctl::IPV6_NEIGH,
+            Settings::Conf4 => &sysctl::CONF4,
+            Settings::Conf6 => &sysctl::CONF6,
+            Settings::Neigh4 => &sysctl::NEIGH4,
+            Settings::Neigh6 => &sysctl::NEIGH6,
         }
     }
 
@@ -59,10 +63,10 @@ impl Settings {
     }
 
     /// Returns the file of that name.
-    pub fn entry(self, name: &[u8]) -> Option<&'static Entry> {
-        let entries = self.entries();
-        let found = entries.binary_search_by(|entry| entry.name.as_bytes().cmp(name));
-        found.ok().map(|at| &entries[at])
+    pub fn entry(self, name: &[u8]) -> Option<Entry> {
+        let rows = self.rows();
+        let found = rows.binary_search_by(|row| row.entry().name.as_bytes().cmp(name));
+        found.ok().map(|at| rows[at].entry())
     }
 }
 
@@ -142,7 +146,7 @@ pub enum Place<'p> {
     /// A file whose writing forgets routes that are cached.
     Flush,
     /// A setting; None where no link has one of that name.
-    Setting(Settings, Name, Option<&'static Entry>),
+    Setting(Settings, Name, Option<Entry>),
     /// Something else below /proc/sys/net, by its path there.
     Wide(&'p [u8]),
 }
@@ -171,6 +175,9 @@ fn place(path: &[u8]) -> Option<Place<'_>> {
     if let Some(rest) = below(path, VIRTUAL) {
         let (name, more) = component(rest);
         return Some(Place::Device(Name::new(name)?, more));
+    }
+    if path == &SETTINGS[..SETTINGS.len() - 1] {
+        return Some(Place::Wide(b""));
     }
     if let Some(rest) = path.strip_prefix(SETTINGS) {
         return setting(rest).or(Some(Place::Wide(rest)));

@@ -21,6 +21,6 @@ pub use look::{inet6_is_switched, look, state_has_changed};
 pub use name::{add_name, remove_name, rename, set_alias};
 pub use receive::{add_group, add_received, groups_of_ip, remove_group, remove_received};
 pub use set::{
-    set_address, set_broadcast, set_carrier, set_flags, set_group, set_limit, set_link_mode,
-    set_mtu, set_operstate, set_token, set_txqueuelen,
+    set_address, set_broadcast, set_carrier, set_features, set_flags, set_group, set_limit,
+    set_link_mode, set_mtu, set_operstate, set_token, set_txqueuelen,
 };

@@ -4,9 +4,10 @@
 use super::known::{change, get};
 use super::known::{RUNNING, SETTABLE, UP};
 use super::look::{address_is_set, change_and_tell, look, state_has_changed};
-use super::tell::{tell_inet6, tell_of};
+use super::tell::{tell_features, tell_inet6, tell_of};
 use crate::message::link as message;
 use crate::{Failure, World};
+use memtun_kernel::link::ethtool::Plain;
 use memtun_stack::link::oper;
 
 /// Sets the mtu, in bytes (`netif_set_mtu_ext`).
@@ -129,6 +130,21 @@ pub fn set_broadcast(world: &mut World<'_>, index: u32, address: &[u8]) -> Resul
 /// ENODEV when there is no such link; the same for the functions that follow.
 pub fn set_group(world: &mut World<'_>, index: u32, group: u32) -> Result<(), Failure> {
     change(world, index, |extra| extra.group = group)
+}
+
+/// Sets the features that are wanted of a link without a tun driver (`netdev_update_features`).
+///
+/// # Errors
+///
+/// ENODEV when there is no such link.
+pub fn set_features(world: &mut World<'_>, index: u32, wanted: u64) -> Result<(), Failure> {
+    let before = get(world, index)?.extra.features;
+    change(world, index, |extra| extra.features = Some(wanted))?;
+    if Plain::active(before.unwrap_or(Plain::WANTED)) != Plain::active(wanted) {
+        let link = get(world, index)?.clone();
+        tell_features(world, &link);
+    }
+    Ok(())
 }
 
 /// Sets the mode of the link (IF_LINK_MODE_*). Returns whether it has changed.

@@ -54,7 +54,11 @@ pub(crate) fn set_offload(interface: &InterfaceState, flags: u32) {
 /// can take).
 pub fn active(interface: &InterfaceState) -> u64 {
     let wanted = interface.features.load(Relaxed);
-    let mut on = wanted & (interface.program_features.load(Relaxed) | !OF_PROGRAM);
+    fixed(wanted & (interface.program_features.load(Relaxed) | !OF_PROGRAM))
+}
+
+/// Returns which of these features can be on together (`netdev_fix_features`).
+pub(super) fn fixed(mut on: u64) -> u64 {
     if on & HW_CSUM == 0 {
         on &= !(ALL_TSO | UDP_L4 | TUNNELS);
     }

@@ -3,19 +3,22 @@
 //! and of where it writes.
 #![forbid(unsafe_code)]
 
+mod data;
+mod every;
 mod features;
 pub mod names;
+mod plain;
 mod settings;
 
+pub use every::TIMES;
 pub(crate) use features::set_offload;
 pub(super) use features::WANTED;
 pub use features::{active, NEVER, SWITCHABLE};
+pub use plain::Plain;
 pub use settings::{Change, Settings, MODES, MODE_WORDS};
 
-use self::features::{
-    ALL_CSUM, ALL_TSO, GRO, GSO, LRO, NTUPLE, RX_HASH, RX_VLAN, SG_LISTS, TX_VLAN,
-};
-use self::names::SETS;
+use self::data::{Data, ASKING, INVALID, UNSUPPORTED};
+use self::every::Device;
 use crate::net::NetDir;
 use crate::policy::Policy;
 use crate::shm::layout::InterfaceState;
@@ -30,124 +33,40 @@ const SSET: u32 = 0x02;
 const GDRVINFO: u32 = 0x03;
 const GMSGLVL: u32 = 0x07;
 const SMSGLVL: u32 = 0x08;
-const GLINK: u32 = 0x0a;
 const GCOALESCE: u32 = 0x0e;
 const SCOALESCE: u32 = 0x0f;
-const GSTRINGS: u32 = 0x1b;
-const GPERMADDR: u32 = 0x20;
-const GFLAGS: u32 = 0x25;
-const SFLAGS: u32 = 0x26;
-const FLASHDEV: u32 = 0x33;
-const GSSET_INFO: u32 = 0x37;
-const GFEATURES: u32 = 0x3a;
-const SFEATURES: u32 = 0x3b;
 const GCHANNELS: u32 = 0x3c;
-const GET_TS_INFO: u32 = 0x41;
 const GLINKSETTINGS: u32 = 0x4c;
 const SLINKSETTINGS: u32 = 0x4d;
 
-/// Commands that everybody may give; others want the permission to configure.
-const ASKING: &[u32] = &[
-    GSET,
-    GDRVINFO,
-    GMSGLVL,
-    GLINK,
-    GCOALESCE,
-    0x10,
-    0x12,
-    0x14,
-    0x16,
-    0x18,
-    GSTRINGS,
-    0x1d,
-    0x1e,
-    GPERMADDR,
-    0x21,
-    0x23,
-    GFLAGS,
-    0x27,
-    0x29,
-    0x2b,
-    0x2d,
-    0x2e,
-    0x2f,
-    0x30,
-    GSSET_INFO,
-    0x38,
-    GFEATURES,
-    GCHANNELS,
-    GET_TS_INFO,
-    0x44,
-    0x46,
-    0x48,
-    0x4a,
-    GLINKSETTINGS,
-    0x4e,
-    0x50,
-];
-
-/// ETOOSMALL, which only the kernel names.
-const TOO_SMALL: i32 = 525;
-
-/// Commands that get and set one group of features, and its bits.
-const GROUPS: &[(u32, u32, u64)] = &[
-    (0x14, 0x15, 1 << 40),
-    (0x16, 0x17, ALL_CSUM),
-    (0x18, 0x19, SG_LISTS),
-    (0x1e, 0x1f, ALL_TSO),
-    (0x23, 0x24, GSO),
-    (0x2b, 0x2c, GRO),
-];
-/// How times are taken: in software, both ways (SOF_TIMESTAMPING_*).
-pub const TIMES: u32 = 0x1a;
-
-/// The flags of ETHTOOL_GFLAGS, and their features.
-const FLAGS: &[(u32, u64)] = &[
-    (1 << 7, TX_VLAN),
-    (1 << 8, RX_VLAN),
-    (1 << 15, LRO),
-    (1 << 27, NTUPLE),
-    (1 << 28, RX_HASH),
-];
-
-const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
-const INVALID: Errno = Errno(libc::EINVAL);
-
-fn switch(interface: &InterfaceState, features: u64, on: bool) {
-    let wanted = interface.features.load(Relaxed);
-    let wanted = if on {
-        wanted | features
-    } else {
-        wanted & !features
-    };
-    interface.features.store(wanted, Relaxed);
-}
-
-/// The memory at which a request's pointer leads.
-struct Data<'a, A> {
-    argument: &'a mut A,
-    at: usize,
-}
-
-impl<A: Argument> Data<'_, A> {
-    fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), Errno> {
-        self.argument.fetch_at(self.at.wrapping_add(offset), into)
+impl Device for &InterfaceState {
+    fn switchable(&self) -> u64 {
+        SWITCHABLE
     }
-    fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), Errno> {
-        self.argument.store_at(self.at.wrapping_add(offset), from)
+    fn wanted(&self) -> u64 {
+        self.features.load(Relaxed)
     }
-    fn word(&self, offset: usize) -> Result<u32, Errno> {
-        let mut word = [0; 4];
-        self.read(offset, &mut word)?;
-        Ok(u32::from_ne_bytes(word))
+    fn active(&self) -> u64 {
+        active(self)
     }
-    fn put(&mut self, offset: usize, word: u32) -> Result<(), Errno> {
-        self.write(offset, &word.to_ne_bytes())
+    fn want(&mut self, features: u64) {
+        self.features.store(features, Relaxed);
+    }
+    fn has_link(&self) -> bool {
+        Settings::of(self).link
+    }
+    fn address_length(&self) -> u32 {
+        if self.is_tap() {
+            6
+        } else {
+            0
+        }
     }
 }
 
 impl NetDir {
-    /// Answers SIOCETHTOOL, whose ifreq is `ifreq`. The caller holds the net's lock.
+    /// Answers SIOCETHTOOL, whose ifreq is `ifreq`, and returns what the call returns. The caller
+    /// holds the net's lock.
     ///
     /// # Errors
     ///
@@ -159,12 +78,8 @@ impl NetDir {
         interface: &InterfaceState,
         ifreq: &IfReq,
         argument: &mut impl Argument,
-    ) -> Result<(), Errno> {
-        let at = ifreq.0[16..24].try_into().map(usize::from_ne_bytes);
-        let mut data = Data {
-            argument,
-            at: at.unwrap_or(0),
-        };
+    ) -> Result<i32, Errno> {
+        let mut data = Data::of(ifreq, argument);
         let command = data.word(0)?;
         if ASKING.contains(&command) {
             return answer(interface, command, &mut data);
@@ -174,22 +89,14 @@ impl NetDir {
     }
 }
 
+/// Answers a command about a tun or a tap. Returns what the call returns.
 fn answer<A: Argument>(
     interface: &InterfaceState,
     command: u32,
     data: &mut Data<'_, A>,
-) -> Result<(), Errno> {
-    if let Some((_, _, features)) = GROUPS.iter().find(|group| group.0 == command) {
-        return data.put(4, (active(interface) & features != 0).into());
-    }
-    if let Some((_, _, features)) = GROUPS.iter().find(|group| group.1 == command) {
-        let on = data.word(4)? != 0;
-        let features = features & SWITCHABLE;
-        if features == 0 {
-            return Err(UNSUPPORTED);
-        }
-        switch(interface, features, on);
-        return Ok(());
+) -> Result<i32, Errno> {
+    if let Some(answer) = every::answer(&mut &*interface, command, data) {
+        return answer;
     }
     match command {
         GSET => get_settings(interface, data),
@@ -210,7 +117,6 @@ fn answer<A: Argument>(
             Change::Messages(data.word(4)?).make(interface);
             Ok(())
         }
-        GLINK => data.put(4, Settings::of(interface).link.into()),
         GCOALESCE => {
             let mut settings = [0; 92];
             settings[..4].copy_from_slice(&command.to_ne_bytes());
@@ -228,37 +134,14 @@ fn answer<A: Argument>(
             Change::Gathered(data.word(8)?).make(interface);
             Ok(())
         }
-        GPERMADDR => {
-            let length = if interface.is_tap() { 6 } else { 0 };
-            if data.word(4)? < length {
-                return Err(Errno(TOO_SMALL));
-            }
-            data.put(4, length)?;
-            // No card has burned an address in.
-            data.write(8, &[0; 6][..length as usize])
-        }
-        GFLAGS => {
-            let on = active(interface);
-            let flags = FLAGS.iter().filter(|flag| on & flag.1 != 0);
-            data.put(4, flags.fold(0, |all, flag| all | flag.0))
-        }
-        SFLAGS => set_flags(interface, data.word(4)?),
-        GSTRINGS => get_strings(data),
-        GSSET_INFO => get_sets(data),
-        GFEATURES => get_features(interface, data),
-        SFEATURES => set_features(interface, data),
         GCHANNELS => {
             let [most, attached] = Settings::of(interface).channels;
             let words = [command, 0, 0, 0, most, 0, 0, 0, attached];
             data.write(0, words.map(u32::to_ne_bytes).as_flattened())
         }
-        GET_TS_INFO => {
-            let words = [command, TIMES, u32::MAX, 0, 0, 0, 0, 0, 0, 0, 0];
-            data.write(0, words.map(u32::to_ne_bytes).as_flattened())
-        }
-        FLASHDEV => Ok(()),
         _ => Err(UNSUPPORTED),
     }
+    .map(|()| 0)
 }
 
 fn get_settings<A: Argument>(
@@ -353,96 +236,5 @@ fn set_link_settings<A: Argument>(
         *to = data.word(LINK_SETTINGS + 4 * place)?;
     }
     Change::Modes(words).make(interface);
-    Ok(())
-}
-
-fn set_flags(interface: &InterfaceState, flags: u32) -> Result<(), Errno> {
-    let known = FLAGS.iter().fold(0, |all, flag| all | flag.0);
-    if flags & !known != 0 {
-        return Err(INVALID);
-    }
-    let wanted = FLAGS.iter().filter(|flag| flags & flag.0 != 0);
-    let wanted = wanted.fold(0, |all, flag| all | flag.1);
-    let all = FLAGS.iter().fold(0, |all, flag| all | flag.1);
-    let changed = (wanted ^ active(interface)) & all;
-    match (changed & SWITCHABLE, changed & !SWITCHABLE) {
-        (_, 0) => {}
-        (0, _) => return Err(UNSUPPORTED),
-        _ => return Err(INVALID),
-    }
-    switch(interface, changed & wanted, true);
-    switch(interface, changed & !wanted, false);
-    Ok(())
-}
-
-/// Length in bytes of one name (ETH_GSTRING_LEN).
-const NAME: usize = 32;
-
-fn get_strings<A: Argument>(data: &mut Data<'_, A>) -> Result<(), Errno> {
-    let (set, room) = (data.word(4)?, data.word(8)?);
-    let names = SETS.iter().find(|names| names.0 == set);
-    let (_, names) = names.ok_or(UNSUPPORTED)?;
-    // Room for another number of names gets none; old programs say 0 and have enough.
-    if room != 0 && room != names.len() as u32 {
-        return data.put(8, 0);
-    }
-    data.put(8, names.len() as u32)?;
-    for (place, name) in names.iter().enumerate() {
-        let mut text = [0; NAME];
-        text[..name.len()].copy_from_slice(name.as_bytes());
-        data.write(12 + NAME * place, &text)?;
-    }
-    Ok(())
-}
-
-fn get_sets<A: Argument>(data: &mut Data<'_, A>) -> Result<(), Errno> {
-    let wanted = u64::from(data.word(8)?) | u64::from(data.word(12)?) << 32;
-    if wanted == 0 {
-        return Ok(());
-    }
-    let known = SETS.iter().filter(|names| wanted & 1 << names.0 != 0);
-    let mask = known.clone().fold(0u64, |all, names| all | 1 << names.0);
-    data.put(4, 0)?;
-    data.write(8, &mask.to_ne_bytes())?;
-    for (place, names) in known.enumerate() {
-        data.put(16 + 4 * place, names.1.len() as u32)?;
-    }
-    Ok(())
-}
-
-/// Number of words of features (ETHTOOL_DEV_FEATURE_WORDS).
-const FEATURE_WORDS: u32 = 2;
-
-fn get_features<A: Argument>(
-    interface: &InterfaceState,
-    data: &mut Data<'_, A>,
-) -> Result<(), Errno> {
-    let room = data.word(4)?.min(FEATURE_WORDS);
-    data.put(4, FEATURE_WORDS)?;
-    let wanted = interface.features.load(Relaxed);
-    let all = [SWITCHABLE, wanted, active(interface), NEVER];
-    for block in 0..room {
-        for (place, set) in all.iter().enumerate() {
-            let word = (set >> (32 * block)) as u32;
-            data.put(8 + 16 * block as usize + 4 * place, word)?;
-        }
-    }
-    Ok(())
-}
-
-fn set_features<A: Argument>(
-    interface: &InterfaceState,
-    data: &mut Data<'_, A>,
-) -> Result<(), Errno> {
-    if data.word(4)? != FEATURE_WORDS {
-        return Err(INVALID);
-    }
-    let set = |place: usize| {
-        let word = |block: usize| data.word(8 + 8 * block + 4 * place).map(u64::from);
-        Ok::<u64, Errno>(word(0)? | word(1)? << 32)
-    };
-    let (valid, requested) = (set(0)? & SWITCHABLE, set(1)?);
-    switch(interface, valid & requested, true);
-    switch(interface, valid & !requested, false);
     Ok(())
 }

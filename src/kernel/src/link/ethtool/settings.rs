@@ -14,7 +14,7 @@ pub const MODE_WORDS: usize = 4;
 pub const MODES: usize = 3 + 3 * MODE_WORDS;
 
 /// What an interface answers ethtool(8).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Settings {
     /// The features that are wanted (bits of NETIF_F_*).
     pub wanted: u64,

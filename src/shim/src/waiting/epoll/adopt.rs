@@ -292,6 +292,21 @@ pub fn count(epoll: c_int, datum: Option<u64>) -> Option<usize> {
     Some(count)
 }
 
+/// Returns the datum with which the kernel has registered a descriptor. None where it is not
+/// registered, the process may not look, or reading fails.
+pub fn datum_of(epoll: c_int, number: c_int) -> Option<u64> {
+    let mut datum = None;
+    if may(Extra::Files) {
+        let of_it = |line: &Line| {
+            if line.number == number {
+                datum = Some(line.data);
+            }
+        };
+        each_line(epoll, of_it).ok()?;
+    }
+    datum
+}
+
 /// Is this the inode of a tunnel of this process's net, whichever process holds the tunnel?
 fn is_of_net(inode: u64) -> bool {
     net::existing().is_some_and(|net| net.tunnel(inode).is_ok())

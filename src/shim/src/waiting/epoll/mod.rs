@@ -38,7 +38,7 @@ mod registrations;
 mod sharing;
 mod wait;
 
-pub use adopt::adopt;
+pub use adopt::{adopt, datum_of};
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
