@@ -34,7 +34,8 @@ fn most(base: u64) -> (usize, u64) {
 /// Longest change in bytes, which a reader reads at once.
 const LONGEST_CHANGE: usize = 8 << 10;
 
-/// Most bytes of all changes of a small file: whoever reads the messages has to read the changes first.
+/// Most bytes of all changes of a small file: whoever reads the messages has to read the changes
+/// first.
 const MOST_CHANGES: u64 = 32 << 10;
 
 /// First bytes of a file.
