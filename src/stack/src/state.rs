@@ -91,7 +91,7 @@ impl State {
         parts::about(&mut to, &(self.view, self.ruled, self.last_object));
         each(&mut to, &self.links, parts::link);
         each(&mut to, &self.addresses, parts::address);
-        each(&mut to, &self.routes, parts::route);
+        each(&mut to, &self.routes, |to, route| parts::route(to, route));
         each(&mut to, &self.objects, parts::object);
         each(&mut to, &self.tables, parts::table);
         each(&mut to, &self.rules, parts::rule);
@@ -233,6 +233,12 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     }
     let attributes = Attributes::new(message.body);
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
+}
+
+impl list::Ends for Route {
+    fn ends(&self) -> bool {
+        self.expires.is_some()
+    }
 }
 
 /// Returns the family and the number of a table of routes, if the message is about one.

@@ -77,7 +77,7 @@ impl Shadow {
             self.state.routes.change_all(),
             &state.routes,
             state.routes.settle(),
-            parts::route,
+            |to, route| parts::route(to, route),
         );
         let at = parts::ADDRESSES;
         to.edit(

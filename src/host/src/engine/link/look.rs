@@ -256,6 +256,7 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     }
     if changed & libc::IFF_NOARP as u32 != 0 && link.is_up() {
         neighbour::address_has_changed(world, index);
+        address::arp_is_switched(world, index);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{Failure, World};
 use memtun_stack::nexthop::{Body, Resilient, DELNEXTHOP, NEWNEXTHOP};
 use memtun_stack::wire::Writer;
 use memtun_stack::{HopObject, Route};
+use std::sync::Arc;
 
 /// RTNLGRP_NEXTHOP.
 const GROUP: u32 = 32;
@@ -199,7 +200,7 @@ fn follow(world: &mut World<'_>, id: u32) {
     });
 }
 
-fn routes_of(world: &World<'_>, id: u32) -> Vec<Route> {
+fn routes_of(world: &World<'_>, id: u32) -> Vec<Arc<Route>> {
     let all = world.state.routes.iter();
     all.filter(|route| route.object == id).cloned().collect()
 }
@@ -275,7 +276,7 @@ fn remove(world: &mut World<'_>, id: u32, how: Option<u16>) {
 fn remove_routes(world: &mut World<'_>, id: u32) {
     for route in routes_of(world, id) {
         let mut places = world.route_places(route.is_v4()).into_iter();
-        match places.find(|place| *world.route(*place) == route) {
+        match places.find(|place| *world.route(*place) == *route) {
             Some(place) if route.is_v4() => {
                 world.take_route(place);
             }

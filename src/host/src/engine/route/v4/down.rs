@@ -18,8 +18,7 @@ fn flush(world: &mut World<'_>, mut is_dead: impl FnMut(&Route) -> Option<bool>)
         if told {
             tell(world, &route, libc::RTM_DELROUTE, 0, Cause::default());
         }
-        let mut places = world.route_places(true).into_iter();
-        if let Some(place) = places.find(|place| *world.route(*place) == route) {
+        if let Some(place) = world.place_of_route(&route) {
             world.take_route(place);
         }
     }

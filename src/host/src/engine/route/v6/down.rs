@@ -3,7 +3,7 @@
 
 use super::change::remove_hop;
 use super::create::has_address;
-use super::siblings::{place_of, siblings};
+use super::siblings::siblings;
 use crate::engine::route::lookup;
 use crate::engine::route::told::Cause;
 use crate::World;
@@ -44,7 +44,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
         .cloned()
         .collect();
     for route in doomed {
-        while let Some(place) = place_of(world, &route) {
+        while let Some(place) = world.place_of_route(&route) {
             let hops = route.hops.len();
             if hops > 1 && !gone {
                 remove_hop(world, place, 0, true, Cause::default());

@@ -47,21 +47,10 @@ pub fn whole(world: &World<'_>, route: &Route) -> Route {
     whole
 }
 
-pub(super) fn place_of(world: &World<'_>, route: &Route) -> Option<Place> {
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| world.route(*place) == route)
-}
-
 /// Returns the places of the routes with the same table, destination and senders, in order.
 pub(super) fn node(world: &World<'_>, route: &Route) -> Vec<Place> {
-    let mut places = world.route_places(false);
-    places.retain(|place| {
-        let other = world.route(*place);
-        other.table == route.table
-            && other.to == route.to
-            && other.prefix == route.prefix
-            && other.from == route.from
-    });
+    let mut places = world.routes_to(route.table, route.to, route.prefix);
+    places.retain(|place| world.route(*place).from == route.from);
     places
 }
 
