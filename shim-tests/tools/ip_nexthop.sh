@@ -112,7 +112,7 @@ run ip route get 10.60.0.9 oif tap0
 shares() {
     printf '$ shares of %s\n' "$1"
     for n in $(seq 60); do ip route get "10.60.$1.$n"; done | grep -o 'dev t[^ ]*' | sort | uniq -c |
-        awk '$3 == "tun0" { print $3, $1 > 2 && $1 < 30 } $3 == "tap0" { print $3, $1 > 30 }'
+        awk '{ print $3, ($3 == "tun0" ? $1 > 2 && $1 < 30 : $1 > 30) ? "has its share" : $1 }'
     echo "status 0"
 }
 shares 1
