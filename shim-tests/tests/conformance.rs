@@ -91,6 +91,7 @@ programs! {
     rtnl_events
     rtnl_link
     rtnl_neigh
+    rtnl_nexthop
     rtnl_options
     rtnl_route
     rtnl_rule
