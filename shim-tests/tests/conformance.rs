@@ -81,6 +81,7 @@ programs! {
     poll
     procfs_counters
     procfs_net
+    procfs_trie
     queue
     rare_ioctls
     read
