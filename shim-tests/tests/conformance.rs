@@ -57,6 +57,7 @@ programs! {
     fio
     footprint
     genl_ethtool
+    groups
     identity
     ifaddrs
     in6_ioctl
