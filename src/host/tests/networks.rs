@@ -57,6 +57,8 @@ fn route(random: &mut Random) -> Route {
         congestion: None,
         preference: 0,
         expires: None,
+        object: 0,
+        grouped: false,
         hops: vec![Nexthop {
             index: random.below(9),
             gateway: None,

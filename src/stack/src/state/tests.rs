@@ -146,6 +146,8 @@ fn route(number: usize) -> Route {
         congestion: None,
         preference: 0,
         expires: None,
+        object: 0,
+        grouped: false,
         hops: Vec::<Nexthop>::new(),
     }
 }

@@ -33,6 +33,7 @@ fn is_same(a: &Route, b: &Route) -> bool {
         && a.metrics == b.metrics
         && a.congestion == b.congestion
         && (a.flags ^ b.flags) & !CHANGING == 0
+        && a.object == b.object
         && a.hops.len() == b.hops.len()
         && a.hops.iter().zip(&b.hops).all(hops)
 }
@@ -133,6 +134,12 @@ fn is_meant(route: &Route, c: &Config<'_>) -> Result<bool, Failure> {
 fn hops_match(route: &Route, c: &Config<'_>) -> Result<bool, Failure> {
     if c.priority != 0 && c.priority != route.priority {
         return Ok(false);
+    }
+    if c.object != 0 {
+        return Ok(c.object == route.object);
+    }
+    if route.object != 0 {
+        return Ok(c.index == 0 && c.gateway.is_none() && c.multipath.is_none());
     }
     let none = Nexthop {
         index: 0,

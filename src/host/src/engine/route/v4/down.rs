@@ -72,6 +72,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, down: Down) {
     };
     let concerns = |route: &Route| {
         route.is_v4()
+            && route.object == 0
             && route.hops.iter().any(|hop| hop.index == index)
             && (forced || route.scope != libc::RT_SCOPE_HOST)
     };

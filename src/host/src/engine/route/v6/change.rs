@@ -54,7 +54,11 @@ pub(super) fn insert(
             let same = |hop: &Nexthop| {
                 hop.index == route.hops[0].index && hop.gateway == route.hops[0].gateway
             };
-            if other.hops.iter().any(same) {
+            let duplicate = match (route.object, other.object) {
+                (0, 0) => other.hops.iter().any(same),
+                (own, other) => own == other,
+            };
+            if duplicate {
                 if other.expires.is_some() {
                     let mut other = other.clone();
                     other.expires = route.expires;
@@ -242,6 +246,16 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
         {
             continue;
         }
+        if route.object != 0 {
+            if c.object.is_none_or(|id| id == 0 || id == route.object) {
+                remove_hop(world, place, 0, true, c.cause);
+                return Ok(());
+            }
+            continue;
+        }
+        if c.object.is_some_and(|id| id != 0) {
+            continue;
+        }
         let wanted = IpAddr::V6(c.gateway);
         let hop = route.hops.iter().position(|hop| {
             let gateway = hop.gateway.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
@@ -291,6 +305,11 @@ pub(super) fn remove_hop(world: &mut World<'_>, place: Place, at: usize, all: bo
 /// Removes a route that the host itself made, and tells of it (`ip6_del_rt`).
 pub fn remove(world: &mut World<'_>, place: Place) {
     remove_hop(world, place, 0, false, Cause::default());
+}
+
+/// Removes a route with all of its next hops, and tells of it.
+pub fn remove_whole(world: &mut World<'_>, place: Place) {
+    remove_hop(world, place, 0, true, Cause::default());
 }
 
 /// Returns the place of the route to the network of an address (`addrconf_get_prefix_route`).

@@ -13,7 +13,12 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Removes the routes over a link that has gone down or is gone (`rt6_sync_down_dev`).
 pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
-    let uses = |route: &Route| route.hops.iter().position(|hop| hop.index == index);
+    // Those of an object go and come with it.
+    let uses = |route: &Route| {
+        let mut hops = route.hops.iter();
+        let at = hops.position(|hop| hop.index == index);
+        at.filter(|_| route.object == 0)
+    };
     let is_dead = |route: &Route| {
         let mut hops = route.hops.iter();
         hops.all(|hop| hop.index == index || hop.flags & rtnh::DEAD != 0)

@@ -14,6 +14,7 @@ const DYNAMIC: u32 = 0x10;
 /// Do siblings of this route make a multipath one (`rt6_qualify_for_ecmp`)?
 pub(super) fn may_have_siblings(route: &Route) -> bool {
     route.flags & (rtf::ADDRCONF | DYNAMIC) == 0
+        && route.object == 0
         && route.hops.iter().any(|hop| hop.gateway.is_some())
 }
 
