@@ -15,6 +15,7 @@
 
 pub mod address;
 mod bridge;
+mod dcb;
 mod group;
 mod label;
 pub mod link;
