@@ -2,7 +2,8 @@
  * status is 0 when that was acknowledged, 1 with the error number on standard error when it was
  * refused, and 2 when this program saw anything of the process that was started for it. Before it
  * asks, it forbids itself to make processes (spawn) or sockets (socket), on pain of death, or it
- * executes itself with a filter by which the first fails (inherited). */
+ * executes itself with a filter by which making processes fails with EPERM (inherited), or
+ * connect(2) with ENOSYS (unconnected). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -35,7 +36,7 @@ static int fail(const char *what, int error) {
 #define IS(call, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
 
 static int forbid(const char *what, char **argv) {
-    int inherited = !strcmp(what, "inherited");
+    int unconnected = !strcmp(what, "unconnected"), inherited = unconnected || !strcmp(what, "inherited");
     unsigned action = inherited ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_KILL_PROCESS;
     struct sock_filter spawn[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -47,9 +48,16 @@ static int forbid(const char *what, char **argv) {
         IS(socket, action), IS(connect, action),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
+    struct sock_filter connects[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        IS(connect, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
     struct sock_fprog filter = {sizeof(spawn) / sizeof(*spawn), spawn};
     if (!strcmp(what, "socket"))
         filter = (struct sock_fprog){sizeof(sockets) / sizeof(*sockets), sockets};
+    if (unconnected)
+        filter = (struct sock_fprog){sizeof(connects) / sizeof(*connects), connects};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
         return fail("seccomp", errno);
     if (inherited) {

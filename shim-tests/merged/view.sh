@@ -49,6 +49,11 @@ seen ip route del default
 run ip addr show eth9
 run ip route
 run "$PYTHON/bin/python" "$SCRIPTS/libraries.py"
+# What is set for all interfaces is set for the machine's as well.
+seen sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'
+run sh -c 'cd /proc/sys/net; grep . ipv[46]/conf/*/forwarding'
+seen sh -c 'echo 0 > /proc/sys/net/ipv6/conf/all/forwarding; echo 0 > /proc/sys/net/ipv4/ip_forward'
+run sh -c 'cd /proc/sys/net; grep . ipv[46]/conf/*/forwarding'
 if [ "$SIDE" = shim ] && machine ip addr show eth9 | grep -e 203.0.113.5 -e 'mtu 1400'; then
     echo "the machine was changed"
 fi

@@ -67,13 +67,13 @@ library's own table, those that behave by themselves, and those that pass the li
 ";
 
 /// An answer in words: what it is, and why.
-fn words(answer: Answer) -> (String, &'static str) {
+fn words(answer: &Answer) -> (String, &str) {
     match answer {
         Answer::Exact => ("exact".into(), ""),
         Answer::Stack => ("exact".into(), "the net's host answers"),
         Answer::Approximate(how) => ("approximate".into(), how),
-        Answer::Refused(e, why) => (format!("refused, {}", Errno(e)), why),
-        Answer::Absent(e, why) => (format!("**absent**, {}", Errno(e)), why),
+        Answer::Refused(e, why) => (format!("refused, {}", Errno(*e)), why),
+        Answer::Absent(e, why) => (format!("**absent**, {}", Errno(*e)), why),
         Answer::Host(why) => ("host".into(), why),
     }
 }
@@ -104,7 +104,7 @@ fn requests(page: &mut String, which: impl Fn(&Request) -> bool) {
     page.push_str("| request | number | argument | on | needs | memtun | why, or what differs | what it is for |\n");
     page.push_str("|---|---|---|---|---|---|---|---|\n");
     for row in REQUESTS.iter().filter(|row| which(row)) {
-        let (answer, why) = words(row.answer);
+        let (answer, why) = words(&row.answer);
         let needs = match row.need {
             Need::Nothing => "",
             Need::Ioctl => "ioctl",
@@ -130,7 +130,7 @@ fn requests(page: &mut String, which: impl Fn(&Request) -> bool) {
 fn options(page: &mut String) {
     page.push_str("| option | memtun | why | what it is for |\n|---|---|---|---|\n");
     for option in SOCKET_OPTIONS {
-        let (answer, why) = words(option.answer);
+        let (answer, why) = words(&option.answer);
         let _ = writeln!(
             page,
             "| `{}` | {answer} | {why} | {} |",

@@ -100,9 +100,15 @@ fn facts(row: &Request) -> Vec<(String, usize)> {
     let (Named::Name(at) | Named::NameBehind(at) | Named::Index(at)) = row.interface else {
         return facts;
     };
-    let member = match row.name {
+    let member = match row.name.as_str() {
         "SIOCGIFNAME" => "ifr_ifindex",
-        _ => MEMBERS.iter().find(|(c, _)| *c == t.c).expect("a member").1,
+        _ => {
+            MEMBERS
+                .iter()
+                .find(|(c, _)| **c == *t.c)
+                .expect("a member")
+                .1
+        }
     };
     facts.push((format!("offsetof({}, {member})", t.c), at));
     facts

@@ -26,12 +26,14 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ip_formats", true),
     ("ip_link", true),
     ("ip_monitor", true),
+    ("ip_nexthop", true),
     ("ip_objects", true),
     ("ip_others", true),
     ("ip_route", true),
     ("ip_rule_neigh", true),
     ("ip_saved", true),
     ("route", true),
+    ("tc_qdisc", true),
 ];
 
 fn folder() -> PathBuf {

@@ -25,16 +25,103 @@ macro_rules! programs {
 }
 
 programs! {
-    addresses_ioctl aio arp_ioctl blocking blocking_close blocking_signals by_number carrier
-    carrier_queues deletion descriptor_reuse epoll_et epoll_looks epoll_lt epoll_odd epoll_rare
-    epoll_roads epoll_shared epoll_unattached ethtool_ioctl faultptr fdinfo fileops files_descriptors files_rare
-    files_shell files_walk fio footprint genl_ethtool identity ifaddrs in6_ioctl lifetime_exec
-    lifetime_fork lifetime_scm link_ioctl link_wakes multiqueue multiqueue_flows net_admin
-    net_admin_host notsocket offload opening other_ioctls otherwise paths persist pi poll procfs_net
-    queue rare_ioctls read requests routes_ioctl rtnl_addr rtnl_events rtnl_link rtnl_neigh
-    rtnl_options rtnl_route rtnl_rule rtnl_settings rtnl_socket sandbox select sigbus sigio sigio_owner sigsegv
-    sockalias sockioctl sockname stdio sysctl_spread sysctl_values sysfs_net tap tap_bpf tap_filter
-    tunsetiff tunsetiff_flags tunsetiff_taken unprivileged unseen variadic vnet vnet_random write
+    addresses_ioctl
+    aio
+    arp_ioctl
+    blocking
+    blocking_close
+    blocking_signals
+    by_number
+    carrier
+    carrier_queues
+    deletion
+    descriptor_reuse
+    epoll_et
+    epoll_looks
+    epoll_lt
+    epoll_odd
+    epoll_rare
+    epoll_roads
+    epoll_shared
+    epoll_unattached
+    ethtool_ioctl
+    faultptr
+    fdinfo
+    fileops
+    files_descriptors
+    files_epoll
+    files_names
+    files_rare
+    files_shell
+    files_values
+    files_walk
+    fio
+    footprint
+    genl_ethtool
+    identity
+    ifaddrs
+    in6_ioctl
+    lifetime_exec
+    lifetime_fork
+    lifetime_scm
+    link_ioctl
+    link_wakes
+    multiqueue
+    multiqueue_flows
+    net_admin
+    net_admin_host
+    notsocket
+    offload
+    opening
+    other_ioctls
+    otherwise
+    paths
+    persist
+    pi
+    poll
+    procfs_counters
+    procfs_net
+    queue
+    rare_ioctls
+    read
+    requests
+    routes_ioctl
+    rtnl_addr
+    rtnl_events
+    rtnl_link
+    rtnl_neigh
+    rtnl_nexthop
+    rtnl_options
+    rtnl_route
+    rtnl_rule
+    rtnl_settings
+    rtnl_socket
+    rtnl_traffic
+    sandbox
+    select
+    sigbus
+    sigio
+    sigio_owner
+    sigsegv
+    sockalias
+    sockioctl
+    sockname
+    stdio
+    sysctl_spread
+    sysctl_values
+    sysfs_net
+    tap
+    tap_bpf
+    tap_filter
+    tunsetiff
+    tunsetiff_flags
+    tunsetiff_taken
+    unprivileged
+    unseen
+    variadic
+    vnet
+    vnet_random
+    write
     write_order
 }
 

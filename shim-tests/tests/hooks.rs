@@ -34,7 +34,8 @@ const NOT_NEEDED: &[(&str, &str)] = &[
 const BY_NUMBER: &[(&[&str], &str)] = &[
     (
         &["SYS_open"],
-        "open open64 __open __open64 __open_2 __open64_2",
+        "open open64 __open __open64 __open_2 __open64_2 mkstemp mkstemp64 mkostemp mkostemp64 \
+         mkstemps mkstemps64 mkostemps mkostemps64",
     ),
     (
         &["SYS_openat", "SYS_openat2"],
@@ -117,8 +118,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
         &["SYS_faccessat", "SYS_faccessat2"],
         "faccessat eaccess euidaccess",
     ),
-    (&["SYS_mknod"], "mknod __xmknod"),
-    (&["SYS_mknodat"], "mknodat __xmknodat"),
+    (&["SYS_mknod"], "mknod __xmknod mkfifo"),
+    (&["SYS_mknodat"], "mknodat __xmknodat mkfifoat"),
     (&["SYS_prctl", "SYS_seccomp"], "prctl"),
     (&["SYS_poll"], "poll __poll __poll_chk"),
     (&["SYS_ppoll"], "ppoll __ppoll_chk"),
@@ -136,7 +137,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_utimensat"], "utimensat futimens futimes"),
     (&["SYS_futimesat"], "futimesat"),
     (&["SYS_utime", "SYS_utimes"], "utime utimes lutimes"),
-    (&["SYS_statfs"], "statfs statfs64 __statfs statvfs statvfs64"),
+    (&["SYS_statfs"], "statfs statfs64 __statfs statvfs statvfs64 pathconf __pathconf"),
     (&["SYS_fstatfs"], "fstatfs fstatfs64 fstatvfs fstatvfs64"),
     (&["SYS_chdir"], "chdir"),
     (&["SYS_fchdir"], "fchdir"),
@@ -150,7 +151,12 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_rmdir"], "rmdir"),
     (&["SYS_rename"], "rename"),
     (&["SYS_renameat", "SYS_renameat2"], "renameat renameat2"),
-    (&["SYS_mkdir"], "mkdir"),
+    (&["SYS_mkdir"], "mkdir mkdtemp"),
+    (&["SYS_setxattr"], "setxattr"),
+    (&["SYS_lsetxattr"], "lsetxattr"),
+    (&["SYS_removexattr"], "removexattr"),
+    (&["SYS_lremovexattr"], "lremovexattr"),
+    (&["SYS_name_to_handle_at"], "name_to_handle_at"),
     (&["SYS_mkdirat"], "mkdirat"),
     (&["SYS_symlink"], "symlink"),
     (&["SYS_symlinkat"], "symlinkat"),

@@ -11,6 +11,7 @@
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/netconf.h>
+#include <linux/nexthop.h>
 
 /* ---- text that grows ---- */
 
@@ -221,6 +222,20 @@ static const struct attribute rt_netconf_names[] = {
 static const struct attribute rt_stats_names[] = { { IFLA_STATS_LINK_64, "LINK_64", COUNT64, 0 },
                                                    { IFLA_STATS_AF_SPEC, "AF_SPEC", LEN, 0 }, END };
 static const struct attribute rt_label_names[] = { { IFAL_ADDRESS, "ADDRESS", ADR, 0 }, { IFAL_LABEL, "LABEL", U32, 0 }, END };
+static const struct attribute rt_tc_names[] = {
+    { TCA_KIND, "KIND", STR, 0 }, { TCA_OPTIONS, "OPTIONS", HEX, 0 }, { TCA_STATS, "STATS", HEX, 0 }, { TCA_XSTATS, "XSTATS", HEX, 0 },
+    { TCA_STATS2, "STATS2", HEX, 0 }, { TCA_HW_OFFLOAD, "HW_OFFLOAD", U8, 0 }, END };
+static const struct attribute rt_resilient_names[] = {
+    { NHA_RES_GROUP_BUCKETS, "BUCKETS", U16, 0 }, { NHA_RES_GROUP_IDLE_TIMER, "IDLE_TIMER", U32, 0 },
+    { NHA_RES_GROUP_UNBALANCED_TIMER, "UNBALANCED_TIMER", U32, 0 }, { NHA_RES_GROUP_UNBALANCED_TIME, "UNBALANCED_TIME", LEN, 0 }, END };
+static const struct attribute rt_bucket_names[] = {
+    { NHA_RES_BUCKET_INDEX, "INDEX", U16, 0 }, { NHA_RES_BUCKET_IDLE_TIME, "IDLE_TIME", LEN, 0 },
+    { NHA_RES_BUCKET_NH_ID, "NH_ID", U32, 0 }, END };
+static const struct attribute rt_nexthop_names[] = {
+    { NHA_ID, "ID", U32, 0 }, { NHA_GROUP, "GROUP", HEX, 0 }, { NHA_GROUP_TYPE, "GROUP_TYPE", U16, 0 }, { NHA_BLACKHOLE, "BLACKHOLE", FLAG, 0 },
+    { NHA_OIF, "OIF", IDX, 0 }, { NHA_GATEWAY, "GATEWAY", ADR, 0 }, { NHA_FDB, "FDB", FLAG, 0 },
+    { NHA_RES_GROUP, "RES_GROUP", NESTED, rt_resilient_names }, { NHA_RES_BUCKET, "RES_BUCKET", NESTED, rt_bucket_names },
+    { 14, "OP_FLAGS", U32, 0 }, { 15, "GROUP_STATS", LEN, 0 }, { 16, "HW_STATS_ENABLE", U32, 0 }, { 17, "HW_STATS_USED", U32, 0 }, END };
 static const struct attribute rt_genl_names[] = {
     { CTRL_ATTR_FAMILY_ID, "FAMILY_ID", U16, 0 }, { CTRL_ATTR_FAMILY_NAME, "FAMILY_NAME", STR, 0 },
     { CTRL_ATTR_VERSION, "VERSION", U32, 0 }, { CTRL_ATTR_HDRSIZE, "HDRSIZE", U32, 0 }, { CTRL_ATTR_MAXATTR, "MAXATTR", LEN, 0 },
@@ -376,6 +391,8 @@ HELPER const char *message_name(int type)
         { RTM_NEWRULE, "NEWRULE" }, { RTM_DELRULE, "DELRULE" }, { RTM_NEWNEIGHTBL, "NEWNEIGHTBL" }, { RTM_NEWSTATS, "NEWSTATS" },
         { RTM_NEWNETCONF, "NEWNETCONF" }, { RTM_DELNETCONF, "DELNETCONF" }, { RTM_NEWPREFIX, "NEWPREFIX" }, { RTM_NEWADDRLABEL, "NEWADDRLABEL" },
         { RTM_GETMULTICAST, "GETMULTICAST" }, { RTM_NEWLINKPROP, "NEWLINKPROP" }, { RTM_DELLINKPROP, "DELLINKPROP" },
+        { RTM_NEWQDISC, "NEWQDISC" }, { RTM_DELQDISC, "DELQDISC" }, { RTM_NEWTCLASS, "NEWTCLASS" }, { RTM_DELTCLASS, "DELTCLASS" },
+        { RTM_NEWNEXTHOP, "NEWNEXTHOP" }, { RTM_DELNEXTHOP, "DELNEXTHOP" }, { RTM_NEWNEXTHOPBUCKET, "NEWNEXTHOPBUCKET" },
     };
     static char other[20];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -498,6 +515,20 @@ HELPER void out_message(const struct nlmsghdr *head)
         fixed = NLMSG_ALIGN(sizeof(struct netconfmsg)), names = rt_netconf_names;
         out(" family=%d", ((const struct netconfmsg *)p)->ncm_family);
         break;
+    case RTM_NEWQDISC: case RTM_DELQDISC: case RTM_NEWTCLASS: case RTM_DELTCLASS: {
+        const struct tcmsg *m = (const void *)p;
+        fixed = sizeof *m, names = rt_tc_names;
+        out(" family=%d index=", m->tcm_family);
+        out_index(m->tcm_ifindex);
+        out(" handle=%x parent=%x info=%x", m->tcm_handle, m->tcm_parent, m->tcm_info);
+        break;
+    }
+    case RTM_NEWNEXTHOP: case RTM_DELNEXTHOP: case RTM_NEWNEXTHOPBUCKET: {
+        const struct nhmsg *m = (const void *)p;
+        fixed = sizeof *m, names = rt_nexthop_names;
+        out(" family=%d scope=%d protocol=%d flags=0x%x", m->nh_family, m->nh_scope, m->nh_protocol, m->nh_flags);
+        break;
+    }
     case RTM_NEWADDRLABEL: {
         const struct ifaddrlblmsg *m = (const void *)p;
         fixed = sizeof *m, names = rt_label_names;

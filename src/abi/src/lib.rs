@@ -10,6 +10,7 @@ pub mod error;
 mod flags;
 mod ifreq;
 mod kind;
+mod label;
 mod name;
 pub mod request;
 
@@ -17,6 +18,7 @@ pub use decimal::Decimal;
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use kind::ErrorKind;
+pub use label::Label;
 pub use name::Name;
 
 /// Numbers and structs of linux/if_tun.h, linux/if.h and linux/sockios.h.

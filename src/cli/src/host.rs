@@ -1,6 +1,8 @@
 //! `host`: the host process of a net, which answers what programs ask and change of addresses and
 //! routes.
 
+mod rank;
+
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;
 use crate::{logging, values};
@@ -50,7 +52,7 @@ pub fn host(args: &HostArgs) -> Outcome {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     memtun_sys::widen_limits();
     if args.after.is_some() {
-        leave_rank();
+        rank::leave();
     }
     let net = args.net.existing()?;
     let dir = net.dir();
@@ -91,19 +93,6 @@ pub fn host(args: &HostArgs) -> Outcome {
         Ended::Replaced => Err(Failure::not_done(format!(
             "net {shown}: another host process has taken over, because this one did not answer"
         ))),
-    }
-}
-
-/// Leaves what ranks the program that has started this process, as far as it may: others of the net
-/// wait for this one, too.
-fn leave_rank() {
-    let ordinary = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters are a local of this function; setpriority(2) and umask(2) take
-    // numbers.
-    unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_OTHER, &ordinary);
-        libc::setpriority(libc::PRIO_PROCESS, 0, 0);
-        libc::umask(0o022);
     }
 }
 

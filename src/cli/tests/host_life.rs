@@ -107,6 +107,101 @@ fn one_that_is_stopped_is_replaced_and_answers_nobody_any_more() {
     end(net);
 }
 
+#[test]
+fn it_is_told_at_once_that_its_net_is_gone() {
+    let mut time = Duration::ZERO;
+    for _ in 0..10 {
+        let net = Net::temporary().expect("net");
+        assert_eq!(set(net.dir(), &Counted::default(), "a", "1"), Ok(()));
+        let begin = Instant::now();
+        end(net);
+        time += begin.elapsed();
+    }
+    // By itself it looks once in a second, which would take five.
+    assert!(time < Duration::from_millis(1500), "{time:?}");
+}
+
+/// Asserts that no call that waits for any child sees one, and that none has told of its end.
+fn sees_no_child(when: &str) {
+    let no_child = |what: &str, answer: i32| {
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        assert_eq!((answer, errno), (-1, Some(libc::ECHILD)), "{what} {when}");
+    };
+    let none = std::ptr::null_mut();
+    // SAFETY: without a place for a status or for resources, waitpid(2) and wait4(2) store nothing;
+    // waitid(2) writes to a local.
+    unsafe {
+        no_child("waitpid", libc::waitpid(-1, none, libc::WNOHANG));
+        let wait4 = libc::wait4(-1, none, libc::WNOHANG, std::ptr::null_mut());
+        no_child("wait4", wait4);
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let how = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG;
+        no_child("waitid", libc::waitid(libc::P_ALL, 0, &mut info, how));
+    }
+    assert_eq!(SIGNALS.load(SeqCst), 0, "SIGCHLD {when}");
+}
+
+/// How often SIGCHLD came.
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count_signal(_: i32) {
+    SIGNALS.fetch_add(1, SeqCst);
+}
+
+/// Starts and ends host processes, of which the calling process, which gets orphans, sees nothing.
+fn has_them_unseen() {
+    let handler: extern "C" fn(i32) = count_signal;
+    // SAFETY: the handler changes one atomic number.
+    unsafe { libc::signal(libc::SIGCHLD, handler as libc::sighandler_t) };
+    let children = || {
+        let children = std::fs::read_dir("/proc/self/task")
+            .expect("/proc")
+            .map(|task| {
+                let list = task.expect("a thread").path().join("children");
+                std::fs::read_to_string(list).unwrap_or_default()
+            });
+        children.collect::<String>().split_whitespace().count()
+    };
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    for value in ["1", "2", "3"] {
+        assert_eq!(set(net.dir(), &start, "a", value), Ok(()));
+        sees_no_child("while it runs");
+        assert_eq!(children(), 1, "one that keeps it, and none of those before");
+        for pid in hosts(net.path()) {
+            kill(pid, libc::SIGKILL);
+        }
+        until("it is gone", || hosts(net.path()).is_empty());
+        sees_no_child("at its end");
+    }
+    let missing = Command {
+        given: Some(b"/bin/memtun-is-not-here"),
+        ..Command::default()
+    };
+    assert!(missing.start(net.dir(), 0).is_err());
+    sees_no_child("where there is none");
+    end(net);
+    sees_no_child("at the end of the net");
+}
+
+#[test]
+fn pid_1_does_not_get_it_as_a_child() {
+    let name = "pid_1_does_not_get_it_as_a_child";
+    if inside(name, &["unshare", "-Urpf", "--mount-proc", "--kill-child"]) {
+        has_them_unseen();
+    }
+}
+
+#[test]
+fn a_subreaper_does_not_get_it_as_a_child() {
+    // The process of this test would get the orphans of others as well.
+    if inside("a_subreaper_does_not_get_it_as_a_child", &["env"]) {
+        // SAFETY: the option takes a number.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+        has_them_unseen();
+    }
+}
+
 /// Starts a command that ends at once, as one that is killed does, and then the real one.
 struct Late {
     failures: usize,

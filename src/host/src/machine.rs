@@ -197,6 +197,9 @@ impl Reader {
         if wanted(part::RULES) {
             machine.rules = self.dump(libc::RTM_GETRULE, 12, Rule::read)?;
         }
+        if wanted(part::LINKS) {
+            machine.queueing = queueing();
+        }
         if wanted(part::NEIGHBOURS) {
             machine.neighbours = self.dump(libc::RTM_GETNEIGH, 12, Neighbour::read)?;
         }
@@ -296,6 +299,12 @@ impl Reader {
         }
         Ok(true)
     }
+}
+
+/// Returns the kind of queueing discipline that links of the machine get.
+fn queueing() -> Vec<u8> {
+    let text = std::fs::read("/proc/sys/net/core/default_qdisc").unwrap_or_default();
+    text.trim_ascii_end().to_vec()
 }
 
 /// Leaves out what the net hides.

@@ -20,9 +20,12 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often the host process looks by itself: for the end of the net, for interfaces whose program
-/// was killed, and for listeners that are gone. None of that wakes anybody.
+/// How often the host process looks by itself: for interfaces whose program was killed, and for
+/// listeners that are gone, which wakes nobody, and for the end of the net, which may not.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a child of fork(2) may take until it is a member of the net.
+const BIRTH: Duration = Duration::from_millis(50);
 
 /// How soon what is due is tried again.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -58,6 +61,7 @@ pub struct Host {
     state: State,
     log: Log,
     over: Arc<AtomicBool>,
+    deserted: Arc<AtomicBool>,
     wakes: UnixStream,
     woken: UnixStream,
 }
@@ -117,6 +121,7 @@ impl Host {
             state,
             log: Log::of(file, length)?,
             over: Arc::default(),
+            deserted: Arc::default(),
             wakes,
             woken,
         })
@@ -135,6 +140,28 @@ impl Host {
         })
     }
 
+    /// Wakes this host process when the last member of the net has gone. The thread for that ends
+    /// with the process.
+    fn hear_of_desertion(&self, net: &NetDir) {
+        let (Ok(desertion), Ok(wakes)) = (net.desertion(), self.wakes.try_clone()) else {
+            return;
+        };
+        let (over, deserted) = (self.over.clone(), self.deserted.clone());
+        std::thread::spawn(move || {
+            while !over.load(SeqCst) {
+                // The child of a member that has ended may be about to become one.
+                let waited = desertion.wait();
+                std::thread::sleep(BIRTH);
+                if waited.and_then(|()| desertion.wait()).is_ok() {
+                    deserted.store(true, SeqCst);
+                    let _ = (&wakes).write(&[0]);
+                }
+                // There may be a tunnel left, which nobody can wait for.
+                std::thread::sleep(TICK);
+            }
+        });
+    }
+
     /// Answers questions until the end.
     pub fn serve(self, net: &NetDir, stay: Stay) -> Ended {
         let owner = net.open_dir().map(|dir| dir.id().uid);
@@ -142,7 +169,12 @@ impl Host {
             return Ended::Gone;
         };
         let epoch = self.epoch;
-        let known = !self.state.links.is_empty() || !self.state.listeners.is_empty();
+        if stay != Stay::WithProcess && net.is_private() {
+            self.hear_of_desertion(net);
+        }
+        let known = !self.state.links.is_empty()
+            || !self.state.listeners.is_empty()
+            || stay != Stay::WithProcess;
         let run = Run {
             net,
             stay,
@@ -150,10 +182,12 @@ impl Host {
             service: Service::new(net, self.epoch, self.state, self.log),
             woken: self.woken,
             over: &self.over,
+            deserted: &self.deserted,
         };
         let (over, wakes) = (&self.over, &self.wakes);
+        let seen = net.changes.load(SeqCst);
         std::thread::scope(|scope| {
-            let watch = || watch(net, over, wakes);
+            let watch = || watch(net, seen, over, wakes);
             let ended = run.until_end(known, &mut || {
                 scope.spawn(watch);
             });
@@ -175,18 +209,18 @@ fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
     Ok((wakes, woken))
 }
 
-/// Wakes the host process with each change of an interface, until it is over.
-fn watch(net: &NetDir, over: &AtomicBool, wakes: &UnixStream) {
+/// Wakes the host process with each change of an interface and at the end of the net, until it is
+/// over. `seen` is the number of changes when it looked last.
+fn watch(net: &NetDir, mut seen: u32, over: &AtomicBool, wakes: &UnixStream) {
     net.waiters.fetch_add(1, SeqCst);
-    let mut seen = net.changes.load(SeqCst);
     while !over.load(SeqCst) {
-        let _ = sys::futex_wait(&net.changes, seen, None);
         let now = net.changes.load(SeqCst);
         if now != seen {
             seen = now;
             // A byte that does not fit is not needed: the host process has been woken already.
             let _ = (&*wakes).write(&[0]);
         }
+        let _ = sys::futex_wait(&net.changes, seen, None);
     }
     net.waiters.fetch_sub(1, SeqCst);
 }
@@ -198,6 +232,7 @@ struct Run<'n> {
     service: Service<'n>,
     woken: UnixStream,
     over: &'n AtomicBool,
+    deserted: &'n AtomicBool,
 }
 
 impl Run<'_> {
@@ -239,7 +274,7 @@ impl Run<'_> {
                     watch();
                 }
             }
-            if ticked.elapsed() >= TICK {
+            if self.deserted.swap(false, SeqCst) || ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 match self.tick(watched, asked) {
                     Ok(None) => {}

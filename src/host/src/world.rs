@@ -32,6 +32,9 @@ pub struct Machine {
     pub rules: Vec<Own<Rule>>,
     /// Its neighbours.
     pub neighbours: Vec<Own<Neighbour>>,
+    /// The kind of queueing discipline that its links get (net.core.default_qdisc); empty where
+    /// that is not known.
+    pub queueing: Vec<u8>,
 }
 
 impl Machine {
@@ -206,6 +209,6 @@ impl World<'_> {
     /// Returns all routes: the machine's, then the net's.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         let machine = self.machine.routes.iter().map(|own| &own.item);
-        machine.chain(self.state.routes.iter())
+        machine.chain(self.state.routes.iter().map(|route| &**route))
     }
 }

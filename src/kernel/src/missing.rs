@@ -41,7 +41,7 @@ pub fn request(interface: &InterfaceState, row: &Request, number: u32) -> Errno 
 /// The same for a request that is supported, but not with the argument that it got.
 #[cold]
 pub fn refused(interface: &InterfaceState, row: &Request, number: u32, errno: Errno) -> Errno {
-    match row.name {
+    match row.name.as_str() {
         _ if !is_new(number, interface) => errno,
         "" => say(interface, format_args!("request {number:#x}"), errno),
         name => say(interface, format_args!("{name}"), errno),

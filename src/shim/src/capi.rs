@@ -21,6 +21,7 @@ mod program;
 mod receive;
 
 use crate::errno::{self, fence};
+use crate::real::Hook;
 use crate::{config, uaccess};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use memtun_abi::{Errno, Error, ErrorKind};
@@ -60,19 +61,26 @@ pub extern "C" fn memtun_version() -> *const c_char {
 /// compare the table with what the library exports. It is not part of memtun.h.
 #[no_mangle]
 pub extern "C" fn memtun_hook_name(index: c_int) -> *const c_char {
-    hook(index).map_or(std::ptr::null(), |hook| hook.name.as_ptr())
+    of_hook(index, |hook| hook.name.as_ptr()).unwrap_or(std::ptr::null())
 }
 
 /// Is the function behind a hook, given by its index in the table, the one that dlsym(3) finds (1
 /// or 0)? This is for a test, too.
 #[no_mangle]
 pub extern "C" fn memtun_hook_is_next(index: c_int) -> c_int {
-    hook(index).is_some_and(crate::real::Hook::is_next) as c_int
+    of_hook(index, Hook::is_next).unwrap_or(false).into()
 }
 
-fn hook(index: c_int) -> Option<&'static crate::real::Hook> {
-    let mut hooks = crate::hooks::FAMILIES.iter().copied().flatten();
-    hooks.nth(usize::try_from(index).ok()?)
+/// Asks something of the hook with this number.
+fn of_hook<T>(index: c_int, ask: impl Fn(&Hook) -> T) -> Option<T> {
+    let (mut left, mut answer) = (index, None);
+    crate::hooks::each(&mut |hook| {
+        if left == 0 {
+            answer = Some(ask(hook));
+        }
+        left = left.wrapping_sub(1);
+    });
+    answer
 }
 
 /// Runs a driver's call, and keeps the sentence of its error for this thread.

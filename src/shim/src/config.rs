@@ -40,6 +40,8 @@ pub struct Config {
     pub host: settings::Host,
     /// MEMTUN_HOST as it was given.
     pub host_setting: Option<Vec<u8>>,
+    /// MEMTUN_LOG, which a host process is given.
+    pub log_setting: Option<Vec<u8>>,
     /// MEMTUN_COMMAND: the command by which a host process is started.
     pub command: Option<Vec<u8>>,
     /// PATH, where the command is looked for otherwise.
@@ -146,6 +148,7 @@ pub fn init(own: Option<&CStr>) {
         own: own.map(CStr::to_owned),
         host,
         host_setting,
+        log_setting: variable(settings::LOG),
         command: variable(settings::COMMAND),
         path: variable("PATH"),
     }));

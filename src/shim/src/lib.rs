@@ -82,11 +82,7 @@ extern "C" fn load() {
     errno::keep(|| {
         let mut behind = symbols::Behind::UNKNOWN;
         behind.look();
-        for family in hooks::FAMILIES {
-            for hook in *family {
-                hook.resolve(&behind);
-            }
-        }
+        hooks::each(&mut |hook| hook.resolve(&behind));
         memtun_shm::lock::init();
         host::init(&behind);
         process::init();

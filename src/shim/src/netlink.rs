@@ -13,9 +13,8 @@
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::foreign::FOREIGN;
-use crate::listening;
-use crate::table;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::{listening, net, table};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
@@ -23,13 +22,28 @@ use memtun_calls::host::asked;
 use memtun_calls::netlink::receive::Received;
 use memtun_calls::netlink::{mark, seal, Netlink, Outcome, SOL_NETLINK};
 use memtun_calls::Memory;
+use memtun_stack::ask;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
 /// Is a socket for NETLINK_ROUTE or NETLINK_GENERIC to be one of this library's?
 #[cold]
 pub extern "C" fn is_wanted() -> bool {
-    asking::is_there() && may(Extra::Host)
+    if !asking::is_there() {
+        return false;
+    }
+    let may_ask = may(Extra::Host);
+    if !may_ask {
+        say_forbidden();
+    }
+    may_ask
+}
+
+/// Says that this program cannot ask, if it has joined a net. Joining one may be forbidden, too.
+fn say_forbidden() {
+    if let Some(net) = net::current() {
+        ask::forbidden(net);
+    }
 }
 
 /// Makes a socket of NETLINK_USERSOCK that the program has just got one for another protocol.
@@ -112,6 +126,7 @@ fn answer(
     errno::keep(|| {
         fence(|| {
             if !may(Extra::Host) {
+                say_forbidden();
                 return Err(Errno(libc::EACCES));
             }
             let state = state(fd)?;

@@ -10,7 +10,8 @@ use std::ffi::{c_int, c_long, c_uint, c_void, CStr};
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// One line of the table of hooks.
+/// What is known of a hook. No table in memory holds that: the dynamic linker would have to write
+/// each pointer of it at the start of every program. [`hooks::each`](crate::hooks::each) tells it.
 pub struct Hook {
     /// The C name under which the hook is exported.
     pub name: &'static CStr,
@@ -19,23 +20,39 @@ pub struct Hook {
 }
 
 /// Where the C library's function of a hook is noted.
-pub struct Real {
-    /// The place.
-    pub slot: &'static AtomicPtr<c_void>,
+struct Real {
+    slot: &'static AtomicPtr<c_void>,
     /// The function that stands in for one that the C library does not have.
-    pub missing: *const (),
+    missing: *const (),
 }
 
-// SAFETY: `missing` is the address of a function, which nobody changes.
-unsafe impl Sync for Real {}
+/// Called with each hook.
+pub type Visit<'v> = &'v mut dyn FnMut(&Hook);
+
+/// Tells of a hook with the place of its real function.
+#[inline(never)]
+pub fn tell(
+    visit: Visit<'_>,
+    name: &'static CStr,
+    hash: u32,
+    slot: &'static AtomicPtr<c_void>,
+    missing: *const (),
+) {
+    let real = Some(Real { slot, missing });
+    visit(&Hook { name, hash, real });
+}
+
+/// Tells of a hook that never calls a real function.
+pub fn tell_own(visit: Visit<'_>, name: &'static CStr) {
+    let hash = hash(name);
+    visit(&Hook {
+        name,
+        hash,
+        real: None,
+    });
+}
 
 impl Hook {
-    /// A hook with the place of its real function; None where the hook never calls that.
-    pub const fn new(name: &'static CStr, real: Option<Real>) -> Hook {
-        let hash = hash(name);
-        Hook { name, hash, real }
-    }
-
     /// Looks up the real function.
     pub fn resolve(&self, behind: &Behind) {
         if let Some(real) = &self.real {
@@ -83,7 +100,7 @@ impl<T> Failure for *mut T {
 
 /// Declares the hooks of one family: `fn NAME(ARGUMENTS) -> TYPE => RUST_NAME { BODY }`. In the
 /// body, `real!(NAME(...))` calls the C library's function. The macro also makes the family's
-/// table, `HOOKS`.
+/// `each`.
 macro_rules! hooks {
     ($(fn $name:ident ( $($v:ident : $t:ty),* ) -> $r:ty => $hook:ident $body:block)*) => {
         $(
@@ -126,13 +143,14 @@ macro_rules! hooks {
             }
         )*
 
-        /// The hooks of this family.
-        pub static HOOKS: &[$crate::real::Hook] = &[$(
-            $crate::real::Hook::new($name::NAME, Some($crate::real::Real {
-                slot: $name::slot(),
-                missing: $name::missing as *const (),
-            }))
-        ,)*];
+        /// Tells of the hooks of this family.
+        pub fn each(visit: $crate::real::Visit<'_>) {
+            $({
+                const HASH: u32 = $crate::symbols::hash($name::NAME);
+                let missing = $name::missing as *const ();
+                $crate::real::tell(visit, $name::NAME, HASH, $name::slot(), missing);
+            })*
+        }
     };
 }
 

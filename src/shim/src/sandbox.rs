@@ -83,6 +83,18 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Privilege, libc::SYS_capset, [0; 3]),
     (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
     (Extra::Spawn, libc::SYS_prlimit64, [0; 3]),
+    (
+        Extra::Keep,
+        libc::SYS_prctl,
+        [libc::PR_GET_CHILD_SUBREAPER as u64, 0, 0],
+    ),
+    (Extra::Keep, libc::SYS_getpid, [0; 3]),
+    (
+        Extra::Keep,
+        libc::SYS_clone,
+        [libc::CLONE_PARENT as u64, 0, 0],
+    ),
+    (Extra::Keep, libc::SYS_read, [3, 0, 4]),
     (Extra::Say, libc::SYS_write, [2, 0, 0]),
     (Extra::Say, libc::SYS_getpid, [0; 3]),
 ];

@@ -7,23 +7,34 @@ use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
 use memtun_sys::quiet::{may, Extra};
-use memtun_sys::Fd;
+use memtun_sys::{Fd, PathBuf};
 
 /// Starts `memtun host`, found as the settings say.
 pub struct Starter;
+
+impl Starter {
+    fn command() -> Option<Command<'static>> {
+        let config = config::get()?;
+        Some(Command {
+            given: config.command.as_deref(),
+            library: config.own.as_ref().map(|path| path.to_bytes()),
+            path: config.path.as_deref(),
+            host: config.host_setting.as_deref(),
+            log: config.log_setting.as_deref(),
+        })
+    }
+}
 
 impl Start for Starter {
     fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno> {
         if !may(Extra::Spawn) {
             return Err(Errno(libc::EACCES));
         }
-        let config = config::get().ok_or(Errno(libc::ENOSYS))?;
-        let command = Command {
-            given: config.command.as_deref(),
-            library: config.own.as_ref().map(|path| path.to_bytes()),
-            path: config.path.as_deref(),
-            host: config.host_setting.as_deref(),
-        };
+        let command = Starter::command().ok_or(Errno(libc::ENOSYS))?;
         command.start(net, before)
+    }
+
+    fn command(&self) -> Option<PathBuf> {
+        Starter::command()?.find()
     }
 }

@@ -16,9 +16,9 @@ use std::sync::atomic::Ordering::Relaxed;
 pub const HEADER: usize = 16;
 /// IFLA_INFO_KIND of a device that the net does not make: `lo`, or an uplink that was declared.
 pub(crate) const DECLARED: u16 = 0x3f00;
-/// Bits: has the link ever been up, had it no queue then, has IPv6 started, and has it gone down
-/// since?
-pub(crate) const WAS_UP: u16 = 0x3f01;
+/// Bits: has IPv6 started on the link, has it gone down since it first came up, and others of
+/// [`Extra`].
+pub(crate) const STATES: u16 = 0x3f01;
 /// IFLA_INET6_TOKEN, which is nested elsewhere in the kernel's messages.
 const TOKEN: u16 = 0x3f02;
 /// [`Notified`].
@@ -87,12 +87,8 @@ pub struct Extra {
     pub carrier_ups: u32,
     /// How often its carrier had gone when the host last looked.
     pub carrier_downs: u32,
-    /// Has it ever been up?
-    pub was_up: bool,
     /// Has it gone down since it first came up?
     pub was_down: bool,
-    /// Had it no queue when it first came up? Then it goes on without one.
-    pub no_queue: bool,
     /// Has IPv6 started on it since it came up (IF_READY)?
     pub ready: bool,
     /// Have routers been asked for since then (IF_RS_SENT)?
@@ -149,10 +145,8 @@ impl Extra {
             .u32(CARRIER_UPS, self.carrier_ups)
             .u32(CARRIER_DOWNS, self.carrier_downs)
             .u8(
-                WAS_UP,
-                u8::from(self.was_up)
-                    | u8::from(self.no_queue) << 1
-                    | u8::from(self.ready) << 2
+                STATES,
+                u8::from(self.ready) << 2
                     | u8::from(self.was_down) << 3
                     | u8::from(self.asked) << 4
                     | u8::from(self.settled) << 5,
@@ -222,12 +216,10 @@ impl Extra {
             operstate: attributes.get(libc::IFLA_OPERSTATE)?.u8()?,
             carrier_ups: attributes.get(CARRIER_UPS)?.u32()?,
             carrier_downs: attributes.get(CARRIER_DOWNS)?.u32()?,
-            was_up: attributes.get(WAS_UP)?.u8()? & 1 != 0,
-            no_queue: attributes.get(WAS_UP)?.u8()? & 2 != 0,
-            ready: attributes.get(WAS_UP)?.u8()? & 4 != 0,
-            was_down: attributes.get(WAS_UP)?.u8()? & 8 != 0,
-            asked: attributes.get(WAS_UP)?.u8()? & 16 != 0,
-            settled: attributes.get(WAS_UP)?.u8()? & 32 != 0,
+            ready: attributes.get(STATES)?.u8()? & 4 != 0,
+            was_down: attributes.get(STATES)?.u8()? & 8 != 0,
+            asked: attributes.get(STATES)?.u8()? & 16 != 0,
+            settled: attributes.get(STATES)?.u8()? & 32 != 0,
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),

@@ -265,16 +265,16 @@ pub fn set_owner_of(fd: i32, owner: &Owner) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Runs a lock command of fcntl(2) for a write lock on a range of bytes, and returns what the
-/// kernel stored.
+/// Runs a lock command of fcntl(2) for a lock of this kind on a range of bytes, and returns what
+/// the kernel stored.
 fn byte_lock(
     fd: BorrowedFd<'_>,
     command: i32,
-    first: u64,
-    count: u64,
+    kind: i32,
+    (first, count): (u64, u64),
 ) -> Result<libc::flock64, Errno> {
     let mut lock = libc::flock64 {
-        l_type: libc::F_WRLCK as libc::c_short,
+        l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: first as i64,
         l_len: count as i64,
@@ -303,11 +303,23 @@ fn byte_lock(
 ///
 /// EAGAIN when another open file description has a lock in the range.
 pub fn lock_bytes(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<(), Errno> {
-    byte_lock(fd, libc::F_OFD_SETLK, first, count).map(drop)
+    byte_lock(fd, libc::F_OFD_SETLK, libc::F_WRLCK, (first, count)).map(drop)
+}
+
+/// Waits until no other open file description has a lock in this range (F_OFD_SETLKW), and leaves
+/// it without one.
+///
+/// # Errors
+///
+/// EINTR when a signal came.
+pub fn wait_for_bytes(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<(), Errno> {
+    let range = (first, count);
+    byte_lock(fd, libc::F_OFD_SETLKW, libc::F_WRLCK, range)?;
+    byte_lock(fd, libc::F_OFD_SETLK, libc::F_UNLCK, range).map(drop)
 }
 
 /// Does another open file description have a lock in this range (F_OFD_GETLK)?
 pub fn bytes_are_locked(fd: BorrowedFd<'_>, first: u64, count: u64) -> Result<bool, Errno> {
-    byte_lock(fd, libc::F_OFD_GETLK, first, count)
+    byte_lock(fd, libc::F_OFD_GETLK, libc::F_WRLCK, (first, count))
         .map(|found| found.l_type != libc::F_UNLCK as libc::c_short)
 }

@@ -51,10 +51,13 @@ pub enum Extra {
     Privilege = 1 << 13,
     /// Lines of the log on standard error. Without it nothing is said any more.
     Say = 1 << 14,
+    /// Asking who gets orphans, and a process that stays between a program that does and the host
+    /// process. Without it such a program sees the host process as its child.
+    Keep = 1 << 15,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 15) - 1;
+pub const EVERYTHING: u32 = (1 << 16) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -2,13 +2,17 @@
 //!
 //! The caller may be any program at any point: a thread among many, a signal handler, a child of
 //! vfork(2). So nothing is allocated, no handler of fork(3) runs, and the program never sees a
-//! child: the new process has a parent that is gone at once, and which sends no signal.
+//! child: the new process has a parent that is gone at once, and which sends no signal. Where the
+//! program would get the orphan, its parent stays, see [`keeper`].
+
+mod keeper;
 
 use super::{change_mask, check, close, map_private, pipe, syscall, unmap, Fd};
 use crate::Errno;
 use std::ffi::CStr;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// Most arguments, and most entries of the environment.
 pub const MOST_WORDS: usize = 15;
@@ -24,6 +28,12 @@ struct Job {
     inner_stack: usize,
     /// What becomes standard output, or -1.
     output: i32,
+    /// Does it have the caller's standard error?
+    keeps_errors: bool,
+    /// Where a process that stays in between tells the errno, or -1: nobody stays.
+    report: i32,
+    /// The process that stays in between, 0 for none.
+    keeper: AtomicI32,
     /// Why the program was not started, 0 when it was.
     errno: AtomicI32,
 }
@@ -34,11 +44,13 @@ const STACK: usize = 64 << 10;
 /// this environment, and returns when it has been loaded. It has a session of its own without a
 /// terminal, the root as working directory, no descriptors but /dev/null as its standard streams,
 /// no blocked or ignored signals, limits that are as wide as they may be, and init(1), or a reaper
-/// in its place, as its parent.
+/// in its place, as its parent. Where the caller is that itself, its parent is a process of a page
+/// of memory, which the caller has as a child that sends no signal.
 ///
 /// Its standard output is a pipe, whose other end is returned: that is at its end (POLLHUP) when
 /// the program has closed its standard output or has ended. None says that there was no descriptor
-/// to be had; then /dev/null stands there, too.
+/// to be had; then /dev/null stands there, too. Its standard error is the caller's if it
+/// `keeps_errors`.
 ///
 /// # Errors
 ///
@@ -49,6 +61,7 @@ pub fn spawn_apart(
     file: &CStr,
     arguments: &[&CStr],
     environment: &[&CStr],
+    keeps_errors: bool,
 ) -> Result<Option<Fd>, Errno> {
     let words = |given: &[&CStr]| -> Result<Words, Errno> {
         let mut words = [std::ptr::null(); MOST_WORDS + 1];
@@ -64,6 +77,11 @@ pub fn spawn_apart(
         Ok((told, output)) => (Some(told), Some(output)),
         Err(_) => (None, None),
     };
+    let reported = match keeper::adopts_orphans() {
+        true => pipe().ok(),
+        false => None,
+    };
+    let (reported, report) = reported.unzip();
     let stack = map_private(STACK, libc::PROT_READ | libc::PROT_WRITE)?;
     let job = words(arguments).and_then(|arguments| {
         Ok(Job {
@@ -72,6 +90,9 @@ pub fn spawn_apart(
             environment: words(environment)?,
             inner_stack: stack as usize + STACK / 2,
             output: output.as_ref().map_or(-1, Fd::raw),
+            keeps_errors,
+            report: report.as_ref().map_or(-1, Fd::raw),
+            keeper: AtomicI32::new(0),
             errno: AtomicI32::new(0),
         })
     });
@@ -84,9 +105,12 @@ pub fn spawn_apart(
         if let Ok(pid) = outer {
             reap(pid);
         }
+        drop((output, report));
         let _ = change_mask(libc::SIG_SETMASK, before);
         outer?;
-        match job.errno.load(SeqCst) {
+        keeper::has_started(job.keeper.load(SeqCst));
+        let told_errno = reported.as_ref().and_then(report_of);
+        match told_errno.unwrap_or(job.errno.load(SeqCst)) {
             0 => Ok(told),
             errno => Err(Errno(errno)),
         }
@@ -96,6 +120,31 @@ pub fn spawn_apart(
     unsafe { unmap(stack, STACK) };
     done
 }
+
+/// Returns what the process that stays in between has reported, when it has started the other one.
+fn report_of(reported: &Fd) -> Option<i32> {
+    let mut fds = [libc::pollfd {
+        fd: reported.raw(),
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    let mut errno = [0; 4];
+    let begin = super::now_ns(libc::CLOCK_MONOTONIC);
+    loop {
+        let passed = Duration::from_nanos(super::now_ns(libc::CLOCK_MONOTONIC) - begin);
+        match super::poll(&mut fds, Some(REPORT.saturating_sub(passed))) {
+            Err(Errno(libc::EINTR)) => {}
+            Ok(1..) => {
+                return (super::read(reported.raw(), &mut errno) == Ok(4))
+                    .then(|| i32::from_ne_bytes(errno))
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// How long a process that stays in between may take to start the other one.
+const REPORT: Duration = Duration::from_secs(2);
 
 /// Waits for a child that sends no signal (wait4(2) with __WALL).
 fn reap(pid: i32) {
@@ -113,7 +162,20 @@ fn reap(pid: i32) {
 extern "C" fn outer(job: usize) -> ! {
     // SAFETY: the caller's `spawn_apart` passes the address of its job and waits.
     let job = unsafe { &*(job as *const Job) };
-    leave_descriptors(job.output);
+    let mut stays = false;
+    if job.report >= 0 {
+        // SAFETY: this process has one thread, uses system calls only, and never returns.
+        match unsafe { keeper::copy() } {
+            Ok(0) => stays = true,
+            Ok(pid) => {
+                job.keeper.store(pid, SeqCst);
+                exit(0)
+            }
+            // The other one becomes an orphan instead.
+            Err(_) => {}
+        }
+    }
+    leave_descriptors(job.output, job.report, job.keeps_errors);
     // SAFETY: setsid(2) touches no memory; chdir(2) reads a NUL-terminated string.
     unsafe {
         syscall(libc::SYS_setsid, [0; 6]);
@@ -123,6 +185,13 @@ extern "C" fn outer(job: usize) -> ! {
     let inner = unsafe { clone_on(job.inner_stack, inner, &raw const *job as usize) };
     if let Err(e) = inner {
         job.errno.store(e.0, SeqCst);
+    }
+    if stays {
+        let _ = super::write(REPORT_AT, &job.errno.load(SeqCst).to_ne_bytes());
+        leave_descriptors(-1, -1, false);
+        // SAFETY: this is the copy: it has one thread, its memory is its own since the inner one
+        // has executed a program or has ended, and the caller has blocked all signals.
+        unsafe { keeper::keep() }
     }
     exit(0)
 }
@@ -164,21 +233,35 @@ extern "C" fn inner(job: usize) -> ! {
 /// The last one of the standard streams.
 const STREAMS: i32 = libc::STDERR_FILENO;
 
-/// Closes every descriptor of this process. `output`, unless it is -1, becomes standard output.
-fn leave_descriptors(output: i32) {
-    let mut from = 0;
-    if output >= 0 {
-        from = libc::STDOUT_FILENO + 1;
-        // Where it is standard output by chance, dup3(2) would leave it to be closed by execve(2).
-        let _ = match output == libc::STDOUT_FILENO {
-            true => super::fd::keep_on_exec(output),
+/// Closes every descriptor of this process but two, unless they are -1: `output` becomes standard
+/// output; `report` gets the number [`REPORT_AT`], and is closed by execve(2). Standard error may
+/// stay.
+fn leave_descriptors(output: i32, report: i32, keeps_errors: bool) {
+    // The two may have numbers that others are to get.
+    let report = super::fd::duplicate_from(report, REPORT_AT, true).map_or(-1, Fd::into_raw);
+    let put = |fd: i32, at: i32, flags: i32| {
+        if fd < 0 {
             // SAFETY: the descriptors are copies that only this new process has, and nobody uses
-            // the one that is replaced.
-            false => unsafe { super::duplicate_onto(output, libc::STDOUT_FILENO, 0) },
-        };
-        // SAFETY: as above.
-        let _ = unsafe { close(libc::STDIN_FILENO) };
-    }
+            // the one that is closed or replaced.
+            let _ = unsafe { close(at) };
+        } else if fd != at {
+            // SAFETY: as above.
+            let _ = unsafe { super::duplicate_onto(fd, at, flags) };
+        } else if flags == 0 {
+            // dup3(2) would leave it to be closed by execve(2).
+            let _ = super::fd::keep_on_exec(fd);
+        }
+    };
+    put(output, libc::STDOUT_FILENO, 0);
+    put(report, REPORT_AT, libc::O_CLOEXEC);
+    put(-1, libc::STDIN_FILENO, 0);
+    let errors = if keeps_errors {
+        libc::STDERR_FILENO
+    } else {
+        -1
+    };
+    put(errors, libc::STDERR_FILENO, 0);
+    let from = REPORT_AT + 1;
     let all = [from as usize, u32::MAX as usize, 0, 0, 0, 0];
     // SAFETY: as above.
     if check(unsafe { syscall(libc::SYS_close_range, all) }).is_err() {
@@ -194,6 +277,9 @@ fn leave_descriptors(output: i32) {
         }
     }
 }
+
+/// The number of the descriptor for reports, behind the standard streams.
+const REPORT_AT: i32 = STREAMS + 1;
 
 fn exit(status: usize) -> ! {
     loop {

@@ -1,18 +1,20 @@
 //! C types to which the arguments of requests point, with their sizes on 64-bit machines.
 #![forbid(unsafe_code)]
 
+use crate::Label;
+
 /// A type of C to which an argument points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CType {
     /// The type as C writes it.
-    pub c: &'static str,
+    pub c: Label<24>,
     /// `sizeof` the type, in bytes.
     pub size: usize,
 }
 
 macro_rules! types {
     ($($name:ident = $c:literal, $size:literal;)*) => {
-        $(pub(super) const $name: CType = CType { c: $c, size: $size };)*
+        $(pub(super) const $name: CType = CType { c: Label::new($c), size: $size };)*
         /// Every type that is declared here.
         #[cfg(test)]
         const TYPES: &[CType] = &[$($name),*];

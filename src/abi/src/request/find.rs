@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::ctype::IFREQ;
-use super::row::{Answer, Argument, Named, Need, On, Request};
+use super::row::{host, Argument, Named, Need, On, Request};
 use super::table::REQUESTS;
+use crate::Label;
 
 /// Number of bytes to which any argument points at most.
 pub const LARGEST: usize = 120;
@@ -11,15 +12,15 @@ pub const LARGEST: usize = 120;
 /// The row that stands for a request on a socket that has none: the kernel knows none of these, and
 /// says so without looking for an interface.
 static UNKNOWN: Request = Request {
-    name: "",
+    name: Label::new(""),
     number: 0,
     count: 0,
     argument: Argument::InOut(IFREQ),
     on: On::Socket,
     need: Need::Ioctl,
     interface: Named::Nowhere,
-    answer: Answer::Host("the kernel has no such request"),
-    doc: "",
+    answer: host("the kernel has no such request"),
+    doc: Label::new(""),
 };
 
 /// May this request on a socket change an interface of the machine's, where the machine answers it?
@@ -29,8 +30,11 @@ pub fn may_change_machine(number: u32) -> bool {
     let of_socket = |r: &&Request| r.is(number) && !r.is_of_tunnel();
     REQUESTS.iter().find(of_socket).is_none_or(|row| {
         let asks = row.name.starts_with("SIOCG") || row.name.starts_with("FIO");
-        let of_the_socket = matches!(row.name, "SIOCSPGRP" | "SIOCATMARK" | "SIOCOUTQNSD");
-        matches!(row.name, "SIOCGIFBR" | "SIOCGIFVLAN") || !asks && !of_the_socket
+        let of_the_socket = matches!(
+            row.name.as_str(),
+            "SIOCSPGRP" | "SIOCATMARK" | "SIOCOUTQNSD"
+        );
+        matches!(row.name.as_str(), "SIOCGIFBR" | "SIOCGIFVLAN") || !asks && !of_the_socket
     })
 }
 
@@ -61,12 +65,15 @@ pub fn on_socket(number: u32, family: i32) -> &'static Request {
 
 /// Returns the number of a request by its name.
 pub fn by_name(name: &str) -> Option<u32> {
-    REQUESTS.iter().find(|r| r.name == name).map(|r| r.number)
+    REQUESTS.iter().find(|r| &*r.name == name).map(|r| r.number)
 }
 
 /// Returns the name of a request by its number; None for numbers without a macro.
 pub fn name_of(number: u32) -> Option<&'static str> {
-    REQUESTS.iter().find(|r| r.number == number).map(|r| r.name)
+    REQUESTS
+        .iter()
+        .find(|r| r.number == number)
+        .map(|r| r.name.as_str())
 }
 
 /// Would a fault on this request ever strike? Nobody knows that of a request without a row, so it
@@ -85,6 +92,7 @@ pub fn is_by_value(number: u32) -> bool {
 mod tests {
     use super::*;
     use crate::request::table::number;
+    use crate::request::Answer;
 
     #[test]
     fn a_request_has_one_row_for_a_kind_of_descriptor() {
@@ -151,7 +159,7 @@ mod tests {
         assert!(!on_socket(SIOCSIFADDR, libc::AF_UNIX).is_of_family(libc::AF_UNIX));
         assert_eq!(on(SIOCGIFMTU, libc::AF_UNIX), On::Socket);
         assert_eq!(
-            on_socket(SIOCDEVPRIVATE + 15, libc::AF_INET).name,
+            &*on_socket(SIOCDEVPRIVATE + 15, libc::AF_INET).name,
             "SIOCDEVPRIVATE"
         );
         assert_eq!(on_socket(0x89d0, libc::AF_INET).number, 0);

@@ -2,13 +2,14 @@
 //! one.
 #![forbid(unsafe_code)]
 
-use super::row::Answer;
+use super::row::{approximate, Answer};
+use crate::Label;
 
 /// One option that names an interface.
 #[derive(Debug)]
 pub struct SocketOption {
     /// Name of the macro.
-    pub name: &'static str,
+    pub name: Label<32>,
     /// Level of the option (SOL_SOCKET, IPPROTO_*).
     pub level: i32,
     /// Number of the macro.
@@ -18,7 +19,7 @@ pub struct SocketOption {
     /// What memtun does with the option.
     pub answer: Answer,
     /// Description for people, in one line.
-    pub doc: &'static str,
+    pub doc: Label<120>,
 }
 
 /// How an option's value names an interface. Offsets are in bytes.
@@ -43,19 +44,19 @@ macro_rules! options {
     ($(#[doc = $doc:literal] $level:ident $name:ident $(= $number:literal)? => $names:expr;)*) => {
         /// Every option that names an interface.
         pub const SOCKET_OPTIONS: &[SocketOption] = &[$(SocketOption {
-            name: stringify!($name),
+            name: Label::new(stringify!($name)),
             level: libc::$level,
             number: options!(@number $name $($number)?),
             names: $names,
             answer: NO_PACKETS,
-            doc: $doc.trim_ascii(),
+            doc: Label::new($doc.trim_ascii()),
         }),*];
     };
     (@number $name:ident $number:literal) => { $number };
     (@number $name:ident) => { libc::$name };
 }
 
-const NO_PACKETS: Answer = Answer::Approximate(
+const NO_PACKETS: Answer = approximate(
     "accepted, and told again; sockets do not send or receive over an interface of the net yet",
 );
 

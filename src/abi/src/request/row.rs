@@ -2,13 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::ctype::CType;
+use crate::Label;
 
 /// One request on one kind of descriptor. A request that means something else on another kind has a
 /// second row.
 #[derive(Debug)]
 pub struct Request {
     /// Name of the macro.
-    pub name: &'static str,
+    pub name: Label<24>,
     /// Number of the macro.
     pub number: u32,
     /// How many numbers from `number` on are the same request. It is 1 except for requests that a
@@ -25,7 +26,7 @@ pub struct Request {
     /// What memtun does with the request.
     pub answer: Answer,
     /// Description for people, in one line.
-    pub doc: &'static str,
+    pub doc: Label<120>,
 }
 
 /// The third argument of ioctl(2).
@@ -95,17 +96,32 @@ pub enum Answer {
     /// It does the same as the kernel.
     Exact,
     /// It does the same except for this difference.
-    Approximate(&'static str),
+    Approximate(Label<120>),
     /// The host of the net answers as the kernel's network stack does: out of its state, or asked
     /// for a change.
     Stack,
     /// It always answers this errno, as the kernel does for a TUN, for this reason.
-    Refused(i32, &'static str),
+    Refused(i32, Label<120>),
     /// It answers this errno and logs a line where the kernel does something; the text says what
     /// is missing.
-    Absent(i32, &'static str),
+    Absent(i32, Label<120>),
     /// The host answers, for this reason.
-    Host(&'static str),
+    Host(Label<120>),
+}
+
+/// Answers as the kernel does, with this difference.
+pub const fn approximate(difference: &str) -> Answer {
+    Answer::Approximate(Label::new(difference))
+}
+
+/// Answers this errno, for this reason.
+pub const fn refused(errno: i32, reason: &str) -> Answer {
+    Answer::Refused(errno, Label::new(reason))
+}
+
+/// Leaves the answer to the host, for this reason.
+pub const fn host(reason: &str) -> Answer {
+    Answer::Host(Label::new(reason))
 }
 
 impl Request {

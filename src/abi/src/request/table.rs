@@ -3,10 +3,11 @@
 
 use super::code::{io, ior, iow, iowr, sock};
 use super::ctype::*;
-use super::row::Answer::{self, Approximate, Exact, Host, Refused, Stack};
+use super::row::Answer::{self, Exact, Stack};
 use super::row::Argument::{In, InOut, Out, Unused, Value};
 use super::row::Named::{self, Index, NameBehind, Nowhere, Own};
-use super::row::{Need, On, Request};
+use super::row::{approximate, host, refused, Need, On, Request};
+use crate::Label;
 use libc::{EINVAL, ENOTTY, EOPNOTSUPP};
 
 /// One row has its documentation; its name; its number from its parts, where the name is new; how
@@ -26,7 +27,7 @@ macro_rules! requests {
         }
         /// Every request that memtun knows by name.
         pub static REQUESTS: &[Request] = &[$(Request {
-            name: stringify!($name),
+            name: Label::new(stringify!($name)),
             number: number::$name,
             count: 1 $(* $count)?,
             argument: $argument,
@@ -34,7 +35,7 @@ macro_rules! requests {
             need: Need::$need,
             interface: $interface,
             answer: $answer,
-            doc: $doc.trim_ascii(),
+            doc: Label::new($doc.trim_ascii()),
         }),*];
     };
 }
@@ -42,15 +43,15 @@ macro_rules! requests {
 /// The name stands at the beginning of the argument, as in `ifr_name`.
 const IFR_NAME: Named = Named::Name(0);
 
-const NO_BOND: Answer = Refused(EOPNOTSUPP, "a tun is no bond");
-const NO_BRIDGE: Answer = Refused(EOPNOTSUPP, "a tun is no bridge");
-const NO_KERNEL: Answer = Refused(ENOTTY, "not implemented by the kernel");
-const NO_CHIP: Answer = Refused(EOPNOTSUPP, "a tun has no such hardware");
-const NO_EBPF: Answer = Approximate("eBPF programs are not run: the descriptor of one gets EINVAL");
-const NO_ENDIAN: Answer = Refused(EINVAL, "as in kernels without CONFIG_TUN_VNET_CROSS_LE");
-const NO_FILE: Answer = Refused(EINVAL, "a device is no regular file");
-const NAMES_NONE: Answer = Host("it names no interface of the net");
-const OF_PROCESS: Answer = Approximate("the namespace is the one that the process is in");
+const NO_BOND: Answer = refused(EOPNOTSUPP, "a tun is no bond");
+const NO_BRIDGE: Answer = refused(EOPNOTSUPP, "a tun is no bridge");
+const NO_KERNEL: Answer = refused(ENOTTY, "not implemented by the kernel");
+const NO_CHIP: Answer = refused(EOPNOTSUPP, "a tun has no such hardware");
+const NO_EBPF: Answer = approximate("eBPF programs are not run: the descriptor of one gets EINVAL");
+const NO_ENDIAN: Answer = refused(EINVAL, "as in kernels without CONFIG_TUN_VNET_CROSS_LE");
+const NO_FILE: Answer = refused(EINVAL, "a device is no regular file");
+const NAMES_NONE: Answer = host("it names no interface of the net");
+const OF_PROCESS: Answer = approximate("the namespace is the one that the process is in");
 
 requests! {
     // Requests on tunnels.
@@ -60,7 +61,7 @@ requests! {
     TUNSETDEBUG = iow(b'T', 201, INT) => Value, Attached, Ioctl, Own, Exact;
     /// Attaches to an interface, makes it if need be (which wants "net_admin"), and says its name.
     TUNSETIFF = iow(b'T', 202, INT) => InOut(IFREQ), Tunnel, Ioctl, Own,
-        Approximate("IFF_NAPI and IFF_NAPI_FRAGS are kept and without effect");
+        approximate("IFF_NAPI and IFF_NAPI_FRAGS are kept and without effect");
     /// Keeps the interface after the last close.
     TUNSETPERSIST = iow(b'T', 203, INT) => Value, Attached, Ioctl, Own, Exact;
     /// Which user may attach without "net_admin".
@@ -73,7 +74,7 @@ requests! {
     TUNGETFEATURES = ior(b'T', 207, UINT) => Out(UINT), Tunnel, Ioctl, Nowhere, Exact;
     /// Offloads that the program can handle (TUN_F_*).
     TUNSETOFFLOAD = iow(b'T', 208, UINT) => Value, Attached, Ioctl, Own,
-        Approximate("combinations are checked as by the driver; packets are not cut or joined, whatever is set");
+        approximate("combinations are checked as by the driver; packets are not cut or joined, whatever is set");
     /// Addresses that a tap accepts.
     TUNSETTXFILTER = iow(b'T', 209, UINT) => In(TUN_FILTER), Tap, Ioctl, Own, Exact;
     /// Name and flags of the interface.
@@ -82,7 +83,7 @@ requests! {
     TUNGETSNDBUF = ior(b'T', 211, INT) => Out(INT), Attached, Ioctl, Own, Exact;
     /// Bytes of the send buffer.
     TUNSETSNDBUF = iow(b'T', 212, INT) => In(INT), Attached, Ioctl, Own,
-        Approximate("poll(2) looks at it, no packet is counted in it");
+        approximate("poll(2) looks at it, no packet is counted in it");
     /// Socket filter of a tap.
     TUNATTACHFILTER = iow(b'T', 213, FPROG) => In(FPROG), Tap, Ioctl, Own, Exact;
     /// Takes the socket filter of a tap away.
@@ -111,7 +112,7 @@ requests! {
     TUNSETFILTEREBPF = ior(b'T', 225, INT) => In(INT), Attached, Ioctl, Own, NO_EBPF;
     /// Carrier of the link.
     TUNSETCARRIER = iow(b'T', 226, INT) => In(INT), Attached, Ioctl, Own,
-        Approximate("IFF_RUNNING follows at once, where the kernel takes up to a second");
+        approximate("IFF_RUNNING follows at once, where the kernel takes up to a second");
     /// A descriptor of the interface's network namespace; wants "net_admin".
     TUNGETDEVNETNS = io(b'T', 227) => Unused, Attached, NetAdmin, Own, OF_PROCESS;
     /// A descriptor of the network namespace that the device was opened in.
@@ -126,7 +127,7 @@ requests! {
     FIONBIO = io(b'T', 0x21) => In(INT), Any, Ioctl, Own, Exact;
     /// Whether readiness is signalled.
     FIOASYNC = io(b'T', 0x52) => In(INT), Any, Ioctl, Own,
-        Approximate("a call that sleeps on the tunnel may be signalled, too, when it wakes");
+        approximate("a call that sleeps on the tunnel may be signalled, too, when it wakes");
     /// Close on exec.
     FIOCLEX = io(b'T', 0x51) => Unused, Any, Ioctl, Own, Exact;
     /// No close on exec.
@@ -134,17 +135,17 @@ requests! {
     /// Size of a block.
     FIGETBSZ = io(0, 2) => Out(INT), Any, Ioctl, Own, Exact;
     /// Size of a file.
-    FIOQSIZE = io(b'T', 0x60) => Out(LOFF), Any, Ioctl, Own, Refused(ENOTTY, "a device is no regular file");
+    FIOQSIZE = io(b'T', 0x60) => Out(LOFF), Any, Ioctl, Own, refused(ENOTTY, "a device is no regular file");
     /// Shares blocks of another file.
     FICLONE = iow(0x94, 9, INT) => Value, Any, Ioctl, Own,
-        Refused(EINVAL, "a device is no regular file; the other descriptor is not looked at");
+        refused(EINVAL, "a device is no regular file; the other descriptor is not looked at");
     /// Shares blocks of another file.
     FICLONERANGE = iow(0x94, 13, CLONE_RANGE) => In(CLONE_RANGE), Any, Ioctl, Own, NO_FILE;
     /// Shares equal blocks.
     FIDEDUPERANGE = iowr(0x94, 54, DEDUPE_RANGE) => In(DEDUPE_RANGE), Any, Ioctl, Own, NO_FILE;
     /// Where the blocks of a file are.
     FS_IOC_FIEMAP = iowr(b'f', 11, FIEMAP) => InOut(FIEMAP), Any, Ioctl, Own,
-        Refused(EOPNOTSUPP, "a device has no blocks");
+        refused(EOPNOTSUPP, "a device has no blocks");
 
     // Requests on sockets that are about an interface of the net.
     /// Name of an index.
@@ -153,7 +154,7 @@ requests! {
     SIOCSIFLINK = sock(0x11) => In(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Flags.
     SIOCGIFFLAGS = sock(0x13) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Approximate("IFF_RUNNING follows the carrier at once, where the kernel takes up to a second");
+        approximate("IFF_RUNNING follows the carrier at once, where the kernel takes up to a second");
     /// Flags.
     SIOCSIFFLAGS = sock(0x14) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// Address.
@@ -167,7 +168,7 @@ requests! {
     /// The other end's address.
     SIOCSIFDSTADDR = sock(0x18) => In(IFREQ), Inet, NetAdmin, IFR_NAME, Stack;
     /// The other end's address, of sit tunnels.
-    SIOCSIFDSTADDR => In(IN6_IFREQ), Inet6, Nothing, Nowhere, Host("a tun is no sit tunnel");
+    SIOCSIFDSTADDR => In(IN6_IFREQ), Inet6, Nothing, Nowhere, host("a tun is no sit tunnel");
     /// Broadcast address.
     SIOCGIFBRDADDR = sock(0x19) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Stack;
     /// Broadcast address.
@@ -179,7 +180,7 @@ requests! {
     /// Metric, always 0.
     SIOCGIFMETRIC = sock(0x1d) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Metric.
-    SIOCSIFMETRIC = sock(0x1e) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Refused(EOPNOTSUPP, "no interface has one");
+    SIOCSIFMETRIC = sock(0x1e) => In(IFREQ), Socket, NetAdmin, IFR_NAME, refused(EOPNOTSUPP, "no interface has one");
     /// Memory of a device.
     SIOCGIFMEM = sock(0x1f) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_KERNEL;
     /// Memory of a device.
@@ -199,20 +200,20 @@ requests! {
     /// Hardware address.
     SIOCGIFHWADDR => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Exact;
     /// Slave of a line.
-    SIOCGIFSLAVE = sock(0x29) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Refused(EINVAL, "a tun has none");
+    SIOCGIFSLAVE = sock(0x29) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, refused(EINVAL, "a tun has none");
     /// Slave of a line.
-    SIOCSIFSLAVE = sock(0x30) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Refused(EINVAL, "a tun has none");
+    SIOCSIFSLAVE = sock(0x30) => In(IFREQ), Socket, NetAdmin, IFR_NAME, refused(EINVAL, "a tun has none");
     /// Adds a group of hardware addresses.
     SIOCADDMULTI = sock(0x31) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Takes a group of hardware addresses away.
     SIOCDELMULTI = sock(0x32) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Stack;
     /// Index of a name.
     SIOCGIFINDEX = sock(0x33) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Approximate("beside the machine's, indexes that the net chooses begin at 1001");
+        approximate("beside the machine's, indexes that the net chooses begin at 1001");
     /// Private flags of the interface.
-    SIOCSIFPFLAGS = sock(0x34) => In(IFREQ), Inet, Ioctl, IFR_NAME, Refused(EINVAL, "IPv4 has none");
+    SIOCSIFPFLAGS = sock(0x34) => In(IFREQ), Inet, Ioctl, IFR_NAME, refused(EINVAL, "IPv4 has none");
     /// Private flags of the interface.
-    SIOCGIFPFLAGS = sock(0x35) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, Refused(EINVAL, "IPv4 has none");
+    SIOCGIFPFLAGS = sock(0x35) => InOut(IFREQ), Inet, Ioctl, IFR_NAME, refused(EINVAL, "IPv4 has none");
     /// Deletes an address.
     SIOCDIFADDR = sock(0x36) => In(IFREQ), Inet, Ioctl, IFR_NAME, NO_KERNEL;
     /// Deletes an address of IPv6.
@@ -225,7 +226,7 @@ requests! {
     SIOCSIFTXQLEN = sock(0x43) => In(IFREQ), Socket, NetAdmin, IFR_NAME, Exact;
     /// What ethtool(8) asks.
     SIOCETHTOOL = sock(0x46) => InOut(IFREQ), Socket, Ioctl, IFR_NAME,
-        Approximate("the answer to ETHTOOL_SFEATURES is always 0");
+        approximate("the answer to ETHTOOL_SFEATURES is always 0");
     /// Which registers of a chip are in use.
     SIOCGMIIPHY = sock(0x47) => InOut(IFREQ), Socket, NetAdmin, IFR_NAME, NO_CHIP;
     /// Register of a chip.
@@ -259,9 +260,9 @@ requests! {
     /// Time stamps of hardware.
     SIOCGHWTSTAMP = sock(0xb1) => InOut(IFREQ), Socket, Ioctl, IFR_NAME, NO_CHIP;
     /// Requests that a driver defines.
-    SIOCDEVPRIVATE = sock(0xf0), 16 => InOut(IFREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun defines none");
+    SIOCDEVPRIVATE = sock(0xf0), 16 => InOut(IFREQ), Socket, Ioctl, IFR_NAME, refused(EOPNOTSUPP, "a tun defines none");
     /// The wireless extensions.
-    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, Refused(EOPNOTSUPP, "a tun is not wireless; a kernel without wireless extensions says ENOTTY");
+    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, refused(EOPNOTSUPP, "a tun is not wireless; a kernel without wireless extensions says ENOTTY");
 
     // Requests on sockets about routes and neighbours, which may name an interface of the net.
     /// Adds a route.
@@ -300,7 +301,7 @@ requests! {
     SIOCRTMSG = sock(0x0d) => Unused, Socket, Nothing, Nowhere, NAMES_NONE;
     /// Addresses of all interfaces.
     SIOCGIFCONF = sock(0x12) => InOut(IFCONF), Socket, Nothing, Nowhere,
-        Host("the net's addresses are put behind the host's");
+        host("the net's addresses are put behind the host's");
     /// Not implemented by the kernel.
     SIOCGIFCOUNT = sock(0x38) => Unused, Socket, Nothing, Nowhere, NAMES_NONE;
     /// Bridges, the old way.

@@ -3,7 +3,7 @@
 
 use super::library;
 use crate::Errno;
-use memtun_kernel::settings::{self, Host, COMMAND, HOST};
+use memtun_kernel::settings::{self, Host, COMMAND, HOST, LOG};
 use memtun_kernel::NetDir;
 use memtun_stack::ask::{Command, Start};
 use memtun_sys::Fd;
@@ -15,16 +15,17 @@ pub(crate) struct Starter;
 
 impl Start for Starter {
     fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno> {
-        let variables = [COMMAND, HOST, "PATH"].map(std::env::var_os);
-        let [given, host, path] = &variables;
+        let variables = [COMMAND, HOST, LOG, "PATH"].map(std::env::var_os);
+        let [given, host, log, path] = &variables;
         let said = host.as_ref().map_or(b"".as_slice(), |host| host.as_bytes());
         if settings::host(said).is_none() {
             return Err(Errno(libc::EINVAL));
         }
         let bytes = |value: &OsString| value.as_bytes().to_vec();
-        let (given, host, path) = (
+        let (given, host, log, path) = (
             given.as_ref().map(bytes),
             host.as_ref().map(bytes),
+            log.as_ref().map(bytes),
             path.as_ref().map(bytes),
         );
         let library = library::find().ok();
@@ -33,6 +34,7 @@ impl Start for Starter {
             library: library.as_ref().map(|path| path.as_os_str().as_bytes()),
             path: path.as_deref(),
             host: host.as_deref(),
+            log: log.as_deref(),
         };
         command.start(net, before)
     }

@@ -90,7 +90,7 @@ fn set(
     world: &mut World<'_>,
     settings: Settings,
     name: &Name,
-    entry: &'static Entry,
+    entry: Entry,
     value: &[u8],
 ) -> Result<(), Failure> {
     let Some(value) = sysctl::parse(entry.kind, value)?.value else {
@@ -222,7 +222,7 @@ fn set(
 }
 
 /// Returns the number that a setting has. None where it is none.
-fn number_of(world: &World<'_>, settings: Settings, of: Of, entry: &Entry) -> Option<i64> {
+fn number_of(world: &World<'_>, settings: Settings, of: Of, entry: Entry) -> Option<i64> {
     let own = world.setting(&path(settings, of, entry.name));
     own.or_else(|| match of {
         Of::Link(_) => world.setting(&path(
@@ -272,11 +272,14 @@ fn for_all(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) 
     for_links(world, settings, name, value);
 }
 
-/// Sets the same for every link.
+/// Sets the same for every link. That of the machine's stays in the net, under their names.
 fn for_links(world: &mut World<'_>, settings: Settings, name: &str, value: &[u8]) {
-    let indices: Vec<u32> = world.links.iter().map(|link| link.extra.index).collect();
-    for index in indices {
-        put(world, settings, Of::Link(index), name, value);
+    let own = world.links.iter().map(|link| Of::Link(link.extra.index));
+    let machine = world.machine.links.iter();
+    let machine = machine.map(|link| Of::Named(link.item.extra.name));
+    let links: Vec<Of> = own.chain(machine).collect();
+    for of in links {
+        put(world, settings, of, name, value);
     }
 }
 
@@ -294,7 +297,7 @@ const NOT_COPIED: [&str; 6] = [
 /// Notes for each link what it has now, because what new links have is about to change. A link
 /// that has its own settings does not follow that any more (`devinet_copy_dflt_conf`,
 /// `neigh_copy_dflt_parms`).
-fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: &'static Entry) {
+fn keep_for_links(world: &mut World<'_>, settings: Settings, entry: Entry) {
     let Some(default) = Name::new(b"default").map(Of::Named) else {
         return;
     };

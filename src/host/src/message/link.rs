@@ -99,17 +99,6 @@ pub fn flags(link: &Link) -> u32 {
     flags
 }
 
-/// Returns the name of the queueing discipline.
-pub fn qdisc(link: &Link) -> &'static [u8] {
-    let multi = link.driver.is_some_and(|d| d.flags & IFF_MULTI_QUEUE != 0);
-    match () {
-        () if !link.extra.was_up => b"noop",
-        () if link.is_loopback() || link.extra.no_queue => b"noqueue",
-        () if multi => b"mq",
-        () => b"pfifo_fast",
-    }
-}
-
 /// What a message about a link is about.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Why {
@@ -216,7 +205,7 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
     if why.event != 0 {
         to.u32(ifla::EVENT, why.event);
     }
-    to.string(libc::IFLA_QDISC, qdisc(link));
+    to.string(libc::IFLA_QDISC, state.qdisc(extra.index));
     let families = to.begin(libc::IFLA_AF_SPEC);
     // The last message comes when IP is gone from the link.
     let has_ip = head.kind != libc::RTM_DELLINK;

@@ -2,7 +2,7 @@
 //! relatives in net/core/rtnetlink.c).
 #![forbid(unsafe_code)]
 
-use super::policy::{Check, Kind, Policy, Table, ANY, NEST, U16, U32, U64, U8};
+use super::policy::{Check, Kind, Policy, Table, NEST, U16, U32, U8};
 use super::request::Request;
 
 /// `struct ifinfomsg` of a request.
@@ -194,15 +194,12 @@ pub(super) static TRAFFIC: Table = Table {
     max: 18,
     strict_from: 0,
     entries: &[
-        (1, Policy::of(Kind::String, 15)),
-        (2, ANY),
-        (5, Policy::of(Kind::Unspec, 2)),
+        (1, Policy::of(Kind::String, 0)),
+        (5, Policy::of(Kind::Binary, 2)),
         (8, NEST),
+        (10, Policy::of(Kind::Flag, 0)),
         (11, U32),
-        (12, U8),
         (13, U32),
         (14, U32),
-        (15, U32),
-        (16, U64),
     ],
 };

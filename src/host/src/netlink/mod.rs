@@ -6,7 +6,8 @@
 //! | [`policy`] | what attributes may be, and how strictly that is checked |
 //! | [`row`], [`table`] | who handles which type of message for which family |
 //! | [`address`], [`link`], [`neighbour`], [`route`], [`rule`] | the handlers for one kind of object each |
-//! | `stats`, `netconf`, `nsid`, `traffic`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
+//! | `traffic` | those for queueing disciplines and their classes |
+//! | `stats`, `netconf`, `nsid`, `filter`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
 //!
 //! A [`Handler`] changes the world, or answers by appending messages to a writer. Its failure
 //! becomes an error message, or the end of the dump. What listeners are told goes to
@@ -16,6 +17,7 @@
 pub mod address;
 mod bridge;
 mod dcb;
+mod filter;
 mod group;
 mod label;
 pub mod link;

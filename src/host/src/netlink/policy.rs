@@ -214,6 +214,26 @@ impl<'b> Request<'b> {
         parsed.map_err(|failure| Failure::from(failure.errno))
     }
 
+    /// Reads the attributes that stand behind `header` bytes of an attribute, liberally and without
+    /// a sentence of what is wrong.
+    ///
+    /// # Errors
+    ///
+    /// What the checks fail with.
+    pub fn parse_behind(
+        &self,
+        attribute: Attribute<'b>,
+        header: usize,
+        table: &'static Table,
+    ) -> Result<Parsed<'b>, Failure> {
+        let said = self.said();
+        let from = attribute.at + ATTRIBUTE;
+        let to = from + attribute.value.len();
+        let parsed = self.parse_between(from + align(header), to, table, Mode::Liberal);
+        self.set_said(said);
+        parsed.map_err(|failure| Failure::from(failure.errno))
+    }
+
     /// Returns the attributes in an attribute of this message, unchecked, with their places in the
     /// message.
     pub fn each_nested(&self, attribute: Attribute<'b>) -> Attributes<'b> {

@@ -1,24 +1,29 @@
-//! Queueing disciplines, classes, filters and chains: there is what the kernel attaches by itself
-//! (net/sched/sch_api.c, net/sched/cls_api.c).
+//! Queueing disciplines and classes: RTM_NEWQDISC, RTM_NEWTCLASS and so on (net/sched/sch_api.c).
 #![forbid(unsafe_code)]
 
 use super::link_policy as policy;
-use super::policy::Mode;
-use super::request::{invalid, word, Request};
+use super::policy::{Mode, Parsed};
+use super::request::{word, Request};
 use super::row::{row, Row};
-use crate::message::link::qdisc;
+use crate::engine::traffic::class::{self, What};
+use crate::engine::traffic::options::Given;
+use crate::engine::traffic::{change, told, tree, MAJOR};
+use crate::message::traffic::{self as message, Told};
 use crate::{Failure, World};
+use memtun_stack::traffic::{HEADER, INGRESS, TCA_KIND, TCA_OPTIONS};
 use memtun_stack::wire::Writer;
+use memtun_stack::Link;
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
-const NEWCHAIN: u16 = 100;
-const DELCHAIN: u16 = 101;
-const GETCHAIN: u16 = 102;
+const TCA_RATE: u16 = 5;
+const TCA_STAB: u16 = 8;
+const TCA_DUMP_INVISIBLE: u16 = 10;
+const TCA_BLOCKS: [u16; 2] = [13, 14];
 
 /// Who handles these messages, see [`super::table`].
 pub(super) const ROWS: &[Row] = &[
-    row(libc::RTM_NEWQDISC, UNSPEC, Some(change_qdisc), None),
-    row(libc::RTM_DELQDISC, UNSPEC, Some(change_qdisc), None),
+    row(libc::RTM_NEWQDISC, UNSPEC, Some(new_qdisc), None),
+    row(libc::RTM_DELQDISC, UNSPEC, Some(get_qdisc), None),
     row(
         libc::RTM_GETQDISC,
         UNSPEC,
@@ -31,68 +36,67 @@ pub(super) const ROWS: &[Row] = &[
         libc::RTM_GETTCLASS,
         UNSPEC,
         Some(one_class),
-        Some(dump_none),
+        Some(dump_class),
     ),
-    row(libc::RTM_NEWTFILTER, UNSPEC, Some(new_filter), None),
-    row(libc::RTM_DELTFILTER, UNSPEC, Some(delete_filter), None),
-    row(
-        libc::RTM_GETTFILTER,
-        UNSPEC,
-        Some(get_filter),
-        Some(dump_none),
-    ),
-    row(NEWCHAIN, UNSPEC, Some(one_chain), None),
-    row(DELCHAIN, UNSPEC, Some(one_chain), None),
-    row(GETCHAIN, UNSPEC, Some(one_chain), Some(dump_none)),
 ];
-
-/// Length in bytes of `struct tcmsg`.
-const TC: usize = 20;
-/// TC_H_ROOT.
-const ROOT: u32 = u32::MAX;
 
 /// Parses a request and finds its link.
 fn traffic<'b>(
     world: &World<'_>,
     request: &Request<'b>,
-) -> Result<(&'b [u8], super::policy::Parsed<'b>), Failure> {
-    let tb = request.parse(TC, &policy::TRAFFIC, Mode::Liberal)?;
+) -> Result<(&'b [u8], Parsed<'b>, Link), Failure> {
+    let tb = request.parse(HEADER, &policy::TRAFFIC, Mode::Liberal)?;
     let body = request.message.body;
-    if world.link(word(body, 4)).is_none() {
-        return Err(Failure::new(libc::ENODEV));
+    match world.link(word(body, 4)) {
+        Some(link) => Ok((body, tb, link.clone())),
+        None => Err(Failure::new(libc::ENODEV)),
     }
-    Ok((body, tb))
 }
 
-fn write_qdisc(
-    request: &Request<'_>,
-    link: &memtun_stack::Link,
-    (kind, handle, parent): (&[u8], u32, u32),
-    references: u32,
-    to: &mut Writer,
-) {
-    let mut own = [0; TC];
-    own[4..8].copy_from_slice(&link.extra.index.to_ne_bytes());
-    own[8..12].copy_from_slice(&handle.to_ne_bytes());
-    own[12..16].copy_from_slice(&parent.to_ne_bytes());
-    own[16..20].copy_from_slice(&references.to_ne_bytes());
-    let head = request.head(libc::RTM_NEWQDISC, 0);
-    to.message(head.kind, head.flags, head.sequence, head.port)
-        .raw(&own)
-        .string(1, kind);
-    if kind == b"pfifo_fast" {
-        // struct tc_prio_qopt: three bands, and which priority goes into which.
-        let mut bands = 3u32.to_ne_bytes().to_vec();
-        bands.extend([1, 2, 2, 2, 1, 2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
-        to.attribute(2, &bands);
+fn given<'r, 'b>(request: &'r Request<'b>, tb: &Parsed<'b>) -> Option<Given<'r, 'b>> {
+    let attribute = tb.get(TCA_OPTIONS)?;
+    Some(Given { request, attribute })
+}
+
+fn has_block(tb: &Parsed<'_>) -> bool {
+    TCA_BLOCKS.iter().any(|block| tb.has(*block))
+}
+
+fn wanted<'r, 'b>(
+    request: &'r Request<'b>,
+    body: &[u8],
+    tb: &Parsed<'b>,
+) -> change::Wanted<'r, 'b> {
+    change::Wanted {
+        handle: word(body, 8),
+        parent: word(body, 12),
+        kind: tb.get(TCA_KIND).map(|a| a.string()),
+        given: given(request, tb),
+        wants_more: tb.has(TCA_RATE) || tb.has(TCA_STAB) || has_block(tb),
+        creates: request.has(libc::NLM_F_CREATE),
+        is_exclusive: request.has(libc::NLM_F_EXCL),
+        replaces: request.has(libc::NLM_F_REPLACE),
     }
-    // TCA_HW_OFFLOAD, and counters of nothing: TCA_STATS2 with what is sent and what waits, and
-    // TCA_STATS.
-    to.u8(12, 0);
-    let stats = to.begin(7);
-    to.attribute(1, &[0; 16]).attribute(3, &[0; 20]);
-    to.end(stats);
-    to.attribute(3, &[0; 40]);
+}
+
+fn new_qdisc(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
+    let (body, tb, link) = traffic(world, request)?;
+    change::modify(world, &link, &wanted(request, body, &tb))
+}
+
+fn get_qdisc(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
+    let (body, tb, link) = traffic(world, request)?;
+    let wanted = wanted(request, body, &tb);
+    match request.message.kind {
+        libc::RTM_DELQDISC => change::delete(world, &link, &wanted),
+        _ => change::get(world, &link, &wanted),
+    }
+}
+
+fn write(request: &Request<'_>, kind: u16, all: &[Told], to: &mut Writer) {
+    for told in all {
+        message::write(to, request.head(kind, 0), told);
+    }
 }
 
 fn dump_qdisc(
@@ -105,118 +109,60 @@ fn dump_qdisc(
     } else {
         Mode::Liberal
     };
-    request.parse(TC, &policy::TRAFFIC, mode)?;
-    for link in &world.links {
-        let kind = qdisc(link);
-        match kind {
-            b"noop" => {}
-            b"mq" => {
-                write_qdisc(request, link, (kind, 0, ROOT), 1, to);
-                let queues = link.driver.map_or(0, |driver| driver.queues);
-                for queue in (1..=queues).rev() {
-                    let one: (&[u8], u32, u32) = (b"pfifo_fast", 0, queue);
-                    write_qdisc(request, link, one, 1, to);
-                }
-            }
-            _ => write_qdisc(request, link, (kind, 0, ROOT), 2, to),
-        }
+    let tb = request.parse(HEADER, &policy::TRAFFIC, mode)?;
+    let machine = world.machine.links.iter().map(|own| &own.item);
+    for link in world.links.iter().chain(machine) {
+        let mut all = told::disciplines(world, link);
+        all.retain(|told| !told.is_hidden || tb.has(TCA_DUMP_INVISIBLE));
+        write(request, libc::RTM_NEWQDISC, &all, to);
     }
     Ok(())
-}
-
-/// The kernel's own disciplines are not told one by one.
-fn get_qdisc(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    let (body, tb) = traffic(world, request)?;
-    let (handle, parent) = (word(body, 8), word(body, 12));
-    let link = world.link(word(body, 4));
-    let is_there = link.is_some_and(|link| qdisc(link) != b"noop");
-    if parent != 0 {
-        if parent != ROOT {
-            let text = "Failed to find qdisc with specified classid";
-            return Err(Failure::said(libc::ENOENT, text));
-        }
-        if !is_there {
-            let text = "Cannot find specified qdisc on specified device";
-            return Err(Failure::said(libc::ENOENT, text));
-        }
-        if handle != 0 {
-            return invalid("Invalid handle");
-        }
-    } else {
-        let text = "Failed to find qdisc with specified handle";
-        return Err(Failure::said(libc::ENOENT, text));
-    }
-    let _ = tb;
-    Ok(())
-}
-
-/// Disciplines are not changed: what is asked for succeeds where the kernel would take it, and
-/// nothing follows.
-fn change_qdisc(
-    world: &mut World<'_>,
-    request: &Request<'_>,
-    _: &mut Writer,
-) -> Result<(), Failure> {
-    traffic(world, request)?;
-    let text = "Specified qdisc kind is unknown";
-    Err(Failure::said(libc::ENOENT, text))
 }
 
 fn one_class(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    traffic(world, request)?;
-    Err(Failure::new(libc::ENOENT))
+    let (body, tb, link) = traffic(world, request)?;
+    let wanted = class::Wanted {
+        what: match request.message.kind {
+            libc::RTM_NEWTCLASS => What::New,
+            libc::RTM_DELTCLASS => What::Delete,
+            _ => What::Get,
+        },
+        handle: word(body, 8),
+        parent: word(body, 12),
+        given: given(request, &tb),
+        has_block: has_block(&tb),
+        has_rate: tb.has(TCA_RATE),
+        creates: request.has(libc::NLM_F_CREATE),
+        is_exclusive: request.has(libc::NLM_F_EXCL),
+    };
+    class::carry_out(world, &link, &wanted)
 }
 
-fn dump_none(_: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    if request.is_strict() && request.message.body.len() >= TC {
-        request.parse(TC, &policy::TRAFFIC, Mode::Known)?;
-    }
-    Ok(())
-}
-
-fn new_filter(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    request.parse(TC, &policy::TRAFFIC, Mode::Liberal)?;
-    if world.link(word(request.message.body, 4)).is_none() {
-        return Err(Failure::new(libc::ENODEV));
-    }
-    invalid("Parent Qdisc doesn't exists")
-}
-
-fn delete_filter(
+fn dump_class(
     world: &mut World<'_>,
     request: &Request<'_>,
-    _: &mut Writer,
+    to: &mut Writer,
 ) -> Result<(), Failure> {
-    let tb = request.parse(TC, &policy::TRAFFIC, Mode::Liberal)?;
     let body = request.message.body;
-    let (handle, info) = (word(body, 8), word(body, 16));
-    if info >> 16 == 0 && (info & 0xffff != 0 || handle != 0 || tb.has(1)) {
-        let text = "Cannot flush filters with protocol, handle or kind set";
-        return Err(Failure::said(libc::ENOENT, text));
+    if body.len() < HEADER {
+        return Ok(());
     }
-    if world.link(word(body, 4)).is_none() {
-        return Err(Failure::new(libc::ENODEV));
+    if request.is_strict() {
+        request.parse(HEADER, &policy::TRAFFIC, Mode::Known)?;
     }
-    invalid("Parent Qdisc doesn't exists")
-}
-
-fn get_filter(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    request.parse(TC, &policy::TRAFFIC, Mode::Liberal)?;
-    let body = request.message.body;
-    if word(body, 16) >> 16 == 0 {
-        let text = "Invalid filter command with priority of zero";
-        return Err(Failure::said(libc::ENOENT, text));
+    let (index, parent) = (word(body, 4), word(body, 12));
+    let Some(link) = world.link(index).cloned() else {
+        return Ok(());
+    };
+    let state = &**world.state;
+    let own = tree::root(state, index).into_iter();
+    let below = tree::listed(state, index);
+    let receives = tree::at(state, index, INGRESS);
+    let all = own.chain(below).chain(receives);
+    let all = all.filter(|of| !of.is_hidden && (parent == 0 || parent & MAJOR == of.handle));
+    for of in all {
+        let classes = told::classes(state, &link, of);
+        write(request, libc::RTM_NEWTCLASS, &classes, to);
     }
-    if world.link(word(body, 4)).is_none() {
-        return Err(Failure::new(libc::ENODEV));
-    }
-    invalid("Parent Qdisc doesn't exists")
-}
-
-fn one_chain(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    let (body, _) = traffic(world, request)?;
-    match word(body, 12) {
-        0 => invalid("Qdisc not classful"),
-        _ => invalid("Parent Qdisc doesn't exists"),
-    }
+    Ok(())
 }

@@ -159,6 +159,13 @@ impl NetDir {
         Ok((epoch, file))
     }
 
+    /// Ends the time of the host process and wakes it, for whoever has removed the net. It would
+    /// find out by itself after a while.
+    pub(super) fn dismiss_host(&self) {
+        self.host_turn.fetch_add(1, SeqCst);
+        self.announce();
+    }
+
     /// Removes what the host process of this epoch, which is the caller, may have made in a net
     /// while somebody removed it, and then the directory, if nothing else is in it. A net that is
     /// there is left as it is.

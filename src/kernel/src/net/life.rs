@@ -134,6 +134,15 @@ pub fn has_members(state: &Fd) -> bool {
         .unwrap_or(true)
 }
 
+/// Waits until there is no member. Nobody is kept away from becoming one.
+///
+/// # Errors
+///
+/// EINTR when a signal came.
+pub fn wait_for_members(state: &Fd) -> Result<(), Errno> {
+    sys::wait_for_bytes(state.as_fd(), MEMBERS.into(), (VISITORS - MEMBERS).into())
+}
+
 /// Keeps every member away as long as the descriptor is open.
 ///
 /// # Errors

@@ -124,6 +124,20 @@ pub struct NetDir {
     life: Life,
 }
 
+/// That the last member of a net has gone, however it did, see [`NetDir::desertion`].
+pub struct Desertion(Fd);
+
+impl Desertion {
+    /// Waits until there is no member.
+    ///
+    /// # Errors
+    ///
+    /// EINTR when a signal came.
+    pub fn wait(&self) -> Result<(), Errno> {
+        life::wait_for_members(&self.0)
+    }
+}
+
 impl std::ops::Deref for NetDir {
     type Target = NetState;
     fn deref(&self) -> &NetState {
@@ -316,6 +330,17 @@ impl NetDir {
             .open_dir()
             .and_then(|dir| dir.open(STATE, libc::O_RDWR, libc::S_IFREG));
         asked.is_ok_and(|(state, _)| life::has_members(&state))
+    }
+
+    /// Returns what waits until the net has no member. It is for a thread that may wait for as long
+    /// as its process runs.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when the net is gone, and what opening its state fails with.
+    pub fn desertion(&self) -> Result<Desertion, Errno> {
+        let (state, _) = self.open_dir()?.open(STATE, libc::O_RDWR, libc::S_IFREG)?;
+        Ok(Desertion(state))
     }
 
     /// Begins a life of its own in the net for this process, the child of a fork(2).

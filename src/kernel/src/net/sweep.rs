@@ -83,7 +83,12 @@ impl NetDir {
         let Ok(dir) = self.open_dir() else {
             return false;
         };
-        remove_if_deserted(&dir).is_ok_and(|gone| gone) && dir.remove(self.path()).is_ok()
+        if !remove_if_deserted(&dir).is_ok_and(|gone| gone) {
+            return false;
+        }
+        let removed = dir.remove(self.path());
+        self.dismiss_host();
+        removed.is_ok()
     }
 
     /// Removes the net now, whoever uses it.
@@ -96,10 +101,12 @@ impl NetDir {
     pub fn remove(&self) -> Result<(), (Errno, Option<CString>)> {
         let plain = |e| (e, None);
         let dir = self.open_dir().map_err(plain)?;
-        match remove_files(&dir).map_err(plain)? {
+        let removed = match remove_files(&dir).map_err(plain)? {
             None => dir.remove(self.path()).map_err(plain),
             Some(name) => Err((Errno(libc::ENOTEMPTY), Some(name))),
-        }
+        };
+        self.dismiss_host();
+        removed
     }
 }
 

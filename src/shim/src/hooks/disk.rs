@@ -76,14 +76,14 @@ hooks! {
     fn truncate(path: *const c_char, length: off_t) -> c_int => my_truncate {
         match route::before(libc::AT_FDCWD, path) {
             Route::Device => answer(Misfit::Truncate),
-            Route::View => view::granted(libc::AT_FDCWD, path, true, |_, path| real!(truncate(path, length))),
+            Route::View => view::cut(path, length, |path| real!(truncate(path, length))),
             _ => real!(truncate(path, length)),
         }
     }
     fn truncate64(path: *const c_char, length: off64_t) -> c_int => my_truncate64 {
         match route::before(libc::AT_FDCWD, path) {
             Route::Device => answer(Misfit::Truncate),
-            Route::View => view::granted(libc::AT_FDCWD, path, true, |_, path| real!(truncate64(path, length))),
+            Route::View => view::cut(path, length, |path| real!(truncate64(path, length))),
             _ => real!(truncate64(path, length)),
         }
     }

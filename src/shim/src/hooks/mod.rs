@@ -33,38 +33,38 @@ pub mod unseen;
 pub mod variadic;
 pub mod wait;
 
-use crate::real::Hook;
+use crate::real::Visit;
 
-/// Every hook, by family.
-pub static FAMILIES: &[&[Hook]] = &[
-    open::HOOKS,
-    rw::HOOKS,
-    ioctl::HOOKS,
-    map::HOOKS,
-    fts::HOOKS,
-    close::HOOKS,
-    dup::HOOKS,
-    stat::HOOKS,
-    stream::HOOKS,
-    readlink::HOOKS,
-    splice::HOOKS,
-    directory::HOOKS,
-    disk::HOOKS,
-    names::HOOKS,
-    naming::HOOKS,
-    search::HOOKS,
-    receive::HOOKS,
-    socket::HOOKS,
-    exec::HOOKS,
-    wait::HOOKS,
-    syscall::HOOKS,
-    unseen::HOOKS,
-    aio::HOOKS,
-    terminal::HOOKS,
-    owner::HOOKS,
-    variadic::HOOKS,
-    variadic::MORE,
-    jump::HOOKS,
-    signal::HOOKS,
-    sandbox::HOOKS,
-];
+/// Tells of every hook, family by family.
+pub fn each(visit: Visit<'_>) {
+    open::each(visit);
+    rw::each(visit);
+    ioctl::each(visit);
+    map::each(visit);
+    fts::each(visit);
+    close::each(visit);
+    dup::each(visit);
+    stat::each(visit);
+    stream::each(visit);
+    readlink::each(visit);
+    splice::each(visit);
+    directory::each(visit);
+    disk::each(visit);
+    names::each(visit);
+    naming::each(visit);
+    search::each(visit);
+    receive::each(visit);
+    socket::each(visit);
+    exec::each(visit);
+    wait::each(visit);
+    syscall::each(visit);
+    unseen::each(visit);
+    aio::each(visit);
+    terminal::each(visit);
+    owner::each(visit);
+    variadic::each(visit);
+    variadic::each_own(visit);
+    jump::each(visit);
+    signal::each(visit);
+    sandbox::each(visit);
+}

@@ -3,7 +3,7 @@
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::table::any_marked;
-use crate::view::{self, FileSystem, Removal};
+use crate::view::{self, FileSystem, Making, Removal};
 use crate::{errno, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, mode_t, size_t, ssize_t};
 use memtun_abi::Errno;
@@ -52,8 +52,57 @@ fn removing(
 
 /// Makes a call that makes something of a new name.
 #[inline]
-fn making(dir: c_int, path: *const c_char, host: impl Fn(c_int, *const c_char) -> c_int) -> c_int {
-    changing(dir, path, |host| view::making(dir, path, host), &host)
+pub fn making(
+    what: Making,
+    dir: c_int,
+    path: *const c_char,
+    host: impl Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    changing(dir, path, |host| view::making(what, dir, path, host), &host)
+}
+
+/// Makes a call that makes something of a name that libc chooses, and writes into its template.
+fn making_of_template(what: Making, template: *mut c_char, host: impl FnOnce() -> c_int) -> c_int {
+    let answer = host();
+    let failed = errno::get();
+    // libc refuses a template without looking anywhere.
+    if answer >= 0 || matches!(failed, libc::EFAULT | libc::EINVAL) {
+        return answer;
+    }
+    if route::afterwards(HERE, template) == Route::View {
+        return view::making(what, HERE, template, |_, _| {
+            errno::set(failed);
+            answer
+        });
+    }
+    answer
+}
+
+/// Makes a call that sets or removes an extended attribute of a path, which nothing in the view
+/// can have.
+fn changing_attribute(
+    path: *const c_char,
+    follow: bool,
+    name: *const c_char,
+    host: impl Fn(*const c_char) -> c_int,
+) -> c_int {
+    let answer = host(path);
+    let failed = errno::get();
+    if answer >= 0 || matches!(failed, libc::EFAULT | libc::ERANGE | libc::E2BIG) {
+        return answer;
+    }
+    if route::afterwards(HERE, path) != Route::View {
+        return answer;
+    }
+    view::changing_attribute(path, follow, name, |there| {
+        match std::ptr::eq(there, path) {
+            true => {
+                errno::set(failed);
+                answer
+            }
+            false => host(there),
+        }
+    })
 }
 
 /// Makes a call about extended attributes of a path, of which nothing in the view has any. `asked`
@@ -67,7 +116,8 @@ fn attribute(
 ) -> ssize_t {
     let before = errno::get();
     let answer = host(path);
-    let was_read = answer >= 0 || errno::get() != libc::EFAULT;
+    // A name that is none is refused before anything is looked for.
+    let was_read = answer >= 0 || !matches!(errno::get(), libc::EFAULT | libc::ERANGE);
     if !was_read || route::afterwards(HERE, path) != Route::View {
         return answer;
     }
@@ -110,29 +160,49 @@ fn is_one_there(names: [Name; 2]) -> bool {
 
 /// Gives the thing of a name another one: nothing goes from one file system to another, and nothing
 /// can be made in /proc.
-fn renaming(old: Name, new: Name, host: impl Fn(Name, Name) -> c_int) -> c_int {
+fn renaming(old: Name, new: Name, flags: c_uint, host: impl Fn(Name, Name) -> c_int) -> c_int {
     let answer = removing(Removal::Either, old.0, old.1, |from, path| {
         let old = (from, path);
-        making(new.0, new.1, |to, path| host(old, (to, path)))
+        making(Making::Other, new.0, new.1, |to, path| {
+            host(old, (to, path))
+        })
     });
     if answer == 0 || !is_one_there([old, new]) {
         return answer;
     }
     match view::file_systems([old, new]) {
         Some([one, other]) if one != other => fail(libc::EXDEV),
-        Some([FileSystem::Proc, _]) => fail(libc::ENOENT),
+        Some([FileSystem::Proc, _]) if errno::get() != libc::ENOTDIR => fail(libc::ENOENT),
+        // Of the flags the kernel's own file system knows none (`kernfs_iop_rename`).
+        Some([FileSystem::Sys, _]) if flags != 0 && errno::get() == libc::EPERM => {
+            fail(libc::EINVAL)
+        }
         _ => answer,
     }
 }
 
 /// Makes another name for the thing of a name, which nothing in the view can have.
 fn linking(old: Name, new: Name, host: impl Fn(Name) -> c_int) -> c_int {
-    let answer = making(new.0, new.1, |to, path| host((to, path)));
+    let answer = making(Making::Other, new.0, new.1, |to, path| host((to, path)));
     let is_there = |(dir, path): Name| {
         let found = errno::keep(|| view::of_path(dir, path, false));
         found.is_some_and(|found| found.is_ok())
     };
-    if answer == 0 || !is_one_there([old, old]) || !is_there(old) {
+    if answer == 0 || !is_one_there([old, new]) {
+        return answer;
+    }
+    if !is_one_there([old, old]) {
+        // It comes from elsewhere, and the name could be had.
+        return match view::file_systems([old, new]) {
+            Some([one, FileSystem::Sys])
+                if one != FileSystem::Sys && errno::get() == libc::EPERM =>
+            {
+                fail(libc::EXDEV)
+            }
+            _ => answer,
+        };
+    }
+    if !is_there(old) {
         return answer;
     }
     match view::file_systems([old, new]) {
@@ -158,10 +228,10 @@ hooks! {
         if lacks(fd, name) { -1 } else { real!(fgetxattr(fd, name, value, room)) }
     }
     fn fsetxattr(fd: c_int, name: *const c_char, value: *const c_void, length: size_t, flags: c_int) -> c_int => my_fsetxattr {
-        if refused(|| view::changes_attribute(fd)) { -1 } else { real!(fsetxattr(fd, name, value, length, flags)) }
+        if refused(|| view::changes_attribute(fd, uaccess::c_string(name).ok()?)) { -1 } else { real!(fsetxattr(fd, name, value, length, flags)) }
     }
     fn fremovexattr(fd: c_int, name: *const c_char) -> c_int => my_fremovexattr {
-        if refused(|| view::changes_attribute(fd)) { -1 } else { real!(fremovexattr(fd, name)) }
+        if refused(|| view::changes_attribute(fd, uaccess::c_string(name).ok()?)) { -1 } else { real!(fremovexattr(fd, name)) }
     }
     fn unlink(path: *const c_char) -> c_int => my_unlink {
         removing(Removal::Unlink, HERE, path, |_, path| real!(unlink(path)))
@@ -176,25 +246,75 @@ hooks! {
         removing(Removal::Rmdir, HERE, path, |_, path| real!(rmdir(path)))
     }
     fn rename(old: *const c_char, new: *const c_char) -> c_int => my_rename {
-        renaming((HERE, old), (HERE, new), |(_, old), (_, new)| real!(rename(old, new)))
+        renaming((HERE, old), (HERE, new), 0, |(_, old), (_, new)| real!(rename(old, new)))
     }
     fn renameat(from: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int => my_renameat {
-        renaming((from, old), (to, new), |(from, old), (to, new)| real!(renameat(from, old, to, new)))
+        renaming((from, old), (to, new), 0, |(from, old), (to, new)| real!(renameat(from, old, to, new)))
     }
     fn renameat2(from: c_int, old: *const c_char, to: c_int, new: *const c_char, flags: c_uint) -> c_int => my_renameat2 {
-        renaming((from, old), (to, new), |(from, old), (to, new)| real!(renameat2(from, old, to, new, flags)))
+        renaming((from, old), (to, new), flags, |(from, old), (to, new)| real!(renameat2(from, old, to, new, flags)))
     }
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int => my_mkdir {
-        making(HERE, path, |_, path| real!(mkdir(path, mode)))
+        making(Making::Other, HERE, path, |_, path| real!(mkdir(path, mode)))
     }
     fn mkdirat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int => my_mkdirat {
-        making(dir, path, |dir, path| real!(mkdirat(dir, path, mode)))
+        making(Making::Other, dir, path, |dir, path| real!(mkdirat(dir, path, mode)))
     }
     fn symlink(target: *const c_char, path: *const c_char) -> c_int => my_symlink {
-        making(HERE, path, |_, path| real!(symlink(target, path)))
+        making(Making::Other, HERE, path, |_, path| real!(symlink(target, path)))
     }
     fn symlinkat(target: *const c_char, dir: c_int, path: *const c_char) -> c_int => my_symlinkat {
-        making(dir, path, |dir, path| real!(symlinkat(target, dir, path)))
+        making(Making::Other, dir, path, |dir, path| real!(symlinkat(target, dir, path)))
+    }
+    fn mkstemp(template: *mut c_char) -> c_int => my_mkstemp {
+        making_of_template(Making::File, template, || real!(mkstemp(template)))
+    }
+    fn mkstemp64(template: *mut c_char) -> c_int => my_mkstemp64 {
+        making_of_template(Making::File, template, || real!(mkstemp64(template)))
+    }
+    fn mkostemp(template: *mut c_char, flags: c_int) -> c_int => my_mkostemp {
+        making_of_template(Making::File, template, || real!(mkostemp(template, flags)))
+    }
+    fn mkostemp64(template: *mut c_char, flags: c_int) -> c_int => my_mkostemp64 {
+        making_of_template(Making::File, template, || real!(mkostemp64(template, flags)))
+    }
+    fn mkstemps(template: *mut c_char, behind: c_int) -> c_int => my_mkstemps {
+        making_of_template(Making::File, template, || real!(mkstemps(template, behind)))
+    }
+    fn mkstemps64(template: *mut c_char, behind: c_int) -> c_int => my_mkstemps64 {
+        making_of_template(Making::File, template, || real!(mkstemps64(template, behind)))
+    }
+    fn mkostemps(template: *mut c_char, behind: c_int, flags: c_int) -> c_int => my_mkostemps {
+        making_of_template(Making::File, template, || real!(mkostemps(template, behind, flags)))
+    }
+    fn mkostemps64(template: *mut c_char, behind: c_int, flags: c_int) -> c_int => my_mkostemps64 {
+        making_of_template(Making::File, template, || real!(mkostemps64(template, behind, flags)))
+    }
+    fn mkdtemp(template: *mut c_char) -> *mut c_char => my_mkdtemp {
+        let mut made = std::ptr::null_mut();
+        making_of_template(Making::Other, template, || {
+            made = real!(mkdtemp(template));
+            if made.is_null() { -1 } else { 0 }
+        });
+        made
+    }
+    fn mkfifo(path: *const c_char, mode: mode_t) -> c_int => my_mkfifo {
+        making(Making::Other, HERE, path, |_, path| real!(mkfifo(path, mode)))
+    }
+    fn mkfifoat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int => my_mkfifoat {
+        making(Making::Other, dir, path, |dir, path| real!(mkfifoat(dir, path, mode)))
+    }
+    fn setxattr(path: *const c_char, name: *const c_char, value: *const c_void, length: size_t, flags: c_int) -> c_int => my_setxattr {
+        changing_attribute(path, true, name, |path| real!(setxattr(path, name, value, length, flags)))
+    }
+    fn lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, length: size_t, flags: c_int) -> c_int => my_lsetxattr {
+        changing_attribute(path, false, name, |path| real!(lsetxattr(path, name, value, length, flags)))
+    }
+    fn removexattr(path: *const c_char, name: *const c_char) -> c_int => my_removexattr {
+        changing_attribute(path, true, name, |path| real!(removexattr(path, name)))
+    }
+    fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int => my_lremovexattr {
+        changing_attribute(path, false, name, |path| real!(lremovexattr(path, name)))
     }
     fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, room: size_t) -> ssize_t => my_getxattr {
         attribute(path, true, Some(name), |path| real!(getxattr(path, name, value, room)))

@@ -39,6 +39,18 @@ fn opening(
                     // The path was a link of another name to the host's own device.
                     return ours(flags, Some(fd));
                 }
+                if st.st_nlink == 0 {
+                    // It may be a file of the view, by the name of a descriptor of it.
+                    foreign::is_new(fd);
+                    errno::keep(|| view::adopt(fd, &st));
+                    return match view::refuses_again(fd, flags) {
+                        Some(e) => {
+                            let _ = closed(fd);
+                            errno::give::<c_int>(Err(e)) as c_int
+                        }
+                        None => fd,
+                    };
+                }
                 if view::may_be_reached(&st, flags) {
                     if let Some(answer) = view::reached(fd, flags, &|| closed(fd)) {
                         return answer;

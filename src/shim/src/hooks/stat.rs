@@ -6,7 +6,8 @@ use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::table::is_ours;
 use crate::uaccess::OwnMemory;
-use crate::{chardev, errno, uaccess, view};
+use crate::view::{self, Making};
+use crate::{chardev, errno, uaccess};
 use libc::{c_char, c_int, c_uint, stat as stat_t, stat64 as stat64_t, statx as statx_t};
 use memtun_abi::Errno;
 use memtun_calls::device::{self, FileStat};
@@ -202,9 +203,18 @@ fn permitted(dir: c_int, path: *const c_char, mode: c_int, host: impl FnOnce() -
     look(dir, path, true, host, || done(device::access(mode)), viewed)
 }
 
-#[inline]
-fn made(dir: c_int, path: *const c_char, host: impl FnOnce() -> c_int) -> c_int {
-    make(dir, path, host)
+/// Answers a call that makes a thing of this kind at a path.
+fn made(
+    mode: libc::mode_t,
+    dir: c_int,
+    path: *const c_char,
+    host: impl Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let what = match mode & libc::S_IFMT {
+        0 | libc::S_IFREG => Making::File,
+        _ => Making::Other,
+    };
+    make(dir, path, || super::naming::making(what, dir, path, host))
 }
 
 hooks! {
@@ -279,15 +289,15 @@ hooks! {
         permitted(dir, path, mode, || real!(faccessat(dir, path, mode, flags)))
     }
     fn mknod(path: *const c_char, mode: libc::mode_t, device: libc::dev_t) -> c_int => my_mknod {
-        made(HERE, path, || real!(mknod(path, mode, device)))
+        made(mode, HERE, path, |_, path| real!(mknod(path, mode, device)))
     }
     fn mknodat(dir: c_int, path: *const c_char, mode: libc::mode_t, device: libc::dev_t) -> c_int => my_mknodat {
-        made(dir, path, || real!(mknodat(dir, path, mode, device)))
+        made(mode, dir, path, |dir, path| real!(mknodat(dir, path, mode, device)))
     }
     fn __xmknod(version: c_int, path: *const c_char, mode: libc::mode_t, device: *mut libc::dev_t) -> c_int => my_xmknod {
-        made(HERE, path, || real!(__xmknod(version, path, mode, device)))
+        made(mode, HERE, path, |_, path| real!(__xmknod(version, path, mode, device)))
     }
     fn __xmknodat(version: c_int, dir: c_int, path: *const c_char, mode: libc::mode_t, device: *mut libc::dev_t) -> c_int => my_xmknodat {
-        made(dir, path, || real!(__xmknodat(version, dir, path, mode, device)))
+        made(mode, dir, path, |dir, path| real!(__xmknodat(version, dir, path, mode, device)))
     }
 }

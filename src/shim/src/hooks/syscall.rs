@@ -81,6 +81,20 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_truncate => disk::my_truncate64(a as _, b as _) as isize,
             libc::SYS_fchmod => owner::my_fchmod(fd, b as _) as isize,
             libc::SYS_fchmodat => owner::my_fchmodat(fd, b as _, c as _, 0) as isize,
+            libc::SYS_fchmodat2 if d as c_int & libc::AT_EMPTY_PATH == 0 => {
+                owner::my_fchmodat(fd, b as _, c as _, d as c_int) as isize
+            }
+            libc::SYS_name_to_handle_at => {
+                owner::my_name_to_handle_at(fd, b as _, c as _, d as _, e as c_int) as isize
+            }
+            libc::SYS_setxattr => {
+                naming::my_setxattr(a as _, b as _, c as _, d, e as c_int) as isize
+            }
+            libc::SYS_lsetxattr => {
+                naming::my_lsetxattr(a as _, b as _, c as _, d, e as c_int) as isize
+            }
+            libc::SYS_removexattr => naming::my_removexattr(a as _, b as _) as isize,
+            libc::SYS_lremovexattr => naming::my_lremovexattr(a as _, b as _) as isize,
             libc::SYS_fchown => owner::my_fchown(fd, b as _, c as _) as isize,
             libc::SYS_fchownat => {
                 owner::my_fchownat(fd, b as _, c as _, d as _, e as c_int) as isize

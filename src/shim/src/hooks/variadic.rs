@@ -8,7 +8,9 @@
 use super::{exec, rw};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::real::{hooks, real, Hook};
+#[cfg(target_arch = "x86_64")]
+use crate::real::tell_own;
+use crate::real::{hooks, real, Visit};
 use libc::{c_char, c_int, c_void};
 
 extern "C" {
@@ -30,9 +32,13 @@ fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
         while done < n.max(0) as usize {
             let piece = (n as usize - done).min(PIECE);
             let from = text.add(done).cast::<c_void>();
-            let written = or_host(rw::write_buffer(fd, from, piece), || {
-                libc::write(fd, from, piece)
-            });
+            let written = match crate::table::is_tunnel(fd) {
+                true => or_host(rw::write_buffer(fd, from, piece), || {
+                    libc::write(fd, from, piece)
+                }),
+                // It is carried out like a write of the program's own.
+                false => rw::my_write(fd, from, piece),
+            };
             if written < 0 {
                 break;
             }
@@ -47,6 +53,13 @@ fn print(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int {
             -1
         }
     }
+}
+
+/// Is a descriptor one on which libc's own functions cannot print: a tunnel, or a file of the view?
+#[inline]
+fn prints(fd: c_int) -> bool {
+    use crate::table::{any_marked, is_tunnel, mark, marks};
+    is_tunnel(fd) || any_marked() && marks(fd).is_some_and(|marks| marks & mark::WRITES != 0)
 }
 
 /// backtrace_symbols_fd(3): each line is one write, which the driver refuses unless the line
@@ -74,7 +87,7 @@ fn print_frames(fd: c_int, frames: *const *mut c_void, count: c_int) {
 
 hooks! {
     fn vdprintf(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf {
-        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(vdprintf(fd, format, arguments)) }
+        if prints(fd) { print(fd, format, arguments) } else { real!(vdprintf(fd, format, arguments)) }
     }
     fn backtrace_symbols_fd(frames: *const *mut c_void, count: c_int, fd: c_int) -> () => my_backtrace_symbols_fd {
         if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(backtrace_symbols_fd(frames, count, fd)) }
@@ -83,27 +96,18 @@ hooks! {
         if crate::table::is_tunnel(fd) { print_frames(fd, frames, count) } else { real!(__backtrace_symbols_fd(frames, count, fd)) }
     }
     fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: *mut c_void) -> c_int => my_vdprintf_chk {
-        if crate::table::is_tunnel(fd) { print(fd, format, arguments) } else { real!(__vdprintf_chk(fd, flag, format, arguments)) }
+        if prints(fd) { print(fd, format, arguments) } else { real!(__vdprintf_chk(fd, flag, format, arguments)) }
     }
 }
 
-/// The hooks of this file that the macro cannot declare.
-pub static MORE: &[Hook] = &[
+/// Tells of the hooks of this file that the macro cannot declare.
+pub fn each_own(visit: Visit<'_>) {
     #[cfg(target_arch = "x86_64")]
-    own(c"dprintf"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"__dprintf_chk"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execl"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execlp"),
-    #[cfg(target_arch = "x86_64")]
-    own(c"execle"),
-];
-
-#[cfg(target_arch = "x86_64")]
-const fn own(name: &'static std::ffi::CStr) -> Hook {
-    Hook::new(name, None)
+    for name in [c"dprintf", c"__dprintf_chk", c"execl", c"execlp", c"execle"] {
+        tell_own(visit, name);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = visit;
 }
 
 /// Makes a list (`va_list` of the System V ABI) of the arguments in registers and of the rest, as

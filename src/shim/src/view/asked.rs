@@ -2,18 +2,22 @@
 //! /sys or /proc says, and not what a memory file, or a directory of the net, says.
 #![forbid(unsafe_code)]
 
-use super::file::path_of;
 use super::names;
+use super::names::path_of;
 use crate::errno;
 use crate::table::{self, mark};
 use libc::{c_int, c_ulong};
 use memtun_abi::Errno;
+use memtun_stack::view::Node;
 use memtun_sys::{self as sys, PathBuf};
 
 /// What is behind a descriptor of the view.
 struct Behind {
     in_sys: bool,
     is_directory: bool,
+    is_setting: bool,
+    /// Is it a setting, or a directory of them, that nobody may write?
+    is_fixed: bool,
     /// May it be written by this descriptor?
     writes: bool,
 }
@@ -35,9 +39,16 @@ fn behind(fd: c_int) -> Option<Behind> {
         } else {
             path_of(fd)?
         };
+        let is_setting = path.bytes().starts_with(b"/proc/sys/");
+        let is_writable = || {
+            let (_, node) = names::tree()?.walk(path.bytes(), true).ok()?;
+            Some(matches!(node, Node::File(file) if file.mode & 0o200 != 0))
+        };
         Some(Behind {
             in_sys: path.bytes().starts_with(b"/sys"),
             is_directory,
+            is_setting,
+            is_fixed: is_setting && !is_writable().unwrap_or(false),
             writes: flags & libc::O_ACCMODE != libc::O_RDONLY,
         })
     })
@@ -89,9 +100,13 @@ pub fn allocates(fd: c_int, itself: bool) -> Option<Errno> {
     }
 }
 
-/// What reading an extended attribute of a file of /sys or /proc fails with.
-pub fn lacks(in_sys: bool, name: &[u8]) -> Errno {
+/// What reading an extended attribute of a file of /sys or /proc fails with. `is_hidden` says that
+/// nobody may read what it is of.
+pub fn lacks(in_sys: bool, is_hidden: bool, name: &[u8]) -> Errno {
     let is_kept = |spaces: &[&[u8]]| spaces.iter().any(|space| name.starts_with(space));
+    if is_hidden && !is_kept(&[b"trusted.", b"security.", b"system."]) {
+        return Errno(libc::EACCES);
+    }
     let is_known = match in_sys {
         true => is_kept(&[b"user.", b"security.", b"trusted."]),
         false => is_kept(&[b"trusted."]),
@@ -105,15 +120,33 @@ pub fn lacks(in_sys: bool, name: &[u8]) -> Errno {
 
 /// The same of a descriptor; `None` where the kernel answers.
 pub fn lacks_behind(fd: c_int, name: &[u8]) -> Option<Errno> {
-    behind(fd).map(|behind| lacks(behind.in_sys, name))
+    behind(fd).map(|behind| lacks(behind.in_sys, false, name))
 }
 
-/// What setting or removing an extended attribute fails with; `None` where the kernel answers.
-pub fn changes_attribute(fd: c_int) -> Option<Errno> {
+/// What setting or removing an extended attribute of this name fails with. `is_fixed` says that
+/// nobody may write what it is of.
+pub fn changing(is_fixed: bool, name: &[u8]) -> Errno {
+    let is_kept = |space: &[u8]| name.starts_with(space);
+    Errno(match () {
+        () if is_kept(b"trusted.") || is_kept(b"security.") => libc::EPERM,
+        () if is_fixed && !is_kept(b"system.") => libc::EACCES,
+        () => libc::EOPNOTSUPP,
+    })
+}
+
+/// What setting or removing an extended attribute of a descriptor fails with; `None` where the
+/// kernel answers.
+pub fn changes_attribute(fd: c_int, name: &[u8]) -> Option<Errno> {
+    behind(fd).map(|behind| changing(behind.is_fixed, name))
+}
+
+/// What changing the owner or the permissions of a descriptor comes to, of which `changes` says
+/// whether the call really asks for that; `None` where the kernel answers. A setting refuses that,
+/// and everything else grants it without any effect.
+pub fn changes_owner(fd: c_int, changes: bool) -> Option<Result<(), Errno>> {
     let behind = behind(fd)?;
-    Some(Errno(if behind.is_directory && !behind.in_sys {
-        libc::EACCES
-    } else {
-        libc::EOPNOTSUPP
-    }))
+    Some(match behind.is_setting && changes {
+        true => Err(Errno(libc::EPERM)),
+        false => Ok(()),
+    })
 }

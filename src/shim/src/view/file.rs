@@ -1,4 +1,4 @@
-//! Files of the view: opening, reading and writing them.
+//! Files of the view: opening and reading them.
 //!
 //! What a hook calls around a call that may be cancelled is `extern "C"`: it never unwinds, so the
 //! hook's frame has nothing to clean up.
@@ -8,16 +8,15 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::names::{self, named, question, NAME};
-use super::{directory, paths};
+use super::names::{self, named, path_of, NAME};
+use super::{directory, paths, watched};
 use crate::errno::{self, fence};
 use crate::table::{self, mark};
 use crate::{net, process, uaccess};
 use libc::{c_char, c_int, ssize_t};
 use memtun_abi::Errno;
 use memtun_kernel::policy::{Permission, Policy};
-use memtun_stack::ask::What;
-use memtun_stack::view::{self, Node, Tree, Written};
+use memtun_stack::view::{self, Node, Tree};
 use memtun_sys::{self as sys, Fd, PathBuf};
 use std::os::fd::AsFd;
 
@@ -288,40 +287,6 @@ fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The path of the file of the view behind a descriptor. A descriptor that is none any more is
-/// forgotten.
-pub fn path_of(fd: c_int) -> Option<PathBuf> {
-    let mut room = [0; 512];
-    let path = sys::path_of_fd(fd, &mut room).ok();
-    let found = path.and_then(named_now);
-    if found.is_none() && process::owns_memory() {
-        table::unmark(fd);
-    }
-    found
-}
-
-/// The path of the file behind a memory file now: its link may have another name than it had when
-/// the file was opened.
-fn named_now(path: &[u8]) -> Option<PathBuf> {
-    let (index, path) = names::indexed(path)?;
-    let link = path
-        .strip_prefix(b"/sys/devices/virtual/net/")
-        .filter(|_| index != 0);
-    let name = link.and_then(|_| names::tree()?.name_of(index));
-    match (link, name) {
-        (Some(rest), Some(name)) => {
-            let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
-            let parts = [
-                b"/sys/devices/virtual/net/",
-                name.as_bytes(),
-                &rest[slash..],
-            ];
-            PathBuf::concat(&parts).ok()
-        }
-        _ => PathBuf::concat(&[path]).ok(),
-    }
-}
-
 /// Called before a read from a descriptor that is marked, from its own offset or from `offset`. The
 /// text is made anew when it is read from the beginning. `None` says that the kernel's own read
 /// follows.
@@ -336,6 +301,7 @@ pub extern "C" fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
             let Some(path) = path_of(fd) else {
                 return Ok(None);
             };
+            watched::was_read(fd, marks);
             let at = match offset {
                 Some(offset) => offset,
                 None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
@@ -404,112 +370,12 @@ pub fn seek(fd: c_int, offset: i64, whence: c_int) -> Option<Result<i64, Errno>>
 
 /// The file of the view at a path that was opened before. ENODEV says that its link is gone, and
 /// ENOENT the same of a setting.
-fn file_at(tree: &Tree<'_>, path: &PathBuf) -> Result<view::File, Errno> {
+pub fn file_at(tree: &Tree<'_>, path: &PathBuf) -> Result<view::File, Errno> {
     match tree.walk(path.bytes(), true) {
         Ok((_, Node::File(file))) => Ok(file),
         _ if path.bytes().starts_with(b"/proc/") => Err(Errno(libc::ENOENT)),
         _ => Err(Errno(libc::ENODEV)),
     }
-}
-
-/// The bytes of a write: a buffer of the program's, or an array of them.
-pub enum Source<'s> {
-    /// The program's memory from this address on, and its length in bytes.
-    Buffer(usize, usize),
-    /// So many buffers.
-    Vector(&'s [libc::iovec]),
-}
-
-/// Longest write that is looked at: a page, as in the kernel.
-const LONGEST: usize = 4096;
-
-impl Source<'_> {
-    /// Copies the bytes into `room`, as many as fit, and returns how many there are.
-    fn copy(&self, room: &mut [u8; LONGEST]) -> Result<usize, Errno> {
-        let mut filled = 0;
-        let mut take = |at: usize, length: usize| {
-            let n = length.min(LONGEST - filled);
-            uaccess::copy_in(at, &mut room[filled..filled + n])?;
-            filled += n;
-            Ok(())
-        };
-        match self {
-            Source::Buffer(at, length) => take(*at, *length)?,
-            Source::Vector(parts) => {
-                for part in *parts {
-                    take(part.iov_base as usize, part.iov_len)?;
-                }
-            }
-        }
-        Ok(filled)
-    }
-}
-
-/// Called for a write to a descriptor that is marked, at its own offset or at `offset`. `None` says
-/// that the kernel's own write follows.
-#[cold]
-pub extern "C" fn write(fd: c_int, source: &Source<'_>, offset: Option<i64>) -> Option<ssize_t> {
-    let marks = table::marks(fd)?;
-    if marks & mark::WRITES == 0 {
-        return None;
-    }
-    let answer = errno::keep(|| {
-        fence(|| {
-            let Some(path) = path_of(fd) else {
-                return Ok(None);
-            };
-            let mut room = [0; LONGEST];
-            let n = source.copy(&mut room)?;
-            let at = match offset {
-                Some(offset) => offset,
-                None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
-            };
-            let taken = carry_out(&path, &room[..n], at)?;
-            if offset.is_none() {
-                sys::seek(fd, taken as i64, libc::SEEK_CUR)?;
-            }
-            Ok(Some(taken))
-        })
-    });
-    match answer {
-        Ok(None) => None,
-        Ok(Some(taken)) => Some(taken as ssize_t),
-        Err(e) => Some(errno::give::<c_int>(Err(e))),
-    }
-}
-
-/// Carries out a write into the file of the view at `path`.
-pub fn carry_out(path: &PathBuf, bytes: &[u8], at: i64) -> Result<usize, Errno> {
-    let written = {
-        let tree = names::tree().ok_or(Errno(libc::ENODEV))?;
-        let file = file_at(&tree, path)?;
-        if file.is_read_at_once() && at != 0 {
-            // The kernel ignores what is not written to the beginning of a setting.
-            return Ok(bytes.len());
-        }
-        tree.write(&file, bytes)?
-    };
-    directory::tell_watchers(path.bytes(), true);
-    match written {
-        Written::Done(taken) => Ok(taken),
-        Written::Changed(taken) => {
-            let net = net::existing().ok_or(Errno(libc::ENODEV))?;
-            if memtun_stack::state::is_there(net) {
-                // The change itself is made; the host process finds it with the next question at
-                // the latest.
-                let _ = question(What::Links, &[]);
-            }
-            Ok(taken)
-        }
-        Written::Ask(taken) => asked(path, bytes).map(|()| taken),
-        Written::AskWith(value, taken) => asked(path, value.bytes()).map(|()| taken),
-    }
-}
-
-/// Asks the host process to carry out a write.
-fn asked(path: &PathBuf, bytes: &[u8]) -> Result<(), Errno> {
-    let below = path.bytes().strip_prefix(b"/").unwrap_or(path.bytes());
-    question(What::Write, &[below, b"\0", bytes])
 }
 
 /// Called after `new` was made another descriptor of `old`.
@@ -519,13 +385,34 @@ pub fn duplicated(old: c_int, new: c_int) {
         return;
     }
     errno::keep(|| {
+        watched::unwatch(new);
         table::unmark(new);
         if let Some(marks) = table::marks(old) {
             if !table::is_tunnel(new) {
-                let _ = table::mark_as(new, marks);
+                let _ = table::mark_as(new, marks & !mark::WATCHED);
             }
         }
     });
+}
+
+/// What opening a file of the view by the name of a descriptor fails with: the memory file behind
+/// it would be opened in ways in which the file cannot be. The descriptor is forgotten then.
+pub fn refuses_again(fd: c_int, flags: c_int) -> Option<Errno> {
+    if flags & libc::O_PATH != 0 || !table::any_marked() || table::marks(fd).is_none() {
+        return None;
+    }
+    let mode = errno::keep(|| {
+        let path = path_of(fd)?;
+        let file = file_at(&names::tree()?, &path).ok()?;
+        Some(file.mode)
+    })?;
+    let way = flags & libc::O_ACCMODE;
+    let lacks = |bit: u32| mode & bit == 0;
+    let refused = way != libc::O_WRONLY && lacks(0o400) || way != libc::O_RDONLY && lacks(0o200);
+    if refused {
+        table::unmark(fd);
+    }
+    refused.then_some(Errno(libc::EACCES))
 }
 
 /// Looks whether a descriptor that came from outside is one of the view, and marks it if it is.

@@ -17,12 +17,14 @@
 //! |---|---|
 //! | `names` | what a path in the net, or a memory file, stands for |
 //! | `paths` | what a path of the program's names |
-//! | `file` | opening, reading and writing a file |
+//! | `file` | opening and reading a file |
+//! | `writing` | writing into a file |
 //! | `directory` | the directories in the net |
 //! | `asked` | what kind of file a descriptor is, for calls that ask that |
 //! | `refusals` | what cannot be done in the view |
 //! | `status` | stat(2) and access(2) |
 //! | `stdio` | what libc has written by itself |
+//! | `watched` | files that epoll instances wait for |
 //! | `unlike` | what a memory file would do, and a file of the view does not |
 
 mod asked;
@@ -34,18 +36,24 @@ mod refusals;
 mod status;
 mod stdio;
 mod unlike;
+mod watched;
+mod writing;
 
-pub use asked::{allocates, changes_attribute, controls, lacks_behind, requested, syncs};
+pub use asked::{
+    allocates, changes_attribute, changes_owner, controls, lacks_behind, requested, syncs,
+};
 pub use directory::{entered, works_there};
 pub use file::{
-    adopt, duplicated, leads_there, may_be_reached, open, reached, read, seek, write, Source,
+    adopt, duplicated, leads_there, may_be_reached, open, reached, read, refuses_again, seek,
 };
 pub use names::{behind_link, is_filled, shown};
 pub use paths::{
-    changed, file_systems, granted, may_begin_in, real_path, redirect_directory, redirect_watch,
-    root_of, target, FileSystem, Redirected,
+    changed, cut, file_systems, granted, limits_of, may_begin_in, no_handle, real_path,
+    redirect_directory, redirect_watch, root_of, target, Change, FileSystem, Redirected,
 };
-pub use refusals::{attribute, making, removing, Removal};
+pub use refusals::{attribute, changing_attribute, making, removing, Making, Removal};
 pub use status::{access, of_descriptor, of_path, root_of_descriptor};
 pub use stdio::{closing, flushed, replacing};
 pub use unlike::{maps, moves, open_within};
+pub use watched::{has_news, in_place_of};
+pub use writing::{write, Source};

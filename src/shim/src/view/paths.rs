@@ -143,22 +143,87 @@ pub fn granted(
 }
 
 /// Makes a call that changes the owner or the permissions of a path. It is granted without any
-/// effect in /sys, and refused under /proc/sys.
+/// effect in /sys, and refused under /proc/sys where it `changes` anything. A link has no
+/// permissions that can be changed, which `of_link` says.
 pub fn changed(
     dir: c_int,
     path: *const c_char,
-    follow: bool,
+    how: Change,
     host: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let is_setting = find(dir, path, follow, |_, found| {
+    let refused = find(dir, path, how.follow, |_, found| {
         let found = found?;
-        let in_view = !matches!(found.node, Node::Machine);
-        Ok(in_view && found.path.bytes().starts_with(b"/proc/sys/"))
+        let is_setting = found.path.bytes().starts_with(b"/proc/sys/");
+        Ok(match found.node {
+            Node::Machine => None,
+            Node::Link(_) => how.of_link,
+            _ => (is_setting && how.changes).then_some(Errno(libc::EPERM)),
+        })
     });
-    match is_setting {
-        Some(Ok(true)) => errno::give::<c_int>(Err(Errno(libc::EPERM))) as c_int,
-        _ => granted(dir, path, follow, host),
+    match refused {
+        Some(Ok(Some(e))) => errno::give::<c_int>(Err(e)) as c_int,
+        _ => granted(dir, path, how.follow, host),
     }
+}
+
+/// How the owner or the permissions of a path are changed.
+#[derive(Clone, Copy)]
+pub struct Change {
+    /// Is a link in the last component followed?
+    pub follow: bool,
+    /// Does the call really ask for something?
+    pub changes: bool,
+    /// What it fails with for a link.
+    pub of_link: Option<Errno>,
+}
+
+/// Makes truncate(2), which cuts nothing in the view.
+pub fn cut(path: *const c_char, length: i64, host: impl FnOnce(*const c_char) -> c_int) -> c_int {
+    let found = find(libc::AT_FDCWD, path, true, |_, found| {
+        let found = found?;
+        let is_setting = found.path.bytes().starts_with(b"/proc/sys/");
+        match found.node {
+            Node::Machine => Ok(Some(found.path)),
+            _ if length < 0 => Err(Errno(libc::EINVAL)),
+            Node::Directory(_) => Err(Errno(libc::EISDIR)),
+            Node::File(file) if is_setting && file.mode & 0o200 == 0 => Err(Errno(libc::EACCES)),
+            _ => Ok(None),
+        }
+    });
+    match found {
+        None => host(path),
+        Some(Ok(Some(path))) => host(path.cstr().as_ptr()),
+        Some(Ok(None)) => 0,
+        // The kernel looks at the length first.
+        Some(Err(_)) if length < 0 => errno::give::<c_int>(Err(Errno(libc::EINVAL))) as c_int,
+        Some(Err(e)) => errno::give::<c_int>(Err(e)) as c_int,
+    }
+}
+
+/// What pathconf(3) is to be asked of instead of a path of the view, and whether that path is a
+/// directory's. `None` says that the machine answers.
+pub fn limits_of(path: *const c_char) -> Option<Result<(&'static CStr, bool), Errno>> {
+    find(libc::AT_FDCWD, path, true, |_, found| {
+        let found = found?;
+        let is_directory = match found.node {
+            Node::Machine => sys::fstatat(libc::AT_FDCWD, found.path.cstr(), 0)
+                .is_ok_and(|st| sys::is_kind(&st, libc::S_IFDIR)),
+            node => matches!(node, Node::Directory(_)),
+        };
+        Ok((root(found.path.bytes()), is_directory))
+    })
+}
+
+/// What name_to_handle_at(2) fails with for a path of the view, which has no handle; `None` where
+/// the machine answers.
+pub fn no_handle(dir: c_int, path: *const c_char, follow: bool) -> Option<Errno> {
+    let found = find(dir, path, follow, |_, found| {
+        Ok(match found?.node {
+            Node::Machine => None,
+            _ => Some(Errno(libc::EOPNOTSUPP)),
+        })
+    });
+    found?.unwrap_or_else(Some)
 }
 
 /// The root of the file system of what is in the view at a path. `None` says that the machine
@@ -189,8 +254,12 @@ pub enum FileSystem {
 pub fn file_systems(names: [(c_int, *const c_char); 2]) -> Option<[FileSystem; 2]> {
     let of = |(dir, path): (c_int, *const c_char)| {
         let (whole, _) = absolute(dir, uaccess::c_string(path).ok()?).ok()?;
-        let slash = whole.bytes().iter().rposition(|b| *b == b'/')?;
-        let (above, _) = names::tree()?.walk(&whole.bytes()[..slash], true).ok()?;
+        let last = whole.bytes().iter().rposition(|b| *b != b'/')?;
+        let slash = whole.bytes()[..last].iter().rposition(|b| *b == b'/')?;
+        let (above, node) = names::tree()?.walk(&whole.bytes()[..slash], true).ok()?;
+        if let Node::File(_) = node {
+            return None;
+        }
         let is_in = |root: &[u8]| {
             let below = above.bytes().strip_prefix(root);
             below.is_some_and(|below| below.is_empty() || below[0] == b'/')

@@ -1,7 +1,7 @@
 //! stat(2) and access(2) of what is in the view.
 #![forbid(unsafe_code)]
 
-use super::file::{self, may_configure};
+use super::file::may_configure;
 use super::{names, paths};
 use crate::table::{self, mark};
 use libc::{c_char, c_int};
@@ -31,7 +31,7 @@ pub fn of_descriptor(fd: c_int) -> Option<Result<FileStat, Errno>> {
                 None => return Ok(None),
             }
         } else {
-            match file::path_of(fd) {
+            match names::path_of(fd) {
                 Some(path) => path,
                 None => return Ok(None),
             }
@@ -81,7 +81,11 @@ fn status(tree: &Tree<'_>, path: &PathBuf, node: &Node, follow: bool) -> Result<
             stat.links = stat.links.max(directory.links(tree));
             return Ok(stat);
         }
-        Node::File(_) if machines.is_ok() => return machines.map(|st| FileStat::of(&st)),
+        Node::File(file) if machines.is_ok() => {
+            let mut stat = machines.map(|st| FileStat::of(&st))?;
+            stat.mode = libc::S_IFREG | file.mode;
+            return Ok(stat);
+        }
         Node::Directory(directory) => (libc::S_IFDIR | directory.mode(), directory.links(tree), 0),
         Node::Link(_) => (libc::S_IFLNK | 0o777, 1, 0),
         Node::File(file) => (libc::S_IFREG | file.mode, 1, file.size()),

@@ -24,6 +24,11 @@ pub trait Start {
     /// What keeps it from being started: ENOSYS when the command cannot be found, EAGAIN when
     /// RLIMIT_NPROC allows no other process.
     fn start(&self, net: &NetDir, before: u64) -> Result<Option<Fd>, Errno>;
+
+    /// Returns the path of what is started, for those who are told that it ends at once.
+    fn command(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// How long a program's call waits for an answer, with everything that has to happen for it.
@@ -81,8 +86,7 @@ pub fn ask(
         return Err(Errno(libc::EMSGSIZE));
     }
     if !may(Extra::Host) {
-        say(net, Errno(libc::EACCES));
-        return Err(Errno(libc::EACCES));
+        return Err(forbidden(net));
     }
     let begin = now();
     let failed = IN_VAIN.load(Relaxed);
@@ -102,11 +106,13 @@ pub fn ask(
         grace: GRACE,
         followed: FOLLOWED[0],
         crowded_since: None,
+        ended: false,
         answered: false,
         end: begin + nanoseconds(patience),
     };
     let answer = call.run();
     let failed = answer.err().filter(|_| !call.answered);
+    let ended = call.ended.then(|| start.command()).flatten();
     IN_VAIN.store(
         match failed {
             Some(Errno(libc::ETIMEDOUT)) => now().max(1),
@@ -117,27 +123,45 @@ pub fn ask(
     match failed {
         // Whoever looks for the command has said that there is none.
         None | Some(Errno(libc::ENOSYS)) => {}
-        Some(e) => say(net, e),
+        Some(e) => say(net, e, ended.as_ref()),
     }
     answer
 }
 
+/// Says once that the program has forbidden itself the calls by which the host process is asked,
+/// and returns the errno for that.
+pub fn forbidden(net: &NetDir) -> Errno {
+    let errno = Errno(libc::EACCES);
+    say(net, errno, None);
+    errno
+}
+
 /// Says once why no host process has answered, because a program shows no more than the errno.
-fn say(net: &NetDir, why: Errno) {
+/// `ended` is the command of host processes that have ended at once.
+fn say(net: &NetDir, why: Errno, ended: Option<&PathBuf>) {
     static SAID: AtomicBool = AtomicBool::new(false);
     // A net that is removed while somebody asks is no reason for a word.
     if !log::log_enabled!(log::Level::Warn) || net.is_gone() || SAID.swap(true, Relaxed) {
         return;
     }
     let kept_in = match why.0 {
-        libc::EACCES | libc::EPERM => {
+        libc::EACCES | libc::EPERM | libc::EAFNOSUPPORT => {
             ": what keeps the program in (seccomp, Landlock, another user) keeps it from the net's host process, or \
              from starting one: ask before that, or let memtun run or memtun host start one outside"
         }
         _ => "",
     };
     let path = net.path().escape_ascii();
-    log::warn!("net {path}: {}{kept_in}", Obstacle(why));
+    match ended.filter(|_| why.0 == libc::ETIMEDOUT) {
+        Some(command) => {
+            let command = command.bytes().escape_ascii();
+            log::warn!(
+                "net {path}: {why}: the command that is started as its host process ends at once: {command} host \
+                 --net {path} says why"
+            );
+        }
+        None => log::warn!("net {path}: {}{kept_in}", Obstacle(why)),
+    }
 }
 
 /// What has become of a connection.
@@ -177,6 +201,8 @@ struct Call<'c> {
     followed: Duration,
     /// Since when too many have waited to be accepted.
     crowded_since: Option<u64>,
+    /// Has a host process that was started ended, before this call has found one?
+    ended: bool,
     /// Has a host process answered?
     answered: bool,
     end: u64,
@@ -269,6 +295,7 @@ impl Call<'_> {
             }];
             match sys::poll(&mut fds, Some(nap)) {
                 Ok(1) => {
+                    self.ended = true;
                     // Whether it answers is looked at next.
                     let soon = started.at + nanoseconds(self.followed);
                     started.until = started.until.min(soon);
@@ -394,11 +421,16 @@ fn is_errno(number: i32) -> bool {
 /// Connects with the host process of an epoch. Only the owner of the net or root can be one:
 /// connect(2) follows a link in the socket's place, which may lead to somebody else's socket.
 fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
-    let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0)?;
+    // A filter may answer as a kernel without sockets, where ENOSYS says that there is no command.
+    let refused = |e: Errno| match e.0 {
+        libc::ENOSYS => Errno(libc::EACCES),
+        _ => e,
+    };
+    let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0).map_err(refused)?;
     let name = NetDir::host_socket(epoch)?;
     let dir = net.open_dir()?;
     super::place::in_directory(dir.raw(), net.path(), &name, |path| {
-        sys::connect_path(socket.as_fd(), path)
+        sys::connect_path(socket.as_fd(), path).map_err(refused)
     })?;
     let peer = sys::peer(socket.as_fd())?.uid;
     match [dir.id().uid, sys::effective_uid(), 0].contains(&peer) {

@@ -17,7 +17,10 @@ impl fmt::Display for Obstacle {
             libc::EUCLEAN => "the state of the net's host is damaged: remove the net's directory",
             libc::ENOENT => "the net was removed, or the state of its host is: use another net",
             libc::ETIMEDOUT => "the net's host process does not answer: memtun host says why",
-            libc::EPROTO => "the net's host process is of another version: end it",
+            libc::EPROTO => {
+                "the net's host process is of another version than what asks it: end it, and use one installation for \
+                 all programs of the net"
+            },
             libc::ENOSYS => {
                 return write!(
                     f,

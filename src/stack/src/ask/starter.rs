@@ -21,18 +21,27 @@ pub struct Command<'a> {
     /// Value of MEMTUN_HOST, which the first host process of a net follows. What is no value is
     /// taken as none, as by the program.
     pub host: Option<&'a [u8]>,
+    /// Value of MEMTUN_LOG. Where it says something, the host process's log goes to the caller's
+    /// standard error, unless that is a pipe or a socket, whose reader would wait for the end of a
+    /// process that stays after the caller.
+    pub log: Option<&'a [u8]>,
 }
 
 /// Places of the command relative to the library's directory: in a build; installed with the
 /// library in `lib`; with it in `lib/memtun` or a directory of the architecture's in `lib`.
 const BESIDE: [&[u8]; 3] = [b"/memtun", b"/../bin/memtun", b"/../../bin/memtun"];
 
-/// Was it said that there is no command?
+/// Was it said that there is no command, or none that can be executed?
 static SAID: AtomicBool = AtomicBool::new(false);
 
 impl Command<'_> {
     /// Returns the path of the command, or None where it is nowhere.
     pub fn find(&self) -> Option<PathBuf> {
+        self.places(|path| sys::access(path.cstr(), libc::X_OK).is_ok())
+    }
+
+    /// Returns the first file in one of the places that `is_it`.
+    fn places(&self, is_it: impl Fn(&PathBuf) -> bool) -> Option<PathBuf> {
         let beside = self.library.and_then(|library| {
             let end = library.iter().rposition(|b| *b == b'/')?;
             Some(&library[..end])
@@ -52,19 +61,26 @@ impl Command<'_> {
             // Another directory than that of the program's moment would be searched otherwise.
             .filter(|[dir, _]| dir.first() == Some(&b'/'))
             .filter_map(|parts| PathBuf::concat(&parts).ok())
-            .find(is_command)
+            .find(|path| is_file(path) && is_it(path))
     }
 }
 
 impl Command<'_> {
     fn say_missing(&self) {
+        if SAID.swap(true, Relaxed) {
+            return;
+        }
         let name = settings::COMMAND;
         let given = self.given.unwrap_or_default();
-        if !given.is_empty() {
+        let is_it = |path: &PathBuf| path.bytes() == given;
+        if !given.is_empty() && self.places(is_it).is_none() {
             log::warn!(
-                "{name}={}: this is no absolute path of a command",
+                "{name}={}: there is no such file by this path, which has to be absolute",
                 given.escape_ascii()
             );
+        }
+        if let Some(path) = self.places(|_| true) {
+            return say_unusable(&path, Errno(libc::EACCES));
         }
         log::warn!(
             "no command memtun beside the library or in PATH: addresses and routes of interfaces cannot be set or asked \
@@ -73,11 +89,30 @@ impl Command<'_> {
     }
 }
 
-/// Is this a file that may be executed?
-fn is_command(path: &PathBuf) -> bool {
-    let is_file = sys::fstatat(libc::AT_FDCWD, path.cstr(), 0)
-        .is_ok_and(|st| sys::is_kind(&st, libc::S_IFREG));
-    is_file && sys::access(path.cstr(), libc::X_OK).is_ok()
+/// Says that a command cannot be executed, and why.
+fn say_unusable(path: &PathBuf, why: Errno) {
+    let reason = match why.0 {
+        libc::EACCES => "its mode, or a mount with noexec, forbids it",
+        libc::ENOENT => "the interpreter or loader that it names is not there",
+        _ => "it is no program for this machine",
+    };
+    log::warn!(
+        "{}: cannot be executed as the net's host process: {why}: {reason}; install the command memtun of this \
+         library, or set {} to its path",
+        path.bytes().escape_ascii(),
+        settings::COMMAND
+    );
+}
+
+/// Is this a regular file?
+fn is_file(path: &PathBuf) -> bool {
+    sys::fstatat(libc::AT_FDCWD, path.cstr(), 0).is_ok_and(|st| sys::is_kind(&st, libc::S_IFREG))
+}
+
+/// Is this a descriptor of which nobody hears whether a process still has it?
+fn nobody_waits_for(fd: i32) -> bool {
+    let kinds = [libc::S_IFREG, libc::S_IFCHR];
+    sys::fstat(fd).is_ok_and(|st| kinds.iter().any(|kind| sys::is_kind(&st, *kind)))
 }
 
 impl Start for Command<'_> {
@@ -87,9 +122,7 @@ impl Start for Command<'_> {
             said => said.map_or("", settings::host_word),
         };
         let Some(command) = self.find() else {
-            if !SAID.swap(true, Relaxed) {
-                self.say_missing();
-            }
+            self.say_missing();
             return Err(Errno(libc::ENOSYS));
         };
         let word = |bytes: &[u8]| PathBuf::concat(&[bytes]);
@@ -114,7 +147,24 @@ impl Start for Command<'_> {
             words[6..8].copy_from_slice(&[c"--owner", owner.cstr()]);
             count = 8;
         }
-        sys::spawn_apart(command.cstr(), &words[..count], &[host.cstr()])
+        let log = self.log.filter(|log| !log.is_empty());
+        let level = PathBuf::concat(&[settings::LOG.as_bytes(), b"=", log.unwrap_or_default()])?;
+        let variables = [host.cstr(), level.cstr()];
+        let variables = &variables[..1 + usize::from(log.is_some())];
+        let says = log.is_some() && nobody_waits_for(libc::STDERR_FILENO);
+        sys::spawn_apart(command.cstr(), &words[..count], variables, says).map_err(|e| match e.0 {
+            libc::ENOENT | libc::ENOEXEC | libc::ENOTDIR | libc::ELIBBAD | libc::EINVAL => {
+                if !SAID.swap(true, Relaxed) {
+                    say_unusable(&command, e);
+                }
+                Errno(libc::ENOSYS)
+            }
+            _ => e,
+        })
+    }
+
+    fn command(&self) -> Option<PathBuf> {
+        self.find()
     }
 }
 
@@ -148,7 +198,7 @@ mod tests {
             given: Some(&given),
             library: Some(&library),
             path: Some(&path),
-            host: None,
+            ..Command::default()
         };
         std::fs::create_dir_all(base.join("lib")).expect("directory");
         assert!(all.find().is_none(), "it is nowhere");

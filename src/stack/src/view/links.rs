@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::tree::Tree;
-use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, WAS_UP};
+use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, STATES};
 use crate::state::{self, View};
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
@@ -155,7 +155,7 @@ impl Seen {
             .get(libc::IFLA_LINKMODE)
             .and_then(|a| a.u8())
             .unwrap_or(0);
-        let bits = attributes.get(WAS_UP).and_then(|a| a.u8());
+        let bits = attributes.get(STATES).and_then(|a| a.u8());
         self.was_down = bits.unwrap_or(0) & 8 != 0;
         let operstate = attributes.get(libc::IFLA_OPERSTATE);
         self.operstate = operstate.and_then(|a| a.u8()).unwrap_or(0);

@@ -1,7 +1,8 @@
-//! What a path names, what stands in a directory, and the text of a file.
+//! What a path names, and the text of a file.
 #![forbid(unsafe_code)]
 
-use super::links::{self, Seen, Whose};
+use super::first::{self, First};
+use super::links::{Seen, Whose};
 use super::place::{self, NetFile, Place, Settings};
 use super::sysctl::{self, Entry};
 use super::sysfs::{self, Inner, Inside};
@@ -11,7 +12,6 @@ use super::wide::{copy, Rest};
 use crate::state::{self, View};
 use memtun_abi::{Decimal, Errno, Name};
 use memtun_sys::{self as sys, PathBuf};
-use std::os::fd::AsFd;
 
 /// What a path names.
 #[allow(clippy::large_enum_variant, reason = "nothing may be allocated here")]
@@ -41,6 +41,10 @@ pub enum Directory {
     Settings(Settings),
     /// Such settings of a link.
     SettingsOf(Settings),
+    /// What IPv6 has counted on each link.
+    Counters,
+    /// Settings of the whole namespace, by the path of the directory below /proc/sys/net.
+    Wide(Rest),
 }
 
 /// A file.
@@ -56,8 +60,10 @@ pub struct File {
 pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
+    /// What IPv6 has counted on a link.
+    Counters(Seen),
     Flush,
-    Setting(Settings, Of, &'static Entry),
+    Setting(Settings, Of, Entry),
     /// A file that belongs to a link of the machine's, by its path in the link's directory.
     Card(Name, Rest),
     /// A setting of the whole namespace, by its path below /proc/sys/net.
@@ -94,7 +100,7 @@ impl File {
     /// Returns the offset in bytes of its end for lseek(2); None where that cannot be sought.
     pub fn end(&self) -> Option<i64> {
         match self.kind {
-            FileKind::Net(_) => None,
+            FileKind::Net(_) | FileKind::Counters(_) => None,
             _ => Some(self.size()),
         }
     }
@@ -109,7 +115,10 @@ impl Directory {
     /// Returns the directory's permissions.
     pub fn mode(&self) -> u32 {
         match self {
-            Directory::Settings(_) | Directory::SettingsOf(_) => 0o555,
+            Directory::Settings(_)
+            | Directory::SettingsOf(_)
+            | Directory::Counters
+            | Directory::Wide(_) => 0o555,
             _ => 0o755,
         }
     }
@@ -118,7 +127,7 @@ impl Directory {
     pub fn links(&self, tree: &Tree<'_>) -> u64 {
         match self {
             Directory::Inner(seen, inner) => 2 + u64::from(inner.directories(seen)),
-            Directory::Class => 2,
+            Directory::Class | Directory::Counters => 2,
             Directory::Virtual => {
                 let mut count = 2;
                 tree.list(self, &mut |_, sort| {
@@ -126,7 +135,7 @@ impl Directory {
                 });
                 count
             }
-            Directory::Settings(_) | Directory::SettingsOf(_) => 1,
+            Directory::Settings(_) | Directory::SettingsOf(_) | Directory::Wide(_) => 1,
         }
     }
 }
@@ -231,7 +240,19 @@ impl Tree<'_> {
                 Whose::Machines => self.card(path, name, rest),
                 _ => return Err(NONE),
             },
-            Place::Wide(_) => self.wide_node(path),
+            Place::Wide(rest) => self.wide_node(path, rest)?,
+            Place::Counters => Node::Directory(Directory::Counters),
+            Place::CountersOf(name) => match self.whose(&name) {
+                Whose::Ours(seen) if seen.has_ipv6() => Node::File(File {
+                    kind: FileKind::Counters(seen),
+                    mode: 0o444,
+                }),
+                Whose::Machines => Node::Machine,
+                _ => return Err(NONE),
+            },
+            Place::Net(file) if file.is_of_namespace() && self.view() == View::Merged => {
+                Node::Machine
+            }
             Place::Net(file) => Node::File(File {
                 kind: FileKind::Net(file),
                 mode: 0o444,
@@ -248,12 +269,12 @@ impl Tree<'_> {
             Place::Setting(settings, name, entry) => {
                 match (self.settings_of(settings, &name)?, entry) {
                     (Of::Link(_), None) => return Err(NONE),
-                    (Of::Name(_), None) => self.wide_node(path),
+                    (Of::Name(_), None) => self.wide_node(path, &path[place::SETTINGS.len()..])?,
                     (of, Some(entry)) => {
                         if let Of::Name(_) = of {
                             if sys::fstatat(
                                 libc::AT_FDCWD,
-                                machines(settings, &name, entry)?.cstr(),
+                                machines(settings, &name, &entry)?.cstr(),
                                 0,
                             )
                             .is_err()
@@ -302,16 +323,36 @@ impl Tree<'_> {
             .unwrap_or(Node::Machine)
     }
 
-    /// A setting of the whole namespace, or else what the machine has.
-    fn wide_node(&self, path: &[u8]) -> Node {
-        let rest = path.strip_prefix(place::SETTINGS).and_then(Rest::new);
-        match (rest, self.changeable(path, false)) {
-            (Some(rest), Some(mode)) => Node::File(File {
-                kind: FileKind::Wide(rest),
-                mode,
-            }),
-            _ => Node::Machine,
+    /// A setting of the whole namespace, a directory of them, or else what the machine has.
+    fn wide_node(&self, path: &[u8], rest: &[u8]) -> Result<Node, Errno> {
+        let Some(below) = Rest::new(rest) else {
+            return Ok(Node::Machine);
+        };
+        let differs = self.other_than_first(rest);
+        if differs == Some(First::Alone) {
+            return Err(Errno(libc::ENOENT));
         }
+        if first::is_in(rest) && self.view() == View::Isolated {
+            let st = sys::fstatat(libc::AT_FDCWD, PathBuf::concat(&[path])?.cstr(), 0);
+            if st.is_ok_and(|st| sys::is_kind(&st, libc::S_IFDIR)) {
+                return Ok(Node::Directory(Directory::Wide(below)));
+            }
+        }
+        Ok(match self.changeable(path, differs.is_some()) {
+            Some(mode) => Node::File(File {
+                kind: FileKind::Wide(below),
+                mode: match differs {
+                    Some(First::Writes) => mode & !0o222,
+                    _ => mode,
+                },
+            }),
+            None => Node::Machine,
+        })
+    }
+
+    /// What is different about a setting because another namespace is shown than the first one.
+    fn other_than_first(&self, rest: &[u8]) -> Option<First> {
+        first::of(rest).filter(|_| self.view() == View::Isolated)
     }
 
     /// The permissions of a file of the machine's that may be written, or that is wanted anyhow.
@@ -329,7 +370,20 @@ impl Tree<'_> {
             FileKind::Card(name, rest) => {
                 !sysfs::ON_CARDS.contains(&rest.bytes()) || self.overlay(name).is_none()
             }
-            FileKind::Wide(rest) => !self.set_in_net(rest.bytes(), |_| {}),
+            FileKind::Wide(rest) => {
+                let differs = self.other_than_first(rest.bytes());
+                let is_the_same = matches!(differs, None | Some(First::Writes));
+                is_the_same && !self.set_in_net(rest.bytes(), |_| {})
+            }
+            _ => false,
+        }
+    }
+
+    /// Does a write into a file leave its offset where it is?
+    pub fn keeps_offset(&self, file: &File) -> bool {
+        match &file.kind {
+            FileKind::Setting(.., entry) => entry.kind.keeps_offset(),
+            FileKind::Wide(rest) => self.kind_of(rest.bytes()).keeps_offset(),
             _ => false,
         }
     }
@@ -352,94 +406,6 @@ impl Tree<'_> {
         }
     }
 
-    /// Calls `each` with the names in a directory, without `.` and `..`.
-    pub fn list(&self, directory: &Directory, each: &mut dyn FnMut(&[u8], Sort<'_>)) {
-        match directory {
-            Directory::Class => {
-                self.list_machines(place::CLASS, each);
-                self.each_link(&mut |seen| {
-                    let parts = [b"../../devices/virtual/net/", seen.name.as_bytes()];
-                    if let Ok(target) = PathBuf::concat(&parts) {
-                        each(seen.name.as_bytes(), Sort::Link(target.bytes()));
-                    }
-                    true
-                });
-            }
-            Directory::Virtual => {
-                self.list_machines(place::VIRTUAL, each);
-                self.each_link(&mut |seen| {
-                    each(seen.name.as_bytes(), Sort::Directory(0o755));
-                    true
-                });
-            }
-            Directory::Inner(seen, inner) => inner.list(seen, each),
-            Directory::Settings(settings) => {
-                let parts = [place::SETTINGS, settings.directory().as_bytes()];
-                if let Ok(path) = PathBuf::concat(&parts) {
-                    self.list_machines(path.bytes(), each);
-                }
-                self.each_link(&mut |seen| {
-                    if !settings.is_v6() || seen.has_ipv6() {
-                        each(seen.name.as_bytes(), Sort::Directory(0o555));
-                    }
-                    true
-                });
-            }
-            // The directory that stands for this one is listed backwards.
-            Directory::SettingsOf(settings) => {
-                for entry in settings.entries().iter().rev() {
-                    each(entry.name.as_bytes(), Sort::File(entry.mode()));
-                }
-            }
-        }
-    }
-
-    /// Calls `each` with the names of the machine's links in a directory, and with what is no link
-    /// there.
-    fn list_machines(&self, path: &[u8], each: &mut dyn FnMut(&[u8], Sort<'_>)) {
-        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let opened = PathBuf::concat(&[path]).and_then(|path| sys::open(path.cstr(), flags, 0));
-        let Ok(dir) = opened else { return };
-        let merged = self.view() == View::Merged;
-        let _ = sys::each_entry(dir.as_fd(), |entry| {
-            let bytes = entry.to_bytes();
-            let of_no_link = matches!(bytes, b"all" | b"default" | b"bonding_masters");
-            let is_neigh = path.ends_with(b"/neigh");
-            let is_shown = of_no_link && (merged || !is_neigh)
-                || merged && Name::new(bytes).is_none_or(|name| !self.is_hidden(&name));
-            if bytes == b"." || bytes == b".." || !is_shown {
-                return true;
-            }
-            let Ok(st) = sys::fstatat(dir.raw(), entry, libc::AT_SYMLINK_NOFOLLOW) else {
-                return true;
-            };
-            match st.st_mode & libc::S_IFMT {
-                libc::S_IFLNK => {
-                    let mut room = [0; 512];
-                    if let Ok(target) = sys::readlinkat(dir.raw(), entry, &mut room) {
-                        each(bytes, Sort::Link(target));
-                    }
-                }
-                libc::S_IFDIR => each(bytes, Sort::Directory(st.st_mode & 0o7777)),
-                _ => each(bytes, Sort::File(st.st_mode & 0o7777)),
-            }
-            true
-        });
-    }
-
-    /// Is a link of the machine's of this name left out?
-    fn is_hidden(&self, name: &Name) -> bool {
-        if self.net.knows(name) {
-            return true;
-        }
-        let mut hidden = false;
-        let _ = state::each_message(self.net, |message| {
-            hidden = state::hidden_of(message).is_some_and(|hidden| links::is_named(&hidden, name));
-            !hidden
-        });
-        hidden
-    }
-
     /// Makes the text of a file, as reading it from its beginning gives it.
     ///
     /// # Errors
@@ -452,14 +418,32 @@ impl Tree<'_> {
                 self.attribute(seen, *inner, name, &mut text)?;
             }
             FileKind::Net(file) => self.net_file(*file, &mut text)?,
+            FileKind::Counters(seen) => self.counters_of(seen, &mut text)?,
             FileKind::Flush => return Err(Errno(libc::EACCES)),
             FileKind::Card(name, rest) => self.on_card(name, rest.bytes(), &mut text)?,
             FileKind::Wide(rest) => self.wide(rest.bytes(), &mut text)?,
             FileKind::Setting(settings, of, entry) => {
-                self.setting(*settings, of, entry, &mut text)?;
+                self.setting(*settings, of, *entry, &mut text)?;
             }
         }
         text.end()
+    }
+
+    /// The number that a file holds.
+    pub(super) fn number_at(&self, path: &[u8]) -> Option<i64> {
+        let Ok((_, Node::File(file))) = self.walk(path, true) else {
+            return None;
+        };
+        let (mut room, mut filled) = ([0; 32], 0);
+        self.read(&file, &mut |part| {
+            let into = room.get_mut(filled..filled + part.len());
+            into.ok_or(Errno(libc::EINVAL))?.copy_from_slice(part);
+            filled += part.len();
+            Ok(())
+        })
+        .ok()?;
+        let text = std::str::from_utf8(room[..filled].trim_ascii());
+        text.ok()?.parse().ok()
     }
 
     /// May IPv6 addresses be made of a secret? One of the link's own or of new links must be set,
@@ -471,7 +455,7 @@ impl Tree<'_> {
         }
         let secret = settings.entry(b"stable_secret");
         let default = Name::new(b"default").map(Of::Name);
-        let paths = [Some(*of), default].map(|of| key(settings, &of?, secret?).ok());
+        let paths = [Some(*of), default].map(|of| key(settings, &of?, &secret?).ok());
         let mut found = false;
         let _ = state::each_message(self.net, |message| {
             let set = state::sysctl_of(message).map(|(own, _)| own);
@@ -486,10 +470,10 @@ impl Tree<'_> {
         &self,
         settings: Settings,
         of: &Of,
-        entry: &'static Entry,
+        entry: Entry,
         text: &mut Text<'_>,
     ) -> Result<(), Errno> {
-        let own = key(settings, of, entry)?;
+        let own = key(settings, of, &entry)?;
         let common = PathBuf::concat(&[
             settings.directory().as_bytes(),
             b"/default/",
@@ -510,7 +494,7 @@ impl Tree<'_> {
             (_, Some(value)) => Some(value),
             (Of::Name(name), None) => {
                 if self.view() == View::Merged || settings == Settings::Neigh4 {
-                    return copy(machines(settings, name, entry)?, text);
+                    return copy(machines(settings, name, &entry)?, text);
                 }
                 let all_without = name.as_bytes() == b"all";
                 if all_without && entry.kind == sysctl::Kind::Secret {

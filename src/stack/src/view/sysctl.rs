@@ -2,10 +2,13 @@
 //! net/core/neighbour.c), and what may be written into them (kernel/sysctl.c).
 #![forbid(unsafe_code)]
 
-use memtun_abi::Errno;
+use super::sets;
+use super::value::{number_in, LONGEST};
+pub use super::value::{Accepted, Value};
+use memtun_abi::{Errno, Label};
 use Kind::{
-    AddressMode, Long, Milliseconds, NotNegative, Number, Numbers, Packets, Range, ReadOnly,
-    Seconds, Secret, Ticks, Unsigned, Words,
+    AddressMode, Keys, Long, Milliseconds, NotNegative, Number, Numbers, Packets, Range, ReadOnly,
+    Seconds, Secret, Set, Ticks, Unsigned, Words,
 };
 
 /// What a file holds, and so which values may be written into it.
@@ -32,6 +35,10 @@ pub enum Kind {
     Long(u64),
     /// So many numbers, each between two bounds. Who writes fewer leaves the others as they are.
     Numbers(u8, i64, i64),
+    /// A set of numbers, each below this one (`proc_do_large_bitmap`).
+    Set(u32),
+    /// One or two keys of 128 bits (`proc_tcp_fastopen_key`).
+    Keys,
     /// Any words.
     Words,
     /// How IPv6 addresses are made (`addrconf_sysctl_addr_gen_mode`).
@@ -40,6 +47,14 @@ pub enum Kind {
     Secret,
     /// Nothing can be written.
     ReadOnly,
+}
+
+impl Kind {
+    /// Does a write leave the offset where it is? The handlers of numbers without a sign forget to
+    /// move it (`do_proc_douintvec_w`).
+    pub fn keeps_offset(self) -> bool {
+        matches!(self, Unsigned(..) | AddressMode)
+    }
 }
 
 /// A file of an interface.
@@ -65,6 +80,52 @@ impl Entry {
     }
 }
 
+/// An entry without a pointer.
+pub(super) struct Row {
+    name: Label<40>,
+    fresh: Label<16>,
+    kind: Kind,
+}
+
+impl Row {
+    /// Returns the entry.
+    pub(super) fn entry(&'static self) -> Entry {
+        Entry {
+            name: &self.name,
+            fresh: &self.fresh,
+            kind: self.kind,
+        }
+    }
+}
+
+const fn rows<const N: usize>(entries: &[Entry]) -> [Row; N] {
+    const NONE: Row = Row {
+        name: Label::new(""),
+        fresh: Label::new(""),
+        kind: ReadOnly,
+    };
+    let (mut rows, mut at) = ([NONE; N], 0);
+    while at < N {
+        let Entry { name, fresh, kind } = entries[at];
+        rows[at] = Row {
+            name: Label::new(name),
+            fresh: Label::new(fresh),
+            kind,
+        };
+        at += 1;
+    }
+    rows
+}
+
+/// The files of /proc/sys/net/ipv4/conf/NAME, in the order of their names.
+pub(super) static CONF4: [Row; IPV4_CONF.len()] = rows(IPV4_CONF);
+/// The files of /proc/sys/net/ipv6/conf/NAME, in the order of their names.
+pub(super) static CONF6: [Row; IPV6_CONF.len()] = rows(IPV6_CONF);
+/// The files of /proc/sys/net/ipv4/neigh/NAME, in the order of their names.
+pub(super) static NEIGH4: [Row; IPV4_NEIGH.len()] = rows(IPV4_NEIGH);
+/// The files of /proc/sys/net/ipv6/neigh/NAME, in the order of their names.
+pub(super) static NEIGH6: [Row; IPV6_NEIGH.len()] = rows(IPV6_NEIGH);
+
 const fn entry(name: &'static str, fresh: &'static str, kind: Kind) -> Entry {
     Entry { name, fresh, kind }
 }
@@ -76,54 +137,6 @@ pub const HZ: i64 = 250;
 /// Bytes that a packet of an Ethernet frame takes (`SKB_TRUESIZE(ETH_FRAME_LEN)`).
 pub const PACKET: i64 = 2090;
 
-/// A value in the text that reading it gives: a number, or an IPv6 address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Value {
-    text: [u8; LONGEST],
-    length: usize,
-}
-
-/// Longest value in bytes.
-const LONGEST: usize = 128;
-
-impl Value {
-    /// Makes a value of its text; None when that is longer than any value.
-    pub fn new(text: &[u8]) -> Option<Value> {
-        let mut value = Value {
-            text: [0; LONGEST],
-            length: text.len(),
-        };
-        value.text.get_mut(..text.len())?.copy_from_slice(text);
-        Some(value)
-    }
-    /// Makes a value of a number.
-    pub fn number(number: i64) -> Value {
-        use std::io::Write;
-        let mut text = [0; LONGEST];
-        let mut room = &mut text[..];
-        // A number always fits.
-        let _ = write!(room, "{number}");
-        let left = room.len();
-        Value {
-            text,
-            length: text.len() - left,
-        }
-    }
-    /// Returns the text, without a line's end.
-    pub fn bytes(&self) -> &[u8] {
-        &self.text[..self.length]
-    }
-}
-
-/// A write that is accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Accepted {
-    /// The new value; None when nothing changes.
-    pub value: Option<Value>,
-    /// What write(2) returns: how many bytes it took.
-    pub taken: usize,
-}
-
 /// Says what writing `text` at the beginning of a file of this kind does.
 ///
 /// # Errors
@@ -133,17 +146,15 @@ pub struct Accepted {
 /// - EACCES when the file is only to be read; opening it for writing fails so, too.
 pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
     const INVALID: Errno = Errno(libc::EINVAL);
-    let nothing = Accepted {
-        value: None,
-        taken: text.len(),
-    };
     if text.is_empty() {
-        return Ok(nothing);
+        return Ok(Accepted::new(None, 0));
     }
     match kind {
         ReadOnly => return Err(Errno(libc::EACCES)),
         Secret => return secret(text),
         Words => return words(text),
+        Set(below) => return sets::set(text, below),
+        Keys => return sets::keys(text),
         Numbers(count, low, high) => return numbers(text, count, low, high),
         _ => {}
     }
@@ -153,10 +164,7 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
             return Err(INVALID);
         }
         let digits = memtun_abi::Decimal::new(magnitude);
-        return Ok(Accepted {
-            value: Value::new(digits.as_bytes()),
-            taken,
-        });
+        return Ok(Accepted::new(Value::new(digits.as_bytes()), taken));
     }
     let signed = if negative {
         -i128::from(magnitude)
@@ -208,65 +216,23 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Accepted, Errno> {
             let ticks = (i64::from(kept) * HZ + 999) / 1000;
             Value::number(ticks * 1000 / HZ)
         }
-        Secret | ReadOnly | Words | Numbers(..) | Long(_) => return Err(INVALID),
+        Secret | ReadOnly | Words | Numbers(..) | Long(_) | Set(_) | Keys => return Err(INVALID),
     };
-    let whole = matches!(kind, AddressMode | Unsigned(..));
-    Ok(Accepted {
-        value: Some(value),
-        taken: if whole { text.len() } else { taken },
-    })
+    let taken = match kind {
+        AddressMode | Unsigned(..) => text.len(),
+        _ => taken,
+    };
+    Ok(Accepted::new(Some(value), taken))
 }
 
 /// Reads the first number of a text as `proc_get_long` does: its sign, its magnitude, and the
 /// number of bytes up to behind the white space that follows it.
 fn number(text: &[u8]) -> Result<(bool, u64, usize), Errno> {
-    const INVALID: Errno = Errno(libc::EINVAL);
-    /// Longest number that is looked at (TMPBUFLEN less one).
-    const LONGEST: usize = 21;
-    let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
-    let begin = text.iter().position(|b| !is_space(b)).ok_or(INVALID)?;
-    let rest = &text[begin..];
-    let negative = rest.first() == Some(&b'-') && rest.len() > 1;
-    let digits = &rest[usize::from(negative)..];
-    let (magnitude, length) = unsigned(digits).ok_or(INVALID)?;
-    let magnitude = magnitude.ok_or(INVALID)?;
-    if length + usize::from(negative) > LONGEST {
-        return Err(INVALID);
-    }
-    let mut end = begin + usize::from(negative) + length;
-    match text.get(end) {
-        Some(b) if is_space(b) => end += 1,
-        Some(0) | None => {}
-        Some(_) => return Err(INVALID),
-    }
-    // One more run of white space is skipped behind the separator.
-    Ok((
-        negative,
-        magnitude,
-        end + usize::from(end < text.len() && text[end..].iter().all(is_space))
-            * (text.len() - end),
-    ))
-}
-
-/// Reads a number as `strtoul_lenient` with base 0 does, None where it has more than 64 bits, and
-/// its length; None when there is none.
-pub fn unsigned(text: &[u8]) -> Option<(Option<u64>, usize)> {
-    let hexadecimal =
-        text.len() > 2 && text[0] == b'0' && text[1] | 0x20 == b'x' && text[2].is_ascii_hexdigit();
-    let (base, begin) = match text.first()? {
-        _ if hexadecimal => (16, 2),
-        b'0' => (8, 0),
-        _ => (10, 0),
-    };
-    let (mut value, mut at, mut fits) = (0u64, begin, true);
-    while let Some(digit) = text.get(at).and_then(|b| char::from(*b).to_digit(base)) {
-        let more = value.checked_mul(base.into());
-        let sum = more.and_then(|more| more.checked_add(digit.into()));
-        fits &= sum.is_some();
-        value = sum.unwrap_or(u64::MAX);
-        at += 1;
-    }
-    (at > begin).then_some((fits.then_some(value), at))
+    const SPACES: &[u8] = b" \t\n\x0b\x0c\r";
+    let skip = |at: usize| at + text[at..].iter().take_while(|b| SPACES.contains(b)).count();
+    let begin = skip(0);
+    let ((negative, magnitude), length) = number_in(&text[begin..], SPACES)?;
+    Ok((negative, magnitude, skip(begin + length)))
 }
 
 /// Takes words, with one space between two.
@@ -286,29 +252,34 @@ fn words(text: &[u8]) -> Result<Accepted, Errno> {
         value[begin..stop].copy_from_slice(part);
         end = stop;
     }
-    Ok(Accepted {
-        value: Value::new(&value[..end]),
-        taken: text.len(),
-    })
+    Ok(Accepted::new(Value::new(&value[..end]), text.len()))
 }
 
 /// Takes as many numbers, or fewer, with a tabulator between two.
 fn numbers(text: &[u8], count: u8, low: i64, high: i64) -> Result<Accepted, Errno> {
     const INVALID: Errno = Errno(libc::EINVAL);
     let mut value = [0; LONGEST];
-    let (mut end, mut taken) = (0, 0);
+    let (mut end, mut taken, mut fails) = (0, 0, None);
     for found in 0..count {
         let rest = &text[taken..];
-        if found > 0 && rest.iter().all(u8::is_ascii_whitespace) {
+        if found > 0 && rest.is_empty() {
             break;
         }
-        let (negative, magnitude, length) = number(rest)?;
+        let next = number(rest).and_then(|(negative, magnitude, length)| {
+            let magnitude = i64::try_from(magnitude).map_err(|_| INVALID)?;
+            let number = if negative { -magnitude } else { magnitude };
+            let is_one = (low..=high).contains(&number);
+            is_one.then_some((number, length)).ok_or(INVALID)
+        });
+        let (number, length) = match next {
+            Ok(next) => next,
+            Err(e) if found > 0 => {
+                fails = Some(e);
+                break;
+            }
+            Err(e) => return Err(e),
+        };
         taken += length;
-        let magnitude = i64::try_from(magnitude).map_err(|_| INVALID)?;
-        let number = if negative { -magnitude } else { magnitude };
-        if !(low..=high).contains(&number) {
-            return Err(INVALID);
-        }
         let shown = Value::number(number);
         let begin = if end > 0 { end + 1 } else { 0 };
         let stop = begin + shown.bytes().len();
@@ -320,6 +291,7 @@ fn numbers(text: &[u8], count: u8, low: i64, high: i64) -> Result<Accepted, Errn
     Ok(Accepted {
         value: Value::new(&value[..end]),
         taken,
+        fails,
     })
 }
 
@@ -339,14 +311,10 @@ fn secret(text: &[u8]) -> Result<Accepted, Errno> {
         let colon = if at > 0 { ":" } else { "" };
         let _ = write!(room, "{colon}{group:04x}");
     }
-    Ok(Accepted {
-        value: Value::new(&shown),
-        taken: text.len(),
-    })
+    Ok(Accepted::new(Value::new(&shown), text.len()))
 }
 
-/// The files of /proc/sys/net/ipv4/conf/NAME, in the order of their names.
-pub const IPV4_CONF: &[Entry] = &[
+const IPV4_CONF: &[Entry] = &[
     entry("accept_local", "0", Number),
     entry("accept_redirects", "1", Number),
     entry("accept_source_route", "1", Number),
@@ -381,8 +349,7 @@ pub const IPV4_CONF: &[Entry] = &[
     entry("src_valid_mark", "0", Number),
     entry("tag", "0", Number),
 ];
-/// The files of /proc/sys/net/ipv6/conf/NAME, in the order of their names.
-pub const IPV6_CONF: &[Entry] = &[
+const IPV6_CONF: &[Entry] = &[
     entry("accept_dad", "1", Number),
     entry("accept_ra", "1", Number),
     entry("accept_ra_defrtr", "1", Number),
@@ -451,8 +418,7 @@ pub const IPV6_CONF: &[Entry] = &[
     entry("use_optimistic", "0", Number),
     entry("use_tempaddr", "0", Number),
 ];
-/// The files of /proc/sys/net/ipv4/neigh/NAME, in the order of their names.
-pub const IPV4_NEIGH: &[Entry] = &[
+const IPV4_NEIGH: &[Entry] = &[
     entry("anycast_delay", "100", Ticks),
     entry("app_solicit", "0", NotNegative),
     entry("base_reachable_time", "30", Seconds),
@@ -471,8 +437,7 @@ pub const IPV4_NEIGH: &[Entry] = &[
     entry("unres_qlen", "101", Packets),
     entry("unres_qlen_bytes", "212992", NotNegative),
 ];
-/// The files of /proc/sys/net/ipv6/neigh/NAME, in the order of their names.
-pub const IPV6_NEIGH: &[Entry] = &[
+const IPV6_NEIGH: &[Entry] = &[
     entry("anycast_delay", "100", Ticks),
     entry("app_solicit", "0", NotNegative),
     entry("base_reachable_time", "30", Seconds),

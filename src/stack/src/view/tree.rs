@@ -4,6 +4,7 @@
 use crate::state::{self, View};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::lock::Guard;
+use std::cell::Cell;
 
 /// The files of a net. It holds the net's lock, so that it is made for one question.
 pub struct Tree<'n> {
@@ -11,6 +12,8 @@ pub struct Tree<'n> {
     pub(super) local: &'n dyn Local,
     /// None where the lock could not be had: then links are shown as they are on record.
     pub(super) lock: Option<Guard<'n>>,
+    /// What is seen of the machine; None where nobody has asked yet.
+    seen: Cell<Option<View>>,
 }
 
 /// What an entry of a directory is.
@@ -35,12 +38,15 @@ impl<'n> Tree<'n> {
             net,
             local,
             lock: net.lock().ok(),
+            seen: Cell::new(None),
         })
     }
 
     /// What is seen of the machine?
     pub fn view(&self) -> View {
-        view(self.net)
+        let seen = self.seen.get().unwrap_or_else(|| view(self.net));
+        self.seen.set(Some(seen));
+        seen
     }
 }
 

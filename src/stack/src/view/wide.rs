@@ -3,18 +3,41 @@
 //! machine has set is shown until a program of the net sets it, and then only the net has it.
 #![forbid(unsafe_code)]
 
+use super::first::{self, First};
 use super::place::SETTINGS;
 use super::sysctl::{
     Kind,
-    Kind::{Long, Milliseconds, NotNegative, Number, Numbers, Range, Seconds, Unsigned, Words},
+    Kind::{
+        Keys, Long, Milliseconds, NotNegative, Number, Numbers, Range, Seconds, Set, Unsigned,
+        Words,
+    },
 };
 use super::text::Text;
 use super::tree::Tree;
-use crate::state;
-use memtun_abi::Errno;
+use super::value::{Value, LONGEST};
+use crate::state::{self, View};
+use memtun_abi::{Errno, Label};
 use memtun_sys::{self as sys, PathBuf};
 
 const INT: i64 = i32::MAX as i64;
+const INVALID: Errno = Errno(libc::EINVAL);
+
+/// The setting that bounds another one, and whether it is the least that this one can be. Of
+/// several numbers the first counts.
+fn bound_of(path: &[u8]) -> Option<(&'static [u8], bool)> {
+    Some(match path {
+        b"ipv4/ip_unprivileged_port_start" => (b"ipv4/ip_local_port_range", false),
+        b"ipv4/ipfrag_high_thresh" => (b"ipv4/ipfrag_low_thresh", true),
+        b"ipv4/ipfrag_low_thresh" => (b"ipv4/ipfrag_high_thresh", false),
+        b"ipv6/ip6frag_high_thresh" => (b"ipv6/ip6frag_low_thresh", true),
+        b"ipv6/ip6frag_low_thresh" => (b"ipv6/ip6frag_high_thresh", false),
+        _ => return None,
+    })
+}
+
+fn int(text: &[u8]) -> Option<i128> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
 
 /// A short part of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,10 +92,116 @@ impl Tree<'_> {
             text.put(value);
             text.put(b"\n");
         });
-        match is_set {
-            true => Ok(()),
-            false => copy(PathBuf::concat(&[SETTINGS, path])?, text),
+        if is_set {
+            return Ok(());
         }
+        match first::of(path).filter(|_| self.view() == View::Isolated) {
+            Some(First::Fresh) => {
+                text.put(first::FRESH_KEY);
+                text.put(b"\n");
+                return Ok(());
+            }
+            // The tables are those of the first namespace, which the sign says.
+            Some(First::Shared) => text.put(b"-"),
+            _ => {}
+        }
+        copy(PathBuf::concat(&[SETTINGS, path])?, text)
+    }
+
+    /// Completes the numbers that were written with those that stay.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL when they are no value together.
+    pub(super) fn whole(&self, path: &[u8], count: u8, written: &Value) -> Result<Value, Errno> {
+        let before = self.now(path)?;
+        let given = parts_of(written.bytes()).count();
+        let stay = parts_of(before.bytes()).skip(given);
+        let (mut whole, mut end) = ([0; LONGEST], 0);
+        for part in parts_of(written.bytes()).chain(stay).take(count.into()) {
+            let begin = if end > 0 { end + 1 } else { 0 };
+            let stop = begin + part.len();
+            whole
+                .get_mut(begin..stop)
+                .ok_or(INVALID)?
+                .copy_from_slice(part);
+            whole[end..begin].fill(b'\t');
+            end = stop;
+        }
+        let whole = Value::new(&whole[..end]).ok_or(INVALID)?;
+        let mut parts = parts_of(whole.bytes()).map(int);
+        let ends = parts.next().flatten().zip(parts.next().flatten());
+        match (path, ends) {
+            // Ports for anybody are not below those for the privileged (`ipv4_local_port_range`).
+            (b"ipv4/ip_local_port_range", Some((low, high))) => {
+                let first = self.now(b"ipv4/ip_unprivileged_port_start").ok();
+                let first = first.and_then(|first| int(first.bytes()));
+                match low <= high && first.is_none_or(|first| first <= low) {
+                    true => Ok(whole),
+                    false => Err(INVALID),
+                }
+            }
+            // No group at all is shown like that (`ipv4_ping_group_range`).
+            (b"ipv4/ping_group_range", Some((low, high))) if high < low => {
+                Value::new(b"1\t0").ok_or(INVALID)
+            }
+            _ => Ok(whole),
+        }
+    }
+
+    /// Is it a set of numbers? What is written behind its beginning joins what is in it.
+    pub(super) fn is_set(&self, path: &[u8]) -> bool {
+        matches!(self.kind_of(path), Set(_))
+    }
+
+    /// What a set holds now, and what is written into it besides.
+    pub(super) fn with_now(&self, path: &[u8], written: &[u8]) -> Result<Value, Errno> {
+        let now = self.now(path)?;
+        let (mut both, held) = ([0; LONGEST], now.bytes());
+        let begin = if held.is_empty() { 0 } else { held.len() + 1 };
+        let end = begin + written.len();
+        both.get_mut(begin..end)
+            .ok_or(INVALID)?
+            .copy_from_slice(written);
+        if begin > 0 {
+            both[..held.len()].copy_from_slice(held);
+            both[held.len()] = b',';
+        }
+        Value::new(&both[..end]).ok_or(INVALID)
+    }
+
+    /// Does a number fit to another setting, which bounds it?
+    pub(super) fn fits(&self, path: &[u8], value: &Value) -> bool {
+        let Some((other, is_least)) = bound_of(path) else {
+            return true;
+        };
+        let other = self.now(other).ok();
+        let other = other.and_then(|other| int(parts_of(other.bytes()).next()?));
+        let pair = int(value.bytes()).zip(other);
+        pair.is_none_or(|(value, other)| {
+            if is_least {
+                value >= other
+            } else {
+                value <= other
+            }
+        })
+    }
+
+    /// What a setting holds now, without the line's end.
+    fn now(&self, path: &[u8]) -> Result<Value, Errno> {
+        let mut room = [0; LONGEST];
+        let mut filled = 0;
+        let mut sink = |part: &[u8]| {
+            let end = filled + part.len();
+            let into = room.get_mut(filled..end).ok_or(INVALID)?;
+            into.copy_from_slice(part);
+            filled = end;
+            Ok(())
+        };
+        let mut text = Text::new(&mut sink);
+        self.wide(path, &mut text)?;
+        text.end()?;
+        Value::new(room[..filled].trim_ascii_end()).ok_or(INVALID)
     }
 
     /// Says what a setting holds. Of one that is not known the machine's value tells.
@@ -104,7 +233,9 @@ pub(super) fn has_algorithm(name: &[u8]) -> bool {
     let read = sys::open(path, libc::O_RDONLY | libc::O_CLOEXEC, 0)
         .and_then(|file| sys::read(file.raw(), &mut room));
     let known = &room[..read.unwrap_or(0)];
-    let found = parts_of(known).any(|known| known == name.trim_ascii());
+    let end = name.iter().position(|b| matches!(b, b'\n' | 0));
+    let name = &name[..end.unwrap_or(name.len())];
+    let found = parts_of(known).any(|known| known == name);
     found
 }
 
@@ -126,8 +257,19 @@ pub(super) fn copy(path: PathBuf, text: &mut Text<'_>) -> Result<(), Errno> {
     }
 }
 
-/// What the settings of Linux 6.18 hold, in the order of their paths below /proc/sys/net.
-const KINDS: &[(&str, Kind)] = &[
+/// What the settings of Linux 6.18 hold, without a pointer.
+static KINDS: [(Label<48>, Kind); TABLE.len()] = {
+    let mut kinds = [(Label::new(""), Words); TABLE.len()];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = (Label::new(TABLE[at].0), TABLE[at].1);
+        at += 1;
+    }
+    kinds
+};
+
+/// The settings, in the order of their paths below /proc/sys/net.
+const TABLE: &[(&str, Kind)] = &[
     ("core/optmem_max", NotNegative),
     ("core/rps_default_mask", Words),
     ("core/somaxconn", NotNegative),
@@ -159,7 +301,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("ipv4/ip_forward_update_priority", Unsigned(0, 1)),
     ("ipv4/ip_forward_use_pmtu", Unsigned(0, 255)),
     ("ipv4/ip_local_port_range", Numbers(2, 1, 65_535)),
-    ("ipv4/ip_local_reserved_ports", Words),
+    ("ipv4/ip_local_reserved_ports", Set(65_536)),
     ("ipv4/ip_no_pmtu_disc", Unsigned(0, 255)),
     ("ipv4/ip_nonlocal_bind", Unsigned(0, 255)),
     ("ipv4/ip_unprivileged_port_start", Range(0, 65_535)),
@@ -195,7 +337,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("ipv4/tcp_fack", Unsigned(0, 255)),
     ("ipv4/tcp_fastopen", Number),
     ("ipv4/tcp_fastopen_blackhole_timeout_sec", NotNegative),
-    ("ipv4/tcp_fastopen_key", Words),
+    ("ipv4/tcp_fastopen_key", Keys),
     ("ipv4/tcp_fin_timeout", Seconds),
     ("ipv4/tcp_frto", Unsigned(0, 255)),
     ("ipv4/tcp_fwmark_accept", Unsigned(0, 255)),
@@ -277,7 +419,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("ipv6/icmp/echo_ignore_multicast", Unsigned(0, 255)),
     ("ipv6/icmp/error_anycast_as_unicast", Unsigned(0, 1)),
     ("ipv6/icmp/ratelimit", Milliseconds(0)),
-    ("ipv6/icmp/ratemask", Words),
+    ("ipv6/icmp/ratemask", Set(256)),
     ("ipv6/idgen_delay", Seconds),
     ("ipv6/idgen_retries", Number),
     ("ipv6/ioam6_id", Unsigned(0, 16_777_215)),
@@ -302,7 +444,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert!(KINDS.windows(2).all(|two| two[0].0 < two[1].0));
+        assert!(KINDS.windows(2).all(|two| *two[0].0 < *two[1].0));
         assert_eq!(kind(b"ipv4/ip_default_ttl"), Some(Unsigned(1, 255)));
         assert_eq!(kind(b"ipv4/nothing"), None);
     }

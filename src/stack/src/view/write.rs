@@ -7,9 +7,9 @@ use super::node::{File, FileKind, Of};
 use super::place::Settings;
 use super::sysctl::{self, Kind};
 use super::sysfs::Inner;
-use super::text::Text;
 use super::tree::Tree;
-use super::wide::{self, parts_of};
+use super::value::unsigned;
+use super::wide;
 use memtun_abi::Errno;
 use memtun_kernel::link::Link;
 use memtun_kernel::policy::{Permission, Policy};
@@ -28,17 +28,24 @@ pub enum Written {
     Ask(usize),
     /// The same, as if this had been written.
     AskWith(sysctl::Value, usize),
+    /// The same, but the write fails all the same.
+    AskAndFail(sysctl::Value, Errno),
 }
 
 impl Tree<'_> {
-    /// Carries out a write at the beginning of a file that was opened for writing.
+    /// Carries out a write at an offset of a file that was opened for writing.
     ///
     /// # Errors
     ///
     /// What write(2) fails with: EINVAL for what is no value, EPERM for what only an administrator
     /// of the machine may set or where the net does not permit "net_admin", EOPNOTSUPP for what a
     /// tun device has not.
-    pub fn write(&self, file: &File, bytes: &[u8]) -> Result<Written, Errno> {
+    pub fn write(&self, file: &File, bytes: &[u8], at: i64) -> Result<Written, Errno> {
+        let joins = || matches!(&file.kind, FileKind::Wide(rest) if self.is_set(rest.bytes()));
+        if file.is_read_at_once() && at != 0 && !joins() {
+            // The kernel ignores what is not written to the beginning of most settings.
+            return Ok(Written::Done(bytes.len()));
+        }
         let is_privileged = match &file.kind {
             FileKind::Setting(Settings::Conf4, _, entry) => entry.name == "forwarding",
             FileKind::Attribute(_, Inner::Top, name) => *name != "uevent",
@@ -89,85 +96,45 @@ impl Tree<'_> {
             },
             // Nothing is cached.
             FileKind::Flush => Ok(Written::Done(bytes.len())),
-            FileKind::Net(_) => Err(Errno(libc::EACCES)),
+            FileKind::Net(_) | FileKind::Counters(_) => Err(Errno(libc::EACCES)),
             FileKind::Card(..) if bytes.is_empty() => Ok(Written::Done(0)),
             FileKind::Card(_, rest) => write_card(rest.bytes(), bytes),
-            FileKind::Wide(rest) => {
-                if rest.bytes() == b"ipv4/tcp_congestion_control" && !wide::has_algorithm(bytes) {
-                    return Err(Errno(libc::ENOENT));
-                }
-                let accepted = sysctl::parse(self.kind_of(rest.bytes()), bytes)?;
-                Ok(match accepted.value {
-                    Some(value) => match self.kind_of(rest.bytes()) {
-                        Kind::Numbers(count, ..) => {
-                            let whole = self.whole(rest.bytes(), count, &value)?;
-                            Written::AskWith(whole, accepted.taken)
-                        }
-                        _ => Written::Ask(accepted.taken),
-                    },
-                    None => Written::Done(accepted.taken),
-                })
-            }
+            FileKind::Wide(rest) => self.write_wide(rest.bytes(), bytes, at),
         }
     }
 
-    /// Completes the numbers that were written with those that stay.
-    fn whole(
-        &self,
-        path: &[u8],
-        count: u8,
-        written: &sysctl::Value,
-    ) -> Result<sysctl::Value, Errno> {
-        const INVALID: Errno = Errno(libc::EINVAL);
-        let mut room = [0; 128];
-        let mut filled = 0;
-        let mut sink = |part: &[u8]| {
-            let end = filled + part.len();
-            let into = room.get_mut(filled..end).ok_or(INVALID)?;
-            into.copy_from_slice(part);
-            filled = end;
-            Ok(())
+    fn write_wide(&self, path: &[u8], bytes: &[u8], at: i64) -> Result<Written, Errno> {
+        /// Settings whose numbers are taken together, or not at all.
+        const TOGETHER: [&[u8]; 2] = [b"ipv4/ip_local_port_range", b"ipv4/ping_group_range"];
+        let kind = self.kind_of(path);
+        let is_empty = bytes.is_empty();
+        if path == b"ipv4/tcp_congestion_control" && !is_empty && !wide::has_algorithm(bytes) {
+            return Err(Errno(libc::ENOENT));
+        }
+        let accepted = sysctl::parse(kind, bytes)?;
+        if let (Some(e), true) = (accepted.fails, TOGETHER.contains(&path)) {
+            return Err(e);
+        }
+        let Some(value) = accepted.value else {
+            return Ok(Written::Done(accepted.taken));
         };
-        let mut text = Text::new(&mut sink);
-        self.wide(path, &mut text)?;
-        text.end()?;
-        let given = parts_of(written.bytes()).count();
-        let stay = parts_of(&room[..filled]).skip(given);
-        let (mut whole, mut end) = ([0; 128], 0);
-        for part in parts_of(written.bytes()).chain(stay).take(count.into()) {
-            let begin = if end > 0 { end + 1 } else { 0 };
-            let stop = begin + part.len();
-            whole
-                .get_mut(begin..stop)
-                .ok_or(INVALID)?
-                .copy_from_slice(part);
-            whole[end..begin].fill(b'\t');
-            end = stop;
+        if !self.fits(path, &value) {
+            return Err(Errno(libc::EINVAL));
         }
-        let whole = sysctl::Value::new(&whole[..end]).ok_or(INVALID)?;
-        if path == b"ipv4/ip_local_port_range" && !self.is_port_range(&whole) {
-            return Err(INVALID);
+        if at != 0 {
+            let both = self.with_now(path, bytes)?;
+            let both = sysctl::parse(kind, both.bytes())?.value;
+            let both = both.ok_or(Errno(libc::EINVAL))?;
+            return Ok(Written::AskWith(both, accepted.taken));
         }
-        Ok(whole)
-    }
-
-    /// May local ports be chosen from this range (`ipv4_local_port_range`)?
-    fn is_port_range(&self, range: &sysctl::Value) -> bool {
-        let mut first = None;
-        let mut sink = |part: &[u8]| {
-            first = int(part.trim_ascii());
-            Ok(())
+        let Kind::Numbers(count, ..) = kind else {
+            return Ok(Written::Ask(accepted.taken));
         };
-        let mut text = Text::new(&mut sink);
-        let read = self.wide(b"ipv4/ip_unprivileged_port_start", &mut text);
-        let read = read.and_then(|()| text.end());
-        let mut ends = parts_of(range.bytes()).map(int);
-        match (ends.next().flatten(), ends.next().flatten()) {
-            (Some(low), Some(high)) => {
-                low <= high && (read.is_err() || first.is_none_or(|first| first <= low))
-            }
-            _ => false,
-        }
+        let whole = self.whole(path, count, &value)?;
+        Ok(match accepted.fails {
+            Some(e) => Written::AskAndFail(whole, e),
+            None => Written::AskWith(whole, accepted.taken),
+        })
     }
 
     fn write_top(&self, seen: &Seen, name: &str, bytes: &[u8]) -> Result<Written, Errno> {
@@ -183,6 +150,9 @@ impl Tree<'_> {
         // user namespace of its own.
         if matches!(name, "gro_flush_timeout" | "napi_defer_hard_irqs") {
             return Err(Errno(libc::EPERM));
+        }
+        if name == "carrier" && seen.driver.is_none() {
+            return Err(Errno(libc::EOPNOTSUPP));
         }
         let value = number(bytes)?;
         let interface = || self.interface(&seen.name).ok_or(NONE);
@@ -217,10 +187,6 @@ impl Tree<'_> {
             _ => Err(Errno(libc::EOPNOTSUPP)),
         }
     }
-}
-
-fn int(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// What writing the description of a link does.
@@ -270,7 +236,7 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 /// Reads a number as kstrtoul with base 0 does: in decimal, octal or hexadecimal digits, with one
-/// line's end.
+/// line's end. A NUL ends the text.
 ///
 /// # Errors
 ///
@@ -278,9 +244,10 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 /// - ERANGE when it has more than 64 bits.
 pub fn number(bytes: &[u8]) -> Result<u64, Errno> {
     const INVALID: Errno = Errno(libc::EINVAL);
-    let bytes = trimmed(bytes);
+    let end = bytes.iter().position(|b| *b == 0);
+    let bytes = trimmed(&bytes[..end.unwrap_or(bytes.len())]);
     let digits = bytes.strip_prefix(b"+").unwrap_or(bytes);
-    let (value, length) = sysctl::unsigned(digits).ok_or(INVALID)?;
+    let (value, length) = unsigned(digits).ok_or(INVALID)?;
     if length != digits.len() {
         return Err(INVALID);
     }
@@ -307,6 +274,9 @@ mod tests {
             ("007", Ok(7)),
             ("0x", INVALID),
             ("1\n\n", INVALID),
+            ("1\0", Ok(1)),
+            ("1\n\x002", Ok(1)),
+            ("\x001", INVALID),
             ("18446744073709551616", Err(Errno(libc::ERANGE))),
         ] {
             assert_eq!(number(text.as_bytes()), value, "{text:?}");

@@ -5,7 +5,7 @@ use super::known::{arrange, change, get, known, note};
 use super::known::{RUNNING, SETTABLE, UP};
 use super::tell::{tell, tell_conf, tell_conf6, tell_conf_of, tell_features, tell_inet6, tell_of};
 use crate::engine::address;
-use crate::engine::{neighbour, route};
+use crate::engine::{neighbour, nexthop, route, traffic};
 use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::Errno;
@@ -118,6 +118,7 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
         tell_of(world, &link, libc::RTM_NEWLINK, UP | RUNNING);
     }
     world.state.links.retain(|extra| extra.index != index);
+    nexthop::change::link_is_down(world, index, true);
     if up {
         address::link_is_down(world, index);
     }
@@ -135,7 +136,7 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
         tell_conf6(world, &link, conf::DELNETCONF);
     }
     world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
-    link.extra.was_up = false;
+    traffic::link_is_gone(world, index);
     tell_of(world, &link, libc::RTM_DELLINK, u32::MAX);
     let prefix = format!("/conf/#{index}/");
     let near = format!("/neigh/#{index}/");
@@ -160,14 +161,13 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     if carrier {
         link.extra.operstate = policy(&link);
     }
-    if link.is_up() && !link.extra.was_up {
-        link.extra.was_up = true;
-        link.extra.no_queue = link.extra.txqueuelen == 0;
-    }
     let now = link.extra.clone();
     note(world, now.clone());
     if let Some(own) = world.links.iter_mut().find(|l| l.extra.index == index) {
         own.extra = now.clone();
+    }
+    if link.is_up() {
+        traffic::link_is_up(world, index);
     }
     if now.name != before.name {
         tell(world, index, 0);
@@ -242,9 +242,13 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
                 (extra.ready, extra.asked) = (false, false);
                 extra.was_down = true;
             });
+            nexthop::change::link_is_down(world, index, false);
             address::link_is_down(world, index);
         }
     } else if carrier && now.flags & UP != 0 {
+        if !link.carrier {
+            nexthop::change::link_is_down(world, index, false);
+        }
         neighbour::carrier_has_changed(world, index, link.carrier);
         address::carrier_has_changed(world, index);
         start_inet6(world, index, false);

@@ -11,7 +11,7 @@ use crate::World;
 use memtun_stack::route::rtf;
 use memtun_stack::wire::network;
 use memtun_stack::Address;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// The length of a prefix from which on a network has no room for such an address.
 const TOO_LONG: u8 = 127;
@@ -46,12 +46,10 @@ fn change(world: &mut World<'_>, index: u32, run: impl FnOnce(&mut Vec<[u8; 16]>
 }
 
 fn route(world: &World<'_>, index: u32, to: Ipv6Addr) -> Option<Place> {
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| {
+    let places = world.routes_to(libc::RT_TABLE_LOCAL.into(), to.into(), 128);
+    places.into_iter().find(|place| {
         let route = world.route(*place);
-        route.table == u32::from(libc::RT_TABLE_LOCAL)
-            && route.kind == libc::RTN_ANYCAST
-            && (route.to, route.prefix) == (IpAddr::V6(to), 128)
+        route.kind == libc::RTN_ANYCAST
             && (route.hops.first()).is_some_and(|hop| hop.index == index)
     })
 }
