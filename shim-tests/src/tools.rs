@@ -26,6 +26,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ip_formats", true),
     ("ip_link", true),
     ("ip_monitor", true),
+    ("ip_nexthop", true),
     ("ip_objects", true),
     ("ip_others", true),
     ("ip_route", true),

@@ -49,6 +49,7 @@ programs! {
     fdinfo
     fileops
     files_descriptors
+    files_epoll
     files_names
     files_rare
     files_shell
@@ -78,6 +79,7 @@ programs! {
     persist
     pi
     poll
+    procfs_counters
     procfs_net
     queue
     rare_ioctls
@@ -88,6 +90,7 @@ programs! {
     rtnl_events
     rtnl_link
     rtnl_neigh
+    rtnl_nexthop
     rtnl_options
     rtnl_route
     rtnl_rule

@@ -48,8 +48,11 @@ run ip -6 mroute
 run ip -6 mroute show table all
 run ip mroute show iif tun0
 run ip -j mroute
+run ip tcp_metrics
 run ip tcp_metrics show 10.9.0.5
 run ip tcp_metrics delete 10.9.0.5
+run ip mptcp endpoint
+run ip ioam namespace show
 run ip vrf
 run ip vrf show
 run ip vrf list nothere

@@ -1,5 +1,5 @@
-/* Names of /sys and /proc in calls that make, remove, change and measure: nodes, templates, handles,
-   owners, times, attributes, lengths, limits; and descriptors that are opened once more by their
+/* Names of /sys and /proc in calls that make, remove, change and measure: nodes, templates,
+   handles, owners, times, attributes, lengths, limits; and descriptors that are opened once more by their
    name. */
 #include "host.h"
 #include <limits.h>

@@ -170,7 +170,7 @@ int main(int argc, char **argv)
         every_value(path);
         if (!strstr(path, "carrier"))
             spit(path, before);
-        /* Of a key's text the kernel looks at what happened to be in its buffer behind an offset. */
+        /* Behind an offset of a key the kernel looks at what happened to be in its buffer. */
         if (!strstr(path, "_key"))
             every_way(path);
         if (!strstr(path, "carrier"))

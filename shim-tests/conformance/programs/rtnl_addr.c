@@ -454,6 +454,23 @@ static void dumps(void)
     ALL();
     list("multicast dump, v6", groups[0], AF_INET6);
     list("anycast dump, v6", groups[1], AF_INET6);
+    static const char *const joined[] = { "239.1.1.1/32", "224.5.5.5/32", "10.99.0.1/32", "ff02::77/128", "ff02::1/128", "ff05::1/128", "2001:db8::9/128" };
+    for (unsigned i = 0; i < sizeof joined / sizeof *joined; i++) {
+        char label[60];
+        snprintf(label, sizeof label, "autojoin %u", i);
+        addr_request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, "tap0", joined[i]);
+        put_u32(IFA_FLAGS, IFA_F_MCAUTOJOIN | IFA_F_NODAD);
+        ask(label);
+        settled();
+    }
+    list("autojoin, groups of v4", groups[0], AF_INET);
+    list("autojoin, groups of v6", groups[0], AF_INET6);
+    for (unsigned i = 0; i < sizeof joined / sizeof *joined; i++) {
+        addr_request(RTM_DELADDR, 0, "tap0", joined[i]);
+        quietly();
+    }
+    list("autojoin, groups of v4 afterwards", groups[0], AF_INET);
+    list("autojoin, groups of v6 afterwards", groups[0], AF_INET6);
     struct ifaddrlblmsg label = { .ifal_family = AF_INET6 };
     request(groups[2], NLM_F_DUMP, &label, sizeof label);
     ask("address labels");

@@ -409,6 +409,52 @@ static void neighbours(void)
     heard("the tap with a neighbour is closed");
 }
 
+/* Is the loopback's address told of once more? That takes the kernel up to a second. */
+static int is_told_again(void)
+{
+    for (int i = 0; i < 20 && rt_ready(listener, WAIT_MS); i++) {
+        ssize_t n = recv(listener, rt_got, sizeof rt_got, 0);
+        for (struct nlmsghdr *h = (void *)rt_got; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n))
+            if (h->nlmsg_type == RTM_NEWADDR)
+                return ((struct ifaddrmsg *)NLMSG_DATA(h))->ifa_family == AF_INET6;
+    }
+    return -1;
+}
+
+/* The loopback may have an mtu with which there is no IP. */
+static void loopback(void)
+{
+    static const int sizes[] = { 1280, 1279, 68, 67, 0, 68, 1279, 1280, 65536, 70000, 67, 65536 };
+    char label[60];
+    link_up("lo", 1);
+    heard("lo is up");
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        ifr_number(SIOCSIFMTU, "lo", sizes[i]);
+        snprintf(label, sizeof label, "lo, size %u: %d", i, sizes[i]);
+        for (char *c = label; *c; c++)
+            *c = *c == ':' ? ',' : *c;
+        heard(label);
+    }
+    dump_request(RTM_GETADDR, AF_UNSPEC);
+    ask("lo, addresses then");
+    link_up("lo", 0);
+    heard("lo is down");
+    link_up("lo", 1);
+    heard("lo is up again");
+    dump_request(RTM_GETADDR, AF_UNSPEC);
+    ask("lo, addresses again");
+    for (int on = 1; on >= 0; on--) {
+        struct ifreq ifr;
+        MUST(if_request(SIOCGIFFLAGS, &ifr, "lo"));
+        ifr.ifr_flags = on ? ifr.ifr_flags | IFF_NOARP : ifr.ifr_flags & ~IFF_NOARP;
+        MUST(if_request(SIOCSIFFLAGS, &ifr, "lo"));
+        snprintf(label, sizeof label, "lo, IFF_NOARP %d, told again", on);
+        say(label, "%d", is_told_again());
+    }
+    link_up("lo", 0);
+    heard("lo is down at last");
+}
+
 /* Each group alone. */
 static void each_group(void)
 {
@@ -492,6 +538,7 @@ int main(int argc, char **argv)
     links();
     addresses();
     neighbours();
+    loopback();
     close(listener);
     each_group();
     asking_listener();

@@ -126,6 +126,41 @@ static void dump_of(const char *label, int type)
     out_line(label);
 }
 
+/* The anycast addresses of se0 in the order in which they are listed. */
+static void order_of_anycasts(const char *label)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct { struct nlmsghdr head; struct ifaddrmsg info; } q = { { sizeof q, RTM_GETANYCAST, NLM_F_REQUEST | NLM_F_DUMP, 77, 0 }, { AF_INET6 } };
+    MUST(send(nl, &q, sizeof q, 0));
+    for (int end = 0; !end && rt_ready(nl, WAIT_MS);) {
+        ssize_t n = recv(nl, rt_got, sizeof rt_got, 0);
+        for (struct nlmsghdr *h = (void *)rt_got; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+            end |= h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
+            const struct ifaddrmsg *m = NLMSG_DATA(h);
+            int rest = h->nlmsg_len - NLMSG_LENGTH(sizeof *m);
+            if (!end)
+                for (const struct rtattr *a = (const void *)(m + 1); RTA_OK(a, rest); a = RTA_NEXT(a, rest))
+                    if (a->rta_type == IFA_ANYCAST)
+                        out("%s ", inet_ntop(AF_INET6, RTA_DATA(a), text, sizeof text));
+        }
+    }
+    out_line(label);
+}
+
+static void in_networks(int message, const char *networks)
+{
+    for (const char *n = networks; *n; n++) {
+        char text[60];
+        snprintf(text, sizeof text, "2001:db8:%c::1/64", *n);
+        addr_request(message, message == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0, "se0", text);
+        if (message == RTM_NEWADDR)
+            put_u32(IFA_FLAGS, IFA_F_NODAD);
+        quietly();
+        /* The kernel gets to a new address a little later. */
+        settled();
+    }
+}
+
 /* A router has the first address of each of its networks, and belongs to the groups of routers. */
 static void routers(void)
 {
@@ -148,6 +183,18 @@ static void routers(void)
     addr_request(RTM_DELADDR, 0, "se0", "2001:db8:1::2/64");
     quietly();
     heard("the last address goes");
+    in_networks(RTM_NEWADDR, "536");
+    order_of_anycasts("anycasts in their order");
+    in_networks(RTM_DELADDR, "3");
+    in_networks(RTM_NEWADDR, "32");
+    order_of_anycasts("one again, and another");
+    write_setting("ipv6", "se0", "forwarding", "0");
+    order_of_anycasts("none");
+    write_setting("ipv6", "se0", "forwarding", "1");
+    order_of_anycasts("all at once");
+    in_networks(RTM_DELADDR, "5326");
+    settled();
+    heard(NULL);
     told("ipv6", "forwarding", "se0", "0", " without addresses");
     dump_of("groups of no router", RTM_GETMULTICAST);
 }

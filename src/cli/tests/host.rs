@@ -399,6 +399,14 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
         "--uplink=eth1=198.51.100.2/24,via=198.51.100.1",
         "--tun=t0=10.0.0.1/24",
     ];
+    // Whatever has the name is told, also where no host process was there yet.
+    assert_eq!(run("off", &["--tun=t0"]).0, Some(0));
+    let (status, text) = run("", &["--uplink=t0=192.0.2.10/24"]);
+    assert!(
+        status == Some(2) && text.contains("t0 is or was an interface"),
+        "{text}"
+    );
+    Net::open(&dir).expect("net").remove().expect("removed");
     // The net stays from one run to the next.
     for _ in 0..2 {
         assert_eq!(run("", &all), (Some(0), String::new()));
@@ -418,6 +426,34 @@ fn run_declares_uplinks_and_gives_interfaces_their_addresses() {
     let gateways: Vec<_> = defaults.filter_map(|r| r.hops[0].gateway).collect();
     let wanted: [std::net::IpAddr; 2] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
     assert_eq!(gateways, wanted, "the first one counts");
+    // What is not there cannot be declared any more, and is not left out without a word.
+    for (uplink, why) in [
+        ("eth2=192.0.2.10/24", "has no uplink eth2"),
+        (
+            "eth0=192.0.2.11/24",
+            "uplink eth0 has not the address 192.0.2.11/24",
+        ),
+        (
+            "eth0=192.0.2.10/25",
+            "uplink eth0 has not the address 192.0.2.10/25",
+        ),
+        (
+            "eth0=192.0.2.10/24,via=192.0.2.2",
+            "eth0 has no default route via 192.0.2.2",
+        ),
+        ("t0=192.0.2.10/24", "t0 is an interface of a program"),
+    ] {
+        let (status, text) = run("", &[&format!("--uplink={uplink}")]);
+        assert!(status == Some(2) && text.contains(why), "{uplink}: {text}");
+    }
+    let (status, text) = run(
+        "",
+        &["--uplink=eth0=10.9.0.1/8", "--uplink=eth0=10.9.0.1/16"],
+    );
+    assert!(
+        status == Some(2) && text.contains("eth0=10.9.0.1/16: this address is declared twice"),
+        "{text}"
+    );
     // An uplink is no tunnel, and no tunnel can get its name.
     for options in [["--tun=eth0"], ["--tap=lo"]] {
         let (status, text) = run("", &options);

@@ -47,13 +47,7 @@ impl First {
     /// What [`First::state`] fails with.
     pub fn begin(&self, net: &NetDir, devices: &mut dyn Devices, now: u32) -> Result<State, Errno> {
         let mut first = self.clone();
-        let mut names: Vec<Name> = Vec::new();
-        for Uplink { name, .. } in &self.uplinks {
-            if !names.contains(name) {
-                names.push(*name);
-            }
-        }
-        let behind = ISOLATED_IFINDEX + names.len() as u32;
+        let behind = ISOLATED_IFINDEX + self.names().len() as u32;
         let numbered = match self.view {
             View::Isolated => net.number_from(behind),
             View::Merged => net.number_from(FIRST_IFINDEX),
@@ -88,18 +82,14 @@ impl First {
         uplinks_from: u32,
     ) -> Result<State, Errno> {
         let mut links: Vec<Extra> = Vec::new();
-        let mut index = uplinks_from;
         if self.view == View::Isolated {
             links.push(loopback());
         }
-        for Uplink { name, .. } in &self.uplinks {
+        for (name, index) in self.names().into_iter().zip(uplinks_from..) {
             if !name.is_valid() || name.pattern() != Ok(None) || name.as_bytes() == b"lo" {
                 return Err(Errno(libc::EINVAL));
             }
-            if !links.iter().any(|link| link.name == *name) {
-                links.push(uplink(*name, index));
-                index += 1;
-            }
+            links.push(uplink(name, index));
         }
         let mut state = State {
             view: self.view,
@@ -111,6 +101,17 @@ impl First {
                 .map_err(|failure| failure.errno)?;
         }
         Ok(state)
+    }
+
+    /// Returns the names of the uplinks, each once.
+    fn names(&self) -> Vec<Name> {
+        let mut names: Vec<Name> = Vec::new();
+        for Uplink { name, .. } in &self.uplinks {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names
     }
 
     fn configure(

@@ -209,6 +209,6 @@ impl World<'_> {
     /// Returns all routes: the machine's, then the net's.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         let machine = self.machine.routes.iter().map(|own| &own.item);
-        machine.chain(self.state.routes.iter())
+        machine.chain(self.state.routes.iter().map(|route| &**route))
     }
 }

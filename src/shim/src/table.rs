@@ -57,6 +57,10 @@ pub mod mark {
     pub const MADE: u32 = 8;
     /// Its offset was set by lseek(2), so that the next read makes the text anew.
     pub const SOUGHT: u32 = 16;
+    /// It was read.
+    pub const SEEN: u32 = 32;
+    /// An epoll instance waits for another file in its place.
+    pub const WATCHED: u32 = 64;
 }
 
 const FREE: u32 = 0;

@@ -7,7 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`wire`] | messages and attributes of netlink(7), in bytes |
-//! | [`address`], [`route`], [`rule`], [`neighbour`], [`traffic`], [`link`] | one object each, and its message of rtnetlink(7) |
+//! | [`address`], [`route`], [`nexthop`], [`rule`], [`neighbour`], [`traffic`], [`link`] | one object each, and its message of rtnetlink(7) |
 //! | [`state`] | all of them, and the file in the net that holds them |
 //! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`family`] | the family "ethtool" of generic netlink |
@@ -21,6 +21,7 @@ pub mod brief;
 pub mod family;
 pub mod link;
 pub mod neighbour;
+pub mod nexthop;
 pub mod route;
 pub mod rule;
 pub mod state;
@@ -31,6 +32,7 @@ pub mod wire;
 pub use address::Address;
 pub use link::{Extra, Link};
 pub use neighbour::Neighbour;
+pub use nexthop::HopObject;
 pub use route::{Nexthop, Route};
 pub use rule::Rule;
 pub use state::State;

@@ -29,6 +29,8 @@ pub(crate) const UNICAST: u16 = 0x3f03;
 pub(crate) const GROUPS: u16 = 0x3f04;
 /// The features that are wanted, where they are not those of a new link.
 const FEATURES: u16 = 0x3f06;
+/// The addresses of all routers of its networks, one behind the other.
+pub(crate) const ANYCASTS: u16 = 0x3f07;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -112,6 +114,8 @@ pub struct Extra {
     pub unicast: Vec<[u8; 6]>,
     /// Link-layer groups that programs have added (`dev->mc`), oldest first.
     pub groups: Vec<[u8; 6]>,
+    /// The addresses of all routers of its networks (`idev->ac_list`), newest first.
+    pub anycasts: Vec<[u8; 16]>,
     /// The features that are wanted of a link without a tun driver (bits of NETIF_F_*), None for
     /// those of a new one.
     pub features: Option<u64>,
@@ -152,6 +156,9 @@ impl Extra {
             if !list.is_empty() {
                 to.attribute(kind, list.as_flattened());
             }
+        }
+        if !self.anycasts.is_empty() {
+            to.attribute(ANYCASTS, self.anycasts.as_flattened());
         }
         let limits = [
             (GSO_MAX_SEGS, self.gso_max_segs),
@@ -225,6 +232,11 @@ impl Extra {
             },
             unicast: list(UNICAST),
             groups: list(GROUPS),
+            anycasts: {
+                let bytes = attributes.get(ANYCASTS).map_or(&[][..], |a| a.value);
+                let each = bytes.chunks_exact(16).map(<[u8; 16]>::try_from);
+                each.flatten().collect()
+            },
             features: attributes.get(FEATURES).map(|_| features_of(&attributes)),
             declared: attributes.get(DECLARED)?.u8()? != 0,
         })

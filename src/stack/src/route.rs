@@ -62,6 +62,10 @@ pub struct Route {
     pub preference: u8,
     /// IPv6: when it ends, in hundredths of a second of CLOCK_BOOTTIME.
     pub expires: Option<u32>,
+    /// Number of the object that its next hops are, 0 for those of its own.
+    pub object: u32,
+    /// Is that object a group? Then IPv6 tells even a single next hop as one of several.
+    pub grouped: bool,
     /// The next hops: none for a route that leads nowhere (blackhole), several for multipath.
     pub hops: Vec<Nexthop>,
 }
@@ -122,6 +126,9 @@ impl Route {
                 to.ip(libc::RTA_PREFSRC, source);
             }
         }
+        if self.object != 0 {
+            to.u32(RTA_NH_ID, self.object);
+        }
         self.write_hops(to, now.is_none());
         if v6 {
             let left = match (self.expires, now) {
@@ -135,7 +142,7 @@ impl Route {
             to.u8(RTA_PREF, self.preference);
         }
         if now.is_none() {
-            to.u32(FLAGS, self.flags);
+            to.u32(FLAGS, self.flags).u8(GROUPED, self.grouped.into());
         }
     }
 
@@ -165,7 +172,7 @@ impl Route {
     fn write_hops(&self, to: &mut Writer, whole: bool) {
         match self.hops.as_slice() {
             [] => {}
-            [hop] if !whole => {
+            [hop] if !whole && (self.is_v4() || !self.grouped) => {
                 write_gateway(to, self.to, hop.gateway);
                 if hop.index != 0 {
                     to.u32(libc::RTA_OIF, hop.index);
@@ -274,6 +281,8 @@ impl Route {
                 None => 0,
             },
             source: address(libc::RTA_PREFSRC)?,
+            object: attributes.get(RTA_NH_ID).and_then(|a| a.u32()).unwrap_or(0),
+            grouped: attributes.get(GROUPED).and_then(|a| a.u8()) == Some(1),
             metrics,
             congestion,
             preference: attributes.get(RTA_PREF).and_then(|a| a.u8()).unwrap_or(0),
@@ -307,6 +316,8 @@ pub mod rtnh {
 const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | rtnh::TRAP;
 /// Attribute of the state's file with [`Route::flags`].
 pub(crate) const FLAGS: u16 = 0x3f00;
+/// Attribute of the state's file with [`Route::grouped`].
+const GROUPED: u16 = 0x3f01;
 
 /// Flags of struct rtentry and struct in6_rtmsg (linux/route.h, linux/ipv6_route.h).
 pub mod rtf {
@@ -352,6 +363,8 @@ fn flags_of(kind: u8, ends: bool) -> u32 {
 pub const RTA_VIA: u16 = 18;
 /// RTA_PREF of linux/rtnetlink.h.
 pub const RTA_PREF: u16 = 20;
+/// RTA_NH_ID of linux/rtnetlink.h.
+pub const RTA_NH_ID: u16 = 30;
 /// RTAX_CC_ALGO of linux/rtnetlink.h.
 pub const RTAX_CC_ALGO: u16 = 16;
 

@@ -21,11 +21,14 @@ pub use shadow::Shadow;
 pub use things::{Answered, Hidden, Label, Listener, Seal, Sysctl, View, OVERRUN, SEAL};
 
 use file::Pieces;
-use things::{ABOUT, ANSWERED, HIDDEN, LABELS, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
+use things::{
+    ABOUT, ANSWERED, HIDDEN, LABELS, LAST, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW,
+};
 
 use crate::address::Address;
 use crate::link::Extra;
 use crate::neighbour::Neighbour;
+use crate::nexthop::{HopObject, NEWNEXTHOP};
 use crate::route::Route;
 use crate::rule::Rule;
 use crate::traffic::Traffic;
@@ -49,6 +52,10 @@ pub struct State {
     pub addresses: Vec<Address>,
     /// The routes, in the kernel's order for each table.
     pub routes: List<Route>,
+    /// The objects of next hops, by ascending number.
+    pub objects: Vec<HopObject>,
+    /// The number that an object was given last because the asker gave none.
+    pub last_object: u32,
     /// The tables of routes that there are, by family and number: one that was made stays when its
     /// last route is gone.
     pub tables: Vec<(u8, u32)>,
@@ -81,10 +88,11 @@ impl State {
             all.iter().for_each(|it| write(to, it));
         }
         let mut to = Writer::default();
-        parts::about(&mut to, &(self.view, self.ruled));
+        parts::about(&mut to, &(self.view, self.ruled, self.last_object));
         each(&mut to, &self.links, parts::link);
         each(&mut to, &self.addresses, parts::address);
-        each(&mut to, &self.routes, parts::route);
+        each(&mut to, &self.routes, |to, route| parts::route(to, route));
+        each(&mut to, &self.objects, parts::object);
         each(&mut to, &self.tables, parts::table);
         each(&mut to, &self.rules, parts::rule);
         each(&mut to, &self.neighbours, parts::neighbour);
@@ -131,10 +139,12 @@ impl State {
                 let ruled = attributes.get(RULED)?.value;
                 self.ruled = [*ruled.first()? != 0, *ruled.get(1)? != 0];
                 self.view = view_of(message)?;
+                self.last_object = attributes.get(LAST).and_then(|a| a.u32()).unwrap_or(0);
             }
             libc::RTM_NEWLINK => self.links.push(Extra::read(message)?),
             libc::RTM_NEWADDR => self.addresses.push(Address::read(message)?),
             libc::RTM_NEWROUTE => self.routes.push(Route::read(message)?),
+            NEWNEXTHOP => self.objects.push(HopObject::read(message)?),
             libc::RTM_NEWRULE => self.rules.push(Rule::read(message)?),
             libc::RTM_NEWNEIGH => self.neighbours.push(Neighbour::read(message)?),
             libc::RTM_NEWQDISC | libc::RTM_NEWTCLASS => self.traffic.push(Traffic::read(message)?),
@@ -223,6 +233,12 @@ pub(crate) fn sysctl_of<'m>(message: &Message<'m>) -> Option<(&'m [u8], &'m [u8]
     }
     let attributes = Attributes::new(message.body);
     Some((attributes.get(PATH)?.value, attributes.get(VALUE)?.value))
+}
+
+impl list::Ends for Route {
+    fn ends(&self) -> bool {
+        self.expires.is_some()
+    }
 }
 
 /// Returns the family and the number of a table of routes, if the message is about one.

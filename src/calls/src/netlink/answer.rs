@@ -76,7 +76,13 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
     let mut said = Said::default();
     if who != Who::Host {
         let joined = asked.filter(|_| who == Who::Both);
-        if machine(request, &mut queue, joined, asked.is_some(), &mut said)? {
+        let hides = request.generic && asked.is_some() && generic::is_hidden(host, request.bytes);
+        let way = Way {
+            joined,
+            guarded: asked.is_some(),
+            hides,
+        };
+        if machine(request, &mut queue, way, &mut said)? {
             if queue.full {
                 queue.goes_on(request);
             }
@@ -292,16 +298,31 @@ impl Default for Said {
     }
 }
 
+/// How the machine's kernel is asked.
+#[derive(Clone, Copy)]
+struct Way<'n> {
+    /// The net whose own list follows the machine's.
+    joined: Option<&'n NetDir>,
+    /// Must the kernel change nothing?
+    guarded: bool,
+    /// Must the program see nothing of what is listed?
+    hides: bool,
+}
+
 /// Lets the machine's kernel answer a request, on a socket of its own. Of a list that is `joined`
 /// with that of a net the good end is left out, and what it says is kept. The machine's interfaces
 /// are `guarded` where programs have a net. Returns true when the answer is complete.
 fn machine(
     request: &Request<'_>,
     queue: &mut Queue,
-    joined: Option<&NetDir>,
-    guarded: bool,
+    way: Way<'_>,
     said: &mut Said,
 ) -> Result<bool, Errno> {
+    let Way {
+        joined,
+        guarded,
+        hides,
+    } = way;
     let protocol = match request.generic {
         true => libc::NETLINK_GENERIC,
         false => libc::NETLINK_ROUTE,
@@ -358,6 +379,7 @@ fn machine(
             End::Refused if joined.is_some() && generic::is_forbidden(datagram) => {
                 return Ok(false);
             }
+            _ if hides => queue.put(generic::without_list(datagram)),
             _ => queue.put(datagram),
         }
     }

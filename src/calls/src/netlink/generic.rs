@@ -193,6 +193,33 @@ pub(super) fn end_of(datagram: &[u8]) -> End {
     End::No
 }
 
+/// Is this a request for a list that a program must not see which does not see the machine: one of
+/// another family than those of families and of devices? In a namespace of its own there is nothing
+/// of the kind.
+pub(super) fn is_hidden(host: &impl Host, request: &[u8]) -> bool {
+    let dumps = |flags: u16| flags & libc::NLM_F_DUMP as u16 == libc::NLM_F_DUMP as u16;
+    let message = Messages(request).next();
+    let hidden = message.is_some_and(|message| {
+        dumps(message.flags)
+            && message.kind > family::CONTROL
+            && family().is_none_or(|its| its.id != message.kind)
+    });
+    hidden && host.is_isolated()
+}
+
+/// Returns the end of a list out of a datagram, without what is listed; nothing where it goes on.
+pub(super) fn without_list(datagram: &[u8]) -> &[u8] {
+    let is_end = |kind: u16| matches!(i32::from(kind), libc::NLMSG_DONE | libc::NLMSG_ERROR);
+    let mut length = 0;
+    for message in Messages(datagram) {
+        if is_end(message.kind) {
+            break;
+        }
+        length += align(message.bytes.len());
+    }
+    datagram.get(length..).unwrap_or(&[])
+}
+
 /// Does the end of a list say a sentence (NLM_F_ACK_TLVS)?
 pub(super) fn says(end: &[u8]) -> bool {
     const ACK_TLVS: u16 = 0x200;
@@ -232,6 +259,16 @@ pub(super) fn tell_refused(request: &[u8], answer: &[u8]) {
 mod tests {
     use super::*;
     use memtun_stack::wire::{Writer, NESTED};
+
+    #[test]
+    fn a_list_without_what_is_listed_has_its_end() {
+        let mut to = Writer::default();
+        to.message(30, 2, 1, 0).raw(&[1; 12]);
+        let part = to.bytes().to_vec();
+        assert!(without_list(&part).is_empty());
+        to.message(libc::NLMSG_DONE as u16, 2, 1, 0).raw(&[0; 4]);
+        assert_eq!(without_list(to.bytes()), &to.bytes()[part.len()..]);
+    }
 
     #[test]
     fn the_device_of_a_request_stands_in_its_header() {

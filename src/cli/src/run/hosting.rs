@@ -31,18 +31,26 @@ pub fn begin(
 ) -> Result<Option<Hosting>, Failure> {
     let dir = net.dir();
     let shown = net.path().display();
-    if let Ok(Some(state)) = State::load(dir) {
-        if named && state.view != view {
-            return Err(Failure::bad_input(format!(
-                "net {shown}: what it shows of the machine was decided when it was first used; use another net"
-            )));
+    check(uplinks)?;
+    match State::load(dir) {
+        Ok(Some(state)) => {
+            if named && state.view != view {
+                return Err(Failure::bad_input(format!(
+                    "net {shown}: what it shows of the machine was decided when it was first used; use another net"
+                )));
+            }
+            for uplink in uplinks {
+                has_uplink(&state, uplink)
+                    .map_err(|why| Failure::bad_input(format!("net {shown}: {why}")))?;
+            }
         }
-        let known = |uplink: &Uplink| state.links.iter().any(|link| link.name == uplink.name);
-        if let Some(new) = uplinks.iter().find(|uplink| !known(uplink)) {
-            return Err(Failure::bad_input(format!(
-                "net {shown}: has no uplink {}, and it is too late to declare one; use another net",
-                new.name
-            )));
+        _ => {
+            if let Some(taken) = uplinks.iter().find(|uplink| dir.knows(&uplink.name)) {
+                return Err(Failure::bad_input(format!(
+                    "net {shown}: {} is or was an interface of a program; declare the uplink by another name",
+                    taken.name
+                )));
+            }
         }
     }
     if is_answering(dir) {
@@ -75,6 +83,66 @@ pub fn begin(
         stopper,
         thread: Some(thread),
     }))
+}
+
+/// Refuses what is declared twice.
+fn check(uplinks: &[Uplink]) -> Result<(), Failure> {
+    for (at, uplink) in uplinks.iter().enumerate() {
+        let before = &uplinks[..at];
+        let same =
+            |other: &&Uplink| (other.name, other.address.0) == (uplink.name, uplink.address.0);
+        if before.iter().find(same).is_some() {
+            let (address, length) = uplink.address;
+            return Err(Failure::bad_input(format!(
+                "--uplink {}={address}/{length}: this address is declared twice; leave one out",
+                uplink.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Is a declared uplink there, in a net that was begun before? The error is a sentence about the
+/// net.
+fn has_uplink(state: &State, uplink: &Uplink) -> Result<(), String> {
+    let Uplink { name, address, via } = uplink;
+    let mut links = state.links.iter();
+    let link = match links.find(|link| link.name == *name) {
+        Some(link) if link.declared => link,
+        Some(_) => {
+            return Err(format!(
+                "{name} is an interface of a program; declare the uplink by another name"
+            ))
+        }
+        None => {
+            return Err(format!(
+                "has no uplink {name}, and it is too late to declare one; use another net"
+            ))
+        }
+    };
+    let mut addresses = state.addresses.iter();
+    let has_address =
+        addresses.any(|own| own.index == link.index && (own.local, own.prefix) == *address);
+    if !has_address {
+        let (address, length) = address;
+        return Err(format!(
+            "its uplink {name} has not the address {address}/{length}, and it is too late to declare it; give it by \
+             memtun addr add, or use another net"
+        ));
+    }
+    let Some(via) = via else { return Ok(()) };
+    let mut routes = state.routes.iter().filter(|route| route.prefix == 0);
+    let has_route = routes.any(|route| {
+        let mut hops = route.hops.iter();
+        hops.any(|hop| hop.index == link.index && hop.gateway == Some(*via))
+    });
+    match has_route {
+        true => Ok(()),
+        false => Err(format!(
+            "its uplink {name} has no default route via {via}, and it is too late to declare it; give it by memtun \
+             route add, or use another net"
+        )),
+    }
 }
 
 impl Drop for Hosting {

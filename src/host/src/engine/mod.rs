@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`link`] | links, and what follows from their changes for everything else |
 //! | [`address`], [`route`], [`rule`], [`neighbour`] | one kind of object each |
+//! | [`nexthop`] | objects of next hops, which routes refer to |
 //! | [`traffic`] | queueing disciplines and their classes |
 //! | [`place`] | the machine's objects and the net's as one list |
 //! | [`sysctl`], [`mod@write`] | the settings that the others depend on; what follows when a file is written |
@@ -17,6 +18,7 @@ pub mod kind;
 pub mod link;
 pub mod neighbour;
 mod netconf;
+pub mod nexthop;
 pub mod order;
 pub mod place;
 pub mod route;

@@ -5,12 +5,15 @@ use memtun_stack::Route;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
+/// The order of tables, which lie in 256 buckets.
+fn table(v4: bool, table: u32) -> (bool, u32, u32) {
+    (!v4, table & 0xff, table)
+}
+
 /// Compares two routes by the order in which the kernel tells them. Equal are those that lie in
 /// one table, lead to one destination and have one priority (and type of service).
 pub fn order(a: &Route, b: &Route) -> Ordering {
-    // Tables lie in 256 buckets.
-    let table = |route: &Route| (!route.is_v4(), route.table & 0xff, route.table);
-    table(a).cmp(&table(b)).then_with(|| match (a.to, b.to) {
+    (table(a.is_v4(), a.table).cmp(&table(b.is_v4(), b.table))).then_with(|| match (a.to, b.to) {
         (IpAddr::V4(x), IpAddr::V4(y)) => (u32::from(x).cmp(&u32::from(y)))
             .then(b.prefix.cmp(&a.prefix))
             .then(b.tos.cmp(&a.tos))
@@ -23,6 +26,42 @@ pub fn order(a: &Route, b: &Route) -> Ordering {
         }
         _ => Ordering::Equal,
     })
+}
+
+/// Which routes lead to one network, as they lie together in the order of [`order`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// The table.
+    pub table: u32,
+    /// The network.
+    pub to: IpAddr,
+    /// The length of its prefix in bits.
+    pub prefix: u8,
+    /// Routes for the networks of senders, which lie apart from the others.
+    pub senders: bool,
+}
+
+impl Network {
+    /// Compares a route with those of the network.
+    pub fn order(&self, route: &Route) -> Ordering {
+        self.order_of_table(route)
+            .then_with(|| match (route.to, self.to) {
+                (IpAddr::V4(x), IpAddr::V4(y)) => {
+                    (u32::from(x).cmp(&u32::from(y))).then(self.prefix.cmp(&route.prefix))
+                }
+                (IpAddr::V6(x), IpAddr::V6(y)) => {
+                    let to = ((x.into(), route.prefix), (y.into(), self.prefix));
+                    destinations(to, route.from.1 > 0, self.senders)
+                        .then(self.senders.cmp(&(route.from.1 > 0)))
+                }
+                _ => Ordering::Equal,
+            })
+    }
+
+    /// Compares a route with those of the table.
+    pub fn order_of_table(&self, route: &Route) -> Ordering {
+        table(route.is_v4(), route.table).cmp(&table(self.to.is_ipv4(), self.table))
+    }
 }
 
 /// Compares two networks in a tree that is walked from the leaves: a narrower one comes before the

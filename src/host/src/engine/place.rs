@@ -3,8 +3,11 @@
 //! as it was changed.
 #![forbid(unsafe_code)]
 
+use super::order::Network;
 use crate::World;
+use memtun_stack::wire::network;
 use memtun_stack::{Address, Route};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where an address or a route is kept, by its place in the list there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +16,24 @@ pub enum Place {
     Machine(usize),
     /// In the net's state.
     Net(usize),
+}
+
+/// Whether the routes to a network that are looked at are for senders: only those of IPv6 may be.
+fn kinds(to: IpAddr) -> &'static [bool] {
+    match to {
+        IpAddr::V4(_) => &[false],
+        IpAddr::V6(_) => &[true, false],
+    }
+}
+
+/// Returns how many bits two addresses have in common at their beginning.
+fn common(a: IpAddr, b: IpAddr) -> u8 {
+    let zeros = match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(a) ^ u32::from(b)).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a) ^ u128::from(b)).leading_zeros(),
+        _ => 0,
+    };
+    zeros as u8
 }
 
 impl World<'_> {
@@ -92,24 +113,124 @@ impl World<'_> {
 
     /// Returns the places of the routes of a family, in the order in which the kernel tells them.
     pub fn route_places(&self, v4: bool) -> Vec<Place> {
-        let machine = self.machine.routes.iter().enumerate();
-        let machine = machine.filter(|(_, own)| own.item.is_v4() == v4);
-        let machine = machine.map(|(at, _)| Place::Machine(at));
         let net = self.state.routes.iter().enumerate();
         let net = net.filter(|(_, route)| route.is_v4() == v4);
-        let net = net.map(|(at, _)| Place::Net(at));
-        // Of equal routes the newer comes first for IPv4 and last for IPv6.
-        let mut places: Vec<_> = match v4 {
-            true => net.chain(machine).collect(),
-            false => machine.chain(net).collect(),
-        };
-        let order = |a: &Place, b: &Place| super::order::order(self.route(*a), self.route(*b));
+        let net = net.map(|(at, _)| Place::Net(at)).collect();
         // Those of the net are in order, see `put_route`.
-        if !self.machine.routes.is_empty() {
-            places.sort_by(order);
-        }
+        let places = self.with_machine(net, v4, |_| true);
+        let order = |a: &Place, b: &Place| super::order::order(self.route(*a), self.route(*b));
         debug_assert!(places.is_sorted_by(|a, b| order(a, b).is_le()));
         places
+    }
+
+    /// Returns the places of the routes to one network, from any senders, in the order in which the
+    /// kernel tells them. It takes as long as a search in order does.
+    pub fn routes_to(&self, table: u32, to: IpAddr, prefix: u8) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for senders in kinds(to) {
+            let (from, end) = self.range(&Network {
+                table,
+                to,
+                prefix,
+                senders: *senders,
+            });
+            places.extend((from..end).map(Place::Net));
+        }
+        self.with_machine(places, to.is_ipv4(), |route| {
+            route.table == table && (route.to, route.prefix) == (to, prefix)
+        })
+    }
+
+    /// Returns the places of the routes of a table that lead to an address, from any senders: those
+    /// of the longest prefix first.
+    pub fn routes_towards(&self, table: u32, address: IpAddr) -> Vec<Place> {
+        let routes = &self.state.routes;
+        let mut places: Vec<Place> = Vec::new();
+        let mut longest = Some(if address.is_ipv4() { 32 } else { 128 });
+        while let Some(prefix) = longest {
+            longest = None;
+            for senders in kinds(address) {
+                let network = Network {
+                    table,
+                    to: network(address, prefix),
+                    prefix,
+                    senders: *senders,
+                };
+                let (from, end) = self.range(&network);
+                places.extend((from..end).map(Place::Net));
+                // Between these and a route to a wider network that has the address, all lie in
+                // that network: so it is no narrower than what one of these two has in common with
+                // the address.
+                let beside = [from.checked_sub(1), Some(end)].into_iter().flatten();
+                let beside = beside.filter_map(|at| routes.get(at));
+                let beside = beside.filter(|route| network.order_of_table(route).is_eq());
+                let common = beside.map(|route| common(route.to, address)).max();
+                let next = common.and_then(|common| Some(common.min(prefix.checked_sub(1)?)));
+                longest = longest.max(next);
+            }
+        }
+        let leads =
+            |route: &Route| route.table == table && network(address, route.prefix) == route.to;
+        let mut places = self.with_machine(places, address.is_ipv4(), leads);
+        places.sort_by_key(|place| std::cmp::Reverse(self.route(*place).prefix));
+        places
+    }
+
+    /// Returns the places of the routes of a table, in no order.
+    pub fn routes_of_table(&self, table: u32, v4: bool) -> Vec<Place> {
+        let any = Network {
+            table,
+            to: match v4 {
+                true => Ipv4Addr::UNSPECIFIED.into(),
+                false => Ipv6Addr::UNSPECIFIED.into(),
+            },
+            prefix: 0,
+            senders: false,
+        };
+        let routes = &self.state.routes;
+        let from = routes.partition_point(|route| any.order_of_table(route).is_lt());
+        let end = routes.partition_point(|route| any.order_of_table(route).is_le());
+        let places = (from..end).map(Place::Net).collect();
+        self.with_machine(places, v4, |route| route.table == table)
+    }
+
+    /// Returns where in the net's state the routes of a network are.
+    fn range(&self, network: &Network) -> (usize, usize) {
+        let routes = &self.state.routes;
+        let from = routes.partition_point(|route| network.order(route).is_lt());
+        let rest = &routes[from..];
+        let count = rest.iter().take_while(|route| network.order(route).is_eq());
+        (from, from + count.count())
+    }
+
+    /// Adds the places of those routes of the machine that are wanted to those of the net, which
+    /// are in order.
+    fn with_machine(
+        &self,
+        net: Vec<Place>,
+        v4: bool,
+        is_wanted: impl Fn(&Route) -> bool,
+    ) -> Vec<Place> {
+        let machine = self.machine.routes.iter().enumerate();
+        let machine = machine.filter(|(_, own)| own.item.is_v4() == v4 && is_wanted(&own.item));
+        let machine: Vec<_> = machine.map(|(at, _)| Place::Machine(at)).collect();
+        if machine.is_empty() {
+            return net;
+        }
+        // Of equal routes the newer comes first for IPv4 and last for IPv6.
+        let mut places = match v4 {
+            true => [net, machine].concat(),
+            false => [machine, net].concat(),
+        };
+        places.sort_by(|a, b| super::order::order(self.route(*a), self.route(*b)));
+        places
+    }
+
+    /// Returns the place of a route that is the same as this one.
+    pub fn place_of_route(&self, route: &Route) -> Option<Place> {
+        let places = self.routes_to(route.table, route.to, route.prefix);
+        let mut places = places.into_iter();
+        places.find(|place| self.route(*place) == route)
     }
 
     /// Returns the route at a place.
@@ -149,7 +270,7 @@ impl World<'_> {
     /// Puts another route in the place of one.
     pub fn replace_route(&mut self, place: Place, route: Route) {
         match place {
-            Place::Net(at) => *self.state.routes.change(at) = route,
+            Place::Net(at) => self.state.routes.replace(at, route),
             Place::Machine(_) => {
                 self.take_route(place);
                 self.put_route(route, true);
@@ -159,9 +280,7 @@ impl World<'_> {
 
     /// Changes all routes that `change` says it has changed.
     pub fn change_routes(&mut self, mut change: impl FnMut(&mut Route) -> bool) {
-        for route in self.state.routes.change_all() {
-            change(route);
-        }
+        self.state.routes.change_each(&mut change);
         let mut at = 0;
         while at < self.machine.routes.len() {
             let mut route = self.machine.routes[at].item.clone();

@@ -58,7 +58,9 @@ fn dump_groups(
         };
         let groups: Vec<IpAddr> = if family == INET {
             let all = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 1));
-            link.is_up().then_some(all).into_iter().collect()
+            let mut own = joined_v4(world, index);
+            own.extend(link.is_up().then_some(all));
+            own
         } else if conf::has_inet6(world.state, link) {
             groups_v6(world, link)
         } else {
@@ -72,45 +74,66 @@ fn dump_groups(
     Ok(())
 }
 
+/// Returns the groups of IPv4 that a link belongs to because they are addresses of its own
+/// (IFA_F_MCAUTOJOIN), the newest first.
+fn joined_v4(world: &World<'_>, index: u32) -> Vec<IpAddr> {
+    let own = world.addresses_of(index, true);
+    let own = own.filter(|address| address.flags & libc::IFA_F_MCAUTOJOIN != 0);
+    let mut own: Vec<IpAddr> = own.map(|address| address.local).collect();
+    own.reverse();
+    own
+}
+
 /// Returns the groups of IPv6 that a link belongs to, the one that it joined last first.
 fn groups_v6(world: &World<'_>, link: &Link) -> Vec<IpAddr> {
     let index = link.extra.index;
     let group = |scope: u16, last: u16| Ipv6Addr::new(0xff00 | scope, 0, 0, 0, 0, 0, 0, last);
-    let mut groups = Vec::new();
-    let mut add = |address: Ipv6Addr| {
-        let [.., a, b, c] = address.octets();
-        let last = u16::from_be_bytes([b, c]);
-        let solicited = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last);
-        if !groups.contains(&solicited) {
-            groups.push(solicited);
+    // The one that it joined first stands first here.
+    let mut groups = vec![group(1, 1), group(2, 1)];
+    let mut join = |group: Ipv6Addr| {
+        if !groups.contains(&group) {
+            groups.push(group);
         }
     };
-    let anycasts = address::v6::anycasts(world, index);
-    // Who is asked for an address belongs to these, and stays when ARP is switched off.
-    if !link.is_tun() && !link.is_loopback() {
-        let begun = |address: &&Address| {
-            address.flags & libc::IFA_F_TENTATIVE == 0 || address.detection.is_some()
-        };
-        let own = world.addresses_of(index, false).filter(begun);
-        let own = own.filter_map(|address| match address.local {
-            IpAddr::V6(address) => Some(address),
-            IpAddr::V4(_) => None,
-        });
-        anycasts.iter().copied().chain(own).for_each(&mut add);
-    }
-    // Whoever the link answers for has such a group as well.
-    let proxies = world.state.neighbours.iter();
-    for proxy in proxies.filter(|n| n.index == index && n.is_proxy()) {
-        if let IpAddr::V6(address) = proxy.address {
-            add(address);
-        }
-    }
     let routes = conf::v6(world.state, conf::Of::Link(link), "forwarding") != 0;
     if routes && link.extra.flags & libc::IFF_MULTICAST as u32 != 0 {
-        groups.extend([group(5, 2), group(1, 2), group(2, 2)]);
+        let of_routers = [group(2, 2), group(1, 2), group(5, 2)];
+        of_routers.into_iter().for_each(&mut join);
     }
-    groups.extend([group(2, 1), group(1, 1)]);
-    groups.into_iter().map(IpAddr::V6).collect()
+    // Whoever the link answers for has such a group as well.
+    let proxies = world.state.neighbours.iter().rev();
+    for proxy in proxies.filter(|n| n.index == index && n.is_proxy()) {
+        if let IpAddr::V6(address) = proxy.address {
+            join(solicited(address));
+        }
+    }
+    // Who is asked for an address belongs to these, and stays when ARP is switched off.
+    let is_asked = !link.is_tun() && !link.is_loopback();
+    let own: Vec<&Address> = world.addresses_of(index, false).collect();
+    for address in own.into_iter().rev() {
+        let IpAddr::V6(local) = address.local else {
+            continue;
+        };
+        if address.flags & libc::IFA_F_MCAUTOJOIN != 0 {
+            join(local);
+        }
+        let begun = address.flags & libc::IFA_F_TENTATIVE == 0 || address.detection.is_some();
+        if begun && is_asked {
+            join(solicited(local));
+        }
+    }
+    if is_asked {
+        let anycasts = address::v6::anycasts(world, index).into_iter().rev();
+        anycasts.for_each(|address| join(solicited(address)));
+    }
+    groups.into_iter().rev().map(IpAddr::V6).collect()
+}
+
+/// Returns the group of those who are asked for an address (`addrconf_addr_solict_mult`).
+fn solicited(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    let last = u16::from_be_bytes([b, c]);
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last)
 }
 
 /// Appends a message about an address that several hosts have.

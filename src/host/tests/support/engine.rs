@@ -7,6 +7,7 @@ use memtun_host::world::{Machine, Watched};
 use memtun_host::World;
 use memtun_stack::ask::option;
 use memtun_stack::Route;
+use std::sync::Arc;
 
 /// The engine's side.
 pub struct Engine {
@@ -70,7 +71,7 @@ impl Engine {
     /// Are there several ways to one destination?
     pub fn has_multipath(&self) -> bool {
         let routes = &self.state.routes;
-        let twin = |(a, b): (&Route, &Route)| {
+        let twin = |(a, b): (&Arc<Route>, &Arc<Route>)| {
             !a.is_v4() && (a.table, a.to, a.prefix) == (b.table, b.to, b.prefix)
         };
         routes.iter().any(|route| route.hops.len() > 1)

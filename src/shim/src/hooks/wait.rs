@@ -8,7 +8,8 @@ use crate::foreign;
 use crate::listening;
 use crate::lost;
 use crate::real::{hooks, real};
-use crate::table::{any, is_tunnel};
+use crate::table::{any, any_marked, is_tunnel};
+use crate::view;
 use crate::waiting::deadline::{milliseconds, Deadline};
 use crate::waiting::epoll;
 use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
@@ -44,6 +45,9 @@ fn poll_tunnels(
 ) -> c_int {
     if fds.is_null() || n > 1 << 20 {
         return host();
+    }
+    if any_marked() && has_news(fds, n) {
+        return news(fds, n);
     }
     if any() || knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
@@ -91,6 +95,125 @@ fn careful_poll(
     answer
 }
 
+/// Is there a file of the view among these that says that something has changed?
+#[cold]
+extern "C" fn has_news(fds: *mut pollfd, n: nfds_t) -> bool {
+    readable(fds, n).is_some_and(|array| array.iter().any(|p| view::has_news(p.fd)))
+}
+
+/// poll(2) with such a file among the descriptors, which does not wait.
+#[cold]
+extern "C" fn news(fds: *mut pollfd, n: nfds_t) -> c_int {
+    let answer = real!(poll(fds, n, 0));
+    if answer < 0 {
+        return answer;
+    }
+    if answer > 0 && any() {
+        corrected(fds, n);
+    }
+    // SAFETY: the array is the caller's and has `n` elements, which the kernel has just filled.
+    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
+    let mut ready = 0;
+    for p in array {
+        if p.revents & libc::POLLNVAL == 0 && view::has_news(p.fd) {
+            p.revents |= libc::POLLERR | p.events & libc::POLLPRI;
+        }
+        ready += c_int::from(p.revents != 0);
+    }
+    ready
+}
+
+/// The caller's array, if its ends are readable.
+fn readable<'p>(fds: *mut pollfd, n: nfds_t) -> Option<&'p [pollfd]> {
+    let ends = [0, (n as usize).saturating_sub(1)];
+    // SAFETY: an element is plain numbers, and it is read only to see that the array is readable.
+    let bad = |i: usize| unsafe { crate::uaccess::read(fds.wrapping_add(i)) }.is_err();
+    if n == 0 || ends.into_iter().any(bad) {
+        return None;
+    }
+    // SAFETY: the array is the caller's and has `n` elements, of which the first and the last are
+    // readable.
+    Some(unsafe { std::slice::from_raw_parts(fds, n as usize) })
+}
+
+/// Those of a set of select(2) that are such files.
+type News = [u64; libc::FD_SETSIZE / 64];
+
+/// Says which descriptors in the set of exceptional ones are files of the view that say that
+/// something has changed; `None` where there is none.
+fn news_in(n: c_int, set: *mut fd_set, found: &mut News) -> bool {
+    if set.is_null() {
+        return false;
+    }
+    let mut is_one = false;
+    for fd in 0..n.min(libc::FD_SETSIZE as c_int) {
+        // SAFETY: the set is the caller's and has `n` bits; a word of it is read with a check.
+        let word = unsafe { crate::uaccess::read(set.cast::<u64>().add(fd as usize / 64)) };
+        let Ok(word) = word else { return false };
+        if word >> (fd % 64) & 1 != 0 && view::has_news(fd) {
+            found[fd as usize / 64] |= 1 << (fd % 64);
+            is_one = true;
+        }
+    }
+    is_one
+}
+
+/// Adds those to what select(2) has answered.
+fn with_news(set: *mut fd_set, news: &News, answer: c_int) -> c_int {
+    if answer < 0 {
+        return answer;
+    }
+    let mut count = 0;
+    for (at, word) in news.iter().enumerate().filter(|(_, word)| **word != 0) {
+        let place = set.cast::<u64>().wrapping_add(at);
+        // SAFETY: the word was read before, and the kernel has just written the set.
+        if let Ok(told) = unsafe { crate::uaccess::read(place) } {
+            count += (word & !told).count_ones() as c_int;
+            let _ = crate::uaccess::write(place, &(told | word));
+        }
+    }
+    answer + count
+}
+
+/// select(2) where such a file is among the descriptors, so that it does not wait.
+#[cold]
+extern "C" fn select_news(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+) -> Option<c_int> {
+    let mut news = News::default();
+    let mut none = timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    news_in(n, x, &mut news).then(|| with_news(x, &news, select_all(n, r, w, x, &mut none)))
+}
+
+/// select(2) past the files of the view.
+#[inline(always)]
+fn select_all(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> c_int {
+    if any() || knows_tunnels() {
+        let asleep = asleep_below(n);
+        let answer = if selecting(n, r, w, x) {
+            select_carefully(n, r, w, x, time)
+        } else {
+            real!(select(n, r, w, x, time))
+        };
+        awake(asleep);
+        answer
+    } else {
+        real!(select(n, r, w, x, time))
+    }
+}
+
 /// What a poll needs beside the kernel's answer.
 enum Needs {
     Nothing,
@@ -117,15 +240,9 @@ extern "C" fn epoll_knows_tunnels() -> bool {
 
 #[inline(never)]
 extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
-    let ends = [0, (n as usize).saturating_sub(1)];
-    // SAFETY: an element is plain numbers, and it is read only to see that the array is readable.
-    let bad = |i: usize| unsafe { crate::uaccess::read(fds.wrapping_add(i)) }.is_err();
-    if n == 0 || ends.into_iter().any(bad) {
+    let Some(array) = readable(fds, n) else {
         return (Asleep::default(), Needs::Nothing);
-    }
-    // SAFETY: the array is the caller's and has `n` elements, of which the first and the last are
-    // readable.
-    let array = unsafe { std::slice::from_raw_parts(fds, n as usize) };
+    };
     if !array.iter().any(|p| epoll::is_target(p.fd)) {
         return (Asleep::default(), Needs::Nothing);
     }
@@ -401,20 +518,19 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any() || knows_tunnels() {
-            let asleep = asleep_below(n);
-            let answer = if selecting(n, r, w, x) {
-                select_carefully(n, r, w, x, time)
-            } else {
-                real!(select(n, r, w, x, time))
-            };
-            awake(asleep);
-            answer
-        } else {
-            real!(select(n, r, w, x, time))
+        if any_marked() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
+            }
         }
+        select_all(n, r, w, x, time)
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
+        if any_marked() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
+            }
+        }
         if any() || knows_tunnels() {
             let asleep = asleep_below(n);
             let answer = if selecting(n, r, w, x) {
@@ -436,7 +552,11 @@ hooks! {
         made(real!(epoll_create1(flags)))
     }
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e)))
+        match any_marked().then(|| view::in_place_of(fd, operation)).flatten() {
+            Some(Ok(other)) => real!(epoll_ctl(epoll, operation, other, event)),
+            Some(Err(e)) => crate::errno::give::<c_int>(Err(e)) as c_int,
+            None => controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e))),
+        }
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
         let deadline = || after_ms(timeout);

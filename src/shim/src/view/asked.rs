@@ -2,8 +2,8 @@
 //! /sys or /proc says, and not what a memory file, or a directory of the net, says.
 #![forbid(unsafe_code)]
 
-use super::file::path_of;
 use super::names;
+use super::names::path_of;
 use crate::errno;
 use crate::table::{self, mark};
 use libc::{c_int, c_ulong};

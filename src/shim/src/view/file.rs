@@ -8,8 +8,8 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::names::{self, named, NAME};
-use super::{directory, paths};
+use super::names::{self, named, path_of, NAME};
+use super::{directory, paths, watched};
 use crate::errno::{self, fence};
 use crate::table::{self, mark};
 use crate::{net, process, uaccess};
@@ -288,40 +288,6 @@ fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The path of the file of the view behind a descriptor. A descriptor that is none any more is
-/// forgotten.
-pub fn path_of(fd: c_int) -> Option<PathBuf> {
-    let mut room = [0; 512];
-    let path = sys::path_of_fd(fd, &mut room).ok();
-    let found = path.and_then(named_now);
-    if found.is_none() && process::owns_memory() {
-        table::unmark(fd);
-    }
-    found
-}
-
-/// The path of the file behind a memory file now: its link may have another name than it had when
-/// the file was opened.
-fn named_now(path: &[u8]) -> Option<PathBuf> {
-    let (index, path) = names::indexed(path)?;
-    let link = path
-        .strip_prefix(b"/sys/devices/virtual/net/")
-        .filter(|_| index != 0);
-    let name = link.and_then(|_| names::tree()?.name_of(index));
-    match (link, name) {
-        (Some(rest), Some(name)) => {
-            let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
-            let parts = [
-                b"/sys/devices/virtual/net/",
-                name.as_bytes(),
-                &rest[slash..],
-            ];
-            PathBuf::concat(&parts).ok()
-        }
-        _ => PathBuf::concat(&[path]).ok(),
-    }
-}
-
 /// Called before a read from a descriptor that is marked, from its own offset or from `offset`. The
 /// text is made anew when it is read from the beginning. `None` says that the kernel's own read
 /// follows.
@@ -336,6 +302,7 @@ pub extern "C" fn read(fd: c_int, offset: Option<i64>) -> Option<ssize_t> {
             let Some(path) = path_of(fd) else {
                 return Ok(None);
             };
+            watched::was_read(fd, marks);
             let at = match offset {
                 Some(offset) => offset,
                 None => sys::seek(fd, 0, libc::SEEK_CUR)? as i64,
@@ -419,10 +386,11 @@ pub fn duplicated(old: c_int, new: c_int) {
         return;
     }
     errno::keep(|| {
+        watched::unwatch(new);
         table::unmark(new);
         if let Some(marks) = table::marks(old) {
             if !table::is_tunnel(new) {
-                let _ = table::mark_as(new, marks);
+                let _ = table::mark_as(new, marks & !mark::WATCHED);
             }
         }
     });

@@ -24,6 +24,7 @@
 //! | `refusals` | what cannot be done in the view |
 //! | `status` | stat(2) and access(2) |
 //! | `stdio` | what libc has written by itself |
+//! | `watched` | files that epoll instances wait for |
 //! | `unlike` | what a memory file would do, and a file of the view does not |
 
 mod asked;
@@ -35,6 +36,7 @@ mod refusals;
 mod status;
 mod stdio;
 mod unlike;
+mod watched;
 mod writing;
 
 pub use asked::{
@@ -53,4 +55,5 @@ pub use refusals::{attribute, changing_attribute, making, removing, Making, Remo
 pub use status::{access, of_descriptor, of_path, root_of_descriptor};
 pub use stdio::{closing, flushed, replacing};
 pub use unlike::{maps, moves, open_within};
+pub use watched::{has_news, in_place_of};
 pub use writing::{write, Source};

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::asking::{self, OwnHost};
-use crate::table::OwnTunnels;
-use crate::{config, net, uaccess};
-use libc::c_char;
+use crate::table::{self, OwnTunnels};
+use crate::{config, net, process, uaccess};
+use libc::{c_char, c_int};
 use memtun_abi::Errno;
 use memtun_calls::host::{need_state, Host};
 use memtun_kernel::net::NetDir;
@@ -108,4 +108,38 @@ pub fn shown(path: &[u8]) -> Option<&[u8]> {
 pub fn behind_link(path: *const c_char, room: &mut [u8]) -> Option<&[u8]> {
     let path = PathBuf::concat(&[uaccess::c_string(path).ok()?]).ok()?;
     named(sys::readlinkat(libc::AT_FDCWD, path.cstr(), room).ok()?)
+}
+
+/// The path of the file of the view behind a descriptor. A descriptor that is none any more is
+/// forgotten.
+pub fn path_of(fd: c_int) -> Option<PathBuf> {
+    let mut room = [0; 512];
+    let path = sys::path_of_fd(fd, &mut room).ok();
+    let found = path.and_then(named_now);
+    if found.is_none() && process::owns_memory() {
+        table::unmark(fd);
+    }
+    found
+}
+
+/// The path of the file behind a memory file now: its link may have another name than it had when
+/// the file was opened.
+fn named_now(path: &[u8]) -> Option<PathBuf> {
+    let (index, path) = indexed(path)?;
+    let link = path
+        .strip_prefix(b"/sys/devices/virtual/net/")
+        .filter(|_| index != 0);
+    let name = link.and_then(|_| tree()?.name_of(index));
+    match (link, name) {
+        (Some(rest), Some(name)) => {
+            let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+            let parts = [
+                b"/sys/devices/virtual/net/",
+                name.as_bytes(),
+                &rest[slash..],
+            ];
+            PathBuf::concat(&parts).ok()
+        }
+        _ => PathBuf::concat(&[path]).ok(),
+    }
 }

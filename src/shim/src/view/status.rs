@@ -1,7 +1,7 @@
 //! stat(2) and access(2) of what is in the view.
 #![forbid(unsafe_code)]
 
-use super::file::{self, may_configure};
+use super::file::may_configure;
 use super::{names, paths};
 use crate::table::{self, mark};
 use libc::{c_char, c_int};
@@ -31,7 +31,7 @@ pub fn of_descriptor(fd: c_int) -> Option<Result<FileStat, Errno>> {
                 None => return Ok(None),
             }
         } else {
-            match file::path_of(fd) {
+            match names::path_of(fd) {
                 Some(path) => path,
                 None => return Ok(None),
             }

@@ -4,7 +4,7 @@
 //! asks whether it was written. Of a descriptor that can be read, too, the time of the last write
 //! tells that it was written past the hooks.
 
-use super::{file, writing};
+use super::{file, names, watched, writing};
 use crate::errno::{self, fence};
 use crate::process;
 use crate::table::{self, mark};
@@ -23,7 +23,7 @@ fn carry_out(fd: c_int) -> Result<(), Errno> {
     if st.st_size == 0 || reads && !sys::was_written(&st) {
         return Ok(());
     }
-    let Some(path) = file::path_of(fd) else {
+    let Some(path) = names::path_of(fd) else {
         return Ok(());
     };
     let mut room = [0; 4096];
@@ -76,6 +76,7 @@ pub fn flushed(stream: *mut FILE, answer: c_int) -> c_int {
 #[cold]
 pub fn closing(fd: c_int) -> Result<(), Errno> {
     let answer = errno::keep(|| fence(|| carry_out(fd)));
+    errno::keep(|| watched::unwatch(fd));
     if process::owns_memory() {
         table::unmark(fd);
     }

@@ -2,8 +2,9 @@
 //! rules of resolution are the caller's.
 #![forbid(unsafe_code)]
 
-use super::file::{self, path_of};
+use super::file;
 use super::names;
+use super::names::path_of;
 use crate::errno;
 use crate::table::{self, mark};
 use crate::uaccess;

@@ -6,7 +6,8 @@
 )]
 
 use super::directory;
-use super::file::{file_at, path_of};
+use super::file::file_at;
+use super::names::path_of;
 use super::names::{self, question};
 use crate::errno::{self, fence};
 use crate::table::{self, mark};

@@ -12,8 +12,8 @@
 //!
 //! The file only grows, and a change counts when all of it is there and its sum is right: that of a
 //! writer who is killed or stopped in the middle, or of one that is being written, is not there.
-//! When it would have more than [`MOST_PIECES`] pieces, or a change is long, or there have been
-//! many, its writer makes a new file instead.
+//! When it would have too many pieces, or a change is long, or there have been many, its writer
+//! makes a new file instead.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
@@ -22,12 +22,20 @@ use memtun_sys::{self as sys, Fd};
 
 /// Most pieces of a file of which the messages are put together: a reader keeps where they are on
 /// its stack.
-pub const MOST_PIECES: usize = 96;
+pub const MOST_PIECES: usize = 512;
+
+/// How many pieces, and how many bytes of changes, a file with so many bytes of messages may have:
+/// more where reading and writing these takes long by itself.
+fn most(base: u64) -> (usize, u64) {
+    let pieces = (base / 4096).clamp(96, MOST_PIECES as u64);
+    (pieces as usize, (base / 8).max(MOST_CHANGES))
+}
 
 /// Longest change in bytes, which a reader reads at once.
 const LONGEST_CHANGE: usize = 8 << 10;
 
-/// Most bytes of all changes: whoever reads the messages has to read the changes first.
+/// Most bytes of all changes of a small file: whoever reads the messages has to read the changes
+/// first.
 const MOST_CHANGES: u64 = 32 << 10;
 
 /// First bytes of a file.
@@ -215,12 +223,13 @@ fn change(splices: &[Splice], at: u64) -> Vec<u8> {
 /// Returns the pieces with another change, and its bytes; None when it is time for a new file.
 fn added(pieces: &Pieces, base: u64, end: u64, splices: &[Splice]) -> Option<(Pieces, Vec<u8>)> {
     let bytes = change(splices, end);
-    if bytes.len() > LONGEST_CHANGE || end - base > MOST_CHANGES {
+    let (most_pieces, most_changes) = most(base);
+    if bytes.len() > LONGEST_CHANGE || end - base > most_changes {
         return None;
     }
     let mut pieces = pieces.clone();
     apply(&mut pieces, &bytes, end)?;
-    Some((pieces, bytes))
+    (pieces.count <= most_pieces).then_some((pieces, bytes))
 }
 
 /// Returns a file without changes, with these messages.

@@ -4,12 +4,73 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
+use std::sync::Arc;
 
-/// A list of things that are changed one by one.
+/// Something that may come to its end by itself.
+pub trait Ends {
+    /// Does it?
+    fn ends(&self) -> bool;
+}
+
+/// A list of things that are changed one by one. It holds them elsewhere, so that a long one can be
+/// moved and copied quickly.
 pub struct List<T> {
-    items: Vec<T>,
+    items: Vec<Arc<T>>,
+    /// How many of them end by themselves. None says that nobody has counted.
+    ending: Cell<Option<usize>>,
     /// So many items at its beginning and at its end are what they were when it was settled.
     same: Cell<(usize, usize)>,
+}
+
+impl<T: Ends + Clone> List<T> {
+    /// Does any item end by itself?
+    pub fn is_any_ending(&self) -> bool {
+        let count = || self.items.iter().filter(|item| item.ends()).count();
+        let ending = self.ending.get().unwrap_or_else(count);
+        self.ending.set(Some(ending));
+        ending > 0
+    }
+
+    /// Puts an item in.
+    pub fn insert(&mut self, at: usize, item: T) {
+        self.touch(at, at);
+        let ending = self.ending.get();
+        self.ending
+            .set(ending.map(|n| n + usize::from(item.ends())));
+        self.items.insert(at, Arc::new(item));
+    }
+
+    /// Appends an item.
+    pub fn push(&mut self, item: T) {
+        self.insert(self.items.len(), item);
+    }
+
+    /// Puts another item in the place of one.
+    pub fn replace(&mut self, at: usize, item: T) {
+        self.touch(at, at + 1);
+        self.ending.set(None);
+        self.items[at] = Arc::new(item);
+    }
+
+    /// Changes those items of which `change` says that it has.
+    pub fn change_each(&mut self, mut change: impl FnMut(&mut T) -> bool) {
+        for at in 0..self.items.len() {
+            let mut item = T::clone(&self.items[at]);
+            if change(&mut item) {
+                self.replace(at, item);
+            }
+        }
+    }
+
+    /// Takes an item out.
+    pub fn remove(&mut self, at: usize) -> T {
+        self.touch(at, at + 1);
+        let item = self.items.remove(at);
+        let ending = self.ending.get();
+        self.ending
+            .set(ending.map(|n| n - usize::from(item.ends())));
+        Arc::unwrap_or_clone(item)
+    }
 }
 
 impl<T> List<T> {
@@ -19,32 +80,10 @@ impl<T> List<T> {
         self.same.set((front.min(from), back.min(behind)));
     }
 
-    /// Puts an item in.
-    pub fn insert(&mut self, at: usize, item: T) {
-        self.touch(at, at);
-        self.items.insert(at, item);
-    }
-
-    /// Appends an item.
-    pub fn push(&mut self, item: T) {
-        self.insert(self.items.len(), item);
-    }
-
-    /// Takes an item out.
-    pub fn remove(&mut self, at: usize) -> T {
-        self.touch(at, at + 1);
-        self.items.remove(at)
-    }
-
-    /// Returns an item, to be changed.
-    pub fn change(&mut self, at: usize) -> &mut T {
-        self.touch(at, at + 1);
-        &mut self.items[at]
-    }
-
     /// Returns all items, to be changed.
-    pub fn change_all(&mut self) -> &mut Vec<T> {
+    pub(super) fn change_all(&mut self) -> &mut Vec<Arc<T>> {
         self.same.set((0, 0));
+        self.ending.set(None);
         &mut self.items
     }
 
@@ -56,8 +95,8 @@ impl<T> List<T> {
 }
 
 impl<T> Deref for List<T> {
-    type Target = [T];
-    fn deref(&self) -> &[T] {
+    type Target = [Arc<T>];
+    fn deref(&self) -> &[Arc<T>] {
         &self.items
     }
 }
@@ -71,16 +110,21 @@ impl<T> Default for List<T> {
 impl<T> From<Vec<T>> for List<T> {
     fn from(items: Vec<T>) -> List<T> {
         List {
-            items,
+            items: items.into_iter().map(Arc::new).collect(),
+            ending: Cell::default(),
             same: Cell::default(),
         }
     }
 }
 
-impl<T: Clone> Clone for List<T> {
+impl<T> Clone for List<T> {
     /// Nobody has settled the copy.
     fn clone(&self) -> List<T> {
-        self.items.clone().into()
+        List {
+            items: self.items.clone(),
+            ending: self.ending.clone(),
+            same: Cell::default(),
+        }
     }
 }
 

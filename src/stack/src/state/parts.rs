@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::things::{self, Answered, Label, Listener, Sysctl, View};
-use super::things::{LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
+use super::things::{LAST, LISTENER, PATH, RULED, SYSCTL, TABLE, VALUE, VIEW};
 use crate::address::{Address, Head};
 use crate::link::Extra;
 use crate::neighbour::Neighbour;
+use crate::nexthop::{HopObject, NEWNEXTHOP};
 use crate::route::Route;
 use crate::rule::Rule;
 use crate::traffic::Traffic;
@@ -16,17 +17,18 @@ pub(super) const ABOUT: usize = 0;
 pub(super) const LINKS: usize = 1;
 pub(super) const ADDRESSES: usize = 2;
 pub(super) const ROUTES: usize = 3;
-pub(super) const TABLES: usize = 4;
-pub(super) const RULES: usize = 5;
-pub(super) const NEIGHBOURS: usize = 6;
-pub(super) const TRAFFIC: usize = 7;
-pub(super) const SYSCTLS: usize = 8;
-pub(super) const LABELS: usize = 9;
-pub(super) const LISTENERS: usize = 10;
-pub(super) const HIDDEN: usize = 11;
-pub(super) const ANSWERED: usize = 12;
+pub(super) const OBJECTS: usize = 4;
+pub(super) const TABLES: usize = 5;
+pub(super) const RULES: usize = 6;
+pub(super) const NEIGHBOURS: usize = 7;
+pub(super) const TRAFFIC: usize = 8;
+pub(super) const SYSCTLS: usize = 9;
+pub(super) const LABELS: usize = 10;
+pub(super) const LISTENERS: usize = 11;
+pub(super) const HIDDEN: usize = 12;
+pub(super) const ANSWERED: usize = 13;
 /// Number of parts.
-pub(super) const COUNT: usize = 13;
+pub(super) const COUNT: usize = 14;
 
 fn head(kind: u16) -> Head {
     Head {
@@ -35,10 +37,11 @@ fn head(kind: u16) -> Head {
     }
 }
 
-pub(super) fn about(to: &mut Writer, (view, ruled): &(View, [bool; 2])) {
+pub(super) fn about(to: &mut Writer, (view, ruled, last): &(View, [bool; 2], u32)) {
     to.message(things::ABOUT, 0, 0, 0)
         .u8(VIEW, (*view == View::Isolated).into())
-        .attribute(RULED, &ruled.map(u8::from));
+        .attribute(RULED, &ruled.map(u8::from))
+        .u32(LAST, *last);
 }
 
 pub(super) fn link(to: &mut Writer, link: &Extra) {
@@ -51,6 +54,10 @@ pub(super) fn address(to: &mut Writer, address: &Address) {
 
 pub(super) fn route(to: &mut Writer, route: &Route) {
     route.write(to, head(libc::RTM_NEWROUTE), None);
+}
+
+pub(super) fn object(to: &mut Writer, object: &HopObject) {
+    object.write(to, head(NEWNEXTHOP), None);
 }
 
 pub(super) fn table(to: &mut Writer, (family, table): &(u8, u32)) {

@@ -70,12 +70,14 @@ impl Shadow {
         to.edit(at, &mut self.state.rules, &state.rules, parts::rule);
         let at = parts::TABLES;
         to.edit(at, &mut self.state.tables, &state.tables, parts::table);
+        let at = parts::OBJECTS;
+        to.edit(at, &mut self.state.objects, &state.objects, parts::object);
         to.edit_between(
             parts::ROUTES,
             self.state.routes.change_all(),
             &state.routes,
             state.routes.settle(),
-            parts::route,
+            |to, route| parts::route(to, route),
         );
         let at = parts::ADDRESSES;
         to.edit(
@@ -88,15 +90,16 @@ impl Shadow {
         to.edit(at, &mut self.state.links, &state.links, parts::link);
         let mut about = match to.lengths[parts::ABOUT].is_empty() {
             true => Vec::new(),
-            false => vec![(self.state.view, self.state.ruled)],
+            false => vec![(self.state.view, self.state.ruled, self.state.last_object)],
         };
         to.edit(
             parts::ABOUT,
             &mut about,
-            &[(state.view, state.ruled)],
+            &[(state.view, state.ruled, state.last_object)],
             parts::about,
         );
         (self.state.view, self.state.ruled) = (state.view, state.ruled);
+        self.state.last_object = state.last_object;
         to.all
     }
 }

@@ -146,6 +146,8 @@ fn route(number: usize) -> Route {
         congestion: None,
         preference: 0,
         expires: None,
+        object: 0,
+        grouped: false,
         hops: Vec::<Nexthop>::new(),
     }
 }
@@ -157,12 +159,11 @@ fn disturb(state: &mut State, random: &mut Random) {
     match random.below(14) {
         0..=3 => state.routes.insert(random.below(routes + 1), route(number)),
         4 if routes > 0 => drop(state.routes.remove(random.below(routes))),
-        5 if routes > 0 => state.routes.change(random.below(routes)).tos ^= 4,
-        6 => state
-            .routes
-            .change_all()
-            .iter_mut()
-            .for_each(|it| it.scope ^= 1),
+        5 if routes > 0 => state.routes.replace(random.below(routes), route(number)),
+        6 => state.routes.change_each(|it| {
+            it.scope ^= 1;
+            it.scope == 1
+        }),
         7 => state.tables.push((2, number as u32)),
         8 => state.view = [View::Merged, View::Isolated][number % 2],
         9 => state.sysctls.push(Sysctl {

@@ -86,5 +86,6 @@ pub(super) const LABELS: u16 = 0x1006;
 // Attributes of those messages.
 pub(super) const VIEW: u16 = 1;
 pub(super) const RULED: u16 = 2;
+pub(super) const LAST: u16 = 3;
 pub(super) const PATH: u16 = 1;
 pub(super) const VALUE: u16 = 2;

@@ -45,6 +45,17 @@ impl Tree<'_> {
                     true
                 });
             }
+            Directory::Counters => {
+                if let Ok(path) = PathBuf::concat(&[b"/proc/self/net/", place::COUNTERS]) {
+                    self.list_machines(path.bytes(), each);
+                }
+                self.each_link(&mut |seen| {
+                    if seen.has_ipv6() {
+                        each(seen.name.as_bytes(), Sort::File(0o444));
+                    }
+                    true
+                });
+            }
             Directory::Wide(rest) => {
                 if let Ok(path) = PathBuf::concat(&[place::SETTINGS, rest.bytes()]) {
                     list_all(path.bytes(), &mut |name, sort| {

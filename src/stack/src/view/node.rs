@@ -41,6 +41,8 @@ pub enum Directory {
     Settings(Settings),
     /// Such settings of a link.
     SettingsOf(Settings),
+    /// What IPv6 has counted on each link.
+    Counters,
     /// Settings of the whole namespace, by the path of the directory below /proc/sys/net.
     Wide(Rest),
 }
@@ -58,6 +60,8 @@ pub struct File {
 pub(super) enum FileKind {
     Attribute(Seen, Inner, &'static str),
     Net(NetFile),
+    /// What IPv6 has counted on a link.
+    Counters(Seen),
     Flush,
     Setting(Settings, Of, Entry),
     /// A file that belongs to a link of the machine's, by its path in the link's directory.
@@ -96,7 +100,7 @@ impl File {
     /// Returns the offset in bytes of its end for lseek(2); None where that cannot be sought.
     pub fn end(&self) -> Option<i64> {
         match self.kind {
-            FileKind::Net(_) => None,
+            FileKind::Net(_) | FileKind::Counters(_) => None,
             _ => Some(self.size()),
         }
     }
@@ -111,7 +115,10 @@ impl Directory {
     /// Returns the directory's permissions.
     pub fn mode(&self) -> u32 {
         match self {
-            Directory::Settings(_) | Directory::SettingsOf(_) | Directory::Wide(_) => 0o555,
+            Directory::Settings(_)
+            | Directory::SettingsOf(_)
+            | Directory::Counters
+            | Directory::Wide(_) => 0o555,
             _ => 0o755,
         }
     }
@@ -120,7 +127,7 @@ impl Directory {
     pub fn links(&self, tree: &Tree<'_>) -> u64 {
         match self {
             Directory::Inner(seen, inner) => 2 + u64::from(inner.directories(seen)),
-            Directory::Class => 2,
+            Directory::Class | Directory::Counters => 2,
             Directory::Virtual => {
                 let mut count = 2;
                 tree.list(self, &mut |_, sort| {
@@ -234,6 +241,18 @@ impl Tree<'_> {
                 _ => return Err(NONE),
             },
             Place::Wide(rest) => self.wide_node(path, rest)?,
+            Place::Counters => Node::Directory(Directory::Counters),
+            Place::CountersOf(name) => match self.whose(&name) {
+                Whose::Ours(seen) if seen.has_ipv6() => Node::File(File {
+                    kind: FileKind::Counters(seen),
+                    mode: 0o444,
+                }),
+                Whose::Machines => Node::Machine,
+                _ => return Err(NONE),
+            },
+            Place::Net(file) if file.is_of_namespace() && self.view() == View::Merged => {
+                Node::Machine
+            }
             Place::Net(file) => Node::File(File {
                 kind: FileKind::Net(file),
                 mode: 0o444,
@@ -399,6 +418,7 @@ impl Tree<'_> {
                 self.attribute(seen, *inner, name, &mut text)?;
             }
             FileKind::Net(file) => self.net_file(*file, &mut text)?,
+            FileKind::Counters(seen) => self.counters_of(seen, &mut text)?,
             FileKind::Flush => return Err(Errno(libc::EACCES)),
             FileKind::Card(name, rest) => self.on_card(name, rest.bytes(), &mut text)?,
             FileKind::Wide(rest) => self.wide(rest.bytes(), &mut text)?,
@@ -407,6 +427,23 @@ impl Tree<'_> {
             }
         }
         text.end()
+    }
+
+    /// The number that a file holds.
+    pub(super) fn number_at(&self, path: &[u8]) -> Option<i64> {
+        let Ok((_, Node::File(file))) = self.walk(path, true) else {
+            return None;
+        };
+        let (mut room, mut filled) = ([0; 32], 0);
+        self.read(&file, &mut |part| {
+            let into = room.get_mut(filled..filled + part.len());
+            into.ok_or(Errno(libc::EINVAL))?.copy_from_slice(part);
+            filled += part.len();
+            Ok(())
+        })
+        .ok()?;
+        let text = std::str::from_utf8(room[..filled].trim_ascii());
+        text.ok()?.parse().ok()
     }
 
     /// May IPv6 addresses be made of a secret? One of the link's own or of new links must be set,

@@ -91,9 +91,15 @@ pub enum NetFile {
     Igmp6,
     /// IPv4 routes of all tables, as a trie.
     FibTrie,
+    /// What IPv4 and what is above it have counted.
+    Snmp,
+    /// More of that.
+    Netstat,
+    /// What IPv6 and what is above it have counted.
+    Snmp6,
 }
 
-const NET_FILES: [(&str, NetFile); 9] = [
+const NET_FILES: [(&str, NetFile); 12] = [
     ("dev", NetFile::Dev),
     ("dev_mcast", NetFile::DevMcast),
     ("route", NetFile::Route),
@@ -103,7 +109,13 @@ const NET_FILES: [(&str, NetFile); 9] = [
     ("igmp", NetFile::Igmp),
     ("igmp6", NetFile::Igmp6),
     ("fib_trie", NetFile::FibTrie),
+    ("snmp", NetFile::Snmp),
+    ("netstat", NetFile::Netstat),
+    ("snmp6", NetFile::Snmp6),
 ];
+
+/// The directory in /proc/net of what IPv6 has counted on each link.
+pub const COUNTERS: &[u8] = b"dev_snmp6";
 
 impl NetFile {
     /// Returns the machine's own file.
@@ -118,7 +130,15 @@ impl NetFile {
             NetFile::Igmp => b"/proc/self/net/igmp",
             NetFile::Igmp6 => b"/proc/self/net/igmp6",
             NetFile::FibTrie => b"/proc/self/net/fib_trie",
+            NetFile::Snmp => b"/proc/self/net/snmp",
+            NetFile::Netstat => b"/proc/self/net/netstat",
+            NetFile::Snmp6 => b"/proc/self/net/snmp6",
         }
+    }
+
+    /// Is it about the namespace as a whole? Where the machine is seen, it is the machine's.
+    pub fn is_of_namespace(self) -> bool {
+        matches!(self, NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6)
     }
 }
 
@@ -139,6 +159,10 @@ pub enum Place<'p> {
     Card(Name, &'p [u8]),
     /// A file of /proc/net.
     Net(NetFile),
+    /// The directory in /proc/net of what IPv6 has counted on each link.
+    Counters,
+    /// What IPv6 has counted on a link.
+    CountersOf(Name),
     /// The directory of settings of one kind.
     Settings(Settings),
     /// The directory of such settings of a link, or of `all` or `default`.
@@ -187,7 +211,14 @@ fn place(path: &[u8]) -> Option<Place<'_>> {
         let (name, more) = component(&path[net + 5..]);
         return Some(Place::Card(Name::new(name)?, more));
     }
-    let file = std::str::from_utf8(in_proc_net(path)?).ok()?;
+    let inside = in_proc_net(path)?;
+    if let Some(rest) = inside.strip_prefix(COUNTERS) {
+        return match rest {
+            [] => Some(Place::Counters),
+            _ => Name::new(rest.strip_prefix(b"/")?).map(Place::CountersOf),
+        };
+    }
+    let file = std::str::from_utf8(inside).ok()?;
     let found = NET_FILES.iter().find(|(name, _)| *name == file)?;
     Some(Place::Net(found.1))
 }

@@ -22,8 +22,8 @@ use memtun_sys::{self as sys, PathBuf};
 const INT: i64 = i32::MAX as i64;
 const INVALID: Errno = Errno(libc::EINVAL);
 
-/// The setting that bounds another one, and whether it is the least that this one can be. Of several
-/// numbers the first counts.
+/// The setting that bounds another one, and whether it is the least that this one can be. Of
+/// several numbers the first counts.
 fn bound_of(path: &[u8]) -> Option<(&'static [u8], bool)> {
     Some(match path {
         b"ipv4/ip_unprivileged_port_start" => (b"ipv4/ip_local_port_range", false),

@@ -96,7 +96,7 @@ impl Tree<'_> {
             },
             // Nothing is cached.
             FileKind::Flush => Ok(Written::Done(bytes.len())),
-            FileKind::Net(_) => Err(Errno(libc::EACCES)),
+            FileKind::Net(_) | FileKind::Counters(_) => Err(Errno(libc::EACCES)),
             FileKind::Card(..) if bytes.is_empty() => Ok(Written::Done(0)),
             FileKind::Card(_, rest) => write_card(rest.bytes(), bytes),
             FileKind::Wide(rest) => self.write_wide(rest.bytes(), bytes, at),

@@ -22,7 +22,9 @@ pub fn next_expiry(world: &World<'_>) -> Option<u32> {
             .chain(address.detection)
             .min_by_key(|at| at.wrapping_sub(world.now) as i32)
     });
-    let routes = world.state.routes.iter().filter_map(|route| route.expires);
+    let routes = Some(&world.state.routes).filter(|routes| routes.is_any_ending());
+    let routes = routes.into_iter().flat_map(|routes| routes.iter());
+    let routes = routes.filter_map(|route| route.expires);
     addresses
         .chain(routes)
         .min_by_key(|at| at.wrapping_sub(world.now) as i32)

@@ -3,7 +3,8 @@
 
 use super::told::{LEAST_V4, LEAST_V6};
 use super::{v4, v6};
-use crate::engine::{neighbour, route};
+use crate::engine::{link, neighbour, route};
+use crate::message::conf;
 use crate::World;
 use memtun_stack::route::rtnh;
 
@@ -40,6 +41,14 @@ pub fn carrier_has_changed(world: &mut World<'_>, index: u32) {
     }
 }
 
+/// Carries out what follows from ARP being switched off or on (`addrconf_dad_run`): the addresses
+/// of IPv6 are looked for once more, and told of again.
+pub fn arp_is_switched(world: &mut World<'_>, index: u32) {
+    if world.link(index).is_some_and(|link| link.extra.ready) {
+        v6::detect_again(world, index);
+    }
+}
+
 /// Carries out what follows from another mtu of a link, which was `before`.
 pub fn mtu_has_changed(world: &mut World<'_>, index: u32, before: u32) {
     let Some(link) = world.link(index) else {
@@ -50,12 +59,21 @@ pub fn mtu_has_changed(world: &mut World<'_>, index: u32, before: u32) {
     if !loopback || mtu >= LEAST_V6 {
         world.forget_mtu(index);
     }
-    if mtu < LEAST_V4 && before >= LEAST_V4 {
-        v4::link_is_gone(world, index);
+    // Only the loopback may have so small a one.
+    match (before >= LEAST_V4, mtu >= LEAST_V4) {
+        (true, false) => {
+            v4::link_is_gone(world, index);
+            world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
+            link::tell_conf4(world, index, conf::DELNETCONF);
+        }
+        (false, true) => link::tell_conf4(world, index, conf::NEWNETCONF),
+        _ => {}
     }
     match (before >= LEAST_V6, mtu >= LEAST_V6) {
         (true, false) if loopback => v6::link_is_down(world, index),
         (true, false) => v6::link_is_gone(world, index),
+        // It gets its address again when it comes up the next time.
+        (false, true) if loopback => {}
         (false, true) => v6::link_begins(world, index),
         _ => {}
     }

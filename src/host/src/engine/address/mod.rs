@@ -16,6 +16,6 @@ pub mod v6;
 
 pub use expiry::{expire, next_expiry};
 pub use link::{
-    carrier_has_changed, inet6_is_ready, link_is_down, link_is_up, mtu_has_changed,
-    name_has_changed,
+    arp_is_switched, carrier_has_changed, inet6_is_ready, link_is_down, link_is_up,
+    mtu_has_changed, name_has_changed,
 };

@@ -181,3 +181,9 @@ pub fn is_settled(world: &mut World<'_>, index: u32) {
         let _ = change(world, index, |extra| extra.settled = true);
     }
 }
+
+/// Notes the addresses of all routers of a link's networks, which nobody is told of. Of a link that
+/// is gone nothing is noted.
+pub fn set_anycasts(world: &mut World<'_>, index: u32, all: Vec<[u8; 16]>) {
+    let _ = change(world, index, |extra| extra.anycasts = all);
+}

@@ -5,7 +5,7 @@ use super::known::{arrange, change, get, known, note};
 use super::known::{RUNNING, SETTABLE, UP};
 use super::tell::{tell, tell_conf, tell_conf6, tell_conf_of, tell_features, tell_inet6, tell_of};
 use crate::engine::address;
-use crate::engine::{neighbour, route, traffic};
+use crate::engine::{neighbour, nexthop, route, traffic};
 use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::Errno;
@@ -118,6 +118,7 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
         tell_of(world, &link, libc::RTM_NEWLINK, UP | RUNNING);
     }
     world.state.links.retain(|extra| extra.index != index);
+    nexthop::change::link_is_down(world, index, true);
     if up {
         address::link_is_down(world, index);
     }
@@ -241,9 +242,13 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
                 (extra.ready, extra.asked) = (false, false);
                 extra.was_down = true;
             });
+            nexthop::change::link_is_down(world, index, false);
             address::link_is_down(world, index);
         }
     } else if carrier && now.flags & UP != 0 {
+        if !link.carrier {
+            nexthop::change::link_is_down(world, index, false);
+        }
         neighbour::carrier_has_changed(world, index, link.carrier);
         address::carrier_has_changed(world, index);
         start_inet6(world, index, false);
@@ -251,6 +256,7 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     }
     if changed & libc::IFF_NOARP as u32 != 0 && link.is_up() {
         neighbour::address_has_changed(world, index);
+        address::arp_is_switched(world, index);
     }
 }
 

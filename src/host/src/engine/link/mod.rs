@@ -16,7 +16,7 @@ mod set;
 mod tell;
 
 pub use delete::{delete, is_deletable};
-pub use known::{get, is_settled, routers_are_asked};
+pub use known::{get, is_settled, routers_are_asked, set_anycasts};
 pub use look::{inet6_is_switched, look, state_has_changed};
 pub use name::{add_name, remove_name, rename, set_alias};
 pub use receive::{add_group, add_received, groups_of_ip, remove_group, remove_received};
@@ -24,3 +24,4 @@ pub use set::{
     set_address, set_broadcast, set_carrier, set_features, set_flags, set_group, set_limit,
     set_link_mode, set_mtu, set_operstate, set_token, set_txqueuelen,
 };
+pub use tell::tell_conf4;

@@ -82,6 +82,13 @@ pub(super) fn tell_conf6(world: &mut World<'_>, link: &Link, kind: u16) {
     tell_conf_of(world, link, libc::AF_INET6, conf::V6_GROUP, kind);
 }
 
+/// Tells the listeners that IPv4 has begun or ended on a link, with a message of this type.
+pub fn tell_conf4(world: &mut World<'_>, index: u32, kind: u16) {
+    if let Some(link) = world.link(index).cloned() {
+        tell_conf_of(world, &link, libc::AF_INET, conf::V4_GROUP, kind);
+    }
+}
+
 /// Tells the listeners of `group` about the settings of one family.
 pub(super) fn tell_conf_of(world: &mut World<'_>, link: &Link, family: i32, group: u32, kind: u16) {
     let mut to = Writer::default();

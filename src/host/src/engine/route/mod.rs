@@ -5,12 +5,14 @@
 //! | [`v4`] | net/ipv4/fib_semantics.c, fib_trie.c |
 //! | [`v6`] | net/ipv6/route.c, ip6_fib.c |
 //! | [`parts`] | net/ipv4/metrics.c, the next hops of RTA_MULTIPATH |
+//! | [`object`] | `fib_check_nexthop`, `fib6_check_nexthop` |
 //! | [`tables`] | `fib_new_table` |
 //! | [`told`] | `rtmsg_fib`, `inet6_rt_notify` |
 //! | [`lookup`] | `ip_route_output_key`, `ip6_route_output`, the choice of the source address |
 #![forbid(unsafe_code)]
 
 pub mod lookup;
+pub mod object;
 pub mod parts;
 pub mod tables;
 pub mod told;

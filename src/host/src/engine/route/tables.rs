@@ -30,10 +30,8 @@ pub fn make_v6(world: &mut World<'_>, table: u32) {
 
 fn has(world: &World<'_>, family: i32, table: u32) -> bool {
     let made = (family as u8, table);
-    let mut routes = world.routes();
     let v4 = family == libc::AF_INET;
-    world.state.tables.contains(&made)
-        || routes.any(|route| route.is_v4() == v4 && route.table == table)
+    world.state.tables.contains(&made) || !world.routes_of_table(table, v4).is_empty()
 }
 
 /// Is there such a table of IPv4?

@@ -3,8 +3,8 @@
 
 use super::words::*;
 use crate::engine::route::parts::{self, Part, RTN_MAX};
-use crate::engine::route::{tables, v4, v6, Cause};
-use crate::netlink::policy::{Mode, Parsed};
+use crate::engine::route::{object, tables, v4, v6, Cause};
+use crate::netlink::policy::Mode;
 use crate::netlink::request::Request;
 use crate::{Failure, World};
 use memtun_stack::route::{rtf, rtnh, HEADER, RTA_PREF, RTA_VIA};
@@ -25,11 +25,11 @@ fn part<'b>(attribute: Attribute<'b>) -> Part<'b> {
     }
 }
 
-/// Refuses what encapsulates packets: no such driver is here.
-fn check_encapsulation(attributes: &Parsed<'_>) -> Result<(), Failure> {
+/// Refuses what encapsulates packets by its type: no such driver is here.
+pub(in crate::netlink) fn check_encapsulation(kind: Option<Attribute<'_>>) -> Result<(), Failure> {
     /// LWTUNNEL_ENCAP_MAX.
     const LAST: u16 = 10;
-    match attributes.get(RTA_ENCAP_TYPE).and_then(|a| a.u16()) {
+    match kind.and_then(|a| a.u16()) {
         None => Ok(()),
         Some(1..=LAST) => {
             let text = "lwt encapsulation type not supported";
@@ -40,7 +40,7 @@ fn check_encapsulation(attributes: &Parsed<'_>) -> Result<(), Failure> {
 }
 
 /// Reads what an IPv4 route shall be (`rtm_to_fib_config`).
-fn config_v4<'b>(request: &Request<'b>) -> Result<(v4::Config<'b>, bool), Failure> {
+fn config_v4<'b>(request: &Request<'b>) -> Result<v4::Config<'b>, Failure> {
     if request.message.body.len() < HEADER {
         return Err(Failure::new(libc::EINVAL));
     }
@@ -72,17 +72,17 @@ fn config_v4<'b>(request: &Request<'b>) -> Result<(v4::Config<'b>, bool), Failur
         metrics: attributes.get(libc::RTA_METRICS).map(part),
         multipath: attributes.get(libc::RTA_MULTIPATH).map(part),
         realm: word(&attributes, libc::RTA_FLOW).unwrap_or(0),
+        object: word(&attributes, RTA_NH_ID).unwrap_or(0),
         how: request.message.flags.into(),
         cause: cause(request),
     };
     if let Some(via) = via {
         config.gateway = Some(v4::via(via.value)?);
     }
-    check_encapsulation(&attributes)?;
+    check_encapsulation(attributes.get(RTA_ENCAP_TYPE))?;
     v4::check_prefix(config.to, config.prefix)?;
-    let has_id = word(&attributes, RTA_NH_ID).is_some_and(|id| id != 0);
     let hop = config.index != 0 || config.gateway.is_some() || config.multipath.is_some();
-    if has_id && hop {
+    if config.object != 0 && hop {
         return refuse("Nexthop specification and nexthop id are mutually exclusive");
     }
     if gateway.is_some() && via.is_some() {
@@ -91,21 +91,23 @@ fn config_v4<'b>(request: &Request<'b>) -> Result<(v4::Config<'b>, bool), Failur
     if config.table == 0 {
         config.table = libc::RT_TABLE_MAIN.into();
     }
-    Ok((config, has_id))
+    Ok(config)
 }
 
-/// What a route with an id of a next hop fails with: there are none.
-const NO_HOP: &str = "Nexthop id does not exist";
+/// Refuses to delete a route with an object of next hops that is not there.
+fn check_object(world: &World<'_>, id: u32) -> Result<(), Failure> {
+    match id != 0 && object::find(world.state, id).is_none() {
+        true => refuse(object::NOTHING),
+        false => Ok(()),
+    }
+}
 
 pub(super) fn new_v4(
     world: &mut World<'_>,
     request: &Request<'_>,
     _: &mut Writer,
 ) -> Result<(), Failure> {
-    let (config, has_id) = config_v4(request)?;
-    if has_id {
-        return refuse(NO_HOP);
-    }
+    let config = config_v4(request)?;
     v4::add(world, &config)
 }
 
@@ -114,10 +116,8 @@ pub(super) fn delete_v4(
     request: &Request<'_>,
     _: &mut Writer,
 ) -> Result<(), Failure> {
-    let (config, has_id) = config_v4(request)?;
-    if has_id {
-        return refuse(NO_HOP);
-    }
+    let config = config_v4(request)?;
+    check_object(world, config.object)?;
     if !tables::has_v4(world, config.table) {
         return Err(Failure::said(libc::ESRCH, "FIB table does not exist"));
     }
@@ -125,7 +125,7 @@ pub(super) fn delete_v4(
 }
 
 /// Reads what an IPv6 route shall be (`rtm_to_fib6_config`).
-fn config_v6<'b>(request: &Request<'b>, new: bool) -> Result<(v6::Config<'b>, bool), Failure> {
+fn config_v6<'b>(request: &Request<'b>, new: bool) -> Result<v6::Config<'b>, Failure> {
     let attributes = request.parse(HEADER, &V6, Mode::Liberal)?;
     let head = head(request);
     if head.tos != 0 {
@@ -159,7 +159,8 @@ fn config_v6<'b>(request: &Request<'b>, new: bool) -> Result<(v6::Config<'b>, bo
     }
     // The kernel keeps this flag of a next hop among those of the route.
     config.flags |= head.flags & rtnh::ONLINK;
-    let has_id = attributes.has(RTA_NH_ID);
+    config.object = word(&attributes, RTA_NH_ID);
+    let has_id = config.object.is_some();
     let hop = [
         libc::RTA_GATEWAY,
         libc::RTA_OIF,
@@ -214,12 +215,12 @@ fn config_v6<'b>(request: &Request<'b>, new: bool) -> Result<(v6::Config<'b>, bo
         };
         config.flags |= u32::from(config.preference) << 27;
     }
-    check_encapsulation(&attributes)?;
+    check_encapsulation(attributes.get(RTA_ENCAP_TYPE))?;
     if let Some(seconds) = word(&attributes, RTA_EXPIRES).filter(|seconds| *seconds != u32::MAX) {
         config.expires = seconds.saturating_mul(100);
         config.flags |= rtf::EXPIRES;
     }
-    Ok((config, has_id))
+    Ok(config)
 }
 
 /// `rtm_to_fib6_multipath_config`.
@@ -253,10 +254,7 @@ pub(super) fn new_v6(
     request: &Request<'_>,
     _: &mut Writer,
 ) -> Result<(), Failure> {
-    let (mut config, has_id) = config_v6(request, true)?;
-    if has_id {
-        return refuse(NO_HOP);
-    }
+    let mut config = config_v6(request, true)?;
     if config.priority == 0 {
         config.priority = v6::PRIORITY;
     }
@@ -268,9 +266,7 @@ pub(super) fn delete_v6(
     request: &Request<'_>,
     _: &mut Writer,
 ) -> Result<(), Failure> {
-    let (config, has_id) = config_v6(request, false)?;
-    if has_id {
-        return refuse(NO_HOP);
-    }
+    let config = config_v6(request, false)?;
+    check_object(world, config.object.unwrap_or(0))?;
     v6::delete(world, &config)
 }

@@ -6,6 +6,8 @@ mod dump;
 mod get;
 mod words;
 
+pub(super) use change::check_encapsulation;
+
 use super::row::{row, Row};
 
 const INET: u8 = libc::AF_INET as u8;

@@ -5,6 +5,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
+//! | `counters` | what the protocols have counted |
 //! | `machine` | the machine's lines |
 //! | `order` | the order of routes |
 //! | `route_line` | a route as the lines show it |
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod arp;
+mod counters;
 mod dev;
 mod fib_trie;
 mod if_inet6;
@@ -41,6 +43,9 @@ impl Tree<'_> {
             // Their lines stand among the machine's.
             NetFile::Route => return self.routes(merged, text),
             NetFile::Ipv6Route => return self.ipv6_routes(merged, text),
+            NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6 => {
+                return self.counters(file, text);
+            }
             _ => merged && self.machines_lines(file, text)? > 0,
         };
         match file {
@@ -50,6 +55,7 @@ impl Tree<'_> {
             NetFile::Igmp6 => self.igmp6(text),
             NetFile::Arp => self.arp(headed, text)?,
             NetFile::Route | NetFile::Ipv6Route => {}
+            NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6 => {}
             NetFile::IfInet6 => self.if_inet6(text)?,
             NetFile::FibTrie => self.fib_trie(text)?,
         }

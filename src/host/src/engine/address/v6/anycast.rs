@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::wanted::{v6, TENTATIVE};
+use crate::engine::link;
 use crate::engine::place::Place;
 use crate::engine::route::v6::{self as routes, Config};
 use crate::message::conf;
@@ -10,7 +11,7 @@ use crate::World;
 use memtun_stack::route::rtf;
 use memtun_stack::wire::network;
 use memtun_stack::Address;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// The length of a prefix from which on a network has no room for such an address.
 const TOO_LONG: u8 = 127;
@@ -27,28 +28,28 @@ fn of_network(address: &Address) -> Option<Ipv6Addr> {
     (address.prefix < TOO_LONG && !first.is_unspecified()).then_some(first)
 }
 
-/// Returns those that a link has.
+/// Returns those that a link has, the newest first.
 pub fn anycasts(world: &World<'_>, index: u32) -> Vec<Ipv6Addr> {
-    let mut all = Vec::new();
-    if !forwards(world, index) {
-        return all;
-    }
-    let usable = world.addresses_of(index, false);
-    for address in usable.filter(|address| address.flags & TENTATIVE == 0) {
-        if let Some(first) = of_network(address).filter(|first| !all.contains(first)) {
-            all.push(first);
-        }
-    }
-    all
+    let link = world.link(index);
+    let all = link.iter().flat_map(|link| &link.extra.anycasts);
+    all.copied().map(Ipv6Addr::from).collect()
+}
+
+/// Changes the list of those that a link has.
+fn change(world: &mut World<'_>, index: u32, run: impl FnOnce(&mut Vec<[u8; 16]>)) {
+    let Some(link) = world.link(index) else {
+        return;
+    };
+    let mut all = link.extra.anycasts.clone();
+    run(&mut all);
+    link::set_anycasts(world, index, all);
 }
 
 fn route(world: &World<'_>, index: u32, to: Ipv6Addr) -> Option<Place> {
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| {
+    let places = world.routes_to(libc::RT_TABLE_LOCAL.into(), to.into(), 128);
+    places.into_iter().find(|place| {
         let route = world.route(*place);
-        route.table == u32::from(libc::RT_TABLE_LOCAL)
-            && route.kind == libc::RTN_ANYCAST
-            && (route.to, route.prefix) == (IpAddr::V6(to), 128)
+        route.kind == libc::RTN_ANYCAST
             && (route.hops.first()).is_some_and(|hop| hop.index == index)
     })
 }
@@ -58,9 +59,10 @@ pub(super) fn join(world: &mut World<'_>, address: &Address) {
     let Some(to) = of_network(address).filter(|_| forwards(world, address.index)) else {
         return;
     };
-    if route(world, address.index, to).is_some() {
+    if anycasts(world, address.index).contains(&to) {
         return;
     }
+    change(world, address.index, |all| all.insert(0, to.octets()));
     let config = Config {
         to,
         prefix: 128,
@@ -88,6 +90,9 @@ pub(super) fn leave(world: &mut World<'_>, address: &Address) {
     if remains && forwards(world, address.index) {
         return;
     }
+    change(world, address.index, |all| {
+        all.retain(|one| *one != to.octets())
+    });
     if let Some(place) = route(world, address.index, to) {
         routes::remove(world, place);
     }

@@ -74,6 +74,14 @@ pub fn link_begins(world: &mut World<'_>, index: u32) {
     }
 }
 
+/// Looks for duplicates of all addresses once more (`addrconf_dad_run` with `restart`).
+pub fn detect_again(world: &mut World<'_>, index: u32) {
+    let all: Vec<Address> = world.addresses_of(index, false).copied().collect();
+    for address in all {
+        begin_detection(world, index, v6(address.local));
+    }
+}
+
 /// Carries out what follows from IPv6 being switched on or off on a link (`dev_disable_change`).
 pub fn is_switched(world: &mut World<'_>, index: u32) {
     if is_disabled(world, index) {

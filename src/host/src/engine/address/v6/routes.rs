@@ -71,12 +71,10 @@ pub(super) fn add_local_route(world: &mut World<'_>, address: &Address) {
 }
 
 pub(super) fn local_route(world: &World<'_>, address: &Address) -> Option<Place> {
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| {
+    let places = world.routes_to(libc::RT_TABLE_LOCAL.into(), address.local, 128);
+    places.into_iter().find(|place| {
         let route = world.route(*place);
-        route.table == u32::from(libc::RT_TABLE_LOCAL)
-            && route.kind == libc::RTN_LOCAL
-            && (route.to, route.prefix) == (address.local, 128)
+        route.kind == libc::RTN_LOCAL
             && (route.priority, route.protocol) == (0, libc::RTPROT_KERNEL)
             && (route.hops.first())
                 .is_some_and(|hop| hop.index == address.index && hop.gateway.is_none())

@@ -85,12 +85,10 @@ impl Hit {
 /// Returns the routes of a family in these tables that lead to an address, the longest prefix
 /// first, and of equal prefixes those of the later table.
 pub(super) fn candidates<'w>(world: &'w World<'_>, flow: &Flow, tables: &[u32]) -> Vec<&'w Route> {
-    let v4 = flow.to.is_ipv4();
-    let places = world.route_places(v4).into_iter();
+    let places = tables.iter();
+    let places = places.flat_map(|table| world.routes_towards(*table, flow.to));
     let mut found: Vec<_> = places
         .map(|place| world.route(place))
-        .filter(|route| tables.contains(&route.table))
-        .filter(|route| network(flow.to, route.prefix) == route.to)
         .filter(|route| {
             let (from, length) = route.from;
             length == 0 || network(flow.from, length) == from

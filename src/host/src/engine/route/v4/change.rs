@@ -33,13 +33,14 @@ fn is_same(a: &Route, b: &Route) -> bool {
         && a.metrics == b.metrics
         && a.congestion == b.congestion
         && (a.flags ^ b.flags) & !CHANGING == 0
+        && a.object == b.object
         && a.hops.len() == b.hops.len()
         && a.hops.iter().zip(&b.hops).all(hops)
 }
 
 /// Returns the places of the routes that are equal to this one in order.
 fn equals(world: &World<'_>, route: &Route) -> Vec<Place> {
-    let mut places = world.route_places(route.is_v4());
+    let mut places = world.routes_to(route.table, route.to, route.prefix);
     places.retain(|place| order(world.route(*place), route).is_eq());
     places
 }
@@ -105,14 +106,9 @@ pub fn add(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
 pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
     check_prefix(c.to, c.prefix)?;
     let mut found = None;
-    for place in world.route_places(true) {
+    for place in world.routes_to(c.table, IpAddr::V4(c.to), c.prefix) {
         let route = world.route(place);
-        if route.table == c.table
-            && route.to == IpAddr::V4(c.to)
-            && route.prefix == c.prefix
-            && route.tos == c.tos
-            && is_meant(route, c)?
-        {
+        if route.tos == c.tos && is_meant(route, c)? {
             found = Some(place);
             break;
         }
@@ -138,6 +134,12 @@ fn is_meant(route: &Route, c: &Config<'_>) -> Result<bool, Failure> {
 fn hops_match(route: &Route, c: &Config<'_>) -> Result<bool, Failure> {
     if c.priority != 0 && c.priority != route.priority {
         return Ok(false);
+    }
+    if c.object != 0 {
+        return Ok(c.object == route.object);
+    }
+    if route.object != 0 {
+        return Ok(c.index == 0 && c.gateway.is_none() && c.multipath.is_none());
     }
     let none = Nexthop {
         index: 0,

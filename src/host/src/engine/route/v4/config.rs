@@ -40,6 +40,8 @@ pub struct Config<'b> {
     pub multipath: Option<Part<'b>>,
     /// RTA_FLOW, 0 for none.
     pub realm: u32,
+    /// Number of an object of next hops, 0 for none.
+    pub object: u32,
     /// NLM_F_* flags.
     pub how: i32,
     /// Who asks.
@@ -64,6 +66,7 @@ impl Default for Config<'_> {
             metrics: None,
             multipath: None,
             realm: 0,
+            object: 0,
             how: 0,
             cause: Cause::default(),
         }

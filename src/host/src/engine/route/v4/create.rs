@@ -3,6 +3,7 @@
 
 use super::config::{gateway, refuse, via, Config};
 use crate::engine::route::lookup::{self, Flow};
+use crate::engine::route::object as objects;
 use crate::engine::route::parts::{self, properties, RTN_MAX};
 use crate::engine::route::v6;
 use crate::{Failure, World};
@@ -25,6 +26,13 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
     if c.flags & (rtnh::DEAD | rtnh::LINKDOWN) != 0 {
         return refuse("Invalid rtm_flags - can not contain DEAD or LINKDOWN");
     }
+    let object = match c.object {
+        0 => None,
+        id => match objects::find(world.state, id) {
+            None => return refuse(objects::NOTHING),
+            object => object,
+        },
+    };
     let mut given = Vec::new();
     if let Some(part) = c.multipath {
         let left;
@@ -93,6 +101,8 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
         congestion,
         preference: 0,
         expires: None,
+        object: c.object,
+        grouped: object.is_some_and(objects::is_group),
         hops,
     };
     if error != 0 {
@@ -110,7 +120,12 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
     if c.scope > libc::RT_SCOPE_HOST {
         return refuse("Invalid scope");
     }
-    if c.scope == libc::RT_SCOPE_HOST {
+    if let Some(object) = object {
+        objects::check_v4(world.state, object, c.scope)?;
+        route.hops = objects::hops(world.state, object);
+        let refuses = objects::is_blackhole(world.state, object);
+        route.kind = objects::kind(route.kind, refuses);
+    } else if c.scope == libc::RT_SCOPE_HOST {
         if route.hops.len() != 1 {
             return refuse("Route with host scope can not have multiple nexthops");
         }
@@ -145,7 +160,11 @@ fn is_source(world: &World<'_>, c: &Config<'_>) -> bool {
 }
 
 /// Checks a next hop, and finds its interface (`fib_check_nh`).
-fn check_hop(world: &World<'_>, hop: &mut Nexthop, c: &Config<'_>) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// What the kernel says of an interface that is not there or down, and of a bad gateway.
+pub fn check_hop(world: &World<'_>, hop: &mut Nexthop, c: &Config<'_>) -> Result<(), Failure> {
     match hop.gateway {
         None => check_link(world, hop),
         Some(IpAddr::V4(gateway)) => check_gateway(world, hop, gateway, c),

@@ -18,8 +18,7 @@ fn flush(world: &mut World<'_>, mut is_dead: impl FnMut(&Route) -> Option<bool>)
         if told {
             tell(world, &route, libc::RTM_DELROUTE, 0, Cause::default());
         }
-        let mut places = world.route_places(true).into_iter();
-        if let Some(place) = places.find(|place| *world.route(*place) == route) {
+        if let Some(place) = world.place_of_route(&route) {
             world.take_route(place);
         }
     }
@@ -73,6 +72,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, down: Down) {
     };
     let concerns = |route: &Route| {
         route.is_v4()
+            && route.object == 0
             && route.hops.iter().any(|hop| hop.index == index)
             && (forced || route.scope != libc::RT_SCOPE_HOST)
     };

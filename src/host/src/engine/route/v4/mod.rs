@@ -9,4 +9,5 @@ mod down;
 
 pub use change::{add, delete};
 pub use config::{check_prefix, via, Config};
+pub use create::check_hop;
 pub use down::{address_is_gone, link_is_down, link_is_up, Down};

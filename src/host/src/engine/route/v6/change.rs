@@ -3,7 +3,7 @@
 
 use super::config::{table_of, validate, Config};
 use super::create::create;
-use super::siblings::{is_fork, may_have_siblings, node, place_of, siblings, whole};
+use super::siblings::{is_fork, may_have_siblings, node, siblings, whole};
 use crate::engine::place::Place;
 use crate::engine::route::lookup;
 use crate::engine::route::parts;
@@ -54,7 +54,11 @@ pub(super) fn insert(
             let same = |hop: &Nexthop| {
                 hop.index == route.hops[0].index && hop.gateway == route.hops[0].gateway
             };
-            if other.hops.iter().any(same) {
+            let duplicate = match (route.object, other.object) {
+                (0, 0) => other.hops.iter().any(same),
+                (own, other) => own == other,
+            };
+            if duplicate {
                 if other.expires.is_some() {
                     let mut other = other.clone();
                     other.expires = route.expires;
@@ -77,7 +81,7 @@ pub(super) fn insert(
         let others: Vec<Route> = others.iter().map(|p| world.route(*p).clone()).collect();
         world.replace_route(place, route.clone());
         for other in others {
-            if let Some(place) = place_of(world, &other) {
+            if let Some(place) = world.place_of_route(&other) {
                 world.take_route(place);
             }
         }
@@ -234,14 +238,22 @@ pub fn delete(world: &mut World<'_>, c: &Config<'_>) -> Result<(), Failure> {
             && (!by_gateway || c.gateway.is_unspecified());
         return Err(Failure::new(if meant { libc::ENOENT } else { libc::ESRCH }));
     }
-    for place in world.route_places(false) {
+    for place in world.routes_to(table, to, c.prefix) {
         let route = world.route(place);
-        if route.table != table
-            || (route.to, route.prefix) != (to, c.prefix)
-            || route.from != (from, c.from.1)
+        if route.from != (from, c.from.1)
             || c.priority != 0 && c.priority != route.priority
             || c.protocol != 0 && c.protocol != route.protocol
         {
+            continue;
+        }
+        if route.object != 0 {
+            if c.object.is_none_or(|id| id == 0 || id == route.object) {
+                remove_hop(world, place, 0, true, c.cause);
+                return Ok(());
+            }
+            continue;
+        }
+        if c.object.is_some_and(|id| id != 0) {
             continue;
         }
         let wanted = IpAddr::V6(c.gateway);
@@ -270,7 +282,7 @@ pub(super) fn remove_hop(world: &mut World<'_>, place: Place, at: usize, all: bo
         gone.hops.rotate_left(at);
         let others: Vec<Route> = siblings.iter().map(|p| world.route(*p).clone()).collect();
         for other in others.iter().chain([&route]) {
-            if let Some(place) = place_of(world, other) {
+            if let Some(place) = world.place_of_route(other) {
                 world.take_route(place);
             }
         }
@@ -295,14 +307,18 @@ pub fn remove(world: &mut World<'_>, place: Place) {
     remove_hop(world, place, 0, false, Cause::default());
 }
 
+/// Removes a route with all of its next hops, and tells of it.
+pub fn remove_whole(world: &mut World<'_>, place: Place) {
+    remove_hop(world, place, 0, true, Cause::default());
+}
+
 /// Returns the place of the route to the network of an address (`addrconf_get_prefix_route`).
 pub fn of_prefix(world: &World<'_>, to: Ipv6Addr, prefix: u8, index: u32) -> Option<Place> {
     let to = network(to.into(), prefix);
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| {
+    let places = world.routes_to(libc::RT_TABLE_MAIN.into(), to, prefix);
+    places.into_iter().find(|place| {
         let route = world.route(*place);
-        route.table == u32::from(libc::RT_TABLE_MAIN)
-            && (route.to, route.prefix, route.from.1) == (to, prefix, 0)
+        route.from.1 == 0
             && route.flags & rtf::DEFAULT == 0
             && route
                 .hops
@@ -318,6 +334,10 @@ pub fn expire(world: &mut World<'_>) {
         let at = route.expires.filter(|_| !route.is_v4());
         at.is_some_and(|at| (at.wrapping_sub(now) as i32) <= 0)
     };
+    let mut machine = world.machine.routes.iter();
+    if !world.state.routes.is_any_ending() && !machine.any(|own| ended(&own.item)) {
+        return;
+    }
     loop {
         let mut places = world.route_places(false).into_iter();
         let Some(place) = places.find(|place| ended(world.route(*place))) else {

@@ -50,6 +50,8 @@ pub struct Config<'b> {
     pub metrics: Option<Part<'b>>,
     /// RTA_MULTIPATH.
     pub multipath: Option<Part<'b>>,
+    /// Number of an object of next hops; None for none.
+    pub object: Option<u32>,
     /// May the interface be down (the route of an address of this host)?
     pub down: bool,
     /// NLM_F_* flags; None where no message asks.
@@ -79,6 +81,7 @@ impl Default for Config<'_> {
             expires: 0,
             metrics: None,
             multipath: None,
+            object: None,
             down: false,
             how: None,
             all_hops: false,

@@ -4,6 +4,7 @@
 use super::config::{has_v6, refuse, table_of, Config};
 use crate::engine::kind;
 use crate::engine::route::lookup::{self, Flow, Strict};
+use crate::engine::route::object as objects;
 use crate::engine::route::parts;
 use crate::{Failure, World};
 use memtun_stack::route::{rtf, rtnh, Nexthop};
@@ -15,7 +16,30 @@ use std::net::{IpAddr, Ipv6Addr};
 pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure> {
     let (metrics, congestion) = parts::metrics(c.metrics)?;
     let mut flags = c.flags & !rtf::GATEWAY;
-    let hop = create_hop(world, c)?;
+    let mut kind = match c.kind {
+        0 => libc::RTN_UNICAST,
+        kind => kind,
+    };
+    let mut grouped = false;
+    let hops = match c.object {
+        None => vec![create_hop(world, c)?],
+        Some(id) => {
+            let Some(object) = objects::find(world.state, id) else {
+                return refuse(objects::NOTHING);
+            };
+            objects::check_v6(world.state, object, c.from.0.is_unspecified())?;
+            if c.from.1 != 0 {
+                return refuse("Nexthops can not be used with source routing");
+            }
+            grouped = objects::is_group(object);
+            let refuses = objects::is_blackhole(world.state, object);
+            kind = objects::kind(kind, refuses);
+            objects::hops(world.state, object)
+        }
+    };
+    let Some(hop) = hops.first().copied() else {
+        return refuse(objects::NOTHING);
+    };
     let loopback = world.link(hop.index).is_some_and(|link| link.is_loopback());
     let refuses = c.flags & rtf::REJECT != 0
         || loopback && !c.to.is_loopback() && c.flags & (rtf::ANYCAST | rtf::LOCAL) == 0;
@@ -36,10 +60,7 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
             protocol => protocol,
         },
         scope: 0,
-        kind: match c.kind {
-            0 => libc::RTN_UNICAST,
-            kind => kind,
-        },
+        kind,
         flags,
         priority: c.priority,
         source: (!c.source.is_unspecified()).then_some(c.source.into()),
@@ -47,12 +68,18 @@ pub(super) fn create(world: &World<'_>, c: &Config<'_>) -> Result<Route, Failure
         congestion,
         preference: if refuses { 0 } else { c.preference },
         expires: (flags & rtf::EXPIRES != 0).then_some(world.now.wrapping_add(c.expires)),
-        hops: vec![hop],
+        object: c.object.unwrap_or(0),
+        grouped,
+        hops,
     })
 }
 
 /// Finds and checks the next hop (`fib6_nh_init`).
-fn create_hop(world: &World<'_>, c: &Config<'_>) -> Result<Nexthop, Failure> {
+///
+/// # Errors
+///
+/// What the kernel says of an interface that is not there or down, and of a bad gateway.
+pub fn create_hop(world: &World<'_>, c: &Config<'_>) -> Result<Nexthop, Failure> {
     let mut index = c.index;
     if index != 0 && !has_v6(world, index) {
         return Err(Failure::new(libc::ENODEV));

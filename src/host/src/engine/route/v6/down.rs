@@ -3,7 +3,7 @@
 
 use super::change::remove_hop;
 use super::create::has_address;
-use super::siblings::{place_of, siblings};
+use super::siblings::siblings;
 use crate::engine::route::lookup;
 use crate::engine::route::told::Cause;
 use crate::World;
@@ -13,7 +13,12 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Removes the routes over a link that has gone down or is gone (`rt6_sync_down_dev`).
 pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
-    let uses = |route: &Route| route.hops.iter().position(|hop| hop.index == index);
+    // Those of an object go and come with it.
+    let uses = |route: &Route| {
+        let mut hops = route.hops.iter();
+        let at = hops.position(|hop| hop.index == index);
+        at.filter(|_| route.object == 0)
+    };
     let is_dead = |route: &Route| {
         let mut hops = route.hops.iter();
         hops.all(|hop| hop.index == index || hop.flags & rtnh::DEAD != 0)
@@ -39,7 +44,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
         .cloned()
         .collect();
     for route in doomed {
-        while let Some(place) = place_of(world, &route) {
+        while let Some(place) = world.place_of_route(&route) {
             let hops = route.hops.len();
             if hops > 1 && !gone {
                 remove_hop(world, place, 0, true, Cause::default());

@@ -14,6 +14,7 @@ const DYNAMIC: u32 = 0x10;
 /// Do siblings of this route make a multipath one (`rt6_qualify_for_ecmp`)?
 pub(super) fn may_have_siblings(route: &Route) -> bool {
     route.flags & (rtf::ADDRCONF | DYNAMIC) == 0
+        && route.object == 0
         && route.hops.iter().any(|hop| hop.gateway.is_some())
 }
 
@@ -46,21 +47,10 @@ pub fn whole(world: &World<'_>, route: &Route) -> Route {
     whole
 }
 
-pub(super) fn place_of(world: &World<'_>, route: &Route) -> Option<Place> {
-    let mut places = world.route_places(false).into_iter();
-    places.find(|place| world.route(*place) == route)
-}
-
 /// Returns the places of the routes with the same table, destination and senders, in order.
 pub(super) fn node(world: &World<'_>, route: &Route) -> Vec<Place> {
-    let mut places = world.route_places(false);
-    places.retain(|place| {
-        let other = world.route(*place);
-        other.table == route.table
-            && other.to == route.to
-            && other.prefix == route.prefix
-            && other.from == route.from
-    });
+    let mut places = world.routes_to(route.table, route.to, route.prefix);
+    places.retain(|place| world.route(*place).from == route.from);
     places
 }
 
