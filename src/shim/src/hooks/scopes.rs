@@ -1,5 +1,5 @@
-//! Names of interfaces in addresses of IPv6, such as `fe80::1%tun0`. libc turns them into indices and
-//! back with calls of its own.
+//! Names of interfaces in addresses of IPv6, such as `fe80::1%tun0`. libc turns them into indices
+//! and back with calls of its own.
 
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
@@ -52,7 +52,7 @@ fn with_index(node: *const c_char) -> Scope {
     let Some(sign) = text.iter().position(|b| *b == b'%') else {
         return Scope::Machines;
     };
-    let address = str::from_utf8(&text[..sign])
+    let address = std::str::from_utf8(&text[..sign])
         .ok()
         .and_then(|text| text.parse().ok());
     if !address.is_some_and(|address| is_of_a_link(&address)) {
