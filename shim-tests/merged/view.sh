@@ -41,6 +41,8 @@ seen ip -6 route add fd77::/16 dev tun0 table 100
 # Without how often a route is in use.
 run cut -d " " -f 1-6,9- /proc/net/ipv6_route
 run ls /sys/class/net
+run tc qdisc show
+run tc qdisc show dev eth9
 run "$PYTHON/bin/python" "$SCRIPTS/libraries.py"
 # A change of the machine's interface is the net's alone, on the kernel the machine's.
 seen ip addr add 203.0.113.5/32 dev eth9

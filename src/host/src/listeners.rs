@@ -126,11 +126,7 @@ mod tests {
             sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK).expect("socket");
         sys::bind_netlink(socket.as_fd(), 0).expect("bind");
         let inode = sys::fstat(socket.as_raw_fd()).expect("fstat").st_ino;
-        let port = sockets()
-            .into_iter()
-            .find(|(_, other)| *other == inode)
-            .expect("the socket is listed")
-            .0;
+        let port = sys::netlink_name(socket.raw()).expect("a name").port;
         let listener = Listener {
             port,
             inode,

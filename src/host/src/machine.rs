@@ -27,8 +27,10 @@ pub mod part {
     pub const RULES: u8 = 8;
     /// Neighbours.
     pub const NEIGHBOURS: u8 = 16;
-    /// All of them.
+    /// All that the kernel tells the changes of.
     pub const ALL: u8 = 31;
+    /// Queueing disciplines, of which the kernel is asked when the program asks for them.
+    pub const DISCIPLINES: u8 = 32;
 }
 
 /// Returns the parts of the machine that a message of this kind is about.
@@ -39,6 +41,7 @@ pub fn part_of(kind: u16) -> u8 {
         libc::RTM_NEWROUTE..=libc::RTM_GETROUTE => part::ROUTES,
         libc::RTM_NEWNEIGH..=libc::RTM_GETNEIGH => part::NEIGHBOURS,
         libc::RTM_NEWRULE..=libc::RTM_GETRULE => part::RULES,
+        libc::RTM_NEWQDISC..=libc::RTM_GETQDISC => part::DISCIPLINES,
         _ => 0,
     }
 }
@@ -167,6 +170,7 @@ impl Reader {
             ),
             (part::RULES, false),
             (part::NEIGHBOURS, true),
+            (part::DISCIPLINES, true),
         ];
         for (part, ages) in ages {
             if ages {
@@ -203,6 +207,10 @@ impl Reader {
         if wanted(part::NEIGHBOURS) {
             machine.neighbours = self.dump(libc::RTM_GETNEIGH, 12, Neighbour::read)?;
         }
+        if wanted(part::DISCIPLINES) {
+            let of = |message: &Message<'_>| u32_at(message.body, 4);
+            machine.disciplines = self.dump(libc::RTM_GETQDISC, 20, of)?;
+        }
         self.stale = 0;
         hide(&mut machine, hidden);
         Ok(machine)
@@ -235,7 +243,7 @@ impl Reader {
             let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
             request
                 .message(kind, flags, self.sequence, 0)
-                .raw(&[0; 16][..header]);
+                .raw(&[0; 20][..header]);
             if kind == libc::RTM_GETLINK {
                 // RTEXT_FILTER_VF: what `ip link` asks for.
                 request.u32(libc::IFLA_EXT_MASK, 1);

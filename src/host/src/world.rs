@@ -24,6 +24,9 @@ pub struct Own<T> {
 pub struct Machine {
     /// Its links.
     pub links: Vec<Own<Link>>,
+    /// Its queueing disciplines, each with the index of its link, when a program has just asked for
+    /// them.
+    pub disciplines: Vec<Own<u32>>,
     /// Its addresses.
     pub addresses: Vec<Own<Address>>,
     /// Its routes.

@@ -111,8 +111,15 @@ fn dump_qdisc(
     };
     let tb = request.parse(HEADER, &policy::TRAFFIC, mode)?;
     let machine = world.machine.links.iter().map(|own| &own.item);
-    for link in world.links.iter().chain(machine) {
+    for link in machine.chain(&world.links) {
         let mut all = told::disciplines(world, link);
+        if all.is_empty() {
+            // A link of the machine's on which the net has set none has those of the machine.
+            let own = world.machine.disciplines.iter();
+            for own in own.filter(|own| own.item == link.extra.index) {
+                request.repeat(to, &own.message, 0);
+            }
+        }
         all.retain(|told| !told.is_hidden || tb.has(TCA_DUMP_INVISIBLE));
         write(request, libc::RTM_NEWQDISC, &all, to);
     }
