@@ -58,6 +58,7 @@ programs! {
     fio
     footprint
     genl_ethtool
+    groups
     identity
     ifaddrs
     in6_ioctl
@@ -81,6 +82,7 @@ programs! {
     poll
     procfs_counters
     procfs_net
+    procfs_trie
     queue
     rare_ioctls
     read

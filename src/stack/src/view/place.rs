@@ -91,6 +91,8 @@ pub enum NetFile {
     Igmp6,
     /// IPv4 routes of all tables, as a trie.
     FibTrie,
+    /// How these tries are shaped.
+    FibTriestat,
     /// What IPv4 and what is above it have counted.
     Snmp,
     /// More of that.
@@ -99,7 +101,7 @@ pub enum NetFile {
     Snmp6,
 }
 
-const NET_FILES: [(&str, NetFile); 12] = [
+const NET_FILES: [(&str, NetFile); 13] = [
     ("dev", NetFile::Dev),
     ("dev_mcast", NetFile::DevMcast),
     ("route", NetFile::Route),
@@ -109,6 +111,7 @@ const NET_FILES: [(&str, NetFile); 12] = [
     ("igmp", NetFile::Igmp),
     ("igmp6", NetFile::Igmp6),
     ("fib_trie", NetFile::FibTrie),
+    ("fib_triestat", NetFile::FibTriestat),
     ("snmp", NetFile::Snmp),
     ("netstat", NetFile::Netstat),
     ("snmp6", NetFile::Snmp6),
@@ -130,6 +133,7 @@ impl NetFile {
             NetFile::Igmp => b"/proc/self/net/igmp",
             NetFile::Igmp6 => b"/proc/self/net/igmp6",
             NetFile::FibTrie => b"/proc/self/net/fib_trie",
+            NetFile::FibTriestat => b"/proc/self/net/fib_triestat",
             NetFile::Snmp => b"/proc/self/net/snmp",
             NetFile::Netstat => b"/proc/self/net/netstat",
             NetFile::Snmp6 => b"/proc/self/net/snmp6",
@@ -138,7 +142,10 @@ impl NetFile {
 
     /// Is it about the namespace as a whole? Where the machine is seen, it is the machine's.
     pub fn is_of_namespace(self) -> bool {
-        matches!(self, NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6)
+        matches!(
+            self,
+            NetFile::FibTriestat | NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6
+        )
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
 //! | `counters` | what the protocols have counted |
 //! | `machine` | the machine's lines |
+//! | `trie` | the shape of a trie |
 //! | `order` | the order of routes |
 //! | `route_line` | a route as the lines show it |
 //! | `parts` | what they have in common |
@@ -24,6 +25,7 @@ mod order;
 mod parts;
 mod route;
 mod route_line;
+mod trie;
 
 use super::place::NetFile;
 use super::text::Text;
@@ -58,6 +60,7 @@ impl Tree<'_> {
             NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6 => {}
             NetFile::IfInet6 => self.if_inet6(text)?,
             NetFile::FibTrie => self.fib_trie(text)?,
+            NetFile::FibTriestat => self.fib_triestat(text)?,
         }
         Ok(())
     }
