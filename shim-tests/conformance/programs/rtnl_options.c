@@ -357,6 +357,32 @@ static void missing(void)
     ask("DCB, a short header");
     request(GETDCB, NLM_F_DUMP, head, sizeof head);
     ask("DCB, a list");
+    static const struct { int type, flags, to, from, kind, protocol, strict; } routes[] = { { RTM_GETROUTE, NLM_F_ACK, 0, 0, 0, 0, 0 },
+        { RTM_GETROUTE, NLM_F_ACK, 32, 32, 0, 0, 0 }, { RTM_GETROUTE, NLM_F_ACK, 32, 32, 0, 0, 1 }, { RTM_GETROUTE, NLM_F_ACK, 24, 0, 0, 0, 1 },
+        { RTM_GETROUTE, NLM_F_ACK, 0, 0, 0, 0, 1 }, { RTM_GETROUTE, NLM_F_DUMP, 0, 0, 0, 0, 0 }, { RTM_NEWROUTE, NLM_F_CREATE, 0, 0, 0, 0, 0 },
+        { RTM_NEWROUTE, NLM_F_CREATE, 32, 32, RTN_MULTICAST, 17, 0 }, { RTM_NEWROUTE, NLM_F_CREATE, 32, 32, RTN_MULTICAST, 4, 0 },
+        { RTM_NEWROUTE, NLM_F_CREATE, 32, 32, RTN_MULTICAST, 3, 0 }, { RTM_DELROUTE, 0, 32, 32, RTN_MULTICAST, 17, 0 }, { RTM_DELROUTE, 0x200, 0, 0, 0, 0, 0 } };
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        for (int way = 0; way < 4; way++) {
+            struct rtmsg m = { .rtm_family = 128, .rtm_dst_len = routes[i].to, .rtm_src_len = routes[i].from, .rtm_type = routes[i].kind,
+                               .rtm_protocol = routes[i].protocol };
+            strict(routes[i].strict);
+            request(routes[i].type, routes[i].flags, &m, sizeof m);
+            if (way == 1)
+                put_address(RTA_DST, "224.1.2.3");
+            if (way == 2)
+                put_u32(RTA_TABLE, 77);
+            if (way == 3)
+                put_u32(RTA_IIF, 9999);
+            ask(named("multicast route %zu, way %d", i, way));
+        }
+    for (int i = 0; i < 4; i++) {
+        struct ifinfomsg m = { .ifi_family = 128, .ifi_index = i == 2 ? 1 : 0 };
+        strict(i > 0);
+        request(RTM_GETLINK, NLM_F_DUMP, &m, i == 3 ? 4 : sizeof m);
+        ask(named("table of multicast routes, %d", i));
+    }
+    strict(0);
     struct { uint8_t family; uint32_t index; } port = { AF_BRIDGE, if_nametoindex("opt0") };
     for (int unknown = 0; unknown < 2; unknown++) {
         request(RTM_DELMDB, NLM_F_ACK | 0x200 /* NLM_F_BULK */, &port, sizeof port);

@@ -3,7 +3,7 @@
 
 use super::row::Row;
 use super::{address, bridge, dcb, filter, group, label, link, neighbour, neighbour_table};
-use super::{netconf, nexthop, nsid, route, rule, stats, traffic};
+use super::{mroute, netconf, nexthop, nsid, route, rule, stats, traffic};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 
@@ -24,6 +24,7 @@ static ROWS: &[&[Row]] = &[
     group::ROWS,
     bridge::ROWS,
     dcb::ROWS,
+    mroute::ROWS,
     nexthop::ROWS,
 ];
 
