@@ -32,6 +32,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ip_route", true),
     ("ip_rule_neigh", true),
     ("ip_saved", true),
+    ("ip_temporary", true),
     ("route", true),
     ("tc_qdisc", true),
 ];

@@ -58,6 +58,7 @@ programs! {
     fio
     footprint
     genl_ethtool
+    groups
     identity
     ifaddrs
     in6_ioctl

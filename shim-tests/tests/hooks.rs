@@ -183,6 +183,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
     (&["SYS_setsockopt"], "setsockopt"),
     (&[], "getifaddrs"),
+    (&[], "getaddrinfo getnameinfo"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
     (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy system popen wordexp daemon login_tty forkpty"),
     (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),

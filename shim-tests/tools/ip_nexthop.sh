@@ -100,3 +100,20 @@ run ip nexthop add id 1 via 10.0.0.2
 run ip nexthop add id 1 group 5 via 10.0.0.2
 run ip nexthop add id 1 dev nothere
 run ip nexthop add id 0 blackhole
+ip link set tun0 up
+ip link set tap0 up
+ip addr add 10.0.0.1/24 dev tun0
+ip addr add 10.1.0.1/24 dev tap0
+run ip route add 10.60.0.0/16 nexthop via 10.0.0.2 nexthop via 10.1.0.2 weight 3
+run ip route get 10.60.0.9 from 10.0.0.1
+run ip route get 10.60.0.9 from 10.1.0.1
+run ip route get 10.60.1.9 from 10.1.0.1
+run ip route get 10.60.0.9 oif tap0
+shares() {
+    printf '$ shares of %s\n' "$1"
+    for n in $(seq 60); do ip route get "10.60.$1.$n"; done | grep -o 'dev t[^ ]*' | sort | uniq -c |
+        awk '{ print $3, ($3 == "tun0" ? $1 > 2 && $1 < 30 : $1 > 30) ? "has its share" : $1 }'
+    echo "status 0"
+}
+shares 1
+shares 2

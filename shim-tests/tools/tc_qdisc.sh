@@ -71,3 +71,19 @@ run tc qdisc del dev lo root
 run tc qdisc show dev lo
 run tc qdisc del dev lo root
 run tc qdisc add dev tap0 root mq
+run ip tuntap add tun9 mode tun multi_queue
+ip link set tun9 addrgenmode none
+ip link set tun9 up
+run tc qdisc show dev tun9
+run tc qdisc add dev tun9 root handle 1: mq
+run tc qdisc replace dev tun9 parent 1:1 handle 10: pfifo limit 7
+run tc qdisc replace dev tun9 parent 1:900 handle 11: pfifo limit 7
+run tc qdisc show dev tun9
+run tc qdisc replace dev tun9 root handle 2: pfifo limit 3
+run tc qdisc show dev tun9
+run tc qdisc replace dev tun9 root handle 3: htb
+run tc qdisc show dev tun9
+run tc qdisc del dev tun9 root
+run tc qdisc show dev tun9
+run ip link del tun9
+run tc qdisc show dev tun9

@@ -2,6 +2,7 @@
    interface by: SO_BINDTODEVICE, multicast groups, IP_UNICAST_IF. */
 #include "host.h"
 #include <ifaddrs.h>
+#include <netdb.h>
 #include <net/route.h>
 #include <netinet/in.h>
 #include <linux/if_packet.h>
@@ -316,6 +317,37 @@ static void alone(void)
     if_freenameindex(all);
 }
 
+/* Addresses with the name of an interface behind them. */
+static void scopes(void)
+{
+    static const char *const nodes[] = { "fe80::1%sc0", "ff02::1%sc0", "ff05::1%sc0", "fd00::1%sc0", "fe80::1%nothing", "fe80::1%",
+                                         "fe80::1%4711", "fe80::1%0", "10.9.0.1%sc0", "fe80::1%sc0 " };
+    int tun = tun_attach("sc0", IFF_TUN | IFF_NO_PI, 0);
+    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM }, *found;
+    char host[100];
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
+        int answer = getaddrinfo(nodes[i], "7", &hints, &found);
+        if (answer) {
+            say(label("getaddrinfo %zu, %s", i, nodes[i] + strcspn(nodes[i], "%")), "%d", answer);
+            continue;
+        }
+        const struct sockaddr_in6 *in6 = (const void *)found->ai_addr;
+        unsigned scope = in6->sin6_scope_id;
+        say(label("getaddrinfo %zu, %s", i, nodes[i] + strcspn(nodes[i], "%")), "0 scope %s",
+            scope == if_nametoindex("sc0") ? "of it" : scope == 4711 ? "4711" : scope ? "other" : "0");
+        answer = getnameinfo(found->ai_addr, found->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+        say(label("getnameinfo %zu", i), "%d %s", answer, host);
+        freeaddrinfo(found);
+    }
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_scope_id = if_nametoindex("sc0") };
+    in6.sin6_addr.s6_addr[0] = 0xfe, in6.sin6_addr.s6_addr[1] = 0x80, in6.sin6_addr.s6_addr[15] = 1;
+    for (size_t room = 8; room < 13; room++)
+        say(label("getnameinfo, %zu bytes", room), "%d",
+            getnameinfo((struct sockaddr *)&in6, sizeof in6, host, room, NULL, 0, NI_NUMERICHOST));
+    close(tun);
+    say("gone", "%d", getaddrinfo("fe80::1%sc0", "7", &hints, &found));
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -326,5 +358,6 @@ int main(int argc, char **argv)
     bind_to_device();
     multicast();
     addresses_of_sockets();
+    scopes();
     return 0;
 }

@@ -198,6 +198,25 @@ static void effects(void)
     close(tap);
 }
 
+/* What a rename gives back, and when. */
+static void renamed(void)
+{
+    char text[2 * IFNAMSIZ + 1];
+    int tun = tun_attach("li2", TUN, 0);
+    struct ifreq *ifr = (struct ifreq *)(edge(page_size()));
+    strcpy(ifr->ifr_name, "li2");
+    memset(ifr->ifr_newname, 'z', IFNAMSIZ);
+    SHOW("a new name without an end", ioctl(sock, SIOCSIFNAME, ifr));
+    say("what is given back", "%s", hex(text, ifr->ifr_newname, IFNAMSIZ));
+    memset(ifr, 0, sizeof *ifr);
+    strcpy(ifr->ifr_name, "zzzzzzzzzzzzzzz");
+    strcpy(ifr->ifr_newname, "li3");
+    MUST(mprotect(ifr, page_size(), PROT_READ));
+    SHOW("a new name in memory that is only read", ioctl(sock, SIOCSIFNAME, ifr));
+    say("it is in force", "%d", if_nametoindex("li3") != 0);
+    close(tun);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -216,5 +235,6 @@ int main(int argc, char **argv)
     close(tun);
     close(tap);
     effects();
+    renamed();
     return 0;
 }

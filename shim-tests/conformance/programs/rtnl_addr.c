@@ -469,6 +469,17 @@ static void dumps(void)
         addr_request(RTM_DELADDR, 0, "tap0", joined[i]);
         quietly();
     }
+    strict(1);
+    for (unsigned i = 0; i < 6; i++) {
+        static const struct { int type, family, index, prefix; } some[] = { { RTM_GETMULTICAST, AF_INET, 0, 0 }, { RTM_GETMULTICAST, AF_INET6, 0, 0 },
+            { RTM_GETANYCAST, AF_INET6, 0, 0 }, { RTM_GETMULTICAST, AF_INET6, 9999, 0 }, { RTM_GETMULTICAST, AF_INET, 0, 3 }, { RTM_GETANYCAST, AF_INET6, 0, 3 } };
+        struct ifaddrmsg head = { .ifa_family = some[i].family, .ifa_index = some[i].index ? some[i].index : (int)if_index("tap0"), .ifa_prefixlen = some[i].prefix };
+        char label[60];
+        snprintf(label, sizeof label, "strict, groups of one link, %u", i);
+        request(some[i].type, NLM_F_DUMP, &head, sizeof head);
+        ask(label);
+    }
+    strict(0);
     list("autojoin, groups of v4 afterwards", groups[0], AF_INET);
     list("autojoin, groups of v6 afterwards", groups[0], AF_INET6);
     struct ifaddrlblmsg label = { .ifal_family = AF_INET6 };

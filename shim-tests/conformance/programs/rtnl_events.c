@@ -513,10 +513,26 @@ static void asking_listener(void)
     nl = old;
 }
 
+/* Who joins later does not hear of what was there before. This stands first: nobody has asked
+   anything yet. */
+static void joined_behind(void)
+{
+    int tun = tun_named("ev0");
+    listener = listen_to(all_groups);
+    heard("joined behind an interface");
+    MUST(ioctl(tun, TUNSETCARRIER, &(int){ 0 }));
+    int other = listen_to(all_groups);
+    heard_by("joined behind a change", other);
+    close(other);
+    close(listener);
+    close(tun);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
     rt_start();
+    joined_behind();
     listener = listen_to(all_groups);
     heard("nothing");
     links();

@@ -690,10 +690,34 @@ static void kinds(void)
     ALL();
 }
 
+/* The carrier of an interface to which nobody is attached. */
+static void without_a_queue(void)
+{
+    int tun = tun_named("tun0");
+    MUST(ioctl(tun, TUNSETPERSIST, 1));
+    close(tun);
+    set_flags("nobody attached, up", "tun0", IFF_UP, IFF_UP);
+    for (int carrier = 0; carrier < 2; carrier++) {
+        char label[60];
+        snprintf(label, sizeof label, "nobody attached, mtu and carrier %d", carrier);
+        link_request(RTM_SETLINK, 0, "tun0");
+        put_u32(IFLA_MTU, 1400 + carrier);
+        put_u8(IFLA_CARRIER, carrier);
+        ask(label);
+        ONLY(IFLA_CARRIER, IFLA_MTU);
+        now_is(label, "tun0");
+        ALL();
+    }
+    tun = tun_named("tun0");
+    MUST(ioctl(tun, TUNSETPERSIST, 0));
+    close(tun);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
     rt_start();
+    without_a_queue();
     int tun = tun_named("tun0"), tap = tap_with_address("tap0", 1);
     answers();
     queries();

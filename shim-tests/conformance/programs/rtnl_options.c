@@ -332,6 +332,40 @@ static void calls(void)
     close(fd);
 }
 
+/* Requests for what no device of a net has. */
+static void missing(void)
+{
+    enum { GETDCB = 78, SETDCB = 79 };
+    static const struct { int type, command; const char *name; } all[] = { { GETDCB, 0, NULL }, { GETDCB, 1, NULL }, { GETDCB, 1, "opt0" },
+        { GETDCB, 1, "none" }, { GETDCB, 2, "opt0" }, { GETDCB, 21, "lo" }, { GETDCB, 27, "lo" }, { GETDCB, 28, "lo" }, { GETDCB, 255, NULL },
+        { SETDCB, 0, NULL }, { SETDCB, 1, "opt0" }, { SETDCB, 2, "none" } };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        unsigned char head[4] = { 0, all[i].command };
+        request(all[i].type, NLM_F_ACK, head, sizeof head);
+        if (all[i].name)
+            put_text(1, all[i].name);
+        ask(named("DCB %d, command %d, %s", all[i].type, all[i].command, all[i].name ?: "nobody"));
+    }
+    unsigned char head[4] = { 0, 1 };
+    request(GETDCB, NLM_F_ACK, head, sizeof head);
+    put_text(1, "a name that is too long");
+    ask("DCB, a long name");
+    request(GETDCB, NLM_F_ACK, head, sizeof head);
+    put(2, "", 0);
+    ask("DCB, an empty state");
+    request(GETDCB, NLM_F_ACK, head, 2);
+    ask("DCB, a short header");
+    request(GETDCB, NLM_F_DUMP, head, sizeof head);
+    ask("DCB, a list");
+    struct { uint8_t family; uint32_t index; } port = { AF_BRIDGE, if_nametoindex("opt0") };
+    for (int unknown = 0; unknown < 2; unknown++) {
+        request(RTM_DELMDB, NLM_F_ACK | 0x200 /* NLM_F_BULK */, &port, sizeof port);
+        if (unknown)
+            put_u32(7, 1);
+        ask(named("all groups of a bridge, %d", unknown));
+    }
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -349,6 +383,8 @@ int main(int argc, char **argv)
     dumps("an error and links", (int[]){ RTM_GETLINK | 0x100, RTM_GETLINK }, 2);
     lost();
     calls();
+    rt_start();
+    missing();
     close(tun);
     return 0;
 }

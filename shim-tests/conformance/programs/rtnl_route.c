@@ -443,6 +443,8 @@ static void lookups(void)
     }
     lookup("10.56.1.1", RTM_F_FIB_MATCH);
     ask("lookup of multipath, match");
+    lookup("10.57.1.1", RTM_F_NOTIFY);
+    ask("lookup, notify");
     lookup("10.50.1.1", 0);
     put_u32(RTA_OIF, if_index("tun0"));
     ask("lookup with the oif");

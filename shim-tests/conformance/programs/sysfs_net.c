@@ -423,6 +423,13 @@ static void watching(void)
     close(state);
 }
 
+static void made(const char *label, int fd)
+{
+    show(label, fd < 0 ? fd : 0);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -467,6 +474,22 @@ int main(int argc, char **argv)
     EVENTUALLY(!(if_flags("sn0") & IFF_RUNNING), 3000);
     all_of("sn0", "detached");
     listing("queues detached", NET "/sn0/queues", "");
+    for (int on = 0; on < 2; on++) {
+        show_write(label("detached, write carrier %d", on), NET "/sn0/carrier", on ? "1" : "0", 1);
+        show_file(label("detached, carrier after %d", on), NET "/sn0/carrier");
+    }
+    static const char *const names[] = { "sn0/nothing", "sn0/mtu", "nothing/mtu", "nothing" };
+    int home = MUST(open(".", O_RDONLY | O_DIRECTORY)), net = MUST(open(NET, O_RDONLY | O_DIRECTORY));
+    MUST(chdir(NET));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        made(label("made here, %s", names[i]), open(names[i], O_WRONLY | O_CREAT, 0600));
+        made(label("made there, %s", names[i]), openat(net, names[i], O_WRONLY | O_CREAT, 0600));
+        SHOW(label("a directory here, %s", names[i]), mkdir(names[i], 0700));
+        SHOW(label("a directory there, %s", names[i]), mkdirat(net, names[i], 0700));
+    }
+    MUST(fchdir(home));
+    close(net);
+    close(home);
     tun = tun_attach("sn0", TUN, 0);
     MUST(ioctl(tun, TUNSETPERSIST, 0));
     MUST(ioctl(tun, TUNSETOWNER, (long)getuid()));

@@ -4,8 +4,10 @@
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, Question, Start, What};
-use memtun_stack::state;
+use memtun_stack::wire::{Attributes, Messages};
+use memtun_stack::{route, state};
 use memtun_sys as sys;
+use std::net::IpAddr;
 
 /// What a back end knows of the host of the program's net.
 pub trait Host {
@@ -102,6 +104,55 @@ pub fn ioctl(
         length += n;
     })?;
     Ok(length)
+}
+
+/// Returns the index of the link by which a route leads to an address. None leaves it to the
+/// machine's kernel: there is nobody to ask, or no route that is known where the machine is seen.
+///
+/// # Errors
+///
+/// - ENODEV where there is no route, and the machine is not seen.
+/// - What making the net of an isolated program fails with.
+pub fn link_towards(host: &impl Host, address: IpAddr) -> Result<Option<u32>, Errno> {
+    let Some(net) = asked(host)? else {
+        return Ok(None);
+    };
+    let mut request = [0u8; 16 + route::HEADER + 20];
+    let (family, octets, length) = match address {
+        IpAddr::V4(v4) => (libc::AF_INET, &v4.octets()[..], 4),
+        IpAddr::V6(v6) => (libc::AF_INET6, &v6.octets()[..], 16),
+    };
+    let destination = 16 + route::HEADER;
+    let all = destination + 4 + length;
+    request[..4].copy_from_slice(&(all as u32).to_ne_bytes());
+    request[4..6].copy_from_slice(&libc::RTM_GETROUTE.to_ne_bytes());
+    request[6..8].copy_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
+    request[16] = family as u8;
+    request[17] = 8 * length as u8;
+    request[destination..][..2].copy_from_slice(&(4 + length as u16).to_ne_bytes());
+    request[destination + 2..][..2].copy_from_slice(&libc::RTA_DST.to_ne_bytes());
+    request[destination + 4..all].copy_from_slice(octets);
+    let question = question(host, What::Netlink);
+    let mut found = Err(Errno(libc::ENODEV));
+    let asked = ask::ask(
+        net,
+        host.start(),
+        &question,
+        &[&request[..all]],
+        &mut |answer| {
+            for message in Messages(answer).filter(|m| m.kind == libc::RTM_NEWROUTE) {
+                let attributes = message.body.get(route::HEADER..).unwrap_or_default();
+                let mut attributes = Attributes::new(attributes);
+                let index = attributes.find(|a| a.kind == libc::RTA_OIF);
+                found = index.and_then(|a| a.u32()).ok_or(Errno(libc::ENODEV));
+            }
+        },
+    );
+    match (asked, found) {
+        (Ok(()), Ok(index)) => Ok(Some(index)),
+        (Ok(()), Err(e)) if host.is_isolated() => Err(e),
+        _ => Ok(None),
+    }
 }
 
 /// Tells the host of the net that links have changed, if it has one: addresses and routes follow

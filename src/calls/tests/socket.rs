@@ -227,6 +227,7 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
             memory,
             inode,
             option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
+            towards: &|_| Ok(None),
         }
     }
     let set = |name: &str, inode| {
@@ -279,6 +280,7 @@ fn a_mark_that_the_kernel_refuses_is_kept_and_told_again() {
         memory: &memory,
         inode: 9,
         option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
+        towards: &|_| Ok(None),
     };
     let mark = call(libc::SO_MARK);
     // The kernel is asked first, and a value that is too short is its to refuse.

@@ -21,7 +21,13 @@ impl Log for StandardError {
 /// Begins to write what MEMTUN_LOG asks for. Where that says nothing, `otherwise` is written.
 pub fn init(otherwise: LevelFilter) {
     let given = std::env::var_os(settings::LOG).filter(|given| !given.is_empty());
-    let level = given.map_or(otherwise, |given| settings::log_level(given.as_bytes()));
+    let level = given.map_or(otherwise, |given| {
+        settings::log_level(given.as_bytes()).unwrap_or_else(|| {
+            let (name, given) = (settings::LOG, given.to_string_lossy());
+            say(&format!("{name}={given}: {}", settings::LOG_REMEDY));
+            LevelFilter::Warn
+        })
+    });
     if log::set_logger(&StandardError).is_ok() {
         log::set_max_level(level);
     }

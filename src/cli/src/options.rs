@@ -36,6 +36,19 @@ pub struct NetArgs {
     owner: Option<User>,
 }
 
+/// Returns a file in a directory that is there, is no net, and was made for something else.
+fn other_file(dir: &Path) -> Option<String> {
+    let mut other = None;
+    for entry in std::fs::read_dir(dir).ok()? {
+        let name = entry.ok()?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(".memtun-") {
+            return None;
+        }
+        other.get_or_insert(name);
+    }
+    other
+}
+
 impl NetArgs {
     /// Returns the directory of the net, if one was named.
     pub fn dir(&self) -> Option<&PathBuf> {
@@ -72,6 +85,13 @@ impl NetArgs {
 
     /// Opens the net by another path, and makes it if it is missing.
     pub fn open_at(&self, dir: &Path) -> Result<Net, Failure> {
+        if let Some(other) = other_file(dir) {
+            return Err(Failure::bad_input(format!(
+                "net {}: this is no net, and holds other files ({other}); name a directory that is empty or not there \
+                 yet",
+                dir.display()
+            )));
+        }
         Ok(self.options().create(true).open(dir)?)
     }
 

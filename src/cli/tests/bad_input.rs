@@ -75,6 +75,14 @@ fn wrong_command_lines() {
         ),
         (&["ls", "--net", ""], &["--net"]),
         (
+            &["run", "--net", "/proc/self", "true"],
+            &[
+                "net /proc/self: this is no net",
+                "holds other files",
+                "empty",
+            ],
+        ),
+        (
             &["ls", "--net", "/no/such/net", "--owner", "no such user"],
             &["no such user", "name or number"],
         ),

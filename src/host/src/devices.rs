@@ -51,7 +51,7 @@ pub trait Devices {
     ///
     /// # Errors
     ///
-    /// ENODEV when there is no such interface.
+    /// ENODEV when there is no such interface, EPERM for a carrier where no queue is attached.
     fn set_carrier(&mut self, index: u32, carrier: bool) -> Result<(), Errno>;
     /// Returns what the interface answers ethtool(8).
     ///

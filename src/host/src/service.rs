@@ -115,6 +115,10 @@ impl<'n> Service<'n> {
         if let Some(packets) = self.remembered(question.id) {
             return self.turn().map(|()| packets);
         }
+        if question.what == What::Listen {
+            // Who joins now hears nothing of what happened before.
+            self.notice()?;
+        }
         if let Some(machine) = &mut self.machine {
             machine.refresh(parts_asked_for(question, payload));
         }

@@ -111,17 +111,22 @@ pub fn host_word(host: Host) -> &'static str {
     }
 }
 
-/// Reads `off`, `error`, `warn`, `info`, `debug` or `trace`; anything else means `warn`.
-pub fn log_level(setting: &[u8]) -> LevelFilter {
-    match setting {
+/// Reads `off`, `error`, `warn`, `info`, `debug` or `trace`. Empty says nothing, which means warn.
+/// None is returned for anything else.
+pub fn log_level(setting: &[u8]) -> Option<LevelFilter> {
+    Some(match setting {
         b"off" => LevelFilter::Off,
         b"error" => LevelFilter::Error,
+        b"warn" | b"" => LevelFilter::Warn,
         b"info" => LevelFilter::Info,
         b"debug" => LevelFilter::Debug,
         b"trace" => LevelFilter::Trace,
-        _ => LevelFilter::Warn,
-    }
+        _ => return None,
+    })
 }
+
+/// What [`log_level`] wants, as the end of a sentence that refuses a value.
+pub const LOG_REMEDY: &str = "say off, error, warn, info, debug or trace; taking warn";
 
 /// Reads the number of a user; None for anything else.
 pub fn owner(setting: &[u8]) -> Option<u32> {
@@ -220,8 +225,9 @@ mod tests {
             assert_eq!(host(word.as_bytes()), what, "{word}");
         }
         assert_eq!(host(host_word(Host::Off).as_bytes()), Some(Host::Off));
-        assert_eq!(log_level(b"off"), LevelFilter::Off);
-        assert_eq!(log_level(b"loud"), LevelFilter::Warn);
+        assert_eq!(log_level(b"off"), Some(LevelFilter::Off));
+        assert_eq!(log_level(b""), Some(LevelFilter::Warn));
+        assert_eq!(log_level(b"loud"), None);
         assert_eq!(
             [owner(b"0"), owner(b""), owner(b"me")],
             [Some(0), None, None]

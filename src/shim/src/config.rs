@@ -87,8 +87,17 @@ fn owner() -> Option<u32> {
 /// Reads the environment; chooses and exports the private net's name. `own` is this library's path
 /// as the dynamic linker has it. It is called once, in the constructor, before there are threads.
 pub fn init(own: Option<&CStr>) {
-    let log = variable(settings::LOG);
-    crate::logging::init(settings::log_level(&log.unwrap_or_default()));
+    let log = variable(settings::LOG).unwrap_or_default();
+    let level = settings::log_level(&log);
+    crate::logging::init(level.unwrap_or(log::LevelFilter::Warn));
+    if level.is_none() {
+        log::error!(
+            "{}={:?}: {}",
+            settings::LOG,
+            String::from_utf8_lossy(&log),
+            settings::LOG_REMEDY
+        );
+    }
     let given = variable(settings::NET).filter(|dir| !dir.is_empty());
     let net = match &given {
         Some(dir) => absolute(dir),

@@ -14,7 +14,7 @@ use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t};
 use memtun_abi::request::{self, Named};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{Errno, Name};
-use memtun_calls::host::asked;
+use memtun_calls::host::{asked, link_towards};
 use memtun_calls::socket::{bind, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
 use memtun_kernel::net::NetDir;
@@ -270,6 +270,7 @@ fn option(
                 memory: &OwnMemory,
                 inode: st.st_ino,
                 option,
+                towards: &|group| link_towards(&OwnHost, group),
             })
         })
     });

@@ -11,6 +11,7 @@ use memtun_kernel::net::{Kept, Local, NetDir};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
 use memtun_stack::brief::{self, By};
+use memtun_stack::wire;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,6 +34,9 @@ pub struct OptionCall<'c, M: Memory> {
     pub inode: u64,
     /// The option.
     pub option: &'c SocketOption,
+    /// Returns the index of the link by which a route leads to a group, see
+    /// [`link_towards`](crate::host::link_towards).
+    pub towards: &'c dyn Fn(IpAddr) -> Result<Option<u32>, Errno>,
 }
 
 /// What an option's value says of an interface.
@@ -69,7 +73,21 @@ impl<M: Memory> OptionCall<'_, M> {
         self.memory.read(value, bytes)?;
         let lock = self.net.lock()?;
         let kept = self.kept();
-        match self.named(bytes)? {
+        let mut named = self.named(bytes)?;
+        let lock = match self.group_without_interface(bytes) {
+            Some(group) if matches!(named, Named::Other) => {
+                drop(lock);
+                // A route says by which interface (`ip_mc_find_dev`, `__ipv6_sock_mc_join`).
+                let index = (self.towards)(group)?;
+                let lock = self.net.lock()?;
+                if let Some(index) = index {
+                    named = self.by_index(index)?;
+                }
+                lock
+            }
+            _ => lock,
+        };
+        match named {
             Named::Other => {
                 let Some(kept) = kept else { return Ok(false) };
                 if kept == Kept::Device && self.net.kept_of(self.inode, kept)?.is_some() {
@@ -152,9 +170,25 @@ impl<M: Memory> OptionCall<'_, M> {
         }
     }
 
-    /// Joins the group that the value names on an interface, or leaves it (`ip_mc_join_group`,
-    /// `ip_mc_leave_group`).
-    fn join(&self, bytes: &[u8], index: u32, joins: bool) -> Result<(), Errno> {
+    /// Returns the group that is joined or left where the value names no interface for that.
+    fn group_without_interface(&self, bytes: &[u8]) -> Option<IpAddr> {
+        self.joins()?;
+        let is_zero = |at: usize| {
+            bytes
+                .get(at..)
+                .is_none_or(|rest| rest.iter().take(4).all(|byte| *byte == 0))
+        };
+        let without = match self.option.names {
+            Designation::Index(at) => is_zero(at),
+            Designation::AddressOrIndex(at) => is_zero(at) && is_zero(at + 4),
+            _ => false,
+        };
+        let group = self.group(bytes).filter(|_| without)?;
+        wire::ip_of(group).filter(IpAddr::is_multicast)
+    }
+
+    /// Returns the bytes of the group's address in the value.
+    fn group<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
         let v6 = self.option.level == libc::IPPROTO_IPV6;
         let in_address = matches!(self.option.number, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP);
         // struct sockaddr_in and sockaddr_in6 stand behind the index there.
@@ -164,7 +198,14 @@ impl<M: Memory> OptionCall<'_, M> {
             (true, false) => (12, 4),
             (true, true) => (16, 16),
         };
-        let group = bytes.get(at..at + length).ok_or(EINVAL)?;
+        bytes.get(at..at + length)
+    }
+
+    /// Joins the group that the value names on an interface, or leaves it (`ip_mc_join_group`,
+    /// `ip_mc_leave_group`).
+    fn join(&self, bytes: &[u8], index: u32, joins: bool) -> Result<(), Errno> {
+        let v6 = self.option.level == libc::IPPROTO_IPV6;
+        let group = self.group(bytes).ok_or(EINVAL)?;
         let start = u64::from(index) << 1 | u64::from(v6);
         let number = group.iter().fold(start, |number, byte| {
             (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)

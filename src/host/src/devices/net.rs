@@ -130,10 +130,7 @@ impl Devices for NetDevices<'_> {
     }
 
     fn set_carrier(&mut self, index: u32, carrier: bool) -> Result<(), Errno> {
-        self.change(index, |_, interface| {
-            interface.set_carrier(carrier);
-            Ok(())
-        })
+        self.change(index, |_, interface| interface.change_carrier(carrier))
     }
 
     fn ethtool(&mut self, index: u32) -> Result<Settings, Errno> {

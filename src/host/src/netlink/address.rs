@@ -314,6 +314,22 @@ fn dump(
     to: &mut Writer,
     v4: bool,
 ) -> Result<(), Failure> {
+    let (links, flags) = links_asked_for(world, request, v4)?;
+    for link in links {
+        for place in world.address_places(link, v4) {
+            append(world, request, to, place, flags);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the links of whose addresses a dump tells, and the flags of its messages
+/// (`inet_valid_dump_ifaddr_req`, `inet6_valid_dump_ifaddr_req`).
+pub(super) fn links_asked_for(
+    world: &World<'_>,
+    request: &Request<'_>,
+    v4: bool,
+) -> Result<(Vec<u32>, u16), Failure> {
     let module = if v4 { "ipv4" } else { "ipv6" };
     let refuse = |text: &str| Err(Failure::said(libc::EINVAL, format!("{module}: {text}")));
     let mut links = lookup::links(world);
@@ -344,12 +360,7 @@ fn dump(
             links = vec![head.index];
         }
     }
-    for link in links {
-        for place in world.address_places(link, v4) {
-            append(world, request, to, place, flags);
-        }
-    }
-    Ok(())
+    Ok((links, flags))
 }
 
 fn dump_v4(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result<(), Failure> {

@@ -27,7 +27,10 @@ static MDB: Table = Table {
 };
 
 fn change_mdb(world: &mut World<'_>, request: &Request<'_>, _: &mut Writer) -> Result<(), Failure> {
-    let mode = if request.message.kind == libc::RTM_GETMDB {
+    /// NLM_F_BULK.
+    const BULK: i32 = 0x200;
+    let many = request.message.kind == libc::RTM_DELMDB && request.has(BULK);
+    let mode = if many || request.message.kind == libc::RTM_GETMDB {
         Mode::Strict
     } else {
         Mode::Liberal

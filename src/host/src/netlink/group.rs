@@ -2,9 +2,8 @@
 //! net/ipv6/addrconf.c).
 #![forbid(unsafe_code)]
 
-use super::link::indexes;
-use super::policy::{Mode, Table};
-use super::request::{invalid, Request};
+use super::address::links_asked_for;
+use super::request::Request;
 use super::row::{row, Row};
 use crate::engine::address;
 use crate::message::conf::{self};
@@ -28,12 +27,6 @@ pub(super) const ROWS: &[Row] = &[
     row(libc::RTM_GETANYCAST, INET6, None, Some(dump_anycast)).joined(),
 ];
 
-static ADDRESS: Table = Table {
-    max: 11,
-    strict_from: 0,
-    entries: &[],
-};
-
 /// Appends the groups that every link with IP belongs to.
 fn dump_groups(
     world: &mut World<'_>,
@@ -41,18 +34,8 @@ fn dump_groups(
     to: &mut Writer,
 ) -> Result<(), Failure> {
     let family = request.message.body[0];
-    if request.is_strict() {
-        let body = request.message.body;
-        if body.len() < 8 {
-            return invalid(if body[0] == INET {
-                "ipv4: Invalid header for address dump request"
-            } else {
-                "ipv6: Invalid header for address dump request"
-            });
-        }
-        request.parse(8, &ADDRESS, Mode::Known)?;
-    }
-    for index in indexes(world) {
+    let (links, flags) = links_asked_for(world, request, family == INET)?;
+    for index in links {
         let Some(link) = world.link(index) else {
             continue;
         };
@@ -67,7 +50,7 @@ fn dump_groups(
             Vec::new()
         };
         for group in groups {
-            let head = request.head(libc::RTM_GETMULTICAST, 0);
+            let head = request.head(libc::RTM_GETMULTICAST, flags);
             write(to, head, index, IFA_MULTICAST, group, world.now);
         }
     }
@@ -168,16 +151,10 @@ fn dump_anycast(
     request: &Request<'_>,
     to: &mut Writer,
 ) -> Result<(), Failure> {
-    if request.is_strict() {
-        let body = request.message.body;
-        if body.len() < 8 {
-            return invalid("ipv6: Invalid header for address dump request");
-        }
-        request.parse(8, &ADDRESS, Mode::Known)?;
-    }
-    for index in indexes(world) {
+    let (links, flags) = links_asked_for(world, request, false)?;
+    for index in links {
         for address in address::v6::anycasts(world, index) {
-            let head = request.head(libc::RTM_GETANYCAST, 0);
+            let head = request.head(libc::RTM_GETANYCAST, flags);
             write(to, head, index, IFA_ANYCAST, address.into(), world.now);
         }
     }

@@ -16,6 +16,7 @@
 
 pub mod address;
 mod bridge;
+mod dcb;
 mod filter;
 mod group;
 mod label;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::row::Row;
-use super::{address, bridge, filter, group, label, link, neighbour, neighbour_table};
+use super::{address, bridge, dcb, filter, group, label, link, neighbour, neighbour_table};
 use super::{netconf, nexthop, nsid, route, rule, stats, traffic};
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
@@ -23,6 +23,7 @@ static ROWS: &[&[Row]] = &[
     filter::ROWS,
     group::ROWS,
     bridge::ROWS,
+    dcb::ROWS,
     nexthop::ROWS,
 ];
 

@@ -51,7 +51,14 @@ impl NetDir {
                 get(interface, number, &mut ifreq)?;
                 arg.store(&ifreq.0)?;
             }
-            _ => self.set(interface, number, &ifreq, local)?,
+            _ => {
+                self.set(interface, number, &ifreq, local)?;
+                if number == SIOCSIFNAME {
+                    // The new name is given back with its end, when it is in force.
+                    ifreq.0[31] = 0;
+                    arg.store(&ifreq.0)?;
+                }
+            }
         }
         Ok(0)
     }

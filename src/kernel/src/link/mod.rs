@@ -58,6 +58,12 @@ pub trait Link {
     ///
     /// EINVAL when `mtu` is out of [`Link::mtu_range`].
     fn set_mtu(&self, mtu: i64) -> Result<(), Errno>;
+    /// Sets the carrier as a driver, sysfs or rtnetlink asks for it (`tun_net_change_carrier`).
+    ///
+    /// # Errors
+    ///
+    /// EPERM for a carrier where no queue is attached.
+    fn change_carrier(&self, carrier: bool) -> Result<(), Errno>;
     /// Length in bytes of the longest frame that the host may send toward the program: the mtu, and
     /// for a TAP the Ethernet header.
     fn largest_frame(&self) -> usize;
@@ -143,6 +149,14 @@ impl Link for InterfaceState {
     fn largest_frame(&self) -> usize {
         self.mtu.load(Relaxed) as usize + if self.is_tap() { ETH_HLEN } else { 0 }
     }
+    fn change_carrier(&self, carrier: bool) -> Result<(), Errno> {
+        if carrier && self.attached_queues() == 0 {
+            return Err(Errno(libc::EPERM));
+        }
+        self.set_carrier(carrier);
+        Ok(())
+    }
+
     #[inline]
     fn is_writable(&self) -> bool {
         self.is_up() && self.sndbuf.load(Relaxed) >= 4

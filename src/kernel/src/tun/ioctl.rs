@@ -4,8 +4,8 @@
 use super::argument::Argument;
 use super::attach::AttachOptions;
 use super::{filter, Tunnel};
-use crate::link::ethtool;
 use crate::link::ioctl::{get_hardware_address, set_hardware_address};
+use crate::link::{ethtool, Link};
 use crate::net::{Local, NetDir};
 use crate::policy::Policy;
 use crate::request::{self, Answer, Need, On, Request};
@@ -210,11 +210,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                 .vnet_le
                 .store((fetch_int(arg)? != 0) as u32, Relaxed),
             TUNSETCARRIER => {
-                let on = fetch_int(arg)? != 0;
-                if on && interface.attached_queues() == 0 {
-                    return Err(Errno(libc::EPERM));
-                }
-                interface.set_carrier(on);
+                interface.change_carrier(fetch_int(arg)? != 0)?;
                 self.net.announce();
             }
             TUNSETTXFILTER => {

@@ -21,6 +21,7 @@ pub mod readlink;
 pub mod receive;
 pub mod rw;
 pub mod sandbox;
+pub mod scopes;
 pub mod search;
 pub mod signal;
 pub mod socket;
@@ -51,6 +52,7 @@ pub fn each(visit: Visit<'_>) {
     directory::each(visit);
     disk::each(visit);
     names::each(visit);
+    scopes::each(visit);
     naming::each(visit);
     search::each(visit);
     receive::each(visit);

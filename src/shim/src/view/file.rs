@@ -51,7 +51,8 @@ pub fn open(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -> Option<
         }
         // Nothing can be made in /sys, in a directory that is there.
         Err(Errno(libc::ENOENT)) if flags & libc::O_CREAT != 0 => {
-            let text = uaccess::c_string(path)?;
+            let (whole, _) = paths::absolute(dir, uaccess::c_string(path)?)?;
+            let text = whole.bytes();
             let slash = text.iter().rposition(|b| *b == b'/').unwrap_or(0);
             let is_there = matches!(
                 tree.walk(&text[..slash], true),

@@ -79,7 +79,7 @@ pub fn find_any<T>(
 
 /// The absolute path of one that the program gave, and whether it begins in a directory that stands
 /// for one of the view.
-fn absolute(dir: c_int, path: &[u8]) -> Result<(PathBuf, bool), Errno> {
+pub fn absolute(dir: c_int, path: &[u8]) -> Result<(PathBuf, bool), Errno> {
     if path.first() == Some(&b'/') {
         // This is the root itself, whatever it is.
         let root = [&b"/proc/self/root/"[..], b"/proc/thread-self/root/"];

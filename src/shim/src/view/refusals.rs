@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asked::{changing, lacks};
-use super::paths::{find, find_any, Found};
+use super::paths::{self, find, find_any, Found};
 use crate::{errno, uaccess};
 use libc::{c_char, c_int, ssize_t};
 use memtun_abi::Errno;
@@ -86,10 +86,7 @@ pub fn making(
                 is_moved,
             }) => (path, is_moved),
             Ok(_) => return Err(Errno(libc::EEXIST)),
-            Err(Errno(libc::ENOENT)) => {
-                let text = uaccess::c_string(path)?;
-                (PathBuf::concat(&[text])?, false)
-            }
+            Err(Errno(libc::ENOENT)) => (paths::absolute(dir, uaccess::c_string(path)?)?.0, false),
             Err(Errno(libc::ENOTDIR)) if is_there(tree, uaccess::c_string(path)?) => {
                 return Err(Errno(libc::EEXIST))
             }

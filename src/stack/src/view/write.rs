@@ -180,7 +180,7 @@ impl Tree<'_> {
                 if !seen.is_up() {
                     return Err(INVALID);
                 }
-                interface()?.set_carrier(value != 0);
+                interface()?.change_carrier(value != 0)?;
                 Ok(Written::Changed(done))
             }
             "netdev_group" => Ok(Written::Ask(done)),

@@ -162,7 +162,7 @@ pub fn set_link_mode(world: &mut World<'_>, index: u32, mode: u8) -> Result<bool
 ///
 /// # Errors
 ///
-/// EOPNOTSUPP for a link that cannot.
+/// EOPNOTSUPP for a link that cannot, EPERM for a carrier where no queue is attached.
 pub fn set_carrier(world: &mut World<'_>, index: u32, carrier: bool) -> Result<(), Failure> {
     if get(world, index)?.driver.is_none() {
         return Err(Failure::new(libc::EOPNOTSUPP));

@@ -81,7 +81,8 @@ pub fn disciplines(world: &World<'_>, link: &Link) -> Vec<Told> {
         all.push(tell(root));
         let mut below: Vec<Told> = tree::listed(state, index).into_iter().map(tell).collect();
         if root.kind == b"mq" {
-            let queues = link.driver.map_or(0, |driver| driver.queues);
+            // One that nobody has attached counts one queue.
+            let queues = link.driver.map_or(1, |driver| driver.queues.max(1));
             let free = (1..=queues).rev();
             let free = free.filter(|queue| tree::at(state, index, root.handle | queue).is_none());
             let implied = free.map(|queue| {

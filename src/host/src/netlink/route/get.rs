@@ -177,7 +177,9 @@ pub(super) fn get_v4(
         return Ok(());
     }
     let mut flags = found.flags & 0xffff_0000 | RTM_F_CLONED;
-    flags |= head.flags & RTM_F_NOTIFY;
+    if head.flags & RTM_F_NOTIFY != 0 {
+        flags |= RTM_F_NOTIFY | RTCF_NOTIFY;
+    }
     let shown = u8::try_from(table).unwrap_or(libc::RT_TABLE_COMPAT);
     let from = if src.is_unspecified() { 0 } else { 32 };
     let mut own = [0; HEADER];

@@ -31,6 +31,7 @@ pub(super) const RTA_FLOWLABEL: u16 = 31;
 
 // Flags of struct rtmsg.
 pub(super) const RTM_F_NOTIFY: u32 = 0x100;
+pub(super) const RTCF_NOTIFY: u32 = 0x1_0000;
 
 pub(super) const RTM_F_CLONED: u32 = 0x200;
 

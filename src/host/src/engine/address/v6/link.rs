@@ -1,8 +1,8 @@
 //! What becomes of addresses of IPv6 with a link and with time.
 #![forbid(unsafe_code)]
 
-use super::change::{is_gone, remove};
 use super::detection::{begin_detection, end_detection};
+use super::entry::{is_gone, remove};
 use super::own::add_own_addresses;
 use super::routes::{add_prefix_route, local_route};
 use super::wanted::{find, is_disabled, is_ready, v6, NODAD, NOPREFIXROUTE, PERMANENT, TENTATIVE};

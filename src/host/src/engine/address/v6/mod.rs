@@ -4,9 +4,11 @@
 mod anycast;
 mod change;
 mod detection;
+mod entry;
 mod link;
 mod own;
 mod routes;
+mod temporary;
 mod wanted;
 
 pub use anycast::{anycasts, forwarding_has_changed};

@@ -1,8 +1,8 @@
 //! The addresses that a link has by itself (`addrconf_init_auto_addrs`).
 #![forbid(unsafe_code)]
 
-use super::change::insert;
 use super::detection::{begin_detection, end_detection};
+use super::entry::insert;
 use super::routes::{add_multicast_route, add_prefix_route};
 use super::wanted::{find, Wanted, PERMANENT};
 use crate::engine::sysctl;

@@ -3,6 +3,7 @@
 
 use super::fib4::by_rules;
 use super::flow::{v4_of, Flow, Hit, LOOPBACK};
+use super::multipath::choose_v4;
 use super::output::{Found, RTCF_BROADCAST, RTCF_LOCAL};
 use crate::World;
 
@@ -45,12 +46,13 @@ pub fn input_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         }
         return Ok(found(None, libc::RTN_BROADCAST, LOOPBACK, None, broadcast));
     }
-    let hit = by_rules(world, &in_flow).map_err(refused)?;
+    let mut hit = by_rules(world, &in_flow).map_err(refused)?;
     let local = matches!(hit.route.kind, libc::RTN_BROADCAST | libc::RTN_LOCAL);
     if !local && !forwards {
         return Err(libc::EHOSTUNREACH);
     }
     check_sender(world, flow)?;
+    choose_v4(world, &in_flow, &mut hit);
     let hop = hit.hop().copied();
     let index = hop.map_or(0, |hop| hop.index);
     match hit.route.kind {

@@ -5,6 +5,7 @@ mod fib4;
 mod fib6;
 mod flow;
 mod input;
+mod multipath;
 mod output;
 mod rules;
 mod source;

@@ -4,6 +4,7 @@
 use super::fib4::{by_rules, in_table, tree_of};
 use super::fib6::{by_rules_v6, error_v6, Strict};
 use super::flow::{v4_of, Flow, Hit, LOOPBACK, TABLES};
+use super::multipath::{choose_v4, choose_v6};
 use super::source::{select_v4, select_v6};
 use crate::World;
 use memtun_stack::route::{rtf, rtnh};
@@ -115,7 +116,8 @@ fn lookup_v4(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
                 }
             }
             Err(errno) => return Err(errno),
-            Ok(found) => {
+            Ok(mut found) => {
+                choose_v4(world, &flow, &mut found);
                 kind = found.route.kind;
                 out = found.hop().map_or(0, |hop| hop.index);
                 if from.is_unspecified() {
@@ -196,7 +198,8 @@ fn lookup_v6(world: &World<'_>, flow: &Flow) -> Result<Found, i32> {
         oif: if comes_in { flow.iif } else { flow.oif },
         ..*flow
     };
-    let hit = by_rules_v6(world, flow, strict)?;
+    let mut hit = by_rules_v6(world, flow, strict)?;
+    choose_v6(world, flow, &mut hit);
     let error = error_v6(&hit.route);
     if error != 0 {
         return Err(error);

@@ -1,5 +1,5 @@
-//! What each kind of queueing disciplines makes of its options (net/sched/sch_*.c): what TCA_OPTIONS
-//! holds afterwards, with the kernel's defaults.
+//! What each kind of queueing disciplines makes of its options (net/sched/sch_*.c): what stands in
+//! TCA_OPTIONS afterwards, with the kernel's defaults.
 //!
 //! | module | what it is |
 //! |---|---|
