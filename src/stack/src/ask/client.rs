@@ -269,7 +269,7 @@ impl Call<'_> {
                 until: at + nanoseconds(self.grace),
                 life,
             });
-            self.grace *= 2;
+            self.grace = (self.grace * 2).min(PATIENCE);
         }
         self.await_successor(ready)?;
         // Whoever could not become the host process says why.

@@ -9,7 +9,9 @@ const INVALID: Errno = Errno(libc::EINVAL);
 /// Most numbers that a set can be of: ports.
 const MOST: usize = 65_536;
 
-/// Reads a set of numbers below `below`, such as `80,443,8000-8080` (`proc_do_large_bitmap`).
+/// Reads a set of numbers below `below`, such as `80,443,8000-8080` (`proc_do_large_bitmap`). Its
+/// room on the stack is no part of its caller's, which mostly reads other values.
+#[inline(never)]
 pub(super) fn set(text: &[u8], below: u32) -> Result<Accepted, Errno> {
     let mut bits = [0u64; MOST / 64];
     let mut at = 0;

@@ -56,7 +56,9 @@ impl Tree<'_> {
         }
     }
 
-    /// Gathers the routes of a table, and hands them on in the order of the trie.
+    /// Gathers the routes of a table, and hands them on in the order of the trie. Its room on the
+    /// stack is no part of its caller's, which mostly makes other files.
+    #[inline(never)]
     fn table(
         &self,
         table: u32,
