@@ -94,7 +94,21 @@ enum Verb {
     Probe,
 }
 
+/// Length in bytes of the stack that every verb gets along with.
+const STACK: usize = 1 << 20;
+
 fn main() -> ExitCode {
+    // A host process has the limits of the program that needs it, which may be too tight for it.
+    if memtun_sys::stack_limit() < STACK as u64 {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        if let Ok(thread) = thread.spawn(command) {
+            return thread.join().unwrap_or(ExitCode::FAILURE);
+        }
+    }
+    command()
+}
+
+fn command() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return usage::report(&e, &Cli::command()),

@@ -70,6 +70,18 @@ pub fn widen_limits() {
     }
 }
 
+/// Returns how many bytes long the stack of this process's first thread may get (RLIMIT_STACK).
+pub fn stack_limit() -> u64 {
+    let mut now = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    match prlimit(libc::RLIMIT_STACK as i32, None, Some(&mut now)) {
+        Ok(()) => now.rlim_cur,
+        Err(_) => u64::MAX,
+    }
+}
+
 pub(super) fn with_more_descriptors(open: impl Fn() -> Result<Fd, Errno>) -> Result<Fd, Errno> {
     match open() {
         Err(Errno(libc::EMFILE)) => {
