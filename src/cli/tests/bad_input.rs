@@ -161,6 +161,21 @@ fn wrong_command_lines() {
     }
 }
 
+/// As for the library. A script hands on what it has not set.
+#[test]
+fn an_empty_variable_is_as_none() {
+    let with_empty = |arguments: &[&str]| {
+        let mut command = memtun();
+        command.env("MEMTUN_NET", "").env("MEMTUN_NET_OWNER", "");
+        done(command.args(arguments))
+    };
+    let out = with_empty(&["run", "--", "true"]);
+    assert_eq!(out.status, Some(0), "{}", out.err);
+    let out = with_empty(&["ls"]);
+    assert_eq!(out.status, Some(2), "{}", out.err);
+    assert!(out.err.contains("no net: give --net DIR"), "{}", out.err);
+}
+
 #[test]
 fn time_that_is_over_is_status_1() {
     cli([
