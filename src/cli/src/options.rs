@@ -43,6 +43,10 @@ pub struct NetArgs {
 
 /// Returns a file in a directory that is there, is no net, and was made for something else.
 fn other_file(dir: &Path) -> Option<String> {
+    // A link is no net whatever it leads to, which joining says.
+    if dir.is_symlink() {
+        return None;
+    }
     let mut other = None;
     for entry in std::fs::read_dir(dir).ok()? {
         let name = entry.ok()?.file_name().to_string_lossy().into_owned();

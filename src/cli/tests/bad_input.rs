@@ -75,12 +75,16 @@ fn wrong_command_lines() {
         ),
         (&["ls", "--net", ""], &["--net"]),
         (
-            &["run", "--net", "/proc/self", "true"],
+            &["run", "--net", "/proc/sys", "true"],
             &[
-                "net /proc/self: this is no net",
+                "net /proc/sys: this is no net",
                 "holds other files",
                 "empty",
             ],
+        ),
+        (
+            &["run", "--net", "/proc/self", "true"],
+            &["net /proc/self: it is a symbolic link"],
         ),
         (
             &["ls", "--net", "/no/such/net", "--owner", "no such user"],
