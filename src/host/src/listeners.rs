@@ -33,8 +33,9 @@ impl Teller {
     /// What socket(2) or bind(2) fails with.
     pub fn new() -> Result<Teller, Errno> {
         let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK)?;
-        // Nothing is read from it, and everybody on the machine may send to it: what comes is thrown
-        // away before it takes room. Where the filter is not permitted, that room is all that is lost.
+        // Nothing is read from it, and everybody on the machine may send to it: what comes is
+        // thrown away before it takes room. Where the filter is not permitted, that room is all
+        // that is lost.
         let _ = sys::set_socket_filter(socket.raw(), &TAKES_NOTHING);
         sys::bind_netlink(socket.as_fd(), 0)?;
         Ok(Teller(socket))

@@ -64,8 +64,8 @@ impl Tree<'_> {
         text.put(&shown[..written]);
         spaces(text, 16 - written);
         say!(text, " 0x{link:<10x}0x{flags:<10x}");
-        // So many bytes as an address of the link has, none of a tun. Of what is published the kernel
-        // tells six, whatever the link.
+        // So many bytes as an address of the link has, none of a tun. Of what is published the
+        // kernel tells six, whatever the link.
         let length = if proxy { 6 } else { length.min(6) };
         let lladdr = attributes.get(libc::NDA_LLADDR).filter(|_| !proxy);
         let mut bytes = [0; 6];
