@@ -43,8 +43,9 @@ pub struct NetArgs {
 
 /// Returns a file in a directory that is there, is no net, and was made for something else.
 fn other_file(dir: &Path) -> Option<String> {
-    // A link is no net whatever it leads to, which joining says.
-    if dir.is_symlink() {
+    // A link is no net whatever it leads to, which joining says. A slash or a dot behind its name
+    // would have it followed.
+    if dir.components().collect::<PathBuf>().is_symlink() {
         return None;
     }
     let mut other = None;
