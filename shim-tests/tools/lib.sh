@@ -41,7 +41,8 @@ until_has() {
         "$@" 2>/dev/null | grep -q -e "$text" && return
         sleep 0.01
     done
-    echo "never had $text: $*"
+    echo "never had $text: $*" >&2
+    exit 1
 }
 
 # No address is tentative any more, and each has its route.
@@ -53,5 +54,6 @@ settle() {
         [ "$waiting" = 0 ] && [ "$have" = "$routes" ] && return
         sleep 0.01
     done
-    echo "addresses do not settle"
+    echo "addresses do not settle" >&2
+    exit 1
 }

@@ -7,6 +7,8 @@ trap 'rm -r "$place"' EXIT
 mark() {
     ip addr add "$1/32" dev tap0 2>/dev/null
     ip addr del "$1/32" dev tap0 2>/dev/null
+    # Only a change is told, so there is one each time.
+    ip link set tap0 mtu 1399
     ip link set tap0 mtu "140${1##*.}"
     ip route add blackhole "$1/32" table 99 2>/dev/null
     ip route del blackhole "$1/32" table 99 2>/dev/null
@@ -25,7 +27,8 @@ marked() {
             sleep 0.01
         done
     done
-    echo "the monitor has not seen $1"
+    echo "the monitor has not seen $1" >&2
+    exit 1
 }
 
 begin() {
@@ -48,7 +51,7 @@ end() {
         /^[^ \t]/ { show(); text = ""; last = "" }
         { text = text $0 "\n" }
         function show() {
-            if (text != "" && text !~ /192\.0\.2\.[123]|mtu ?.*140[123]|02:00:00:00:00:99/ && on)
+            if (text != "" && text !~ /192\.0\.2\.[123]|mtu ?.*(140[123]|1399)|02:00:00:00:00:99/ && on)
                 printf "%s", text
             if (text ~ /192\.0\.2\.2|mtu ?.*1402/)
                 on = 1

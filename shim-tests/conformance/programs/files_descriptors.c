@@ -279,11 +279,7 @@ static void shells(void)
 
 int main(int argc, char **argv)
 {
-    start(argc, argv);
-    own_sysfs();
-    close(tun_attach("fd9", TUN, 0));
-    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-    plain_sysctls();
+    start_files(argc, argv, "fd9");
     MUST(chdir("/"));
     MUST(mkdtemp(folder));
     close(MUST(creat(label("%s/here", folder), 0600)));

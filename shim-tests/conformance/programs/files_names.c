@@ -157,11 +157,7 @@ static void reopened(const char *path, int flags)
 
 int main(int argc, char **argv)
 {
-    start(argc, argv);
-    own_sysfs();
-    close(tun_attach("vn9", TUN, 0));
-    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-    plain_sysctls();
+    start_files(argc, argv, "vn9");
     MUST(mkdtemp(folder));
     int tun = tun_attach("vn0", TUN, 0);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -424,11 +424,7 @@ static void handing(void)
 
 int main(int argc, char **argv)
 {
-    start(argc, argv);
-    own_sysfs();
-    close(tun_attach("fr9", TUN, 0));
-    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-    plain_sysctls();
+    start_files(argc, argv, "fr9");
     MUST(chdir("/"));
     MUST(mkdtemp(folder));
     int tun = tun_attach("fr0", TUN, 0), tap = tun_attach("fr1", TAP, 0);

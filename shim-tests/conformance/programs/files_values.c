@@ -158,11 +158,7 @@ static void first_namespace(void)
 
 int main(int argc, char **argv)
 {
-    start(argc, argv);
-    own_sysfs();
-    close(tun_attach("va9", TUN, 0));
-    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-    plain_sysctls();
+    start_files(argc, argv, "va9");
     int tun = tun_attach("va0", TUN, 0);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char before[300], *path = strdup(files[i]);

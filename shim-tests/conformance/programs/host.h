@@ -206,6 +206,17 @@ HELPER void plain_sysctls(void)
     }
 }
 
+/* Begins a program about files: they are those of a namespace with IPv6, in which a tunnel of this
+ * name has been. */
+HELPER void start_files(int argc, char **argv, const char *before)
+{
+    start(argc, argv);
+    own_sysfs();
+    close(tun_attach(before, IFF_TUN | IFF_NO_PI, 0));
+    spit("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    plain_sysctls();
+}
+
 /* IPv6 for one interface: on, without a link-local address that the kernel makes, and without
    looking for duplicates. */
 HELPER void ipv6_on(const char *name)

@@ -57,6 +57,9 @@ impl Socket for Fake {
     fn host_has(&self, name: &Name) -> bool {
         [b"eth0", b"tun0"].contains(&name.as_bytes().try_into().unwrap_or(b"    "))
     }
+    fn host_is_wireless(&self, request: u32) -> bool {
+        request == SIOCIWFIRST
+    }
     fn host_addresses(&self, list: &mut [IfReq]) -> Result<usize, Errno> {
         list[0] = named("eth0");
         list[1] = named("tun0");
@@ -163,6 +166,8 @@ fn whose_interface_it_is_decides_who_answers() {
     assert_eq!(of("tun0", None, SIOCGIFMTU), "host");
     assert_eq!(of("tun0", inet, SIOCGIFADDR), "EADDRNOTAVAIL");
     assert_eq!(of("tun0", Some(libc::AF_UNIX), SIOCGIFADDR), "ENOTTY");
+    assert_eq!(of("tun0", inet, SIOCIWFIRST), "EOPNOTSUPP");
+    assert_eq!(of("tun0", inet, SIOCIWFIRST + 1), "ENOTTY");
     assert_eq!(of("tun0", inet, SIOCSIFADDR), "EOPNOTSUPP");
     assert_eq!(of("tun0:1", inet, SIOCSIFFLAGS), "EADDRNOTAVAIL");
     assert_eq!(of("tun0:1", inet, SIOCGIFMTU), "done");

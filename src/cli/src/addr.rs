@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 
 /// Show or change the addresses of interfaces, in the words of ip address
 ///
-/// WORDS are: [show] [[dev] IFACE], or add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label TEXT] dev
+/// WORDS are: [show [[dev] IFACE]], or add|del ADDR/LEN [peer ADDR/LEN] [brd ADDR] [label TEXT] dev
 /// IFACE. For example: memtun addr add 10.0.0.1/24 dev tun0. The programs of the net see a change
 /// at once, with the routes that follow from it.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub struct AddrArgs {
 
 /// Show or change the routes of the net, in the words of ip route
 ///
-/// WORDS are: [show] [[dev] IFACE], or add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR]
+/// WORDS are: [show [[dev] IFACE]], or add|del [TYPE] NETWORK [via ADDR] [dev IFACE] [src ADDR]
 /// [metric N] [table N]. For example: memtun route add 10.20.0.0/16 via 10.0.0.2. The machine's own
 /// routes are not shown; memtun ip route shows what programs see.
 #[derive(Args)]
@@ -37,7 +37,7 @@ pub struct RouteArgs {
 
 /// Show or change the neighbours of the net, in the words of ip neighbour
 ///
-/// WORDS are: [show] [[dev] IFACE], or add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]. For
+/// WORDS are: [show [[dev] IFACE]], or add|del [proxy] ADDR dev IFACE [lladdr MAC] [nud STATE]. For
 /// example: memtun neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev tap0.
 #[derive(Args)]
 pub struct NeighArgs {

@@ -34,7 +34,7 @@ The command by which a program's host process is started, where it is neither be
 nor in \fBPATH\fR.
 .TP
 \fBMEMTUN_LOG\fR
-\fBerror\fR, \fBwarn\fR (the default), \fBinfo\fR, \fBdebug\fR or \fBtrace\fR, to standard error.
+\fBoff\fR, \fBerror\fR, \fBwarn\fR (the default), \fBinfo\fR, \fBdebug\fR or \fBtrace\fR, to standard error.
 .TP
 \fBMEMTUN_LIBRARY\fR
 libmemtun.so, where it is neither beside the command nor in ../lib from there.

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::stop::Stop;
 use crate::values::{self, Timeout, User};
 use crate::{appearing, event};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use memtun::launch::settings;
 use memtun::{Deadline, Interface, Net, NetOptions};
@@ -15,12 +16,16 @@ use std::time::Duration;
 /// Which net a verb is about.
 #[derive(Args)]
 pub struct NetArgs {
+    // The parser of paths would refuse an empty one, which is as none here: in the variable as the
+    // library takes it.
     /// Directory of the net, instead of $MEMTUN_NET
     #[arg(
         long = "net",
         value_name = "DIR",
         env = settings::NET,
-        hide_env_values = true
+        hide_env_values = true,
+        value_hint = ValueHint::DirPath,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     dir: Option<PathBuf>,
     /// User whose net it is, a name or a number: how root joins another user's, instead of
@@ -38,6 +43,11 @@ pub struct NetArgs {
 
 /// Returns a file in a directory that is there, is no net, and was made for something else.
 fn other_file(dir: &Path) -> Option<String> {
+    // A link is no net whatever it leads to, which joining says. A slash or a dot behind its name
+    // would have it followed.
+    if dir.components().collect::<PathBuf>().is_symlink() {
+        return None;
+    }
     let mut other = None;
     for entry in std::fs::read_dir(dir).ok()? {
         let name = entry.ok()?.file_name().to_string_lossy().into_owned();

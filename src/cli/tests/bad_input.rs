@@ -75,12 +75,16 @@ fn wrong_command_lines() {
         ),
         (&["ls", "--net", ""], &["--net"]),
         (
-            &["run", "--net", "/proc/self", "true"],
+            &["run", "--net", "/proc/sys", "true"],
             &[
-                "net /proc/self: this is no net",
+                "net /proc/sys: this is no net",
                 "holds other files",
                 "empty",
             ],
+        ),
+        (
+            &["run", "--net", "/proc/self", "true"],
+            &["net /proc/self: it is a symbolic link"],
         ),
         (
             &["ls", "--net", "/no/such/net", "--owner", "no such user"],
@@ -159,6 +163,21 @@ fn wrong_command_lines() {
         words.dedup();
         cli(*arguments).fails(2, &words);
     }
+}
+
+/// As for the library. A script hands on what it has not set.
+#[test]
+fn an_empty_variable_is_as_none() {
+    let with_empty = |arguments: &[&str]| {
+        let mut command = memtun();
+        command.env("MEMTUN_NET", "").env("MEMTUN_NET_OWNER", "");
+        done(command.args(arguments))
+    };
+    let out = with_empty(&["run", "--", "true"]);
+    assert_eq!(out.status, Some(0), "{}", out.err);
+    let out = with_empty(&["ls"]);
+    assert_eq!(out.status, Some(2), "{}", out.err);
+    assert!(out.err.contains("no net: give --net DIR"), "{}", out.err);
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn processes_left_behind_are_reported() {
         "--",
         "sh",
         "-c",
-        "sleep 60 >/dev/null 2>&1 & echo $!",
+        "sleep 60 >/dev/null 2>&1 & echo $!; until grep -q sleep /proc/$!/comm; do :; done",
     ])
     .fails(0, &["left behind", "still run in this net", "sleep ("]);
     signal(run.out.trim().parse().unwrap(), libc::SIGKILL);

@@ -16,6 +16,12 @@ use memtun_sys::{self as sys, Fd};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 
+/// A filter of a socket that takes no datagram: BPF_RET | BPF_K with 0, as struct sock_filter.
+const TAKES_NOTHING: [u8; 8] = {
+    let [first, second] = (libc::BPF_RET as u16).to_ne_bytes();
+    [first, second, 0, 0, 0, 0, 0, 0]
+};
+
 /// Tells programs that listen.
 pub struct Teller(Fd);
 
@@ -27,6 +33,10 @@ impl Teller {
     /// What socket(2) or bind(2) fails with.
     pub fn new() -> Result<Teller, Errno> {
         let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK)?;
+        // Nothing is read from it, and everybody on the machine may send to it: what comes is
+        // thrown away before it takes room. Where the filter is not permitted, that room is all
+        // that is lost.
+        let _ = sys::set_socket_filter(socket.raw(), &TAKES_NOTHING);
         sys::bind_netlink(socket.as_fd(), 0)?;
         Ok(Teller(socket))
     }
@@ -163,6 +173,22 @@ mod tests {
         drop(goes);
         assert!(teller.tell(&mut listeners, &[event(1)]));
         assert_eq!(listeners, [first]);
+    }
+
+    #[test]
+    fn what_others_send_takes_no_room() {
+        let teller = Teller::new().expect("socket");
+        let port = sys::netlink_name(teller.0.raw()).expect("a name").port;
+        let other =
+            sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_USERSOCK).expect("socket");
+        // More than the queue of a socket holds.
+        for _ in 0..2000 {
+            sys::send_netlink(other.raw(), port, &[&[0; 1000]]).expect("sent");
+        }
+        assert_eq!(
+            sys::receive(teller.0.as_fd(), &mut [0; 64], 0),
+            Err(Errno(libc::EAGAIN))
+        );
     }
 
     #[test]

@@ -12,6 +12,9 @@ def test_it(memtun):
     memtun.popen(ECHO)
     tun = memtun.interface("tun0", timeout=20)
     tun.receive_udp(*tun.send_udp(b"ping", ("10.0.0.1", 7))).recv(timeout=20)
+    tun.addresses.add("10.8.0.1/24")
+    memtun.routes.add("192.168.7.0/24 via 10.8.0.2")
+    memtun.neighbours.add("fd00::2 dev tun0")
     memtun.permissions.discard("open")
     memtun.fault("write=EIO@7")
     memtun.popen(["sh", "-c", "echo oh dear; exit 3"]).wait()
@@ -27,6 +30,8 @@ def test_it(memtun):
             "*: tun0: <*UP*> mtu 1500 state UP *",
             "*RX: 1 packets 32 bytes 0 dropped*",
             "*TX: 1 packets 32 bytes 0 dropped*",
+            "route: 192.168.7.0/24 via 10.8.0.2 dev tun0",
+            "neighbour: fd00::2 dev tun0*",
             "last 2 packets*",
             "* tun0 in  * > * UDP 4 bytes",
             "* tun0 out IPv4 10.0.0.1:7 > 10.1.2.3:21345 UDP 4 bytes",

@@ -379,39 +379,42 @@ pub extern "C" fn has_lost(fd: c_int) -> bool {
     may(Extra::Host) && errno::keep(|| fence(ask)).unwrap_or(false)
 }
 
-/// Called before a receive. Returns false when the receive fails, with errno set.
+/// A receive that fails, with errno set.
+pub struct Refused;
+
+/// Called before a receive. Returns the socket's state for [`received_from`] and its relatives;
+/// `None` for a descriptor whose datagrams are not to be corrected.
 #[cold]
 #[inline(never)]
-pub extern "C" fn before_receive(fd: c_int) -> bool {
+pub extern "C" fn before_receive(fd: c_int) -> Result<Option<i32>, Refused> {
     if !may(Extra::Host) {
-        return true;
+        return Ok(None);
     }
     let before = errno::get();
-    match fence(|| call(fd, state(fd)?, &OwnMemory).before_receive()) {
-        Ok(()) | Err(FOREIGN) => {
+    let ready = fence(|| {
+        let state = state(fd)?;
+        call(fd, state, &OwnMemory).before_receive()?;
+        Ok(Some(state))
+    });
+    match ready {
+        Ok(_) | Err(FOREIGN) => {
             errno::set(before);
-            true
+            Ok(ready.unwrap_or(None))
         }
         Err(e) => {
             errno::set(e.0);
-            false
+            Err(Refused)
         }
     }
 }
 
 /// Shows the kernel as the sender of a datagram that was just received, and so was received from a
 /// netlink socket.
-fn show(fd: c_int, at: &Received) {
-    if may(Extra::Host) {
-        let _ = fence(|| {
-            errno::keep(|| {
-                if let Some(state) = mark::of(fd) {
-                    call(fd, state, &UsedMemory).received(at);
-                }
-            });
-            Ok(())
-        });
-    }
+fn show(fd: c_int, state: i32, at: &Received) {
+    let _ = fence(|| {
+        errno::keep(|| call(fd, state, &UsedMemory).received(at));
+        Ok(())
+    });
 }
 
 /// Called after recvfrom(2) has stored `n` bytes; `room` was the length of the room for the name.
@@ -419,6 +422,7 @@ fn show(fd: c_int, at: &Received) {
 #[inline(never)]
 pub extern "C" fn received_from(
     fd: c_int,
+    state: i32,
     bytes: *const c_void,
     n: isize,
     name: *const sockaddr,
@@ -431,7 +435,7 @@ pub extern "C" fn received_from(
         length: n.max(0) as usize,
         ..Received::default()
     };
-    show(fd, &at);
+    show(fd, state, &at);
 }
 
 /// The room that a program's message has for a name.
@@ -445,7 +449,13 @@ pub extern "C" fn room_of(message: *const msghdr) -> usize {
 /// Called after recvmsg(2) has filled a message with `n` bytes.
 #[cold]
 #[inline(never)]
-pub extern "C" fn received_message(fd: c_int, message: *const msghdr, room: usize, n: usize) {
+pub extern "C" fn received_message(
+    fd: c_int,
+    state: i32,
+    message: *const msghdr,
+    room: usize,
+    n: usize,
+) {
     errno::keep(|| {
         // SAFETY: a message and the elements of its array are plain C structs.
         let first = unsafe {
@@ -463,7 +473,7 @@ pub extern "C" fn received_message(fd: c_int, message: *const msghdr, room: usiz
             bytes: first.map_or(0, |first| first.iov_base as usize),
             length: first.map_or(0, |first| first.iov_len.min(n)),
         };
-        show(fd, &at);
+        show(fd, state, &at);
     });
 }
 

@@ -33,10 +33,13 @@ struct Descriptor(c_int);
 impl Descriptor {
     /// # Safety
     /// `arg` points to memory of our own that the request takes.
-    unsafe fn ask(&self, request: u32, arg: usize) -> bool {
+    unsafe fn ask(&self, request: u32, arg: usize) -> Result<(), Errno> {
         let args = [self.0 as usize, request as usize, arg, 0, 0, 0];
         // SAFETY: the memory is what the request takes, which the caller promises.
-        unsafe { sys::syscall(libc::SYS_ioctl, args) == 0 }
+        match unsafe { sys::syscall(libc::SYS_ioctl, args) } {
+            0 => Ok(()),
+            failed => Err(Errno(-failed as i32)),
+        }
     }
 }
 
@@ -54,7 +57,15 @@ impl Socket for Descriptor {
         let mut ifreq = IfReq::default();
         ifreq.set_name(name);
         // SAFETY: the ifreq is our own.
-        unsafe { self.ask(SIOCGIFINDEX, ifreq.0.as_mut_ptr() as usize) }
+        unsafe { self.ask(SIOCGIFINDEX, ifreq.0.as_mut_ptr() as usize) }.is_ok()
+    }
+
+    fn host_is_wireless(&self, request: u32) -> bool {
+        // An argument that names no interface.
+        let mut nothing = IfReq::default();
+        // SAFETY: a request of wireless extensions takes no more than an ifreq.
+        let asked = unsafe { self.ask(request, nothing.0.as_mut_ptr() as usize) };
+        asked != Err(Errno(libc::ENOTTY))
     }
 
     fn host_addresses(&self, list: &mut [IfReq]) -> Result<usize, Errno> {
@@ -65,9 +76,7 @@ impl Socket for Descriptor {
             },
         };
         // SAFETY: the ifconf and its list are our own, and it says the length of the list.
-        if !unsafe { self.ask(SIOCGIFCONF, &raw mut conf as usize) } {
-            return Err(Errno(libc::EINVAL));
-        }
+        unsafe { self.ask(SIOCGIFCONF, &raw mut conf as usize) }?;
         Ok(conf.ifc_len.max(0) as usize / IfReq::SIZE)
     }
 }

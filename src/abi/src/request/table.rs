@@ -262,7 +262,7 @@ requests! {
     /// Requests that a driver defines.
     SIOCDEVPRIVATE = sock(0xf0), 16 => InOut(IFREQ), Socket, Ioctl, IFR_NAME, refused(EOPNOTSUPP, "a tun defines none");
     /// The wireless extensions.
-    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, refused(EOPNOTSUPP, "a tun is not wireless; a kernel without wireless extensions says ENOTTY");
+    SIOCIWFIRST = io(0x8b, 0), 256 => InOut(IWREQ), Socket, Ioctl, IFR_NAME, refused(EOPNOTSUPP, "a tun is not wireless; ENOTTY where the machine has no wireless extensions");
 
     // Requests on sockets about routes and neighbours, which may name an interface of the net.
     /// Adds a route.

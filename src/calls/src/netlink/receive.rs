@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::family;
+use memtun_stack::wire::HEADER;
 use memtun_sys::{self as sys, NetlinkName, NETLINK_NAME};
 
 /// Where the parts of a datagram are that a receive has stored.
@@ -97,8 +98,10 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         if named && from == 0 {
             return;
         }
-        // What the host process sends by itself is an event; answers come from the socket itself.
-        let is_event = named && sys::netlink_name(self.fd).is_ok_and(|own| own.port != from);
+        // What the host process sends by itself is an event; answers come from the socket itself,
+        // whose port stands in their messages.
+        let is_own = || sys::netlink_name(self.fd).is_ok_and(|own| own.port == from);
+        let is_event = named && self.port_in(at) != Some(from) && !is_own();
         let group = if is_event { self.group_of(at) } else { 0 };
         if named {
             let shown = NetlinkName {
@@ -112,6 +115,16 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             let _ = self.memory.write(at.name, &shown.to_bytes());
         }
         self.show_control(at, group);
+    }
+
+    /// Returns the port in the header of the first message.
+    fn port_in(&self, at: &Received) -> Option<u32> {
+        let mut port = [0; 4];
+        if at.length < HEADER {
+            return None;
+        }
+        self.memory.read(at.bytes + HEADER - 4, &mut port).ok()?;
+        Some(u32::from_ne_bytes(port))
     }
 
     /// Corrects the control messages: the group of NETLINK_PKTINFO, and the sender of

@@ -12,7 +12,7 @@
 //! A filter that the program attaches runs behind that one, as parts of one program.
 //!
 //! What else belongs to the socket, and neither the kernel nor a bit of the mark can hold, stands
-//! in the same filter: [`Note`]s, as instructions that load them and then something else.
+//! in the same filter: notes, as instructions that load them and then something else.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;

@@ -18,6 +18,11 @@ pub trait Socket {
     fn family(&self) -> Result<Option<i32>, Errno>;
     /// Does the host have an interface of this name? This leaves the program's memory alone.
     fn host_has(&self, name: &Name) -> bool;
+    /// Does the host know requests of wireless extensions, of which this is one? A kernel without
+    /// them has none.
+    fn host_is_wireless(&self, _request: u32) -> bool {
+        true
+    }
     /// Makes the host's SIOCGIFCONF into `list`, and returns how many of its elements were filled.
     ///
     /// # Errors

@@ -37,6 +37,9 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
             return Ok(Verdict::Host(After::Nothing));
         };
         let row = request::on_socket(self.request, family);
+        if row.number == SIOCIWFIRST && !self.socket.host_is_wireless(self.request) {
+            return Err(Errno(libc::ENOTTY));
+        }
         let host = || {
             Ok(Verdict::Host(match (row.interface, self.request) {
                 (Named::Name(0), _) => After::Named,

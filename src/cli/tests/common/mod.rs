@@ -9,6 +9,7 @@ mod not_run;
 pub use not_run::not_run;
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::AtomicU32;
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 /// Time limit that is longer than anything takes, so that a test fails and does not hang.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Makes the command under test, without what the environment says about nets.
+/// Makes the command under test, without what the environment says about nets, and without the
+/// ignored signals of a test that was started in the background.
 pub fn memtun() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memtun"));
     command
@@ -26,6 +28,15 @@ pub fn memtun() -> Command {
         .env_remove("MEMTUN_NET_OWNER")
         .env_remove("LD_PRELOAD")
         .env("MEMTUN_LIBRARY", library());
+    // SAFETY: between fork and exec this makes only system calls.
+    unsafe {
+        command.pre_exec(|| {
+            for number in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+                libc::signal(number, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     command
 }
 

@@ -5,7 +5,7 @@
 //! | [`request`] | one message of a program; acknowledgements, errors and the parts of a dump |
 //! | [`policy`] | what attributes may be, and how strictly that is checked |
 //! | [`row`], [`table`] | who handles which type of message for which family |
-//! | [`address`], [`link`], [`neighbour`], [`route`], [`rule`] | the handlers for one kind of object each |
+//! | `address`, `link`, `neighbour`, `route`, `rule` | the handlers for one kind of object each |
 //! | `traffic` | those for queueing disciplines and their classes |
 //! | `stats`, `netconf`, `nsid`, `filter`, `group`, `bridge`, `nexthop` | those for what only the kernel attaches, or what is not there |
 //!

@@ -36,20 +36,29 @@ extern "C" fn adopt(message: *const msghdr) {
     });
 }
 
+/// What a receive has to know of a netlink socket; `Ok(None)` for any other descriptor.
+#[inline(always)]
+fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
+    match is_netlink(fd) {
+        true => netlink::before_receive(fd),
+        false => Ok(None),
+    }
+}
+
 hooks! {
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
-        if is_netlink(fd) && !netlink::before_receive(fd) { return -1; }
-        let room = if is_netlink(fd) { netlink::room_of(message) } else { 0 };
+        let Ok(state) = before(fd) else { return -1 };
+        let room = if state.is_some() { netlink::room_of(message) } else { 0 };
         let n = real!(recvmsg(fd, message, flags));
         if n >= 0 {
             adopt(message);
-            if is_netlink(fd) { netlink::received_message(fd, message, room, n as usize); }
+            if let Some(state) = state { netlink::received_message(fd, state, message, room, n as usize); }
         }
         n
     }
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
-        if is_netlink(fd) && !netlink::before_receive(fd) { return -1; }
-        let room = if is_netlink(fd) && count > 0 {
+        let Ok(state) = before(fd) else { return -1 };
+        let room = if state.is_some() && count > 0 {
             // SAFETY: only the address is taken. The room of the first message stands for all.
             netlink::room_of(unsafe { &raw const (*messages).msg_hdr })
         } else {
@@ -60,7 +69,9 @@ hooks! {
             // SAFETY: the kernel filled `n` elements of the caller's array.
             let message = unsafe { &*messages.add(i) };
             adopt(&message.msg_hdr);
-            if is_netlink(fd) { netlink::received_message(fd, &message.msg_hdr, room, message.msg_len as usize); }
+            if let Some(state) = state {
+                netlink::received_message(fd, state, &message.msg_hdr, room, message.msg_len as usize);
+            }
         }
         n
     }

@@ -292,8 +292,8 @@ extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t 
 extern "C" fn other_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     if is_netlink(fd) {
         return match netlink::before_receive(fd) {
-            true => real!(read(fd, buf, n)),
-            false => -1,
+            Ok(_) => real!(read(fd, buf, n)),
+            Err(_) => -1,
         };
     }
     view::read(fd, None).unwrap_or_else(|| real!(read(fd, buf, n)))
@@ -361,7 +361,7 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(__read_chk(fd, buf, n, room)));
         if is_tunnel(fd) && n <= room {
             or_host(read_buffer(fd, buf, n), host)
-        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+        } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
         } else {
             host()
@@ -387,7 +387,7 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(readv(fd, array, count)));
         if is_tunnel(fd) {
             or_host(read_vector(fd, array, count), host)
-        } else if is_netlink(fd) && !netlink::before_receive(fd) {
+        } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
         } else {
             host()

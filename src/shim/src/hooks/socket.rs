@@ -121,25 +121,25 @@ hooks! {
         if is_netlink(fd) { send_messages(fd, messages, count, flags) } else { real!(sendmmsg(fd, messages, count, flags)) }
     }
     fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
-        if is_netlink(fd) && !netlink::before_receive(fd) { -1 } else { real!(recv(fd, buf, n, flags)) }
+        if is_netlink(fd) && netlink::before_receive(fd).is_err() { -1 } else { real!(recv(fd, buf, n, flags)) }
     }
     fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
-        if is_netlink(fd) && !netlink::before_receive(fd) { -1 } else { real!(__recv_chk(fd, buf, n, room, flags)) }
+        if is_netlink(fd) && netlink::before_receive(fd).is_err() { -1 } else { real!(__recv_chk(fd, buf, n, room, flags)) }
     }
     fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
         if !is_netlink(fd) { return real!(recvfrom(fd, buf, n, flags, name, length)); }
-        if !netlink::before_receive(fd) { return -1; }
+        let Ok(state) = netlink::before_receive(fd) else { return -1 };
         let room = netlink::name_room(name, length);
         let stored = real!(recvfrom(fd, buf, n, flags, name, length));
-        if stored >= 0 && room > 0 { netlink::received_from(fd, buf, stored.min(n as ssize_t), name, room); }
+        if let (Some(state), 0.., 1..) = (state, stored, room) { netlink::received_from(fd, state, buf, stored.min(n as ssize_t), name, room); }
         stored
     }
     fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
         if !is_netlink(fd) { return real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)); }
-        if !netlink::before_receive(fd) { return -1; }
+        let Ok(state) = netlink::before_receive(fd) else { return -1 };
         let room = netlink::name_room(name, length);
         let stored = real!(__recvfrom_chk(fd, buf, n, most, flags, name, length));
-        if stored >= 0 && room > 0 { netlink::received_from(fd, buf, stored.min(n as ssize_t), name, room); }
+        if let (Some(state), 0.., 1..) = (state, stored, room) { netlink::received_from(fd, state, buf, stored.min(n as ssize_t), name, room); }
         stored
     }
 }

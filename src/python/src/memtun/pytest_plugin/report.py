@@ -1,5 +1,5 @@
-"""The section on a net in the report of a failed test: interfaces with their counters, the last
-packets, and the programs with their output."""
+"""The section on a net in the report of a failed test: interfaces with their counters, routes and
+neighbours, the last packets, and the programs with their output."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def _lines(net: Net) -> Iterator[str]:
         yield "no interfaces"
     for interface in interfaces:
         yield str(interface.info())
+    yield from (f"route: {route}" for route in net.routes)
+    yield from (f"neighbour: {neighbour}" for neighbour in net.neighbours)
     unattached = sum(1 for tunnel in net.tunnels() if tunnel.name is None)
     if unattached:
         yield f"{unattached} open tunnels without an interface"

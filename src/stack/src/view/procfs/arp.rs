@@ -54,23 +54,30 @@ impl Tree<'_> {
             0 => None,
             index => Some(self.name_of(index).or_else(|| machines_name(index))?),
         };
-        let link = name.map(|name| match self.whose(&name) {
-            Whose::Ours(seen) => seen.link_type,
-            _ => 1,
-        });
+        let (link, length) = match name.map(|name| self.whose(&name)) {
+            None => (0, 6),
+            Some(Whose::Ours(seen)) => (seen.link_type, seen.address.bytes().len()),
+            Some(_) => (1, 6),
+        };
         let mut shown = [0u8; 16];
-        let length = written(&mut shown, format_args!("{address}"));
-        text.put(&shown[..length]);
-        spaces(text, 16 - length);
-        say!(text, " 0x{:<10x}0x{flags:<10x}", link.unwrap_or(0));
+        let written = written(&mut shown, format_args!("{address}"));
+        text.put(&shown[..written]);
+        spaces(text, 16 - written);
+        say!(text, " 0x{link:<10x}0x{flags:<10x}");
+        // So many bytes as an address of the link has, none of a tun. Of what is published the
+        // kernel tells six, whatever the link.
+        let length = if proxy { 6 } else { length.min(6) };
         let lladdr = attributes.get(libc::NDA_LLADDR).filter(|_| !proxy);
         let mut bytes = [0; 6];
         if let Some(lladdr) = lladdr {
             let n = lladdr.value.len().min(6);
             bytes[..n].copy_from_slice(&lladdr.value[..n]);
         }
-        for (at, byte) in bytes.iter().enumerate() {
+        for (at, byte) in bytes[..length].iter().enumerate() {
             say!(text, "{}{byte:02x}", if at > 0 { ":" } else { "" });
+        }
+        if length == 0 {
+            spaces(text, 17);
         }
         text.put(b"     *        ");
         text.put(name.as_ref().map_or(b"*", Name::as_bytes));
