@@ -38,7 +38,7 @@ hooks! {
 enum Scope {
     /// Nothing, or what libc finds by itself.
     Machines,
-    /// An interface of the net, or one that is not to be seen: the address with what libc is to find
+    /// An interface of the net, or one that is not to be seen: the address with what libc finds
     /// behind it.
     Other([u8; TEXT]),
 }
