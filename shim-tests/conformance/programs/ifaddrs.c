@@ -344,6 +344,29 @@ static void scopes(void)
     for (size_t room = 8; room < 13; room++)
         say(label("getnameinfo, %zu bytes", room), "%d",
             getnameinfo((struct sockaddr *)&in6, sizeof in6, host, room, NULL, 0, NI_NUMERICHOST));
+    // Only addresses of one link have the name of an interface behind them.
+    static const unsigned char others[][2] = { { 0xfe, 0xbf }, { 0xfe, 0xc0 }, { 0xff, 1 }, { 0xff, 0x12 }, { 0xff, 5 }, { 0x20, 1 } };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        memcpy(in6.sin6_addr.s6_addr, others[i], 2);
+        int answer = getnameinfo((struct sockaddr *)&in6, sizeof in6, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+        const char *scope = answer ? "%" : host + strcspn(host, "%");
+        int number = strtoul(scope + 1, NULL, 10) == in6.sin6_scope_id;
+        say(label("getnameinfo of %02x%02x::", others[i][0], others[i][1]), "%d %s", answer, number ? "number" : scope);
+    }
+    // What is wrong beside the name is told as it is for names of interfaces that are there.
+    static const struct addrinfo wrong[] = { { .ai_flags = AI_NUMERICHOST, .ai_family = AF_INET }, { .ai_flags = 0x8000000 },
+                                             { .ai_flags = AI_NUMERICHOST, .ai_family = 99 },
+                                             { .ai_flags = AI_NUMERICHOST, .ai_socktype = 99 },
+                                             { .ai_flags = AI_NUMERICHOST | AI_CANONNAME, .ai_socktype = SOCK_DGRAM } };
+    for (size_t i = 0; i < 2 * sizeof wrong / sizeof *wrong; i++) {
+        const char *node = i % 2 ? "fe80::1%nothing" : "fe80::1%sc0";
+        int answer = getaddrinfo(node, "7", &wrong[i / 2], &found);
+        const char *name = answer || !found->ai_canonname ? "none" : found->ai_canonname;
+        say(label("getaddrinfo, wrong %zu of %s", i / 2, node), "%d, name %s", answer, name);
+        if (!answer)
+            freeaddrinfo(found);
+    }
+    say("an unknown service", "%d", getaddrinfo("fe80::1%nothing", "nothing", &hints, &found));
     close(tun);
     say("gone", "%d", getaddrinfo("fe80::1%sc0", "7", &hints, &found));
 }

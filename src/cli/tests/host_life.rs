@@ -148,6 +148,11 @@ extern "C" fn count_signal(_: i32) {
     SIGNALS.fetch_add(1, SeqCst);
 }
 
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| stat.contains(") Z "))
+}
+
 /// Starts and ends host processes, of which the calling process, which gets orphans, sees nothing.
 fn has_them_unseen() {
     let handler: extern "C" fn(i32) = count_signal;
@@ -160,20 +165,51 @@ fn has_them_unseen() {
                 let list = task.expect("a thread").path().join("children");
                 std::fs::read_to_string(list).unwrap_or_default()
             });
-        children.collect::<String>().split_whitespace().count()
+        let children = children.collect::<Vec<_>>().join(" ");
+        let pids = children.split_whitespace();
+        pids.map(|pid| pid.parse().expect("a number"))
+            .collect::<Vec<i32>>()
     };
     let net = Net::temporary().expect("net");
     let start = Counted::default();
     for value in ["1", "2", "3"] {
         assert_eq!(set(net.dir(), &start, "a", value), Ok(()));
         sees_no_child("while it runs");
-        assert_eq!(children(), 1, "one that keeps it, and none of those before");
+        assert_eq!(
+            children().len(),
+            1,
+            "one that keeps it, and none of those before"
+        );
         for pid in hosts(net.path()) {
             kill(pid, libc::SIGKILL);
         }
         until("it is gone", || hosts(net.path()).is_empty());
         sees_no_child("at its end");
     }
+    // Threads that ask at the same time start several, of which one stays.
+    let barrier = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let (net, start, barrier) = (net.dir(), &start, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                assert_eq!(set(net, start, "b", "1"), Ok(()));
+            });
+        }
+    });
+    for pid in hosts(net.path()) {
+        kill(pid, libc::SIGKILL);
+    }
+    until("they are gone", || hosts(net.path()).is_empty());
+    until("those that kept them have ended", || {
+        children().iter().all(|pid| is_zombie(*pid))
+    });
+    assert_eq!(set(net.dir(), &start, "a", "4"), Ok(()));
+    assert_eq!(
+        children().len(),
+        1,
+        "one that keeps it, and none of all those before"
+    );
     let missing = Command {
         given: Some(b"/bin/memtun-is-not-here"),
         ..Command::default()

@@ -3,7 +3,7 @@
 
 use crate::address::Head;
 use crate::route::Nexthop;
-use crate::wire::{ip_of, u32_at, Attributes, Message, Writer, NESTED};
+use crate::wire::{ip_of, u32_at, Attributes, Message, Writer, LONG, NESTED};
 
 /// Length in bytes of `struct nhmsg`.
 pub const HEADER: usize = 8;
@@ -193,8 +193,10 @@ impl HopObject {
                 if wanted.is_some() {
                     to.u32(nha::OP_FLAGS, op::LONG_WEIGHTS);
                 } else if let Some(resilient) = resilient {
-                    let ids = resilient.buckets.iter().flat_map(|id| id.to_ne_bytes());
-                    to.attribute(BUCKETS, &ids.collect::<Vec<u8>>());
+                    for some in resilient.buckets.chunks(LONG / 4) {
+                        let ids = some.iter().flat_map(|id| id.to_ne_bytes());
+                        to.attribute(BUCKETS, &ids.collect::<Vec<u8>>());
+                    }
                 }
             }
         }
@@ -217,7 +219,8 @@ impl HopObject {
                     None => None,
                     Some(nest) => {
                         let inner = nest.attributes();
-                        let buckets = attributes.get(BUCKETS)?.value.chunks_exact(4);
+                        let all = attributes.each(BUCKETS);
+                        let buckets = all.flat_map(|some| some.value.chunks_exact(4));
                         Some(Resilient {
                             buckets: buckets.filter_map(|bytes| u32_at(bytes, 0)).collect(),
                             idle: inner.get(2)?.u32()?,

@@ -3,7 +3,7 @@
 
 use crate::address::Head;
 use crate::wire::{
-    family_of, ip_of, u16_at, u32_at, Attribute, Attributes, Message, Writer, NESTED,
+    family_of, ip_of, u16_at, u32_at, Attribute, Attributes, Message, Writer, LONG, NESTED,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -190,6 +190,9 @@ impl Route {
                     if hop.realm != 0 {
                         inner.u32(libc::RTA_FLOW, hop.realm);
                     }
+                    if whole && hop.weight > 256 {
+                        inner.u16(WEIGHT, hop.weight);
+                    }
                     let attributes = &inner.bytes()[crate::wire::HEADER..];
                     let length = (NEXTHOP + attributes.len()) as u16;
                     list.extend(length.to_ne_bytes());
@@ -198,8 +201,14 @@ impl Route {
                     list.push(hop.weight.saturating_sub(1) as u8);
                     list.extend(hop.index.to_ne_bytes());
                     list.extend(attributes);
+                    if whole && list.len() > LONG {
+                        to.attribute(libc::RTA_MULTIPATH, &list);
+                        list.clear();
+                    }
                 }
-                to.attribute(libc::RTA_MULTIPATH, &list);
+                if !list.is_empty() {
+                    to.attribute(libc::RTA_MULTIPATH, &list);
+                }
             }
         }
     }
@@ -220,14 +229,17 @@ impl Route {
         };
         let flags = u32_at(body, 8)?;
         let mut hops = Vec::new();
-        if let Some(multipath) = attributes.get(libc::RTA_MULTIPATH) {
+        for multipath in attributes.each(libc::RTA_MULTIPATH) {
             for (hop, inner) in nexthops(multipath) {
+                let weight = inner.get(WEIGHT).and_then(|a| a.u16());
                 hops.push(Nexthop {
                     gateway: gateway_of(&inner)?,
+                    weight: weight.unwrap_or(hop.weight),
                     ..hop
                 });
             }
-        } else {
+        }
+        if attributes.get(libc::RTA_MULTIPATH).is_none() {
             let index = match attributes.get(libc::RTA_OIF) {
                 Some(index) => index.u32()?,
                 None => 0,
@@ -318,6 +330,8 @@ const SHOWN: u32 = rtnh::DEAD | rtnh::ONLINK | rtnh::OFFLOAD | rtnh::LINKDOWN | 
 pub(crate) const FLAGS: u16 = 0x3f00;
 /// Attribute of the state's file with [`Route::grouped`].
 const GROUPED: u16 = 0x3f01;
+/// Attribute of the state's file with the weight of a next hop for which a byte is too small.
+const WEIGHT: u16 = 0x3f02;
 
 /// Flags of struct rtentry and struct in6_rtmsg (linux/route.h, linux/ipv6_route.h).
 pub mod rtf {

@@ -13,6 +13,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub const HEADER: usize = 16;
 /// Length in bytes of `struct nlattr`.
 pub const ATTRIBUTE: usize = 4;
+/// What is longer in bytes than this is put into several attributes of the state's file: the length
+/// of one has 16 bits, and what stands last may go beyond this.
+pub const LONG: usize = 60_000;
 /// Bit of an attribute's type that says that it holds attributes (NLA_F_NESTED).
 pub const NESTED: u16 = 1 << 15;
 /// The bits of an attribute's type that are its number (NLA_TYPE_MASK).
@@ -146,7 +149,12 @@ impl<'b> Attributes<'b> {
 
     /// Returns the last attribute of this number, as `nla_parse` does.
     pub fn get(&self, kind: u16) -> Option<Attribute<'b>> {
-        self.clone().filter(|a| a.kind == kind).last()
+        self.each(kind).last()
+    }
+
+    /// Returns all attributes of this number.
+    pub fn each(&self, kind: u16) -> impl Iterator<Item = Attribute<'b>> {
+        self.clone().filter(move |a| a.kind == kind)
     }
 
     /// Returns how many bytes are left that are no attribute.

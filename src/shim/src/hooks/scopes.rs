@@ -15,8 +15,13 @@ hooks! {
     fn getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, list: *mut *mut addrinfo) -> c_int => my_getaddrinfo {
         match errno::keep(|| with_index(node)) {
             Scope::Machines => real!(getaddrinfo(node, service, hints, list)),
-            Scope::Index(text) => real!(getaddrinfo(text.as_ptr().cast(), service, hints, list)),
-            Scope::Nobodys => libc::EAI_NONAME,
+            Scope::Other(text) => {
+                let answer = real!(getaddrinfo(text.as_ptr().cast(), service, hints, list));
+                if answer == 0 {
+                    errno::keep(|| name_as_given(node, list));
+                }
+                answer
+            }
         }
     }
     fn getnameinfo(address: *const sockaddr, length: socklen_t, host: *mut c_char, room: socklen_t, service: *mut c_char, service_room: socklen_t, flags: c_int) -> c_int => my_getnameinfo {
@@ -33,11 +38,13 @@ hooks! {
 enum Scope {
     /// Nothing, or what libc finds by itself.
     Machines,
-    /// An interface of the net: the address with its index.
-    Index([u8; TEXT]),
-    /// The name of an interface that is not to be seen.
-    Nobodys,
+    /// An interface of the net, or one that is not to be seen: the address with what libc finds
+    /// behind it.
+    Other([u8; TEXT]),
 }
+
+/// What no interface can be called, and no number is.
+const NOBODY: &[u8] = b"/";
 
 /// May an address have an interface behind it? Only those of one link do.
 fn is_of_a_link(address: &Ipv6Addr) -> bool {
@@ -61,21 +68,43 @@ fn with_index(node: *const c_char) -> Scope {
     let name = &text[sign + 1..];
     match interfaces::index_of(name) {
         Answer::Is(index) => {
-            with_number(&text[..=sign], index).map_or(Scope::Machines, Scope::Index)
+            let number = Name::numbered(b"", index, b"");
+            number.map_or(Scope::Machines, |number| {
+                followed(&text[..=sign], number.as_bytes())
+            })
         }
-        Answer::Gone if !name.iter().all(u8::is_ascii_digit) => Scope::Nobodys,
+        Answer::Gone if !name.iter().all(u8::is_ascii_digit) => followed(&text[..=sign], NOBODY),
         Answer::Gone | Answer::Ask => Scope::Machines,
     }
 }
 
-fn with_number(start: &[u8], index: u32) -> Option<[u8; TEXT]> {
-    let number = Name::numbered(b"", index, b"")?;
+/// Returns the address with this behind it.
+fn followed(start: &[u8], behind: &[u8]) -> Scope {
     let mut text = [0; TEXT];
-    let (before, behind) = text.split_at_mut_checked(start.len())?;
-    before.copy_from_slice(start);
-    behind.get_mut(..=number.as_bytes().len())?[..number.as_bytes().len()]
-        .copy_from_slice(number.as_bytes());
-    Some(text)
+    let length = start.len() + behind.len();
+    if length >= TEXT {
+        return Scope::Machines;
+    }
+    text[..start.len()].copy_from_slice(start);
+    text[start.len()..length].copy_from_slice(behind);
+    Scope::Other(text)
+}
+
+/// Gives the list the name that the program gave, where it has one (AI_CANONNAME).
+fn name_as_given(node: *const c_char, list: *mut *mut addrinfo) {
+    // SAFETY: libc has stored a list of its own there, whose first entry may have a name that it
+    // has allocated and that freeaddrinfo(3) gives to free(3); the caller's name is a string, which
+    // libc would have copied in the same way.
+    unsafe {
+        let first = *list;
+        if !(*first).ai_canonname.is_null() {
+            let name = libc::strdup(node);
+            if !name.is_null() {
+                libc::free((*first).ai_canonname.cast());
+                (*first).ai_canonname = name;
+            }
+        }
+    }
 }
 
 /// Puts the name of the net's interface, or the number of one that is not to be seen, behind the
@@ -91,7 +120,10 @@ fn name_scope(
         return Ok(());
     }
     let scope = u32::from_ne_bytes([given[24], given[25], given[26], given[27]]);
-    if given[..2] != (libc::AF_INET6 as u16).to_ne_bytes() || scope == 0 {
+    // libc names the interface of these only: behind others it writes the number.
+    let is_named =
+        given[8] == 0xfe && given[9] & 0xc0 == 0x80 || given[8] == 0xff && given[9] & 0xf == 2;
+    if given[..2] != (libc::AF_INET6 as u16).to_ne_bytes() || scope == 0 || !is_named {
         return Ok(());
     }
     let text = uaccess::c_string(host)?;

@@ -12,8 +12,9 @@ use crate::{check, syscall, Errno, PAGE};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The process of this kind that was started last, 0 for none.
-static LAST: AtomicI32 = AtomicI32::new(0);
+/// The processes of this kind that were started and have not been waited for; 0 for none. There are
+/// several where threads start some at the same time, of which all but one end at once.
+static KEEPERS: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
 
 /// Would the calling process become the parent of an orphan?
 pub fn adopts_orphans() -> bool {
@@ -34,15 +35,25 @@ pub fn adopts_orphans() -> bool {
     crate::getpid() == 1 || asked.is_ok() && subreaper != 0
 }
 
-/// Notes the keeper that was started. One that has ended meanwhile is a zombie until then, which
-/// nobody else waits for.
+/// Notes the keeper that was started, 0 for none. Those that have ended meanwhile are zombies until
+/// then, which nobody else waits for.
 pub fn has_started(pid: i32) {
-    let before = LAST.swap(pid, Relaxed);
-    if before != 0 {
-        let how = (libc::WNOHANG | libc::__WCLONE) as usize;
-        // SAFETY: without room for a status wait4(2) touches no memory.
-        unsafe { syscall(libc::SYS_wait4, [before as usize, 0, how, 0, 0, 0]) };
+    for keeper in &KEEPERS {
+        let before = keeper.load(Relaxed);
+        if before != 0 && has_ended(before) {
+            // Another thread may have been quicker, and have noted its own here.
+            let _ = keeper.compare_exchange(before, 0, Relaxed, Relaxed);
+        }
     }
+    let is_noted = |keeper: &AtomicI32| keeper.compare_exchange(0, pid, Relaxed, Relaxed).is_ok();
+    let _ = KEEPERS.iter().any(is_noted);
+}
+
+/// Has a keeper ended, or is it none of this process's, which is a copy of the one that started it?
+fn has_ended(pid: i32) -> bool {
+    let how = (libc::WNOHANG | libc::__WCLONE) as usize;
+    // SAFETY: without room for a status wait4(2) touches no memory.
+    unsafe { syscall(libc::SYS_wait4, [pid as usize, 0, how, 0, 0, 0]) != 0 }
 }
 
 /// Makes a copy of the calling process, which is its brother and sends no signal either if this one
