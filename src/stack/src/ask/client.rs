@@ -140,8 +140,8 @@ pub fn forbidden(net: &NetDir) -> Errno {
 /// `ended` is the command of host processes that have ended at once.
 fn say(net: &NetDir, why: Errno, ended: Option<&PathBuf>) {
     static SAID: AtomicBool = AtomicBool::new(false);
-    // A net that is removed while somebody asks is no reason for a word. Whoever may not ask may not
-    // look for it either.
+    // A net that is removed while somebody asks is no reason for a word. Whoever may not ask may
+    // not look for it either.
     let is_gone = || may(Extra::Host) && net.is_gone();
     if !log::log_enabled!(log::Level::Warn) || is_gone() || SAID.swap(true, Relaxed) {
         return;
