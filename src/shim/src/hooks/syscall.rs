@@ -12,6 +12,9 @@ use crate::{errno, uaccess};
 use libc::{c_int, c_long, sigset_t, timespec};
 use memtun_abi::Errno;
 
+/// fchmodat2(2), which libc has no number of on every architecture. It is the same on all.
+const SYS_FCHMODAT2: c_long = 452;
+
 hooks! {
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long => my_syscall {
         match ours(number, [a, b, c, d, e, f]) {
@@ -24,6 +27,7 @@ hooks! {
 /// The answer of the hook for this call; `None` when there is no hook.
 fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
     let (fd, fd2) = (a as c_int, b as c_int);
+    #[cfg(target_arch = "x86_64")]
     let at = libc::AT_FDCWD;
     // SAFETY: the arguments are the caller's for that very call, and a hook has the contract of its
     // call.
@@ -81,7 +85,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_truncate => disk::my_truncate64(a as _, b as _) as isize,
             libc::SYS_fchmod => owner::my_fchmod(fd, b as _) as isize,
             libc::SYS_fchmodat => owner::my_fchmodat(fd, b as _, c as _, 0) as isize,
-            libc::SYS_fchmodat2 if d as c_int & libc::AT_EMPTY_PATH == 0 => {
+            SYS_FCHMODAT2 if d as c_int & libc::AT_EMPTY_PATH == 0 => {
                 owner::my_fchmodat(fd, b as _, c as _, d as c_int) as isize
             }
             libc::SYS_name_to_handle_at => {

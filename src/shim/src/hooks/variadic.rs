@@ -5,7 +5,9 @@
 //!
 //! This is done only on x86-64; elsewhere these functions are not hooked.
 
-use super::{exec, rw};
+#[cfg(target_arch = "x86_64")]
+use super::exec;
+use super::rw;
 use crate::errno;
 use crate::foreign::or_host;
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@
 //! code.
 
 use crate::quiet::{may, Extra};
-use crate::{check, syscall, Errno, PAGE};
+use crate::{check, syscall, Errno};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -137,7 +137,7 @@ pub unsafe fn keep() -> ! {
             wait4 = const libc::SYS_wait4,
             exit = const libc::SYS_exit_group,
             wall = const libc::__WALL,
-            in("r12") (1usize << 47) - PAGE,
+            in("r12") (1usize << 47) - crate::PAGE,
             options(noreturn),
         );
     }
