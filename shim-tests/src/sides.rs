@@ -96,7 +96,15 @@ fn in_namespace(checker: &[&str], program: &Path, argument: Option<&str>) -> Fin
         .arg(program)
         .args(argument);
     clean(&mut command, "kernel");
-    watchdog::run(&mut command, dir.path(), LIMIT).expect("unshare")
+    watchdog::run(&mut command, dir.path(), limit(checker)).expect("unshare")
+}
+
+/// How long a program may take, under a checker if there is one.
+fn limit(checker: &[&str]) -> Duration {
+    match checker {
+        [] => LIMIT,
+        _ => LIMIT * 4,
+    }
 }
 
 /// Runs the program on the kernel's driver, in a user and network namespace of its own.
@@ -236,7 +244,7 @@ impl UnderShim {
             .args(checker)
             .arg(&self.program)
             .args(argument);
-        watchdog::run(&mut command, self.stage.path(), LIMIT).expect("setpriv or env")
+        watchdog::run(&mut command, self.stage.path(), limit(checker)).expect("setpriv or env")
     }
 
     fn assert_real_device_is_out_of_reach(&self) {

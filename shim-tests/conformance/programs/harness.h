@@ -42,7 +42,9 @@
 #pragma weak memtun_active
 
 #define HELPER __attribute__((unused)) static
+#ifndef WATCHDOG_SECONDS
 #define WATCHDOG_SECONDS 20
+#endif
 #define DEVICE "/dev/net/tun"
 
 /* ---- which world ---- */
