@@ -394,28 +394,8 @@ static void handing(void)
     };
     setenv("D", folder, 1);
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
-        char all[3000], shown[6000], *at;
-        int p[2];
-        MUST(pipe(p));
-        pid_t pid = child();
-        if (!pid) {
-            dup2(p[1], 1);
-            dup2(p[1], 2);
-            close(p[0]);
-            close(p[1]);
-            execlp("bash", "bash", "-c", scripts[i], (char *)NULL);
-            _exit(127);
-        }
-        close(p[1]);
-        size_t len = 0;
-        ssize_t n;
-        while (len < sizeof all - 1 && (n = read(p[0], all + len, sizeof all - 1 - len)) > 0)
-            len += n;
-        close(p[0]);
-        all[len] = 0;
-        while ((at = strstr(all, folder)))
-            memmove(at, at + strlen(folder), strlen(at + strlen(folder)) + 1);
-        finish(pid);
+        char all[3000], shown[6000];
+        run_script(scripts[i], folder, all, sizeof all);
         char what[20];
         snprintf(what, sizeof what, "script %zu", i);
         say(what, "%s", escaped(shown, all, strlen(all)));

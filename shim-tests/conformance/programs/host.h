@@ -217,6 +217,34 @@ HELPER void start_files(int argc, char **argv, const char *before)
     plain_sysctls();
 }
 
+/* Runs a script of bash. `all`, with room for `size` bytes, gets what it says, without the path of
+ * the folder. */
+HELPER void run_script(const char *script, const char *folder, char *all, size_t size)
+{
+    char *at;
+    int p[2];
+    MUST(pipe(p));
+    pid_t pid = child();
+    if (!pid) {
+        dup2(p[1], 1);
+        dup2(p[1], 2);
+        close(p[0]);
+        close(p[1]);
+        execlp("bash", "bash", "-c", script, (char *)NULL);
+        _exit(127);
+    }
+    close(p[1]);
+    size_t len = 0;
+    ssize_t n;
+    while (len < size - 1 && (n = read(p[0], all + len, size - 1 - len)) > 0)
+        len += n;
+    close(p[0]);
+    all[len] = 0;
+    while ((at = strstr(all, folder)))
+        memmove(at, at + strlen(folder), strlen(at + strlen(folder)) + 1);
+    finish(pid);
+}
+
 /* IPv6 for one interface: on, without a link-local address that the kernel makes, and without
    looking for duplicates. */
 HELPER void ipv6_on(const char *name)

@@ -68,3 +68,8 @@ impl From<Errno> for Failure {
         Failure::new(errno.0)
     }
 }
+
+/// Refuses a request with the kernel's sentence.
+pub(crate) fn refuse<T>(errno: i32, text: &'static str) -> Result<T, Failure> {
+    Err(Failure::said(errno, text))
+}

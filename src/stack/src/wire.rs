@@ -43,6 +43,13 @@ pub struct Message<'b> {
     pub bytes: &'b [u8],
 }
 
+impl Message<'_> {
+    /// Does it ask for a list (both flags of NLM_F_DUMP)?
+    pub fn is_list(&self) -> bool {
+        i32::from(self.flags) & libc::NLM_F_DUMP == libc::NLM_F_DUMP
+    }
+}
+
 /// The messages in a buffer, one after another. Iteration ends before the first message whose
 /// header or length is impossible, as the kernel's does (NLMSG_OK).
 #[derive(Clone)]

@@ -189,7 +189,7 @@ impl Queue {
     /// the first part has `said` is said.
     fn put_after(&mut self, datagram: &[u8], said: &Said) {
         match generic::end_of(datagram) {
-            generic::End::Well(at) if said.length > 0 && !generic::says(&datagram[at..]) => {
+            End::Well(at) if said.length > 0 && !generic::says(&datagram[at..]) => {
                 self.put(&datagram[..at]);
                 self.put(&said.bytes[..said.length]);
             }
@@ -266,9 +266,8 @@ fn with_option(fd: i32, name: i32, more: i32, run: impl Fn() -> bool) -> bool {
 
 /// Does each message of a request only ask for a dump?
 fn is_dump(request: &Request<'_>) -> bool {
-    const DUMP: u16 = libc::NLM_F_DUMP as u16;
     Messages(request.bytes)
-        .all(|message| message.flags & DUMP == DUMP && (request.generic || message.kind % 4 == 2))
+        .all(|message| message.is_list() && (request.generic || message.kind % 4 == 2))
 }
 
 /// The end of the machine's part of a list, if it says a sentence.

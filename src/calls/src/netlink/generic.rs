@@ -54,7 +54,7 @@ pub(super) fn who(host: &impl Host, net: &NetDir, request: &[u8]) -> Who {
     if family().is_none_or(|family| family.id != message.kind) {
         return Who::Machine;
     }
-    let dumps = message.flags & libc::NLM_F_DUMP as u16 == libc::NLM_F_DUMP as u16;
+    let dumps = message.is_list();
     match device(&message) {
         _ if host.is_isolated() => Who::Host,
         Some(device) if dumps && chooses(&message) => match is_of_net(net, device) {
@@ -99,27 +99,22 @@ pub(super) fn without_device<'r>(
     let begin = HEADER + header.at;
     let end = begin + ATTRIBUTE + header.value.len();
     let mut length = 0;
+    // Each part begins where the one before it ends, rounded up.
     let mut put = |part: &[u8]| {
-        room.get_mut(length..length + part.len())?
-            .copy_from_slice(part);
-        length += align(part.len());
-        Some(())
+        let from = align(length);
+        length = from + part.len();
+        room.get_mut(from..length)?.copy_from_slice(part);
+        Some(align(length))
     };
-    put(&message.bytes[..begin + ATTRIBUTE])?;
+    let mut nested = put(&message.bytes[..begin + ATTRIBUTE])?;
     for attribute in header.attributes() {
         if !matches!(attribute.kind, INDEX | NAME) {
             let at = begin + ATTRIBUTE + attribute.at;
-            put(&message.bytes[at..at + ATTRIBUTE + attribute.value.len()])?;
+            nested = put(&message.bytes[at..at + ATTRIBUTE + attribute.value.len()])?;
         }
     }
-    let nested = length - begin;
+    let nested = nested - begin;
     let behind = align(end).min(message.bytes.len());
-    let mut put = |part: &[u8]| {
-        room.get_mut(length..length + part.len())?
-            .copy_from_slice(part);
-        length += part.len();
-        Some(())
-    };
     put(&message.bytes[behind..])?;
     room[..4].copy_from_slice(&(length as u32).to_ne_bytes());
     room[begin..begin + 2].copy_from_slice(&(nested as u16).to_ne_bytes());
@@ -197,10 +192,9 @@ pub(super) fn end_of(datagram: &[u8]) -> End {
 /// another family than those of families and of devices? In a namespace of its own there is nothing
 /// of the kind.
 pub(super) fn is_hidden(host: &impl Host, request: &[u8]) -> bool {
-    let dumps = |flags: u16| flags & libc::NLM_F_DUMP as u16 == libc::NLM_F_DUMP as u16;
     let message = Messages(request).next();
     let hidden = message.is_some_and(|message| {
-        dumps(message.flags)
+        message.is_list()
             && message.kind > family::CONTROL
             && family().is_none_or(|its| its.id != message.kind)
     });

@@ -278,13 +278,17 @@ impl World<'_> {
         }
     }
 
-    /// Changes all routes that `change` says it has changed.
-    pub fn change_routes(&mut self, mut change: impl FnMut(&mut Route) -> bool) {
-        self.state.routes.change_each(&mut change);
+    /// Changes those routes that a change `concerns`, if `change` says that it has.
+    pub fn change_routes(
+        &mut self,
+        concerns: impl Fn(&Route) -> bool,
+        mut change: impl FnMut(&mut Route) -> bool,
+    ) {
+        self.state.routes.change_each(&concerns, &mut change);
         let mut at = 0;
-        while at < self.machine.routes.len() {
-            let mut route = self.machine.routes[at].item.clone();
-            if change(&mut route) {
+        while let Some(own) = self.machine.routes.get(at) {
+            let mut route = own.item.clone();
+            if concerns(&route) && change(&mut route) {
                 self.take_route(Place::Machine(at));
                 self.put_route(route, false);
             } else {

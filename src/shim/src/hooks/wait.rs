@@ -4,17 +4,14 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use crate::foreign;
-use crate::listening;
-use crate::lost;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
-use crate::view;
 use crate::waiting::deadline::{milliseconds, Deadline};
-use crate::waiting::epoll;
 use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
 use crate::waiting::select::{select as select_with_care, sets_need_care};
 use crate::waiting::sleepers::{self, Asleep};
+use crate::waiting::{epoll, news};
+use crate::{foreign, listening, lost, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
@@ -47,7 +44,7 @@ fn poll_tunnels(
         return host();
     }
     if any_marked() && has_news(fds, n) {
-        return news(fds, n);
+        return poll_news(fds, n);
     }
     if any() || knows_tunnels() {
         return careful_poll(fds, n, mask, deadline, host);
@@ -98,12 +95,12 @@ fn careful_poll(
 /// Is there a file of the view among these that says that something has changed?
 #[cold]
 extern "C" fn has_news(fds: *mut pollfd, n: nfds_t) -> bool {
-    readable(fds, n).is_some_and(|array| array.iter().any(|p| view::has_news(p.fd)))
+    readable(fds, n).is_some_and(news::is_any)
 }
 
 /// poll(2) with such a file among the descriptors, which does not wait.
 #[cold]
-extern "C" fn news(fds: *mut pollfd, n: nfds_t) -> c_int {
+extern "C" fn poll_news(fds: *mut pollfd, n: nfds_t) -> c_int {
     let answer = real!(poll(fds, n, 0));
     if answer < 0 {
         return answer;
@@ -112,15 +109,7 @@ extern "C" fn news(fds: *mut pollfd, n: nfds_t) -> c_int {
         corrected(fds, n);
     }
     // SAFETY: the array is the caller's and has `n` elements, which the kernel has just filled.
-    let array = unsafe { std::slice::from_raw_parts_mut(fds, n as usize) };
-    let mut ready = 0;
-    for p in array {
-        if p.revents & libc::POLLNVAL == 0 && view::has_news(p.fd) {
-            p.revents |= libc::POLLERR | p.events & libc::POLLPRI;
-        }
-        ready += c_int::from(p.revents != 0);
-    }
-    ready
+    news::show(unsafe { std::slice::from_raw_parts_mut(fds, n as usize) })
 }
 
 /// The caller's array, if its ends are readable.
@@ -136,46 +125,8 @@ fn readable<'p>(fds: *mut pollfd, n: nfds_t) -> Option<&'p [pollfd]> {
     Some(unsafe { std::slice::from_raw_parts(fds, n as usize) })
 }
 
-/// Those of a set of select(2) that are such files.
-type News = [u64; libc::FD_SETSIZE / 64];
-
-/// Says which descriptors in the set of exceptional ones are files of the view that say that
-/// something has changed; `None` where there is none.
-fn news_in(n: c_int, set: *mut fd_set, found: &mut News) -> bool {
-    if set.is_null() {
-        return false;
-    }
-    let mut is_one = false;
-    for fd in 0..n.min(libc::FD_SETSIZE as c_int) {
-        // SAFETY: the set is the caller's and has `n` bits; a word of it is read with a check.
-        let word = unsafe { crate::uaccess::read(set.cast::<u64>().add(fd as usize / 64)) };
-        let Ok(word) = word else { return false };
-        if word >> (fd % 64) & 1 != 0 && view::has_news(fd) {
-            found[fd as usize / 64] |= 1 << (fd % 64);
-            is_one = true;
-        }
-    }
-    is_one
-}
-
-/// Adds those to what select(2) has answered.
-fn with_news(set: *mut fd_set, news: &News, answer: c_int) -> c_int {
-    if answer < 0 {
-        return answer;
-    }
-    let mut count = 0;
-    for (at, word) in news.iter().enumerate().filter(|(_, word)| **word != 0) {
-        let place = set.cast::<u64>().wrapping_add(at);
-        // SAFETY: the word was read before, and the kernel has just written the set.
-        if let Ok(told) = unsafe { crate::uaccess::read(place) } {
-            count += (word & !told).count_ones() as c_int;
-            let _ = crate::uaccess::write(place, &(told | word));
-        }
-    }
-    answer + count
-}
-
-/// select(2) where such a file is among the descriptors, so that it does not wait.
+/// select(2) where such a file is among the descriptors, so that it does not wait. `None` says that
+/// there is none.
 #[cold]
 extern "C" fn select_news(
     n: c_int,
@@ -183,12 +134,12 @@ extern "C" fn select_news(
     w: *mut fd_set,
     x: *mut fd_set,
 ) -> Option<c_int> {
-    let mut news = News::default();
     let mut none = timeval {
         tv_sec: 0,
         tv_usec: 0,
     };
-    news_in(n, x, &mut news).then(|| with_news(x, &news, select_all(n, r, w, x, &mut none)))
+    let news = news::in_set(n, x)?;
+    Some(news.added(x, select_all(n, r, w, x, &mut none)))
 }
 
 /// select(2) past the files of the view.

@@ -2,8 +2,7 @@
 //! /sys or /proc says, and not what a memory file, or a directory of the net, says.
 #![forbid(unsafe_code)]
 
-use super::names;
-use super::names::path_of;
+use super::names::{self, path_of};
 use crate::errno;
 use crate::table::{self, mark};
 use libc::{c_int, c_ulong};

@@ -6,9 +6,9 @@ use crate::table::{self, OwnTunnels};
 use crate::{config, net, process, uaccess};
 use libc::{c_char, c_int};
 use memtun_abi::Errno;
-use memtun_calls::host::{need_state, Host};
+use memtun_calls::host::{self, need_state, Host};
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::{self, Question, What};
+use memtun_stack::ask::{self, What};
 use memtun_stack::view::Tree;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, PathBuf};
@@ -48,17 +48,7 @@ pub fn is_filled() -> bool {
 /// Puts a question to the host process of the net, which is started where there is none.
 pub fn question(what: What, payload: &[&[u8]]) -> Result<(), Errno> {
     let net = net::existing().ok_or(Errno(libc::ENODEV))?;
-    let (uid, pid) = OwnHost.program();
-    let question = Question {
-        what,
-        options: 0,
-        id: sys::random(),
-        port: 0,
-        family: 0,
-        request: 0,
-        uid,
-        pid,
-    };
+    let question = host::question(&OwnHost, what);
     ask::ask(net, OwnHost.start(), &question, payload, &mut |_| {})
 }
 

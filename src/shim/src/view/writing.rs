@@ -7,8 +7,7 @@
 
 use super::directory;
 use super::file::file_at;
-use super::names::path_of;
-use super::names::{self, question};
+use super::names::{self, path_of, question};
 use crate::errno::{self, fence};
 use crate::table::{self, mark};
 use crate::{net, uaccess};

@@ -10,10 +10,12 @@
 //! | [`state`] | how a descriptor of this process must be asked about |
 //! | [`epoll`] | what is registered in epoll instances, and epoll_wait |
 //! | [`poll`], [`select`] | waits for descriptors |
+//! | [`news`] | files of the view that say that something has changed |
 //! | [`sleepers`] | who has to be woken where a byte in the bell is a signal |
 
 pub mod deadline;
 pub mod epoll;
+pub mod news;
 pub mod poll;
 pub mod select;
 pub mod sleepers;

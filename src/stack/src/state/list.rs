@@ -52,9 +52,16 @@ impl<T: Ends + Clone> List<T> {
         self.items[at] = Arc::new(item);
     }
 
-    /// Changes those items of which `change` says that it has.
-    pub fn change_each(&mut self, mut change: impl FnMut(&mut T) -> bool) {
+    /// Changes those items that a change `concerns`, if `change` says that it has.
+    pub fn change_each(
+        &mut self,
+        concerns: impl Fn(&T) -> bool,
+        mut change: impl FnMut(&mut T) -> bool,
+    ) {
         for at in 0..self.items.len() {
+            if !concerns(&self.items[at]) {
+                continue;
+            }
             let mut item = T::clone(&self.items[at]);
             if change(&mut item) {
                 self.replace(at, item);

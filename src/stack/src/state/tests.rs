@@ -160,10 +160,13 @@ fn disturb(state: &mut State, random: &mut Random) {
         0..=3 => state.routes.insert(random.below(routes + 1), route(number)),
         4 if routes > 0 => drop(state.routes.remove(random.below(routes))),
         5 if routes > 0 => state.routes.replace(random.below(routes), route(number)),
-        6 => state.routes.change_each(|it| {
-            it.scope ^= 1;
-            it.scope == 1
-        }),
+        6 => state.routes.change_each(
+            |it| it.scope == 0,
+            |it| {
+                it.scope ^= 1;
+                true
+            },
+        ),
         7 => state.tables.push((2, number as u32)),
         8 => state.view = [View::Merged, View::Isolated][number % 2],
         9 => state.sysctls.push(Sysctl {

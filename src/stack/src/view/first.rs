@@ -2,6 +2,9 @@
 //! has them otherwise. The machine's own are the first one's, so the isolated view shows others.
 #![forbid(unsafe_code)]
 
+use memtun_abi::Label;
+use First::{Alone, Fresh, Shared, Writes};
+
 /// What a new network namespace has instead of what the first one has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum First {
@@ -17,9 +20,6 @@ pub enum First {
 
 /// The key that a new namespace begins with.
 pub const FRESH_KEY: &[u8] = b"00000000-00000000-00000000-00000000";
-
-use memtun_abi::Label;
-use First::{Alone, Fresh, Shared, Writes};
 
 /// Says what is different about a setting, given its path below /proc/sys/net.
 pub fn of(path: &[u8]) -> Option<First> {

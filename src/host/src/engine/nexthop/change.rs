@@ -5,6 +5,7 @@ use super::buckets::balance;
 use super::create::{check, create, next_order, Config, Timers, Wanted};
 use crate::engine::route::object::{check_v4, check_v6, find, hops, is_blackhole, kind};
 use crate::engine::route::{told, v6, Cause};
+use crate::failure::refuse;
 use crate::{Failure, World};
 use memtun_stack::nexthop::{Body, Resilient, DELNEXTHOP, NEWNEXTHOP};
 use memtun_stack::wire::Writer;
@@ -13,10 +14,6 @@ use std::sync::Arc;
 
 /// RTNLGRP_NEXTHOP.
 const GROUP: u32 = 32;
-
-fn refuse<T>(errno: i32, text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(errno, text))
-}
 
 /// Tells the listeners about an object (`nexthop_notify`). The event has the flags of the request.
 fn tell(world: &mut World<'_>, kind: u16, it: &HopObject, how: u16) {
@@ -190,13 +187,11 @@ fn follow(world: &mut World<'_>, id: u32) {
         return;
     };
     let (hops, refuses) = (hops(world.state, it), is_blackhole(world.state, it));
-    world.change_routes(|route| {
-        let concerns = route.object == id;
-        if concerns {
-            route.hops = hops.clone();
-            route.kind = kind(route.kind, refuses);
-        }
-        concerns
+    let concerns = |route: &Route| route.object == id;
+    world.change_routes(concerns, |route| {
+        route.hops = hops.clone();
+        route.kind = kind(route.kind, refuses);
+        true
     });
 }
 
@@ -275,8 +270,7 @@ fn remove(world: &mut World<'_>, id: u32, how: Option<u16>) {
 /// Removes the routes of an object: those of IPv4 without a word (`__remove_nexthop_fib`).
 fn remove_routes(world: &mut World<'_>, id: u32) {
     for route in routes_of(world, id) {
-        let mut places = world.route_places(route.is_v4()).into_iter();
-        match places.find(|place| *world.route(*place) == *route) {
+        match world.place_of_route(&route) {
             Some(place) if route.is_v4() => {
                 world.take_route(place);
             }

@@ -3,6 +3,7 @@
 
 use crate::engine::route::object::{find, member_of};
 use crate::engine::route::{v4, v6};
+use crate::failure::refuse;
 use crate::{Failure, World};
 use memtun_stack::nexthop::{Body, Resilient};
 use memtun_stack::route::{rtf, rtnh, Nexthop};
@@ -66,10 +67,6 @@ pub struct Config {
     pub wanted: Wanted,
     /// NLM_F_* flags.
     pub how: u16,
-}
-
-fn refuse<T>(errno: i32, text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(errno, text))
 }
 
 /// Checks members and interface, before a number is drawn (`rtm_to_nh_config_rtnl`).

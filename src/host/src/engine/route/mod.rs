@@ -11,6 +11,8 @@
 //! | [`lookup`] | `ip_route_output_key`, `ip6_route_output`, the choice of the source address |
 #![forbid(unsafe_code)]
 
+use crate::Failure;
+
 pub mod lookup;
 pub mod object;
 pub mod parts;
@@ -21,3 +23,8 @@ pub mod v6;
 
 pub(crate) use told::group;
 pub use told::Cause;
+
+/// Refuses a route with the kernel's sentence (EINVAL).
+pub(crate) fn refuse<T>(text: &'static str) -> Result<T, Failure> {
+    crate::failure::refuse(libc::EINVAL, text)
+}

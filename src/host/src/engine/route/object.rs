@@ -2,6 +2,7 @@
 //! `fib6_check_nexthop`).
 #![forbid(unsafe_code)]
 
+use super::refuse;
 use crate::Failure;
 use memtun_stack::nexthop::Body;
 use memtun_stack::route::{rtnh, Nexthop};
@@ -62,10 +63,6 @@ fn has_v4(state: &State, it: &HopObject) -> bool {
     let v4 = |family: u8| i32::from(family) == libc::AF_INET;
     let mut all = members(state, it).into_iter();
     all.any(|(it, _)| matches!(it.body, Body::One { family, .. } if v4(family)))
-}
-
-fn refuse(text: &'static str) -> Result<(), Failure> {
-    Err(Failure::said(libc::EINVAL, text))
 }
 
 const FDB: &str = "Route cannot point to a fdb nexthop";

@@ -5,6 +5,7 @@ use super::kinds::{self, Classes, Kind};
 use super::numbers::{made, place, MAJOR, MINOR, RECEIVES};
 use super::options::Given;
 use super::{default, told, tree};
+use crate::failure::refuse;
 use crate::{Failure, World};
 use memtun_stack::traffic::{INGRESS, ROOT};
 use memtun_stack::wire::u32_at;
@@ -31,10 +32,6 @@ pub struct Wanted<'r, 'b> {
     pub replaces: bool,
 }
 
-fn refused<T>(errno: i32, text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(errno, text))
-}
-
 const ANOTHER_KIND: &str = "Invalid qdisc name: must match existing qdisc";
 
 /// Makes or changes a discipline of a link (`__tc_modify_qdisc`).
@@ -49,7 +46,7 @@ pub fn modify(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Re
     let found = match wanted.parent {
         0 => {
             if wanted.handle == 0 {
-                return refused(libc::EINVAL, "Handle cannot be zero");
+                return refuse(libc::EINVAL, "Handle cannot be zero");
             }
             tree::find(world.state, index, wanted.handle).cloned()
         }
@@ -60,11 +57,11 @@ pub fn modify(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Re
                 _ => {
                     let of = tree::find(world.state, index, parent & MAJOR).cloned();
                     let Some(of) = of else {
-                        return refused(libc::ENOENT, "Failed to find specified qdisc");
+                        return refuse(libc::ENOENT, "Failed to find specified qdisc");
                     };
                     if of.parent == INGRESS {
                         let text = "Cannot add children to ingress/clsact qdisc";
-                        return refused(libc::EOPNOTSUPP, text);
+                        return refuse(libc::EOPNOTSUPP, text);
                     }
                     let there = hanging(world, link, &of, parent)?;
                     above = Some(of);
@@ -78,10 +75,10 @@ pub fn modify(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Re
                 Some(it) if is_it(&it) => Some(it),
                 there if wanted.handle != 0 => {
                     if there.is_some() && !wanted.replaces {
-                        return refused(libc::EEXIST, "NLM_F_REPLACE needed to override");
+                        return refuse(libc::EEXIST, "NLM_F_REPLACE needed to override");
                     }
                     if wanted.handle & MINOR != 0 {
-                        return refused(libc::EINVAL, "Invalid minor handle");
+                        return refuse(libc::EINVAL, "Invalid minor handle");
                     }
                     match tree::find(world.state, index, wanted.handle) {
                         None => return create(world, link, above.as_ref(), wanted, false),
@@ -102,13 +99,13 @@ pub fn modify(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Re
         }
     };
     let Some(it) = found else {
-        return refused(libc::ENOENT, "Specified qdisc not found");
+        return refuse(libc::ENOENT, "Specified qdisc not found");
     };
     if wanted.is_exclusive {
-        return refused(libc::EEXIST, "Exclusivity flag on, cannot modify");
+        return refuse(libc::EEXIST, "Exclusivity flag on, cannot modify");
     }
     if differs(&it) {
-        return refused(libc::EINVAL, ANOTHER_KIND);
+        return refuse(libc::EINVAL, ANOTHER_KIND);
     }
     change(world, link, &it, wanted)
 }
@@ -117,15 +114,15 @@ pub fn modify(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Re
 fn moved(it: &Traffic, wanted: &Wanted<'_, '_>) -> Result<(), Failure> {
     if it.parent != wanted.parent {
         let text = "Cannot move an existing qdisc to a different parent";
-        return refused(libc::EINVAL, text);
+        return refuse(libc::EINVAL, text);
     }
     if wanted.is_exclusive {
-        return refused(libc::EEXIST, "Exclusivity flag on, cannot override");
+        return refuse(libc::EEXIST, "Exclusivity flag on, cannot override");
     }
     if wanted.kind.is_some_and(|kind| kind != it.kind) {
-        return refused(libc::EINVAL, ANOTHER_KIND);
+        return refuse(libc::EINVAL, ANOTHER_KIND);
     }
-    refused(libc::EINVAL, "Cannot regraft ingress or clsact Qdiscs")
+    refuse(libc::EINVAL, "Cannot regraft ingress or clsact Qdiscs")
 }
 
 /// Returns the discipline of what the link receives. The first who asks for it makes the queue, at
@@ -165,8 +162,8 @@ fn hanging(
     class: u32,
 ) -> Result<Option<Traffic>, Failure> {
     match tree::leaf(world.state, link, of, class) {
-        None => refused(libc::EOPNOTSUPP, "Parent qdisc is not classful"),
-        Some(tree::Leaf::NoClass) => refused(libc::ENOENT, "Specified class not found"),
+        None => refuse(libc::EOPNOTSUPP, "Parent qdisc is not classful"),
+        Some(tree::Leaf::NoClass) => refuse(libc::ENOENT, "Specified class not found"),
         Some(tree::Leaf::Nothing) => Ok(None),
         Some(tree::Leaf::Implied) => Ok(Some(told::of_queue(link, of, class & MINOR))),
         Some(tree::Leaf::Is(it)) => Ok(Some(it.clone())),
@@ -183,10 +180,10 @@ fn create(
 ) -> Result<(), Failure> {
     if !wanted.creates && !by_change {
         let text = "Qdisc not found. To create specify NLM_F_CREATE flag";
-        return refused(libc::ENOENT, text);
+        return refuse(libc::ENOENT, text);
     }
     let Some(kind) = kinds::find(wanted.kind.unwrap_or_default()) else {
-        return refused(libc::ENOENT, "Specified qdisc kind is unknown");
+        return refuse(libc::ENOENT, "Specified qdisc kind is unknown");
     };
     let for_ingress = wanted.parent == INGRESS;
     let handle = match wanted.handle {
@@ -194,13 +191,13 @@ fn create(
         INGRESS if kind.is_ingress => RECEIVES,
         _ if for_ingress || wanted.handle == INGRESS => {
             let text = "Specified parent ID is reserved for ingress and clsact Qdiscs";
-            return refused(libc::EINVAL, text);
+            return refuse(libc::EINVAL, text);
         }
         0 => match tree::free_handle(world.state) {
             Some(handle) => handle,
             None => {
                 let text = "Maximum number of qdisc handles was exceeded";
-                return refused(libc::ENOSPC, text);
+                return refuse(libc::ENOSPC, text);
             }
         },
         handle => handle,
@@ -232,10 +229,10 @@ fn graft(
             return Err(Failure::new(libc::EOPNOTSUPP));
         }
         if new.as_ref().is_some_and(|new| new.0.kind == b"noqueue") {
-            return refused(libc::EINVAL, "Cannot assign noqueue to a class");
+            return refuse(libc::EINVAL, "Cannot assign noqueue to a class");
         }
         if new.is_some() && depth(world, of) >= 7 {
-            return refused(libc::E2BIG, "Qdisc hierarchy is too deep");
+            return refuse(libc::E2BIG, "Qdisc hierarchy is too deep");
         }
         let there = hanging(world, link, of, parent)?;
         had = there.is_some() || of.kind != b"netem";
@@ -373,7 +370,7 @@ fn change(
     if let (Some(given), Some(kind)) = (&wanted.given, kind) {
         if !kind.can_change {
             let text = "Change operation not supported by specified qdisc";
-            return refused(libc::EINVAL, text);
+            return refuse(libc::EINVAL, text);
         }
         let own = place(link, it.parent);
         new.options = kind.options(&own, it.options.as_deref(), Some(given))?;
@@ -411,7 +408,7 @@ pub fn find(world: &World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Result<F
             Some(it) => it.clone(),
             None => {
                 let text = "Failed to find qdisc with specified handle";
-                return refused(libc::ENOENT, text);
+                return refuse(libc::ENOENT, text);
             }
         },
         parent => {
@@ -426,7 +423,7 @@ pub fn find(world: &World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Result<F
                     let of = tree::find(world.state, index, parent & MAJOR).cloned();
                     let Some(of) = of else {
                         let text = "Failed to find qdisc with specified classid";
-                        return refused(libc::ENOENT, text);
+                        return refuse(libc::ENOENT, text);
                     };
                     let there = hanging(world, link, &of, parent)?;
                     let is_noop = there.is_none() && of.kind == b"tbf";
@@ -436,16 +433,16 @@ pub fn find(world: &World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Result<F
             };
             let Some(it) = there else {
                 let text = "Cannot find specified qdisc on specified device";
-                return refused(libc::ENOENT, text);
+                return refuse(libc::ENOENT, text);
             };
             if wanted.handle != 0 && it.handle != wanted.handle {
-                return refused(libc::EINVAL, "Invalid handle");
+                return refuse(libc::EINVAL, "Invalid handle");
             }
             it
         }
     };
     if wanted.kind.is_some_and(|kind| kind != it.kind) {
-        return refused(libc::EINVAL, ANOTHER_KIND);
+        return refuse(libc::EINVAL, ANOTHER_KIND);
     }
     Ok(Found { it, above })
 }
@@ -458,10 +455,10 @@ pub fn find(world: &World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Result<F
 pub fn delete(world: &mut World<'_>, link: &Link, wanted: &Wanted<'_, '_>) -> Result<(), Failure> {
     let Found { it, above } = find(world, link, wanted)?;
     if wanted.parent == 0 {
-        return refused(libc::EINVAL, "Classid cannot be zero");
+        return refuse(libc::EINVAL, "Classid cannot be zero");
     }
     if it.handle == 0 {
-        return refused(libc::ENOENT, "Cannot delete qdisc with handle of zero");
+        return refuse(libc::ENOENT, "Cannot delete qdisc with handle of zero");
     }
     let parent = match above {
         None if wanted.parent != ROOT => INGRESS,

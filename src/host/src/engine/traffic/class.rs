@@ -131,8 +131,7 @@ fn delete(
     let (Classes::Made, Some(class)) = (classes, class) else {
         return Err(Failure::new(libc::EOPNOTSUPP));
     };
-    let has_child = |number| tree::classes(world.state, of).any(|other| other.parent == number);
-    if has_child(number) {
+    if has_children(world, of, number) {
         return Err(Failure::said(libc::EBUSY, "HTB class in use"));
     }
     let index = link.extra.index;
@@ -142,7 +141,7 @@ fn delete(
     world.state.traffic.retain(|it| *it != class);
     // The last child is gone: its parent has packets again.
     let above = tree::class_of(world.state, of, class.parent).cloned();
-    if let Some(above) = above.filter(|_| !children(world, of, class.parent)) {
+    if let Some(above) = above.filter(|_| !has_children(world, of, class.parent)) {
         let queue = change::packets(link, above.handle);
         world.state.traffic.push(queue);
     }
@@ -152,7 +151,8 @@ fn delete(
     Ok(())
 }
 
-fn children(world: &World<'_>, of: &Traffic, number: u32) -> bool {
+/// Are there classes below the class of a number?
+fn has_children(world: &World<'_>, of: &Traffic, number: u32) -> bool {
     tree::classes(world.state, of).any(|other| other.parent == number)
 }
 
@@ -188,7 +188,7 @@ fn set(
         _ => tree::class_of(world.state, of, parent).cloned(),
     };
     if class.is_none() {
-        if number & MINOR == 0 && number == 0 || number & MAJOR != of.handle {
+        if number & MAJOR != of.handle {
             return Err(invalid());
         }
         let higher = above.as_ref();
@@ -203,7 +203,7 @@ fn set(
     // A class with others below it keeps what it had as one without.
     let kept = class
         .as_ref()
-        .filter(|class| children(world, of, class.handle));
+        .filter(|class| has_children(world, of, class.handle));
     let kept = kept.and_then(|class| class.options.clone());
     let number_of = |options: &[u8], at| u32_at(options, at).unwrap_or(0);
     let mut said = None;

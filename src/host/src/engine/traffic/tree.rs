@@ -12,13 +12,17 @@ pub fn disciplines(state: &State, index: u32) -> impl DoubleEndedIterator<Item =
     all.filter(move |it| it.index == index && !it.is_class)
 }
 
+/// Is this a class of a link's discipline that somebody made?
+fn is_class_of(it: &Traffic, of: &Traffic) -> bool {
+    it.index == of.index && it.is_class && it.handle & MAJOR == of.handle
+}
+
 /// Returns the classes of a link's discipline that somebody made, in that order.
 pub fn classes<'s>(
     state: &'s State,
     of: &'s Traffic,
 ) -> impl DoubleEndedIterator<Item = &'s Traffic> {
-    let all = state.traffic.iter();
-    all.filter(|it| it.index == of.index && it.is_class && it.handle & MAJOR == of.handle)
+    state.traffic.iter().filter(|it| is_class_of(it, of))
 }
 
 /// Returns the discipline that hangs at a place of a link.
@@ -76,7 +80,8 @@ pub fn leaf<'s>(state: &'s State, link: &Link, of: &Traffic, class: u32) -> Opti
     })
 }
 
-/// Returns the discipline below one that has one class, whatever number that was given.
+/// Returns the first discipline below one; that is the only one of those that have one class,
+/// whatever number that was given.
 pub fn child<'s>(state: &'s State, of: &Traffic) -> Option<&'s Traffic> {
     let mut all = disciplines(state, of.index);
     all.find(|it| it.parent & MAJOR == of.handle && it.parent < INGRESS)
@@ -158,16 +163,8 @@ pub fn take_out(state: &mut State, of: &Traffic) {
     if of.handle == 0 {
         return;
     }
-    let hangs = |it: &Traffic| {
-        it.index == of.index
-            && !it.is_class
-            && it.parent & MAJOR == of.handle
-            && it.parent < INGRESS
-    };
-    while let Some(next) = state.traffic.iter().find(|it| hangs(it)).cloned() {
+    while let Some(next) = child(state, of).cloned() {
         take_out(state, &next);
     }
-    let class =
-        |it: &Traffic| it.index == of.index && it.is_class && it.handle & MAJOR == of.handle;
-    state.traffic.retain(|it| !class(it));
+    state.traffic.retain(|it| !is_class_of(it, of));
 }

@@ -3,6 +3,7 @@
 
 use super::words::*;
 use crate::engine::route::parts::{self, Part, RTN_MAX};
+use crate::engine::route::refuse;
 use crate::engine::route::{object, tables, v4, v6, Cause};
 use crate::netlink::policy::Mode;
 use crate::netlink::request::Request;

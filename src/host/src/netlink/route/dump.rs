@@ -3,6 +3,7 @@
 
 use super::words::*;
 use crate::engine::place::Place;
+use crate::engine::route::refuse;
 use crate::engine::route::told::shown;
 use crate::engine::route::{tables, v6};
 use crate::netlink::policy::Mode;

@@ -3,7 +3,6 @@
 
 use crate::netlink::policy::{Kind, Parsed, Policy, Table, NEST, U16, U32, U8};
 use crate::netlink::request::Request;
-use crate::Failure;
 use memtun_stack::route::{NEXTHOP, RTA_PREF};
 use memtun_stack::wire::{u32_at, Attribute};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -103,10 +102,6 @@ pub(super) static V6: Table = Table {
         (RTA_FLOWLABEL, Policy::of(Kind::Be32, 0)),
     ],
 };
-
-pub(super) fn refuse<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
-}
 
 /// `struct rtmsg`.
 pub(super) struct Head {

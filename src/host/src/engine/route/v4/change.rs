@@ -1,10 +1,11 @@
 //! Adding and deleting routes of IPv4 (`fib_table_insert`, `fib_table_delete`).
 #![forbid(unsafe_code)]
 
-use super::config::{check_prefix, refuse, via, Config};
+use super::config::{check_prefix, via, Config};
 use super::create::create;
 use crate::engine::order::order;
 use crate::engine::place::Place;
+use crate::engine::route::refuse;
 use crate::engine::route::told::tell;
 use crate::engine::route::{parts, tables};
 use crate::{Failure, World};

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::route::parts::Part;
+use crate::engine::route::refuse;
 use crate::engine::route::told::Cause;
 use crate::Failure;
 use memtun_stack::wire::u16_at;
@@ -71,10 +72,6 @@ impl Default for Config<'_> {
             cause: Cause::default(),
         }
     }
-}
-
-pub(super) fn refuse<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
 }
 
 /// Checks that a destination fits its prefix (`fib_valid_key_len`).

@@ -1,10 +1,11 @@
 //! What a route of IPv4 may be (`fib_create_info`).
 #![forbid(unsafe_code)]
 
-use super::config::{gateway, refuse, via, Config};
+use super::config::{gateway, via, Config};
 use crate::engine::route::lookup::{self, Flow};
 use crate::engine::route::object as objects;
 use crate::engine::route::parts::{self, properties, RTN_MAX};
+use crate::engine::route::refuse;
 use crate::engine::route::v6;
 use crate::{Failure, World};
 use memtun_stack::route::{rtnh, Nexthop, HOP_FLAGS, RTA_VIA};

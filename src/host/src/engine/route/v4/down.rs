@@ -81,10 +81,7 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, down: Down) {
             (concerns(route) && all_dead(route)).then_some(false)
         });
     }
-    world.change_routes(|route| {
-        if !concerns(route) {
-            return false;
-        }
+    world.change_routes(concerns, |route| {
         if all_dead(route) {
             route.flags |= mark;
         }
@@ -113,10 +110,8 @@ pub fn link_is_up(world: &mut World<'_>, index: u32, mut flags: u32) {
         .filter(|link| link.is_up())
         .map(|link| link.extra.index)
         .collect();
-    world.change_routes(|route| {
-        if !route.is_v4() || !route.hops.iter().any(|hop| hop.index == index) {
-            return false;
-        }
+    let concerns = |route: &Route| route.is_v4() && route.hops.iter().any(|hop| hop.index == index);
+    world.change_routes(concerns, |route| {
         let before = route.clone();
         let mut alive = 0;
         for hop in &mut route.hops {

@@ -3,6 +3,7 @@
 
 use crate::engine::route::parts::Part;
 use crate::engine::route::parts::RTN_MAX;
+use crate::engine::route::refuse;
 use crate::engine::route::told::Cause;
 use crate::Failure;
 use crate::World;
@@ -95,10 +96,6 @@ pub(super) fn table_of(c: &Config<'_>) -> u32 {
         0 => libc::RT_TABLE_MAIN.into(),
         table => table,
     }
-}
-
-pub(super) fn refuse<T>(text: &'static str) -> Result<T, Failure> {
-    Err(Failure::said(libc::EINVAL, text))
 }
 
 /// `fib6_config_validate`.

@@ -1,11 +1,12 @@
 //! What a route of IPv6 may be (`ip6_route_info_create`, `fib6_nh_init`).
 #![forbid(unsafe_code)]
 
-use super::config::{has_v6, refuse, table_of, Config};
+use super::config::{has_v6, table_of, Config};
 use crate::engine::kind;
 use crate::engine::route::lookup::{self, Flow, Strict};
 use crate::engine::route::object as objects;
 use crate::engine::route::parts;
+use crate::engine::route::refuse;
 use crate::{Failure, World};
 use memtun_stack::route::{rtf, rtnh, Nexthop};
 use memtun_stack::wire::network;

@@ -7,7 +7,7 @@ use super::siblings::siblings;
 use crate::engine::route::lookup;
 use crate::engine::route::told::Cause;
 use crate::World;
-use memtun_stack::route::{rtf, rtnh};
+use memtun_stack::route::{rtf, rtnh, Nexthop};
 use memtun_stack::Route;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -57,10 +57,8 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
             }
         }
     }
-    world.change_routes(|route| {
-        if route.is_v4() || uses(route).is_none() {
-            return false;
-        }
+    let concerns = |route: &Route| !route.is_v4() && uses(route).is_some();
+    world.change_routes(concerns, |route| {
         for hop in route.hops.iter_mut().filter(|hop| hop.index == index) {
             hop.flags |= rtnh::DEAD | rtnh::LINKDOWN;
         }
@@ -70,11 +68,11 @@ pub fn link_is_down(world: &mut World<'_>, index: u32, gone: bool) {
 
 /// Marks the next hops over a link that has lost its carrier.
 pub fn carrier_is_lost(world: &mut World<'_>, index: u32) {
-    world.change_routes(|route| {
+    let concerns = |route: &Route| {
         let local = route.flags & (rtf::LOCAL | rtf::ANYCAST) != 0;
-        if route.is_v4() || local || !route.hops.iter().any(|hop| hop.index == index) {
-            return false;
-        }
+        !route.is_v4() && !local && route.hops.iter().any(|hop| hop.index == index)
+    };
+    world.change_routes(concerns, |route| {
         for hop in route.hops.iter_mut().filter(|hop| hop.index == index) {
             hop.flags |= rtnh::LINKDOWN;
         }
@@ -88,15 +86,13 @@ pub fn link_is_up(world: &mut World<'_>, index: u32, mut flags: u32) {
     if flags & rtnh::DEAD != 0 && carrier {
         flags |= rtnh::LINKDOWN;
     }
-    world.change_routes(|route| {
-        if route.is_v4() {
-            return false;
-        }
-        let before = route.clone();
+    let sleeps = |hop: &Nexthop| hop.index == index && hop.flags & flags != 0;
+    let concerns = |route: &Route| !route.is_v4() && route.hops.iter().any(sleeps);
+    world.change_routes(concerns, |route| {
         for hop in route.hops.iter_mut().filter(|hop| hop.index == index) {
             hop.flags &= !flags;
         }
-        *route != before
+        true
     });
 }
 
@@ -107,12 +103,12 @@ pub fn address_is_gone(world: &mut World<'_>, address: Ipv6Addr) {
         .into_iter()
         .filter(|index| has_address(world, address, *index))
         .collect();
-    world.change_routes(|route| {
+    let concerns = |route: &Route| {
         let index = route.hops.first().map_or(0, |hop| hop.index);
-        let changed = !route.is_v4() && route.source == source && !usable.contains(&index);
-        if changed {
-            route.source = None;
-        }
-        changed
+        !route.is_v4() && route.source == source && !usable.contains(&index)
+    };
+    world.change_routes(concerns, |route| {
+        route.source = None;
+        true
     });
 }
