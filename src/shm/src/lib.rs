@@ -16,6 +16,8 @@ mod model;
 mod queues;
 pub mod ring;
 mod sync;
+#[cfg(not(loom))]
+mod table;
 mod thread;
 #[cfg(not(loom))]
 pub mod truncated;
