@@ -15,6 +15,7 @@ mod model;
 #[cfg(not(loom))]
 mod queues;
 pub mod ring;
+mod shelf;
 mod sync;
 mod thread;
 #[cfg(not(loom))]
@@ -24,6 +25,7 @@ mod word;
 pub use area::SharedBytes;
 #[cfg(not(loom))]
 pub use map::{InterfaceGuard, Locked, Mapped, TunnelGuard};
+pub use shelf::{Held, Shelf};
 
 use memtun_abi::{Errno, Name};
 use std::sync::atomic::AtomicU8;
