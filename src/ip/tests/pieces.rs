@@ -166,7 +166,7 @@ proptest! {
         for (offset, more, payload, v6) in pieces {
             let mut bytes = packet(v6, &payload);
             if v6 {
-                let word = (offset * 8 | u16::from(more)).to_be_bytes();
+                let word = ((offset * 8) | u16::from(more)).to_be_bytes();
                 bytes.splice(40..40, [17, 0, word[0], word[1], 0, 0, 0, 1]);
                 let payload = (bytes.len() - 40) as u16;
                 bytes[4..6].copy_from_slice(&payload.to_be_bytes());
