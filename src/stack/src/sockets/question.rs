@@ -1,5 +1,6 @@
 //! What programs ask the host process about sockets, and the answers, as the payload of a question
 //! and of its answer ([`ask`](crate::ask)).
+#![forbid(unsafe_code)]
 
 use super::Protocol;
 use memtun_abi::Errno;
