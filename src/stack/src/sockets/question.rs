@@ -30,6 +30,8 @@ pub mod set {
     pub const NO_PORT: u32 = 512;
     /// IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP is set, as it is at first.
     pub const MULTICAST_LOOP: u32 = 1024;
+    /// The program cannot send by itself: [`Path::alias`](super::Path::alias) is needed.
+    pub const NEEDS_ALIAS: u32 = 2048;
 }
 
 /// What is asked about a socket.
