@@ -163,3 +163,131 @@ fn like(name: SocketAddr, v6: bool) -> SocketAddr {
         name => name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sockets::{row, Own};
+    use memtun_kernel::net::{Create, Join, NetDir};
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    const BASE: u32 = 127 << 24 | 1 << 14;
+
+    fn name(text: &str) -> SocketAddr {
+        text.parse().expect("a name")
+    }
+
+    fn alias(at: u32) -> Ipv4Addr {
+        Ipv4Addr::from(BASE | at)
+    }
+
+    /// A table with one own address, a flow and a socket that listens.
+    fn with_table(run: impl FnOnce(&Table)) {
+        let place = std::env::temp_dir().join(format!("memtun-shown-{}", std::process::id()));
+        let how = Join {
+            create: Create::Named,
+            owner: None,
+            member: false,
+        };
+        let net = NetDir::join(place.as_os_str().as_encoded_bytes(), how).expect("a net");
+        let mapped = net.make_inet().expect("a table");
+        mapped.slices[0].store(BASE, Relaxed);
+        mapped.own_rows.store(2, Relaxed);
+        mapped.socket_rows.store(1, Relaxed);
+        mapped
+            .ports
+            .store(5001 | 5002 << 16 | 5003 << 32 | 5004 << 48, Relaxed);
+        mapped.reserve_row(Rows::Sockets, 0).expect("room");
+        mapped.reserve_row(Rows::Flows, 0).expect("room");
+        let own = Own {
+            address: [10, 0, 0, 1].into(),
+            scope: 0,
+        };
+        row::write(mapped.row(Rows::Own, 1).expect("a row"), &own.to_words());
+        let flow = Flow {
+            protocol: Protocol::Tcp,
+            local: name("10.0.0.1:80"),
+            remote: name("10.0.0.2:4000"),
+            ifindex: 0,
+            mss: 0,
+            error: 0,
+        };
+        row::write(mapped.row(Rows::Flows, 0).expect("a row"), &flow.to_words());
+        let entry = Entry {
+            cookie: 7,
+            inode: 70,
+            uid: 1,
+            protocol: Protocol::Tcp,
+            family: libc::AF_INET as u16,
+            local: name("0.0.0.0:80"),
+            native: name("0.0.0.0:64592"),
+            remote: None,
+            flow: None,
+            device: 3,
+            flags: 0,
+        };
+        let words = entry.to_words(0);
+        row::write(mapped.row(Rows::Sockets, 0).expect("a row"), &words);
+        run(&Table::of(mapped));
+        drop(net);
+        let _ = std::fs::remove_dir_all(place);
+    }
+
+    #[test]
+    fn sockets_of_the_net_have_its_names() {
+        with_table(|table| {
+            let shown = |local: SocketAddr, remote: &str, inode: u64| {
+                table.shown(&Listed {
+                    protocol: Protocol::Tcp,
+                    local,
+                    remote: name(remote),
+                    inode,
+                    cookie: 0,
+                })
+            };
+            let flow = alias(256);
+            let names = |local: &str, remote: &str, device: u32| {
+                Shown::Net(Names {
+                    protocol: Protocol::Tcp,
+                    local: name(local),
+                    remote: name(remote),
+                    device,
+                })
+            };
+            let any = "0.0.0.0:0";
+            assert_eq!(
+                shown(name("0.0.0.0:64592"), any, 70),
+                names("0.0.0.0:80", any, 3)
+            );
+            let leg = format!("{flow}:5001");
+            assert_eq!(
+                shown(name("127.0.0.1:64592"), &leg, 71),
+                names("10.0.0.1:80", "10.0.0.2:4000", 0)
+            );
+            assert_eq!(
+                shown((alias(1), 90).into(), any, 72),
+                names("10.0.0.1:90", any, 0)
+            );
+            // The other end of the leg, a listener, and what has ended.
+            assert_eq!(
+                shown((flow, 5001).into(), "127.0.0.1:64592", 73),
+                Shown::Nothing
+            );
+            assert_eq!(shown(name("0.0.0.0:5002"), any, 74), Shown::Nothing);
+            let over = format!("{}:5001", alias(300));
+            assert_eq!(shown(name("127.0.0.1:9"), &over, 75), Shown::Nothing);
+            assert_eq!(shown(name("127.0.0.1:22"), any, 76), Shown::Machine);
+            // The same number of a port is something else on another address.
+            assert_eq!(shown(name("192.0.2.1:5002"), any, 77), Shown::Machine);
+        });
+    }
+
+    #[test]
+    fn names_have_the_family_of_the_list() {
+        let mapped = like(name("10.0.0.1:80"), true);
+        assert_eq!(mapped, name("[::ffff:10.0.0.1]:80"));
+        assert_eq!(like(name("0.0.0.0:80"), true), name("[::]:80"));
+        assert_eq!(like(name("0.0.0.0:80"), false), name("0.0.0.0:80"));
+    }
+}

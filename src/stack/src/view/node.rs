@@ -255,9 +255,7 @@ impl Tree<'_> {
             }
             // A net that never had an address has no socket.
             Place::Net(file)
-                if file.lists_sockets()
-                    && self.view() == View::Merged
-                    && !self.net.has_inet() =>
+                if file.lists_sockets() && self.view() == View::Merged && !self.net.has_inet() =>
             {
                 Node::Machine
             }

@@ -118,7 +118,10 @@ impl Tree<'_> {
         let in_use = [tcp, udp, raw].map(|count| count.all - count.waiting);
         if v6 {
             let [tcp, udp, raw] = in_use;
-            say!(text, "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\n");
+            say!(
+                text,
+                "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\n"
+            );
             say!(text, "RAW6: inuse {raw}\nFRAG6: inuse 0 memory 0\n");
             return Ok(());
         }
@@ -130,8 +133,14 @@ impl Tree<'_> {
         say!(text, "sockets: used {}\n", in_use.iter().sum::<u32>() + six);
         let waiting = tcp.waiting + self.count(NetFile::Tcp6)?.waiting;
         let [tcp, udp, raw] = in_use;
-        say!(text, "TCP: inuse {tcp} orphan 0 tw {waiting} alloc {tcp} mem 0\n");
-        say!(text, "UDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse {raw}\n");
+        say!(
+            text,
+            "TCP: inuse {tcp} orphan 0 tw {waiting} alloc {tcp} mem 0\n"
+        );
+        say!(
+            text,
+            "UDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse {raw}\n"
+        );
         say!(text, "FRAG: inuse 0 memory 0\n");
         Ok(())
     }
@@ -211,7 +220,10 @@ fn listed(line: &[u8], protocol: Protocol, v6: bool) -> Option<Listed> {
                 IpAddr::V6(Ipv6Addr::from(octets))
             }
         };
-        Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
+        Some(SocketAddr::new(
+            address,
+            u16::from_str_radix(port, 16).ok()?,
+        ))
     };
     Some(Listed {
         protocol,
