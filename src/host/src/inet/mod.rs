@@ -107,9 +107,7 @@ impl Local for Ends {
     ) {
         match of.protocol {
             memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
-            _ => self
-                .udp
-                .error(&mut self.sockets, meta, offender, of, kind),
+            _ => self.udp.error(&mut self.sockets, meta, offender, of, kind),
         }
     }
 
