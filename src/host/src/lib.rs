@@ -17,6 +17,7 @@
 //! | [`process`] | how it takes its place in the net, how long it stays, what wakes it |
 //! | [`first`] | what the first one of a net begins with |
 //! | [`inet`] | packets and sockets, once there is an address |
+//! | [`reply`] | answers that come later |
 //! | `server` | who connects and asks |
 //! | `service` | one question after another: the answer, and what is published and told of it |
 //! | [`machine`] | what the machine's own kernel says of itself |
@@ -36,6 +37,7 @@ pub mod machine;
 pub mod message;
 pub mod netlink;
 pub mod process;
+pub mod reply;
 mod server;
 mod service;
 pub mod world;

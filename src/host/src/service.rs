@@ -239,9 +239,8 @@ impl<'n> Service<'n> {
         question: &Question,
         payload: &[u8],
     ) -> Result<(Packets, Vec<Event>), Errno> {
-        match question.what {
-            What::Listen => self.listen(question.port, payload)?,
-            _ => {}
+        if question.what == What::Listen {
+            self.listen(question.port, payload)?;
         }
         let driver = question.options & option::DRIVER != 0;
         let (packets, events, touches) = self.bring_and_answer(question, payload, driver)?;

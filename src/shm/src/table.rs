@@ -1,4 +1,5 @@
 //! The rows of the table of sockets, for whoever reads them and for the one who writes them.
+#![forbid(unsafe_code)]
 
 use super::area::Area;
 use super::layout::{InetState, Rows, State};

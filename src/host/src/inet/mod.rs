@@ -4,6 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`device`] | packets that programs have written to their tunnels: one thread for each interface |
+//! | [`meta`] | how a packet came in, and what has become of it |
 //! | [`output`] | packets that this host sends |
 //! | [`sockets`] | the table of sockets, names and ports, and what programs ask about them |
 //! | [`udp`] | datagrams for sockets |
@@ -13,51 +14,25 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod meta;
 pub mod output;
 pub mod sockets;
 pub mod tcp;
 pub mod udp;
 
-use crate::server::Reply;
+use crate::reply::Reply;
 use crate::service::{Packets, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
 use memtun_stack::sockets::question::SocketAnswer;
+pub use meta::{Cast, Meta, Taken};
 use output::{Output, Stack};
 use sockets::Sockets;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tcp::Tcp;
 use udp::Udp;
-
-/// How a packet came in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Meta {
-    /// The interface.
-    pub ifindex: u32,
-    /// Whom it was for.
-    pub cast: Cast,
-}
-
-/// Whom a packet was for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cast {
-    /// An own address.
-    Unicast,
-    /// All of a network.
-    Broadcast,
-    /// A group.
-    Multicast,
-}
-
-/// Has somebody taken a packet?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Taken {
-    /// Somebody has.
-    Yes,
-    /// Nobody listens there.
-    No,
-}
 
 /// Who gets the packets that are for this host. [`device`] gives them.
 pub trait Local {
@@ -177,6 +152,18 @@ impl<'n> All<'n> {
             stack: &mut self.inet.stack,
         };
         (out, &mut self.inet.ends)
+    }
+
+    /// Does what is due by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] as for [`Service::answer`].
+    pub fn expire(&mut self) -> Result<(), Replaced> {
+        match self.service.next_timer() == Some(Duration::ZERO) {
+            true => self.service.notice(),
+            false => Ok(()),
+        }
     }
 
     /// Answers a question, now or by `reply` later: None.

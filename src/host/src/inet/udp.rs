@@ -1,9 +1,9 @@
 //! Datagrams for sockets.
 #![forbid(unsafe_code)]
 
+use super::meta::{Meta, Taken};
 use super::output::Output;
 use super::sockets::Sockets;
-use super::{Meta, Taken};
 use memtun_ip::{Embedded, IcmpError, Packet};
 use std::net::IpAddr;
 

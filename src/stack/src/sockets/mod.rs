@@ -16,6 +16,7 @@
 //! | [`row`] | how a flow, an own address and a socket stand in a row of words |
 //! | [`question`] | what programs ask the host process about sockets, and the answers |
 //! | [`report`] | what the host process tells a socket of an error that came by ICMP |
+#![forbid(unsafe_code)]
 
 pub mod question;
 pub mod report;

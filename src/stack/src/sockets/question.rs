@@ -1,5 +1,6 @@
 //! What programs ask the host process about sockets, and the answers, as the payload of a question
 //! and of its answer ([`ask`](crate::ask)).
+#![forbid(unsafe_code)]
 
 use super::Protocol;
 use memtun_abi::Errno;
@@ -29,6 +30,8 @@ pub mod set {
     pub const NO_PORT: u32 = 512;
     /// IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP is set, as it is at first.
     pub const MULTICAST_LOOP: u32 = 1024;
+    /// The program cannot send by itself: [`Path::alias`](super::Path::alias) is needed.
+    pub const NEEDS_ALIAS: u32 = 2048;
 }
 
 /// What is asked about a socket.

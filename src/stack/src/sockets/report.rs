@@ -4,6 +4,7 @@
 //! It begins with the table's secret ([`Table::secret`](super::Table::secret)); behind it stand the
 //! numbers of `struct sock_extended_err`, who has sent the error, and the packet that caused it, as
 //! much of its payload as came back.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,6 @@
 //! How a flow, an own address and a socket stand in a row of words. Whatever stands there gives a
 //! value or none; nothing else follows from it.
+#![forbid(unsafe_code)]
 
 use super::{Entry, Flow, Own, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};

@@ -1,4 +1,5 @@
 //! The table as programs read it.
+#![forbid(unsafe_code)]
 
 use super::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use super::{flag, Entry, Flow, Own, Ports, Protocol, ANY_V4, ANY_V6, FIRST_FLOW, SLICE_BITS};

@@ -1,10 +1,10 @@
 //! Connections.
 #![forbid(unsafe_code)]
 
+use super::meta::Meta;
 use super::output::Output;
 use super::sockets::Sockets;
-use super::Meta;
-use crate::server::Reply;
+use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::sockets::question::SocketAnswer;
