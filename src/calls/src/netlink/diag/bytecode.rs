@@ -2,7 +2,7 @@
 //! next one is if it holds, and how far if it does not; what it compares with follows it.
 #![forbid(unsafe_code)]
 
-use super::id::Id;
+use memtun_stack::sockets::diag::Id;
 
 const OP: usize = 4;
 /// Length in bytes of `struct inet_diag_hostcond` without its address.

@@ -7,26 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod bytecode;
-mod id;
 
-use self::id::{Id, ID};
 use crate::host::Host;
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::shown::{Listed, Shown};
+use memtun_stack::sockets::diag::{Answer, Id, ANSWER_ID, BY_FAMILY, REQUEST, REQUEST_ID};
+use memtun_stack::sockets::shown::Shown;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_stack::wire::{align, u32_at, Attributes, Messages, HEADER};
 
-/// SOCK_DIAG_BY_FAMILY.
-const BY_FAMILY: u16 = 20;
-/// Length in bytes of `struct inet_diag_req_v2`.
-const REQUEST: usize = 8 + ID;
-/// Where the names are in it.
-const REQUEST_ID: usize = 8;
-/// Length in bytes of `struct inet_diag_msg`.
-const ANSWER: usize = 4 + ID + 20;
-/// Where the names are in it, and the inode.
-const ANSWER_ID: usize = 4;
-const ANSWER_INODE: usize = ANSWER - 4;
 /// INET_DIAG_REQ_BYTECODE.
 const BYTECODE: u16 = 1;
 /// INET_DIAG_REQ_PROTOCOL.
@@ -143,32 +131,25 @@ impl<'r> Diag<'r> {
             Some(_) => return !self.exact,
             None => return false,
         };
-        let body = message.body;
-        let Some(id) = body.get(ANSWER_ID..).and_then(Id::read) else {
+        let Some(answer) = Answer::read(message.body) else {
             return false;
         };
-        let v6 = i32::from(body[0]) == libc::AF_INET6;
-        let inode = u32_at(body, ANSWER_INODE).unwrap_or(0);
-        let listed = Listed {
-            protocol: self.protocol,
-            local: id.local(v6),
-            remote: id.remote(v6),
-            inode: inode.into(),
-            cookie: id.cookie,
-        };
+        let listed = answer.listed(self.protocol);
         let shown = match &self.table {
             Some(table) => table.shown(&listed),
             None => Shown::Machine,
         };
         let id = match shown {
-            Shown::Net(names) if names.protocol == self.protocol => id.with(&names, v6),
-            Shown::Machine if !self.isolated => id,
+            Shown::Net(names) if names.protocol == self.protocol => {
+                answer.id.with(&names, answer.is_v6())
+            }
+            Shown::Machine if !self.isolated => answer.id,
             _ => return false,
         };
         let matches = match self.exact {
             true => !self.found && self.wanted.is_of(&id),
             false => {
-                self.wanted.has_ports_of(&id) && bytecode::run(self.bytecode, &id, body[0].into())
+                self.wanted.has_ports_of(&id) && bytecode::run(self.bytecode, &id, answer.family)
             }
         };
         if !matches {
@@ -186,14 +167,4 @@ impl<'r> Diag<'r> {
 
 fn message_flags(bytes: &[u8]) -> u16 {
     u16::from_ne_bytes([bytes[6], bytes[7]])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_the_kernels() {
-        assert_eq!((ID, REQUEST, ANSWER), (48, 56, 72));
-    }
 }
