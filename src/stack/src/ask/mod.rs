@@ -61,13 +61,16 @@ pub enum What {
     /// The host process sends a packet for the program. The payload is a
     /// [`PacketQuestion`](crate::sockets::question::PacketQuestion) and the packet.
     Packet = 10,
+    /// Something about a packet socket or a raw one. The payload is an
+    /// [`Order`](crate::sockets::raw::Order).
+    Raw = 11,
 }
 
 impl What {
     fn of(number: u16) -> Option<What> {
         use What::*;
         [
-            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet,
+            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Raw,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)
