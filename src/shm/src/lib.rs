@@ -17,6 +17,8 @@ mod queues;
 pub mod ring;
 mod shelf;
 mod sync;
+#[cfg(not(loom))]
+mod table;
 mod thread;
 #[cfg(not(loom))]
 pub mod truncated;

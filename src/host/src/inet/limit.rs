@@ -45,7 +45,8 @@ impl Limit {
         }
         if self.hosts.len() >= MOST && !self.hosts.contains_key(&host) {
             let all = BURST as u32 * time;
-            self.hosts.retain(|_, bucket| now.saturating_sub(bucket.since) < all);
+            self.hosts
+                .retain(|_, bucket| now.saturating_sub(bucket.since) < all);
             if self.hosts.len() >= MOST {
                 return false;
             }

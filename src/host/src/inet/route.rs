@@ -20,11 +20,11 @@ const RTAX_HOPLIMIT: u16 = 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Way {
     /// The interface by which it leaves.
-    pub index: u32,
+    pub ifindex: u32,
     /// The source address, unspecified where there is none.
     pub source: IpAddr,
     /// Whom it is given to.
-    pub hop: IpAddr,
+    pub next_hop: IpAddr,
     /// RTN_* of what becomes of it.
     pub kind: u8,
     /// The longest packet that passes.
@@ -32,7 +32,7 @@ pub struct Way {
     /// The longest packet that the link and the route let pass, whatever is known of the path.
     pub link_mtu: u32,
     /// Hop limit of what is sent.
-    pub hop_limit: u8,
+    pub hops: u8,
     /// Length of the prefix of the route.
     pub prefix: u8,
     /// Does the route name a gateway?
@@ -40,6 +40,21 @@ pub struct Way {
 }
 
 impl Way {
+    /// Returns the way to a group on a link.
+    pub fn on_link(index: u32, source: IpAddr, group: IpAddr) -> Way {
+        Way {
+            ifindex: index,
+            source,
+            next_hop: group,
+            kind: libc::RTN_MULTICAST,
+            mtu: 1280,
+            link_mtu: 1280,
+            hops: 1,
+            prefix: 0,
+            gateway: false,
+        }
+    }
+
     /// Does it lead to this host itself?
     pub fn is_local(&self) -> bool {
         self.kind == libc::RTN_LOCAL || self.kind == libc::RTN_ANYCAST
@@ -81,6 +96,7 @@ pub struct Routes {
     input: HashMap<Key, Verdict>,
     /// MTUs of the paths to hosts, and until when each is believed.
     paths: HashMap<IpAddr, (u32, Duration)>,
+    learned: u32,
 }
 
 impl Routes {
@@ -99,18 +115,23 @@ impl Routes {
     /// # Errors
     ///
     /// The errno of the lookup.
-    pub fn output(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Result<Way, i32> {
+    pub fn output(
+        &mut self,
+        ground: &mut dyn Ground,
+        now: Duration,
+        flow: &Flow,
+    ) -> Result<Way, i32> {
         self.refresh(ground);
         let key = key(flow);
         if let Some(known) = self.out.get(&key) {
-            return known.map(|way| self.with_path(way, flow.to, ground.now()));
+            return known.map(|way| self.with_path(way, flow.to, now));
         }
         let mut found = Err(libc::ENETDOWN);
-        ground.with_world(&mut |world| {
+        ground.consult(&mut |world| {
             found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
         });
         self.out.insert(key, found);
-        found.map(|way| self.with_path(way, flow.to, ground.now()))
+        found.map(|way| self.with_path(way, flow.to, now))
     }
 
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
@@ -121,7 +142,7 @@ impl Routes {
             return *known;
         }
         let mut verdict = Verdict::Refused(libc::ENETDOWN);
-        ground.with_world(&mut |world| verdict = input(world, flow));
+        ground.consult(&mut |world| verdict = input(world, flow));
         self.input.insert(key, verdict);
         verdict
     }
@@ -131,9 +152,17 @@ impl Routes {
         if self.paths.len() >= MOST {
             self.paths.retain(|_, (_, until)| *until > now);
         }
-        if self.paths.len() < MOST {
-            self.paths.insert(to, (mtu, now + MTU_TIME));
+        if self.paths.len() < MOST || self.paths.contains_key(&to) {
+            let before = self.paths.insert(to, (mtu, now + MTU_TIME));
+            if before.is_none_or(|before| before.0 != mtu) {
+                self.learned = self.learned.wrapping_add(1);
+            }
         }
+    }
+
+    /// Returns a number that changes with each MTU that is learned.
+    pub(super) fn paths_generation(&self) -> u32 {
+        self.learned
     }
 
     /// Returns the MTU of the path to a host, and for how long it is still believed.
@@ -169,19 +198,20 @@ fn way(world: &World<'_>, flow: &Flow, found: &Found) -> Way {
     let v6 = flow.to.is_ipv6();
     let link = world.link(found.index);
     let link_mtu = link.map_or(0, |link| match v6 {
-        true => crate::message::conf::v6(world.state, crate::message::conf::Of::Link(link), "mtu") as u32,
+        true => crate::message::conf::v6(world.state, crate::message::conf::Of::Link(link), "mtu")
+            as u32,
         false => link.extra.mtu,
     });
     let mtu = metric(RTAX_MTU).unwrap_or(link_mtu).min(link_mtu.max(1280));
     let hop_limit = metric(RTAX_HOPLIMIT).map(|limit| limit.min(255) as u8);
     Way {
-        index: found.index,
+        ifindex: found.index,
         source: found.source,
-        hop: found.gateway.unwrap_or(found.to),
+        next_hop: found.gateway.unwrap_or(found.to),
         kind,
         mtu,
         link_mtu: mtu,
-        hop_limit: hop_limit.unwrap_or_else(|| first_hop_limit(world, found.index, v6)),
+        hops: hop_limit.unwrap_or_else(|| first_hop_limit(world, found.index, v6)),
         prefix: route.map_or(0, |route| route.prefix),
         gateway: found.gateway.is_some(),
     }
@@ -209,7 +239,7 @@ fn input(world: &World<'_>, flow: &Flow) -> Verdict {
     let way = way(world, flow, &found);
     match way.kind {
         libc::RTN_BROADCAST => Verdict::Broadcast,
-        _ if way.is_local() || way.index == LOOPBACK => Verdict::Local,
+        _ if way.is_local() || way.ifindex == LOOPBACK => Verdict::Local,
         _ => Verdict::Forward(way),
     }
 }

@@ -145,6 +145,29 @@ impl View {
         })
     }
 
+    /// Is it a broadcast address of a link?
+    pub fn is_broadcast(&self, address: IpAddr, index: u32) -> bool {
+        let IpAddr::V4(address) = address else {
+            return false;
+        };
+        let mut own = self.addresses.iter().filter(|own| own.index == index);
+        address.is_broadcast()
+            || own.any(|own| {
+                let IpAddr::V4(local) = own.local else {
+                    return false;
+                };
+                let host = u32::MAX.checked_shr(own.prefix.into()).unwrap_or(0);
+                let whole = u32::from(local) | host;
+                own.broadcast == Some(address) || own.prefix < 31 && whole == u32::from(address)
+            })
+    }
+
+    /// Is it a group of routers, and this host one?
+    pub fn is_router_group(&self, index: u32, group: Ipv6Addr) -> bool {
+        group == memtun_ip::ethernet::ALL_ROUTERS
+            && self.interface(index).is_some_and(|it| it.router)
+    }
+
     /// Is this address one that its link has asked others for, and may not use yet?
     pub fn is_tentative(address: &Address) -> bool {
         address.flags & libc::IFA_F_TENTATIVE != 0 && address.flags & libc::IFA_F_OPTIMISTIC == 0
@@ -155,8 +178,8 @@ fn interface(world: &World<'_>, link: &Link) -> Interface {
     let of = Of::Link(link);
     let v4 = |name: &str| conf::v4(world.state, of, name);
     let widest = |name: &str| v4(name).max(conf::v4(world.state, Of::All, name));
-    let has_v6 = conf::has_inet6(world.state, link)
-        && conf::v6(world.state, of, "disable_ipv6") == 0;
+    let has_v6 =
+        conf::has_inet6(world.state, link) && conf::v6(world.state, of, "disable_ipv6") == 0;
     let v6 = |name: &str| conf::v6(world.state, of, name);
     Interface {
         index: link.extra.index,
@@ -166,7 +189,8 @@ fn interface(world: &World<'_>, link: &Link) -> Interface {
         mtu: link.extra.mtu,
         mtu_v6: has_v6.then(|| v6("mtu").max(0) as u32),
         hop_limit: v6("hop_limit").clamp(0, 255) as u8,
-        forwards: v4("forwarding") != 0 || world.setting(b"ipv4/ip_forward").is_some_and(|on| on != 0),
+        forwards: v4("forwarding") != 0
+            || world.setting(b"ipv4/ip_forward").is_some_and(|on| on != 0),
         router: v6("forwarding") != 0,
         arp: [
             widest("arp_ignore"),

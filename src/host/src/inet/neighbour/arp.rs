@@ -3,7 +3,8 @@
 
 use super::table::Heard;
 use crate::engine::route::lookup::{self, Flow};
-use crate::inet::output::Output;
+use crate::inet::ground::Ground;
+use crate::inet::output::{clock, Output};
 use crate::inet::route::Verdict;
 use crate::inet::view::Interface;
 use memtun_ip::arp::Arp;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Asks for an address (`arp_solicit`).
 pub(super) fn ask(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     address: Ipv4Addr,
     whom: Option<Mac>,
@@ -40,7 +41,7 @@ pub(super) fn ask(
     });
     if source.is_none() {
         let scope = libc::RT_SCOPE_LINK;
-        out.ground.with_world(&mut |world| {
+        out.service.consult(&mut |world| {
             source = Some(lookup::select_v4(world, interface.index, address, scope));
         });
     }
@@ -52,16 +53,15 @@ pub(super) fn ask(
     send(out, interface, &request, whom.unwrap_or(BROADCAST));
 }
 
-fn send(out: &mut Output<'_>, interface: &Interface, message: &Arp, to: Mac) {
+fn send(out: &mut Output<'_, '_>, interface: &Interface, message: &Arp, to: Mac) {
     let frame = message.frame(to);
-    let ethertype = memtun_ip::ethernet::ARP;
-    let _ = out.ground.transmit(interface.index, &frame, ethertype);
+    let _ = out.transmit(interface.index, &frame);
 }
 
 /// Takes a message that has come in (`arp_process`). `for_us` says that its frame was for this
 /// link's own address.
 pub(in crate::inet) fn receive(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     payload: &[u8],
     for_us: bool,
@@ -80,7 +80,7 @@ pub(in crate::inet) fn receive(
     if gratuitous && interface.arp[3] != 0 {
         return;
     }
-    let now = out.now();
+    let now = clock();
     let answer = Arp {
         reply: true,
         sender: (own, target),
@@ -112,7 +112,7 @@ pub(in crate::inet) fn receive(
             return;
         }
         if let Verdict::Forward(way) = verdict {
-            if answers_for(out, interface, target, way.index) {
+            if answers_for(out, interface, target, way.ifindex) {
                 let heard = Heard {
                     state: libc::NUD_STALE,
                     mac: Some(mac),
@@ -129,7 +129,7 @@ pub(in crate::inet) fn receive(
     let accepts = interface.arp[2] != 0 && (gratuitous || message.reply);
     let replaces = gratuitous
         || out
-            .ip
+            .stack
             .neighbours
             .may_replace(interface.index, sender.into(), now);
     let heard = Heard {
@@ -147,7 +147,7 @@ pub(in crate::inet) fn receive(
 }
 
 fn learn(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     address: Ipv4Addr,
     heard: Heard,
@@ -155,7 +155,7 @@ fn learn(
 ) {
     let address = IpAddr::V4(address);
     if out
-        .ip
+        .stack
         .neighbours
         .hear(interface.index, address, heard, now)
     {
@@ -163,18 +163,28 @@ fn learn(
     }
 }
 
-fn whose(out: &mut Output<'_>, interface: &Interface, sender: Ipv4Addr, target: Ipv4Addr) -> Verdict {
+fn whose(
+    out: &mut Output<'_, '_>,
+    interface: &Interface,
+    sender: Ipv4Addr,
+    target: Ipv4Addr,
+) -> Verdict {
     let flow = Flow {
         from: sender.into(),
         iif: interface.index,
         uid: None,
         ..Flow::to(target.into())
     };
-    out.ip.routes.input(out.ground, &flow)
+    out.verdict(&flow)
 }
 
 /// Is a request left without an answer (`arp_ignore`)?
-fn ignores(out: &mut Output<'_>, interface: &Interface, sender: Ipv4Addr, target: Ipv4Addr) -> bool {
+fn ignores(
+    out: &mut Output<'_, '_>,
+    interface: &Interface,
+    sender: Ipv4Addr,
+    target: Ipv4Addr,
+) -> bool {
     let view = out.view();
     let here = view.address_of(target.into(), interface.index);
     match interface.arp[0] {
@@ -191,7 +201,12 @@ fn ignores(out: &mut Output<'_>, interface: &Interface, sender: Ipv4Addr, target
 
 /// Does this host answer for somebody whom a way through another interface leads to (`proxy_arp`, or
 /// an address that it was told to answer for)?
-fn answers_for(out: &mut Output<'_>, interface: &Interface, target: Ipv4Addr, way: u32) -> bool {
+fn answers_for(
+    out: &mut Output<'_, '_>,
+    interface: &Interface,
+    target: Ipv4Addr,
+    way: u32,
+) -> bool {
     let view = out.view();
     let told = view.neighbours.iter().any(|it| {
         it.is_proxy()

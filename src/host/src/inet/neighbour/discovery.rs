@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::table::Heard;
-use crate::inet::local::Meta;
-use crate::inet::output::Output;
+use crate::inet::meta::{Cast, Meta};
+use crate::inet::output::{clock, Output};
 use crate::inet::view::{Interface, View};
 use memtun_ip::discovery::{self, Discovery, Flags};
 use memtun_ip::ethernet::{self, solicited_node, Mac, ALL_NODES};
@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Asks for an address (`ndisc_solicit`).
 pub(super) fn ask(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     address: Ipv6Addr,
     whom: Option<Mac>,
@@ -47,7 +47,7 @@ pub(super) fn ask(
 
 /// Takes a message that has come in (`ndisc_rcv`).
 pub(in crate::inet) fn receive(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     meta: &Meta,
     packet: &Packet<'_>,
@@ -70,8 +70,16 @@ pub(in crate::inet) fn receive(
             link,
         } => {
             // Somebody says that it has an address of this host. The kernel only logs that.
-            let own = out.view().address_of(target.into(), interface.index).is_some();
-            if own || out.ip.neighbours.has_failed(interface.index, target.into()) {
+            let own = out
+                .view()
+                .address_of(target.into(), interface.index)
+                .is_some();
+            if own
+                || out
+                    .stack
+                    .neighbours
+                    .has_failed(interface.index, target.into())
+            {
                 return;
             }
             let heard = Heard {
@@ -113,7 +121,7 @@ fn by_the_way(link: Option<Mac>, router: Option<bool>) -> Heard {
 
 /// Answers who asks for an address of this host (`ndisc_recv_ns`).
 fn solicited(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     meta: &Meta,
     packet: &Packet<'_>,
@@ -136,7 +144,7 @@ fn solicited(
     if source.is_unspecified() {
         return answer(out, interface, (target, ALL_NODES), flags, None, true);
     }
-    let group = meta.multicast;
+    let group = meta.cast == Cast::Multicast;
     let (index, from) = (interface.index, IpAddr::V6(source));
     // Who asks is noted when it says where it is, or when it has asked this host alone: then it
     // knows it, and is known or can be asked for.
@@ -146,7 +154,7 @@ fn solicited(
     };
     if interface.mac.is_some() {
         learn(out, interface, source, heard);
-        if !out.ip.neighbours.is_there(index, from) && group {
+        if !out.stack.neighbours.is_there(index, from) && group {
             return;
         }
     }
@@ -158,7 +166,7 @@ fn solicited(
 
 /// Says that an address is here.
 fn answer(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     (target, to): (Ipv6Addr, Ipv6Addr),
     flags: Flags,
@@ -180,28 +188,29 @@ fn answer(
     };
     let packet = &room[..length];
     let Some(own) = interface.mac else {
-        let _ = out.ground.transmit(interface.index, packet, ethernet::IPV6);
+        let _ = out.transmit(interface.index, packet);
         return;
     };
-    let known = mac.or_else(|| out.ip.neighbours.known(interface.index, to.into()));
-    let mac = match (to.is_multicast(), known) {
-        (true, _) => Some(ethernet::of_group(to.into())),
-        (false, Some(mac)) => Some(mac),
-        (false, None) => super::resolve(out, interface, to.into(), packet),
+    let mac = match to.is_multicast() {
+        true => Some(ethernet::of_group(to.into())),
+        false => mac.or_else(|| out.stack.neighbours.known(interface.index, to.into())),
     };
-    if let Some(mac) = mac {
-        let header = ethernet::header(mac, own, ethernet::IPV6);
-        let _ = out.frame(interface.index, header, packet);
+    match mac {
+        Some(mac) => {
+            let header = ethernet::header(mac, own, ethernet::IPV6);
+            let _ = out.frame(interface.index, header, packet);
+        }
+        None => super::resolve(out, interface, to.into(), packet),
     }
 }
 
-fn learn(out: &mut Output<'_>, interface: &Interface, address: Ipv6Addr, heard: Heard) {
+fn learn(out: &mut Output<'_, '_>, interface: &Interface, address: Ipv6Addr, heard: Heard) {
     if interface.mac.is_none() {
         return;
     }
-    let (now, address) = (out.now(), IpAddr::V6(address));
+    let (now, address) = (clock(), IpAddr::V6(address));
     if out
-        .ip
+        .stack
         .neighbours
         .hear(interface.index, address, heard, now)
     {

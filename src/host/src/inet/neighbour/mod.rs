@@ -10,7 +10,8 @@ mod table;
 
 pub use table::Neighbours;
 
-use super::output::Output;
+use super::meta::{Cast, Meta};
+use super::output::{clock, Output};
 use super::view::Interface;
 use memtun_ip::ethernet::Mac;
 use memtun_ip::icmp::{v4, v6};
@@ -18,29 +19,26 @@ use memtun_ip::IcmpError;
 use std::net::IpAddr;
 use table::Resolved;
 
-/// Returns the link-layer address of a neighbour. None says that the packet is kept until it is
-/// known, and that it is being asked for.
+/// Asks for a neighbour that is not known. The packet is kept until it is.
 pub(super) fn resolve(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     address: IpAddr,
     packet: &[u8],
-) -> Option<Mac> {
-    let now = out.now();
-    let resolved = out.ip.neighbours.resolve(interface.index, address, packet, now);
-    match resolved {
-        Resolved::Known(mac) => Some(mac),
-        Resolved::Kept => None,
-        Resolved::Asked => {
-            ask(out, interface, address, None, Some(packet));
-            None
-        }
+) {
+    let now = clock();
+    let resolved = out
+        .stack
+        .neighbours
+        .resolve(interface.index, address, packet, now);
+    if resolved == Resolved::Asked {
+        ask(out, interface, address, None, Some(packet));
     }
 }
 
 /// Asks for an address: everybody, or only the one who had it. `packet` is what is to be sent there.
 fn ask(
-    out: &mut Output<'_>,
+    out: &mut Output<'_, '_>,
     interface: &Interface,
     address: IpAddr,
     whom: Option<Mac>,
@@ -53,13 +51,13 @@ fn ask(
 }
 
 /// Does what is due: asks again, gives up.
-pub(super) fn run_timers(out: &mut Output<'_>) {
-    let now = out.now();
-    while let Some(due) = out.ip.neighbours.due(now) {
+pub(super) fn run_timers(out: &mut Output<'_, '_>) {
+    let now = clock();
+    while let Some(due) = out.stack.neighbours.due(now) {
         let view = out.view();
         let (index, address) = due.key;
         let Some(interface) = view.interface(index) else {
-            out.ip.neighbours.forget(index, address);
+            out.stack.neighbours.forget(index, address);
             continue;
         };
         if due.asks {
@@ -71,18 +69,22 @@ pub(super) fn run_timers(out: &mut Output<'_>) {
                 IpAddr::V4(_) => IcmpError::v4(v4::UNREACHABLE, v4::HOST, 0),
                 IpAddr::V6(_) => IcmpError::v6(v6::UNREACHABLE, v6::ADDRESS, 0),
             };
-            out.fails(index, packet, error);
+            let meta = Meta {
+                ifindex: index,
+                cast: Cast::Unicast,
+            };
+            out.fails(meta, packet, error);
         }
     }
     table::publish(out);
 }
 
 /// Sends what was kept for a neighbour that is known now.
-fn send_kept(out: &mut Output<'_>, interface: &Interface, address: IpAddr) {
+fn send_kept(out: &mut Output<'_, '_>, interface: &Interface, address: IpAddr) {
     let Some(own) = interface.mac else {
         return;
     };
-    let (mac, kept) = out.ip.neighbours.take_kept(interface.index, address);
+    let (mac, kept) = out.stack.neighbours.take_kept(interface.index, address);
     let Some(mac) = mac else {
         return;
     };
@@ -97,6 +99,6 @@ fn send_kept(out: &mut Output<'_>, interface: &Interface, address: IpAddr) {
 }
 
 /// Tells the net's state what has been learned, if something has.
-pub(super) fn publish(out: &mut Output<'_>) {
+pub(super) fn publish(out: &mut Output<'_, '_>) {
     table::publish(out);
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::neighbour::{self as engine, Change, Wanted};
+use crate::inet::ground::Ground;
 use crate::inet::output::Output;
 use crate::inet::view::View;
 use memtun_ip::ethernet::Mac;
@@ -91,9 +92,8 @@ impl Entry {
 }
 
 /// What is known of a neighbour that something is to be sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resolved {
-    /// It is there.
-    Known(Mac),
     /// It has been asked for already; the packet waits.
     Kept,
     /// It has to be asked for; the packet waits.
@@ -133,12 +133,19 @@ pub(super) struct Heard {
 pub struct Neighbours {
     all: BTreeMap<Key, Entry>,
     changed: bool,
+    /// A time before which nothing is due.
+    soonest: Option<Duration>,
 }
 
 impl Neighbours {
     /// Returns when something is due.
     pub fn next_timer(&self) -> Option<Duration> {
-        self.all.values().filter_map(|entry| entry.due).min()
+        self.soonest
+    }
+
+    /// Finds out again when something is due.
+    fn look_at_timers(&mut self) {
+        self.soonest = self.all.values().filter_map(|entry| entry.due).min();
     }
 
     /// Forgets a neighbour.
@@ -157,26 +164,23 @@ impl Neighbours {
         Some(self.all.entry(key).or_insert_with(|| Entry::new(now)))
     }
 
-    /// Looks for a neighbour that a packet is for (`neigh_event_send`).
-    pub(super) fn resolve(&mut self, index: u32, address: IpAddr, packet: &[u8], now: Duration) -> Resolved {
+    /// Looks for a neighbour that a packet is for and that is not known (`neigh_event_send`).
+    pub(super) fn resolve(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        packet: &[u8],
+        now: Duration,
+    ) -> Resolved {
         let Some(entry) = self.entry((index, address), now) else {
             return Resolved::Kept;
         };
         entry.used = now;
-        if entry.state == REACHABLE && now >= entry.confirmed + REACHABLE_TIME {
-            entry.set(STALE);
-        }
-        let resolved = match (entry.state, entry.mac) {
-            (STALE, Some(mac)) => {
-                entry.set(DELAYED);
-                entry.due = Some(now + DELAY);
-                Resolved::Known(mac)
-            }
-            (INCOMPLETE, _) => {
+        let resolved = match entry.state {
+            INCOMPLETE => {
                 entry.keep(packet);
                 Resolved::Kept
             }
-            (_, Some(mac)) if entry.is_valid() => Resolved::Known(mac),
             _ => {
                 entry.set(INCOMPLETE);
                 (entry.asked, entry.due) = (1, Some(now + AGAIN));
@@ -186,10 +190,37 @@ impl Neighbours {
             }
         };
         self.changed |= entry.changed;
+        self.look_at_timers();
         resolved
     }
 
-    /// Returns the address of a neighbour that can be used at once, without asking for it.
+    /// Returns the address of a neighbour that something is to be sent to, where it can be used at
+    /// once.
+    pub(in crate::inet) fn use_known(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        now: Duration,
+    ) -> Option<Mac> {
+        let entry = self.all.get_mut(&(index, address))?;
+        entry.used = now;
+        if entry.state == REACHABLE && now >= entry.confirmed + REACHABLE_TIME {
+            entry.set(STALE);
+        }
+        let begins = entry.state == STALE && entry.mac.is_some();
+        if begins {
+            entry.set(DELAYED);
+            entry.due = Some(now + DELAY);
+        }
+        self.changed |= entry.changed;
+        let mac = entry.mac.filter(|_| entry.is_valid());
+        if begins {
+            self.look_at_timers();
+        }
+        mac
+    }
+
+    /// Returns the address of a neighbour that is known.
     pub fn known(&self, index: u32, address: IpAddr) -> Option<Mac> {
         let entry = self.all.get(&(index, address))?;
         entry.mac.filter(|_| entry.is_valid())
@@ -204,7 +235,13 @@ impl Neighbours {
 
     /// Takes what a packet says of a neighbour (`neigh_update`). Returns whether it is known, by
     /// now.
-    pub(super) fn hear(&mut self, index: u32, address: IpAddr, heard: Heard, now: Duration) -> bool {
+    pub(super) fn hear(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        heard: Heard,
+        now: Duration,
+    ) -> bool {
         let key = (index, address);
         if !heard.creates && !self.all.contains_key(&key) {
             return false;
@@ -279,7 +316,11 @@ impl Neighbours {
     }
 
     /// Takes the packets that have waited for a neighbour that is known now.
-    pub(super) fn take_kept(&mut self, index: u32, address: IpAddr) -> (Option<Mac>, VecDeque<Vec<u8>>) {
+    pub(super) fn take_kept(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+    ) -> (Option<Mac>, VecDeque<Vec<u8>>) {
         match self.all.get_mut(&(index, address)) {
             Some(entry) if entry.is_valid() => {
                 entry.kept_bytes = 0;
@@ -291,10 +332,18 @@ impl Neighbours {
 
     /// Takes the next thing that is due (`neigh_timer_handler`).
     pub(super) fn due(&mut self, now: Duration) -> Option<Due> {
+        if self.soonest.is_none_or(|soonest| soonest > now) {
+            return None;
+        }
         let is_due = |entry: &Entry| entry.due.is_some_and(|due| due <= now);
-        let (key, entry) = self.all.iter_mut().find(|(_, entry)| is_due(entry))?;
+        let found = self.all.iter().find(|(_, entry)| is_due(entry));
+        let Some(key) = found.map(|(key, _)| *key) else {
+            self.look_at_timers();
+            return None;
+        };
+        let entry = self.all.get_mut(&key)?;
         let mut due = Due {
-            key: *key,
+            key,
             asks: false,
             whom: None,
             first: None,
@@ -326,6 +375,7 @@ impl Neighbours {
             _ => entry.due = None,
         }
         self.changed |= entry.changed;
+        self.look_at_timers();
         Some(due)
     }
 
@@ -359,16 +409,17 @@ impl Neighbours {
                 }
             }
         }
+        self.look_at_timers();
     }
 }
 
 /// Tells the net's state what has changed.
-pub(super) fn publish(out: &mut Output<'_>) {
-    if !std::mem::take(&mut out.ip.neighbours.changed) {
+pub(super) fn publish(out: &mut Output<'_, '_>) {
+    if !std::mem::take(&mut out.stack.neighbours.changed) {
         return;
     }
     let mut news = Vec::new();
-    for (key, entry) in &mut out.ip.neighbours.all {
+    for (key, entry) in &mut out.stack.neighbours.all {
         let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
         if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
             entry.published = Some(now);
@@ -378,7 +429,7 @@ pub(super) fn publish(out: &mut Output<'_>) {
     if news.is_empty() {
         return;
     }
-    out.ground.with_world(&mut |world| {
+    out.service.consult(&mut |world| {
         for ((index, address), (state, mac), router) in &news {
             let change = Change {
                 replaces: true,
