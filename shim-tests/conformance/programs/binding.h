@@ -80,7 +80,7 @@ static void families(void)
     MUST(add_address6("tun0", "fe80::1", 64));
     n = any_name("fe80::1", 5000);
     n.in6.sin6_scope_id = if_index("tun0");
-    (void)EVENTUALLY(count_lines("/proc/net/if_inet6", "tun0", "fe80") == 1, SOON);
+    ipv6_settled("tun0");
     SHOW("fe80 with its link", bind(sock, &n.sa, n.len));
     show_own("fe80, name", sock);
     close(sock);
