@@ -16,6 +16,8 @@
 //! |---|---|
 //! | [`process`] | how it takes its place in the net, how long it stays, what wakes it |
 //! | [`first`] | what the first one of a net begins with |
+//! | [`inet`] | packets and sockets, once there is an address |
+//! | [`reply`] | answers that come later |
 //! | `server` | who connects and asks |
 //! | `service` | one question after another: the answer, and what is published and told of it |
 //! | [`machine`] | what the machine's own kernel says of itself |
@@ -28,12 +30,14 @@ pub mod engine;
 pub mod failure;
 pub mod first;
 pub mod generic;
+pub mod inet;
 pub mod ioctl;
 mod listeners;
 pub mod machine;
 pub mod message;
 pub mod netlink;
 pub mod process;
+pub mod reply;
 mod server;
 mod service;
 pub mod world;

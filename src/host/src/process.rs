@@ -3,6 +3,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
+use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
@@ -175,11 +176,15 @@ impl Host {
         let known = !self.state.links.is_empty()
             || !self.state.listeners.is_empty()
             || stay != Stay::WithProcess;
+        let Ok(answers) = self.wakes.try_clone() else {
+            return Ended::Idle;
+        };
+        let shared = Shared::new(Service::new(net, self.epoch, self.state, self.log));
         let run = Run {
             net,
             stay,
-            server: Server::new(self.listener, owner),
-            service: Service::new(net, self.epoch, self.state, self.log),
+            server: Server::new(self.listener, owner, answers),
+            shared: &shared,
             woken: self.woken,
             over: &self.over,
             deserted: &self.deserted,
@@ -229,7 +234,7 @@ struct Run<'n> {
     net: &'n NetDir,
     stay: Stay,
     server: Server,
-    service: Service<'n>,
+    shared: &'n Shared<'n>,
     woken: UnixStream,
     over: &'n AtomicBool,
     deserted: &'n AtomicBool,
@@ -248,9 +253,7 @@ impl Run<'_> {
         }
         loop {
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
-            let hears = self.service.hears_machine();
-            // Without listeners the machine's changes are looked for with the next question.
-            let hears = hears.filter(|_| self.service.has_listeners());
+            let hears = self.hears();
             fds.push(wait_for(hears.unwrap_or(-1)));
             self.server.wait_for(&mut fds);
             match sys::poll(&mut fds, self.time(watched, ticked)) {
@@ -285,12 +288,25 @@ impl Run<'_> {
         }
     }
 
+    /// Returns the socket that says when the machine changes.
+    fn hears(&self) -> Option<i32> {
+        let service = &self.shared.lock().service;
+        // Without listeners the machine's changes are looked for with the next question.
+        let hears = service.hears_machine();
+        hears.filter(|_| service.has_listeners())
+    }
+
     /// Returns how long to wait at most.
     fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
         let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));
         // What is due and cannot be carried out now must not keep the processor busy.
-        let timer = self.service.next_timer().map(|time| time.max(AGAIN));
+        let timer = self
+            .shared
+            .lock()
+            .service
+            .next_timer()
+            .map(|time| time.max(AGAIN));
         [tick, timer].into_iter().flatten().min()
     }
 
@@ -298,15 +314,13 @@ impl Run<'_> {
     fn step(&mut self, fds: &[libc::pollfd]) -> Result<usize, Replaced> {
         if fds[0].revents != 0 {
             let _ = self.woken.read(&mut [0; 256]);
-            self.service.notice()?;
+            self.shared.lock().service.notice()?;
         }
         if fds[1].revents != 0 {
-            self.service.relay()?;
+            self.shared.lock().service.relay()?;
         }
-        if self.service.next_timer() == Some(Duration::ZERO) {
-            self.service.notice()?;
-        }
-        self.server.serve(&fds[2..], &mut self.service)
+        self.shared.lock().expire()?;
+        self.server.serve(&fds[2..], self.shared)
     }
 
     /// Looks for what wakes nobody.
@@ -315,18 +329,18 @@ impl Run<'_> {
             return Ok(Some(Ended::Gone));
         }
         if watched {
-            self.service.look_again()?;
+            self.shared.lock().service.look_again()?;
         }
-        self.service.strike_off()?;
+        self.shared.lock().service.strike_off()?;
         let Stay::UntilIdle(idle) = self.stay else {
             return Ok(None);
         };
         if self.net.is_private() && !self.net.has_members() && self.net.remove_if_deserted() {
             return Ok(Some(Ended::Gone));
         }
-        let needed = self.service.has_listeners()
-            || self.service.next_timer().is_some()
-            || !self.server.is_idle();
+        let service = &self.shared.lock().service;
+        let needed =
+            service.has_listeners() || service.next_timer().is_some() || !self.server.is_idle();
         Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
     }
 

@@ -5,12 +5,16 @@
 //! whose connection ends without an answer puts its question again.
 #![forbid(unsafe_code)]
 
-use crate::service::{Packets, Replaced, Service};
+use crate::inet::Shared;
+use crate::reply::{refusal, Later, Reply};
+use crate::service::Replaced;
 use memtun_abi::Errno;
-use memtun_stack::ask::{Answer, Question, LONGEST, QUESTION};
+use memtun_stack::ask::{Question, LONGEST, QUESTION};
 use memtun_sys::{self as sys, Fd};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most connections at once.
@@ -21,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// One connection.
 struct Connection {
     socket: Fd,
+    /// Its number, which no other has.
+    number: u64,
+    /// Is an answer to come that is given later?
+    waits: bool,
     /// Packets that have not been sent yet.
     rest: VecDeque<Vec<u8>>,
     /// When it was last of use.
@@ -33,16 +41,21 @@ pub struct Server {
     /// User to whom the net belongs, who may ask.
     owner: u32,
     connections: Vec<Connection>,
+    /// Number of the last connection.
+    last: u64,
+    later: Arc<Later>,
     room: Vec<u8>,
 }
 
 impl Server {
-    /// Serves on a socket that listens.
-    pub fn new(listener: Fd, owner: u32) -> Server {
+    /// Serves on a socket that listens. `wakes` wakes whoever serves.
+    pub fn new(listener: Fd, owner: u32, wakes: UnixStream) -> Server {
         Server {
             listener,
             owner,
             connections: Vec::new(),
+            last: 0,
+            later: Arc::new(Later::new(wakes)),
             room: vec![0; QUESTION + LONGEST + 1],
         }
     }
@@ -75,22 +88,19 @@ impl Server {
     /// # Errors
     ///
     /// [`Replaced`] says that nothing may be answered any more.
-    pub fn serve(
-        &mut self,
-        fds: &[libc::pollfd],
-        service: &mut Service<'_>,
-    ) -> Result<usize, Replaced> {
+    pub fn serve(&mut self, fds: &[libc::pollfd], shared: &Shared<'_>) -> Result<usize, Replaced> {
         let mut answered = 0;
+        self.send_later();
         let ready = |at: usize| fds.get(at).is_some_and(|fd| fd.revents != 0);
         let mut at = 0;
         let mut failed = Ok(());
-        let room = &mut self.room;
+        let (room, later) = (&mut self.room, &self.later);
         self.connections.retain_mut(|connection| {
             at += 1;
             if !ready(at) {
-                return connection.since.elapsed() < PATIENCE;
+                return connection.waits || connection.since.elapsed() < PATIENCE;
             }
-            let went = failed.and_then(|()| connection.go_on(room, service));
+            let went = failed.and_then(|()| connection.go_on(room, shared, later));
             match went {
                 Ok(questions) => {
                     answered += questions;
@@ -107,28 +117,45 @@ impl Server {
             return Err(Replaced);
         }
         if ready(0) {
-            answered += self.accept(service)?;
+            answered += self.accept(shared)?;
         }
         Ok(answered)
     }
 
+    /// Sends what was answered later.
+    fn send_later(&mut self) {
+        for (number, packet) in self.later.take() {
+            let mut connections = self.connections.iter_mut();
+            let found = connections.find(|connection| connection.number == number);
+            // The asker may be gone. One that cannot be sent to is found closed next.
+            let Some(connection) = found else { continue };
+            connection.waits = false;
+            connection.since = Instant::now();
+            connection.rest.push_back(packet);
+            let _ = connection.send();
+        }
+    }
+
     /// Accepts connections, and answers what has been asked on them already.
-    fn accept(&mut self, service: &mut Service<'_>) -> Result<usize, Replaced> {
+    fn accept(&mut self, shared: &Shared<'_>) -> Result<usize, Replaced> {
         /// Number of connections that are accepted before others have their turn.
         const AT_ONCE: usize = 64;
         let mut answered = 0;
         for _ in 0..AT_ONCE {
             match sys::accept(self.listener.as_fd()) {
                 Ok(socket) => {
+                    self.last += 1;
                     let mut connection = Connection {
                         socket,
+                        number: self.last,
+                        waits: false,
                         rest: VecDeque::new(),
                         since: Instant::now(),
                     };
                     if !self.may_ask(&connection.socket) {
                         continue;
                     }
-                    match connection.go_on(&mut self.room, service) {
+                    match connection.go_on(&mut self.room, shared, &self.later) {
                         Ok(questions) => answered += questions,
                         Err(End::Closed) => continue,
                         Err(End::Replaced) => return Err(Replaced),
@@ -165,7 +192,12 @@ enum End {
 
 impl Connection {
     /// Sends what is left, and takes the next question. Returns the number of questions.
-    fn go_on(&mut self, room: &mut [u8], service: &mut Service<'_>) -> Result<usize, End> {
+    fn go_on(
+        &mut self,
+        room: &mut [u8],
+        shared: &Shared<'_>,
+        later: &Arc<Later>,
+    ) -> Result<usize, End> {
         self.send()?;
         if !self.rest.is_empty() {
             return Ok(0);
@@ -178,9 +210,19 @@ impl Connection {
         };
         self.since = Instant::now();
         let answer = match Question::of_bytes(&room[..n]) {
-            Some((question, payload)) if payload.len() <= LONGEST => service
-                .answer(&question, payload)
-                .map_err(|Replaced| End::Replaced)?,
+            // One question at a time.
+            Some(_) if self.waits => return Err(End::Closed),
+            Some((question, payload)) if payload.len() <= LONGEST => {
+                let reply = Reply::new(later.clone(), self.number, question.id);
+                let answer = shared.lock().answer(&question, payload, reply);
+                match answer.map_err(|Replaced| End::Replaced)? {
+                    Some(answer) => answer,
+                    None => {
+                        self.waits = true;
+                        return Ok(1);
+                    }
+                }
+            }
             Some((question, _)) => refusal(question.id, libc::EMSGSIZE),
             // Somebody of another version asks; that one does not understand the answer, either.
             None => refusal(0, libc::EPROTO),
@@ -204,14 +246,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-fn refusal(id: u64, errno: i32) -> Packets {
-    let head = Answer {
-        id,
-        errno,
-        more: false,
-        datagrams: 0,
-    };
-    vec![head.to_bytes().to_vec()]
 }

@@ -239,9 +239,8 @@ impl<'n> Service<'n> {
         question: &Question,
         payload: &[u8],
     ) -> Result<(Packets, Vec<Event>), Errno> {
-        match question.what {
-            What::Listen => self.listen(question.port, payload)?,
-            What::Netlink | What::Ioctl | What::Write | What::Links => {}
+        if question.what == What::Listen {
+            self.listen(question.port, payload)?;
         }
         let driver = question.options & option::DRIVER != 0;
         let (packets, events, touches) = self.bring_and_answer(question, payload, driver)?;
@@ -472,7 +471,7 @@ fn answer(world: &mut World<'_>, question: &Question, payload: &[u8]) -> Result<
             let errno = done.err().map_or(0, |failure| failure.errno.0);
             Ok(vec![packet(question, errno, false, &[])])
         }
-        What::Links | What::Listen => Ok(vec![packet(question, 0, false, &[])]),
+        _ => Ok(vec![packet(question, 0, false, &[])]),
     }
 }
 

@@ -73,7 +73,7 @@ def test_the_licences_are_whole() -> None:
     mit, apache = (" ".join((CHECKOUT / name).read_text().split()) for name in reversed(LICENCES))
     assert mit.startswith("The MIT License Copyright (c) ") and mit.endswith("DEALINGS IN THE SOFTWARE.")
     assert "Apache License Version 2.0, January 2004" in apache and "END OF TERMS AND CONDITIONS" in apache
-    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/packets", "src/core", "src/shim", "src/cli", "src/python"):
+    for folder in ("src/abi", "src/sys", "src/shm", "src/kernel", "src/calls", "src/packets", "src/ip", "src/core", "src/shim", "src/cli", "src/python"):
         for name in LICENCES:
             assert (CHECKOUT / folder / name).read_bytes() == (CHECKOUT / name).read_bytes()
 

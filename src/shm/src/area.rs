@@ -124,6 +124,19 @@ impl<'m> Area<'m> {
             .map_or(self.len, |size| size.min(self.len))
     }
 
+    /// Makes sure that there is memory behind a range.
+    ///
+    /// # Errors
+    ///
+    /// - ENOSPC when the file system is full.
+    /// - ENOBUFS when the area has no such range.
+    pub(crate) fn back(self, offset: usize, len: usize) -> Result<(), Errno> {
+        if !self.has(offset, len, self.len) {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        self.memory.behind(offset).reserve(len)
+    }
+
     /// Reserves the first `goal` bytes, or nothing.
     ///
     /// # Errors

@@ -15,7 +15,10 @@ mod model;
 #[cfg(not(loom))]
 mod queues;
 pub mod ring;
+mod shelf;
 mod sync;
+#[cfg(not(loom))]
+mod table;
 mod thread;
 #[cfg(not(loom))]
 pub mod truncated;
@@ -24,6 +27,7 @@ mod word;
 pub use area::SharedBytes;
 #[cfg(not(loom))]
 pub use map::{InterfaceGuard, Locked, Mapped, TunnelGuard};
+pub use shelf::{Held, Shelf};
 
 use memtun_abi::{Errno, Name};
 use std::sync::atomic::AtomicU8;

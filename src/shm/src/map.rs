@@ -183,7 +183,7 @@ impl<S: State> Mapped<S> {
 
     /// Returns the packet area behind the head.
     #[inline]
-    fn packet_area(&self) -> Area<'_> {
+    pub(crate) fn packet_area(&self) -> Area<'_> {
         // SAFETY: that many bytes are mapped behind the head, page-aligned, as long as the value
         // lives, and `truncated` handles SIGBUS.
         unsafe { Area::at(self.base.add(S::HEAD), S::AREA >> self.halved) }

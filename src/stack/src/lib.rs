@@ -12,6 +12,7 @@
 //! | [`brief`] | links and addresses out of that file, for a call of a program |
 //! | [`family`] | the family "ethtool" of generic netlink |
 //! | [`view`] | all of it as files under /sys and /proc |
+//! | [`sockets`] | the table of the net's sockets, and the questions about them |
 //! | [`ask`] | the questions that are put to the host process, and its answers |
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod neighbour;
 pub mod nexthop;
 pub mod route;
 pub mod rule;
+pub mod sockets;
 pub mod state;
 pub mod traffic;
 pub mod view;

@@ -8,6 +8,7 @@
 mod fd;
 mod fs;
 pub mod guard;
+pub mod inet;
 mod kept;
 mod limits;
 mod mem;

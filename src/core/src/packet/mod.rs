@@ -87,14 +87,7 @@ pub fn build(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Res
 /// The ethertype of a packet in host byte order: that of the frame for a TAP, else the one that the
 /// IP version stands for (0 when the version is neither 4 nor 6).
 pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
-    match (tap, packet.first().map(|b| b >> 4)) {
-        (true, _) => packet
-            .get(12..14)
-            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
-        (false, Some(4)) => ETH_P_IP,
-        (false, Some(6)) => ETH_P_IPV6,
-        _ => 0,
-    }
+    memtun_kernel::link::transmit::ethertype(packet, tap)
 }
 
 /// An Ethernet frame around an IP packet, from 00:00:00:00:00:00 to ff:ff:ff:ff:ff:ff.

@@ -5,6 +5,7 @@
 pub mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
+pub mod transmit;
 
 pub use flow::{flow_hash, payload_offset};
 pub use ioctl::{hardware_address, LONGEST_ADDRESS};

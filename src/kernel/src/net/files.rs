@@ -11,6 +11,8 @@ pub(super) const PRIVATE: &CStr = c".memtun-net-private";
 pub(super) const CAPTURER: &CStr = c".memtun-capturer";
 /// What programs have set on sockets about interfaces of the net.
 pub(super) const SOCKETS: &CStr = c".memtun-sockets";
+/// The table of the net's sockets.
+pub(super) const INET: &CStr = c".memtun-inet";
 /// Begins the name of a tunnel's state; its inode follows.
 pub(super) const TUNNEL: &[u8] = b".memtun-tunnel-";
 /// Begins the name of a bell; its inode follows.

@@ -14,6 +14,7 @@
 //! DIR/.memtun-host-EPOCH        socket at which the host process of that epoch answers, see `host`
 //! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
 //! DIR/.memtun-sockets           what programs have set on sockets about interfaces of the net
+//! DIR/.memtun-inet              InetState, the table of sockets; once an interface has had an address
 //! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
@@ -28,6 +29,7 @@ mod filters;
 mod history;
 mod host;
 mod images;
+mod inet;
 mod interfaces;
 mod known;
 mod life;

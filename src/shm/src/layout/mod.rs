@@ -1,10 +1,12 @@
 //! The structs that stand in the files of a net: `repr(C)`, of fixed width, versioned. All fields
 //! are atomics or protected by the lock beside them, because other processes map the same pages.
 
+mod inet;
 mod interface;
 mod net;
 mod tunnel;
 
+pub use inet::{InetState, Rows, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
 pub use interface::{
     Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
     MAX_FLOWS, MAX_QUEUES,
@@ -16,7 +18,7 @@ use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Version of the files. It changes with every change of a struct in this folder.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
@@ -35,6 +37,8 @@ pub enum Kind {
     Interface = 2,
     /// The file holds a [`TunnelState`].
     Tunnel = 3,
+    /// The file holds an [`InetState`].
+    Inet = 4,
 }
 
 /// The first bytes of every file of a net.

@@ -84,6 +84,9 @@ pub struct NetState {
     /// By how much the indexes of interfaces are lower than `next_ifindex` says. It is set before
     /// there is an interface, where programs do not see the machine's.
     pub ifindex_lowered: AtomicU32,
+    /// 1 once the table of sockets was active, see `NetDir::open_inet`: a process that has joined
+    /// looks at this word only.
+    pub inet: AtomicU32,
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see

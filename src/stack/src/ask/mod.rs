@@ -18,7 +18,7 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -46,14 +46,31 @@ pub enum What {
     /// A file of /proc/sys/net or /sys/class/net is written. The payload is its path below /, a
     /// NUL, and what is written.
     Write = 5,
+    /// A socket gets a name. The payload is a [`SocketQuestion`], the answer's a
+    /// [`SocketAnswer`], as for the next three.
+    ///
+    /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
+    /// [`SocketAnswer`]: crate::sockets::question::SocketAnswer
+    Bind = 6,
+    /// A socket connects. The answer may take a while.
+    Connect = 7,
+    /// A socket listens.
+    ListenOn = 8,
+    /// A socket sends datagrams to a name.
+    Path = 9,
+    /// The host process sends a packet for the program. The payload is a
+    /// [`PacketQuestion`](crate::sockets::question::PacketQuestion) and the packet.
+    Packet = 10,
 }
 
 impl What {
     fn of(number: u16) -> Option<What> {
         use What::*;
-        [Netlink, Ioctl, Links, Listen, Write]
-            .into_iter()
-            .find(|what| *what as u16 == number)
+        [
+            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet,
+        ]
+        .into_iter()
+        .find(|what| *what as u16 == number)
     }
 }
 

@@ -4,12 +4,9 @@
 mod info;
 mod inject;
 mod passed;
-mod queue;
 mod receive;
 mod record;
 mod sending;
-
-use queue::Queue;
 
 pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
@@ -20,6 +17,7 @@ use crate::driver::host;
 use crate::driver::joined::Joined;
 use crate::{packet, Errno, Error, Name};
 use memtun_abi::error::{Context, Result};
+use memtun_kernel::link::transmit::Queues;
 use memtun_kernel::link::Link;
 use memtun_kernel::net::Local;
 use memtun_shm::layout::InterfaceState;
@@ -29,17 +27,14 @@ use memtun_stack::State;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 /// An interface of a net, seen from the outside. After the interface is gone, the value can still
 /// be used to read what the program wrote before.
 pub struct Interface {
     net: Arc<Joined>,
     state: Arc<Mapped<InterfaceState>>,
-    /// The queue that was injected into first. Most interfaces have only this one, and it is found
-    /// without a lock.
-    first: OnceLock<Arc<Queue>>,
-    queues: Mutex<Vec<Arc<Queue>>>,
+    queues: Queues,
     reader: Subscriber,
 }
 
@@ -50,8 +45,7 @@ impl Interface {
         Interface {
             net,
             state,
-            first: OnceLock::new(),
-            queues: Mutex::default(),
+            queues: Queues::default(),
             reader,
         }
     }

@@ -1,0 +1,2 @@
+//! Packets that programs have written to their tunnels.
+#![forbid(unsafe_code)]

@@ -1,0 +1,31 @@
+//! How a packet came in, and what has become of it.
+#![forbid(unsafe_code)]
+
+/// How a packet came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// The interface.
+    pub ifindex: u32,
+    /// Whom it was for.
+    pub cast: Cast,
+}
+
+/// Whom a packet was for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cast {
+    /// An own address.
+    Unicast,
+    /// All of a network.
+    Broadcast,
+    /// A group.
+    Multicast,
+}
+
+/// Has somebody taken a packet?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// Somebody has.
+    Yes,
+    /// Nobody listens there.
+    No,
+}

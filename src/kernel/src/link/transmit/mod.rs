@@ -1,0 +1,284 @@
+//! A packet on its way out of the network stack, toward the program (`dev_queue_xmit`,
+//! `tun_net_xmit`).
+//!
+//! Whoever sends one finds the queues by a [`Find`]: a driver and the host process by [`Queues`], a
+//! program by [`Few`], which neither allocates nor takes a lock of its process, so that it works in
+//! a signal handler and between fork and exec.
+#![forbid(unsafe_code)]
+
+mod queue;
+mod queues;
+
+pub use queue::Queue;
+pub use queues::{Few, FewLinks, Queues};
+
+use super::Link;
+use crate::net::{Local, NetDir};
+use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM};
+use crate::shm::lock::Patience;
+use crate::shm::log::Sort;
+use crate::shm::{InterfaceGuard, Mapped};
+use crate::tun::bell;
+use crate::tun::room::{Refusal, Wait};
+use crate::uapi::*;
+use crate::Errno;
+use std::ops::Deref;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// Finds the queues of an interface.
+pub trait Find {
+    /// A queue that was found and stays as long as the value lives.
+    type Found: Deref<Target = Queue>;
+    /// Can the caller run the program of TUNATTACHFILTER, which allocates?
+    const RUNS_PROGRAMS: bool;
+    /// Returns the queue with this inode if it is the one that is found at once.
+    fn first(&self, inode: u64) -> Option<&Queue>;
+    /// Returns the queue with this inode.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when the tunnel is not open.
+    fn find(&self, net: &NetDir, state: &InterfaceState, inode: u64) -> Result<Self::Found, Errno>;
+    /// Forgets a queue that was found and turned out to be another tunnel's.
+    fn forget(&self, _inode: u64) {}
+}
+
+/// An interface as one who sends through it has it.
+pub struct Transmit<'t, F: Find> {
+    /// The net of the interface.
+    pub net: &'t NetDir,
+    /// The tunnels that this process holds.
+    pub local: &'t dyn Local,
+    /// The interface.
+    pub interface: &'t Mapped<InterfaceState>,
+    /// Where its queues are found.
+    pub queues: &'t F,
+}
+
+/// Returns the ethertype of a packet in host byte order: that of a TAP's frame, or by the version
+/// of an IP packet.
+#[inline]
+pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
+    match (tap, packet.first().map(|b| b >> 4)) {
+        (true, _) => packet
+            .get(12..14)
+            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
+        (false, Some(4)) => ETH_P_IP,
+        (false, Some(6)) => ETH_P_IPV6,
+        _ => 0,
+    }
+}
+
+/// Says why there is no queue for a packet: an interface that is not persistent goes with its last
+/// queue, and is about to.
+#[cold]
+pub fn no_queue(interface: &InterfaceState) -> Errno {
+    match interface.is_orphan() {
+        true => Errno(libc::ENODEV),
+        false => Errno(libc::ENOTCONN),
+    }
+}
+
+impl<F: Find> Transmit<'_, F> {
+    /// Puts a frame into the program's read queue. `ethertype` is in host byte order and by default
+    /// the packet's; `wait` says how long a lock, or somebody who captures, is waited for. A full
+    /// queue is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// - EAGAIN: the queue is full, or there is no room in the capture.
+    /// - ENETDOWN: the link is down, or has no carrier.
+    /// - EMSGSIZE: the frame is longer than the mtu.
+    /// - EINVAL: the bytes are no frame at all.
+    /// - ENOTCONN: no program is attached.
+    /// - ENODEV: the interface is gone.
+    /// - EOPNOTSUPP: the queue has a filter that this caller cannot run.
+    #[inline]
+    pub fn send(&self, frame: &[u8], ethertype: Option<u16>, wait: Wait) -> Result<(), Refusal> {
+        let state = &**self.interface;
+        if state.is_going() {
+            return Err(Errno(libc::ENODEV).into());
+        }
+        if !state.is_up() {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
+        if frame.is_empty() || state.is_tap() && frame.len() < ETH_HLEN {
+            return Err(Errno(libc::EINVAL).into());
+        }
+        if frame.len() > state.largest_frame() {
+            return Err(Errno(libc::EMSGSIZE).into());
+        }
+        let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
+        let inode = state.select_queue(frame).ok_or_else(|| no_queue(state))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN).into());
+        }
+        let found;
+        let queue = match self.queues.first(inode) {
+            Some(first) => first,
+            None => {
+                found = self.queues.find(self.net, state, inode)?;
+                &found
+            }
+        };
+        if state.filters.load(Acquire) != 0 {
+            return self.send_filtered(queue, frame, ethertype, wait);
+        }
+        if !self.net.is_captured() {
+            return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
+        }
+        self.send_captured(queue, frame, frame, ethertype, wait)
+    }
+
+    /// Counts a packet that was refused, and shows it to the capturer.
+    pub fn refused(&self, frame: &[u8], ethertype: Option<u16>, refusal: Refusal, wait: Wait) {
+        // The kernel drops what is sent without a carrier, and counts it; a link that is down takes
+        // nothing.
+        let dropped = match refusal.errno.0 {
+            libc::EAGAIN | libc::ENOTCONN => true,
+            libc::ENETDOWN => self.interface.is_up(),
+            _ => false,
+        };
+        if dropped {
+            self.interface.stats.tx_dropped.fetch_add(1, Relaxed);
+        }
+        if !refusal.behind {
+            self.show(Sort::InjectRefused(refusal.errno), frame, ethertype, wait);
+        }
+    }
+
+    /// Shows the capturer, if there is one, a packet that does not get into the queue.
+    #[cold]
+    fn show(&self, sort: Sort, frame: &[u8], ethertype: Option<u16>, wait: Wait) {
+        let dir = self.net;
+        if dir.is_captured() {
+            let Ok((lock, captured)) = dir.lock_log(self.interface, frame.len(), wait) else {
+                return;
+            };
+            if captured {
+                self.capture(&lock, sort, frame, ethertype);
+            }
+            drop(lock);
+            dir.ring_capturer();
+        }
+    }
+
+    /// Writes a record of the packet for the capturer.
+    fn capture(&self, lock: &InterfaceGuard<'_>, sort: Sort, frame: &[u8], ethertype: Option<u16>) {
+        let ethertype =
+            ethertype.unwrap_or_else(|| self::ethertype(frame, self.interface.is_tap()));
+        // The log takes every packet except one that is longer than the whole log, and no frame is
+        // as long as that.
+        let _ = lock.log_writer().append(sort, frame.len(), |room| {
+            room.store(frame);
+            Ok(ethertype)
+        });
+    }
+
+    /// Queues what the filters of the interface leave of a frame. It is apart from `send`, so that
+    /// a frame that nothing filters costs no more than one look.
+    #[cold]
+    #[inline(never)]
+    fn send_filtered(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        wait: Wait,
+    ) -> Result<(), Refusal> {
+        if !F::RUNS_PROGRAMS && self.interface.filters.load(Acquire) & BY_PROGRAM != 0 {
+            return Err(Errno(libc::EOPNOTSUPP).into());
+        }
+        let of = (queue.inode, &*queue.tunnel);
+        let left = self
+            .net
+            .filter_inbound(self.interface, of, &queue.program, frame, ethertype);
+        let Some(left) = left else {
+            self.show(Sort::Injected, frame, Some(ethertype), wait);
+            return Ok(());
+        };
+        if !self.net.is_captured() {
+            return Ok(self.push_seldom(queue, left, ethertype, wait.for_lock())?);
+        }
+        self.send_captured(queue, frame, left, ethertype, wait)
+    }
+
+    /// Does what [`Transmit::push`] does, which is part of `send` alone.
+    #[cold]
+    #[inline(never)]
+    fn push_seldom(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        patience: Patience,
+    ) -> Result<(), Errno> {
+        self.push(queue, frame, ethertype, patience)
+    }
+
+    /// Queues `left`, which is what the filters have left of `frame`, and shows the capturer the
+    /// whole.
+    #[inline(never)]
+    fn send_captured(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        left: &[u8],
+        ethertype: u16,
+        wait: Wait,
+    ) -> Result<(), Refusal> {
+        let dir = self.net;
+        let (lock, captured) =
+            dir.lock_log(self.interface, frame.len(), wait)
+                .map_err(|refusal| match refusal.errno.0 {
+                    libc::EBADFD => Errno(libc::ENODEV).into(),
+                    _ => refusal,
+                })?;
+        let pushed = self.push_seldom(queue, left, ethertype, wait.for_lock());
+        // The record is written after the packet is queued. The program's answer still comes behind
+        // it, because nobody writes to the log while the interface's lock is held. What a filter
+        // cuts was whole on the network.
+        if captured && pushed.is_ok() {
+            self.capture(&lock, Sort::Injected, frame, Some(ethertype));
+        }
+        drop(lock);
+        dir.ring_capturer();
+        Ok(pushed?)
+    }
+
+    #[inline(always)]
+    fn push(
+        &self,
+        queue: &Queue,
+        frame: &[u8],
+        ethertype: u16,
+        patience: Patience,
+    ) -> Result<(), Errno> {
+        let state = &**self.interface;
+        let lock = self.net.lock_tunnel(queue.inode, &queue.tunnel, patience)?;
+        if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
+            || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
+        {
+            drop(lock);
+            self.queues.forget(queue.inode);
+            return Err(Errno(libc::ENODEV));
+        }
+        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
+        if !bell::will_ring(&queue.tunnel) {
+            return inbound.push(frame, ethertype, limit);
+        }
+        if inbound.queued() >= limit {
+            return Err(Errno(libc::EAGAIN));
+        }
+        // The bell is rung before the packet is queued. A driver that is killed in between leaves a
+        // bell that rings for nothing, which the next reader puts right; a packet without a bell
+        // would lie there and nobody would be woken.
+        let bell = queue.bell(self.net, self.local)?;
+        bell::packet_queued(&queue.tunnel, bell);
+        let pushed = inbound.push(frame, ethertype, limit);
+        if pushed.is_err() {
+            bell::packets_taken(&queue.tunnel, bell, false);
+        }
+        pushed
+    }
+}

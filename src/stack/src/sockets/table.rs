@@ -1,0 +1,292 @@
+//! The table as programs read it.
+#![forbid(unsafe_code)]
+
+use super::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
+use super::{flag, Entry, Flow, Own, Ports, Protocol, ANY_V4, ANY_V6, FIRST_FLOW, SLICE_BITS};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_shm::layout::{InetState, NetState, Rows, FLOWS_OF_SLICE, SLICES, SOCKET_WORDS};
+use memtun_shm::Mapped;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+const INDEX: u32 = (1 << SLICE_BITS) - 1;
+
+/// The table of a net's sockets, mapped. Reading it takes no lock, allocates nothing and makes no
+/// system call.
+pub struct Table {
+    state: Mapped<InetState>,
+}
+
+/// What an alias is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Alias {
+    /// An own address of the net, by its number.
+    Own(u32),
+    /// Any IPv4 address of the net.
+    AnyV4,
+    /// Any IPv6 address of the net.
+    AnyV6,
+    /// A flow, by the number of its row.
+    Flow(usize),
+}
+
+impl Table {
+    /// Maps the table of a net. None means that there is none.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`NetDir::open_inet`].
+    pub fn open(net: &NetDir) -> Result<Option<Table>, Errno> {
+        Ok(net.open_inet()?.map(Table::of))
+    }
+
+    /// Reads a table that is mapped.
+    pub fn of(state: Mapped<InetState>) -> Table {
+        Table { state }
+    }
+
+    /// Returns the mapping.
+    pub fn mapped(&self) -> &Mapped<InetState> {
+        &self.state
+    }
+
+    /// Gives the mapping back.
+    pub fn into_mapped(self) -> Mapped<InetState> {
+        self.state
+    }
+
+    /// Does an address stand on an interface of the net?
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.state.active.load(Acquire) != 0
+    }
+
+    /// Returns a number that is different once routes, addresses, links or neighbours may have
+    /// changed: what was found out about the way of packets before is worth nothing then.
+    #[inline]
+    pub fn generation(&self, net: &NetState) -> u32 {
+        let (own, links) = (
+            self.state.generation.load(Acquire),
+            net.changes.load(Acquire),
+        );
+        // Both rise only.
+        own.wrapping_add(links)
+    }
+
+    /// Returns the native ports of the host process.
+    #[inline]
+    pub fn ports(&self) -> Ports {
+        let word = self.state.ports.load(Acquire);
+        let port = |at: u32| (word >> (16 * at)) as u16;
+        Ports {
+            plug: port(0),
+            open: port(1),
+            shut: port(2),
+            datagram: port(3),
+        }
+    }
+
+    /// Returns what a datagram of the host process begins with that is no program's, see
+    /// [`Report`](super::Report).
+    pub fn secret(&self) -> [u8; 16] {
+        let words = [0, 1].map(|at| self.state.secret[at].load(Relaxed).to_ne_bytes());
+        let mut secret = [0; 16];
+        secret.copy_from_slice(words.as_flattened());
+        secret
+    }
+
+    /// Returns what an address of the machine's loopback is to the net; None where it is nothing.
+    #[inline]
+    pub fn what(&self, address: Ipv4Addr) -> Option<Alias> {
+        let number = u32::from(address);
+        if number >> 24 != 127 {
+            return None;
+        }
+        let base = number & !INDEX;
+        let slices = &self.state.slices;
+        let slice = (0..SLICES).find(|at| slices[*at].load(Relaxed) == base)?;
+        match number & INDEX {
+            at if at >= FIRST_FLOW => Some(Alias::Flow(
+                slice * FLOWS_OF_SLICE + (at - FIRST_FLOW) as usize,
+            )),
+            _ if slice != 0 => None,
+            ANY_V4 => Some(Alias::AnyV4),
+            ANY_V6 => Some(Alias::AnyV6),
+            0 => None,
+            at => Some(Alias::Own(at)),
+        }
+    }
+
+    /// Returns the alias of this kind.
+    pub fn address_of(&self, alias: Alias) -> Option<Ipv4Addr> {
+        let (slice, at) = match alias {
+            Alias::Own(at) => (0, at),
+            Alias::AnyV4 => (0, ANY_V4),
+            Alias::AnyV6 => (0, ANY_V6),
+            Alias::Flow(at) => (
+                at / FLOWS_OF_SLICE,
+                FIRST_FLOW + (at % FLOWS_OF_SLICE) as u32,
+            ),
+        };
+        let base = self.state.slices.get(slice)?.load(Relaxed);
+        (base >> 24 == 127).then(|| Ipv4Addr::from(base & !INDEX | at))
+    }
+
+    /// Does the address belong to one of the net's slices?
+    #[inline]
+    pub fn is_alias(&self, address: Ipv4Addr) -> bool {
+        self.what(address).is_some()
+    }
+
+    /// Returns the flow that an alias stands for.
+    pub fn flow(&self, alias: Ipv4Addr) -> Option<Flow> {
+        match self.what(alias)? {
+            Alias::Flow(at) => self.flow_at(at),
+            _ => None,
+        }
+    }
+
+    /// Returns the flow of a row.
+    pub fn flow_at(&self, at: usize) -> Option<Flow> {
+        Flow::of_words(&row::read(self.state.row(Rows::Flows, at)?)?)
+    }
+
+    /// Returns the flow whose native end is this port of ::1: of a socket that hears nothing of
+    /// IPv4.
+    pub fn flow_of_v6_port(&self, protocol: Protocol, port: u16) -> Option<Flow> {
+        let kind = match protocol {
+            Protocol::Tcp => PortKind::TcpFromLoopback,
+            _ => PortKind::UdpFromLoopback,
+        };
+        self.flow(Ipv4Addr::from(self.translated(kind, port)?))
+    }
+
+    /// Returns the own address that an alias stands for: 0.0.0.0 or :: for those that stand for
+    /// any.
+    pub fn own(&self, alias: Ipv4Addr) -> Option<Own> {
+        let any = |address| Own { address, scope: 0 };
+        match self.what(alias)? {
+            Alias::Own(at) => self.own_at(at),
+            Alias::AnyV4 => Some(any(Ipv4Addr::UNSPECIFIED.into())),
+            Alias::AnyV6 => Some(any(Ipv6Addr::UNSPECIFIED.into())),
+            Alias::Flow(_) => None,
+        }
+    }
+
+    /// Returns the own address of a number.
+    pub fn own_at(&self, at: u32) -> Option<Own> {
+        Own::of_words(&row::read(self.state.row(Rows::Own, at as usize)?)?)
+    }
+
+    /// Returns the alias of an own address. The scope counts for IPv6 addresses of a link only.
+    pub fn alias_of(&self, address: IpAddr, scope: u32) -> Option<Ipv4Addr> {
+        let rows = self.state.own_rows.load(Acquire).min(ANY_V4);
+        let same = |own: &Own| own.address == address && (own.scope == 0 || own.scope == scope);
+        let at = (1..rows).find(|at| self.own_at(*at).as_ref().is_some_and(same))?;
+        self.address_of(Alias::Own(at))
+    }
+
+    /// Returns the row of the socket with this cookie.
+    pub fn row_of(&self, cookie: u64) -> Option<usize> {
+        for place in places(cookie, Rows::Index.count()) {
+            let [word] = self.state.row::<1>(Rows::Index, place)?;
+            let word = word.load(Acquire);
+            if word == 0 {
+                return None;
+            }
+            // The upper half is the cookie's lower one.
+            if word != REMOVED && (word >> 32) as u32 == cookie as u32 {
+                let at = (word as u32).wrapping_sub(1) as usize;
+                if self
+                    .entry_at(at)
+                    .is_some_and(|entry| entry.cookie == cookie)
+                {
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns what stands in a row of sockets.
+    pub fn entry_at(&self, at: usize) -> Option<Entry> {
+        Entry::of_words(&row::read(self.state.row(Rows::Sockets, at)?)?)
+    }
+
+    /// Returns what the net knows of the socket with this cookie.
+    pub fn socket(&self, cookie: u64) -> Option<Entry> {
+        self.entry_at(self.row_of(cookie)?)
+    }
+
+    /// Returns the errno of an error that waits to be given to the program: that of SO_ERROR and
+    /// of the next call. `take` says that it is given now, once.
+    pub fn error(&self, cookie: u64, take: bool) -> Option<Errno> {
+        let at = self.row_of(cookie)?;
+        let row = self.state.row::<SOCKET_WORDS>(Rows::Sockets, at)?;
+        let (raised, taken) = (row[RAISED].load(Acquire), row[TAKEN].load(Acquire));
+        let errno = (raised >> 32) as i32;
+        if raised as u32 == taken as u32 || !(1..4096).contains(&errno) {
+            return None;
+        }
+        if take {
+            let count = u64::from(raised as u32);
+            let exchanged = row[TAKEN].compare_exchange(taken, count, AcqRel, Relaxed);
+            exchanged.ok()?;
+        }
+        Some(Errno(errno))
+    }
+
+    /// Returns the net's port that a native port stands for: another one where the machine has
+    /// refused the net's.
+    pub fn net_port(&self, protocol: Protocol, native: u16) -> u16 {
+        let kind = match protocol {
+            Protocol::Tcp => PortKind::Tcp,
+            _ => PortKind::Udp,
+        };
+        self.translated(kind, native)
+            .map_or(native, |port| port as u16)
+    }
+
+    fn translated(&self, kind: PortKind, port: u16) -> Option<u32> {
+        let key = Translated::key(kind, port);
+        for place in places(key.into(), Rows::Ports.count()) {
+            let [word] = self.state.row::<1>(Rows::Ports, place)?;
+            match word.load(Acquire) {
+                0 => return None,
+                REMOVED => {}
+                word if (word >> 32) as u32 == key => return Some(word as u32),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Returns the name of a native end as the net has it: the remote end of a flow, or an own
+    /// address with its port. None where the native name is not the net's.
+    pub fn name_of(&self, protocol: Protocol, native: SocketAddr) -> Option<SocketAddr> {
+        let alias = native_v4(native.ip())?;
+        if let Some(flow) = self.flow(alias) {
+            return Some(flow.remote);
+        }
+        let own = self.own(alias)?;
+        let port = self.net_port(protocol, native.port());
+        Some(match own.address {
+            IpAddr::V4(address) => (address, port).into(),
+            IpAddr::V6(address) => std::net::SocketAddrV6::new(address, port, 0, own.scope).into(),
+        })
+    }
+
+    /// Is the socket bound to an address that the program has not given?
+    pub fn is_any(entry: &Entry) -> bool {
+        entry.flags & flag::ADDRESS_GIVEN == 0
+    }
+}
+
+/// Returns the IPv4 address of a native name, also of one that is mapped into IPv6.
+pub fn native_v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(address) => address.to_ipv4_mapped(),
+    }
+}
