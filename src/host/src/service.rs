@@ -50,6 +50,8 @@ pub struct Service<'n> {
     family: Option<u16>,
     /// The net's interfaces as they were found last.
     found: Found,
+    /// How often a change was published.
+    published: u64,
     /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
     due: Option<u32>,
 }
@@ -70,6 +72,7 @@ impl<'n> Service<'n> {
             seen: generic::Seen::default(),
             family: None,
             found: Found::default(),
+            published: 0,
             due: None,
         }
     }
@@ -91,6 +94,33 @@ impl<'n> Service<'n> {
     /// Has the host something to do though nobody asks: listeners that want to be told?
     pub fn has_listeners(&self) -> bool {
         !self.state.listeners.is_empty()
+    }
+
+    /// Returns what is known.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns the net.
+    pub fn net(&self) -> &'n NetDir {
+        self.net
+    }
+
+    /// Returns how often a change was published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Is this still the host process that may answer?
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] when it is not.
+    pub fn turn(&self) -> Result<(), Replaced> {
+        match self.net.is_hosts_turn(self.epoch) {
+            true => Ok(()),
+            false => Err(Replaced),
+        }
     }
 
     /// Returns the socket that is readable when the machine changes.
@@ -198,13 +228,6 @@ impl<'n> Service<'n> {
             }
         }
         self.turn()
-    }
-
-    fn turn(&self) -> Result<(), Replaced> {
-        match self.net.is_hosts_turn(self.epoch) {
-            true => Ok(()),
-            false => Err(Replaced),
-        }
     }
 
     /// Returns what was answered to a question that is repeated.
@@ -396,6 +419,7 @@ impl<'n> Service<'n> {
             self.log = Log::begin(self.net, self.epoch, &messages)?;
         }
         self.pending.clear();
+        self.published += 1;
         Ok(())
     }
 
