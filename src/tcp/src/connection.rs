@@ -102,6 +102,8 @@ pub struct Connection {
     progress: Duration,
     challenged: Option<Duration>,
     window: u16,
+    /// The largest segment that the other side takes.
+    most: u16,
     keepalive: Option<Duration>,
     scratch: Vec<u8>,
     spare: Vec<u8>,
@@ -178,6 +180,7 @@ impl Connection {
             progress: now,
             challenged: None,
             window: 0,
+            most: 536,
             keepalive: None,
             scratch: Vec::new(),
             spare: Vec::new(),
@@ -200,7 +203,7 @@ impl Connection {
     /// A connection that the SYN in `packet` asks for, whose answer leaves with the first
     /// [`poll`](Self::poll). None where it is no plain SYN.
     pub fn accept(packet: &[u8], settings: &Settings, now: Duration) -> Option<Connection> {
-        let segment = Segment::parse(packet)?;
+        let segment = Segment::read(packet)?;
         if !segment.has(SYN) || segment.flags & (ACK | RST | FIN) != 0 {
             return None;
         }
@@ -211,6 +214,7 @@ impl Connection {
         connection.state = State::Accepting;
         connection.theirs = segment.sequence;
         connection.window = segment.window;
+        connection.learn(&segment);
         connection.give(packet, now, &mut |_| {});
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
     }
@@ -240,6 +244,19 @@ impl Connection {
             Engines::LastAck => "LAST-ACK",
             Engines::TimeWait => "TIME-WAIT",
         }
+    }
+
+    /// The largest segment that is sent (TCP_MAXSEG).
+    pub fn maximum(&self) -> u16 {
+        let most = self.wire.mtu - ip_header(self.local) - 20;
+        self.most.min(most as u16)
+    }
+
+    /// What the other side's SYN says of its largest segment.
+    fn learn(&mut self, segment: &Segment<'_>) {
+        const DEFAULT: u16 = 536;
+        let said = segment.maximum().filter(|&said| said != 0);
+        self.most = said.unwrap_or(DEFAULT).max(48);
     }
 
     /// Packets that have left.
@@ -361,13 +378,14 @@ impl Connection {
         self.spare = packet;
     }
 
-    /// A packet between the two ends came in. What it says may wait for the next
-    /// [`poll`](Self::poll), so that many packets have one answer.
+    /// A packet between the two ends came in, whose checksums somebody has looked at. What it
+    /// brings about may wait for the next [`poll`](Self::poll), so that many packets have one
+    /// answer.
     pub fn segment(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         if matches!(self.state, State::Ended(_)) {
             return;
         }
-        let Some(segment) = Segment::parse(packet) else {
+        let Some(segment) = Segment::read(packet) else {
             return;
         };
         match self.engine.state() {
@@ -382,6 +400,7 @@ impl Connection {
     fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         self.theirs = segment.sequence;
         self.window = segment.window;
+        self.learn(segment);
         self.give(packet, now, emit);
         match self.engine.state() {
             Engines::Closed => self.end(End::Refused),
@@ -519,7 +538,7 @@ impl Connection {
     ) {
         let Some(at) = packet
             .len()
-            .checked_sub(Segment::parse(packet).map_or(0, |segment| {
+            .checked_sub(Segment::read(packet).map_or(0, |segment| {
                 20 + segment.options.len() + segment.payload.len()
             }))
         else {
