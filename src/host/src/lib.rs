@@ -31,6 +31,7 @@ pub mod failure;
 pub mod first;
 pub mod generic;
 pub mod inet;
+pub mod raw;
 pub mod ioctl;
 mod listeners;
 pub mod machine;

@@ -209,6 +209,7 @@ impl Host {
             );
             over.store(true, SeqCst);
             shared.lock().inet.readers.end();
+            shared.lock().inet.ends.raw.end();
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
             if net.is_gone() {

@@ -41,12 +41,13 @@ pub mod udp;
 pub mod view;
 
 use crate::reply::Reply;
-use crate::service::{Packets, Replaced, Service};
+use crate::service::{packet, Packets, Replaced, Service};
 use device::Readers;
 use ground::Ground as _;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
 pub use meta::{Cast, Meta, Taken};
+use crate::raw::Raw;
 use output::{Output, Stack};
 use sockets::Sockets;
 use std::io::Write;
@@ -58,6 +59,9 @@ use udp::Udp;
 
 /// Who gets the packets that are for this host. [`device`] gives them.
 pub trait Local {
+    /// A whole packet, for raw sockets, before its protocol gets it. Returns whether one has taken
+    /// it.
+    fn raw(&mut self, meta: &Meta, packet: &Packet<'_>) -> bool;
     /// A datagram of UDP, whole, whose checksum is right.
     fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken;
     /// A segment of TCP whose checksum is right. A closed port is answered here, too.
@@ -83,9 +87,15 @@ pub struct Ends {
     pub udp: Udp,
     /// Connections.
     pub tcp: Tcp,
+    /// Packet sockets and raw sockets.
+    pub raw: Raw,
 }
 
 impl Local for Ends {
+    fn raw(&mut self, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.raw.received(meta, packet)
+    }
+
     fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken {
         self.udp.receive(&mut self.sockets, out, meta, packet)
     }
@@ -139,6 +149,7 @@ impl Inet {
                 sockets: Sockets::default(),
                 udp: Udp::default(),
                 tcp: Tcp::default(),
+                raw: Raw::default(),
             },
         }
     }
@@ -189,6 +200,7 @@ impl<'n> All<'n> {
     /// Follows what has changed: addresses, routes, neighbours, what is known of paths.
     pub fn follow(&mut self) {
         self.follow_interfaces();
+        self.inet.ends.raw.follow(self.service.net());
         let paths = self.inet.stack.paths_generation();
         let now = Some((self.service.generation(), paths));
         if self.inet.followed != now {
@@ -260,6 +272,18 @@ impl<'n> All<'n> {
             | What::Join => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
+            }
+            What::Raw => {
+                reply.forget();
+                let raw = self.inet.ends.raw.clone();
+                self.service.notice()?;
+                let (mut out, _) = self.parts();
+                let answer = raw.answer(&mut out, payload);
+                self.settle();
+                Ok(Some(vec![match answer {
+                    Ok(bytes) => packet(question, 0, false, &bytes),
+                    Err(e) => packet(question, e.0, false, &[]),
+                }]))
             }
             _ => {
                 let packets = self.service.answer(question, payload)?;

@@ -90,6 +90,8 @@ pub mod set {
     pub const TOS: u16 = 16;
     /// The socket was bound to a name.
     pub const BOUND: u16 = 32;
+    /// SO_BROADCAST.
+    pub const BROADCAST: u16 = 64;
 }
 
 impl Bound {

@@ -1,0 +1,180 @@
+//! Packet sockets and raw sockets on the net's interfaces (net/packet/af_packet.c, net/ipv4/raw.c,
+//! net/ipv6/raw.c): who gets a copy of which packet, and what raw sockets send.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`socket`] | one socket: what it wants, and its queue |
+//! | [`reader`] | packets of an interface, in both directions: one thread for each that somebody listens to |
+//! | [`order`] | what programs ask |
+#![forbid(unsafe_code)]
+
+mod order;
+mod reader;
+mod socket;
+
+use crate::inet::Meta;
+use memtun_abi::Errno;
+use memtun_ip::Packet;
+use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::raw;
+use memtun_sys as sys;
+use reader::Reading;
+use socket::{Socket, Sent};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Most sockets of a net.
+const MOST: usize = 1024;
+/// How long a full queue is waited for before it is looked at again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// All packet sockets and raw sockets of a net. A clone stands for the same ones.
+#[derive(Clone, Default)]
+pub struct Raw(Arc<Common>);
+
+#[derive(Default)]
+struct Common {
+    all: Mutex<All>,
+    /// Something waits for room in a socket's queue.
+    waits: Condvar,
+}
+
+#[derive(Default)]
+struct All {
+    sockets: Vec<Socket>,
+    readings: BTreeMap<u32, Arc<Reading>>,
+    /// Has the thread begun that sends what waits for room?
+    sends: bool,
+    over: bool,
+}
+
+impl Raw {
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is there no such socket?
+    pub fn is_empty(&self) -> bool {
+        self.lock().sockets.is_empty()
+    }
+
+    /// Ends all threads.
+    pub fn end(&self) {
+        let mut all = self.lock();
+        all.over = true;
+        std::mem::take(&mut all.readings)
+            .values()
+            .for_each(|reading| reading.end());
+        self.0.waits.notify_all();
+    }
+
+    /// Begins to read the interfaces that a packet socket listens to, and ends to read others.
+    pub fn follow(&self, net: &NetDir) {
+        let mut all = self.lock();
+        if all.over || all.sockets.is_empty() && all.readings.is_empty() {
+            return;
+        }
+        let wants = |all: &All, index: u32| all.sockets.iter().any(|it| it.listens_to(index));
+        let mut readings = std::mem::take(&mut all.readings);
+        readings.retain(|index, reading| {
+            let stays = wants(&all, *index) && !reading.is_over();
+            if !stays {
+                reading.end();
+            }
+            stays
+        });
+        let _ = net.each_name(|name| {
+            let Ok(Some(interface)) = net.look_up(&name) else {
+                return true;
+            };
+            let index = interface.ifindex.load(Relaxed);
+            if wants(&all, index) && !readings.contains_key(&index) {
+                readings.insert(index, reader::begin(self, index, interface));
+            }
+            true
+        });
+        all.readings = readings;
+    }
+
+    /// Strikes off the sockets that are closed.
+    pub fn strike_off(&self, net: &NetDir) {
+        let mut all = self.lock();
+        all.sockets.retain(|socket| {
+            let stays = socket.is_open(net);
+            if !stays {
+                forget(net, socket.inode);
+            }
+            stays
+        });
+    }
+
+    /// Gives copies to those sockets for which `copy` makes one.
+    fn give(&self, mut copy: impl FnMut(&mut Socket) -> Option<(raw::Head, Vec<u8>)>) -> bool {
+        let mut all = self.lock();
+        let (mut given, mut waits) = (false, false);
+        all.sockets.retain_mut(|socket| {
+            let Some((head, bytes)) = copy(socket) else {
+                return true;
+            };
+            given = true;
+            match socket.send(&head, &bytes) {
+                Sent::Done => true,
+                Sent::Waits => {
+                    waits = true;
+                    true
+                }
+                // Its name is removed when somebody looks for such.
+                Sent::Closed => {
+                    socket.closed = true;
+                    true
+                }
+            }
+        });
+        if waits {
+            self.send_later(&mut all);
+        }
+        given
+    }
+
+    /// Copies an IP packet for this host to raw sockets. Returns whether one has taken it.
+    pub fn received(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.give(|socket| socket.copy_of_packet(meta, packet))
+    }
+
+    /// Sends what waits for room, in a thread of its own.
+    fn send_later(&self, all: &mut All) {
+        if all.sends {
+            return self.0.waits.notify_all();
+        }
+        all.sends = true;
+        let raw = self.clone();
+        std::thread::spawn(move || {
+            let mut all = raw.lock();
+            while !all.over {
+                let mut fds: Vec<_> = all.sockets.iter().filter_map(Socket::waits_for).collect();
+                if fds.is_empty() {
+                    let waits = &raw.0.waits;
+                    all = waits.wait(all).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                // A descriptor that is closed meanwhile is looked at in vain.
+                drop(all);
+                let _ = sys::poll(&mut fds, Some(PAUSE));
+                all = raw.lock();
+                all.sockets.iter_mut().for_each(Socket::go_on);
+            }
+        });
+    }
+}
+
+/// Removes the name of a socket that is closed.
+fn forget(net: &NetDir, inode: u64) {
+    if let (Ok(dir), Ok(name)) = (net.open_dir(), raw::name(inode)) {
+        let _ = dir.unlink(name.cstr());
+    }
+}
+
+/// What programs are refused with.
+const EINVAL: Errno = Errno(libc::EINVAL);
