@@ -40,6 +40,7 @@ pub mod tcp;
 pub mod udp;
 pub mod view;
 
+use crate::raw::Raw;
 use crate::reply::Reply;
 use crate::service::{packet, Packets, Replaced, Service};
 use device::Readers;
@@ -47,7 +48,6 @@ use ground::Ground as _;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
 pub use meta::{Cast, Meta, Taken};
-use crate::raw::Raw;
 use output::{Output, Stack};
 use sockets::Sockets;
 use std::io::Write;

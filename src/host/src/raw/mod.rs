@@ -19,7 +19,7 @@ use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::raw;
 use memtun_sys as sys;
 use reader::Reading;
-use socket::{Socket, Sent};
+use socket::{Sent, Socket};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -117,13 +117,13 @@ fn send(
                 true => Ipv6Addr::UNSPECIFIED.into(),
                 false => Ipv4Addr::UNSPECIFIED.into(),
             };
-            (any, order.bound.protocol as u8)
+            (sending.from.unwrap_or(any), order.bound.protocol as u8)
         }
     };
     let way = out.find(&Flow {
         from,
-        oif: match order.bound.ifindex {
-            0 => sending.scope,
+        oif: match sending.scope {
+            0 => order.bound.ifindex,
             index => index,
         },
         tos: sending.tos,
@@ -138,7 +138,8 @@ fn send(
             complete(&mut packet, way.source, out.next_id() as u16)?;
         }
     } else {
-        let mut head = Head::new(way.source, to, carried);
+        let source = sending.from.unwrap_or(way.source);
+        let mut head = Head::new(source, to, carried);
         head.traffic_class = sending.tos;
         head.hop_limit = match sending.hops {
             0 if to.is_multicast() => 1,
@@ -160,7 +161,7 @@ fn send(
         if let (true, Some(at)) = (v6, at) {
             let payload = &mut packet[length..];
             payload.get_mut(at..at + 2).ok_or(EINVAL)?.fill(0);
-            let sum = checksum::with_pseudo_header(way.source, to, carried, payload);
+            let sum = checksum::with_pseudo_header(source, to, carried, payload);
             let sum = if sum == 0 { 0xffff } else { sum };
             payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }

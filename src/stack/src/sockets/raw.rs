@@ -187,26 +187,42 @@ pub struct Sending {
     pub tos: u8,
     /// Where the checksum of IPv6 is (IPV6_CHECKSUM), and -1 for none.
     pub checksum: i16,
+    /// The source address, where the program has given one.
+    pub from: Option<IpAddr>,
 }
 
 /// Length in bytes of it.
-pub const SENDING: usize = 32;
+pub const SENDING: usize = 48;
+
+fn put_address(bytes: &mut [u8], address: Option<IpAddr>) -> u8 {
+    match address {
+        None => 0,
+        Some(IpAddr::V4(address)) => {
+            bytes[..4].copy_from_slice(&address.octets());
+            4
+        }
+        Some(IpAddr::V6(address)) => {
+            bytes[..16].copy_from_slice(&address.octets());
+            6
+        }
+    }
+}
+
+fn address_of(kind: u8, bytes: &[u8]) -> Option<IpAddr> {
+    let six: [u8; 16] = bytes.get(..16)?.try_into().ok()?;
+    match kind {
+        4 => Some(Ipv4Addr::new(six[0], six[1], six[2], six[3]).into()),
+        6 => Some(Ipv6Addr::from(six).into()),
+        _ => None,
+    }
+}
 
 impl Sending {
     /// Returns the bytes.
     pub fn to_bytes(&self) -> [u8; SENDING] {
         let mut bytes = [0; SENDING];
-        match self.to {
-            None => {}
-            Some(IpAddr::V4(to)) => {
-                bytes[0] = 4;
-                bytes[16..20].copy_from_slice(&to.octets());
-            }
-            Some(IpAddr::V6(to)) => {
-                bytes[0] = 6;
-                bytes[16..].copy_from_slice(&to.octets());
-            }
-        }
+        bytes[0] = put_address(&mut bytes[16..32], self.to);
+        bytes[3] = put_address(&mut bytes[32..], self.from);
         bytes[1] = self.hops;
         bytes[2] = self.tos;
         bytes[4..6].copy_from_slice(&self.checksum.to_ne_bytes());
@@ -217,13 +233,9 @@ impl Sending {
     /// Reads it, and the packet behind it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Sending, &[u8])> {
         let (head, rest) = bytes.split_at_checked(SENDING)?;
-        let six: [u8; 16] = head[16..].try_into().ok()?;
         let sending = Sending {
-            to: match head[0] {
-                4 => Some(Ipv4Addr::new(six[0], six[1], six[2], six[3]).into()),
-                6 => Some(Ipv6Addr::from(six).into()),
-                _ => None,
-            },
+            to: address_of(head[0], &head[16..32]),
+            from: address_of(head[3], &head[32..]),
             scope: u32_at(head, 8)?,
             hops: head[1],
             tos: head[2],
@@ -345,6 +357,7 @@ mod tests {
             hops: 1,
             tos: 8,
             checksum: -1,
+            from: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         };
         assert_eq!(
             Sending::of_bytes(&sending.to_bytes()),
