@@ -375,6 +375,9 @@ impl Run<'_> {
             self.shared.lock().service.look_again()?;
         }
         self.shared.lock().service.strike_off()?;
+        let raw = self.shared.lock().inet.ends.raw.clone();
+        raw.strike_off(self.net);
+        raw.follow(self.net);
         let Stay::UntilIdle(idle) = self.stay else {
             return Ok(None);
         };
@@ -386,6 +389,7 @@ impl Run<'_> {
         let needed = service.has_listeners()
             || service.next_timer().is_some()
             || inet.readers.is_active()
+            || !raw.is_empty()
             || !self.server.is_idle();
         Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
     }

@@ -7,8 +7,8 @@
 use crate::inet::calls as inet_calls;
 use crate::inet::datagrams::{Next, Receiving};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink};
-use crate::{errno, inet, netlink, uaccess};
+use crate::table::{is_datagrams, is_netlink, is_packets};
+use crate::{errno, inet, netlink, packets, uaccess};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
@@ -66,6 +66,16 @@ extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<s
     }
 }
 
+/// Receives a copy on a packet socket or a raw one.
+extern "C" fn receive_copy(fd: c_int, call: &mut packets::Receiving, flags: c_int) -> ssize_t {
+    loop {
+        let stored = real!(recvmsg(fd, call.prepare(), flags));
+        if let packets::Next::Give(answer) = call.judge(fd, stored) {
+            return answer;
+        }
+    }
+}
+
 /// recvfrom(2) on such a socket. `None` leaves the call to the kernel.
 #[cold]
 #[inline(never)]
@@ -80,6 +90,14 @@ pub extern "C" fn receive_bytes(
     if flags & libc::MSG_ERRQUEUE != 0 {
         return None;
     }
+    if is_packets(fd) {
+        if !packets::is_still(fd) {
+            return None;
+        }
+        let room = netlink::room(length);
+        let mut call = packets::Receiving::bytes(buf, n, flags, (name, room, length));
+        return Some(receive_copy(fd, &mut call, flags));
+    }
     let room = netlink::name_room(name, length);
     let mut call = Receiving::bytes(buf, n, flags, (name, room, length));
     receive(fd, &mut call, flags)
@@ -92,6 +110,13 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
     if inet::datagrams::is_empty(array, count) {
         return None;
     }
+    if is_packets(fd) {
+        if !packets::is_still(fd) {
+            return None;
+        }
+        let mut call = packets::Receiving::vector(array, count);
+        return Some(receive_copy(fd, &mut call, 0));
+    }
     let mut call = Receiving::vector(array, count);
     receive(fd, &mut call, 0)
 }
@@ -102,6 +127,13 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return None;
+    }
+    if is_packets(fd) {
+        if !packets::is_still(fd) {
+            return None;
+        }
+        let mut call = packets::Receiving::message(message, flags)?;
+        return Some(receive_copy(fd, &mut call, flags));
     }
     let mut call = Receiving::message(message, flags)?;
     receive(fd, &mut call, flags)

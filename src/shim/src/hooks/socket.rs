@@ -5,8 +5,8 @@ use super::receive;
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::datagrams::{self, Data, To};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink};
-use crate::{errno, inet, netlink, sockios};
+use crate::table::{is_datagrams, is_netlink, is_packets};
+use crate::{errno, inet, netlink, packets, sockios};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use memtun_abi::request::may_name_interface;
 use memtun_sys::inet::SocketName;
@@ -122,6 +122,32 @@ extern "C" fn accept_carried(
     }
 }
 
+/// socket(2) for a packet socket or a raw one.
+#[cold]
+#[inline(never)]
+extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    let Some(wanted) = packets::wanted(domain, kind, protocol) else {
+        return real!(socket(domain, kind, protocol));
+    };
+    if !packets::are_ours(false) {
+        let before = errno::get();
+        let fd = real!(socket(domain, kind, protocol));
+        if fd >= 0
+            || !matches!(errno::get(), libc::EPERM | libc::EACCES)
+            || !packets::are_ours(true)
+        {
+            return fd;
+        }
+        errno::set(before);
+    }
+    let flags = kind & (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+    let fd = real!(socket(libc::AF_UNIX, libc::SOCK_DGRAM | flags, 0));
+    if fd < 0 {
+        return fd;
+    }
+    packets::take(fd, wanted, protocol)
+}
+
 const NO_NAME: *const sockaddr = std::ptr::null();
 const NOBODY: *mut sockaddr = std::ptr::null_mut();
 const NO_LENGTH: *mut socklen_t = std::ptr::null_mut();
@@ -136,6 +162,8 @@ hooks! {
             if fd < 0 || netlink::take(fd, protocol) {
                 return fd;
             }
+        } else if packets::wanted(domain, kind, protocol).is_some() {
+            return packet_socket(domain, kind, protocol);
         } else if matches!(domain, libc::AF_INET | libc::AF_INET6) {
             // A process that has not joined its net looks for it.
             if inet::may_concern() {
@@ -150,6 +178,9 @@ hooks! {
         if is_netlink(fd) {
             if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
         }
+        if is_packets(fd) {
+            if let Some(answer) = packets::bind(fd, name, length) { return answer; }
+        }
         if inet::may_concern() { return bind_carried(fd, name, length); }
         if let Some(before) = sockios::before_bind(fd, name, length) {
             let free = match before { Ok(free) => free, Err(answer) => return answer };
@@ -163,12 +194,18 @@ hooks! {
         if is_netlink(fd) {
             if let Some(answer) = netlink::connect(fd, name, length) { return answer as c_int; }
         }
+        if is_packets(fd) {
+            if let Some(answer) = packets::connect(fd, name, length) { return answer; }
+        }
         if inet::may_concern() { return connect_carried(fd, name, length); }
         real!(connect(fd, name, length))
     }
     fn __connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect_alias {
         if is_netlink(fd) {
             if let Some(answer) = netlink::connect(fd, name, length) { return answer as c_int; }
+        }
+        if is_packets(fd) {
+            if let Some(answer) = packets::connect(fd, name, length) { return answer; }
         }
         if inet::may_concern() { return connect_carried(fd, name, length); }
         real!(__connect(fd, name, length))
@@ -193,6 +230,9 @@ hooks! {
         answer
     }
     fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
+        if is_packets(fd) {
+            if let Some(answer) = packets::own_name(fd, name, length) { return answer; }
+        }
         let is_netlink = is_netlink(fd);
         if !is_netlink && !inet::may_concern() { return real!(getsockname(fd, name, length)); }
         let room = netlink::room(length);
@@ -212,6 +252,10 @@ hooks! {
             let answer = real!(getsockopt(fd, level, option, value, length));
             if answer == 0 { netlink::got_option(fd, level, option, value, length, room); }
             return answer;
+        }
+        if is_packets(fd) {
+            let got = packets::get_option(fd, level, option, value, length);
+            return got.unwrap_or_else(|| real!(getsockopt(fd, level, option, value, length)));
         }
         if may_name_interface(level, option) {
             if let Some(answer) = sockios::get_option(fd, level, option, value, length) {

@@ -77,6 +77,9 @@ pub extern "C" fn note(fd: c_int) {
         (family == Ok(libc::AF_INET) || family == Ok(libc::AF_INET6))
             && option(libc::SO_PROTOCOL) == Ok(libc::IPPROTO_UDP)
     };
+    if errno::keep(|| crate::packets::adopt(fd)) {
+        return;
+    }
     errno::keep(|| match is_ours() {
         true => drop(table::enter_datagrams(fd)),
         false => table::forget_datagrams(fd),
@@ -121,6 +124,9 @@ impl To {
 #[cold]
 #[inline(never)]
 pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
+    if table::is_packets(fd) {
+        return crate::packets::send(fd, data, flags, to);
+    }
     let sent = errno::keep(|| fence(|| try_send(fd, data, flags, to)));
     match sent {
         Ok(None) => None,
