@@ -76,6 +76,7 @@ programs! {
     opening
     other_ioctls
     otherwise
+    packet_socket
     paths
     persist
     pi

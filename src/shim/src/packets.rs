@@ -34,6 +34,9 @@ static LINKS: FewLinks = FewLinks::new();
 /// The bits of a socket's type that are no type.
 const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 
+/// SOCK_PACKET.
+const OLD: c_int = 10;
+
 /// The protocol of a socket of IP that sends what it is given whole (IPPROTO_RAW).
 const WHOLE: c_int = 255;
 
@@ -42,7 +45,7 @@ const WHOLE: c_int = 255;
 pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
     let socket = kind & !FLAGS;
     let is_it = match domain {
-        libc::AF_PACKET => matches!(socket, libc::SOCK_RAW | libc::SOCK_DGRAM),
+        libc::AF_PACKET => true,
         libc::AF_INET | libc::AF_INET6 => {
             socket == libc::SOCK_RAW && (1..=WHOLE).contains(&protocol)
         }
@@ -66,6 +69,16 @@ pub extern "C" fn are_ours(refused: bool) -> bool {
         let net = crate::net::existing();
         refused || net.is_some_and(NetDir::had_interfaces)
     })
+}
+
+/// What a packet socket of this type is refused with; 0 for none.
+pub fn refused(kind: Kind) -> c_int {
+    match kind.kind {
+        libc::SOCK_RAW | libc::SOCK_DGRAM => 0,
+        // The kind of old is not there.
+        OLD => libc::EPERM,
+        _ => libc::ESOCKTNOSUPPORT,
+    }
 }
 
 /// Makes a datagram socket of AF_UNIX, which the program has just got, one of this kind. Returns
@@ -194,6 +207,17 @@ fn become_real(fd: c_int, kind: Kind) -> Result<(), Errno> {
 #[inline(never)]
 pub extern "C" fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> Option<c_int> {
     answer(fd, |call| call.connect(name as usize, length as usize)).map(give)
+}
+
+/// shutdown(2), and getpeername(2) of a packet socket, which can neither.
+#[cold]
+#[inline(never)]
+pub extern "C" fn cannot(fd: c_int, of_raw: c_int) -> Option<c_int> {
+    answer(fd, |call| {
+        let is_packet = call.kind.family == libc::AF_PACKET;
+        Err(Errno(if is_packet { libc::EOPNOTSUPP } else { of_raw }))
+    })
+    .map(give)
 }
 
 /// getsockname(2).
@@ -327,7 +351,7 @@ impl Transmits for Queues {
 #[inline(never)]
 pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
     let sent = answer(fd, |call| {
-        if flags & libc::MSG_OOB != 0 {
+        if flags & libc::MSG_OOB != 0 && call.kind.family != libc::AF_PACKET {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         let to = send::To {

@@ -21,7 +21,7 @@ use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, place, What};
-use memtun_stack::sockets::raw::{self, set, Action, Bound, Kind, Order};
+use memtun_stack::sockets::raw::{set, Action, Bound, Kind, Order};
 use memtun_sys as sys;
 use name::LinkName;
 use std::os::fd::BorrowedFd;
@@ -72,7 +72,7 @@ pub fn open(
     mark::set(fd, kind)?;
     mark::bind(fd, bound)?;
     let inode = sys::fstat(fd)?.st_ino;
-    let name = raw::name(inode)?;
+    let name = NetDir::packet_socket(inode)?;
     let dir = net.open_dir()?;
     // The inode of a socket that is gone may come again.
     let _ = dir.unlink(name.cstr());

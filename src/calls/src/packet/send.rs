@@ -9,7 +9,7 @@ use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
 use memtun_shm::layout::InterfaceState;
-use memtun_stack::sockets::raw::{Action, Sending};
+use memtun_stack::sockets::raw::{Action, Bound, Sending};
 use memtun_sys::Room;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -127,7 +127,15 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         let given = Some(protocol).filter(|it| *it != 0 && *it != EVERYTHING);
         let is_tap = queues.with_link(index, |link| Ok(link.is_tap()))?;
         let ethertype = if is_tap { None } else { given };
-        queues.transmit(index, room, ethertype)?;
+        if bound.protocol == EVERYTHING {
+            let by = Bound {
+                ifindex: index,
+                ..bound
+            };
+            self.order_as(Action::Frame, by, &[room], &mut [])?;
+        } else {
+            queues.transmit(index, room, ethertype)?;
+        }
         Ok(length)
     }
 

@@ -20,7 +20,7 @@ use memtun_stack::sockets::raw;
 use memtun_sys as sys;
 use reader::Reading;
 use socket::{Sent, Socket};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,9 +45,28 @@ struct Common {
 struct All {
     sockets: Vec<Socket>,
     readings: BTreeMap<u32, Arc<Reading>>,
+    /// Frames that packet sockets which hear everything have sent, and which of them: they do not
+    /// hear themselves.
+    sent: VecDeque<(u64, Vec<u8>)>,
     /// Has the thread begun that sends what waits for room?
     sends: bool,
     over: bool,
+}
+
+impl All {
+    /// Notes that a socket is about to send a frame.
+    fn expect(&mut self, inode: u64, frame: &[u8]) {
+        if self.sent.len() >= MOST {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((inode, frame.to_vec()));
+    }
+
+    /// Returns the socket that has sent a frame, once for each frame.
+    fn take_origin(&mut self, frame: &[u8]) -> Option<u64> {
+        let at = self.sent.iter().position(|(_, sent)| sent == frame)?;
+        self.sent.remove(at).map(|(inode, _)| inode)
+    }
 }
 
 impl Raw {
@@ -171,7 +190,7 @@ impl Raw {
 
 /// Removes the name of a socket that is closed.
 fn forget(net: &NetDir, inode: u64) {
-    if let (Ok(dir), Ok(name)) = (net.open_dir(), raw::name(inode)) {
+    if let (Ok(dir), Ok(name)) = (net.open_dir(), NetDir::packet_socket(inode)) {
         let _ = dir.unlink(name.cstr());
     }
 }

@@ -52,12 +52,32 @@ impl Raw {
                 };
                 self.with(&order, |socket| socket.peer = peer)?;
             }
+            Action::Frame => self.send_frame(out, &order, rest)?,
             Action::Statistics => {
                 let counts = self.with(&order, |socket| std::mem::take(&mut socket.counts))?;
                 return Ok(counts.map(u32::to_ne_bytes).concat());
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Sends a frame of a packet socket that hears everything, and so would hear itself.
+    fn send_frame(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        frame: &[u8],
+    ) -> Result<(), Errno> {
+        self.lock().expect(order.inode, frame);
+        let sent = out.transmit(order.bound.ifindex, frame);
+        if sent.is_err() {
+            self.lock().take_origin(frame);
+        }
+        match sent {
+            // A device drops what its queue has no room for.
+            Err(Errno(libc::EAGAIN | libc::ENOTCONN)) => Ok(()),
+            sent => sent,
+        }
     }
 
     fn with<T>(&self, order: &Order, run: impl FnOnce(&mut Socket) -> T) -> Result<T, Errno> {

@@ -55,7 +55,14 @@ impl Reading {
             match log.read(&mut cursor, &mut packet) {
                 Entry::Packet(record) => {
                     if let Some(seen) = self.seen(&packet, &record) {
-                        raw.give(|socket| socket.copy(&seen));
+                        let origin = match record.inbound {
+                            true => raw.lock().take_origin(&packet),
+                            false => None,
+                        };
+                        raw.give(|socket| match Some(socket.inode) == origin {
+                            true => None,
+                            false => socket.copy(&seen),
+                        });
                     }
                 }
                 Entry::Lost(count) => log::debug!("{count} packets came too fast"),

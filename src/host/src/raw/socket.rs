@@ -7,7 +7,7 @@ use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
-use memtun_stack::sockets::raw::{self, Bound, Head, Kind};
+use memtun_stack::sockets::raw::{Bound, Head, Kind};
 use memtun_sys::{self as sys, Fd};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -61,9 +61,12 @@ pub(super) struct Seen<'p> {
 fn connect(net: &NetDir, inode: u64) -> Result<Fd, Errno> {
     let end = sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?;
     let dir = net.open_dir()?;
-    place::in_directory(dir.raw(), net.path(), &raw::name(inode)?, |path| {
-        sys::connect_path(end.as_fd(), path)
-    })?;
+    place::in_directory(
+        dir.raw(),
+        net.path(),
+        &NetDir::packet_socket(inode)?,
+        |path| sys::connect_path(end.as_fd(), path),
+    )?;
     Ok(end)
 }
 

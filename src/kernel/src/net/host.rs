@@ -10,7 +10,7 @@
 //! [`NetState::host_turn`]: memtun_shm::layout::NetState::host_turn
 #![forbid(unsafe_code)]
 
-use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, STACK, STATE};
+use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, PACKET, STACK, STATE};
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CString;
@@ -190,6 +190,16 @@ impl NetDir {
     /// None in practice: the name is short.
     pub fn host_socket(epoch: u64) -> Result<PathBuf, Errno> {
         numbered(HOST, epoch)
+    }
+
+    /// Returns the name of the socket of AF_UNIX with this inode, which is a packet socket or a raw
+    /// one for its program.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG, which no number leads to.
+    pub fn packet_socket(inode: u64) -> Result<PathBuf, Errno> {
+        numbered(PACKET, inode)
     }
 }
 

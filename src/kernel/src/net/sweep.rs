@@ -4,7 +4,7 @@
 use super::captured::is_capturer_alive;
 use super::{
     claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
-    GONE, HOST, INET, LINK, NEW, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL, VIEW,
+    GONE, HOST, INET, LINK, NEW, PACKET, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL, VIEW,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -278,7 +278,7 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK]
+    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK, PACKET]
         .iter()
         .any(|kind| number_of(kind, entry).is_some())
     {

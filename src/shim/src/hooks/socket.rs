@@ -140,6 +140,11 @@ extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_in
         }
         errno::set(before);
     }
+    let refused = packets::refused(wanted);
+    if refused != 0 {
+        errno::set(refused);
+        return -1;
+    }
     let flags = kind & (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
     let fd = real!(socket(libc::AF_UNIX, libc::SOCK_DGRAM | flags, 0));
     if fd < 0 {
@@ -223,11 +228,20 @@ hooks! {
         real!(accept4(fd, name, length, flags))
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
+        if is_packets(fd) {
+            if let Some(answer) = packets::cannot(fd, libc::ENOTCONN) { return answer; }
+        }
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }
         let room = netlink::room(length);
         let answer = real!(getpeername(fd, name, length));
         if answer == 0 { inet_calls::show_name(fd, End::Remote, name, room, length); }
         answer
+    }
+    fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
+        if is_packets(fd) {
+            if let Some(answer) = packets::cannot(fd, libc::ENOTCONN) { return answer; }
+        }
+        real!(shutdown(fd, how))
     }
     fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
         if is_packets(fd) {

@@ -11,23 +11,7 @@
 #![forbid(unsafe_code)]
 
 use crate::wire::{u16_at, u32_at};
-use memtun_abi::Errno;
-use memtun_sys::PathBuf;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// What the name in the net's directory begins with; the socket's inode follows.
-pub const NAME: &[u8] = b".memtun-packet-";
-
-/// Returns the name of a socket.
-///
-/// # Errors
-///
-/// ENAMETOOLONG, which no number leads to.
-pub fn name(inode: u64) -> Result<PathBuf, Errno> {
-    let mut name = PathBuf::concat(&[NAME])?;
-    name.push_number(inode)?;
-    Ok(name)
-}
 
 /// What the program has asked for with socket(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +113,8 @@ pub enum Action {
     Connect = 5,
     /// It gets the filter of types of ICMP, which follows.
     Types = 6,
+    /// It sends a frame, which follows, by the interface in `bound`: it must not get its own copy.
+    Frame = 7,
 }
 
 /// A question about a packet socket or a raw one ([`What::Raw`](crate::ask::What::Raw)).
@@ -160,9 +146,9 @@ impl Order {
 
     /// Reads an order, and what follows it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Order, &[u8])> {
-        use Action::{Bind, Connect, Filter, Send, Statistics, Types};
+        use Action::{Bind, Connect, Filter, Frame, Send, Statistics, Types};
         let (head, rest) = bytes.split_at_checked(ORDER)?;
-        let actions = [Bind, Filter, Statistics, Send, Connect, Types];
+        let actions = [Bind, Filter, Statistics, Send, Connect, Types, Frame];
         let long = |at: usize| Some(u64::from_ne_bytes(head[at..at + 8].try_into().ok()?));
         let order = Order {
             action: *actions.iter().find(|action| **action as u8 == head[0])?,
