@@ -86,6 +86,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_icmp
+    raw_icmp6
     read
     requests
     routes_ioctl

@@ -43,7 +43,7 @@ static void arrives(const char *from, const char *to, int type, const char *text
 static void receive(const char *what, int sock)
 {
     name from = { .len = sizeof from.room };
-    char text[160];
+    char text[240];
     (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
     ssize_t n = recvfrom(sock, buf, sizeof buf, MSG_DONTWAIT, &from.sa, &from.len);
     if (n < 0) {
@@ -175,6 +175,8 @@ static void sends(void)
     SHOW("sendto with hops", send_to(sock, FAR, 0, p, len));
     sent("on the wire with hops", &tun);
     SHOW("connect", connect_to(sock, FAR2, 0));
+    show_own("name, connected", sock);
+    show_peer("peer, connected", sock);
     SHOW("send", send(sock, p, len, 0));
     sent("on the wire, connected", &tun);
     SHOW("write", write(sock, p, len));
@@ -202,6 +204,13 @@ static void sends(void)
     SHOW("to everybody", send_to(sock, "10.9.0.255", 0, p, 8));
     SHOW("SO_BROADCAST", option(sock, SOL_SOCKET, SO_BROADCAST, 1));
     close(whole);
+#endif
+    SHOW("bind to nobody's address", bind_to(strange, FAR, 0));
+    SHOW("bind", bind_to(strange, OWN2, 0));
+    show_own("name, bound", strange);
+#ifdef V6
+    SHOW("send from it", send_to(strange, FAR, 0, "anything", 8));
+    sent("on the wire from it", &tun);
 #endif
     close(sock), close(strange);
 }

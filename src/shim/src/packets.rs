@@ -209,15 +209,11 @@ pub extern "C" fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -
     answer(fd, |call| call.connect(name as usize, length as usize)).map(give)
 }
 
-/// shutdown(2), and getpeername(2) of a packet socket, which can neither.
+/// getpeername(2), and shutdown(2), which says the same.
 #[cold]
 #[inline(never)]
-pub extern "C" fn cannot(fd: c_int, of_raw: c_int) -> Option<c_int> {
-    answer(fd, |call| {
-        let is_packet = call.kind.family == libc::AF_PACKET;
-        Err(Errno(if is_packet { libc::EOPNOTSUPP } else { of_raw }))
-    })
-    .map(give)
+pub extern "C" fn peer_name(fd: c_int) -> Option<c_int> {
+    answer(fd, |call| call.peer_name()).map(give)
 }
 
 /// getsockname(2).
@@ -231,10 +227,8 @@ pub extern "C" fn own_name(
     answer(fd, |call| {
         // SAFETY: a length is a plain number.
         let room = unsafe { uaccess::read(length.cast_const()) }?;
-        if (room as i32) < 0 {
-            return Err(Errno(libc::EINVAL));
-        }
-        call.own_name(name as usize, room as usize, length as usize)
+        let room = usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))?;
+        call.own_name(name as usize, room, length as usize)
     })
     .map(give)
 }
@@ -549,7 +543,7 @@ impl Receiving {
                 let (used, cut) = show(
                     &UsedMemory,
                     (kind, mark::bound(fd)),
-                    (head, &begin, stored),
+                    (head, &begin),
                     (self.message.msg_control as usize, used, self.control_length),
                 )?;
                 after.msg_controllen = used as _;

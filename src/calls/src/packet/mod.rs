@@ -21,13 +21,17 @@ use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{self, place, What};
-use memtun_stack::sockets::raw::{set, Action, Bound, Kind, Order};
+use memtun_stack::sockets::raw::{octets_of, of_octets, set, Action, Bound, Kind, Order};
 use memtun_sys as sys;
 use name::LinkName;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// SOL_PACKET.
 pub const SOL_PACKET: i32 = 263;
+
+/// IPPROTO_RAW: packets that are sent with their header.
+const WHOLE: u16 = 255;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
 
@@ -65,8 +69,10 @@ pub fn open(
     protocol: u16,
 ) -> Result<(), Errno> {
     let net = host.make()?;
+    let whole = kind.family == libc::AF_INET && protocol == WHOLE;
     let bound = Bound {
         protocol,
+        set: if whole { set::HEADER_INCLUDED } else { 0 },
         ..Bound::default()
     };
     mark::set(fd, kind)?;
@@ -185,6 +191,8 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 false => libc::EINVAL,
             }));
         }
+        let octets = octets_of(Some(own.ip()).filter(|own| !own.is_unspecified()));
+        self.order(Action::Own, &[&octets], &mut [])?;
         Ok(Named::Done)
     }
 
@@ -198,12 +206,26 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         let peer = crate::inet::name::read(self.memory, name, length);
-        let octets = match peer.map(|peer| peer.ip()) {
-            None => [0; 16],
-            Some(std::net::IpAddr::V4(v4)) => v4.to_ipv6_mapped().octets(),
-            Some(std::net::IpAddr::V6(v6)) => v6.octets(),
-        };
+        let octets = octets_of(peer.map(|peer| peer.ip()));
         self.order(Action::Connect, &[&octets], &mut []).map(drop)
+    }
+
+    fn names(&self) -> Result<[Option<IpAddr>; 2], Errno> {
+        let mut bytes = [[0; 16]; 2];
+        self.order(Action::Names, &[], bytes.as_flattened_mut())?;
+        Ok(bytes.map(of_octets))
+    }
+
+    /// getpeername(2): a raw socket tells its other end only where it was connected to a port.
+    ///
+    /// # Errors
+    ///
+    /// EOPNOTSUPP for a packet socket, ENOTCONN for a raw one.
+    pub fn peer_name(&self) -> Result<(), Errno> {
+        Err(Errno(match self.is_packet() {
+            true => libc::EOPNOTSUPP,
+            false => libc::ENOTCONN,
+        }))
     }
 
     /// getsockname(2): stores the name for `room` bytes at `name`, and its length at `length`.
@@ -214,11 +236,12 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
     pub fn own_name(&self, name: usize, room: usize, length: usize) -> Result<(), Errno> {
         let bound = self.bound();
         if !self.is_packet() {
-            let any: std::net::IpAddr = match self.kind.family {
-                libc::AF_INET => std::net::Ipv4Addr::UNSPECIFIED.into(),
-                _ => std::net::Ipv6Addr::UNSPECIFIED.into(),
-            };
-            let own = std::net::SocketAddr::new(any, bound.protocol);
+            let [own, _] = self.names()?;
+            let own = own.unwrap_or(match self.kind.family {
+                libc::AF_INET => Ipv4Addr::UNSPECIFIED.into(),
+                _ => Ipv6Addr::UNSPECIFIED.into(),
+            });
+            let own = SocketAddr::new(own, bound.protocol);
             return crate::inet::name::write(self.memory, &own, name, room, length);
         }
         let link = self.net()?.links_of(bound.ifindex);

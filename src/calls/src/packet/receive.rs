@@ -95,8 +95,7 @@ impl<M: Memory> Control<'_, M> {
     }
 }
 
-/// Appends what the program wants to know of a copy of `length` bytes to the control messages that
-/// take `used` bytes of `room` at `at`. Returns how many bytes are used then, and whether something
+/// Appends what the program wants to know of a copy to the control messages that take `used` bytes of `room` at `at`. Returns how many bytes are used then, and whether something
 /// found no room.
 ///
 /// # Errors
@@ -105,7 +104,7 @@ impl<M: Memory> Control<'_, M> {
 pub fn show(
     memory: &impl Memory,
     (kind, bound): (Kind, Bound),
-    (head, begin, length): (&Head, &[u8], usize),
+    (head, begin): (&Head, &[u8]),
     (at, used, room): (usize, usize, usize),
 ) -> Result<(usize, bool), Errno> {
     let mut control = Control {
@@ -120,7 +119,7 @@ pub fn show(
     match kind.family {
         libc::AF_PACKET => {
             if is(set::AUXDATA) {
-                control.put(SOL_PACKET, AUXDATA, &auxiliary(head, length))?;
+                control.put(SOL_PACKET, AUXDATA, &auxiliary(head))?;
             }
         }
         libc::AF_INET => {
@@ -158,13 +157,13 @@ pub fn show(
 }
 
 /// Returns `struct tpacket_auxdata`.
-fn auxiliary(head: &Head, length: usize) -> [u8; 20] {
+fn auxiliary(head: &Head) -> [u8; 20] {
     /// TP_STATUS_USER.
     const USER: u32 = 1;
     let mut bytes = [0; 20];
     bytes[..4].copy_from_slice(&USER.to_ne_bytes());
     bytes[4..8].copy_from_slice(&head.length.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&(length as u32).to_ne_bytes());
+    bytes[8..12].copy_from_slice(&head.kept.to_ne_bytes());
     bytes[14..16].copy_from_slice(&head.network.to_ne_bytes());
     bytes
 }

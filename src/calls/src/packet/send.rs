@@ -148,7 +148,13 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (0, _) => None,
             (at, length) => {
                 let name = crate::inet::name::read(self.memory, at, length);
-                Some(name.ok_or(EINVAL)?)
+                let name: SocketAddr = name.ok_or(EINVAL)?;
+                let v6 = self.kind.family == libc::AF_INET6;
+                match (v6, name.is_ipv6()) {
+                    (false, true) => return Err(Errno(libc::EAFNOSUPPORT)),
+                    (true, false) => return Err(EINVAL),
+                    _ => Some(name),
+                }
             }
         };
         let scope = match name {

@@ -10,7 +10,7 @@ use memtun_ip::head::Head;
 use memtun_ip::{checksum, protocol, Packet};
 use memtun_kernel::bpf::Instruction;
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::raw::{set, Action, Order, Sending};
+use memtun_stack::sockets::raw::{octets_of, of_octets, set, Action, Order, Sending};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPPROTO_RAW.
@@ -30,8 +30,8 @@ impl Raw {
         match order.action {
             Action::Bind => self.bind(out.service.net(), &order)?,
             Action::Send => {
-                let peer = self.with(&order, |socket| socket.peer).unwrap_or_default();
-                send(out, &order, peer, rest)?;
+                let names = self.with(&order, |socket| [socket.own, socket.peer]);
+                send(out, &order, names.unwrap_or_default(), rest)?;
             }
             Action::Filter => {
                 let program = Instruction::each(rest).collect();
@@ -45,12 +45,33 @@ impl Raw {
                 self.with(&order, |socket| socket.unwanted = unwanted)?;
             }
             Action::Connect => {
-                let octets: [u8; 16] = rest.try_into().map_err(|_| EINVAL)?;
-                let peer = match Ipv6Addr::from(octets) {
-                    peer if peer.is_unspecified() => None,
-                    peer => Some(peer.to_ipv4_mapped().map_or(peer.into(), IpAddr::V4)),
+                let peer = of_octets(rest.try_into().map_err(|_| EINVAL)?);
+                // Where there is no own address yet it gets that of the way.
+                let own = match peer {
+                    None => None,
+                    Some(to) => Some(source_towards(out, &order, to)?),
                 };
-                self.with(&order, |socket| socket.peer = peer)?;
+                self.with(&order, |socket| {
+                    socket.peer = peer;
+                    socket.own = if peer.is_some() {
+                        socket.own.or(own)
+                    } else {
+                        None
+                    };
+                })?;
+            }
+            Action::Own => {
+                let own = of_octets(rest.try_into().map_err(|_| EINVAL)?);
+                let view = out.view();
+                let of_net = |own: &IpAddr| view.addresses.iter().any(|it| it.local == *own);
+                if !own.iter().all(of_net) {
+                    return Err(Errno(libc::EADDRNOTAVAIL));
+                }
+                self.with(&order, |socket| socket.own = own)?;
+            }
+            Action::Names => {
+                let names = self.with(&order, |socket| [socket.own, socket.peer])?;
+                return Ok(names.map(octets_of).concat());
             }
             Action::Frame => self.send_frame(out, &order, rest)?,
             Action::Statistics => {
@@ -112,7 +133,7 @@ impl Raw {
 fn send(
     out: &mut Output<'_, '_>,
     order: &Order,
-    peer: Option<IpAddr>,
+    [own, peer]: [Option<IpAddr>; 2],
     rest: &[u8],
 ) -> Result<(), Errno> {
     let (sending, bytes) = Sending::of_bytes(rest).ok_or(EINVAL)?;
@@ -137,7 +158,10 @@ fn send(
                 true => Ipv6Addr::UNSPECIFIED.into(),
                 false => Ipv4Addr::UNSPECIFIED.into(),
             };
-            (sending.from.unwrap_or(any), order.bound.protocol as u8)
+            (
+                sending.from.or(own).unwrap_or(any),
+                order.bound.protocol as u8,
+            )
         }
     };
     let way = out.find(&Flow {
@@ -158,7 +182,7 @@ fn send(
             complete(&mut packet, way.source, out.next_id() as u16)?;
         }
     } else {
-        let source = sending.from.unwrap_or(way.source);
+        let source = sending.from.or(own).unwrap_or(way.source);
         let mut head = Head::new(source, to, carried);
         head.traffic_class = sending.tos;
         head.hop_limit = match sending.hops {
@@ -187,6 +211,16 @@ fn send(
         }
     }
     out.send(&packet, Some(&way))
+}
+
+/// Returns the address from which packets to another one are sent.
+fn source_towards(out: &mut Output<'_, '_>, order: &Order, to: IpAddr) -> Result<IpAddr, Errno> {
+    let way = out.find(&Flow {
+        oif: order.bound.ifindex,
+        protocol: order.bound.protocol as u8,
+        ..Flow::to(to)
+    })?;
+    Ok(way.source)
 }
 
 /// Returns the source and the protocol in a header that the program has made.

@@ -87,6 +87,7 @@ impl Reading {
             protocol: record.ethertype,
             address: None,
             length: bytes.len() as u32,
+            kept: bytes.len() as u32,
             network: 0,
             addresses: [[0; 16]; 2],
             hops: [0; 2],

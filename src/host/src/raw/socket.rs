@@ -7,7 +7,7 @@ use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::place;
-use memtun_stack::sockets::raw::{Bound, Head, Kind};
+use memtun_stack::sockets::raw::{octets_of, Bound, Head, Kind};
 use memtun_sys::{self as sys, Fd};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -31,6 +31,8 @@ pub(super) struct Socket {
     pub(super) program: Vec<Instruction>,
     /// The other end, where the program has connected it.
     pub(super) peer: Option<IpAddr>,
+    /// The own address, where it has one.
+    pub(super) own: Option<IpAddr>,
     /// A bit for each type of ICMP that is not wanted.
     pub(super) unwanted: [u32; 8],
     /// Copies, and those that found no room, since the program has last asked.
@@ -83,6 +85,7 @@ impl Socket {
             bound: Bound::default(),
             program: Vec::new(),
             peer: None,
+            own: None,
             unwanted: [0; 8],
             counts: [0; 2],
             closed: false,
@@ -136,14 +139,12 @@ impl Socket {
         let is_for = self.kind.family == family
             && self.bound.protocol == u16::from(packet.protocol)
             && (bound == 0 || bound == meta.ifindex)
-            && self.peer.is_none_or(|peer| peer == packet.source);
+            && self.peer.is_none_or(|peer| peer == packet.source)
+            && self.own.is_none_or(|own| own == packet.destination);
         if !is_for || self.closed || !self.wants_type(packet) {
             return None;
         }
-        let octets = |address: IpAddr| match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-            IpAddr::V6(address) => address.octets(),
-        };
+        let octets = |address: IpAddr| octets_of(Some(address));
         let data = match v6 {
             true => packet.payload(),
             false => packet.bytes(),
@@ -155,6 +156,7 @@ impl Socket {
             protocol: if v6 { 0x86dd } else { 0x800 },
             address: None,
             length: data.len() as u32,
+            kept: data.len() as u32,
             network: 0,
             addresses: [octets(packet.source), octets(packet.destination)],
             hops: [packet.hop_limit, packet.traffic_class],
@@ -198,6 +200,7 @@ impl Socket {
                 return None;
             }
         }
+        head.kept = left as u32;
         Some((head, data[..left].to_vec()))
     }
 

@@ -109,12 +109,18 @@ pub enum Action {
     Statistics = 3,
     /// It sends a packet through IP, which follows: behind a [`Sending`].
     Send = 4,
-    /// It receives only what this address has sent, which follows as 16 bytes.
+    /// It receives only what this address has sent, which follows as 16 bytes (zeros for none; one
+    /// of IPv4 is mapped).
     Connect = 5,
     /// It gets the filter of types of ICMP, which follows.
     Types = 6,
     /// It sends a frame, which follows, by the interface in `bound`: it must not get its own copy.
     Frame = 7,
+    /// It receives only what is sent to this address, and sends from it: as for Connect.
+    Own = 8,
+    /// It asks for both addresses: the answer is the own one and that of the other end, as for
+    /// Connect.
+    Names = 9,
 }
 
 /// A question about a packet socket or a raw one ([`What::Raw`](crate::ask::What::Raw)).
@@ -146,9 +152,11 @@ impl Order {
 
     /// Reads an order, and what follows it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Order, &[u8])> {
-        use Action::{Bind, Connect, Filter, Frame, Send, Statistics, Types};
+        use Action::{Bind, Connect, Filter, Frame, Names, Own, Send, Statistics, Types};
         let (head, rest) = bytes.split_at_checked(ORDER)?;
-        let actions = [Bind, Filter, Statistics, Send, Connect, Types, Frame];
+        let actions = [
+            Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names,
+        ];
         let long = |at: usize| Some(u64::from_ne_bytes(head[at..at + 8].try_into().ok()?));
         let order = Order {
             action: *actions.iter().find(|action| **action as u8 == head[0])?,
@@ -231,6 +239,21 @@ impl Sending {
     }
 }
 
+/// Returns an address as orders have it; zeros for none.
+pub fn octets_of(address: Option<IpAddr>) -> [u8; 16] {
+    match address {
+        None => [0; 16],
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(address)) => address.octets(),
+    }
+}
+
+/// Reads an address of an order. None means none, or the one that stands for any.
+pub fn of_octets(octets: [u8; 16]) -> Option<IpAddr> {
+    let address = IpAddr::V6(octets.into()).to_canonical();
+    (!address.is_unspecified()).then_some(address)
+}
+
 /// What stands in front of each copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
@@ -244,8 +267,10 @@ pub struct Head {
     pub protocol: u16,
     /// The link-layer address of the sender; `None` where the interface has none.
     pub address: Option<[u8; 6]>,
-    /// Length in bytes of the whole packet, of which a filter may have cut off something.
+    /// Length in bytes of the whole packet.
     pub length: u32,
+    /// What a filter has left of it.
+    pub kept: u32,
     /// Where the network header is, counted from the link header.
     pub network: u16,
     /// Source and destination of an IP packet, for a raw socket of IPv6.
@@ -274,6 +299,7 @@ impl Head {
         }
         bytes[22..24].copy_from_slice(&self.hops);
         bytes[24..28].copy_from_slice(&self.length.to_ne_bytes());
+        bytes[28..32].copy_from_slice(&self.kept.to_ne_bytes());
         bytes[32..48].copy_from_slice(&self.addresses[0]);
         bytes[48..].copy_from_slice(&self.addresses[1]);
         bytes
@@ -295,6 +321,7 @@ impl Head {
             protocol: u16_at(bytes, 8)?,
             address: (bytes[5] == 6).then_some(bytes[16..22].try_into().ok()?),
             length: u32_at(bytes, 24)?,
+            kept: u32_at(bytes, 28)?,
             network: u16_at(bytes, 10)?,
             addresses,
             hops: [bytes[22], bytes[23]],
@@ -331,6 +358,7 @@ mod tests {
             protocol: 0x800,
             address: Some([1, 2, 3, 4, 5, 6]),
             length: 70000,
+            kept: 60000,
             network: 14,
             addresses: [[1; 16], [2; 16]],
             hops: [64, 3],
