@@ -17,6 +17,7 @@
 //! | [`control`] | fcntl, and calls for other kinds of files |
 //! | [`readiness`] | poll, select and epoll |
 //! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
+//! | [`inet`] | ordinary sockets over the net's interfaces |
 //! | [`host`] | the host process, as a call reaches it |
 //! | [`netlink`], [`ifaddrs`] | sockets of rtnetlink(7); getifaddrs |
 //! | [`fdinfo`] | the text of /proc/PID/fdinfo/N |
@@ -29,6 +30,7 @@ pub mod device;
 pub mod fdinfo;
 pub mod host;
 pub mod ifaddrs;
+pub mod inet;
 pub mod interfaces;
 mod memory;
 pub mod netlink;

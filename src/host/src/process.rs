@@ -192,6 +192,7 @@ impl Host {
             woken: self.woken,
             over: &self.over,
             deserted: &self.deserted,
+            seen: None,
         };
         let (over, wakes) = (&self.over, &self.wakes);
         let seen = net.changes.load(SeqCst);
@@ -249,6 +250,8 @@ struct Run<'n> {
     woken: UnixStream,
     over: &'n AtomicBool,
     deserted: &'n AtomicBool,
+    /// Number of changes of interfaces when this thread looked last.
+    seen: Option<u32>,
 }
 
 impl Run<'_> {
@@ -268,13 +271,14 @@ impl Run<'_> {
             watched = true;
             watch();
         }
-        self.shared.lock().follow_interfaces();
+        self.shared.lock().follow();
         loop {
             let fresh = self.shared.lock().inet.readers.take_fresh();
             fresh.into_iter().for_each(&mut *read);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
             let hears = self.hears();
             fds.push(wait_for(hears.unwrap_or(-1)));
+            fds.push(wait_for(self.natives()));
             self.server.wait_for(&mut fds);
             match sys::poll(&mut fds, self.time(watched, ticked)) {
                 Ok(_) | Err(Errno(libc::EINTR)) => {}
@@ -316,6 +320,13 @@ impl Run<'_> {
         hears.filter(|_| service.has_listeners())
     }
 
+    /// Returns the socket to which programs send datagrams by themselves.
+    fn natives(&self) -> i32 {
+        let all = self.shared.lock();
+        let socket = all.inet.ends.sockets.datagram_socket();
+        socket.map_or(-1, |socket| socket.as_raw_fd())
+    }
+
     /// Returns how long to wait at most.
     fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
@@ -333,7 +344,12 @@ impl Run<'_> {
     fn step(&mut self, fds: &[libc::pollfd]) -> Result<usize, Replaced> {
         if fds[0].revents != 0 {
             let _ = self.woken.read(&mut [0; 256]);
-            self.shared.lock().service.notice()?;
+            // An answer that was given by another thread wakes this one, too.
+            let changes = Some(self.net.changes.load(SeqCst));
+            if self.seen != changes {
+                self.seen = changes;
+                self.shared.lock().service.notice()?;
+            }
         }
         if fds[1].revents != 0 {
             self.shared.lock().service.relay()?;
@@ -341,9 +357,12 @@ impl Run<'_> {
         let mut all = self.shared.lock();
         all.expire()?;
         all.run_timers();
-        all.follow_interfaces();
+        all.follow();
         drop(all);
-        self.server.serve(&fds[2..], self.shared)
+        if fds[2].revents != 0 {
+            self.shared.lock().send_natives();
+        }
+        self.server.serve(&fds[3..], self.shared)
     }
 
     /// Looks for what wakes nobody.

@@ -52,6 +52,8 @@ pub struct Service<'n> {
     family: Option<u16>,
     /// The net's interfaces as they were found last.
     found: Found,
+    /// How often a change was published.
+    published: u64,
     /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
     due: Option<u32>,
 }
@@ -72,6 +74,7 @@ impl<'n> Service<'n> {
             seen: generic::Seen::default(),
             family: None,
             found: Found::default(),
+            published: 0,
             due: None,
         }
     }
@@ -95,9 +98,31 @@ impl<'n> Service<'n> {
         !self.state.listeners.is_empty()
     }
 
+    /// Returns what is known.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Returns the net.
     pub fn net(&self) -> &'n NetDir {
         self.net
+    }
+
+    /// Returns how often a change was published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Is this still the host process that may answer?
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] when it is not.
+    pub fn turn(&self) -> Result<(), Replaced> {
+        match self.net.is_hosts_turn(self.epoch) {
+            true => Ok(()),
+            false => Err(Replaced),
+        }
     }
 
     /// Returns the socket that is readable when the machine changes.
@@ -205,13 +230,6 @@ impl<'n> Service<'n> {
             }
         }
         self.turn()
-    }
-
-    fn turn(&self) -> Result<(), Replaced> {
-        match self.net.is_hosts_turn(self.epoch) {
-            true => Ok(()),
-            false => Err(Replaced),
-        }
     }
 
     /// Returns what was answered to a question that is repeated.
@@ -403,6 +421,7 @@ impl<'n> Service<'n> {
             self.log = Log::begin(self.net, self.epoch, &messages)?;
         }
         self.pending.clear();
+        self.published += 1;
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 //! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `netlink`, `asking` | sockets of rtnetlink; the host process of the net |
+//! | `inet` | ordinary sockets in a net that has addresses |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `view` | the files under /sys and /proc in which the net's links stand |
 //! | `environment` | what a new program image must find |
@@ -51,6 +52,7 @@ mod foreign;
 mod fork;
 mod hooks;
 mod host;
+mod inet;
 mod interfaces;
 mod leave;
 mod listening;

@@ -7,13 +7,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// An address as the kernel has it: `struct sockaddr_in` or `struct sockaddr_in6`.
-struct Raw {
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub struct SocketName {
     bytes: [u8; 28],
     length: u32,
 }
 
-impl Raw {
-    fn of(name: &SocketAddr) -> Raw {
+impl SocketName {
+    /// Length in bytes of the longest one.
+    pub const LONGEST: usize = 28;
+
+    /// Returns the name of an address.
+    pub fn new(name: &SocketAddr) -> SocketName {
         let mut bytes = [0; 28];
         bytes[2..4].copy_from_slice(&name.port().to_be_bytes());
         let length = match name {
@@ -29,17 +35,37 @@ impl Raw {
                 28
             }
         };
-        Raw { bytes, length }
+        SocketName { bytes, length }
     }
 
-    fn room() -> Raw {
-        Raw {
+    /// Reads a name. None means that it is longer than [`SocketName::LONGEST`].
+    pub fn of_bytes(from: &[u8]) -> Option<SocketName> {
+        let mut name = SocketName::room();
+        name.bytes.get_mut(..from.len())?.copy_from_slice(from);
+        name.length = from.len() as u32;
+        Some(name)
+    }
+
+    /// Returns room for a name.
+    pub fn room() -> SocketName {
+        SocketName {
             bytes: [0; 28],
             length: 28,
         }
     }
 
-    fn name(&self) -> Option<SocketAddr> {
+    /// Returns the bytes of the name.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..(self.length as usize).min(28)]
+    }
+
+    /// Returns where the kernel stores a name, and its length.
+    pub fn parts(&mut self) -> (*mut u8, *mut u32) {
+        (self.bytes.as_mut_ptr(), &raw mut self.length)
+    }
+
+    /// Returns the address; None where it is of another family.
+    pub fn address(&self) -> Option<SocketAddr> {
         let bytes = &self.bytes;
         let port = u16::from_be_bytes([bytes[2], bytes[3]]);
         match i32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) {
@@ -58,7 +84,7 @@ impl Raw {
 }
 
 fn with_name(call: libc::c_long, fd: BorrowedFd<'_>, name: &SocketAddr) -> Result<(), Errno> {
-    let raw = Raw::of(name);
+    let raw = SocketName::new(name);
     let args = [
         fd.as_raw_fd() as usize,
         raw.bytes.as_ptr() as usize,
@@ -86,7 +112,7 @@ pub fn connect_name(fd: BorrowedFd<'_>, name: &SocketAddr) -> Result<(), Errno> 
 }
 
 fn name_by(call: libc::c_long, fd: i32) -> Result<SocketAddr, Errno> {
-    let mut raw = Raw::room();
+    let mut raw = SocketName::room();
     let args = [
         fd as usize,
         raw.bytes.as_mut_ptr() as usize,
@@ -98,7 +124,7 @@ fn name_by(call: libc::c_long, fd: i32) -> Result<SocketAddr, Errno> {
     // SAFETY: the kernel writes at most `length` bytes and the length, which are locals of this
     // function.
     check(unsafe { syscall(call, args) })?;
-    raw.name().ok_or(Errno(libc::EAFNOSUPPORT))
+    raw.address().ok_or(Errno(libc::EAFNOSUPPORT))
 }
 
 /// Returns the own name of a socket (getsockname(2)).
@@ -109,6 +135,21 @@ pub fn own_name(fd: i32) -> Result<SocketAddr, Errno> {
 /// Returns the name of the other end of a socket (getpeername(2)).
 pub fn peer_name(fd: i32) -> Result<SocketAddr, Errno> {
     name_by(libc::SYS_getpeername, fd)
+}
+
+/// Returns the number that the kernel gives a socket, which no other has (SO_COOKIE).
+pub fn cookie(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let (mut value, mut length) = (0u64, size_of::<u64>() as u32);
+    let args = [
+        fd.as_raw_fd() as usize,
+        libc::SOL_SOCKET as usize,
+        libc::SO_COOKIE as usize,
+        &raw mut value as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel writes eight bytes and their number, which are locals of this function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| value)
 }
 
 /// Sets an option of a socket whose value is these bytes (setsockopt(2)).
@@ -183,7 +224,7 @@ pub fn send_datagram(
     datagram: &Datagram,
     parts: &[&[u8]],
 ) -> Result<usize, Errno> {
-    let mut raw = Raw::of(&datagram.to);
+    let mut raw = SocketName::new(&datagram.to);
     let mut vector = [libc::iovec {
         iov_base: std::ptr::null_mut(),
         iov_len: 0,
@@ -257,7 +298,7 @@ pub fn receive_datagram(
     room: &mut [u8],
     flags: i32,
 ) -> Result<Received, Errno> {
-    let mut raw = Raw::room();
+    let mut raw = SocketName::room();
     let mut vector = libc::iovec {
         iov_base: room.as_mut_ptr().cast(),
         iov_len: room.len(),
@@ -286,7 +327,7 @@ pub fn receive_datagram(
     raw.length = message.msg_namelen;
     let mut received = Received {
         length,
-        from: raw.name(),
+        from: raw.address(),
         ..Received::default()
     };
     let used = message.msg_controllen as usize;
@@ -302,4 +343,21 @@ pub fn receive_datagram(
         _ => {}
     });
     Ok(received)
+}
+
+/// Returns the number that no other socket of the machine has had since it was started
+/// (SO_COOKIE).
+pub fn cookie(fd: i32) -> Result<u64, Errno> {
+    let (mut value, mut length) = (0u64, size_of::<u64>() as u32);
+    let args = [
+        fd as usize,
+        libc::SOL_SOCKET as usize,
+        libc::SO_COOKIE as usize,
+        &raw mut value as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel writes at most eight bytes and their length, which are locals of this
+    // function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| value)
 }

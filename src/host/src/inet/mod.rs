@@ -13,6 +13,7 @@
 //! | [`device`] | packets that programs have written to their tunnels: one thread for each interface |
 //! | [`meta`] | how a packet came in, and what has become of it |
 //! | [`output`] | packets that this host sends |
+//! | `questions` | what programs ask about their sockets |
 //! | [`sockets`] | the table of sockets, names and ports, and what programs ask about them |
 //! | [`udp`] | datagrams for sockets |
 //! | [`tcp`] | connections |
@@ -32,6 +33,7 @@ pub mod meta;
 pub mod multicast;
 pub mod neighbour;
 pub mod output;
+mod questions;
 pub mod route;
 pub mod sockets;
 pub mod tcp;
@@ -41,10 +43,9 @@ pub mod view;
 use crate::reply::Reply;
 use crate::service::{Packets, Replaced, Service};
 use device::Readers;
-use memtun_abi::Errno;
+use ground::Ground as _;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
-use memtun_stack::sockets::question::SocketAnswer;
 pub use meta::{Cast, Meta, Taken};
 use output::{Output, Stack};
 use sockets::Sockets;
@@ -103,7 +104,7 @@ impl Local for Ends {
     ) {
         match of.protocol {
             memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
-            _ => self.udp.error(&mut self.sockets, meta, offender, of, kind),
+            _ => drop(self.udp.error(&mut self.sockets, meta, offender, of, kind)),
         }
     }
 
@@ -122,6 +123,8 @@ pub struct Inet {
     pub readers: Readers,
     /// Wakes the thread that runs timers.
     wakes: Option<UnixStream>,
+    /// The generation that the sockets have followed.
+    followed: Option<(u64, u32)>,
 }
 
 impl Inet {
@@ -131,6 +134,7 @@ impl Inet {
             stack: Stack::default(),
             readers: Readers::default(),
             wakes: None,
+            followed: None,
             ends: Ends {
                 sockets: Sockets::default(),
                 udp: Udp::default(),
@@ -182,10 +186,22 @@ impl<'n> All<'n> {
         (out, &mut self.inet.ends)
     }
 
+    /// Follows what has changed: addresses, routes, neighbours, what is known of paths.
+    pub fn follow(&mut self) {
+        self.follow_interfaces();
+        let paths = self.inet.stack.paths_generation();
+        let now = Some((self.service.generation(), paths));
+        if self.inet.followed != now {
+            self.inet.followed = now;
+            self.inet.ends.sockets.follow(&self.service);
+        }
+    }
+
     /// Takes a frame that a program has written to the tunnel of an interface.
     pub fn receive(&mut self, ifindex: u32, frame: &[u8]) {
         let (mut out, ends) = self.parts();
         input::frame(&mut out, ends, ifindex, frame);
+        self.follow();
         self.wake_timers();
     }
 
@@ -193,12 +209,14 @@ impl<'n> All<'n> {
     pub fn run_timers(&mut self) {
         let (mut out, ends) = self.parts();
         input::run_timers(&mut out, ends);
+        self.follow();
     }
 
     /// Hands up what came of what was sent, such as packets to this host itself.
     pub fn settle(&mut self) {
         let (mut out, ends) = self.parts();
         input::settle(&mut out, ends);
+        self.follow();
         self.wake_timers();
     }
 
@@ -234,13 +252,19 @@ impl<'n> All<'n> {
         reply: Reply,
     ) -> Result<Option<Packets>, Replaced> {
         match question.what {
-            What::Bind | What::Connect | What::ListenOn | What::Path | What::Packet => {
-                reply.give(Err::<&SocketAnswer, _>(Errno(libc::ENOSYS)));
+            What::Bind
+            | What::Connect
+            | What::ListenOn
+            | What::Path
+            | What::Packet
+            | What::Join => {
+                self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }
             _ => {
                 let packets = self.service.answer(question, payload)?;
-                self.follow_interfaces();
+                reply.forget();
+                self.follow();
                 Ok(Some(packets))
             }
         }

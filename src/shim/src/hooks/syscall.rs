@@ -161,6 +161,10 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_socket => socket::my_socket(fd, b as c_int, c as c_int) as isize,
             libc::SYS_bind => socket::my_bind(fd, b as _, c as _) as isize,
             libc::SYS_connect => socket::my_connect(fd, b as _, c as _) as isize,
+            libc::SYS_listen => socket::my_listen(fd, b as c_int) as isize,
+            libc::SYS_accept => socket::my_accept(fd, b as _, c as _) as isize,
+            libc::SYS_accept4 => socket::my_accept4(fd, b as _, c as _, d as c_int) as isize,
+            libc::SYS_getpeername => socket::my_getpeername(fd, b as _, c as _) as isize,
             libc::SYS_getsockname => socket::my_getsockname(fd, b as _, c as _) as isize,
             libc::SYS_getsockopt => {
                 socket::my_getsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize

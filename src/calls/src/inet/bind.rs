@@ -1,0 +1,148 @@
+//! bind(2) and listen(2). The net decides whether a name is free; the machine's kernel keeps
+//! another one where it is asked to.
+#![forbid(unsafe_code)]
+
+use super::call::{Inet, Kind, Native, Step};
+use super::name::{is_any, is_loopback};
+use crate::host::Host;
+use memtun_abi::Errno;
+use memtun_stack::ask::What;
+use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::{flag, Protocol};
+use std::net::SocketAddr;
+
+/// Number of native names that are tried for one name of the net.
+pub const TRIES: usize = 8;
+
+/// May the machine refuse a native name for a reason that has nothing to do with the net?
+pub fn is_refusal_of_machine(errno: Errno) -> bool {
+    matches!(errno.0, libc::EADDRINUSE | libc::EACCES)
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Says what the native socket is bound to for bind(2) with this name. `failed` is the errno
+    /// with which the machine has refused what this function has said before, or 0.
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) fails with, and what asking fails with.
+    pub fn bind(&self, name: SocketAddr, failed: i32) -> Result<Step, Errno> {
+        if is_loopback(&name) || !self.table.is_active() {
+            return Ok(Step::Machine);
+        }
+        let Some(kind) = self.kind().filter(|kind| fits(kind, &name)) else {
+            return Ok(Step::Machine);
+        };
+        let question = SocketQuestion {
+            failed: failed as u32,
+            ..self.question(kind, Some(name))?
+        };
+        if question.native.is_some() {
+            // It has a name already, which the machine's kernel says.
+            return Ok(Step::Machine);
+        }
+        match self.ask(What::Bind, &question)? {
+            SocketAnswer::Bind(to) => {
+                self.hears_ipv4(kind, &to);
+                Ok(Step::To(to))
+            }
+            _ => Ok(Step::Machine),
+        }
+    }
+
+    /// Gives a socket that has no name one of the net's, because it is about to send, to connect or
+    /// to listen.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Inet::bind`].
+    pub fn autobind(&self, kind: Kind, question: &SocketQuestion) -> Result<(), Errno> {
+        let mut question = SocketQuestion {
+            flags: question.flags | set::AUTOBIND,
+            name: None,
+            failed: 0,
+            ..*question
+        };
+        for _ in 0..TRIES {
+            match self.ask(What::Bind, &question)? {
+                SocketAnswer::Bind(to) if question.native.is_none() => {
+                    match self.bind_natively(kind, &to) {
+                        Err(e) if is_refusal_of_machine(e) => question.failed = e.0 as u32,
+                        bound => return bound,
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+        Err(Errno(libc::EADDRINUSE))
+    }
+
+    /// Binds the native socket.
+    pub(super) fn bind_natively(&self, kind: Kind, to: &SocketAddr) -> Result<(), Errno> {
+        self.hears_ipv4(kind, to);
+        self.socket.bind(to)
+    }
+
+    /// Lets a socket of AF_INET6 be bound to a carrier's address, which is one of IPv4: what the
+    /// program has set stands in the net's table.
+    fn hears_ipv4(&self, kind: Kind, to: &SocketAddr) {
+        let SocketAddr::V6(v6) = to else { return };
+        if kind.family == libc::AF_INET6 && v6.ip().to_ipv4_mapped().is_some() {
+            let only = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+            if self.socket.option(only.0, only.1) == Ok(1) {
+                let _ = self.socket.set_option(only.0, only.1, 0);
+            }
+        }
+    }
+
+    /// Called before listen(2): a socket without a name gets one.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Inet::bind`].
+    pub fn before_listen(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|kind| kind.protocol == Protocol::Tcp) else {
+            return Ok(());
+        };
+        if !self.table.is_active() {
+            return Ok(());
+        }
+        let question = self.question(kind, None)?;
+        match question.native {
+            None => self.autobind(kind, &question),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Called after listen(2) has succeeded: the net hears of it.
+    ///
+    /// # Errors
+    ///
+    /// What the net refuses, and what asking fails with.
+    pub fn after_listen(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|kind| kind.protocol == Protocol::Tcp) else {
+            return Ok(());
+        };
+        if !self.table.is_active() {
+            return Ok(());
+        }
+        let question = self.question(kind, None)?;
+        let is_carried = question.native.is_some_and(|native| {
+            is_any(&native) || self.table.name_of(Protocol::Tcp, native).is_some()
+        });
+        if !is_carried || self.is_known_listener(question.cookie) {
+            return Ok(());
+        }
+        self.ask(What::ListenOn, &question).map(drop)
+    }
+
+    fn is_known_listener(&self, cookie: u64) -> bool {
+        let entry = self.table.socket(cookie);
+        entry.is_some_and(|entry| entry.flags & flag::LISTENS != 0)
+    }
+}
+
+/// Is it a name of the socket's family?
+fn fits(kind: &Kind, name: &SocketAddr) -> bool {
+    name.is_ipv6() == (kind.family == libc::AF_INET6)
+}

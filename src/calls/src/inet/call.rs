@@ -1,0 +1,235 @@
+//! A socket of AF_INET or AF_INET6 as a back end has it, and the questions about it.
+#![forbid(unsafe_code)]
+
+use crate::host::{self, Host};
+use memtun_abi::Errno;
+use memtun_kernel::net::{Kept, NetDir};
+use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion, ANSWER};
+use memtun_stack::sockets::{flag, Entry, Protocol, Table};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
+const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
+/// IPV6_FREEBIND of linux/in6.h.
+const IPV6_FREEBIND: i32 = 78;
+/// SO_BINDTOIFINDEX of asm-generic/socket.h.
+const SO_BINDTOIFINDEX: i32 = 62;
+/// Hop limit of a socket for which none was set.
+const USUAL_HOPS: i32 = 64;
+
+/// The program's socket, as the machine's kernel has it.
+pub trait Native {
+    /// Returns its own name (getsockname(2)).
+    ///
+    /// # Errors
+    ///
+    /// ENOTSOCK, EBADF, and EAFNOSUPPORT for a socket of another family.
+    fn own_name(&self) -> Result<SocketAddr, Errno>;
+    /// Returns the name of the other end (getpeername(2)).
+    ///
+    /// # Errors
+    ///
+    /// ENOTCONN, and as above.
+    fn peer_name(&self) -> Result<SocketAddr, Errno>;
+    /// Returns an option whose value is an int.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with.
+    fn option(&self, level: i32, option: i32) -> Result<i32, Errno>;
+    /// Sets an option whose value is an int.
+    ///
+    /// # Errors
+    ///
+    /// What setsockopt(2) fails with.
+    fn set_option(&self, level: i32, option: i32, value: i32) -> Result<(), Errno>;
+    /// Returns the number that no other socket of the machine has (SO_COOKIE).
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with.
+    fn cookie(&self) -> Result<u64, Errno>;
+    /// Returns its inode.
+    ///
+    /// # Errors
+    ///
+    /// What fstat(2) fails with.
+    fn inode(&self) -> Result<u64, Errno>;
+    /// Has it O_NONBLOCK?
+    fn is_nonblocking(&self) -> bool;
+    /// Gives it a name (bind(2)).
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) fails with.
+    fn bind(&self, name: &SocketAddr) -> Result<(), Errno>;
+}
+
+/// What kind of socket it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// AF_INET or AF_INET6.
+    pub family: i32,
+    /// SOCK_STREAM or SOCK_DGRAM.
+    pub kind: i32,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
+/// What becomes of a call that gives a socket a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It is made with what the program gave.
+    Machine,
+    /// It is made with this name of the machine's.
+    To(SocketAddr),
+}
+
+/// A call on a socket, in a net that has addresses.
+pub struct Inet<'c, N: Native, H: Host> {
+    /// The net of the program.
+    pub net: &'c NetDir,
+    /// The table of its sockets.
+    pub table: &'c Table,
+    /// The host of the net.
+    pub host: &'c H,
+    /// The socket.
+    pub socket: &'c N,
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Returns what kind of socket it is; None where it is none that the net carries.
+    pub fn kind(&self) -> Option<Kind> {
+        let of = |option| self.socket.option(libc::SOL_SOCKET, option).ok();
+        let family = of(libc::SO_DOMAIN)?;
+        if family != libc::AF_INET && family != libc::AF_INET6 {
+            return None;
+        }
+        let (kind, protocol) = (of(libc::SO_TYPE)?, of(libc::SO_PROTOCOL)?);
+        let protocol = match (kind, protocol) {
+            (libc::SOCK_STREAM, libc::IPPROTO_TCP) => Protocol::Tcp,
+            (libc::SOCK_DGRAM, libc::IPPROTO_UDP) => Protocol::Udp,
+            _ => return None,
+        };
+        // What is bound to an interface of the machine is the machine's.
+        match of(SO_BINDTOIFINDEX) {
+            None | Some(0) => Some(Kind {
+                family,
+                kind,
+                protocol,
+            }),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns what the net knows of the socket.
+    pub fn entry(&self) -> Option<Entry> {
+        self.table.socket(self.socket.cookie().ok()?)
+    }
+
+    /// Begins a question about the socket, about a name that the program gave.
+    ///
+    /// # Errors
+    ///
+    /// What asking the machine's kernel about the socket fails with.
+    pub fn question(&self, kind: Kind, name: Option<SocketAddr>) -> Result<SocketQuestion, Errno> {
+        let (cookie, inode) = (self.socket.cookie()?, self.socket.inode()?);
+        let native = self.socket.own_name()?;
+        let v6 = kind.family == libc::AF_INET6;
+        let value = |level, option| self.socket.option(level, option).unwrap_or(0);
+        let by_family = |v4, v6_option| match v6 {
+            true => value(libc::IPPROTO_IPV6, v6_option),
+            false => value(libc::IPPROTO_IP, v4),
+        };
+        let kept = |kept| self.net.kept_of(inode, kept).ok().flatten();
+        let mut flags = 0;
+        let mut set = |bit: u32, is_set: bool| flags |= if is_set { bit } else { 0 };
+        let general = [
+            (set::REUSE_ADDRESS, libc::SO_REUSEADDR),
+            (set::REUSE_PORT, libc::SO_REUSEPORT),
+            (set::BROADCAST, libc::SO_BROADCAST),
+        ];
+        for (bit, option) in general {
+            set(bit, value(libc::SOL_SOCKET, option) != 0);
+        }
+        let in_ip = |option| value(libc::IPPROTO_IP, option) != 0;
+        let in_ipv6 = |option| v6 && value(libc::IPPROTO_IPV6, option) != 0;
+        let free = in_ip(libc::IP_FREEBIND) || in_ip(libc::IP_TRANSPARENT);
+        set(set::FREEBIND, free || in_ipv6(IPV6_FREEBIND));
+        set(set::NO_PORT, in_ip(IP_BIND_ADDRESS_NO_PORT));
+        let errors = in_ip(libc::IP_RECVERR) || in_ipv6(libc::IPV6_RECVERR);
+        set(set::RECEIVES_ERRORS, errors);
+        let known = self.table.socket(cookie);
+        let v6only = match known {
+            Some(entry) => entry.flags & flag::V6ONLY != 0,
+            None => in_ipv6(libc::IPV6_V6ONLY),
+        };
+        set(set::V6ONLY, v6only);
+        set(set::NONBLOCK, self.socket.is_nonblocking());
+        set(set::BOUND, native.port() != 0);
+        let to_group = name.is_some_and(|name| name.ip().is_multicast());
+        let (out, source) = match (v6, to_group) {
+            (true, true) => (kept(Kept::Multicast6), None),
+            (true, false) => (kept(Kept::Unicast6), None),
+            (false, true) => {
+                let address = kept(Kept::Multicast).map(|a| Ipv4Addr::from(a));
+                (None, address.map(IpAddr::V4))
+            }
+            (false, false) => (kept(Kept::Unicast), None),
+        };
+        let looped = by_family(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP);
+        set(set::MULTICAST_LOOP, looped != 0);
+        let hops = match to_group {
+            true => by_family(libc::IP_MULTICAST_TTL, libc::IPV6_MULTICAST_HOPS),
+            false => {
+                let hops = by_family(libc::IP_TTL, libc::IPV6_UNICAST_HOPS);
+                if hops == USUAL_HOPS {
+                    0
+                } else {
+                    hops
+                }
+            }
+        };
+        Ok(SocketQuestion {
+            cookie,
+            inode,
+            family: kind.family as u16,
+            kind: kind.kind as u16,
+            protocol: kind.protocol,
+            tos: by_family(libc::IP_TOS, libc::IPV6_TCLASS) as u8,
+            hops: hops.clamp(0, 255) as u8,
+            flags,
+            device: kept(Kept::Device).unwrap_or(0),
+            out: out.unwrap_or(0),
+            mark: kept(Kept::Mark).unwrap_or(0),
+            failed: 0,
+            source,
+            native: (native.port() != 0).then_some(native),
+            name,
+        })
+    }
+
+    /// Puts a question about a socket to the host process of the net.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the answer, and what asking fails with, see [`ask::ask`].
+    pub fn ask(&self, what: What, about: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+        let question = host::question(self.host, what);
+        let (mut room, mut length) = ([0; ANSWER], 0);
+        let bytes = about.to_bytes();
+        ask::ask(
+            self.net,
+            self.host.start(),
+            &question,
+            &[&bytes],
+            &mut |answer| {
+                let some = answer.len().min(ANSWER - length);
+                room[length..length + some].copy_from_slice(&answer[..some]);
+                length += some;
+            },
+        )?;
+        SocketAnswer::of_bytes(&room[..length])
+    }
+}

@@ -1,0 +1,123 @@
+//! The names of both ends, as the net has them.
+#![forbid(unsafe_code)]
+
+use super::call::{Inet, Native};
+use super::name::{is_any, is_loopback, of_family};
+use crate::host::Host;
+use memtun_stack::sockets::table::{native_v4, Alias};
+use memtun_stack::sockets::{Flow, Protocol};
+use std::net::SocketAddr;
+
+/// Whose connection accept(2) has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accepted {
+    /// It came from the machine, to a socket that hears it.
+    Machine,
+    /// It came over the net, from this end.
+    Net(SocketAddr),
+    /// Somebody on the machine has connected to an address of the net's, which nobody may.
+    Foreign,
+}
+
+fn family_of(native: &SocketAddr) -> i32 {
+    match native {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    }
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Returns the flow at whose native end this name stands.
+    pub(super) fn flow_at(&self, protocol: Protocol, native: &SocketAddr) -> Option<Flow> {
+        match native_v4(native.ip()) {
+            Some(alias) => self.table.flow(alias),
+            None if is_loopback(native) => self.table.flow_of_v6_port(protocol, native.port()),
+            None => None,
+        }
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        self.kind().map(|kind| kind.protocol)
+    }
+
+    /// Returns what getsockname(2) says in place of this native name; None for what the machine's
+    /// kernel says.
+    pub fn own_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
+        if !is_any(native) && !is_loopback(native) {
+            return None;
+        }
+        let family = family_of(native);
+        let protocol = self.protocol()?;
+        let peer = self.socket.peer_name().ok();
+        let name = match peer.and_then(|peer| self.flow_at(protocol, &peer)) {
+            Some(flow) => Some(flow.local),
+            None if native.port() == 0 => None,
+            None => {
+                let entry = self.entry();
+                let entry = entry.filter(|entry| entry.native.port() == native.port());
+                entry
+                    .map(|entry| entry.local)
+                    .or_else(|| self.table.name_of(protocol, *native))
+            }
+        }?;
+        Some(of_family(family, name))
+    }
+
+    /// Returns what getpeername(2) says in place of this native name; None for what the machine's
+    /// kernel says.
+    pub fn peer_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
+        if !is_loopback(native) {
+            return None;
+        }
+        // Both ends may stand for any address natively, so what was noted comes first.
+        match self.entry().and_then(|entry| entry.remote) {
+            Some(remote) => Some(of_family(family_of(native), remote)),
+            None => self.remote_name(native),
+        }
+    }
+
+    /// Returns the net's name of a sender, or of the other end of a connection, with this native
+    /// name.
+    pub fn remote_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
+        if !is_loopback(native) {
+            return None;
+        }
+        let protocol = self.protocol()?;
+        let name = match self.flow_at(protocol, native) {
+            Some(flow) => flow.remote,
+            None => self.table.name_of(protocol, *native)?,
+        };
+        Some(of_family(family_of(native), name))
+    }
+
+    /// Says whose connection this is, on a socket that accept(2) has just given. `peer` is its
+    /// other end's native name.
+    pub fn accepted(&self, peer: &SocketAddr) -> Accepted {
+        let family = family_of(peer);
+        let own = || self.socket.own_name().ok();
+        let Some(alias) = native_v4(peer.ip()) else {
+            // A listener that hears nothing of IPv4.
+            let flow = self.flow_at(Protocol::Tcp, peer);
+            return flow.map_or(Accepted::Machine, |flow| Accepted::Net(flow.remote));
+        };
+        match self.table.what(alias) {
+            Some(Alias::Flow(at)) => match self.table.flow_at(at) {
+                Some(flow) if flow.protocol == Protocol::Tcp => {
+                    Accepted::Net(of_family(family, flow.remote))
+                }
+                _ => Accepted::Foreign,
+            },
+            Some(_) => match self.table.name_of(Protocol::Tcp, *peer) {
+                Some(name) => Accepted::Net(of_family(family, name)),
+                None => Accepted::Foreign,
+            },
+            None => {
+                let own = own().and_then(|own| native_v4(own.ip()));
+                match own.and_then(|own| self.table.what(own)) {
+                    Some(_) => Accepted::Foreign,
+                    None => Accepted::Machine,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! getsockopt(2): what the machine's kernel says of the carrier and not of the net.
+#![forbid(unsafe_code)]
+
+use super::call::{Inet, Native};
+use crate::host::Host;
+use memtun_stack::sockets::{flag, Protocol};
+
+/// May this option have another value in the net?
+#[inline]
+pub fn is_translated(level: i32, option: i32) -> bool {
+    matches!(
+        (level, option),
+        (libc::SOL_SOCKET, libc::SO_ERROR)
+            | (libc::IPPROTO_TCP, libc::TCP_MAXSEG)
+            | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
+    )
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Returns the value of such an option in place of this native one; None for the native one.
+    pub fn option(&self, level: i32, option: i32, native: i32) -> Option<i32> {
+        let kind = self.kind()?;
+        match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_ERROR) => match kind.protocol {
+                // The native socket was reset in place of what has happened in the net.
+                Protocol::Tcp if native != 0 => {
+                    let flow = self.entry()?.flow?;
+                    let error = self.table.flow(flow)?.error;
+                    (error != 0).then_some(error.into())
+                }
+                Protocol::Tcp => None,
+                _ if native == 0 => {
+                    let error = self.table.error(self.socket.cookie().ok()?, true)?;
+                    Some(error.0)
+                }
+                _ => None,
+            },
+            (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => {
+                let peer = self.socket.peer_name().ok()?;
+                let mss = self.flow_at(kind.protocol, &peer)?.mss;
+                (mss != 0).then_some(mss.into())
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => {
+                let flags = self.entry()?.flags;
+                Some(i32::from(flags & flag::V6ONLY != 0))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The calls that give a socket a name, or ask for one.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::known::{self, Known};
+use crate::asking::OwnHost;
+use crate::errno::{self, fence};
+use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::waiting::deadline::Deadline;
+use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
+use memtun_abi::Errno;
+use memtun_calls::inet::bind::is_refusal_of_machine;
+use memtun_calls::inet::call::Step;
+use memtun_calls::inet::names::Accepted;
+use memtun_calls::inet::option::is_translated;
+use memtun_calls::inet::{name, Inet, Native};
+use memtun_calls::Memory;
+use memtun_sys::inet::{self, SocketName};
+use memtun_sys::{self as sys};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+/// A descriptor of this process that may be a socket.
+pub struct Descriptor(pub c_int);
+
+impl Native for Descriptor {
+    fn own_name(&self) -> Result<SocketAddr, Errno> {
+        inet::own_name(self.0)
+    }
+    fn peer_name(&self) -> Result<SocketAddr, Errno> {
+        inet::peer_name(self.0)
+    }
+    fn option(&self, level: i32, option: i32) -> Result<i32, Errno> {
+        sys::int_option(self.0, level, option)
+    }
+    fn set_option(&self, level: i32, option: i32, value: i32) -> Result<(), Errno> {
+        sys::set_int_option(self.0, level, option, value)
+    }
+    fn cookie(&self) -> Result<u64, Errno> {
+        inet::cookie(self.0)
+    }
+    fn inode(&self) -> Result<u64, Errno> {
+        sys::fstat(self.0).map(|st| st.st_ino)
+    }
+    fn is_nonblocking(&self) -> bool {
+        sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
+    }
+    fn bind(&self, name: &SocketAddr) -> Result<(), Errno> {
+        if self.0 < 0 {
+            return Err(Errno(libc::EBADF));
+        }
+        // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+        inet::bind_name(unsafe { BorrowedFd::borrow_raw(self.0) }, name)
+    }
+}
+
+/// A call on a socket of this process.
+pub(super) fn call<'c>(known: &'c Known, socket: &'c Descriptor) -> Inet<'c, Descriptor, OwnHost> {
+    Inet {
+        net: known.net,
+        table: &known.table,
+        host: &OwnHost,
+        socket,
+    }
+}
+
+/// What a hook does with a call that gives a socket a name.
+pub enum Before {
+    /// It makes the program's call.
+    Machine,
+    /// It makes the call with the name that was stored.
+    To,
+    /// The program gets this.
+    Done(c_int),
+}
+
+fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
+    match step {
+        Ok(Step::Machine) => Before::Machine,
+        Ok(Step::To(name)) => {
+            *to = SocketName::new(&name);
+            Before::To
+        }
+        Err(e) => Before::Done(errno::give::<c_int>(Err(e)) as c_int),
+    }
+}
+
+/// Runs something about a socket without changing errno; None where the process is in no net that
+/// has addresses, or it fails.
+fn quietly<T>(
+    fd: c_int,
+    run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Option<T>,
+) -> Option<T> {
+    errno::keep(|| {
+        let done = fence(|| {
+            let socket = Descriptor(fd);
+            Ok(known::get().and_then(|known| run(&call(known, &socket))))
+        });
+        done.ok().flatten()
+    })
+}
+
+fn step(
+    fd: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+    run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
+) -> Result<Step, Errno> {
+    errno::keep(|| {
+        fence(|| {
+            let named = name::read(&OwnMemory, name as usize, length as usize);
+            match (known::get(), named) {
+                (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
+                _ => Ok(Step::Machine),
+            }
+        })
+    })
+}
+
+/// Called before bind(2). `failed` is the errno of the attempt before, or 0.
+#[cold]
+#[inline(never)]
+pub extern "C" fn before_bind(
+    fd: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+    failed: c_int,
+    to: &mut SocketName,
+) -> Before {
+    let bind = |call: &Inet<'_, Descriptor, OwnHost>, name| call.bind(name, failed);
+    before(step(fd, name, length, bind), to)
+}
+
+/// May another native name do, after bind(2) has failed?
+pub extern "C" fn is_refused_by_machine() -> bool {
+    is_refusal_of_machine(Errno(errno::get()))
+}
+
+/// Called before connect(2).
+#[cold]
+#[inline(never)]
+pub extern "C" fn before_connect(
+    fd: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+    to: &mut SocketName,
+) -> Before {
+    let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name);
+    before(step(fd, name, length, connect), to)
+}
+
+/// Called after connect(2) to a name that was stored, with its answer. Returns the program's.
+#[cold]
+#[inline(never)]
+pub extern "C" fn after_connect(fd: c_int, to: &SocketName, answer: c_int) -> c_int {
+    let may_be_late = answer == 0 || errno::get() == libc::ECONNRESET;
+    let refused = may_be_late
+        .then(|| quietly(fd, |call| call.late_refusal(&to.address()?)))
+        .flatten();
+    match refused {
+        Some(e) => errno::give::<c_int>(Err(e)) as c_int,
+        None => answer,
+    }
+}
+
+/// Called before listen(2). Some is what it fails with.
+#[cold]
+#[inline(never)]
+pub extern "C" fn before_listen(fd: c_int) -> Option<c_int> {
+    listens(fd, |call| call.before_listen())
+}
+
+/// Called after listen(2). Some is what it fails with.
+#[cold]
+#[inline(never)]
+pub extern "C" fn after_listen(fd: c_int) -> Option<c_int> {
+    listens(fd, |call| call.after_listen())
+}
+
+fn listens(
+    fd: c_int,
+    run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Result<(), Errno>,
+) -> Option<c_int> {
+    let answer = errno::keep(|| {
+        fence(|| match known::get() {
+            Some(known) => run(&call(known, &Descriptor(fd))),
+            None => Ok(()),
+        })
+    });
+    answer.err().map(|e| errno::give::<c_int>(Err(e)) as c_int)
+}
+
+/// Which end's name a call asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The socket's own.
+    Own,
+    /// The other one's.
+    Remote,
+}
+
+/// Called after getsockname(2) or getpeername(2), for whose name the program had `room`.
+#[cold]
+#[inline(never)]
+pub extern "C" fn show_name(
+    fd: c_int,
+    end: End,
+    name: *mut sockaddr,
+    room: usize,
+    length: *mut socklen_t,
+) {
+    quietly(fd, |call| {
+        let shown = match end {
+            End::Own => call.own_name(&call.socket.own_name().ok()?),
+            End::Remote => call.peer_name(&call.socket.peer_name().ok()?),
+        }?;
+        name::write(&UsedMemory, &shown, name as usize, room, length as usize).ok()
+    });
+}
+
+/// Called after recvfrom(2) has stored a name.
+#[cold]
+#[inline(never)]
+pub extern "C" fn show_sender(fd: c_int, name: *mut sockaddr, room: usize, length: *mut socklen_t) {
+    quietly(fd, |call| {
+        let mut stored = [0; 4];
+        UsedMemory.read(length as usize, &mut stored).ok()?;
+        let stored = u32::from_ne_bytes(stored) as usize;
+        let native = name::read(&UsedMemory, name as usize, stored.min(room))?;
+        let shown = call.remote_name(&native)?;
+        name::write(&UsedMemory, &shown, name as usize, room, length as usize).ok()
+    });
+}
+
+/// Room for the name that accept(2) stores, of any family.
+#[repr(C, align(8))]
+pub struct AnyName {
+    /// The name.
+    pub bytes: [u8; 128],
+    /// Its length.
+    pub length: socklen_t,
+}
+
+impl AnyName {
+    /// Returns room for a name.
+    pub const fn room() -> AnyName {
+        AnyName {
+            bytes: [0; 128],
+            length: 128,
+        }
+    }
+}
+
+/// Called after accept(2) has given a socket. Stores the name of its other end where the program
+/// wants it, in `room` bytes. Returns false when nobody may have connected: the socket is closed
+/// then, and the next one is waited for.
+#[cold]
+#[inline(never)]
+pub extern "C" fn accepted(
+    new: c_int,
+    from: &AnyName,
+    name: *mut sockaddr,
+    room: usize,
+    length: *mut socklen_t,
+) -> bool {
+    let stored = (from.length as usize).min(from.bytes.len());
+    let native = SocketName::of_bytes(&from.bytes[..stored.min(SocketName::LONGEST)])
+        .filter(|_| stored <= SocketName::LONGEST)
+        .and_then(|name| name.address());
+    let whose = native.and_then(|native| quietly(new, |call| Some(call.accepted(&native))));
+    if whose == Some(Accepted::Foreign) {
+        errno::keep(|| {
+            log::warn!(
+                "a process of the machine has connected to an address of the net, and is refused"
+            );
+            // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.
+            let _ = unsafe { sys::close(new) };
+        });
+        return false;
+    }
+    if !name.is_null() {
+        errno::keep(|| match whose {
+            Some(Accepted::Net(shown)) => {
+                let _ = name::write(&UsedMemory, &shown, name as usize, room, length as usize);
+            }
+            _ => {
+                let _ = UsedMemory.write(name as usize, &from.bytes[..stored.min(room)]);
+                let _ = UsedMemory.write(length as usize, &from.length.to_ne_bytes());
+            }
+        });
+    }
+    true
+}
+
+/// Called after getsockopt(2) has stored a value.
+#[inline]
+pub fn got_option(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) {
+    if is_translated(level, option) {
+        show_option(fd, level, option, value, length);
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn show_option(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) {
+    quietly(fd, |call| {
+        let (mut native, mut stored) = ([0; 4], [0; 4]);
+        UsedMemory.read(length as usize, &mut stored).ok()?;
+        if u32::from_ne_bytes(stored) != 4 {
+            return None;
+        }
+        UsedMemory.read(value as usize, &mut native).ok()?;
+        let shown = call.option(level, option, i32::from_ne_bytes(native))?;
+        UsedMemory.write(value as usize, &shown.to_ne_bytes()).ok()
+    });
+}
+
+/// Returns when recvmmsg(2) gives up; None where the kernel has to say that the time is wrong.
+pub extern "C" fn deadline(timeout: *const timespec) -> Option<Deadline> {
+    if timeout.is_null() {
+        return Some(Deadline::after(None));
+    }
+    // SAFETY: the time is plain numbers.
+    let time = errno::keep(|| unsafe { uaccess::read(timeout) }).ok()?;
+    let is_right = time.tv_sec >= 0 && (0..1_000_000_000).contains(&time.tv_nsec);
+    is_right.then(|| Deadline::after(Some(time)))
+}
+
+/// Has the time of recvmmsg(2) passed? What is left is stored, as the kernel does.
+pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
+    let Some(left) = end.left() else { return false };
+    errno::keep(|| uaccess::write(timeout, &left).ok());
+    left.tv_sec == 0 && left.tv_nsec == 0
+}

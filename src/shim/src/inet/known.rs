@@ -1,0 +1,104 @@
+//! Is this process in a net that has addresses? Where it is not, a call on a socket costs a look at
+//! one word.
+
+use crate::{asking, errno, net};
+use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::Table;
+use memtun_sys as sys;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicU32};
+
+/// The net and the table of its sockets.
+pub struct Known {
+    /// The net of this process.
+    pub net: &'static NetDir,
+    /// The table.
+    pub table: Table,
+}
+
+/// What is known; null until the net has had an address. It stays for the life of the process.
+static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Number of calls that are still let through before a process that is in no net looks for it.
+static UNASKED: AtomicU32 = AtomicU32::new(0);
+/// Number of looks in vain.
+static IN_VAIN: AtomicU32 = AtomicU32::new(0);
+
+/// Has the net of this process an address, or had it one?
+#[inline(always)]
+pub fn is_active() -> bool {
+    !KNOWN.load(Relaxed).is_null()
+}
+
+/// Does the same as [`is_active`], and finds out whether the net has got an address. This is for
+/// the calls with which the use of a socket begins.
+#[inline(always)]
+pub fn may_concern() -> bool {
+    if is_active() {
+        return true;
+    }
+    match net::current() {
+        Some(net) => net.has_inet() && open(),
+        None => match UNASKED.load(Relaxed) {
+            0 => open(),
+            left => {
+                UNASKED.store(left - 1, Relaxed);
+                false
+            }
+        },
+    }
+}
+
+/// What is known of the net; None while it has had no address.
+pub fn get() -> Option<&'static Known> {
+    // SAFETY: the pointer is null, or leads to a mapping that `open` has filled and that stays.
+    unsafe { KNOWN.load(Acquire).as_ref() }
+}
+
+/// Maps the table of the net if there is one.
+#[cold]
+#[inline(never)]
+extern "C" fn open() -> bool {
+    errno::keep(|| errno::fence(|| Ok(find())).unwrap_or(false))
+}
+
+fn find() -> bool {
+    // A program that is in no net looks at the first of its calls, and then seldom.
+    const AT_FIRST: u32 = 16;
+    const SELDOM: u32 = 63;
+    let is_there = asking::is_there();
+    let joined = is_there.then(net::existing).flatten();
+    if joined.is_none() {
+        let looks = IN_VAIN.load(Relaxed);
+        IN_VAIN.store(looks.saturating_add(1), Relaxed);
+        let pause = match (is_there, looks) {
+            (false, _) => u32::MAX,
+            (true, ..AT_FIRST) => 0,
+            _ => SELDOM,
+        };
+        UNASKED.store(pause, Relaxed);
+    }
+    let Some(net) = joined.filter(|net| net.has_inet()) else {
+        return false;
+    };
+    let Ok(Some(table)) = Table::open(net) else {
+        return false;
+    };
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let Ok(place) = sys::map_private(size_of::<Known>(), protection) else {
+        return false;
+    };
+    let place = place.cast::<Known>();
+    // SAFETY: the mapping is our own and page-aligned, has room for one value, and is never
+    // unmapped once it is known.
+    unsafe { place.write(Known { net, table }) };
+    let mine = KNOWN.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire);
+    if mine.is_err() {
+        // SAFETY: nobody else has seen the value and its mapping.
+        unsafe {
+            place.drop_in_place();
+            sys::unmap(place.cast(), size_of::<Known>());
+        }
+    }
+    true
+}

@@ -1,0 +1,11 @@
+//! Ordinary sockets in a net that has addresses: whether this process is in one, and the calls of
+//! the program on them, which `memtun_calls::inet` knows the meaning of.
+//!
+//! The functions that a hook calls are `extern "C"`: such a function never unwinds into its caller,
+//! so the hook's frame has nothing to clean up when a thread is cancelled in the kernel's call.
+
+pub mod calls;
+pub mod datagrams;
+pub mod known;
+
+pub use known::{is_active, may_concern};
