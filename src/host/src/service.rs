@@ -4,6 +4,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::engine;
+use crate::inet::ground::Ground;
 use crate::listeners::Teller;
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, Watched, World};
@@ -15,6 +16,7 @@ use memtun_stack::family;
 use memtun_stack::state::{Answered, Listener, Log, Shadow, Splice, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
 use memtun_sys as sys;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// Most listeners of a net.
@@ -452,6 +454,33 @@ impl<'n> Service<'n> {
             self.publish_what_can_wait()?;
         }
         Ok(())
+    }
+}
+
+impl Ground for Service<'_> {
+    fn generation(&self) -> u64 {
+        let links = self.net.changes.load(SeqCst);
+        self.state.touches() << 32 | u64::from(links)
+    }
+
+    fn consult(&mut self, run: &mut dyn FnMut(&mut World<'_>)) {
+        self.open();
+        let looked = self.with_world(0, true, |world| {
+            bring_up_to_date(world)?;
+            run(world);
+            Ok(())
+        });
+        let Ok(((), events)) = looked else {
+            return;
+        };
+        // Who finds out that another one has taken its place is the thread that answers questions.
+        if self.turn().is_err() {
+            return;
+        }
+        match self.publish() {
+            Ok(()) => drop(self.tell(events)),
+            Err(_) => drop(self.take_back()),
+        }
     }
 }
 

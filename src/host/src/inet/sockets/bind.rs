@@ -21,7 +21,7 @@ enum Whose {
 }
 
 /// Returns the address without the mapping of IPv4 into IPv6.
-pub(super) fn plain(name: SocketAddr) -> SocketAddr {
+pub fn plain(name: SocketAddr) -> SocketAddr {
     match name.ip().to_canonical() {
         address @ IpAddr::V4(_) => SocketAddr::new(address, name.port()),
         IpAddr::V6(_) => name,
@@ -280,7 +280,7 @@ impl Sockets {
 }
 
 /// Returns a name with another port, and the interface of an IPv6 address of a link.
-pub(super) fn with_port(name: SocketAddr, port: u16, device: u32) -> SocketAddr {
+pub fn with_port(name: SocketAddr, port: u16, device: u32) -> SocketAddr {
     match name.ip() {
         IpAddr::V4(address) => (address, port).into(),
         IpAddr::V6(address) => {

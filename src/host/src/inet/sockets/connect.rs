@@ -152,6 +152,7 @@ impl Sockets {
             (None, None) => return Err(Errno(libc::EINVAL)),
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
+        self.note_opening(question.cookie, alias);
         Ok(Connected::Opening(Opening {
             flow,
             alias,

@@ -30,7 +30,7 @@ use memtun_stack::sockets::{flag, Entry, Flow, Own, Ports, Protocol, Table};
 use memtun_stack::State;
 use memtun_sys as sys;
 use native::{Claim, Natives};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct Sockets {
     said: bool,
     /// The net's own addresses on interfaces of its own.
     own: Vec<Address>,
+    /// Connections that have begun a moment ago, by the cookie of their socket.
+    openings: VecDeque<(u64, Ipv4Addr)>,
 }
 
 /// An own address, as far as sockets ask for it.
@@ -165,7 +167,7 @@ impl Open {
 
     fn note_claim(&mut self, at: usize, claim: &Claim) {
         let Some(socket) = &claim.socket else { return };
-        let cookie = sys::inet::cookie(socket.as_fd()).unwrap_or(0);
+        let cookie = sys::inet::cookie(socket.raw()).unwrap_or(0);
         self.writer.set_claim(at, cookie);
     }
 
@@ -221,16 +223,55 @@ impl Open {
         if known.seen.elapsed() < fresh || known.since.elapsed() < BIRTH {
             return true;
         }
-        let protocol = native_protocol(known.entry.protocol);
-        let natives = self.diag.of_port(protocol, known.entry.native.port());
-        let alive = natives.iter().any(|native| is_of(native, &known.entry));
-        // Before Linux 6.8 nobody tells of a socket of TCP that is bound and does nothing yet.
-        let alive = alive || protocol == Protocol::Tcp && is_taken(&known.entry.native);
+        let alive = self.is_where_it_was(&known.entry) || self.is_there(row);
         match alive {
             true => self.writer.seen(row),
             false => self.writer.remove(row),
         }
         alive
+    }
+
+    /// Does the kernel find a socket quickly, by its name?
+    fn is_where_it_was(&mut self, entry: &Entry) -> bool {
+        let protocol = native_protocol(entry.protocol);
+        let listens = entry.flags & flag::LISTENS != 0;
+        if protocol == Protocol::Tcp && !listens {
+            return false;
+        }
+        let any = entry.native.ip().is_unspecified();
+        let address: IpAddr = match (any, native_v4(entry.native.ip())) {
+            (false, Some(address)) => address.into(),
+            (_, _) if entry.native.is_ipv6() => Ipv6Addr::LOCALHOST.into(),
+            (_, _) => Ipv4Addr::LOCALHOST.into(),
+        };
+        let datagram = self.natives.ports.datagram;
+        let other: IpAddr = match (entry.flow, address) {
+            (Some(alias), _) => alias.into(),
+            (None, IpAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
+            (None, address) => address,
+        };
+        let (own, other) = (
+            SocketAddr::new(address, entry.native.port()),
+            SocketAddr::new(other, datagram),
+        );
+        let found = self.diag.exact(protocol, own, other);
+        found.is_some_and(|found| is_of(&found, entry))
+    }
+
+    /// Is the socket of a row anywhere?
+    fn is_there(&mut self, row: usize) -> bool {
+        let Some(known) = self.writer.at(row).copied() else {
+            return false;
+        };
+        let entry = &known.entry;
+        if known.since.elapsed() < BIRTH {
+            return true;
+        }
+        let protocol = native_protocol(entry.protocol);
+        let natives = self.diag.of_port(protocol, entry.native.port());
+        let found = natives.iter().any(|native| is_of(native, entry));
+        // Before Linux 6.8 nobody tells of a socket of TCP that is bound and does nothing yet.
+        found || protocol == Protocol::Tcp && is_taken(&entry.native)
     }
 
     /// Removes all sockets that are gone.
@@ -387,6 +428,113 @@ impl Sockets {
                 let entry = open.writer.at(best.1)?.entry;
                 return open.reach(&entry, to, ifindex);
             }
+        }
+    }
+
+    /// Returns the socket of datagrams that suits a flow best, with its row; of several that share
+    /// a port, the one that the number chooses.
+    pub fn receiver(&mut self, flow: &Flow, number: u64) -> Option<(usize, Listener)> {
+        let open = self.open.as_mut()?;
+        let rows = open.writer.of_port(flow.protocol, flow.local.port()).iter();
+        let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
+        let scored = known.filter_map(|(row, known)| {
+            let entry = &known.entry;
+            let score = ports::score(entry, flow.local, Some(flow.remote), flow.ifindex)?;
+            let shares = entry.flags & flag::REUSE_PORT != 0;
+            Some((score, known.since, row, shares))
+        });
+        let mut scored: Vec<_> = scored.collect();
+        let best = scored.iter().map(|it| it.0).max()?;
+        scored.retain(|it| it.0 == best);
+        scored.sort_by_key(|it| it.1);
+        let last = *scored.last()?;
+        let row = match last.3 {
+            true => {
+                scored.retain(|it| it.3);
+                // As `reciprocal_scale`.
+                let at = u64::from(number as u32) * scored.len() as u64 >> 32;
+                scored.get(at as usize)?.2
+            }
+            false => last.2,
+        };
+        let entry = open.writer.at(row)?.entry;
+        Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+    }
+
+    /// Returns all sockets of datagrams that hear a flow to a group or to all, with their rows.
+    pub fn receivers(&mut self, flow: &Flow) -> Vec<(usize, Listener)> {
+        let Some(open) = self.open.as_mut() else {
+            return Vec::new();
+        };
+        let rows = open
+            .writer
+            .of_port(flow.protocol, flow.local.port())
+            .to_vec();
+        let heard = rows.into_iter().filter_map(|row| {
+            let entry = open.writer.at(row)?.entry;
+            ports::score(&entry, flow.local, Some(flow.remote), flow.ifindex)?;
+            Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+        });
+        heard.collect()
+    }
+
+    /// Would the socket of a row get what is sent to its native name from an alias? It was looked
+    /// at a moment ago, or is looked at now.
+    pub fn gets(&mut self, row: usize, native: SocketAddr, from: (Ipv4Addr, u16)) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let Some(known) = open.writer.at(row).copied() else {
+            return false;
+        };
+        if known.seen.elapsed() < FRESH {
+            return true;
+        }
+        let from = SocketAddr::new(from.0.into(), from.1);
+        let found = open.diag.exact(Protocol::Udp, native, from);
+        let gets = found.is_some_and(|found| is_of(&found, &known.entry));
+        if gets {
+            open.writer.seen(row);
+        }
+        gets
+    }
+
+    /// Looks whether a socket is still there that did not get something.
+    pub fn gone(&mut self, row: usize) {
+        if let Some(open) = &mut self.open {
+            if !open.is_there(row) {
+                open.writer.remove(row);
+            }
+        }
+    }
+
+    /// May a native socket send in a flow?
+    pub fn speaks_for(&self, native: &Native, flow: &Flow) -> bool {
+        let Some(open) = &self.open else { return false };
+        let rows = open.writer.of_port(flow.protocol, flow.local.port()).iter();
+        let mut known = rows.filter_map(|row| open.writer.at(*row));
+        known.any(|known| is_of(native, &known.entry))
+    }
+
+    /// Raises an error for a socket. Returns its number.
+    pub fn raise(&mut self, row: usize, errno: Errno) -> u32 {
+        let open = self.open.as_mut();
+        open.map_or(0, |open| open.writer.raise(row, errno))
+    }
+
+    /// Returns the alias of the connection that a socket began last.
+    pub fn take_opening(&mut self, cookie: u64) -> Option<Ipv4Addr> {
+        let at = self.openings.iter().position(|it| it.0 == cookie)?;
+        self.openings.remove(at).map(|it| it.1)
+    }
+
+    /// Remembers the alias of a connection that a socket begins.
+    pub(super) fn note_opening(&mut self, cookie: u64, alias: Ipv4Addr) {
+        /// Number of connections that may be put again.
+        const MOST: usize = 64;
+        self.openings.push_back((cookie, alias));
+        if self.openings.len() > MOST {
+            self.openings.pop_front();
         }
     }
 

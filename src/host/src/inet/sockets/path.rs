@@ -70,7 +70,7 @@ impl Sockets {
     /// What sending fails with.
     pub fn verdict(
         &mut self,
-        out: &mut Output<'_>,
+        out: &mut Output<'_, '_>,
         asker: &Asker<'_>,
         to: SocketAddr,
         view: View,
@@ -93,7 +93,7 @@ impl Sockets {
         if of_link && query.oif == 0 {
             return Err(Errno(libc::EINVAL));
         }
-        let way = match out.way(&query) {
+        let way = match out.find(&query) {
             Ok(way) => way,
             // The machine says the same, or knows a way that the net does not.
             Err(_) if view == View::Merged && from.is_none() => return Ok(Verdict::Machine),
@@ -111,12 +111,12 @@ impl Sockets {
             });
         }
         let multicast = to.ip().is_multicast();
-        let sends = out.view().interface(way.index).is_some();
-        if !sends && !is_own(way.index) {
+        let sends = out.view().interface(way.ifindex).is_some();
+        if !sends && !is_own(way.ifindex) {
             return Ok(Verdict::Machine);
         }
         Ok(Verdict::Away(Out {
-            index: way.index,
+            index: way.ifindex,
             source: way.source,
             mtu: way.mtu,
             broadcast: way.is_broadcast(),
@@ -132,7 +132,7 @@ impl Sockets {
     /// What sendto(2) fails with.
     pub fn path(
         &mut self,
-        out: &mut Output<'_>,
+        out: &mut Output<'_, '_>,
         asker: &Asker<'_>,
         to: SocketAddr,
         generation: u32,
@@ -152,12 +152,12 @@ impl Sockets {
         let group = way.broadcast || way.multicast;
         let loops = way.broadcast || question.flags & set::MULTICAST_LOOP != 0;
         let copy = group && loops && self.is_heard(&entry, to, way.index);
-        let wire = out.wire(&way.way);
+        let wire = out.wire(way.index, way.way.next_hop);
         let alias = match question.flags & set::NEEDS_ALIAS != 0 || wire == Wire::Unknown {
             true => self.alias_for(asker, &entry, way.source, to, way.index),
             false => None,
         };
-        let first = if way.multicast { 1 } else { way.way.hop_limit };
+        let first = if way.multicast { 1 } else { way.way.hops };
         let hops = if question.hops != 0 {
             question.hops
         } else {
@@ -166,7 +166,7 @@ impl Sockets {
         Ok(SocketAnswer::Path(Path {
             ifindex: way.index,
             source: way.source,
-            next_hop: way.way.hop,
+            next_hop: way.way.next_hop,
             wire,
             mtu: way.mtu,
             hops,
