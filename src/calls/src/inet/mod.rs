@@ -10,12 +10,14 @@
 //! | [`bind`], [`connect`] | bind(2) and listen(2); connect(2) |
 //! | [`names`] | getsockname(2), getpeername(2), and what accept(2) finds |
 //! | [`option`] | getsockopt(2) |
+//! | [`datagram`] | what a socket of UDP sends and receives |
 //! | [`name`] | names in the program's memory |
 #![forbid(unsafe_code)]
 
 pub mod bind;
 pub mod call;
 pub mod connect;
+pub mod datagram;
 pub mod name;
 pub mod names;
 pub mod option;
