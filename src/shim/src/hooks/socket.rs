@@ -115,7 +115,7 @@ extern "C" fn accept_carried(
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
         let is_wanted = domain == libc::AF_NETLINK
-            && matches!(protocol, libc::NETLINK_ROUTE | libc::NETLINK_GENERIC)
+            && matches!(protocol, libc::NETLINK_ROUTE | libc::NETLINK_GENERIC | libc::NETLINK_SOCK_DIAG)
             && netlink::is_wanted();
         if is_wanted {
             let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
