@@ -137,21 +137,6 @@ pub fn peer_name(fd: i32) -> Result<SocketAddr, Errno> {
     name_by(libc::SYS_getpeername, fd)
 }
 
-/// Returns the number that the kernel gives a socket, which no other has (SO_COOKIE).
-pub fn cookie(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
-    let (mut value, mut length) = (0u64, size_of::<u64>() as u32);
-    let args = [
-        fd.as_raw_fd() as usize,
-        libc::SOL_SOCKET as usize,
-        libc::SO_COOKIE as usize,
-        &raw mut value as usize,
-        &raw mut length as usize,
-        0,
-    ];
-    // SAFETY: the kernel writes eight bytes and their number, which are locals of this function.
-    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| value)
-}
-
 /// Sets an option of a socket whose value is these bytes (setsockopt(2)).
 pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     let args = [

@@ -167,7 +167,7 @@ impl Open {
 
     fn note_claim(&mut self, at: usize, claim: &Claim) {
         let Some(socket) = &claim.socket else { return };
-        let cookie = sys::inet::cookie(socket.as_fd()).unwrap_or(0);
+        let cookie = sys::inet::cookie(socket.raw()).unwrap_or(0);
         self.writer.set_claim(at, cookie);
     }
 
