@@ -4,8 +4,8 @@
 use super::table::Heard;
 use crate::engine::route::lookup::{self, Flow};
 use crate::inet::ground::Ground;
-use crate::inet::output::{clock, Output};
 use crate::inet::route::Verdict;
+use crate::inet::stack::{clock, Output};
 use crate::inet::view::Interface;
 use memtun_ip::arp::Arp;
 use memtun_ip::ethernet::{Mac, BROADCAST};

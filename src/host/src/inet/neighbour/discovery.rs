@@ -3,7 +3,7 @@
 
 use super::table::Heard;
 use crate::inet::meta::{Cast, Meta};
-use crate::inet::output::{clock, Output};
+use crate::inet::stack::{clock, Output};
 use crate::inet::view::{Interface, View};
 use memtun_ip::discovery::{self, Discovery, Flags};
 use memtun_ip::ethernet::{self, solicited_node, Mac, ALL_NODES};
@@ -95,10 +95,8 @@ pub(in crate::inet) fn receive(
             };
             learn(out, interface, target, heard);
         }
-        Discovery::RouterSolicitation { link } if interface.router => {
-            if !source.is_unspecified() {
-                learn(out, interface, source, by_the_way(link, Some(false)));
-            }
+        Discovery::RouterSolicitation { link } if interface.router && !source.is_unspecified() => {
+            learn(out, interface, source, by_the_way(link, Some(false)));
         }
         Discovery::RouterAdvertisement { link } if source.is_unicast_link_local() => {
             learn(out, interface, source, by_the_way(link, Some(true)));
