@@ -2,7 +2,8 @@
 //!
 //! The socket is one of the machine's, on the loopback's addresses. What the program says and hears
 //! are names of the net; they are translated by the net's table, which holds for every process that
-//! has the socket. So nothing here is state of a process, and a socket of the machine is left alone.
+//! has the socket. So nothing here is state of a process, and a socket of the machine is left
+//! alone.
 //!
 //! | module | subject |
 //! |---|---|
@@ -10,12 +11,14 @@
 //! | [`bind`], [`connect`] | bind(2) and listen(2); connect(2) |
 //! | [`names`] | getsockname(2), getpeername(2), and what accept(2) finds |
 //! | [`option`] | getsockopt(2) |
+//! | [`datagram`] | what a socket of UDP sends and receives |
 //! | [`name`] | names in the program's memory |
 #![forbid(unsafe_code)]
 
 pub mod bind;
 pub mod call;
 pub mod connect;
+pub mod datagram;
 pub mod name;
 pub mod names;
 pub mod option;

@@ -6,4 +6,5 @@ pub mod host;
 pub mod interface;
 mod joined;
 pub mod json;
+pub mod listed;
 pub mod net;

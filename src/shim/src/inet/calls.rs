@@ -7,8 +7,9 @@
 use super::known::{self, Known};
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
-use crate::uaccess::{OwnMemory, UsedMemory};
-use libc::{c_int, c_void, sockaddr, socklen_t};
+use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::waiting::deadline::Deadline;
+use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
@@ -23,6 +24,16 @@ use std::os::fd::BorrowedFd;
 
 /// A descriptor of this process that may be a socket.
 pub struct Descriptor(pub c_int);
+
+impl Descriptor {
+    fn borrow(&self) -> Result<BorrowedFd<'_>, Errno> {
+        if self.0 < 0 {
+            return Err(Errno(libc::EBADF));
+        }
+        // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+        Ok(unsafe { BorrowedFd::borrow_raw(self.0) })
+    }
+}
 
 impl Native for Descriptor {
     fn own_name(&self) -> Result<SocketAddr, Errno> {
@@ -47,11 +58,7 @@ impl Native for Descriptor {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
     fn bind(&self, name: &SocketAddr) -> Result<(), Errno> {
-        if self.0 < 0 {
-            return Err(Errno(libc::EBADF));
-        }
-        // SAFETY: the descriptor is the program's, which has it open for this call of its own.
-        inet::bind_name(unsafe { BorrowedFd::borrow_raw(self.0) }, name)
+        inet::bind_name(self.borrow()?, name)
     }
 }
 
@@ -213,7 +220,7 @@ pub extern "C" fn show_name(
     quietly(fd, |call| {
         let shown = match end {
             End::Own => call.own_name(&call.socket.own_name().ok()?),
-            End::Remote => call.remote_name(&call.socket.peer_name().ok()?),
+            End::Remote => call.peer_name(&call.socket.peer_name().ok()?),
         }?;
         name::write(&UsedMemory, &shown, name as usize, room, length as usize).ok()
     });
@@ -326,4 +333,22 @@ extern "C" fn show_option(
         let shown = call.option(level, option, i32::from_ne_bytes(native))?;
         UsedMemory.write(value as usize, &shown.to_ne_bytes()).ok()
     });
+}
+
+/// Returns when recvmmsg(2) gives up; None where the kernel has to say that the time is wrong.
+pub extern "C" fn deadline(timeout: *const timespec) -> Option<Deadline> {
+    if timeout.is_null() {
+        return Some(Deadline::after(None));
+    }
+    // SAFETY: the time is plain numbers.
+    let time = errno::keep(|| unsafe { uaccess::read(timeout) }).ok()?;
+    let is_right = time.tv_sec >= 0 && (0..1_000_000_000).contains(&time.tv_nsec);
+    is_right.then(|| Deadline::after(Some(time)))
+}
+
+/// Has the time of recvmmsg(2) passed? What is left is stored, as the kernel does.
+pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
+    let Some(left) = end.left() else { return false };
+    errno::keep(|| uaccess::write(timeout, &left).ok());
+    left.tv_sec == 0 && left.tv_nsec == 0
 }

@@ -6,5 +6,8 @@
 
 pub mod calls;
 pub mod known;
+pub mod notes;
+pub mod receiving;
+pub mod sending;
 
 pub use known::{is_active, may_concern};
