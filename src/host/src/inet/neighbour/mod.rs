@@ -6,6 +6,7 @@
 
 pub mod arp;
 pub mod discovery;
+mod learn;
 pub mod table;
 
 use super::ground::Ground;
@@ -74,25 +75,6 @@ pub(super) fn run_timers(out: &mut Output<'_, '_>) {
         }
     }
     publish(out);
-}
-
-/// Sends what was kept for a neighbour that is known now.
-fn send_kept(out: &mut Output<'_, '_>, interface: &Interface, address: IpAddr) {
-    let Some(own) = interface.mac else {
-        return;
-    };
-    let (mac, kept) = out.stack.neighbours.take_kept(interface.index, address);
-    let Some(mac) = mac else {
-        return;
-    };
-    let ethertype = match address {
-        IpAddr::V4(_) => memtun_ip::ethernet::IPV4,
-        IpAddr::V6(_) => memtun_ip::ethernet::IPV6,
-    };
-    for packet in kept {
-        let header = memtun_ip::ethernet::header(mac, own, ethertype);
-        let _ = out.frame(interface.index, header, &packet);
-    }
 }
 
 /// Tells the net's state what has been learned, if something has.
