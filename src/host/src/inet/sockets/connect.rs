@@ -38,6 +38,8 @@ pub struct Opening {
     /// What the table is to know of the socket if the connection fails late: its flow, by which the
     /// program finds why.
     pub entry: Entry,
+    /// The process that asks.
+    pub asker: u32,
 }
 
 impl Opening {
@@ -166,6 +168,7 @@ impl Sockets {
             v6,
             mtu: way.mtu,
             entry,
+            asker: asker.pid,
         }))
     }
 

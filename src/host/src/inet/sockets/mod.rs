@@ -597,10 +597,10 @@ impl Sockets {
     }
 
     /// Writes what is known of a socket, so that its program finds it.
-    pub fn remember(&mut self, entry: &Entry) {
+    pub fn remember(&mut self, entry: &Entry, asker: u32) {
         if let Some(open) = &mut self.open {
             // Without room the program sees what the native socket says.
-            let _ = open.put(entry);
+            let _ = open.put(entry, asker);
         }
     }
 

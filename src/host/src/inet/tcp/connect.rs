@@ -314,7 +314,7 @@ impl Live {
                     // The program's side looks for it once its native socket has an error.
                     self.flow.error = errno.0 as u16;
                     sockets.set_flow(self.alias, &self.flow);
-                    sockets.remember(&opening.entry);
+                    sockets.remember(&opening.entry, opening.asker);
                 }
                 match Leg::bound(&plug, true) {
                     Ok(leg) => {
