@@ -38,7 +38,9 @@ impl Tcp {
     ) -> bool {
         let local = scoped(segment.destination, meta.ifindex);
         let remote = scoped(segment.source, meta.ifindex);
-        let Some(listener) = sockets.listener(local, meta.ifindex) else { return false };
+        let Some(listener) = sockets.listener(local, meta.ifindex) else {
+            return false;
+        };
         let flow = Flow {
             protocol: Protocol::Tcp,
             local,
@@ -52,7 +54,7 @@ impl Tcp {
             return true;
         }
         let Ok(way) = out.way(&flow) else { return true };
-        let generation = out.service.generation();
+        let generation = super::generation(out);
         let settings = self.settings(&way);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);

@@ -14,6 +14,7 @@ use crate::inet::output::Output;
 use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
+use memtun_ip::IcmpError;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{Connection, End, State};
@@ -46,7 +47,7 @@ impl Tcp {
             return refuse(sockets, reply, libc::ENOBUFS);
         }
         let way = match out.way(&flow) {
-            Ok(way) => (out.service.generation(), way),
+            Ok(way) => (super::generation(out), way),
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
@@ -68,7 +69,9 @@ impl Tcp {
 
     /// Gives up a connection whose program asks anew, because its socket could not be bound.
     pub fn abandon(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>, alias: Ipv4Addr) {
-        let Some(&number) = self.aliases.get(&alias) else { return };
+        let Some(&number) = self.aliases.get(&alias) else {
+            return;
+        };
         let now = self.now();
         if let Some(live) = self.live(number) {
             live.connection.abort();
@@ -80,9 +83,14 @@ impl Tcp {
     /// Begins to wait for legs, once. Returns whether that can be done.
     pub(super) fn begin_legs(&mut self, sockets: &Sockets) -> bool {
         if self.legs.is_none() {
-            let Some(open) = sockets.open_listener() else { return false };
+            let Some(open) = sockets.open_listener() else {
+                return false;
+            };
             match Legs::new(open) {
-                Ok(legs) => self.legs = Some(std::sync::Arc::new(legs)),
+                Ok(legs) => {
+                    self.legs = Some(std::sync::Arc::new(legs));
+                    self.fresh = self.legs.clone();
+                }
                 Err(e) => log::warn!("there is nothing to wait with for connections: {e}"),
             }
         }
@@ -94,9 +102,13 @@ impl Tcp {
         /// So many are accepted before others have the lock.
         const AT_ONCE: usize = 64;
         for _ in 0..AT_ONCE {
-            let Some(listener) = sockets.open_listener() else { return };
+            let Some(listener) = sockets.open_listener() else {
+                return;
+            };
             let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-            let Ok(socket) = rustix::net::accept_with(listener, flags) else { return };
+            let Ok(socket) = rustix::net::accept_with(listener, flags) else {
+                return;
+            };
             let leg = Leg::of(socket);
             if let Some(leg) = self.adopt(sockets, leg) {
                 leg.reset();
@@ -109,11 +121,19 @@ impl Tcp {
         let (Some(own), Some(other)) = (leg.own_name(), leg.other_name()) else {
             return Some(leg);
         };
-        let std::net::IpAddr::V4(alias) = own.ip() else { return Some(leg) };
-        let Some(&number) = self.aliases.get(&alias) else { return Some(leg) };
+        let std::net::IpAddr::V4(alias) = own.ip() else {
+            return Some(leg);
+        };
+        let Some(&number) = self.aliases.get(&alias) else {
+            return Some(leg);
+        };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
-        let Some(legs) = self.legs.clone() else { return Some(leg) };
-        let Some(live) = self.live(number) else { return Some(leg) };
+        let Some(legs) = self.legs.clone() else {
+            return Some(leg);
+        };
+        let Some(live) = self.live(number) else {
+            return Some(leg);
+        };
         let expected = match &live.stage {
             Stage::Expected(opening, _) => opening.native.port() == other.port(),
             _ => false,
@@ -128,8 +148,12 @@ impl Tcp {
 }
 
 impl Live {
-    /// The connection is refused with this errno, by an error that came by ICMP.
-    pub(super) fn refuse(&mut self, errno: Errno) {
+    /// An error came by ICMP about the SYN.
+    pub(super) fn refuse(&mut self, kind: &IcmpError) {
+        let Some((errno, _)) = kind.errno() else {
+            return;
+        };
+        let errno = Errno(errno);
         self.connection.abort();
         if let Stage::Plugged(opening) = self.stage {
             self.stage = Stage::Bridging(opening, None, Duration::MAX, Some(errno));
@@ -216,7 +240,9 @@ impl Live {
             State::Connecting | State::Accepting => {
                 self.again = Some(now + LOOK);
                 let plug = self.plug(sockets);
-                let hangs = sockets.native(Protocol::Tcp, opening.native, plug).is_some();
+                let hangs = sockets
+                    .native(Protocol::Tcp, opening.native, plug)
+                    .is_some();
                 let gone = !hangs && self.plugged_long(now);
                 self.stage = Stage::Plugged(opening);
                 if gone {
@@ -255,7 +281,11 @@ impl Live {
         /// How soon a program that has not come to its connect is looked for again.
         const SOON: Duration = Duration::from_millis(1);
         let (opening, leg, until, error) = state;
-        let until = if until == Duration::MAX { now + PATIENCE } else { until };
+        let until = if until == Duration::MAX {
+            now + PATIENCE
+        } else {
+            until
+        };
         let plug = self.plug(sockets);
         let (leg, connected) = match leg {
             Some(leg) => {

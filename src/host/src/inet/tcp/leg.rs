@@ -55,7 +55,13 @@ fn errno(e: Native) -> Errno {
 impl Leg {
     /// Takes a socket that is connected.
     pub fn of(socket: OwnedFd) -> Leg {
-        let leg = Leg { socket, readable: true, writable: true, ended: false, shut: false };
+        let leg = Leg {
+            socket,
+            readable: true,
+            writable: true,
+            ended: false,
+            shut: false,
+        };
         // A leg without them is slower or larger, and works.
         let _ = sockopt::set_tcp_nodelay(&leg.socket, true);
         let _ = sockopt::set_socket_send_buffer_size(&leg.socket, BUFFER);
@@ -94,7 +100,10 @@ impl Leg {
     /// Looks how far a connect came.
     pub fn connected(&self) -> Connected {
         let mut fds = [PollFd::new(&self.socket, PollFlags::OUT)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let _ = poll(&mut fds, Some(&at_once));
         let events = fds[0].revents();
         if events.is_empty() {

@@ -37,7 +37,12 @@ pub(super) enum Ready {
     /// Somebody has connected to the port `open`.
     Open,
     /// A leg, by number and serial.
-    Leg { number: usize, serial: u32, readable: bool, writable: bool },
+    Leg {
+        number: usize,
+        serial: u32,
+        readable: bool,
+        writable: bool,
+    },
 }
 
 fn errno(e: Native) -> Errno {
@@ -48,7 +53,10 @@ fn errno(e: Native) -> Errno {
 fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || limit.current.is_some() && limit.maximum.is_none() {
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
         let _ = setrlimit(Resource::Nofile, raised);
     }
 }
@@ -66,7 +74,12 @@ impl Legs {
         let wakes = eventfd(0, flags).map_err(errno)?;
         epoll::add(&epoll, open, EventData::new_u64(OPEN), EventFlags::IN).map_err(errno)?;
         epoll::add(&epoll, &wakes, EventData::new_u64(WAKE), EventFlags::IN).map_err(errno)?;
-        Ok(Legs { epoll, wakes, sleeps: Mutex::new(None), over: AtomicBool::new(false) })
+        Ok(Legs {
+            epoll,
+            wakes,
+            sleeps: Mutex::new(None),
+            over: AtomicBool::new(false),
+        })
     }
 
     /// Waits for a leg from now on. Each event comes once.
@@ -114,7 +127,11 @@ impl Legs {
                 tv_sec: wait.as_secs() as i64,
                 tv_nsec: i64::from(wait.subsec_nanos()),
             };
-            let waited = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&time));
+            let waited = epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                Some(&time),
+            );
             self.sleep_until(None);
             if let Err(e) = waited {
                 if e != Native::INTR {

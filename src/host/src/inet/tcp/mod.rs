@@ -19,6 +19,7 @@ mod leg;
 pub mod legs;
 mod relay;
 
+use super::ground::Ground;
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::Sockets;
@@ -48,6 +49,8 @@ pub struct Tcp {
     /// Those to which something has happened that is not carried on yet.
     dirty: Vec<usize>,
     legs: Option<Arc<Legs>>,
+    /// The same, until a thread runs it.
+    fresh: Option<Arc<Legs>>,
     /// A number for each connection, so that a late event of a leg finds no other one.
     serial: u32,
     began: Instant,
@@ -68,8 +71,8 @@ struct Live {
     alias: Ipv4Addr,
     serial: u32,
     stage: Stage,
-    /// The way of its packets, in which generation.
-    way: Option<(u64, Way)>,
+    /// The way of its packets, and of when.
+    way: Option<(Generation, Way)>,
     is_dirty: bool,
     /// When it is looked at again, whatever the connection wants.
     again: Option<Duration>,
@@ -98,6 +101,7 @@ impl Default for Tcp {
             aliases: HashMap::new(),
             dirty: Vec::new(),
             legs: None,
+            fresh: None,
             serial: 0,
             began: Instant::now(),
             seed: 0,
@@ -110,7 +114,10 @@ impl Live {
     fn poll(&mut self, out: &mut Output<'_, '_>, now: Duration) {
         let way = self.way(out);
         let mut more = 0;
-        while !self.connection.poll(now, &mut |packet| send(out, packet, way)) {
+        while !self
+            .connection
+            .poll(now, &mut |packet| send(out, packet, way))
+        {
             more += 1;
             // A connection that has this much to send at once finds no end.
             if more > 64 {
@@ -122,12 +129,13 @@ impl Live {
     /// Gives it a packet.
     fn segment(&mut self, out: &mut Output<'_, '_>, packet: &[u8], now: Duration) {
         let way = self.way(out);
-        self.connection.segment(packet, now, &mut |packet| send(out, packet, way));
+        self.connection
+            .segment(packet, now, &mut |packet| send(out, packet, way));
     }
 
     /// The way of its packets as it is now.
     fn way(&mut self, out: &mut Output<'_, '_>) -> Option<Way> {
-        let generation = out.service.generation();
+        let generation = generation(out);
         match self.way {
             Some((of, way)) if of == generation => Some(way),
             _ => {
@@ -137,6 +145,13 @@ impl Live {
             }
         }
     }
+}
+
+/// What a way depends on: routes and the like, and what is known of paths.
+type Generation = (u64, u32);
+
+fn generation(out: &Output<'_, '_>) -> Generation {
+    (out.service.generation(), out.stack.paths_generation())
 }
 
 /// Sends one packet. One that cannot be sent is lost, as on any wire.
@@ -177,7 +192,7 @@ impl Tcp {
         connection: Connection,
         flow: Flow,
         alias: Ipv4Addr,
-        way: (u64, Way),
+        way: (Generation, Way),
         stage: Stage,
     ) -> Option<usize> {
         if self.links.len() >= MOST {
@@ -210,7 +225,9 @@ impl Tcp {
 
     /// Remembers that something has happened to a connection.
     fn touch(&mut self, number: usize) {
-        let Some(live) = self.live(number) else { return };
+        let Some(live) = self.live(number) else {
+            return;
+        };
         if !std::mem::replace(&mut live.is_dirty, true) {
             self.dirty.push(number);
         }
@@ -227,7 +244,9 @@ impl Tcp {
         if meta.cast != Cast::Unicast {
             return;
         }
-        let Some(segment) = Segment::read(packet.bytes()) else { return };
+        let Some(segment) = Segment::read(packet.bytes()) else {
+            return;
+        };
         let pair = Pair::of(&segment);
         let now = self.now();
         if let Some(number) = self.links.find(&pair) {
@@ -266,26 +285,54 @@ impl Tcp {
         of: &Embedded<'_>,
         kind: &IcmpError,
     ) {
-        let (Some(local), Some(remote)) = (of.local(), of.remote()) else { return };
-        let Some(number) = self.links.find(&Pair::new(local, remote)) else { return };
+        let Some(number) = self.links.find(&Pair::new(of.local, of.remote)) else {
+            return;
+        };
         let now = self.now();
-        let Some(live) = self.live(number) else { return };
+        let Some(live) = self.live(number) else {
+            return;
+        };
         if let Some(mtu) = relay::smaller_path(kind) {
             let way = live.way(out);
-            live.connection.set_mtu(mtu, now, &mut |packet| send(out, packet, way));
+            live.connection
+                .set_mtu(mtu, now, &mut |packet| send(out, packet, way));
         } else if live.connection.state() == State::Connecting {
-            live.refuse(relay::errno_of(kind));
+            live.refuse(kind);
         }
         self.touch(number);
     }
 
     /// Carries on what has happened: bytes to legs and from them, packets, timers. Whoever has
-    /// given packets or taken events calls it before it lets the lock go.
-    pub fn flush(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>) {
+    /// given packets or taken events calls it before it lets the lock go. Returns whether there was
+    /// anything to do.
+    pub fn flush(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>) -> bool {
+        let any = !self.dirty.is_empty();
         while let Some(number) = self.dirty.pop() {
             self.carry_on(sockets, out, number);
         }
-        self.wake_before();
+        if any {
+            self.wake_before();
+        }
+        any
+    }
+
+    /// Is ready for connections from now on, if the net has addresses.
+    pub fn follow(&mut self, sockets: &Sockets) {
+        if sockets.is_active() {
+            self.begin_legs(sockets);
+        }
+    }
+
+    /// What waits for legs and timers, to be run by a thread, once.
+    pub fn take_fresh(&mut self) -> Option<Arc<Legs>> {
+        self.fresh.take()
+    }
+
+    /// Ends that thread.
+    pub fn end(&mut self) {
+        if let Some(legs) = &self.legs {
+            legs.end();
+        }
     }
 
     /// Does what is due. Returns how long there is nothing to do.
@@ -298,7 +345,9 @@ impl Tcp {
         const AT_ONCE: usize = 256;
         let now = self.now();
         for _ in 0..AT_ONCE {
-            let Some(number) = self.links.due(now) else { break };
+            let Some(number) = self.links.due(now) else {
+                break;
+            };
             match self.links.get(number) {
                 Some(Link::Wait(_)) => drop(self.links.remove(number)),
                 Some(Link::Live(_)) => self.carry_on(sockets, out, number),
@@ -322,8 +371,12 @@ impl Tcp {
     /// Lets a connection do what it can, and says when it wants to be asked again.
     fn carry_on(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>, number: usize) {
         let now = self.now();
-        let Some(legs) = self.legs.clone() else { return };
-        let Some(Link::Live(live)) = self.links.get_mut(number) else { return };
+        let Some(legs) = self.legs.clone() else {
+            return;
+        };
+        let Some(Link::Live(live)) = self.links.get_mut(number) else {
+            return;
+        };
         live.is_dirty = false;
         live.again = None;
         let after = live.carry_on(sockets, out, &legs, number, now);
@@ -340,7 +393,9 @@ impl Tcp {
     /// Ends a connection; what has to remain for a minute remains.
     fn drop_link(&mut self, sockets: &mut Sockets, number: usize, now: Duration) {
         let pair = self.links.pair(number);
-        let Some(Link::Live(live)) = self.links.remove(number) else { return };
+        let Some(Link::Live(live)) = self.links.remove(number) else {
+            return;
+        };
         if self.aliases.get(&live.alias) == Some(&number) {
             self.aliases.remove(&live.alias);
         }

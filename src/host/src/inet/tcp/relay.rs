@@ -14,7 +14,6 @@ use super::legs::{Legs, Ready};
 use super::{After, Live, Stage, Tcp};
 use crate::inet::output::Output;
 use crate::inet::sockets::Sockets;
-use memtun_abi::Errno;
 use memtun_ip::IcmpError;
 use memtun_tcp::{End, State};
 use std::time::Duration;
@@ -22,11 +21,6 @@ use std::time::Duration;
 /// What an error of ICMP says of the path, if it says that.
 pub(super) fn smaller_path(kind: &IcmpError) -> Option<usize> {
     kind.mtu().map(|mtu| mtu as usize)
-}
-
-/// The errno of an error of ICMP (icmp_err_convert and its brother).
-pub(super) fn errno_of(kind: &IcmpError) -> Errno {
-    kind.errno()
 }
 
 /// What has become of the program's end.
@@ -47,7 +41,12 @@ impl Tcp {
         for event in ready {
             match *event {
                 Ready::Open => self.accept_open(sockets),
-                Ready::Leg { number, serial, readable, writable } => {
+                Ready::Leg {
+                    number,
+                    serial,
+                    readable,
+                    writable,
+                } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
                     };
