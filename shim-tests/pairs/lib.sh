@@ -50,9 +50,9 @@ exercise() {
     # Without what the system gives its own copy.
     cp -f "$(command -v ping)" own_ping
     # Some programs need a moment after they have said that they are connected.
-    for _ in $(seq 10); do
+    for _ in $(seq 40); do
         on a own_ping -c 1 -W 1 $of_b >first.log 2>&1 && on b own_ping -c 1 -W 1 $of_a >first.log 2>&1 && break
-        sleep 0.2
+        sleep 0.3
     done
     on a own_ping -c 3 -i 0.1 -W 5 $of_b | sed -n 's/, time.*//; /received/p'
     on b own_ping -c 3 -i 0.1 -W 5 $of_a | sed -n 's/, time.*//; /received/p'

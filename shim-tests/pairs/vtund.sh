@@ -27,8 +27,6 @@ C
     done
     on a vtund -n -f client.conf -p one 10.9.0.2 2>client.log &
     a=$!
-    until_has 10.8.0.1 on a ip addr
-    until_has 10.8.0.2 on b ip addr
     exercise 10.8.0.1 10.8.0.2
     finish $a $b
     for name in a b; do until_has '^0$' vpns $name; done
