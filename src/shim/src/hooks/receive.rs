@@ -102,7 +102,7 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 #[inline(never)]
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
     if flags & libc::MSG_ERRQUEUE != 0 {
-        return None;
+        return inet::errors::receive(fd, message);
     }
     let mut call = Receiving::message(message, flags)?;
     receive(fd, &mut call, flags)

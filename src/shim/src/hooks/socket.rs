@@ -40,6 +40,14 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
 #[inline(never)]
 extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     let mut to = SocketName::room();
+    if inet_calls::is_disconnect(fd, name, length) {
+        let answer = real!(connect(fd, name, length));
+        if answer == 0 {
+            sending::forget_options();
+            inet_calls::disconnected(fd);
+        }
+        return answer;
+    }
     match inet_calls::before_connect(fd, name, length, &mut to) {
         Before::Machine => real!(connect(fd, name, length)),
         Before::Done(answer) => answer,
@@ -106,8 +114,11 @@ extern "C" fn accept_carried(
         let mut from = AnyName::room();
         let place = (&raw mut from.bytes).cast();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
-        if new < 0 || inet_calls::accepted(new, &from, name, room, length) {
+        if new < 0 {
             return new;
+        }
+        if let Some(answer) = inet_calls::accepted(new, &from, name, room, length) {
+            return answer;
         }
     }
 }

@@ -129,8 +129,8 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
     let Some(known) = known::get() else {
         return Ok(None);
     };
-    // What only the kernel does: urgent data, which it refuses, and datagrams in parts.
-    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
+    // The kernel refuses urgent data.
+    if flags & libc::MSG_OOB != 0 {
         return Ok(None);
     }
     let name = match to.name.is_null() {
@@ -140,9 +140,13 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
             None => return Ok(None),
         },
     };
-    let given = match to.control.is_null() {
+    let said = match to.control.is_null() {
         true => Given::default(),
         false => control::given(&OwnMemory, to.control as usize, to.control_length)?,
+    };
+    let given = Given {
+        more: flags & libc::MSG_MORE != 0,
+        ..said
     };
     let socket = Descriptor(fd);
     let call = call(known, &socket);

@@ -9,13 +9,17 @@ use memtun_abi::Errno;
 use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
 use memtun_kernel::tun::Source;
 use memtun_stack::ask::{self, What};
-use memtun_stack::sockets::question::{PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire};
+use memtun_stack::sockets::question::{
+    set, PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire,
+};
 use memtun_stack::sockets::{Entry, Protocol};
 use memtun_sys::{self as sys, Room};
 use std::net::{IpAddr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
+/// UDP_CORK of linux/udp.h.
+const UDP_CORK: i32 = 1;
 /// Datagrams that one call makes at most (UDP_MAX_SEGMENTS).
 const MOST_SEGMENTS: usize = 128;
 /// Longest payload of an IP packet.
@@ -51,6 +55,8 @@ pub struct Given {
     pub class: Option<u8>,
     /// Length in bytes of each datagram (UDP_SEGMENT).
     pub segment: Option<u16>,
+    /// Another part of the datagram follows (MSG_MORE).
+    pub more: bool,
 }
 
 /// What has become of a datagram.
@@ -137,6 +143,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Path(path) => path,
                 _ => return Ok(Sent::Machine),
             };
+            let begun = by.ways().begin(from.cookie, given.more);
+            if begun || given.more || way.corked {
+                // The machine's kernel puts the parts together, and the host process sends them.
+                return self.send_part(&way, connected);
+            }
             match self.send_by(&way, &path, data, given, by) {
                 Ok(()) => return Ok(Sent::Done(data.len())),
                 Err(Trouble::Stale) if !tried => tried = true,
@@ -144,6 +155,24 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 Err(Trouble::Stale) => return Ok(Sent::Done(data.len())),
                 Err(Trouble::Final(e)) => return Err(e),
             }
+        }
+    }
+
+    /// Says where a part of a datagram goes.
+    fn send_part(&self, way: &Way, connected: bool) -> Result<Sent, Errno> {
+        let Some(kind) = self.kind().filter(|_| !connected) else {
+            return Ok(Sent::Machine);
+        };
+        let question = self.question(kind, Some(way.from.to))?;
+        let asked = SocketQuestion {
+            flags: question.flags | set::NEEDS_ALIAS,
+            ..question
+        };
+        match self.ask(What::Path, &asked)? {
+            SocketAnswer::Path(Path {
+                alias: Some(alias), ..
+            }) => Ok(Sent::Natively(alias, None)),
+            _ => Ok(Sent::Machine),
         }
     }
 
@@ -208,6 +237,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             pieces,
             may_broadcast: broadcast.is_ok_and(|set| set != 0),
             segment: segment.unwrap_or(0).clamp(0, 0xffff) as u16,
+            corked: self.socket.option(libc::IPPROTO_UDP, UDP_CORK) == Ok(1),
             connected,
             generation: match answer {
                 SocketAnswer::Path(path) => path.generation,

@@ -4,8 +4,8 @@
 use memtun_shm::Shelf;
 use memtun_stack::sockets::question::SocketAnswer;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// What a way is known for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +72,8 @@ pub struct Way {
     pub may_broadcast: bool,
     /// UDP_SEGMENT: bytes of a datagram, 0 for one datagram.
     pub segment: u16,
+    /// UDP_CORK: what is sent is a part of a datagram.
+    pub corked: bool,
     /// Is the socket connected? Its packets are numbered then.
     pub connected: bool,
     /// For what state of the net it counts.
@@ -84,6 +86,8 @@ pub struct Way {
 pub struct Ways {
     kept: Shelf<Way, 64>,
     options: AtomicU32,
+    /// Cookies of sockets that have sent a part of a datagram with MSG_MORE.
+    begun: [AtomicU64; 8],
 }
 
 impl Ways {
@@ -93,6 +97,7 @@ impl Ways {
         Ways {
             kept: Shelf::new(),
             options: AtomicU32::new(0),
+            begun: [const { AtomicU64::new(0) }; 8],
         }
     }
 
@@ -100,6 +105,25 @@ impl Ways {
     #[inline]
     pub fn forget_options(&self) {
         self.options.fetch_add(1, Relaxed);
+    }
+
+    /// Notes whether the socket has begun a datagram, and returns whether it had before.
+    pub fn begin(&self, cookie: u64, begins: bool) -> bool {
+        let is_it = |place: &&AtomicU64| place.load(Relaxed) == cookie;
+        let place = self.begun.iter().find(is_it);
+        match (place, begins) {
+            (Some(place), false) => place.store(0, Relaxed),
+            (None, true) => {
+                let free = |place: &&AtomicU64| {
+                    let taken = place.compare_exchange(0, cookie, Relaxed, Relaxed);
+                    taken.is_ok()
+                };
+                // Where there is no room, the parts become datagrams of their own.
+                let _ = self.begun.iter().find(free);
+            }
+            _ => {}
+        }
+        place.is_some()
     }
 
     /// Returns the state of the options now.
