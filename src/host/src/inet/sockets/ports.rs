@@ -134,21 +134,24 @@ impl Open {
     pub fn is_port_taken(&mut self, name: &Name, port: u16, cookie: u64, chosen: bool) -> bool {
         let rows = self.writer.of_port(name.protocol, port).iter();
         let known = rows.filter_map(|row| Some((self.writer.at(*row)?, *row)));
-        let mut others: Vec<_> = known
-            .filter(|(known, _)| known.entry.cookie != cookie)
-            .map(|(known, row)| {
-                (
-                    known.since,
-                    says(name, &Name::of(&known.entry), chosen),
-                    row,
-                )
-            })
-            .filter(|other| other.1 != Says::Nothing)
+        let others = known.filter(|(known, _)| known.entry.cookie != cookie);
+        let others = others.map(|(known, row)| (Name::of(&known.entry), known.since, row));
+        let mut others: Vec<_> = others
+            .filter(|(other, ..)| says(name, other, chosen) != Says::Nothing)
             .collect();
-        others.sort_unstable_by_key(|other| std::cmp::Reverse(other.0));
-        for (_, says, row) in others {
+        others.sort_by(|(one, since, _), (other, than, _)| {
+            // The youngest is asked first, but those that share their port as ones of AF_INET6
+            // stand at the end (`sk_add_node_rcu`).
+            let is_last = |name: &Name| name.v6 && name.reuse_port;
+            match (is_last(one), is_last(other)) {
+                (true, true) => since.cmp(than),
+                (false, false) => than.cmp(since),
+                (last, _) => last.cmp(&!last),
+            }
+        });
+        for (other, _, row) in others {
             if self.is_alive(row, Duration::ZERO) {
-                return says == Says::No;
+                return says(name, &other, chosen) == Says::No;
             }
         }
         false

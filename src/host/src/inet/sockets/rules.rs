@@ -81,7 +81,7 @@ pub enum Says {
 }
 
 /// What another socket says to one that wants a name. `chosen` says that the port is the net's
-/// choice. Of several sockets the youngest is asked first.
+/// choice. The first of several sockets that says something is believed.
 pub fn says(new: &Name, other: &Name, chosen: bool) -> Says {
     let apart = new.device != 0 && other.device != 0 && new.device != other.device;
     if new.protocol != other.protocol || apart || !same_address(new, other) {
