@@ -57,6 +57,9 @@ fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
 /// Receives from a socket of UDP in a net that has addresses. `None` says that the descriptor is
 /// no socket.
 extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<ssize_t> {
+    if let Some(answer) = call.before(fd) {
+        return Some(answer);
+    }
     loop {
         let stored = real!(recvmsg(fd, call.prepare(), flags));
         match call.judge(fd, stored) {

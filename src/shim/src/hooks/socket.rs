@@ -5,7 +5,7 @@
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::{notes, sending};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
+use crate::table::{is_datagrams, is_netlink};
 use crate::{errno, gate, inet, netlink, sockios};
 use libc::{c_int, c_void, sockaddr, socklen_t};
 use memtun_abi::request::may_name_interface;
@@ -173,6 +173,11 @@ hooks! {
     fn accept4(fd: c_int, name: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int => my_accept4 {
         if inet::may_concern() { return accept_carried(fd, name, length, flags); }
         real!(accept4(fd, name, length, flags))
+    }
+    fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
+        let answer = real!(shutdown(fd, how));
+        if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
+        answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }

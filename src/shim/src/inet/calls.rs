@@ -14,12 +14,12 @@ use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
 use memtun_calls::inet::names::Accepted;
-use memtun_calls::inet::option::is_translated;
+use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// A descriptor of this process that may be a socket.
@@ -374,4 +374,23 @@ pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
     let Some(left) = end.left() else { return false };
     errno::keep(|| uaccess::write(timeout, &left).ok());
     left.tv_sec == 0 && left.tv_nsec == 0
+}
+
+/// Called after setsockopt(2) has set an option.
+#[inline]
+pub fn option_set(fd: c_int, level: c_int, option: c_int) {
+    if is_noted(level, option) {
+        note_option(fd);
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn note_option(fd: c_int) {
+    quietly(fd, |call| call.changed().ok());
+}
+
+/// Called when a socket has joined a group at an interface of the net, or with `false` has left it.
+pub fn joined(fd: c_int, group: IpAddr, index: u32, joins: bool) {
+    quietly(fd, |call| call.joined(group, index, joins).ok());
 }

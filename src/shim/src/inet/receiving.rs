@@ -158,6 +158,18 @@ impl Receiving {
         &raw mut self.message
     }
 
+    /// Called before the kernel's call. `Some` is what the program gets: an error has come.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn before(&self, fd: c_int) -> Option<ssize_t> {
+        let waiting = || {
+            let known = known::get()?;
+            errors::waiting(known, Descriptor(fd).cookie().ok()?)
+        };
+        let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
+        Some(errno::give::<isize>(Err(e)))
+    }
+
     /// Called with what the kernel's call has answered.
     #[cold]
     #[inline(never)]
@@ -285,7 +297,8 @@ impl Receiving {
                 if let (Some((_, flow)), Some(known)) = (from, known::get()) {
                     let (at, length) = (given.msg_control, self.message.msg_controllen);
                     let at = at as usize;
-                    control::show(&UsedMemory, &known.table, flow.as_ref(), at, length);
+                    let net = (known.net, &known.table);
+                    control::show(&UsedMemory, net, flow.as_ref(), at, length);
                 }
                 let mut after = given;
                 if !given.msg_name.is_null() {

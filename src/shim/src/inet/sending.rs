@@ -13,7 +13,7 @@ use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
-use memtun_calls::inet::name;
+use memtun_calls::inet::{name, Native};
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::tun::room::Wait;
 use memtun_sys::inet::SocketName;
@@ -61,6 +61,15 @@ impl Transmits for Queues {
 #[inline]
 pub fn forget_options() {
     WAYS.forget_options();
+}
+
+/// Called after shutdown(2).
+#[cold]
+#[inline(never)]
+pub extern "C" fn shut_down(fd: c_int, how: c_int) {
+    if how != libc::SHUT_RD {
+        let _ = errno::keep(|| Descriptor(fd).cookie().map(|cookie| WAYS.shut_down(cookie)));
+    }
 }
 
 /// The bytes of a call that sends.

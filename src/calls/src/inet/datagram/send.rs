@@ -18,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
+/// What a piece of a datagram counts for in the kernel's buffer, roughly.
+const PIECE: usize = 2304;
 /// UDP_CORK of linux/udp.h.
 const UDP_CORK: i32 = 1;
 /// Datagrams that one call makes at most (UDP_MAX_SEGMENTS).
@@ -123,6 +125,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             source: given.source,
             out: given.out,
         };
+        if by.ways().is_shut(from.cookie) {
+            // The kernel raises the signal for that.
+            return Ok(Sent::Machine);
+        }
         if let Some(error) = self.table.error(from.cookie, true) {
             return Err(error);
         }
@@ -223,7 +229,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             _ => Pieces::BySender,
         };
         let segment = self.socket.option(libc::IPPROTO_UDP, UDP_SEGMENT);
-        let broadcast = self.socket.option(libc::SOL_SOCKET, libc::SO_BROADCAST);
+        let general = |option| self.socket.option(libc::SOL_SOCKET, option).unwrap_or(0);
         let hops = match (asked.hops, &answer) {
             (0, SocketAnswer::Path(path)) => path.hops,
             (hops, _) => hops,
@@ -235,9 +241,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             class: question.tos,
             hops,
             pieces,
-            may_broadcast: broadcast.is_ok_and(|set| set != 0),
+            may_broadcast: general(libc::SO_BROADCAST) != 0,
             segment: segment.unwrap_or(0).clamp(0, 0xffff) as u16,
             corked: self.socket.option(libc::IPPROTO_UDP, UDP_CORK) == Ok(1),
+            unchecked: general(libc::SO_NO_CHECK) != 0,
+            buffer: general(libc::SO_SNDBUF).max(0) as u32,
             connected,
             generation: match answer {
                 SocketAnswer::Path(path) => path.generation,
@@ -327,6 +335,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             Pieces::ByNobody | Pieces::Probe if !fits => return Err(TOO_LONG.into()),
             Pieces::ByNobody | Pieces::Probe => true,
         };
+        let pieces = total / mtu.max(1);
+        if !fits && pieces * PIECE > 2 * way.buffer as usize {
+            return Err(Errno(libc::ENOBUFS).into());
+        }
         let id = if head.dont_fragment && !way.connected {
             0
         } else {
@@ -335,6 +347,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         head.id = id as u16;
         let (link, packet) = room.split_at_mut(ethernet::HEADER);
         let length = udp::finish(packet, &head, (way.port, way.from.to.port()), payload)?;
+        if way.unchecked && head.destination.is_ipv4() {
+            let checksum = head.length() + 6;
+            packet[checksum..checksum + 2].fill(0);
+        }
         let link = match path.wire {
             Wire::Bare => &[][..],
             Wire::Ethernet(header) => {

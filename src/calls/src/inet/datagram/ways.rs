@@ -74,6 +74,10 @@ pub struct Way {
     pub segment: u16,
     /// UDP_CORK: what is sent is a part of a datagram.
     pub corked: bool,
+    /// SO_NO_CHECK: a packet of IPv4 has no checksum of UDP.
+    pub unchecked: bool,
+    /// SO_SNDBUF, as the kernel counts.
+    pub buffer: u32,
     /// Is the socket connected? Its packets are numbered then.
     pub connected: bool,
     /// For what state of the net it counts.
@@ -88,6 +92,10 @@ pub struct Ways {
     options: AtomicU32,
     /// Cookies of sockets that have sent a part of a datagram with MSG_MORE.
     begun: [AtomicU64; 8],
+    /// Cookies of sockets that send no more (shutdown(2)).
+    shut: [AtomicU64; 8],
+    /// Number of sockets that were shut down.
+    shuts: AtomicU32,
 }
 
 impl Ways {
@@ -98,6 +106,8 @@ impl Ways {
             kept: Shelf::new(),
             options: AtomicU32::new(0),
             begun: [const { AtomicU64::new(0) }; 8],
+            shut: [const { AtomicU64::new(0) }; 8],
+            shuts: AtomicU32::new(0),
         }
     }
 
@@ -124,6 +134,17 @@ impl Ways {
             _ => {}
         }
         place.is_some()
+    }
+
+    /// Notes that the socket sends no more.
+    pub fn shut_down(&self, cookie: u64) {
+        let at = self.shuts.fetch_add(1, Relaxed) as usize;
+        self.shut[at % self.shut.len()].store(cookie, Relaxed);
+    }
+
+    /// Was the socket shut down, as far as it is remembered?
+    pub fn is_shut(&self, cookie: u64) -> bool {
+        self.shuts.load(Relaxed) != 0 && self.shut.iter().any(|shut| shut.load(Relaxed) == cookie)
     }
 
     /// Returns the state of the options now.

@@ -87,7 +87,7 @@ impl Asker<'_> {
 }
 
 /// Returns the flags of an entry for a question.
-fn flags_of(question: &SocketQuestion) -> u32 {
+pub(super) fn flags_of(question: &SocketQuestion) -> u32 {
     let pairs = [
         (set::V6ONLY, flag::V6ONLY),
         (set::REUSE_ADDRESS, flag::REUSE_ADDRESS),
@@ -109,6 +109,9 @@ impl Sockets {
         let name = plain(question.name.unwrap_or(no_name(question.family)));
         if !self.active {
             return Ok(SocketAnswer::Machine);
+        }
+        if question.name.is_none() && question.flags & set::BOUND != 0 {
+            return self.refresh(asker);
         }
         let mapped = asker.is_v6() && name.is_ipv4();
         if mapped && question.flags & set::V6ONLY != 0 {

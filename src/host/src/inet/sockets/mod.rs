@@ -16,6 +16,7 @@ pub mod diag;
 pub mod native;
 pub mod path;
 pub mod ports;
+mod refresh;
 pub mod rules;
 pub mod writer;
 
