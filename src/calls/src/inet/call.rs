@@ -174,7 +174,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             (true, false) => (kept(Kept::Unicast6), None),
             (false, true) => {
                 let address = kept(Kept::Multicast).map(Ipv4Addr::from);
-                (None, address.map(IpAddr::V4))
+                let address = address.filter(|address| !address.is_unspecified());
+                (kept(Kept::MulticastIndex), address.map(IpAddr::V4))
             }
             (false, false) => (kept(Kept::Unicast), None),
         };
@@ -208,6 +209,42 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             native: (native.port() != 0).then_some(native),
             name,
         })
+    }
+
+    /// Called when an option of a socket was set of which the net's table has something.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn changed(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, None)?;
+        match question.native {
+            Some(_) => self.ask(What::Bind, &question).map(drop),
+            // What has no name yet is told of with its name.
+            None => Ok(()),
+        }
+    }
+
+    /// Called when the socket has joined a group at an interface of the net, or has left it.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn joined(&self, group: IpAddr, index: u32, joins: bool) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, Some(SocketAddr::new(group, 0)))?;
+        let leaves = if joins { 0 } else { set::LEAVES };
+        let question = SocketQuestion {
+            out: index,
+            flags: question.flags | leaves,
+            ..question
+        };
+        self.ask(What::Join, &question).map(drop)
     }
 
     /// Puts a question about a socket to the host process of the net.

@@ -54,6 +54,19 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
+    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket of UDP.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn disconnected(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.entry().is_some()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, None)?;
+        self.ask(What::Connect, &question).map(drop)
+    }
+
     fn is_closed(&self) -> bool {
         // The first byte of struct tcp_info is the state.
         let info = self.socket.option(libc::IPPROTO_TCP, libc::TCP_INFO);

@@ -5,7 +5,7 @@
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::{notes, sending};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
+use crate::table::{is_datagrams, is_netlink};
 use crate::{errno, gate, inet, netlink, sockios};
 use libc::{c_int, c_void, sockaddr, socklen_t};
 use memtun_abi::request::may_name_interface;
@@ -40,6 +40,14 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
 #[inline(never)]
 extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     let mut to = SocketName::room();
+    if inet_calls::is_disconnect(fd, name, length) {
+        let answer = real!(connect(fd, name, length));
+        if answer == 0 {
+            sending::forget_options();
+            inet_calls::disconnected(fd);
+        }
+        return answer;
+    }
     match inet_calls::before_connect(fd, name, length, &mut to) {
         Before::Machine => real!(connect(fd, name, length)),
         Before::Done(answer) => answer,
@@ -106,8 +114,11 @@ extern "C" fn accept_carried(
         let mut from = AnyName::room();
         let place = (&raw mut from.bytes).cast();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
-        if new < 0 || inet_calls::accepted(new, &from, name, room, length) {
+        if new < 0 {
             return new;
+        }
+        if let Some(answer) = inet_calls::accepted(new, &from, name, room, length) {
+            return answer;
         }
     }
 }
@@ -162,6 +173,11 @@ hooks! {
     fn accept4(fd: c_int, name: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int => my_accept4 {
         if inet::may_concern() { return accept_carried(fd, name, length, flags); }
         real!(accept4(fd, name, length, flags))
+    }
+    fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
+        let answer = real!(shutdown(fd, how));
+        if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
+        answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }
