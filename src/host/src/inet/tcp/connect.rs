@@ -61,8 +61,9 @@ impl Tcp {
         }
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
-        if self.keep(connection, flow, alias, way, stage).is_none() {
-            sockets.end_flow(alias);
+        match self.keep(connection, flow, alias, way, stage) {
+            Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
+            None => sockets.end_flow(alias),
         }
         self.flush(sockets, out);
     }
@@ -200,7 +201,6 @@ impl Live {
             }
             State::Connecting | State::Accepting => {
                 self.stage = Stage::Asked(opening, reply, until);
-                self.again = Some(until);
             }
         }
         After::Stays
