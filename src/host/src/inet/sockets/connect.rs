@@ -36,6 +36,11 @@ pub struct Opening {
     pub v6: bool,
     /// The mtu of the way.
     pub mtu: u32,
+    /// What the table is to know of the socket if the connection fails late: its flow, by which the
+    /// program finds why.
+    pub entry: Entry,
+    /// The process that asks.
+    pub asker: u32,
 }
 
 impl Opening {
@@ -145,6 +150,8 @@ impl Sockets {
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
         self.note_opening(question.cookie, alias);
+        let mut entry = entry.unwrap_or_else(|| asker.entry(local, from));
+        entry.flow = Some(alias);
         Ok(Connected::Opening(Opening {
             flow,
             alias,
@@ -152,6 +159,8 @@ impl Sockets {
             native: SocketAddr::new(from_v4.into(), from.port()),
             v6,
             mtu: way.mtu,
+            entry,
+            asker: asker.pid,
         }))
     }
 

@@ -227,6 +227,14 @@ impl Sockets {
         self.open.as_ref()?.writer.table().alias_of(address, scope)
     }
 
+    /// Writes what is known of a socket, so that its program finds it.
+    pub fn remember(&mut self, entry: &Entry, asker: u32) {
+        if let Some(open) = &mut self.open {
+            // Without room the program sees what the native socket says.
+            let _ = open.put(entry, asker);
+        }
+    }
+
     /// Returns the native ports.
     pub fn ports(&self) -> Ports {
         let open = self.open.as_ref();
