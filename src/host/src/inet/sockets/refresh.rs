@@ -2,7 +2,7 @@
 //! address.
 #![forbid(unsafe_code)]
 
-use super::bind::{flags_of, Asker};
+use super::asker::{flags_of, Asker};
 use super::Sockets;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::SocketAnswer;

@@ -60,7 +60,8 @@ fn same_address(one: &Name, other: &Name) -> bool {
     match (one.has_v6_address(), other.has_v6_address()) {
         (false, false) => {
             // A socket of AF_INET6 hears nothing of IPv4 if it says so.
-            let hears = !(other.v6 && other.v6_only) && !(one.v6 && one.v6_only);
+            let deaf = |it: &Name| it.v6 && it.v6_only;
+            let hears = !deaf(other) && !deaf(one);
             hears && (one.is_any() || other.is_any() || one.address == other.address)
         }
         (true, true) => one.is_any() || other.is_any() || one.address == other.address,

@@ -251,6 +251,9 @@ impl Tcp {
         let now = self.now();
         if let Some(number) = self.links.find(&pair) {
             match self.links.get_mut(number) {
+                Some(Link::Live(live)) if live.is_given_up(sockets, now) => {
+                    self.drop_link(sockets, number, now);
+                }
                 Some(Link::Live(live)) => {
                     live.segment(out, packet.bytes(), now);
                     return self.touch(number);
