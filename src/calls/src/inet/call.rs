@@ -84,6 +84,8 @@ pub enum Step {
     Machine,
     /// It is made with this name of the machine's.
     To(SocketAddr),
+    /// It is made with this name, and fails with this errno whatever the machine says.
+    Refused(SocketAddr, Errno),
 }
 
 /// A call on a socket, in a net that has addresses.
@@ -126,6 +128,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns what the net knows of the socket.
     pub fn entry(&self) -> Option<Entry> {
         self.table.socket(self.socket.cookie().ok()?)
+    }
+
+    /// Has the program set IPV6_V6ONLY?
+    pub(super) fn hears_only_v6(&self, kind: Kind) -> bool {
+        kind.family == libc::AF_INET6
+            && match self.entry() {
+                Some(entry) => entry.flags & flag::V6ONLY != 0,
+                None => self.socket.option(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
+            }
     }
 
     /// Begins a question about the socket, about a name that the program gave.
@@ -225,6 +236,20 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             Some(_) => self.ask(What::Bind, &question).map(drop),
             // What has no name yet is told of with its name.
             None => Ok(()),
+        }
+    }
+
+    /// Called when an option of IPv6 was set that says what is told with a datagram: natively it
+    /// comes in one of IPv4, with which the same has to be told.
+    pub fn tell_too(&self, option: i32) {
+        let with = match option {
+            libc::IPV6_RECVHOPLIMIT => libc::IP_RECVTTL,
+            libc::IPV6_RECVTCLASS => libc::IP_RECVTOS,
+            _ => return,
+        };
+        let value = self.socket.option(libc::IPPROTO_IPV6, option);
+        if let (Some(_), Ok(value)) = (self.kind(), value) {
+            let _ = self.socket.set_option(libc::IPPROTO_IP, with, value);
         }
     }
 

@@ -78,6 +78,8 @@ pub enum Before {
     Machine,
     /// It makes the call with the name that was stored.
     To,
+    /// It makes that call, and the program gets this errno.
+    Refused(c_int),
     /// The program gets this.
     Done(c_int),
 }
@@ -88,6 +90,10 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
         Ok(Step::To(name)) => {
             *to = SocketName::new(&name);
             Before::To
+        }
+        Ok(Step::Refused(name, e)) => {
+            *to = SocketName::new(&name);
+            Before::Refused(e.0)
         }
         Err(e) => Before::Done(errno::give::<c_int>(Err(e)) as c_int),
     }
@@ -382,12 +388,26 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     if is_noted(level, option) {
         note_option(fd);
     }
+    if level == libc::IPPROTO_IPV6
+        && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
+    {
+        tell_too(fd, option);
+    }
 }
 
 #[cold]
 #[inline(never)]
 extern "C" fn note_option(fd: c_int) {
     quietly(fd, |call| call.changed().ok());
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn tell_too(fd: c_int, option: c_int) {
+    quietly(fd, |call| {
+        call.tell_too(option);
+        Some(())
+    });
 }
 
 /// Called when a socket has joined a group at an interface of the net, or with `false` has left it.

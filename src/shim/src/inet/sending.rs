@@ -138,10 +138,6 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
     let Some(known) = known::get() else {
         return Ok(None);
     };
-    // The kernel refuses urgent data.
-    if flags & libc::MSG_OOB != 0 {
-        return Ok(None);
-    }
     let name = match to.name.is_null() {
         true => None,
         false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
@@ -149,6 +145,10 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
             None => return Ok(None),
         },
     };
+    // The kernel refuses urgent data, of IPv4.
+    if flags & libc::MSG_OOB != 0 && !name.is_some_and(|name| name.is_ipv6()) {
+        return Ok(None);
+    }
     let said = match to.control.is_null() {
         true => Given::default(),
         false => control::given(&OwnMemory, to.control as usize, to.control_length)?,

@@ -45,6 +45,14 @@ impl Message {
         octets.copy_from_slice(&self.data[..16]);
         Ipv6Addr::from(octets)
     }
+    /// Turns it into one of IPv6 whose data is an int.
+    fn become_int(&self, memory: &impl Memory, kind: i32) -> Result<(), Errno> {
+        let value = self.int().unwrap_or(self.data[0].into());
+        memory.write(self.at - HEAD, &(HEAD + 4).to_ne_bytes())?;
+        memory.write(self.at - 8, &libc::IPPROTO_IPV6.to_ne_bytes())?;
+        memory.write(self.at - 4, &kind.to_ne_bytes())?;
+        memory.write(self.at, &value.to_ne_bytes())
+    }
     fn word(&self, at: usize) -> u32 {
         let data = &self.data[at..];
         u32::from_ne_bytes([data[0], data[1], data[2], data[3]])
@@ -149,6 +157,8 @@ pub fn show(
     length: usize,
 ) {
     let own = |alias: Ipv4Addr| table.own(alias).map(|own| own.address);
+    let fits = |message: &Message| message.at + 4 <= at + length;
+    let of_v6 = flow.is_some_and(|flow| flow.local.is_ipv6());
     let _ = each(memory, at, length, |message| {
         match (message.level, message.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) if message.length >= 12 => {
@@ -182,6 +192,13 @@ pub fn show(
                     data[16..20].copy_from_slice(&index.to_ne_bytes());
                 }
                 memory.write(message.at, &data[..20])?;
+            }
+            // A datagram of IPv6 comes in one of IPv4.
+            (libc::IPPROTO_IP, libc::IP_TTL) if of_v6 && fits(message) => {
+                message.become_int(memory, libc::IPV6_HOPLIMIT)?;
+            }
+            (libc::IPPROTO_IP, libc::IP_TOS) if of_v6 && fits(message) => {
+                message.become_int(memory, libc::IPV6_TCLASS)?;
             }
             (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) if message.length >= 16 => {
                 if let Some(std::net::SocketAddr::V4(to)) = flow.map(|flow| flow.local) {

@@ -191,6 +191,17 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if from.to.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(None);
         }
+        let is_v4 = from.to.ip().to_canonical().is_ipv4();
+        if is_v4 && self.hears_only_v6(kind) {
+            return Err(Errno(libc::ENETUNREACH));
+        }
+        if !is_v4 && from.out != 0 && !self.net.knows_index(from.out) {
+            return Err(Errno(libc::ENODEV));
+        }
+        let is_own = |source| self.table.alias_of(source, from.out).is_some();
+        if !is_v4 && !from.source.is_none_or(is_own) {
+            return Err(Errno(libc::EINVAL));
+        }
         let mut question = self.question(kind, Some(from.to))?;
         let known = |entry: &Entry| entry.protocol == Protocol::Udp;
         let mut entry = self.table.socket(from.cookie).filter(known);
@@ -212,7 +223,6 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             ..question
         };
         let answer = self.ask(What::Path, &asked)?;
-        let is_v4 = from.to.ip().to_canonical().is_ipv4();
         let discovery = match is_v4 {
             true => self.socket.option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
             false => self
