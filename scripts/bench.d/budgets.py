@@ -92,6 +92,8 @@ def pass_through(plan: Plan) -> list:
         for operation in ("write", "poll"):
             row(f"pass-through {operation}, no tunnel in the process", operation, "memtun")
             row(f"pass-through {operation}, a tunnel open", operation, "memtun", "tunnel")
+    for operation in ("connect", "sendto", "recvfrom"):
+        row(f"pass-through {operation}, no tunnel in the process", operation, "memtun", budget=Budget(12))
     for what, kind in (
         ("instructions of inject then read, 32 at a time, 64 bytes", "bulk"),
         ("instructions of write then recv, 32 at a time, 64 bytes", "bulk-out"),

@@ -1,4 +1,4 @@
-/* Packet sockets on a tun and a tap: names, what is heard of which packet, filters, what is sent. */
+/* Packet sockets on a tun and a tap: names, what is heard, filters, what is sent. */
 #include "far.h"
 #include <linux/filter.h>
 #include <linux/if_ether.h>

@@ -3,7 +3,8 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
-use crate::inet::device::Reader;
+use crate::inet::readers::Reader;
+use crate::inet::tcp::legs::Legs;
 use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
@@ -206,10 +207,17 @@ impl Host {
                 &mut |reader| {
                     scope.spawn(|| reader.run(&shared));
                 },
+                &mut |legs| {
+                    let shared = &shared;
+                    scope.spawn(move || legs.run(shared));
+                },
             );
             over.store(true, SeqCst);
-            shared.lock().inet.readers.end();
-            shared.lock().inet.ends.raw.end();
+            let mut all = shared.lock();
+            all.inet.readers.end();
+            all.inet.ends.tcp.end();
+            all.inet.ends.raw.end();
+            drop(all);
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
             if net.is_gone() {
@@ -258,12 +266,13 @@ struct Run<'n> {
 impl Run<'_> {
     /// Serves. `watch` begins to watch the interfaces; it is called once there is something that
     /// could follow from their changes. `read` runs the reader of an interface in a thread of its
-    /// own.
+    /// own, `serve` what waits for connections.
     fn until_end(
         mut self,
         known: bool,
         watch: &mut dyn FnMut(),
         read: &mut dyn FnMut(Reader),
+        serve: &mut dyn FnMut(Arc<Legs>),
     ) -> Ended {
         let mut watched = false;
         let mut asked = Instant::now();
@@ -276,6 +285,8 @@ impl Run<'_> {
         loop {
             let fresh = self.shared.lock().inet.readers.take_fresh();
             fresh.into_iter().for_each(&mut *read);
+            let legs = self.shared.lock().inet.ends.tcp.take_fresh();
+            legs.into_iter().for_each(&mut *serve);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
             let hears = self.hears();
             fds.push(wait_for(hears.unwrap_or(-1)));
@@ -335,10 +346,11 @@ impl Run<'_> {
         // What is due and cannot be carried out now must not keep the processor busy.
         let mut all = self.shared.lock();
         let timer = all.service.next_timer().map(|time| time.max(AGAIN));
+        let asked = all.inet.ends.tcp.answers_in();
         let packets = all.inet.stack.announce_timer();
         // A millisecond is the least that poll(2) waits.
         let packets = packets.map(|time| time.max(Duration::from_millis(1)));
-        [tick, timer, packets].into_iter().flatten().min()
+        [tick, timer, packets, asked].into_iter().flatten().min()
     }
 
     /// Does what the descriptors of one wait say. Returns the number of questions.

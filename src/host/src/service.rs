@@ -36,6 +36,8 @@ pub struct Service<'n> {
     state: Watched,
     /// How often the state had been borrowed for a change when `shadow` was like it.
     compared: u64,
+    /// How often the state was found to have changed.
+    version: u64,
     /// The state as it is in the net's file with what is in `pending`.
     shadow: Shadow,
     /// What has to be published.
@@ -68,6 +70,7 @@ impl<'n> Service<'n> {
             pending: Vec::new(),
             log,
             compared: 0,
+            version: 0,
             state: state.into(),
             machine: None,
             teller: None,
@@ -225,7 +228,10 @@ impl<'n> Service<'n> {
     /// [`Replaced`] as for [`Service::answer`].
     pub fn strike_off(&mut self) -> Result<(), Replaced> {
         if let Some(teller) = &self.teller {
-            if teller.strike_off(&mut self.state.listeners) {
+            // The state counts as changed once it is borrowed for that.
+            let mut listeners = self.state.listeners.clone();
+            if teller.strike_off(&mut listeners) {
+                self.state.listeners = listeners;
                 self.publish_what_can_wait()?;
             }
         }
@@ -406,7 +412,9 @@ impl<'n> Service<'n> {
     fn compare(&mut self) {
         if self.compared != self.state.touches() {
             self.compared = self.state.touches();
+            let before = self.pending.len();
             self.pending.extend(self.shadow.follow(&self.state));
+            self.version += u64::from(self.pending.len() > before);
         }
     }
 
@@ -436,6 +444,7 @@ impl<'n> Service<'n> {
         self.pending.clear();
         self.state = published.into();
         self.compared = 0;
+        self.version += 1;
         Ok(())
     }
 
@@ -447,7 +456,7 @@ impl<'n> Service<'n> {
     }
 
     fn tell(&mut self, events: Vec<Event>) -> Result<(), Replaced> {
-        let Some(teller) = &self.teller else {
+        let Some(teller) = self.teller.as_ref().filter(|_| !events.is_empty()) else {
             return Ok(());
         };
         if teller.tell(&mut self.state.listeners, &events) {
@@ -460,7 +469,7 @@ impl<'n> Service<'n> {
 impl Ground for Service<'_> {
     fn generation(&self) -> u64 {
         let links = self.net.changes.load(SeqCst);
-        self.state.touches() << 32 | u64::from(links)
+        self.version << 32 | u64::from(links)
     }
 
     fn consult(&mut self, run: &mut dyn FnMut(&mut World<'_>)) {

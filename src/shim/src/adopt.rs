@@ -26,8 +26,12 @@ fn adopt_as(fd: i32, st: &libc::stat) {
         return epoll::adopt(fd);
     }
     if sys::is_kind(st, libc::S_IFSOCK) {
-        if inet::is_active() || packets::may_be(fd) {
-            inet::datagrams::note(fd);
+        if packets::may_be(fd) {
+            packets::adopt(fd);
+            return;
+        }
+        if inet::is_active() {
+            inet::notes::note(fd);
         }
         return netlink::adopt(fd);
     }

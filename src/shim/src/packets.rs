@@ -1,5 +1,5 @@
 //! The calls of this process on packet sockets and raw sockets, of which `memtun_calls::packet`
-//! knows the meaning.
+//! knows the meaning. A stale word of the table is found by the socket's mark.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
@@ -7,7 +7,7 @@
 
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
-use crate::inet::datagrams::{Data, To};
+use crate::inet::parts::{Data, To};
 use crate::table::{self, OwnTunnels};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};

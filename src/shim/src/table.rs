@@ -6,7 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
-use crate::process;
+use crate::{gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -123,7 +123,8 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
-/// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, PACKETS, or with MARK.
+/// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, PACKETS, or with
+/// MARK.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
     place(fd).map_or(0, |word| word.load(Relaxed))
@@ -240,6 +241,7 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
 
 /// Enters a socket under a descriptor, which may have been another socket until it was closed.
 fn enter_socket(fd: i32, new: u32) -> Result<(), Errno> {
+    gate::open();
     let sockets = [0, NETLINK, DATAGRAMS, PACKETS];
     let enter = |old: u32| sockets.contains(&old).then_some(new);
     let _ = make_place(fd)?.fetch_update(AcqRel, Relaxed, enter);
@@ -255,9 +257,8 @@ pub fn forget_netlink(fd: i32) {
     }
 }
 
-/// Is this descriptor a socket of UDP in a net that has addresses, or a packet socket or a raw one?
-/// Nothing is taken out when a descriptor is closed, so whoever gets a yes makes a call that other
-/// files refuse.
+/// Is this descriptor a socket of UDP in a net that has addresses? Nothing is taken out when a
+/// descriptor is closed, so whoever gets a yes makes a call that other files refuse.
 #[inline(always)]
 pub fn is_datagrams(fd: i32) -> bool {
     word(fd) & !2 == DATAGRAMS

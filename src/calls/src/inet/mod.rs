@@ -2,7 +2,8 @@
 //!
 //! The socket is one of the machine's, on the loopback's addresses. What the program says and hears
 //! are names of the net; they are translated by the net's table, which holds for every process that
-//! has the socket. So nothing here is state of a process, and a socket of the machine is left alone.
+//! has the socket. So nothing here is state of a process, and a socket of the machine is left
+//! alone.
 //!
 //! | module | subject |
 //! |---|---|

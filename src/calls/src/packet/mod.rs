@@ -1,5 +1,5 @@
-//! Packet sockets and raw sockets on the net's interfaces: what the calls of a program on them mean.
-//! How they are carried stands in [`memtun_stack::sockets::raw`].
+//! Packet sockets and raw sockets on the net's interfaces: what the calls of a program on them
+//! mean. How they are carried stands in [`memtun_stack::sockets::raw`].
 //!
 //! | module | what it is |
 //! |---|---|

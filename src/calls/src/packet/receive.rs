@@ -95,8 +95,8 @@ impl<M: Memory> Control<'_, M> {
     }
 }
 
-/// Appends what the program wants to know of a copy to the control messages that take `used` bytes of `room` at `at`. Returns how many bytes are used then, and whether something
-/// found no room.
+/// Appends what the program wants to know of a copy to the control messages that take `used` bytes
+/// of `room` at `at`. Returns how many bytes are used then, and whether something found no room.
 ///
 /// # Errors
 ///

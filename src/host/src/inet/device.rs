@@ -2,81 +2,29 @@
 //! address. Without one nobody reads.
 #![forbid(unsafe_code)]
 
+use super::ground::Ground;
+use super::readers::{Reader, Reading};
 use super::{All, Shared};
-use crate::inet::ground::Ground;
 use memtun_kernel::net::NoTunnels;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::Mapped;
-use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a reader sleeps at most: an interface whose program was killed wakes nobody.
 const NAP: Duration = Duration::from_secs(2);
+/// How long a reader looks before it sleeps.
+const MOMENT: Duration = Duration::from_micros(15);
 /// Number of packets that one reader takes before others have the lock.
 const AT_ONCE: usize = 32;
 
-/// The interfaces that are read.
-#[derive(Default)]
-pub struct Readers {
-    active: BTreeMap<u32, Arc<Reading>>,
-    /// Readers whose thread has not begun yet.
-    fresh: Vec<Reader>,
-    /// The generation in which the interfaces were looked at last.
-    seen: Option<u64>,
-}
-
-/// What a reader and its thread share.
-struct Reading {
-    interface: Mapped<InterfaceState>,
-    over: AtomicBool,
-}
-
-impl Reading {
-    fn end(&self) {
-        self.over.store(true, SeqCst);
-        self.interface.log.announce();
-        self.interface.log.ring();
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(SeqCst) || self.interface.is_gone()
-    }
-}
-
-/// The reader of one interface, which a thread runs.
-pub struct Reader {
-    index: u32,
-    reading: Arc<Reading>,
-    cursor: Cursor,
-}
-
-impl Readers {
-    /// Is an interface read?
-    pub fn is_active(&self) -> bool {
-        !self.active.is_empty()
-    }
-
-    /// Ends all readers.
-    pub fn end(&mut self) {
-        self.active.values().for_each(|reading| reading.end());
-        self.active.clear();
-        self.fresh.clear();
-    }
-
-    /// Takes the readers whose thread is to be begun.
-    pub fn take_fresh(&mut self) -> Vec<Reader> {
-        std::mem::take(&mut self.fresh)
-    }
-}
-
 impl All<'_> {
-    /// Begins to read the interfaces that have got an address, and ends to read those that have lost
-    /// their last one. What a program writes after this has returned is read.
+    /// Begins to read the interfaces that have got an address, and ends to read those that have
+    /// lost their last one. What a program writes after this has returned is read.
     pub fn follow_interfaces(&mut self) {
         if self.inet.readers.seen == Some(self.service.generation()) {
             return;
@@ -124,6 +72,19 @@ impl All<'_> {
     }
 }
 
+/// Looks for a moment whether a packet comes, because an answer often comes at once, and to sleep
+/// and to be woken takes longer.
+fn is_coming(reading: &Reading, next: u64) -> bool {
+    let end = Instant::now() + MOMENT;
+    while Instant::now() < end {
+        if reading.interface.log.next().number() > next || reading.is_over() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    false
+}
+
 /// Returns a position behind all that was written before there was an address.
 fn skip(interface: &Mapped<InterfaceState>) -> Cursor {
     let end = interface.log.next().number();
@@ -147,6 +108,9 @@ impl Reader {
             if entry == Entry::Empty {
                 let next = self.cursor.number();
                 let reading = &*self.reading;
+                if is_coming(reading, next) {
+                    continue;
+                }
                 let nothing_new =
                     || reading.interface.log.next().number() <= next && !reading.is_over();
                 self.reading.interface.log.sleep(NAP, nothing_new);
@@ -167,6 +131,11 @@ impl Reader {
             // What was read last must not be lost.
             if let Entry::Packet(_) = entry {
                 self.take(&mut all, &packet);
+            }
+            // What many packets bring about is done once.
+            let settled = catch_unwind(AssertUnwindSafe(|| all.settle()));
+            if settled.is_err() {
+                log::error!("packets found a mistake in memtun");
             }
         }
     }

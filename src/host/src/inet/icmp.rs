@@ -1,10 +1,11 @@
 //! ICMP and ICMPv6: echoes, errors both ways (net/ipv4/icmp.c, net/ipv6/icmp.c).
 #![forbid(unsafe_code)]
 
+use super::local::Local;
 use super::meta::{Cast, Meta};
 use super::neighbour::discovery;
-use super::output::{clock, Output, Way};
-use super::Local;
+use super::route::Way;
+use super::stack::{clock, Output};
 use crate::engine::route::lookup::Flow;
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v6};
@@ -150,7 +151,9 @@ pub(super) fn answer(
     error: IcmpError,
     even_for_groups: bool,
 ) {
-    if meta.cast == Cast::Broadcast || !error.may_answer(packet, even_for_groups) {
+    // In IPv6 two errors are of use to the sender of a packet for a group.
+    let group = meta.group_frame && meta.cast != Cast::Multicast;
+    if group || meta.cast == Cast::Broadcast || !error.may_answer(packet, even_for_groups) {
         return;
     }
     let view = out.view();

@@ -2,16 +2,17 @@
 #![forbid(unsafe_code)]
 
 use super::icmp::{self, answer};
+use super::local::Local;
 use super::meta::{Cast, Meta, Taken};
 use super::neighbour::{self, arp};
-use super::output::{Output, Waiting};
 use super::route::Verdict;
-use super::{forward, fragment, Local};
+use super::stack::{Output, Waiting};
+use super::{forward, fragment};
 use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::udp::Datagram;
-use memtun_ip::{protocol, tcp, IcmpError, Packet};
+use memtun_ip::{offload, protocol, tcp, IcmpError, Packet};
 use std::net::IpAddr;
 
 /// How deep packets of this host to itself may follow from one another.
@@ -32,10 +33,7 @@ pub(super) fn settle(out: &mut Output<'_, '_>, local: &mut dyn Local) {
         match waiting {
             Waiting::Error(meta, packet, error) => refused(out, local, &meta, &packet, error),
             Waiting::Packet(packet) => {
-                let meta = Meta {
-                    ifindex: crate::engine::route::lookup::LOOPBACK,
-                    cast: Cast::Unicast,
-                };
+                let meta = Meta::new(crate::engine::route::lookup::LOOPBACK, Cast::Unicast);
                 if let Ok(packet) = Packet::parse(&packet) {
                     deliver(out, local, &meta, &packet);
                 }
@@ -99,14 +97,17 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     let Ok(packet) = Packet::parse(bytes) else {
         return;
     };
+    let completed = offload::completed(&packet);
+    let completed = completed.as_deref().map(Packet::parse);
+    let packet = completed.and_then(Result::ok).unwrap_or(packet);
     let view = out.view();
     let has_v6 = view.interface(index).is_some_and(|it| it.mtu_v6.is_some());
     if !is_plausible(&packet) || packet.is_v6() && !has_v6 {
         return;
     }
     let cast = |cast: Cast| Meta {
-        ifindex: index,
-        cast,
+        group_frame: group,
+        ..Meta::new(index, cast)
     };
     if packet.destination.is_multicast() {
         let broadcast_source = packet.source.is_unspecified() && !packet.is_v6();
@@ -130,12 +131,7 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     });
     match verdict {
         Verdict::Local if view.owns(packet.destination, index) => {
-            // What a frame to everybody carries to one address is taken, but never answered.
-            let meta = match group {
-                true => cast(Cast::Broadcast),
-                false => cast(Cast::Unicast),
-            };
-            for_us(out, local, &meta, &packet);
+            for_us(out, local, &cast(Cast::Unicast), &packet);
         }
         Verdict::Local => {}
         Verdict::Broadcast => for_us(out, local, &cast(Cast::Broadcast), &packet),
@@ -230,7 +226,8 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
             }
         }
         protocol::TCP => {
-            if meta.cast == Cast::Unicast && tcp::Segment::parse(packet).is_some() {
+            let for_us = meta.cast == Cast::Unicast && !meta.group_frame;
+            if for_us && tcp::Segment::parse(packet).is_some() {
                 local.tcp(out, meta, packet);
             }
         }

@@ -10,9 +10,10 @@
 //! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
 //! | [`fragment`], [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
 //! | [`links`] | the queues of the interfaces |
-//! | [`device`] | packets that programs have written to their tunnels: one thread for each interface |
+//! | [`local`] | who gets the packets that are for this host |
+//! | [`device`], [`readers`] | packets that programs have written to their tunnels: one thread for each interface |
 //! | [`meta`] | how a packet came in, and what has become of it |
-//! | [`output`] | packets that this host sends |
+//! | [`stack`], [`output`] | packets that this host sends |
 //! | `questions` | what programs ask about their sockets |
 //! | [`sockets`] | the table of sockets, names and ports, and what programs ask about them |
 //! | [`udp`] | datagrams for sockets |
@@ -25,17 +26,21 @@ pub mod device;
 mod forward;
 mod fragment;
 pub mod ground;
+mod groups;
 mod icmp;
 mod input;
 pub mod limit;
 pub mod links;
+pub mod local;
 pub mod meta;
 pub mod multicast;
 pub mod neighbour;
 pub mod output;
 mod questions;
+pub mod readers;
 pub mod route;
 pub mod sockets;
+pub mod stack;
 pub mod tcp;
 pub mod udp;
 pub mod view;
@@ -43,41 +48,20 @@ pub mod view;
 use crate::raw::Raw;
 use crate::reply::Reply;
 use crate::service::{packet, Packets, Replaced, Service};
-use device::Readers;
 use ground::Ground as _;
+pub use local::Local;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
 pub use meta::{Cast, Meta, Taken};
-use output::{Output, Stack};
+use readers::Readers;
 use sockets::Sockets;
+use stack::{Output, Stack};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tcp::Tcp;
 use udp::Udp;
-
-/// Who gets the packets that are for this host. [`device`] gives them.
-pub trait Local {
-    /// A whole packet, for raw sockets, before its protocol gets it. Returns whether one has taken
-    /// it.
-    fn raw(&mut self, meta: &Meta, packet: &Packet<'_>) -> bool;
-    /// A datagram of UDP, whole, whose checksum is right.
-    fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken;
-    /// A segment of TCP whose checksum is right. A closed port is answered here, too.
-    fn tcp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>);
-    /// An error that came by ICMP about a packet of this host.
-    fn error(
-        &mut self,
-        out: &mut Output<'_, '_>,
-        meta: &Meta,
-        offender: std::net::IpAddr,
-        of: &Embedded<'_>,
-        kind: &IcmpError,
-    );
-    /// An echo reply, for the sockets that have sent echo requests.
-    fn echo_reply(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>);
-}
 
 /// Who gets the packets of this host: its sockets.
 pub struct Ends {
@@ -205,7 +189,9 @@ impl<'n> All<'n> {
         let now = Some((self.service.generation(), paths));
         if self.inet.followed != now {
             self.inet.followed = now;
-            self.inet.ends.sockets.follow(&self.service);
+            let Ends { sockets, tcp, .. } = &mut self.inet.ends;
+            sockets.follow(&self.service);
+            tcp.follow(sockets);
         }
     }
 
@@ -221,6 +207,8 @@ impl<'n> All<'n> {
     pub fn run_timers(&mut self) {
         let (mut out, ends) = self.parts();
         input::run_timers(&mut out, ends);
+        let Ends { sockets, tcp, .. } = ends;
+        tcp.answer_asked(sockets, &mut out);
         self.follow();
     }
 
@@ -228,6 +216,13 @@ impl<'n> All<'n> {
     pub fn settle(&mut self) {
         let (mut out, ends) = self.parts();
         input::settle(&mut out, ends);
+        let Ends { sockets, tcp, .. } = &mut *ends;
+        if tcp.flush(sockets, &mut out) {
+            // What connections have sent may be for this host.
+            input::settle(&mut out, ends);
+            let Ends { sockets, tcp, .. } = ends;
+            tcp.flush(sockets, &mut out);
+        }
         self.follow();
         self.wake_timers();
     }

@@ -4,8 +4,9 @@
 use super::ground::Ground;
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
-use super::sockets::bind::{plain, Asker};
+use super::sockets::asker::Asker;
 use super::sockets::connect::Connected;
+use super::sockets::names::plain;
 use super::sockets::ports::Range;
 use super::{All, Ends, Local};
 use crate::reply::Reply;
@@ -42,10 +43,11 @@ impl All<'_> {
         let asker = Asker {
             question: &asked,
             uid: question.uid,
+            pid: question.pid,
         };
         let answer = match question.what {
             What::Bind => self.bind(&asker),
-            What::ListenOn => self.inet.ends.sockets.listen(&asked),
+            What::ListenOn => self.inet.ends.sockets.listen(&asker),
             What::Path => self.path(&asker),
             What::Join => self.join(&asked),
             _ => match self.connect(&asker) {
@@ -90,7 +92,7 @@ impl All<'_> {
         let (mut out, ends) = self.parts();
         let Ends { sockets, tcp, .. } = ends;
         let Some(to) = question.name else {
-            return sockets.disconnect(question.cookie).map(Connected::Answer);
+            return sockets.disconnect(asker).map(Connected::Answer);
         };
         if question.failed != 0 {
             let failed = question.failed as i32;
@@ -141,6 +143,7 @@ impl All<'_> {
                         true => Cast::Multicast,
                         false => Cast::Broadcast,
                     },
+                    group_frame: false,
                 };
                 ends.udp(&mut out, &meta, &packet);
             }

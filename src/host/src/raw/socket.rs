@@ -1,7 +1,7 @@
 //! One packet socket or raw socket.
 #![forbid(unsafe_code)]
 
-use crate::inet::Meta;
+use crate::inet::meta::Meta;
 use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};

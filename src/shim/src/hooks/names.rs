@@ -60,7 +60,7 @@ hooks! {
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
         let host = || real!(setsockopt(fd, level, option, value, length));
-        inet::datagrams::forget_options();
+        inet::sending::forget_options();
         if is_netlink(fd) {
             let set = netlink::set_option(fd, level, option, value, length);
             return set.map_or_else(host, |answer| answer as c_int);
@@ -70,11 +70,13 @@ hooks! {
         }
         if may_name_interface(level, option) {
             if let Some(answer) = sockios::set_option(fd, level, option, value, length) {
+                if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
                 return answer;
             }
             let answer = host();
             if answer == 0 {
                 sockios::option_replaced(fd, level, option);
+                if inet::is_active() { inet::calls::option_set(fd, level, option); }
             } else if errno::get() == libc::EPERM {
                 let kept = sockios::option_refused(fd, level, option, value, length);
                 return kept.unwrap_or(answer);
@@ -86,7 +88,9 @@ hooks! {
                 return answer;
             }
         }
-        host()
+        let answer = host();
+        if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
+        answer
     }
 }
 

@@ -1,14 +1,15 @@
-//! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink socket.
+//! Receiving on sockets. A descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink
+//! socket; in a net that has addresses senders have its names.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
 use crate::inet::calls as inet_calls;
-use crate::inet::datagrams::{Next, Receiving};
+use crate::inet::receiving::{self, Next, Receiving};
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink, is_packets};
-use crate::{errno, inet, netlink, packets, uaccess};
+use crate::{errno, gate, inet, netlink, packets, uaccess};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
@@ -56,6 +57,9 @@ fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
 /// Receives from a socket of UDP in a net that has addresses. `None` says that the descriptor is
 /// no socket.
 extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<ssize_t> {
+    if let Some(answer) = call.before(fd) {
+        return Some(answer);
+    }
     loop {
         let stored = real!(recvmsg(fd, call.prepare(), flags));
         match call.judge(fd, stored) {
@@ -66,12 +70,20 @@ extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<s
     }
 }
 
-/// Receives a copy on a packet socket or a raw one.
-extern "C" fn receive_copy(fd: c_int, call: &mut packets::Receiving, flags: c_int) -> ssize_t {
+/// Receives a copy on a packet socket or a raw one. `None` says that the descriptor has become
+/// something else.
+extern "C" fn receive_copy(
+    fd: c_int,
+    call: &mut packets::Receiving,
+    flags: c_int,
+) -> Option<ssize_t> {
+    if !packets::is_still(fd) {
+        return None;
+    }
     loop {
         let stored = real!(recvmsg(fd, call.prepare(), flags));
         if let packets::Next::Give(answer) = call.judge(fd, stored) {
-            return answer;
+            return Some(answer);
         }
     }
 }
@@ -91,12 +103,9 @@ pub extern "C" fn receive_bytes(
         return None;
     }
     if is_packets(fd) {
-        if !packets::is_still(fd) {
-            return None;
-        }
         let room = netlink::room(length);
         let mut call = packets::Receiving::bytes(buf, n, flags, (name, room, length));
-        return Some(receive_copy(fd, &mut call, flags));
+        return receive_copy(fd, &mut call, flags);
     }
     let room = netlink::name_room(name, length);
     let mut call = Receiving::bytes(buf, n, flags, (name, room, length));
@@ -107,15 +116,12 @@ pub extern "C" fn receive_bytes(
 #[cold]
 #[inline(never)]
 pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<ssize_t> {
-    if inet::datagrams::is_empty(array, count) {
+    if receiving::is_empty(array, count) {
         return None;
     }
     if is_packets(fd) {
-        if !packets::is_still(fd) {
-            return None;
-        }
         let mut call = packets::Receiving::vector(array, count);
-        return Some(receive_copy(fd, &mut call, 0));
+        return receive_copy(fd, &mut call, 0);
     }
     let mut call = Receiving::vector(array, count);
     receive(fd, &mut call, 0)
@@ -125,15 +131,12 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 #[cold]
 #[inline(never)]
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
-    if flags & libc::MSG_ERRQUEUE != 0 {
-        return None;
-    }
-    if is_packets(fd) {
-        if !packets::is_still(fd) {
-            return None;
-        }
+    if is_packets(fd) && flags & libc::MSG_ERRQUEUE == 0 {
         let mut call = packets::Receiving::message(message, flags)?;
-        return Some(receive_copy(fd, &mut call, flags));
+        return receive_copy(fd, &mut call, flags);
+    }
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return inet::errors::receive(fd, message);
     }
     let mut call = Receiving::message(message, flags)?;
     receive(fd, &mut call, flags)
@@ -177,7 +180,92 @@ extern "C" fn receive_messages(
     Some(all as c_int)
 }
 
+const NOBODY: *mut sockaddr = std::ptr::null_mut();
+const NO_LENGTH: *mut socklen_t = std::ptr::null_mut();
+
+/// recvfrom(2) in a process that has a netlink socket, or is in a net that has addresses. `host`
+/// makes the kernel's call.
+#[inline(always)]
+fn receive_special(
+    fd: c_int,
+    (buf, n): (*mut c_void, size_t),
+    flags: c_int,
+    (name, length): (*mut sockaddr, *mut socklen_t),
+    host: impl Fn() -> ssize_t,
+) -> ssize_t {
+    if is_netlink(fd) {
+        let Ok(state) = netlink::before_receive(fd) else {
+            return -1;
+        };
+        let room = netlink::name_room(name, length);
+        let stored = host();
+        if let (Some(state), 0.., 1..) = (state, stored, room) {
+            netlink::received_from(fd, state, buf, stored.min(n as ssize_t), name, room);
+        }
+        return stored;
+    }
+    if is_datagrams(fd) {
+        if let Some(stored) = receive_bytes(fd, buf, n, flags, name, length) {
+            return stored;
+        }
+    }
+    if !inet::may_concern() || name.is_null() {
+        return host();
+    }
+    let room = netlink::room(length);
+    let stored = host();
+    if stored >= 0 {
+        inet_calls::show_sender(fd, name, room, length);
+    }
+    stored
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn recvfrom_special(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    receive_special(fd, (buf, n), flags, (name, length), || {
+        real!(recvfrom(fd, buf, n, flags, name, length))
+    })
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn recvfrom_chk_special(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    most: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    // libc aborts when the caller asks for more than its buffer holds.
+    if n > most {
+        return real!(__recvfrom_chk(fd, buf, n, most, flags, name, length));
+    }
+    recvfrom_special(fd, buf, n, flags, name, length)
+}
+
 hooks! {
+    fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
+        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+    }
+    fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
+        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+    }
+    fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
+        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { recvfrom_special(fd, buf, n, flags, name, length) }
+    }
+    fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
+        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { recvfrom_chk_special(fd, buf, n, most, flags, name, length) }
+    }
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
         if is_datagrams(fd) {
             if let Some(answer) = receive_message(fd, message, flags) { return answer; }

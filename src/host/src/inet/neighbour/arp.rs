@@ -1,11 +1,12 @@
 //! ARP on taps (net/ipv4/arp.c).
 #![forbid(unsafe_code)]
 
+use super::learn::learn;
 use super::table::Heard;
 use crate::engine::route::lookup::{self, Flow};
 use crate::inet::ground::Ground;
-use crate::inet::output::{clock, Output};
 use crate::inet::route::Verdict;
+use crate::inet::stack::{clock, Output};
 use crate::inet::view::Interface;
 use memtun_ip::arp::Arp;
 use memtun_ip::ethernet::{Mac, BROADCAST};
@@ -106,7 +107,7 @@ pub(in crate::inet) fn receive(
                     creates: true,
                     ..Heard::default()
                 };
-                learn(out, interface, sender, heard, now);
+                learn(out, interface, sender.into(), heard);
                 send(out, interface, &answer, mac);
             }
             return;
@@ -120,7 +121,7 @@ pub(in crate::inet) fn receive(
                     creates: true,
                     ..Heard::default()
                 };
-                learn(out, interface, sender, heard, now);
+                learn(out, interface, sender.into(), heard);
                 send(out, interface, &answer, mac);
                 return;
             }
@@ -143,24 +144,7 @@ pub(in crate::inet) fn receive(
         creates: accepts,
         ..Heard::default()
     };
-    learn(out, interface, sender, heard, now);
-}
-
-fn learn(
-    out: &mut Output<'_, '_>,
-    interface: &Interface,
-    address: Ipv4Addr,
-    heard: Heard,
-    now: std::time::Duration,
-) {
-    let address = IpAddr::V4(address);
-    if out
-        .stack
-        .neighbours
-        .hear(interface.index, address, heard, now)
-    {
-        super::send_kept(out, interface, address);
-    }
+    learn(out, interface, sender.into(), heard);
 }
 
 fn whose(
@@ -199,8 +183,8 @@ fn ignores(
     }
 }
 
-/// Does this host answer for somebody whom a way through another interface leads to (`proxy_arp`, or
-/// an address that it was told to answer for)?
+/// Does this host answer for somebody whom a way through another interface leads to (`proxy_arp`,
+/// or an address that it was told to answer for)?
 fn answers_for(
     out: &mut Output<'_, '_>,
     interface: &Interface,

@@ -1,9 +1,6 @@
 //! The table of neighbours and their states (NUD_*).
 #![forbid(unsafe_code)]
 
-use crate::engine::neighbour::{self as engine, Change, Wanted};
-use crate::inet::ground::Ground;
-use crate::inet::output::Output;
 use crate::inet::view::View;
 use memtun_ip::ethernet::Mac;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +32,8 @@ const PROBE: u16 = libc::NUD_PROBE;
 const FAILED: u16 = libc::NUD_FAILED;
 const FIXED: u16 = libc::NUD_PERMANENT | libc::NUD_NOARP;
 
-type Key = (u32, IpAddr);
+/// The index of the interface, and the address.
+pub(super) type Key = (u32, IpAddr);
 
 struct Entry {
     state: u16,
@@ -133,6 +131,8 @@ pub(super) struct Heard {
 pub struct Neighbours {
     all: BTreeMap<Key, Entry>,
     changed: bool,
+    /// Who was forgotten, and stands in the net's state still.
+    gone: Vec<Key>,
     /// A time before which nothing is due.
     soonest: Option<Duration>,
 }
@@ -159,7 +159,11 @@ impl Neighbours {
             let entries = self.all.iter();
             let idle = entries.filter(|(_, it)| it.state & (FIXED | INCOMPLETE) == 0);
             let oldest = idle.min_by_key(|(_, it)| it.used).map(|(key, _)| *key)?;
-            self.all.remove(&oldest);
+            let forgotten = self.all.remove(&oldest);
+            if forgotten.is_some_and(|it| it.published.is_some()) {
+                self.gone.push(oldest);
+                self.changed = true;
+            }
         }
         Some(self.all.entry(key).or_insert_with(|| Entry::new(now)))
     }
@@ -389,7 +393,11 @@ impl Neighbours {
             let interface = view.interface(*index);
             interface.is_some_and(|it| it.up) && (there || entry.published.is_none())
         });
+        let gone = std::mem::take(&mut self.gone);
         for set in view.neighbours.iter().filter(|it| !it.is_proxy()) {
+            if gone.contains(&(set.index, set.address)) {
+                continue;
+            }
             let mac: Option<Mac> = set.lladdr.as_slice().try_into().ok();
             let mac = mac.filter(|_| set.is_valid());
             let key = (set.index, set.address);
@@ -409,43 +417,28 @@ impl Neighbours {
                 }
             }
         }
+        self.gone.extend(gone);
         self.look_at_timers();
+    }
+
+    /// Takes what the net's state does not have yet: who, the state and the address, and whether it
+    /// is a router.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        let gone = self.gone.drain(..);
+        let mut news: Vec<News> = gone.map(|key| (key, (NONE, None), false)).collect();
+        if !std::mem::take(&mut self.changed) {
+            return news;
+        }
+        for (key, entry) in &mut self.all {
+            let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
+            if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
+                entry.published = Some(now);
+                news.push((*key, now, entry.router));
+            }
+        }
+        news
     }
 }
 
-/// Tells the net's state what has changed.
-pub(super) fn publish(out: &mut Output<'_, '_>) {
-    if !std::mem::take(&mut out.stack.neighbours.changed) {
-        return;
-    }
-    let mut news = Vec::new();
-    for (key, entry) in &mut out.stack.neighbours.all {
-        let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
-        if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
-            entry.published = Some(now);
-            news.push((*key, now, entry.router));
-        }
-    }
-    if news.is_empty() {
-        return;
-    }
-    out.service.consult(&mut |world| {
-        for ((index, address), (state, mac), router) in &news {
-            let change = Change {
-                replaces: true,
-                replaces_router: address.is_ipv6(),
-                router: *router,
-                ..Change::default()
-            };
-            let wanted = Wanted {
-                address: *address,
-                lladdr: mac.as_ref().map(|mac| &mac[..]),
-                state: *state,
-                protocol: 0,
-                change,
-            };
-            // What cannot be noted is not seen by `ip neigh`, and works all the same.
-            let _ = engine::set(world, *index, &wanted, true, false);
-        }
-    });
-}
+/// What the net's state does not have yet of a neighbour. One without a state was forgotten.
+pub(super) type News = (Key, (u16, Option<Mac>), bool);

@@ -1,19 +1,13 @@
-//! The packets of an interface in both directions, for packet sockets.
+//! An interface that is read, and how packet sockets see what goes over it.
 #![forbid(unsafe_code)]
 
 use super::socket::Seen;
-use super::Raw;
 use memtun_shm::layout::{InterfaceState, SNIFFED};
-use memtun_shm::log::{Cursor, Entry, Record};
+use memtun_shm::log::Record;
 use memtun_shm::Mapped;
 use memtun_stack::sockets::raw::Head;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a reader sleeps at most: an interface whose program was killed wakes nobody.
-const NAP: Duration = Duration::from_secs(2);
 
 /// Length in bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -29,9 +23,9 @@ const OUTGOING: u8 = 4;
 
 /// An interface that is read.
 pub(super) struct Reading {
-    index: u32,
-    interface: Mapped<InterfaceState>,
-    over: AtomicBool,
+    pub(super) index: u32,
+    pub(super) interface: Mapped<InterfaceState>,
+    pub(super) over: AtomicBool,
 }
 
 impl Reading {
@@ -48,35 +42,8 @@ impl Reading {
         self.over.load(SeqCst) || self.interface.is_gone()
     }
 
-    fn run(&self, raw: &Raw, mut cursor: Cursor) {
-        let log = self.interface.log();
-        let mut packet = Vec::new();
-        while !self.is_over() {
-            match log.read(&mut cursor, &mut packet) {
-                Entry::Packet(record) => {
-                    if let Some(seen) = self.seen(&packet, &record) {
-                        let origin = match record.inbound {
-                            true => raw.lock().take_origin(&packet),
-                            false => None,
-                        };
-                        raw.give(|socket| match Some(socket.inode) == origin {
-                            true => None,
-                            false => socket.copy(&seen),
-                        });
-                    }
-                }
-                Entry::Lost(count) => log::debug!("{count} packets came too fast"),
-                Entry::Empty => {
-                    let next = cursor.number();
-                    let log = &self.interface.log;
-                    log.sleep(NAP, || log.next().number() <= next && !self.is_over());
-                }
-            }
-        }
-    }
-
     /// Says how packet sockets see a packet; None for one that was refused.
-    fn seen<'p>(&self, bytes: &'p [u8], record: &Record) -> Option<Seen<'p>> {
+    pub(super) fn seen<'p>(&self, bytes: &'p [u8], record: &Record) -> Option<Seen<'p>> {
         if record.refused.is_some() || self.interface.ifindex.load(Relaxed) != self.index {
             return None;
         }
@@ -121,18 +88,4 @@ fn ethertype(link: &[u8; ETHERNET], payload: &[u8]) -> u16 {
         _ if payload.starts_with(&[0xff, 0xff]) => ETH_P_802_3,
         _ => ETH_P_802_2,
     }
-}
-
-/// Begins to read an interface. What goes over it after this has returned is seen.
-pub(super) fn begin(raw: &Raw, index: u32, interface: Mapped<InterfaceState>) -> Arc<Reading> {
-    interface.filters.fetch_or(SNIFFED, SeqCst);
-    let cursor = interface.log().cursor_at_end();
-    let reading = Arc::new(Reading {
-        index,
-        interface,
-        over: AtomicBool::new(false),
-    });
-    let (own, raw) = (reading.clone(), raw.clone());
-    std::thread::spawn(move || own.run(&raw, cursor));
-    reading
 }

@@ -1,0 +1,326 @@
+//! Datagrams that this process receives.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::calls::{call, AnyName, Descriptor};
+use super::{errors, known};
+use crate::errno::{self, fence};
+use crate::table;
+use crate::uaccess::{self, OwnMemory, UsedMemory};
+use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use memtun_abi::Errno;
+use memtun_calls::buffer::Vector;
+use memtun_calls::inet::datagram::control;
+use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::Native;
+use memtun_calls::Memory;
+use memtun_kernel::tun::Source;
+use memtun_stack::sockets::{report, Flow, Report};
+use memtun_sys as sys;
+use memtun_sys::inet::SocketName;
+use std::mem::zeroed;
+use std::net::SocketAddr;
+
+/// Bytes that are received at least, so that a report is known as one.
+const LEAST: usize = report::HEAD;
+/// Number of the program's buffers that are received into together with one of our own.
+const FEW: usize = 8;
+
+/// Where the program wants what is received.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// It wants the bytes, and a name if that is not NULL.
+    Bytes(*mut sockaddr, usize, *mut socklen_t),
+    /// It has given a message, which was this.
+    Message(*mut msghdr, msghdr),
+}
+
+/// A receive that is under way. Nothing in it has to be cleaned up.
+pub struct Receiving {
+    message: msghdr,
+    name: AnyName,
+    buffers: [iovec; FEW + 1],
+    tail: [u8; LEAST],
+    /// Bytes that the program has room for.
+    room: usize,
+    flags: c_int,
+    wanted: Wanted,
+    control_length: usize,
+}
+
+/// What a hook does after the kernel's call.
+pub enum Next {
+    /// It makes the call again.
+    Again,
+    /// The program gets this.
+    Give(ssize_t),
+    /// It makes the program's own call: the descriptor is no socket.
+    Other,
+}
+
+impl Receiving {
+    fn empty(flags: c_int, wanted: Wanted) -> Receiving {
+        let none = iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Receiving {
+            // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+            message: unsafe { zeroed() },
+            name: AnyName::room(),
+            buffers: [none; FEW + 1],
+            tail: [0; LEAST],
+            room: 0,
+            flags,
+            wanted,
+            control_length: 0,
+        }
+    }
+
+    /// Begins to receive into one buffer; `room` is how long the name may be.
+    pub extern "C" fn bytes(
+        buf: *mut c_void,
+        n: usize,
+        flags: c_int,
+        (name, room, length): (*mut sockaddr, usize, *mut socklen_t),
+    ) -> Receiving {
+        let mut this = Receiving::empty(flags, Wanted::Bytes(name, room, length));
+        this.room = n;
+        this.buffers[0] = iovec {
+            iov_base: buf,
+            iov_len: n,
+        };
+        this.message.msg_iovlen = 1;
+        this
+    }
+
+    /// Begins to receive into the buffers of an array.
+    pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
+        let nothing = (std::ptr::null_mut(), 0, std::ptr::null_mut());
+        let wanted = Wanted::Bytes(nothing.0, nothing.1, nothing.2);
+        let mut this = Receiving::empty(0, wanted);
+        this.take_buffers(array, count.max(0) as usize);
+        this
+    }
+
+    /// Begins to receive a message. `None` leaves the call to the kernel.
+    pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
+        // SAFETY: a message is a plain C struct.
+        let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
+        let mut this = Receiving::empty(flags, Wanted::Message(message, given));
+        this.message.msg_control = given.msg_control;
+        this.control_length = given.msg_controllen;
+        this.take_buffers(given.msg_iov, given.msg_iovlen);
+        Some(this)
+    }
+
+    fn take_buffers(&mut self, array: *const iovec, count: usize) {
+        self.message.msg_iov = array.cast_mut();
+        self.message.msg_iovlen = count as _;
+        self.room = usize::MAX;
+        if count > FEW {
+            return;
+        }
+        let mut room = 0usize;
+        for (at, to) in self.buffers[..count].iter_mut().enumerate() {
+            // SAFETY: an iovec is two plain numbers.
+            let read = errno::keep(|| unsafe { uaccess::read(array.wrapping_add(at)) });
+            let Ok(buffer) = read else { return };
+            room = room.saturating_add(buffer.iov_len);
+            *to = buffer;
+        }
+        self.room = room;
+        // From now on the buffers are those of this value.
+        self.message.msg_iov = std::ptr::null_mut();
+    }
+
+    /// Returns the message for the kernel's call, which is made before this value is moved.
+    pub extern "C" fn prepare(&mut self) -> *mut msghdr {
+        if self.message.msg_iov.is_null() || self.message.msg_iov == self.buffers.as_mut_ptr() {
+            let mut count = self.message.msg_iovlen;
+            if self.message.msg_iov.is_null() && self.room < LEAST && count <= FEW {
+                self.buffers[count] = iovec {
+                    iov_base: (&raw mut self.tail).cast(),
+                    iov_len: LEAST,
+                };
+                count += 1;
+            }
+            self.message.msg_iov = self.buffers.as_mut_ptr();
+            self.message.msg_iovlen = count as _;
+        }
+        self.name.length = self.name.bytes.len() as socklen_t;
+        self.message.msg_name = (&raw mut self.name.bytes).cast();
+        self.message.msg_namelen = self.name.length;
+        self.message.msg_controllen = self.control_length as _;
+        self.message.msg_flags = 0;
+        &raw mut self.message
+    }
+
+    /// Called before the kernel's call. `Some` is what the program gets: an error has come.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn before(&self, fd: c_int) -> Option<ssize_t> {
+        let waiting = || {
+            let known = known::get()?;
+            errors::waiting(known, Descriptor(fd).cookie().ok()?)
+        };
+        let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
+        Some(errno::give::<isize>(Err(e)))
+    }
+
+    /// Called with what the kernel's call has answered.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        if stored < 0 {
+            if errno::get() == libc::ENOTSOCK {
+                table::forget_datagrams(fd);
+                return Next::Other;
+            }
+            return Next::Give(stored);
+        }
+        let heard = errno::keep(|| fence(|| Ok(self.hear(fd, stored as usize))));
+        match heard {
+            Ok(Heard::Skipped) => {
+                self.take_off(fd);
+                Next::Again
+            }
+            Ok(Heard::Report(report, flow)) => {
+                let error = errno::keep(|| self.report(fd, stored as usize, report, &flow));
+                self.take_off(fd);
+                match error {
+                    Some(e) => Next::Give(errno::give::<isize>(Err(e))),
+                    None => Next::Again,
+                }
+            }
+            Ok(Heard::From(name, flow)) => self.given(stored, Some((name, flow))),
+            Ok(Heard::Machine) | Err(_) => self.given(stored, None),
+        }
+    }
+
+    /// Keeps a report for the error queue. Returns the error that the program's call fails with.
+    fn report(&self, fd: c_int, stored: usize, report: Report, flow: &Flow) -> Option<Errno> {
+        let known = known::get()?;
+        let cookie = Descriptor(fd).cookie().ok()?;
+        let mut bytes = [0; 2048];
+        let filled = self.received(stored, &mut bytes);
+        let payload = bytes.get(report::HEAD..filled).unwrap_or_default();
+        errors::take(known, cookie, report, flow, payload);
+        errors::waiting(known, cookie)
+    }
+
+    fn given(&mut self, stored: ssize_t, from: Option<(SocketAddr, Option<Flow>)>) -> Next {
+        Next::Give(match errno::keep(|| self.give(stored, from)) {
+            Ok(given) => given,
+            Err(e) => errno::give::<isize>(Err(e)),
+        })
+    }
+
+    /// Copies the beginning of what the kernel has stored, and returns how much that is.
+    fn received(&self, stored: usize, into: &mut [u8]) -> usize {
+        let mut filled = 0;
+        let most = into.len().min(stored);
+        // SAFETY: the array is this value's own or the program's, which the kernel has just used.
+        let buffer = |at: usize| unsafe {
+            uaccess::read_used(self.message.msg_iov.wrapping_add(at).cast_const())
+        };
+        for at in 0..self.message.msg_iovlen {
+            let Ok(buffer) = buffer(at) else { break };
+            let some = buffer.iov_len.min(most - filled);
+            let part = &mut into[filled..filled + some];
+            if UsedMemory.read(buffer.iov_base as usize, part).is_err() {
+                break;
+            }
+            filled += some;
+            if filled == most {
+                break;
+            }
+        }
+        filled
+    }
+
+    fn sender(&self) -> Option<SocketAddr> {
+        let length = self.message.msg_namelen as usize;
+        SocketName::of_bytes(self.name.bytes.get(..length)?)?.address()
+    }
+
+    fn hear(&self, fd: c_int, stored: usize) -> Heard {
+        let (Some(known), Some(sender)) = (known::get(), self.sender()) else {
+            return Heard::Machine;
+        };
+        let mut begin = [0; LEAST];
+        let filled = self.received(stored, &mut begin);
+        call(known, &Descriptor(fd)).heard(&sender, &begin[..filled])
+    }
+
+    /// Takes a datagram that the program must not see out of the queue, if the program only looked
+    /// at it.
+    fn take_off(&self, fd: c_int) {
+        if self.flags & libc::MSG_PEEK != 0 {
+            let args = [fd as usize, 0, 0, libc::MSG_DONTWAIT as usize, 0, 0];
+            // SAFETY: the call stores nothing.
+            unsafe { sys::syscall(libc::SYS_recvfrom, args) };
+        }
+    }
+
+    /// Stores what the program wants to know, and returns what its call returns.
+    ///
+    /// # Errors
+    /// - EFAULT: what it gave for that cannot be written.
+    fn give(
+        &mut self,
+        stored: ssize_t,
+        from: Option<(SocketAddr, Option<Flow>)>,
+    ) -> Result<ssize_t, Errno> {
+        let cut = stored as usize > self.room;
+        let given = match cut && self.flags & libc::MSG_TRUNC == 0 {
+            true => self.room as ssize_t,
+            false => stored,
+        };
+        let native_length = (self.message.msg_namelen as usize).min(self.name.bytes.len());
+        let shown = from.map(|(name, _)| SocketName::new(&name));
+        let name: &[u8] = match &shown {
+            Some(name) => name.bytes(),
+            None => &self.name.bytes[..native_length],
+        };
+        match self.wanted {
+            Wanted::Bytes(to, room, length) => {
+                if !to.is_null() {
+                    // The kernel has not seen these places.
+                    OwnMemory.write(to as usize, &name[..name.len().min(room)])?;
+                    OwnMemory.write(length as usize, &(name.len() as u32).to_ne_bytes())?;
+                }
+            }
+            Wanted::Message(message, given) => {
+                if let (Some((_, flow)), Some(known)) = (from, known::get()) {
+                    let (at, length) = (given.msg_control, self.message.msg_controllen);
+                    let at = at as usize;
+                    let net = (known.net, &known.table);
+                    control::show(&UsedMemory, net, flow.as_ref(), at, length);
+                }
+                let mut after = given;
+                if !given.msg_name.is_null() {
+                    let room = given.msg_namelen as usize;
+                    let some = &name[..name.len().min(room)];
+                    OwnMemory.write(given.msg_name as usize, some)?;
+                    after.msg_namelen = name.len() as c_uint;
+                }
+                after.msg_controllen = self.message.msg_controllen;
+                after.msg_flags = self.message.msg_flags;
+                if cut {
+                    after.msg_flags |= libc::MSG_TRUNC;
+                }
+                uaccess::write(message, &after)?;
+            }
+        }
+        Ok(given)
+    }
+}
+
+/// Is there anything to send, as write(2) sees it? Buffers of no bytes are nothing.
+pub extern "C" fn is_empty(array: *const iovec, count: c_int) -> bool {
+    errno::keep(|| fence(|| Vector::new(OwnMemory, array as usize, count)))
+        .is_ok_and(|vector| vector.len() == 0)
+}
