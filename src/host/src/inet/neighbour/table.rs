@@ -424,11 +424,11 @@ impl Neighbours {
     /// Takes what the net's state does not have yet: who, the state and the address, and whether it
     /// is a router.
     pub(super) fn take_news(&mut self) -> Vec<News> {
+        if !std::mem::take(&mut self.changed) {
+            return Vec::new();
+        }
         let gone = self.gone.drain(..);
         let mut news: Vec<News> = gone.map(|key| (key, (NONE, None), false)).collect();
-        if !std::mem::take(&mut self.changed) {
-            return news;
-        }
         for (key, entry) in &mut self.all {
             let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
             if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
