@@ -50,14 +50,15 @@ pub struct Names {
 impl Table {
     /// Says what is shown of a socket that the machine's kernel lists.
     pub fn shown(&self, listed: &Listed) -> Shown {
-        if self.is_hosts(listed) {
-            return Shown::Nothing;
-        }
-        let flow = self.flow_at_end(listed.protocol, listed.remote);
         let entry = match listed.cookie {
             0 => self.of_inode(listed.inode),
             cookie => self.socket(cookie),
         };
+        // A socket that connects within the net may be bound to the alias of a flow, too.
+        if entry.is_none() && self.is_hosts(listed) {
+            return Shown::Nothing;
+        }
+        let flow = self.flow_at_end(listed.protocol, listed.remote);
         let local = match (&flow, &entry) {
             (Some(flow), _) => Some(flow.local),
             (None, Some(entry)) => Some(entry.local),
@@ -275,6 +276,9 @@ mod tests {
                 Shown::Nothing
             );
             assert_eq!(shown(name("0.0.0.0:5002"), any, 74), Shown::Nothing);
+            // A socket of a program's that connects within the net is bound to the flow's alias.
+            let within = shown((flow, 64592).into(), "127.0.0.1:9", 70);
+            assert!(matches!(within, Shown::Net(_)));
             let over = format!("{}:5001", alias(300));
             assert_eq!(shown(name("127.0.0.1:9"), &over, 75), Shown::Nothing);
             assert_eq!(shown(name("127.0.0.1:22"), any, 76), Shown::Machine);
