@@ -185,6 +185,7 @@ impl Host {
             Service::new(net, self.epoch, self.state, self.log),
             self.wakes.try_clone().ok(),
         );
+        shared.lock().inet.ends.raw.resume(net);
         let run = Run {
             net,
             stay,

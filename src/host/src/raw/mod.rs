@@ -7,11 +7,13 @@
 //! | [`socket`] | one socket: what it wants, and its queue |
 //! | [`reading`] | an interface that is read, and how packet sockets see what goes over it |
 //! | [`follow`] | which interfaces are read, each by a thread of its own |
+//! | [`kept`] | what the next host process needs to know |
 //! | [`order`] | what programs ask |
 //! | [`send`] | what raw sockets send |
 #![forbid(unsafe_code)]
 
 mod follow;
+mod kept;
 mod order;
 mod reading;
 mod send;

@@ -77,6 +77,9 @@ impl Raw {
                 return Ok(counts.map(u32::to_ne_bytes).concat());
             }
         }
+        if !matches!(order.action, Action::Send | Action::Frame) {
+            self.keep(out.service.net());
+        }
         Ok(Vec::new())
     }
 

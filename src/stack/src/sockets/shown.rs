@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::table::{native_v4, Alias};
-use super::{Entry, Flow, Protocol, Table};
+use super::{flag, Entry, Flow, Protocol, Table};
 use memtun_shm::layout::Rows;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::Ordering::Acquire;
@@ -45,6 +45,8 @@ pub struct Names {
     pub remote: SocketAddr,
     /// The interface that it is bound to, 0 for none.
     pub device: u32,
+    /// Does it hear nothing of IPv4? A socket that is bound to an address of IPv6 does not.
+    pub v6only: bool,
 }
 
 impl Table {
@@ -81,9 +83,18 @@ impl Table {
         let as_listed = |name: Option<SocketAddr>, native: SocketAddr| {
             like(name.unwrap_or(native), native.is_ipv6())
         };
+        let local = as_listed(local, listed.local);
+        let v6only = match local.ip() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(any) if any.is_unspecified() => {
+                entry.is_some_and(|entry| entry.flags & flag::V6ONLY != 0)
+            }
+            IpAddr::V6(address) => address.to_ipv4_mapped().is_none(),
+        };
         Shown::Net(Names {
             protocol: entry.map_or(listed.protocol, |entry| entry.protocol),
-            local: as_listed(local, listed.local),
+            local,
+            v6only,
             remote: as_listed(remote, listed.remote),
             device: entry.map_or(0, |entry| entry.device),
         })
@@ -254,6 +265,7 @@ mod tests {
                     local: name(local),
                     remote: name(remote),
                     device,
+                    v6only: false,
                 })
             };
             let any = "0.0.0.0:0";
