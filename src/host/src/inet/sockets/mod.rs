@@ -33,7 +33,7 @@ use diag::Native;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
-use memtun_stack::sockets::{Flow, Own, Ports, Protocol, Table};
+use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
 use memtun_stack::State;
 use names::{native_protocol, own_of};
 use open::Open;

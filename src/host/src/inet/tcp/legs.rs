@@ -74,6 +74,7 @@ impl Legs {
     /// EMFILE and others.
     pub fn new(open: BorrowedFd<'_>) -> Result<Legs, Errno> {
         raise_limit();
+        memtun_sys::give_large_memory_back();
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(errno)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wakes = eventfd(0, flags).map_err(errno)?;
