@@ -43,6 +43,9 @@ impl Sockets {
         if !self.active {
             return Ok(SocketAnswer::Machine);
         }
+        if question.name.is_none() && question.flags & set::BOUND != 0 {
+            return self.refresh(asker);
+        }
         let mapped = asker.is_v6() && name.is_ipv4();
         if mapped && question.flags & set::V6ONLY != 0 {
             return Err(Errno(libc::EINVAL));

@@ -131,7 +131,7 @@ impl Sockets {
             let native_name = match (bind, entry) {
                 (Some(bind), _) => bind,
                 (None, Some(entry)) => connected_name(&entry),
-                (None, None) => return Err(Errno(libc::EINVAL)),
+                (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
             };
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
             if let Some(old) = entry.flow.filter(|old| *old != alias) {
@@ -146,7 +146,7 @@ impl Sockets {
         let from = match (bind, entry) {
             (Some(bind), _) => bind,
             (None, Some(entry)) => connected_name(&entry),
-            (None, None) => return Err(Errno(libc::EINVAL)),
+            (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
         self.note_opening(question.cookie, alias);
@@ -176,7 +176,11 @@ impl Sockets {
         range: &Range,
     ) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let tcp = asker.question.protocol == Protocol::Tcp;
         if let Some(entry) = entry {
+            // One that is connected keeps the address that it has for that.
+            let connected = entry.remote.is_some() && !tcp && !entry.local.ip().is_unspecified();
+            let source = if connected { entry.local.ip() } else { source };
             let local = SocketAddr::new(source, entry.local.port());
             return Ok((with_port(local, local.port(), index), None));
         }

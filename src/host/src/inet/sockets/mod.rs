@@ -22,6 +22,7 @@ pub mod native;
 pub mod open;
 pub mod path;
 pub mod ports;
+mod refresh;
 pub mod rules;
 pub mod target;
 pub mod verdict;

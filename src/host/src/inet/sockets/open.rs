@@ -15,9 +15,13 @@ use std::net::Ipv4Addr;
 
 /// What there is once the net has had an address.
 pub struct Open {
+    /// The table.
     pub writer: Writer,
+    /// The native ports.
     pub natives: Natives,
+    /// The slices.
     pub claims: Vec<Claim>,
+    /// The way to ask the machine's kernel of its sockets.
     pub diag: Diag,
     /// Does the machine tell of sockets of TCP that are bound and do nothing yet?
     pub tells_all: bool,
