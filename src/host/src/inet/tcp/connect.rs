@@ -56,8 +56,13 @@ impl Tcp {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
         };
         let pair = memtun_tcp::Pair::new(flow.local, flow.remote);
-        if self.links.find(&pair).is_some() {
-            return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+        if let Some(number) = self.links.find(&pair) {
+            // A connect before that came to nothing may be in the way.
+            let over = self.live(number).is_some_and(|live| !live.hangs(sockets));
+            if !over {
+                return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+            }
+            self.drop_link(sockets, number, now);
         }
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
@@ -268,17 +273,27 @@ impl Live {
     /// has closed answers what comes with a reset.
     pub(super) fn is_given_up(&self, sockets: &mut Sockets, now: Duration) -> bool {
         /// How long a program may take until its connect hangs at the plug, if it is quick.
-        const QUICK: Duration = Duration::from_millis(50);
+        const QUICK: Duration = Duration::from_millis(20);
         let Stage::Plugged(opening) = &self.stage else {
             return false;
         };
-        if self.connection.state() != State::Connecting || self.connection.began() + QUICK > now {
+        let native = opening.native;
+        if self.connection.state() != State::Connecting || self.hangs(sockets) {
             return false;
         }
-        let plug = self.plug(sockets);
-        sockets
-            .native(Protocol::Tcp, opening.native, plug)
-            .is_none()
+        self.connection.began() + QUICK <= now || !sockets.is_there(native)
+    }
+
+    /// Whether the program's socket hangs at the plug, or its program has not been answered.
+    fn hangs(&self, sockets: &mut Sockets) -> bool {
+        match &self.stage {
+            Stage::Plugged(opening) => {
+                let plug = self.plug(sockets);
+                let native = sockets.native(Protocol::Tcp, opening.native, plug);
+                native.is_some()
+            }
+            _ => true,
+        }
     }
 
     fn plug(&self, sockets: &Sockets) -> SocketAddr {

@@ -47,6 +47,7 @@ pub(super) enum Ready {
         serial: u32,
         readable: bool,
         writable: bool,
+        failed: bool,
     },
 }
 
@@ -167,6 +168,7 @@ impl Legs {
                             number: (data >> 32) as usize,
                             serial: data as u32,
                             readable: flags.intersects(EventFlags::IN | gone),
+                            failed: flags.contains(EventFlags::ERR),
                             writable: flags.intersects(EventFlags::OUT | gone),
                         });
                     }

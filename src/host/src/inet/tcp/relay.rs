@@ -46,6 +46,7 @@ impl Tcp {
                     serial,
                     readable,
                     writable,
+                    failed,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
@@ -53,6 +54,7 @@ impl Tcp {
                     if let Stage::Running(leg) = &mut live.stage {
                         leg.readable |= readable;
                         leg.writable |= writable;
+                        leg.failed |= failed;
                     }
                     self.touch(number);
                 }
@@ -116,8 +118,12 @@ impl Live {
         if side == Side::Whole {
             side = self.outward(&mut leg);
         }
-        if side == Side::Broken {
-            self.connection.abort();
+        if side == Side::Broken || leg.ended && leg.has_failed() {
+            // Data for a socket that is closed is answered as if nobody had it.
+            match leg.ended {
+                true => self.connection.refuse(),
+                false => self.connection.abort(),
+            }
         }
         self.poll(out, now);
         match self.connection.state() {
