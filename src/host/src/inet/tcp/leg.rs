@@ -72,6 +72,8 @@ impl Leg {
         };
         // A leg without them is slower or larger, and works.
         let _ = sockopt::set_tcp_nodelay(&leg.socket, true);
+        // Urgent data stands where it was written: it is not told from other data on the wire.
+        let _ = sockopt::set_socket_oobinline(&leg.socket, true);
         let _ = sockopt::set_socket_send_buffer_size(&leg.socket, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size(&leg.socket, BUFFER);
         leg

@@ -9,6 +9,7 @@
 //! | nobody answers any more | the same, and ETIMEDOUT in the flow's error |
 #![forbid(unsafe_code)]
 
+use super::connect::Hanging;
 use super::leg::{Leg, Moved};
 use super::legs::{Legs, Ready};
 use super::{After, Live, Stage, Tcp};
@@ -73,6 +74,12 @@ impl Live {
         number: usize,
         now: Duration,
     ) -> After {
+        self.take_held(sockets, out, now);
+        // A SYN is not sent again for a program that has closed its socket.
+        let plugged = matches!(self.stage, Stage::Plugged(_)) && self.held.is_none();
+        if plugged && self.hanging(sockets, now) == Hanging::GivenUp {
+            self.give_up(now);
+        }
         self.poll(out, now);
         loop {
             // Each arm puts the next stage in place of this one.
@@ -84,7 +91,7 @@ impl Live {
                 Stage::Expected(opening, until) => {
                     return self.expected(out, opening, until, now);
                 }
-                Stage::Plugged(opening) => self.plugged(sockets, out, opening, now),
+                Stage::Plugged(opening) => self.plugged(sockets, opening, now),
                 Stage::Bridging(opening, leg, until, error) => {
                     let state = (opening, leg, until, error);
                     self.bridge(sockets, out, legs, number, state, now)
