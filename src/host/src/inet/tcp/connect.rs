@@ -268,15 +268,17 @@ impl Live {
 
     /// Whether a program that has been told to hang at the plug does.
     pub(super) fn hanging(&self, sockets: &mut Sockets, now: Duration) -> Hanging {
-        /// How long a program may take from the answer to its connect, if its socket is there.
-        const SLOW: Duration = Duration::from_millis(200);
+        /// How long a program may take from the answer to its connect.
+        const SLOW: Duration = Duration::from_millis(300);
         let Stage::Plugged(opening) = &self.stage else {
             return Hanging::Yes;
         };
         if self.connection.state() != State::Connecting || self.hangs(sockets) {
             return Hanging::Yes;
         }
-        match self.connection.began() + SLOW > now && sockets.is_there(opening.native) {
+        // A socket that had a name before it was asked for is there until it is closed.
+        let there = opening.bind.is_some() || sockets.is_there(opening.native);
+        match self.connection.began() + SLOW > now && there {
             true => Hanging::NotYet,
             false => Hanging::GivenUp,
         }
