@@ -34,6 +34,7 @@ use diag::Native;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
+use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
 use memtun_stack::State;
 use names::{native_protocol, own_of};
@@ -221,6 +222,18 @@ impl Sockets {
         let open = self.open.as_mut()?;
         let found = open.diag.exact(native_protocol(protocol), own, other)?;
         (found.uid == open.owner || found.uid == 0).then_some(found)
+    }
+
+    /// Is there still a native socket of TCP with this name?
+    pub fn is_there(&mut self, name: SocketAddr) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let found = open.diag.of_port(Protocol::Tcp, name.port());
+        let same = |own: &Native| native_v4(own.own.ip()).map(IpAddr::V4) == Some(name.ip());
+        found
+            .iter()
+            .any(|own| own.inode != 0 && (same(own) || own.own.ip().is_unspecified()))
     }
 
     /// Returns the alias of an own address.
