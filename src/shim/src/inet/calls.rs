@@ -13,6 +13,7 @@ use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
+use memtun_calls::inet::connect::Pending;
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::{name, Inet, Native};
@@ -21,6 +22,8 @@ use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
+
+static PENDING: Pending = Pending::new();
 
 /// A descriptor of this process that may be a socket.
 pub struct Descriptor(pub c_int);
@@ -159,7 +162,7 @@ pub extern "C" fn before_connect(
     length: socklen_t,
     to: &mut SocketName,
 ) -> Before {
-    let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name);
+    let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
     before(step(fd, name, length, connect), to)
 }
 
@@ -185,6 +188,13 @@ pub extern "C" fn disconnected(fd: c_int) {
 #[cold]
 #[inline(never)]
 pub extern "C" fn after_connect(fd: c_int, to: &SocketName, answer: c_int) -> c_int {
+    if answer < 0 && matches!(errno::get(), libc::EINPROGRESS | libc::EINTR) {
+        quietly(fd, |call| {
+            call.is_pending(&PENDING);
+            Some(())
+        });
+        return answer;
+    }
     let may_be_late = answer == 0 || errno::get() == libc::ECONNRESET;
     let refused = may_be_late
         .then(|| quietly(fd, |call| call.late_refusal(&to.address()?)))
