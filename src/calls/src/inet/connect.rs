@@ -120,15 +120,22 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
-    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket of UDP.
+    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket.
     ///
     /// # Errors
     ///
     /// What asking fails with.
-    pub fn disconnected(&self) -> Result<(), Errno> {
-        let Some(kind) = self.kind().filter(|_| self.entry().is_some()) else {
+    pub fn disconnected(&self, pending: &Pending) -> Result<(), Errno> {
+        let Some(kind) = self.kind() else {
             return Ok(());
         };
+        if kind.protocol == Protocol::Tcp {
+            pending.take(self.socket.cookie()?);
+            return Ok(());
+        }
+        if self.entry().is_none() {
+            return Ok(());
+        }
         let question = self.question(kind, None)?;
         self.ask(What::Connect, &question).map(drop)
     }
@@ -150,7 +157,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns what connect(2) fails with although the native socket is connected: the refusal came
     /// after the call had begun. `to` is what the native socket was connected to.
     pub fn late_refusal(&self, to: &SocketAddr) -> Option<Errno> {
-        let flow = self.table.flow(native_v4(to.ip())?)?;
+        let alias = native_v4(to.ip())?;
+        let flow = self.table.flow(alias).or_else(|| {
+            // The call has told how an attempt before it has ended.
+            self.table.flow(self.entry()?.flow?)
+        })?;
         (flow.error != 0).then_some(Errno(flow.error.into()))
     }
 }

@@ -166,22 +166,21 @@ pub extern "C" fn before_connect(
     before(step(fd, name, length, connect), to)
 }
 
-/// Does connect(2) end the connection of a socket of UDP (AF_UNSPEC)?
+/// Does connect(2) end a connection (AF_UNSPEC)?
 #[cold]
 #[inline(never)]
-pub extern "C" fn is_disconnect(fd: c_int, name: *const sockaddr, length: socklen_t) -> bool {
+pub extern "C" fn is_disconnect(name: *const sockaddr, length: socklen_t) -> bool {
     let mut family = [0; 2];
-    crate::table::is_datagrams(fd)
-        && length >= 2
+    length >= 2
         && errno::keep(|| OwnMemory.read(name as usize, &mut family)).is_ok()
         && i32::from(u16::from_ne_bytes(family)) == libc::AF_UNSPEC
 }
 
-/// Called after a connection of UDP has ended.
+/// Called after a connection has ended so.
 #[cold]
 #[inline(never)]
 pub extern "C" fn disconnected(fd: c_int) {
-    quietly(fd, |call| call.disconnected().ok());
+    quietly(fd, |call| call.disconnected(&PENDING).ok());
 }
 
 /// Called after connect(2) to a name that was stored, with its answer. Returns the program's.
