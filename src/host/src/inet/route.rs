@@ -95,6 +95,9 @@ pub struct Routes {
     generation: u64,
     out: HashMap<Key, Result<Way, i32>>,
     input: HashMap<Key, Verdict>,
+    /// The last ones: packets come in trains.
+    last_out: Option<(Key, Result<Way, i32>)>,
+    last_input: Option<(Key, Verdict)>,
     /// MTUs of the paths to hosts, and until when each is believed.
     paths: HashMap<IpAddr, (u32, Duration)>,
     learned: u32,
@@ -108,6 +111,7 @@ impl Routes {
             self.generation = generation;
             self.out.clear();
             self.input.clear();
+            (self.last_out, self.last_input) = (None, None);
         }
     }
 
@@ -124,14 +128,20 @@ impl Routes {
     ) -> Result<Way, i32> {
         self.refresh(ground);
         let key = key(flow);
-        if let Some(known) = self.out.get(&key) {
+        if let Some((_, known)) = self.last_out.filter(|last| last.0 == key) {
             return known.map(|way| self.with_path(way, flow.to, now));
         }
         let mut found = Err(libc::ENETDOWN);
-        ground.consult(&mut |world| {
-            found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
-        });
-        self.out.insert(key, found);
+        match self.out.get(&key) {
+            Some(known) => found = *known,
+            None => {
+                ground.consult(&mut |world| {
+                    found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
+                });
+                self.out.insert(key, found);
+            }
+        }
+        self.last_out = Some((key, found));
         found.map(|way| self.with_path(way, flow.to, now))
     }
 
@@ -139,12 +149,18 @@ impl Routes {
     pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
         self.refresh(ground);
         let key = key(flow);
-        if let Some(known) = self.input.get(&key) {
-            return *known;
+        if let Some((_, known)) = self.last_input.filter(|last| last.0 == key) {
+            return known;
         }
         let mut verdict = Verdict::Refused(libc::ENETDOWN);
-        ground.consult(&mut |world| verdict = input(world, flow));
-        self.input.insert(key, verdict);
+        match self.input.get(&key) {
+            Some(known) => verdict = *known,
+            None => {
+                ground.consult(&mut |world| verdict = input(world, flow));
+                self.input.insert(key, verdict);
+            }
+        }
+        self.last_input = Some((key, verdict));
         verdict
     }
 
