@@ -239,11 +239,14 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
     enter_socket(fd, NETLINK)
 }
 
-/// Enters a socket under a descriptor, which may have been another socket until it was closed.
-fn enter_socket(fd: i32, new: u32) -> Result<(), Errno> {
+/// Enters a socket that the process has just got under a descriptor. A socket of another kind may
+/// have had the number, because nothing is taken out when a descriptor is closed; a vfork child
+/// leaves it to its parent, whose descriptor that may be.
+fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
     gate::open();
-    let sockets = [0, NETLINK, DATAGRAMS, PACKETS];
-    let enter = |old: u32| sockets.contains(&old).then_some(new);
+    let owns = process::owns_memory();
+    let sockets = [NETLINK, DATAGRAMS, PACKETS];
+    let enter = |old: u32| (old == 0 || owns && sockets.contains(&old)).then_some(kind);
     let _ = make_place(fd)?.fetch_update(AcqRel, Relaxed, enter);
     Ok(())
 }
