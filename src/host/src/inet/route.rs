@@ -82,9 +82,12 @@ pub enum Verdict {
 
 type Key = (IpAddr, IpAddr, [u32; 3], u8, (u8, u16, u16), Option<u32>);
 
-fn key(flow: &Flow) -> Key {
+fn key(flow: &Flow, by_ports: bool) -> Key {
     let (source, destination) = flow.ports;
-    let ports = (flow.protocol, source, destination);
+    let ports = match by_ports {
+        true => (flow.protocol, source, destination),
+        false => (0, 0, 0),
+    };
     let numbers = [flow.oif, flow.iif, flow.mark];
     (flow.to, flow.from, numbers, flow.tos, ports, flow.uid)
 }
@@ -93,6 +96,8 @@ fn key(flow: &Flow) -> Key {
 #[derive(Default)]
 pub struct Routes {
     generation: u64,
+    /// Can two flows between the same addresses have different ways?
+    by_ports: bool,
     out: HashMap<Key, Result<Way, i32>>,
     input: HashMap<Key, Verdict>,
     /// The last ones: packets come in trains.
@@ -105,10 +110,12 @@ pub struct Routes {
 
 impl Routes {
     /// Forgets all ways when the generation is another one.
-    fn refresh(&mut self, ground: &dyn Ground) {
+    fn refresh(&mut self, ground: &mut dyn Ground) {
         let generation = ground.generation();
         if self.generation != generation || self.out.len() + self.input.len() > MOST {
             self.generation = generation;
+            self.by_ports = true;
+            ground.consult(&mut |world| self.by_ports = ports_matter(world));
             self.out.clear();
             self.input.clear();
             (self.last_out, self.last_input) = (None, None);
@@ -127,7 +134,7 @@ impl Routes {
         flow: &Flow,
     ) -> Result<Way, i32> {
         self.refresh(ground);
-        let key = key(flow);
+        let key = key(flow, self.by_ports);
         if let Some((_, known)) = self.last_out.filter(|last| last.0 == key) {
             return known.map(|way| self.with_path(way, flow.to, now));
         }
@@ -148,7 +155,7 @@ impl Routes {
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
     pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
         self.refresh(ground);
-        let key = key(flow);
+        let key = key(flow, self.by_ports);
         if let Some((_, known)) = self.last_input.filter(|last| last.0 == key) {
             return known;
         }
@@ -197,6 +204,26 @@ impl Routes {
             None => way,
         }
     }
+}
+
+/// Do ports or the protocol decide about ways: by a rule, or among several next hops?
+fn ports_matter(world: &World<'_>) -> bool {
+    const FRA_IP_PROTO: u16 = 22;
+    const FRA_SPORT_RANGE: u16 = 23;
+    const FRA_DPORT_RANGE: u16 = 24;
+    let by_rule = world.state.rules.iter().any(|rule| {
+        let attributes = rule.attributes();
+        let all = [FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE];
+        all.iter().any(|kind| attributes.get(*kind).is_some())
+    });
+    let policies = [
+        &b"ipv4/fib_multipath_hash_policy"[..],
+        b"ipv6/fib_multipath_hash_policy",
+    ];
+    by_rule
+        || policies
+            .iter()
+            .any(|name| world.setting(name).unwrap_or(0) != 0)
 }
 
 fn way(world: &World<'_>, flow: &Flow, found: &Found) -> Way {
