@@ -4,7 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`input`] | what becomes of a packet that came in |
-//! | [`forward`] | packets for others |
+//! | [`forward`], `redirect` | packets for others |
 //! | [`icmp`] | echoes and errors |
 //! | [`neighbour`] | who has which address on a tap: ARP, neighbour discovery |
 //! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
@@ -37,6 +37,7 @@ pub mod multicast;
 pub mod neighbour;
 pub mod output;
 mod questions;
+mod redirect;
 pub mod readers;
 pub mod route;
 pub mod sockets;

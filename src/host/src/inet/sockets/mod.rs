@@ -269,17 +269,6 @@ impl Sockets {
     pub fn table(&self) -> Option<&Table> {
         Some(self.open.as_ref()?.writer.table())
     }
-
-    /// Looks for sockets that are gone, now and then.
-    pub fn tick(&mut self) {
-        /// Number of sockets below which nobody looks.
-        const FEW: usize = 64;
-        if let Some(open) = &mut self.open {
-            if open.writer.count() > FEW {
-                open.sweep();
-            }
-        }
-    }
 }
 
 impl Address {
