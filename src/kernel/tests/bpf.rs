@@ -224,8 +224,8 @@ proptest! {
         let program: Vec<_> = bytes.into_iter().map(Instruction::from_bytes).collect();
         check(&program);
         let frame = Frame {
-            data: &data, network: network >> 1, ethertype: 0x800, ifindex: 1, link_type: 1, packet_type: 0,
-            queue: 0,
+            data: &data, network: network >> 1, ethertype: 0x800, ifindex: 1, link_type: 1, queue: 0,
+            packet_type: 0,
             random: || 4, processor: || 0,
         };
         bpf::run(&program, &frame);

@@ -12,4 +12,4 @@ pub mod parts;
 pub mod receiving;
 pub mod sending;
 
-pub use known::{is_active, may_concern};
+pub use known::{is_active, looks_anew, may_concern};
