@@ -149,12 +149,12 @@ extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_in
     let Some(wanted) = packets::wanted(domain, kind, protocol) else {
         return real!(socket(domain, kind, protocol));
     };
-    if !packets::are_ours(false) {
+    if !packets::are_ours(wanted, false) {
         let before = errno::get();
         let fd = real!(socket(domain, kind, protocol));
         if fd >= 0
             || !matches!(errno::get(), libc::EPERM | libc::EACCES)
-            || !packets::are_ours(true)
+            || !packets::are_ours(wanted, true)
         {
             return fd;
         }

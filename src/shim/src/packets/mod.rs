@@ -17,6 +17,7 @@ use crate::uaccess::{self, OwnMemory, UsedMemory};
 use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
+use memtun_calls::host::Host as _;
 use memtun_calls::packet::option::Outcome;
 use memtun_calls::packet::send::{self, Transmits};
 use memtun_calls::packet::{mark, open, Named, Packets};
@@ -59,17 +60,19 @@ pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
     })
 }
 
-/// Is such a socket to be one of this library's? What the machine allows in a net that has no
-/// interface is the machine's; `refused` says that it has not allowed it.
+/// Is such a socket to be one of this library's? What the machine allows is the machine's in a net
+/// that has no interface, and so is a raw socket where the machine is seen, because it reaches what
+/// the machine reaches. `refused` says that the machine has not allowed it.
 #[cold]
 #[inline(never)]
-pub extern "C" fn are_ours(refused: bool) -> bool {
+pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
     if !asking::is_there() || !may(Extra::Host) {
         return false;
     }
     errno::keep(|| {
         let net = crate::net::existing();
-        refused || net.is_some_and(NetDir::had_interfaces)
+        let is_first = kind.family == libc::AF_PACKET || OwnHost.is_isolated();
+        refused || is_first && net.is_some_and(NetDir::had_interfaces)
     })
 }
 
