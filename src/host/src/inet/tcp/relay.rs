@@ -12,7 +12,8 @@
 use super::connect::Hanging;
 use super::leg::{Leg, Moved};
 use super::legs::{Legs, Ready};
-use super::{After, Live, Stage, Tcp};
+use super::links::Tcp;
+use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::Sockets;
 use memtun_ip::IcmpError;
