@@ -104,6 +104,7 @@ impl Tcp {
             way: Some(way),
             is_dirty: false,
             held: None,
+            half: None,
             again: None,
         };
         let pair = Pair::new(flow.local, flow.remote);

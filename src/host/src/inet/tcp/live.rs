@@ -24,6 +24,8 @@ pub(super) struct Live {
     pub(super) is_dirty: bool,
     /// An answer to the SYN that came before the program's connect.
     pub(super) held: Option<Vec<u8>>,
+    /// Since when only the other side has something to say.
+    pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
     pub(super) again: Option<Duration>,
 }
