@@ -151,7 +151,12 @@ pub extern "C" fn are_there(fds: *mut pollfd, n: usize) -> bool {
 pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
     let mut ready = 0;
     for p in array(fds, n) {
-        let _ = errno::keep(|| fence(|| Ok(show_one(p))));
+        let _ = errno::keep(|| {
+            fence(|| {
+                show_one(p);
+                Ok(())
+            })
+        });
         ready += c_int::from(p.revents != 0);
     }
     ready
