@@ -102,6 +102,19 @@ fn settle(known: &Known, fd: c_int, cookie: u64) {
     }
 }
 
+/// Called when the error that waited was given to the program: what told of it must not wake
+/// anybody any more.
+pub fn given(fd: c_int) {
+    let _ = errno::keep(|| {
+        fence(|| {
+            if let Some(errors) = Errors::of(fd) {
+                settle(errors.known, fd, errors.cookie);
+            }
+            Ok(())
+        })
+    });
+}
+
 /// What poll(2) has to say besides the kernel.
 struct Errors {
     known: &'static Known,
