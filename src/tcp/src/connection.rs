@@ -116,6 +116,7 @@ impl std::fmt::Debug for Connection {
             .field("remote", &self.remote)
             .field("state", &self.state)
             .field("engine", &self.engine.state())
+            .field("trip", &self.loss.trip())
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use crate::driver::joined::Joined;
 use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
+use memtun_kernel::net::Received;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
@@ -156,11 +157,22 @@ pub struct UdpReceiver {
     packets: Subscriber,
     to: SocketAddr,
     passed: Mutex<PassedOver>,
+    /// What the net's host is told, so that it answers nobody that nobody listens.
+    received: Option<Received>,
+}
+
+impl Drop for UdpReceiver {
+    fn drop(&mut self) {
+        if let Some(received) = self.received {
+            self.packets.net.dir().stop_receiving(received);
+        }
+    }
 }
 
 impl UdpReceiver {
     pub(super) fn new(packets: Subscriber, to: SocketAddr) -> UdpReceiver {
         UdpReceiver {
+            received: packets.net.dir().start_receiving(to.port()),
             packets,
             to,
             passed: Mutex::default(),

@@ -438,6 +438,7 @@ impl Tcp {
             self.aliases.remove(&live.alias);
         }
         sockets.end_flow(live.alias);
+        log::debug!("{:?} is over", live.connection);
         if let (Some(wait), Some(pair)) = (live.connection.wait(now), pair) {
             let until = wait.until();
             if let Some(number) = self.links.insert(pair, Link::Wait(wait)) {
