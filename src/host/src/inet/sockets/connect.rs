@@ -297,17 +297,16 @@ impl Sockets {
             }
         }
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
-        if !is_plain || !tcp {
-            let native_name = match (bind, entry) {
-                (Some(bind), _) => bind,
-                (None, Some(entry)) => connected_name(entry.native),
-                (None, None) => question.native.unwrap_or(local),
-            };
-            let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
-            (entry.local, entry.native) = (local, native_name);
-            entry.remote = Some(to);
-            open.put(&entry, asker.pid)?;
-        }
+        let native_name = match (bind, entry) {
+            (Some(bind), _) => bind,
+            (None, Some(entry)) => connected_name(entry.native),
+            (None, None) => question.native.unwrap_or(local),
+        };
+        let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
+        (entry.local, entry.native) = (local, native_name);
+        entry.remote = Some(to);
+        // By this the other end knows that the connection is not another user's.
+        open.put(&entry, asker.pid)?;
         Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
     }
 }
