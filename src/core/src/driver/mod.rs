@@ -7,3 +7,5 @@ pub mod interface;
 mod joined;
 pub mod json;
 pub mod net;
+pub mod sockets;
+mod ways;

@@ -4,6 +4,7 @@
 use super::passed::{takes, PassedOver};
 use crate::deadline::{Deadline, Timeout};
 use crate::driver::joined::Joined;
+use crate::driver::sockets::Held;
 use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
@@ -156,15 +157,19 @@ pub struct UdpReceiver {
     packets: Subscriber,
     to: SocketAddr,
     passed: Mutex<PassedOver>,
+    held: Held,
 }
 
 impl UdpReceiver {
     pub(super) fn new(packets: Subscriber, to: SocketAddr) -> UdpReceiver {
-        UdpReceiver {
+        let receiver = UdpReceiver {
             packets,
             to,
             passed: Mutex::default(),
-        }
+            held: Held::default(),
+        };
+        receiver.held.look(&receiver.packets.net, to);
+        receiver
     }
 
     /// The payload of the next datagram; waits up to five seconds for it.
@@ -206,6 +211,7 @@ impl UdpReceiver {
     }
 
     fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
+        self.held.look(&self.packets.net, self.to);
         // The call ends at this record when its time is over: a program that writes other packets
         // faster than they are looked at must not keep the caller longer.
         let due = self.packets.state.log.next().number();
