@@ -223,6 +223,17 @@ impl Sockets {
         })
     }
 
+    /// Is it a socket of SOCK_STREAM?
+    ///
+    /// # Errors
+    ///
+    /// ENOTSOCK when it is none.
+    pub fn is_stream(&self, socket: impl AsFd) -> Result<bool> {
+        let kind = socket.as_fd().option(libc::SOL_SOCKET, libc::SO_TYPE);
+        let failed = |e| Why::Errno(e).error(&self.0, &"the socket's type");
+        Ok(kind.map_err(failed)? == libc::SOCK_STREAM)
+    }
+
     /// The own name of a socket in the net (getsockname(2)).
     ///
     /// # Errors
