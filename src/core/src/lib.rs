@@ -48,6 +48,7 @@ pub use driver::interface::{
     TunnelInfo, UdpReceiver,
 };
 pub use driver::json;
+pub use driver::listed::SocketInfo;
 pub use driver::net::{Net, NetInfo, NetOptions};
 pub use driver::sockets;
 pub use io::{

@@ -3,6 +3,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
+use crate::inet::device::Reader;
 use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
@@ -179,7 +180,10 @@ impl Host {
         let Ok(answers) = self.wakes.try_clone() else {
             return Ended::Idle;
         };
-        let shared = Shared::new(Service::new(net, self.epoch, self.state, self.log));
+        let shared = Shared::new(
+            Service::new(net, self.epoch, self.state, self.log),
+            self.wakes.try_clone().ok(),
+        );
         let run = Run {
             net,
             stay,
@@ -188,15 +192,23 @@ impl Host {
             woken: self.woken,
             over: &self.over,
             deserted: &self.deserted,
+            seen: None,
         };
         let (over, wakes) = (&self.over, &self.wakes);
         let seen = net.changes.load(SeqCst);
         std::thread::scope(|scope| {
             let watch = || watch(net, seen, over, wakes);
-            let ended = run.until_end(known, &mut || {
-                scope.spawn(watch);
-            });
+            let ended = run.until_end(
+                known,
+                &mut || {
+                    scope.spawn(watch);
+                },
+                &mut |reader| {
+                    scope.spawn(|| reader.run(&shared));
+                },
+            );
             over.store(true, SeqCst);
+            shared.lock().inet.readers.end();
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
             if net.is_gone() {
@@ -238,12 +250,20 @@ struct Run<'n> {
     woken: UnixStream,
     over: &'n AtomicBool,
     deserted: &'n AtomicBool,
+    /// Number of changes of interfaces when this thread looked last.
+    seen: Option<u32>,
 }
 
 impl Run<'_> {
     /// Serves. `watch` begins to watch the interfaces; it is called once there is something that
-    /// could follow from their changes.
-    fn until_end(mut self, known: bool, watch: &mut dyn FnMut()) -> Ended {
+    /// could follow from their changes. `read` runs the reader of an interface in a thread of its
+    /// own.
+    fn until_end(
+        mut self,
+        known: bool,
+        watch: &mut dyn FnMut(),
+        read: &mut dyn FnMut(Reader),
+    ) -> Ended {
         let mut watched = false;
         let mut asked = Instant::now();
         let mut ticked = Instant::now();
@@ -251,10 +271,14 @@ impl Run<'_> {
             watched = true;
             watch();
         }
+        self.shared.lock().follow();
         loop {
+            let fresh = self.shared.lock().inet.readers.take_fresh();
+            fresh.into_iter().for_each(&mut *read);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
             let hears = self.hears();
             fds.push(wait_for(hears.unwrap_or(-1)));
+            fds.push(wait_for(self.natives()));
             self.server.wait_for(&mut fds);
             match sys::poll(&mut fds, self.time(watched, ticked)) {
                 Ok(_) | Err(Errno(libc::EINTR)) => {}
@@ -296,31 +320,49 @@ impl Run<'_> {
         hears.filter(|_| service.has_listeners())
     }
 
+    /// Returns the socket to which programs send datagrams by themselves.
+    fn natives(&self) -> i32 {
+        let all = self.shared.lock();
+        let socket = all.inet.ends.sockets.datagram_socket();
+        socket.map_or(-1, |socket| socket.as_raw_fd())
+    }
+
     /// Returns how long to wait at most.
     fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
         let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));
         // What is due and cannot be carried out now must not keep the processor busy.
-        let timer = self
-            .shared
-            .lock()
-            .service
-            .next_timer()
-            .map(|time| time.max(AGAIN));
-        [tick, timer].into_iter().flatten().min()
+        let mut all = self.shared.lock();
+        let timer = all.service.next_timer().map(|time| time.max(AGAIN));
+        let packets = all.inet.stack.announce_timer();
+        // A millisecond is the least that poll(2) waits.
+        let packets = packets.map(|time| time.max(Duration::from_millis(1)));
+        [tick, timer, packets].into_iter().flatten().min()
     }
 
     /// Does what the descriptors of one wait say. Returns the number of questions.
     fn step(&mut self, fds: &[libc::pollfd]) -> Result<usize, Replaced> {
         if fds[0].revents != 0 {
             let _ = self.woken.read(&mut [0; 256]);
-            self.shared.lock().service.notice()?;
+            // An answer that was given by another thread wakes this one, too.
+            let changes = Some(self.net.changes.load(SeqCst));
+            if self.seen != changes {
+                self.seen = changes;
+                self.shared.lock().service.notice()?;
+            }
         }
         if fds[1].revents != 0 {
             self.shared.lock().service.relay()?;
         }
-        self.shared.lock().expire()?;
-        self.server.serve(&fds[2..], self.shared)
+        let mut all = self.shared.lock();
+        all.expire()?;
+        all.run_timers();
+        all.follow();
+        drop(all);
+        if fds[2].revents != 0 {
+            self.shared.lock().send_natives();
+        }
+        self.server.serve(&fds[3..], self.shared)
     }
 
     /// Looks for what wakes nobody.
@@ -338,9 +380,12 @@ impl Run<'_> {
         if self.net.is_private() && !self.net.has_members() && self.net.remove_if_deserted() {
             return Ok(Some(Ended::Gone));
         }
-        let service = &self.shared.lock().service;
-        let needed =
-            service.has_listeners() || service.next_timer().is_some() || !self.server.is_idle();
+        let all = self.shared.lock();
+        let (service, inet) = (&all.service, &all.inet);
+        let needed = service.has_listeners()
+            || service.next_timer().is_some()
+            || inet.readers.is_active()
+            || !self.server.is_idle();
         Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
     }
 

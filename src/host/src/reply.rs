@@ -7,13 +7,21 @@ use memtun_stack::ask::Answer;
 use memtun_stack::sockets::question::SocketAnswer;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answers that were given, until they are sent.
 pub struct Later {
-    answers: Mutex<Vec<(u64, Vec<u8>)>>,
+    answers: Mutex<Answers>,
     /// Wakes the thread that sends them.
     wakes: UnixStream,
+}
+
+#[derive(Default)]
+struct Answers {
+    /// Each with the number of its connection.
+    all: Vec<(u64, Vec<u8>)>,
+    /// Is the thread that sends them about to look?
+    looks: bool,
 }
 
 impl Later {
@@ -23,10 +31,26 @@ impl Later {
         Later { answers, wakes }
     }
 
-    /// Takes the answers out, each with the number of its connection.
-    pub fn take(&self) -> Vec<(u64, Vec<u8>)> {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
         let answers = self.answers.lock();
-        std::mem::take(&mut *answers.unwrap_or_else(PoisonError::into_inner))
+        answers.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the answers out. `looks` says that the caller will look again soon, and needs not be
+    /// woken.
+    pub fn take(&self, looks: bool) -> Vec<(u64, Vec<u8>)> {
+        let mut answers = self.lock();
+        answers.looks = looks;
+        std::mem::take(&mut answers.all)
+    }
+
+    fn put(&self, connection: u64, packet: Vec<u8>) {
+        let mut answers = self.lock();
+        answers.all.push((connection, packet));
+        if answers.all.len() == 1 && !answers.looks {
+            // A byte that does not fit is not needed: the thread has been woken already.
+            let _ = (&self.wakes).write(&[0]);
+        }
     }
 }
 
@@ -57,6 +81,11 @@ impl Reply {
         self.put(answer);
     }
 
+    /// Says that the answer is given otherwise.
+    pub fn forget(mut self) {
+        self.given = true;
+    }
+
     fn put(&mut self, answer: Result<&SocketAnswer, Errno>) {
         self.given = true;
         let packet = match answer {
@@ -71,13 +100,7 @@ impl Reply {
             }
             Err(errno) => refusal(self.question, errno.0).concat(),
         };
-        let answers = self.later.answers.lock();
-        let mut answers = answers.unwrap_or_else(PoisonError::into_inner);
-        answers.push((self.connection, packet));
-        if answers.len() == 1 {
-            // A byte that does not fit is not needed: the thread has been woken already.
-            let _ = (&self.later.wakes).write(&[0]);
-        }
+        self.later.put(self.connection, packet);
     }
 }
 

@@ -90,7 +90,7 @@ impl Server {
     /// [`Replaced`] says that nothing may be answered any more.
     pub fn serve(&mut self, fds: &[libc::pollfd], shared: &Shared<'_>) -> Result<usize, Replaced> {
         let mut answered = 0;
-        self.send_later();
+        self.send_later(true);
         let ready = |at: usize| fds.get(at).is_some_and(|fd| fd.revents != 0);
         let mut at = 0;
         let mut failed = Ok(());
@@ -119,12 +119,13 @@ impl Server {
         if ready(0) {
             answered += self.accept(shared)?;
         }
+        self.send_later(false);
         Ok(answered)
     }
 
-    /// Sends what was answered later.
-    fn send_later(&mut self) {
-        for (number, packet) in self.later.take() {
+    /// Sends what was answered meanwhile. `again` says that this is done once more soon.
+    fn send_later(&mut self, again: bool) {
+        for (number, packet) in self.later.take(again) {
             let mut connections = self.connections.iter_mut();
             let found = connections.find(|connection| connection.number == number);
             // The asker may be gone. One that cannot be sent to is found closed next.

@@ -4,6 +4,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::engine;
+use crate::inet::ground::Ground;
 use crate::listeners::Teller;
 use crate::machine::{part_of, Reader};
 use crate::world::{Event, Machine, Watched, World};
@@ -15,6 +16,7 @@ use memtun_stack::family;
 use memtun_stack::state::{Answered, Listener, Log, Shadow, Splice, State, View, ANSWERS};
 use memtun_stack::wire::{u32_at, Messages};
 use memtun_sys as sys;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// Most listeners of a net.
@@ -50,6 +52,8 @@ pub struct Service<'n> {
     family: Option<u16>,
     /// The net's interfaces as they were found last.
     found: Found,
+    /// How often a change was published.
+    published: u64,
     /// When something becomes due by itself, in hundredths of a second of CLOCK_BOOTTIME.
     due: Option<u32>,
 }
@@ -70,6 +74,7 @@ impl<'n> Service<'n> {
             seen: generic::Seen::default(),
             family: None,
             found: Found::default(),
+            published: 0,
             due: None,
         }
     }
@@ -91,6 +96,33 @@ impl<'n> Service<'n> {
     /// Has the host something to do though nobody asks: listeners that want to be told?
     pub fn has_listeners(&self) -> bool {
         !self.state.listeners.is_empty()
+    }
+
+    /// Returns what is known.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns the net.
+    pub fn net(&self) -> &'n NetDir {
+        self.net
+    }
+
+    /// Returns how often a change was published.
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Is this still the host process that may answer?
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] when it is not.
+    pub fn turn(&self) -> Result<(), Replaced> {
+        match self.net.is_hosts_turn(self.epoch) {
+            true => Ok(()),
+            false => Err(Replaced),
+        }
     }
 
     /// Returns the socket that is readable when the machine changes.
@@ -198,13 +230,6 @@ impl<'n> Service<'n> {
             }
         }
         self.turn()
-    }
-
-    fn turn(&self) -> Result<(), Replaced> {
-        match self.net.is_hosts_turn(self.epoch) {
-            true => Ok(()),
-            false => Err(Replaced),
-        }
     }
 
     /// Returns what was answered to a question that is repeated.
@@ -396,6 +421,7 @@ impl<'n> Service<'n> {
             self.log = Log::begin(self.net, self.epoch, &messages)?;
         }
         self.pending.clear();
+        self.published += 1;
         Ok(())
     }
 
@@ -428,6 +454,33 @@ impl<'n> Service<'n> {
             self.publish_what_can_wait()?;
         }
         Ok(())
+    }
+}
+
+impl Ground for Service<'_> {
+    fn generation(&self) -> u64 {
+        let links = self.net.changes.load(SeqCst);
+        self.state.touches() << 32 | u64::from(links)
+    }
+
+    fn consult(&mut self, run: &mut dyn FnMut(&mut World<'_>)) {
+        self.open();
+        let looked = self.with_world(0, true, |world| {
+            bring_up_to_date(world)?;
+            run(world);
+            Ok(())
+        });
+        let Ok(((), events)) = looked else {
+            return;
+        };
+        // Who finds out that another one has taken its place is the thread that answers questions.
+        if self.turn().is_err() {
+            return;
+        }
+        match self.publish() {
+            Ok(()) => drop(self.tell(events)),
+            Err(_) => drop(self.take_back()),
+        }
     }
 }
 

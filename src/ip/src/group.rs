@@ -15,9 +15,11 @@ const MLD2_REPORT: u8 = 143;
 const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
 /// The hop-by-hop header of MLD: a router alert of value 0, padded.
 const HOP_BY_HOP: [u8; 8] = [protocol::ICMP6, 0, 5, 2, 0, 0, 1, 0];
-const IGMPV3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
+/// Whom reports of IGMPv3 go to.
+pub const ROUTERS_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
 const ALL_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
-const MLD2_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
+/// Whom reports of MLDv2 go to.
+pub const ROUTERS_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 /// What a record of IGMPv3 or MLDv2 says of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +75,7 @@ fn igmp(
     let (destination, length) = match message {
         Message::Report => (group, 8),
         Message::Leave => (ALL_ROUTERS, 8),
-        Message::Version3(_) => (IGMPV3_ROUTERS, 16),
+        Message::Version3(_) => (ROUTERS_V4, 16),
     };
     match message {
         Message::Report => body[0] = V2_REPORT,
@@ -113,7 +115,7 @@ fn mld(
     let (destination, length) = match message {
         Message::Report => (group, 24),
         Message::Leave => (crate::ethernet::ALL_ROUTERS, 24),
-        Message::Version3(_) => (MLD2_ROUTERS, 28),
+        Message::Version3(_) => (ROUTERS_V6, 28),
     };
     match message {
         Message::Report => body[0] = MLD_REPORT,

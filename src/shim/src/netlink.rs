@@ -26,7 +26,7 @@ use memtun_stack::ask;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
-/// Is a socket for NETLINK_ROUTE or NETLINK_GENERIC to be one of this library's?
+/// Is a socket for one of the protocols that are answered here to be one of this library's?
 #[cold]
 pub extern "C" fn is_wanted() -> bool {
     if !asking::is_there() {
@@ -52,6 +52,7 @@ fn say_forbidden() {
 pub extern "C" fn take(fd: c_int, protocol: c_int) -> bool {
     let state = match protocol {
         libc::NETLINK_GENERIC => mark::GENERIC,
+        libc::NETLINK_SOCK_DIAG => mark::DIAG,
         _ => 0,
     };
     let marked = errno::keep(|| {
@@ -336,11 +337,7 @@ fn or_machine(fd: c_int, port: u32, answer: Result<Outcome, Errno>) -> Result<Ou
 #[cold]
 fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
     let kind = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?;
-    let is_generic = mark::of(fd).is_some_and(|state| state & mark::GENERIC != 0);
-    let protocol = match is_generic {
-        true => libc::NETLINK_GENERIC,
-        false => libc::NETLINK_ROUTE,
-    };
+    let protocol = mark::protocol(mark::of(fd).unwrap_or(0));
     let real = sys::socket(libc::AF_NETLINK, kind, protocol)?;
     for name in [
         libc::NETLINK_EXT_ACK,

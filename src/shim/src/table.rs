@@ -39,6 +39,8 @@ static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
 /// The word of a descriptor that is a netlink socket.
 const NETLINK: u32 = 1 << 31;
+/// The word of a descriptor that is a socket of UDP in a net that has addresses.
+const DATAGRAMS: u32 = NETLINK | 1;
 /// Bits of the word of a descriptor that is one of a file or a directory of the net's view (see the
 /// module `view`).
 const MARK: u32 = 1 << 30 | NETLINK;
@@ -119,7 +121,7 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
-/// The word of a descriptor: 0, 1 + the index of its slot, or NETLINK.
+/// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, or with MARK.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
     place(fd).map_or(0, |word| word.load(Relaxed))
@@ -241,6 +243,29 @@ pub fn forget_netlink(fd: i32) {
         if let Some(word) = place(fd) {
             let _ = word.compare_exchange(NETLINK, 0, AcqRel, Relaxed);
         }
+    }
+}
+
+/// Is this descriptor a socket of UDP in a net that has addresses? Nothing is taken out when a
+/// descriptor is closed, so whoever gets a yes makes a call that other files refuse.
+#[inline(always)]
+pub fn is_datagrams(fd: i32) -> bool {
+    word(fd) == DATAGRAMS
+}
+
+/// Enters a socket of UDP under a descriptor. A vfork child may do so, as for netlink sockets.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn enter_datagrams(fd: i32) -> Result<(), Errno> {
+    let _ = make_place(fd)?.compare_exchange(0, DATAGRAMS, AcqRel, Relaxed);
+    Ok(())
+}
+
+/// Forgets that a descriptor is a socket of UDP.
+pub fn forget_datagrams(fd: i32) {
+    if let Some(word) = place(fd).filter(|_| process::owns_memory()) {
+        let _ = word.compare_exchange(DATAGRAMS, 0, AcqRel, Relaxed);
     }
 }
 
@@ -491,7 +516,7 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
-        0 | NETLINK => drop(BOUND.fetch_add(1, Relaxed)),
+        0 | NETLINK | DATAGRAMS => drop(BOUND.fetch_add(1, Relaxed)),
         marked if marked & MARK == MARK => {
             MARKED.fetch_sub(1, Relaxed);
             BOUND.fetch_add(1, Relaxed);
@@ -509,7 +534,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
-        0 | NETLINK => {}
+        0 | NETLINK | DATAGRAMS => {}
         marked if marked & MARK == MARK => drop(MARKED.fetch_sub(1, Relaxed)),
         old => {
             BOUND.fetch_sub(1, Relaxed);

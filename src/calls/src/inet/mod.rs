@@ -11,6 +11,7 @@
 //! | [`bind`], [`connect`] | bind(2) and listen(2); connect(2) |
 //! | [`names`] | getsockname(2), getpeername(2), and what accept(2) finds |
 //! | [`option`] | getsockopt(2) |
+//! | [`datagram`] | what a socket of UDP sends and receives |
 //! | [`name`] | names in the program's memory |
 //! | [`descriptor`] | a socket of the calling process |
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@
 pub mod bind;
 pub mod call;
 pub mod connect;
+pub mod datagram;
 pub mod descriptor;
 pub mod name;
 pub mod names;

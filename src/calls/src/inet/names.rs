@@ -63,7 +63,21 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Some(of_family(family, name))
     }
 
-    /// Returns what getpeername(2) and recvfrom(2) say in place of this native name.
+    /// Returns what getpeername(2) says in place of this native name; None for what the machine's
+    /// kernel says.
+    pub fn peer_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
+        if !is_loopback(native) {
+            return None;
+        }
+        // Both ends may stand for any address natively, so what was noted comes first.
+        match self.entry().and_then(|entry| entry.remote) {
+            Some(remote) => Some(of_family(family_of(native), remote)),
+            None => self.remote_name(native),
+        }
+    }
+
+    /// Returns the net's name of a sender, or of the other end of a connection, with this native
+    /// name.
     pub fn remote_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
         if !is_loopback(native) {
             return None;

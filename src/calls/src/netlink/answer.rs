@@ -6,6 +6,7 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
+use super::diag::Diag;
 use super::generic::{End, Who};
 use super::SOL_NETLINK;
 use super::{generic, mark, seal};
@@ -43,8 +44,14 @@ pub(super) struct Request<'r> {
     pub id: u64,
     /// Number of datagrams of the answer that the program has had.
     pub had: u32,
-    /// Is the socket one of NETLINK_GENERIC? Such a request is one message.
-    pub generic: bool,
+    /// Protocol of the socket. A request is one message, but for NETLINK_ROUTE.
+    pub protocol: i32,
+}
+
+impl Request<'_> {
+    fn is_generic(&self) -> bool {
+        self.protocol == libc::NETLINK_GENERIC
+    }
 }
 
 /// Gets the answer to a request and puts it into the queue of the socket.
@@ -69,20 +76,31 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
     }
     let asked = asked(host)?;
     let who = match asked {
-        Some(net) if request.generic => generic::who(host, net, request.bytes),
+        Some(net) if request.is_generic() => generic::who(host, net, request.bytes),
+        Some(_) if request.protocol == libc::NETLINK_SOCK_DIAG => Who::Machine,
         Some(_) => Who::Host,
         None => Who::Machine,
     };
     let mut said = Said::default();
     if who != Who::Host {
         let joined = asked.filter(|_| who == Who::Both);
-        let hides = request.generic && asked.is_some() && generic::is_hidden(host, request.bytes);
-        let way = Way {
+        let hides =
+            request.is_generic() && asked.is_some() && generic::is_hidden(host, request.bytes);
+        let mut diag = asked
+            .filter(|_| request.protocol == libc::NETLINK_SOCK_DIAG)
+            .and_then(|net| Diag::new(host, net, request.bytes));
+        let mut way = Way {
             joined,
             guarded: asked.is_some(),
             hides,
+            diag: diag.as_mut(),
         };
-        if machine(request, &mut queue, way, &mut said)? {
+        let mut complete = machine(request, &mut queue, &mut way, &mut said)?;
+        if way.diag.is_some_and(|diag| diag.asks_again()) {
+            way.diag = None;
+            complete = machine(request, &mut queue, &mut way, &mut said)?;
+        }
+        if complete {
             if queue.full {
                 queue.goes_on(request);
             }
@@ -90,7 +108,11 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         }
     }
     if let Some(net) = asked.filter(|_| who != Who::Machine) {
-        let kind = if request.generic { option::GENERIC } else { 0 };
+        let kind = if request.is_generic() {
+            option::GENERIC
+        } else {
+            0
+        };
         let question = Question {
             options: options(fd) | kind,
             port,
@@ -266,8 +288,8 @@ fn with_option(fd: i32, name: i32, more: i32, run: impl Fn() -> bool) -> bool {
 
 /// Does each message of a request only ask for a dump?
 fn is_dump(request: &Request<'_>) -> bool {
-    Messages(request.bytes)
-        .all(|message| message.is_list() && (request.generic || message.kind % 4 == 2))
+    let is_route = request.protocol == libc::NETLINK_ROUTE;
+    Messages(request.bytes).all(|message| message.is_list() && (!is_route || message.kind % 4 == 2))
 }
 
 /// The end of the machine's part of a list, if it says a sentence.
@@ -298,14 +320,15 @@ impl Default for Said {
 }
 
 /// How the machine's kernel is asked.
-#[derive(Clone, Copy)]
-struct Way<'n> {
+struct Way<'w, 'n, 'r> {
     /// The net whose own list follows the machine's.
     joined: Option<&'n NetDir>,
     /// Must the kernel change nothing?
     guarded: bool,
     /// Must the program see nothing of what is listed?
     hides: bool,
+    /// How what is said of the net's sockets is shown.
+    diag: Option<&'w mut Diag<'r>>,
 }
 
 /// Lets the machine's kernel answer a request, on a socket of its own. Of a list that is `joined`
@@ -314,19 +337,16 @@ struct Way<'n> {
 fn machine(
     request: &Request<'_>,
     queue: &mut Queue,
-    way: Way<'_>,
+    way: &mut Way<'_, '_, '_>,
     said: &mut Said,
 ) -> Result<bool, Errno> {
     let Way {
         joined,
         guarded,
         hides,
-    } = way;
-    let protocol = match request.generic {
-        true => libc::NETLINK_GENERIC,
-        false => libc::NETLINK_ROUTE,
-    };
-    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol)?;
+        ref mut diag,
+    } = *way;
+    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, request.protocol)?;
     let set = options(queue.fd);
     for (name, bit) in OPTIONS {
         if set & bit != 0 {
@@ -336,7 +356,12 @@ fn machine(
     let mut changed = [0; SMALL];
     let changed =
         joined.and_then(|net| generic::without_device(net, request.bytes, false, &mut changed));
-    let bytes = changed.unwrap_or(request.bytes);
+    let mut all = [0; SMALL];
+    let all = match diag {
+        Some(diag) => diag.request(request.bytes, &mut all),
+        None => None,
+    };
+    let bytes = changed.or(all).unwrap_or(request.bytes);
     let send = || sys::send_netlink(socket.raw(), 0, &[bytes]);
     // The kernel carries the request out in this call.
     let had_to_yield = match guarded {
@@ -379,6 +404,10 @@ fn machine(
                 return Ok(false);
             }
             _ if hides => queue.put(generic::without_list(datagram)),
+            _ if diag.is_some() => {
+                let shown = diag.as_mut().map(|diag| diag.show(datagram));
+                queue.put(shown.unwrap_or_default());
+            }
             _ => queue.put(datagram),
         }
     }
@@ -445,7 +474,7 @@ pub(super) fn go_on(host: &impl Host, fd: i32) {
             port: own,
             id: u64::from_ne_bytes(id),
             had: u32_at(&room, 8).unwrap_or(0),
-            generic: mark::of(fd).is_some_and(|state| state & mark::GENERIC != 0),
+            protocol: mark::protocol(mark::of(fd).unwrap_or(0)),
         };
         if answer(host, fd, &request).is_err() {
             mark::change(fd, mark::LOST, 0);

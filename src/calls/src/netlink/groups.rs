@@ -294,10 +294,7 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         let stored = (u32::from_ne_bytes(stored) as usize).min(4);
         let int = |shown: i32| self.memory.write(value, &shown.to_ne_bytes()[..stored]);
         let _ = match (level, option) {
-            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(match self.is_generic() {
-                true => libc::NETLINK_GENERIC,
-                false => libc::NETLINK_ROUTE,
-            }),
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => int(self.protocol()),
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
                 int(seal::noted(self.fd, Note::LowWater).max(1) as i32)
             }
@@ -324,9 +321,13 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         };
     }
 
-    /// Are there only the machine's groups of generic netlink, because the net has no interface?
+    /// Are there only the machine's groups: of generic netlink because the net has no interface, and
+    /// of sockets always?
     fn hears_machine_alone(&self) -> Result<bool, Errno> {
-        Ok(self.is_generic() && asked(self.host)?.is_none())
+        Ok(match self.protocol() {
+            libc::NETLINK_GENERIC => asked(self.host)?.is_none(),
+            protocol => protocol == libc::NETLINK_SOCK_DIAG,
+        })
     }
 
     /// Returns the bits of the groups in the address of bind(2), if the program may join them.

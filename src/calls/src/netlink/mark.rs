@@ -1,5 +1,5 @@
-//! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE or NETLINK_GENERIC.
-//! The mark is the value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by
+//! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE, NETLINK_GENERIC or
+//! NETLINK_SOCK_DIAG. The mark is the value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by
 //! anybody, and goes with the socket over fork, exec, dup and SCM_RIGHTS. A few bits of it belong
 //! to the socket's state. The program sees the value that it would have otherwise.
 #![forbid(unsafe_code)]
@@ -26,6 +26,9 @@ pub const UNBOUND: i32 = 8;
 /// The socket stands for one of NETLINK_GENERIC.
 pub const GENERIC: i32 = 16;
 
+/// The socket stands for one of NETLINK_SOCK_DIAG.
+pub const DIAG: i32 = 64;
+
 /// The program has connected the socket to the port of another one.
 pub const CONNECTED: i32 = 32;
 
@@ -35,6 +38,15 @@ pub const CONNECTED: i32 = 32;
 pub fn of(fd: i32) -> Option<i32> {
     let value = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT).ok()?;
     (value & !STATE == MAGIC).then_some(value & STATE)
+}
+
+/// Returns the protocol of the socket that one with these state bits stands for.
+pub fn protocol(state: i32) -> i32 {
+    match state & (GENERIC | DIAG) {
+        0 => libc::NETLINK_ROUTE,
+        DIAG => libc::NETLINK_SOCK_DIAG,
+        _ => libc::NETLINK_GENERIC,
+    }
 }
 
 /// Does the same as [`of`] for a descriptor that came from another process. The socket of another

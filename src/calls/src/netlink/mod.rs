@@ -1,4 +1,4 @@
-//! Sockets of rtnetlink(7) and of generic netlink.
+//! Sockets of rtnetlink(7), of generic netlink and of sock_diag(7).
 //!
 //! The program's socket is a real netlink socket of another protocol, NETLINK_USERSOCK, on which a
 //! program without privileges may send. What it sends is answered by the machine's kernel or by the
@@ -15,9 +15,11 @@
 //! | [`receive`] | what a receive shows of a datagram besides its bytes |
 //! | [`groups`] | multicast groups, names and options |
 //! | `generic` | sockets of NETLINK_GENERIC |
+//! | `diag` | sockets of NETLINK_SOCK_DIAG |
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod diag;
 mod generic;
 pub mod groups;
 pub mod mark;
@@ -66,7 +68,12 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
 
     /// Does the socket stand for one of NETLINK_GENERIC?
     pub(super) fn is_generic(&self) -> bool {
-        self.state & mark::GENERIC != 0
+        self.protocol() == libc::NETLINK_GENERIC
+    }
+
+    /// Returns the protocol of the socket that this one stands for.
+    pub(super) fn protocol(&self) -> i32 {
+        mark::protocol(self.state)
     }
 
     /// May the program administrate the network? Where the machine answers alone, it decides.

@@ -75,9 +75,9 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
             port,
             id: sys::random(),
             had: 0,
-            generic: self.is_generic(),
+            protocol: self.protocol(),
         };
-        if self.is_generic() {
+        if self.protocol() != libc::NETLINK_ROUTE {
             // Each of them may be somebody else's.
             for message in Messages(bytes) {
                 answer(self.host, self.fd, &request(message.bytes))?;

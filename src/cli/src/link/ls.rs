@@ -58,7 +58,7 @@ fn row(l: &InterfaceInfo) -> [String; 11] {
 }
 
 /// Writes a table whose columns are as wide as their widest cell, with two spaces between them.
-fn table<const N: usize>(
+pub(super) fn table<const N: usize>(
     out: &mut Output,
     headings: &[&str; N],
     rows: &[[String; N]],

@@ -1,30 +1,36 @@
-//! `show`: one interface in the columns of `ip -s -d address`, and its tunnels.
+//! `show`: one interface in the columns of `ip -s -d address`, and its tunnels; or the sockets of the
+//! net's programs in those of `ss`.
 #![forbid(unsafe_code)]
 
+use super::ls::table;
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;
 use crate::output::Output;
 use clap::Args;
-use memtun::{InterfaceInfo, Name, TunnelInfo};
+use memtun::{InterfaceInfo, Name, Net, SocketInfo, TunnelInfo};
 use std::process::ExitCode;
 
-/// Show one interface as ip -s -d address does, and its tunnels
+/// Show one interface as ip -s -d address does, and its tunnels; without a name, the net's sockets as
+/// ss does
 #[derive(Args)]
 pub struct ShowArgs {
     #[command(flatten)]
     net: NetArgs,
-    /// The object that ls --json has for it
+    /// The object that ls --json has for it; of sockets, an array of objects
     #[arg(long)]
     json: bool,
     /// Name of the interface
     #[arg(value_name = "IFACE")]
-    interface: Name,
+    interface: Option<Name>,
 }
 
 /// Runs `memtun show`.
 pub fn show(args: &ShowArgs) -> Outcome {
     let net = args.net.existing()?;
-    let name = args.interface.to_string();
+    let Some(interface) = args.interface else {
+        return sockets(&net, args.json);
+    };
+    let name = interface.to_string();
     let Some(interface) = net.interface(&name)? else {
         return Err(Failure::not_done(format!(
             "{name}: no such interface in {}; see memtun ls",
@@ -40,6 +46,41 @@ pub fn show(args: &ShowArgs) -> Outcome {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn sockets(net: &Net, json: bool) -> Outcome {
+    const HEADINGS: [&str; 7] = [
+        "PROTO",
+        "STATE",
+        "RECV-Q",
+        "SEND-Q",
+        "LOCAL",
+        "PEER",
+        "INTERFACE",
+    ];
+    let sockets = net.sockets()?;
+    let mut out = Output::new();
+    if json {
+        out.json(&sockets)?;
+    } else {
+        let rows: Vec<[String; 7]> = sockets.iter().map(socket).collect();
+        table(&mut out, &HEADINGS, &rows)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn socket(socket: &SocketInfo) -> [String; 7] {
+    let none = || "-".to_owned();
+    [
+        socket.protocol.into(),
+        socket.state.into(),
+        socket.receive_queue.to_string(),
+        socket.send_queue.to_string(),
+        socket.local.to_string(),
+        socket.remote.map_or_else(none, |remote| remote.to_string()),
+        socket.interface.clone().unwrap_or_else(none),
+    ]
 }
 
 fn text(l: &InterfaceInfo) -> String {

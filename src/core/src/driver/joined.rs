@@ -2,7 +2,7 @@
 //! such value.
 #![forbid(unsafe_code)]
 
-use super::ways::Ways;
+use super::outward::Outward;
 use crate::{sys, Errno};
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
@@ -25,7 +25,7 @@ pub(crate) struct Joined {
     /// The table of the net's sockets, once there is one.
     table: OnceLock<Table>,
     /// What drivers' sockets keep.
-    pub(crate) ways: Ways,
+    pub(crate) outward: Outward,
 }
 
 impl Joined {
@@ -38,7 +38,7 @@ impl Joined {
             remove,
             made_by: sys::getpid(),
             table: OnceLock::new(),
-            ways: Ways::default(),
+            outward: Outward::default(),
         }
     }
 

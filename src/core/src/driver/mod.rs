@@ -6,6 +6,7 @@ pub mod host;
 pub mod interface;
 mod joined;
 pub mod json;
+pub mod listed;
 pub mod net;
+mod outward;
 pub mod sockets;
-mod ways;

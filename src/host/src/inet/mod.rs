@@ -3,9 +3,17 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`input`] | what becomes of a packet that came in |
+//! | [`forward`] | packets for others |
+//! | [`icmp`] | echoes and errors |
+//! | [`neighbour`] | who has which address on a tap: ARP, neighbour discovery |
+//! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
+//! | [`fragment`], [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
+//! | [`links`] | the queues of the interfaces |
 //! | [`device`] | packets that programs have written to their tunnels: one thread for each interface |
 //! | [`meta`] | how a packet came in, and what has become of it |
 //! | [`output`] | packets that this host sends |
+//! | `questions` | what programs ask about their sockets |
 //! | [`sockets`] | the table of sockets, names and ports, and what programs ask about them |
 //! | [`udp`] | datagrams for sockets |
 //! | [`tcp`] | connections |
@@ -14,21 +22,35 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+mod forward;
+mod fragment;
+pub mod ground;
+mod icmp;
+mod input;
+pub mod limit;
+pub mod links;
 pub mod meta;
+pub mod multicast;
+pub mod neighbour;
 pub mod output;
+mod questions;
+pub mod route;
 pub mod sockets;
 pub mod tcp;
 pub mod udp;
+pub mod view;
 
 use crate::reply::Reply;
 use crate::service::{Packets, Replaced, Service};
-use memtun_abi::Errno;
+use device::Readers;
+use ground::Ground as _;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
-use memtun_stack::sockets::question::SocketAnswer;
 pub use meta::{Cast, Meta, Taken};
 use output::{Output, Stack};
 use sockets::Sockets;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tcp::Tcp;
@@ -82,7 +104,7 @@ impl Local for Ends {
     ) {
         match of.protocol {
             memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
-            _ => self.udp.error(&mut self.sockets, meta, offender, of, kind),
+            _ => drop(self.udp.error(&mut self.sockets, meta, offender, of, kind)),
         }
     }
 
@@ -97,6 +119,12 @@ pub struct Inet {
     pub stack: Stack,
     /// The sockets.
     pub ends: Ends,
+    /// Who reads what programs write.
+    pub readers: Readers,
+    /// Wakes the thread that runs timers.
+    wakes: Option<UnixStream>,
+    /// The generation that the sockets have followed.
+    followed: Option<(u64, u32)>,
 }
 
 impl Inet {
@@ -104,6 +132,9 @@ impl Inet {
     pub fn new() -> Inet {
         Inet {
             stack: Stack::default(),
+            readers: Readers::default(),
+            wakes: None,
+            followed: None,
             ends: Ends {
                 sockets: Sockets::default(),
                 udp: Udp::default(),
@@ -131,9 +162,10 @@ pub struct All<'n> {
 pub struct Shared<'n>(Mutex<All<'n>>);
 
 impl<'n> Shared<'n> {
-    /// Begins with a service.
-    pub fn new(service: Service<'n>) -> Shared<'n> {
-        let inet = Inet::new();
+    /// Begins with a service. `wakes` wakes the thread that runs timers.
+    pub fn new(service: Service<'n>, wakes: Option<UnixStream>) -> Shared<'n> {
+        let mut inet = Inet::new();
+        inet.wakes = wakes;
         Shared(Mutex::new(All { service, inet }))
     }
 
@@ -152,6 +184,48 @@ impl<'n> All<'n> {
             stack: &mut self.inet.stack,
         };
         (out, &mut self.inet.ends)
+    }
+
+    /// Follows what has changed: addresses, routes, neighbours, what is known of paths.
+    pub fn follow(&mut self) {
+        self.follow_interfaces();
+        let paths = self.inet.stack.paths_generation();
+        let now = Some((self.service.generation(), paths));
+        if self.inet.followed != now {
+            self.inet.followed = now;
+            self.inet.ends.sockets.follow(&self.service);
+        }
+    }
+
+    /// Takes a frame that a program has written to the tunnel of an interface.
+    pub fn receive(&mut self, ifindex: u32, frame: &[u8]) {
+        let (mut out, ends) = self.parts();
+        input::frame(&mut out, ends, ifindex, frame);
+        self.follow();
+        self.wake_timers();
+    }
+
+    /// Does what is due of IP: neighbours that do not answer, packets that are not whole in time.
+    pub fn run_timers(&mut self) {
+        let (mut out, ends) = self.parts();
+        input::run_timers(&mut out, ends);
+        self.follow();
+    }
+
+    /// Hands up what came of what was sent, such as packets to this host itself.
+    pub fn settle(&mut self) {
+        let (mut out, ends) = self.parts();
+        input::settle(&mut out, ends);
+        self.follow();
+        self.wake_timers();
+    }
+
+    /// Wakes the thread that runs timers when one is due before that thread thinks.
+    fn wake_timers(&mut self) {
+        if let (true, Some(wakes)) = (self.inet.stack.is_early(), &self.inet.wakes) {
+            // A byte that does not fit is not needed: the thread has been woken already.
+            let _ = (&*wakes).write(&[0]);
+        }
     }
 
     /// Does what is due by itself.
@@ -178,11 +252,21 @@ impl<'n> All<'n> {
         reply: Reply,
     ) -> Result<Option<Packets>, Replaced> {
         match question.what {
-            What::Bind | What::Connect | What::ListenOn | What::Path | What::Packet => {
-                reply.give(Err::<&SocketAnswer, _>(Errno(libc::ENOSYS)));
+            What::Bind
+            | What::Connect
+            | What::ListenOn
+            | What::Path
+            | What::Packet
+            | What::Join => {
+                self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }
-            _ => self.service.answer(question, payload).map(Some),
+            _ => {
+                let packets = self.service.answer(question, payload)?;
+                reply.forget();
+                self.follow();
+                Ok(Some(packets))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 
 fn sockets_of(net: *const NetHandle) -> Answer<Sockets> {
-    Ok(net_of(net)?.sockets())
+    Ok(net_of(net)?.socket_calls())
 }
 
 /// The caller's descriptor.

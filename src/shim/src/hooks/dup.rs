@@ -1,10 +1,10 @@
 //! Duplicating descriptors, and fcntl(2).
 
 use crate::real::{hooks, real};
-use crate::table::{any_marked, is_netlink, is_ours, is_tunnel};
+use crate::table::{any_marked, is_datagrams, is_netlink, is_ours, is_tunnel};
 use crate::view;
 use crate::waiting::epoll;
-use crate::{errno, foreign, netlink, ops};
+use crate::{errno, foreign, inet, netlink, ops};
 use libc::{c_int, c_void};
 use memtun_abi::Errno;
 use memtun_calls::control::{self, Control};
@@ -66,6 +66,9 @@ extern "C" fn ours_duplicated(old: c_int, new: c_int) {
     if is_netlink(old) {
         netlink::duplicated(new);
     }
+    if is_datagrams(old) {
+        inet::datagrams::note(new);
+    }
     if !was_tunnel && is_tunnel(old) {
         ops::duplicated(old, new);
     }
@@ -80,6 +83,9 @@ extern "C" fn others_duplicated(old: c_int, new: c_int) {
     }
     if is_netlink(old) {
         netlink::duplicated(new);
+    }
+    if is_datagrams(old) {
+        inet::datagrams::note(new);
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
 use crate::table::is_netlink;
-use crate::{errno, netlink, sockios, uaccess};
+use crate::{errno, inet, netlink, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use memtun_abi::request::{may_name_interface, may_route_multicasts};
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
@@ -60,6 +60,7 @@ hooks! {
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
         let host = || real!(setsockopt(fd, level, option, value, length));
+        inet::datagrams::forget_options();
         if is_netlink(fd) {
             let set = netlink::set_option(fd, level, option, value, length);
             return set.map_or_else(host, |answer| answer as c_int);

@@ -1,9 +1,17 @@
 //! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink socket.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
+use crate::inet::calls as inet_calls;
+use crate::inet::datagrams::{Next, Receiving};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
-use crate::{errno, netlink, uaccess};
-use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
+use crate::table::{is_datagrams, is_netlink};
+use crate::{errno, inet, netlink, uaccess};
+use libc::{
+    c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
+};
 
 /// Enters the tunnels among the descriptors of a received message into the table. (`extern "C"`
 /// never unwinds: a hook's frame has nothing to clean up when the thread is cancelled in its call.)
@@ -45,8 +53,103 @@ fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
     }
 }
 
+/// Receives from a socket of UDP in a net that has addresses. `None` says that the descriptor is
+/// no socket.
+extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<ssize_t> {
+    loop {
+        let stored = real!(recvmsg(fd, call.prepare(), flags));
+        match call.judge(fd, stored) {
+            Next::Again => {}
+            Next::Give(answer) => return Some(answer),
+            Next::Other => return None,
+        }
+    }
+}
+
+/// recvfrom(2) on such a socket. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive_bytes(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Option<ssize_t> {
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return None;
+    }
+    let room = netlink::name_room(name, length);
+    let mut call = Receiving::bytes(buf, n, flags, (name, room, length));
+    receive(fd, &mut call, flags)
+}
+
+/// readv(2) on such a socket. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<ssize_t> {
+    if inet::datagrams::is_empty(array, count) {
+        return None;
+    }
+    let mut call = Receiving::vector(array, count);
+    receive(fd, &mut call, 0)
+}
+
+/// recvmsg(2) on such a socket. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return None;
+    }
+    let mut call = Receiving::message(message, flags)?;
+    receive(fd, &mut call, flags)
+}
+
+/// recvmmsg(2) on such a socket, one message at a time. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+extern "C" fn receive_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> Option<c_int> {
+    let end = inet_calls::deadline(timeout)?;
+    let mut all = 0;
+    let mut flags_now = flags & !libc::MSG_WAITFORONE;
+    while all < count {
+        // SAFETY: the caller's array has `count` elements, of which only addresses are taken.
+        let (header, stored) = unsafe {
+            let message = messages.add(all as usize);
+            (&raw mut (*message).msg_hdr, &raw mut (*message).msg_len)
+        };
+        match receive_message(fd, header, flags_now) {
+            None if all == 0 => return None,
+            None => break,
+            Some(answer) if answer < 0 => return Some(if all > 0 { all as c_int } else { -1 }),
+            Some(answer) => {
+                errno::keep(|| uaccess::write(stored, &(answer as c_uint)).ok());
+                all += 1;
+                if flags & libc::MSG_WAITFORONE != 0 {
+                    flags_now |= libc::MSG_DONTWAIT;
+                }
+                if inet_calls::is_over(&end, timeout) {
+                    break;
+                }
+            }
+        }
+    }
+    Some(all as c_int)
+}
+
 hooks! {
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
+        if is_datagrams(fd) {
+            if let Some(answer) = receive_message(fd, message, flags) { return answer; }
+        }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() { netlink::room_of(message) } else { 0 };
         let n = real!(recvmsg(fd, message, flags));
@@ -57,6 +160,9 @@ hooks! {
         n
     }
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
+        if is_datagrams(fd) {
+            if let Some(answer) = receive_messages(fd, messages, count, flags, timeout) { return answer; }
+        }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() && count > 0 {
             // SAFETY: only the address is taken. The room of the first message stands for all.

@@ -7,12 +7,14 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::receive;
 use crate::errno;
 use crate::foreign::or_host;
+use crate::inet::datagrams::{self, Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::{is_netlink, is_ours, is_tunnel, whose, Whose};
+use crate::table::{is_datagrams, is_netlink, is_ours, is_tunnel, whose, Whose};
 use crate::uaccess::OwnMemory;
 use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
@@ -296,6 +298,11 @@ extern "C" fn other_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
             Err(_) => -1,
         };
     }
+    if is_datagrams(fd) && n > 0 {
+        let nobody = std::ptr::null_mut();
+        let received = receive::receive_bytes(fd, buf, n, 0, nobody, std::ptr::null_mut());
+        return received.unwrap_or_else(|| real!(read(fd, buf, n)));
+    }
     view::read(fd, None).unwrap_or_else(|| real!(read(fd, buf, n)))
 }
 
@@ -310,6 +317,11 @@ extern "C" fn other_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
             _ => netlink::send(fd, buf, n, std::ptr::null(), 0, 0),
         }
         .unwrap_or_else(|| real!(write(fd, buf, n)));
+    }
+    if is_datagrams(fd) {
+        let data = Data::Buffer(buf, n);
+        let sent = datagrams::send(fd, data, 0, &To::new(std::ptr::null(), 0));
+        return sent.unwrap_or_else(|| real!(write(fd, buf, n)));
     }
     view::write(fd, &view::Source::Buffer(buf as usize, n), None)
         .unwrap_or_else(|| real!(write(fd, buf, n)))
@@ -363,6 +375,8 @@ hooks! {
             or_host(read_buffer(fd, buf, n), host)
         } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
+        } else if is_datagrams(fd) && (1..=room).contains(&n) {
+            other_read(fd, buf, n)
         } else {
             host()
         }
@@ -389,6 +403,8 @@ hooks! {
             or_host(read_vector(fd, array, count), host)
         } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
+        } else if is_datagrams(fd) {
+            receive::receive_vector(fd, array, count).unwrap_or_else(host)
         } else {
             host()
         }
@@ -430,6 +446,9 @@ hooks! {
             or_host(write_vector(fd, array, count), host)
         } else if is_netlink(fd) {
             netlink::send_vector(fd, array, count).unwrap_or_else(host)
+        } else if is_datagrams(fd) {
+            let data = Data::Vector(array, count.max(0) as usize);
+            datagrams::send(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
         } else {
             host()
         }

@@ -1,15 +1,17 @@
 //! Sockets: those of rtnetlink are answered by this library. A call on any other descriptor costs
 //! one look at the table.
 
+use super::receive;
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
+use crate::inet::datagrams::{self, Data, To};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
+use crate::table::{is_datagrams, is_netlink};
 use crate::{errno, inet, netlink, sockios};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use memtun_abi::request::may_name_interface;
 use memtun_sys::inet::SocketName;
 
-/// sendmmsg(2) on a netlink socket: an error is told only if it is the first message's.
+/// sendmmsg(2) on a netlink socket or one of UDP in a net: an error is told only if it is the first message's.
 #[cold]
 #[inline(never)]
 extern "C" fn send_messages(
@@ -47,6 +49,7 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
             Before::To => {
                 let native = to.bytes();
                 let answer = real!(bind(fd, native.as_ptr().cast(), native.len() as socklen_t));
+                datagrams::forget_options();
                 // Whoever is told a refusal says in the end what the program gets.
                 if answer == 0 || !inet_calls::is_refused_by_machine() {
                     return answer;
@@ -72,6 +75,7 @@ extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_
                 native.as_ptr().cast(),
                 native.len() as socklen_t
             ));
+            datagrams::forget_options();
             inet_calls::after_connect(fd, &to, answer)
         }
     }
@@ -119,11 +123,13 @@ extern "C" fn accept_carried(
 }
 
 const NO_NAME: *const sockaddr = std::ptr::null();
+const NOBODY: *mut sockaddr = std::ptr::null_mut();
+const NO_LENGTH: *mut socklen_t = std::ptr::null_mut();
 
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
         let is_wanted = domain == libc::AF_NETLINK
-            && matches!(protocol, libc::NETLINK_ROUTE | libc::NETLINK_GENERIC)
+            && matches!(protocol, libc::NETLINK_ROUTE | libc::NETLINK_GENERIC | libc::NETLINK_SOCK_DIAG)
             && netlink::is_wanted();
         if is_wanted {
             let fd = real!(socket(domain, kind, libc::NETLINK_USERSOCK));
@@ -132,7 +138,11 @@ hooks! {
             }
         } else if matches!(domain, libc::AF_INET | libc::AF_INET6) {
             // A process that has not joined its net looks for it.
-            inet::may_concern();
+            if inet::may_concern() {
+                let fd = real!(socket(domain, kind, protocol));
+                if fd >= 0 { datagrams::note(fd); }
+                return fd;
+            }
         }
         real!(socket(domain, kind, protocol))
     }
@@ -216,11 +226,17 @@ hooks! {
         if is_netlink(fd) {
             if let Some(sent) = netlink::send(fd, buf, n, NO_NAME, 0, flags) { return sent; }
         }
+        if is_datagrams(fd) {
+            if let Some(sent) = datagrams::send(fd, Data::Buffer(buf, n), flags, &To::new(NO_NAME, 0)) { return sent; }
+        }
         real!(send(fd, buf, n, flags))
     }
     fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
         if is_netlink(fd) {
             if let Some(sent) = netlink::send(fd, buf, n, NO_NAME, 0, flags) { return sent; }
+        }
+        if is_datagrams(fd) {
+            if let Some(sent) = datagrams::send(fd, Data::Buffer(buf, n), flags, &To::new(NO_NAME, 0)) { return sent; }
         }
         real!(__send(fd, buf, n, flags))
     }
@@ -228,24 +244,39 @@ hooks! {
         if is_netlink(fd) {
             if let Some(sent) = netlink::send(fd, buf, n, name, length, flags) { return sent; }
         }
+        if is_datagrams(fd) || !name.is_null() && inet::may_concern() {
+            if let Some(sent) = datagrams::send(fd, Data::Buffer(buf, n), flags, &To::new(name, length)) { return sent; }
+        }
         real!(sendto(fd, buf, n, flags, name, length))
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
         if is_netlink(fd) {
             if let Some(sent) = netlink::send_message(fd, message, flags) { return sent; }
         }
+        if is_datagrams(fd) {
+            if let Some(sent) = datagrams::send_message(fd, message, flags) { return sent; }
+        }
         real!(sendmsg(fd, message, flags))
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
-        if is_netlink(fd) { send_messages(fd, messages, count, flags) } else { real!(sendmmsg(fd, messages, count, flags)) }
+        if is_netlink(fd) || is_datagrams(fd) { send_messages(fd, messages, count, flags) } else { real!(sendmmsg(fd, messages, count, flags)) }
     }
     fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
+        if is_datagrams(fd) {
+            if let Some(stored) = receive::receive_bytes(fd, buf, n, flags, NOBODY, NO_LENGTH) { return stored; }
+        }
         if is_netlink(fd) && netlink::before_receive(fd).is_err() { -1 } else { real!(recv(fd, buf, n, flags)) }
     }
     fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
+        if is_datagrams(fd) && n <= room {
+            if let Some(stored) = receive::receive_bytes(fd, buf, n, flags, NOBODY, NO_LENGTH) { return stored; }
+        }
         if is_netlink(fd) && netlink::before_receive(fd).is_err() { -1 } else { real!(__recv_chk(fd, buf, n, room, flags)) }
     }
     fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
+        if is_datagrams(fd) {
+            if let Some(stored) = receive::receive_bytes(fd, buf, n, flags, name, length) { return stored; }
+        }
         if !is_netlink(fd) {
             if !inet::is_active() || name.is_null() { return real!(recvfrom(fd, buf, n, flags, name, length)); }
             let room = netlink::room(length);
@@ -260,6 +291,9 @@ hooks! {
         stored
     }
     fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
+        if is_datagrams(fd) && n <= most {
+            if let Some(stored) = receive::receive_bytes(fd, buf, n, flags, name, length) { return stored; }
+        }
         if !is_netlink(fd) {
             if !inet::is_active() || name.is_null() { return real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)); }
             let room = netlink::room(length);

@@ -7,8 +7,9 @@
 use super::known::{self, Known};
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
-use crate::uaccess::{OwnMemory, UsedMemory};
-use libc::{c_int, c_void, sockaddr, socklen_t};
+use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::waiting::deadline::Deadline;
+use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
@@ -213,7 +214,7 @@ pub extern "C" fn show_name(
     quietly(fd, |call| {
         let shown = match end {
             End::Own => call.own_name(&call.socket.own_name().ok()?),
-            End::Remote => call.remote_name(&call.socket.peer_name().ok()?),
+            End::Remote => call.peer_name(&call.socket.peer_name().ok()?),
         }?;
         name::write(&UsedMemory, &shown, name as usize, room, length as usize).ok()
     });
@@ -326,4 +327,22 @@ extern "C" fn show_option(
         let shown = call.option(level, option, i32::from_ne_bytes(native))?;
         UsedMemory.write(value as usize, &shown.to_ne_bytes()).ok()
     });
+}
+
+/// Returns when recvmmsg(2) gives up; None where the kernel has to say that the time is wrong.
+pub extern "C" fn deadline(timeout: *const timespec) -> Option<Deadline> {
+    if timeout.is_null() {
+        return Some(Deadline::after(None));
+    }
+    // SAFETY: the time is plain numbers.
+    let time = errno::keep(|| unsafe { uaccess::read(timeout) }).ok()?;
+    let is_right = time.tv_sec >= 0 && (0..1_000_000_000).contains(&time.tv_nsec);
+    is_right.then(|| Deadline::after(Some(time)))
+}
+
+/// Has the time of recvmmsg(2) passed? What is left is stored, as the kernel does.
+pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
+    let Some(left) = end.left() else { return false };
+    errno::keep(|| uaccess::write(timeout, &left).ok());
+    left.tv_sec == 0 && left.tv_nsec == 0
 }

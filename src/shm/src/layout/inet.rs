@@ -100,6 +100,8 @@ pub struct InetState {
     pub ports: AtomicU64,
     /// First addresses of the slices, as numbers; 0 for none.
     pub slices: [AtomicU32; SLICES],
+    /// SO_COOKIE of the sockets by which the slices were claimed.
+    pub claims: [AtomicU64; SLICES],
     /// What a datagram begins with that no other end has sent, but the host process.
     pub secret: [AtomicU64; 2],
     /// Number of rows of [`Rows::Own`] that may be in use.

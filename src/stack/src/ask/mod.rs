@@ -61,13 +61,16 @@ pub enum What {
     /// The host process sends a packet for the program. The payload is a
     /// [`PacketQuestion`](crate::sockets::question::PacketQuestion) and the packet.
     Packet = 10,
+    /// A socket joins a group (`name`) at an interface (`out`), or leaves it
+    /// ([`set::LEAVES`](crate::sockets::question::set::LEAVES)).
+    Join = 11,
 }
 
 impl What {
     fn of(number: u16) -> Option<What> {
         use What::*;
         [
-            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet,
+            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -32,6 +32,8 @@ pub mod set {
     pub const MULTICAST_LOOP: u32 = 1024;
     /// The program cannot send by itself: [`Path::alias`](super::Path::alias) is needed.
     pub const NEEDS_ALIAS: u32 = 2048;
+    /// The socket leaves the group, and does not join it.
+    pub const LEAVES: u32 = 4096;
 }
 
 /// What is asked about a socket.

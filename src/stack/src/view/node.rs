@@ -253,6 +253,12 @@ impl Tree<'_> {
             Place::Net(file) if file.is_of_namespace() && self.view() == View::Merged => {
                 Node::Machine
             }
+            // A net that never had an address has no socket.
+            Place::Net(file)
+                if file.lists_sockets() && self.view() == View::Merged && !self.net.has_inet() =>
+            {
+                Node::Machine
+            }
             Place::Net(file) => Node::File(File {
                 kind: FileKind::Net(file),
                 mode: 0o444,

@@ -70,7 +70,7 @@ impl Settings {
     }
 }
 
-/// A file of /proc/net in which links, addresses or routes stand.
+/// A file of /proc/net in which links, addresses, routes or sockets stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NetFile {
     /// The links and their counters.
@@ -99,9 +99,29 @@ pub enum NetFile {
     Netstat,
     /// What IPv6 and what is above it have counted.
     Snmp6,
+    /// Sockets of TCP.
+    Tcp,
+    /// Sockets of TCP for IPv6.
+    Tcp6,
+    /// Sockets of UDP.
+    Udp,
+    /// Sockets of UDP for IPv6.
+    Udp6,
+    /// Sockets that send echo requests.
+    Icmp,
+    /// Sockets that send echo requests of ICMPv6.
+    Icmp6,
+    /// Raw sockets.
+    Raw,
+    /// Raw sockets of IPv6.
+    Raw6,
+    /// How many sockets there are.
+    Sockstat,
+    /// How many sockets of IPv6 there are.
+    Sockstat6,
 }
 
-const NET_FILES: [(&str, NetFile); 13] = [
+const NET_FILES: [(&str, NetFile); 23] = [
     ("dev", NetFile::Dev),
     ("dev_mcast", NetFile::DevMcast),
     ("route", NetFile::Route),
@@ -115,6 +135,16 @@ const NET_FILES: [(&str, NetFile); 13] = [
     ("snmp", NetFile::Snmp),
     ("netstat", NetFile::Netstat),
     ("snmp6", NetFile::Snmp6),
+    ("tcp", NetFile::Tcp),
+    ("tcp6", NetFile::Tcp6),
+    ("udp", NetFile::Udp),
+    ("udp6", NetFile::Udp6),
+    ("icmp", NetFile::Icmp),
+    ("icmp6", NetFile::Icmp6),
+    ("raw", NetFile::Raw),
+    ("raw6", NetFile::Raw6),
+    ("sockstat", NetFile::Sockstat),
+    ("sockstat6", NetFile::Sockstat6),
 ];
 
 /// The directory in /proc/net of what IPv6 has counted on each link.
@@ -137,6 +167,16 @@ impl NetFile {
             NetFile::Snmp => b"/proc/self/net/snmp",
             NetFile::Netstat => b"/proc/self/net/netstat",
             NetFile::Snmp6 => b"/proc/self/net/snmp6",
+            NetFile::Tcp => b"/proc/self/net/tcp",
+            NetFile::Tcp6 => b"/proc/self/net/tcp6",
+            NetFile::Udp => b"/proc/self/net/udp",
+            NetFile::Udp6 => b"/proc/self/net/udp6",
+            NetFile::Icmp => b"/proc/self/net/icmp",
+            NetFile::Icmp6 => b"/proc/self/net/icmp6",
+            NetFile::Raw => b"/proc/self/net/raw",
+            NetFile::Raw6 => b"/proc/self/net/raw6",
+            NetFile::Sockstat => b"/proc/self/net/sockstat",
+            NetFile::Sockstat6 => b"/proc/self/net/sockstat6",
         }
     }
 
@@ -144,8 +184,19 @@ impl NetFile {
     pub fn is_of_namespace(self) -> bool {
         matches!(
             self,
-            NetFile::FibTriestat | NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6
+            NetFile::FibTriestat
+                | NetFile::Snmp
+                | NetFile::Netstat
+                | NetFile::Snmp6
+                | NetFile::Sockstat
+                | NetFile::Sockstat6
         )
+    }
+
+    /// Is it a list of sockets?
+    pub fn lists_sockets(self) -> bool {
+        use NetFile::{Icmp, Icmp6, Raw, Raw6, Tcp, Tcp6, Udp, Udp6};
+        matches!(self, Tcp | Tcp6 | Udp | Udp6 | Icmp | Icmp6 | Raw | Raw6)
     }
 }
 
@@ -314,7 +365,7 @@ mod tests {
             );
         }
         for path in [
-            "/proc/net/tcp",
+            "/proc/net/tcp7",
             "/proc/net",
             "/proc/self/task/x/net/dev",
             "/proc/net/dev/x",

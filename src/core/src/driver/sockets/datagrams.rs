@@ -1,28 +1,24 @@
-//! Datagrams from and to a socket. What a driver sends goes natively to the address that stands for
-//! the flow, and the host process builds the packet.
+//! Datagrams from and to a socket.
 #![forbid(unsafe_code)]
 
 use super::call::{machine, Call};
-use super::why::{self, Why};
+use super::why;
 use super::Sockets;
-use crate::driver::ways::Way;
+use crate::driver::outward::Sender;
 use crate::{sys, Errno};
 use memtun_abi::error::Result;
-use memtun_calls::inet::name::is_loopback;
+use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::{Given, Sent};
 use memtun_calls::inet::Native;
-use memtun_stack::ask::What;
-use memtun_stack::sockets::question::{set, SocketAnswer};
-use memtun_stack::sockets::report::{Report, HEAD};
-use memtun_stack::sockets::table::{native_v4, Alias};
-use std::net::{Ipv4Addr, SocketAddr};
+use memtun_stack::sockets::report::HEAD;
+use memtun_stack::sockets::table::native_v4;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::inet::Datagram;
 
-/// Where a datagram goes natively, and from which address.
-struct Hop {
-    to: SocketAddr,
-    from: Option<Ipv4Addr>,
-}
+/// UDP_SEGMENT of linux/udp.h.
+const UDP_SEGMENT: i32 = 103;
 
 /// What is done with a datagram that came.
 enum Received {
@@ -36,7 +32,8 @@ enum Received {
 
 impl Sockets {
     /// Sends a datagram (sendto(2)). A socket without a name gets one. `flags` are those of
-    /// sendto(2), of which MSG_DONTWAIT counts.
+    /// sendto(2), of which MSG_DONTWAIT counts. The packet is in the queue of its interface when
+    /// this returns; what the interface drops is lost, as on a wire.
     ///
     /// # Errors
     ///
@@ -54,10 +51,14 @@ impl Sockets {
     ) -> Result<usize> {
         let socket = socket.as_fd();
         self.run(socket, why::send(to), |inet| {
-            let native = self.way(inet, to)?;
+            let (native, from) = match self.carried(inet, data, Some(to))? {
+                Sent::Done(sent) => return Ok(sent),
+                Sent::Natively(native, from) => (native, from.and_then(native_v4)),
+                Sent::Machine => machine(inet, &to).map(|()| (to, None))?,
+            };
             let datagram = Datagram {
-                to: native.to,
-                from: native.from,
+                to: native,
+                from,
                 hops: 0,
                 tos: None,
             };
@@ -72,51 +73,48 @@ impl Sockets {
         })
     }
 
-    fn way(&self, inet: &Call<'_>, to: SocketAddr) -> std::result::Result<Hop, Why> {
-        let plain = |to| Hop { to, from: None };
-        if is_loopback(&to) || !inet.table.is_active() {
-            return machine(inet, &to).map(|()| plain(to));
-        }
-        let cookie = inet.socket.cookie()?;
-        let ways = &self.joined().ways;
-        if let Some(native) = ways.find(inet.table, inet.net, cookie, to) {
-            return Ok(plain(native));
-        }
-        let kind = inet.kind().ok_or(Errno(libc::EPROTONOSUPPORT))?;
-        let question = |inet: &Call<'_>| {
-            let mut question = inet.question(kind, Some(to))?;
-            question.flags |= set::NEEDS_ALIAS;
-            Ok::<_, Errno>(question)
+    /// Sends a datagram of a connected socket (send(2)). None leaves the call to the caller: the
+    /// socket is connected with nobody, or on the machine.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Sockets::send_to`].
+    pub fn send(&self, socket: impl AsFd, data: &[u8]) -> Result<Option<usize>> {
+        self.run(socket.as_fd(), "send", |inet| {
+            Ok(match self.carried(inet, data, None)? {
+                Sent::Done(sent) => Some(sent),
+                Sent::Natively(..) | Sent::Machine => None,
+            })
+        })
+    }
+
+    /// Puts a datagram into the queue of its interface, if that is where it goes.
+    fn carried(
+        &self,
+        inet: &Call<'_>,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> std::result::Result<Sent, Errno> {
+        let net = self.joined();
+        let by = Sender {
+            net: net.dir(),
+            local: net.local(),
+            outward: &net.outward,
         };
-        let mut about = question(inet)?;
-        if about.native.is_none() {
-            inet.autobind(kind, &about)?;
-            about = question(inet)?;
+        // Nobody says that an option was set, and a way is kept with what the options were.
+        if let Some(kind) = inet.kind() {
+            let about = inet.question(kind, None)?;
+            let more = [
+                (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+                (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+                (libc::IPPROTO_UDP, UDP_SEGMENT),
+            ];
+            let more = more.map(|(level, option)| inet.socket.option(level, option).ok());
+            let mut hasher = DefaultHasher::new();
+            (about.to_bytes(), more).hash(&mut hasher);
+            by.outward.note_options(about.cookie, hasher.finish());
         }
-        match inet.ask(What::Path, &about)? {
-            SocketAnswer::Path(path) => {
-                if path.broadcast && about.flags & set::BROADCAST == 0 {
-                    return Err(Errno(libc::EACCES).into());
-                }
-                let native = path.alias.ok_or(Errno(libc::EPROTO))?;
-                let flow = native_v4(native.ip()).and_then(|alias| inet.table.flow(alias));
-                if let Some(flow) = flow.filter(|_| !path.broadcast) {
-                    ways.keep(Way {
-                        cookie,
-                        to,
-                        generation: path.generation,
-                        flow,
-                        native,
-                    });
-                }
-                Ok(plain(native))
-            }
-            SocketAnswer::Local(from, to) => Ok(Hop {
-                to,
-                from: from.and_then(|from| native_v4(from.ip())),
-            }),
-            _ => machine(inet, &to).map(|()| plain(to)),
-        }
+        inet.send(to, &data, &Given::default(), &by)
     }
 
     /// Receives a datagram (recvfrom(2)), and says who has sent it. `flags` are those of
@@ -197,21 +195,12 @@ fn received(inet: &Call<'_>, native: Option<SocketAddr>, data: &[u8]) -> Receive
     let Some(native) = native else {
         return Received::Give(None);
     };
-    let alias = native_v4(native.ip()).and_then(|alias| inet.table.what(alias));
-    if let Some(Alias::Flow(_)) = alias {
-        // Programs of the machine can have any address of the loopback, but not the port.
-        if native.port() != inet.table.ports().datagram {
-            return Received::Skip;
-        }
-        if Report::of_bytes(inet.table.secret(), data).is_some() {
-            let cookie = inet.socket.cookie();
-            let error = cookie
-                .ok()
-                .and_then(|cookie| inet.table.error(cookie, true));
-            return error.map_or(Received::Skip, Received::Refused);
-        }
+    match inet.heard(&native, data) {
+        Heard::Machine => Received::Give(Some(native)),
+        Heard::From(name, _) => Received::Give(Some(name)),
+        Heard::Skipped => Received::Skip,
+        Heard::Error(errno) => Received::Refused(errno),
     }
-    Received::Give(Some(inet.remote_name(&native).unwrap_or(native)))
 }
 
 /// Does a call on the socket wait?

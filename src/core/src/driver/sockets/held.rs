@@ -1,5 +1,5 @@
-//! A socket that nobody reads, so that the net knows that a driver receives datagrams which it reads
-//! out of the packets: the host process sends no port unreachable then.
+//! A socket that nobody reads, so that the net knows that a driver receives datagrams, which it
+//! reads out of the packets: the host process sends no port unreachable then.
 #![forbid(unsafe_code)]
 
 use super::kind;

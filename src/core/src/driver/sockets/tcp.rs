@@ -15,7 +15,7 @@ const BACKLOG: i32 = 128;
 
 impl Net {
     /// The calls on sockets of this net.
-    pub fn sockets(&self) -> Sockets {
+    pub fn socket_calls(&self) -> Sockets {
         Sockets(self.joined().clone())
     }
 }
@@ -42,7 +42,7 @@ impl Net {
     }
 
     fn connect_until(&self, to: SocketAddr, end: Deadline) -> Result<TcpStream> {
-        let sockets = self.sockets();
+        let sockets = self.socket_calls();
         let failed = |e: Errno| Why::Errno(e).error(self.joined(), &why::connect(to));
         let socket = make(&to, libc::SOCK_STREAM).map_err(failed)?;
         match sockets.connect(&socket, to) {
@@ -66,7 +66,7 @@ impl Net {
     ///
     /// The same as [`Sockets::bind`].
     pub fn listen(&self, at: SocketAddr) -> Result<TcpListener> {
-        let sockets = self.sockets();
+        let sockets = self.socket_calls();
         let failed = |e: Errno| Why::Errno(e).error(self.joined(), &why::bind(at));
         let socket = make(&at, libc::SOCK_STREAM).map_err(failed)?;
         let reused = (libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);

@@ -17,7 +17,7 @@ impl Net {
     ///
     /// The same as [`Sockets::bind`].
     pub fn bind_udp(&self, at: SocketAddr) -> Result<UdpSocket> {
-        let sockets = self.sockets();
+        let sockets = self.socket_calls();
         let failed = |e: Errno| Why::Errno(e).error(self.joined(), &why::bind(at));
         let socket = make(&at, libc::SOCK_DGRAM).map_err(failed)?;
         sockets.bind(&socket, at)?;
@@ -75,6 +75,9 @@ impl UdpSocket {
     ///
     /// EDESTADDRREQ: it is connected with none; others as for [`Sockets::send_to`].
     pub fn send(&self, data: &[u8]) -> Result<usize> {
+        if let Some(sent) = self.sockets.send(&self.std, data)? {
+            return Ok(sent);
+        }
         let failed = |e: std::io::Error| {
             let errno = Errno(e.raw_os_error().unwrap_or(libc::EIO));
             Why::Errno(errno).error(self.sockets.joined(), &"send")

@@ -3,34 +3,17 @@
 
 use super::meta::Meta;
 use super::output::Output;
+use super::sockets::connect::Opening;
 use super::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::sockets::question::SocketAnswer;
-use memtun_stack::sockets::Flow;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 /// What TCP keeps.
 #[derive(Default)]
 pub struct Tcp {}
-
-/// A connection that a program begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Opening {
-    /// The flow.
-    pub flow: Flow,
-    /// The alias that stands for it.
-    pub alias: Ipv4Addr,
-    /// What the program's socket is to be bound to before it connects; None where it is bound.
-    pub bind: Option<SocketAddr>,
-    /// The native name from which the program's socket will connect.
-    pub native: SocketAddr,
-    /// Is the program's socket one of AF_INET6, which needs mapped addresses?
-    pub v6: bool,
-    /// The mtu of the way.
-    pub mtu: u32,
-}
 
 impl Tcp {
     /// Sends the SYN, and answers by `reply` what the program's socket is to do: at once, or when
@@ -43,6 +26,10 @@ impl Tcp {
         reply: Reply,
     ) {
         reply.give(Err::<&SocketAnswer, _>(Errno(libc::ENOSYS)));
+    }
+
+    /// Gives up a connection whose program asks anew, because its socket could not be bound.
+    pub fn abandon(&mut self, _sockets: &mut Sockets, _out: &mut Output<'_, '_>, _alias: Ipv4Addr) {
     }
 
     /// Takes a segment.

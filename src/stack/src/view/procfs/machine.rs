@@ -92,11 +92,8 @@ impl Tree<'_> {
             NetFile::Igmp if line.starts_with(b"\t") => return before,
             NetFile::DevMcast | NetFile::Igmp | NetFile::Igmp6 => fields.nth(1),
             NetFile::Ipv6Route | NetFile::IfInet6 | NetFile::Arp => fields.next_back(),
-            NetFile::FibTrie
-            | NetFile::FibTriestat
-            | NetFile::Snmp
-            | NetFile::Netstat
-            | NetFile::Snmp6 => return true,
+            // Nothing in these belongs to one link.
+            _ => return true,
         };
         let Some(name) = device.and_then(Name::new) else {
             return true;

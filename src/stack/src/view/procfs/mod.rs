@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
 //! | `counters` | what the protocols have counted |
+//! | `sockets` | sockets, and how many there are |
 //! | `machine` | the machine's lines |
 //! | `trie` | the shape of a trie |
 //! | `order` | the order of routes |
@@ -25,6 +26,7 @@ mod order;
 mod parts;
 mod route;
 mod route_line;
+mod sockets;
 mod trie;
 
 use super::place::NetFile;
@@ -48,6 +50,8 @@ impl Tree<'_> {
             NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6 => {
                 return self.counters(file, text);
             }
+            NetFile::Sockstat | NetFile::Sockstat6 => return self.socket_counts(file, text),
+            file if file.lists_sockets() => return self.sockets(file, text),
             _ => merged && self.machines_lines(file, text)? > 0,
         };
         match file {
@@ -56,11 +60,10 @@ impl Tree<'_> {
             NetFile::Igmp => self.igmp(headed, text),
             NetFile::Igmp6 => self.igmp6(text),
             NetFile::Arp => self.arp(headed, text)?,
-            NetFile::Route | NetFile::Ipv6Route => {}
-            NetFile::Snmp | NetFile::Netstat | NetFile::Snmp6 => {}
             NetFile::IfInet6 => self.if_inet6(text)?,
             NetFile::FibTrie => self.fib_trie(text)?,
             NetFile::FibTriestat => self.fib_triestat(text)?,
+            _ => {}
         }
         Ok(())
     }

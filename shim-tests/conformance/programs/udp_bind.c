@@ -1,0 +1,3 @@
+/* Which addresses and ports sockets of datagrams can have at the same time. */
+#define TYPE SOCK_DGRAM
+#include "binding.h"

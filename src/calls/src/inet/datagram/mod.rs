@@ -1,0 +1,11 @@
+//! Datagrams: what a program sends is a packet in the interface's queue when the call returns, and
+//! what it receives comes from the host process.
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod receive;
+pub mod send;
+pub mod ways;
+
+pub use send::{Given, Sent, Transmits};
+pub use ways::Ways;

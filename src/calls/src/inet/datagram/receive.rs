@@ -1,0 +1,81 @@
+//! What a program hears of a datagram that its native socket has received.
+#![forbid(unsafe_code)]
+
+use crate::host::Host;
+use crate::inet::call::{Inet, Native};
+use crate::inet::name::of_family;
+use memtun_abi::Errno;
+use memtun_stack::sockets::table::{native_v4, Alias};
+use memtun_stack::sockets::{Flow, Protocol, Report};
+use std::net::SocketAddr;
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// It came from the machine, and is the program's as it is.
+    Machine,
+    /// It is the program's, from this sender; of this flow, unless a socket of this net has sent
+    /// it.
+    From(SocketAddr, Option<Flow>),
+    /// The program must not see it.
+    Skipped,
+    /// It says that this error has come; the datagram is not the program's.
+    Error(Errno),
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Says what becomes of a datagram from this native sender that begins with these bytes.
+    pub fn heard(&self, sender: &SocketAddr, begin: &[u8]) -> Heard {
+        let flow = match native_v4(sender.ip()) {
+            Some(alias) => match self.table.what(alias) {
+                Some(Alias::Flow(at)) => self.table.flow_at(at),
+                Some(_) => return self.heard_locally(sender),
+                None => return self.heard_of_machine(),
+            },
+            None => match self.flow_at(Protocol::Udp, sender) {
+                Some(flow) => Some(flow),
+                None => return Heard::Machine,
+            },
+        };
+        let from_host = match sender {
+            SocketAddr::V6(v6) if v6.ip().is_loopback() => true,
+            _ => sender.port() == self.table.ports().datagram,
+        };
+        let Some(flow) = flow.filter(|_| from_host) else {
+            return Heard::Skipped;
+        };
+        if let Some((_report, _)) = Report::of_bytes(self.table.secret(), begin) {
+            let cookie = self.socket.cookie().ok();
+            return match cookie.and_then(|cookie| self.table.error(cookie, true)) {
+                Some(error) => Heard::Error(error),
+                None => Heard::Skipped,
+            };
+        }
+        let family = match sender {
+            SocketAddr::V4(_) => libc::AF_INET,
+            SocketAddr::V6(_) => libc::AF_INET6,
+        };
+        Heard::From(of_family(family, flow.remote), Some(flow))
+    }
+
+    fn heard_locally(&self, sender: &SocketAddr) -> Heard {
+        let family = match sender {
+            SocketAddr::V4(_) => libc::AF_INET,
+            SocketAddr::V6(_) => libc::AF_INET6,
+        };
+        match self.table.name_of(Protocol::Udp, *sender) {
+            Some(name) => Heard::From(of_family(family, name), None),
+            None => Heard::Skipped,
+        }
+    }
+
+    /// Only a socket that hears any address hears the machine.
+    fn heard_of_machine(&self) -> Heard {
+        let own = self.socket.own_name().ok();
+        let alias = own.and_then(|own| native_v4(own.ip()));
+        match alias.and_then(|alias| self.table.what(alias)) {
+            Some(_) => Heard::Skipped,
+            None => Heard::Machine,
+        }
+    }
+}

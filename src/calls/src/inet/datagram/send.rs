@@ -1,0 +1,369 @@
+//! send(2) and its relatives on a socket of UDP.
+#![forbid(unsafe_code)]
+
+use super::ways::{From, Pieces, Way, Ways};
+use crate::host::{self, Host};
+use crate::inet::call::{Inet, Native};
+use crate::inet::name::{is_any, is_loopback};
+use memtun_abi::Errno;
+use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
+use memtun_kernel::tun::Source;
+use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::question::{PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire};
+use memtun_stack::sockets::{Entry, Protocol};
+use memtun_sys::{self as sys, Room};
+use std::net::{IpAddr, SocketAddr};
+
+/// UDP_SEGMENT of linux/udp.h.
+const UDP_SEGMENT: i32 = 103;
+/// Datagrams that one call makes at most (UDP_MAX_SEGMENTS).
+const MOST_SEGMENTS: usize = 128;
+/// Longest payload of an IP packet.
+const LONGEST: usize = 0xffff;
+/// Bytes of a packet that is built on the stack.
+const SHORT: usize = 2048;
+const TOO_LONG: Errno = Errno(libc::EMSGSIZE);
+
+/// Puts frames into the queues of interfaces.
+pub trait Transmits {
+    /// Puts a frame into the queue of the interface with this index. What the interface drops is
+    /// lost, as on a wire.
+    ///
+    /// # Errors
+    ///
+    /// - ENODEV, ENETDOWN, where there is no such interface or its link is down.
+    /// - EOPNOTSUPP, EACCES, where this process cannot and the host process has to.
+    fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno>;
+    /// Returns the ways that this process keeps.
+    fn ways(&self) -> &Ways;
+}
+
+/// What the program says with one datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// The source address (IP_PKTINFO).
+    pub source: Option<IpAddr>,
+    /// The interface (IP_PKTINFO), 0 for any.
+    pub out: u32,
+    /// Hop limit (IP_TTL).
+    pub hops: Option<u8>,
+    /// Type of service (IP_TOS).
+    pub class: Option<u8>,
+    /// Length in bytes of each datagram (UDP_SEGMENT).
+    pub segment: Option<u16>,
+}
+
+/// What has become of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// It is not the net's: the program's call is made.
+    Machine,
+    /// The call is made with this name and, if there is one, this source address.
+    Natively(SocketAddr, Option<IpAddr>),
+    /// It was sent.
+    Done(usize),
+}
+
+/// What a repeated attempt may help.
+enum Trouble {
+    /// The way may have changed.
+    Stale,
+    Final(Errno),
+}
+
+impl core::convert::From<Errno> for Trouble {
+    fn from(e: Errno) -> Trouble {
+        Trouble::Final(e)
+    }
+}
+
+impl core::convert::From<NoRoom> for Trouble {
+    fn from(_: NoRoom) -> Trouble {
+        Trouble::Final(TOO_LONG)
+    }
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Sends a datagram, to the other end of a connected socket where no name is given.
+    ///
+    /// # Errors
+    ///
+    /// What send(2) fails with, and what asking fails with.
+    pub fn send(
+        &self,
+        to: Option<SocketAddr>,
+        data: &impl Source,
+        given: &Given,
+        by: &impl Transmits,
+    ) -> Result<Sent, Errno> {
+        let (to, connected) = match to {
+            Some(to) => (to, false),
+            None => {
+                let Ok(peer) = self.socket.peer_name() else {
+                    return Ok(Sent::Machine);
+                };
+                match self.flow_at(Protocol::Udp, &peer) {
+                    Some(flow) if flow.protocol == Protocol::Udp => (flow.remote, true),
+                    _ => return Ok(Sent::Machine),
+                }
+            }
+        };
+        if is_loopback(&to) || is_any(&to) || to.port() == 0 || !self.table.is_active() {
+            return Ok(Sent::Machine);
+        }
+        let from = From {
+            cookie: self.socket.cookie()?,
+            to,
+            source: given.source,
+            out: given.out,
+        };
+        if let Some(error) = self.table.error(from.cookie, true) {
+            return Err(error);
+        }
+        let mut tried = false;
+        loop {
+            let generation = self.table.generation(self.net);
+            let way = match by.ways().find(&from, generation).filter(|_| !tried) {
+                Some(way) => way,
+                None => match self.find_way(&from, connected, by.ways())? {
+                    Some(way) => way,
+                    None => return Ok(Sent::Machine),
+                },
+            };
+            let path = match way.answer {
+                SocketAnswer::Local(from, to) => {
+                    return Ok(Sent::Natively(to, from.map(|from| from.ip())));
+                }
+                SocketAnswer::Path(path) => path,
+                _ => return Ok(Sent::Machine),
+            };
+            match self.send_by(&way, &path, data, given, by) {
+                Ok(()) => return Ok(Sent::Done(data.len())),
+                Err(Trouble::Stale) if !tried => tried = true,
+                // A link without a carrier, or that went just now, drops what it is sent.
+                Err(Trouble::Stale) => return Ok(Sent::Done(data.len())),
+                Err(Trouble::Final(e)) => return Err(e),
+            }
+        }
+    }
+
+    /// Asks for the way. None leaves it to the machine: it is no socket of the net's.
+    fn find_way(&self, from: &From, connected: bool, ways: &Ways) -> Result<Option<Way>, Errno> {
+        let options = ways.options();
+        let Some(kind) = self.kind().filter(|kind| kind.protocol == Protocol::Udp) else {
+            return Ok(None);
+        };
+        if from.to.is_ipv6() && kind.family == libc::AF_INET {
+            return Ok(None);
+        }
+        let mut question = self.question(kind, Some(from.to))?;
+        let known = |entry: &Entry| entry.protocol == Protocol::Udp;
+        let mut entry = self.table.socket(from.cookie).filter(known);
+        if entry.is_none() {
+            self.autobind(kind, &question)?;
+            question = self.question(kind, Some(from.to))?;
+            entry = self.table.socket(from.cookie).filter(known);
+        }
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let asked = SocketQuestion {
+            source: from.source.or(question.source),
+            out: if from.out != 0 {
+                from.out
+            } else {
+                question.out
+            },
+            ..question
+        };
+        let answer = self.ask(What::Path, &asked)?;
+        let is_v4 = from.to.ip().to_canonical().is_ipv4();
+        let discovery = match is_v4 {
+            true => self.socket.option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+            false => self
+                .socket
+                .option(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+        };
+        let pieces = match discovery {
+            Ok(libc::IP_PMTUDISC_DONT | 5) => Pieces::ByAll,
+            Ok(libc::IP_PMTUDISC_DO) => Pieces::ByNobody,
+            Ok(libc::IP_PMTUDISC_PROBE | 4) => Pieces::Probe,
+            _ if !is_v4 && self.socket.option(libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG) == Ok(1) => {
+                Pieces::ByNobody
+            }
+            _ => Pieces::BySender,
+        };
+        let segment = self.socket.option(libc::IPPROTO_UDP, UDP_SEGMENT);
+        let broadcast = self.socket.option(libc::SOL_SOCKET, libc::SO_BROADCAST);
+        let hops = match (asked.hops, &answer) {
+            (0, SocketAnswer::Path(path)) => path.hops,
+            (hops, _) => hops,
+        };
+        let way = Way {
+            from: *from,
+            answer,
+            port: entry.local.port(),
+            class: question.tos,
+            hops,
+            pieces,
+            may_broadcast: broadcast.is_ok_and(|set| set != 0),
+            segment: segment.unwrap_or(0).clamp(0, 0xffff) as u16,
+            connected,
+            generation: match answer {
+                SocketAnswer::Path(path) => path.generation,
+                _ => self.table.generation(self.net),
+            },
+            options,
+        };
+        ways.keep(way);
+        Ok(Some(way))
+    }
+
+    fn send_by(
+        &self,
+        way: &Way,
+        path: &Path,
+        data: &impl Source,
+        given: &Given,
+        by: &impl Transmits,
+    ) -> Result<(), Trouble> {
+        if path.broadcast && !way.may_broadcast {
+            return Err(Errno(libc::EACCES).into());
+        }
+        let destination = way.from.to.ip().to_canonical();
+        let head = Head {
+            hop_limit: given.hops.unwrap_or(way.hops),
+            traffic_class: given.class.unwrap_or(way.class),
+            ..Head::new(path.source, destination, protocol::UDP)
+        };
+        let front = head.length() + udp::HEADER;
+        // The length of IPv6 does not count its header.
+        let counted = if destination.is_ipv4() {
+            front
+        } else {
+            udp::HEADER
+        };
+        let segment = usize::from(given.segment.unwrap_or(way.segment));
+        let step = match segment {
+            0 => data.len().max(1),
+            segment if front + segment > path.mtu as usize => {
+                return Err(Errno(libc::EINVAL).into())
+            }
+            segment if data.len() > segment * MOST_SEGMENTS => {
+                return Err(Errno(libc::EINVAL).into())
+            }
+            segment => segment,
+        };
+        if data.len() + counted > LONGEST {
+            return Err(TOO_LONG.into());
+        }
+        let most = ethernet::HEADER + front + step.min(data.len());
+        let (mut short, mut long);
+        let room = if most <= SHORT {
+            short = [0; SHORT];
+            &mut short[..]
+        } else {
+            long = Room::new(most)?;
+            long.bytes()
+        };
+        let mut at = 0;
+        loop {
+            let some = step.min(data.len() - at);
+            let packet = &mut room[ethernet::HEADER..];
+            data.copy(at, &mut packet[front..front + some])?;
+            self.send_one(way, path, head, room, some, by)?;
+            at += some;
+            if at >= data.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends the datagram whose `payload` bytes stand in `room` behind room for all headers.
+    fn send_one(
+        &self,
+        way: &Way,
+        path: &Path,
+        mut head: Head,
+        room: &mut [u8],
+        payload: usize,
+        by: &impl Transmits,
+    ) -> Result<(), Trouble> {
+        let (mtu, total) = (path.mtu as usize, head.length() + udp::HEADER + payload);
+        let fits = total <= mtu;
+        head.dont_fragment = match way.pieces {
+            Pieces::ByAll => false,
+            Pieces::BySender => fits,
+            Pieces::ByNobody | Pieces::Probe if !fits => return Err(TOO_LONG.into()),
+            Pieces::ByNobody | Pieces::Probe => true,
+        };
+        let id = if head.dont_fragment && !way.connected {
+            0
+        } else {
+            sys::random() as u32
+        };
+        head.id = id as u16;
+        let (link, packet) = room.split_at_mut(ethernet::HEADER);
+        let length = udp::finish(packet, &head, (way.port, way.from.to.port()), payload)?;
+        let link = match path.wire {
+            Wire::Bare => &[][..],
+            Wire::Ethernet(header) => {
+                link.copy_from_slice(&header);
+                &*link
+            }
+            Wire::Unknown => return Ok(self.hand_over(path, false, &packet[..length])?),
+        };
+        if path.copy {
+            self.hand_over(path, true, &packet[..length])?;
+        }
+        if fits {
+            let start = ethernet::HEADER - link.len();
+            return self.transmit(path, &room[start..ethernet::HEADER + length], length, by);
+        }
+        let mut piece = [0; SHORT];
+        let mut long;
+        let piece = if ethernet::HEADER + mtu <= SHORT {
+            &mut piece[..]
+        } else {
+            long = Room::new(ethernet::HEADER + mtu)?;
+            long.bytes()
+        };
+        let front = link.len();
+        piece[..front].copy_from_slice(link);
+        let mut pieces = Fragments::of(&packet[..length], mtu, id)?;
+        while let Some(some) = pieces.next(&mut piece[front..])? {
+            self.transmit(path, &piece[..front + some], some, by)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a frame whose last `packet` bytes are the packet.
+    fn transmit(
+        &self,
+        path: &Path,
+        frame: &[u8],
+        packet: usize,
+        by: &impl Transmits,
+    ) -> Result<(), Trouble> {
+        match by.transmit(path.ifindex, frame) {
+            Ok(()) => Ok(()),
+            Err(Errno(libc::EOPNOTSUPP | libc::EACCES)) => {
+                let packet = &frame[frame.len() - packet..];
+                Ok(self.hand_over(path, false, packet)?)
+            }
+            Err(_) => Err(Trouble::Stale),
+        }
+    }
+
+    /// Has the host process send a packet, or with `copy` only give it to sockets of this net.
+    fn hand_over(&self, path: &Path, copy: bool, packet: &[u8]) -> Result<(), Errno> {
+        let about = PacketQuestion {
+            ifindex: path.ifindex,
+            copy,
+            next_hop: path.next_hop,
+        };
+        let question = host::question(self.host, What::Packet);
+        let parts = [&about.to_bytes()[..], packet];
+        ask::ask(self.net, self.host.start(), &question, &parts, &mut |_| {})
+    }
+}

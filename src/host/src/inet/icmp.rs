@@ -1,0 +1,194 @@
+//! ICMP and ICMPv6: echoes, errors both ways (net/ipv4/icmp.c, net/ipv6/icmp.c).
+#![forbid(unsafe_code)]
+
+use super::meta::{Cast, Meta};
+use super::neighbour::discovery;
+use super::output::{clock, Output, Way};
+use super::Local;
+use crate::engine::route::lookup::Flow;
+use memtun_ip::icmp::echo::Echo;
+use memtun_ip::icmp::{self, v6};
+use memtun_ip::{protocol, Embedded, Head, IcmpError, Packet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Types of messages of neighbour discovery.
+const DISCOVERY: std::ops::RangeInclusive<u8> = 133..=137;
+/// Types of queries and reports of MLD.
+const LISTENERS: [u8; 4] = [130, 131, 132, 143];
+
+/// Takes a message of ICMP or ICMPv6 that is for this host.
+pub(super) fn receive(
+    out: &mut Output<'_, '_>,
+    local: &mut dyn Local,
+    meta: &Meta,
+    packet: &Packet<'_>,
+) {
+    if !icmp::is_right(packet) {
+        return;
+    }
+    let kind = packet.payload().first().copied().unwrap_or_default();
+    if packet.is_v6() && DISCOVERY.contains(&kind) {
+        let view = out.view();
+        if let Some(interface) = view.interface(meta.ifindex) {
+            discovery::receive(out, interface, meta, packet);
+        }
+        return;
+    }
+    if packet.is_v6() && LISTENERS.contains(&kind) {
+        return out.queried(meta.ifindex, packet);
+    }
+    if let Some(echo) = Echo::parse(packet) {
+        return match echo.reply {
+            true => local.echo_reply(out, meta, packet),
+            false => reply(out, meta, packet, echo),
+        };
+    }
+    if let Some((error, quoted)) = IcmpError::parse(packet) {
+        if meta.cast == Cast::Unicast {
+            failed(out, local, meta, packet.source, quoted, error);
+        }
+    }
+}
+
+/// Lets a socket hear of an error about a packet that it has sent.
+pub(super) fn failed(
+    out: &mut Output<'_, '_>,
+    local: &mut dyn Local,
+    meta: &Meta,
+    offender: IpAddr,
+    quoted: &[u8],
+    mut error: IcmpError,
+) {
+    let Some(of) = Embedded::parse(quoted) else {
+        return;
+    };
+    let view = out.view();
+    if !view.owns(of.local.ip(), meta.ifindex) {
+        return;
+    }
+    if let Some(mtu) = error.mtu() {
+        let smallest = match error.v6 {
+            true => 1280,
+            false => view.settings.smallest_mtu,
+        };
+        if !error.v6 && view.settings.ignores_mtu {
+            return;
+        }
+        let mtu = mtu.max(smallest);
+        error.info = mtu;
+        out.stack.routes.set_path_mtu(of.remote.ip(), mtu, clock());
+    }
+    local.error(out, meta, offender, &of, &error);
+}
+
+/// Answers an echo request (`icmp_echo`, `icmpv6_echo_reply`).
+fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, echo: Echo<'_>) {
+    let settings = out.view().settings.clone();
+    let v6 = packet.is_v6();
+    if settings.ignores_echo[usize::from(v6)] {
+        return;
+    }
+    let group = meta.cast != Cast::Unicast;
+    if group && (!v6 && settings.ignores_broadcast_echo || v6 && settings.ignores_multicast_echo) {
+        return;
+    }
+    let from = match group {
+        true => match packet.destination {
+            IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        },
+        false => packet.destination,
+    };
+    let Ok(way) = back(out, meta, packet, from) else {
+        return;
+    };
+    let protocol = if v6 { protocol::ICMP6 } else { protocol::ICMP };
+    let mut head = Head::new(way.source, packet.source, protocol);
+    (head.hop_limit, head.traffic_class) = (way.hops, packet.traffic_class);
+    (head.dont_fragment, head.id) = (false, out.next_id() as u16);
+    let reply = Echo {
+        reply: true,
+        ..echo
+    };
+    let mut room = vec![0; head.length() + icmp::HEADER + echo.data.len()];
+    if let Ok(length) = reply.write(&mut room, &head) {
+        let _ = out.send(&room[..length], Some(&way));
+    }
+}
+
+/// Finds the way back to the sender of a packet.
+fn back(
+    out: &mut Output<'_, '_>,
+    meta: &Meta,
+    packet: &Packet<'_>,
+    from: IpAddr,
+) -> Result<Way, memtun_abi::Errno> {
+    let of_link = |address: IpAddr| match address {
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    };
+    let bound = of_link(packet.source) || packet.is_v6() && packet.destination.is_multicast();
+    out.find(&Flow {
+        from,
+        oif: if bound { meta.ifindex } else { 0 },
+        protocol: if packet.is_v6() {
+            protocol::ICMP6
+        } else {
+            protocol::ICMP
+        },
+        ..Flow::to(packet.source)
+    })
+}
+
+/// Answers a packet that has come in with an error, if it may have one (`icmp_send`,
+/// `icmp6_send`).
+pub(super) fn answer(
+    out: &mut Output<'_, '_>,
+    meta: &Meta,
+    packet: &Packet<'_>,
+    error: IcmpError,
+    even_for_groups: bool,
+) {
+    if meta.cast == Cast::Broadcast || !error.may_answer(packet, even_for_groups) {
+        return;
+    }
+    let view = out.view();
+    let own = view.owns(packet.destination, meta.ifindex);
+    let from = match (own, packet.destination) {
+        (true, own) => own,
+        (false, IpAddr::V4(_)) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        (false, IpAddr::V6(_)) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+    };
+    let Ok(way) = back(out, meta, packet, from) else {
+        return;
+    };
+    if !may_send(out, packet.source, &error, &way) {
+        return;
+    }
+    let mut head = error.head(packet, way.source);
+    (head.hop_limit, head.id) = (way.hops, out.next_id() as u16);
+    let mut room = [0; 1280];
+    if let Ok(length) = error.write(&mut room, &head, packet.bytes()) {
+        let _ = out.send(&room[..length], Some(&way));
+    }
+}
+
+/// Are there not too many errors (`icmpv4_xrlim_allow`, `icmpv6_xrlim_allow`)?
+fn may_send(out: &mut Output<'_, '_>, to: IpAddr, error: &IcmpError, way: &Way) -> bool {
+    let (view, now) = (out.view(), clock());
+    let settings = &view.settings;
+    let limited = match error.v6 {
+        true => error.kind != v6::TOO_BIG,
+        false => settings.rate_mask & 1 << error.kind != 0,
+    };
+    if !limited {
+        return true;
+    }
+    let mut time = Duration::from_millis(settings.rate_limit[usize::from(error.v6)]);
+    if error.v6 && way.prefix < 128 {
+        // Those of a wide network get more.
+        time /= 1 << ((128 - u32::from(way.prefix)) >> 5);
+    }
+    out.stack.limit.allows(settings.per_second, now) && out.stack.limit.allows_for(to, time, now)
+}

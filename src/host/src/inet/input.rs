@@ -1,0 +1,256 @@
+//! Packets that programs have written to their tunnels (`ip_rcv`, `ipv6_rcv`).
+#![forbid(unsafe_code)]
+
+use super::icmp::{self, answer};
+use super::meta::{Cast, Meta, Taken};
+use super::neighbour::{self, arp};
+use super::output::{Output, Waiting};
+use super::route::Verdict;
+use super::{forward, fragment, Local};
+use crate::engine::route::lookup::Flow;
+use memtun_ip::ethernet::{self, Frame};
+use memtun_ip::icmp::{v4, v6};
+use memtun_ip::udp::Datagram;
+use memtun_ip::{protocol, tcp, IcmpError, Packet};
+use std::net::IpAddr;
+
+/// How deep packets of this host to itself may follow from one another.
+const MOST_TURNS: usize = 64;
+
+/// Takes a frame that a program has written to the tunnel of an interface.
+pub(super) fn frame(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[u8]) {
+    take(out, local, index, bytes);
+    settle(out, local);
+}
+
+/// Hands up what has become due to be handed up, and tells the net's state what was learned.
+pub(super) fn settle(out: &mut Output<'_, '_>, local: &mut dyn Local) {
+    for _ in 0..MOST_TURNS {
+        let Some(waiting) = out.stack.waiting.pop_front() else {
+            break;
+        };
+        match waiting {
+            Waiting::Error(meta, packet, error) => refused(out, local, &meta, &packet, error),
+            Waiting::Packet(packet) => {
+                let meta = Meta {
+                    ifindex: crate::engine::route::lookup::LOOPBACK,
+                    cast: Cast::Unicast,
+                };
+                if let Ok(packet) = Packet::parse(&packet) {
+                    deliver(out, local, &meta, &packet);
+                }
+            }
+        }
+    }
+    neighbour::publish(out);
+}
+
+/// Tells whoever has sent a packet that it could not be sent.
+fn refused(
+    out: &mut Output<'_, '_>,
+    local: &mut dyn Local,
+    meta: &Meta,
+    bytes: &[u8],
+    error: IcmpError,
+) {
+    let Ok(packet) = Packet::parse(bytes) else {
+        return;
+    };
+    match out.view().owns(packet.source, meta.ifindex) {
+        true => icmp::failed(out, local, meta, packet.source, bytes, error),
+        false => answer(out, meta, &packet, error, false),
+    }
+}
+
+fn take(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[u8]) {
+    let view = out.view();
+    let Some(interface) = view.interface(index).filter(|it| it.up) else {
+        return;
+    };
+    let Some(own) = interface.mac else {
+        return packet(out, local, index, bytes, false);
+    };
+    let Some(frame) = Frame::parse(bytes) else {
+        return;
+    };
+    let for_us = frame.destination == own;
+    let group = ethernet::is_group(frame.destination);
+    if !for_us && !group {
+        return;
+    }
+    match frame.ethertype {
+        ethernet::ARP => arp::receive(out, interface, frame.payload, for_us),
+        ethernet::IPV4 | ethernet::IPV6 => {
+            let version = frame.payload.first().map(|first| first >> 4);
+            let right = match frame.ethertype {
+                ethernet::IPV4 => 4,
+                _ => 6,
+            };
+            if version == Some(right) {
+                packet(out, local, index, frame.payload, group);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes an IP packet. `group` says that its frame was not for this host alone.
+fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[u8], group: bool) {
+    let Ok(packet) = Packet::parse(bytes) else {
+        return;
+    };
+    let view = out.view();
+    let has_v6 = view.interface(index).is_some_and(|it| it.mtu_v6.is_some());
+    if !is_plausible(&packet) || packet.is_v6() && !has_v6 {
+        return;
+    }
+    let cast = |cast: Cast| Meta {
+        ifindex: index,
+        cast,
+    };
+    if packet.destination.is_multicast() {
+        let broadcast_source = packet.source.is_unspecified() && !packet.is_v6();
+        let local_group =
+            matches!(packet.destination, IpAddr::V4(to) if to.octets()[..3] == [224, 0, 0]);
+        if broadcast_source && !local_group && packet.protocol != protocol::IGMP {
+            return;
+        }
+        let joined = out.stack.groups.has(&view, index, packet.destination);
+        if joined || packet.protocol == protocol::IGMP {
+            for_us(out, local, &cast(Cast::Multicast), &packet);
+        }
+        return;
+    }
+    let verdict = out.verdict(&Flow {
+        from: packet.source,
+        iif: index,
+        tos: packet.traffic_class,
+        uid: None,
+        ..Flow::to(packet.destination)
+    });
+    match verdict {
+        Verdict::Local if view.owns(packet.destination, index) => {
+            // What a frame to everybody carries to one address is taken, but never answered.
+            let meta = match group {
+                true => cast(Cast::Broadcast),
+                false => cast(Cast::Unicast),
+            };
+            for_us(out, local, &meta, &packet);
+        }
+        Verdict::Local => {}
+        Verdict::Broadcast => for_us(out, local, &cast(Cast::Broadcast), &packet),
+        Verdict::Forward(_) if group => {}
+        Verdict::Forward(way) => forward::forward(out, &cast(Cast::Unicast), &packet, &way),
+        Verdict::Refused(errno) => refuse(out, &cast(Cast::Unicast), &packet, errno),
+    }
+}
+
+/// Can the addresses of a packet be those of one that came over a network?
+fn is_plausible(packet: &Packet<'_>) -> bool {
+    match (packet.source, packet.destination) {
+        (IpAddr::V4(source), IpAddr::V4(_)) => {
+            const LOOSE_ROUTE: u8 = 131;
+            const STRICT_ROUTE: u8 = 137;
+            let option = packet.options().first();
+            let routed = option.is_some_and(|kind| matches!(*kind, LOOSE_ROUTE | STRICT_ROUTE));
+            !source.is_multicast() && !source.is_broadcast() && !routed
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let octets = destination.octets();
+            let narrow = destination.is_multicast() && octets[1] & 15 < 2;
+            !source.is_multicast()
+                && !source.is_loopback()
+                && !destination.is_loopback()
+                && !destination.is_unspecified()
+                && !narrow
+                && source.to_ipv4_mapped().is_none()
+                && destination.to_ipv4_mapped().is_none()
+        }
+        _ => false,
+    }
+}
+
+/// Answers a packet that no way leads on (`ip_error`, `ip6_pkt_discard`).
+fn refuse(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, errno: i32) {
+    let error = match (packet.is_v6(), errno) {
+        (false, _) => {
+            let view = out.view();
+            if !view.interface(meta.ifindex).is_some_and(|it| it.forwards) {
+                return;
+            }
+            let code = match errno {
+                libc::EHOSTUNREACH => v4::HOST,
+                libc::ENETUNREACH => 0,
+                libc::EACCES => 13,
+                _ => return,
+            };
+            IcmpError::v4(v4::UNREACHABLE, code, 0)
+        }
+        (true, libc::EACCES) => IcmpError::v6(v6::UNREACHABLE, v6::PROHIBITED, 0),
+        (true, libc::EINVAL) => return,
+        (true, _) => IcmpError::v6(v6::UNREACHABLE, v6::NO_ROUTE, 0),
+    };
+    answer(out, meta, packet, error, false);
+}
+
+/// Takes a packet that is for this host, whole or in pieces.
+fn for_us(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: &Packet<'_>) {
+    if packet.fragment.is_none() {
+        return deliver(out, local, meta, packet);
+    }
+    if let Some(whole) = fragment::receive(out, meta, packet) {
+        if let Ok(packet) = Packet::parse(&whole) {
+            deliver(out, local, meta, &packet);
+        }
+    }
+}
+
+/// Gives a whole packet to its protocol (`ip_local_deliver_finish`, `ip6_protocol_deliver_rcu`).
+fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: &Packet<'_>) {
+    if let Some(problem) = packet.problem {
+        let error = IcmpError::v6(v6::PARAMETER_PROBLEM, problem.code, problem.pointer);
+        return answer(out, meta, packet, error, problem.even_for_groups);
+    }
+    if packet.dropped {
+        return;
+    }
+    let v6 = packet.is_v6();
+    match packet.protocol {
+        protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
+        protocol::ICMP6 if v6 => icmp::receive(out, local, meta, packet),
+        protocol::IGMP if !v6 => out.queried(meta.ifindex, packet),
+        protocol::UDP => {
+            if Datagram::parse(packet).is_some() && local.udp(out, meta, packet) == Taken::No {
+                let error = match v6 {
+                    false => IcmpError::v4(v4::UNREACHABLE, v4::PORT, 0),
+                    true => IcmpError::v6(v6::UNREACHABLE, v6::PORT, 0),
+                };
+                answer(out, meta, packet, error, false);
+            }
+        }
+        protocol::TCP => {
+            if meta.cast == Cast::Unicast && tcp::Segment::parse(packet).is_some() {
+                local.tcp(out, meta, packet);
+            }
+        }
+        protocol::NONE if v6 => {}
+        _ => {
+            let error = match v6 {
+                false => IcmpError::v4(v4::UNREACHABLE, v4::PROTOCOL, 0),
+                true => IcmpError::v6(
+                    v6::PARAMETER_PROBLEM,
+                    v6::NEXT_HEADER,
+                    packet.protocol_at as u32,
+                ),
+            };
+            answer(out, meta, packet, error, false);
+        }
+    }
+}
+
+/// Does what is due: neighbours that do not answer, packets that are not whole in time.
+pub(super) fn run_timers(out: &mut Output<'_, '_>, local: &mut dyn Local) {
+    neighbour::run_timers(out);
+    fragment::run_timers(out);
+    settle(out, local);
+}

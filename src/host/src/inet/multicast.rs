@@ -1,0 +1,114 @@
+//! Multicast groups that sockets have joined: IGMP and MLD as a host (net/ipv4/igmp.c,
+//! net/ipv6/mcast.c). Nothing is said of a group that nobody has joined.
+#![forbid(unsafe_code)]
+
+use super::output::Output;
+use super::view::View;
+use memtun_ip::ethernet::{solicited_node, ALL_NODES, ALL_SYSTEMS};
+use memtun_ip::group::{self, Message, Query, Record};
+use memtun_ip::Packet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Most groups of a net.
+const MOST: usize = 1024;
+
+/// The groups, and how often each was joined.
+#[derive(Default)]
+pub struct Groups(BTreeMap<(u32, IpAddr), u32>);
+
+impl Groups {
+    /// Does a packet to the group that comes by the interface reach this host?
+    pub(super) fn has(&self, view: &View, index: u32, group: IpAddr) -> bool {
+        if self.0.contains_key(&(index, group)) {
+            return true;
+        }
+        let mut own = view.addresses.iter().filter(|own| own.index == index);
+        match group {
+            IpAddr::V4(group) => group == ALL_SYSTEMS,
+            IpAddr::V6(group) => {
+                group == ALL_NODES
+                    || own.any(|own| match own.local {
+                        IpAddr::V6(local) => solicited_node(local) == group,
+                        IpAddr::V4(_) => false,
+                    })
+                    || view.is_router_group(index, group)
+            }
+        }
+    }
+}
+
+impl Output<'_, '_> {
+    /// Joins a group at an interface for one socket. The first one is reported.
+    ///
+    /// # Errors
+    ///
+    /// ENOBUFS when there are too many.
+    pub fn join(&mut self, index: u32, group: IpAddr) -> Result<(), memtun_abi::Errno> {
+        let groups = &mut self.stack.groups.0;
+        if groups.len() >= MOST && !groups.contains_key(&(index, group)) {
+            return Err(memtun_abi::Errno(libc::ENOBUFS));
+        }
+        let count = groups.entry((index, group)).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.report(index, group, Record::ToExclude);
+        }
+        Ok(())
+    }
+
+    /// Leaves a group for one socket. The last one is reported.
+    pub fn leave(&mut self, index: u32, group: IpAddr) {
+        let groups = &mut self.stack.groups.0;
+        let Some(count) = groups.get_mut(&(index, group)) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            groups.remove(&(index, group));
+            self.report(index, group, Record::ToInclude);
+        }
+    }
+
+    /// Answers a router that asks which groups are wanted.
+    pub(super) fn queried(&mut self, index: u32, packet: &Packet<'_>) {
+        let Some(query) = Query::parse(packet) else {
+            return;
+        };
+        let groups = self.stack.groups.0.keys();
+        let asked = groups.filter(|(at, group)| {
+            *at == index
+                && group.is_ipv6() == packet.is_v6()
+                && query.group.is_none_or(|asked| asked == *group)
+        });
+        let asked: Vec<IpAddr> = asked.map(|(_, group)| *group).collect();
+        for group in asked {
+            self.report(index, group, Record::IsExclude);
+        }
+    }
+
+    fn report(&mut self, index: u32, group: IpAddr, record: Record) {
+        let view = self.view();
+        let source = match group {
+            IpAddr::V4(_) => {
+                let mut own = view.addresses.iter().filter(|own| own.index == index);
+                own.find(|own| own.local.is_ipv4()).map(|own| own.local)
+            }
+            IpAddr::V6(_) => view.link_local(index).map(IpAddr::V6),
+        };
+        let Some(source) = source else {
+            return;
+        };
+        let (mut room, id) = ([0; 128], self.next_id() as u16);
+        let message = Message::Version3(record);
+        let Ok(length) = group::write(&mut room, source, group, message, id) else {
+            return;
+        };
+        let to = match group {
+            IpAddr::V4(_) => IpAddr::V4(group::ROUTERS_V4),
+            IpAddr::V6(_) => IpAddr::V6(group::ROUTERS_V6),
+        };
+        let way = super::route::Way::on_link(index, source, to);
+        let _ = self.give(&room[..length], &way);
+    }
+}

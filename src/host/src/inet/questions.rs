@@ -1,0 +1,181 @@
+//! What programs ask about their sockets.
+#![forbid(unsafe_code)]
+
+use super::ground::Ground;
+use super::meta::{Cast, Meta};
+use super::output::{Output, Way};
+use super::sockets::bind::{plain, Asker};
+use super::sockets::connect::Connected;
+use super::sockets::ports::Range;
+use super::{All, Ends, Local};
+use crate::reply::Reply;
+use crate::service::Replaced;
+use memtun_abi::Errno;
+use memtun_ip::{protocol, Packet};
+use memtun_stack::ask::{Question, What};
+use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+
+impl All<'_> {
+    /// Answers a question about a socket, now or later.
+    ///
+    /// # Errors
+    ///
+    /// [`Replaced`] says that the question must not be answered, so that it is put again.
+    pub(super) fn answer_socket(
+        &mut self,
+        question: &Question,
+        payload: &[u8],
+        reply: Reply,
+    ) -> Result<(), Replaced> {
+        self.service.turn()?;
+        self.follow();
+        if question.what == What::Packet {
+            let sent = self.send_packet(payload);
+            reply.give(sent.as_ref().map_err(|e| *e));
+            return Ok(());
+        }
+        let Some(asked) = SocketQuestion::of_bytes(payload) else {
+            reply.give(Err(Errno(libc::EINVAL)));
+            return Ok(());
+        };
+        log::debug!("process {} asks: {asked:?}", question.pid);
+        let asker = Asker {
+            question: &asked,
+            uid: question.uid,
+        };
+        let answer = match question.what {
+            What::Bind => self.bind(&asker),
+            What::ListenOn => self.inet.ends.sockets.listen(&asked),
+            What::Path => self.path(&asker),
+            What::Join => self.join(&asked),
+            _ => match self.connect(&asker) {
+                Ok(Connected::Opening(opening)) => {
+                    let (mut out, ends) = self.parts();
+                    let Ends { sockets, tcp, .. } = ends;
+                    tcp.connect(sockets, &mut out, opening, reply);
+                    self.settle();
+                    return Ok(());
+                }
+                Ok(Connected::Answer(answer)) => Ok(answer),
+                Err(e) => Err(e),
+            },
+        };
+        log::debug!("process {} is answered: {answer:?}", question.pid);
+        // Nothing may have been answered by another one meanwhile.
+        self.service.turn()?;
+        reply.give(answer.as_ref().map_err(|e| *e));
+        Ok(())
+    }
+
+    fn bind(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+        let (out, ends) = self.parts();
+        let mut answer = Err(Errno(libc::ENETDOWN));
+        out.service
+            .consult(&mut |world| answer = ends.sockets.bind(world, asker));
+        answer
+    }
+
+    fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+        let to = asker.question.name.ok_or(Errno(libc::EDESTADDRREQ))?;
+        let (mut out, ends) = self.parts();
+        let sockets = &mut ends.sockets;
+        let generation = sockets.generation(out.service.net());
+        let view = out.service.state().view;
+        let verdict = sockets.verdict(&mut out, asker, to, view)?;
+        sockets.path(&mut out, asker, to, generation, verdict)
+    }
+
+    fn connect(&mut self, asker: &Asker<'_>) -> Result<Connected, Errno> {
+        let question = asker.question;
+        let (mut out, ends) = self.parts();
+        let Ends { sockets, tcp, .. } = ends;
+        let Some(to) = question.name else {
+            return sockets.disconnect(question.cookie).map(Connected::Answer);
+        };
+        if question.failed != 0 {
+            let failed = question.failed as i32;
+            if let Some(alias) = sockets.take_opening(question.cookie) {
+                tcp.abandon(sockets, &mut out, alias);
+            }
+            if failed != libc::EADDRINUSE && failed != libc::EACCES {
+                return Err(Errno(failed));
+            }
+        }
+        let view = out.service.state().view;
+        let range = Range::of(out.service.state());
+        let verdict = sockets.verdict(&mut out, asker, to, view)?;
+        sockets.connect(asker, plain(to), verdict, &range)
+    }
+
+    /// A socket joins a group at an interface of the net, or leaves it.
+    fn join(&mut self, question: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+        use memtun_stack::sockets::question::set;
+        let group = question.name.ok_or(Errno(libc::EINVAL))?.ip();
+        let (mut out, _) = self.parts();
+        let index = question.out;
+        if out.view().interface(index).is_none() || !group.is_multicast() {
+            return Ok(SocketAnswer::Machine);
+        }
+        match question.flags & set::LEAVES != 0 {
+            true => out.leave(index, group),
+            false => out.join(index, group)?,
+        }
+        self.settle();
+        Ok(SocketAnswer::Done)
+    }
+
+    /// Sends a packet for a program, or gives it to sockets of this net.
+    fn send_packet(&mut self, payload: &[u8]) -> Result<SocketAnswer, Errno> {
+        let wrong = Errno(libc::EINVAL);
+        let (question, bytes) = PacketQuestion::of_bytes(payload).ok_or(wrong)?;
+        let packet = Packet::parse(bytes).map_err(|_| wrong)?;
+        let (mut out, ends) = self.parts();
+        let view = out.view();
+        let interface = view.interface(question.ifindex);
+        let interface = interface.ok_or(Errno(libc::ENETUNREACH))?;
+        if question.copy {
+            if packet.protocol == protocol::UDP {
+                let meta = Meta {
+                    ifindex: question.ifindex,
+                    cast: match packet.destination.is_multicast() {
+                        true => Cast::Multicast,
+                        false => Cast::Broadcast,
+                    },
+                };
+                ends.udp(&mut out, &meta, &packet);
+            }
+            return Ok(SocketAnswer::Done);
+        }
+        let mtu = match packet.is_v6() {
+            true => interface.mtu_v6.unwrap_or(interface.mtu),
+            false => interface.mtu,
+        };
+        let way = Way {
+            mtu,
+            link_mtu: mtu,
+            hops: packet.hop_limit,
+            ..Way::on_link(question.ifindex, packet.source, question.next_hop)
+        };
+        let sent = send(&mut out, bytes, &way);
+        self.settle();
+        sent.map(|()| SocketAnswer::Done)
+    }
+
+    /// Sends on what programs have sent to an alias by themselves, because no hook saw it.
+    pub fn send_natives(&mut self) {
+        /// Number of datagrams before others have their turn.
+        const AT_ONCE: usize = 64;
+        for _ in 0..AT_ONCE {
+            let (mut out, ends) = self.parts();
+            let Ends { sockets, udp, .. } = ends;
+            if !udp.send_native(sockets, &mut out) {
+                break;
+            }
+        }
+        self.settle();
+    }
+}
+
+fn send(out: &mut Output<'_, '_>, bytes: &[u8], way: &Way) -> Result<(), Errno> {
+    out.send(bytes, Some(way))
+}

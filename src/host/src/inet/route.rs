@@ -1,0 +1,245 @@
+//! Ways of packets, found by the engine and remembered while nothing changes, and the MTUs of paths.
+#![forbid(unsafe_code)]
+
+use super::ground::Ground;
+use crate::engine::route::lookup::{self, Flow, Found, LOOPBACK};
+use crate::World;
+use memtun_stack::route::rtf;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Most ways of each direction that are remembered.
+const MOST: usize = 4096;
+/// For how long a path's MTU is believed (`ip_rt_mtu_expires`, `ip6_rt_mtu_expires`).
+const MTU_TIME: Duration = Duration::from_secs(600);
+const RTAX_MTU: u16 = 2;
+const RTAX_HOPLIMIT: u16 = 10;
+
+/// The way of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// The interface by which it leaves.
+    pub ifindex: u32,
+    /// The source address, unspecified where there is none.
+    pub source: IpAddr,
+    /// Whom it is given to.
+    pub next_hop: IpAddr,
+    /// RTN_* of what becomes of it.
+    pub kind: u8,
+    /// The longest packet that passes.
+    pub mtu: u32,
+    /// The longest packet that the link and the route let pass, whatever is known of the path.
+    pub link_mtu: u32,
+    /// Hop limit of what is sent.
+    pub hops: u8,
+    /// Length of the prefix of the route.
+    pub prefix: u8,
+    /// Does the route name a gateway?
+    pub gateway: bool,
+}
+
+impl Way {
+    /// Returns the way to a group on a link.
+    pub fn on_link(index: u32, source: IpAddr, group: IpAddr) -> Way {
+        Way {
+            ifindex: index,
+            source,
+            next_hop: group,
+            kind: libc::RTN_MULTICAST,
+            mtu: 1280,
+            link_mtu: 1280,
+            hops: 1,
+            prefix: 0,
+            gateway: false,
+        }
+    }
+
+    /// Does it lead to this host itself?
+    pub fn is_local(&self) -> bool {
+        self.kind == libc::RTN_LOCAL || self.kind == libc::RTN_ANYCAST
+    }
+
+    /// Is it for everybody on the link?
+    pub fn is_broadcast(&self) -> bool {
+        self.kind == libc::RTN_BROADCAST
+    }
+}
+
+/// What becomes of a packet that comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is for this host.
+    Local,
+    /// It is for everybody on the link.
+    Broadcast,
+    /// It is for somebody else, whom this way leads to.
+    Forward(Way),
+    /// No way leads there; an errno.
+    Refused(i32),
+}
+
+type Key = (IpAddr, IpAddr, [u32; 3], u8, (u8, u16, u16), Option<u32>);
+
+fn key(flow: &Flow) -> Key {
+    let (source, destination) = flow.ports;
+    let ports = (flow.protocol, source, destination);
+    let numbers = [flow.oif, flow.iif, flow.mark];
+    (flow.to, flow.from, numbers, flow.tos, ports, flow.uid)
+}
+
+/// The ways that are remembered.
+#[derive(Default)]
+pub struct Routes {
+    generation: u64,
+    out: HashMap<Key, Result<Way, i32>>,
+    input: HashMap<Key, Verdict>,
+    /// MTUs of the paths to hosts, and until when each is believed.
+    paths: HashMap<IpAddr, (u32, Duration)>,
+    learned: u32,
+}
+
+impl Routes {
+    /// Forgets all ways when the generation is another one.
+    fn refresh(&mut self, ground: &dyn Ground) {
+        let generation = ground.generation();
+        if self.generation != generation || self.out.len() + self.input.len() > MOST {
+            self.generation = generation;
+            self.out.clear();
+            self.input.clear();
+        }
+    }
+
+    /// Finds the way of what this host sends.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the lookup.
+    pub fn output(
+        &mut self,
+        ground: &mut dyn Ground,
+        now: Duration,
+        flow: &Flow,
+    ) -> Result<Way, i32> {
+        self.refresh(ground);
+        let key = key(flow);
+        if let Some(known) = self.out.get(&key) {
+            return known.map(|way| self.with_path(way, flow.to, now));
+        }
+        let mut found = Err(libc::ENETDOWN);
+        ground.consult(&mut |world| {
+            found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
+        });
+        self.out.insert(key, found);
+        found.map(|way| self.with_path(way, flow.to, now))
+    }
+
+    /// Finds out what becomes of a packet that has come in by `flow.iif`.
+    pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
+        self.refresh(ground);
+        let key = key(flow);
+        if let Some(known) = self.input.get(&key) {
+            return *known;
+        }
+        let mut verdict = Verdict::Refused(libc::ENETDOWN);
+        ground.consult(&mut |world| verdict = input(world, flow));
+        self.input.insert(key, verdict);
+        verdict
+    }
+
+    /// Notes the MTU of the path to a host.
+    pub fn set_path_mtu(&mut self, to: IpAddr, mtu: u32, now: Duration) {
+        if self.paths.len() >= MOST {
+            self.paths.retain(|_, (_, until)| *until > now);
+        }
+        if self.paths.len() < MOST || self.paths.contains_key(&to) {
+            let before = self.paths.insert(to, (mtu, now + MTU_TIME));
+            if before.is_none_or(|before| before.0 != mtu) {
+                self.learned = self.learned.wrapping_add(1);
+            }
+        }
+    }
+
+    /// Returns a number that changes with each MTU that is learned.
+    pub(super) fn paths_generation(&self) -> u32 {
+        self.learned
+    }
+
+    /// Returns the MTU of the path to a host, and for how long it is still believed.
+    pub fn path_mtu(&self, to: IpAddr, now: Duration) -> Option<(u32, Duration)> {
+        let (mtu, until) = self.paths.get(&to)?;
+        (*until > now).then(|| (*mtu, *until - now))
+    }
+
+    fn with_path(&self, way: Way, to: IpAddr, now: Duration) -> Way {
+        match self.path_mtu(to, now) {
+            Some((mtu, _)) => Way {
+                mtu: way.mtu.min(mtu),
+                ..way
+            },
+            None => way,
+        }
+    }
+}
+
+fn way(world: &World<'_>, flow: &Flow, found: &Found) -> Way {
+    let route = found.hit.as_ref().map(|hit| &hit.route);
+    let kind = match (found.to, route) {
+        (IpAddr::V6(to), _) if to.is_multicast() => libc::RTN_MULTICAST,
+        (IpAddr::V6(_), Some(route)) if route.flags & rtf::LOCAL != 0 => libc::RTN_LOCAL,
+        (IpAddr::V6(_), Some(route)) if route.flags & rtf::ANYCAST != 0 => libc::RTN_ANYCAST,
+        _ => found.kind,
+    };
+    let metric = |number: u16| {
+        let metrics = route.map_or(&[][..], |route| &route.metrics);
+        let found = metrics.iter().find(|metric| metric.0 == number);
+        found.map(|metric| metric.1).filter(|value| *value != 0)
+    };
+    let v6 = flow.to.is_ipv6();
+    let link = world.link(found.index);
+    let link_mtu = link.map_or(0, |link| match v6 {
+        true => crate::message::conf::v6(world.state, crate::message::conf::Of::Link(link), "mtu")
+            as u32,
+        false => link.extra.mtu,
+    });
+    let mtu = metric(RTAX_MTU).unwrap_or(link_mtu).min(link_mtu.max(1280));
+    let hop_limit = metric(RTAX_HOPLIMIT).map(|limit| limit.min(255) as u8);
+    Way {
+        ifindex: found.index,
+        source: found.source,
+        next_hop: found.gateway.unwrap_or(found.to),
+        kind,
+        mtu,
+        link_mtu: mtu,
+        hops: hop_limit.unwrap_or_else(|| first_hop_limit(world, found.index, v6)),
+        prefix: route.map_or(0, |route| route.prefix),
+        gateway: found.gateway.is_some(),
+    }
+}
+
+fn first_hop_limit(world: &World<'_>, index: u32, v6: bool) -> u8 {
+    use crate::message::conf;
+    let limit = match (v6, world.link(index)) {
+        (true, Some(link)) => conf::v6(world.state, conf::Of::Link(link), "hop_limit").into(),
+        (true, None) => 64,
+        (false, _) => world.setting(b"ipv4/ip_default_ttl").unwrap_or(64),
+    };
+    limit.clamp(1, 255) as u8
+}
+
+fn input(world: &World<'_>, flow: &Flow) -> Verdict {
+    let found = match flow.to {
+        IpAddr::V4(_) => lookup::input_v4(world, flow),
+        IpAddr::V6(_) => lookup::lookup(world, flow),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(errno) => return Verdict::Refused(errno),
+    };
+    let way = way(world, flow, &found);
+    match way.kind {
+        libc::RTN_BROADCAST => Verdict::Broadcast,
+        _ if way.is_local() || way.ifindex == LOOPBACK => Verdict::Local,
+        _ => Verdict::Forward(way),
+    }
+}

@@ -1,0 +1,300 @@
+//! A socket gets a name: `__inet_bind`, `__inet6_bind`.
+#![forbid(unsafe_code)]
+
+use super::ports::Range;
+use super::rules::Name;
+use super::{Address, Open, Sockets};
+use crate::engine::route::lookup::{type_of, TABLES};
+use crate::World;
+use memtun_abi::Errno;
+use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::{flag, Entry, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// Whose an address is that a socket wants to be bound to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    /// The net's, or any.
+    Net,
+    /// The machine's, or nobody's: its kernel says so.
+    Machine,
+}
+
+/// Returns the address without the mapping of IPv4 into IPv6.
+pub fn plain(name: SocketAddr) -> SocketAddr {
+    match name.ip().to_canonical() {
+        address @ IpAddr::V4(_) => SocketAddr::new(address, name.port()),
+        IpAddr::V6(_) => name,
+    }
+}
+
+/// Returns the name of a socket that has none.
+fn no_name(family: u16) -> SocketAddr {
+    match i32::from(family) == libc::AF_INET6 {
+        true => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        false => (Ipv4Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// Who asks about a socket.
+pub struct Asker<'q> {
+    /// The question.
+    pub question: &'q SocketQuestion,
+    /// The user.
+    pub uid: u32,
+}
+
+impl Asker<'_> {
+    /// Is the socket one of AF_INET6?
+    pub fn is_v6(&self) -> bool {
+        i32::from(self.question.family) == libc::AF_INET6
+    }
+
+    /// Returns the name that the socket would have with this address.
+    pub(super) fn name(&self, address: IpAddr) -> Name {
+        let set = |bit| self.question.flags & bit != 0;
+        Name {
+            protocol: self.question.protocol,
+            v6: self.is_v6(),
+            v6_only: set(set::V6ONLY),
+            address,
+            device: self.question.device,
+            reuse: set(set::REUSE_ADDRESS),
+            reuse_port: set(set::REUSE_PORT),
+            uid: self.uid,
+            listens: false,
+        }
+    }
+
+    /// Returns the entry of a socket that has got this name without asking for it.
+    pub(super) fn entry(&self, local: SocketAddr, native: SocketAddr) -> Entry {
+        Entry {
+            cookie: self.question.cookie,
+            inode: self.question.inode,
+            uid: self.uid,
+            protocol: self.question.protocol,
+            family: self.question.family,
+            local,
+            native,
+            remote: None,
+            flow: None,
+            device: self.question.device,
+            flags: flags_of(self.question),
+        }
+    }
+}
+
+/// Returns the flags of an entry for a question.
+fn flags_of(question: &SocketQuestion) -> u32 {
+    let pairs = [
+        (set::V6ONLY, flag::V6ONLY),
+        (set::REUSE_ADDRESS, flag::REUSE_ADDRESS),
+        (set::REUSE_PORT, flag::REUSE_PORT),
+        (set::RECEIVES_ERRORS, flag::RECEIVES_ERRORS),
+    ];
+    let set = pairs.iter().filter(|(bit, _)| question.flags & bit != 0);
+    set.fold(0, |flags, (_, flag)| flags | flag)
+}
+
+impl Sockets {
+    /// Answers a question for a name.
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) fails with.
+    pub fn bind(&mut self, world: &World<'_>, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+        let (question, uid) = (asker.question, asker.uid);
+        let name = plain(question.name.unwrap_or(no_name(question.family)));
+        if !self.active {
+            return Ok(SocketAnswer::Machine);
+        }
+        let device = self.device(question, name)?;
+        match self.whose(world, question, name.ip(), device)? {
+            Whose::Machine => return Ok(SocketAnswer::Machine),
+            Whose::Net => {}
+        }
+        let range = Range::of(world.state);
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let own = Name {
+            device,
+            ..asker.name(name.ip())
+        };
+        let given = name.port() != 0;
+        let failed = question.failed != 0;
+        if failed
+            && question.failed != libc::EADDRINUSE as u32
+            && question.failed != libc::EACCES as u32
+        {
+            return Err(Errno(question.failed as i32));
+        }
+        let known = open.writer.socket(question.cookie).map(|known| known.entry);
+        let port = match (given, known) {
+            (true, _) => {
+                let taken = open.is_port_taken(&own, name.port(), question.cookie, false)
+                    || failed && open.is_native_taken(&own, name.port());
+                if taken {
+                    open.forget(question.cookie);
+                    return Err(Errno(libc::EADDRINUSE));
+                }
+                name.port()
+            }
+            _ => open.choose_port(&own, question.cookie, &range, false)?,
+        };
+        let net = with_port(name, port, device);
+        let native = open.native_name(&own, net, uid, failed && given)?;
+        let given_address = !name.ip().is_unspecified();
+        let fallback = !given_address && !native.ip().is_unspecified();
+        let flags = flags_of(question)
+            | if given_address {
+                flag::ADDRESS_GIVEN
+            } else {
+                0
+            }
+            | if given { flag::PORT_GIVEN } else { 0 }
+            | if fallback { flag::FALLBACK } else { 0 };
+        open.put(&Entry {
+            flags,
+            ..asker.entry(net, native)
+        })?;
+        Ok(SocketAnswer::Bind(native))
+    }
+
+    /// Marks a socket as one that listens.
+    ///
+    /// # Errors
+    ///
+    /// EADDRINUSE where another one that shares its port listens.
+    pub fn listen(&mut self, question: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+        let Some(open) = &mut self.open else {
+            return Ok(SocketAnswer::Machine);
+        };
+        let Some(known) = open.writer.socket(question.cookie) else {
+            return Ok(SocketAnswer::Machine);
+        };
+        let mut entry = known.entry;
+        let name = Name {
+            listens: true,
+            ..Name::of(&entry)
+        };
+        // Who binds with SO_REUSEADDR may share a port, but not listen there.
+        let rows = open
+            .writer
+            .of_port(entry.protocol, entry.local.port())
+            .to_vec();
+        for row in rows {
+            let other = open.writer.at(row).map(|known| known.entry);
+            let other = other.filter(|other| other.cookie != entry.cookie);
+            let listens = other.is_some_and(|other| other.flags & flag::LISTENS != 0);
+            let conflicts =
+                other.is_some_and(|other| super::rules::conflict(&name, &Name::of(&other), false));
+            if listens && conflicts && open.is_alive(row, super::FRESH) {
+                return Err(Errno(libc::EADDRINUSE));
+            }
+        }
+        entry.flags |= flag::LISTENS;
+        open.put(&entry)?;
+        Ok(SocketAnswer::Done)
+    }
+
+    /// Returns the interface that a socket is bound to: by SO_BINDTODEVICE, or by an IPv6 address
+    /// of a link.
+    fn device(&self, question: &SocketQuestion, name: SocketAddr) -> Result<u32, Errno> {
+        let SocketAddr::V6(name) = name else {
+            return Ok(question.device);
+        };
+        let address = name.ip();
+        let of_link = address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02;
+        match (of_link, name.scope_id()) {
+            (false, _) => Ok(question.device),
+            (true, 0) if question.device == 0 => Err(Errno(libc::EINVAL)),
+            (true, 0) => Ok(question.device),
+            (true, scope) => Ok(scope),
+        }
+    }
+
+    /// Says whose an address is.
+    fn whose(
+        &self,
+        world: &World<'_>,
+        question: &SocketQuestion,
+        address: IpAddr,
+        device: u32,
+    ) -> Result<Whose, Errno> {
+        let missing = Errno(libc::EADDRNOTAVAIL);
+        if address.is_unspecified() {
+            return Ok(Whose::Net);
+        }
+        let fits = |own: &&Address| {
+            own.local == address && (device == 0 || own.index == device || address.is_ipv4())
+        };
+        let own = self.own.iter().find(fits);
+        match address {
+            IpAddr::V4(v4) => {
+                let open = self.open.as_ref();
+                let is_alias = open.is_some_and(|open| open.writer.table().is_alias(v4));
+                if is_alias {
+                    return Err(missing);
+                }
+                if v4.is_loopback() {
+                    return Ok(Whose::Machine);
+                }
+                let broadcast =
+                    v4.is_broadcast() || self.own.iter().any(|own| own.broadcast == Some(v4));
+                if own.is_some() || broadcast || v4.is_multicast() {
+                    return Ok(Whose::Net);
+                }
+                let machine = world.machine.addresses.iter();
+                let mut machine = machine.map(|own| own.item.local);
+                let kind = || type_of(world, v4, TABLES[0]);
+                if !machine.any(|own| own == address) && kind() == libc::RTN_LOCAL {
+                    // An address of the machine's that the net has of its own, or of an uplink.
+                    let declared = world.state.addresses.iter().any(|own| own.local == address);
+                    return Ok(if declared { Whose::Machine } else { Whose::Net });
+                }
+            }
+            IpAddr::V6(v6) => {
+                if v6.is_loopback() {
+                    return Ok(Whose::Machine);
+                }
+                if v6.is_multicast() {
+                    return match question.protocol {
+                        Protocol::Tcp => Err(Errno(libc::EINVAL)),
+                        _ => Ok(Whose::Net),
+                    };
+                }
+                if let Some(own) = own {
+                    let free = question.flags & set::FREEBIND != 0;
+                    return match own.tentative && !free {
+                        true => Err(missing),
+                        false => Ok(Whose::Net),
+                    };
+                }
+            }
+        }
+        match question.flags & set::FREEBIND != 0 {
+            true => Ok(Whose::Net),
+            // Whether it is the machine's, its kernel says.
+            false => Ok(Whose::Machine),
+        }
+    }
+}
+
+/// Returns a name with another port, and the interface of an IPv6 address of a link.
+pub fn with_port(name: SocketAddr, port: u16, device: u32) -> SocketAddr {
+    match name.ip() {
+        IpAddr::V4(address) => (address, port).into(),
+        IpAddr::V6(address) => {
+            let own = super::own_of(address.into(), device);
+            SocketAddrV6::new(address, port, 0, own.scope).into()
+        }
+    }
+}
+
+impl Open {
+    /// Forgets a socket that has not got its name.
+    fn forget(&mut self, cookie: u64) {
+        if let Some(row) = self.writer.row_of(cookie) {
+            self.writer.remove(row);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A socket connects: `tcp_v4_connect`, `__ip4_datagram_connect` and theirs of IPv6.
+#![forbid(unsafe_code)]
+
+use super::bind::{plain, with_port, Asker};
+use super::path::Verdict;
+use super::ports::{score, Range};
+use super::{flag, Sockets};
+use memtun_abi::Errno;
+use memtun_stack::sockets::question::{set, SocketAnswer};
+use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::{Entry, Flow, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What becomes of a connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connected {
+    /// It is answered at once.
+    Answer(SocketAnswer),
+    /// TCP has to begin the connection.
+    Opening(Opening),
+}
+
+/// A connection that a program begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// The flow.
+    pub flow: Flow,
+    /// The alias that stands for it.
+    pub alias: Ipv4Addr,
+    /// What the program's socket is to be bound to before it connects; None where it is bound.
+    pub bind: Option<SocketAddr>,
+    /// The native name from which the program's socket will connect, an IPv4 one.
+    pub native: SocketAddr,
+    /// Is the program's socket one of AF_INET6, which needs mapped addresses?
+    pub v6: bool,
+    /// The mtu of the way.
+    pub mtu: u32,
+}
+
+impl Opening {
+    /// Returns the answer that makes the program's socket connect to this port of the alias.
+    pub fn answer(&self, port: u16) -> SocketAnswer {
+        SocketAnswer::Carried(self.bind, native(self.alias, port, self.v6))
+    }
+}
+
+/// Returns the native name of an alias for a socket of this family.
+pub(super) fn native(alias: Ipv4Addr, port: u16, v6: bool) -> SocketAddr {
+    let address: IpAddr = match v6 {
+        true => alias.to_ipv6_mapped().into(),
+        false => alias.into(),
+    };
+    SocketAddr::new(address, port)
+}
+
+impl Sockets {
+    /// Returns the name from which a socket connects or sends, as far as it has one: its address,
+    /// where that is given, and its port.
+    pub(super) fn own_end(&self, cookie: u64) -> (Option<Entry>, Option<IpAddr>) {
+        let open = self.open.as_ref();
+        let known = open.and_then(|open| open.writer.socket(cookie));
+        let entry = known.map(|known| known.entry);
+        let given = entry.filter(|entry| entry.flags & flag::ADDRESS_GIVEN != 0);
+        (entry, given.map(|entry| entry.local.ip()))
+    }
+
+    /// Ends the connection of a socket of datagrams (connect(2) with AF_UNSPEC).
+    pub fn disconnect(&mut self, cookie: u64) -> Result<SocketAnswer, Errno> {
+        let (entry, _) = self.own_end(cookie);
+        let Some(open) = &mut self.open else {
+            return Ok(SocketAnswer::Machine);
+        };
+        let Some(mut entry) = entry.filter(|entry| entry.remote.is_some()) else {
+            return Ok(SocketAnswer::Machine);
+        };
+        entry.remote = None;
+        if let Some(alias) = entry.flow.take() {
+            open.writer.end_flow(alias);
+        }
+        if entry.flags & flag::ADDRESS_GIVEN == 0 {
+            let any: IpAddr = match entry.family as i32 == libc::AF_INET6 {
+                true => Ipv6Addr::UNSPECIFIED.into(),
+                false => Ipv4Addr::UNSPECIFIED.into(),
+            };
+            entry.local = SocketAddr::new(any, entry.local.port());
+            // The kernel gives a socket that was bound to no address none again.
+            if entry.flags & flag::FALLBACK == 0 {
+                entry.native = SocketAddr::new(any, entry.native.port());
+            }
+        }
+        open.put(&entry)?;
+        Ok(SocketAnswer::Done)
+    }
+
+    /// Answers a socket that connects, by where its packets would go.
+    ///
+    /// # Errors
+    ///
+    /// What connect(2) fails with.
+    pub fn connect(
+        &mut self,
+        asker: &Asker<'_>,
+        to: SocketAddr,
+        verdict: Verdict,
+        range: &Range,
+    ) -> Result<Connected, Errno> {
+        let question = asker.question;
+        let (to, tcp) = (plain(to), question.protocol == Protocol::Tcp);
+        let way = match verdict {
+            Verdict::Machine => return Ok(Connected::Answer(SocketAnswer::Machine)),
+            Verdict::Local(source) => return self.connect_here(asker, to, source, range),
+            Verdict::Away(way) => way,
+        };
+        if tcp && (way.broadcast || way.multicast) {
+            return Err(Errno(libc::ENETUNREACH));
+        }
+        if way.broadcast && question.flags & set::BROADCAST == 0 {
+            return Err(Errno(libc::EACCES));
+        }
+        let (entry, _) = self.own_end(question.cookie);
+        let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, range)?;
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let flow = Flow {
+            protocol: question.protocol,
+            local,
+            remote: with_port(to, to.port(), way.index),
+            ifindex: question.device,
+            mss: 0,
+            error: 0,
+        };
+        let alias = open.new_flow(&flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
+        let v6 = asker.is_v6();
+        if !tcp {
+            let native_name = match (bind, entry) {
+                (Some(bind), _) => bind,
+                (None, Some(entry)) => connected_name(&entry),
+                (None, None) => return Err(Errno(libc::EINVAL)),
+            };
+            let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
+            if let Some(old) = entry.flow.filter(|old| *old != alias) {
+                open.writer.end_flow(old);
+            }
+            (entry.local, entry.native) = (local, native_name);
+            (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
+            open.put(&entry)?;
+            let to = native(alias, open.natives.ports.datagram, v6);
+            return Ok(Connected::Answer(SocketAnswer::Carried(bind, to)));
+        }
+        let from = match (bind, entry) {
+            (Some(bind), _) => bind,
+            (None, Some(entry)) => connected_name(&entry),
+            (None, None) => return Err(Errno(libc::EINVAL)),
+        };
+        let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
+        self.note_opening(question.cookie, alias);
+        Ok(Connected::Opening(Opening {
+            flow,
+            alias,
+            bind,
+            native: SocketAddr::new(from_v4.into(), from.port()),
+            v6,
+            mtu: way.mtu,
+        }))
+    }
+
+    /// Returns the own name of a socket that connects, and what its native socket has to be bound
+    /// to first if it has no name yet.
+    fn own_name(
+        &mut self,
+        asker: &Asker<'_>,
+        entry: Option<Entry>,
+        source: IpAddr,
+        index: u32,
+        to: SocketAddr,
+        range: &Range,
+    ) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        if let Some(entry) = entry {
+            let local = SocketAddr::new(source, entry.local.port());
+            return Ok((with_port(local, local.port(), index), None));
+        }
+        if asker.question.flags & set::BOUND != 0 {
+            // It was bound before the net had an address.
+            let port = asker.question.native.map_or(0, |native| native.port());
+            return Ok((with_port(SocketAddr::new(source, port), port, index), None));
+        }
+        let name = asker.name(source);
+        let alias = open.writer.own_alias(super::own_of(source, index))?;
+        let tcp = asker.question.protocol == Protocol::Tcp;
+        for port in range.candidates(true) {
+            let local = with_port(SocketAddr::new(source, port), port, index);
+            let flow = Flow {
+                protocol: asker.question.protocol,
+                local,
+                remote: with_port(to, to.port(), index),
+                ifindex: asker.question.device,
+                mss: 0,
+                error: 0,
+            };
+            let bind = native(alias, port, asker.is_v6());
+            let is_free = !open.is_port_taken(&name, port, asker.question.cookie, true)
+                && !(tcp && open.writer.alias_of(&flow).is_some())
+                && open.is_free_for(asker.question.protocol, port, &bind);
+            if is_free {
+                return Ok((local, Some(bind)));
+            }
+        }
+        Err(Errno(libc::EADDRNOTAVAIL))
+    }
+
+    /// Answers a socket that connects to a socket of this net.
+    fn connect_here(
+        &mut self,
+        asker: &Asker<'_>,
+        to: SocketAddr,
+        source: IpAddr,
+        range: &Range,
+    ) -> Result<Connected, Errno> {
+        let question = asker.question;
+        let index = question.device;
+        let (entry, _) = self.own_end(question.cookie);
+        let (local, bind) = self.own_name(asker, entry, source, index, to, range)?;
+        let target = self.target(question.protocol, to, local, index);
+        let v6 = asker.is_v6();
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let Some(target) = target else {
+            let alias = open.writer.own_alias(super::own_of(to.ip(), index))?;
+            let shut = open.natives.ports.shut;
+            let to = native(alias, shut, v6);
+            return Ok(Connected::Answer(SocketAnswer::Local(bind, to)));
+        };
+        let reach = target.native;
+        let native_to = match (v6, reach.ip()) {
+            (true, IpAddr::V4(alias)) => native(alias, reach.port(), true),
+            _ => reach,
+        };
+        let tcp = question.protocol == Protocol::Tcp;
+        let is_plain = !target.from_loopback && target.entry.flags & flag::FALLBACK == 0;
+        let mut bind = bind;
+        if !is_plain && bind.is_some() && tcp {
+            // Whoever accepts knows by the flow both ends.
+            let flow = Flow {
+                protocol: question.protocol,
+                local: to,
+                remote: local,
+                ifindex: index,
+                mss: 0,
+                error: 0,
+            };
+            let alias = open.new_flow(&flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
+            let port = local.port();
+            bind = Some(match target.from_loopback {
+                true => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+                false => native(alias, port, v6),
+            });
+            open.writer.end_flow(alias);
+            if target.from_loopback {
+                self.name_v6_leg(question.protocol, port, Some(alias));
+            }
+        }
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        if !is_plain || !tcp {
+            let native_name = match (bind, entry) {
+                (Some(bind), _) => bind,
+                (None, Some(entry)) => connected_name(&entry),
+                (None, None) => question.native.unwrap_or(local),
+            };
+            let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
+            (entry.local, entry.native) = (local, native_name);
+            entry.remote = Some(to);
+            open.put(&entry)?;
+        }
+        Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
+    }
+
+    /// Returns the socket of this net that gets what another one sends to a name.
+    pub(super) fn target(
+        &mut self,
+        protocol: Protocol,
+        to: SocketAddr,
+        from: SocketAddr,
+        index: u32,
+    ) -> Option<super::Listener> {
+        if protocol == Protocol::Tcp {
+            return self.listener(to, index);
+        }
+        let open = self.open.as_mut()?;
+        loop {
+            let rows = open.writer.of_port(protocol, to.port()).iter();
+            let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
+            let scored = known.filter_map(|(row, known)| {
+                Some((
+                    score(&known.entry, to, Some(from), index)?,
+                    known.since,
+                    row,
+                ))
+            });
+            let (.., row) = scored.max()?;
+            if open.is_alive(row, super::FRESH) {
+                let entry = open.writer.at(row)?.entry;
+                return open.reach(&entry, to, index);
+            }
+        }
+    }
+}
+
+/// Returns the native name that a bound socket has once it is connected to an alias: the kernel
+/// gives one of any address that of the loopback.
+fn connected_name(entry: &Entry) -> SocketAddr {
+    let (name, port) = (entry.native, entry.native.port());
+    match name.ip().is_unspecified() {
+        true => native(Ipv4Addr::LOCALHOST, port, name.is_ipv6()),
+        false => name,
+    }
+}

@@ -1,0 +1,148 @@
+//! The native sockets of the host process: its ports, and the slices that it has claimed.
+#![forbid(unsafe_code)]
+
+use memtun_abi::Errno;
+use memtun_stack::sockets::{Ports, SLICE_BITS};
+use memtun_sys::{self as sys, inet, Fd};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+/// Last port of a slice's last address: whoever has it has the slice.
+const CLAIM: u16 = 65535;
+/// Number of slices of 127.0.0.0/8.
+const SLICES: u32 = 1 << (24 - SLICE_BITS);
+/// Connections that fill the queue of the plug.
+const FILLERS: usize = 3;
+/// How many connections wait to be accepted at the port `open`.
+const BACKLOG: i32 = 4096;
+
+/// The sockets of the host process that have a port of their own.
+pub struct Natives {
+    /// The ports.
+    pub ports: Ports,
+    /// A listener whose queue is full.
+    pub plug: Fd,
+    /// A listener that accepts.
+    pub open: Fd,
+    /// UDP.
+    pub datagram: Fd,
+    _shut: Fd,
+    _fillers: Vec<Fd>,
+}
+
+/// Binds a socket to a port of the kernel's choice on the loopback, for itself alone.
+fn bind(socket: &Fd) -> Result<u16, Errno> {
+    inet::set_option(
+        socket.as_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_BINDTODEVICE,
+        b"lo\0",
+    )?;
+    inet::bind_name(socket.as_fd(), &any())?;
+    Ok(inet::own_name(socket.raw())?.port())
+}
+
+fn any() -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, 0).into()
+}
+
+fn tcp() -> Result<Fd, Errno> {
+    sys::socket(libc::AF_INET, libc::SOCK_STREAM, 0)
+}
+
+impl Natives {
+    /// Opens all of them.
+    ///
+    /// # Errors
+    ///
+    /// What a system call fails with.
+    pub fn open() -> Result<Natives, Errno> {
+        let plug = tcp()?;
+        sys::set_int_option(plug.raw(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        let plug_port = bind(&plug)?;
+        sys::listen(plug.as_fd(), 0)?;
+        let mut fillers = Vec::new();
+        for _ in 0..FILLERS {
+            let filler = tcp()?;
+            let to = (Ipv4Addr::LOCALHOST, plug_port).into();
+            match inet::connect_name(filler.as_fd(), &to) {
+                Ok(()) | Err(Errno(libc::EINPROGRESS)) => fillers.push(filler),
+                Err(e) => return Err(e),
+            }
+        }
+        let open = tcp()?;
+        let open_port = bind(&open)?;
+        sys::listen(open.as_fd(), BACKLOG)?;
+        let shut = tcp()?;
+        let shut_port = bind(&shut)?;
+        let datagram = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+        let on = |level, name| sys::set_int_option(datagram.raw(), level, name, 1);
+        on(libc::IPPROTO_IP, libc::IP_RECVERR)?;
+        on(libc::IPPROTO_IP, libc::IP_PKTINFO)?;
+        const BUFFER: i32 = 4 << 20;
+        for name in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
+            sys::set_int_option(datagram.raw(), libc::SOL_SOCKET, name, BUFFER)?;
+        }
+        let datagram_port = bind(&datagram)?;
+        Ok(Natives {
+            ports: Ports {
+                plug: plug_port,
+                open: open_port,
+                shut: shut_port,
+                datagram: datagram_port,
+            },
+            plug,
+            open,
+            datagram,
+            _shut: shut,
+            _fillers: fillers,
+        })
+    }
+}
+
+/// A slice that this process has claimed.
+pub struct Claim {
+    /// First address of the slice, as a number.
+    pub base: u32,
+    /// The socket that has claimed it; None where the host process before has not let it go yet.
+    pub socket: Option<Fd>,
+}
+
+/// Returns the name by which a slice is claimed.
+pub fn claim_name(base: u32) -> SocketAddr {
+    let last = base | ((1 << SLICE_BITS) - 1);
+    (Ipv4Addr::from(last), CLAIM).into()
+}
+
+/// Claims a slice.
+///
+/// # Errors
+///
+/// EADDRINUSE when somebody has it.
+pub fn claim(base: u32) -> Result<Claim, Errno> {
+    let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    inet::bind_name(socket.as_fd(), &claim_name(base))?;
+    let socket = Some(socket);
+    Ok(Claim { base, socket })
+}
+
+/// Claims a slice that nobody has.
+///
+/// # Errors
+///
+/// EADDRINUSE when there is none.
+pub fn claim_any() -> Result<Claim, Errno> {
+    let first = sys::random() as u32 % SLICES;
+    for at in 0..SLICES {
+        let slice = (first + at) % SLICES;
+        // The machine's own names of the loopback are in the first one.
+        if slice == 0 {
+            continue;
+        }
+        match claim(127 << 24 | slice << SLICE_BITS) {
+            Err(Errno(libc::EADDRINUSE)) => {}
+            claimed => return claimed,
+        }
+    }
+    Err(Errno(libc::EADDRINUSE))
+}

@@ -1,0 +1,245 @@
+//! Where the packets of a socket go: to another socket of this net, out of an interface of the
+//! net's own, or the machine's way.
+#![forbid(unsafe_code)]
+
+use super::bind::{plain, Asker};
+use super::ports::score;
+use super::Sockets;
+use crate::engine::route::lookup::Flow as Query;
+use crate::inet::output::Output;
+use crate::inet::route::Way;
+use memtun_abi::Errno;
+use memtun_stack::sockets::question::{set, Path, SocketAnswer, SocketQuestion, Wire};
+use memtun_stack::sockets::{Entry, Flow, Protocol};
+use memtun_stack::state::View;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where packets go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The machine's way.
+    Machine,
+    /// To an address of this net, from this one.
+    Local(IpAddr),
+    /// Out of an interface of the net.
+    Away(Out),
+}
+
+/// A way out of an interface of the net.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Out {
+    /// The interface.
+    pub index: u32,
+    /// The source address.
+    pub source: IpAddr,
+    /// Longest packet in bytes.
+    pub mtu: u32,
+    /// Is it for all of a network?
+    pub broadcast: bool,
+    /// Is it for a group?
+    pub multicast: bool,
+    /// The way itself.
+    pub way: Way,
+}
+
+/// Returns what is looked up for a socket.
+fn query(question: &SocketQuestion, to: SocketAddr, from: Option<IpAddr>, uid: u32) -> Query {
+    let scope = match to {
+        SocketAddr::V6(to) => to.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let oif = [question.out, scope, question.device];
+    let none = Query::to(to.ip());
+    Query {
+        from: from.unwrap_or(none.from),
+        oif: oif.into_iter().find(|index| *index != 0).unwrap_or(0),
+        tos: question.tos,
+        mark: question.mark,
+        uid: Some(uid),
+        protocol: question.protocol as u8,
+        ports: (0, to.port()),
+        ..none
+    }
+}
+
+impl Sockets {
+    /// Says where the packets of a socket to a name go.
+    ///
+    /// # Errors
+    ///
+    /// What sending fails with.
+    pub fn verdict(
+        &mut self,
+        out: &mut Output<'_, '_>,
+        asker: &Asker<'_>,
+        to: SocketAddr,
+        view: View,
+    ) -> Result<Verdict, Errno> {
+        let to = plain(to);
+        let v4_loopback = matches!(to.ip(), IpAddr::V4(v4) if v4.is_loopback());
+        if !self.active || to.ip().is_unspecified() || to.ip().is_loopback() || v4_loopback {
+            return Ok(Verdict::Machine);
+        }
+        let question = asker.question;
+        let of_link = matches!(to, SocketAddr::V6(to) if to.ip().is_unicast_link_local());
+        let (_, given) = self.own_end(question.cookie);
+        let from = question.source.map(|source| source.to_canonical());
+        let from = from.filter(|source| !source.is_unspecified()).or(given);
+        let same = from.filter(|from| from.is_ipv4() == to.is_ipv4());
+        if from.is_some() && same.is_none() {
+            return Err(Errno(libc::EAFNOSUPPORT));
+        }
+        let query = query(question, to, same, asker.uid);
+        if of_link && query.oif == 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let way = match out.find(&query) {
+            Ok(way) => way,
+            // The machine says the same, or knows a way that the net does not.
+            Err(_) if view == View::Merged && from.is_none() => return Ok(Verdict::Machine),
+            Err(e) => return Err(e),
+        };
+        let is_own = |index: u32| out_has(&self.own, index);
+        let own_to = self
+            .own
+            .iter()
+            .any(|own| own.local == to.ip() && (!of_link || own.index == query.oif));
+        if way.is_local() {
+            return Ok(match own_to {
+                true => Verdict::Local(way.source),
+                false => Verdict::Machine,
+            });
+        }
+        let multicast = to.ip().is_multicast();
+        let sends = out.view().interface(way.ifindex).is_some();
+        if !sends && !is_own(way.ifindex) {
+            return Ok(Verdict::Machine);
+        }
+        Ok(Verdict::Away(Out {
+            index: way.ifindex,
+            source: way.source,
+            mtu: way.mtu,
+            broadcast: way.is_broadcast(),
+            multicast,
+            way,
+        }))
+    }
+
+    /// Answers a socket that sends datagrams to a name.
+    ///
+    /// # Errors
+    ///
+    /// What sendto(2) fails with.
+    pub fn path(
+        &mut self,
+        out: &mut Output<'_, '_>,
+        asker: &Asker<'_>,
+        to: SocketAddr,
+        generation: u32,
+        verdict: Verdict,
+    ) -> Result<SocketAnswer, Errno> {
+        let (question, to) = (asker.question, plain(to));
+        let (entry, _) = self.own_end(question.cookie);
+        let entry = entry.ok_or(Errno(libc::EDESTADDRREQ))?;
+        let way = match verdict {
+            Verdict::Machine => return Ok(SocketAnswer::Machine),
+            Verdict::Local(source) => return self.path_here(asker, &entry, source, to),
+            Verdict::Away(way) => way,
+        };
+        if way.broadcast && question.flags & set::BROADCAST == 0 {
+            return Err(Errno(libc::EACCES));
+        }
+        let group = way.broadcast || way.multicast;
+        let loops = way.broadcast || question.flags & set::MULTICAST_LOOP != 0;
+        let copy = group && loops && self.is_heard(&entry, to, way.index);
+        let wire = out.wire(way.index, way.way.next_hop);
+        let alias = match question.flags & set::NEEDS_ALIAS != 0 || wire == Wire::Unknown {
+            true => self.alias_for(asker, &entry, way.source, to, way.index),
+            false => None,
+        };
+        let first = if way.multicast { 1 } else { way.way.hops };
+        let hops = if question.hops != 0 {
+            question.hops
+        } else {
+            first
+        };
+        Ok(SocketAnswer::Path(Path {
+            ifindex: way.index,
+            source: way.source,
+            next_hop: way.way.next_hop,
+            wire,
+            mtu: way.mtu,
+            hops,
+            broadcast: way.broadcast,
+            copy,
+            generation,
+            alias,
+        }))
+    }
+
+    /// Returns the native name of the flow to a name.
+    fn alias_for(
+        &mut self,
+        asker: &Asker<'_>,
+        entry: &Entry,
+        source: IpAddr,
+        to: SocketAddr,
+        index: u32,
+    ) -> Option<SocketAddr> {
+        let local = SocketAddr::new(source, entry.local.port());
+        let open = self.open.as_mut()?;
+        let alias = open.new_flow(&Flow {
+            protocol: asker.question.protocol,
+            local: super::bind::with_port(local, local.port(), index),
+            remote: super::bind::with_port(to, to.port(), index),
+            ifindex: asker.question.device,
+            mss: 0,
+            error: 0,
+        })?;
+        let port = open.natives.ports.datagram;
+        Some(super::connect::native(alias, port, asker.is_v6()))
+    }
+
+    /// Does another socket of this net hear what is sent to a group or to all?
+    fn is_heard(&self, sender: &Entry, to: SocketAddr, index: u32) -> bool {
+        let Some(open) = &self.open else { return false };
+        let from = Some(sender.local);
+        let rows = open.writer.of_port(Protocol::Udp, to.port()).iter();
+        let mut known = rows.filter_map(|row| open.writer.at(*row));
+        known.any(|known| score(&known.entry, to, from, index).is_some())
+    }
+
+    /// Answers a socket that sends to a socket of this net.
+    fn path_here(
+        &mut self,
+        asker: &Asker<'_>,
+        entry: &Entry,
+        source: IpAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAnswer, Errno> {
+        let question = asker.question;
+        let from = SocketAddr::new(source, entry.local.port());
+        let target = self.target(question.protocol, to, from, question.device);
+        let v6 = asker.is_v6();
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let from = open
+            .writer
+            .own_alias(super::own_of(source, question.device))?;
+        let from = super::connect::native(from, entry.native.port(), v6);
+        let native = match target.map(|target| target.native) {
+            Some(SocketAddr::V4(name)) => super::connect::native(*name.ip(), name.port(), v6),
+            Some(name) => name,
+            None => {
+                let alias = open
+                    .writer
+                    .own_alias(super::own_of(to.ip(), question.device))?;
+                super::connect::native(alias, open.natives.ports.shut, v6)
+            }
+        };
+        Ok(SocketAnswer::Local(Some(from), native))
+    }
+}
+
+fn out_has(own: &[super::Address], index: u32) -> bool {
+    own.iter().any(|own| own.index == index)
+}

@@ -1,0 +1,86 @@
+//! Which sockets cannot have the same port (`inet_csk_bind_conflict`, `udp_lib_lport_inuse`).
+#![forbid(unsafe_code)]
+
+use memtun_stack::sockets::{flag, Entry, Protocol};
+use std::net::IpAddr;
+
+/// The own name of a socket, with what decides who else may have it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Name {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Is it a socket of AF_INET6?
+    pub v6: bool,
+    /// IPV6_V6ONLY.
+    pub v6_only: bool,
+    /// The address; an IPv4 address of a socket of AF_INET6 is not mapped here.
+    pub address: IpAddr,
+    /// The interface that it is bound to, or that an IPv6 address of a link belongs to; 0 for none.
+    pub device: u32,
+    /// SO_REUSEADDR.
+    pub reuse: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+    /// The user.
+    pub uid: u32,
+    /// Does it listen?
+    pub listens: bool,
+}
+
+impl Name {
+    /// Returns the name of an entry.
+    pub fn of(entry: &Entry) -> Name {
+        let set = |bit| entry.flags & bit != 0;
+        Name {
+            protocol: entry.protocol,
+            v6: i32::from(entry.family) == libc::AF_INET6,
+            v6_only: set(flag::V6ONLY),
+            address: entry.local.ip(),
+            device: entry.device,
+            reuse: set(flag::REUSE_ADDRESS),
+            reuse_port: set(flag::REUSE_PORT),
+            uid: entry.uid,
+            listens: set(flag::LISTENS),
+        }
+    }
+
+    /// Is the address that of any, as the kernel looks at it?
+    fn is_any(&self) -> bool {
+        self.address.is_unspecified()
+    }
+
+    /// Is the address one of IPv6, and not one of IPv4 in a socket of AF_INET6?
+    fn has_v6_address(&self) -> bool {
+        self.address.is_ipv6()
+    }
+}
+
+/// May the addresses be those of the same packet (`inet_rcv_saddr_equal`)?
+fn same_address(one: &Name, other: &Name) -> bool {
+    match (one.has_v6_address(), other.has_v6_address()) {
+        (false, false) => {
+            // A socket of AF_INET6 hears nothing of IPv4 if it says so.
+            let hears = !(other.v6 && other.v6_only) && !(one.v6 && one.v6_only);
+            hears && (one.is_any() || other.is_any() || one.address == other.address)
+        }
+        (true, true) => one.is_any() || other.is_any() || one.address == other.address,
+        (true, false) => one.is_any() && !one.v6_only,
+        (false, true) => other.is_any() && !other.v6_only,
+    }
+}
+
+/// Can a socket not have this name because another one has that? `chosen` says that the port is
+/// the net's choice.
+pub fn conflict(new: &Name, other: &Name, chosen: bool) -> bool {
+    let apart = new.device != 0 && other.device != 0 && new.device != other.device;
+    if new.protocol != other.protocol || apart || !same_address(new, other) {
+        return false;
+    }
+    let both_ports = new.reuse_port && other.reuse_port && new.uid == other.uid;
+    let both = new.reuse && other.reuse;
+    match new.protocol {
+        Protocol::Tcp if both && !other.listens => chosen,
+        Protocol::Tcp => !both_ports,
+        _ => !both && !both_ports,
+    }
+}

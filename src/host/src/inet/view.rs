@@ -1,0 +1,235 @@
+//! The net as IP looks at it for each packet: links, own addresses and settings, read once for each
+//! generation.
+#![forbid(unsafe_code)]
+
+use crate::message::conf::{self, Of};
+use crate::World;
+use memtun_ip::ethernet::Mac;
+use memtun_stack::{Address, Link, Neighbour};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An interface of the net.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// Its index.
+    pub index: u32,
+    /// Its link-layer address; None of a tun.
+    pub mac: Option<Mac>,
+    /// Is it up?
+    pub up: bool,
+    /// Are there no neighbours to be asked for (IFF_NOARP)?
+    pub no_arp: bool,
+    /// The longest packet of IPv4.
+    pub mtu: u32,
+    /// The longest packet of IPv6; None where there is no IPv6.
+    pub mtu_v6: Option<u32>,
+    /// Hop limit of what is sent by IPv6.
+    pub hop_limit: u8,
+    /// Are packets of IPv4 forwarded that come in here?
+    pub forwards: bool,
+    /// Is it a router of IPv6?
+    pub router: bool,
+    /// `arp_ignore`, `arp_announce`, `arp_accept` and `drop_gratuitous_arp`.
+    pub arp: [i32; 4],
+    /// Are ARP requests answered for others that a route leads to (`proxy_arp`)?
+    pub proxy_arp: bool,
+    /// `rp_filter`.
+    pub reverse_path: i32,
+    /// Are redirects sent (`send_redirects`)?
+    pub sends_redirects: bool,
+}
+
+/// Settings of the net.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Hop limit of what is sent by IPv4.
+    pub ttl: u8,
+    /// Is IPv6 forwarded?
+    pub forwards_v6: bool,
+    /// Is no echo request answered?
+    pub ignores_echo: [bool; 2],
+    /// Is none to a broadcast address or to a group of IPv4 answered?
+    pub ignores_broadcast_echo: bool,
+    /// Is none to a group of IPv6 answered?
+    pub ignores_multicast_echo: bool,
+    /// Milliseconds between two errors to one host, by family.
+    pub rate_limit: [u64; 2],
+    /// Which types of ICMP messages are limited.
+    pub rate_mask: u32,
+    /// Errors of all hosts in a second, and at once.
+    pub per_second: [u64; 2],
+    /// Seconds for which pieces are kept, by family.
+    pub piece_time: [u64; 2],
+    /// Is the MTU of paths not discovered (`ip_no_pmtu_disc`)?
+    pub ignores_mtu: bool,
+    /// The smallest MTU of a path that is believed.
+    pub smallest_mtu: u32,
+}
+
+/// The net of one generation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct View {
+    /// The generation.
+    pub generation: u64,
+    /// The net's own interfaces.
+    pub interfaces: Vec<Interface>,
+    /// Their addresses.
+    pub addresses: Vec<Address>,
+    /// The neighbours that the state has for them.
+    pub neighbours: Vec<Neighbour>,
+    /// The settings.
+    pub settings: Settings,
+}
+
+impl View {
+    /// Returns a net without anything.
+    pub fn empty() -> View {
+        View {
+            generation: u64::MAX,
+            interfaces: Vec::new(),
+            addresses: Vec::new(),
+            neighbours: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Reads the net.
+    pub fn of(world: &World<'_>, generation: u64) -> View {
+        let links = world.links.iter().filter(|link| link.driver.is_some());
+        let interfaces: Vec<Interface> = links.map(|link| interface(world, link)).collect();
+        let own = |index: u32| interfaces.iter().any(|it| it.index == index);
+        let addresses = world.state.addresses.iter();
+        let addresses = addresses.filter(|it| own(it.index)).copied().collect();
+        let neighbours = world.state.neighbours.iter();
+        let neighbours = neighbours.filter(|it| own(it.index) || it.index == 0);
+        View {
+            generation,
+            addresses,
+            neighbours: neighbours.cloned().collect(),
+            settings: settings(world),
+            interfaces,
+        }
+    }
+
+    /// Returns the interface of an index.
+    pub fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.iter().find(|it| it.index == index)
+    }
+
+    /// Has the net this address? One of a single link counts at that link only.
+    pub fn owns(&self, address: IpAddr, index: u32) -> bool {
+        let everywhere = match address {
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+            IpAddr::V4(_) => true,
+        };
+        let mut all = self.addresses.iter();
+        all.any(|own| own.local == address && (everywhere || own.index == index))
+    }
+
+    /// Returns the entry of an address on a link.
+    pub fn address_of(&self, address: IpAddr, index: u32) -> Option<&Address> {
+        let mut all = self.addresses.iter();
+        all.find(|own| own.local == address && own.index == index)
+    }
+
+    /// Returns an address of a link that is of that link alone, to speak to neighbours by.
+    pub fn link_local(&self, index: u32) -> Option<Ipv6Addr> {
+        let mut all = self.addresses.iter().filter(|own| own.index == index);
+        all.find_map(|own| match own.local {
+            IpAddr::V6(local)
+                if local.is_unicast_link_local() && own.flags & libc::IFA_F_TENTATIVE == 0 =>
+            {
+                Some(local)
+            }
+            _ => None,
+        })
+    }
+
+    /// Is it a broadcast address of a link?
+    pub fn is_broadcast(&self, address: IpAddr, index: u32) -> bool {
+        let IpAddr::V4(address) = address else {
+            return false;
+        };
+        let mut own = self.addresses.iter().filter(|own| own.index == index);
+        address.is_broadcast()
+            || own.any(|own| {
+                let IpAddr::V4(local) = own.local else {
+                    return false;
+                };
+                let host = u32::MAX.checked_shr(own.prefix.into()).unwrap_or(0);
+                let whole = u32::from(local) | host;
+                own.broadcast == Some(address) || own.prefix < 31 && whole == u32::from(address)
+            })
+    }
+
+    /// Is it a group of routers, and this host one?
+    pub fn is_router_group(&self, index: u32, group: Ipv6Addr) -> bool {
+        group == memtun_ip::ethernet::ALL_ROUTERS
+            && self.interface(index).is_some_and(|it| it.router)
+    }
+
+    /// Is this address one that its link has asked others for, and may not use yet?
+    pub fn is_tentative(address: &Address) -> bool {
+        address.flags & libc::IFA_F_TENTATIVE != 0 && address.flags & libc::IFA_F_OPTIMISTIC == 0
+    }
+}
+
+fn interface(world: &World<'_>, link: &Link) -> Interface {
+    let of = Of::Link(link);
+    let v4 = |name: &str| conf::v4(world.state, of, name);
+    let widest = |name: &str| v4(name).max(conf::v4(world.state, Of::All, name));
+    let has_v6 =
+        conf::has_inet6(world.state, link) && conf::v6(world.state, of, "disable_ipv6") == 0;
+    let v6 = |name: &str| conf::v6(world.state, of, name);
+    Interface {
+        index: link.extra.index,
+        mac: link.extra.address.as_slice().try_into().ok(),
+        up: link.is_up(),
+        no_arp: link.extra.flags & libc::IFF_NOARP as u32 != 0,
+        mtu: link.extra.mtu,
+        mtu_v6: has_v6.then(|| v6("mtu").max(0) as u32),
+        hop_limit: v6("hop_limit").clamp(0, 255) as u8,
+        forwards: v4("forwarding") != 0
+            || world.setting(b"ipv4/ip_forward").is_some_and(|on| on != 0),
+        router: v6("forwarding") != 0,
+        arp: [
+            widest("arp_ignore"),
+            widest("arp_announce"),
+            widest("arp_accept"),
+            widest("drop_gratuitous_arp"),
+        ],
+        proxy_arp: widest("proxy_arp") != 0,
+        reverse_path: widest("rp_filter"),
+        sends_redirects: widest("send_redirects") != 0,
+    }
+}
+
+fn settings(world: &World<'_>) -> Settings {
+    let number = |path: &str, default: i64| world.setting(path.as_bytes()).unwrap_or(default);
+    let at_least_0 = |path: &str, default: i64| number(path, default).max(0) as u64;
+    Settings {
+        ttl: number("ipv4/ip_default_ttl", 64).clamp(1, 255) as u8,
+        forwards_v6: conf::v6(world.state, Of::All, "forwarding") != 0,
+        ignores_echo: [
+            number("ipv4/icmp_echo_ignore_all", 0) != 0,
+            number("ipv6/icmp/echo_ignore_all", 0) != 0,
+        ],
+        ignores_broadcast_echo: number("ipv4/icmp_echo_ignore_broadcasts", 1) != 0,
+        ignores_multicast_echo: number("ipv6/icmp/echo_ignore_multicast", 0) != 0,
+        rate_limit: [
+            at_least_0("ipv4/icmp_ratelimit", 1000),
+            at_least_0("ipv6/icmp/ratelimit", 1000),
+        ],
+        rate_mask: at_least_0("ipv4/icmp_ratemask", 6168) as u32,
+        per_second: [
+            at_least_0("ipv4/icmp_msgs_per_sec", 1000),
+            at_least_0("ipv4/icmp_msgs_burst", 50),
+        ],
+        piece_time: [
+            at_least_0("ipv4/ipfrag_time", 30),
+            at_least_0("ipv6/ip6frag_time", 60),
+        ],
+        ignores_mtu: number("ipv4/ip_no_pmtu_disc", 0) == 1,
+        smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
+    }
+}

@@ -1,0 +1,508 @@
+//! Datagrams that this process sends and receives.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::calls::{call, AnyName, Descriptor};
+use super::known;
+use crate::errno::{self, fence};
+use crate::table::{self, OwnTunnels};
+use crate::uaccess::{self, OwnMemory, UsedMemory};
+use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use memtun_abi::Errno;
+use memtun_calls::buffer::{Buffer, Vector};
+use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
+use memtun_calls::inet::name;
+use memtun_calls::Memory;
+use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
+use memtun_kernel::tun::room::Wait;
+use memtun_kernel::tun::Source;
+use memtun_stack::sockets::{report, Flow};
+use memtun_sys::inet::SocketName;
+use memtun_sys::{self as sys};
+use std::mem::zeroed;
+use std::net::{IpAddr, SocketAddr};
+
+static QUEUES: Few = Few::new();
+static LINKS: FewLinks = FewLinks::new();
+static WAYS: Ways = Ways::new();
+
+/// The queues of the net's interfaces, as this process sends into them.
+struct Queues;
+
+impl Transmits for Queues {
+    fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno> {
+        let known = known::get().ok_or(Errno(libc::ENODEV))?;
+        let interface = LINKS.find(known.net, ifindex)?;
+        let way = Transmit {
+            net: known.net,
+            local: &OwnTunnels,
+            interface: &interface,
+            queues: &&QUEUES,
+        };
+        let Err(refusal) = way.send(frame, None, Wait::Never) else {
+            return Ok(());
+        };
+        if refusal.errno == Errno(libc::EOPNOTSUPP) {
+            return Err(refusal.errno);
+        }
+        way.refused(frame, None, refusal, Wait::Never);
+        match refusal.errno.0 {
+            // A device drops what its queue has no room for, and what it has no carrier for.
+            libc::EAGAIN | libc::ENOTCONN => Ok(()),
+            libc::ENETDOWN if interface.is_up() => Ok(()),
+            _ => Err(refusal.errno),
+        }
+    }
+    fn ways(&self) -> &Ways {
+        &WAYS
+    }
+}
+
+/// Called when an option of a socket was set, or a socket got a name.
+#[inline]
+pub fn forget_options() {
+    WAYS.forget_options();
+}
+
+/// Called with a new socket of UDP, or one that came from another process.
+#[cold]
+#[inline(never)]
+pub extern "C" fn note(fd: c_int) {
+    let is_ours = || {
+        let option = |option| sys::int_option(fd, libc::SOL_SOCKET, option);
+        let family = option(libc::SO_DOMAIN);
+        (family == Ok(libc::AF_INET) || family == Ok(libc::AF_INET6))
+            && option(libc::SO_PROTOCOL) == Ok(libc::IPPROTO_UDP)
+    };
+    errno::keep(|| match is_ours() {
+        true => drop(table::enter_datagrams(fd)),
+        false => table::forget_datagrams(fd),
+    });
+}
+
+/// The bytes of a call that sends.
+#[derive(Clone, Copy)]
+pub enum Data {
+    /// One buffer.
+    Buffer(*const c_void, usize),
+    /// The buffers of an array.
+    Vector(*const iovec, usize),
+}
+
+/// Where a datagram goes, and what the program says with it.
+#[derive(Clone, Copy)]
+pub struct To {
+    /// The name, or NULL.
+    pub name: *const sockaddr,
+    /// Its length.
+    pub length: socklen_t,
+    /// The control messages.
+    pub control: *const c_void,
+    /// Their length.
+    pub control_length: usize,
+}
+
+impl To {
+    /// A destination without control messages.
+    pub fn new(name: *const sockaddr, length: socklen_t) -> To {
+        To {
+            name,
+            length,
+            control: std::ptr::null(),
+            control_length: 0,
+        }
+    }
+}
+
+/// Sends a datagram. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
+    let sent = errno::keep(|| fence(|| try_send(fd, data, flags, to)));
+    match sent {
+        Ok(None) => None,
+        Ok(Some(sent)) => Some(sent as ssize_t),
+        Err(e) => Some(errno::give::<isize>(Err(e))),
+    }
+}
+
+/// Sends a message, whose `struct msghdr` is the program's. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
+    // SAFETY: a message is a plain C struct.
+    let message = errno::keep(|| unsafe { uaccess::read(message) }).ok()?;
+    let to = To {
+        name: message.msg_name.cast(),
+        length: message.msg_namelen,
+        control: message.msg_control,
+        control_length: message.msg_controllen as usize,
+    };
+    let data = Data::Vector(message.msg_iov, message.msg_iovlen as usize);
+    send(fd, data, flags, &to)
+}
+
+fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize>, Errno> {
+    let Some(known) = known::get() else {
+        return Ok(None);
+    };
+    // What only the kernel does: urgent data, which it refuses, and datagrams in parts.
+    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
+        return Ok(None);
+    }
+    let name = match to.name.is_null() {
+        true => None,
+        false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
+            Some(name) => Some(name),
+            None => return Ok(None),
+        },
+    };
+    let given = match to.control.is_null() {
+        true => Given::default(),
+        false => control::given(&OwnMemory, to.control as usize, to.control_length)?,
+    };
+    let socket = Descriptor(fd);
+    let call = call(known, &socket);
+    let sent = match data {
+        Data::Buffer(at, length) => {
+            let buffer = Buffer::new(OwnMemory, at as usize, length)?;
+            call.send(name, &buffer, &given, &Queues)
+        }
+        Data::Vector(array, count) => {
+            let count = c_int::try_from(count).map_err(|_| Errno(libc::EMSGSIZE))?;
+            let vector = Vector::new(OwnMemory, array as usize, count)?;
+            call.send(name, &vector, &given, &Queues)
+        }
+    };
+    match sent? {
+        Sent::Machine => Ok(None),
+        Sent::Done(length) => Ok(Some(length)),
+        Sent::Natively(to, source) => send_natively(fd, data, flags, &to, source).map(Some),
+    }
+}
+
+/// Sends a datagram to a socket of this net, from the alias of an own address.
+fn send_natively(
+    fd: c_int,
+    data: Data,
+    flags: c_int,
+    to: &SocketAddr,
+    source: Option<IpAddr>,
+) -> Result<usize, Errno> {
+    let to = SocketName::new(to);
+    let mut one = match data {
+        Data::Buffer(at, length) => iovec {
+            iov_base: at.cast_mut(),
+            iov_len: length,
+        },
+        Data::Vector(..) => iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        },
+    };
+    // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+    let mut message: msghdr = unsafe { zeroed() };
+    message.msg_name = to.bytes().as_ptr().cast_mut().cast();
+    message.msg_namelen = to.bytes().len() as socklen_t;
+    (message.msg_iov, message.msg_iovlen) = match data {
+        Data::Buffer(..) => (&raw mut one, 1),
+        Data::Vector(array, count) => (array.cast_mut(), count as _),
+    };
+    // One control message, aligned as it has to be.
+    let mut control = [0u64; 5];
+    if let Some(source) = source {
+        let of_v6 = to.bytes().len() > 16;
+        let (level, kind, length) = match of_v6 {
+            true => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20),
+            false => (libc::IPPROTO_IP, libc::IP_PKTINFO, 12),
+        };
+        let mut data = [0u8; 24];
+        match (source, of_v6) {
+            (IpAddr::V4(v4), false) => data[4..8].copy_from_slice(&v4.octets()),
+            (IpAddr::V4(v4), true) => data[..16].copy_from_slice(&v4.to_ipv6_mapped().octets()),
+            (IpAddr::V6(v6), _) => data[..16].copy_from_slice(&v6.octets()),
+        }
+        control[0] = 16 + length;
+        let words = [level, kind].map(i32::to_ne_bytes);
+        let mut word = [0; 8];
+        word.copy_from_slice(words.as_flattened());
+        control[1] = u64::from_ne_bytes(word);
+        for (to, from) in control[2..].iter_mut().zip(data.chunks_exact(8)) {
+            let mut word = [0; 8];
+            word.copy_from_slice(from);
+            *to = u64::from_ne_bytes(word);
+        }
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = (16 + length as usize).next_multiple_of(8) as _;
+    }
+    let args = [
+        fd as usize,
+        &raw const message as usize,
+        flags as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads the message, whose name and control messages are locals of this
+    // function, and whose buffers are the program's for this very call.
+    match unsafe { sys::syscall(libc::SYS_sendmsg, args) } {
+        failed @ -4095..=-1 => Err(Errno(-failed as c_int)),
+        sent => Ok(sent as usize),
+    }
+}
+
+/// Bytes that are received at least, so that a report is known as one.
+const LEAST: usize = report::HEAD;
+/// Number of the program's buffers that are received into together with one of our own.
+const FEW: usize = 8;
+
+/// Where the program wants what is received.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// It wants the bytes, and a name if that is not NULL.
+    Bytes(*mut sockaddr, usize, *mut socklen_t),
+    /// It has given a message, which was this.
+    Message(*mut msghdr, msghdr),
+}
+
+/// A receive that is under way. Nothing in it has to be cleaned up.
+pub struct Receiving {
+    message: msghdr,
+    name: AnyName,
+    buffers: [iovec; FEW + 1],
+    tail: [u8; LEAST],
+    /// Bytes that the program has room for.
+    room: usize,
+    flags: c_int,
+    wanted: Wanted,
+    control_length: usize,
+}
+
+/// What a hook does after the kernel's call.
+pub enum Next {
+    /// It makes the call again.
+    Again,
+    /// The program gets this.
+    Give(ssize_t),
+    /// It makes the program's own call: the descriptor is no socket.
+    Other,
+}
+
+impl Receiving {
+    fn empty(flags: c_int, wanted: Wanted) -> Receiving {
+        let none = iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Receiving {
+            // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+            message: unsafe { zeroed() },
+            name: AnyName::room(),
+            buffers: [none; FEW + 1],
+            tail: [0; LEAST],
+            room: 0,
+            flags,
+            wanted,
+            control_length: 0,
+        }
+    }
+
+    /// Begins to receive into one buffer; `room` is how long the name may be.
+    pub extern "C" fn bytes(
+        buf: *mut c_void,
+        n: usize,
+        flags: c_int,
+        (name, room, length): (*mut sockaddr, usize, *mut socklen_t),
+    ) -> Receiving {
+        let mut this = Receiving::empty(flags, Wanted::Bytes(name, room, length));
+        this.room = n;
+        this.buffers[0] = iovec {
+            iov_base: buf,
+            iov_len: n,
+        };
+        this.message.msg_iovlen = 1;
+        this
+    }
+
+    /// Begins to receive into the buffers of an array.
+    pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
+        let nothing = (std::ptr::null_mut(), 0, std::ptr::null_mut());
+        let wanted = Wanted::Bytes(nothing.0, nothing.1, nothing.2);
+        let mut this = Receiving::empty(0, wanted);
+        this.take_buffers(array, count.max(0) as usize);
+        this
+    }
+
+    /// Begins to receive a message. `None` leaves the call to the kernel.
+    pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
+        // SAFETY: a message is a plain C struct.
+        let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
+        let mut this = Receiving::empty(flags, Wanted::Message(message, given));
+        this.message.msg_control = given.msg_control;
+        this.control_length = given.msg_controllen as usize;
+        this.take_buffers(given.msg_iov, given.msg_iovlen as usize);
+        Some(this)
+    }
+
+    fn take_buffers(&mut self, array: *const iovec, count: usize) {
+        self.message.msg_iov = array.cast_mut();
+        self.message.msg_iovlen = count as _;
+        self.room = usize::MAX;
+        if count > FEW {
+            return;
+        }
+        let mut room = 0usize;
+        for (at, to) in self.buffers[..count].iter_mut().enumerate() {
+            // SAFETY: an iovec is two plain numbers.
+            let read = errno::keep(|| unsafe { uaccess::read(array.wrapping_add(at)) });
+            let Ok(buffer) = read else { return };
+            room = room.saturating_add(buffer.iov_len);
+            *to = buffer;
+        }
+        self.room = room;
+        // From now on the buffers are those of this value.
+        self.message.msg_iov = std::ptr::null_mut();
+    }
+
+    /// Returns the message for the kernel's call, which is made before this value is moved.
+    pub extern "C" fn prepare(&mut self) -> *mut msghdr {
+        if self.message.msg_iov.is_null() || self.message.msg_iov == self.buffers.as_mut_ptr() {
+            let mut count = self.message.msg_iovlen as usize;
+            if self.message.msg_iov.is_null() && self.room < LEAST && count <= FEW {
+                self.buffers[count] = iovec {
+                    iov_base: (&raw mut self.tail).cast(),
+                    iov_len: LEAST,
+                };
+                count += 1;
+            }
+            self.message.msg_iov = self.buffers.as_mut_ptr();
+            self.message.msg_iovlen = count as _;
+        }
+        self.name.length = self.name.bytes.len() as socklen_t;
+        self.message.msg_name = (&raw mut self.name.bytes).cast();
+        self.message.msg_namelen = self.name.length;
+        self.message.msg_controllen = self.control_length as _;
+        self.message.msg_flags = 0;
+        &raw mut self.message
+    }
+
+    /// Called with what the kernel's call has answered.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        if stored < 0 {
+            if errno::get() == libc::ENOTSOCK {
+                table::forget_datagrams(fd);
+                return Next::Other;
+            }
+            return Next::Give(stored);
+        }
+        let heard = errno::keep(|| fence(|| Ok(self.hear(fd, stored as usize))));
+        match heard {
+            Ok(Heard::Skipped) => {
+                self.take_off(fd);
+                Next::Again
+            }
+            Ok(Heard::Error(e)) => {
+                self.take_off(fd);
+                errno::set(e.0);
+                Next::Give(-1)
+            }
+            Ok(Heard::From(name, flow)) => Next::Give(self.give(stored, Some((name, flow)))),
+            Ok(Heard::Machine) | Err(_) => Next::Give(self.give(stored, None)),
+        }
+    }
+
+    fn sender(&self) -> Option<SocketAddr> {
+        let length = self.message.msg_namelen as usize;
+        SocketName::of_bytes(self.name.bytes.get(..length)?)?.address()
+    }
+
+    fn hear(&self, fd: c_int, stored: usize) -> Heard {
+        let (Some(known), Some(sender)) = (known::get(), self.sender()) else {
+            return Heard::Machine;
+        };
+        let mut begin = [0; LEAST];
+        let mut filled = 0;
+        // SAFETY: the array is this value's own or the program's, which the kernel has just used.
+        let buffer = |at: usize| unsafe {
+            uaccess::read_used(self.message.msg_iov.wrapping_add(at).cast_const())
+        };
+        for at in 0..self.message.msg_iovlen as usize {
+            let Ok(buffer) = buffer(at) else { break };
+            let some = buffer.iov_len.min(LEAST.min(stored) - filled);
+            let into = &mut begin[filled..filled + some];
+            if UsedMemory.read(buffer.iov_base as usize, into).is_err() {
+                break;
+            }
+            filled += some;
+            if filled == LEAST.min(stored) {
+                break;
+            }
+        }
+        call(known, &Descriptor(fd)).heard(&sender, &begin[..filled])
+    }
+
+    /// Takes a datagram that the program must not see out of the queue, if the program only looked
+    /// at it.
+    fn take_off(&self, fd: c_int) {
+        if self.flags & libc::MSG_PEEK != 0 {
+            let args = [fd as usize, 0, 0, libc::MSG_DONTWAIT as usize, 0, 0];
+            // SAFETY: the call stores nothing.
+            unsafe { sys::syscall(libc::SYS_recvfrom, args) };
+        }
+    }
+
+    /// Stores what the program wants to know, and returns what its call returns.
+    fn give(&mut self, stored: ssize_t, from: Option<(SocketAddr, Option<Flow>)>) -> ssize_t {
+        let cut = stored as usize > self.room;
+        let given = match cut && self.flags & libc::MSG_TRUNC == 0 {
+            true => self.room as ssize_t,
+            false => stored,
+        };
+        let native_length = (self.message.msg_namelen as usize).min(self.name.bytes.len());
+        let shown = from.map(|(name, _)| SocketName::new(&name));
+        let name: &[u8] = match &shown {
+            Some(name) => name.bytes(),
+            None => &self.name.bytes[..native_length],
+        };
+        errno::keep(|| match self.wanted {
+            Wanted::Bytes(to, room, length) => {
+                if !to.is_null() {
+                    let _ = UsedMemory.write(to as usize, &name[..name.len().min(room)]);
+                    let _ = UsedMemory.write(length as usize, &(name.len() as u32).to_ne_bytes());
+                }
+            }
+            Wanted::Message(message, given) => {
+                if let (Some((_, flow)), Some(known)) = (from, known::get()) {
+                    let (at, length) = (given.msg_control, self.message.msg_controllen);
+                    let (at, length) = (at as usize, length as usize);
+                    control::show(&UsedMemory, &known.table, flow.as_ref(), at, length);
+                }
+                let mut after = given;
+                if !given.msg_name.is_null() {
+                    let room = given.msg_namelen as usize;
+                    let some = &name[..name.len().min(room)];
+                    let _ = UsedMemory.write(given.msg_name as usize, some);
+                    after.msg_namelen = name.len() as c_uint;
+                }
+                after.msg_controllen = self.message.msg_controllen;
+                after.msg_flags = self.message.msg_flags;
+                if cut {
+                    after.msg_flags |= libc::MSG_TRUNC;
+                }
+                let _ = uaccess::write(message, &after);
+            }
+        });
+        given
+    }
+}
+
+/// Is there anything to send, as write(2) sees it? Buffers of no bytes are nothing.
+pub extern "C" fn is_empty(array: *const iovec, count: c_int) -> bool {
+    errno::keep(|| fence(|| Vector::new(OwnMemory, array as usize, count)))
+        .is_ok_and(|vector| vector.len() == 0)
+}

@@ -1,0 +1,225 @@
+//! smoltcp, one interface and one socket, behind a few functions.
+
+use std::net::{IpAddr, SocketAddr};
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::time::Instant;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv6Address};
+
+/// What a connection keeps of bytes each way. The pages are the kernel's until they are touched,
+/// and a ring that runs empty begins again at its first page.
+pub(crate) const BUFFER: usize = 256 * 1024;
+
+/// One connection's smoltcp.
+pub(crate) struct Engine {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    mtu: usize,
+}
+
+/// A packet that waits for the engine, and what is done with those that it sends.
+struct Wire<'a> {
+    incoming: Option<&'a [u8]>,
+    scratch: &'a mut Vec<u8>,
+    emit: &'a mut dyn FnMut(&mut Vec<u8>),
+    mtu: usize,
+}
+
+struct Received<'a>(&'a [u8]);
+
+struct Sending<'a> {
+    scratch: &'a mut Vec<u8>,
+    emit: &'a mut dyn FnMut(&mut Vec<u8>),
+}
+
+impl RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+impl TxToken for Sending<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
+        self.scratch.clear();
+        self.scratch.resize(length, 0);
+        let result = f(self.scratch);
+        (self.emit)(self.scratch);
+        result
+    }
+}
+
+impl Device for Wire<'_> {
+    type RxToken<'a>
+        = Received<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Sending<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Sending<'_>)> {
+        let packet = self.incoming.take()?;
+        Some((
+            Received(packet),
+            Sending {
+                scratch: self.scratch,
+                emit: self.emit,
+            },
+        ))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
+        Some(Sending {
+            scratch: self.scratch,
+            emit: self.emit,
+        })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        // Checksums are looked at before the engine sees a packet.
+        capabilities.checksum.ipv4 = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities
+    }
+}
+
+/// An address in the engine's words.
+fn endpoint(address: SocketAddr) -> IpEndpoint {
+    IpEndpoint::new(address.ip().into(), address.port())
+}
+
+impl Engine {
+    /// An engine for `local`, which does nothing yet.
+    fn new(local: SocketAddr, mtu: usize, seed: u64, now: Instant) -> Engine {
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let (mut scratch, mut emit) = (Vec::new(), |_: &mut Vec<u8>| {});
+        let mut wire = Wire {
+            incoming: None,
+            scratch: &mut scratch,
+            emit: &mut emit,
+            mtu,
+        };
+        let mut interface = Interface::new(config, &mut wire, now);
+        interface.update_ip_addrs(|addresses| {
+            let _ = addresses.push(IpCidr::new(IpAddress::from(local.ip()), 0));
+        });
+        // Whatever there is to send is sent; which way, others know.
+        let routes = interface.routes_mut();
+        let _ = match local.ip() {
+            IpAddr::V4(_) => routes
+                .add_default_ipv4_route(Ipv4Address::UNSPECIFIED)
+                .map(drop),
+            IpAddr::V6(_) => routes
+                .add_default_ipv6_route(Ipv6Address::UNSPECIFIED)
+                .map(drop),
+        };
+        let ring = || SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = Socket::new(ring(), ring());
+        socket.set_congestion_control(CongestionControl::Cubic);
+        socket.set_nagle_enabled(false);
+        socket.set_ack_delay(None);
+        let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
+        let handle = sockets.add(socket);
+        Engine {
+            interface,
+            sockets,
+            handle,
+            mtu,
+        }
+    }
+
+    /// One that will send a SYN. None where an end cannot be one.
+    pub(crate) fn connect(
+        local: SocketAddr,
+        remote: SocketAddr,
+        mtu: usize,
+        seed: u64,
+        now: Instant,
+    ) -> Option<Engine> {
+        let mut engine = Engine::new(local, mtu, seed, now);
+        let socket = engine.sockets.get_mut::<Socket>(engine.handle);
+        socket
+            .connect(
+                engine.interface.context(),
+                endpoint(remote),
+                endpoint(local),
+            )
+            .ok()?;
+        Some(engine)
+    }
+
+    /// One that waits for a SYN.
+    pub(crate) fn listen(local: SocketAddr, mtu: usize, seed: u64, now: Instant) -> Option<Engine> {
+        let mut engine = Engine::new(local, mtu, seed, now);
+        engine.socket_mut().listen(endpoint(local)).ok()?;
+        Some(engine)
+    }
+
+    pub(crate) fn socket(&self) -> &Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.socket().state()
+    }
+
+    /// Gives it one packet, whose checksums are not looked at.
+    pub(crate) fn input(
+        &mut self,
+        packet: &[u8],
+        now: Instant,
+        scratch: &mut Vec<u8>,
+        emit: &mut dyn FnMut(&mut Vec<u8>),
+    ) {
+        let mut wire = Wire {
+            incoming: Some(packet),
+            scratch,
+            emit,
+            mtu: self.mtu,
+        };
+        self.interface
+            .poll_ingress_single(now, &mut wire, &mut self.sockets);
+    }
+
+    /// Lets it send what it has to, at most `most` packets. Returns whether it has no more.
+    pub(crate) fn output(
+        &mut self,
+        now: Instant,
+        most: usize,
+        scratch: &mut Vec<u8>,
+        emit: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> bool {
+        let mut wire = Wire {
+            incoming: None,
+            scratch,
+            emit,
+            mtu: self.mtu,
+        };
+        for _ in 0..most {
+            let result = self
+                .interface
+                .poll_egress(now, &mut wire, &mut self.sockets);
+            if result == smoltcp::iface::PollResult::None {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// When it wants to be asked again.
+    pub(crate) fn poll_at(&mut self, now: Instant) -> Option<Instant> {
+        self.interface.poll_at(now, &self.sockets)
+    }
+}

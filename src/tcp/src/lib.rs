@@ -1,0 +1,37 @@
+//! TCP of the host process: one connection as a value. Packets go in, packets come out, bytes go
+//! in and come out, and the time is an argument: nothing here looks at a clock, a socket or a
+//! random number that was not given to it.
+//!
+//! The engine is smoltcp, one interface and one socket for each connection, so that a connection
+//! costs nothing while another one works. What smoltcp does otherwise than Linux, and what can be
+//! mended from outside, is mended around it:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
+//! | `engine` | smoltcp behind five functions |
+//! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
+//! | `loss` | what was sent and when: SACK, RACK, tail loss probes, which the engine has not |
+//! | [`connection`] | all of these together, with the rules for segments that do not fit |
+//! | [`wait`] | what remains of a connection for a minute |
+//! | [`demux`] | which connection a packet belongs to, and whose turn it is |
+
+#![forbid(unsafe_code)]
+
+mod clock;
+pub mod connection;
+pub mod demux;
+mod engine;
+mod loss;
+pub mod segment;
+pub mod wait;
+mod wire;
+
+pub use connection::{Connection, End, Settings, State};
+pub use demux::{Demux, Pair};
+pub use segment::{reset_for, Segment};
+pub use wait::{Verdict, Wait};
+
+/// What is done with each packet that leaves.
+pub type Emit<'a> = dyn FnMut(&[u8]) + 'a;

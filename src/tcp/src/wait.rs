@@ -1,0 +1,104 @@
+//! TIME_WAIT: what remains of a connection for a minute, so that what is still on its way meets
+//! somebody who knows it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::segment::{before, build, Plain, ACK, FIN, RST, SYN};
+use crate::{Emit, Segment};
+
+/// TCP_TIMEWAIT_LEN.
+pub const LENGTH: Duration = Duration::from_secs(60);
+/// One answer in this time to segments that fit nowhere (tcp_invalid_ratelimit).
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What becomes of it with a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays.
+    Stays,
+    /// It is over: a RST came.
+    Over,
+    /// A SYN for a new connection came: it makes room, and the SYN is to be looked at again.
+    Makes,
+}
+
+/// The rest of a connection.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    local: SocketAddr,
+    remote: SocketAddr,
+    next: u32,
+    expected: u32,
+    window: u16,
+    until: Duration,
+    answered: Option<Duration>,
+}
+
+impl Wait {
+    pub(crate) fn new(
+        (local, remote): (SocketAddr, SocketAddr),
+        next: u32,
+        expected: u32,
+        window: u16,
+        now: Duration,
+    ) -> Wait {
+        Wait {
+            local,
+            remote,
+            next,
+            expected,
+            window,
+            until: now + LENGTH,
+            answered: None,
+        }
+    }
+
+    /// When it is over.
+    pub fn until(&self) -> Duration {
+        self.until
+    }
+
+    /// A segment between its two ends came (tcp_timewait_state_process).
+    pub fn segment(
+        &mut self,
+        segment: &Segment<'_>,
+        now: Duration,
+        emit: &mut Emit<'_>,
+    ) -> Verdict {
+        let fits = segment.sequence == self.expected;
+        if segment.has(RST) {
+            return if fits { Verdict::Over } else { Verdict::Stays };
+        }
+        if segment.has(SYN) && !segment.has(ACK) && before(self.expected, segment.sequence) {
+            return Verdict::Makes;
+        }
+        if fits && segment.is_empty() && segment.has(ACK) {
+            return Verdict::Stays;
+        }
+        // What was sent again, or never belonged here, is answered; the former starts the minute
+        // anew.
+        if segment.has(FIN) || !segment.payload.is_empty() {
+            self.until = now + LENGTH;
+        } else if self
+            .answered
+            .is_some_and(|at| now.saturating_sub(at) < PATIENCE)
+        {
+            return Verdict::Stays;
+        }
+        self.answered = Some(now);
+        let mut packet = Vec::new();
+        let plain = Plain {
+            source: self.local,
+            destination: self.remote,
+            sequence: self.next,
+            acknowledgement: self.expected,
+            flags: ACK,
+            window: self.window,
+            options: &[],
+        };
+        build(&plain, &mut packet);
+        emit(&packet);
+        Verdict::Stays
+    }
+}
