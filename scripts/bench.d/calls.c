@@ -29,6 +29,25 @@ int main(int argc, char **argv)
         for (long i = 0; i < count; i++)
             if (poll(&readable, 1, 0) != 1)
                 die("poll");
+    } else if (strcmp(argv[1], "connect") == 0 || strcmp(argv[1], "sendto") == 0 ||
+               strcmp(argv[1], "recvfrom") == 0) {
+        /* To itself: what has no room is dropped, and what is only looked at stays. */
+        struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, name;
+        socklen_t length = sizeof self;
+        int own = socket(AF_INET, SOCK_DGRAM, 0);
+        if (bind(own, (struct sockaddr *)&self, sizeof self) < 0)
+            die("bind");
+        getsockname(own, (struct sockaddr *)&self, &length);
+        if (sendto(own, &byte, 1, 0, (struct sockaddr *)&self, sizeof self) != 1)
+            die("sendto");
+        for (long i = 0; i < count; i++) {
+            length = sizeof name;
+            if (argv[1][0] == 'c' ? connect(own, (struct sockaddr *)&self, sizeof self) < 0
+                : argv[1][0] == 's'
+                    ? sendto(own, &byte, 1, 0, (struct sockaddr *)&self, sizeof self) != 1
+                    : recvfrom(own, &byte, 1, MSG_PEEK, (struct sockaddr *)&name, &length) != 1)
+                die("%s", argv[1]);
+        }
     } else
         return 2;
     printf("%s\n", under_memtun() ? "memtun" : "no memtun");

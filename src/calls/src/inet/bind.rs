@@ -38,8 +38,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             ..self.question(kind, Some(name))?
         };
         if question.native.is_some() {
-            // It has a name already, which the machine's kernel says.
-            return Ok(Step::Machine);
+            // The kernel looks at the address before it says that there is a name already.
+            let (ip, scope) = match name {
+                SocketAddr::V4(v4) => ((*v4.ip()).into(), 0),
+                SocketAddr::V6(v6) => (v6.ip().to_canonical(), v6.scope_id()),
+            };
+            return match is_any(&name) || self.table.alias_of(ip, scope).is_some() {
+                true => Err(Errno(libc::EINVAL)),
+                false => Ok(Step::Machine),
+            };
         }
         match self.ask(What::Bind, &question)? {
             SocketAnswer::Bind(to) => {
